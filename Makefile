@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants lint check bench docs size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz lint check bench docs size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -29,6 +29,11 @@ test-ci: $(VENV)/.dev
 # Small mistakes put into copies of src, each of which named tests must notice; half an hour.
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/mutants/run.py
+
+# Damaged files of all kinds, for so many minutes of processor time; what goes wrong is kept in fuzz-found.
+MINUTES ?= 10
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

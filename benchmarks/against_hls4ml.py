@@ -63,7 +63,7 @@ def write_model(folder: Path) -> Path:
             for text, part in zip(names, ("kernel", "bias"), strict=True):
                 group.create_dataset(text, data=arrays[f"{part}_{k}"])
     np.savez(folder / "weights.npz", **arrays)
-    shipped = ROOT / "src" / "bitsmith" / "data" / "models" / "KERAS_3layer.json"
+    shipped = ROOT / "src" / "bitsmith" / "data" / "models" / "bitsmith_3layer.json"
     path = folder / "KERAS_3layer.json"
     path.write_bytes(shipped.read_bytes())
     return path

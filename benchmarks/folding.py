@@ -87,9 +87,9 @@ def keras_3layer() -> Program:
     """The example model at ``ap_fixed<16,6>``."""
     models = Path(str(resources.files("bitsmith"))) / "data" / "models"
     model = bitsmith.convert(
-        models / "KERAS_3layer.json",
+        models / "bitsmith_3layer.json",
         config={"Model": {"Precision": "ap_fixed<16,6>"}},
-        weights=models / "KERAS_3layer_weights.h5",
+        weights=models / "bitsmith_3layer_weights.h5",
     )
     return model.program
 

@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -29,6 +30,7 @@ import bitsmith
 
 ROOT = Path(__file__).parents[1]
 SEED = "e5ce57b"
+MLP = (16, 64, 32, 32, 5)
 MILLION = (64, 960, 1008, 32, 10)
 
 
@@ -41,10 +43,16 @@ class Measure:
     rounds: int = 3
 
 
+def tools() -> float:
+    """Seconds of processor time of the ended processes that this one started."""
+    below = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return below.ru_utime + below.ru_stime
+
+
 def cpu() -> float:
-    """Seconds of processor time of this process and of the ended ones that it started."""
-    own, below = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
+    """Seconds of processor time of this process and of those."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime + tools()
 
 
 def spent(work: Callable[[], object], repeats: int = 1) -> float:
@@ -99,7 +107,34 @@ def conversion(folder: Path) -> dict[str, float]:
     return rows
 
 
-MEASURES = {"conversion": Measure(conversion, 2.0, rounds=2)}
+def cosimulation(folder: Path) -> dict[str, float]:
+    """The build of a small network, unrolled, at 8 bits; the run-time library of Verilator is compiled already."""
+    path = dense_network(folder, MLP)
+    settings = {"Model": {"Precision": "fixed<8,3>", "ReuseFactor": 1}}
+    spent = []
+    for name in ("first", "second"):  # the first one may compile what is kept in the user's cache
+        start = tools()
+        bitsmith.convert(path, folder / name, settings).build(synth=False, force=True)
+        spent.append(tools() - start)
+    return {"verilate, compile and simulate": spent[-1]}
+
+
+def prediction(folder: Path) -> dict[str, float]:
+    """Calls of ``predict`` with few samples."""
+    model = bitsmith.convert(dense_network(folder, MLP), folder / "project", {"Model": {"Precision": "fixed<16,6>"}})
+    rows = {}
+    for batch in (1, 10):
+        x = np.random.default_rng(batch).normal(0.0, 1.0, (batch, MLP[0])).astype(np.float32)
+        model.predict(x)
+        rows[f"predict {batch} sample{'s' * (batch > 1)}"] = spent(partial(model.predict, x), 2000)
+    return rows
+
+
+MEASURES = {
+    "conversion": Measure(conversion, 2.0, rounds=2),
+    "cosimulation": Measure(cosimulation, 2.0, rounds=1),
+    "prediction": Measure(prediction, 4.0),
+}
 
 
 def source(commit: str, folder: Path) -> Path:

@@ -14,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bitsmith.errors import ModelFileError
+from bitsmith.example_models import ExampleWarning, fetch_example_list, fetch_example_model
+
 MODELS = Path(__file__).parents[1] / "src" / "bitsmith" / "data" / "models"
 Arrays = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 
@@ -33,7 +36,7 @@ class Shipped:
 
 
 THREE_LAYER = Shipped(
-    "KERAS_3layer",
+    "bitsmith_3layer",
     (16, 64, 32, 32, 5),
     ("input_1", "fc1_relu", "fc2_relu", "fc3_relu", "output_softmax"),
     1000,
@@ -58,7 +61,7 @@ SHIPPED = pytest.mark.parametrize("shipped", [THREE_LAYER, DIGITS], ids=lambda s
 def three_layer_arrays() -> Arrays:
     """Kernels and biases, found as a Keras 2 loader finds them: through layer_names and weight_names."""
     arrays: Arrays = []
-    with h5py.File(MODELS / "KERAS_3layer_weights.h5") as file:
+    with h5py.File(MODELS / "bitsmith_3layer_weights.h5") as file:
         assert tuple(name.decode() for name in file.attrs["layer_names"]) == THREE_LAYER.names
         for name in file.attrs["layer_names"]:
             group = file[name.decode()]
@@ -107,10 +110,10 @@ def test_the_files_are_there_and_small() -> None:
     found = {path.name: path.stat().st_size for path in MODELS.iterdir()}
     assert set(found) >= {
         "README.md",
-        "KERAS_3layer.json",
-        "KERAS_3layer_weights.h5",
-        "KERAS_3layer.config.json",
-        "KERAS_3layer_test.npz",
+        "bitsmith_3layer.json",
+        "bitsmith_3layer_weights.h5",
+        "bitsmith_3layer.config.json",
+        "bitsmith_3layer_test.npz",
         "digits.keras",
         "digits.config.json",
         "digits_test.npz",
@@ -168,7 +171,7 @@ def test_integer_arithmetic_classifies_the_shipped_inputs(shipped: Shipped) -> N
 
 
 def test_keras2_architecture_chains_the_layers() -> None:
-    model = json.loads((MODELS / "KERAS_3layer.json").read_text(encoding="utf-8"))
+    model = json.loads((MODELS / "bitsmith_3layer.json").read_text(encoding="utf-8"))
     layers = model["config"]["layers"]
     assert model["class_name"] == "Model"
     assert tuple(layer["name"] for layer in layers) == THREE_LAYER.names
@@ -200,3 +203,43 @@ def test_nothing_tells_where_the_files_were_made() -> None:
             with zipfile.ZipFile(path) as archive:
                 contents += [archive.read(name) for name in archive.namelist()]
         assert not any(pattern.search(content) for content in contents), path.name
+
+
+def _no_network(*args: object, **options: object) -> str:
+    raise OSError("no network")
+
+
+def test_without_a_network_ours_stands_in_for_the_public_model_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pooch.retrieve", _no_network)
+    with pytest.warns(
+        ExampleWarning, match=r"KERAS_3layer\.json is now bitsmith_3layer\.json, which comes with bitsmith"
+    ):
+        config = fetch_example_model("KERAS_3layer.json")
+    assert (config["KerasJson"], config["KerasH5"]) == ("KERAS_3layer.json", "KERAS_3layer_weights.h5")
+    assert Path("KERAS_3layer.json").read_bytes() == (MODELS / "bitsmith_3layer.json").read_bytes()
+    ours = fetch_example_model("bitsmith_3layer.json")
+    assert config["HLSConfig"] == ours["HLSConfig"]
+    with pytest.raises(ModelFileError, match=r"without a network these work: bitsmith_3layer\.json, digits\.keras"):
+        fetch_example_model("KERAS_conv1d.json")
+
+
+def test_a_public_model_is_the_public_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def retrieve(url: str, checksum: str, *, fname: str, **options: object) -> str:
+        assert url.startswith("https://raw.githubusercontent.com/fastmachinelearning/example-models/")
+        assert checksum == f"sha256:{public[fname]}"
+        (tmp_path / f"cached_{fname}").write_text(fname)
+        return str(tmp_path / f"cached_{fname}")
+
+    public = json.loads((MODELS / "public.json").read_text())["sha256"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pooch.retrieve", retrieve)
+    config = fetch_example_model("KERAS_3layer.json")
+    assert config["HLSConfig"] == {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}}
+    assert Path(str(config["KerasH5"])).read_text() == "KERAS_3layer_weights.h5"
+    assert set(fetch_example_list()) == {
+        *("bitsmith_3layer.json", "digits.keras"),
+        *(name for name in public if not name.endswith("_weights.h5")),
+    }

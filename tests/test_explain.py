@@ -96,7 +96,7 @@ def test_calibration_data_give_ranges() -> None:
 
 def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
     config = {"Model": {"Precision": "ap_fixed<18,6>"}}
-    told = explain(_MODELS / "KERAS_3layer.json", _MODELS / "KERAS_3layer_weights.h5", config, part="LFE5U-12F")
+    told = explain(_MODELS / "bitsmith_3layer.json", _MODELS / "bitsmith_3layer_weights.h5", config, part="LFE5U-12F")
     assert told.size is not None and told.size.lut > 9_000 and not told.fits
     assert told.proposal is not None
     fit, part = told.proposal.fit, resolve_part("LFE5U-12F")

@@ -21,7 +21,7 @@ import bitsmith
 from bitsmith import converters
 from bitsmith.config import read_hls_config
 from bitsmith.emulate.batches import read_array
-from bitsmith.errors import BitsmithError, ConfigError, ModelFileError
+from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import parse_json
 from bitsmith.frontends.read import read_model
 from bitsmith.report.vendors.vendor import read_text
@@ -29,7 +29,7 @@ from tests.system.examples import MODELS, digits
 
 READERS: dict[str, Callable[[Path], object]] = {
     **{f"m{ending}": read_model for ending in (".keras", ".h5", ".json", ".onnx", ".pt2", ".tflite")},
-    "w.h5": lambda path: read_model(MODELS / "KERAS_3layer.json", weights=path),
+    "w.h5": lambda path: read_model(MODELS / "bitsmith_3layer.json", weights=path),
     "p.yml": converters.convert_from_config,
     "c.json": read_hls_config,
     "x.npy": read_array,
@@ -170,3 +170,24 @@ def test_a_saved_model_does_not_choose_where_to_write(elsewhere: str, tmp_path: 
     loaded = bitsmith.Model.load(tmp_path / "s.json")
     assert loaded.output_dir == tmp_path / "my-hls-test"
     assert "The project folder is" in loaded.notes[-1]
+
+
+def _relu(path: Path, shape: list[int], count: int) -> Path:
+    names = ["x", *(f"t{k}" for k in range(1, count)), "y"]
+    nodes = [helper.make_node("Relu", [names[k]], [names[k + 1]]) for k in range(count)]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y"))
+    graph = helper.make_graph(nodes, "g", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+@pytest.mark.parametrize(("shape", "count"), [([1, 4096, 4096], 1), ([1, 2048, 2048], 40)])
+def test_results_beyond_any_circuit_are_refused_at_once(shape: list[int], count: int, tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnsupportedError, match="results of at most 4194304 elements, and 67108864 of all layers"):
+            bitsmith.convert(_relu(tmp_path / "m.onnx", shape, count), check=False)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.errors import ProjectError
-from bitsmith.project import LOCK, MANIFEST, Project, digest, project_name, write_atomically
+from bitsmith.project import LOCK, MANIFEST, OWNER, Project, digest, project_name, write_atomically
 
 
 def test_new_folder_gets_a_manifest_and_reopens(tmp_path: Path) -> None:
@@ -83,14 +83,28 @@ def test_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     holder.wait()
     holder.stdout.close()
     holder.stdin.close()
-    assert int((tmp_path / LOCK).read_text()) == holder.pid
+    assert int((tmp_path / OWNER).read_text()) == holder.pid
     with Project.open(tmp_path, "net"):
-        assert int((tmp_path / LOCK).read_text()) == os.getpid()
+        assert int((tmp_path / OWNER).read_text()) == os.getpid()
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../x", "a/../../x", "/etc/passwd", "a\\..\\x", "a\x00b", "a\nb", MANIFEST, LOCK, f"./{LOCK}"],
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/../../x",
+        "/etc/passwd",
+        "a\\..\\x",
+        "a\x00b",
+        "a\nb",
+        MANIFEST,
+        LOCK,
+        OWNER,
+        f"./{LOCK}",
+    ],
 )
 def test_paths_that_do_not_belong(tmp_path: Path, name: str) -> None:
     with Project.open(tmp_path / "p", "net") as project:

@@ -75,8 +75,10 @@ def test_errors_say_what_is_missing(module: nn.Module, file: Path, tmp_path: Pat
         bitsmith.convert(module)
     with pytest.raises(ConfigError, match="PytorchModel"):
         pytorch_to_hls({"OutputDir": str(tmp_path)})
-    with pytest.raises(ConfigError, match="own layout"):
-        config_from_pytorch_model(module, (1, 6, 6), channels_last_conversion="off")
+    with pytest.raises(ConfigError, match="'full', 'internal', 'off'"):
+        config_from_pytorch_model(module, (1, 6, 6), channels_last_conversion="of")
+    config = config_from_pytorch_model(module, (1, 6, 6), channels_last_conversion="off")
+    assert "ChannelsLastConversion (inputs and results have" in bitsmith.convert(module, config=config).notes[0]
     with pytest.raises(ConfigError, match="PyTorch module only"):
         bitsmith.convert("model.keras", input_shape=(3,))
     torch.save(module.state_dict(), tmp_path / "weights.pth")

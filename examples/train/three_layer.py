@@ -1,4 +1,4 @@
-"""Trains the example network KERAS_3layer (16-64-32-32-5) and writes the files that ship with the package.
+"""Trains the example network bitsmith_3layer (16-64-32-32-5) and writes the files that ship with the package.
 
 The data are made here: five classes like those of a jet tagger, seen through sixteen observables. Run
 `python examples/train/three_layer.py`; it takes about a minute and the same machine always gives the same files.
@@ -139,13 +139,13 @@ def main() -> None:
     x, y = generate(TRAIN + HELD_OUT)
     baseline = fit(NETWORK, initial_params(NETWORK, seed=0), x[:TRAIN], y[:TRAIN], FLOAT_SCHEDULE, quantized=False)
     stored = fit(NETWORK, baseline, x[:TRAIN], y[:TRAIN], FIXED_SCHEDULE, quantized=True)
-    print(measure(NETWORK, baseline, stored, x[TRAIN:], y[TRAIN:], shipped=SHIPPED).table_row("KERAS_3layer"))
+    print(measure(NETWORK, baseline, stored, x[TRAIN:], y[TRAIN:], shipped=SHIPPED).table_row("bitsmith_3layer"))
 
-    write_json(out / "KERAS_3layer.json", keras2_architecture(NETWORK))
-    write_keras2_weights(out / "KERAS_3layer_weights.h5", NETWORK, stored)
-    write_json(out / "KERAS_3layer.config.json", precision_config(NETWORK, probabilities=Fixed(10, 0, signed=False)))
+    write_json(out / "bitsmith_3layer.json", keras2_architecture(NETWORK))
+    write_keras2_weights(out / "bitsmith_3layer_weights.h5", NETWORK, stored)
+    write_json(out / "bitsmith_3layer.config.json", precision_config(NETWORK, probabilities=Fixed(10, 0, signed=False)))
     shown = slice(TRAIN, TRAIN + SHIPPED)
-    np.savez_compressed(out / "KERAS_3layer_test.npz", inputs=x[shown], labels=y[shown])
+    np.savez_compressed(out / "bitsmith_3layer_test.npz", inputs=x[shown], labels=y[shown])
 
 
 if __name__ == "__main__":

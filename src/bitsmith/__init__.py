@@ -9,7 +9,7 @@ from bitsmith.version import __version__
 
 if TYPE_CHECKING:
     from bitsmith import converters, errors, profiling, report, utils
-    from bitsmith.converters import convert
+    from bitsmith.conversion import convert
     from bitsmith.errors import ApproximationWarning, FidelityWarning
     from bitsmith.model import InputRangeWarning, Model
     from bitsmith.report import Report
@@ -35,7 +35,7 @@ _HOMES = {
     "InputRangeWarning": "bitsmith.model",
     "Model": "bitsmith.model",
     "Report": "bitsmith.report",
-    "convert": "bitsmith.converters",
+    "convert": "bitsmith.conversion",
 }
 
 

@@ -28,7 +28,9 @@ from bitsmith.passes.lower import lower
 from bitsmith.passes.masks import fold_masks
 from bitsmith.passes.move_scales import move_scales
 from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.passes.sizes import check_sizes
 from bitsmith.passes.tabulate import tabulate
+from bitsmith.passes.weighted_sums import weighted_sums
 
 _NAMED = 6
 """Most layers that a note names."""
@@ -53,11 +55,12 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     Raises:
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
+    check_sizes(network)
     network = dumped("network", quantized_inputs(index_inputs(network)), network_text)
     network = fold_computed_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
-    network = move_scales(tabulate(network))
+    network = weighted_sums(move_scales(tabulate(network)))
     notes = (*notes, *_floats(network))
     network = layout(network)
     folded = fold_batchnorm(network)

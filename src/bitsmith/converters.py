@@ -1,202 +1,76 @@
-"""Models in, :class:`bitsmith.model.Model` out: one call that finds out by itself, and the names that users know."""
+"""The names that users know: converters of each framework, of project configurations, and of saved models."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-from bitsmith.build.job import Target, directives_of
-from bitsmith.compiler import compile_network
-from bitsmith.config import (
-    Backend,
-    BitsLike,
-    ConfigLike,
-    IOType,
-    ProjectConfig,
-    parse_yaml_config,
-    read_project,
-    resolve,
-)
-from bitsmith.config.model import read_outliers
-from bitsmith.devices import DEFAULT_PART, part_or_typical, read_board, resolve_part
-from bitsmith.emulate.batches import Arrays, float_batches
-from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
-from bitsmith.fidelity.certificate import certify
-from bitsmith.fidelity.framework import Check
-from bitsmith.fitting import Source, ways_to_fit
+from bitsmith.arguments import Arguments
+from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
+from bitsmith.config.inert import idle_notes, idle_of
+from bitsmith.conversion import configured, convert, converted, split_shape
+from bitsmith.errors import ConfigError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
-from bitsmith.frontends.read import AnyModel, read_model
+from bitsmith.frontends.read import AnyModel
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
-from bitsmith.frontends.torch.live import Example, InputShapes
+from bitsmith.frontends.torch.live import InputShapes
 from bitsmith.frontends.torch.read import TorchModel, read_torch
-from bitsmith.hls.dialects import DIALECTS
-from bitsmith.layers.network import Network
-from bitsmith.layers.settings import Weights
-from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
-from bitsmith.passes.outliers import settle_outliers
 
-DEFAULT_CLOCK_UNCERTAINTY = 0.125
-"""Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
-
-
-def convert(
-    model: AnyModel,
-    output_dir: str | Path = "my-hls-test",
-    config: ConfigLike = None,
-    calibration: Arrays | None = None,
-    backend: str = "rtl",
-    part: str | None = None,
-    clock_period: float | None = None,
-    io_type: str = "io_parallel",
-    *,
-    project_name: str = "myproject",
-    weights: str | Path | None = None,
-    clock_uncertainty: float | str | None = None,
-    input_data_tb: str | Path | None = None,
-    board: str | Path | None = None,
-    example: Example | Sequence[Example] | None = None,
-    input_shape: InputShapes | None = None,
-    bits: BitsLike = None,
-    outliers: str | None = None,
-    check: Check = "auto",
-    strict: bool = False,
-    override: bool = False,
-    allow_approximate: bool = False,
-    rounding: str | None = None,
-    fit: bool = False,
-) -> Model:
-    """Convert a trained network.
-
-    Args:
-        model: a Keras model file (``.keras``, ``.h5``, ``.json`` with its weights beside it or in ``weights``) or a live
-            Keras model; a PyTorch program (``.pt2``, or an ``ExportedProgram``) or a live PyTorch module, which needs
-            ``example`` or ``input_shape``; an ONNX file or a live ``ModelProto``;
-            a quantized TensorFlow Lite file (``.tflite``), or its content.
-        output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
-        config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
-        calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
-        backend: ``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :class:`bitsmith.config.Backend`.
-        part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).
-        clock_period: in ns; the default depends on the part's family.
-        io_type: ``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).
-        project_name: name of the circuit's top module.
-        weights: the weight file of a ``.json`` model.
-        clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
-        input_data_tb: inputs for the co-simulation (``.npy``).
-        board: for bitstreams, a name such as ``icebreaker`` or a ``.toml`` file of yours (``docs/add-a-device.md``); its part is
-            the default of ``part``.
-        example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
-        input_shape: instead of an example the shape of one sample of the input, or one for each input.
-        bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
-            layers it is ``Bits`` in ``config``. Formats that you give are what they are.
-        outliers: whether calibration samples far outside all others are within the ranges of ``auto`` (``keep``, which is the
-            default), or saturate (``saturate``); it goes before the key ``Outliers`` of ``config``.
-        check: compare the float model with its framework's own outputs: of live models and ONNX (``"auto"``), of everything
-            (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
-        strict: raise where there would be a ``FidelityWarning``.
-        override: formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.
-        allow_approximate: translate approximately what cannot be translated exactly but nearly; notes say what, and so does the
-            first prediction.
-        rounding: of fully connected layers of TensorFlow Lite: ``single``, as today's interpreter does (the default), or
-            ``double``, as TensorFlow 2.19 and older do (``docs/tflite.md``).
-        fit: if the circuit would not fit the part, take fewer ``bits`` where you gave none, as many as fit of 14 to 8, or else
-            reuse factors; notes say which, and what accuracy is left.
-
-    Raises:
-        CapacityError: with ``fit``, if nothing does.
-        ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
-        FidelityError: with ``strict``.
-
-    Warns:
-        FidelityWarning: the circuit does not compute what the model does, with the layers where that starts and the formats that
-            would do.
-        ApproximationWarning: at the first prediction, with ``allow_approximate``.
-    """
-    project = read_project(
-        {
-            "OutputDir": output_dir,
-            "ProjectName": project_name,
-            "Backend": backend,
-            "IOType": io_type,
-            "Part": part,
-            "ClockPeriod": clock_period,
-            "ClockUncertainty": clock_uncertainty,
-            "InputData": input_data_tb,
-            "Board": board,
-        }
-    )
-    network = configured(
-        *(model, config, weights, example, input_shape, bits),
-        override=override,
-        allow_approximate=allow_approximate,
-        rounding=rounding,
-    )
-    network = _with_outliers(network, outliers)
-    return _converted(network, calibration, project, model, check, strict=strict, fit=fit)
+__all__ = [
+    "configured",
+    "convert",
+    "convert_from_config",
+    "convert_from_keras_model",
+    "convert_from_onnx_model",
+    "convert_from_pytorch_model",
+    "convert_from_tflite_model",
+    "create_config",
+    "keras_to_hls",
+    "keras_v2_to_hls",
+    "keras_v3_to_hls",
+    "load_saved_model",
+    "onnx_to_hls",
+    "parse_yaml_config",
+    "pytorch_to_hls",
+    "tflite_to_hls",
+]
 
 
-def configured(
-    model: AnyModel,
-    config: ConfigLike = None,
-    weights: str | Path | None = None,
-    example: Example | Sequence[Example] | None = None,
-    input_shape: InputShapes | None = None,
-    bits: BitsLike = None,
-    *,
-    override: bool = False,
-    allow_approximate: bool = False,
-    rounding: str | None = None,
-) -> Network:
-    """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
-    config, shape = _split(config)
-    shape = shape if input_shape is None else input_shape
-    network = read_model(
-        model,
-        weights=weights,
-        example=example,
-        input_shape=shape,
-        rounding=rounding,
-        allow_approximate=allow_approximate,
-    )
-    return resolve(network, config, bits, override=override)
+class _OfOtherTools(TypedDict, total=False):
+    output_data_tb: str | Path | None
+    bit_exact: bool | None
+    allow_da_fallback: bool
+    allow_v2_fallback: bool
+    project_dir: str | Path | None
+    namespace: str | None
+    write_weights_txt: bool
+    write_tar: bool
+    write_emulation_constants: bool
+    tb_output_stream: str
+    interface: str
+    driver: str
+    input_type: str
+    output_type: str
+    platform: str
+    tech: str
+    asiclibs: str
+    fifo: str | None
+    fpga_family: str
+    smarthls_path: str | Path | None
+    hyperopt_handshake: bool
 
 
-class _Arguments(TypedDict, total=False):
-    project_name: str
-    input_data_tb: str | Path | None
-    backend: str
-    part: str | None
-    clock_period: float | None
-    clock_uncertainty: float | str | None
-    io_type: str
-    board: str | Path | None
-    calibration: Arrays | None
-    input_shape: InputShapes | None
-    example: Example | Sequence[Example] | None
-    bits: BitsLike
-    outliers: str | None
-    check: Check
-    strict: bool
-    rounding: str | None
-    override: bool
-    allow_approximate: bool
-    fit: bool
-
-
-class Familiar(_Arguments, total=False):
+class Familiar(Arguments, _OfOtherTools, total=False):
     """Arguments of :func:`convert`, with ``config`` under the name that users of hls4ml know.
 
-    Two more are accepted and not needed: the emulator always gives the circuit's outputs, bit for bit.
+    Arguments of hls4ml's backends that mean nothing here are accepted too; a note of the model lists those that would change
+    something there. The emulator always gives the circuit's outputs, bit for bit.
     """
 
     hls_config: ConfigLike
-    output_data_tb: str | Path | None
-    bit_exact: bool | None
 
 
 def convert_from_keras_model(
@@ -231,23 +105,21 @@ def convert_from_tflite_model(
     return _convert(model, output_dir, **familiar)
 
 
-def _convert(
-    model: AnyModel,
-    output_dir: str | Path,
-    *,
-    hls_config: ConfigLike = None,
-    output_data_tb: object = None,
-    bit_exact: object = None,
-    **arguments: Unpack[_Arguments],
-) -> Model:
-    return convert(model, output_dir, hls_config, **arguments)
+def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Familiar]) -> Model:
+    config = arguments.pop("hls_config", None)
+    others = {key: value for key, value in arguments.items() if key in _OfOtherTools.__annotations__}
+    own = {key: value for key, value in arguments.items() if key not in others}
+    idle = idle_of(others)
+    made = convert(model, output_dir, config, **cast("Arguments", own))
+    made.notes = (*made.notes, *idle_notes(idle))
+    return made
 
 
 def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: PytorchModel, and InputShape for a live module."""
     content = dict(_content(config))
     inner = content.get("HLSConfig")
-    content["HLSConfig"], shape = _split(inner) if isinstance(inner, Mapping) else (inner, None)
+    content["HLSConfig"], shape = split_shape(inner) if isinstance(inner, Mapping) else (inner, None)
     project = read_project(content)
     if project.pytorch_model is None:
         raise ConfigError("no model", where="configuration", accepted="PytorchModel")
@@ -255,7 +127,7 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     shape = shape if given is None else given
     network = read_torch(project.pytorch_model, input_shape=shape, allow_approximate=project.allow_approximate)
     network = resolve(network, project.hls_config, override=project.override)
-    return _converted(network, None, project, project.pytorch_model, strict=project.strict)
+    return converted(network, None, project, project.pytorch_model, strict=project.strict)
 
 
 def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -266,7 +138,7 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     model = cast("OnnxModel", project.onnx_model)  # read_onnx refuses anything else
     network = read_onnx(model, allow_approximate=project.allow_approximate)
     network = resolve(network, project.hls_config, override=project.override)
-    return _converted(network, None, project, model, strict=project.strict)
+    return converted(network, None, project, model, strict=project.strict)
 
 
 def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -277,7 +149,7 @@ def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     network = read_tflite(project.tflite_model)  # type: ignore[arg-type]  # read_tflite refuses anything else
     model = cast("AnyModel", project.tflite_model)
     network = resolve(network, project.hls_config, override=project.override)
-    return _converted(network, None, project, model, strict=project.strict)
+    return converted(network, None, project, model, strict=project.strict)
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -292,7 +164,28 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     network = read_keras(cast("ModelLike", found), weights, allow_approximate=project.allow_approximate)
     network = resolve(network, project.hls_config, override=project.override)
     model = cast("AnyModel | None", project.keras_model)
-    return _converted(network, None, project, model, strict=project.strict)
+    return converted(network, None, project, model, strict=project.strict)
+
+
+def keras_v2_to_hls(config: Mapping[str, object] | str | Path) -> Model:
+    """As :func:`keras_to_hls`, which reads the files and models of every version."""
+    return keras_to_hls(config)
+
+
+def keras_v3_to_hls(
+    config: Mapping[str, object] | str | Path, allow_da_fallback: bool = True, allow_v2_fallback: bool = True
+) -> Model:
+    """As :func:`keras_to_hls`, which reads the files and models of every version and needs no fallback."""
+    return keras_to_hls(config)
+
+
+def load_saved_model(file_path: str | Path, output_dir: str | Path | None = None) -> Model:
+    """The model that :meth:`bitsmith.model.Model.save` wrote; ``output_dir`` replaces its project folder.
+
+    Raises:
+        ModelFileError: not such a file, or a damaged one.
+    """
+    return Model.load(file_path, output_dir)
 
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
@@ -315,133 +208,3 @@ def _content(config: Mapping[str, object] | str | Path) -> Mapping[str, object]:
             accepted="a dictionary, or the path of a YAML or JSON file",
         )
     return content
-
-
-def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
-    """A configuration without the model's input shape, and that."""
-    if not isinstance(config, Mapping):
-        return config, None
-    shape: InputShapes | None = config.get("InputShape")  # type: ignore[assignment]  # read_torch refuses anything else
-    return {key: value for key, value in config.items() if key not in ("InputShape", "PytorchModel")}, shape
-
-
-def _converted(
-    network: Network,
-    calibration: Arrays | None,
-    project: ProjectConfig,
-    model: AnyModel | None = None,
-    check: Check = "auto",
-    *,
-    strict: bool = False,
-    fit: bool = False,
-) -> Model:
-    part, clock_period_ns = _part(project)
-    target = Target(
-        project.output_dir,
-        project.project_name,
-        part,
-        project.clock_period_ns or clock_period_ns,
-        DEFAULT_CLOCK_UNCERTAINTY if project.clock_uncertainty is None else project.clock_uncertainty,
-        project.input_data,
-        project.backend,
-        project.io_type,
-        project.board,
-    )
-    _check_weights(network, target)
-    batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
-    said: tuple[str, ...] = ()
-    if batches is not None:
-        batches, said = settle_outliers(network, batches)
-    compiled, source = compile_network(network, batches), Source(network, batches)
-    wanted = directives_of(compiled.network, target.io_type)
-    for choice in ways_to_fit(source, compiled.program, wanted, part_or_typical(part)) if fit else (None,):
-        found = compiled if choice is None or choice.compiled is None else choice.compiled
-        fidelity = certify(network, found.network, found.program, batches, model, check)
-        if choice is None or choice.bits is None or not fidelity.problems:
-            break
-    if fidelity.problems and strict:
-        raise FidelityError(fidelity.message, where=network.name)
-    if fidelity.problems:
-        warnings.warn(fidelity.message, FidelityWarning, stacklevel=3)
-    laid_out = found.network
-    if choice is not None:
-        said = (*said, f"{choice.note} The {fidelity.summary}.")
-        laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
-    notes = (*said, *found.notes, *_other_positions(laid_out, target), *_loaded(laid_out))
-    return Model(laid_out, found.program, target, notes, fidelity, source)
-
-
-def _with_outliers(network: Network, outliers: str | None) -> Network:
-    """The network with what the user wants of outliers at all inputs, if that is said."""
-    if outliers is None:
-        return network
-    chosen = read_outliers(outliers, "outliers")
-    return network.with_nodes(
-        [
-            replace(node, settings=replace(node.settings, outliers=chosen)) if node.name in network.inputs else node
-            for node in network.nodes
-        ]
-    )
-
-
-def _check_weights(network: Network, target: Target) -> None:
-    """Refuse weights that are no constants where the backend only has such."""
-    for node in network.nodes:
-        if node.settings.weights is not Weights.ONCHIP and target.backend.is_hls:
-            raise UnsupportedError(
-                f"Weights {node.settings.weights.value!r} with backend {target.backend.value!r}",
-                where=f"layer {node.name!r}",
-                accepted=f"Weights {Weights.ONCHIP.value!r}, or backend {Backend.RTL.value!r}",
-            )
-
-
-def _loaded(network: Network) -> Iterator[str]:
-    """What weights come from outside."""
-    for way, found in ((Weights.RELOADABLE, "can be loaded anew"), (Weights.EXTERNAL, "come in with each frame")):
-        names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
-        if names:
-            yield f"Weights of {names} {found}."
-
-
-def _other_positions(network: Network, target: Target) -> Iterator[str]:
-    """Where a ParallelizationFactor is not what the circuit has."""
-    shapes = network.shapes()
-    for node in network.nodes:
-        wanted, grid = node.settings.parallelization_factor, shapes[node.name][:-1]
-        if target.io_type is IOType.PARALLEL and wanted > 1:
-            yield (
-                f"ParallelizationFactor of {node.name!r} has no effect with io_parallel: all positions are taken at once, "
-                "and ReuseFactor lets them share hardware."
-            )
-            return
-        found = max(number for number in possible_parallelism(grid) if number <= wanted)
-        if grid and found < wanted and "weight" in node.layer.variables():
-            yield (
-                f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "
-                "as many can come at once as divide a row, or whole rows."
-            )
-
-
-def _part(project: ProjectConfig) -> tuple[str, float]:
-    """The part, and its clock period in ns where the user names none."""
-    dialect = DIALECTS.get(project.backend.value)
-    if project.board is not None:
-        return _part_on(project.board, project)
-    name = project.part or (dialect.part if dialect else DEFAULT_PART)
-    if dialect and not name.lower().startswith("xc"):
-        return name, dialect.period_ns  # only the vendor's tool knows its parts
-    part = resolve_part(name)
-    return part.name, part.family.clock_period_ns
-
-
-def _part_on(name: str, project: ProjectConfig) -> tuple[str, float]:
-    """The same of a board, which must have the part that the user names."""
-    if project.backend.is_hls:
-        raise ConfigError(
-            f"a board with backend {project.backend.value!r}", where="Board", accepted=f"backend {Backend.RTL.value!r}"
-        )
-    board = read_board(name)
-    part = resolve_part(project.part or board.part.name)
-    if (part.die, part.nextpnr) != (board.part.die, board.part.nextpnr):
-        raise ConfigError(f"part {part.name} on a board with {board.part.name}", where="Part", accepted="one of them")
-    return part.name, part.family.clock_period_ns

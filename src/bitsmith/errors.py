@@ -21,6 +21,11 @@ what is approximate in predictions.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+_SHOWN_NAMES = 10
+
 
 class BitsmithError(Exception):
     """Base of all errors raised on purpose.
@@ -44,6 +49,18 @@ class BitsmithError(Exception):
             lines.append(f"  what to do: {remedy}")
         # Names of files may hold halves of characters, which nothing can print.
         super().__init__("\n".join(lines).encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def nearest(found: Iterable[str], names: Iterable[str], most: int = _SHOWN_NAMES) -> str:
+    """The names that are most like those that were found, ``most`` of them, and how many more there are."""
+    every, wanted = list(dict.fromkeys(names)), [name.lower() for name in found]
+
+    def unlike(name: str) -> float:
+        return -max((difflib.SequenceMatcher(None, name.lower(), other).ratio() for other in wanted), default=0.0)
+
+    if len(every) <= most:
+        return ", ".join(every)
+    return f"{', '.join(sorted(every, key=unlike)[:most])} and {len(every) - most} more"
 
 
 class ModelFileError(BitsmithError):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
+from bitsmith.arguments import Arguments, Further
 from bitsmith.build.design import circuit
-from bitsmith.config import BitsLike, ConfigLike, IOType
-from bitsmith.converters import configured, convert
-from bitsmith.devices import Part, resolve_part
+from bitsmith.config import ConfigLike, IOType
+from bitsmith.conversion import configured, convert
+from bitsmith.devices import part_or_typical
 from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
-from bitsmith.estimate.fit import Fit, fits, proposal
-from bitsmith.estimate.size import Size, estimate_layout
-from bitsmith.fidelity.framework import Check
+from bitsmith.estimate.fit import Fit, fits
+from bitsmith.estimate.size import Size
+from bitsmith.fitting import Choice, choices, size_of
 from bitsmith.frontends.read import AnyModel
-from bitsmith.frontends.torch.live import Example, InputShapes
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import DEFAULT_INPUT
@@ -56,7 +56,8 @@ class Explanation:
     Args:
         size: an estimate of the circuit as it is configured.
         fits: whether that fits the part, with room for routing.
-        proposal: if not, what would; None if nothing does.
+        proposal: if not, reuse factors with which it does; None if there are none.
+        choices: if not, all that would, the nearest to what was asked for first.
     """
 
     layers: tuple[LayerRow, ...]
@@ -65,72 +66,62 @@ class Explanation:
     size: Size | None = None
     fits: bool = True
     proposal: Proposal | None = None
+    choices: tuple[Choice, ...] = ()
 
 
 def explain(
     model: AnyModel,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     config: ConfigLike = None,
     calibration: Arrays | None = None,
     part: str | None = None,
     clock_period: float | None = None,
-    *,
-    example: Example | Sequence[Example] | None = None,
-    input_shape: InputShapes | None = None,
-    bits: BitsLike = None,
-    check: Check = "auto",
-    override: bool = False,
-    allow_approximate: bool = False,
+    **further: Unpack[Further],
 ) -> Explanation:
     """Read and translate ``model``, a file or a live one; arguments as of :func:`bitsmith.convert`.
 
     Raises:
         ConfigError, InputDataError: the arguments are wrong; what is wrong with the model itself is in the result.
     """
+    given: Arguments = {
+        "weights": weights,
+        "calibration": calibration,
+        "part": part,
+        "clock_period": clock_period,
+        **further,
+    }
     try:
-        converted = convert(
-            model,
-            Path(),
-            config,
-            calibration,
-            part=part,
-            clock_period=clock_period,
-            weights=weights,
-            example=example,
-            input_shape=input_shape,
-            bits=bits,
-            check=check,
-            override=override,
-            allow_approximate=allow_approximate,
-        )
+        converted = convert(model, Path(), config, **given)
     except (UnsupportedError, RangeError) as first:
         try:
             network = configured(
-                *(model, config, weights, example, input_shape, bits),
-                override=override,
-                allow_approximate=allow_approximate,
+                *(model, config, weights, further.get("example"), further.get("input_shape"), further.get("bits")),
+                override=further.get("override", False),
+                allow_approximate=further.get("allow_approximate", False),
+                rounding=further.get("rounding"),
             )
             network.shapes()
         except UnsupportedError as error:
             return Explanation((), (error,))
         program, found = _translated(network)
         return Explanation(rows(network, program), found or (first,))
-    program, target_part = drop_dead(converted.program, keep_probes=False), resolve_part(converted.target.part)
-    size = estimate_layout(program, converted.directives, target_part.family)
-    fitting = fits(size, target_part)
-    proposed = None if fitting else _proposed(converted, program, target_part)
-    return Explanation(rows(converted.network, converted.program), (), converted, size, fitting, proposed)
+    layers, target_part = rows(converted.network, converted.program), part_or_typical(converted.target.part)
+    size = size_of(converted.program, converted.directives, target_part)
+    if fits(size, target_part):
+        return Explanation(layers, (), converted, size)
+    ways = tuple(choices(converted.source, converted.program, converted.directives, target_part))
+    shared = next((choice for choice in ways if choice.bits is None), None)
+    proposed = None if shared is None else _proposed(converted, shared)
+    return Explanation(layers, (), converted, size, False, proposed, ways)
 
 
-def _proposed(model: Model, program: Program, part: Part) -> Proposal | None:
-    """Reuse factors that fit, and the cycles of the circuit that they make."""
-    found = proposal(program, part, model.directives)
-    if found is None:
-        return None
-    target, delays = model.target, part.family.delays
+def _proposed(model: Model, choice: Choice) -> Proposal:
+    """Reuse factors, and the cycles of the circuit that they make."""
+    target, delays = model.target, choice.part.family.delays
     budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
-    latency, interval = circuit(program, found.directives, delays, budget, target.project_name, Title("", "")).cycles
-    return Proposal(found, latency, interval)
+    program = drop_dead(model.program, keep_probes=False)
+    made = circuit(program, choice.directives, delays, budget, target.project_name, Title("", ""))
+    return Proposal(Fit(choice.directives, choice.size), *made.cycles)
 
 
 def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:

@@ -22,7 +22,7 @@ from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, 
 from bitsmith.build.plan import Plan
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
-from bitsmith.emulate.batches import Arrays, Batch, checked_batches, read_array
+from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses, Watch
@@ -30,19 +30,17 @@ from bitsmith.fitting import Source, choices, layout_that_fits, remedy
 from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Cast, Input
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Overflow
-from bitsmith.layers.conv import Conv
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.network import APPROXIMATE, Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
-from bitsmith.passes.given_weights import as_given, raw_values
-from bitsmith.passes.load import load, parameters
+from bitsmith.passes.given_weights import with_weights
 from bitsmith.report import Report
+from bitsmith.report.figures.picture import Content, Direction, picture, svg
 from bitsmith.report.live import working
-from bitsmith.report.summary import Design, input_format, input_range, rows
-from bitsmith.report.terminal import render
+from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
+from bitsmith.report.terminal import as_html, render, totals
+from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 _UNWATCHED = 32
 """Samples of which :meth:`Model.predict` looks at one for values that leave the formats inside."""
@@ -55,7 +53,7 @@ class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
 
 
-_CACHED = ("emulator", "_compiled", "_watched")
+_CACHED = ("emulator", "_compiled", "_watch", "_watched")
 """Executable forms of a model's program."""
 
 _UNSAVED = (*_CACHED, "source")
@@ -115,7 +113,7 @@ class Model:
     @cached_property
     def emulator(self) -> Emulator:
         """The executable form of the program."""
-        return Emulator(self.program)
+        return Emulator(self.program, watched=[each.cast for each in self._watch.casts], tables=True)
 
     @cached_property
     def _compiled(self) -> CompiledProgram:
@@ -133,7 +131,7 @@ class Model:
         """The project folder."""
         return self.target.output_dir
 
-    def predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+    def predict(self, x: Arrays) -> Results:
         """The circuit's outputs for real inputs, bit for bit.
 
         Args:
@@ -158,7 +156,7 @@ class Model:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _batches(self, x: Arrays) -> list[Batch]:
-        return checked_batches({op.name: op.shape for op in self.program.input_ops()}, x)
+        return checked_batches({op.name: op.shape for op in self.emulator.inputs}, x)
 
     def losses(self, x: Arrays) -> Losses:
         """How many values inside the circuit wrap or saturate for real inputs, where, and how far they reach.
@@ -168,7 +166,7 @@ class Model:
         """
         return self._lost(self._batches(x))
 
-    def csim_predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+    def csim_predict(self, x: Arrays) -> Results:
         """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
 
         The first call writes the C++ project and compiles it, unless the project folder holds the same one compiled.
@@ -203,34 +201,11 @@ class Model:
             InputDataError: no such weights, another shape, or values beyond the format.
         """
         given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
-        known = parameters(self.program)
-        if not given or any((layer, name) not in known for name in given):
-            raise InputDataError(
-                f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
-                where="load_weights",
-                accepted=", ".join(f"{name} of {place!r}" for place, name in known)
-                or "layers with Weights: reloadable",
-            )
-        node = self.network.node(layer)
-        assert isinstance(node.layer, Dense | Conv)
-        now = {
-            name: as_given(values, node.layer.weights()[name].shape, f"{layer}.{name}")
-            for name, values in given.items()
-        }
-        raws = {
-            (layer, name): raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()
-        }
-        changed = replace(
-            node.layer, kernel=now.get("weight", node.layer.kernel), bias=now.get("bias", node.layer.bias)
-        )
-        nodes = [replace(each, layer=changed) if each is node else each for each in self.network.nodes]
-        self.program, self.network = load(self.program, raws), self.network.with_nodes(nodes)
+        self.program, self.network = with_weights(self.program, self.network, layer, given)
         for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)
 
-    def trace(
-        self, x: Arrays
-    ) -> tuple[npt.NDArray[np.float64] | list[npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
+    def trace(self, x: Arrays) -> tuple[Results, dict[str, npt.NDArray[np.float64]]]:
         """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name, in one run.
 
         A layer that became several has the further results as ``<layer>_<step>``: ``dense_relu`` after the activation
@@ -245,7 +220,12 @@ class Model:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
 
     def build(
-        self, *, inputs: Arrays | None = None, progress: Progress | None = None, **asked: Unpack[BuildOptions]
+        self,
+        *,
+        inputs: Arrays | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+        **asked: Unpack[BuildOptions],
     ) -> Report:
         """Write the circuit and run the tools on it.
 
@@ -264,7 +244,7 @@ class Model:
             validation: as ``cosim``, which always compares.
             export: pack the vendor's circuit for use in other designs. Implies ``synth``.
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
-            fifo_opt: there are no FIFOs to optimize; False.
+            fifo_opt: noted; the schedule gives the depths of all queues.
             pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
             bitstream: a configuration file for the board, which has a serial port. Implies ``synth``.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
@@ -272,6 +252,7 @@ class Model:
             fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say
                 which. ``convert(fit=True)`` tries fewer bits first.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
+            timeout: seconds that each program may run; by default it may run as long as it takes.
 
         Raises:
             VerificationError: the circuit and the emulator disagree.
@@ -281,7 +262,7 @@ class Model:
             ToolFailedError, ProjectError.
         """
         with working("building") if progress is None else nullcontext(progress) as shown:
-            return execute(self.plan(inputs=inputs, **asked), shown)
+            return execute(self.plan(inputs=inputs, **asked), shown, timeout)
 
     def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
         """The files and commands of :meth:`build` with the same arguments; nothing is written and no tool runs.
@@ -301,7 +282,8 @@ class Model:
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
-        return replace(plan(self._job(batches), chosen), known=known)
+        command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
+        return replace(plan(self._job(batches), chosen), known=known, command=command)
 
     def fitted(self) -> Model:
         """The model with reuse factors with which its circuit fits the part; itself, if that fits as it is.
@@ -315,6 +297,26 @@ class Model:
         made, target = copy(self), replace(self.target, io_type=found.io_type)
         made.network, made.target, made.notes = found.network(self.network), target, (*self.notes, found.note)
         return made
+
+    def get_layers(self) -> tuple[LayerRow, ...]:
+        """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""
+        return rows(self.network, self.program)
+
+    def get_input_variables(self) -> list[Variable]:
+        """The inputs: name, shape of one sample and format of each."""
+        return inputs_of(self.program)
+
+    def get_output_variables(self) -> list[Variable]:
+        """The outputs: name, shape of one sample and format of each."""
+        return outputs_of(self.network, self.program)
+
+    def write(self) -> Path:
+        """Write the circuit, or the C++ project, into the project folder, which is returned; no tool runs.
+
+        Raises:
+            ProjectError: it cannot be written.
+        """
+        return self.plan(csim=False, synth=False, cosim=False, validation=False, force=True).write().parent
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.
@@ -387,33 +389,50 @@ class Model:
         shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
         return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
 
+    def __repr__(self) -> str:
+        target = self.target
+        return (
+            f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend.value} for {target.part}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The table of layers, and their picture to unfold, for notebooks."""
+        drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
+        return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"
+
     @cached_property
-    def _watched(self) -> tuple[Watch, Emulator]:
-        """The casts that may lose values, and what executes the program up to them."""
-        watch = Watch.of(self.program, self.network)
-        return watch, Emulator(watch.program)
+    def _watch(self) -> Watch:
+        """The casts that may lose values."""
+        return Watch.of(self.program, self.network)
+
+    @cached_property
+    def _watched(self) -> Emulator:
+        """What executes the program up to them."""
+        return Emulator(self._watch.program)
 
     def _lost(self, batches: Sequence[Batch]) -> Losses:
-        watch, emulator = self._watched
-        return watch.run(emulator, batches)
+        return self._watch.run(self._watched, batches)
 
     def _warn_approximate(self) -> None:
         """Repeat once what of the model is approximate."""
+        if self._repeated:
+            return
+        self._repeated = True
         said = [note for note in self.notes if note.startswith(APPROXIMATE)]
-        if said and not self._repeated:
-            self._repeated = True
+        if said:
             warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
 
     def _warn_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
         """Look at all samples if a user's format ``wrapped``, else at one of :data:`_UNWATCHED`, until something was found."""
         self._unwatched += len(batches[0])
         count = min(self._unwatched // _UNWATCHED, len(batches[0]))
-        casts = () if self._warned or not (count or wrapped) else self._watched[0].casts
-        if any(each.cast in wrapped for each in casts):
-            count = len(batches[0])
-        elif not count or all(each.cast.overflow is Overflow.WRAP for each in casts):
+        if self._warned or not (count or wrapped):
             return
         self._unwatched %= _UNWATCHED
+        if wrapped:
+            count = len(batches[0])
+        elif not self._watch.saturates:
+            return
         picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)
         found = [loss for loss in self._lost([batch[picked] for batch in batches]) if loss.matters]
         if found:
@@ -432,7 +451,9 @@ class Model:
         return node is not None and isinstance(node.layer, InputLayer) and node.layer.quantizer is not None
 
     def _warn_outside(self, outside: Sequence[int]) -> None:
-        for op, count in zip(self.program.input_ops(), outside, strict=True):
+        if not any(outside):
+            return
+        for op, count in zip(self.emulator.inputs, outside, strict=True):
             if count and not self._is_models_own(op):
                 warnings.warn(
                     f"input {op.name!r}: {count} values lie outside {input_range(op)}; "

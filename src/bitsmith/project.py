@@ -7,7 +7,6 @@ with which result. A project is locked while it is open. What a stage does is no
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -19,10 +18,14 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, TypeAlias
 
+from filelock import FileLock, Timeout
+
 from bitsmith.errors import ProjectError
 
 MANIFEST = "bitsmith.json"
 LOCK = "bitsmith.lock"
+OWNER = "bitsmith.pid"
+"""The process that has the lock; a file of its own, because a locked file cannot be read everywhere."""
 _FORMAT = 1
 _STAMP = "at "
 """Begins the time that stands in place of a digest for a file whose content does not count."""
@@ -94,7 +97,7 @@ class Project:
     Made by `Project.open`. ``folder`` is absolute.
     """
 
-    def __init__(self, folder: Path, name: str, lock: int, stages: dict[str, StageRecord]) -> None:
+    def __init__(self, folder: Path, name: str, lock: FileLock, stages: dict[str, StageRecord]) -> None:
         self.folder = folder
         self.name = name
         self._lock = lock
@@ -113,7 +116,7 @@ class Project:
             folder.mkdir(parents=True, exist_ok=True)
             folder = folder.resolve()
             _refuse_foreign(folder)
-            lock = _lock(folder / LOCK)
+            lock = _lock(folder)
         except OSError as error:
             raise ProjectError(
                 f"cannot be used as a project folder: {error.strerror}", where=str(folder), remedy="another output_dir"
@@ -122,7 +125,7 @@ class Project:
             project = Project(folder, name, lock, _read_stages(folder / MANIFEST))
             project._write_manifest()
         except BaseException:
-            os.close(lock)
+            lock.release()
             raise
         return project
 
@@ -136,10 +139,10 @@ class Project:
 
     def close(self) -> None:
         """Unlock; the lock file stays, since removing it would let two others in."""
-        if self._lock >= 0:
-            os.ftruncate(self._lock, 0)
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock.is_locked:
+            with contextlib.suppress(OSError):
+                (self.folder / OWNER).unlink()
+            self._lock.release()
 
     @property
     def stages(self) -> Mapping[str, StageRecord]:
@@ -171,7 +174,7 @@ class Project:
         """
         targets = [self.path(name) for name in files]
         for name, target in zip(files, targets, strict=True):
-            if target in (self.folder / MANIFEST, self.folder / LOCK):
+            if target.parent == self.folder and target.name in (MANIFEST, LOCK, OWNER):
                 raise ProjectError(f"{name!r} is reserved", where=str(self.folder))
         for target, content in zip(targets, files.values(), strict=True):
             self._write(target, content.encode() if isinstance(content, str) else content)
@@ -253,7 +256,7 @@ def _refuse_foreign(folder: Path) -> None:
     """Raise unless the folder is ours or empty."""
     if (folder / MANIFEST).exists():
         return
-    others = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+    others = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, OWNER))
     if others:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise ProjectError(
@@ -264,21 +267,22 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _lock(path: Path) -> int:
-    """Take the lock; the kernel gives it back when its process ends, however that happens."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _lock(folder: Path) -> FileLock:
+    """Take the lock; the system gives it back when its process ends, however that happens."""
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(lock, 32).decode(errors="replace").strip()
-        os.close(lock)
+        lock.acquire()
+    except Timeout:
+        try:
+            owner = (folder / OWNER).read_text(encoding="utf-8", errors="replace")[:32].strip()
+        except OSError:
+            owner = ""
         raise ProjectError(
             f"the project is in use by process {owner or '(starting)'}",
-            where=str(path.parent),
+            where=str(folder),
             remedy="wait until it has ended, or use another output_dir",
         ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8", newline="\n")
     return lock
 
 
@@ -286,7 +290,7 @@ def _read_stages(manifest: Path) -> dict[str, StageRecord]:
     if not manifest.exists():
         return {}
     try:
-        content = json.loads(manifest.read_text())
+        content = json.loads(manifest.read_text(encoding="utf-8"))
         if content["made_by"] != "bitsmith":
             raise ValueError("another program's")
         if content["format"] != _FORMAT:

@@ -16,7 +16,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from bitsmith import __version__
-from bitsmith.cli.commands import Terminal, app
+from bitsmith.cli.commands import app
+from bitsmith.cli.terminal import Terminal
 from bitsmith.errors import ToolMissingError
 from bitsmith.report.folder import write_report
 from tests.any_models import samples
@@ -57,8 +58,11 @@ def test_python_m_bitsmith_starts_quickly_and_imports_no_framework() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ("convert", "build", "report", "demo", "doctor", "explain"):
-        result = _run(command, "--help")
+    for command in (
+        *("convert", "explain", "config", "predict", "profile", "plot"),
+        *("build", "report", "open", "demo", "doctor"),
+    ):
+        result = _run(command, "-h")
         assert result.exit_code == 0
         assert "--json" in result.stdout
 
@@ -94,11 +98,16 @@ def test_an_error_as_json_has_its_parts(tmp_path: Path) -> None:
     assert error["remedy"]
 
 
-@pytest.mark.parametrize("arguments", [("nonsense",), ("report",), ("report", "x", "--nonsense"), ("convert",)])
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("report",), ("report", "x", "--nonsense"), ("build", "x", "--no-synth", "--pnr")]
+)
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     result = _run(*arguments)
     assert result.exit_code == 2
     assert "Usage" in result.stderr
+    document = _run(*arguments, "--json")
+    assert document.exit_code == 2 and "Usage" in document.stderr
+    assert json.loads(document.stdout)["error"]["type"] == "UsageError"
 
 
 def test_interruption_is_exit_code_130(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,9 +200,9 @@ def test_hls_code_is_compared_by_csim(tmp_path: Path) -> None:
     assert (
         _run(
             "convert",
-            MODELS / "KERAS_3layer.json",
+            MODELS / "bitsmith_3layer.json",
             "--config",
-            MODELS / "KERAS_3layer.config.json",
+            MODELS / "bitsmith_3layer.config.json",
             "--output-dir",
             project,
             "--backend",
@@ -225,14 +234,20 @@ def test_demo_goes_the_whole_way(tmp_path: Path) -> None:
     assert Path(report["Page"]).is_file()
 
 
-def test_a_terminal_sees_the_stage_and_the_tools_latest_line() -> None:
-    err = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with Terminal(False, Console(), err).working("building") as progress:
-        progress("synth: LFE5U-85F\n")
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("verbose", [True, False])
+def test_progress_shows_stages_and_lines_of_tools_on_demand(terminal: bool, verbose: bool) -> None:
+    err = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    with Terminal(False, Console(), err, verbose).working("building") as progress:
+        progress("synth: LFE5U-85F, expected 2 min 0 s\n")
         progress("2.1. Executing [PROC] pass\n")
         progress("\n")
+        progress("synth: done in 1 min 58 s")
     assert isinstance(err.file, io.StringIO)
-    assert "building | synth: LFE5U-85F | 2.1. Executing [PROC] pass" in err.file.getvalue()
+    shown = err.file.getvalue()
+    assert "synth: LFE5U-85F, expected 2 min 0 s" in shown and "synth: done in 1 min 58 s" in shown
+    assert ("2.1. Executing [PROC] pass" in shown) == verbose
+    assert ("building | synth: LFE5U-85F" in shown) == terminal
 
 
 def test_doctor_lists_tools_and_packages() -> None:
@@ -277,9 +292,9 @@ def test_doctor_lists_vendors_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_unchecked_code_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FakeTools(tmp_path / "bin", monkeypatch)
     folder = tmp_path / "project"
-    config = MODELS / "KERAS_3layer.config.json"
+    config = MODELS / "bitsmith_3layer.config.json"
     arguments = ("--config", config, "--output-dir", folder, "--backend", "vitis")
-    assert _run("convert", MODELS / "KERAS_3layer.json", *arguments).exit_code == 0
+    assert _run("convert", MODELS / "bitsmith_3layer.json", *arguments).exit_code == 0
     built = _run("build", folder, "--no-csim")
     assert built.exit_code == 0
     assert "note: Nothing was checked" in built.stdout

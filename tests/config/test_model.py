@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from bitsmith.config import HLSConfig, config_from_network, read_hls_config, read_project, resolve
 from bitsmith.config.building import GRANULARITIES
 from bitsmith.config.files import MAX_BYTES, MAX_VALUES
-from bitsmith.config.model import LAYER_INERT, LAYER_KEYS, MODEL_INERT, MODEL_KEYS
+from bitsmith.config.inert import LAYER_INERT, MODEL_INERT
+from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import PROJECT_KEYS
 from bitsmith.config.types import type_names
@@ -75,6 +76,12 @@ def refused(config: dict[str, Any]) -> str:
     with pytest.raises(ConfigError) as caught:
         resolve(NETWORK, config)
     return str(caught.value)
+
+
+def note(config: dict[str, Any]) -> str:
+    """What a configuration says in vain."""
+    (found,) = resolve(NETWORK, config).notes
+    return found
 
 
 def formats(config: object, name: str) -> dict[str, str]:
@@ -155,7 +162,8 @@ def test_type_keys_of_a_layer(key: str) -> None:
     generated["LayerName"]["out"][key] = "fixed<18,8, RND, SAT>"
     assert formats(generated, "out") == {"exp_table": "fixed<18,8,RND,SAT>"}
     generated["LayerName"]["out"]["Precision"]["exp_table"] = "fixed<18,4>"
-    assert "two formats for exp_table" in refused(generated)
+    assert formats(generated, "out") == {"exp_table": "fixed<18,8,RND,SAT>"}
+    assert "Precision.exp_table of out (exp_table_t says another one, which holds)" in note(generated)
     inside = {"LayerName": {"out": {"Precision": {key: "fixed<9,3>"}}}}
     assert formats(inside, "out") == {"exp_table": "fixed<9,3>"}
 
@@ -173,8 +181,8 @@ def test_type_names_from_the_most_specific_to_the_family() -> None:
         return type_names(NetworkNode("a", layer, (), source))
 
     assert names(Activation("tanh"), "Activation") == ("tanh", "Activation")
-    assert names(ReLU(), "Activation") == ("relu", "ReLU", "Activation")
-    assert names(ReLU(max_value=6.0), "ReLU") == ("relu6", "relu", "ReLU", "Activation")
+    assert names(ReLU(), "Activation") == ("relu", "ReLU", "Activation", "ThresholdedReLU")
+    assert names(ReLU(max_value=6.0), "ReLU") == ("relu6", "relu", "ReLU", "ThresholdedReLU", "Activation")
     assert names(ReLU(negative_slope=0.1), "LeakyReLU") == ("leaky_relu", "relu", "LeakyReLU", "ReLU", "Activation")
     assert names(HardActivation(1.0, 0.0, -1.0, 1.0), "Activation") == ("hard_tanh", "HardActivation", "Activation")
     assert names(HardActivation(0.2, 0.5, 0.0, 1.0), "") == ("hard_sigmoid", "HardActivation", "Activation")
@@ -353,25 +361,23 @@ def test_generated_configurations_leave_the_model_its_quantizers(granularity: st
         ({"Model": {"TraceOutput": "yes"}}, "Model.TraceOutput", "true or false"),
         ({"Model": {"Trace": True}}, "Model.Trace", "TraceOutput traces every layer"),
         ({"Model": {"Skip": True}}, "Model.Skip", "a key of a layer"),
-        ({"Model": {"BramFactor": 100}}, "Model.BramFactor", "block memory"),
-        ({"Model": {"PipelineStyle": "dataflow"}}, "Model.PipelineStyle", "data flow"),
-        ({"Model": {"TargetCycles": 8}}, "Model.TargetCycles", "ReuseFactor is what"),
-        ({"Model": {"BitExact": True}}, "Model.BitExact", "'auto' already keeps"),
         ({"Model": [1]}, "Model", "a list where a dictionary"),
         ({"Model": {1: 2}}, "Model", "key 1 is not text"),
         ({"Flows": ["x"]}, "Flows", "order of the passes"),
         ({"HLSConfig": {"Model": {}}}, "HLSConfig", "pass config['HLSConfig']"),
-        ({"Model": {"ReuseFactor": 1, "reuse_factor": 1}}, "Model.reuse_factor", "given twice"),
         ({"LayerName": {"fc2": {}}}, "LayerName.fc2", "did you mean 'fc1'?"),
         ({"LayerName": {"fc1": {"PipelineStyle": "auto"}}}, "LayerName.fc1.PipelineStyle", "of the whole model"),
-        ({"LayerName": {"fc1": {"TableSize": 64}}}, "LayerName.fc1.TableSize", "no meaning for Dense"),
         ({"LayerName": {"bend": {"Skip": False}}}, "LayerName.bend.Skip", "TableSize, TableRange, Binning"),
         (
-            {"LayerName": {"bend": {"Precision": {"weight": "auto"}}}},
+            {"LayerName": {"bend": {"Precision": {"weight": "fixed<8,2>"}}}},
             "LayerName.bend.Precision.weight",
             "has no weight",
         ),
-        ({"LayerName": {"bend": {"Precision": {"weight": "auto"}}}}, "LayerName.bend.Precision.weight", "table, param"),
+        (
+            {"LayerName": {"bend": {"Precision": {"weight": "fixed<8,2>"}}}},
+            "LayerName.bend.Precision.weight",
+            "table, param",
+        ),
         ({"LayerName": {"bend": {"TableSize": 1}}}, "LayerName.bend.TableSize", "from 2 to 65536"),
         ({"LayerName": {"bend": {"TableSize": 1 << 20}}}, "LayerName.bend.TableSize", "from 2 to 65536"),
         ({"LayerName": {"bend": {"TableRange": [2, 1]}}}, "LayerName.bend.TableRange", "a range from 2 to 1"),
@@ -380,13 +386,16 @@ def test_generated_configurations_leave_the_model_its_quantizers(granularity: st
         ({"LayerName": {"bend": {"TableRange": float("nan")}}}, "LayerName.bend.TableRange", "nan"),
         ({"LayerName": {"bend": {"TableRange": 1e200}}}, "LayerName.bend.TableRange", "a positive number"),
         ({"LayerName": {"bend": {"Binning": "middle"}}}, "LayerName.bend.Binning", "centre"),
-        ({"LayerName": {"out": {"Implementation": "legacy"}}}, "LayerName.out.Implementation", "more accurate"),
         ({"LayerName": {"out": {"ExpTableSize": 64}}}, "LayerName.out.ExpTableSize", "TableSize"),
+        ({"LayerName": {"fc1": {"Strategy": "stable"}}}, "LayerName.fc1.Strategy", "the strategy of a softmax"),
+        ({"LayerName": {"fc1": {"Static": True, "Statik": True}}}, "LayerName.fc1", "did you mean 'Static'?"),
+        ({"LayerName": {"fc1_lineer": {}}}, "LayerName.fc1_lineer", "no layer is called"),
+        ({"LayerName": {"fc9_linear": {}}}, "LayerName.fc9_linear", "no layer is called"),
+        ({"LayerName": {"fc9_param0": {}}}, "LayerName.fc9_param0", "no layer is called"),
+        ({"LayerName": {"_fc1": {}}}, "LayerName._fc1", "no layer is called"),
         ({"LayerName": {"fc1": {"ParallelizationFactor": 0}}}, "LayerName.fc1.ParallelizationFactor", "from 1 to"),
         ({"LayerType": {"dense": {}}}, "LayerType.dense", "did you mean 'Dense'?"),
         ({"LayerType": {"Conv2D": {}}}, "LayerType.Conv2D", "no layer has the type"),
-        ({"LayerType": {"Dense": {"Precision": {"table": "auto"}}}}, "LayerType.Dense.Precision.table", "has no table"),
-        ({"LayerType": {"Dense": {"TableSize": 64}}}, "LayerType.Dense.TableSize", "no meaning for Dense"),
     ],
 )
 def test_refusals_name_the_key(config: dict[str, Any], where: str, said: str) -> None:
@@ -421,29 +430,61 @@ def test_all_problems_are_told_at_once() -> None:
         assert said in message
 
 
-def test_a_model_default_hidden_by_auto_everywhere_is_refused() -> None:
+def test_a_model_precision_reaches_the_trained_values_of_a_configuration_by_name() -> None:
+    """As in other tools: results and accumulators that say ``auto`` keep it."""
     generated = config_from_network(NETWORK, "name")
-    generated["Model"]["Precision"]["default"] = "fixed<16,6>"
-    assert "has no effect" in refused(generated)
-    del generated["LayerName"]["fc1"]["Precision"]["weight"]
-    assert formats(generated, "fc1") == {"weight": "fixed<16,6>"}
+    generated["Model"]["Precision"] = "fixed<16,6>"
+    assert formats(generated, "fc1") == {"weight": "fixed<16,6>", "bias": "fixed<16,6>"}
+    assert formats(generated, "bn") == {"scale": "fixed<16,6>", "bias": "fixed<16,6>"}
+    assert formats(generated, "out") == {}
+    generated["Model"]["Precision"] = {"result": "fixed<16,6>"}
+    assert "Model.Precision.result (every layer that it could apply to says 'auto'" in note(generated)
 
 
-def test_keys_of_other_tools_are_accepted_where_they_change_nothing() -> None:
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"Model": {"BramFactor": 100}}, "BramFactor (tables of weights become block memory by their size)"),
+        ({"Model": {"PipelineStyle": "dataflow"}}, "PipelineStyle (all is pipelined"),
+        ({"Model": {"TargetCycles": 8}}, "TargetCycles (ReuseFactor is what"),
+        ({"Model": {"BitExact": True}}, "BitExact (precision 'auto' already keeps"),
+        ({"LayerName": {"fc1": {"TableSize": 64}}}, "TableSize of fc1 (there is no table in it)"),
+        ({"LayerType": {"Dense": {"Precision": {"table": "fixed<18,8>"}}}}, "Precision.table of Dense (there is no"),
+        ({"LayerName": {"fc1": {"Static": True}, "bn": {"Static": False}}}, "Static of fc1, bn ("),
+        ({"LayerName": {"fc1_linear": {"Trace": False}}}, "LayerName of fc1_linear (other tools have them as"),
+        ({"LayerName": {"fc1_param0": {}, "Quant_3_param1": {}}}, "LayerName of fc1_param0, Quant_3_param1 ("),
+        ({"LayerType": {"Constant": {"Trace": False}}}, "LayerType of Constant (it is part of other layers here)"),
+        ({"Model": {"ReuseFactor": 1, "reuse_factor": 2}}, "ReuseFactor (of its two spellings the later holds, 2)"),
+    ],
+)
+def test_what_has_no_effect_is_one_note(config: dict[str, Any], told: str) -> None:
+    assert note(config).startswith("Without effect in the configuration: ")
+    assert told in note(config)
+
+
+@pytest.mark.parametrize("key", ["Strategy", "Implementation"])
+@pytest.mark.parametrize(
+    ("value", "meant"), [("Stable", "stable"), ("latency", "latency"), ("argmax", "argmax"), ("Legacy", "stable")]
+)
+def test_both_keys_say_how_a_softmax_is_computed(key: str, value: str, meant: str) -> None:
+    for config in ({"LayerName": {"out": {key: value}}}, {"LayerType": {"Softmax": {key: value}}}):
+        assert settings_of(config, "out").implementation is SoftmaxImplementation(meant)
+    both = {"LayerName": {"out": {"Implementation": "argmax", "Strategy": "Latency"}}}
+    assert settings_of(both, "out").implementation is SoftmaxImplementation.ARGMAX
+    assert settings_of({"Model": {"Strategy": "Latency"}}, "out").implementation is None
+
+
+def test_values_of_other_tools_that_change_nothing_are_not_worth_a_note() -> None:
     config = {
         "Model": {"BramFactor": 1_000_000_000, "PipelineStyle": "Auto", "Compression": False, "BitExact": None},
-        "LayerName": {"fc1": {"TargetCycles": None, "ConvImplementation": "LineBuffer"}},
+        "LayerName": {
+            "fc1": {"TargetCycles": None, "ConvImplementation": "LineBuffer"},
+            "bend": {"Precision": {"weight": "auto"}},
+        },
     }
-    read = read_hls_config(config)
-    assert set(read.without_effect) == {
-        "Model.BramFactor",
-        "Model.PipelineStyle",
-        "Model.Compression",
-        "Model.BitExact",
-        "LayerName.fc1.TargetCycles",
-        "LayerName.fc1.ConvImplementation",
-    }
-    assert all(node.settings == Settings() for node in resolve(NETWORK, read).nodes)
+    resolved = resolve(NETWORK, config)
+    assert resolved.notes == ()
+    assert all(node.settings == Settings() for node in resolved.nodes)
 
 
 _JUNK = st.recursive(
@@ -508,7 +549,6 @@ def test_the_shape_of_a_generated_configuration() -> None:
         "Precision": {"default": "fixed<16,6>"},
         "ReuseFactor": 1,
         "Strategy": "Latency",
-        "BramFactor": 1_000_000_000,
         "TraceOutput": False,
     }
     assert list(config["LayerName"]) == [node.name for node in NETWORK.nodes]
@@ -555,7 +595,6 @@ _EDITS: dict[str, Any] = {
     "ReuseFactor": 8,
     "ParallelizationFactor": 2,
     "Strategy": "Resource",
-    "BramFactor": 1000,
     "TraceOutput": True,
     "Trace": True,
     "TableSize": 64,

@@ -69,9 +69,6 @@ def test_a_whole_file(tmp_path: Path) -> None:
         keras_h5=tmp_path / "models/jets_weights.h5",
         input_data=tmp_path / "data/x.npy",
         output_predictions=tmp_path / "data/y.npy",
-        without_effect=tuple(
-            f"WriterConfig.{key}" for key in ("Namespace", "WriteWeightsTxt", "WriteTar", "TBOutputStream")
-        ),
     )
 
 
@@ -163,15 +160,13 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"IOType": 3}, "IOType", "'io_parallel' or 'io_stream'"),
         ({"IOType": "io_paralel"}, "IOType", "did you mean 'io_parallel'?"),
         ({"Backend": "SymbolicExpression"}, "Backend", "'rtl', 'vitis', 'vivado'"),
-        ({"Backend": "VivadoAccelerator"}, "Backend", "is not available yet"),
         ({"Backend": "rtx"}, "Backend", "did you mean 'rtl'?"),
         ({"Backend": 3}, "Backend", "'rtl'"),
         ({"OnnxModel": "a.onnx", "PytorchModel": "a.pt2"}, "OnnxModel", "two models"),
         ({"PytorchModel": "a.pt2", "KerasModel": "a.keras"}, "PytorchModel", "two models"),
         ({"PytorchModel": "a.pt2", "InputShape": 3}, "InputShape", "the shape of one sample"),
         ({"Board": 3}, "Board", "the path of a file"),
-        ({"Stamp": "abc"}, "Stamp", "not a setting"),
-        ({"WriterConfig": {"WriteTar": True}}, "WriterConfig.WriteTar", "tar"),
+        ({"TraceOutput": True}, "TraceOutput", "HLSConfig.Model"),
         ({"WriterConfig": {"WriteTarr": True}}, "WriterConfig", "did you mean 'WriteTar'?"),
         ({"KerasModel": "a.keras", "KerasH5": "a.h5"}, "KerasModel", "two models"),
         ({"HLSConfig": {"Model": {"ReuseFactor": 0}}}, "HLSConfig.Model.ReuseFactor", "a whole number from 1"),

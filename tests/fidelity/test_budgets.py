@@ -37,7 +37,7 @@ from bitsmith.report.summary import held_constant
 from tests.fidelity.test_certificate import DIGITS, MODELS, images
 from tests.properties.test_execution import all_visible, assert_equal_to_oracle
 
-THREE, THREE_WEIGHTS = MODELS / "KERAS_3layer.json", MODELS / "KERAS_3layer_weights.h5"
+THREE, THREE_WEIGHTS = MODELS / "bitsmith_3layer.json", MODELS / "bitsmith_3layer_weights.h5"
 
 _TABULATED = (
     *(Activation(name) for name in sorted(FUNCTIONS)),
@@ -147,7 +147,7 @@ def test_cpp_agrees(tmp_path: Path, bits: Any) -> None:
 
 
 def test_fewer_bits_are_smaller_circuits() -> None:
-    with np.load(MODELS / "KERAS_3layer_test.npz", allow_pickle=False) as data:
+    with np.load(MODELS / "bitsmith_3layer_test.npz", allow_pickle=False) as data:
         x = data["inputs"]
     told = [explain(THREE, THREE_WEIGHTS, calibration=x, bits=bits).size for bits in (6, 8, 12, 16)]
     sizes = [size.lut for size in told if size is not None]

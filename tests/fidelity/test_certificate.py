@@ -70,6 +70,19 @@ def test_small_errors_that_become_large_are_told() -> None:
         convert(model, calibration=x, input_shape=(2, 3, 4))
 
 
+def test_single_values_that_are_far_off_are_told() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (60, 3, 4)) * np.array([10.0, 2.0**-4, 800.0]).reshape(3, 1)
+    model = Function(lambda x: torch.layer_norm((x.abs() + 0.34) ** -0.5, (4,), eps=1.0)).eval()
+    with pytest.warns(FidelityWarning, match=r"differs .* by 0\.\d+ % of its range, at worst by [2-9]"):
+        convert(model, calibration=x, input_shape=(3, 4))
+
+
+def test_what_cancels_has_no_range_of_its_own() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (60, 2, 3))
+    model = Function(lambda x: torch.log_softmax(torch.log_softmax(x, -1), -1)).eval()
+    convert(model, calibration=x, input_shape=(2, 3), strict=True)
+
+
 def test_strict_raises() -> None:
     with pytest.raises(FidelityError, match=r"fc1.*wrap in fixed<8,3>"):
         convert(DIGITS, config=WRAPPING, strict=True)
@@ -369,7 +382,7 @@ def test_files_are_compared_if_asked_for(tmp_path: Path) -> None:
     assert convert(DIGITS).fidelity.agreement.framework == ""
     assert convert(DIGITS, check=True).fidelity.agreement.framework == "Keras"
     with pytest.raises(ConfigError, match=r"Keras opens \.keras files safely"):
-        convert(MODELS / "KERAS_3layer.json", check=True)
+        convert(MODELS / "bitsmith_3layer.json", check=True)
     with pytest.raises(ConfigError, match="check='often'"):
         convert(DIGITS, check="often")  # type: ignore[arg-type]
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from bitsmith import FidelityWarning, convert, converters
-from bitsmith.converters import read_model
+from bitsmith import FidelityWarning, conversion, convert
+from bitsmith.frontends.read import read_model
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
@@ -218,7 +218,7 @@ def _misread(monkeypatch: pytest.MonkeyPatch, kind: type[Layer], change: Change)
         ]
         return network.with_nodes(nodes)
 
-    monkeypatch.setattr(converters, "read_model", read)
+    monkeypatch.setattr(conversion, "read_model", read)
 
 
 SMALL = 2.0**-10

@@ -9,9 +9,6 @@ from tests.fidelity.random_torch import case
 
 CHUNK = 50
 
-COARSE = frozenset({155, 323, 432})
-"""Seeds of modules that ``auto`` is too coarse for: scales 10,000 apart along another axis than the last, steep functions."""
-
 
 def test_a_few_random_modules() -> None:
     check(case, (1, 2, 6), refusals=0.5)
@@ -26,4 +23,4 @@ def test_some_random_modules() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 1000, CHUNK))
 def test_random_modules(start: int) -> None:
-    check(case, sorted({*range(start, start + CHUNK)} - COARSE), refusals=0.3)
+    check(case, range(start, start + CHUNK), refusals=0.3)

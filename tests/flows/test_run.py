@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from bitsmith.errors import ToolFailedError, ToolMissingError
+from bitsmith.flows.groups import signal_tree
 from bitsmith.flows.run import Command, execute, run
 from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, survey
 
@@ -296,6 +297,50 @@ def test_sigterm_ends_the_tool_too(tmp_path: Path) -> None:
     assert process.wait(timeout=20) == 128 + signal.SIGTERM
     for pid in pids.read_text().split():
         assert ended(int(pid))
+
+
+def _running(pid: int) -> bool:
+    """True of a process that is there and not only waits for its parent to notice that it is dead."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a system without /proc")
+def test_the_death_of_this_process_ends_the_tool_and_its_children(tmp_path: Path) -> None:
+    """Also of those children that would not end politely."""
+    call = command(tmp_path, "trap '' TERM; sleep 100 & echo $$ $! > part; mv part pids; wait; sleep 100")
+    code = (
+        "from pathlib import Path; from bitsmith.flows.run import Command, run\n"
+        f"run(Command({call.argv!r}, Path({str(tmp_path)!r}), Path({str(call.log)!r})))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    _until((tmp_path / "pids").exists)
+    tools = [int(word) for word in (tmp_path / "pids").read_text().split()]
+    assert all(map(_running, tools))
+    parent.kill()
+    parent.wait()
+    _until(lambda: not any(map(_running, tools)))
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_process_and_all_below_it_end(forced: bool, tmp_path: Path) -> None:
+    """As on Windows, which has no groups."""
+    pytest.importorskip("psutil")
+    tool = subprocess.Popen([str(script(tmp_path / "tool", "sleep 100 & echo $!; wait"))], stdout=subprocess.PIPE)
+    assert tool.stdout is not None
+    child = int(tool.stdout.readline())
+    assert signal_tree(tool.pid, forced=forced)
+    tool.wait()
+    tool.stdout.close()
+    _until(lambda: not _running(child))
+    assert not signal_tree(tool.pid, forced=forced)
 
 
 def test_an_error_line_fails_where_it_must(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from bitsmith.devices import ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, Family
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.tools import FoundTool, Origin
-from bitsmith.flows.yosys import Synthesis, count, netlist, synthesize
+from bitsmith.flows.yosys import Synthesis, count, netlist, part_of, synthesize
 from tests.flows.designs import adders
 
 TOOL = FoundTool("yosys", Path("/opt/yosys"), "0.70", Origin.PATH)
@@ -113,3 +113,20 @@ def test_error_of_yosys_is_shown(tmp_path: Path) -> None:
         synthesize(tmp_path, "net", [source], "ecp5")
     assert Path(raised.value.log).exists()
     assert not netlist(tmp_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("fc1_inst.sum_3_LUT4_Z", "fc1_inst"),
+        ("\\fc1_inst.deep.x", "fc1_inst"),
+        ("valid_TRELLIS_FF_Q", ""),
+        ("fc2_inst.x", ""),
+        ("p3_x0_fifo.memory", "p3"),
+        ("p3_core.valid", "p3"),
+        ("p3_core.fc1_inst.x", "p3_core.fc1_inst"),
+        ("p30.x", ""),
+    ],
+)
+def test_cells_belong_to_parts_by_their_names(name: str, part: str) -> None:
+    assert part_of(name, {"fc1_inst", "p3", "p3_core.fc1_inst"}) == part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,15 @@ def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
     assert "fc (Dense): the activation 'wiggle'" in text
     assert "mine (MyLayer): it is not a layer that is known here" in text
     assert "soft (" not in text
-    assert {"Conv2D", "Convolution2D"} <= set(caught.value.accepted.split(", "))
+    *nearest, last = caught.value.accepted.split(", ")
+    assert len(nearest) == 9 and re.fullmatch(r"\w+ and \d+ more", last)
 
 
 def test_known_layers_are_not_listed_where_no_class_is_unknown(tmp_path: Path) -> None:
     model = functional(source("x", 8), layer("Dense", "fc", "x", units=3, activation="wiggle"), outputs=("fc",))
     with pytest.raises(UnsupportedError) as caught:
         read_keras(write_model(tmp_path, model))
-    assert "accepted: binary_tanh" in str(caught.value)
+    assert "accepted: " in str(caught.value)
     assert not caught.value.accepted
 
 

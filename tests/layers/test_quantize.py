@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.oracle import evaluate
@@ -202,6 +203,28 @@ def test_staircases_are_exact(seed: int, above: bool, wide: bool, each: bool) ->
     assert_exact(network, seed=seed)
 
 
+@settings(max_examples=25)
+@given(st.integers(0, 9999), st.booleans(), st.sampled_from([1, 3, 15, 40, 200]), st.integers(6, 18), st.booleans())
+def test_staircases_of_all_sizes_are_exact(seed: int, above: bool, steps: int, width: int, each: bool) -> None:
+    """Tables, searches and comparisons; steps that are evenly spaced, crowded, the same, and out of reach."""
+    rng = np.random.default_rng(seed)
+    lead = (3,) if each else ()
+    spread = 2.0 ** rng.integers(1, width + 2)
+    thresholds = np.sort(np.rint(rng.standard_normal((*lead, steps)) ** rng.choice([1, 3]) * spread) / 4, axis=-1)
+    levels = as_weights(rng.integers(-9, 9, (*lead, steps + 1)) / 4.0)
+    fmt = FixedFormat(bool(rng.integers(2)), width, int(rng.integers(0, 3)))
+    network = network_of(Staircase(as_weights(thresholds), levels, above), [(3,)], formats={0: fmt})
+    program = assert_exact(network, samples=3, seed=seed)
+    near = np.moveaxis(np.broadcast_to(thresholds, (3, steps)), -1, 0)
+    step, ends = 2.0**-fmt.frac, np.ldexp([fmt.lo, fmt.hi], -fmt.frac)
+    values = np.concatenate(
+        [np.clip(near + k * step, *ends) for k in (-1, 0, 1)] + [np.full((1, 3), end) for end in ends]
+    )
+    values = np.floor(values / step) * step
+    (found,) = Emulator(program).run([values])
+    np.testing.assert_array_equal(found, network.node("layer").layer.reference([values]))
+
+
 @given(st.integers(0, 999), st.booleans())
 def test_lookups_are_exact(seed: int, each: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -242,6 +265,11 @@ def test_scales_are_numbers(scale: float) -> None:
         Quantizer.uniform(scale, 0, 1)
 
 
+SEARCHED = Staircase(
+    as_weights(np.sort(np.random.default_rng(5).uniform(-15, 15, (3, 19)), axis=-1)), as_weights(np.arange(20.0) ** 2)
+)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_compiled(tmp_path: Path) -> None:
@@ -251,6 +279,7 @@ def test_compiled(tmp_path: Path) -> None:
         "staircase": Staircase(as_weights([-1.0, 0.25, 2.0]), as_weights([-1.0, 0.0, 0.5, 3.0])),
         "wide": Staircase(as_weights([-1.0, 0.25, 2.0]), as_weights([-1.0, 0.0, 0.5, 3.0]), above=True),
     }
+    layers["searched"] = SEARCHED
     wide = {0: FixedFormat(True, 14, 9)}
     assert_compiled({name: network_of(layer, [(3,)], formats=wide) for name, layer in layers.items()}, tmp_path)
 
@@ -259,4 +288,5 @@ def test_compiled(tmp_path: Path) -> None:
 @pytest.mark.ci
 def test_simulated(tmp_path: Path) -> None:
     layer = Quantize(Quantizer.uniform(np.float32([0.1, 0.37, 1.9]), -8, [7, 127, 0], Rounding.RND_INF))
-    assert_simulated(network_of(layer, [(3,)]), tmp_path)
+    assert_simulated(network_of(layer, [(3,)]), tmp_path / "quantizer")
+    assert_simulated(network_of(SEARCHED, [(3,)], formats={0: FixedFormat(True, 14, 9)}), tmp_path / "staircase")

@@ -17,12 +17,13 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.lookup import Staircase
-from bitsmith.layers.merge import Add, Concatenate, Multiply
+from bitsmith.layers.merge import Add, Concatenate, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten, Permute
 from bitsmith.layers.softmax import Softmax
@@ -141,6 +142,21 @@ def test_a_convolutional_network(seed: int) -> None:
     assert_same(chain.network())
 
 
+@pytest.mark.parametrize("axes", [(0,), (-1,), (0, 1)])
+@pytest.mark.parametrize("reduction", [Reduction.SUM, Reduction.MEAN])
+@pytest.mark.parametrize("channels", [False, True])
+def test_sums_and_means_are_of_codes(axes: tuple[int, ...], reduction: Reduction, channels: bool) -> None:
+    chain = Chain(1, (6, 2))
+    chain.quantize()
+    if channels:
+        chain.dense(2, 3, bias=False)
+    chain.add(Reduce(reduction, axes))
+    chain.quantize()
+    assert_same(chain.network())
+    if not channels or axes == (0,):
+        assert not any(node.inner for node in compile_network(chain.network()).network.nodes), "no scale is a layer"
+
+
 @pytest.mark.parametrize("above", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 def test_stairs_after_a_normalization(seed: int, above: bool) -> None:
@@ -176,6 +192,22 @@ def test_branches(seed: int) -> None:
     chain.add(layer, *((second, second) if seed >= 3 else (first, second)))
     chain.quantize()
     assert_same(chain.network())
+
+
+@pytest.mark.parametrize("layer", [Add(), Subtract()])
+@pytest.mark.parametrize("rectified", [False, True])
+def test_sums_of_unlike_scales_are_of_codes(layer: Layer, rectified: bool) -> None:
+    chain = Chain(4, (4,))
+    first = chain.add(Quantize(Quantizer.uniform(np.float32(0.0313), -16, 15)))
+    chain.dense(4, 4, bias=False, channels=False)
+    second = chain.add(Quantize(Quantizer.uniform(np.float32(0.0713), -16, 15)))
+    chain.add(layer, first, second)
+    if rectified:
+        chain.add(ReLU())
+    chain.add(Quantize(Quantizer.uniform(np.float32(0.0419), -16, 15, Rounding.RND)))
+    chain.add(Quantize(Quantizer.uniform(2.0**-5, -16, 15)))
+    assert_same(chain.network())
+    assert constants(chain.network()) < 20
 
 
 def test_a_float_layer_after_codes_has_their_values() -> None:

@@ -112,3 +112,4 @@ def test_attention_is_read() -> None:
     module(torch.randn(32, 3, 4))
     model = bitsmith.convert(module.eval(), input_shape=(3, 4))
     assert model.predict(np.zeros((2, 3, 4))).shape == (2, 3, 4)
+    assert any("rules of auto: 'attention.softmax'" in note for note in model.notes)

@@ -79,7 +79,11 @@ def _stored(path: str, values: Floats | None) -> Change:
 _SOFTMAX = "q_multi_head_attention/_softmax"
 
 BROKEN: dict[str, tuple[str, Change, type[BitsmithError], str]] = {
-    "spiking": ("functions_raw", _of_class("QLIF"), UnsupportedError, "spiking neurons"),
+    "spikes of no sequence": ("functions_raw", _of_class("QLIF"), ModelFileError, "a sequence"),
+    "reset": ("spiking", _configured("reset_mechanism", "half"), ModelFileError, "reset_mechanism"),
+    "neurons": ("spiking", _configured("units", 4), ModelFileError, "channels"),
+    "thresholds": ("spiking", _stored("q_simple_snn/cell/vars/0", np.ones(2)), ModelFileError, "variables of shapes"),
+    "spikes of others": ("spiking", _configured("spike_grad", {"class_name": "Mine"}), UnsupportedError, "ATan"),
     "unknown": ("functions_raw", _of_class("QUnheardOf"), UnsupportedError, "not a layer of HGQ2"),
     "function along an axis": ("functions", _configured("activation", "softmax"), UnsupportedError, "softmax"),
     "unknown function": ("functions", _configured("activation", "wiggle"), UnsupportedError, "wiggle"),

@@ -28,7 +28,7 @@ def test_formats_that_contradict_the_model_need_override(tmp_path: Path) -> None
 
 def test_what_loses_accuracy_is_an_error_with_strict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    config = {**fetch_example_model("KERAS_3layer.json"), "HLSConfig": {"Model": {"Precision": "fixed<8,2>"}}}
+    config = {**fetch_example_model("bitsmith_3layer.json"), "HLSConfig": {"Model": {"Precision": "fixed<8,2>"}}}
     with pytest.warns(FidelityWarning):
         keras_to_hls({**config, "Strict": False})
     with pytest.raises(FidelityError):

@@ -204,7 +204,10 @@ REFUSED: Sequence[tuple[Callable[[], onnx.ModelProto], str]] = (
     (lambda: one_node("FloatQuant", 1, 4, 3, 7, 448, **FLOAT | {"rounding_mode": "CEIL"}), "rounded by CEIL"),
     (lambda: one_node("QuantAvgPool2d", kernel=2, stride=2, ibits=4, obits=4, signed=0), "axes"),
     (lambda: one_node("GenericPartition", model="other.onnx"), "of this domain only Quant, IntQuant"),
-    (lambda: one_node("QuantLSTMCell", domain="onnx.brevitas"), "of this domain only Quant, IntQuant"),
+    (lambda: one_node("QuantLSTMCell", domain="onnx.brevitas", cifg=1), "coupled gates"),
+    (lambda: one_node("QuantLSTMCell"), "QuantLSTMCell without operand 1"),
+    (lambda: one_node("QuantLSTMCell", [[0, 1]], [[0, 0]]), "an initial state other than 0"),
+    (lambda: one_node("QuantLSTMCell", [0], [0], np.ones((2, 3))), r"weights of shape \(2, 3\)"),
     (lambda: one_node("Relu", domain="qonnx.custom_op.channels_last"), "of this domain only Conv, MaxPool"),
     (lambda: one_node("Conv", domain="qonnx.custom_op.channels_last"), "Conv without operand 1"),
 )

@@ -67,14 +67,21 @@ def test_bits_that_count() -> None:
     assert effective_bits(Quantizer.fixed(0, 2, 1, Rounding.RND, Overflow.WRAP)).tolist() == 3
 
 
-def test_scales_do_not_matter_and_float_layers_have_no_count() -> None:
+LAST = {"quantizer": Quantize(Quantizer.uniform(0.3, -8, 7)), "float layer": Dense(as_weights(np.eye(2) / 3))}
+
+
+@pytest.mark.parametrize("last", LAST)
+def test_scales_count_where_they_are_multiplications_and_float_layers_do_not(last: str) -> None:
+    """A layer has the operations of its scale and offset if something needs its values themselves."""
     grid = Quantizer.uniform(0.07, -7, 7)
     kernel = as_weights(grid.applied(np.linspace(-1, 1, 6).reshape(3, 2)))
     nodes = (
         NetworkNode("x", Input((3,)), settings=Settings({"result": FixedFormat(True, 10, 6)})),
         NetworkNode("q", Quantize(Quantizer.uniform(0.11, 0, 15)), ("x",)),
         NetworkNode("d", Dense(kernel, as_weights([0.5, 0.25])), ("q",), quantizers={"weight": grid}),
-        NetworkNode("f", Dense(as_weights(np.eye(2) / 3)), ("d",)),
+        NetworkNode("last", LAST[last], ("d",)),
     )
-    compiled = compile_network(Network(nodes, ("x",), ("f",)))
-    assert ebops(compiled.network, compiled.program) == {"d": 3 * 2 * 4 * 4}
+    compiled = compile_network(Network(nodes, ("x",), ("last",)))
+    scales, bits, sums = 0 if last == "quantizer" else 2, 52, (7 * 15 * 3).bit_length()
+    (found,) = ebops(compiled.network, compiled.program).items()
+    assert found == ("d", pytest.approx(3 * 2 * 4 * 4 + scales * bits * sums, rel=0.02))

@@ -117,3 +117,35 @@ def test_a_design_larger_than_the_part_is_marked() -> None:
     text = page(Report({"Resources": {"LUT": 90_000, "DSP": 1, "Part": "LFE5U-85F", "Tool": "t"}}))
     assert text.count("fill over") == 1
     assert "90,000 of 83,640 (108 %)" in text
+    assert "Does not fit: 90,000 LUTs of the 83,640 (108 %)." in _visible(text)
+
+
+def test_shows_what_each_layer_takes_and_what_the_report_is_of() -> None:
+    text = _visible(
+        page(
+            Report(
+                {
+                    **SECTIONS,
+                    "Estimate": {"LUT": 2600, "Tool": "bitsmith estimate"},
+                    "Layers": [
+                        {"Layer": "hidden", "LUT": 300, "FF": 40, "Cycles": 2, "FirstStage": 0, "LastStage": 1},
+                        {"LUT": 100, "FF": 9},
+                    ],
+                    "Utilization": [{"Cell": "TRELLIS_FF", "Used": 8364, "Available": 83640}],
+                    "Timing": {"FmaxMHz": 125.0, "CriticalPath": "hidden to sum"},
+                    "Origin": {"Version": "0.1", "Date": "2026-01-02", "Digest": "abc", "Command": "build()"},
+                },
+                design(),
+            )
+        )
+    )
+    for shown in (
+        "LUT 2,500 yosys 0.70, estimate 2,600",
+        "hidden 300 LUTs (75 %)",
+        "hidden 300 40 2 1..2",
+        "between layers 100 9",
+        "TRELLIS_FF 8,364 83,640 10 %",
+        "slowest path hidden to sum",
+        "bitsmith 0.1 · 2026-01-02 · program abc · build()",
+    ):
+        assert shown in text

@@ -38,7 +38,7 @@ def test_boxes_say_what_was_asked_for() -> None:
         "hidden",
         "Dense",
         "relu",
-        "Activation",
+        "ReLU",
         "mix",
         "Dense",
         "sum",

@@ -13,6 +13,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
@@ -54,6 +55,18 @@ def test_grids_are_the_users(scale: float, step: str) -> None:
     assert layers["q"].bits == ((8, 3),)
     assert layers["r"].declared == "fixed<4..6,1..3>"
     assert declared_text(layers["r"]) == "fixed<4..6,1..3> mean 5.0 bits ███ 4..6"
+
+
+def test_absorbed_layers_say_by_which_and_codes_have_their_bits() -> None:
+    """Their traces, multiplied by scales of double precision, are nothing that the circuit has."""
+    first = quantized(0.07)
+    normalization = BatchNormalization(as_weights([0.31, 1.7, 0.9]), as_weights([0.1, 0.2, 0.3]))
+    nodes = [replace(node, inputs=("n",)) if node.name == "r" else node for node in first.nodes]
+    nodes[3:3] = [NetworkNode("n", normalization, ("d",))]
+    layers = found(first.with_nodes(nodes))
+    assert {name: row.absorbed for name, row in layers.items() if row.absorbed} == {"n": ("r",)}
+    assert [layers[name].result.bits for name in ("q", "d") if layers[name].result is not None] == ["8", "12..13"]
+    assert "absorbed by r" in as_text(LayersTable("net", tuple(layers.values())), 140)
 
 
 def test_what_is_between_quantizers_is_exact() -> None:

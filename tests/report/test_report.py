@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.build.job import Target
 from bitsmith.errors import ProjectError
+from bitsmith.model import Model
 from bitsmith.report import Report, read_report
 from bitsmith.report.folder import write_report
 from bitsmith.report.html import page
 from bitsmith.report.sections import SECTIONS as NAMES
-from tests.report.reports import SECTIONS, design, full_report
+from tests.report.networks import lowered, residual
+from tests.report.reports import PART, SECTIONS, design, full_report
 
 
 def test_is_a_mapping_with_only_the_sections_that_ran_in_a_fixed_order() -> None:
@@ -175,3 +178,13 @@ def test_a_report_with_any_part_replaced_is_read_or_refused(data: st.DataObject)
         return
     assert str(report)
     assert page(report).endswith("</html>")
+
+
+def test_notebooks_show_tables_without_markup_of_models(tmp_path: Path) -> None:
+    assert "&lt;b&gt;" in Report(SECTIONS, design("<b>", ("<b>",)))._repr_html_()
+    network = residual()
+    model = Model(network, lowered(network), Target(tmp_path, "residual", PART, 10.0))
+    shown = model._repr_html_()
+    assert shown.startswith("<pre") and "hidden" in shown and "<svg" in shown
+    assert repr(model).startswith("<Model residual: 5 layers, 66 parameters")
+    assert model.fidelity._repr_html_().startswith("<pre")

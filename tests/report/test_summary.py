@@ -32,7 +32,7 @@ def test_one_row_per_layer_with_sizes_and_wiring() -> None:
     assert found["sum"].inputs == ("relu", "mix")
     assert found["hidden"].shape == (6,)
     assert [row.parameters for row in found.values()] == [0, 30, 0, 36, 0]
-    assert found["relu"].title == "Activation"
+    assert found["relu"].title == "ReLU"
 
 
 def test_declared_formats_are_the_users_and_an_input_always_has_one() -> None:

@@ -14,10 +14,10 @@ MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 
 
 def three_layer(folder: Path, **arguments: object) -> tuple[bitsmith.Model, npt.NDArray[np.float32]]:
-    """KERAS_3layer with its few-bit configuration, and test inputs."""
-    given: dict[str, object] = {"config": MODELS / "KERAS_3layer.config.json", **arguments}
-    model = bitsmith.convert(MODELS / "KERAS_3layer.json", folder / "project", **given)  # type: ignore[arg-type]
-    return model, np.load(MODELS / "KERAS_3layer_test.npz")["inputs"]
+    """bitsmith_3layer with its few-bit configuration, and test inputs."""
+    given: dict[str, object] = {"config": MODELS / "bitsmith_3layer.config.json", **arguments}
+    model = bitsmith.convert(MODELS / "bitsmith_3layer.json", folder / "project", **given)  # type: ignore[arg-type]
+    return model, np.load(MODELS / "bitsmith_3layer_test.npz")["inputs"]
 
 
 def digits(folder: Path, **arguments: object) -> tuple[bitsmith.Model, npt.NDArray[np.float32]]:

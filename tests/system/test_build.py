@@ -135,7 +135,7 @@ def test_place_and_route_is_refused_for_parts_without_it(tmp_path: Path) -> None
 @pytest.mark.ci
 def test_the_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    config = bitsmith.utils.fetch_example_model("KERAS_3layer.json")
+    config = bitsmith.utils.fetch_example_model("bitsmith_3layer.json")
     model = bitsmith.converters.keras_to_hls(config)
     model.build()
     familiar = bitsmith.report.read_vivado_report("my-hls-test")

@@ -19,7 +19,7 @@ from bitsmith import converters, utils
 from bitsmith.errors import BitsmithError, ConfigError, InputDataError, ModelFileError, ProjectError
 from tests.system.examples import MODELS, digits
 
-MODEL, WEIGHTS = MODELS / "KERAS_3layer.json", MODELS / "KERAS_3layer_weights.h5"
+MODEL, WEIGHTS = MODELS / "bitsmith_3layer.json", MODELS / "bitsmith_3layer_weights.h5"
 TINY = {
     "class_name": "Sequential",
     "keras_version": "2.9.0",

@@ -20,7 +20,7 @@ def float_reference(model: bitsmith.Model, x: np.ndarray) -> np.ndarray:
 
 
 def test_shipped_networks_keep_their_accuracy(tmp_path: Path) -> None:
-    for build, name in ((three_layer, "KERAS_3layer_test.npz"), (digits, "digits_test.npz")):
+    for build, name in ((three_layer, "bitsmith_3layer_test.npz"), (digits, "digits_test.npz")):
         model, x = build(tmp_path)
         labels = np.load(MODELS / name)["labels"]
         fixed = np.asarray(model.predict(x))
@@ -124,13 +124,13 @@ def test_trace_gives_every_layer_by_name(tmp_path: Path) -> None:
 
 def test_the_quick_start_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert {"KERAS_3layer.json", "digits.keras"} <= set(bitsmith.utils.fetch_example_list())
-    config = bitsmith.utils.fetch_example_model("KERAS_3layer.json")
+    assert {"bitsmith_3layer.json", "digits.keras"} <= set(bitsmith.utils.fetch_example_list())
+    config = bitsmith.utils.fetch_example_model("bitsmith_3layer.json")
     model = bitsmith.converters.keras_to_hls(config)
     model.compile()
     assert model.output_dir.name == "my-hls-test" and not model.output_dir.exists()
-    made = bitsmith.utils.config_from_keras_model("KERAS_3layer.json", granularity="name")
-    again = bitsmith.converters.convert_from_keras_model("KERAS_3layer.json", hls_config=made)
+    made = bitsmith.utils.config_from_keras_model("bitsmith_3layer.json", granularity="name")
+    again = bitsmith.converters.convert_from_keras_model("bitsmith_3layer.json", hls_config=made)
     assert np.asarray(again.predict(np.zeros((1, 16)))).shape == (1, 5)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.build.hls import plan_hls
 from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.build.rtl import plan_rtl
 from bitsmith.errors import ConfigError
+
+_DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all queues."
 
 
 def plan(job: Job, asked: Asked) -> Plan:
@@ -19,9 +23,11 @@ def plan(job: Job, asked: Asked) -> Plan:
     """
     hls = job.target.backend.is_hls
     foreign = {"bitstream": asked.bitstream} if hls else {"export": asked.export, "vsynth": asked.vsynth}
-    for stage, wanted in {"fifo_opt": asked.fifo_opt, **foreign}.items():
+    for stage, wanted in foreign.items():
         if wanted:
             raise ConfigError(
                 f"{stage}=True with backend {job.target.backend.value!r}", where="build", accepted=f"{stage}=False"
             )
+    if asked.fifo_opt:
+        job = replace(job, design=replace(job.design, notes=(*job.design.notes, _DEPTHS)))
     return plan_hls(job, asked) if hls else plan_rtl(job, asked)

@@ -34,7 +34,7 @@ from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.load import ParameterKey, load, parameters
 from bitsmith.report.sections import FIFO
 from bitsmith.rtl import bus_wrappers, library, packaging, streams
-from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
@@ -89,6 +89,10 @@ class Circuit(Protocol):
     @property
     def over_budget(self) -> int:
         """Operations that take longer than the clock period."""
+
+    @property
+    def parts(self) -> Mapping[str, LayerPart]:
+        """What there is of each layer, by the name of its part of the top."""
 
     def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
         """Its simulation on ``raws``, one array per input; the ``sources`` are absolute or inside the project."""
@@ -147,6 +151,10 @@ class Pipeline:
     def cycles(self) -> tuple[int, int]:
         return self.design.latency, 1
 
+    @property
+    def parts(self) -> Mapping[str, LayerPart]:
+        return self.design.parts
+
     def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
         outputs = self.design.outputs
         return Converted(
@@ -201,6 +209,10 @@ class Streaming:
     @property
     def over_budget(self) -> int:
         return self.design.over_budget
+
+    @property
+    def parts(self) -> Mapping[str, LayerPart]:
+        return self.design.parts
 
     def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
         return Converted(self._flow(sources, raws), self._cosimulated)

@@ -7,51 +7,68 @@ error ends the build.
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Sections, Sources, Stage
 from bitsmith.dump import dumping
+from bitsmith.errors import ConfigError
 from bitsmith.flows import run as flows
 from bitsmith.flows.run import Progress, run
 from bitsmith.project import Json, Project, StageRecord, digest
 from bitsmith.report import Report
 from bitsmith.report.folder import write_report
-from bitsmith.report.sections import StageRun, Stages, plain, section_of
+from bitsmith.report.sections import Origin, StageRun, Stages, plain, section_of
 from bitsmith.version import __version__
 
 
-def execute(plan: Plan, progress: Progress | None = None) -> Report:
-    """Do what ``plan`` says and write the report.
+def execute(plan: Plan, progress: Progress | None = None, timeout: float | None = None) -> Report:
+    """Do what ``plan`` says and write the report; each program has ``timeout`` seconds.
 
     Raises:
+        ConfigError: a time limit that is none.
         ProjectError: the folder is not a project of ours, or in use.
         BitsmithError: of a stage.
     """
+    if timeout is not None and not 0 < timeout < threading.TIMEOUT_MAX:
+        raise ConfigError(f"{timeout!r}", where="build(timeout=...)", accepted="seconds, more than 0, or None")
     with Project.open(plan.folder, plan.name) as project:
         if plan.reset:
             project.forget()
-        execution = Execution(project, progress)
+        execution = Execution(project, progress, timeout)
         notes = execution.write(plan.sources)
         project.write(plan.scripts())
         found = tuple(section for stage in plan.stages for section in execution.run(stage))
         sections, further = plan.finish(project.folder, found)
         design = replace(plan.design, notes=(*plan.design.notes, *notes, *further))
-        report = Report((*plan.known, *sections, Stages(tuple(execution.rows))), design)
+        report = Report((*plan.known, *sections, Stages(tuple(execution.rows)), _origin(plan)), design)
         write_report(report, project.folder)
         return report
+
+
+def _origin(plan: Plan) -> Origin:
+    return Origin(
+        version=__version__,
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        digest=plan.sources.digest[:16],
+        command=plan.command or None,
+        seeds="0 of simulations, 1 of place and route",
+    )
 
 
 class Execution:
     """Steps in an open project; ``rows`` are those that have run."""
 
-    def __init__(self, project: Project, progress: Progress | None) -> None:
+    def __init__(self, project: Project, progress: Progress | None, timeout: float | None = None) -> None:
         self.rows: list[StageRun] = []
         self._project = project
         self._progress = progress
+        self._timeout = timeout
         self._records: dict[str, StageRecord] = {}
         self._unreported = 0.0
 
@@ -88,13 +105,15 @@ class Execution:
             return _sections_of(record.result)
         for name in stage.outdates:
             self._project.path(name).unlink(missing_ok=True)
-        self._announce(stage.name, stage.title)
+        before = self._project.stages.get(stage.name)
+        expected = stage.seconds if before is None else before.seconds
+        self._announce(stage.name, stage.title, f", expected {_duration(expected)}" if expected is not None else "")
         started = time.perf_counter()
         flow, folder = stage.flow(), self._project.folder
         self._project.write(flow.files())
         commands = flow.commands(folder, tools)
         for command in commands:
-            run(command, self._progress)
+            run(command, self._progress, self._timeout)
         sections = flow.read(folder, tools)
         outputs = [path for command in commands for path in command.outputs]
         result = {type(section).__name__: plain(section) for section in sections}
@@ -111,10 +130,21 @@ class Execution:
         seconds = round(record.seconds + self._unreported, 2)
         self.rows.append(StageRun(name=name, seconds=seconds, log=record.log, cached=cached))
         self._unreported = 0.0
+        self._announce(
+            name, f"nothing has changed, took {_duration(seconds)}" if cached else f"done in {_duration(seconds)}"
+        )
 
-    def _announce(self, name: str, title: str) -> None:
+    def _announce(self, name: str, title: str, more: str = "") -> None:
         if self._progress is not None and title:
-            self._progress(f"{name}: {title}")
+            self._progress(f"{name}: {title}{more}")
+
+
+def _duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 20 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _sections_of(result: Json) -> Sections:

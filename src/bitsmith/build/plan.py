@@ -26,6 +26,7 @@ class Plan:
         finish: from the folder and the sections of all stages, the sections of the report and further notes.
         reset: forget earlier results.
         known: sections that need no run.
+        command: the call that asked for the build.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Plan:
     finish: Callable[[Path, Sections], tuple[Sections, tuple[str, ...]]]
     reset: bool = False
     known: Sections = ()
+    command: str = ""
 
     def files(self) -> Mapping[str, str | bytes]:
         """All files that the commands read, and the expected content of those that they leave: path -> content."""

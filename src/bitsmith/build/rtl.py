@@ -14,12 +14,14 @@ from bitsmith.build.verification import compare, raw_digest, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
+from bitsmith.estimate.fit import packed_luts
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_route_of
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
-from bitsmith.flows.yosys import Resources, Synthesis
+from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
+from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
@@ -29,6 +31,9 @@ _LEAST_SAMPLES = 8
 """Slow circuits are simulated on fewer samples: so many cycles' worth, and at least so many."""
 
 _BAUD = 115_200
+
+_COSIM_S, _SYNTH_S, _PNR_S = (4.0, 0.4e-3), (5.0, 4e-3), (10.0, 12e-3)
+"""Seconds that stages take: some, and some for each look-up table. Measured with the tools of pip, on one slow core."""
 
 
 def plan_rtl(job: Job, asked: Asked) -> Plan:
@@ -116,6 +121,7 @@ class _Rtl:
             needs=("rtl",),
             options=tuple(map(raw_digest, self._raws)),
             log="cosim/run.log",
+            seconds=_COSIM_S[0] + _COSIM_S[1] * self._room.size.lut,
             expected=lambda: self._circuit.responses(self._simulated()),
         )
 
@@ -145,6 +151,7 @@ class _Rtl:
 
         def counted(found: Resources) -> Sections:
             return (
+                self._by_layer(found),
                 sections.Resources(
                     lut=found.lut,
                     ff=found.ff,
@@ -164,11 +171,33 @@ class _Rtl:
             needs=("rtl",),
             options=(family, part),
             log=f"synth/{family}/yosys.log",
+            seconds=_SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut,
         )
 
     def _synthesis(self) -> Synthesis:
         paths = tuple(path.as_posix() for path in self._paths())
-        return Synthesis(self._part.family.name, self._top, paths, self._part.family)
+        parts = tuple(self._circuit.parts)
+        return Synthesis(self._part.family.name, self._top, paths, self._part.family, parts=parts)
+
+    def _by_layer(self, found: Resources) -> sections.Layers:
+        """The cells of each layer; parts of the same layers in one row, the top's last."""
+        rows: dict[str, sections.LayerCells] = {}
+        for name, part in (*self._circuit.parts.items(), ("", LayerPart(""))):
+            cells = found.parts.get(name)
+            if cells is None:
+                continue
+            before = rows.get(part.layer, sections.LayerCells(lut=0, ff=0, dsp=0, bram=0))
+            rows[part.layer] = sections.LayerCells(
+                layer=part.layer or None,
+                lut=(before.lut or 0) + cells.lut,
+                ff=(before.ff or 0) + cells.ff,
+                dsp=(before.dsp or 0) + cells.dsp,
+                bram=(before.bram or 0) + cells.bram,
+                cycles=max(part.cycles or 0, before.cycles or 0) or None,
+                first_stage=part.first_stage,
+                last_stage=part.last_stage,
+            )
+        return sections.Layers(tuple(rows.values()))
 
     def pnr(self) -> Stage:
         """Place and route without pads, which measures the clock."""
@@ -179,10 +208,11 @@ class _Rtl:
             name="pnr",
             title=f"{self._part.name} at {target_mhz:.0f} MHz",
             find=placed.find,
-            flow=lambda: Converted(placed, lambda found: (_timing(found),)),
+            flow=lambda: Converted(placed, lambda found: (self._timing(found), _utilization(found))),
             needs=("synth",),
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
+            seconds=self._placing,
         )
 
     def bitstream(self) -> Stage:
@@ -192,8 +222,8 @@ class _Rtl:
 
         def configured(found: tuple[Path, Timing]) -> Sections:
             path, reached = found
-            clock = (_timing(reached, f" with the serial port of {board.name}"),) if self.on_board() else ()
-            return *clock, sections.Files({"Bitstream": f"pnr/{path.name}"})
+            clock = (self._timing(reached, f" with the serial port of {board.name}"),) if self.on_board() else ()
+            return *clock, _utilization(reached), sections.Files({"Bitstream": f"pnr/{path.name}"})
 
         def flow() -> Flow[Sections]:
             made = self._circuit
@@ -210,6 +240,7 @@ class _Rtl:
             needs=("rtl",),
             options=(bits.constraints,),
             log=f"pnr/{self._top}.nextpnr.log",
+            seconds=_SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut + self._placing,
         )
 
     def _board(self) -> Board:
@@ -226,13 +257,18 @@ class _Rtl:
     def _target_mhz(self) -> float:
         return 1e3 / self._job.target.clock_period_ns
 
+    @property
+    def _placing(self) -> float:
+        """Seconds that place and route takes."""
+        return _PNR_S[0] + _PNR_S[1] * packed_luts(self._room.size, self._part)
+
     def on_board(self) -> bool:
         """Return True if the board has the part: its place and route then measures the clock of the part as well."""
         board = self._board()
         return (board.part.die, board.part.nextpnr) == (self._part.die, self._part.nextpnr)
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
-        """Add the estimate where nothing was counted, and the files."""
+        """Add the estimate and the files."""
         left = next((section.paths for section in found if isinstance(section, sections.Files)), {})
         top = self._top
         files = {
@@ -243,11 +279,32 @@ class _Rtl:
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
             "Driver": f"driver/{top}.py",
         }
-        counted = any(isinstance(section, sections.Resources) for section in found)
-        estimate = () if counted else (sections.section_of("Estimate", self._room.size.section()),)
-        return (*found, *estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+        estimate = sections.section_of("Estimate", self._room.size.section())
+        return (*found, estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+
+    def _timing(self, found: Timing, what: str = "") -> sections.Timing:
+        """The clock that was reached, by ``what`` beside the circuit."""
+        ends = [self._layer_of(name) for name in found.path]
+        return sections.Timing(
+            fmax_mhz=found.fmax_mhz,
+            clock_period_ns=found.clock_period_ns,
+            slack_ns=round(self._job.target.clock_period_ns - found.clock_period_ns, 3),
+            path=" to ".join(dict.fromkeys(ends)) or None,
+            tool=f"{found.tool}{what}",
+        )
+
+    def _layer_of(self, cell: str) -> str:
+        """The layer that a cell belongs to, by its name, which begins with the instance of the circuit in a wrapper."""
+        parts = self._circuit.parts
+        inner = cell.partition(".")[2]
+        found = part_of(cell, parts) or part_of(inner, parts)
+        return parts[found].layer if found else "the top module"
 
 
-def _timing(found: Timing, what: str = "") -> sections.Timing:
-    """The clock that was reached, by ``what`` beside the circuit."""
-    return sections.Timing(fmax_mhz=found.fmax_mhz, clock_period_ns=found.clock_period_ns, tool=f"{found.tool}{what}")
+def _utilization(found: Timing) -> sections.Utilization:
+    return sections.Utilization(
+        tuple(
+            sections.CellUse(cell=cell, used=number, available=available)
+            for cell, (number, available) in found.utilization.items()
+        )
+    )

@@ -69,6 +69,7 @@ class Stage:
         rewritten: later stages may write its outputs again, so that only their existence counts.
         outdates: files of later stages that are removed when it runs.
         reported: it has a row in the report; otherwise its time counts for the next stage.
+        seconds: about what it takes on a slow core; None if that is not known.
         expected: the content that files must have after the commands, for those who run the commands without `flow`.
     """
 
@@ -82,6 +83,7 @@ class Stage:
     rewritten: bool = False
     outdates: tuple[str, ...] = ()
     reported: bool = True
+    seconds: float | None = None
     expected: Callable[[], Mapping[str, bytes]] = _nothing
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.converters import convert
+from bitsmith.conversion import convert
 from bitsmith.flows.run import Progress
 from bitsmith.model import Model
 from bitsmith.report import Report

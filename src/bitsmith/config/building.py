@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_bits, read_reuse_factor
+from bitsmith.config.model import DEFAULT, check_maximum, read_bits, read_reuse_factor
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import read_backend
-from bitsmith.config.reading import Problems, did_you_mean, shown
+from bitsmith.config.reading import Problems, did_you_mean, shown, squash
 from bitsmith.config.resolving import BitsLike, decided
 from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
@@ -50,7 +50,7 @@ def config_from_network(
             or ``'auto'``.
         default_reuse_factor: products per multiplier; 1.
         max_precision: a cap on automatic widths; not available, None.
-        backend: None, or any backend's name: all have the same keys.
+        backend: None, or any backend's name, those of hls4ml included: all have the same keys.
         bits: what ``auto`` keeps, if it is not 16.
 
     Raises:
@@ -64,7 +64,7 @@ def config_from_network(
         )
     check_maximum(max_precision, "max_precision")
     read_reuse_factor(default_reuse_factor, "default_reuse_factor")
-    if backend is not None:
+    if backend is not None and squash(backend) not in ("vivadoaccelerator", "symbolicexpression"):
         read_backend(backend, "backend")
     fmt = parse_precision(default_precision, "default_precision")
     precision = _AUTO if fmt is None else str(fmt)
@@ -72,7 +72,6 @@ def config_from_network(
         "Precision": {DEFAULT: precision},
         "ReuseFactor": default_reuse_factor,
         "Strategy": "Latency",
-        "BramFactor": BRAM_FACTOR,
         "TraceOutput": False,
     }
     if bits is not None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from bitsmith.config.files import read_file
+from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, SECTIONS_INERT
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import (
-    Inert,
+    Idle,
     Problems,
     Section,
     boolean,
@@ -23,7 +24,7 @@ from bitsmith.config.reading import (
     shown,
     squash,
 )
-from bitsmith.config.variables import ALL_VARIABLES
+from bitsmith.config.variables import ALL_VARIABLES, OTHER_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Binning, Outliers, SoftmaxImplementation, Strategy, Weights
@@ -31,10 +32,7 @@ from bitsmith.layers.tables import MAX_ENTRIES
 
 DEFAULT = "default"
 MAXIMUM = "maximum"
-BRAM_FACTOR = 1_000_000_000
-"""The other tools' default: no weights in block memory."""
 
-_FOLDING = "ReuseFactor is what trades time against multipliers"
 _LARGEST_TABLE_RANGE = 2.0**32
 _Named = TypeVar("_Named", bound=enum.Enum)
 
@@ -50,7 +48,8 @@ class Choices:
     """What is said at one level (the model, a layer type, a layer). An option that is None is not mentioned.
 
     ``precision`` maps variables, or ``default``, to a format or to None, which is an explicit ``auto``; ``bits`` has the fields
-    of :class:`~bitsmith.layers.settings.Bits` that are mentioned.
+    of :class:`~bitsmith.layers.settings.Bits` that are mentioned. ``softmax`` is the implementation that ``Strategy`` names, as
+    older configurations have it.
     """
 
     precision: Mapping[str, FixedFormat | None] = field(default_factory=dict)
@@ -65,6 +64,7 @@ class Choices:
     table_range: tuple[float, float] | Auto | None = None
     binning: Binning | Auto | None = None
     implementation: SoftmaxImplementation | Auto | None = None
+    softmax: SoftmaxImplementation | None = None
     outliers: Outliers | None = None
 
 
@@ -72,13 +72,13 @@ class Choices:
 class HLSConfig:
     """Choices for the model, by layer type and by layer name.
 
-    ``without_effect`` names the keys of other tools that were accepted because their value changes nothing.
+    ``idle`` are the keys that were accepted and have no effect.
     """
 
     model: Choices = field(default_factory=Choices)
     types: Mapping[str, Choices] = field(default_factory=dict)
     names: Mapping[str, Choices] = field(default_factory=dict)
-    without_effect: tuple[str, ...] = ()
+    idle: tuple[Idle, ...] = ()
 
 
 _BUDGETS = ("weight", "result")
@@ -97,41 +97,13 @@ _SHARED_KEYS = (
 MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
 LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
 
-_SHARED_INERT = {
-    "TargetCycles": Inert((None,), _FOLDING),
-    "Compression": Inert((False, True), "zero weights never cost hardware, compressed or not"),
-    "ConvImplementation": Inert(("LineBuffer",), "a streamed convolution has line buffers, any other is wiring"),
-}
-MODEL_INERT = _SHARED_INERT | {
-    "PipelineStyle": Inert(("auto", "pipeline"), "all is pipelined; IOType says whether data flow token by token"),
-    "PipelineInterval": Inert((1, None), _FOLDING),
-    "BramFactor": Inert((BRAM_FACTOR,), "tables of weights become block memory by their size"),
-    "ChannelsLastConversion": Inert(
-        ("full",), "inputs and results have the model's own layout; inside, it is always converted"
-    ),
-    "TransposeOutputs": Inert((True, False), "a switch"),
-    "BitExact": Inert((None, False), "precision 'auto' already keeps quantized models exact"),
-    "AllowDAFallback": Inert((False, True), "a switch"),
-    "AllowV2Fallback": Inert((False, True), "a switch"),
-}
-LAYER_INERT = _SHARED_INERT | {
-    "ExpTableSize": Inert((), "both tables of a softmax have the size that TableSize says"),
-    "InvTableSize": Inert((), "both tables of a softmax have the size that TableSize says"),
-}
-_SECTIONS_INERT = {
-    "Flows": Inert((), "the order of the passes is fixed"),
-    "Optimizers": Inert((), "the order of the passes is fixed"),
-    "SkipOptimizers": Inert((), "the order of the passes is fixed"),
-    "InputShape": Inert((), "give it to convert as input_shape"),
-    "PytorchModel": Inert((), "give the model to convert"),
-}
 _SECTIONS = ("Model", "LayerType", "LayerName")
 _PROJECT_MARK = "HLSConfig"
 
 # The variable that a layer's key `exp_table_t` means, and that a key within `Precision` means.
-_TYPE_KEYS = {f"{name}_t": name for name in ALL_VARIABLES}
+_TYPE_KEYS = {f"{name}_t": name for name in (*ALL_VARIABLES, *OTHER_VARIABLES)}
 _VARIABLE_OF = {
-    **{squash(name): name for name in (*ALL_VARIABLES, DEFAULT, MAXIMUM)},
+    **{squash(name): name for name in (*ALL_VARIABLES, *OTHER_VARIABLES, DEFAULT, MAXIMUM)},
     **{squash(key): name for key, name in _TYPE_KEYS.items()},
 }
 
@@ -168,26 +140,28 @@ def collect_hls_config(config: object, where: str, problems: Problems) -> HLSCon
             remedy="pass config['HLSConfig'], or give the whole to keras_to_hls",
         )
         return HLSConfig()
-    without_effect: list[str] = []
-    sections = Section.read(config, where, _SECTIONS, problems, _SECTIONS_INERT)
-    model = _choices(sections.values.get("Model"), sections.at("Model"), problems, without_effect, whole_model=True)
+    idle: list[Idle] = []
+    sections = Section.read(config, where, _SECTIONS, problems, SECTIONS_INERT)
+    model = _choices(sections.values.get("Model"), sections.at("Model"), problems, idle, whole_model=True)
     types, names = (
         {
-            name: _choices(content, f"{sections.at(key)}.{name}", problems, without_effect, whole_model=False)
+            name: _choices(content, f"{sections.at(key)}.{name}", problems, idle, whole_model=False)
             for name, content in mapping(sections.values.get(key), sections.at(key), problems).items()
         }
         for key in ("LayerType", "LayerName")
     )
-    return HLSConfig(model, types, names, tuple(without_effect))
+    return HLSConfig(model, types, names, (*sections.idle, *idle))
 
 
-def _choices(
-    content: object, where: str, problems: Problems, without_effect: list[str], *, whole_model: bool
-) -> Choices:
+def _choices(content: object, where: str, problems: Problems, idle: list[Idle], *, whole_model: bool) -> Choices:
     section = _read_level(content, where, problems, whole_model)
-    without_effect.extend(section.at(key) for key in section.inert)
+    precision = _precision(section)
+    named = None if whole_model else _SOFTMAX.get(_squashed(section.values.get("Strategy")))
+    if named is not None and _squashed(section.values["Strategy"]) != Strategy.LATENCY.value:
+        del section.values["Strategy"]  # of a softmax alone
+    idle.extend(section.idle)
     return Choices(
-        precision=_precision(section),
+        precision=precision,
         bits=read_bits(section.values.get("Bits", {}), section.at("Bits"), section.problems),
         reuse_factor=section.get("ReuseFactor", read_reuse_factor),
         parallelization_factor=section.get("ParallelizationFactor", _parallelization_factor),
@@ -199,6 +173,7 @@ def _choices(
         table_range=section.get("TableRange", _table_range),
         binning=section.get("Binning", _binning),
         implementation=section.get("Implementation", _implementation),
+        softmax=named,
         outliers=section.get("Outliers", read_outliers),
     )
 
@@ -221,7 +196,7 @@ def _read_level(content: object, where: str, problems: Problems, whole_model: bo
 
 
 def _precision(section: Section) -> dict[str, FixedFormat | None]:
-    """The formats of a level: from ``Precision`` and from keys such as ``exp_table_t``, which win over an ``auto``."""
+    """The formats of a level: from ``Precision`` and from keys such as ``exp_table_t``, which win."""
     given, where, problems = section.values.get("Precision", {}), section.at("Precision"), section.problems
     formats: dict[str, FixedFormat | None] = {}
     if isinstance(given, Mapping):
@@ -235,10 +210,8 @@ def _precision(section: Section) -> dict[str, FixedFormat | None]:
                     f"unknown variable {shown(key)}",
                     where=where,
                     accepted=listed(names),
-                    remedy=did_you_mean(key, names),
+                    remedy=did_you_mean(key, (*names, *OTHER_VARIABLES)),
                 )
-            elif variable in formats:
-                problems.add(f"{variable} is given twice, in two spellings", where=at)
             else:
                 formats[variable] = problems.attempt(parse_precision, value, at)
     else:
@@ -246,7 +219,7 @@ def _precision(section: Section) -> dict[str, FixedFormat | None]:
     for key in section.values.keys() & _TYPE_KEYS.keys():
         variable, fmt = _TYPE_KEYS[key], section.get(key, parse_precision)
         if formats.get(variable) not in (None, fmt):
-            problems.add(f"two formats for {variable}", where=section.at(key), remedy="keep one of the two keys")
+            section.leave(f"Precision.{variable}", f"{key} says another one, which holds")
         formats[variable] = fmt
     return formats
 
@@ -297,6 +270,14 @@ def _named(value: object, where: str, names: Mapping[str, _Named]) -> _Named:
         remedy = did_you_mean(value, names) if isinstance(value, str) else ""
         raise ConfigError(shown(value), where=where, accepted=listed(names), remedy=remedy)
     return {squash(name): named for name, named in names.items()}[squash(value)]
+
+
+def _squashed(value: object) -> str:
+    return squash(value) if isinstance(value, str) else ""
+
+
+_SOFTMAX = {one.value: one for one in SoftmaxImplementation} | {"legacy": SoftmaxImplementation.STABLE}
+"""What a softmax may be called; the other tools' ``legacy`` computes what ``stable`` computes."""
 
 
 def _strategy(value: object, where: str) -> Strategy:
@@ -359,12 +340,5 @@ def _binning(value: object, where: str) -> Binning | Auto:
 
 
 def _implementation(value: object, where: str) -> SoftmaxImplementation | Auto:
-    if isinstance(value, str) and squash(value) == "legacy":
-        raise ConfigError(
-            "the legacy softmax is not available",
-            where=where,
-            accepted="stable, latency, argmax, auto",
-            remedy="'stable' is more accurate at every size",
-        )
-    names: dict[str, SoftmaxImplementation | Auto] = {one.value: one for one in (*SoftmaxImplementation, Auto.AUTO)}
+    names: dict[str, SoftmaxImplementation | Auto] = {**_SOFTMAX, "auto": Auto.AUTO}
     return _named(value, where, names)

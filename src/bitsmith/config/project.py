@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from bitsmith.config.files import parse_yaml_config
+from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.model import HLSConfig, collect_hls_config
-from bitsmith.config.reading import Inert, Problems, Section, boolean, did_you_mean, number, shown, squash, text
+from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
 DEFAULT_OUTPUT_DIR = Path("my-hls-test")
@@ -24,6 +25,13 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
+
+
+BackendName: TypeAlias = Literal["rtl", "vitis", "vivado", "oneapi", "quartus", "catapult", "libero"] | str
+"""The value of a :class:`Backend`, in any case, for editors to propose."""
+
+IOTypeName: TypeAlias = Literal["io_parallel", "io_stream"] | str
+"""The value of an :class:`IOType`."""
 
 
 class Backend(enum.Enum):
@@ -54,6 +62,8 @@ BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
 """The accepted names, as errors show them."""
 
 _MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified", "symbolicexpression")
+_ACCELERATOR = Idle("Backend", "VivadoAccelerator", "the project is that of 'vivado', without the board's design")
+_NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,7 @@ class ProjectConfig:
     ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
     ``tflite_model`` (a path or a file's content) is given.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
-    ``without_effect`` names keys of other tools that were accepted because their value changes nothing.
+    ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
 
     output_dir: Path = DEFAULT_OUTPUT_DIR
@@ -90,7 +100,7 @@ class ProjectConfig:
     strict: bool = False
     input_data: Path | None = None
     output_predictions: Path | None = None
-    without_effect: tuple[str, ...] = ()
+    idle: tuple[Idle, ...] = ()
 
 
 PROJECT_KEYS = (
@@ -119,30 +129,6 @@ PROJECT_KEYS = (
     "WriterConfig",
 )
 
-_VENDOR = "it belongs to a vendor's flow and has no counterpart here"
-_AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
-_INERT = {
-    "AcceleratorConfig": Inert((None,), _VENDOR),
-    "FPGAFamily": Inert((), _VENDOR),
-    "SmartHLSPath": Inert((), _VENDOR),
-    "Technology": Inert((), _VENDOR),
-    "ASICLibs": Inert((), _VENDOR),
-    "FIFO": Inert((None,), _VENDOR),
-    "HyperoptHandshake": Inert((False,), _VENDOR),
-    "TraceOutput": Inert((False,), "write it under HLSConfig.Model"),
-    "ProjectDir": Inert((), _AFTERWARDS),
-    "InputShapes": Inert((), _AFTERWARDS),
-    "OutputShapes": Inert((), _AFTERWARDS),
-    "Stamp": Inert((), _AFTERWARDS),
-}
-_WRITER_INERT = {
-    "Namespace": Inert((None,), _VENDOR),
-    "WriteWeightsTxt": Inert((True, False), _VENDOR),
-    "WriteTar": Inert((False,), "pack the output folder with tar"),
-    "WriteEmulationConstants": Inert((False, True), _VENDOR),
-    "TBOutputStream": Inert(("both", "stdout", "file"), _VENDOR),
-}
-
 
 def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     """Check and type a project configuration: a dictionary, or the path of a YAML or JSON file.
@@ -154,9 +140,10 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     """
     content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
     problems = Problems()
-    section = Section.read(content, "", PROJECT_KEYS, problems, _INERT)
+    section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT)
     section.values = {key: value for key, value in section.values.items() if value is not None}
-    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, _WRITER_INERT)
+    idle = list(_without_board(section))
+    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, WRITER_INERT)
     given = section.values.get("HLSConfig")
     hls_config = given if isinstance(given, HLSConfig) else collect_hls_config(given, "HLSConfig", problems)
     project = ProjectConfig(
@@ -182,11 +169,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         strict=section.get("Strict", boolean) or False,
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
-        without_effect=(
-            *(section.at(key) for key in section.inert),
-            *(writer.at(key) for key in writer.inert),
-            *hls_config.without_effect,
-        ),
+        idle=(*section.idle, *idle, *writer.idle),
     )
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
@@ -202,6 +185,17 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         problems.add("two models, of different frameworks", where=several[-1], accepted="one of them")
     problems.finish()
     return project
+
+
+def _without_board(section: Section) -> Iterator[Idle]:
+    """Take out of a section what other tools write of boards that there are not here."""
+    backend, board = section.values.get("Backend"), section.values.get("Board")
+    if isinstance(backend, str) and squash(backend) == "vivadoaccelerator":
+        section.values["Backend"] = Backend.VIVADO
+        yield _ACCELERATOR
+    if board == "hw_only":
+        del section.values["Board"]
+        yield _NO_BOARD
 
 
 def create_config(
@@ -234,7 +228,7 @@ def create_config(
         "IOType": IOType.PARALLEL.value,
         "HLSConfig": {},
     }
-    names = {squash(key): key for key in (*PROJECT_KEYS, *_INERT)}
+    names = {squash(key): key for key in (*PROJECT_KEYS, *PROJECT_INERT)}
     config |= {names.get(squash(key), key): value for key, value in kwargs.items()}
     read_project(config)
     return config

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, nearest
 
 _Read = TypeVar("_Read")
 
@@ -76,14 +76,24 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class Inert:
-    """A key of other tools that has no meaning here: ``harmless`` values are accepted, any other is refused with ``why``."""
+    """A key without meaning here, and why. ``harmless`` values need no note; a ``refused`` key asks for too much to be left."""
 
-    harmless: tuple[object, ...]
     why: str
+    harmless: tuple[object, ...] = ()
+    refused: bool = False
 
     def accepts(self, value: object) -> bool:
-        """Whether leaving ``value`` out would change nothing."""
+        """Return True if leaving ``value`` out would change nothing."""
         return any(type(value) is type(one) and _same(value, one) for one in self.harmless)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A key that was accepted and has no effect: its name, its owner (a layer, a type, a section, or nothing), and why."""
+
+    key: str
+    owner: str
+    why: str
 
 
 def _same(value: object, harmless: object) -> bool:
@@ -96,41 +106,55 @@ def _same(value: object, harmless: object) -> bool:
 class Section:
     """One dictionary of a configuration whose keys have been matched against the known ones.
 
-    ``values`` has canonical keys; ``inert`` are the keys that were accepted and have no effect.
+    ``values`` has canonical keys; of a key in two spellings the later holds. ``idle`` are accepted keys that have no effect.
     """
 
     where: str
     problems: Problems
     values: dict[str, object] = field(default_factory=dict)
-    inert: list[str] = field(default_factory=list)
+    idle: list[Idle] = field(default_factory=list)
 
     @staticmethod
     def read(
         content: object, where: str, known: Sequence[str], problems: Problems, inert: Mapping[str, Inert] | None = None
     ) -> Section:
-        """Match the keys of ``content``; unknown and repeated ones are noted as problems. None counts as empty."""
+        """Match the keys of ``content``; unknown ones are noted as problems. None counts as empty."""
         section = Section(where, problems)
-        names = {squash(key): key for key in (*known, *(inert or {}))}
+        inert = inert or {}
+        names = {squash(key): key for key in (*known, *inert)}
         for key, value in mapping(content, where, problems).items():
-            at = section.at(key)
             name = names.get(squash(key))
             if name is None:
+                remedy = did_you_mean(key, names.values())
                 problems.add(
-                    f"unknown key {shown(key)}",
-                    where=where,
-                    accepted=listed(known),
-                    remedy=did_you_mean(key, names.values()),
+                    f"unknown key {shown(key)}", where=where, accepted=nearest([str(key)], known), remedy=remedy
                 )
-            elif name in section.values or name in section.inert:
-                problems.add(f"{name} is given twice, in two spellings", where=at)
-            elif inert and name in inert:
-                section.inert.append(name)
-                if not inert[name].accepts(value):
-                    accepted = " or ".join(shown(one) for one in inert[name].harmless) or "no such key"
-                    problems.add(f"{name} {shown(value)}: {inert[name].why}", where=at, accepted=accepted)
+            elif name in inert:
+                section._read_inert(name, value, inert[name])
             else:
+                if name in section.values and str(section.values[name]) != str(value):
+                    section.leave(name, f"of its two spellings the later holds, {shown(value)}")
                 section.values[name] = value
         return section
+
+    def _read_inert(self, key: str, value: object, inert: Inert) -> None:
+        if inert.accepts(value):
+            return
+        if inert.refused:
+            accepted = " or ".join(shown(one) for one in inert.harmless) or "no such key"
+            self.problems.add(f"{key} {shown(value)}: {inert.why}", where=self.at(key), accepted=accepted)
+        else:
+            self.leave(key, inert.why)
+
+    def leave(self, key: str, why: str) -> None:
+        """Note that ``key`` has no effect."""
+        self.idle.append(Idle(key, self.owner, why))
+
+    @property
+    def owner(self) -> str:
+        """The layer or type, or the section of the configuration, that this is about; nothing for the whole model."""
+        name = self.where.removeprefix("HLSConfig.").removeprefix("HLSConfig")
+        return name.removeprefix("LayerName.").removeprefix("LayerType.").removeprefix("Model")
 
     def at(self, key: str) -> str:
         """The path of ``key``."""

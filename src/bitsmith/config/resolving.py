@@ -7,15 +7,22 @@ there gives the model's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+import numpy as np
+
+from bitsmith.config.inert import idle_notes
+from bitsmith.config.matching import matched, of_part, owners, with_aliases
 from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
-from bitsmith.config.reading import Problems, did_you_mean, listed, shown
-from bitsmith.config.types import type_names
-from bitsmith.config.variables import takes_default
+from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
+from bitsmith.config.types import OTHER_TYPES, type_names
+from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
+from bitsmith.errors import nearest
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
@@ -35,6 +42,12 @@ _Option = TypeVar("_Option")
 _BETWEEN = {"accum", "result"}
 """Variables of sums and results."""
 
+_WRITTEN_EVERYWHERE = {"table", "accum", *OTHER_VARIABLES}
+"""Variables that other tools write for layers without such values."""
+
+_QUANTIZED = "the quantizers of the model hold"
+_HIDDEN = "every layer that it could apply to says 'auto' or has a format from the model"
+
 # Options with a meaning for some layers only: the key, the field of Settings that a layer's `options` names.
 _LAYER_OPTIONS = {
     "TableSize": "table_size",
@@ -48,7 +61,7 @@ _LAYER_OPTIONS = {
 
 
 def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, override: bool = False) -> Network:
-    """``network`` with the settings of ``config`` on every layer; settings it had before are replaced.
+    """``network`` with the settings of ``config`` on every layer, in place of earlier ones, and a note of what has no effect.
 
     Args:
         network: the layers, as read from the user's model; inner ones have the ``bits`` of the whole model alone.
@@ -63,23 +76,18 @@ def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, over
     chosen = config if isinstance(config, HLSConfig) else collect_hls_config(loaded(config), "", problems)
     chosen = _with_budget(chosen, bits, problems)
     known = [node for node in network.nodes if not node.inner]
-    _check_names(known, chosen, problems)
-    _check_types(known, chosen, problems)
-    reach = _Reach(override=override, decided=decided(network))
+    by_name = matched(known, chosen.names, problems)
+    chosen = replace(chosen, names=by_name.names)
+    reach = _Reach(override=override, nodes=known, decided=decided(network), owners=owners(known))
+    idle = [*chosen.idle, *by_name.idle, *_check_names(known, chosen, problems), *_check_types(known, chosen, problems)]
     settings = {node.name: _settings(node, chosen, reach, problems) for node in known}
     nodes = [
         replace(node, settings=settings.get(node.name, Settings(bits=_bits([chosen.model])))) for node in network.nodes
     ]
     problems.finish()
-    for key in sorted(reach.hidden - reach.used):
-        problems.add(
-            f"precision {chosen.model.precision[key]} has no effect: "
-            "every layer that it could apply to says 'auto' or has a format from the model",
-            where=f"Model.Precision.{key}",
-            remedy="remove it, or the 'auto' entries that it should replace",
-        )
-    problems.finish()
-    return network.with_nodes(nodes)
+    idle += reach.idle
+    idle += [Idle(f"Model.Precision.{key}", "", _HIDDEN) for key in sorted(reach.hidden - reach.used)]
+    return replace(network.with_nodes(nodes), notes=(*network.notes, *idle_notes(idle)))
 
 
 def _with_budget(chosen: HLSConfig, bits: BitsLike, problems: Problems) -> HLSConfig:
@@ -105,13 +113,17 @@ def _bits(levels: Sequence[Choices]) -> Bits:
 class _Reach:
     """Formats of the user's ``Model`` that some layer uses, and those that more specific levels hide from some layer.
 
-    ``decided`` are the variables of layers that the model itself has decided, unless the user wants to ``override`` it.
+    ``nodes`` are the user's layers; ``decided`` are the variables of layers that the model itself has decided, unless the user
+    wants to ``override`` it; ``owners`` are the user's layers of those that are parts.
     """
 
     override: bool
+    nodes: Sequence[NetworkNode]
     decided: Mapping[str, Mapping[str, Quantizer | None]]
+    owners: Mapping[str, tuple[str, str]]
     used: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
+    idle: list[Idle] = field(default_factory=list)
 
 
 def quantized(node: NetworkNode) -> Mapping[str, Quantizer]:
@@ -131,8 +143,7 @@ def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
 
 
 def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Problems) -> Settings:
-    named = {f"LayerName.{node.name}": chosen.names[node.name]} if node.name in chosen.names else {}
-    named |= {f"LayerType.{name}": chosen.types[name] for name in type_names(node) if name in chosen.types}
+    named = _own_levels(node, chosen, reach)
     own = list(named.values())
     levels = [*own, chosen.model]
     options = node.layer.options
@@ -154,13 +165,25 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
         table_size=option("table_size", lambda level: level.table_size),
         table_range=option("table_range", lambda level: level.table_range),
         binning=option("binning", lambda level: level.binning),
-        implementation=option("implementation", lambda level: level.implementation),
+        implementation=option("implementation", lambda level: level.implementation or level.softmax),
         # TraceOutput of the model turns tracing on everywhere, whatever a layer says.
         trace=bool(chosen.model.trace or _first(own, lambda level: level.trace)),
         weights=option("weights", lambda level: level.weights) or Weights.ONCHIP,
         outliers=option("outliers", lambda level: level.outliers) or Outliers.KEEP,
         skip=bool(option("skip", lambda level: level.skip)),
     )
+
+
+def _own_levels(node: NetworkNode, chosen: HLSConfig, reach: _Reach) -> dict[str, Choices]:
+    """The entries that are about this layer or its type, the most specific first, with its own names of variables."""
+    levels = {f"LayerName.{node.name}": chosen.names[node.name]} if node.name in chosen.names else {}
+    owner, part = reach.owners.get(node.name, ("", ""))
+    if owner in chosen.names:
+        levels[f"LayerName.{owner}"] = of_part(chosen.names[owner], part)
+    for name in type_names(node):
+        if name in chosen.types:
+            levels[f"LayerType.{name}"] = of_part(chosen.types[name], part) if part else chosen.types[name]
+    return {where: with_aliases(level, node.layer.variables()) for where, level in levels.items()}
 
 
 def _first(levels: Sequence[Choices], get: Callable[[Choices], _Option | Auto | None]) -> _Option | None:
@@ -187,11 +210,17 @@ def _format(
         found = level.precision[key]
         if of_model is not None and general is not None and found in (None, general):
             (reach.hidden if found is None else reach.used).add(of_model)
+        if found is None and variable in TRAINED and not brought:
+            break  # as other tools have it: trained values without a format of their own have the model's
         if found is None or not brought or reach.override:
             return found
         quantizer = by_model[variable]
         text = "exact" if quantizer is None else str(quantizer)
-        if quantizer is None or not _is_format(quantizer, found, trained=variable in node.quantizers):
+        if quantizer is not None and _is_format(quantizer, found, trained=variable in node.quantizers):
+            return None
+        if _describes(variable, found, where, reach.nodes):
+            reach.idle.append(Idle(f"Precision.{variable}", node.name, _QUANTIZED))
+        else:
             problems.add(
                 f"precision {found} for the {variable} of layer {node.name!r}, which the quantizers of the model make {text}",
                 where=f"{where}.Precision.{key}",
@@ -207,61 +236,84 @@ def _format(
 
 
 def _is_format(quantizer: Quantizer, fmt: FixedFormat, *, trained: bool) -> bool:
-    """Return True if ``fmt`` is what the quantizer is; how trained values get there does not matter."""
-    own = quantizer.format
-    if own is None:
-        return False
-    return own == (replace(fmt, rounding=own.rounding, overflow=own.overflow) if trained else fmt)
+    """Return True if ``fmt`` is what the quantizer is; of trained values, if it has the same step and room for them all."""
+    if not trained:
+        return quantizer.format == fmt
+    steps = bool(np.all(quantizer.step * Fraction(2) ** fmt.frac == 1))
+    return steps and fmt.lo <= int(np.min(quantizer.lo)) and int(np.max(quantizer.hi)) <= fmt.hi
 
 
-def _check_names(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> None:
+def _describes(variable: str, fmt: FixedFormat, where: str, nodes: Sequence[NetworkNode]) -> bool:
+    """Return True of a format that other tools write beside a quantizer.
+
+    That is the format of the codes of trained values, or, for a type, that of one of its layers.
+    """
+    if variable in TRAINED and fmt.frac == 0:
+        return True
+    section, _, name = where.partition(".")
+    alike = [
+        node for node in nodes if section == "LayerType" and name in type_names(node) and variable in quantized(node)
+    ]
+    return any(_is_format(quantized(node)[variable], fmt, trained=variable in node.quantizers) for node in alike)
+
+
+def _check_names(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> Iterator[Idle]:
     nodes = {node.name: node for node in known}
+    parts = {owner: nodes[name] for name, (owner, _) in owners(known).items()}
     for name, choices in chosen.names.items():
-        where = f"LayerName.{name}"
-        if name not in nodes:
-            problems.add(
-                f"no layer is called {shown(name)}",
-                where=where,
-                accepted=listed(nodes),
-                remedy=did_you_mean(name, nodes),
-            )
-        else:
-            _check_choices(choices, [nodes[name]], where, nodes[name].layer.kind, problems)
+        node = nodes[name]
+        several = [node, parts[name]] if name in parts else [node]
+        yield from _check_choices(choices, several, f"LayerName.{name}", node.layer.kind, problems)
 
 
-def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> None:
+def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> Iterator[Idle]:
     by_type: dict[str, list[NetworkNode]] = {}
     for node in known:
         for type_name in type_names(node):
             by_type.setdefault(type_name, []).append(node)
     for type_name, choices in chosen.types.items():
         where = f"LayerType.{type_name}"
-        if type_name not in by_type:
+        if type_name in by_type:
+            yield from _check_choices(choices, by_type[type_name], where, type_name, problems)
+        elif type_name in OTHER_TYPES:
+            yield Idle("LayerType", type_name, "it is part of other layers here")
+        else:
             problems.add(
                 f"no layer has the type {shown(type_name)}",
                 where=where,
-                accepted=listed(sorted(by_type)),
+                accepted=nearest([type_name], sorted(by_type)),
                 remedy=did_you_mean(type_name, by_type),
             )
-        else:
-            _check_choices(choices, by_type[type_name], where, type_name, problems)
 
 
-def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, kind: str, problems: Problems) -> None:
-    """Note what has a meaning for none of ``nodes``."""
+def _check_choices(
+    choices: Choices, nodes: Sequence[NetworkNode], where: str, kind: str, problems: Problems
+) -> Iterator[Idle]:
+    """What has a meaning for none of ``nodes``: keys that other tools write are handed back, others are problems."""
+    owner = where.partition(".")[2]
     variables = list(dict.fromkeys(name for node in nodes for name in node.layer.variables()))
-    for variable in choices.precision:
-        if variable not in (*variables, DEFAULT):
-            problems.add(
-                f"{kind} has no {variable}",
-                where=f"{where}.Precision.{variable}",
-                accepted=listed((DEFAULT, *variables)),
-            )
+    for variable, fmt in choices.precision.items():
+        meant = {ALIASES.get(variable, variable), OF_PARTS.get(variable, ("", variable))[1]}
+        if fmt is None or meant.intersection((*variables, DEFAULT)):
+            continue  # `auto` asks for nothing
+        if variable in _WRITTEN_EVERYWHERE:
+            yield Idle(f"Precision.{variable}", owner, "there is no such value in it")
+        else:
+            at = f"{where}.Precision.{variable}"
+            problems.add(f"{kind} has no {variable}", where=at, accepted=listed((DEFAULT, *variables)))
     if choices.bits.keys() == {"weight"} and not FACTORS.intersection(variables):
-        problems.add(
-            f"{kind} has no weights", where=f"{where}.Bits", accepted="a budget of results", remedy="remove it"
-        )
+        at = f"{where}.Bits"
+        problems.add(f"{kind} has no weights", where=at, accepted="a budget of results", remedy="remove it")
     options = {name for node in nodes for name in node.layer.options}
+    if choices.softmax is not None and choices.strategy is None and "implementation" not in options:
+        accepted = "Latency, Resource, Unrolled, DistributedArithmetic"
+        problems.add("the strategy of a softmax", where=f"{where}.Strategy", accepted=accepted)
+    yield from _check_options(choices, options, where, kind, problems)
+
+
+def _check_options(
+    choices: Choices, options: AbstractSet[str], where: str, kind: str, problems: Problems
+) -> Iterator[Idle]:
     given = {
         "table_size": choices.table_size,
         "table_range": choices.table_range,
@@ -272,11 +324,15 @@ def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, k
         "outliers": choices.outliers,
     }
     for key, option in _LAYER_OPTIONS.items():
-        if given[option] is not None and option not in options:
-            accepted = listed(key for key, option in _LAYER_OPTIONS.items() if option in options)
-            problems.add(
-                f"{key} has no meaning for {kind}",
-                where=f"{where}.{key}",
-                accepted=accepted and f"of such keys: {accepted}",
-                remedy="remove it",
-            )
+        if given[option] is None or option in options:
+            continue
+        if option == "table_size":
+            yield Idle(key, where.partition(".")[2], "there is no table in it")
+            continue
+        accepted = listed(key for key, option in _LAYER_OPTIONS.items() if option in options)
+        problems.add(
+            f"{key} has no meaning for {kind}",
+            where=f"{where}.{key}",
+            accepted=accepted and f"of such keys: {accepted}",
+            remedy="remove it",
+        )

@@ -7,17 +7,28 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.pooling import AveragePool, MaxPool
+from bitsmith.layers.shape import Flatten, Permute
 from bitsmith.layers.softmax import Softmax
 
 ANY_ACTIVATION = "Activation"
 _RELU6 = 6.0
 
 
+OTHER_TYPES = frozenset(
+    (
+        *("Constant", "Quant", "IntQuant", "BipolarQuant", "ApplyAlpha", "BatchNormOnnx", "MatMul", "Merge"),
+        *("Conv", "TimeDistributed", "LayerGroup"),
+    )
+)
+"""Other tools' layers that are parts of layers here."""
+
+
 def type_names(node: NetworkNode) -> tuple[str, ...]:
     """The type names of ``node``, most specific first.
 
-    These are the activation function's name, the framework's class, our class, and the family (``Activation``,
-    ``Merge``). The framework's ``Activation`` counts as a family, because it says least.
+    These are the activation function's name, the framework's class, our class, and what other tools call it or its family
+    (``MaxPooling2D``, ``Activation``, ``Merge``). The framework's ``Activation`` counts as a family, because it says least.
     """
     source = node.source if node.source != ANY_ACTIVATION else ""
     family = ANY_ACTIVATION if node.source == ANY_ACTIVATION else ""
@@ -42,11 +53,23 @@ def _function_names(layer: Layer) -> tuple[str, ...]:
 
 def _families(layer: Layer) -> tuple[str, ...]:
     match layer:
-        case Activation() | ReLU() | PReLU() | HardActivation():
+        case ReLU(negative_slope=slope):
+            return ("ThresholdedReLU" if slope == 0.0 else "LeakyReLU", ANY_ACTIVATION)
+        case Activation(function="elu"):
+            return ("ELU", ANY_ACTIVATION)
+        case Activation() | PReLU() | HardActivation():
             return (ANY_ACTIVATION,)
         case Add() | Subtract() | Multiply() | Average() | Maximum() | Minimum():
             return ("Merge",)
         case Input():
             return ("InputLayer",)
+        case MaxPool(size=size):
+            return (f"MaxPooling{len(size)}D",)
+        case AveragePool(size=size):
+            return (f"AveragePooling{len(size)}D",)
+        case Flatten():
+            return ("Reshape",)
+        case Permute():
+            return ("Transpose",)
         case _:
             return ()

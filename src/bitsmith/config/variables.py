@@ -29,6 +29,29 @@ ALL_VARIABLES = (
 )
 """Every layer's ``precisions``."""
 
+OF_PARTS = {
+    **{f"{part}_{name}": (part, name) for part in ("forward", "backward") for name in ("weight", "bias")},
+    **{
+        f"{part}_recurrent_{name}": (part, f"recurrent_{name}")
+        for part in ("forward", "backward")
+        for name in ("weight", "bias")
+    },
+    "depthwise": ("depthwise", "weight"),
+    "depthwise_accum": ("depthwise", "accum"),
+    "depthwise_result": ("depthwise", "result"),
+    "dw_output": ("depthwise", "result"),
+}
+"""Other tools' variables of a layer that is several here: the part that they are of, and what it calls them."""
+
+ALIASES = {"pointwise": "weight", "pointwise_accum": "accum", "embeddings": "weight"}
+"""Other tools' names of variables."""
+
+INNER = ("edge_weight", "edge_weight_aggr", "aggr", "norm")
+"""Variables inside the other tools' GarNet, which have no counterpart."""
+
+OTHER_VARIABLES = (*OF_PARTS, *ALIASES, *INNER)
+"""Variables that only other tools have."""
+
 TRAINED = frozenset({"weight", "bias", "scale", "recurrent_weight", "recurrent_bias"})
 """Of trained tensors."""
 

@@ -29,7 +29,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settled import is_quantized
 from bitsmith.passes.quantized_inputs import quantized_inputs
 from bitsmith.report.sections import Fidelity, LayerFidelity, plain, section_of
-from bitsmith.report.terminal import as_text, fidelity_table, percent
+from bitsmith.report.terminal import as_html, as_text, fidelity_table, percent
 
 FRAMEWORK_ERROR, ACCELERATOR_ERROR, HALF_ERROR = 3e-5, 5e-3, 0.05
 """Mean differences, as shares of the range, that a framework's precision cannot explain: single precision stays below 1e-6; an
@@ -167,6 +167,9 @@ class Certificate:
 
     def __str__(self) -> str:
         return as_text(self.__rich__())
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ from bitsmith.report.terminal import percent
 AUTO_ERROR = 0.01
 """Mean error of an output that formats of ``auto`` never cause."""
 
+AUTO_WORST = 0.02
+"""Greatest error of an output that formats of ``auto`` never cause unless an operation before it is steep."""
+
 MOST_STEP = 2.0**-9
 """The step of ten bits, as a share of a range: ``auto`` gives no coarser ones."""
 
@@ -96,7 +99,10 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     excused = jumps or any(node.settings.precision for node in before)
     limit = None if excused else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
-    if _is_useless(row.error or 0.0, row.snr_db, layer.span.size / layer.span.largest, limit):
+    varies = layer.span.size / layer.span.largest
+    if _is_useless(row.error or 0.0, row.snr_db, varies, limit):
+        return _Wrong(row)
+    if limit is not None and (row.worst or 0.0) * varies > AUTO_WORST * allowance(before):
         return _Wrong(row)
     if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)

@@ -31,6 +31,9 @@ from bitsmith.report.sections import LayerFidelity
 _FAR = 8.0
 """Times the whole's error above which that of a channel is shown."""
 
+_CANCELLED = 2.0**-44
+"""Share of the operands' magnitude below which a result is the float model's own rounding, as of the mean of what is centered."""
+
 _EXACT_BITS = 48
 _ROUNDED_OFF = 2.0**-40
 """Share of the greatest value by which some layers in double precision are rounded at most, and bits of numbers that were not."""
@@ -75,7 +78,7 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
     outputs: dict[str, Floats] = {}
     # As in calibration: BLAS on several threads is slow where other programs run too.
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
-        for node, wanted, own in _evaluated(network, inputs, results):
+        for node, largest, wanted, own in _evaluated(network, inputs, results):
             if node.name in network.outputs:
                 outputs[node.name] = wanted
             found = results.get(node.name)
@@ -83,7 +86,7 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
                 continue
             axis = _channel_axis(known[node.name], wanted)
             steps = None if node.name in bounded else _steps(fracs[node.name], wanted.ndim - 1, axis)
-            layer = _compared(known[node.name], wanted, own, found, axis, steps)
+            layer = _compared(known[node.name], wanted, own, found, axis, steps, _CANCELLED * largest)
             row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
             layers[node.name] = replace(layer, row=row)
     return Measured(layers, losses, tuple(outputs[name] for name in network.outputs))
@@ -121,8 +124,11 @@ def _executed(
 
 def _evaluated(
     network: Network, inputs: Sequence[Floats], results: Mapping[str, Floats]
-) -> Iterator[tuple[NetworkNode, Floats, Floats]]:
-    """Each node with its float result, and that of the operands that it has in the circuit, both as in the user's model."""
+) -> Iterator[tuple[NetworkNode, float, Floats, Floats]]:
+    """Each node with its operands' greatest magnitude, its float result, and that of the operands that it has in the circuit.
+
+    Results are as in the user's model.
+    """
     seen: dict[str, Floats] = {}
     last = {name: position for position, node in enumerate(network.nodes) for name in node.inputs}
     held = {node.name: _as_stored(node, results[node.name]) for node in network.nodes if node.name in results}
@@ -130,7 +136,7 @@ def _evaluated(
     def decided(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
         return _by_ties(node.layer, operands, result, held.get(node.name))
 
-    for position, (node, _, wanted) in enumerate(network.evaluation(inputs, decided)):
+    for position, (node, operands, wanted) in enumerate(network.evaluation(inputs, decided)):
         stored = held.get(node.name)
         if node.name in network.inputs:
             own = wanted
@@ -141,7 +147,8 @@ def _evaluated(
         seen[node.name] = own if stored is None or stored.shape != own.shape else stored
         for name in {name for name in node.inputs if last[name] == position}:
             del seen[name]
-        yield node, node.result_in_model(wanted), node.result_in_model(own)
+        largest = max((float(np.abs(operand).max(initial=0.0)) for operand in operands), default=0.0)
+        yield node, largest if math.isfinite(largest) else 0.0, node.result_in_model(wanted), node.result_in_model(own)
 
 
 def _by_ties(layer: Layer, operands: Sequence[Floats], result: Floats, found: Floats | None) -> Floats:
@@ -174,11 +181,17 @@ def _as_stored(node: NetworkNode, found: Floats) -> Floats:
 
 
 def _compared(
-    node: NetworkNode, wanted: Floats, own: Floats, found: Floats, axis: int, steps: Floats | None
+    node: NetworkNode, wanted: Floats, own: Floats, found: Floats, axis: int, steps: Floats | None, noise: float
 ) -> Comparison:
-    """``found`` beside ``wanted`` and ``own``; ``steps`` are those of the channels, None if these are of no interest."""
+    """``found`` beside ``wanted`` and ``own``; ``steps`` are those of the channels, None if these are of no interest.
+
+    A result of no more than ``noise`` has no range of its own, but that of its operands.
+    """
     ranges = spans(wanted, axis)
-    size = ranges.whole.size
+    whole = ranges.whole
+    if 0.0 < whole.largest <= noise:
+        steps, whole = None, Span(0.0, noise / _CANCELLED)
+    size = whole.size
     off, added = deviation(wanted, found, size, axis), deviation(own, found, size, axis)
     row = LayerFidelity(
         layer=node.name,
@@ -192,12 +205,12 @@ def _compared(
         zeroed=sum(_zeroed(node, variable, values) for variable, values in node.layer.weights().items()),
     )
     if steps is None:
-        return Comparison(row, ranges.whole)
+        return Comparison(row, whole)
     channels = Channels(wanted, axis, ranges, steps, off, added)
     lost = channels.lost()
     if lost is not None and lost.error > _FAR * off.error:
         row = replace(row, channel=lost.index, channel_error=lost.error)
-    return Comparison(row, ranges.whole, lost, channels.astray(), float(steps.max()) / size)
+    return Comparison(row, whole, lost, channels.astray(), float(steps.max()) / size)
 
 
 def _with_losses(row: LayerFidelity, losses: Sequence[Loss]) -> LayerFidelity:

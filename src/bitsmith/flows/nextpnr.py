@@ -85,21 +85,35 @@ class Timing:
     clock_period_ns: float
     utilization: Mapping[str, tuple[int, int]]
     tool: str
+    path: tuple[str, ...] = ()
+    """The cells that the slowest path begins and ends at."""
 
 
 def _read_timing(report: Path, tool: str) -> Timing:
     """nextpnr's JSON report: keys ``fmax`` (per clock) and ``utilization`` (per cell kind)."""
     try:
-        content = json.loads(report.read_text())
+        content = json.loads(report.read_text(encoding="utf-8"))
         fmax = min(float(clock["achieved"]) for clock in content["fmax"].values())
         used = {
             str(kind): (int(number["used"]), int(number["available"]))
             for kind, number in content["utilization"].items()
             if int(number["used"])
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        paths = [
+            each["path"]
+            for each in content.get("critical_paths", ())
+            if _is_clock(each["from"]) and _is_clock(each["to"])
+        ]
+        slowest = max(paths, key=lambda path: sum(float(step["delay"]) for step in path), default=None)
+        ends = (str(slowest[0]["from"]["cell"]), str(slowest[-1]["to"]["cell"])) if slowest else ()
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ToolFailedError(f"wrote a report that cannot be read: {error!r}", where=str(report)) from error
-    return Timing(round(fmax, 2), round(1e3 / fmax, 3), used, tool)
+    return Timing(round(fmax, 2), round(1e3 / fmax, 3), used, tool, ends)
+
+
+def _is_clock(end: object) -> bool:
+    """Return True if a path begins or ends at a register, not at a port."""
+    return isinstance(end, str) and "edge" in end
 
 
 @dataclass(frozen=True, slots=True)

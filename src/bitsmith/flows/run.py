@@ -22,13 +22,13 @@ from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
 from bitsmith.errors import ToolFailedError
+from bitsmith.flows import groups
 from bitsmith.flows.tools import FoundTool
 
 Progress = Callable[[str], None]
 """Called with each line that a running tool writes."""
 
 _POLL_S = 0.1
-_KILL_GRACE_S = 3.0
 _ERROR_GRACE_S = 5.0  # for what a tool says about an error after it has named it
 _SPOKEN_ERROR = re.compile(
     r"(?i)^(?!\W*(?:warning|info|note)\b).*(?<!\bno )(?<!\b0 )(?<!\bzero )(?<!\bwithout )\b(?:errors?|fatal)\b(?!\W*0\b)"
@@ -81,7 +81,7 @@ def run(command: Command, progress: Progress | None = None, timeout: float | Non
     """Run a command to its end with its output in its log; ``timeout`` is in seconds.
 
     On any other end than success (failure, timeout, Ctrl-C, SIGTERM, an exception in ``progress``) its whole process
-    group is ended and its outputs are removed.
+    group is ended and its outputs are removed; when this process is killed the group is ended, too.
 
     Raises:
         ToolFailedError: with the command, the path of the log and the log's first error line.
@@ -97,9 +97,10 @@ def run(command: Command, progress: Progress | None = None, timeout: float | Non
             with command.console.open("wb") as console:
                 process = _start(command, console.fileno())
             try:
-                code = _follow(process, command, progress, timeout)
+                with groups.watched(process):
+                    code = _follow(process, command, progress, timeout)
             finally:
-                _end_group(process)
+                groups.end(process)
         missing = [path for path in command.outputs if not path.exists()]
         if code != 0 or missing or (command.errors_fail and _error_line(command)[0]):
             raise _failure(command, code, missing, timeout)
@@ -129,15 +130,7 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 def _start(command: Command, console: int) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(
-            command.argv,
-            cwd=command.cwd,
-            env={**os.environ, **dict(command.env)},
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # a group of its own, so that it can be ended with all its children
-        )
+        return groups.start(command.argv, command.cwd, {**os.environ, **dict(command.env)}, console)
     except OSError as error:
         raise ToolFailedError(
             f"the program could not be started: {error.strerror}", where=command.argv[0], log=str(command.log)
@@ -188,26 +181,15 @@ class _LineReader:
         return data[:end].decode(errors="replace").splitlines()
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process and its children."""
-    for stop, grace_s in ((signal.SIGTERM, _KILL_GRACE_S), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, stop)
-        except ProcessLookupError:
-            return
-        except PermissionError:
-            return  # only dead members left that await their parent
-        try:
-            process.wait(timeout=grace_s)
-        except subprocess.TimeoutExpired:
-            continue
-
-
 def _failure(command: Command, code: int | None, missing: Sequence[Path], timeout: float | None) -> ToolFailedError:
     is_error, line = _error_line(command)
     if code is None:
-        found = "stopped at an error" if command.errors_fail and is_error else f"not finished after {timeout:g} s"
-    elif code < 0:
+        found = (
+            "stopped at an error"
+            if command.errors_fail and is_error
+            else f"not finished after {timeout:g} s, its time limit"
+        )
+    elif code < 0:  # on POSIX only
         found = f"ended by signal {-code} ({signal.strsignal(-code)})"
     elif code > 0:
         found = f"exit code {code}"
@@ -232,7 +214,7 @@ def _error_line(command: Command) -> tuple[bool, str]:
     for path in dict.fromkeys((command.log, command.console)):
         if not path.exists():
             continue
-        with path.open(errors="replace") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 if re.search(command.error_pattern, line):
                     return True, line.strip()
@@ -322,4 +304,4 @@ def execute(
 
 def inside(project: Path, path: Path) -> str:
     """``path`` as seen from the project folder, for a command that runs there."""
-    return os.path.relpath(path.resolve(), project.resolve())
+    return Path(os.path.relpath(path.resolve(), project.resolve())).as_posix()

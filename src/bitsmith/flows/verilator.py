@@ -81,7 +81,8 @@ def simulator(
         argv=(
             *(str(verilator.path), "--cc", "--exe", "--prefix", "Vdut", "--top-module", top),
             *("-Mdir", f"{folder}/obj", "--x-initial", "unique", "--x-assign", "unique", "-Wno-fatal"),
-            *("--output-split", "20000"),
+            # One file of C++, and a few of a large design: most of the compile time of a small file is headers.
+            *("--output-split", "100000", "--output-split-cfuncs", "20000"),
             *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
             *(inside(project, project / source) for source in sources),
             harness,
@@ -197,7 +198,7 @@ class Cosimulation:
     def files(self) -> Mapping[str, str | bytes]:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.
         return {
-            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
+            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
             f"{_FOLDER}/stimuli.bin": little_endian(self.stimuli, self.samples),
         }
 
@@ -249,7 +250,7 @@ def read_measured(folder: Path, top: str, fault: str, prefix: str = "") -> tuple
     Raises:
         VerificationError: it found that the circuit ``fault``.
     """
-    measured = json.loads((folder / f"{prefix}measured.json").read_text())
+    measured = json.loads((folder / f"{prefix}measured.json").read_text(encoding="utf-8"))
     if "mismatch" in measured:
         raise VerificationError(
             f"the circuit {fault}: {measured['mismatch']}",

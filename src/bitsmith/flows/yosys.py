@@ -6,8 +6,9 @@ In: SystemVerilog files. Out: counts of the family's cells as mapped by Yosys, b
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bitsmith.devices import ECP5, Family, family_named
@@ -18,6 +19,7 @@ from bitsmith.flows.tools import YOSYS, FoundTool, find
 _FOLDER = "synth"
 _NETLIST = "netlist.json"
 _CLOCK = "clk"
+_NAMES = ".names"
 _ADDERS = Path(__file__).parent / "adders.v"
 
 
@@ -36,6 +38,8 @@ class Resources:
     carry: int
     cells: Mapping[str, int]
     tool: str
+    parts: Mapping[str, Resources] = field(default_factory=dict)
+    """What is of each part of the design; of none: what is in the top itself, or has lost its name."""
 
 
 def count(family: Family, cells: Mapping[str, int], tool: str) -> Resources:
@@ -70,6 +74,8 @@ class Synthesis:
     family: Family
     pads: bool = False
     """The netlist is to be placed with pads at its ports."""
+    parts: tuple[str, ...] = ()
+    """Parts of the top of which cells are counted on their own, as of `part_of`."""
 
     @property
     def folder(self) -> str:
@@ -85,12 +91,21 @@ class Synthesis:
         flow, netlist = self.family.place_and_route, f"{self.folder}/{_NETLIST}"
         lines.append(f"{self.family.synthesis.command} -top {self.top}{f' -json {netlist}' if flow else ''}")
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
+        if self.parts:  # cells are named after the nets that they drive, and these after the instance that they are in
+            lines.append("autoname")
+            lines += [f"select -write {self.folder}/{name}{_NAMES} t:{name}" for name in sorted(self._counted)]
         if flow and not flow.out_of_context and not self.pads:
             lines += [f"delete -port {self.top}/w:* {self.top}/w:{_CLOCK} %d", f"write_json {netlist}"]
         return {
             f"{self.folder}/synth.ys": "\n".join(lines) + "\n",
-            f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(),
+            f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(encoding="utf-8"),
         }
+
+    @property
+    def _counted(self) -> frozenset[str]:
+        """The cells that figures follow from."""
+        mapping = self.family.synthesis
+        return frozenset().union(mapping.lut, mapping.ff, mapping.dsp, mapping.bram)
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         folder = project / self.folder
@@ -114,10 +129,28 @@ class Synthesis:
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Resources:
         path = project / self.folder / "cells.json"
         try:
-            cells = json.loads(path.read_text())["design"]["num_cells_by_type"]
-            return count(self.family, {str(name): int(number) for name, number in cells.items()}, tools[0].label)
+            cells = json.loads(path.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
+            found = count(self.family, {str(name): int(number) for name, number in cells.items()}, tools[0].label)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ToolFailedError(f"wrote cell counts that cannot be read: {error!r}", where=str(path)) from error
+        return replace(found, parts=self._parts(path.parent, tools[0].label)) if self.parts else found
+
+    def _parts(self, folder: Path, tool: str) -> Mapping[str, Resources]:
+        found: dict[str, Counter[str]] = {}
+        for kind in sorted(self._counted):
+            for line in (folder / f"{kind}{_NAMES}").read_text(encoding="utf-8").splitlines():
+                found.setdefault(part_of(line.partition("/")[2], self.parts), Counter())[kind] += 1
+        return {part: count(self.family, cells, tool) for part, cells in sorted(found.items())}
+
+
+def part_of(name: str, parts: Collection[str]) -> str:
+    """The one of ``parts`` that a cell or net belongs to, by its name after flattening; "" for the top itself.
+
+    A part is an instance in the top, an instance in that, or what several names in the top begin with, before an underscore.
+    """
+    outer, *inner = name.lstrip("\\").split(".")
+    instances = (f"{outer}.{inner[0]}",) if inner else ()
+    return next((each for each in (*instances, outer, outer.partition("_")[0]) if each in parts), "")
 
 
 def synthesize(

@@ -10,16 +10,13 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Fracs, Overflow, Rounding, objects
 from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.axis_order import Order, stored
 from bitsmith.layers.example import INPUT, Example
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
-
-_TABLE_VALUES = 4096
-"""Most values of an operand for which a staircase is a table instead of comparisons."""
+from bitsmith.layers.staircases import climbed
 
 _MOST_STEPS = 4096
 
@@ -115,9 +112,7 @@ class Staircase(Unary):
         return replace(self, thresholds=thresholds, levels=levels), order
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return self._of(inputs[0])
-
-    def _of(self, x: Floats) -> Floats:
+        (x,) = inputs
         count = np.zeros(x.shape, dtype=np.int64)
         for step in np.moveaxis(self.thresholds, -1, 0):
             count += x > step if self.above else x >= step
@@ -125,29 +120,8 @@ class Staircase(Unary):
         return np.asarray(np.take_along_axis(rows, count[..., None], axis=-1)[..., 0], dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        builder, x = lowering.builder, inputs[0]
-        least, most = x.type.raw_range
-        if most - least < _TABLE_VALUES:
-            return lowering.cast("result", self._table(builder, x, least, most))
-        raw, frac = exact_raw(self.thresholds)
-        steps = self.thresholds.shape[-1]
-        wide = builder.broadcast(builder.reshape(x, (*x.shape, 1)), (*x.shape, steps))
-        relation = Relation.GT if self.above else Relation.GE
-        passed = builder.compare(wide, relation, builder.const(raw, frac))
-        raw, frac = exact_raw(np.diff(self.levels))
-        if self.levels.ndim == 1:
-            total = builder.linear(passed, raw.reshape(steps, 1), frac)
-        else:
-            total = builder.sum(builder.mul(passed, builder.const(raw, frac)), (-1,))
-        first = builder.const(*exact_raw(self.levels[..., 0]))
-        return lowering.cast("result", builder.add(builder.reshape(total, x.shape), first))
-
-    def _table(self, builder: ProgramBuilder, x: Value, least: int, most: int) -> Value:
-        """The levels for each raw value; elements of one grid and the same steps share a table."""
-        raw = np.arange(least, most + 1, dtype=np.float64)
-        shape = np.broadcast_shapes(x.type.frac.shape, self.thresholds.shape[:-1], self.levels.shape[:-1])
-        points = np.ldexp(raw, -np.broadcast_to(x.type.frac, shape)[..., None])
-        return tabulated_values(builder, x, least, np.moveaxis(self._of(np.moveaxis(points, -1, 0)), 0, -1))
+        found = climbed(lowering.builder, inputs[0], self.thresholds, self.levels, above=self.above)
+        return lowering.cast("result", found)
 
 
 def tabulated_values(builder: ProgramBuilder, x: Value, first: int, values: Floats) -> Value:

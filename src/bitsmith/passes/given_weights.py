@@ -1,18 +1,50 @@
-"""Weights that users give to layers whose weights can be loaded: checked, and as raw values."""
+"""Weights that users give to layers whose weights can be loaded: checked, and put into the program as raw values."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import InputDataError
-from bitsmith.ir.program import Node
+from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, width_of
 from bitsmith.layers.auto import to_raw
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.network import Network
+from bitsmith.passes.load import load, parameters
 
 
-def as_given(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:
+def with_weights(
+    program: Program, network: Network, layer: str, given: Mapping[str, npt.ArrayLike]
+) -> tuple[Program, Network]:
+    """A program and its network with other weights (``weight``, ``bias``) of ``layer``.
+
+    Raises:
+        InputDataError: no such weights, another shape, or values beyond the format.
+    """
+    known = parameters(program)
+    if not given or any((layer, name) not in known for name in given):
+        raise InputDataError(
+            f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
+            where="load_weights",
+            accepted=", ".join(f"{name} of {place!r}" for place, name in known) or "layers with Weights: reloadable",
+        )
+    node = network.node(layer)
+    assert isinstance(node.layer, Dense | Conv)
+    shapes = {name: node.layer.weights()[name].shape for name in given}
+    now = {name: _as_given(values, shapes[name], f"{layer}.{name}") for name, values in given.items()}
+    raws = {(layer, name): _raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()}
+    changed = replace(node.layer, kernel=now.get("weight", node.layer.kernel), bias=now.get("bias", node.layer.bias))
+    nodes = [replace(each, layer=changed) if each is node else each for each in network.nodes]
+    return load(program, raws), network.with_nodes(nodes)
+
+
+def _as_given(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:
     """A user's weights.
 
     Raises:
@@ -28,7 +60,7 @@ def as_given(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Float
     return as_weights(array)
 
 
-def raw_values(values: Floats, node: Node, where: str) -> Ints:
+def _raw_values(values: Floats, node: Node, where: str) -> Ints:
     """The raw values that weights are in the format of the parameter ``node``.
 
     Raises:

@@ -134,7 +134,7 @@ class _Moving:
                 return self._product(node, layer, affines[0])
             case BatchNormalization():
                 return self._normalized(node, layer, affines[0])
-            case GlobalAveragePool() | AveragePool():
+            case GlobalAveragePool() | AveragePool() | Reduce(reduction=Reduction.SUM | Reduction.MEAN):
                 return self._mean(node, layer, affines[0], shapes[0])
         if all(affine is None for affine in affines):
             return None
@@ -200,7 +200,7 @@ class _Moving:
         return Identity(), Affine.of(scale * affine.scale, scale * affine.offset + offset)
 
     def _mean(
-        self, node: NetworkNode, layer: AveragePool | GlobalAveragePool, affine: Affine | None, shape: Shape
+        self, node: NetworkNode, layer: AveragePool | GlobalAveragePool | Reduce, affine: Affine | None, shape: Shape
     ) -> tuple[Layer, Affine] | None:
         """Sums, whose scale has the number of summands."""
         operand = node.inputs[0]
@@ -208,12 +208,17 @@ class _Moving:
             return None
         if affine is not None and not (affine.is_along_last(shape) and affine.is_centered):
             return None
+        if affine is not None and not affine.is_uniform and isinstance(layer, Reduce) and _reduces_last(layer, shape):
+            return None
         if affine is None and not self._ends_in_quantizers(node.name):
             return None
         if isinstance(layer, GlobalAveragePool):
             axes = tuple(range(len(shape) - 1))
             sums: Layer = Reduce(Reduction.SUM, axes, layer.keepdims)
             counts = objects(math.prod(shape[:-1]))
+        elif isinstance(layer, Reduce):
+            sums = replace(layer, reduction=Reduction.SUM)
+            counts = objects(math.prod(shape[axis] for axis in layer.axes) if layer.reduction is Reduction.MEAN else 1)
         else:
             sums, counts = replace(layer, total=True), objects(layer.counts(shape))
         if affine is None and binary_exponents(rationals(np.asarray(counts, dtype=np.float64))) is not None:
@@ -265,6 +270,10 @@ class _Moving:
         if _clipping(self._network.node(node.inputs[0]).layer) != _FROM_ZERO:
             return layer
         return Quantize(layer.quantizer.above_zero() or layer.quantizer)
+
+
+def _reduces_last(layer: Reduce, shape: Shape) -> bool:
+    return any(axis % len(shape) == len(shape) - 1 for axis in layer.axes)
 
 
 def _clipping(layer: Layer) -> tuple[float, float] | None:

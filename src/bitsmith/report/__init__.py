@@ -1,6 +1,11 @@
 """Reports of builds, as mappings, terminal tables and one HTML page; and readers of the vendors' reports."""
 
-from bitsmith.report.familiar import parse_vivado_report, print_vivado_report, read_vivado_report
+from bitsmith.report.familiar import (
+    aggregate_graph_reports,
+    parse_vivado_report,
+    print_vivado_report,
+    read_vivado_report,
+)
 from bitsmith.report.folder import read_report
 from bitsmith.report.report import Report
 from bitsmith.report.vendors.catapult import parse_catapult_report, qofr, read_catapult_report
@@ -10,6 +15,7 @@ from bitsmith.report.vendors.quartus import parse_quartus_report, read_quartus_r
 
 __all__ = [
     "Report",
+    "aggregate_graph_reports",
     "parse_catapult_report",
     "parse_libero_report",
     "parse_oneapi_report",

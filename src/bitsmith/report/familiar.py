@@ -23,6 +23,7 @@ from bitsmith.report.vendors.vivado_project import find_project, hls_sections
 Familiar: TypeAlias = dict[str, object]
 
 _BLOCK_BITS = 18 * 1024
+_AREA = ("BRAM_18K", "DSP", "FF", "LUT", "URAM")
 _DETAILS = ("Stages", "Files")
 
 
@@ -66,6 +67,45 @@ def parse_vivado_report(output_dir: str | os.PathLike[str]) -> Familiar:
 def print_vivado_report(report_dict: Mapping[str, object]) -> None:
     """Print a report in the familiar shape."""
     show(report_dict)
+
+
+def aggregate_graph_reports(graph_reports: Mapping[str, Mapping[str, object]] | None) -> Familiar:
+    """The sums of reports in the familiar shape, of circuits that are used together; the slowest clock holds.
+
+    Figures are those of logic synthesis (``VivadoSynthReport``) if the first report has them, else of ``CSynthesisReport``.
+    """
+    if not graph_reports:
+        return {}
+    reports = list(graph_reports.values())
+    section = "VivadoSynthReport" if "VivadoSynthReport" in reports[0] else "CSynthesisReport"
+    first, counted = _section(reports[0], "CSynthesisReport"), [_section(report, section) for report in reports]
+    periods = [_section(report, "CSynthesisReport").get("EstimatedClockPeriod") for report in reports]
+    known = [_number(period) for period in periods if period is not None]
+    total: Familiar = {
+        "TargetClockPeriod": first.get("TargetClockPeriod", "N/A"),
+        "EstimatedClockPeriod": max(known) if known else "N/A",
+        "BestLatency": "N/A",
+        "WorstLatency": "N/A",
+        **{f"Available{name}": first.get(f"Available{name}", "N/A") for name in _AREA},
+    }
+    for name in _AREA:
+        total[name] = sum(_number(each.get(name, each.get("DSP48E") if name == "DSP" else 0)) for each in counted)
+    return {"StitchedDesignReport": total}
+
+
+def _section(report: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = report.get(name, {})
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"a {type(found).__name__}", where=name, accepted="the section of a report")
+    return found
+
+
+def _number(figure: object) -> float:
+    """A figure, which the vendors' reports have as text."""
+    try:
+        return float(str(figure or 0))
+    except ValueError as error:
+        raise ConfigError(f"figure {figure!r}", where="aggregate_graph_reports", accepted="a number") from error
 
 
 def familiar(report: Report) -> Familiar:

@@ -27,14 +27,33 @@ from bitsmith.report.sections import (
     FIFOs,
     Files,
     Latency,
+    LayerCells,
     LayerFidelity,
+    Layers,
+    Origin,
     Resources,
     Stages,
     Timing,
+    Utilization,
     Verification,
 )
 from bitsmith.report.summary import LayerRow
-from bitsmith.report.terminal import constant_text, declared_text, number, percent, range_text, totals
+from bitsmith.report.terminal import (
+    CELL_COLUMNS,
+    USE_COLUMNS,
+    cell_use,
+    constant_text,
+    declared_text,
+    layer_cells,
+    left_text,
+    number,
+    percent,
+    range_text,
+    totals,
+)
+
+_LONG = 24
+"""Networks of more layers are folded on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +86,29 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, href=_href, constant=constant_text, declared=declared_text)
+    environment.filters.update(
+        number=number, href=_href, constant=constant_text, declared=declared_text, left=left_text
+    )
     environment.globals.update(range_text=range_text)
     design, area, fifos, files = report.design, _area(report), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
+    cells, used = report.find(Layers), report.find(Utilization)
+    resources = _resources(report)
     return environment.get_template("page.html").render(
         title=design.name if design is not None else "bitsmith build",
         design=design,
         summary=totals(rows) if rows else "",
         figures=_figures(report),
-        resources=_resources(report),
+        resources=resources,
+        overfull=[_overfull(bar) for bar in resources if bar.over],
+        use_columns=USE_COLUMNS,
+        utilization=[cell_use(row) for row in used.rows] if used is not None else [],
+        cell_columns=CELL_COLUMNS,
+        cells=[layer_cells(row) for row in cells.rows] if cells is not None else [],
+        cell_bars=_cell_bars(cells.rows) if cells is not None else [],
+        has_stages=cells is not None and any(row.first_stage is not None for row in cells.rows),
+        long=len(rows) > _LONG,
+        origin=_origin(report.find(Origin)),
         resource_tool=area.tool if area is not None else "",
         estimated=not isinstance(area, Resources),
         has_ebops=any(row.ebops is not None for row in rows),
@@ -97,12 +129,18 @@ def _figures(report: Report) -> list[Figure]:
     figures = [*_verified(report.find(Verification)), *_accuracy(report.find(Accuracy))]
     if area is not None:
         kind = "estimate" if isinstance(area, Estimate) else area.tool or ""
-        figures += [Figure(label, number(used), detail=kind) for label, used, _ in _counts(area) if used is not None]
+        expected = _expected(report)
+        figures += [
+            Figure(label, number(used), detail=_joined(kind, expected.get(label)))
+            for label, used, _ in _counts(area)
+            if used is not None
+        ]
     if timing is not None and fmax is not None:
         target = report.target_period_ns
         wanted = f"target {1000 / target:.4g} MHz" if target else ""
         met = fmax * target >= 1000 if target else None
-        figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.tool), met))
+        slowest = f"slowest path {timing.path}" if timing.path else ""
+        figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.tool, slowest), met))
     if latency is not None and latency.cycles is not None:
         at = f"{1000 * latency.cycles / fmax:,.3g} ns at Fmax" if fmax is not None and fmax > 0 else ""
         figures.append(Figure("Latency", number(latency.cycles), "cycles", _joined(at, latency.tool)))
@@ -114,6 +152,43 @@ def _figures(report: Report) -> list[Figure]:
 
 def _area(report: Report) -> Resources | Estimate | None:
     return report.find(Resources) or report.find(Estimate)
+
+
+def _expected(report: Report) -> dict[str, str]:
+    """The estimates beside which measured counts are shown, by label."""
+    estimate = report.find(Estimate)
+    if estimate is None or report.find(Resources) is None:
+        return {}
+    return {label: f"estimate {number(count)}" for label, count, _ in _counts(estimate) if count is not None}
+
+
+def _overfull(bar: Bar) -> str:
+    return f"Does not fit: {bar.text.replace(' of ', f' {bar.label}s of the ', 1)}."
+
+
+def _cell_bars(rows: Sequence[LayerCells]) -> list[Bar]:
+    """A bar for the LUTs of each layer."""
+    most = max((row.lut or 0 for row in rows), default=0) or 1
+    total = sum(row.lut or 0 for row in rows) or 1
+    return [
+        Bar(layer_cells(row)[0], f"{number(row.lut)} LUTs ({percent(row.lut / total)})", 100 * row.lut / most)
+        for row in rows
+        if row.lut
+    ]
+
+
+def _origin(section: Origin | None) -> str:
+    """What the report is of, in a line."""
+    if section is None:
+        return ""
+    parts = (
+        (section.version, "bitsmith "),
+        (section.date, ""),
+        (section.digest, "program "),
+        (section.command, ""),
+        (section.seeds, "seeds: "),
+    )
+    return " · ".join(f"{before}{value}" for value, before in parts if value)
 
 
 def _counts(area: Resources | Estimate) -> tuple[tuple[str, float | None, str], ...]:

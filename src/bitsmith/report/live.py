@@ -1,4 +1,4 @@
-"""Progress on a terminal while tools run."""
+"""Progress on a terminal while tools run: what is done now, for how long, and how long it is expected to take."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-_LINE_WIDTH = 50
+_WIDTH = 100
 _STAGES = ("rtl: ", "csim: ", "synth: ", "cosim: ", "export: ", "vsynth: ", "pnr: ", "bitstream: ")
-"""How the lines begin that name a stage of a build; they stay until the next."""
+"""How the lines begin that tell of a stage of a build; all others are what a tool writes."""
 
 
 @contextmanager
-def working(task: str, console: Console | None = None) -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error with the time and the latest line of the running tool; without a terminal, only the
-    lines that announce a stage."""
+def working(task: str, console: Console | None = None, *, verbose: bool = False) -> Iterator[Callable[[str], None]]:
+    """A spinner on standard error with the stage and its time; the lines of stages stay, one when each begins and ends.
+
+    Args:
+        verbose: show the lines of tools as well.
+    """
     console = console or Console(stderr=True)
+
+    def stays(line: str) -> bool:
+        return line.startswith(_STAGES) or (verbose and bool(line.strip()))
+
     if not console.is_terminal:
-        yield lambda line: console.print(line, markup=False, highlight=False) if line.startswith(_STAGES) else None
+        yield lambda line: console.print(line.rstrip(), markup=False, highlight=False) if stays(line) else None
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         row = bar.add_task(task, total=None)
-        stage = ""
 
         def update(line: str) -> None:
-            nonlocal stage
-            latest = line.strip()[:_LINE_WIDTH]
-            if not latest:
-                return
-            if latest.startswith(_STAGES):
-                stage, latest = latest, ""
-            bar.update(row, description=" | ".join(filter(None, (task, stage, latest))))
+            if stays(line):
+                bar.console.print(Text(line.rstrip()), soft_wrap=True)
+            if line.startswith(_STAGES):
+                bar.reset(row, description=f"{task} | {line.strip()[:_WIDTH]}")
 
         yield update

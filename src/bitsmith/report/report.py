@@ -17,7 +17,7 @@ from rich.console import RenderableType
 from bitsmith.errors import ProjectError
 from bitsmith.report.sections import SECTIONS, Figures, Section, plain, section_of
 from bitsmith.report.summary import Design, design_from_json, design_to_json
-from bitsmith.report.terminal import as_text, report_table
+from bitsmith.report.terminal import as_html, as_text, report_table
 
 REPORT_JSON = "report.json"
 _FORMAT = "bitsmith report"
@@ -141,6 +141,9 @@ class Report(Mapping[str, object]):
 
     def __str__(self) -> str:
         return as_text(self.__rich__())
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
     def __repr__(self) -> str:
         return f"<Report: {', '.join(self._sections) or 'empty'}>"

@@ -92,6 +92,9 @@ class Timing(FigureSet):
 
     fmax_mhz: Annotated[float | None, Key("FmaxMHz", "Fmax", "MHz")] = None
     clock_period_ns: Annotated[float | None, Key("ClockPeriodNs", "Clock period", "ns")] = None
+    slack_ns: Annotated[float | None, Key("SlackNs", "Slack", "ns")] = None
+    path: Annotated[str | None, Key("CriticalPath", "Critical path")] = None
+    """The layers that the slowest path begins and ends in."""
     tool: Tool = None
 
 
@@ -160,6 +163,57 @@ class Fidelity:
     rows: tuple[LayerFidelity, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCells(FigureSet):
+    """What a layer (or layers that share a part of the circuit) takes of the part, and where it is in the pipeline."""
+
+    layer: Annotated[str | None, Key("Layer")] = None
+    lut: Annotated[int | None, Key("LUT")] = None
+    ff: Annotated[int | None, Key("FF")] = None
+    dsp: Annotated[int | None, Key("DSP")] = None
+    bram: Annotated[float | None, Key("BRAM")] = None
+    cycles: Annotated[int | None, Key("Cycles")] = None
+    first_stage: Annotated[int | None, Key("FirstStage")] = None
+    last_stage: Annotated[int | None, Key("LastStage")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The cells of each layer, by the names that they have after synthesis; without a layer: what is of the top itself."""
+
+    rows: tuple[LayerCells, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellUse(FigureSet):
+    """Cells of a kind that are in use after placement."""
+
+    cell: Annotated[str | None, Key("Cell")] = None
+    used: Annotated[int | None, Key("Used")] = None
+    available: Annotated[int | None, Key("Available")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utilization:
+    """What is in use of the part after placement."""
+
+    rows: tuple[CellUse, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin(FigureSet):
+    """What a report is of.
+
+    ``digest`` is that of the program and of all choices, ``seeds`` are those of simulations and of placement.
+    """
+
+    version: Annotated[str | None, Key("Version", shown=False)] = None
+    date: Annotated[str | None, Key("Date", shown=False)] = None
+    digest: Annotated[str | None, Key("Digest", shown=False)] = None
+    command: Annotated[str | None, Key("Command", shown=False)] = None
+    seeds: Annotated[str | None, Key("Seeds", shown=False)] = None
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
     """Paths inside the project by what they are."""
@@ -184,20 +238,24 @@ class Stages:
     rows: tuple[StageRun, ...]
 
 
-Section: TypeAlias = (
-    Verification | Accuracy | Fidelity | Latency | Timing | Resources | Estimate | FIFOs | Files | Stages
-)
+Rows: TypeAlias = Fidelity | Layers | Utilization | FIFOs | Stages
+"""Sections that are lists."""
+
+Section: TypeAlias = Verification | Accuracy | Latency | Timing | Resources | Estimate | Origin | Files | Rows
 
 SECTIONS: Mapping[str, type[Section]] = {
     kind.__name__: kind
-    for kind in (Verification, Accuracy, Fidelity, Latency, Resources, Timing, Estimate, FIFOs, Files, Stages)
+    for kind in (
+        *(Verification, Accuracy, Fidelity, Latency, Resources, Timing, Estimate),
+        *(Layers, Utilization, FIFOs, Files, Stages, Origin),
+    )
 }
 
 Set = TypeVar("Set", bound=FigureSet)
 
 
 def section_of(name: str, figures: object) -> Section:
-    """The section ``name`` of plain figures: a mapping, or a list of mappings for ``Fidelity``, ``FIFOs``, ``Stages``.
+    """The section ``name`` of plain figures: a mapping, or a list of mappings for `Rows`.
 
     Raises:
         ProjectError: there is no such section, or a figure of the wrong kind.
@@ -207,6 +265,10 @@ def section_of(name: str, figures: object) -> Section:
         raise ProjectError(f"unknown section {name!r}", where="report", accepted=", ".join(SECTIONS))
     if issubclass(kind, Fidelity):
         return Fidelity(_rows(name, LayerFidelity, figures))
+    if issubclass(kind, Layers):
+        return Layers(_rows(name, LayerCells, figures))
+    if issubclass(kind, Utilization):
+        return Utilization(_rows(name, CellUse, figures))
     if issubclass(kind, FIFOs):
         return FIFOs(_rows(name, FIFO, figures))
     if issubclass(kind, Stages):
@@ -221,7 +283,7 @@ def plain(section: Section) -> Figures | list[Figures]:
     match section:
         case Files():
             return dict(section.paths)
-        case Fidelity() | FIFOs() | Stages():
+        case Fidelity() | Layers() | Utilization() | FIFOs() | Stages():
             return [_figures(row) for row in section.rows]
         case _:
             return _figures(section)
@@ -251,8 +313,8 @@ def _keys_of(kind: type[FigureSet]) -> Mapping[str, tuple[Key, type]]:
 
 
 _FIGURE_SETS: tuple[type[FigureSet], ...] = (
-    *(Verification, Accuracy, Latency, Resources, Timing, Estimate),
-    *(LayerFidelity, FIFO, StageRun),
+    *(Verification, Accuracy, Latency, Resources, Timing, Estimate, Origin),
+    *(LayerFidelity, LayerCells, CellUse, FIFO, StageRun),
 )
 _KEYS = {kind: _keys_of(kind) for kind in _FIGURE_SETS}
 """Key and type of each figure, by the name of its field."""

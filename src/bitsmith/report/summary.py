@@ -15,18 +15,24 @@ import numpy as np
 from bitsmith.errors import BitsmithError, ProjectError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Input
+from bitsmith.ir.ops import Add, Const, Input, Mul
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, TensorType, format_text, span_text, width_of
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.affine import Affine
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.settled import exact_variables, is_quantized, settled
+from bitsmith.layers.settled import QUANTIZING, exact_variables, is_quantized, settled
+from bitsmith.layers.shape import Identity
 from bitsmith.report.ebops import ebops
 from bitsmith.report.grids import BitCounts, bit_counts, grid_text, moved_scale
+
+_BINS = 24
+"""Parts of a histogram; tensors of fewer values have none."""
 
 _NOTHING_SEEN = ObservedRange(0.0, 0.0)
 
@@ -48,6 +54,8 @@ class ConstantRow:
     declared: str
     format: str
     bits: BitCounts = ()
+    histogram: tuple[int, ...] = ()
+    """Values between the least and the greatest, in as many equal parts."""
 
     @property
     def size(self) -> int:
@@ -60,7 +68,9 @@ class ResultRow:
     """The proved type of a layer's result.
 
     Widths are in bits over all elements; the highest bit of a magnitude has weight ``2**(top - 1)``, the lowest
-    ``2**-frac_max``. ``lo`` and ``hi`` are real values, None beyond the range of floating point.
+    ``2**-frac_max``. ``lo`` and ``hi`` are real values, None beyond the range of floating point. Where a scale that is no power
+    of two waits for the next quantizer, the result is ``scaled``: it has the widths of the stored integers, and the nearest
+    weights.
     """
 
     width_min: int
@@ -71,6 +81,7 @@ class ResultRow:
     signed: bool
     lo: float | None
     hi: float | None
+    scaled: bool = False
 
     @property
     def bits(self) -> str:
@@ -79,8 +90,8 @@ class ResultRow:
 
     @property
     def frac(self) -> str:
-        """The fractional bits as text."""
-        return span_text((self.frac_min, self.frac_max))
+        """The fractional bits as text; empty if they are ``scaled``."""
+        return "" if self.scaled else span_text((self.frac_min, self.frac_max))
 
     @property
     def short(self) -> str:
@@ -90,7 +101,8 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One layer. ``result`` is None where there is none: the layer is ``folded`` into the next one, or has no translation.
+    """One layer. ``result`` is None where there is none: the layer is ``folded`` into the next one, ``absorbed`` by quantizers of
+    these names, or has no translation.
 
     ``observed`` is the least and the greatest real value that somebody saw. ``declared`` is the format of the result that the
     user gave, or the grid of the model's quantizer, whose elements have ``bits``; else "exact" between quantizers, and "auto".
@@ -109,6 +121,7 @@ class LayerRow:
     observed: tuple[float, float] | None = None
     bits: BitCounts = ()
     ebops: int | None = None
+    absorbed: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -151,7 +164,8 @@ def rows(
     ``observed`` gives the least and the greatest real value seen of layers' results, if somebody looked.
     """
     shapes = network.shapes()
-    types = {probe.name: program.nodes[probe.node].type for probe in program.probes}
+    probes = {probe.name: probe.node for probe in program.probes}
+    absorbed = _absorbed(network)
     inputs = {op.name: op for op in program.input_ops()}
     decided, operations = settled(network), ebops(network, program) if is_quantized(network) else {}
     nodes = {node.name: node for node in network.nodes}
@@ -159,7 +173,7 @@ def rows(
         LayerRow(
             name=node.name,
             kind=node.layer.kind,
-            source=node.source,
+            source=_source(node),
             inputs=node.inputs,
             shape=node.shape_in_model(shapes[node.name]),
             constants=tuple(
@@ -167,15 +181,51 @@ def rows(
                 for variable, values in node.layer.weights().items()
             ),
             declared=_declared(node, inputs.get(node.name), exact=node.name in decided),
-            result=_result(types[node.name]) if node.name in types and not node.folded else None,
+            result=None
+            if node.name not in probes or node.folded or node.name in absorbed
+            else _result(program, probes[node.name], node.affine),
             folded=node.folded,
             observed=None if observed is None else observed.get(node.name),
             bits=_result_bits(node, shapes[node.name]),
             ebops=operations.get(node.name),
+            absorbed=absorbed.get(node.name, ()),
         )
         for node in network.nodes
         if not node.inner
     )
+
+
+def _absorbed(network: Network) -> dict[str, tuple[str, ...]]:
+    """The layers of which only scales and offsets are left, and the quantizers that have these."""
+    affines = {node.name: node.affine for node in network.nodes}
+    return {
+        node.name: _quantizers_after(network, node)
+        for node in network.nodes
+        if isinstance(node.layer, Identity)
+        and node.affine is not None
+        and (node.folded or not _is_same(node.affine, affines[node.inputs[0]]))
+    }
+
+
+def _is_same(affine: Affine, other: Affine | None) -> bool:
+    return other is not None and affine.is_same(other) and bool(np.all(affine.offset == other.offset))
+
+
+def _quantizers_after(network: Network, node: NetworkNode) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for reader in network.consumers(node.name):
+        if isinstance(reader.layer, QUANTIZING) or reader.affine is None:
+            found |= {reader.name: None} if not reader.inner else {}
+        else:
+            found |= dict.fromkeys(_quantizers_after(network, reader))
+    return tuple(found)
+
+
+def _source(node: NetworkNode) -> str:
+    """The framework's name of the layer; of one that only applies a function, that function."""
+    if node.source not in ("Activation", "QActivation"):
+        return node.source
+    return node.layer.function if isinstance(node.layer, Activation) else node.layer.kind
 
 
 def _declared(node: NetworkNode, declared_input: Input | None, *, exact: bool) -> str:
@@ -231,6 +281,7 @@ def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequen
         declared=given,
         format=_plain(held.formats),
         bits=() if quantizer is None else bit_counts(quantizer, values.shape),
+        histogram=tuple(map(int, np.histogram(held.values, _BINS)[0])) if values.size > _BINS else (),
     )
 
 
@@ -274,20 +325,35 @@ def _plain(formats: Sequence[FixedFormat]) -> str:
     return format_text(FixedFormat(fmt.signed, fmt.width, fmt.frac) for fmt in formats)
 
 
-def _result(proved: TensorType) -> ResultRow:
-    widths = proved.width
-    magnitude_bits = widths - (proved.lo < 0).astype(np.int64)
+def _stored(program: Program, place: int, affine: Affine | None) -> TensorType:
+    """The type of what is stored of the user's values at ``place``, which an ``affine`` makes of it."""
+    if affine is not None:
+        for op, is_there in ((Add, not affine.is_centered), (Mul, True)):
+            node = program.nodes[place]
+            if is_there and isinstance(node.op, op):
+                place = next((arg for arg in node.args if not isinstance(program.nodes[arg].op, Const)), place)
+    return program.nodes[place].type
+
+
+def _result(program: Program, place: int, affine: Affine | None) -> ResultRow:
+    proved, stored = program.nodes[place].type, _stored(program, place, affine)
+    magnitude_bits = proved.width - (proved.lo < 0).astype(np.int64)
+    scaled, widths, fracs = stored is not proved, stored.width, proved.frac
     with np.errstate(over="ignore", invalid="ignore"):
         lo, hi = proved.real_range()
+    top = int((magnitude_bits - proved.frac).max())
+    if scaled:
+        fracs = np.asarray(widths - (stored.lo < 0) - top, dtype=np.int64)
     return ResultRow(
         width_min=int(widths.min()),
         width_max=int(widths.max()),
-        frac_min=int(proved.frac.min()),
-        frac_max=int(proved.frac.max()),
-        top=int((magnitude_bits - proved.frac).max()),
+        frac_min=int(fracs.min()),
+        frac_max=int(fracs.max()),
+        top=top,
         signed=bool(np.any(proved.lo < 0)),
         lo=lo if math.isfinite(lo) else None,
         hi=hi if math.isfinite(hi) else None,
+        scaled=scaled,
     )
 
 

@@ -6,10 +6,12 @@ are, never as markup.
 
 from __future__ import annotations
 
+import html
 import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from rich import box
 from rich.cells import cell_len
@@ -18,20 +20,26 @@ from rich.table import Table
 from rich.text import Text
 
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import span_text
 from bitsmith.layers.network import Network
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.grids import bits_text
 from bitsmith.report.sections import (
     FIFO,
+    CellUse,
     Fidelity,
     FIFOs,
     FigureSet,
     Files,
+    LayerCells,
     LayerFidelity,
+    Layers,
+    Rows,
     Section,
     StageRun,
     Stages,
     Timing,
+    Utilization,
     entries,
     section_of,
 )
@@ -42,6 +50,8 @@ _LEAST_WIDTH, _MOST_WIDTH, _PIPE_WIDTH = 80, 140, 130
 _COLUMNS = ("Layer", "Type", "Shape", "Params", "Nonzero", "Constants", "EBOPs", "Result", "Bits", "Frac", "Range")
 _LEAST_WIDTHS = {"Range": 98, "Nonzero": 124, "Constants": 124}
 """Columns that narrower tables leave out."""
+_LISTS = tuple(kind.__name__ for kind in get_args(Rows))
+"""Sections that are lists."""
 _DETAILS = ("Nonzero", "Constants")
 """Columns that are left out before others become narrower than they should be."""
 _SHORTENED = {"Layer": 24, "Range": 8, "Result": 12, "Type": 12}
@@ -55,6 +65,11 @@ def as_text(renderable: RenderableType, width: int | None = None) -> str:
     out = io.StringIO()
     Console(file=out, width=width, color_system=None, legacy_windows=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
+
+
+def as_html(text: str) -> str:
+    """Tables of :func:`as_text` as a notebook shows them: lines do not wrap, and nothing in them is markup."""
+    return f'<pre style="white-space: pre; overflow-x: auto; line-height: 1.25">{html.escape(text)}</pre>'
 
 
 def number(value: object) -> str:
@@ -78,6 +93,10 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
         match section:
             case Fidelity(layers) if layers:
                 parts.append(fidelity_table(layers))
+            case Layers(rows) if rows:
+                parts.append(_rows_table("Cells of each layer", CELL_COLUMNS, map(layer_cells, rows)))
+            case Utilization(rows) if rows:
+                parts.append(_rows_table("In use after placement", USE_COLUMNS, map(cell_use, rows)))
             case FIFOs(rows) if rows:
                 parts.append(_fifos(rows))
             case Stages(rows) if rows:
@@ -97,7 +116,7 @@ def sections_table(sections: Mapping[str, object]) -> Group:
     for name, section in sections.items():
         if isinstance(section, Mapping):
             parts.append(_pairs(name, section.items()))
-        elif name in ("Stages", "FIFOs", "Fidelity") and isinstance(section, list):
+        elif name in _LISTS and isinstance(section, list):
             parts += report_table([section_of(name, section)], None).renderables[1:]
     return Group(*parts)
 
@@ -119,6 +138,35 @@ def _figures(sections: Sequence[Section], design: Design | None) -> Table:
                 table.add_row(Text(key.label or key.name), Text(f"{shown} {key.unit}".strip()), tool, style=style)
         if isinstance(section, Timing) and design is not None:
             table.add_row("Clock period asked for", f"{number(design.clock_period_ns)} ns", "")
+    return table
+
+
+CELL_COLUMNS = ("Layer", "LUT", "FF", "DSP", "BRAM", "Cycles", "Stages")
+USE_COLUMNS = ("Cell", "Used", "Available", "Share")
+
+
+def layer_cells(row: LayerCells) -> tuple[str, ...]:
+    """A layer's cells under :data:`CELL_COLUMNS`; stages are counted from 1."""
+    stages = ""
+    if row.first_stage is not None and row.last_stage is not None:
+        stages = span_text((row.first_stage + 1, row.last_stage + 1))
+    counts = (row.lut, row.ff, row.dsp, row.bram, row.cycles)
+    return (row.layer or "between layers", *map(number, counts), stages)
+
+
+def cell_use(row: CellUse) -> tuple[str, ...]:
+    """Cells in use under :data:`USE_COLUMNS`."""
+    share = percent((row.used or 0) / row.available) if row.available else ""
+    return (row.cell or "", number(row.used), number(row.available), share)
+
+
+def _rows_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of a name in the first column, and numbers."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -297,8 +345,15 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     operations = "" if row.ebops is None else f"{row.ebops:,}"
     left = (row.name, row.title, row.shape_text, parameters, nonzero, constants, operations)
     if row.result is None:
-        return (*left, "folded" if row.folded else "none", "", "", "")
+        return (*left, left_text(row), "", "", "")
     return (*left, declared_text(row), row.result.bits, row.result.frac, range_text(row.result.lo, row.result.hi))
+
+
+def left_text(row: LayerRow) -> str:
+    """Where a layer without a result went."""
+    if row.absorbed:
+        return f"absorbed by {', '.join(row.absorbed)}"
+    return "folded" if row.folded else "none"
 
 
 def declared_text(row: LayerRow) -> str:

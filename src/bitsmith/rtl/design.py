@@ -9,12 +9,26 @@ from bitsmith.netlist.netlist import Field
 
 
 @dataclass(frozen=True, slots=True)
+class LayerPart:
+    """What there is of a layer (or of layers that share it) in a circuit; ``cycles`` go through its pipeline.
+
+    ``first_stage`` and ``last_stage`` are those of the circuit's pipeline; None in a network of processes.
+    """
+
+    layer: str
+    cycles: int | None = None
+    first_stage: int | None = None
+    last_stage: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RtlDesign:
     """Sources and how to use them.
 
     ``sources`` maps file names to texts, the top module's first. ``inputs`` and ``outputs`` are the elements packed into
     ``in_data`` and ``out_data``, from bit 0 up, without gaps. ``latency`` is in clock cycles; a sample can enter in each.
-    ``cells`` counts words that are computed, by kind; ``register_bits`` is before synthesis drops what it can.
+    ``cells`` counts words that are computed, by kind; ``register_bits`` is before synthesis drops what it can. ``parts`` are the
+    layers by their instances in the top module.
     """
 
     top: str
@@ -24,6 +38,7 @@ class RtlDesign:
     latency: int
     cells: Mapping[str, int]
     register_bits: int
+    parts: Mapping[str, LayerPart]
 
     @property
     def in_width(self) -> int:

@@ -9,6 +9,7 @@ from bitsmith.dataflow.processes import LoadableWeights
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.ir.types import Ints, objects
 from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.design import LayerPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +62,7 @@ class StreamDesign:
     """Operations that take longer than the clock period."""
     memories: Mapping[str, Memory]
     """FIFOs of operands, buffers that reorder tokens, and line buffers of windows, by the instance's name."""
+    parts: Mapping[str, LayerPart]
+    """The layers of each process, by what all names of it in the top begin with."""
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()

@@ -16,7 +16,7 @@ from bitsmith.dataflow.schedule import Schedule
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
@@ -91,6 +91,7 @@ class StreamTop:
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
         self.memories: dict[str, Memory] = {}
+        self.parts: dict[str, LayerPart] = {}
         has_memories = any(
             isinstance(p.kind, kinds.Rom | kinds.FoldedProduct) and p.kind.loaded for p in network.processes
         )
@@ -133,6 +134,7 @@ class StreamTop:
             self.schedule,
             self._over_budget,
             self.memories,
+            self.parts,
             tuple(self.weights),
             tuple(self._loads),
         )
@@ -211,6 +213,11 @@ class StreamTop:
         return name
 
 
+def _label(layers: Sequence[str]) -> str:
+    """One or two layers by their names, more by the first and the last."""
+    return ", ".join(layers) if len(layers) < 3 else f"{layers[0]} to {layers[-1]}"
+
+
 class ProcessText:
     """The text of one process: its wires, the FIFOs of its operands, and its parts."""
 
@@ -223,8 +230,14 @@ class ProcessText:
         self.gives = [layout(stream.token) for stream in process.results]
         self.x = [operand_wires(number, operand) for operand in range(len(process.args))]
         self.y = [result_wires(number, port) for port in range(len(process.results))]
+        self.core_name = f"{self.name}_core"
         self._number = number
         self.say = top.say
+        core = top.cores.get(number)
+        top.parts[self.name] = LayerPart(_label(process.layers), None if core is None else core.latency)
+        if core is not None:
+            inner = core.parts.items()
+            top.parts |= {f"{self.core_name}.{name}": LayerPart(part.layer, part.cycles) for name, part in inner}
 
     def declare(self) -> None:
         """Wires and FIFOs. The producers of operands come earlier, so that their wires are declared."""
@@ -332,7 +345,7 @@ class ProcessText:
         done = self.wire("done")
         out = self.word("out", max(core.out_width, 1))
         self.say(
-            f"{core.top} {self.name}_core (.clk(clk), .rst({self.top.reset}), .in_valid({fire}), .in_data({data}),"
+            f"{core.top} {self.core_name} (.clk(clk), .rst({self.top.reset}), .in_valid({fire}), .in_data({data}),"
             f" .out_valid({done}), .out_data({out}));"
         )
         results: list[CoreResult] = []

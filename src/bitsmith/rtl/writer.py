@@ -15,7 +15,7 @@ from itertools import accumulate
 from bitsmith.errors import ProgramError
 from bitsmith.netlist.netlist import Field, InputPort, Netlist, RomRead
 from bitsmith.netlist.pipeline import PipelineStages
-from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.expressions import Expressions, Operand
 from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
 from bitsmith.rtl.names import Names, identifier
@@ -35,6 +35,11 @@ class Title:
 def write(netlist: Netlist, schedule: PipelineStages, top: str, title: Title) -> RtlDesign:
     """The sources of ``netlist`` with the stages of ``schedule``; ``top`` names the top module."""
     return _Writer(netlist, schedule, identifier(top), title).design()
+
+
+def _layer_part(part: Part) -> LayerPart:
+    stages = [signal.stage for signal in part.computed]
+    return LayerPart(part.layer, max(stages) - min(stages) + 1, min(stages), max(stages))
 
 
 def _range(bits: Bits) -> str:
@@ -66,6 +71,7 @@ class _Writer:
             self._schedule.stages,
             Counter(type(self._netlist.words[word].cell).__name__ for word in sorted(self._live)),
             self._schedule.register_bits,
+            {self._instance(part): _layer_part(part) for part in parts},
         )
 
     def _name_tables(self) -> dict[TableShape, str]:
@@ -199,8 +205,7 @@ class _Writer:
             signals = [*other.imports, *other.exports]
             names = [*(["clk"] if other.delayed else []), *(self._layout.name(signal) for signal in signals)]
             connections = ",\n".join(f"{_INDENT * 2}.{name}({name})" for name in names)
-            instance = f"{other.name.removeprefix(f'{self._top}_')}_inst"  # no word's name ends like this
-            body += [*f"{other.name} {instance} (\n{connections}".split("\n"), ");"]
+            body += [*f"{other.name} {self._instance(other)} (\n{connections}".split("\n"), ");"]
         body += self._outputs()
         body += self._unread(part, self._unread_inputs())
         comment = [
@@ -209,6 +214,9 @@ class _Writer:
             *_described("out_data", netlist.outputs),
         ]
         return self._module(self._top, comment, ports, body)
+
+    def _instance(self, part: Part) -> str:
+        return f"{part.name.removeprefix(f'{self._top}_')}_inst"  # no word's name ends like this
 
     def _valid_pipeline(self, stages: int) -> list[str]:
         if stages == 1:

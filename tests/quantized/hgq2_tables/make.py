@@ -13,6 +13,7 @@ import numpy as np
 from hgq.config import QuantizerConfig
 from hgq.layers import (
     QGRU,
+    QLIF,
     QAffinedUnaryFunctionLUT,
     QConvT1D,
     QConvT2D,
@@ -24,10 +25,12 @@ from hgq.layers import (
     QMultiHeadAttention,
     QMultiHeadAttentionT,
     QSimpleRNN,
+    QSimpleSNN,
     QSoftmax,
     QUnaryFunctionLUT,
 )
 from hgq.layers.attn.salt import QSALTAttention
+from hgq.layers.snn import atan
 from hgq.utils import trace_minmax
 
 HERE = Path(__file__).parent / "models"
@@ -336,6 +339,27 @@ def gated():
     x = keras.Input((3, 3))
     return keras.Model(
         x, [QGRU(2, name="last")(x), QGRU(2, return_sequences=True, reset_after=False, use_bias=False, name="all")(x)]
+    )
+
+
+@model
+def spiking():
+    x = keras.Input((5, 3))
+    rates = [0.5, 0.7, 0.9]
+    wide = QuantizerConfig("kif", "weight", i0=1, f0=3)
+    return keras.Model(
+        x,
+        [
+            QSimpleSNN(3, name="plain")(x),
+            QSimpleSNN(3, threshold=rates, reset_mechanism="zero", return_sequences=True, enable_oq=True, name="zero")(
+                x
+            ),
+            QSimpleSNN(3, enable_sq=False, reset_mechanism="none", go_backwards=True, name="none")(x),
+            QSimpleSNN(3, inhibition=True, return_sequences=True, learn_threshold=True, name="inhibits")(x),
+            QLIF(3, name="leaks", return_sequences=True, graded_spikes_factor=rates)(x),
+            QLIF(3, rates, learn_beta=True, learn_graded_spikes_factor=True, surrogate_disable=True, name="learns")(x),
+            QLIF(3, 0.5, rates, atan(3.0), enable_sq=False, beta_q_conf=wide, return_sequences=True, name="free")(x),
+        ],
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from flat import Draft
 
 HERE = Path(__file__).parent / "models"
-FILES = ("int8", "int16", "uint8", "networks")
+FILES = ("int8", "int16", "uint8", "networks", "more")
 SAMPLES = 12
 WHOLE = (
     "dense_int8_fused1", "conv_uint8_valid", "lstm_int8_clipped", "mlp_int8_codes", "cnn_int8_codes", "residual_int8_codes",
@@ -496,6 +496,10 @@ def made():
         yield next(kind for kind in ("uint8", "int16", "int8") if f"_{kind}" in name), name, case
     for name, case in networks():
         yield "networks", name, case
+    import more
+
+    for name, (content, *inputs) in more.cases():
+        yield "more", name, (content, *(x[:8] for x in inputs))
 
 
 def stored_with(stored, name, content, inputs, rounding):

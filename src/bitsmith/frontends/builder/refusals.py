@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bitsmith.errors import ApproximateError, UnsupportedError
+from bitsmith.errors import ApproximateError, UnsupportedError, nearest
 
 _SHOWN = 50
 """Most layers that one message lists."""
@@ -59,10 +59,10 @@ class Refusals:
         except UnsupportedError as error:
             self.add(refused(name, class_name, error))
 
-    def error(self, where: str, accepted: str) -> UnsupportedError:
+    def error(self, where: str, accepted: Iterable[str]) -> UnsupportedError:
         """One error for all layers that cannot be translated; those of one class and reason share a line.
 
-        ``accepted``, the list of classes, follows where a class is not known.
+        Those of the ``accepted`` classes that are most like the ones that are not known follow.
         """
         refusals = list(self.found.values())
         named: dict[str, list[str]] = {}
@@ -71,7 +71,8 @@ class Refusals:
         lines = [f"{', '.join(names)} {reason}" for reason, names in named.items()]
         if len(refusals) > _SHOWN:
             lines.append(f"and {len(refusals) - _SHOWN} more")
-        classes = "" if all(refusal.class_known for refusal in refusals) else accepted
+        unknown = [refusal.class_name for refusal in refusals if not refusal.class_known]
+        classes = nearest(unknown[:_SHOWN], accepted) if unknown else ""
         noun = "layer" if len(refusals) == 1 else "layers"
         kind = ApproximateError if all(refusal.approximable for refusal in refusals) else UnsupportedError
         return kind(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import UnsupportedError, nearest
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, shown
@@ -27,7 +27,7 @@ HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: FUNCTIONS["hard_sigmoi
 _ALIKE = (
     *("sigmoid", "tanh", "softplus", "softsign", "exponential", "selu", "elu", "celu", "gelu", "silu", "mish"),
     *("hard_silu", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus"),
-    *("sparse_sigmoid", "relu", "relu6", "hard_tanh"),
+    *("sparse_sigmoid", "relu", "relu1", "relu6", "hard_tanh"),
 )
 NAMED: dict[str, Layer] = {
     **{name: FUNCTIONS[name] for name in _ALIKE},
@@ -166,7 +166,7 @@ def _of_layer(class_name: str, config: Fields) -> Activated:
             raise UnsupportedError(found, accepted="the last axis", remedy="use a Softmax layer")
         return Activated("softmax", activations.softmax)
     if class_name not in _LAYERS:
-        raise UnsupportedError(f"the activation {shown(class_name)}", accepted=", ".join(ACTIVATION_NAMES))
+        raise UnsupportedError(f"the activation {shown(class_name)}", accepted=nearest([class_name], ACTIVATION_NAMES))
     name, read = _LAYERS[class_name]
     return Activated(name, read(config))
 
@@ -178,7 +178,7 @@ def _serialized(value: Fields, major: int) -> Activated | None:
         return None if quantizer is None else quantized_activation(quantizer)
     if ">" in registered:
         found = f"the custom activation {shown(registered)}, whose code is not part of the file"
-        raise UnsupportedError(found, accepted=", ".join(ACTIVATION_NAMES))
+        raise UnsupportedError(found, accepted=nearest([registered.rpartition(">")[2]], ACTIVATION_NAMES))
     if class_name == "function" and isinstance(config, str):
         return _named(config, major)
     inner = Fields(config if isinstance(config, dict) else {}, value.where)

@@ -23,6 +23,7 @@ from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
+from bitsmith.frontends.keras.garnet import GARNET, GARNET_MODULES
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.hgq.registered import REGISTERED
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
@@ -44,6 +45,7 @@ KNOWN: Mapping[str, Translation] = {
     **QKERAS,
     **LAYERS,
     **{f"qkeras>{name}": translation for name, translation in QKERAS.items()},
+    **{f"{module}>{name}": translation for module in GARNET_MODULES for name, translation in GARNET.items()},
     **REGISTERED,
     **PROXIES,
     "TimeDistributed": time_distributed(lambda: KNOWN),
@@ -59,7 +61,6 @@ _QUANTIZED = (
     "this kind of quantized layer is not translated",
     "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
 )
-_SPIKING = ("spiking neurons are not translated", "use QSimpleRNN or QGRU")
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
@@ -156,7 +157,7 @@ def _network(graph: Graph, source: Source, *, allow_approximate: bool) -> Networ
             elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
-        raise refusals.error(source.model.where, ", ".join(LAYERS))
+        raise refusals.error(source.model.where, LAYERS)
     if any(call.entry.class_name in PROXIES for call in graph.calls):
         take_exactly(draft)
     inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
@@ -210,7 +211,7 @@ def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
     if entry.registered.startswith(("hgq>", "hgq2>")):
-        return Refusal(entry.name, name, *(_SPIKING if "SNN" in name or "LIF" in name else _OF_HGQ))
+        return Refusal(entry.name, name, *_OF_HGQ)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 

@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.quantized import clipped
+from bitsmith.frontends.onnx.quantized import clipped, clipped_constant
 from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
@@ -74,12 +74,15 @@ def _shift(call: Call) -> Value:
     return OPERATIONS[f"{direction.lower()}_shift"].make(call.build, call.tensor(0), call.tensor(1))
 
 
-def _clip(call: Call) -> Value:
+def _clip(call: Call) -> Operand:
     if call.opset < 11:
         low, high = call.attributes.number("min", -math.inf), call.attributes.number("max", math.inf)
     else:
         low, high = call.number(1, "a bound", -math.inf), call.number(2, "a bound", math.inf)
-    x = call.tensor(0)
+    given = call.required(0)
+    if isinstance(given, Known) and given.kind.is_small and given.kind.is_integer:
+        return clipped_constant(given, low, high)
+    x = call.value(given)
     return clipped(call.build, x, low, high) if x.codes is not None else arithmetic.clip(call.build, x, low, high)
 
 

@@ -71,9 +71,9 @@ class Grid:
     step: Floats
 
 
-def read_mode(call: Call) -> str:
+def read_mode(call: Call, key: str = "rounding_mode") -> str:
     """The rounding mode."""
-    mode = call.attributes.text("rounding_mode", "ROUND").upper()
+    mode = call.attributes.text(key, "ROUND").upper()
     if mode not in MODES:
         raise UnsupportedError(f"the rounding mode {shown(mode)}", accepted=", ".join(MODES))
     return mode
@@ -108,8 +108,8 @@ def read_scale(call: Call, x: Value, number: int, what: str = "the scale") -> Fl
     return values
 
 
-def _zero(call: Call, x: Value) -> Floats:
-    values = broadcast(x, call.weights(2, "the zero point"), "the zero point")
+def _zero(call: Call, x: Value, number: int = 2) -> Floats:
+    values = broadcast(x, call.weights(number, "the zero point"), "the zero point")
     if bool(np.any(np.abs(values) > _WIDE)):
         raise UnsupportedError(f"the zero point is {shown(float(np.abs(values).max()))}", accepted=f"at most {_WIDE}")
     return values
@@ -139,6 +139,15 @@ def _quant(call: Call) -> Value:
     lo, hi = code_range(bits, signed=signed, narrow=narrow)
     grid = Grid(scale, zero, lo, hi, scale)
     return trained(x, grid, MODES[mode].single) if x.is_trained else quantized(call.build, x, grid, mode)
+
+
+def quantized_within(call: Call, build: Builder, x: Value, number: int, prefix: str) -> Value:
+    """``x`` by one of several quantizers of an operator: its operands from ``number`` on, and attributes that begin so."""
+    scale, zero = read_scale(call, x, number), _zero(call, x, number + 1)
+    bits, mode = _bits(call, number + 2), read_mode(call, f"{prefix}_rounding_mode")
+    flags = [call.attributes.flag(f"{prefix}_{key}", False) for key in ("signed", "narrow", "narrow_range")]
+    lo, hi = code_range(bits, signed=flags[0], narrow=any(flags[1:]))
+    return quantized(build, x, Grid(scale, zero, lo, hi, scale), mode)
 
 
 def _bipolar_quant(call: Call) -> Value:

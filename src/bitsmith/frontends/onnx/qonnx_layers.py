@@ -14,6 +14,7 @@ from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.qonnx import QUANTIZERS, Grid, broadcast, exact, per_sample, quantized
 from bitsmith.frontends.onnx.qonnx_floats import FLOATS
+from bitsmith.frontends.onnx.qonnx_lstm import quantized_lstm
 from bitsmith.frontends.onnx.spatial import SPATIAL
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.contraction import matrix_product
@@ -130,6 +131,7 @@ QONNX: dict[str, Translation] = {
     **QUANTIZERS,
     **FLOATS,
     "MultiThreshold": Translation(_multi_threshold, "Staircase"),
+    "QuantLSTMCell": Translation(quantized_lstm, "Dense, Quantize, Multiply and Stack, step by step"),
     "QuantAvgPool2d": Translation(_quant_avg_pool, "Conv and Quantize"),
     "MaxPoolNHWC": _channels_last(SPATIAL["MaxPool"]),
     "XnorPopcountMatMul": Translation(_xnor_product, "Dense or Einsum, and BatchNormalization"),

@@ -189,6 +189,15 @@ def clipped(build: Builder, x: Value, low: float, high: float) -> Value:
     return replace(build.emit(Quantize(narrow.quantizer), x), codes=narrow.codes)
 
 
+def clipped_constant(x: Known, low: float, high: float) -> Known:
+    """Integers within bounds, which they keep: weights of few bits are written so."""
+    ends = limits(x.kind, narrow=x.narrow)
+    lo, hi = math.ceil(max(ends[0], low)), math.floor(min(ends[1], high))
+    if lo > hi:
+        raise UnsupportedError(f"integers from {low:g} to {high:g}", accepted="bounds with integers between")
+    return replace(x, at=tuple(np.clip(array, lo, hi) for array in x.at), limits=(lo, hi))
+
+
 def dequantized(call: Call, number: int, scale: int | None, zero: int, along: Along, suffix: str = "") -> Value:
     """The numbers that the operand ``number`` stands for; ``scale`` and ``zero`` are operands' numbers, and None a scale of 1."""
     given = call.required(number)
@@ -211,7 +220,7 @@ def dequantized(call: Call, number: int, scale: int | None, zero: int, along: Al
 def _trained(call: Call, codes: Known, scale: int | None, zero: int, along: Along) -> Value:
     """A trained tensor on its grid."""
     values = codes.array()
-    lo, hi = limits(codes.kind, narrow=codes.narrow)
+    lo, hi = codes.limits or limits(codes.kind, narrow=codes.narrow)
     grid = replace(Grid.of(call, scale, zero, call.value(codes), along, codes.kind), lo=lo, hi=hi)
     return on_grid(values, grid, codes.name)
 

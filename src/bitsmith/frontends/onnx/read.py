@@ -59,7 +59,7 @@ def read_onnx(source: OnnxModel, *, allow_approximate: bool = False) -> Network:
         if len(failed) == 1 and not reading.mixed:
             break
     fewest = min(failed, key=lambda refusals: len(refusals.found))
-    raise fewest.error(graph.where, ", ".join(sorted(OPERATORS)))
+    raise fewest.error(graph.where, sorted(OPERATORS))
 
 
 def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
@@ -265,7 +265,11 @@ class _Reading:
             listed = results if isinstance(results, tuple) else (results,)
             found.append([_array(result, dtypes) for result in listed])
         columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
-        return tuple(Known.of(column) if column else None for column in columns)
+        limits = [result.limits if isinstance(result, Known) else None for result in listed]
+        return tuple(
+            replace(Known.of(column), limits=ends) if column else None
+            for column, ends in zip(columns, limits, strict=True)
+        )
 
     def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
         listed = results if isinstance(results, tuple) else (results,)

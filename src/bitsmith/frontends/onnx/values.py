@@ -22,13 +22,15 @@ from bitsmith.layers.layer import as_weights
 class Known:
     """A constant: one array, or one for each of the numbers of samples where it depends on the number of samples.
 
-    ``name`` is the initializer's, for users. Of ``words`` the array has the positions. Integers that are ``narrow`` have 4 bits.
+    ``name`` is the initializer's, for users. Of ``words`` the array has the positions. Integers that are ``narrow`` have 4 bits,
+    and those that were clipped have ``limits``.
     """
 
     at: tuple[Array, ...]
     name: str = ""
     words: tuple[str, ...] = ()
     narrow: bool = False
+    limits: tuple[int, int] | None = None
 
     @staticmethod
     def of(arrays: Sequence[Array]) -> Known:

@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, Layer] = {
     "sin": Sinusoid(Wave.SIN),
     "cos": Sinusoid(Wave.COS),
     "relu": ReLU(),
+    "relu1": ReLU(max_value=1.0),
     "relu6": ReLU(max_value=6.0),
     "hard_tanh": HardActivation(1.0, 0.0, -1.0, 1.0),
     "hard_sigmoid": HardActivation(1.0 / 6.0, 0.5, 0.0, 1.0),

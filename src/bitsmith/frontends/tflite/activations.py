@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -11,12 +12,15 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops.activations import relu
-from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.arithmetic import absolute, add, multiply, subtract
 from bitsmith.frontends.tflite.call import Call, Operand, Translation, activated, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
 from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.softmax import softmax
 from bitsmith.frontends.tflite.wide import wide_function
+
+_WIDE = ("LOGISTIC", "TANH")
+"""Functions that kernels have of 16 bits."""
 
 Singles = npt.NDArray[np.float32]
 
@@ -30,8 +34,10 @@ def _relu(activation: str, call: Call) -> Value:
 def _function(function: Callable[[Singles], Singles], kind: str, call: Call) -> Value:
     """A function in single precision, whose table the kernels compute."""
     x, result = call.operand(0), checked(call.result)
-    if x.is_wide:
+    if x.is_wide and kind in _WIDE:
         return wide_function(call, x, kind)
+    if x.is_wide:
+        raise UnsupportedError(f"{kind} of 16 bits", accepted=f"8 bits; of 16 {', '.join(_WIDE)}")
     scale, (low, high) = result.quantized.scale, limits_of(result)
 
     def codes(places: Integers) -> Integers:
@@ -49,6 +55,41 @@ def _logistic(x: Singles) -> Singles:
 
 def _tanh(x: Singles) -> Singles:
     return np.tanh(x.astype(np.float64)).astype(np.float32)
+
+
+def _gelu(call: Call) -> Value:
+    smooth = _gelu_of_tanh if call.options.flag("approximate") else _gelu_of_erf
+    return _function(smooth, "GELU", call)
+
+
+def _gelu_of_tanh(x: Singles) -> Singles:
+    """In single precision, operation by operation."""
+    half, one, root = np.float32(0.5), np.float32(1.0), np.float32(math.sqrt(2.0 / math.pi))
+    inside = root * (x + np.float32(0.044715) * x * x * x)
+    return np.asarray(half * x * (one + _tanh(inside)), dtype=np.float32)
+
+
+def _gelu_of_erf(x: Singles) -> Singles:
+    erf = np.vectorize(math.erf, otypes=[np.float32])(x * np.float32(math.sqrt(0.5)))
+    return np.asarray(np.float32(0.5) * x * (np.float32(1.0) + erf), dtype=np.float32)
+
+
+def _exponential(x: Singles) -> Singles:
+    return np.exp(x.astype(np.float64)).astype(np.float32)
+
+
+def _logarithm(x: Singles) -> Singles:
+    """Of numbers that have none as little as can be."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(x.astype(np.float64), 0.0)).astype(np.float32)
+
+
+def _absolute(call: Call) -> Value:
+    x, result = call.operand(0), checked(call.result)
+    size, limits = absolute(call.build.within("size"), x.value), limits_of(result)
+    if x.scale == result.quantized.scale:
+        return call.clipped(size, limits)
+    return call.rescaled(size, float(np.float64(x.scale / result.quantized.scale)), limits)
 
 
 def _leaky_relu(call: Call) -> Value:
@@ -137,11 +178,16 @@ def _within(x: Integers) -> Integers:
 
 
 ACTIVATIONS: dict[str, Translation] = {
+    "ABS": Translation(_absolute, "Absolute and Quantize"),
+    "EXP": Translation(partial(_function, _exponential, "EXP"), "Lookup"),
+    "GELU": Translation(_gelu, "Lookup"),
     "HARD_SWISH": Translation(_hard_swish, "Lookup"),
     "LEAKY_RELU": Translation(_leaky_relu, "Lookup"),
+    "LOG": Translation(partial(_function, _logarithm, "LOG"), "Lookup"),
     "LOGISTIC": Translation(partial(_function, _logistic, "LOGISTIC"), "Lookup"),
     "PRELU": Translation(_prelu, "ReLU, Multiply, Quantize and Add"),
     "RELU": Translation(partial(_relu, "RELU"), "Quantize"),
+    "RELU_0_TO_1": Translation(partial(_relu, "RELU_0_TO_1"), "Quantize"),
     "RELU6": Translation(partial(_relu, "RELU6"), "Quantize"),
     "RELU_N1_TO_1": Translation(partial(_relu, "RELU_N1_TO_1"), "Quantize"),
     "SOFTMAX": Translation(softmax, "Lookup, Reduce, Multiply and Quantize"),

@@ -20,6 +20,9 @@ from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 
+_SQUARED_BITS = 7
+"""How many more bits operands have whose difference is squared."""
+
 _WHOLE = {"int32", "int64"}
 """Types of numbers that are not quantized: sizes and indices."""
 
@@ -96,6 +99,22 @@ def _product(call: Call) -> Value:
     return call.rescaled(total, float(np.float64(factor)), call.fused())
 
 
+def _squared_difference(call: Call) -> Value:
+    """The square of a difference in finer steps."""
+    x, y = call.operand(0), call.operand(1)
+    if x.tensor.dtype != "int8":
+        raise UnsupportedError(f"SQUARED_DIFFERENCE of {x.tensor.dtype}", accepted="int8, as the kernels")
+    result, widest = checked(call.result), 2.0 * np.float64(max(x.scale, y.scale))
+    parts = [
+        _scaled_part(call, one, Multiplier.of(float(np.float64(one.scale) / widest)), _SQUARED_BITS, name)
+        for name, one in (("first", x), ("second", y))
+    ]
+    difference = call.build.joined(Subtract(), *parts, suffix="difference")
+    square = call.build.joined(Multiply(), difference, difference, suffix="square")
+    factor = widest * widest / (np.float64(1 << 2 * _SQUARED_BITS) * np.float64(result.quantized.scale))
+    return call.rescaled(square, float(factor), limits_of(result))
+
+
 def _extremum(layer: Layer, call: Call) -> Value:
     x, y = call.operand(0), call.operand(1)
     return call.build.joined(layer, call.as_result(x), call.as_result(y))
@@ -132,6 +151,7 @@ ARITHMETIC: dict[str, Translation] = {
     "MINIMUM": Translation(partial(_extremum, Minimum()), "Minimum"),
     "MUL": Translation(_product, "Multiply and Quantize"),
     "QUANTIZE": Translation(_quantize, "Quantize"),
+    "SQUARED_DIFFERENCE": Translation(_squared_difference, "Quantize, Subtract and Multiply"),
     "SUB": Translation(partial(_sum, Subtract()), "Quantize and Subtract"),
 }
 """Operators by name."""

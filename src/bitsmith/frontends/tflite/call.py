@@ -5,7 +5,7 @@ Values of quantized tensors are codes with the zero point taken off, so that pad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
@@ -29,6 +29,8 @@ _FIXED = ("int8", "uint8", "int16")
 """Types of activations."""
 
 _MAX_INTEGERS = 4096
+
+_LIMITS = (-(2.0**31), 2.0**31)
 
 Limits: TypeAlias = tuple[int, int]
 
@@ -237,18 +239,28 @@ def kind_of(tensor: Tensor) -> Kind:
 
 
 def nearest(value: float, scale: np.float32) -> int:
-    """A number in steps of single precision, halves rounded away from zero."""
-    ratio = float(np.float32(value) / scale)
+    """A number in steps of single precision, halves rounded away from zero; within 32 bits."""
+    with np.errstate(over="ignore"):
+        ratio = float(np.clip(np.float32(value) / scale, *_LIMITS))
     return int(np.copysign(np.floor(np.abs(ratio) + 0.5), ratio))
+
+
+_BOUNDS: Mapping[str, tuple[float | None, float | None]] = {
+    "NONE": (None, None),
+    "RELU": (0.0, None),
+    "RELU6": (0.0, 6.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+    "RELU_0_TO_1": (0.0, 1.0),
+}
+"""Activations that are bounds."""
 
 
 def activated(result: Tensor, activation: str) -> Limits:
     """The least and the greatest value of a tensor after an activation."""
-    bounds = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-    if activation not in bounds:
-        raise UnsupportedError(f"the fused activation {activation}", accepted=", ".join(bounds))
+    if activation not in _BOUNDS:
+        raise UnsupportedError(f"the fused activation {activation}", accepted=", ".join(_BOUNDS))
     scale, (low, high) = checked(result).quantized.scale, limits_of(result)
-    least, most = bounds[activation]
+    least, most = _BOUNDS[activation]
     low = low if least is None else max(low, nearest(least, scale))
     high = high if most is None else min(high, nearest(most, scale))
     if low > high:

@@ -1,15 +1,16 @@
-"""Pooling, and means over axes."""
+"""Pooling, and means, extremes and their places over axes."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import spatial
-from bitsmith.frontends.ops.reduction import Reducer
+from bitsmith.frontends.ops.reduction import Reducer, extreme_index
 from bitsmith.frontends.ops.spatial import Taps
 from bitsmith.frontends.tflite.call import Call, Operand, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.products import image, taps_of
@@ -60,9 +61,24 @@ def _mean(call: Call) -> Value:
     return call.multiplied(total, [divided], limits_of(result))
 
 
+def _extreme(reduction: Reduction, call: Call) -> Value:
+    x = call.operand(0)
+    axes = sorted({x.value.counted(axis) for axis in call.integers(1, "the axes")})
+    y = Reducer(reduction).of(call.build, x.value, axes, call.options.flag("keep_dims"))
+    return call.as_result(Operand(y, x.tensor))
+
+
+def _extreme_index(least: bool, call: Call) -> Value:
+    return extreme_index(call.build, call.operand(0).value, call.integers(1, "the axis"), keepdims=False, least=least)
+
+
 POOLING: dict[str, Translation] = {
+    "ARG_MAX": Translation(partial(_extreme_index, False), "ArgMax"),
+    "ARG_MIN": Translation(partial(_extreme_index, True), "ArgMax"),
     "AVERAGE_POOL_2D": Translation(_average_pool, "Conv and Quantize"),
     "MAX_POOL_2D": Translation(_max_pool, "MaxPool"),
     "MEAN": Translation(_mean, "Reduce and Quantize"),
+    "REDUCE_MAX": Translation(partial(_extreme, Reduction.MAX), "Reduce"),
+    "REDUCE_MIN": Translation(partial(_extreme, Reduction.MIN), "Reduce"),
 }
 """Operators by name."""

@@ -74,7 +74,7 @@ class _Reading:
         for operator in self.graph.operators:
             self._translate(operator)
         if self.refusals.found:
-            raise self.refusals.error(self.graph.where, ", ".join(sorted(OPERATORS)))
+            raise self.refusals.error(self.graph.where, sorted(OPERATORS))
         outputs = [self._output(tensor) for tensor in self.graph.outputs]
         self._settle(0)
         names = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)

@@ -51,7 +51,9 @@ def _lstm(call: Call) -> Value:
         raise UnsupportedError("an LSTM with another activation", accepted="TANH")
     x, hidden, cell = call.operand(0), checked(call.required(_OUTPUT_STATE)), checked(call.required(_CELL_STATE))
     power = exponent_of(cell.quantized.scale)
-    if x.value.rank != 3 or x.is_wide or hidden.dtype != "int8" or cell.dtype != "int16" or power is None:
+    if x.is_wide:
+        raise UnsupportedError("an LSTM of 16 bits", accepted="8 bits: the interpreter has no kernel of more")
+    if x.value.rank != 3 or hidden.dtype != "int8" or cell.dtype != "int16" or power is None:
         raise UnsupportedError("an LSTM of other types", accepted="8 bits, a cell state of 16, and three axes")
     if x.value.dims[1] > _MOST_STEPS or not -15 <= power <= -11:
         raise UnsupportedError(

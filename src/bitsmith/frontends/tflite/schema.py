@@ -90,6 +90,10 @@ REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT UNPACK REDUCE_MIN FLO
 FLOOR_MOD RANGE RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL REVERSE_V2 ADD_N
 GATHER_ND COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE
 NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5 SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL
+PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IMAG REAL COMPLEX_ABS HASHTABLE HASHTABLE_FIND
+HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE BROADCAST_ARGS
+RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE RELU_0_TO_1 UNSORTED_SEGMENT_PROD
+UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT
 """
 
 NAMES = tuple(_NAMES.split())
@@ -144,6 +148,7 @@ _SUM = {**_activation(0), "pot_scale_int16": Entry(1, "?", True)}
 _POOL = Options(
     5, {"padding": _PADDING, **_STRIDES, "filter_width": Entry(3), "filter_height": Entry(4), **_activation(5)}
 )
+_REDUCTION = Options(27, {"keep_dims": Entry(0, "?", False)})
 
 OPTIONS: Mapping[str, Options] = MappingProxyType(
     {
@@ -172,6 +177,7 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
                 "dilation_h_factor": Entry(6, default=1),
             },
         ),
+        "DEPTH_TO_SPACE": Options(94, {"block_size": Entry(0)}),
         "FULLY_CONNECTED": Options(
             8,
             {
@@ -182,13 +188,25 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
             },
         ),
         "GATHER": Options(23, {"axis": Entry(0), "batch_dims": Entry(1)}),
+        "GELU": Options(116, {"approximate": Entry(0, "?", False)}),
+        "L2_NORMALIZATION": Options(12, _activation(0)),
         "LEAKY_RELU": Options(75, {"alpha": Entry(0, "f", 0.0)}),
         "MAX_POOL_2D": _POOL,
-        "MEAN": Options(27, {"keep_dims": Entry(0, "?", False)}),
+        "MEAN": _REDUCTION,
+        "MIRROR_PAD": Options(77, {"mode": Entry(0, "b", 0, ("REFLECT", "SYMMETRIC"))}),
         "MUL": Options(21, _activation(0)),
         "PACK": Options(59, {"values_count": Entry(0), "axis": Entry(1)}),
+        "REDUCE_MAX": _REDUCTION,
+        "REDUCE_MIN": _REDUCTION,
         "RESHAPE": Options(17, {"new_shape": Entry(0, "*")}),
+        "RESIZE_BILINEAR": Options(
+            15, {"align_corners": Entry(2, "?", False), "half_pixel_centers": Entry(3, "?", False)}
+        ),
+        "RESIZE_NEAREST_NEIGHBOR": Options(
+            74, {"align_corners": Entry(0, "?", False), "half_pixel_centers": Entry(1, "?", False)}
+        ),
         "SOFTMAX": Options(9, {"beta": Entry(0, "f", 0.0)}),
+        "SPACE_TO_DEPTH": Options(19, {"block_size": Entry(0)}),
         "SPLIT": Options(35, {"num_splits": Entry(0)}),
         "SQUEEZE": Options(30, {"squeeze_dims": Entry(0, "*")}),
         "STRIDED_SLICE": Options(

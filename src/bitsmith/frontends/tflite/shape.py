@@ -10,8 +10,10 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Kind, Value, constant
 from bitsmith.frontends.ops import selection, shape, spatial
-from bitsmith.frontends.tflite.call import Call, Operand, Translation, kind_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Operand, Translation, kind_of, limits_of, zero_point
+from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.resample import PadMode
 
 _MAX_RANK = 32
 
@@ -42,12 +44,21 @@ def _transpose(call: Call) -> Value:
     return _moved(call, call.build.permuted(x, [x.counted(axis) for axis in call.integers(1, "the order of axes")]))
 
 
+def _pairs(call: Call) -> dict[int, tuple[int, int]]:
+    """How many elements are added before and after each axis."""
+    rank, listed = call.value(0).rank, call.integers(1, "the padding")
+    if len(listed) != 2 * rank or any(not 0 <= size <= MAX_ELEMENTS for size in listed):
+        raise call.error(f"padding {listed[:64]} of {rank} axes", "two numbers, not negative, for each axis")
+    return dict(enumerate(zip(listed[::2], listed[1::2], strict=True)))
+
+
+def _mirror_pad(call: Call) -> Value:
+    mode = PadMode(call.options.text("mode").lower())
+    return _moved(call, spatial.pad(call.build, call.value(0), _pairs(call), mode))
+
+
 def _pad(call: Call) -> Value:
-    x, listed = call.value(0), call.integers(1, "the padding")
-    if len(listed) != 2 * x.rank or any(not 0 <= size <= MAX_ELEMENTS for size in listed):
-        raise call.error(f"padding {listed[:64]} of {x.rank} axes", "two numbers, not negative, for each axis")
-    pairs = dict(enumerate(zip(listed[::2], listed[1::2], strict=True)))
-    value = 0
+    x, pairs, value = call.value(0), _pairs(call), 0
     if call.tensor(2) is not None:
         given = call.array(2, "the value of padding")
         if given.size != 1:
@@ -102,17 +113,37 @@ def _concatenation(call: Call) -> Value:
     if call.options.text("fused_activation_function") != "NONE":
         raise UnsupportedError("a concatenation with an activation", accepted="none")
     parts = [Operand(call.value(k), call.required(k)) for k in range(len(call.operator.inputs))]
-    for one in parts:
-        _check_scale(call, one)
-    values = [call.as_result(one) for one in parts]
+    values = [_as_part(call, one, f"part{number}") for number, one in enumerate(parts)]
     return selection.concatenate(call.build, values, call.options.integer("axis"))
 
 
+def _as_part(call: Call, x: Operand, suffix: str) -> Value:
+    """``x`` in the result's steps: uint8 as kernels compute it in single precision, int16 as it is."""
+    old, new = x.tensor.quantization, call.result.quantization
+    if old is None or new is None or x.tensor.dtype != call.result.dtype or x.is_wide:
+        return call.as_result(x)
+    if x.tensor.dtype != "uint8" or (old.scale, old.zero_point) == (new.scale, new.zero_point):
+        _check_scale(call, x)
+        return call.as_result(x)
+    factor = x.scale * (np.float32(1.0) / new.scale)
+    bias, (low, high) = np.float32(-old.zero_point) * factor, limits_of(call.result)
+
+    def codes(places: Integers) -> Integers:
+        found = ((places + old.zero_point).astype(np.float32) * factor + bias).astype(np.float64)
+        return np.asarray(np.clip(np.copysign(np.floor(np.abs(found) + 0.5), found), low, high), dtype=np.int64)
+
+    return call.table(x, codes, suffix)
+
+
 def _check_scale(call: Call, x: Operand) -> None:
-    """Refuse to join what is not in the result's steps: kernels change scales there in their own ways, or not at all."""
+    """Refuse to join what is not in the result's steps, as kernels do."""
     one, other = x.tensor.quantization, call.result.quantization
     if one is not None and other is not None and one.scale != other.scale:
-        raise UnsupportedError(f"tensors of scales {one.scale} and {other.scale} joined", accepted="one scale")
+        raise UnsupportedError(
+            f"tensors of scales {one.scale} and {other.scale} joined",
+            accepted="one scale",
+            remedy="convert the model again",
+        )
 
 
 def _pack(call: Call) -> Value:
@@ -160,6 +191,24 @@ def _gather(call: Call) -> Value:
     return _moved(call, selection.take(call.build, call.value(0), call.options.integer("axis"), indices))
 
 
+def _reverse(call: Call) -> Value:
+    return _moved(call, selection.flip(call.build, call.value(0), call.integers(1, "the axes")))
+
+
+def _tile(call: Call) -> Value:
+    counts = call.integers(1, "the repetitions")
+    if len(counts) != call.value(0).rank or any(not 1 <= count <= MAX_ELEMENTS for count in counts):
+        raise call.error(f"repetitions {counts[:_MAX_RANK]}", "a positive integer for each axis")
+    return _moved(call, selection.tile(call.build, call.value(0), counts))
+
+
+def _broadcast(call: Call) -> Value:
+    wanted = call.integers(1, "the new shape")
+    if len(wanted) > _MAX_RANK or any(not 1 <= size <= MAX_ELEMENTS for size in wanted):
+        raise call.error(f"the new shape {wanted[:_MAX_RANK]}")
+    return _moved(call, shape.expand(call.build, call.value(0), [wanted]))
+
+
 def _shape(call: Call) -> Value:
     sizes = np.asarray(call.required(0).shape, dtype=np.float64)
     return constant(as_weights(sizes), kind=kind_of(call.result))
@@ -175,20 +224,24 @@ def _fill(call: Call) -> Value:
 
 
 SHAPES: dict[str, Translation] = {
-    "CONCATENATION": Translation(_concatenation, "Concatenate"),
+    "BROADCAST_TO": Translation(_broadcast, "Broadcast"),
+    "CONCATENATION": Translation(_concatenation, "Lookup and Concatenate"),
     "EXPAND_DIMS": Translation(_expand_dims, "Reshape"),
     "FILL": Translation(_fill, "a constant"),
     "GATHER": Translation(_gather, "Gather"),
+    "MIRROR_PAD": Translation(_mirror_pad, "Pad"),
     "PACK": Translation(_pack, "Stack"),
     "PAD": Translation(_pad, "Pad"),
     "PADV2": Translation(_pad, "Pad"),
     "RESHAPE": Translation(_reshape, "Reshape"),
+    "REVERSE_V2": Translation(_reverse, "Slice"),
     "SHAPE": Translation(_shape, "a constant"),
     "SLICE": Translation(_slice, "Slice"),
     "SPLIT": Translation(_split, "Slice"),
     "SPLIT_V": Translation(_split_v, "Slice"),
     "SQUEEZE": Translation(_squeeze, "Reshape"),
     "STRIDED_SLICE": Translation(_strided_slice, "Slice and Reshape"),
+    "TILE": Translation(_tile, "Gather"),
     "TRANSPOSE": Translation(_transpose, "Permute"),
     "UNPACK": Translation(_unpack, "Slice and Reshape"),
 }

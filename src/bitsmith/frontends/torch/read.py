@@ -126,7 +126,7 @@ class _Reading:
                 with self._refusals.collected(_called(node), _kind(node)):
                     self._translate(node)
         if self._refusals.found:
-            raise self._refusals.error(self._where, "the operators of the documentation's list")
+            raise self._refusals.error(self._where, ["the operators of the documentation's list"])
         outputs = [self._output(name) for name in self._graph.outputs]
         if not outputs:
             raise UnsupportedError("a model without results", where=self._where)

@@ -157,7 +157,7 @@ def _box(frame: Frame, width: float, place: _Place, row: LayerRow, outputs: Sequ
         layer=row,
         name=_shortened(row.name),
         title=_shortened(f"{row.title} \u00b7 {row.shape_text}"),
-        wires=("folded" if row.folded else "none")
+        wires=("absorbed" if row.absorbed else "folded" if row.folded else "none")
         if row.result is None
         else f"{math.prod(row.shape):,} \u00d7 {row.result.short}",
         empty=row.result is None,
@@ -183,14 +183,12 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LABEL_CHARS else text[: _LABEL_CHARS - 1] + "\u2026"
 
 
-_NAME_WIDTH, _BARS_WIDTH, _NOTE_WIDTH = 170, 430, 210
-_BAR_HEIGHT, _BAR_PITCH, _AXIS_HEIGHT = 16, 28, 26
 _MOST_TICKS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A power of two on the axis."""
+    """A power of two on the axis; ``x`` in percent of its length."""
 
     x: float
     exponent: int
@@ -198,9 +196,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class RangeBar:
-    """One layer's bits: from the lowest to the highest; marks at the largest magnitude proved and the largest seen."""
+    """One layer's bits: from the lowest to the highest; marks at the largest magnitude proved and the largest seen.
 
-    y: float
+    All in percent of the axis.
+    """
+
     name: str
     left: float
     right: float
@@ -216,12 +216,8 @@ class RangeBar:
 class RangeChart:
     """Value ranges against types on an axis of powers of two."""
 
-    width: int
-    height: int
     ticks: tuple[Tick, ...]
     bars: tuple[RangeBar, ...]
-    bar_height: int
-    note_x: int
     has_seen: bool
 
 
@@ -235,14 +231,13 @@ def range_chart(rows: Sequence[LayerRow]) -> RangeChart | None:
     high = max([high] + [math.ceil(seen) for row, _ in shown if (seen := _exponent(row.observed)) is not None])
 
     def x(exponent: float) -> float:
-        return _NAME_WIDTH + _BARS_WIDTH * (max(exponent, low) - low) / (high - low)
+        return 100 * (max(exponent, low) - low) / (high - low)
 
     bars = []
-    for index, (row, result) in enumerate(shown):
+    for row, result in shown:
         proved, seen = _exponent((result.lo, result.hi)), _exponent(row.observed)
         bars.append(
             RangeBar(
-                y=_AXIS_HEIGHT + index * _BAR_PITCH + (_BAR_PITCH - _BAR_HEIGHT) / 2,
                 name=_shortened(row.name),
                 left=x(-result.frac_max),
                 right=x(max(result.top, -result.frac_max + 1)),
@@ -257,12 +252,8 @@ def range_chart(rows: Sequence[LayerRow]) -> RangeChart | None:
     step = max(1, math.ceil((high - low) / _MOST_TICKS))
     first = math.ceil(low / step) * step
     return RangeChart(
-        width=_NAME_WIDTH + _BARS_WIDTH + _NOTE_WIDTH,
-        height=_AXIS_HEIGHT + len(bars) * _BAR_PITCH + 4,
         ticks=tuple(Tick(x(exponent), exponent) for exponent in range(first, high + 1, step)),
         bars=tuple(bars),
-        bar_height=_BAR_HEIGHT,
-        note_x=_NAME_WIDTH + _BARS_WIDTH + 16,
         has_seen=any(bar.seen is not None for bar in bars),
     )
 

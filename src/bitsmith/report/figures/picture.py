@@ -14,7 +14,7 @@ from html import escape
 from bitsmith.report.figures.drawing import Frame, Point, diagram
 from bitsmith.report.figures.plots import figure
 from bitsmith.report.summary import Design, LayerRow
-from bitsmith.report.terminal import constant_text, range_text
+from bitsmith.report.terminal import constant_text, left_text, range_text
 
 _LINE_PX, _PADDING_PX, _CHAR_PX, _FONT_PX = 17.0, 9.0, 6.9, 12.0
 _LEAST_CHARS, _MOST_CHARS = 14, 44
@@ -62,7 +62,10 @@ class _Box:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Boxes of one size, and connections: polylines with curves, the last point being that of an arrow's tip or not."""
+    """Boxes of one size, and connections: polylines with curves, the last point being that of an arrow's tip or not.
+
+    As the value of a notebook's cell it is drawn.
+    """
 
     width: float
     height: float
@@ -71,6 +74,9 @@ class Picture:
     direction: Direction
     boxes: tuple[_Box, ...]
     edges: tuple[tuple[tuple[Point, ...], bool], ...]
+
+    def _repr_svg_(self) -> str:
+        return svg(self).decode()
 
     def tip(self, at: Point) -> tuple[Point, Point, Point]:
         """The triangle of an arrow that ends in ``at``."""
@@ -82,7 +88,7 @@ class Picture:
 
 def picture(design: Design, content: Content, direction: Direction) -> Picture:
     """The layers of ``design`` in levels, each after all that it reads."""
-    lines = {row.name: _lines(row, content) for row in design.layers}
+    lines = {row.name: lines_of(row, content) for row in design.layers}
     chars = max([_LEAST_CHARS, *(len(line) for text in lines.values() for line in text)])
     width = 2 * _PADDING_PX + _CHAR_PX * chars
     height = 2 * _PADDING_PX + _LINE_PX * max([1, *(len(text) for text in lines.values())])
@@ -101,7 +107,8 @@ def picture(design: Design, content: Content, direction: Direction) -> Picture:
     return Picture(*placed((found.width, found.height)), width, height, direction, tuple(boxes), edges)
 
 
-def _lines(row: LayerRow, content: Content) -> tuple[str, ...]:
+def lines_of(row: LayerRow, content: Content) -> tuple[str, ...]:
+    """What a layer's box says, line by line."""
     lines = [row.name] if content.names else []
     lines.append(row.title)
     if content.shapes:
@@ -111,9 +118,10 @@ def _lines(row: LayerRow, content: Content) -> tuple[str, ...]:
     if content.precision:
         lines += [constant_text(constant) for constant in row.constants]
         if row.result is None:
-            lines.append("folded into the next" if row.folded else "no result")
+            lines.append(left_text(row))
         else:
-            lines.append(f"result {row.result.short}, {row.result.frac} fractional bits")
+            point = "scaled" if row.result.scaled else f"{row.result.frac} fractional bits"
+            lines.append(f"result {row.result.short}, {point}")
             lines.append(range_text(row.result.lo, row.result.hi))
     return tuple(_shown(line) for line in lines)
 

@@ -233,8 +233,13 @@ def _average(call: LayerCall) -> Value:
 
 
 def _sum(call: LayerCall, scale: float) -> Value:
-    axes, keepdims = call.config.integers("axes") or (-1,), call.config.flag("keepdims")
-    return _scaled(call.build, REDUCERS["sum"].of(call.build.within("sum"), call.x, axes, keepdims), scale)
+    axes, x = call.config.integers("axes") or (-1,), call.x
+    keepdims = call.config.flag("keepdims")
+    if keepdims or len({x.axis(dim) for dim in axes}) < len(x.shape):
+        return _scaled(call.build, REDUCERS["sum"].of(call.build.within("sum"), x, axes, keepdims), scale)
+    # A number without axes would need a constant beside it.
+    y = _scaled(call.build.within("scaled"), REDUCERS["sum"].of(call.build.within("sum"), x, axes, True), scale)
+    return call.build.viewed(y, (1,), y.batch)
 
 
 def _given_scale(call: LayerCall) -> float:

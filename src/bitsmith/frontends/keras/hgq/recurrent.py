@@ -118,32 +118,19 @@ class _Class:
 
     def read(self, call: LayerCall) -> tuple[Value, ...]:
         """The states of all steps, or the last one; and the last one again if it is returned."""
-        config, x = call.config, call.x
-        if x.rank != 3:
-            raise config.error(f"called on a tensor of axes {x.dims}", "a sequence of shape (time, channels)")
-        if x.dims[1] > _MOST_STEPS:
-            raise UnsupportedError(f"{x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
-        for key, accepted in (("enable_iq", True), ("enable_oq", False), ("zero_output_for_mask", False)):
-            if config.flag(key, accepted) is not accepted:
+        x = sequence(call)
+        for key, accepted in (("enable_iq", True), ("enable_oq", False)):
+            if call.config.flag(key, accepted) is not accepted:
                 raise UnsupportedError(f"{key}={not accepted}", accepted=f"{key}={accepted}")
-        if call.mask(x) is not None:
-            raise UnsupportedError("a mask of steps", accepted="sequences without a mask")
         cell = self._cell(call)
-        sequences, backwards = config.flag("return_sequences", False), config.flag("go_backwards", False)
-        iq = quantizer(call, "cell/iq", "iq_conf")
-        if iq is not None and len(iq.shape) != 2:
-            raise config.error(f"a quantizer of shape {iq.shape}", "one for batch and channels")
-        operands = quantized(call.build, x, None if iq is None else _along_steps(iq), "iq")
+        operands = of_steps(call, x, quantizer(call, "cell/iq", "iq_conf"))
         operands = cell.product(call.build.within("operands"), operands, "kernel", slice(0, self.gates))
-        state, states = constant(np.zeros((1, cell.units))), list[Value]()
-        for number in range(x.dims[1]):
-            last = number == x.dims[1] - 1 and not sequences
-            build = call.build if last else call.build.within(f"step{number}")
-            place = x.dims[1] - 1 - number if backwards else number
-            state = self.step(build, cell, select(build.within("x"), operands, 1, place), state)
-            states.append(state)
-        result = stack(call.build, states, 1) if sequences else state
-        return (result, state)[: 1 + config.flag("return_state", False)]
+
+        def step(build: Builder, x: Value, state: Value) -> tuple[Value, Value]:
+            state = self.step(build, cell, x, state)
+            return state, state
+
+        return unrolled(call, operands, cell.units, step)
 
     def _cell(self, call: LayerCall) -> _Cell:
         units, channels = call.config.positive("units"), call.x.dims[-1]
@@ -176,9 +163,41 @@ class _Class:
         return quantizer(call, f"cell/{name}", f"{name}_conf", call.config.get(f"{name}_conf") is not None)
 
 
-def _along_steps(found: FixedPoint) -> FixedPoint:
-    """The quantizer of each step's operand as one of the sequence."""
-    return found.mapped(lambda part: part[:, None])
+def sequence(call: LayerCall) -> Value:
+    """The operand, a sequence of few enough steps."""
+    x = call.x
+    if x.rank != 3:
+        raise call.config.error(f"called on a tensor of axes {x.dims}", "a sequence of shape (time, channels)")
+    if x.dims[1] > _MOST_STEPS:
+        raise UnsupportedError(f"{x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
+    if call.config.flag("zero_output_for_mask", False):
+        raise UnsupportedError("zero_output_for_mask=True", accepted="zero_output_for_mask=False")
+    if call.mask(x) is not None:
+        raise UnsupportedError("a mask of steps", accepted="sequences without a mask")
+    return x
+
+
+def of_steps(call: LayerCall, x: Value, found: FixedPoint | None) -> Value:
+    """The sequence on the grid of a quantizer that works on each step."""
+    if found is not None and len(found.shape) != 2:
+        raise call.config.error(f"a quantizer of shape {found.shape}", "one for batch and channels")
+    return quantized(call.build, x, None if found is None else found.mapped(lambda part: part[:, None]), "iq")
+
+
+def unrolled(
+    call: LayerCall, operands: Value, units: int, step: Callable[[Builder, Value, Value], tuple[Value, Value]]
+) -> tuple[Value, ...]:
+    """The results of all steps, or the last one, and the last state if it is returned; ``step`` gives result and state."""
+    sequences, backwards = call.config.flag("return_sequences", False), call.config.flag("go_backwards", False)
+    state, results, count = constant(np.zeros((1, units))), list[Value](), operands.dims[1]
+    for number in range(count):
+        last = number == count - 1 and not sequences
+        build = call.build if last else call.build.within(f"step{number}")
+        place = count - 1 - number if backwards else number
+        result, state = step(build, select(build.within("x"), operands, 1, place), state)
+        results.append(result)
+    shown = stack(call.build, results, 1) if sequences else results[-1]
+    return (shown, state)[: 1 + call.config.flag("return_state", False)]
 
 
 _SIMPLE = _Class(1, ("sq", "paq"), ("activation",), _simple_step)

@@ -7,6 +7,7 @@ from bitsmith.frontends.keras.hgq.attention import ATTENTION
 from bitsmith.frontends.keras.hgq.functions import FUNCTIONS
 from bitsmith.frontends.keras.hgq.layers import LAYERS
 from bitsmith.frontends.keras.hgq.recurrent import RECURRENT
+from bitsmith.frontends.keras.hgq.spiking import SPIKING
 from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
 
 _LATER = {"QConvT1D": "hgq2", "QConvT2D": "hgq2"}
@@ -14,6 +15,6 @@ _LATER = {"QConvT1D": "hgq2", "QConvT2D": "hgq2"}
 
 REGISTERED: dict[str, Translation] = {
     f"{_LATER.get(name, 'hgq')}>{name}": one
-    for name, one in {**LAYERS, **FUNCTIONS, **ATTENTION, **TABLES_OF_EDGES, **RECURRENT}.items()
+    for name, one in {**LAYERS, **FUNCTIONS, **ATTENTION, **TABLES_OF_EDGES, **RECURRENT, **SPIKING}.items()
 }
 """Layers by registered name."""

@@ -1,0 +1,329 @@
+"""The commands that convert a model: convert, explain, config, predict, profile, plot.
+
+All take the options of `bitsmith.cli.options`. The model is a file, the YAML of a project, or, where nothing is to be converted,
+a project folder that ``convert`` wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from bitsmith.cli.options import ModelOptions, completing
+from bitsmith.cli.terminal import FAILED, command, error_document, said
+from bitsmith.cli.wording import commanded
+from bitsmith.errors import ConfigError, ProjectError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from bitsmith.explain import Explanation
+    from bitsmith.model import Model
+
+SAVED_MODEL = "model.json"
+"""The saved model inside a project folder."""
+
+GRANULARITIES = ("model", "type", "name")
+PLOTS = ("boxplot", "violinplot", "histogram")
+
+_SHOWN_SAMPLES = 10
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Inputs = Annotated[Path, typer.Argument(metavar="INPUTS", help="Inputs, an .npy file.")]
+
+
+def convert(
+    options: ModelOptions,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="The project folder to write.  [default: my-hls-test]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Convert a trained network and save it as a project."""
+    with command(as_json) as terminal:
+        from bitsmith.cli.request import Request
+        from bitsmith.project import Project
+
+        with terminal.working("converting"):
+            request = Request.of(options, output_dir)
+            model = request.convert()
+            with Project.open(model.output_dir, model.target.project_name) as project:
+                model.save(project.path(SAVED_MODEL))
+        folder, misfit = output_dir or model.output_dir, _misfit(model)
+        following = f"\nSaved in {folder}. Next: bitsmith build {folder}"
+        if misfit:
+            following += f" --fit\n{misfit}; --fit takes what does, here (fewer bits first) or at the build (reuse factors only)."
+        document = {"project": str(folder), **_told(model), "misfit": misfit}
+        terminal.show(document, _layers(model), Text(model.fidelity.summary), Text(following))
+
+
+def explain(
+    options: ModelOptions,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a project's YAML, with what makes the circuit fit.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what becomes of a model; write nothing but the proposal, if that is asked for."""
+    with command(as_json) as terminal:
+        from bitsmith.cli.request import Request
+        from bitsmith.report.terminal import LayersTable
+
+        with terminal.working("reading"):
+            request = Request.of(options)
+            told = request.explain()
+        document: dict[str, object] = {
+            "file": str(request.model),
+            "problems": [error_document(problem) for problem in told.problems],
+        }
+        if told.model is None or told.size is None:
+            heading = Text("These cannot be translated:", style="bold")
+            table = [LayersTable(request.model.name, told.layers)] if told.layers else []
+            terminal.show(document, *table, heading, *(Text(f"- {said(problem)}") for problem in told.problems))
+            raise typer.Exit(FAILED)
+        document |= {**_told(told.model), "estimate": told.size.section(), "fits": told.fits}
+        if told.proposal is not None:
+            document["proposal"] = told.proposal.document()
+        document["choices"] = [
+            {"HLSConfig": choice.configuration, "IOType": choice.io_type.value, "Estimate": choice.size.section()}
+            for choice in told.choices
+        ]
+        shown: list[RenderableType] = [_layers(told.model), told.model.fidelity, Text(_size_said(told))]
+        if write is not None:
+            best = next(iter(told.choices), None)
+            chosen, io_type = ({}, None) if best is None else (best.configuration, best.io_type.value)
+            _write_text(write, request.written(chosen, io_type))
+            document["written"] = str(write)
+            shown.append(Text(f"Written: {write}. Next: bitsmith convert {write}"))
+        terminal.show(document, *shown)
+
+
+def config(
+    options: ModelOptions,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; standard output without.")] = None,
+    granularity: Annotated[
+        str, typer.Option(help="model, type or name.", autocompletion=completing(GRANULARITIES))
+    ] = "name",
+    as_json: Json = False,
+) -> None:
+    """Write a project's YAML with every key that has an effect, to edit and to convert."""
+    with command(as_json) as terminal:
+        from bitsmith.cli.request import Request, read_budget
+        from bitsmith.config import config_from_network
+        from bitsmith.conversion import configured
+
+        with terminal.working("reading"):
+            request = Request.of(replace(options, precision=None, reuse_factor=None, bits=None))
+            network = configured(
+                request.model,
+                weights=request.weights,
+                input_shape=request.arguments().get("input_shape"),
+                allow_approximate=options.allow_approximate,
+                rounding=options.rounding,
+            )
+            generated = config_from_network(
+                network,
+                granularity,
+                options.precision or "auto",
+                options.reuse_factor or 1,
+                backend=options.backend,
+                bits=None if options.bits is None else read_budget(options.bits),
+            )
+            text = request.defaulted(generated)
+        if output is not None:
+            _write_text(output, text)
+            terminal.show({"written": str(output)}, Text(f"Written: {output}. Next: bitsmith convert {output}"))
+            return
+        terminal.show({"configuration": text}, Text(text.rstrip("\n")))
+
+
+def predict(
+    options: ModelOptions,
+    inputs: Inputs,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write the outputs: .npy, or .npz of several.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute what the circuit computes, bit for bit."""
+    with command(as_json) as terminal:
+        import numpy as np
+
+        from bitsmith.emulate.batches import read_array
+
+        with terminal.working("computing"):
+            model, x = model_of(options), read_array(inputs)
+            started = time.perf_counter()
+            found = model.predict(x)
+            seconds = time.perf_counter() - started
+        results = dict(zip(model.network.outputs, found if isinstance(found, list) else [found], strict=True))
+        shapes = {name: list(values.shape) for name, values in results.items()}
+        samples = next(iter(shapes.values()))[0]
+        document: dict[str, object] = {"samples": samples, "outputs": shapes}
+        told = f"{samples:,} samples in {seconds:.2g} s"
+        if output is None:
+            document["values"] = {name: values.tolist() for name, values in results.items()}
+            terminal.show(document, *(Text(_rows(name, values)) for name, values in results.items()), Text(told))
+            return
+        if len(results) == 1 and output.suffix != ".npz":
+            np.save(output, next(iter(results.values())))
+        else:
+            np.savez(output, allow_pickle=False, **results)
+        document["written"] = str(output)
+        terminal.show(document, Text(f"{told}; written: {output}"))
+
+
+def profile(
+    options: ModelOptions,
+    inputs: Annotated[Path | None, typer.Argument(metavar="[INPUTS]", help="Inputs, an .npy file.")] = None,
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The folder for the figures.")] = Path(
+        "profile"
+    ),
+    kind: Annotated[
+        str, typer.Option(help="boxplot, violinplot, histogram.", autocompletion=completing(PLOTS))
+    ] = "boxplot",
+    as_json: Json = False,
+) -> None:
+    """Draw the distributions of weights and results beside their formats, and the differences from the float model."""
+    with command(as_json) as terminal:
+        from bitsmith import profiling
+        from bitsmith.emulate.batches import read_array
+
+        with terminal.working("drawing"):
+            model = model_of(options)
+            x = None if inputs is None else read_array(inputs)
+            names = ("weights", "weights-in-the-circuit", "results", "results-in-the-circuit")
+            drawn = profiling.numerical(hls_model=model, X=x, plot=kind)
+            figures = {name: figure for name, figure in zip(names, drawn, strict=True) if figure is not None}
+            if x is not None:
+                figures["differences"] = profiling.compare(None, model, x)
+            written = _write_figures(output_dir, figures)
+        paths = [str(path) for path in written]
+        terminal.show({"written": paths}, model.fidelity, *(Text(f"Written: {path}") for path in paths))
+
+
+def plot(
+    options: ModelOptions,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The picture: .svg; .png and .pdf need matplotlib.")
+    ] = Path("model.svg"),
+    as_json: Json = False,
+) -> None:
+    """Draw the layers of a model with their shapes and formats."""
+    with command(as_json) as terminal:
+        from bitsmith.utils import plot_model
+
+        with terminal.working("drawing"):
+            plot_model(model_of(options), str(output), show_shapes=True, show_layer_names=True, show_precision=True)
+        terminal.show({"written": str(output)}, Text(f"Written: {output}"))
+
+
+def model_of(options: ModelOptions) -> Model:
+    """The model of a project folder, or the one that the options ask for."""
+    from bitsmith.cli.request import Request
+
+    if options.file is not None and options.file.is_dir():
+        return saved_model(options.file)
+    return Request.of(options).convert()
+
+
+def saved_model(project: Path) -> Model:
+    """The model that ``convert`` saved in a project folder."""
+    from bitsmith.model import Model
+
+    if not (project / SAVED_MODEL).is_file():
+        raise ProjectError(
+            f"no {SAVED_MODEL} in it", where=str(project), remedy="bitsmith convert FILE --output-dir writes a project"
+        )
+    return Model.load(project / SAVED_MODEL, output_dir=project)
+
+
+def _described(model: Model) -> dict[str, object]:
+    """A converted model as plain values."""
+    from bitsmith.report.summary import design_to_json
+
+    return design_to_json(replace(model.design(), name=model.network.name))
+
+
+def _told(model: Model) -> dict[str, object]:
+    """The same with its fidelity."""
+    return {**_described(model), "fidelity": model.fidelity.document()}
+
+
+def _layers(model: Model) -> RenderableType:
+    from bitsmith.report.summary import rows
+    from bitsmith.report.terminal import LayersTable
+
+    target, notes = model.target, tuple(map(commanded, model.notes))
+    layers = rows(model.network, model.program)
+    return LayersTable(model.network.name, layers, target.part, target.clock_period_ns, notes)
+
+
+def _misfit(model: Model) -> str:
+    """What the part has too little of; empty if the circuit fits."""
+    from bitsmith.devices import part_or_typical
+    from bitsmith.estimate.fit import missing
+    from bitsmith.fitting import size_of
+
+    part = part_or_typical(model.target.part)
+    lacking = missing(size_of(model.program, model.directives, part), part)
+    return f"The circuit does not fit {part.name}: about {lacking} (estimated)" if lacking else ""
+
+
+def _size_said(told: Explanation) -> str:
+    """How large the circuit is, and what would fit if it does not."""
+    from bitsmith.devices import part_or_typical
+    from bitsmith.estimate.fit import packed_luts
+
+    assert told.model is not None and told.size is not None
+    size, part = told.size, told.model.target.part
+    packed = packed_luts(size, part_or_typical(part))
+    figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, {size.dsp:,} DSP, {size.bram:,} BRAM"
+    lines = [f"Circuit as configured: about {figures} (estimate)"]
+    if told.fits:
+        return lines[0]
+    if not told.choices:
+        return f"{lines[0]}\nThis does not fit {part}, nor does it with fewer bits or any reuse factors."
+    lines.append(
+        f"This does not fit {part} with room for routing. Estimated to fit (the first by --fit, or --write FILE):"
+    )
+    lines += [commanded(f"- {choice}: config={json.dumps(choice.configuration)}") for choice in told.choices]
+    if told.proposal is not None:
+        lines.append(
+            f"  with reuse factors a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
+        )
+    return "\n".join(lines)
+
+
+def _rows(name: str, values: NDArray[np.float64]) -> str:
+    """The first samples of an output."""
+    flat = values.reshape(len(values), -1)[:_SHOWN_SAMPLES]
+    more = f"\n... and {len(values) - len(flat):,} more" if len(values) > len(flat) else ""
+    return f"{name}:\n" + "\n".join(" ".join(f"{value:g}" for value in row) for row in flat) + more
+
+
+def _write_text(path: Path, text: str) -> None:
+    from bitsmith.project import write_atomically
+
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _write_figures(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("not a folder", where=str(folder), accepted="a new or existing folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
+    return paths

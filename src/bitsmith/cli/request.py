@@ -1,0 +1,270 @@
+"""What a command's options and files ask for: one project configuration, options before the files.
+
+In: `ModelOptions`. Out: a `Request`, which converts or explains, and can be written as the YAML of a project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from bitsmith.cli.options import ModelOptions
+from bitsmith.config import ProjectConfig, parse_yaml_config, read_project
+from bitsmith.config.project import PROJECT_KEYS
+from bitsmith.config.reading import squash
+from bitsmith.emulate.batches import read_array
+from bitsmith.errors import ConfigError
+from bitsmith.explain import Explanation, explain
+from bitsmith.model import Model
+
+if TYPE_CHECKING:
+    from bitsmith.arguments import Arguments
+
+Tree = dict[str, object]
+
+_SECTIONS = ("model", "layertype", "layername")
+"""Keys of a configuration of layers, which is not one of a project."""
+_MODEL_KEYS = ("KerasModel", "KerasJson", "PytorchModel", "OnnxModel", "TfliteModel")
+_PROJECT_FILES = (".yml", ".yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A model file, the project around it, and the options that no project configuration has.
+
+    ``content`` is the project as plain data, with the user's configuration of layers under ``HLSConfig``.
+    """
+
+    model: Path
+    weights: Path | None
+    content: Tree
+    project: ProjectConfig
+    options: ModelOptions
+
+    @staticmethod
+    def of(options: ModelOptions, output_dir: Path | None = None) -> Request:
+        """What the options say, and the files that they name.
+
+        Raises:
+            ConfigError: no model, or something that is not understood.
+        """
+        content = _content(options)
+        for key, value in _project_values(options, output_dir).items():
+            _put(content, [key], value)
+        layers = _layers(content)
+        for path, value in _settings(options):
+            _put(content if path[0] in PROJECT_KEYS else layers, path, value)
+        model, weights = _files(options, content)
+        return Request(model, weights, content, read_project(content), options)
+
+    def arguments(self) -> Arguments:
+        """Those of :func:`bitsmith.convert` beside model, output folder and configuration."""
+        project, options = self.project, self.options
+        return {
+            "calibration": None if options.calibration is None else read_array(options.calibration),
+            "backend": project.backend.value,
+            "part": project.part,
+            "clock_period": project.clock_period_ns,
+            "clock_uncertainty": project.clock_uncertainty,
+            "io_type": project.io_type.value,
+            "project_name": project.project_name,
+            "weights": self.weights,
+            "input_data_tb": project.input_data,
+            "board": project.board,
+            "input_shape": _shape(options.input_shape),
+            "outliers": options.outliers,
+            "check": "auto" if options.check is None else options.check,
+            "strict": options.strict or project.strict,
+            "override": options.override or project.override,
+            "allow_approximate": options.allow_approximate or project.allow_approximate,
+            "rounding": options.rounding,
+            "fit": options.fit,
+        }
+
+    def convert(self) -> Model:
+        """The converted model."""
+        from bitsmith.conversion import convert
+
+        return convert(self.model, self.project.output_dir, self.project.hls_config, **self.arguments())
+
+    def explain(self) -> Explanation:
+        """What becomes of the model."""
+        return explain(self.model, config=self.project.hls_config, **self.arguments())
+
+    def defaulted(self, generated: Tree) -> str:
+        """The YAML of the project with a generated configuration beneath what the user says."""
+        said = list(leaves(_layers(dict(self.content))))
+        for path, value in said:
+            _put(generated, path, value)
+        return replace(self, content={**self.content, "HLSConfig": generated}).written({})
+
+    def written(self, chosen: Mapping[str, object], io_type: str | None = None) -> str:
+        """The YAML of the project with the configuration ``chosen`` besides."""
+        content = {key: _plain(value) for key, value in self.content.items() if value is not None}
+        for key in ("KerasModel", "KerasJson", "KerasH5", "PytorchModel", "OnnxModel", "TfliteModel", "InputData"):
+            if key in content:
+                content[key] = str(Path(str(content[key])).absolute())
+        content |= {} if io_type is None else {"IOType": io_type}
+        layers = _layers(content)
+        content["HLSConfig"] = content.pop("HLSConfig")  # the last
+        for path, value in leaves(chosen):
+            _put(layers, path, value)
+        return yaml.safe_dump(content, sort_keys=False)
+
+
+def leaves(tree: Mapping[str, object], above: tuple[str, ...] = ()) -> Iterable[tuple[list[str], object]]:
+    """Paths of keys, and what is there."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*above, key))
+        else:
+            yield [*above, key], value
+
+
+def _content(options: ModelOptions) -> Tree:
+    """The project of the files that are given; what is one of layers alone is its ``HLSConfig``."""
+    content: Tree = {}
+    for path in (options.file, options.config):
+        if path is None or (path is options.file and path.suffix.lower() not in _PROJECT_FILES):
+            continue
+        found = parse_yaml_config(path)
+        if any(squash(str(key)) in _SECTIONS for key in found):
+            content["HLSConfig"] = {
+                key: value for key, value in found.items() if key not in ("InputShape", "PytorchModel")
+            }
+        else:
+            known = {squash(key): key for key in PROJECT_KEYS}
+            content |= {known.get(squash(str(key)), key): value for key, value in found.items()}
+    return content
+
+
+def _project_values(options: ModelOptions, output_dir: Path | None) -> dict[str, object]:
+    given: dict[str, object] = {
+        "OutputDir": output_dir,
+        "ProjectName": options.project_name,
+        "Backend": options.backend,
+        "Part": options.part,
+        "Board": options.board,
+        "ClockPeriod": options.clock_period,
+        "ClockUncertainty": options.clock_uncertainty,
+        "IOType": options.io_type,
+        "InputData": options.input_data,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _layers(content: Tree) -> Tree:
+    """The configuration of layers within ``content``."""
+    found = content.get("HLSConfig")
+    layers: Tree = dict(found) if isinstance(found, Mapping) else {}
+    content["HLSConfig"] = layers
+    return layers
+
+
+def _settings(options: ModelOptions) -> Iterable[tuple[list[str], object]]:
+    """Single keys, as paths in the project or in the configuration of layers."""
+    if options.precision is not None:
+        yield ["Model", "Precision"], options.precision
+    if options.reuse_factor is not None:
+        yield ["Model", "ReuseFactor"], options.reuse_factor
+    if options.strategy is not None:
+        yield ["Model", "Strategy"], options.strategy
+    if options.bits is not None:
+        yield ["Model", "Bits"], read_budget(options.bits)
+    for text in options.set_ or ():
+        key, found, value = text.partition("=")
+        if not found or not key.strip():
+            raise ConfigError(f"{text[:80]!r}", where="--set", accepted="KEY=VALUE, such as Model.ReuseFactor=4")
+        yield _path(key.strip()), _value(value.strip())
+
+
+def _path(key: str) -> list[str]:
+    """The keys that a dotted one names; names of layers may have dots."""
+    section, _, rest = key.removeprefix("HLSConfig.").partition(".")
+    if section not in ("LayerName", "LayerType") or "." not in rest:
+        return [section, *filter(None, rest.split("."))]
+    *name, last = rest.split(".")
+    variable = [name.pop()] if len(name) > 1 and squash(name[-1]) == "precision" else []
+    return [section, ".".join(name), *variable, last]
+
+
+def _value(text: str) -> object:
+    """A value as YAML has it; formats are text."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text[:80]!r}", where="--set", accepted="a value as in YAML") from error
+
+
+def read_budget(text: str) -> int | dict[str, int]:
+    """The budget that ``8`` or ``weight=6,result=8`` says."""
+    try:
+        if "=" not in text:
+            return int(text)
+        return {key.strip(): int(value) for key, _, value in (part.partition("=") for part in text.split(","))}
+    except ValueError as error:
+        raise ConfigError(f"{text[:60]!r}", where="--bits", accepted="8, or weight=6,result=8") from error
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.strip("()").split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"{text[:60]!r}", where="--input-shape", accepted="integers, such as 28,28,1") from error
+
+
+def _put(tree: Tree, path: list[str], value: object) -> None:
+    """Set what a path of keys names, in whatever spelling the keys are there."""
+    *above, last = path
+    for depth, key in enumerate(above):
+        name = _spelled(tree, key, exact=depth == 1 and path[0] in ("LayerName", "LayerType"))
+        inner = tree.get(name)
+        if isinstance(inner, Mapping):
+            tree[name] = inner = dict(inner)
+        else:
+            # A format for everything is short for the default.
+            inner = {} if inner is None or squash(key) != "precision" else {"default": inner}
+            tree[name] = inner
+        tree = inner
+    tree[_spelled(tree, last, exact=False)] = value
+
+
+def _spelled(tree: Mapping[str, object], key: str, *, exact: bool) -> str:
+    return key if exact or key in tree else next((name for name in tree if squash(name) == squash(key)), key)
+
+
+def _files(options: ModelOptions, content: Tree) -> tuple[Path, Path | None]:
+    """The model's file and that of its weights."""
+    named = [content[key] for key in (*_MODEL_KEYS, "KerasH5") if content.get(key) is not None]
+    weights = content.get("KerasH5") if content.get("KerasJson") is not None else None
+    if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
+        for key in (*_MODEL_KEYS, "KerasH5"):
+            content.pop(key, None)
+        content[_key(options.file)] = str(options.file)
+        if options.weights is not None:
+            content["KerasH5"] = str(options.weights)
+        return options.file, options.weights
+    if not named:
+        raise ConfigError(
+            "no model", where="command line", accepted=f"FILE, or a project with {', '.join(_MODEL_KEYS)}"
+        )
+    return Path(str(named[0])), options.weights or (None if weights is None else Path(str(weights)))
+
+
+def _key(file: Path) -> str:
+    """The key of a project that names such a file."""
+    suffix = file.suffix.lower()
+    keys = {".json": "KerasJson", ".onnx": "OnnxModel", ".tflite": "TfliteModel", ".pt2": "PytorchModel"}
+    return keys.get(suffix, "KerasModel")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,115 @@
+"""Where commands write: results to standard output, progress and errors to standard error, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from bitsmith.cli.wording import commanded
+from bitsmith.errors import BitsmithError, FidelityWarning
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+"""Exit codes; 2 is wrong usage."""
+
+_PIPE_WIDTH = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where a command writes: ``show`` for its result, ``working`` for progress; ``verbose`` keeps the lines of tools."""
+
+    as_json: bool
+    out: Console
+    err: Console
+    verbose: bool = False
+
+    def show(self, document: Mapping[str, object], *renderables: RenderableType) -> None:
+        """The result: as a document for machines, or rendered for people; text is not broken into lines."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, indent=1) + "\n")
+            return
+        for renderable in renderables:
+            self.out.print(renderable, soft_wrap=isinstance(renderable, Text))
+
+    def fail(self, found: Mapping[str, str], message: str) -> None:
+        """An error: a message, and for machines its parts."""
+        if self.as_json:
+            sys.stdout.write(json.dumps({"error": found}, indent=1) + "\n")
+        self.err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+    @contextmanager
+    def working(self, task: str) -> Iterator[Callable[[str], None]]:
+        """Progress of ``task``; silent for machines."""
+        if self.as_json:
+            yield lambda line: None
+            return
+        from bitsmith.report.live import working
+
+        with working(task, self.err, verbose=self.verbose) as update:
+            yield update
+
+
+@contextmanager
+def command(as_json: bool, *, verbose: bool = False) -> Iterator[Terminal]:
+    """Runs a command's body; an error raised on purpose becomes a message and exit code 1."""
+    width = None if sys.stdout.isatty() else shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns
+    terminal = Terminal(as_json, Console(width=width), Console(stderr=True), verbose)
+
+    usual = warnings.showwarning
+
+    def shown(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, FidelityWarning):
+            usual(message, category, filename, lineno, file, line)
+            return
+        terminal.err.print(Text.assemble(("warning: ", "bold yellow"), commanded(str(message))), soft_wrap=True)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", FidelityWarning)
+            warnings.showwarning = shown
+            yield terminal
+    except BitsmithError as error:
+        terminal.fail(error_document(error), said(error))
+        raise typer.Exit(FAILED) from None
+    except BrokenPipeError:
+        raise  # the reader of our output has seen enough
+    except OSError as error:
+        terminal.fail({"type": type(error).__name__, "found": str(error)}, str(error))
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        terminal.err.print(Text("interrupted"))
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def said(error: BitsmithError) -> str:
+    """The message of an error in the words of the command line."""
+    found, where = commanded(error.found), commanded(error.where)
+    return str(BitsmithError(found, where=where, accepted=commanded(error.accepted), remedy=commanded(error.remedy)))
+
+
+def error_document(error: BitsmithError) -> dict[str, str]:
+    """An error as plain values."""
+    return {
+        "type": type(error).__name__,
+        "found": error.found,
+        "where": error.where,
+        "accepted": error.accepted,
+        "remedy": commanded(error.remedy),
+    }

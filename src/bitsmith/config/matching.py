@@ -1,0 +1,102 @@
+"""Which layers the names of a configuration mean, those that other tools give included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bitsmith.config.model import Choices
+from bitsmith.config.reading import Idle, Problems, did_you_mean, shown
+from bitsmith.config.variables import ALIASES, OF_PARTS
+from bitsmith.errors import nearest
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import NetworkNode
+
+_ABSENT = re.compile(r"(?:Quant|IntQuant|BipolarQuant|Constant|Identity|Dropout)_[0-9]+", re.ASCII)
+"""Operators that are folded into what reads them, as qonnx names them."""
+
+_CONSTANT = re.compile(r"(?P<reader>.+)_param[0-9]+", re.ASCII)
+_INSIDE = "other tools have them as layers of their own"
+_PARTS = tuple(dict.fromkeys(part for part, _ in OF_PARTS.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The section ``LayerName`` by the names of the network, and its entries that are of no layer here."""
+
+    names: Mapping[str, Choices]
+    idle: tuple[Idle, ...]
+
+
+def matched(nodes: Sequence[NetworkNode], given: Mapping[str, Choices], problems: Problems) -> Matched:
+    """``given`` by the layers' own names; names that are of no layer in any tool are problems."""
+    known = {node.name for node in nodes}
+    others = _other_names(nodes)
+    names: dict[str, Choices] = {}
+    idle = []
+    for name, choices in given.items():
+        own = name if name in known else others.get(name)
+        if own is not None and own not in names:
+            names[own] = choices
+        elif own is not None:
+            problems.add(f"layer {own!r} is given twice, in two spellings", where=f"LayerName.{name}")
+        elif _is_inside(name, {*known, *others, *given}):
+            idle.append(Idle("LayerName", name, _INSIDE))
+        else:
+            problems.add(
+                f"no layer is called {shown(name)}",
+                where=f"LayerName.{name}",
+                accepted=nearest([name], known),
+                remedy=did_you_mean(name, known),
+            )
+    return Matched(names, tuple(idle))
+
+
+def _other_names(nodes: Sequence[NetworkNode]) -> dict[str, str]:
+    """Names that other tools give to layers whose own are no identifiers, or reserved there, where they mean one layer only."""
+    found: dict[str, str | None] = {}
+    for node in nodes:
+        plain = re.sub(r"\W", "_", node.name, flags=re.ASCII)
+        name = f"_{plain}" if plain[:1].isdigit() else "input_1" if plain == "input" else plain
+        found[name] = None if name in found else node.name
+    inputs = [node.name for node in nodes if isinstance(node.layer, Input)]
+    if len(inputs) == 1:
+        found.setdefault("input1", inputs[0])  # of a sequence of layers that begins without one
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def _is_inside(name: str, known: set[str]) -> bool:
+    """Return True of an activation that does nothing, of a constant, and of what is folded away."""
+    constant = _CONSTANT.fullmatch(name)
+    reader = constant["reader"] if constant else name
+    linear = name.removesuffix("_linear")
+    return (linear != name and linear in known) or bool(constant and reader in known) or bool(_ABSENT.fullmatch(reader))
+
+
+def owners(nodes: Sequence[NetworkNode]) -> dict[str, tuple[str, str]]:
+    """Of layers that are parts of one of the user's: the name of that, and which part they are."""
+    sources = {node.name: node.source for node in nodes}
+    found = {}
+    for node in nodes:
+        for part in _PARTS:
+            owner = node.name.removesuffix(f"_{part}")
+            if owner != node.name and sources.get(owner) == node.source:
+                found[node.name] = (owner, part)
+    return found
+
+
+def of_part(choices: Choices, part: str) -> Choices:
+    """What a layer's entry says of its part."""
+    own = {OF_PARTS[name][1]: fmt for name, fmt in choices.precision.items() if OF_PARTS.get(name, ("",))[0] == part}
+    rest = {name: fmt for name, fmt in choices.precision.items() if name not in OF_PARTS and name != "result"}
+    return replace(choices, precision={**rest, **own})
+
+
+def with_aliases(choices: Choices, variables: Sequence[str]) -> Choices:
+    """An entry whose variables have the layer's own names."""
+    formats = dict(choices.precision)
+    for other, own in ALIASES.items():
+        if other in formats and own in variables and formats.get(own) is None:
+            formats[own] = formats.pop(other)
+    return replace(choices, precision=formats)

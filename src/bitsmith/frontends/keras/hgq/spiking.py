@@ -1,0 +1,137 @@
+"""HGQ2's layers of spiking neurons, unrolled: a membrane that gathers its operands, fires above a threshold and is reset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder, finite
+from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.hgq.functions import quantizer
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
+from bitsmith.frontends.keras.hgq.quantizers import variables
+from bitsmith.frontends.keras.hgq.recurrent import of_steps, sequence, unrolled
+from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.logic import compare
+from bitsmith.frontends.ops.reduction import extreme_index
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.layer import Floats, as_weights, broadcasts
+from bitsmith.layers.lookup import Staircase
+from bitsmith.layers.quantizer import Quantizer
+
+_LEARNED = {"beta": "learn_beta", "threshold": "learn_threshold", "factor": "learn_graded_spikes_factor"}
+_RESETS = ("subtract", "zero", "none")
+
+_MOST_GROWTH = 24
+"""Most bits that a membrane without a quantizer may gain: beyond, single precision would not have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Neurons:
+    """Trained numbers, one for all units or one for each, and what a configuration says."""
+
+    units: int
+    threshold: Floats
+    factor: Floats
+    beta: Floats | None
+    reset: str
+    inhibits: bool
+    sq: FixedPoint | None
+    oq: FixedPoint | None
+
+    def step(self, build: Builder, x: Value, state: Value) -> tuple[Value, Value]:
+        """The spikes of a step, and the membrane after it."""
+        if self.beta is not None:
+            state = multiply(build.within("leak"), state, constant(self.beta, quantizer=Quantizer.holding(self.beta)))
+        membrane = add(build.within("membrane"), state, x)
+        winner = self._winner(build.within("winner"), membrane) if self.inhibits else None
+        fired = self._where_above(build, membrane, self.factor, winner, "fired")
+        result = quantized(build, fired, self.oq, "" if self.oq is None else "oq")
+        if self.reset == "subtract":
+            spent = self._where_above(build, membrane, self.threshold, winner, "spent")
+            membrane = subtract(build.within("reset"), membrane, spent)
+        elif self.reset == "zero":
+            pulse = self._where_above(build, membrane, as_weights(1.0), winner, "pulse")
+            rest = subtract(build.within("rest"), constant(1.0), pulse)
+            membrane = multiply(build.within("reset"), membrane, rest)
+        return result, quantized(build, membrane, self.sq, "sq")
+
+    def _where_above(self, build: Builder, x: Value, high: Floats, winner: Value | None, suffix: str) -> Value:
+        """``high`` where the membrane is above its threshold, of the winner alone if there is one."""
+        levels = np.stack(np.broadcast_arrays(0.0, high), axis=-1)
+        step = Staircase(as_weights(self.threshold[..., None]), as_weights(levels), above=True)
+        y = build.emit(step, x, suffix=suffix if winner is None else f"{suffix}_each")
+        return y if winner is None else multiply(build.within(suffix), y, winner)
+
+    def _winner(self, build: Builder, membrane: Value) -> Value:
+        """1 at the first unit that is farthest above its threshold."""
+        grid = Quantizer.holding(self.threshold)
+        score = subtract(build.within("score"), membrane, constant(self.threshold, quantizer=grid))
+        first = extreme_index(build, score, (1,), True)
+        chosen = compare(build, Relation.EQ, first, constant(as_weights(range(self.units)), kind=Kind.INT64), "chosen")
+        return replace(chosen, kind=Kind.REAL)
+
+
+def _spikes(call: LayerCall) -> tuple[Value, ...]:
+    x, config = sequence(call), call.config
+    leaks = "beta_q_conf" in config.values
+    units, found = config.positive("units"), _trained(call, leaks)
+    if x.dims[-1] != units:
+        raise config.error(f"called on {x.dims[-1]} channels", f"{units}, one for each unit")
+    if (reset := config.text("reset_mechanism", "subtract")) not in _RESETS:
+        raise config.wrong("reset_mechanism", ", ".join(_RESETS))
+    of_itself = config.flag("surrogate_disable", False) or config.get("spike_grad") is None
+    if not of_itself and config.fields("spike_grad").text("class_name") != "ATan":
+        raise UnsupportedError("a function of spikes of another package", accepted="ATan, which gives 0 and 1")
+    iq, sq, oq = (
+        quantizer(call, f"cell/{name}", f"{name}_conf", config.flag(f"enable_{name}", name != "oq"))
+        for name in ("iq", "sq", "oq")
+    )
+    beta = found.get("beta")
+    _check_growth(sq, beta, x.dims[1])
+    neurons = _Neurons(
+        units, found["threshold"], found["factor"], beta, reset, config.flag("inhibition", False), sq, oq
+    )
+    return unrolled(call, of_steps(call, x, iq), units, neurons.step)
+
+
+def _trained(call: LayerCall, leaks: bool) -> Mapping[str, Floats]:
+    """The trained numbers, of which factor and beta are quantized; those that are learned are stored first."""
+    names = [name for name in _LEARNED if leaks or name != "beta"]
+    names.sort(key=lambda name: not call.config.flag(_LEARNED[name], False))
+    stored, units = variables(call, "cell"), call.config.positive("units")
+    if len(stored) != len(names) or any(one.shape not in ((), (units,)) for one in stored):
+        raise call.config.error(
+            f"variables of shapes {[one.shape for one in stored]}", f"{', '.join(names)}: of one number or {units}"
+        )
+    found = {
+        name: as_weights(finite(one.read(), name, call.config.where)) for name, one in zip(names, stored, strict=True)
+    }
+    for name, part in (("factor", "graded_spikes_factor_q"), ("beta", "beta_q")):
+        grid = quantizer(call, f"cell/{part}", f"{part}_conf", name in found)
+        if grid is not None and not broadcasts(grid.shape, found[name].shape):
+            raise call.config.error(f"a {name} of shape {found[name].shape} with a quantizer of shape {grid.shape}")
+        if grid is not None:
+            found[name] = grid.on_grid(found[name])[0]
+    return found
+
+
+def _check_growth(sq: FixedPoint | None, beta: Floats | None, steps: int) -> None:
+    """Refuse membranes that get finer from step to step, beyond what single precision has."""
+    if sq is None and beta is not None:
+        places = next(number for number in range(1100) if not np.any(np.ldexp(beta, number) % 1.0))
+        if places * steps > _MOST_GROWTH:
+            raise UnsupportedError(
+                f"a membrane without a quantizer that gains {places} bits in each of {steps} steps",
+                accepted=f"at most {_MOST_GROWTH} in all, or enable_sq=True",
+            )
+
+
+_BECOMES = "Quantize, Staircase, Add and Stack, for each step"
+
+SPIKING: dict[str, Translation] = {name: Translation(_spikes, _BECOMES) for name in ("QSimpleSNN", "QLIF")}
+"""Layers by class name."""

@@ -1,0 +1,193 @@
+"""The commands that convert a model: one set of options, projects as YAML, and what they write."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+import bitsmith
+from bitsmith.cli.commands import app
+from bitsmith.cli.options import BACKENDS, ModelOptions
+from bitsmith.cli.request import Request
+from bitsmith.config import Backend
+from bitsmith.conversion import convert
+from bitsmith.errors import ConfigError, nearest
+from tests.system.keras2 import write_dense
+
+MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
+DIGITS = MODELS / "digits.keras"
+INPUTS = np.load(MODELS / "digits_test.npz")["inputs"]
+
+
+def _run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def _json(*arguments: str | Path) -> dict[str, object]:
+    result = _run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inputs") / "x.npy"
+    np.save(path, INPUTS[:20])
+    return path
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder that convert wrote."""
+    folder = tmp_path_factory.mktemp("converted") / "digits"
+    assert _run("convert", DIGITS, "-c", MODELS / "digits.config.json", "-o", folder).exit_code == 0
+    return folder
+
+
+def test_every_argument_of_convert_is_an_option() -> None:
+    arguments = set(inspect.signature(convert).parameters)
+    options = {"model": "file", "input_data_tb": "input_data", "output_dir": "", "example": ""}
+    fields = set(ModelOptions.__dataclass_fields__)
+    assert {options.get(name, name) for name in arguments} - {""} <= fields
+    assert [backend.value for backend in Backend] == list(BACKENDS)
+
+
+@pytest.mark.parametrize(
+    ("options", "project", "layers"),
+    [
+        ({"precision": "fixed<8,3>", "reuse_factor": 4}, {}, {"Model": {"Precision": "fixed<8,3>", "ReuseFactor": 4}}),
+        ({"bits": "weight=6,result=8"}, {}, {"Model": {"Bits": {"weight": 6, "result": 8}}}),
+        (
+            {"strategy": "resource", "io_type": "io_stream"},
+            {"IOType": "io_stream"},
+            {"Model": {"Strategy": "resource"}},
+        ),
+        ({"set_": ["ClockUncertainty=20%", "Part=LFE5U-45F"]}, {"ClockUncertainty": "20%", "Part": "LFE5U-45F"}, {}),
+        (
+            {"set_": ["LayerName.block.0.fc.Precision.weight=fixed<8,2>", "LayerName.block.0.fc.ReuseFactor=3"]},
+            {},
+            {"LayerName": {"block.0.fc": {"Precision": {"weight": "fixed<8,2>"}, "ReuseFactor": 3}}},
+        ),
+        (
+            {"precision": "auto", "set_": ["Model.precision.weight=fixed<6,2>"]},
+            {},
+            {"Model": {"Precision": {"default": "auto", "weight": "fixed<6,2>"}}},
+        ),
+    ],
+)
+def test_options_are_keys_of_a_project(
+    options: dict[str, object], project: dict[str, object], layers: dict[str, object]
+) -> None:
+    request = Request.of(ModelOptions(file=DIGITS, **options))  # type: ignore[arg-type]
+    assert request.content == {"KerasModel": str(DIGITS), **project, "HLSConfig": layers}
+
+
+def test_options_come_before_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "project.yml"
+    path.write_text(
+        f"KerasModel: {DIGITS}\nclock_period: 8\nPart: LFE5U-45F\nHLSConfig: {{Model: {{reuse_factor: 2}}}}\n"
+    )
+    for options in (ModelOptions(file=path, reuse_factor=5), ModelOptions(config=path, set_=["Model.ReuseFactor=5"])):
+        request = Request.of(options)
+        assert (request.model, request.project.part, request.project.clock_period_ns) == (DIGITS, "LFE5U-45F", 8.0)
+        assert request.content["HLSConfig"] == {"Model": {"reuse_factor": 5}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"file": DIGITS, "set_": ["nonsense"]}, {"file": DIGITS, "input_shape": "a,b"}, {"file": DIGITS, "bits": "x"}],
+)
+def test_what_is_not_understood(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        Request.of(ModelOptions(**options)).arguments()  # type: ignore[arg-type]
+
+
+def test_a_written_configuration_converts_alike(tmp_path: Path) -> None:
+    path = tmp_path / "digits.yml"
+    written = _json("config", DIGITS, "--bits", "7", "--part", "LFE5U-45F", "-o", path)
+    assert written == {"written": str(path)}
+    content = yaml.safe_load(path.read_text())
+    assert content["HLSConfig"]["LayerName"]["fc1"]["Precision"]["weight"] == "auto"
+    converted = _json("convert", path, "-o", tmp_path / "project", "--no-check")
+    direct = _json("explain", DIGITS, "--bits", "7", "--part", "LFE5U-45F", "--no-check")
+    assert converted["layers"] == direct["layers"] and converted["part"] == "LFE5U-45F"
+
+
+def test_a_stream_circuit_from_the_shell(tmp_path: Path) -> None:
+    _json("convert", DIGITS, "-o", tmp_path / "p", "--io-type", "io_stream", "--reuse-factor", "8", "--no-check")
+    model = bitsmith.Model.load(tmp_path / "p" / "model.json")
+    assert model.target.io_type.value == "io_stream" and model.directives.reuse_factor("fc1") == 8
+
+
+def test_explain_writes_what_fits(tmp_path: Path) -> None:
+    path = tmp_path / "fits.yml"
+    arguments = (DIGITS, "--part", "LFE5U-25F", "--no-check")
+    told = _json("explain", *arguments, "--write", path)
+    assert not told["fits"] and told["choices"]
+    assert _json("explain", path, "--no-check")["fits"]
+    assert _json("explain", *arguments, "--fit")["fits"]
+    refused = _run("explain", *arguments)
+    assert "--set Model.Bits=" in refused.stdout and "once packed" in refused.stdout
+
+
+def test_a_build_that_does_not_fit_says_it_in_options(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    network = write_dense(tmp_path, [rng.standard_normal((24, 32)) / 5, rng.standard_normal((32, 4)) / 6])
+    converted = _run("convert", network, "-o", tmp_path / "p", "--part", "LFE5U-45F", "--no-check")
+    assert converted.exit_code == 0 and "The circuit does not fit LFE5U-45F: about" in converted.stdout
+    result = _run("build", tmp_path / "p")
+    assert result.exit_code == 1 and "does not fit LFE5U-45F" in result.stderr
+    for told in ("bitsmith build DIR --no-synth", "bitsmith build DIR --force", "--set LayerName.fc1.ReuseFactor="):
+        assert told in result.stderr
+
+
+def test_predict(project: Path, inputs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "y.npy"
+    assert _json("predict", project, inputs, "-o", path)["samples"] == 20
+    expected = bitsmith.Model.load(project / "model.json").predict(INPUTS[:20])
+    assert np.array_equal(np.load(path), expected)
+    values = _json("predict", DIGITS, inputs, "--config", MODELS / "digits.config.json", "--no-check")["values"]
+    assert values == {"output_softmax": np.asarray(expected).tolist()}
+    shown = _run("predict", project, inputs)
+    assert "... and 10 more" in shown.stdout and "20 samples" in shown.stdout
+
+
+def test_pictures(project: Path, inputs: Path, tmp_path: Path) -> None:
+    assert _run("plot", project, "-o", tmp_path / "model.svg").exit_code == 0
+    assert (tmp_path / "model.svg").read_text().lstrip().startswith("<")
+    drawn = _json("profile", project, inputs, "-o", tmp_path / "figures", "--kind", "histogram")["written"]
+    assert isinstance(drawn, list) and len(drawn) == 5 and all(Path(path).is_file() for path in drawn)
+
+
+def test_open(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[str] = []
+    monkeypatch.setattr("webbrowser.open", pages.append)
+    assert _run("open", tmp_path).exit_code == 1
+    (tmp_path / "report.html").touch()
+    assert _run("open", tmp_path).exit_code == 0 and pages == [(tmp_path / "report.html").as_uri()]
+
+
+def test_shells_complete_commands_and_values() -> None:
+    assert "--show-completion" in _run("-h").stdout
+    environment = {
+        "_BITSMITH_COMPLETE": "complete_bash",
+        "COMP_WORDS": "bitsmith convert --io-type io_s",
+        "COMP_CWORD": "3",
+    }
+    assert CliRunner().invoke(app, [], env=environment, prog_name="bitsmith").stdout.split() == ["io_stream"]
+
+
+def test_the_nearest_names_are_listed() -> None:
+    names = [f"layer{n}" for n in range(100)] + ["Dense"]
+    told = nearest(["dens"], names)
+    assert told.startswith("Dense, ") and told.endswith(" and 91 more") and told.count(",") == 9
+    assert nearest(["x"], ["b", "a"]) == "b, a"

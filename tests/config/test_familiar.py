@@ -1,0 +1,166 @@
+"""All configurations that hls4ml generates are accepted for the networks that it generates them for.
+
+The configurations and the small networks in ``familiar`` are written by ``familiar/make.py``, which needs hls4ml. Of the
+incumbent's example models only the names and kinds of layers are kept, of which networks of the same layers are made here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from bitsmith.config import Backend, read_project, resolve
+from bitsmith.config.project import ProjectConfig
+from bitsmith.errors import ConfigError
+from bitsmith.frontends.keras.read import read_keras
+from bitsmith.frontends.read import read_model
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.network import Network
+
+FOLDER = Path(__file__).parent / "familiar"
+GRANULARITIES = ("model", "type", "name")
+Config = dict[str, Any]
+
+OWN = sorted(path for path in FOLDER.iterdir() if path.suffix in (".keras", ".pt2", ".onnx"))
+EXAMPLES = sorted(FOLDER.glob("example_*.json"))
+
+
+def generated(path: Path) -> list[Config]:
+    """The configurations for a network, of every granularity and backend."""
+    content = json.loads(path.with_suffix(".json").read_text())
+    return [row["config"] for granularity in GRANULARITIES for row in content[granularity]]
+
+
+def without_shape(config: Config) -> Config:
+    return {key: value for key, value in config.items() if key != "InputShape"}
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_every_generated_configuration_is_accepted(path: Path) -> None:
+    network = read_model(path)
+    for config in generated(path):
+        resolved = resolve(network, without_shape(config))
+        for name, fmt in written(config, resolved).items():
+            assert resolved.node(name).settings.precision.get("weight") == fmt
+        assert len(resolved.notes) <= len(network.notes) + 1
+
+
+def written(config: Config, network: Network) -> dict[str, FixedFormat]:
+    """What trained weights have, which is the model's format but for quantized ones."""
+    dense = [node for node in network.nodes if "weight" in node.layer.variables() and "weight" not in node.quantizers]
+    precision = config["Model"]["Precision"]["default"]
+    assert precision in ("fixed<16,6>", "ap_fixed<16,6>")
+    return {node.name: FixedFormat(True, 16, 10) for node in dense if not node.inner}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_configuration_of_the_example_models_is_accepted(path: Path, tmp_path: Path) -> None:
+    network = of_layers(json.loads(path.read_text())["layers"], tmp_path)
+    for config in generated(path):
+        resolve(network, config)
+    by_hand = FOLDER / f"written_{path.stem.removeprefix('example_')}_config.json"
+    if by_hand.exists():
+        resolve(network, read_project(json.loads(by_hand.read_text())).hls_config)
+
+
+def of_layers(layers: list[Config], folder: Path) -> Network:
+    """A chain of layers of the given names and kinds, with few weights."""
+    classes = " ".join(layer["class"] for layer in layers)
+    shape = [4, 4, 2] if "Conv2D" in classes else [8, 2] if "Conv1D" in classes else [3]
+    shape = [4, 3] if "GarNet" in classes else shape
+    made: list[Config] = []
+    inputs: list[str] = []
+    weights: dict[str, dict[str, np.ndarray]] = {}
+    for layer in layers:
+        config = {key: value for key, value in layer.items() if key != "class"}
+        kind, name = layer["class"], layer["name"]
+        if not made and kind != "InputLayer":
+            inputs.append(f"{name}_input")
+            made.append(input_layer(inputs[0], shape))
+        if "Conv" in kind:
+            config |= {"filters": 2, "kernel_size": [1] * (len(shape) - 1), "strides": [1] * (len(shape) - 1)}
+            config |= {"padding": "valid", "use_bias": True}
+            weights[name] = {"kernel": np.ones((*config["kernel_size"], 2, 2)), "bias": np.ones(2)}
+        elif kind.startswith("GarNet"):
+            weights[name] = garnet(config, shape[-1])
+            shape = [2]
+        elif "Dense" in kind:
+            config |= {"units": 2, "use_bias": True}
+            weights[name] = {"kernel": np.ones((shape[-1], 2)), "bias": np.ones(2)}
+            shape = [2]
+        elif kind == "BatchNormalization":
+            names = ("gamma", "beta", "moving_mean", "moving_variance")
+            weights[name] = {key: np.ones(shape[-1]) for key in names}
+            config |= {"axis": -1, "epsilon": 0.001, "scale": True, "center": True}
+        elif kind == "Flatten":
+            shape = [int(np.prod(shape))]
+        elif kind == "MaxPooling2D":
+            config |= {"pool_size": [2, 2], "strides": [2, 2], "padding": "valid"}
+            shape = [shape[0] // 2, shape[1] // 2, shape[2]]
+        if kind == "InputLayer":
+            inputs.append(name)
+            made.append(input_layer(name, shape if len(inputs) == 1 else [1]))
+        else:
+            read = inputs if kind.startswith("GarNet") else [made[-1]["name"]]
+            nodes = [[[source, 0, 0, {}] for source in read]]
+            made.append({"class_name": kind, "name": name, "config": config, "inbound_nodes": nodes})
+    with h5py.File(folder / "model_weights.h5", "w") as file:
+        file.attrs["layer_names"] = list(weights)
+        for name, tensors in weights.items():
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/{key}:0" for key in tensors]
+            for key, values in tensors.items():
+                group[f"{name}/{key}:0"] = values.astype(np.float32)
+    model = {
+        "class_name": "Model",
+        "keras_version": "2.2.4",
+        "config": {
+            "name": "model",
+            "layers": made,
+            "input_layers": [[name, 0, 0] for name in inputs],
+            "output_layers": [[made[-1]["name"], 0, 0]],
+        },
+    }
+    (folder / "model.json").write_text(json.dumps(model))
+    return read_keras(folder / "model.json", folder / "model_weights.h5")
+
+
+def garnet(config: Config, features: int) -> dict[str, np.ndarray]:
+    """The weights of a layer of two of everything, whose configuration is completed."""
+    config |= {"simplified": True, "collapse": "mean", "input_format": "xn", "output_activation": None}
+    config |= {"n_propagate": 2, "n_aggregators": 2, "n_filters": 2}
+    shapes = {"FLR": (features, 2), "S": (features, 2), "Fout": (4, 2)}
+    return {
+        f"{name}_{part}": np.ones(shape if part == "kernel" else 2)
+        for name, shape in shapes.items()
+        for part in ("kernel", "bias")
+    }
+
+
+def input_layer(name: str, shape: list[int]) -> Config:
+    config = {"name": name, "batch_input_shape": [None, *shape], "dtype": "float32"}
+    return {"class_name": "InputLayer", "name": name, "config": config, "inbound_nodes": []}
+
+
+@pytest.mark.parametrize(("backend", "config"), json.loads((FOLDER / "projects.json").read_text()).items())
+def test_the_project_of_every_backend_is_accepted(backend: str, config: Config) -> None:
+    project = read_project(config)
+    assert isinstance(project, ProjectConfig) and project.board is None
+    assert project.backend is Backend("vivado" if backend == "vivadoaccelerator" else backend)
+    assert ("Backend" in {idle.key for idle in project.idle}) is (backend == "vivadoaccelerator")
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_a_misspelt_key_stays_an_error(path: Path) -> None:
+    network, config = read_model(path), without_shape(generated(path)[-1])
+    name, entry = next(iter(config["LayerName"].items()))
+    for wrong in ({**entry, "Tracee": False}, {**entry, "Precision": {"resullt": "auto"}}):
+        with pytest.raises(ConfigError, match="did you mean"):
+            resolve(network, {**config, "LayerName": {**config["LayerName"], name: wrong}})
+    with pytest.raises(ConfigError, match="no layer is called"):
+        resolve(network, {**config, "LayerName": {**config["LayerName"], f"{name}x": entry}})

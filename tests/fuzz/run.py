@@ -1,0 +1,192 @@
+"""Fuzzes every reader: `make fuzz`, or ``python -m tests.fuzz.run --minutes 10 --readers onnx torch``.
+
+Cases are run in worker processes with limits of processor time and memory. What a reader gives for a file is a result or one of
+our errors; anything else, as well as more than 20 seconds or 2 GiB, is a finding: the case is kept in a folder, once for each
+place in the code. Put it into ``tests/fuzz/corpus/READER/NAME`` when it is mended: ``test_fuzz.py`` reads it ever after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import hashlib
+import io
+import itertools
+import multiprocessing
+import resource
+import shutil
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from bitsmith.errors import BitsmithError
+from tests.fuzz.mutate import mutated
+from tests.fuzz.readers import CASE, FUZZED, Case, Reader
+
+SECONDS = 20
+BYTES = 2 << 30
+_WAIT_S = 300
+"""For a case that sleeps, which uses no processor time."""
+
+_BATCH = 200
+
+
+def make_case(seeds: Sequence[Case], seed: str) -> Case:
+    """The case of a seed: one of the ``seeds`` with one of its files changed, most often the first."""
+    random = Random(seed)
+    case = dict(random.choice(seeds))
+    names = list(case)
+    name = names[0] if random.random() < 0.85 else random.choice(names)
+    return {**case, name: mutated(name, case[name], random)}
+
+
+def written(case: Case, folder: Path) -> Path:
+    """The case as files in a fresh folder; the path of the first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in case.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder / next(iter(case))
+
+
+def complaint(reader: Reader, path: Path) -> str | None:
+    """What is wrong with how a reader takes a file: the error, and where it comes from; None if nothing is."""
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            reader.read(path)
+    except BitsmithError:
+        return None
+    except (Exception, SystemExit) as error:
+        ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "/bitsmith/" in frame.filename]
+        place = ours[-1] if ours else None
+        where = f"{place.filename.rpartition('/bitsmith/')[2]}:{place.lineno} {place.name}" if place else "?"
+        return f"{type(error).__name__} at {where}: {str(error)[:200]}"
+    return None
+
+
+def _limit() -> None:
+    """Limits of this process: so much memory beyond what it has, and of processor time for a case."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = int(used.ru_utime + used.ru_stime)
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + SECONDS + 1, resource.RLIM_INFINITY))
+
+
+def _work(name: str, seeds: Sequence[Case], cases: Sequence[str], pipe: Connection) -> None:
+    """Run the ``cases``; each is announced, so that the one that ends this process is known."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.disable()
+    before = Path("/proc/self/statm")
+    has = int(before.read_text().split()[0]) * resource.getpagesize() if before.exists() else 1 << 30
+    resource.setrlimit(resource.RLIMIT_AS, (has + BYTES, has + BYTES))
+    reader = FUZZED[name]
+    with TemporaryDirectory() as folder:
+        for case in cases:
+            _limit()
+            pipe.send((case, ""))
+            found = complaint(reader, written(make_case(seeds, case), Path(folder) / CASE))
+            if found:
+                pipe.send((case, found))
+    pipe.send(("", ""))
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found, each place in the code once; cases are written to ``folder``."""
+
+    folder: Path
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def add(self, name: str, seeds: Sequence[Case], case: str, found: str) -> None:
+        """Keep the case, if it is the first of its kind."""
+        kind = f"{name}: {found.partition(': ')[0]}"
+        self.seen[kind] += 1
+        if self.seen[kind] == 1:
+            place = self.folder / name / hashlib.sha256(kind.encode()).hexdigest()[:8]
+            written(make_case(seeds, case), place)
+            sys.stdout.write(f"{name}: {found}\n  seed {case!r}, kept in {place}\n")
+            sys.stdout.flush()
+
+
+def fuzz(name: str, seeds: Sequence[Case], cases: Sequence[str], findings: Findings) -> int:
+    """Run cases in workers, one after the other; the number of those that have run."""
+    done = 0
+    context = multiprocessing.get_context("fork")
+    while done < len(cases):
+        ours, theirs = context.Pipe(duplex=False)
+        worker = context.Process(target=_work, args=(name, seeds, cases[done:], theirs), daemon=True)
+        worker.start()
+        theirs.close()
+        now = ""
+        try:
+            while ours.poll(_WAIT_S):
+                case, found = ours.recv()
+                if not case:
+                    return len(cases)
+                if found:
+                    findings.add(name, seeds, case, found)
+                else:
+                    now, done = case, done + 1
+        except EOFError:
+            pass
+        worker.join(0.2)
+        code = worker.exitcode
+        worker.kill()
+        worker.join()
+        said = (
+            "waits"
+            if code is None
+            else "is killed by " + signal.Signals(-code).name
+            if code < 0
+            else f"exits with {code}"
+        )
+        findings.add(
+            name, seeds, now, f"{said}: after {SECONDS} s of processor time" if code == -signal.SIGXCPU else said
+        )
+    return done
+
+
+def main() -> int:
+    """Fuzz for so many minutes of processor time in all; the exit code is 1 if anything was found."""
+    parser = argparse.ArgumentParser(description="Fuzz every reader.")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of processor time, for all readers together")
+    parser.add_argument("--readers", nargs="*", choices=sorted(FUZZED), default=[*FUZZED])
+    parser.add_argument("--seed", default=time.strftime("%Y-%m-%d"), help="another one gives other cases")
+    parser.add_argument("--found", type=Path, default=Path("fuzz-found"), help="the folder for findings")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")  # of archives with members of the same name, which are made on purpose
+    findings, counts, spent = Findings(asked.found), Counter[str](), dict.fromkeys(asked.readers, 0.0)
+    seeds = {name: list(FUZZED[name].seeds()) for name in asked.readers}
+    for turn in itertools.count():
+        # Whoever has used least is next: all readers get the same time.
+        name = min(asked.readers, key=spent.__getitem__)
+        cases = [f"{asked.seed}-{name}-{turn}-{number}" for number in range(_BATCH)]
+        before = _children_seconds()
+        counts[name] += fuzz(name, seeds[name], cases, findings)
+        spent[name] += _children_seconds() - before
+        if sum(spent.values()) >= 60 * asked.minutes:
+            break
+    for name in asked.readers:
+        sys.stdout.write(f"{name:20} {counts[name]:8} cases in {spent[name]:7.1f} s\n")
+    sys.stdout.write(f"{len(findings.seen)} findings, {sum(findings.seen.values())} cases\n")
+    return int(bool(findings.seen))
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    sys.exit(main())

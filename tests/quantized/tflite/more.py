@@ -1,0 +1,129 @@
+"""Further operators of TensorFlow Lite for ``make.py``: what moves, compares and interpolates codes, and more tables."""
+
+from __future__ import annotations
+
+import make
+import numpy as np
+from flat import Draft
+
+KINDS = ("int8", "int16", "uint8")
+
+
+def joined(kind, scales, zeros):
+    """A concatenation of tensors with scales of their own."""
+    draft = Draft()
+    parts = [make.activation(draft, (1, 4, 5), kind, s, z) for s, z in zip(scales, zeros, strict=True)]
+    y = make.activation(draft, (1, 4, 15), kind, np.float32(0.043), 0 if kind == "int16" else 100)
+    draft.operator("CONCATENATION", parts, [y], "ConcatenationOptions", axis=2)
+    given = [make.codes(kind, (1, 4, 5)) for _ in parts]
+    return draft.content(parts, [y]), *given
+
+
+def resized(name, kind, new, **fields):
+    """An image of 5 rows and 7 columns in another size."""
+    sizes = np.array(new, np.int32)
+    return make.moved(name, kind, (1, 5, 7, 2), (1, *new, 2), f"{name_of(name)}Options", [sizes], **fields)
+
+
+def name_of(name):
+    """RESIZE_BILINEAR as ResizeBilinear."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def reduced(name, kind, axes, keep):
+    """Extremes over axes."""
+    kept = [1 if k in axes else n for k, n in enumerate((1, 4, 5, 3))]
+    out = kept if keep else [n for k, n in enumerate((1, 4, 5, 3)) if k not in axes]
+    return make.moved(
+        name, kind, (1, 4, 5, 3), out, "ReducerOptions", [np.array(axes, np.int32)], version=2, keepDims=keep
+    )
+
+
+def place(name, kind):
+    """The place of the greatest or least code."""
+    draft = Draft()
+    x = make.activation(draft, (1, 4, 6), kind, name="x")
+    axis, y = draft.tensor((), "int32", values=np.array(2, np.int32)), draft.tensor((1, 4), "int32")
+    options = "ArgMaxOptions" if name == "ARG_MAX" else "ArgMinOptions"
+    draft.operator(name, [x, axis], [y], options, 2, outputType=2)
+    given = make.codes(kind, (1, 4, 6))
+    given[4:] = np.clip(given[4:], 0, 3)
+    return draft.content([x], [y]), given
+
+
+def normalized(kind):
+    """Rows by their lengths: any, and short ones."""
+    middle = 3 if kind == "int8" else 131
+    content, x = make.unary(
+        "L2_NORMALIZATION", kind, "L2NormOptions", z=middle, shape=(1, 4, 3), out=1 / 128, zout=middle - 3, version=2
+    )
+    for k, width in enumerate((1, 2, 5, 40), 4):
+        x[k] = make.rng.integers(middle - width, middle + width, x[k].shape)
+    return content, x
+
+
+WAYS = {"": {}, "_corners": {"alignCorners": True}, "_centers": {"halfPixelCenters": True}}
+SIZES = {"grown": (10, 14), "odd": (8, 3), "shrunk": (2, 4)}
+
+
+def images(kind):
+    """All ways of all sizes for one type; of uint8 those that single precision does not round."""
+    sizes = SIZES if kind == "int8" else {"odd": SIZES["odd"]} if kind == "int16" else {"grown": SIZES["grown"]}
+    for key, new in sizes.items():
+        for way, fields in WAYS.items():
+            yield f"nearest_{kind}_{key}{way}", resized("RESIZE_NEAREST_NEIGHBOR", kind, new, **fields)
+            if kind != "uint8" or way != "_corners":
+                yield f"bilinear_{kind}_{key}{way}", resized("RESIZE_BILINEAR", kind, new, version=3, **fields)
+
+
+def moves(kind):
+    """Elements in other places."""
+
+    def one(name, old, new, options, *extra, version=1, **fields):
+        key = f"{name.lower()}_{kind}{fields.get('mode', '')}"
+        given = [np.array(list_of, np.int32) for list_of in extra]
+        return key, make.moved(name, kind, old, new, f"{options}Options", given, version=version, **fields)
+
+    pads = [[0, 0], [1, 2], [0, 1], [0, 0]]
+    for mode in (0, 1):
+        yield one("MIRROR_PAD", (1, 4, 5, 2), (1, 7, 6, 2), "MirrorPad", pads, mode=mode)
+    if kind != "int16":
+        yield one("SPACE_TO_DEPTH", (1, 4, 6, 3), (1, 2, 3, 12), "SpaceToDepth", blockSize=2)
+        yield one("DEPTH_TO_SPACE", (1, 2, 3, 12), (1, 4, 6, 3), "DepthToSpace", blockSize=2)
+    yield one("REVERSE_V2", (1, 4, 5), (1, 4, 5), "ReverseV2", [1])
+    yield one("TILE", (1, 2, 3), (1, 4, 9), "Tile", [1, 2, 3])
+    yield one("BROADCAST_TO", (1, 1, 3), (1, 4, 3), "BroadcastTo", [1, 4, 3], version=2)
+
+
+def tables(kind):
+    """Functions of all codes of 8 bits."""
+    unit = {"s": np.float32(0.031), "out": np.float32(0.05)}
+    if kind == "int8":
+        yield "exp_int8", make.table("EXP", kind, "ExpOptions", **unit)
+        yield "log_int8", make.table("LOG", kind, **unit)
+    for approximate in (False, True):
+        yield f"gelu_{kind}_{approximate:d}", make.table("GELU", kind, "GeluOptions", approximate=approximate, **unit)
+    yield f"relu_0_to_1_{kind}", make.table("RELU_0_TO_1", kind, **unit)
+
+
+def cases():
+    """All of them by name."""
+    for kind in KINDS:
+        yield from images(kind)
+        yield from moves(kind)
+        for name in ("REDUCE_MAX", "REDUCE_MIN"):
+            yield f"{name.lower()}_{kind}", reduced(name, kind, [1, 2], True)
+            yield f"{name.lower()}_{kind}_rows", reduced(name, kind, [1], False)
+        if kind != "int16":
+            yield from tables(kind)
+            yield f"arg_max_{kind}", place("ARG_MAX", kind)
+            yield f"arg_min_{kind}", place("ARG_MIN", kind)
+        if kind != "int8":
+            zeros = (0, 0, 0) if kind == "int16" else (30, 100, 77)
+            yield f"concatenation_{kind}_scales", joined(kind, (0.0317, 0.043, 0.1), zeros)
+        if kind != "uint8":
+            yield f"abs_{kind}", make.unary("ABS", kind, "AbsOptions", s=np.float32(0.031), out=np.float32(0.025))
+            yield f"abs_{kind}_same", make.moved("ABS", kind, (1, 4, 5), (1, 4, 5), "AbsOptions")
+    yield "squared_difference_int8", make.binary("SQUARED_DIFFERENCE", "int8", None)
+    for kind in ("int8", "uint8"):
+        yield f"l2_normalization_{kind}", normalized(kind)
