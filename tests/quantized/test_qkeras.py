@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -13,10 +16,12 @@ import pytest
 
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.read import read_keras
 
 MODELS = Path(__file__).parent / "qkeras" / "models"
+PAGE = Path(__file__).parents[2] / "docs" / "qkeras.md"
 
 ROUNDED = {
     "activations": ("ulaw", "ulaw_symmetric", "po2_floor"),
@@ -25,19 +30,26 @@ ROUNDED = {
         *("bias_bits_auto", "no_bias_quantizer"),
     ),
     "convolutions": ("whole_po2",),
+    "arguments": ("ulaw_wide", "relu_po2_stochastic"),
 }
 """Outputs that the frameworks themselves compute with rounding errors.
 
 They are logarithms, products with scales that are no powers of two, and sums with a bias of single precision.
 """
 
+TIES = {"text_hswish": 3.125, "text_hswish_alpha": 3.3125}
+"""Operands that TensorFlow multiplies by 1 / 6 in single precision, so that they are just above a tie then."""
+
 FLOAT = ("none", "float_dense", "k_none_e_True", "k_none_b_True", "d_none_e_True", "d_none_b_True")
 """Layers without a quantizer of their kernel, which get the formats of auto."""
 
 FILES = (
-    *(f"{name}_k2.h5" for name in ("activations", "convolutions", "network", "normalized", "adaptive")),
+    *(
+        f"{name}_k2.h5"
+        for name in ("activations", "arguments", "channels", "convolutions", "network", "normalized", "adaptive")
+    ),
     *("dense_k2.keras", "folded_k2.keras", "network_k2.keras", "network_k2.json", "recurrent_k2.keras"),
-    *(f"{name}_k3.keras" for name in ("activations", "convolutions", "dense", "folded")),
+    *(f"{name}_k3.keras" for name in ("activations", "arguments", "channels", "convolutions", "dense", "folded")),
     *(f"{name}_k3.keras" for name in ("folded_dense", "network", "recurrent")),
 )
 
@@ -83,10 +95,8 @@ def test_equals_the_framework(file: str) -> None:
         elif layer in ROUNDED.get(name, ()):
             # Far less than half a step of any grid here: the codes are the same.
             assert np.allclose(found, wanted, rtol=1e-6, atol=2e-6), layer
-        elif layer == "text_hswish" and "k2" in file:
-            # TensorFlow multiplies by 1 / 6 in single precision: 3.125 is just above a tie then.
-            differs = found != wanted
-            assert set(expected.inputs[0][differs]) <= {3.125}, layer
+        elif layer in TIES and "k2" in file:
+            assert set(expected.inputs[0][found != wanted]) <= {TIES[layer]}, layer
         else:
             assert np.array_equal(found, wanted), layer
         compared += 1
@@ -271,6 +281,25 @@ def test_a_state_that_nothing_quantizes_is_refused() -> None:
     )
     with pytest.raises(UnsupportedError, match=r"QLSTM.*finer from step to step"):
         read_keras(model)
+
+
+def test_scales_along_the_first_axis_are_refused_of_live_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decides is a global setting, which neither a layer nor a file tells."""
+    backend = SimpleNamespace(image_data_format=lambda: "channels_first")
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(backend=backend))
+    quantizer = type("quantized_bits", (), {"alpha": "auto_po2", "__module__": "qkeras.quantizers"})()
+    model = LiveModel("{}", {"conv": []})
+    model.layers[0].quantizers = [quantizer]
+    with pytest.raises(UnsupportedError, match="set_image_data_format"):
+        read_keras(model)
+
+
+def test_the_page_tells_of_every_argument() -> None:
+    rows = [line.split("|") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    told = {name: " ".join(row[2:]) for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    for name, arguments in SIGNATURES.items():
+        missing = [one for one in arguments if f"`{one}`" not in told[name]]
+        assert not missing, (name, missing)
 
 
 def test_what_qkeras_does_not_save_is_refused_of_live_models() -> None:

@@ -206,6 +206,97 @@ else:
     }
 
 
+def arguments():
+    """Arguments that the others leave out."""
+    found = {
+        "bits_unsigned_symmetric": quantized_bits(5, 1, 1, False, alpha=1.0),
+        "bits_ste": quantized_bits(6, 2, alpha=1.0, use_ste=False),
+        "relu_stochastic": quantized_relu(5, 1, use_stochastic_rounding=True),
+        "relu_bound_slope": quantized_relu(6, 2, negative_slope=0.5, relu_upper_bound=2.0),
+        "tanh_stochastic": quantized_tanh(5, use_stochastic_rounding=True),
+        "tanh_real_symmetric": quantized_tanh(5, symmetric=True, use_real_tanh=True),
+        "sigmoid_stochastic": quantized_sigmoid(5, use_stochastic_rounding=True),
+        "sigmoid_real_symmetric": quantized_sigmoid(5, symmetric=True, use_real_sigmoid=True),
+        "stochastic_binary_real": stochastic_binary(alpha=0.5, temperature=2.0, use_real_sigmoid=False),
+        "stochastic_ternary_real": stochastic_ternary(
+            alpha=1.0, threshold=0.5, temperature=2.0, use_real_sigmoid=False
+        ),
+        "po2_stochastic": quantized_po2(4, 2, use_stochastic_rounding=True),
+        "relu_po2_quadratic": quantized_relu_po2(5, 4, quadratic_approximation=True),
+        "relu_po2_floor": quantized_relu_po2(4, 8, log2_rounding="floor"),
+        "relu_po2_stochastic": quantized_relu_po2(4, 8, use_stochastic_rounding=True),
+        "ulaw_wide": quantized_ulaw(8, 2, 0, 100.0),
+        "text_hswish_alpha": "quantized_hswish(6,2,alpha=0.5)",
+        "text_hswish_symmetric": "quantized_hswish(5,1,1)",
+    }
+    if not TWO:
+        found |= {
+            "linear_stochastic": quantized_linear(6, 1, use_stochastic_rounding=True),
+            "bits_frozen": quantized_bits(5, 1, 1, alpha="auto", post_training_scale=np.array(0.75)),
+            "bits_frozen_channels": quantized_bits(5, 0, 1, alpha="auto_po2", post_training_scale=TENSOR),
+        }
+    kernels = {
+        "ternary_stochastic": ternary(alpha="auto_po2", use_stochastic_rounding=True),
+        "ternary_unrolls": ternary(alpha="auto_po2", number_of_unrolls=2),
+        "bits_stochastic": quantized_bits(4, 0, alpha="auto_po2", use_stochastic_rounding=True),
+        "stochastic_ternary": stochastic_ternary(alpha="auto_po2", temperature=2.0, use_real_sigmoid=False),
+        "stochastic_binary": stochastic_binary(alpha="auto_po2", temperature=2.0, use_real_sigmoid=False),
+    }
+    if not TWO:
+        kernels |= {
+            "linear_stochastic": quantized_linear(4, 0, alpha="auto_po2", use_stochastic_rounding=True),
+            "bits_frozen": quantized_bits(4, 1, 1, alpha="auto", post_training_scale=np.array([0.75, 1.0, 0.5, 2.0])),
+        }
+    x = layers.Input((4,), name="x")
+    results = [QActivation(one, name=name)(x) for name, one in found.items()]
+    bias = quantized_bits(6, 1, alpha=1)
+    results += [
+        QDense(4, kernel_quantizer=one, bias_quantizer=bias, name=f"kernel_{name}")(x) for name, one in kernels.items()
+    ]
+    return keras.Model(x, results), numbers()
+
+
+def channels():
+    """Scales of channels where these come first, and where they come last."""
+    first, last = layers.Input((3, 6, 5), name="first"), layers.Input((6, 5, 4), name="last")
+    b, auto, whole = quantized_bits(6, 2, alpha=1), quantized_bits(4, 0, alpha="auto_po2"), quantized_bits(8, 0)
+    kernel, depthwise = (
+        {"kernel_quantizer": auto, "bias_quantizer": b},
+        {"depthwise_quantizer": auto, "bias_quantizer": b},
+    )
+    order = {"data_format": "channels_first"}
+    found = [
+        QConv2D(4, 2, strides=2, activation=quantized_relu(6, 2), name="conv", **kernel, **order),
+        QDepthwiseConv2D(2, depth_multiplier=2, name="depthwise", **depthwise, **order),
+        QSeparableConv2D(4, 3, pointwise_quantizer=auto, name="separable", **depthwise, **order),
+        QConv2DTranspose(4, 3, name="transposed", **kernel, **order),
+        QAveragePooling2D(2, average_quantizer=whole, name="average", **order),
+        QGlobalAveragePooling2D(average_quantizer=whole, name="whole", **order),
+        QActivation(quantized_bits(6, np.array([0, 1, 2, 3, 1]), alpha=1), name="integers"),
+    ]
+    results = [layer(first) for layer in found]
+    if TWO:  # qkeras-v3 cannot call quantizers with several alphas
+        alphas = quantized_bits(4, 0, alpha=TENSOR)
+        kernel, depthwise = kernel | {"kernel_quantizer": alphas}, depthwise | {"depthwise_quantizer": alphas}
+        narrow = quantized_bits(4, 0, alpha=TENSOR[:3])
+        more = [
+            QConv2D(4, 3, name="conv_alphas", **kernel, **order),
+            QDepthwiseConv2D(2, depth_multiplier=4, name="depthwise_alphas", **depthwise, **order),
+            QConv2DTranspose(4, 3, kernel_quantizer=narrow, bias_quantizer=b, name="transposed_alphas", **order),
+            QActivation(quantized_bits(6, 1, alpha=np.append(TENSOR, np.float32(1.0))), name="alphas"),
+        ]
+        results += [layer(first) for layer in more]
+        more = [
+            QConv2D(4, 3, name="last_conv", **kernel),
+            QDepthwiseConv2D(2, depth_multiplier=4, name="last_depthwise", **depthwise),
+            QActivation(quantized_bits(6, 1, alpha=TENSOR), name="last_alphas"),
+            QActivation(binary(alpha=TENSOR), name="last_binary"),
+        ]
+        results += [layer(last) for layer in more]
+    results += [QActivation(quantized_relu(6, np.array([0, 1, 2, 3])), name="last_relu")(last)]
+    return keras.Model([first, last], results), (grid((8, 3, 6, 5), 3, 2), grid((8, 6, 5, 4), 3, 2))
+
+
 def activations():
     x = layers.Input((4,), name="x")
     named = {name: QActivation(one, name=name) for name, one in ACTIVATIONS.items()}
@@ -391,6 +482,11 @@ def trained(model):
     return model
 
 
+def compiled(model):
+    """The model for a processor, on which TensorFlow has no convolutions with channels first but compiled ones."""
+    return tf.function(lambda x: model(x, training=False), jit_compile=True)
+
+
 def smaller(path):
     """The same file with its parts compressed, or in fewer blocks."""
     spare = path.with_suffix(".spare")
@@ -408,7 +504,7 @@ def smaller(path):
 
 def main():
     MODELS.mkdir(exist_ok=True)
-    makers = [activations, dense, convolutions, folded, network, recurrent]
+    makers = [activations, arguments, dense, convolutions, channels, folded, network, recurrent]
     # That of qkeras-v3 cannot be called.
     makers += [normalized, adaptive] if TWO else [folded_dense]
     for maker in makers:
@@ -418,7 +514,7 @@ def main():
         random.bit_generator.state = np.random.default_rng(2026).bit_generator.state
         model, x = maker()
         model = trained(model)
-        outputs = model.predict(x, verbose=0)
+        outputs = compiled(model)(x) if TWO and name == "channels" else model.predict(x, verbose=0)
         x, outputs = ([one] if not isinstance(one, (list, tuple)) else one for one in (x, outputs))
         ending = "h5" if TWO and name not in ("dense", "folded", "recurrent") else "keras"
         if TWO and name == "network":

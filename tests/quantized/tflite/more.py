@@ -51,6 +51,17 @@ def place(name, kind):
     return draft.content([x], [y]), given
 
 
+def normalized(kind):
+    """Rows by their lengths: any, and short ones."""
+    middle = 3 if kind == "int8" else 131
+    content, x = make.unary(
+        "L2_NORMALIZATION", kind, "L2NormOptions", z=middle, shape=(1, 4, 3), out=1 / 128, zout=middle - 3, version=2
+    )
+    for k, width in enumerate((1, 2, 5, 40), 4):
+        x[k] = make.rng.integers(middle - width, middle + width, x[k].shape)
+    return content, x
+
+
 WAYS = {"": {}, "_corners": {"alignCorners": True}, "_centers": {"halfPixelCenters": True}}
 SIZES = {"grown": (10, 14), "odd": (8, 3), "shrunk": (2, 4)}
 
@@ -114,3 +125,5 @@ def cases():
             yield f"abs_{kind}", make.unary("ABS", kind, "AbsOptions", s=np.float32(0.031), out=np.float32(0.025))
             yield f"abs_{kind}_same", make.moved("ABS", kind, (1, 4, 5), (1, 4, 5), "AbsOptions")
     yield "squared_difference_int8", make.binary("SQUARED_DIFFERENCE", "int8", None)
+    for kind in ("int8", "uint8"):
+        yield f"l2_normalization_{kind}", normalized(kind)

@@ -6,6 +6,7 @@ from bitsmith.frontends.tflite.activations import ACTIVATIONS
 from bitsmith.frontends.tflite.arithmetic import ARITHMETIC
 from bitsmith.frontends.tflite.call import Translation
 from bitsmith.frontends.tflite.images import IMAGES
+from bitsmith.frontends.tflite.normalization import NORMALIZATIONS
 from bitsmith.frontends.tflite.pooling import POOLING
 from bitsmith.frontends.tflite.products import PRODUCTS
 from bitsmith.frontends.tflite.recurrent import RECURRENT
@@ -15,6 +16,7 @@ OPERATORS: dict[str, Translation] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **IMAGES,
+    **NORMALIZATIONS,
     **POOLING,
     **PRODUCTS,
     **RECURRENT,
@@ -40,7 +42,7 @@ _REMEDIES = {
         ("its kernel works on codes without their zero points, or in floating point", "use MUL, SUB or MEAN"),
     ),
     **dict.fromkeys(
-        ("L2_NORMALIZATION", "LOG_SOFTMAX", "RSQRT", "SQRT"),
+        ("LOG_SOFTMAX", "RSQRT", "SQRT"),
         ("its kernel's arithmetic is not translated", "end the model before it, and compute it in software"),
     ),
     "ELU": ("the reference kernels do not have it", "use GELU, LEAKY_RELU or RELU"),

@@ -189,6 +189,7 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
         ),
         "GATHER": Options(23, {"axis": Entry(0), "batch_dims": Entry(1)}),
         "GELU": Options(116, {"approximate": Entry(0, "?", False)}),
+        "L2_NORMALIZATION": Options(12, _activation(0)),
         "LEAKY_RELU": Options(75, {"alpha": Entry(0, "f", 0.0)}),
         "MAX_POOL_2D": _POOL,
         "MEAN": _REDUCTION,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.keras.quantizers.scales import AUTO
 
 _UNSAVED = ("scale_axis", "elements_per_scale", "min_po2_exponent", "max_po2_exponent")
 _SUB_LAYERS = ("layers", "layer", "forward_layer", "backward_layer", "cell")
@@ -29,11 +30,23 @@ def check_quantizers(model: object) -> None:
             raise UnsupportedError(
                 f"{name} with {key}={shown(value)}, which QKeras does not save", where=where, accepted="its default"
             )
+        if isinstance(alpha := getattr(quantizer, "alpha", None), str) and alpha in AUTO and _channels_first():
+            raise UnsupportedError(
+                f"{name} with a scale from the data after set_image_data_format('channels_first'), which QKeras does not save",
+                where=where,
+                accepted="'channels_last', for which scales are those of a kernel's last axis",
+            )
         sigmoid = getattr(getattr(sys.modules.get("qkeras.quantizers"), "_sigmoid", None), "__name__", "hard_sigmoid")
         if sigmoid != "hard_sigmoid":
             raise UnsupportedError(
                 f"{name} after set_internal_sigmoid, which QKeras does not save", where=where, accepted="'hard'"
             )
+
+
+def _channels_first() -> bool:
+    """Return True if the global setting, not the one of a layer, makes QKeras take scales along the first axis."""
+    found = getattr(getattr(sys.modules.get("keras"), "backend", None), "image_data_format", None)
+    return callable(found) and found() == "channels_first"
 
 
 def _quantizers(model: object) -> Iterator[tuple[object, object]]:

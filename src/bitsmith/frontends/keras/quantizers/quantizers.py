@@ -18,6 +18,7 @@ from bitsmith.frontends.keras.quantizers import scales
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.scales import AUTO, EPSILON, Scaling, Singles, single
 from bitsmith.frontends.keras.quantizers.staircases import MOST_STEPS, staircase
+from bitsmith.ir.types import Rounding
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.lookup import Lookup, Staircase
@@ -192,7 +193,7 @@ def _quantized_bits(name: str, config: Fields, major: int) -> Quantization:
     bits, unit, alpha = _bits(config), _unit(config), _alpha(config)
     if isinstance(alpha, str):
         if config.get("post_training_scale") is not None:
-            raise UnsupportedError("post_training_scale", accepted="a number as alpha")
+            return _with_frozen_scale(name, config, bits, _whole(unit, config))
         scaling = _scaling(config, alpha)
         return FromData(name, scales.bits_rule(bits, _whole(unit, config), scaling, settled=major >= 3))
     signed = config.flag("keep_negative", True)
@@ -202,6 +203,17 @@ def _quantized_bits(name: str, config: Fields, major: int) -> Quantization:
     lo = -most + config.flag("symmetric", False) if signed else 0
     step = as_weights(unit / most)
     return Fixed(name, (_quantized(step, lo, most - 1, alpha),), as_weights(step * alpha))
+
+
+def _with_frozen_scale(name: str, config: Fields, bits: int, unit: float) -> Quantization:
+    """``quantized_bits`` with the scale that it had found when it was frozen; it rounds half away from zero."""
+    scale = config.constant("post_training_scale").astype(np.float32)
+    if bits < 2 or not bool(np.all(scale > 0.0)):
+        raise config.wrong("post_training_scale", "positive numbers, of two bits or more")
+    most = 2 ** (bits - 1) - 1
+    step = as_weights(unit * scale / (most + 1))
+    grid = Quantizer.uniform(step, -most, most, rounding=Rounding.RND_INF)
+    return Fixed(name, (Quantize(grid),), step)
 
 
 def _quantized_linear(name: str, config: Fields, _: int) -> Quantization:
