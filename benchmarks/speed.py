@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -118,7 +119,22 @@ def cosimulation(folder: Path) -> dict[str, float]:
     return {"verilate, compile and simulate": spent[-1]}
 
 
-MEASURES = {"conversion": Measure(conversion, 2.0, rounds=2), "cosimulation": Measure(cosimulation, 2.0, rounds=1)}
+def prediction(folder: Path) -> dict[str, float]:
+    """Calls of ``predict`` with few samples."""
+    model = bitsmith.convert(dense_network(folder, MLP), folder / "project", {"Model": {"Precision": "fixed<16,6>"}})
+    rows = {}
+    for batch in (1, 10):
+        x = np.random.default_rng(batch).normal(0.0, 1.0, (batch, MLP[0])).astype(np.float32)
+        model.predict(x)
+        rows[f"predict {batch} sample{'s' * (batch > 1)}"] = spent(partial(model.predict, x), 2000)
+    return rows
+
+
+MEASURES = {
+    "conversion": Measure(conversion, 2.0, rounds=2),
+    "cosimulation": Measure(cosimulation, 2.0, rounds=1),
+    "prediction": Measure(prediction, 4.0),
+}
 
 
 def source(commit: str, folder: Path) -> Path:

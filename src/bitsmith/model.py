@@ -30,7 +30,6 @@ from bitsmith.fitting import Source, choices, layout_that_fits, remedy
 from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Cast, Input
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Overflow
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.network import APPROXIMATE, Network
 from bitsmith.mapping.directives import Directives
@@ -54,7 +53,7 @@ class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
 
 
-_CACHED = ("emulator", "_compiled", "_watched")
+_CACHED = ("emulator", "_compiled", "_watch", "_watched")
 """Executable forms of a model's program."""
 
 _UNSAVED = (*_CACHED, "source")
@@ -114,7 +113,7 @@ class Model:
     @cached_property
     def emulator(self) -> Emulator:
         """The executable form of the program."""
-        return Emulator(self.program)
+        return Emulator(self.program, watched=[each.cast for each in self._watch.casts], tables=True)
 
     @cached_property
     def _compiled(self) -> CompiledProgram:
@@ -157,7 +156,7 @@ class Model:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _batches(self, x: Arrays) -> list[Batch]:
-        return checked_batches({op.name: op.shape for op in self.program.input_ops()}, x)
+        return checked_batches({op.name: op.shape for op in self.emulator.inputs}, x)
 
     def losses(self, x: Arrays) -> Losses:
         """How many values inside the circuit wrap or saturate for real inputs, where, and how far they reach.
@@ -402,32 +401,38 @@ class Model:
         return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"
 
     @cached_property
-    def _watched(self) -> tuple[Watch, Emulator]:
-        """The casts that may lose values, and what executes the program up to them."""
-        watch = Watch.of(self.program, self.network)
-        return watch, Emulator(watch.program)
+    def _watch(self) -> Watch:
+        """The casts that may lose values."""
+        return Watch.of(self.program, self.network)
+
+    @cached_property
+    def _watched(self) -> Emulator:
+        """What executes the program up to them."""
+        return Emulator(self._watch.program)
 
     def _lost(self, batches: Sequence[Batch]) -> Losses:
-        watch, emulator = self._watched
-        return watch.run(emulator, batches)
+        return self._watch.run(self._watched, batches)
 
     def _warn_approximate(self) -> None:
         """Repeat once what of the model is approximate."""
+        if self._repeated:
+            return
+        self._repeated = True
         said = [note for note in self.notes if note.startswith(APPROXIMATE)]
-        if said and not self._repeated:
-            self._repeated = True
+        if said:
             warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
 
     def _warn_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
         """Look at all samples if a user's format ``wrapped``, else at one of :data:`_UNWATCHED`, until something was found."""
         self._unwatched += len(batches[0])
         count = min(self._unwatched // _UNWATCHED, len(batches[0]))
-        casts = () if self._warned or not (count or wrapped) else self._watched[0].casts
-        if any(each.cast in wrapped for each in casts):
-            count = len(batches[0])
-        elif not count or all(each.cast.overflow is Overflow.WRAP for each in casts):
+        if self._warned or not (count or wrapped):
             return
         self._unwatched %= _UNWATCHED
+        if wrapped:
+            count = len(batches[0])
+        elif not self._watch.saturates:
+            return
         picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)
         found = [loss for loss in self._lost([batch[picked] for batch in batches]) if loss.matters]
         if found:
@@ -446,7 +451,9 @@ class Model:
         return node is not None and isinstance(node.layer, InputLayer) and node.layer.quantizer is not None
 
     def _warn_outside(self, outside: Sequence[int]) -> None:
-        for op, count in zip(self.program.input_ops(), outside, strict=True):
+        if not any(outside):
+            return
+        for op, count in zip(self.emulator.inputs, outside, strict=True):
             if count and not self._is_models_own(op):
                 warnings.warn(
                     f"input {op.name!r}: {count} values lie outside {input_range(op)}; "

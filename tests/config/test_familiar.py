@@ -72,17 +72,23 @@ def of_layers(layers: list[Config], folder: Path) -> Network:
     """A chain of layers of the given names and kinds, with few weights."""
     classes = " ".join(layer["class"] for layer in layers)
     shape = [4, 4, 2] if "Conv2D" in classes else [8, 2] if "Conv1D" in classes else [3]
+    shape = [4, 3] if "GarNet" in classes else shape
     made: list[Config] = []
+    inputs: list[str] = []
     weights: dict[str, dict[str, np.ndarray]] = {}
     for layer in layers:
         config = {key: value for key, value in layer.items() if key != "class"}
         kind, name = layer["class"], layer["name"]
         if not made and kind != "InputLayer":
-            made.append(input_layer(f"{name}_input", shape))
+            inputs.append(f"{name}_input")
+            made.append(input_layer(inputs[0], shape))
         if "Conv" in kind:
             config |= {"filters": 2, "kernel_size": [1] * (len(shape) - 1), "strides": [1] * (len(shape) - 1)}
             config |= {"padding": "valid", "use_bias": True}
             weights[name] = {"kernel": np.ones((*config["kernel_size"], 2, 2)), "bias": np.ones(2)}
+        elif kind.startswith("GarNet"):
+            weights[name] = garnet(config, shape[-1])
+            shape = [2]
         elif "Dense" in kind:
             config |= {"units": 2, "use_bias": True}
             weights[name] = {"kernel": np.ones((shape[-1], 2)), "bias": np.ones(2)}
@@ -97,11 +103,12 @@ def of_layers(layers: list[Config], folder: Path) -> Network:
             config |= {"pool_size": [2, 2], "strides": [2, 2], "padding": "valid"}
             shape = [shape[0] // 2, shape[1] // 2, shape[2]]
         if kind == "InputLayer":
-            made.append(input_layer(name, shape))
+            inputs.append(name)
+            made.append(input_layer(name, shape if len(inputs) == 1 else [1]))
         else:
-            made.append(
-                {"class_name": kind, "name": name, "config": config, "inbound_nodes": [[[made[-1]["name"], 0, 0, {}]]]}
-            )
+            read = inputs if kind.startswith("GarNet") else [made[-1]["name"]]
+            nodes = [[[source, 0, 0, {}] for source in read]]
+            made.append({"class_name": kind, "name": name, "config": config, "inbound_nodes": nodes})
     with h5py.File(folder / "model_weights.h5", "w") as file:
         file.attrs["layer_names"] = list(weights)
         for name, tensors in weights.items():
@@ -115,12 +122,24 @@ def of_layers(layers: list[Config], folder: Path) -> Network:
         "config": {
             "name": "model",
             "layers": made,
-            "input_layers": [[made[0]["name"], 0, 0]],
+            "input_layers": [[name, 0, 0] for name in inputs],
             "output_layers": [[made[-1]["name"], 0, 0]],
         },
     }
     (folder / "model.json").write_text(json.dumps(model))
     return read_keras(folder / "model.json", folder / "model_weights.h5")
+
+
+def garnet(config: Config, features: int) -> dict[str, np.ndarray]:
+    """The weights of a layer of two of everything, whose configuration is completed."""
+    config |= {"simplified": True, "collapse": "mean", "input_format": "xn", "output_activation": None}
+    config |= {"n_propagate": 2, "n_aggregators": 2, "n_filters": 2}
+    shapes = {"FLR": (features, 2), "S": (features, 2), "Fout": (4, 2)}
+    return {
+        f"{name}_{part}": np.ones(shape if part == "kernel" else 2)
+        for name, shape in shapes.items()
+        for part in ("kernel", "bias")
+    }
 
 
 def input_layer(name: str, shape: list[int]) -> Config:

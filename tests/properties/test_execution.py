@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.emulate import Emulator
+from bitsmith.emulate import Emulator, lookups
 from bitsmith.ir import oracle
 from bitsmith.ir.check import check
 from bitsmith.ir.program import Output, Program
@@ -24,9 +24,9 @@ def all_visible(program: Program) -> Program:
     return Program(program.nodes, (*program.outputs, *extra))
 
 
-def assert_equal_to_oracle(program: Program, seed: int, samples: int) -> None:
+def assert_equal_to_oracle(program: Program, seed: int, samples: int, *, tables: bool = False) -> None:
     stimuli = random_stimuli(program, seed, samples)
-    results = Emulator(program).run_raw(stimuli)
+    results = Emulator(program, tables=tables).run_raw(stimuli)
     for index in range(samples):
         # evaluate_nodes also refuses values outside their types: type inference is sound on what was tried.
         expected = oracle.evaluate_nodes(program, sample(stimuli, index))
@@ -48,6 +48,13 @@ def test_emulator_equals_oracle(share: int) -> None:
 def test_emulator_equals_oracle_at_length(share: int) -> None:
     for seed in range(100_000 + share * 30, 100_000 + (share + 1) * 30):
         assert_equal_to_oracle(all_visible(random_program(seed, parameters=True)), seed, 8)
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_tables_hold_what_the_ops_compute(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "LEAST_PASSES", 1)
+    for seed in range(share * PER_SHARE, (share + 1) * PER_SHARE):
+        assert_equal_to_oracle(random_program(seed), seed, SAMPLES, tables=True)
 
 
 @pytest.mark.parametrize("share", range(4))

@@ -13,7 +13,7 @@ from bitsmith.emulate.bounds import NumberKind, limb_count, magnitude
 from bitsmith.emulate.floats import Kernel
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Storage
-from bitsmith.emulate.workspace import StoredValue, Workspace, copy_limbs, factors
+from bitsmith.emulate.workspace import MUCH, Array, StoredValue, Workspace, copy_limbs, factors, spread
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Fracs, objects
@@ -43,7 +43,12 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
         x, y = (ws.fetch(arg, storage.kind, storage.scale) for arg in args)
         made = ws.result(storage, (x, y))
         clip = _clip(op, x, y, made)
-        ws.do(clip or partial(UFUNCS[type(op)], x.part, y.part, out=made.part), made.varies)
+        shape = made.part.shape
+        left, right = _operand(x, shape), _operand(y, shape)
+        if isinstance(op, ops.Add | ops.Sub):
+            ws.do(partial(UFUNCS[type(op)], left, right, made.part), made.varies)
+        else:
+            ws.do(clip or partial(UFUNCS[type(op)], left, right, out=made.part), made.varies)
         return made
     frac = ws.plan.type(ws.node).frac
     a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
@@ -66,8 +71,15 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
     return limb_result(ws, compute, storage, a.varies or b.varies)
 
 
+def _operand(x: StoredValue, shape: tuple[int, ...]) -> Array:
+    """The array of ``x``, for a result of ``shape``."""
+    return x.part if x.varies else spread(x.part, shape)
+
+
 def _clip(op: Pairwise, x: StoredValue, y: StoredValue, made: StoredValue) -> Kernel | None:
-    """An extreme with one constant number as a clip, which numpy does in half the time."""
+    """An extreme with one constant number as a clip, which numpy does in half the time where there is much to do."""
+    if made.part.size < MUCH:
+        return None
     for value, other in ((x, y), (y, x)):
         if value.part.shape != made.part.shape or other.varies:
             continue
@@ -90,7 +102,8 @@ def bind_product(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     scales = _factor_scales(ws, args, storage.scale)
     x, y = (ws.fetch(arg, storage.kind, scale) for arg, scale in zip(args, scales, strict=True))
     made = ws.result(storage, (x, y))
-    ws.do(partial(np.multiply, x.part, y.part, out=made.part), made.varies)
+    shape = made.part.shape
+    ws.do(partial(np.multiply, _operand(x, shape), _operand(y, shape), made.part), made.varies)
     return made
 
 
@@ -115,7 +128,7 @@ def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> St
     if kind is not NumberKind.LIMBS:
         x = ws.fetch(args[0], storage.kind, storage.scale)
         made = ws.result(storage, (x,))
-        ws.do(partial(np.negative if isinstance(op, ops.Neg) else np.absolute, x.part, out=made.part), made.varies)
+        ws.do(partial(np.negative if isinstance(op, ops.Neg) else np.absolute, x.part, made.part), made.varies)
         return made
     a = ws.fetch(args[0], NumberKind.LIMBS)
 

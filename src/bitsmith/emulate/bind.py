@@ -22,17 +22,14 @@ from bitsmith.emulate.casts import bind_cast, bind_table
 from bitsmith.emulate.linear import bind_linear
 from bitsmith.emulate.storage import StoragePlan
 from bitsmith.emulate.wiring import bind_wiring
-from bitsmith.emulate.workspace import StoredValue, Workspace, constant, copy_limbs
+from bitsmith.emulate.workspace import StoredValue, Watch, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 
 
-def bind(plan: StoragePlan, batch: int, wanted: Sequence[int], wrapped: set[ops.Cast] | None = None) -> Workspace:
-    """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on.
-
-    Casts that wrap are noted in ``wrapped``, if it is given.
-    """
-    ws = Workspace(plan, batch, wrapped)
+def bind(plan: StoragePlan, batch: int, wanted: Sequence[int], watch: Watch | None = None) -> Workspace:
+    """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on."""
+    ws = Workspace(plan, batch, watch)
     ws.keep([*wanted, *plan.program.inputs])
     # Inputs are written before the first step: they must not share a buffer with an earlier node's temporaries.
     inputs = set(plan.program.inputs)
@@ -95,7 +92,7 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
     plan = ws.plan.bodies[ws.node]
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     results = [output.node for output in op.body.outputs]
-    body = bind(plan, ws.batch, results, ws.wrapped)
+    body = bind(plan, ws.batch, results, ws.watch)
     inputs = [body.values[index] for index in op.body.inputs]
     operands = [
         ws.fetch(arg, x.storage.kind, x.storage.scale if index < op.states else x.storage.scale[None])

@@ -13,7 +13,7 @@ from bitsmith.emulate.bounds import NumberKind, has_room, least, overflows, roun
 from bitsmith.emulate.floats import FloatArray, folder, rounder, unless_within
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Storage
-from bitsmith.emulate.workspace import DTYPES, Array, StoredValue, Workspace
+from bitsmith.emulate.workspace import DTYPES, Array, StoredValue, Workspace, spread
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
 
@@ -41,7 +41,7 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
         scratch = partial(_scratch, ws, made)
         steps = folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow, scratch)
         if op.overflow is Overflow.WRAP and op.lo.size == op.hi.size == 1:
-            note = partial(ws.wrapped.add, op)
+            note = ws.watch.note(op)
             steps = [unless_within(made.floats, float(op.lo.item()), float(op.hi.item()), steps, note)]
         for step in steps:
             ws.do(step, made.varies)
@@ -66,13 +66,13 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
     drop = (operand.frac - op.frac)[..., None]
     bring = _limb_folder(op, count) if fold else None
-    wraps = fold and op.overflow is Overflow.WRAP
+    note = ws.watch.note(op) if fold and op.overflow is Overflow.WRAP else None
 
     def compute() -> Limbs:
         result = limbs.round_shift(x.limbs, drop, op.rounding, count)
         brought = result if bring is None else bring(result)
-        if wraps and any(bool(np.any(x != y)) for x, y in zip(result, brought, strict=True)):
-            ws.wrapped.add(op)
+        if note is not None and any(bool(np.any(x != y)) for x, y in zip(result, brought, strict=True)):
+            note()
         return brought
 
     return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)
@@ -101,13 +101,13 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredVal
     made = ws.new(type_.shape, storage, type_, varies=x.varies, count=len(tables))
     index = ws.temporary(type_.shape, np.intp) if x.varies else np.empty((*type_.shape, 1), np.intp)
     if len(x.parts) == 1:
-        ws.do(partial(np.copyto, index, x.part, casting="unsafe"), x.varies)
+        ws.do(partial(np.copyto, index, x.part, "unsafe"), x.varies)
     else:
         ws.do(lambda: np.copyto(index, limbs.resize(x.limbs, 1)[0]), x.varies)
     if np.any(offset):
-        ws.do(partial(np.add, index, offset, out=index), x.varies)
+        ws.do(partial(np.add, index, spread(offset, index.shape), index), x.varies)
     for target, table in zip(made.parts, tables, strict=True):
-        ws.do(partial(np.take, table, index, None, target, "clip"), x.varies)
+        ws.do(partial(table.take, index, None, target, "clip"), x.varies)
     return made
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,15 @@ from threadpoolctl import ThreadpoolController
 
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s
-from bitsmith.emulate.quantize import checked, fast, quantize_exactly, quantize_into
+from bitsmith.emulate.lookups import with_tables
+from bitsmith.emulate.quantize import Quantization, Reals, checked, fast, quantize_exactly, quantize_into
 from bitsmith.emulate.storage import StoragePlan, plan_storage
-from bitsmith.emulate.transfer import Raws, checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
-from bitsmith.emulate.workspace import Workspace
+from bitsmith.emulate.transfer import Raws, RealLoader, RealReader, checked_raw, empty_raw, load_raw, narrow, read_raw
+from bitsmith.emulate.workspace import Watch, Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Cast, Linear, MatMul, Parameter
 from bitsmith.ir.program import Output, Program
+from bitsmith.ir.types import Ints
 
 CHUNK_BYTES = 1 << 20
 """The largest tensor of a chunk has about this size: measured best between the cost of calls and that of cache misses."""
@@ -36,16 +39,36 @@ LEAST_CHUNK = 16
 LARGE_BYTES = 1 << 28
 """No tensor of such a chunk takes more memory than this, unless a single sample does."""
 
+_SMALL = 256
+"""Samples that one thread computes; fewer are not worth the microseconds that it takes to limit the threads of BLAS."""
+
 
 class Emulator:
-    """Executes ``program`` bit-exactly on batches. Compiles on construction; safe to use from several threads."""
+    """Executes ``program`` bit-exactly on batches. Compiles on construction; safe to use from several threads.
 
-    def __init__(self, program: Program, threads: int | None = None) -> None:
+    Args:
+        watched: casts of which :meth:`run_watched` tells.
+        tables: with tables for long computations on narrow numbers, which take some milliseconds to make.
+    """
+
+    def __init__(
+        self, program: Program, threads: int | None = None, *, watched: Collection[Cast] = (), tables: bool = False
+    ) -> None:
         self.program = program
         self.threads = threads or min(8, _cores())
+        self.inputs = program.input_ops()
+        self._watched = frozenset(watched)
+        self._tables = tables
+        self._quantizations = tuple(map(Quantization, self.inputs))
         self._settled = _settled(program)
-        self._outputs = _Compiled(self._settled, program.outputs)
+        self._outputs = self._compiled(program.outputs)
         self._traced: _Compiled | None = None
+
+    def _compiled(self, outputs: Sequence[Output]) -> _Compiled:
+        program = self._settled
+        if self._tables:
+            program = with_tables(program, {output.node for output in outputs}, self._watched, _evaluated)
+        return _Compiled(program, outputs, self._quantizations, self._watched)
 
     def quantize(self, index: int, x: npt.ArrayLike) -> tuple[Raws, int]:
         """Raw values (batch, *shape) of input ``index`` for real ``x``, and how many values were outside its range.
@@ -53,7 +76,7 @@ class Emulator:
         Raises:
             InputDataError: NaN, infinite values or another shape.
         """
-        op = self.program.input_ops()[index]
+        op = self.inputs[index]
         array = checked(op, x)
         if not fast(op):
             exact, outside = quantize_exactly(op, array)
@@ -64,10 +87,10 @@ class Emulator:
 
     def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Float64s]:
         """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
-        return self._run_reals(self._outputs, inputs)[0]
+        return self._run_reals(self._outputs, self._checked(inputs))[0]
 
-    def run_watched(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int], set[Cast]]:
-        """As :meth:`run_counted`, and the casts of which some value wrapped.
+    def run_watched(self, inputs: Sequence[Reals]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+        """As :meth:`run_counted`, and the watched casts of which some value wrapped; ``inputs`` were checked.
 
         Seldom it is one of a sample that is none: a chunk may have more than are given.
         """
@@ -75,14 +98,14 @@ class Emulator:
 
     def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
         """As :meth:`run`, and for each input how many of its values were outside its range."""
-        return self._run_reals(self._outputs, inputs)[:2]
+        return self._run_reals(self._outputs, self._checked(inputs))[:2]
 
     def trace(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], dict[str, Float64s], list[int]]:
         """As :meth:`run_counted`, in the same run with the real values of the program's probes by name."""
         outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
-            self._traced = _Compiled(self._settled, (*outputs, *probes))
-        results, outside, _ = self._run_reals(self._traced, inputs)
+            self._traced = self._compiled((*outputs, *probes))
+        results, outside, _ = self._run_reals(self._traced, self._checked(inputs))
         values = results[len(outputs) :]
         return results[: len(outputs)], {probe.name: x for probe, x in zip(probes, values, strict=True)}, outside
 
@@ -94,49 +117,61 @@ class Emulator:
         """
         arrays = [
             checked_raw(op.name, self.program.nodes[index].type, x)
-            for op, index, x in zip(self.program.input_ops(), self.program.inputs, inputs, strict=True)
+            for op, index, x in zip(self.inputs, self.program.inputs, inputs, strict=True)
         ]
         batch = _batch(arrays)
         results = [empty_raw(batch, self.program.nodes[output.node].type) for output in self.program.outputs]
 
-        def load(ws: Workspace, start: int, stop: int) -> None:
+        def load(bound: _Bound, start: int, stop: int) -> None:
             for index, array in zip(self.program.inputs, arrays, strict=True):
-                load_raw(ws.values[index], array[start:stop])
+                load_raw(bound.workspace.values[index], array[start:stop])
 
-        def store(ws: Workspace, start: int, stop: int) -> None:
+        def store(bound: _Bound, start: int, stop: int) -> None:
             for result, output in zip(results, self.program.outputs, strict=True):
-                result[start:stop] = read_raw(ws.values[output.node], stop - start)
+                result[start:stop] = read_raw(bound.workspace.values[output.node], stop - start)
 
         self._outputs.execute(batch, self.threads, load, store)
         return results
 
-    def _run_reals(
-        self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]
-    ) -> tuple[list[Float64s], list[int], set[Cast]]:
-        ops = self.program.input_ops()
+    def _checked(self, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
+        """``inputs`` as arrays of one batch.
+
+        Raises:
+            InputDataError: other arrays than the program takes.
+        """
+        ops = self.inputs
         if len(inputs) != len(ops):
             raise InputDataError(
                 f"{len(inputs)} arrays", accepted=f"{len(ops)}, one per input: {[op.name for op in ops]}"
             )
         arrays = [checked(op, x) for op, x in zip(ops, inputs, strict=True)]
-        batch = _batch(arrays)
-        results = [np.empty((batch, *self.program.nodes[output.node].type.shape)) for output in compiled.outputs]
+        _batch(arrays)
+        return arrays
 
-        outside, counting = [0] * len(ops), threading.Lock()
+    def _run_reals(
+        self, compiled: _Compiled, arrays: Sequence[Reals]
+    ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+        batch = len(arrays[0]) if arrays else 1
+        results = [np.empty((batch, *shape)) for shape in compiled.shapes]
+        if 0 < batch <= _SMALL and compiled.takes(batch):
+            return results, *compiled.execute_few(batch, arrays, results)
+        outside, counting = [0] * len(arrays), threading.Lock()
 
-        def load(ws: Workspace, start: int, stop: int) -> None:
-            for k, (op, index) in enumerate(zip(ops, self.program.inputs, strict=True)):
-                count = load_real(ws.values[index], op, arrays[k][start:stop])
-                if count:
-                    with counting:
-                        outside[k] += count
+        def load(bound: _Bound, start: int, stop: int) -> None:
+            for k, count in enumerate(bound.load([array[start:stop] for array in arrays])):
+                with counting:
+                    outside[k] += count
 
-        def store(ws: Workspace, start: int, stop: int) -> None:
-            for result, output in zip(results, compiled.outputs, strict=True):
-                read_real(ws.values[output.node], stop - start, result[start:stop])
+        def store(bound: _Bound, start: int, stop: int) -> None:
+            bound.read(stop - start, [result[start:stop] for result in results])
 
         wrapped = compiled.execute(batch, self.threads, load, store)
         return results, outside, wrapped
+
+
+def _evaluated(program: Program, raw: Ints) -> Raws:
+    """Raw values of the output of ``program`` for raw values of its input."""
+    return Emulator(program, threads=1).run_raw([raw])[0]
 
 
 def _settled(program: Program) -> Program:
@@ -152,35 +187,100 @@ def _settled(program: Program) -> Program:
     return replace(program, nodes=tuple(nodes))
 
 
+class _Bound:
+    """A workspace, and what moves real numbers in and out."""
+
+    __slots__ = ("loaders", "readers", "workspace")
+
+    def __init__(self, workspace: Workspace, quantizations: Sequence[Quantization], outputs: Sequence[int]) -> None:
+        values = workspace.values
+        inputs = workspace.plan.program.inputs
+        self.workspace = workspace
+        self.loaders = [RealLoader(each, values[index]) for each, index in zip(quantizations, inputs, strict=True)]
+        self.readers = [RealReader(values[index]) for index in outputs]
+
+    def load(self, arrays: Sequence[Reals]) -> list[int]:
+        """Put samples in; of each input, how many values were outside its range."""
+        return [loader.load(array) for loader, array in zip(self.loaders, arrays, strict=True)]
+
+    def read(self, count: int, results: Sequence[Float64s]) -> None:
+        """Put the results of ``count`` samples into ``results``."""
+        for reader, result in zip(self.readers, results, strict=True):
+            reader.read(count, result)
+
+
+_Move: TypeAlias = Callable[[_Bound, int, int], None]
+"""Moves samples from the first number to the second."""
+
+
 class _Compiled:
     """A program compiled for some of its nodes, and its workspaces."""
 
-    def __init__(self, program: Program, outputs: Sequence[Output]) -> None:
-        self.outputs = tuple(outputs)
+    def __init__(
+        self,
+        program: Program,
+        outputs: Sequence[Output],
+        quantizations: Sequence[Quantization],
+        watched: frozenset[Cast],
+    ) -> None:
+        self.shapes = tuple(program.nodes[output.node].type.shape for output in outputs)
         self._wanted = [output.node for output in outputs]
+        self._quantizations = quantizations
+        self._watched = watched
         self._plan = plan_storage(program, self._wanted)
         self._chunk = _chunk(self._plan)
-        self._idle: dict[int, list[Workspace]] = {}
-        self._lock = threading.Lock()
+        self._idle: dict[int, list[_Bound]] = {}
 
-    def execute(
-        self,
-        batch: int,
-        threads: int,
-        load: Callable[[Workspace, int, int], None],
-        store: Callable[[Workspace, int, int], None],
-    ) -> set[Cast]:
+    def execute(self, batch: int, threads: int, load: _Move, store: _Move) -> Collection[Cast]:
         """Run all chunks of a batch; ``load`` and ``store`` move samples start..stop in and out of a workspace.
 
         Returns:
             The casts that wrapped.
         """
-        wrapped: set[Cast] = set()
         if batch == 0:
-            return wrapped
-        share = -(-batch // threads) if batch > 256 else batch
-        size = min(self._chunk, 2 * _power_below(share))
-        starts = iter(range(0, batch, size))
+            return ()
+        share = -(-batch // threads) if batch > _SMALL else batch
+        size = min(self._chunk, _power_above(share))
+        starts = range(0, batch, size)
+        wrapped: dict[int, Cast] = {}
+
+        def run(start: int, bound: _Bound) -> None:
+            stop = min(batch, start + size)
+            load(bound, start, stop)
+            bound.workspace.run()
+            store(bound, start, stop)
+
+        with _controller().limit(limits=1, user_api="blas"):
+            self._share_out(iter(starts), min(threads, len(starts)), size, wrapped, run)
+        return wrapped.values()
+
+    def takes(self, batch: int) -> bool:
+        """True if a workspace may hold so many samples."""
+        return batch <= self._chunk
+
+    def execute_few(
+        self, batch: int, arrays: Sequence[Reals], results: Sequence[Float64s]
+    ) -> tuple[list[int], Collection[Cast]]:
+        """Run one chunk, without any preparation; how many values of each input were outside, and the casts that wrapped."""
+        wrapped: dict[int, Cast] = {}
+        size = _power_above(batch)
+        bound = self._take(size)
+        with np.errstate(all="ignore"):
+            outside = bound.load(arrays)
+            bound.workspace.run()
+            bound.read(batch, results)
+        self._give(size, bound, wrapped)
+        return outside, wrapped.values()
+
+    def _share_out(
+        self,
+        starts: Iterator[int],
+        threads: int,
+        size: int,
+        wrapped: dict[int, Cast],
+        run: Callable[[int, _Bound], None],
+    ) -> None:
+        """Call ``run`` for all ``starts``, on several threads."""
         lock = threading.Lock()
         errors: list[BaseException] = []
 
@@ -188,43 +288,41 @@ class _Compiled:
             try:
                 # BLAS computes on padding too and may raise flags there; real results are exact.
                 with np.errstate(all="ignore"):
-                    ws = self._take(size)
+                    bound = self._take(size)
                     while not errors:
                         with lock:
                             start = next(starts, None)
                         if start is None:
                             break
-                        stop = min(batch, start + size)
-                        load(ws, start, stop)
-                        ws.run()
-                        store(ws, start, stop)
-                    wrapped.update(ws.wrapped)
-                    ws.wrapped.clear()
-                    self._give(size, ws)
+                        run(start, bound)
+                    self._give(size, bound, wrapped)
             except BaseException as error:  # handed to the caller's thread
                 errors.append(error)
 
-        with _controller().limit(limits=1, user_api="blas"):
-            helpers = [threading.Thread(target=work) for _ in range(min(threads, -(-batch // size)) - 1)]
-            for helper in helpers:
-                helper.start()
-            work()
-            for helper in helpers:
-                helper.join()
+        helpers = [threading.Thread(target=work) for _ in range(threads - 1)]
+        for helper in helpers:
+            helper.start()
+        work()
+        for helper in helpers:
+            helper.join()
         if errors:
             raise errors[0]
-        return wrapped
 
-    def _take(self, size: int) -> Workspace:
-        with self._lock:
-            idle = self._idle.setdefault(size, [])
-            if idle:
-                return idle.pop()
-        return bind(self._plan, size, self._wanted)
+    def _take(self, size: int) -> _Bound:
+        """A workspace for ``size`` samples."""
+        try:
+            return self._idle[size].pop()
+        except (KeyError, IndexError):  # there is none, or all are in use
+            workspace = bind(self._plan, size, self._wanted, Watch(self._watched))
+            return _Bound(workspace, self._quantizations, self._wanted)
 
-    def _give(self, size: int, ws: Workspace) -> None:
-        with self._lock:
-            self._idle[size].append(ws)
+    def _give(self, size: int, bound: _Bound, wrapped: dict[int, Cast]) -> None:
+        """Keep a workspace for the next time, and add the casts that wrapped in it."""
+        noted = bound.workspace.watch.wrapped
+        if noted:
+            wrapped.update(noted)
+            noted.clear()
+        self._idle.setdefault(size, []).append(bound)
 
 
 @lru_cache(maxsize=1)
@@ -251,6 +349,11 @@ def _chunk(plan: StoragePlan) -> int:
 def _power_below(n: int) -> int:
     """The greatest power of two up to ``n`` (1 for less)."""
     return 1 << max(0, n.bit_length() - 1)
+
+
+def _power_above(n: int) -> int:
+    """The least power of two from ``n`` on."""
+    return 1 << (n - 1).bit_length()
 
 
 def _batch(arrays: Sequence[npt.NDArray[np.generic]]) -> int:

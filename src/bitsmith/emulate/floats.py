@@ -17,6 +17,8 @@ from bitsmith.ir.types import Ints, Overflow, Rounding
 FloatArray: TypeAlias = npt.NDArray[np.float32 | np.float64]
 Kernel: TypeAlias = Callable[[], object]
 
+_FEW = 1 << 10
+
 
 def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool = False) -> Kernel:
     """A step that rounds ``x`` to integers; exact for any finite ``x``. ``out`` may be ``x``.
@@ -41,8 +43,8 @@ def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool =
 
 
 def _half_up(x: FloatArray, out: FloatArray) -> None:
-    np.add(x, 0.5, out=out)
-    np.floor(out, out=out)
+    np.add(x, 0.5, out)
+    np.floor(out, out)
 
 
 def _half_down(x: FloatArray, out: FloatArray) -> None:
@@ -81,17 +83,27 @@ def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Calla
             assert_never(overflow)
 
 
-def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], note: Kernel) -> Kernel:
+def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], note: Kernel | None) -> Kernel:
     """A step that takes ``steps`` only if some of ``x`` is outside ``lo..hi``, and calls ``note`` then."""
+    flat = x.reshape(-1) if x.flags.c_contiguous else x
 
     def step() -> None:
         # Samples that the last chunk does not have may be anything, and are as good as outside.
-        if not (lo <= x.min() and x.max() <= hi):
-            note()
+        least, greatest = extremes(flat)
+        if not (lo <= least and greatest <= hi):
+            if note is not None:
+                note()
             for each in steps:
                 each()
 
     return step
+
+
+def extremes(x: FloatArray) -> tuple[float, float]:
+    """The least and the greatest element; NaN if there is one."""
+    if x.size < _FEW:  # reductions take a microsecond to begin
+        return x.item(x.argmin()), x.item(x.argmax())
+    return float(np.minimum.reduce(x, None)), float(np.maximum.reduce(x, None))
 
 
 def _bound(x: FloatArray, value: Ints) -> float | FloatArray:
@@ -119,8 +131,8 @@ def _wrap(x: FloatArray, lo: Ints, span: Ints, scratch: Callable[[], FloatArray]
 def _wrap_binary(
     x: FloatArray, turns: FloatArray, least: float | FloatArray, span: float | FloatArray, rate: float | FloatArray
 ) -> None:
-    np.subtract(x, least, out=turns)
-    np.multiply(turns, rate, out=turns)
-    np.floor(turns, out=turns)
-    np.multiply(turns, span, out=turns)
-    np.subtract(x, turns, out=x)
+    np.subtract(x, least, turns)
+    np.multiply(turns, rate, turns)
+    np.floor(turns, turns)
+    np.multiply(turns, span, turns)
+    np.subtract(x, turns, x)

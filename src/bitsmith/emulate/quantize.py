@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate.bounds import least
-from bitsmith.emulate.floats import FloatArray, folder, rounder
+from bitsmith.emulate.floats import FloatArray, extremes, folder, rounder
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import Ints, Overflow, objects
 
-Reals: TypeAlias = npt.NDArray[np.floating | np.integer]
+Reals: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
 
 EXACT = 1 << 52
 """Integers up to here have room for one more bit in a float64."""
@@ -47,31 +48,54 @@ def fast(op: Input) -> bool:
     return max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) < EXACT
 
 
-def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
-    """Cast ``x`` (batch, *shape) into ``raw`` (*shape, batch), for :func:`fast` inputs; the count of values outside.
+class Quantization:
+    """The cast of real numbers to raw values of ``op``, with all that is the same for each batch."""
 
-    Raises:
-        InputDataError: NaN or infinite values.
-    """
-    columns = np.moveaxis(x, 0, -1)
-    with np.errstate(all="ignore"):
-        np.multiply(columns, np.exp2(op.frac.astype(np.float64))[..., None], raw, dtype=np.float64)
-    least_value, greatest = float(raw.min()), float(raw.max())
-    if not (np.isfinite(least_value) and np.isfinite(greatest)) or not _scaled_exactly(op, x, raw):
-        exact, outside = quantize_exactly(op, x)
-        np.copyto(raw, np.moveaxis(exact, 0, -1), casting="unsafe")
+    __slots__ = ("_axes", "_factor", "_safe", "fast", "op")
+
+    def __init__(self, op: Input) -> None:
+        self.op = op
+        self.fast = fast(op)
+        self._axes = (*range(1, len(op.shape) + 1), 0)
+        powers = np.exp2(op.frac.astype(np.float64))
+        self._factor = float(powers.item()) if powers.size == 1 else powers[..., None]
+        # A real that rounds to what is next to a bound may itself be up to 1 away from it.
+        self._safe = int(np.max(least(op))) + 1, int(np.min(op.hi)) - 1
+
+    def columns(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """``x`` with its batch axis last."""
+        return x.transpose(self._axes)
+
+    def into(self, x: Reals, raw: npt.NDArray[np.float64]) -> int:
+        """Cast ``x`` (batch, *shape) into ``raw`` (*shape, batch), for :func:`fast` inputs; the count of values outside.
+
+        Raises:
+            InputDataError: NaN or infinite values.
+        """
+        op = self.op
+        np.multiply(self.columns(x), self._factor, raw, dtype=np.float64)
+        least_value, greatest = extremes(raw)
+        if not (math.isfinite(least_value) and math.isfinite(greatest)) or not _scaled_exactly(op, x, raw):
+            exact, outside = quantize_exactly(op, x)
+            np.copyto(raw, self.columns(exact), casting="unsafe")
+            return outside
+        rounder(raw, raw, op.rounding)()
+        if least_value >= self._safe[0] and greatest <= self._safe[1]:
+            return 0
+        lo, hi = least(op)[..., None], op.hi[..., None]
+        outside = int(np.count_nonzero((raw < lo.astype(np.float64)) | (raw > hi.astype(np.float64))))
+        if outside:
+            if op.overflow is Overflow.WRAP and max(-least_value, greatest) >= EXACT:
+                np.remainder(raw, objects(op.hi - op.lo + 1).astype(np.float64)[..., None], raw)
+            for step in folder(raw, op.lo[..., None], op.hi[..., None], op.overflow, lambda: np.empty_like(raw)):
+                step()
         return outside
-    rounder(raw, raw, op.rounding)()
-    lo, hi = least(op)[..., None], op.hi[..., None]
-    if least_value - 1 >= int(np.max(lo)) and greatest + 1 <= int(np.min(hi)):
-        return 0
-    outside = int(np.count_nonzero((raw < lo.astype(np.float64)) | (raw > hi.astype(np.float64))))
-    if outside:
-        if op.overflow is Overflow.WRAP and max(-least_value, greatest) >= EXACT:
-            np.remainder(raw, objects(op.hi - op.lo + 1).astype(np.float64)[..., None], raw)
-        for step in folder(raw, op.lo[..., None], op.hi[..., None], op.overflow, lambda: np.empty_like(raw)):
-            step()
-    return outside
+
+
+def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
+    """As :meth:`Quantization.into`, once."""
+    with np.errstate(all="ignore"):
+        return Quantization(op).into(x, raw)
 
 
 def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:

@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.bounds import NumberKind
-from bitsmith.emulate.quantize import Reals, fast, quantize_exactly, quantize_into
+from bitsmith.emulate.quantize import Quantization, Reals, quantize_exactly
 from bitsmith.emulate.workspace import StoredValue, factors
 from bitsmith.errors import InputDataError
-from bitsmith.ir.ops import Input
 from bitsmith.ir.types import IntArray, Ints, TensorType, objects
 
 Raws: TypeAlias = npt.NDArray[np.int64] | Ints
@@ -47,22 +46,31 @@ def empty_raw(batch: int, kind: TensorType) -> Raws:
     return np.zeros((batch, *kind.shape), dtype=np.object_)
 
 
-def load_real(value: StoredValue, op: Input, chunk: Reals) -> int:
-    """Cast real numbers (batch, *shape) into the arrays of an input; how many were outside its range.
+class RealLoader:
+    """Casts real numbers into the arrays of an input."""
 
-    Places of absent samples become 0.
-    """
-    if not fast(op):
-        exact, outside = quantize_exactly(op, chunk)
-        load_raw(value, exact)
-    elif value.storage.kind is NumberKind.FLOAT64 and len(chunk) == value.part.shape[-1]:
-        outside = quantize_into(op, chunk, cast(npt.NDArray[np.float64], value.part))
-    else:
-        raw = np.empty((*op.shape, len(chunk)))
-        outside = quantize_into(op, chunk, raw)
+    __slots__ = ("_direct", "_quantization", "_value")
+
+    def __init__(self, quantization: Quantization, value: StoredValue) -> None:
+        self._quantization = quantization
+        self._value = value
+        direct = quantization.fast and value.storage.kind is NumberKind.FLOAT64
+        self._direct = cast(npt.NDArray[np.float64], value.part) if direct else None
+
+    def load(self, chunk: Reals) -> int:
+        """Cast ``chunk`` (batch, *shape); how many were outside the range. Places of absent samples become 0."""
+        value, quantization = self._value, self._quantization
+        if self._direct is not None and len(chunk) == self._direct.shape[-1]:
+            return quantization.into(chunk, self._direct)
+        if not quantization.fast:
+            exact, outside = quantize_exactly(quantization.op, chunk)
+            load_raw(value, exact)
+            return outside
+        raw = np.empty((*quantization.op.shape, len(chunk)))
+        outside = quantization.into(chunk, raw)
         np.copyto(value.part[..., : len(chunk)], raw, casting="unsafe")
         value.part[..., len(chunk) :] = 0
-    return outside
+        return outside
 
 
 def load_raw(value: StoredValue, raw: IntArray) -> None:
@@ -89,12 +97,24 @@ def read_raw(value: StoredValue, count: int) -> Raws:
     return np.moveaxis(raw, -1, 0)
 
 
-def read_real(value: StoredValue, count: int, target: npt.NDArray[np.float64]) -> None:
-    """Real numbers of the first ``count`` samples into ``target`` (batch, *shape)."""
-    columns = np.moveaxis(target, 0, -1)
-    factor = factors(-value.storage.scale)
-    if value.storage.kind is NumberKind.LIMBS:
-        np.multiply(limbs.to_float(tuple(part[..., :count] for part in value.limbs)), factor, columns)
-    else:
-        np.multiply(value.part[..., :count], factor, columns, dtype=np.float64)
-    np.add(target, 0.0, target)  # no negative zeros
+class RealReader:
+    """Reads the real numbers of a value."""
+
+    __slots__ = ("_axes", "_factor", "_value")
+
+    def __init__(self, value: StoredValue) -> None:
+        self._value = value
+        self._factor = factors(-value.storage.scale)
+        self._axes = (*range(1, len(value.type.shape) + 1), 0)
+
+    def read(self, count: int, target: npt.NDArray[np.float64]) -> None:
+        """Real numbers of the first ``count`` samples into ``target`` (batch, *shape)."""
+        columns = target.transpose(self._axes)
+        if self._value.storage.kind is NumberKind.LIMBS:
+            numbers = limbs.to_float(tuple(part[..., :count] for part in self._value.limbs))
+            np.multiply(numbers, self._factor, columns)
+        else:
+            floats = self._value.floats
+            present = floats if count == floats.shape[-1] else floats[..., :count]
+            np.multiply(present, self._factor, columns, dtype=np.float64)
+        np.add(target, 0.0, target)  # no negative zeros

@@ -7,7 +7,9 @@ steps in order. Buffers return to a pool after their last use; element-wise ops 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -27,6 +29,10 @@ DTYPES: dict[NumberKind, np.dtype[np.float32 | np.float64 | np.int64]] = {
     NumberKind.FLOAT64: np.dtype(np.float64),
     NumberKind.LIMBS: np.dtype(np.int64),
 }
+
+
+MUCH = 1 << 12
+"""Elements, from which on the time that a call takes by itself does not count."""
 
 
 class Buffer:
@@ -77,14 +83,28 @@ class StoredValue:
         return cast(limbs.Limbs, self.parts)
 
 
+class Watch:
+    """Notes which of ``casts`` wrap."""
+
+    __slots__ = ("casts", "wrapped")
+
+    def __init__(self, casts: Collection[ops.Cast] = ()) -> None:
+        self.casts = casts
+        self.wrapped: dict[int, ops.Cast] = {}
+        """By identity, since comparing casts takes more time than the rest of a step."""
+
+    def note(self, op: ops.Cast) -> Kernel | None:
+        """A step that notes that some value of ``op`` was beyond the range, if that is watched."""
+        return partial(self.wrapped.__setitem__, id(op), op) if op in self.casts else None
+
+
 class Workspace:
     """Collects the steps of a program for batches of ``batch`` samples. Handlers of ops write into it."""
 
-    def __init__(self, plan: StoragePlan, batch: int, wrapped: set[ops.Cast] | None = None) -> None:
+    def __init__(self, plan: StoragePlan, batch: int, watch: Watch | None = None) -> None:
         self.plan = plan
         self.batch = batch
-        self.wrapped: set[ops.Cast] = set() if wrapped is None else wrapped
-        """Casts of which some value was beyond the range and wrapped."""
+        self.watch = watch or Watch()
         self.steps: list[Kernel] = []
         self.values: dict[int, StoredValue] = {}
         self.node = -1
@@ -201,11 +221,11 @@ class Workspace:
             made = self.new(shape, storage, type_, varies=varies)
             target = made.part
             if bool(np.all(change == 0)):
-                self.do(lambda: np.copyto(target, source[0], casting="same_kind"), varies)
+                self.do(partial(np.copyto, target, source[0], "same_kind"), varies)
             elif storage.kind >= value.storage.kind and storage.kind is not value.storage.kind:
-                self.do(lambda: np.multiply(source[0], factor, target, dtype=target.dtype), varies)
+                self.do(partial(np.multiply, source[0], factor, target, dtype=target.dtype), varies)
             else:
-                self.do(lambda: np.multiply(source[0], factor, target, casting="same_kind"), varies)
+                self.do(partial(np.multiply, source[0], factor, target, casting="same_kind"), varies)
         return made
 
     def _used_up(self, value: StoredValue) -> bool:
@@ -233,6 +253,11 @@ class Workspace:
         buffer.users -= 1
         if buffer.users == 0:
             self._free.append(buffer)
+
+
+def spread(x: Array, shape: tuple[int, ...]) -> Array:
+    """``x`` written out to ``shape`` where that is small: numpy takes a microsecond to find out how to broadcast."""
+    return x if x.shape == shape or math.prod(shape) >= MUCH else np.array(np.broadcast_to(x, shape))
 
 
 def factors(change: Fracs) -> float | npt.NDArray[np.float64]:

@@ -120,6 +120,11 @@ class Watch:
     program: Program
     casts: tuple[_Watched, ...]
 
+    @property
+    def saturates(self) -> bool:
+        """True if some of the casts do not wrap, and so tell nobody."""
+        return any(each.cast.overflow is not Overflow.WRAP for each in self.casts)
+
     @staticmethod
     def of(program: Program, network: Network) -> Watch:
         """What is to be watched of ``program``, which ``network`` became."""

@@ -11,6 +11,7 @@ from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, r
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUMS
+from bitsmith.frontends.keras.garnet import GARNET
 from bitsmith.frontends.keras.masks import MASKING
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT
@@ -183,6 +184,7 @@ LAYERS: dict[str, Translation] = {
     "TimeDistributed": time_distributed(lambda: LAYERS),
     "SpectralNormalization": spectral_normalization(lambda: LAYERS),
     **ATTENTION,
+    **GARNET,
     **EINSUMS,
     **SHAPES,
 }

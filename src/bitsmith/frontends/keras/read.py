@@ -23,6 +23,7 @@ from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
+from bitsmith.frontends.keras.garnet import GARNET, GARNET_MODULES
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.hgq.registered import REGISTERED
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
@@ -44,6 +45,7 @@ KNOWN: Mapping[str, Translation] = {
     **QKERAS,
     **LAYERS,
     **{f"qkeras>{name}": translation for name, translation in QKERAS.items()},
+    **{f"{module}>{name}": translation for module in GARNET_MODULES for name, translation in GARNET.items()},
     **REGISTERED,
     **PROXIES,
     "TimeDistributed": time_distributed(lambda: KNOWN),
