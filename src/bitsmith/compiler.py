@@ -30,6 +30,7 @@ from bitsmith.passes.move_scales import move_scales
 from bitsmith.passes.quantized_inputs import quantized_inputs
 from bitsmith.passes.sizes import check_sizes
 from bitsmith.passes.tabulate import tabulate
+from bitsmith.passes.weighted_sums import weighted_sums
 
 _NAMED = 6
 """Most layers that a note names."""
@@ -59,7 +60,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = fold_computed_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
-    network = move_scales(tabulate(network))
+    network = weighted_sums(move_scales(tabulate(network)))
     notes = (*notes, *_floats(network))
     network = layout(network)
     folded = fold_batchnorm(network)
