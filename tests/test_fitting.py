@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_refused_with_configurations_that_do(
 ) -> None:
     model = convert(network, data, tmp_path)
     with pytest.raises(CapacityError, match=r"does not fit LFE5U-45F: about [\d,]+ LUTs of 43,848") as caught:
-        model.build()
+        model.plan()
     assert not model.output_dir.exists()
     told = caught.value.remedy
     configurations = [json.loads(text) for text in re.findall(r"config=(\{.*\})", told)]

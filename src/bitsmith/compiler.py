@@ -30,6 +30,7 @@ from bitsmith.passes.move_scales import move_scales
 from bitsmith.passes.quantized_inputs import quantized_inputs
 from bitsmith.passes.sizes import check_sizes
 from bitsmith.passes.tabulate import tabulate
+from bitsmith.passes.weighted_sums import weighted_sums
 
 _NAMED = 6
 """Most layers that a note names."""
@@ -59,7 +60,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = fold_computed_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
-    network = move_scales(tabulate(network))
+    network = weighted_sums(move_scales(tabulate(network)))
     notes = (*notes, *_floats(network))
     network = layout(network)
     folded = fold_batchnorm(network)
@@ -78,7 +79,7 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
     unknown: dict[FixedFormat, list[str]] = {}
     for node in network.nodes:
         if isinstance(node.layer, Input) and _is_unknown(node, node.layer):
-            fmt = node.layer.default_format(node.settings.bits.result)
+            fmt = node.layer.default_format(node.settings.result_bits)
             unknown.setdefault(fmt, []).append(repr(node.name))
     return tuple(
         f"No calibration data and no precision for input {', '.join(names)}: it is {fmt}. "

@@ -28,5 +28,5 @@ def dumped(name: str, value: T, text: Callable[[T], str]) -> T:
         folder = Path(wanted)
         folder.mkdir(parents=True, exist_ok=True)
         number = sum(1 for _ in folder.glob("[0-9]*-*.txt"))
-        (folder / f"{number:03}-{name}.txt").write_text(text(value), encoding="utf-8")
+        (folder / f"{number:03}-{name}.txt").write_text(text(value), encoding="utf-8", newline="\n")
     return value

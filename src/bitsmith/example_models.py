@@ -69,7 +69,7 @@ def _put(shipped: str, name: str) -> tuple[str | None, dict[str, object]]:
     weights = f"{Path(name).stem}_weights.h5" if others else None
     if weights is not None:
         Path(weights).write_bytes((_MODELS / others[0]).read_bytes())
-    return weights, json.loads((_MODELS / config).read_text())
+    return weights, json.loads((_MODELS / config).read_text(encoding="utf-8"))
 
 
 def _public_or_ours(name: str) -> tuple[str | None, dict[str, object]]:
@@ -88,7 +88,7 @@ def _public_or_ours(name: str) -> tuple[str | None, dict[str, object]]:
 
 
 def _public() -> dict[str, dict[str, str]]:
-    content: dict[str, dict[str, str]] = json.loads((_MODELS / "public.json").read_text())
+    content: dict[str, dict[str, str]] = json.loads((_MODELS / "public.json").read_text(encoding="utf-8"))
     return content
 
 

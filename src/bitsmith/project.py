@@ -282,7 +282,7 @@ def _lock(folder: Path) -> FileLock:
             where=str(folder),
             remedy="wait until it has ended, or use another output_dir",
         ) from None
-    (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8")
+    (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8", newline="\n")
     return lock
 
 

@@ -142,7 +142,8 @@ def test_explain_writes_what_fits(tmp_path: Path) -> None:
 def test_a_build_that_does_not_fit_says_it_in_options(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     network = write_dense(tmp_path, [rng.standard_normal((24, 32)) / 5, rng.standard_normal((32, 4)) / 6])
-    assert _run("convert", network, "-o", tmp_path / "p", "--part", "LFE5U-45F", "--no-check").exit_code == 0
+    converted = _run("convert", network, "-o", tmp_path / "p", "--part", "LFE5U-45F", "--no-check")
+    assert converted.exit_code == 0 and "The circuit does not fit LFE5U-45F: about" in converted.stdout
     result = _run("build", tmp_path / "p")
     assert result.exit_code == 1 and "does not fit LFE5U-45F" in result.stderr
     for told in ("bitsmith build DIR --no-synth", "bitsmith build DIR --force", "--set LayerName.fc1.ReuseFactor="):

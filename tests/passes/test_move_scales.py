@@ -17,7 +17,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.lookup import Staircase
-from bitsmith.layers.merge import Add, Concatenate, Multiply
+from bitsmith.layers.merge import Add, Concatenate, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
@@ -192,6 +192,22 @@ def test_branches(seed: int) -> None:
     chain.add(layer, *((second, second) if seed >= 3 else (first, second)))
     chain.quantize()
     assert_same(chain.network())
+
+
+@pytest.mark.parametrize("layer", [Add(), Subtract()])
+@pytest.mark.parametrize("rectified", [False, True])
+def test_sums_of_unlike_scales_are_of_codes(layer: Layer, rectified: bool) -> None:
+    chain = Chain(4, (4,))
+    first = chain.add(Quantize(Quantizer.uniform(np.float32(0.0313), -16, 15)))
+    chain.dense(4, 4, bias=False, channels=False)
+    second = chain.add(Quantize(Quantizer.uniform(np.float32(0.0713), -16, 15)))
+    chain.add(layer, first, second)
+    if rectified:
+        chain.add(ReLU())
+    chain.add(Quantize(Quantizer.uniform(np.float32(0.0419), -16, 15, Rounding.RND)))
+    chain.add(Quantize(Quantizer.uniform(2.0**-5, -16, 15)))
+    assert_same(chain.network())
+    assert constants(chain.network()) < 20
 
 
 def test_a_float_layer_after_codes_has_their_values() -> None:

@@ -14,6 +14,7 @@ import pytest
 import bitsmith
 from bitsmith.converters import convert_from_config, convert_from_tflite_model
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
+from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.utils import config_from_tflite_model
 
@@ -31,7 +32,9 @@ def _names(file: str) -> list[str]:
     return sorted(key.removesuffix("/model") for key in _file(file) if key.endswith("/model"))
 
 
-_LONG = re.compile("(dense|conv|transposed|depthwise)_int16|_uint8_(strided|wide)|image|lstm")
+_LONG = re.compile(
+    "(dense|conv|transposed|depthwise)_int16|_uint8_(strided|wide)|image|lstm|(nearest|bilinear)_(int16|uint8|int8_shrunk)"
+)
 """Models that take a second or more to convert."""
 
 
@@ -160,6 +163,18 @@ def test_damaged_files_give_one_typed_error_or_a_network(name: str) -> None:
         except BitsmithError:
             refused += 1
     assert refused > 30
+
+
+@pytest.mark.parametrize("name", ["dense_int8_fused3", "add_int8_relu", "mul_int8_broadcast", "average_pool_int8_even"])
+def test_steps_of_almost_nothing_give_one_typed_error_or_a_network(name: str) -> None:
+    content = _file("int8")[f"{name}/model"].tobytes()
+    (result,) = read_graph(content).outputs
+    hostile = content.replace(result.quantized.scale.tobytes(), np.float32(1e-44).tobytes())
+    assert hostile != content
+    try:
+        read_tflite(hostile)
+    except BitsmithError as error:
+        assert str(error)
 
 
 @pytest.mark.parametrize("word", [0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])

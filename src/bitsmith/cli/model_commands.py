@@ -59,10 +59,12 @@ def convert(
             model = request.convert()
             with Project.open(model.output_dir, model.target.project_name) as project:
                 model.save(project.path(SAVED_MODEL))
-        folder = output_dir or model.output_dir
-        following = Text(f"\nSaved in {folder}. Next: bitsmith build {folder}")
-        fidelity = Text(model.fidelity.summary)
-        terminal.show({"project": str(folder), **_told(model)}, _layers(model), fidelity, following)
+        folder, misfit = output_dir or model.output_dir, _misfit(model)
+        following = f"\nSaved in {folder}. Next: bitsmith build {folder}"
+        if misfit:
+            following += f" --fit\n{misfit}; --fit takes what does, here (fewer bits first) or at the build (reuse factors only)."
+        document = {"project": str(folder), **_told(model), "misfit": misfit}
+        terminal.show(document, _layers(model), Text(model.fidelity.summary), Text(following))
 
 
 def explain(
@@ -265,6 +267,17 @@ def _layers(model: Model) -> RenderableType:
     target, notes = model.target, tuple(map(commanded, model.notes))
     layers = rows(model.network, model.program)
     return LayersTable(model.network.name, layers, target.part, target.clock_period_ns, notes)
+
+
+def _misfit(model: Model) -> str:
+    """What the part has too little of; empty if the circuit fits."""
+    from bitsmith.devices import part_or_typical
+    from bitsmith.estimate.fit import missing
+    from bitsmith.fitting import size_of
+
+    part = part_or_typical(model.target.part)
+    lacking = missing(size_of(model.program, model.directives, part), part)
+    return f"The circuit does not fit {part.name}: about {lacking} (estimated)" if lacking else ""
 
 
 def _size_said(told: Explanation) -> str:

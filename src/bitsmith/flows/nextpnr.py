@@ -92,7 +92,7 @@ class Timing:
 def _read_timing(report: Path, tool: str) -> Timing:
     """nextpnr's JSON report: keys ``fmax`` (per clock) and ``utilization`` (per cell kind)."""
     try:
-        content = json.loads(report.read_text())
+        content = json.loads(report.read_text(encoding="utf-8"))
         fmax = min(float(clock["achieved"]) for clock in content["fmax"].values())
         used = {
             str(kind): (int(number["used"]), int(number["available"]))

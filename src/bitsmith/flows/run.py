@@ -214,7 +214,7 @@ def _error_line(command: Command) -> tuple[bool, str]:
     for path in dict.fromkeys((command.log, command.console)):
         if not path.exists():
             continue
-        with path.open(errors="replace") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 if re.search(command.error_pattern, line):
                     return True, line.strip()
@@ -304,4 +304,4 @@ def execute(
 
 def inside(project: Path, path: Path) -> str:
     """``path`` as seen from the project folder, for a command that runs there."""
-    return os.path.relpath(path.resolve(), project.resolve())
+    return Path(os.path.relpath(path.resolve(), project.resolve())).as_posix()

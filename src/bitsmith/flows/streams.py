@@ -102,7 +102,7 @@ class StreamCosimulation:
         counts = f"{len(self.inputs)} {len(self.outputs)} {len(loads)}"
         spec = [counts, *(f"{stream.words} {stream.tokens}" for stream in streams)]
         return {
-            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
+            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
             f"{_FOLDER}/bench.sv": bench(self.top, self.inputs, self.outputs, loads),
             f"{_FOLDER}/streams.txt": "\n".join([*spec, ""]),
             f"{_FOLDER}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),
@@ -161,7 +161,9 @@ class StreamCosimulation:
                     where=self.top,
                     accepted=f"latency {latency} and interval {interval}, as before",
                 )
-        found = re.findall(r"(\S+) peak (\d+) of (\d+)", (folder / "run.log").read_text(errors="replace"))
+        found = re.findall(
+            r"(\S+) peak (\d+) of (\d+)", (folder / "run.log").read_text(encoding="utf-8", errors="replace")
+        )
         peaks = {name.rsplit(".", 1)[-1]: (int(peak), int(depth)) for name, peak, depth in found}
         return StreamSimulation(outputs, reloaded, latency, interval, peaks, tools[0].label)
 

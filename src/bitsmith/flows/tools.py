@@ -212,7 +212,7 @@ def _version(tool: Tool, path: Path) -> str:
     cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / "tools"
     remembered = cache / f"{hashlib.sha256(question.encode()).hexdigest()[:24]}.json"
     try:
-        return str(json.loads(remembered.read_text())["version"])
+        return str(json.loads(remembered.read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not asked yet, or not readable: ask
     try:
@@ -232,7 +232,7 @@ def _version(tool: Tool, path: Path) -> str:
     version = next(group for group in match.groups() if group)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(json.dumps({"path": str(path), "version": version}))
+        remembered.write_text(json.dumps({"path": str(path), "version": version}), encoding="utf-8", newline="\n")
     except OSError:
         pass  # a read-only home only costs time
     return version

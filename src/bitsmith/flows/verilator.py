@@ -198,7 +198,7 @@ class Cosimulation:
     def files(self) -> Mapping[str, str | bytes]:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.
         return {
-            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
+            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
             f"{_FOLDER}/stimuli.bin": little_endian(self.stimuli, self.samples),
         }
 
@@ -250,7 +250,7 @@ def read_measured(folder: Path, top: str, fault: str, prefix: str = "") -> tuple
     Raises:
         VerificationError: it found that the circuit ``fault``.
     """
-    measured = json.loads((folder / f"{prefix}measured.json").read_text())
+    measured = json.loads((folder / f"{prefix}measured.json").read_text(encoding="utf-8"))
     if "mismatch" in measured:
         raise VerificationError(
             f"the circuit {fault}: {measured['mismatch']}",

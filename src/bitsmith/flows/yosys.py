@@ -98,7 +98,7 @@ class Synthesis:
             lines += [f"delete -port {self.top}/w:* {self.top}/w:{_CLOCK} %d", f"write_json {netlist}"]
         return {
             f"{self.folder}/synth.ys": "\n".join(lines) + "\n",
-            f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(),
+            f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(encoding="utf-8"),
         }
 
     @property
@@ -129,7 +129,7 @@ class Synthesis:
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Resources:
         path = project / self.folder / "cells.json"
         try:
-            cells = json.loads(path.read_text())["design"]["num_cells_by_type"]
+            cells = json.loads(path.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
             found = count(self.family, {str(name): int(number) for name, number in cells.items()}, tools[0].label)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ToolFailedError(f"wrote cell counts that cannot be read: {error!r}", where=str(path)) from error
@@ -138,7 +138,7 @@ class Synthesis:
     def _parts(self, folder: Path, tool: str) -> Mapping[str, Resources]:
         found: dict[str, Counter[str]] = {}
         for kind in sorted(self._counted):
-            for line in (folder / f"{kind}{_NAMES}").read_text().splitlines():
+            for line in (folder / f"{kind}{_NAMES}").read_text(encoding="utf-8").splitlines():
                 found.setdefault(part_of(line.partition("/")[2], self.parts), Counter())[kind] += 1
         return {part: count(self.family, cells, tool) for part, cells in sorted(found.items())}
 

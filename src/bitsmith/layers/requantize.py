@@ -93,7 +93,7 @@ def _binary(value: Fraction) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Staircase:
+class Staircase:
     """A quantizer on the raw values ``least..most`` of one element: ``round(x * factor + offset)``, codes within ``lo..hi``."""
 
     factor: Fraction
@@ -113,11 +113,11 @@ class _Staircase:
         """Return True if there are more steps than are looked at."""
         return abs(self.code(self.most) - self.code(self.least)) > _MOST_STEPS
 
-    def rising(self) -> _Staircase:
+    def rising(self) -> Staircase:
         """The same of ``-x``, if it falls."""
         if self.factor > 0:
             return self
-        return _Staircase(-self.factor, self.offset, -self.most, -self.least, self.lo, self.hi, self.rounding)
+        return Staircase(-self.factor, self.offset, -self.most, -self.least, self.lo, self.hi, self.rounding)
 
     def steps(self) -> tuple[Ints, Ints]:
         """The codes that begin within the range, in order, and from which raw value on each is reached."""
@@ -131,7 +131,7 @@ class _Staircase:
         return codes, _starts(codes, self)
 
 
-def _starts(codes: Ints, of: _Staircase) -> Ints:
+def _starts(codes: Ints, of: Staircase) -> Ints:
     """The least raw value with each code or a greater one, for a factor above 0."""
     halves, opens = _edges(codes, of.rounding)
     (a, b), (p, q) = of.factor.as_integer_ratio(), of.offset.as_integer_ratio()
@@ -173,7 +173,7 @@ class _Multiplication:
 
 
 @lru_cache(maxsize=4096)
-def _multiplication(of: _Staircase) -> _Multiplication | None:
+def _multiplication(of: Staircase) -> _Multiplication | None:
     """The multiplication of fewest bits that is the same on the whole range; None if there is none."""
     rising = of.rising()
     if of.is_long and _is_binary(of.factor) and _is_binary(of.offset):
@@ -207,7 +207,7 @@ def near(factor: Fraction, drop: int) -> Iterator[int]:
     yield from (each for each in dict.fromkeys((nearest, below, below + 1)) if each > 0)
 
 
-def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> int | None:
+def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: Staircase) -> int | None:
     """A term with which each code begins where it should, and no further one begins within the range; the roundest there is."""
     if codes.size > 2 * _SAMPLED:
         some = np.linspace(0, codes.size - 1, _SAMPLED).astype(np.int64)
@@ -240,7 +240,7 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
     axes, wraps = alike(x, quantizer.shape), quantizer.overflow in _LATER
     x = builder.aligned(x, axes)
     steps = _staircases(x.type.union(axes), quantizer)
-    every: set[_Staircase] = set(steps.ravel())
+    every: set[Staircase] = set(steps.ravel())
     widest = max(each.most for each in every) - min(each.least for each in every)
     if widest < _FEW_VALUES:
         return _looked_up(builder, x, steps)
@@ -327,7 +327,7 @@ def _staircases(x: TensorType, quantizer: Quantizer) -> Ints:
         if wraps:
             ends = [rounded_exactly(raw * factor + offset, quantizer.rounding) for raw in (least, most)]
             lo, hi = min(ends), max(ends)
-        found.append(_Staircase(factor, offset, int(least), int(most), int(lo), int(hi), quantizer.rounding))
+        found.append(Staircase(factor, offset, int(least), int(most), int(lo), int(hi), quantizer.rounding))
     result = np.empty(len(found), dtype=np.object_)
     result[:] = found
     return result.reshape(arrays[0].shape)

@@ -74,6 +74,7 @@ class _Counting:
         """By layer."""
         found: dict[str, float] = {}
         owners: dict[str, str | None] = {}
+        live = _live(self._network)
         for node in self._network.nodes:
             operands = [self._bits.get(name) for name in node.inputs]
             known = [each for each in operands if each is not None]
@@ -83,7 +84,7 @@ class _Counting:
             # What a pass or a reader put after a layer of the user's belongs to that.
             owner = owners[node.inputs[0]] if node.inner and node.inputs else None if node.inner else node.name
             owners[node.name] = owner
-            if count is not None and owner is not None:
+            if count is not None and owner is not None and node.name in live:
                 found[owner] = found.get(owner, 0.0) + count
             bits = self._of_result(node, known)
             if bits is not None:
@@ -103,6 +104,15 @@ class _Counting:
             return as_weights(layer.reference([each[None] for each in operands])[0])
         known = self._types.get(node.name)
         return None if known is None else _proved(node, known, self._shapes[node.name])
+
+
+def _live(network: Network) -> set[str]:
+    """The nodes that outputs depend on; others are there for traces."""
+    found = set(network.outputs)
+    for node in reversed(network.nodes):
+        if node.name in found:
+            found.update(node.inputs)
+    return found
 
 
 def _of_factor(values: Floats) -> Floats:

@@ -37,7 +37,7 @@ def driver(program: Program, interface: Interface) -> str:
         ],
         "outputs": _streams(interface.outputs, shapes[1]),
     }
-    text = _TEMPLATE.read_text().replace("@top@", interface.top)
+    text = _TEMPLATE.read_text(encoding="utf-8").replace("@top@", interface.top)
     return text.replace('"@design@"', repr(json.dumps(design)))
 
 

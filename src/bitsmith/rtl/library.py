@@ -28,7 +28,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def library(names: Sequence[str] = WRAPPER_LIBRARY) -> Mapping[str, str]:
     """Hand-written modules, those of the wrappers unless named: file name -> text."""
-    return {name: (_LIBRARY / name).read_text() for name in names}
+    return {name: (_LIBRARY / name).read_text(encoding="utf-8") for name in names}
 
 
 def axi_stream_name(top: str) -> str:
@@ -61,7 +61,7 @@ def _padded(width: int) -> int:
 
 def _fill(template: str, **values: str | int) -> str:
     """A template of ``rtl/templates`` with each ``@key@`` replaced."""
-    text = (_TEMPLATES / template).read_text()
+    text = (_TEMPLATES / template).read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", str(value))
     return text

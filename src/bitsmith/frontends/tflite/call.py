@@ -30,6 +30,8 @@ _FIXED = ("int8", "uint8", "int16")
 
 _MAX_INTEGERS = 4096
 
+_LIMITS = (-(2.0**31), 2.0**31)
+
 Limits: TypeAlias = tuple[int, int]
 
 
@@ -237,8 +239,9 @@ def kind_of(tensor: Tensor) -> Kind:
 
 
 def nearest(value: float, scale: np.float32) -> int:
-    """A number in steps of single precision, halves rounded away from zero."""
-    ratio = float(np.float32(value) / scale)
+    """A number in steps of single precision, halves rounded away from zero; within 32 bits."""
+    with np.errstate(over="ignore"):
+        ratio = float(np.clip(np.float32(value) / scale, *_LIMITS))
     return int(np.copysign(np.floor(np.abs(ratio) + 0.5), ratio))
 
 
