@@ -9,7 +9,7 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
-from bitsmith.dataflow.timing import Sequencer, timing
+from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing, timing
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
@@ -167,3 +167,24 @@ def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypat
     assert behind(unbounded) > 2
     assert bits(unbounded) > bits(found)
     assert unbounded.interval == found.interval
+
+
+@pytest.mark.parametrize("n", range(1, 40))
+def test_a_product_is_as_late_as_its_registers_say(n: int) -> None:
+    """Two after the operands, one after the products and in the accumulator, and one after every second level of the tree."""
+    levels, width = 0, n
+    while width > 1:
+        levels, width = levels + 1, -(-width // 2)
+    assert product_latency(n) == 2 + 1 + 1 + levels // 2
+
+
+@pytest.mark.parametrize("source", [[2, 1, 0], [1, 0, 3, 2], [0, 2, 1, 3], [3, 0, 1, 2], [1, 0, 0, 3, 2, 1]])
+def test_a_memory_keeps_tokens_until_they_were_read_last(source: list[int]) -> None:
+    """After each read all tokens before the first one that is still to come are free; a frame frees all of its own."""
+    tokens = max(source) + 1
+    read = reorder_timing(np.array(source), tokens).sequencers[1]
+    needs, freed = (list(map(each.__getitem__, range(len(source)))) for each in (read.needs[0], read.takes[0]))
+    wanted = [max(source[: k + 1]) + 1 for k in range(len(source))]
+    left = [min([*source[k + 1 :], tokens]) for k in range(len(source))]
+    assert needs == [*wanted[:-1], tokens]
+    assert freed == [*(min(a, b) for a, b in zip(left[:-1], wanted[:-1], strict=True)), tokens]

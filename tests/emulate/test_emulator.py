@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
+from bitsmith.emulate.bounds import NumberKind, has_room
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
-from bitsmith.ir import oracle
+from bitsmith.ir import ops, oracle
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
 
 
 def dense(width: int, frac: int, n: int = 6) -> Program:
@@ -255,3 +256,29 @@ def test_products_with_parameters_of_any_width(width: int, zeros: int) -> None:
     x = build.input("x", (2, 6), FixedFormat(True, width, 7))
     kernel = build.parameter("weight", rng.integers(-99, 99, (6, 3)) << zeros, FixedFormat(True, 30, 28))
     assert_oracle(build.program([("y", build.matmul(x, kernel))]), samples=8)
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+@pytest.mark.parametrize("fmt", [FixedFormat(True, 100, 0), FixedFormat(False, 100, 0)])
+def test_long_numbers_on_both_sides_of_a_range(fmt: FixedFormat, overflow: Overflow) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (2,), fmt)
+    lo, hi = (-(1 << 79), (1 << 79) - 1) if overflow is Overflow.WRAP else (-(1 << 79) + 5, 1 << 79)
+    program = build.program([("y", build.cast_to(x, 0, lo, hi, Rounding.TRN, overflow))])
+    least = -(1 << 99) if fmt.signed else 0
+    raw = np.array(
+        [[lo - 1 if fmt.signed else 1, hi + 1], [least, lo if fmt.signed else 0], [hi, hi - 1]], dtype=object
+    )
+    (found,) = Emulator(program).run_raw([raw])
+    wanted = [[oracle.bring_inside(int(value), lo, hi, overflow) for value in row] for row in raw]
+    np.testing.assert_array_equal(found, np.array(wanted, dtype=object))
+
+
+@pytest.mark.parametrize("kind", [NumberKind.FLOAT32, NumberKind.FLOAT64])
+@pytest.mark.parametrize("drop", [1, 3])
+def test_room_for_a_half(kind: NumberKind, drop: int) -> None:
+    """Up to the greatest magnitude that is exact, and not beyond."""
+    cast = ops.Cast(0, -(1 << 60), 1 << 60, Rounding.RND, Overflow.SAT)
+    most = (1 << kind.bits) - (1 << (drop - 1))
+    assert has_room(cast, TensorType.of((1,), drop, 0, most), kind)
+    assert not has_room(cast, TensorType.of((1,), drop, -most - 1, 0), kind)

@@ -121,10 +121,11 @@ def test_outputs_are_registered_even_if_nothing_is_computed() -> None:
     assert (schedule.stages, schedule.register_bits) == (1, 8)
 
 
-def test_large_tables_have_two_registers_at_their_outputs() -> None:
+@pytest.mark.parametrize("greatest", [251, (1 << 30) - 35])  # wide results are cheaper to look up late
+def test_large_tables_have_two_registers_at_their_outputs(greatest: int) -> None:
     build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, 10, 0))
-    values = [(k * 7919) % 251 for k in range(1024)]
+    values = [(k * 7919 * 7919) % greatest for k in range(1024)]
     y = build.table(x, -512, values, 0)
     netlist = netlist_of(build.program([("y", build.add(y, build.const([1])))]))
     schedule = pipeline(netlist, DELAYS, 50.0)

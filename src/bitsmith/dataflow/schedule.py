@@ -35,6 +35,9 @@ _MOST_TRIED = 12
 _LEAST_BITS = 256
 """FIFOs that are not worth a trial have fewer."""
 
+_BITS_ALIKE = 3
+"""Sequences are about equally costly if their numbers of corners have as many bits, in steps of so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fifo:
@@ -200,7 +203,7 @@ class _SequencerGraph:
         held, wait = list(times), self._waits_for_room(link, frames, bound)
         if wait is not None:
             held[link.writer] = _raised(times, times[link.writer], [wait], 1)
-        return self._settled(held, waits, {link.writer, *_waiting(waits, link.writer)})
+        return self._settled(held, waits, [link.writer])
 
     def _is_steady(self, times: Sequence[Polyline], interval: int) -> bool:
         """Return True if the last two frames are alike."""
@@ -250,32 +253,39 @@ class _SequencerGraph:
         Raises:
             ProgramError: the network locks up.
         """
-        times = [Polyline.line(sequencer.actions * frames, 0, 0) for sequencer in self.sequencers]
+        times = [Polyline.line(one.actions * frames, 0, one.gap) for one in self.sequencers]
         for number, least in (pace or {}).items():
             times[number] = least
-        return self._settled(times, self._waits(depths, frames), set(range(len(times))))
+        return self._settled(times, self._waits(depths, frames), range(len(times)))
 
     def _settled(
-        self, least: Sequence[Polyline], waits: Sequence[Sequence[_Wait]], changed: set[int]
+        self, least: Sequence[Polyline], waits: Sequence[Sequence[_Wait]], raised: Iterable[int]
     ) -> list[Polyline]:
-        """The least times not before ``least`` that keep all rules, which those of ``changed`` may break.
+        """The least times not before ``least`` that keep all rules; of ``raised`` there are those that break one of others.
 
         They are raised where a rule is broken, until none is.
         """
-        times = list(least)
-        latest = self._latest(times)
-        backwards = False
-        while changed:
-            # Tokens move in the order of the processes, free slots against it.
-            for number in sorted(changed, reverse=backwards):
-                changed.discard(number)
-                found = _raised(times, times[number], waits[number], self.sequencers[number].gap)
-                if found[-1] > latest:
-                    raise ProgramError("a network of processes that locks up", where="schedule")
-                if found != times[number]:
-                    times[number] = found
-                    changed |= _waiting(waits, number)
-            backwards = not backwards
+        times, latest = list(least), self._latest(least)
+        waiting = [
+            {k for k, ahead in enumerate(waits) if any(wait.other == n for wait in ahead)} for n in range(len(times))
+        ]
+        news: dict[int, set[int]] = {}
+        """By sequencer, the others that it waits for and that were raised since it was."""
+        for number in raised:
+            for reader in waiting[number]:
+                news.setdefault(reader, set()).add(number)
+        while news:
+            # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
+            number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))
+            others = news.pop(number)
+            ahead = [wait for wait in waits[number] if wait.other in others]
+            found = _raised(times, times[number], ahead, self.sequencers[number].gap)
+            if found[-1] > latest:
+                raise ProgramError("a network of processes that locks up", where="schedule")
+            if found != times[number]:
+                times[number] = found
+                for reader in waiting[number]:
+                    news.setdefault(reader, set()).add(number)
         return times
 
     def _latest(self, times: Sequence[Polyline]) -> int:
@@ -328,11 +338,6 @@ class _Wait:
     actions: Polyline
     other: int
     cycles: int
-
-
-def _waiting(waits: Sequence[Sequence[_Wait]], number: int) -> set[int]:
-    """The sequencers that wait for actions of sequencer ``number``."""
-    return {k for k, ahead in enumerate(waits) if any(wait.other == number for wait in ahead)}
 
 
 def _indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyline] | None:
