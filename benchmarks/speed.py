@@ -31,6 +31,8 @@ import bitsmith
 ROOT = Path(__file__).parents[1]
 SEED = "e5ce57b"
 MLP = (16, 64, 32, 32, 5)
+STEPS, FEATURES, UNITS = 20, 8, 20
+CHUNK = 2000
 MILLION = (64, 960, 1008, 32, 10)
 
 
@@ -92,6 +94,22 @@ def dense_network(folder: Path, sizes: tuple[int, ...]) -> Path:
     return write_keras(folder, layers, weights)
 
 
+def recurrent_network(folder: Path) -> Path:
+    """An LSTM layer and a dense one."""
+    rng = np.random.default_rng(0)
+    shape = {"batch_input_shape": [None, STEPS, FEATURES]}
+    layers: list[dict[str, object]] = [
+        {"class_name": "LSTM", "config": {"name": "lstm", "units": UNITS, **shape}},
+        {"class_name": "Dense", "config": {"name": "fc", "units": MLP[-1], "activation": "softmax"}},
+    ]
+    gates = {"kernel": (FEATURES, 4 * UNITS), "recurrent_kernel": (UNITS, 4 * UNITS), "bias": (4 * UNITS,)}
+    weights = {
+        "lstm": {f"lstm_cell/{part}": drawn(rng, *size) for part, size in gates.items()},
+        "fc": {"kernel": drawn(rng, UNITS, MLP[-1]), "bias": drawn(rng, MLP[-1])},
+    }
+    return write_keras(folder, layers, weights)
+
+
 def drawn(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Normal numbers that keep the size of activations."""
     return (rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
@@ -130,7 +148,64 @@ def prediction(folder: Path) -> dict[str, float]:
     return rows
 
 
+def dense_floats() -> Callable[[], object]:
+    """The dense network in single precision for ``CHUNK`` samples."""
+    rng = np.random.default_rng(0)
+    weights = [drawn(rng, *pair) for pair in itertools.pairwise(MLP)]
+    x, bias = drawn(rng, CHUNK, MLP[0]), np.float32(0.1)
+
+    def work() -> object:
+        y = x
+        for matrix in weights:
+            y = np.maximum(y @ matrix + bias, 0)
+        return np.exp(y) / np.exp(y).sum(-1, keepdims=True)
+
+    return work
+
+
+def recurrent_floats() -> Callable[[], object]:
+    """The LSTM layer in single precision for ``CHUNK`` samples."""
+    rng = np.random.default_rng(0)
+    kernel, recurrent = drawn(rng, FEATURES, 4 * UNITS), drawn(rng, UNITS, 4 * UNITS)
+    x, bias = drawn(rng, CHUNK, STEPS, FEATURES), np.float32(0.1)
+
+    def work() -> object:
+        state = cell = np.zeros((CHUNK, UNITS), np.float32)
+        for time_ in range(STEPS):
+            gates = x[:, time_] @ kernel + state @ recurrent + bias
+            first, forget, candidate, last = np.split(gates, 4, -1)
+            cell = cell / (1 + np.exp(-forget)) + np.tanh(candidate) / (1 + np.exp(-first))
+            state = np.tanh(cell) / (1 + np.exp(-last))
+        return state
+
+    return work
+
+
+def bulk(folder: Path) -> dict[str, float]:
+    """Many samples, relative to the time that the network takes in single precision with numpy."""
+    kinds = {
+        "dense": (dense_network(_made(folder / "dense"), MLP), dense_floats()),
+        "LSTM": (recurrent_network(_made(folder / "lstm")), recurrent_floats()),
+    }
+    rows = {}
+    for name, (path, floats) in kinds.items():
+        for bits in (8, 16):
+            model = bitsmith.convert(path, folder / f"{name}{bits}", {"Model": {"Precision": f"fixed<{bits},6>"}})
+            shape = model.program.input_ops()[0].shape
+            x = np.random.default_rng(0).normal(0.0, 1.0, (10 * CHUNK, *shape)).astype(np.float32)
+            model.predict(x)
+            ours, bound = spent(partial(model.predict, x)), spent(floats, 10)
+            rows[f"{name}, {bits} bits: times of single precision"] = ours / len(x) * CHUNK / bound
+    return rows
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 MEASURES = {
+    "bulk": Measure(bulk, 1.0),
     "conversion": Measure(conversion, 2.0, rounds=2),
     "cosimulation": Measure(cosimulation, 2.0, rounds=1),
     "prediction": Measure(prediction, 4.0),

@@ -79,7 +79,7 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
     unknown: dict[FixedFormat, list[str]] = {}
     for node in network.nodes:
         if isinstance(node.layer, Input) and _is_unknown(node, node.layer):
-            fmt = node.layer.default_format(node.settings.bits.result)
+            fmt = node.layer.default_format(node.settings.result_bits)
             unknown.setdefault(fmt, []).append(repr(node.name))
     return tuple(
         f"No calibration data and no precision for input {', '.join(names)}: it is {fmt}. "

@@ -200,6 +200,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "settings": {
             "precision": _encode_formats(settings.precision),
             "bits": asdict(settings.bits),
+            "widest": settings.widest,
             "reuse_factor": settings.reuse_factor,
             "parallelization_factor": settings.parallelization_factor,
             "strategy": settings.strategy.value,
@@ -382,6 +383,7 @@ def _decode_settings(value: Json) -> Settings:
     return Settings(
         precision=_decode_formats(value["precision"]),
         bits=_decode_bits(value.get("bits")),
+        widest=None if value.get("widest") is None else int(str(value["widest"])),
         reuse_factor=int(str(value["reuse_factor"])),
         parallelization_factor=int(str(value.get("parallelization_factor", 1))),
         strategy=Strategy(value["strategy"]),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
+import bitsmith
 from bitsmith.config import config_from_network, resolve
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, FidelityWarning
 from bitsmith.layers.settings import Bits
+from bitsmith.utils import config_from_keras_model
 from tests.config.test_model import NETWORK
+from tests.system.examples import MODELS
 
 _OF_TYPE = {"LayerType": {"Dense": {"Bits": {"result": 10}}}}
 
@@ -81,3 +85,20 @@ def test_generated_configurations_carry_the_budget_that_is_asked_for(granularity
     assert resolve(NETWORK, config).node("fc1").settings.bits == Bits(6, 16)
     with pytest.raises(ConfigError, match="bits: 99"):
         config_from_network(NETWORK, granularity, bits=99)
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_maximum_caps_results_and_keeps_their_range(measured: bool) -> None:
+    samples = np.load(MODELS / "digits_test.npz")["inputs"]
+    config = config_from_keras_model(MODELS / "digits.keras", "name", max_precision="fixed<8,4>")
+    assert config["Model"]["Precision"] == {"default": "auto", "maximum": "fixed<8,4>"}  # type: ignore[index]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FidelityWarning)
+        model = bitsmith.convert(MODELS / "digits.keras", config=config, calibration=samples if measured else None)
+    widths = {row.name: row.result.width_max for row in model.get_layers() if row.result is not None}
+    assert max(width for name, width in widths.items() if name != "output_softmax") == 8
+    reference = model.network.evaluate([samples.astype(np.float64)])
+    for row in model.get_layers():
+        assert row.result is not None and row.result.hi is not None and row.result.lo is not None
+        if row.name != "pixels":
+            assert row.result.lo <= reference[row.name].min() and reference[row.name].max() <= row.result.hi * 1.02

@@ -352,7 +352,8 @@ def test_generated_configurations_leave_the_model_its_quantizers(granularity: st
         ({"Modle": {}}, "", "did you mean 'Model'?"),
         ({"Model": {"Precison": "auto"}}, "Model", "did you mean 'Precision'?"),
         ({"Model": {"Precision": {"wieght": "auto"}}}, "Model.Precision", "did you mean 'weight'?"),
-        ({"Model": {"Precision": {"maximum": "fixed<16,6>"}}}, "Model.Precision.maximum", "cap on automatic widths"),
+        ({"Model": {"Precision": {"maximum": "fixed<1,1>"}}}, "Model.Precision.maximum", "at least 2"),
+        ({"Model": {"Precision": {"maximum": "wide"}}}, "Model.Precision.maximum", "precision 'wide'"),
         ({"Model": {"Precision": None}}, "Model.Precision", "type NoneType"),
         ({"Model": {"Strategy": "Latenzy"}}, "Model.Strategy", "did you mean 'Latency'?"),
         ({"Model": {"ReuseFactor": 0}}, "Model.ReuseFactor", "a whole number from 1"),
@@ -635,7 +636,7 @@ def test_each_edit_of_a_generated_configuration_takes_effect_or_is_refused(granu
         ({"granularity": "names"}, "did you mean 'name'?"),
         ({"default_precision": "float"}, "floating-point"),
         ({"default_reuse_factor": 0}, "a whole number from 1"),
-        ({"max_precision": "fixed<20,8>"}, "cap on automatic widths"),
+        ({"max_precision": "fixed<20.8>"}, "precision 'fixed<20.8>'"),
         ({"backend": "VitisUnified"}, "not available yet"),
     ],
 )

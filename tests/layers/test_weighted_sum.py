@@ -33,9 +33,10 @@ def test_all_pairs_have_their_codes(rounding: Rounding, sign: int) -> None:
 
 
 def test_what_no_integers_do_is_left() -> None:
-    """Ties that go to even codes, a code 0 of twice the width, and more pairs than are looked at."""
+    """Ties that go to even codes, a code 0 of twice the width, codes out of reach, and more pairs than are looked at."""
     half, quantizer = Codes(Fraction(3, 2), -8, 7), Quantizer.uniform(3.0, -20, 20)
     assert weighted_sum(half, Codes(Fraction(3), -8, 7), 1, quantizer) is None
     other = Codes(Fraction(1.3), -8, 7)
     assert weighted_sum(half, other, 1, Quantizer.uniform(0.7, -20, 20, Rounding.TRN_ZERO)) is None
+    assert weighted_sum(half, other, 1, Quantizer.uniform(0.7, 2**40, 2**41, offset=2.0**40)) is None
     assert weighted_sum(Codes(Fraction(1, 3), 0, 1 << 12), Codes(Fraction(1, 5), 0, 1 << 12), 1, quantizer) is None

@@ -15,7 +15,7 @@ from bitsmith.hls.dialects import DIALECTS
 
 FOLDER = Path(__file__).parent
 SUFFIXES = {".keras", ".h5", ".onnx", ".pt2", ".tflite"}
-REFUSED = {"reflected", "recurrent_k2", "recurrent_k3", "classifier_qop_u8s8"}
+REFUSED = {"recurrent_k2", "recurrent_k3", "classifier_qop_u8s8"}
 """Files that are there to be refused."""
 MODELS = sorted(
     path

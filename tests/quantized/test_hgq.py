@@ -22,7 +22,9 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.quantize import Quantize
 
 MODELS = Path(__file__).parent / "hgq" / "models"
-NAMES = sorted(path.stem for path in MODELS.glob("*.keras"))
+WIDE = "wide"
+"""The model whose last sums need more bits than HGQ2's arithmetic has."""
+NAMES = sorted({path.stem for path in MODELS.glob("*.keras")} - {WIDE})
 
 _ROUNDED = {("pools", "thirds"), ("thirds", "scaled"), ("thirds", "dense")}
 """Layers whose results are no binary numbers, so that HGQ2 rounds them; the quantizers after them see no difference."""
@@ -60,6 +62,36 @@ def test_results_are_equal(name: str) -> None:
             np.testing.assert_allclose(shown, values, rtol=0.0, atol=2.0**-14, err_msg=layer)
         else:
             np.testing.assert_array_equal(shown, values, layer)
+
+
+def test_sums_of_more_than_24_bits_are_rounded_by_hgq2_alone() -> None:
+    (x,), expected = known(WIDE)
+    model = bitsmith.convert(MODELS / f"{WIDE}.keras")
+    outputs, traced = model.trace(x)
+    np.testing.assert_array_equal(traced["flat"], expected["flat"])
+    nodes = {node.name: node.layer for node in model.network.nodes}
+    last = nodes["last"]
+    assert isinstance(last, Quantize)
+    exact, magnitudes = _exact_sums(traced["sums_iq"], nodes["sums"].weights())
+    sums, rounded = exact.astype(np.float64) * 2.0**-22, expected["sums"]
+    np.testing.assert_array_equal(traced["sums"], sums)
+    np.testing.assert_array_equal(outputs, last.quantizer.applied(sums))
+    # HGQ2 rounds its sums, and the sum with half the range by which it wraps around.
+    step, half = np.float32(2.0**-17), (-last.quantizer.lo.astype(np.float32)) * np.float32(2.0**-17)
+    rounded = np.floor(expected["sums"].astype(np.float32) / step + np.float32(0.5)) * step
+    np.testing.assert_array_equal(expected["y0"], (rounded + half) % (half * np.float32(2.0)) - half)
+    assert np.max(np.abs(expected["sums"] - sums)) < 65 * 2.0**-24 * np.max(np.abs(sums))
+    differs = outputs != expected["y0"]
+    assert np.count_nonzero(differs) == 43
+    # Without rounding, 24 bits have all sums up to this size.
+    assert np.all(magnitudes[differs] > 2**24)
+
+
+def _exact_sums(x: Floats, weights: dict[str, Floats]) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+    """Sums in units of ``2**-22``, of operands and weights in units of ``2**-11``, in integers; and those of magnitudes."""
+    codes = [np.frompyfunc(int, 1, 1)(np.rint(values * 2.0**11)) for values in (x, weights["weight"], weights["bias"])]
+    operand, kernel, bias = codes
+    return operand @ kernel + bias * 2**11, np.abs(operand) @ np.abs(kernel) + np.abs(bias) * 2**11
 
 
 class Live:

@@ -275,12 +275,26 @@ def test_hostile_sizes_give_one_typed_error(dims: tuple[int, ...]) -> None:
         assert str(caught.value)
 
 
-def test_four_bits_are_of_initializers() -> None:
+def test_four_bits_are_of_initializers_and_inner_tensors() -> None:
     m = Model(3)
     m.tensors.append(helper.make_tensor("zero", TensorProto.INT4, [], [0]))
     narrow = m.node("Constant", value=helper.make_tensor("held", TensorProto.INT4, [3, 2], [1, 2, 3, 4, 5, 6]))
     m.out(m.node("MatMul", "x", m.node("DequantizeLinear", narrow, m.const(0.1), "zero")))
     assert "int4" in refused(m)
+    m = Model(3, opset=23)
+    scale = m.const(0.125)
+    weights = m.node("QuantizeLinear", m.const([[0.25], [-9.0], [3.0]]), scale, output_dtype=TensorProto.INT4)
+    codes = m.node("QuantizeLinear", "x", scale, output_dtype=TensorProto.UINT4)
+    x, kernel = (m.node("DequantizeLinear", each, scale) for each in (codes, weights))
+    m.out(m.node("MatMul", x, kernel))
+    network = read_onnx(m.made())
+    bits = [node.quantizers["weight"].bits.max() for node in network.nodes if "weight" in node.quantizers]
+    bits += [node.layer.quantizer.bits.max() for node in network.nodes if isinstance(node.layer, Quantize)]
+    assert bits == [4, 4]
+    x = np.array([[0.3, 1.0, 99.0], [-5.0, 0.5, 0.0625]])
+    (output,) = network.outputs
+    want = np.clip(np.rint(x / 0.125), 0, 15) * 0.125 @ np.array([[0.25], [-1.0], [0.875]])
+    np.testing.assert_array_equal(network.evaluate([x])[output], want)
 
 
 def test_quantizers_are_on_their_grids_and_cost_nothing() -> None:

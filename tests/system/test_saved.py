@@ -49,6 +49,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
     settings = Settings(
         precision={"result": result},
         bits=Bits(weight=6, result=9),
+        widest=9,
         reuse_factor=3,
         parallelization_factor=2,
         strategy=Strategy.RESOURCE,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from bitsmith.config.model import DEFAULT, check_maximum, read_bits, read_reuse_factor
+from bitsmith.config.model import DEFAULT, MAXIMUM, read_bits, read_maximum, read_reuse_factor
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import read_backend
 from bitsmith.config.reading import Problems, did_you_mean, shown, squash
@@ -49,7 +49,7 @@ def config_from_network(
         default_precision: the format of weights and biases, and with granularity ``'model'`` of results and accumulators, too;
             or ``'auto'``.
         default_reuse_factor: products per multiplier; 1.
-        max_precision: a cap on automatic widths; not available, None.
+        max_precision: a format whose width is the most that a result has where it is ``auto``, or None.
         backend: None, or any backend's name, those of hls4ml included: all have the same keys.
         bits: what ``auto`` keeps, if it is not 16.
 
@@ -62,7 +62,7 @@ def config_from_network(
             accepted="'model', 'type' or 'name'",
             remedy=did_you_mean(str(granularity), GRANULARITIES),
         )
-    check_maximum(max_precision, "max_precision")
+    widest = read_maximum(max_precision, "max_precision")
     read_reuse_factor(default_reuse_factor, "default_reuse_factor")
     if backend is not None and squash(backend) not in ("vivadoaccelerator", "symbolicexpression"):
         read_backend(backend, "backend")
@@ -74,6 +74,8 @@ def config_from_network(
         "Strategy": "Latency",
         "TraceOutput": False,
     }
+    if widest is not None:
+        model["Precision"][MAXIMUM] = max_precision
     if bits is not None:
         model["Bits"] = _read_bits(bits)
     config = {"Model": model}

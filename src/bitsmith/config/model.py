@@ -54,6 +54,7 @@ class Choices:
 
     precision: Mapping[str, FixedFormat | None] = field(default_factory=dict)
     bits: Mapping[str, int] = field(default_factory=dict)
+    widest: int | None = None
     reuse_factor: int | None = None
     parallelization_factor: int | None = None
     strategy: Strategy | None = None
@@ -163,6 +164,7 @@ def _choices(content: object, where: str, problems: Problems, idle: list[Idle], 
     return Choices(
         precision=precision,
         bits=read_bits(section.values.get("Bits", {}), section.at("Bits"), section.problems),
+        widest=_widest(section),
         reuse_factor=section.get("ReuseFactor", read_reuse_factor),
         parallelization_factor=section.get("ParallelizationFactor", _parallelization_factor),
         strategy=section.get("Strategy", _strategy),
@@ -203,8 +205,8 @@ def _precision(section: Section) -> dict[str, FixedFormat | None]:
         for key, value in mapping(given, where, problems).items():
             variable, at = _VARIABLE_OF.get(squash(key)), f"{where}.{key}"
             if variable == MAXIMUM:
-                problems.attempt(check_maximum, value, at)
-            elif variable is None:
+                continue
+            if variable is None:
                 names = (DEFAULT, *ALL_VARIABLES)
                 problems.add(
                     f"unknown variable {shown(key)}",
@@ -224,15 +226,22 @@ def _precision(section: Section) -> dict[str, FixedFormat | None]:
     return formats
 
 
-def check_maximum(value: object, where: str) -> None:
-    """Refuse any cap on automatic widths."""
-    if value is not None and value != "auto":
-        raise ConfigError(
-            "a cap on automatic widths is not available: cutting a width without its range would overflow silently",
-            where=where,
-            accepted="no such key, or 'auto'",
-            remedy="give 'result' or 'accum' a format of the width you want, with SAT to be safe",
-        )
+def _widest(section: Section) -> int | None:
+    """The most bits of an automatic result, from ``maximum`` in ``Precision``."""
+    given = section.values.get("Precision")
+    values = (
+        [value for key, value in given.items() if squash(str(key)) == MAXIMUM] if isinstance(given, Mapping) else []
+    )
+    at = f"{section.at('Precision')}.{MAXIMUM}"
+    return section.problems.attempt(read_maximum, values[-1], at) if values else None
+
+
+def read_maximum(value: object, where: str) -> int | None:
+    """The width of a format that caps those of automatic results; None caps nothing."""
+    fmt = None if value is None else parse_precision(value, where)
+    if fmt is not None and not fmt.width >= LEAST_BITS:
+        raise ConfigError(f"a width of {fmt.width} bits", where=where, accepted=f"at least {LEAST_BITS}")
+    return None if fmt is None else fmt.width
 
 
 def read_bits(value: object, where: str, problems: Problems) -> dict[str, int]:

@@ -159,6 +159,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
     return Settings(
         precision=precision,
         bits=_bits(levels),
+        widest=_first(levels, lambda level: level.widest),
         reuse_factor=_first(levels, lambda level: level.reuse_factor) or 1,
         parallelization_factor=_first(levels, lambda level: level.parallelization_factor) or 1,
         strategy=_first(levels, lambda level: level.strategy) or Strategy.LATENCY,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from functools import partial
+from typing import assert_never, cast
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from bitsmith.emulate.arithmetic import (
 )
 from bitsmith.emulate.bounds import NumberKind, limb_count
 from bitsmith.emulate.casts import bind_cast, bind_table
+from bitsmith.emulate.floats import Kernel
+from bitsmith.emulate.limbs import Limbs
 from bitsmith.emulate.linear import bind_linear
 from bitsmith.emulate.storage import StoragePlan
 from bitsmith.emulate.wiring import bind_wiring
-from bitsmith.emulate.workspace import StoredValue, Watch, Workspace, constant, copy_limbs
+from bitsmith.emulate.workspace import Array, StoredValue, Watch, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 
@@ -106,22 +109,54 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
     scale = np.broadcast_to(storage.scale, (*storage.scale.shape,))[0]
     y = body.fetch(results[-1], storage.kind, scale)
     made = ws.new(type_.shape, storage, type_, count=limb_count(type_) if storage.kind is NumberKind.LIMBS else 1)
-    states = inputs[: op.states]
-    # A next state may be (a view of) another state, so all are copied before any is overwritten.
-    shadows = [[np.empty_like(part) for part in state.limbs] for state in states]
+    states, sequences = inputs[: op.states], list(zip(inputs[op.states :], operands[op.states :], strict=True))
+    begin = [
+        copy for state, initial in zip(states, operands, strict=False) for copy in _copies(state.parts, initial.parts)
+    ]
+    moves = _moves(states, following)
+    times = [
+        (
+            [copy for x, row in sequences for copy in _copies(x.parts, [part[time] for part in row.parts])],
+            _copies([part[time] for part in made.parts], y.parts),
+        )
+        for time in range(type_.shape[0])
+    ]
 
     def step() -> None:
-        for state, initial in zip(states, operands, strict=False):
-            copy_limbs(state.parts, initial.limbs)
-        for time in range(type_.shape[0]):
-            for x, sequence in zip(inputs[op.states :], operands[op.states :], strict=True):
-                copy_limbs(x.parts, tuple(part[time] for part in sequence.limbs))
+        for copy in begin:
+            copy()
+        for before, after in times:
+            for copy in before:
+                copy()
             body.run()
-            copy_limbs(tuple(part[time] for part in made.parts), y.limbs)
-            for shadow, value in zip(shadows, following, strict=True):
-                copy_limbs(shadow, value.limbs)
-            for state, shadow in zip(states, shadows, strict=True):
-                copy_limbs(state.parts, tuple(shadow))
+            for copy in after:
+                copy()
+            for copy in moves:
+                copy()
 
     ws.do(step)
     return made
+
+
+def _moves(states: Sequence[StoredValue], following: Sequence[StoredValue]) -> list[Kernel]:
+    """Steps that make the next states the states."""
+    targets = [part for state in states for part in state.parts]
+    alone = not any(
+        np.may_share_memory(part, target) for value in following for part in value.parts for target in targets
+    )
+    if alone:
+        pairs = zip(states, following, strict=True)
+        return [copy for state, value in pairs for copy in _copies(state.parts, value.parts)]
+    # A next state may be (a view of) another state, so all are copied before any is overwritten.
+    shadows = [[np.empty_like(part) for part in state.parts] for state in states]
+    first = [copy for shadow, value in zip(shadows, following, strict=True) for copy in _copies(shadow, value.parts)]
+    return first + [
+        copy for state, shadow in zip(states, shadows, strict=True) for copy in _copies(state.parts, shadow)
+    ]
+
+
+def _copies(target: Sequence[Array], source: Sequence[Array]) -> list[Kernel]:
+    """Steps that write ``source`` into ``target``, floats or limbs."""
+    if len(target) == len(source):
+        return [partial(np.copyto, to, part) for to, part in zip(target, source, strict=True)]
+    return [partial(copy_limbs, target, cast(Limbs, tuple(source)))]

@@ -40,7 +40,7 @@ def _fitting(network: Network, name: str, batch: Floats) -> Floats:
     """
     node = network.node(name)
     assert isinstance(node.layer, Input)
-    fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.bits.result))
+    fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
     steps = fmt.frac if is_quantized(network) and node.layer.quantizer is None and not node.layer.integer else 0
     if fmt.frac > 0 and not node.layer.integer and not steps:
         return batch

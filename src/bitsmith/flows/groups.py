@@ -8,7 +8,9 @@ of that. The other end of the pipe belongs to the process that started both, so 
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,22 +23,36 @@ GRACE_S = 3.0
 """From the polite end to the other."""
 
 
+_SHELL = "/bin/sh"
+_GATE = 'read -r _ || exit 1; exec "$@" </dev/null'
+"""A program that begins with a line on its standard input, and not at all if that ends first."""
+
+
 def start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], console: int) -> subprocess.Popen[bytes]:
-    """A program as the first of a group; ``console`` is the descriptor of the file for what it says.
+    """A program as the first of a group, which begins when it is `watched`; ``console`` is the descriptor of its log.
 
     Raises:
         OSError: it cannot be started.
     """
+    _check(argv[0], cwd, env)
     return subprocess.Popen(
-        argv,
+        argv if sys.platform == "win32" else [_SHELL, "-c", _GATE, argv[0], *argv],
         cwd=cwd,
         env=env,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=console,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
+
+
+def _check(program: str, cwd: Path, env: Mapping[str, str]) -> None:
+    """Raise what starting a program would."""
+    named = Path(program).name != program
+    if shutil.which(cwd / program if named else program, path=env.get("PATH")) is None:
+        code = errno.EACCES if named and (cwd / program).exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code), program)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -52,7 +68,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """See to it that the group ends with this process, if that dies within the context."""
+    """Let the group begin, and see to it that it ends with this process, if that dies within the context."""
     watch = subprocess.Popen(
         [sys.executable, "-I", *([] if sys.platform == "win32" else ["-S"]), __file__, str(process.pid)],
         stdin=subprocess.PIPE,
@@ -61,6 +77,9 @@ def watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
         start_new_session=True,
     )
     try:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as gate:
+            gate.write(b"\n")
         yield
     finally:
         with suppress(OSError):

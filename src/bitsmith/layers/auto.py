@@ -13,6 +13,7 @@ user gives another.
   with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
   In front of layers that jump (signs, comparisons) all results are exact.
 - *Accumulators* are exact always.
+- *Results* of at most ``widest`` bits, if the user says so, have a coarser step where their range needs it.
 - *Inputs* with calibration data take the narrowest format that holds the data exactly if ``B`` bits do, else that many
   for their range, and saturate. Where one format for all features would change results (see :mod:`bitsmith.passes.calibration`),
   each element of the last axis has its own, with a spare bit if it is rounded.
@@ -33,7 +34,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects, width_of
+from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects, width_of
 from bitsmith.layers.arrays import Exponents, Floats
 
 AUTO_BITS = 16
@@ -126,6 +128,18 @@ def spread_exponents(values: Floats, bits: int) -> Exponents | None:
 def product_scales(operand: Floats, result: Floats, terms: int) -> Floats:
     """What errors of factors of ``operand`` are compared with, where sums of so many products make ``result``."""
     return np.asarray(result / (operand * math.sqrt(terms)), dtype=np.float64)
+
+
+def of_width(frac: Fracs, lo: Ints, hi: Ints, widest: int) -> tuple[Fracs, Ints, Ints]:
+    """Fractional bits (one, or of each channel) and a range in raw values with which no element has more than ``widest`` bits."""
+    widths = np.asarray(np.frompyfunc(width_of, 2, 1)(lo, hi), dtype=np.int64)
+    excess = np.maximum(widths - widest, 0)
+    excess = np.broadcast_to(excess, np.broadcast_shapes(excess.shape, frac.shape))
+    excess = excess.max(axis=tuple(range(excess.ndim - frac.ndim)))
+    drop = np.asarray(excess.max(axis=tuple(k for k, size in enumerate(frac.shape) if size == 1), keepdims=True))
+    lo, hi = (drop_bits(bound, objects(drop), Rounding.RND) for bound in (lo, hi))
+    most = objects(np.where(lo < 0, (1 << (widest - 1)) - 1, (1 << widest) - 1))  # rounding up may need one bit more
+    return frac - drop, lo, np.minimum(hi, most)
 
 
 def to_raw(values: Floats, fmt: FixedFormat) -> Ints:

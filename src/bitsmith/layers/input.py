@@ -69,7 +69,7 @@ class Input(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if self.quantizer is not None:
             return _quantized(lowering, self.shape, self.quantizer)
-        unknown, seen = self.default_format(lowering.settings.bits.result), lowering.observed
+        unknown, seen = self.default_format(lowering.settings.result_bits), lowering.observed
         formats = lowering.input_formats(unknown)
         if lowering.format("result") is None:
             if self.entries is not None or self.limits is not None:

@@ -14,7 +14,16 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
 from bitsmith.layers.arrays import Exponents, Floats
-from bitsmith.layers.auto import ObservedRange, constant_frac, exact_raw, finer_format, format_for, to_raw, whole_format
+from bitsmith.layers.auto import (
+    ObservedRange,
+    constant_frac,
+    exact_raw,
+    finer_format,
+    format_for,
+    of_width,
+    to_raw,
+    whole_format,
+)
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _EXACT_BITS = 53
@@ -58,7 +67,7 @@ class Lowering:
         if not self.observed.measured:
             return (unknown,)
         # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
-        bits = self.settings.bits.result
+        bits = self.settings.result_bits
         features = tuple(format_for(each, bits, spare=1) for each in self.observed.features)
         formats = features or (format_for(self.observed, bits),)
         least = self.fracs.get("result")
@@ -88,7 +97,7 @@ class Lowering:
 
     def _plain_frac(self, variable: str, largest: float) -> int:
         amplitude = min(self.seen(variable).amplitude, largest)
-        most = self.settings.bits.result - 1
+        most = self.settings.result_bits - 1
         if amplitude == 0.0:
             return most
         return most - math.ceil(math.log2(amplitude))
@@ -188,12 +197,14 @@ class Lowering:
         frac = np.minimum(x.type.frac, self._channel_fracs(x, variable, largest))
         drop = objects(x.type.frac) - objects(frac)
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
-        if seen.measured and x.type.max_width > self.settings.bits.result:
+        if seen.measured and x.type.max_width > self.settings.result_bits:
             # Twice the observed range: one spare bit against data that calibration has not seen.
             floor = [math.floor(math.ldexp(2.0 * min(seen.lo, 0.0), int(f))) for f in frac.ravel()]
             ceiling = [math.ceil(math.ldexp(2.0 * max(seen.hi, 0.0), int(f))) for f in frac.ravel()]
             lo = np.maximum(lo, objects(floor).reshape(frac.shape))
             hi = np.maximum(np.minimum(hi, objects(ceiling).reshape(frac.shape)), lo)
-        elif bool(np.all(drop == 0)):
+        elif bool(np.all(drop == 0)) and x.type.max_width <= (self.settings.widest or x.type.max_width):
             return x
+        if self.settings.widest is not None:
+            frac, lo, hi = of_width(frac, lo, hi, self.settings.widest)
         return self.builder.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)

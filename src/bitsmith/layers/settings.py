@@ -78,11 +78,13 @@ class Bits:
 class Settings:
     """One layer's settings. ``precision`` maps variable names (``result``, ``weight``, ...) to formats; absent is auto.
 
-    ``bits`` are the budget of ``auto``. ``table_size`` is in entries, ``table_range`` in real values.
+    ``bits`` are the budget of ``auto``, and ``widest`` the most bits of a result that it gives. ``table_size`` is in entries,
+    ``table_range`` in real values.
     """
 
     precision: Mapping[str, FixedFormat] = field(default_factory=dict)
     bits: Bits = Bits()
+    widest: int | None = None
     reuse_factor: int = 1
     parallelization_factor: int = 1
     strategy: Strategy = Strategy.LATENCY
@@ -94,3 +96,8 @@ class Settings:
     skip: bool = False
     weights: Weights = Weights.ONCHIP
     outliers: Outliers = Outliers.KEEP
+
+    @property
+    def result_bits(self) -> int:
+        """Bits that are kept of results, within the widest that they may be."""
+        return min(self.bits.result, self.widest or self.bits.result)

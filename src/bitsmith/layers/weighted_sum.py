@@ -18,11 +18,12 @@ import numpy.typing as npt
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.requantize import Staircase, near, near_exponent
 
-MOST_PAIRS = 1 << 18
-"""Most pairs of codes that are looked at."""
+_MOST_PAIRS = _MOST_STEPS = 1 << 18
+"""Most pairs of codes that are looked at, and places where a sum steps."""
 
 _MOST_DROP = 40
-_MOST_CODES = 1 << 16
+_MOST_CODE = 1 << 16
+"""The greatest code that may be reached: all fits into machine integers."""
 _SAMPLED = 16
 
 _Integers = npt.NDArray[np.int64]
@@ -99,14 +100,17 @@ class _Steps:
 
 def weighted_sum(first: Codes, second: Codes, sign: int, quantizer: Quantizer) -> WeightedSum | None:
     """What ``quantizer``, which saturates, makes of ``first`` plus ``sign`` times ``second``; None if no integers do the same."""
-    if first.count * second.count > MOST_PAIRS:
+    if first.count * second.count > _MOST_PAIRS:
         return None
     scale, offset = quantizer.scale.item(), quantizer.offset.item()
     factors = first.scale / scale, sign * second.scale / scale
-    reached = factors[0] * first.count + abs(factors[1]) * second.count
-    if factors[0] <= 0 or sign * factors[1] <= 0 or reached > _MOST_CODES:
-        return None
     lo, hi = int(quantizer.lo.item()), int(quantizer.hi.item())
+    reached = max(abs(factors[0] * code) for code in (first.lo, first.hi))
+    reached += max(abs(factors[1] * code) for code in (second.lo, second.hi)) + abs(offset)
+    in_reach = reached <= _MOST_CODE and lo <= reached and -reached <= hi
+    steps = min(hi - lo, factors[0] * first.count) * second.count
+    if factors[0] <= 0 or sign * factors[1] <= 0 or not in_reach or steps > _MOST_STEPS:
+        return None
     rows = [
         (y, Staircase(factors[0], factors[1] * y + offset, first.lo, first.hi, lo, hi, quantizer.rounding))
         for y in range(second.lo, second.hi + 1)

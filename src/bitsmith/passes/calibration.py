@@ -194,7 +194,7 @@ def generated(network: Network, samples: int) -> list[Floats]:
     for name in network.inputs:
         node = network.node(name)
         assert isinstance(node.layer, Input)
-        fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.bits.result))
+        fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
         batches.append(_drawn(rng, (samples, *node.layer.shape), fmt))
     return batches
 

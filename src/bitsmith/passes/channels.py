@@ -131,7 +131,7 @@ class _Search:
             frac = np.asarray(lowering.result_frac())
         elif observed.measured and node.layer.entries is None:
             frac = np.array(
-                [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.bits.result))]
+                [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.result_bits))]
             )
         else:
             return

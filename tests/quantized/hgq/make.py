@@ -25,7 +25,12 @@ from hgq import layers
 from hgq.config import HardSigmoidConfig, HardTanhConfig, QuantizerConfig, QuantizerConfigScope
 from hgq.quantizer import Quantizer
 from hgq.quantizer.config import default_configs
-from hgq.quantizer.internal import FixedPointQuantizerKBI, FixedPointQuantizerKIF, FloatPointQuantizer
+from hgq.quantizer.internal import (
+    FixedPointQuantizerKBI,
+    FixedPointQuantizerKIF,
+    FloatPointQuantizer,
+    TrainableQuantizerBase,
+)
 from hgq.utils import trace_minmax
 from keras import Input, Model, Sequential
 
@@ -242,15 +247,28 @@ def minifloats() -> Model:
     return Model(x, [*outputs, y, layers.QUnaryFunctionLUT("tanh", iq_conf=each, oq_conf=each, name="tanh")(x)])
 
 
+def wide() -> Model:
+    """An image network whose last sums need more than 24 bits, before a quantizer that wraps around."""
+    x = Input((6, 6, 2), name="x")
+    fine = QuantizerConfig("kif", "datalane", f0=11)
+    kernel, bias = QuantizerConfig("kif", "weight", f0=11), QuantizerConfig("kif", "bias", f0=11)
+    given = {"iq_conf": fine, "kq_conf": kernel, "bq_conf": bias}
+    y = layers.QConv2D(4, 3, activation="relu", name="conv", **given)(x)
+    y = layers.QDense(5, name="sums", **given)(keras.layers.Flatten(name="flat")(y))
+    return Model(x, Quantizer(QuantizerConfig("kif", "datalane", f0=17, i0=1), name="last")(y))
+
+
 ALL: tuple[Callable[[], Model], ...] = (
     *(quantizers, transformed, thirds, dense, einsum, conv, conv_1d_3d, normalization, merges, pools, nested),
-    *(older, reflected, minifloats),
+    *(older, reflected, minifloats, wide),
 )
 
 
-def scattered(model: Model, rng: np.random.Generator) -> None:
-    """Random trained tensors, statistics and bit widths."""
+def scattered(model: Model, rng: np.random.Generator, *, widths: bool) -> None:
+    """Random trained tensors, statistics and, if wanted, bit widths."""
     for layer in model._flatten_layers():
+        if isinstance(layer, TrainableQuantizerBase) and not widths:
+            continue
         if isinstance(layer, FloatPointQuantizer):
             shape = layer._m.shape
             layer._m.assign(rng.choice([-1.0, 0.3, 1.0, 2.4, 3.0, 4.6], shape, p=[0.05, 0.15, 0.2, 0.2, 0.2, 0.2]))
@@ -260,8 +278,8 @@ def scattered(model: Model, rng: np.random.Generator) -> None:
         if isinstance(layer, FixedPointQuantizerKBI | FixedPointQuantizerKIF):
             kbi = isinstance(layer, FixedPointQuantizerKBI)
             shape = layer._i.shape
-            widths = rng.choice([0.0, 2.5, 3.5, 4.4, 5.0, 6.6], shape, p=[0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
-            (layer._b if kbi else layer._f).assign(widths if kbi else widths - 1.5)
+            bits = rng.choice([0.0, 2.5, 3.5, 4.4, 5.0, 6.6], shape, p=[0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
+            (layer._b if kbi else layer._f).assign(bits if kbi else bits - 1.5)
             layer._i.assign(rng.choice([-1.0, 0.4, 0.5, 1.5, 2.2], shape))
             layer._k.assign(rng.choice([0, 1], shape, p=[0.2, 0.8]))
             if layer.overflow_mode == "WRAP_SM":
@@ -283,7 +301,7 @@ def write(make: Callable[[], Model]) -> None:
     name = make.__name__
     with QuantizerConfigScope():
         model = make()
-    scattered(model, rng)
+    scattered(model, rng, widths=make is not wide)
     inputs = [(rng.integers(-200, 200, (16, *one.shape[1:])) / 64).astype(np.float32) for one in model.inputs]
     trace_minmax(model, inputs if len(inputs) > 1 else inputs[0])
     inputs = [np.concatenate([one, one * 4.0]) for one in inputs]

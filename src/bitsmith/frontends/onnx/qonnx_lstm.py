@@ -72,7 +72,7 @@ class _Layer:
     build: Builder
 
     def product(self, x: Value, first: int, gate: int, suffix: str) -> Value:
-        """The product with the weights of a gate; of the input with its bias."""
+        """The product with the weights of a gate, (units, in) as the file has them."""
         weights = self.call.trained(first + gate, "weights")
         if weights.rank != 2 or weights.shape[1] != x.dims[-1]:
             raise ModelFileError(

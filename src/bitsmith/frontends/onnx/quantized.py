@@ -234,21 +234,17 @@ def on_grid(codes: Array, grid: Grid, name: str) -> Value:
 def _quantize(call: Call) -> Operand:
     """Of constants the integers, with the rounding errors of single precision that runtimes make."""
     call.attributes.ignore("saturate", "precision")
-    x, kind = call.tensor(0), _output_kind(call)
+    x, code = call.tensor(0), call.attributes.integer("output_dtype", 0)
+    kind = None if code == 0 else Kind.of(np.dtype(NARROW.get(code) or dtype_of(code, call.attributes.where)))
     grid = Grid.of(call, 1, 2, x, Along.of(call), kind)
+    if code in NARROW:
+        lo, hi = limits(grid.kind, narrow=True)
+        grid = replace(grid, lo=lo, hi=hi)
     if x.constant is None:
         return quantized(call.build, x, grid)
     scale = grid.scale.astype(np.float32)
     codes = np.clip(np.rint(x.elements.astype(np.float32) / scale) + grid.zero, grid.lo, grid.hi)
-    return Known((codes.astype(grid.kind.value),))
-
-
-def _output_kind(call: Call) -> Kind | None:
-    """The type of codes without a zero point, if the model names it."""
-    code = call.attributes.integer("output_dtype", 0)
-    if code in NARROW and call.operand(2) is None:
-        raise UnsupportedError("integers of 4 bits without a zero point", accepted="a zero point of that type")
-    return None if code in (0, *NARROW) else Kind.of(dtype_of(code, call.attributes.where))
+    return Known((codes.astype(grid.kind.value),), limits=(grid.lo, grid.hi))
 
 
 def _dequantize(call: Call) -> Value:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import ONE, Value, constant
+from bitsmith.frontends.builder.value import Value, constant, held
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
@@ -22,6 +22,8 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.quantizer import Quantizer
 
 _MOST_STEPS = 1024
+
+_ONE = held(constant(1.0))
 
 _TRAINED = {"kernel": "kq", "recurrent_kernel": "rkq", "bias": "bq"}
 
@@ -47,11 +49,11 @@ class _Cell:
             index = (row, columns) if found[0].ndim == 2 else (columns,)
             bias, grid = _taken(found, index)
             grids |= {} if grid is None else {"bias": grid}
-        return build.emit(Dense(kernel, bias), x, quantizers=grids)
+        return held(build.emit(Dense(kernel, bias), x, quantizers=grids))
 
     def on_grid(self, build: Builder, x: Value, name: str) -> Value:
         """``x`` as the quantizer of that name has it."""
-        return quantized(build, x, self.quantizers[name], name)
+        return held(quantized(build, x, self.quantizers[name], name))
 
     def function(self, build: Builder, x: Value, name: str, before: str = "", after: str = "") -> Value:
         """A function of ``x``, with a quantizer before or after it."""
@@ -99,7 +101,7 @@ def _gated_step(build: Builder, cell: _Cell, x: Value, state: Value) -> Value:
     total = add(inner.within("sum"), _columns(build, x, 2 * units, 3 * units, "x_candidate"), shown)
     candidate = cell.function(inner, total, "activation", after="paq")
     old = multiply(build.within("old"), update, seen)
-    new = multiply(build.within("new"), subtract(build.within("rest"), ONE, update), candidate)
+    new = multiply(build.within("new"), subtract(build.within("rest"), _ONE, update), candidate)
     return add(build, old, new)
 
 
@@ -189,7 +191,7 @@ def unrolled(
 ) -> tuple[Value, ...]:
     """The results of all steps, or the last one, and the last state if it is returned; ``step`` gives result and state."""
     sequences, backwards = call.config.flag("return_sequences", False), call.config.flag("go_backwards", False)
-    state, results, count = constant(np.zeros((1, units))), list[Value](), operands.dims[1]
+    state, results, count = held(constant(np.zeros((1, units)))), list[Value](), operands.dims[1]
     for number in range(count):
         last = number == count - 1 and not sequences
         build = call.build if last else call.build.within(f"step{number}")
