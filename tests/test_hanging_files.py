@@ -24,6 +24,7 @@ from bitsmith.emulate.batches import read_array
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import parse_json
 from bitsmith.frontends.read import read_model
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.report.vendors.vendor import read_text
 from tests.system.examples import MODELS, digits
 
@@ -81,7 +82,8 @@ def test_a_heap_of_other_sizes_is_not_trusted(tmp_path: Path) -> None:
 def _onnx(path: Path, nodes: list[onnx.NodeProto], result: str) -> Path:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in ("x", result))
     size = helper.make_tensor("size", TensorProto.INT64, [1], [1 << 16])
-    graph = helper.make_graph(nodes, "g", [x], [y], [size])
+    size2 = helper.make_tensor("size2", TensorProto.INT64, [2], [1, 1 << 14])
+    graph = helper.make_graph(nodes, "g", [x], [y], [size, size2])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
     return path
 
@@ -100,7 +102,13 @@ def _repeated() -> list[onnx.NodeProto]:
     return [*nodes, helper.make_node("Sum", ["x", *(f"m{k}" for k in range(40))], ["y"])]
 
 
-@pytest.mark.parametrize("nodes", [_doubled(), _repeated()], ids=["doubled", "repeated"])
+def _tiled() -> list[onnx.NodeProto]:
+    """Lists of places next to each other."""
+    nodes = [helper.make_node("Tile", ["x", "size2"], [f"t{k}"]) for k in range(40)]
+    return [*nodes, helper.make_node("Sum", [f"t{k}" for k in range(40)], ["y"])]
+
+
+@pytest.mark.parametrize("nodes", [_doubled(), _repeated(), _tiled()], ids=["doubled", "repeated", "tiled"])
 def test_constants_are_bounded_together(
     nodes: list[onnx.NodeProto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,3 +199,10 @@ def test_results_beyond_any_circuit_are_refused_at_once(shape: list[int], count:
     finally:
         tracemalloc.stop()
     assert peak < 16 << 20
+
+
+def test_quantizers_of_more_grids_than_exact_numbers_can_be() -> None:
+    """Grids that are all the same are one."""
+    with pytest.raises(UnsupportedError, match="a quantizer of 2097153 grids"):
+        Quantizer.uniform(np.arange(1.0, 2.0 + (1 << 21)), -8, 7)
+    assert Quantizer.uniform(np.full((1 << 11, 1 << 11), 0.1), -8, 7).size == 1

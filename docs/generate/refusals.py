@@ -113,6 +113,8 @@ def _text(node: ast.expr, known: Mapping[str, object]) -> str:
             return str(known[name])
         case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(glue)), attr="join"), args=[argument]):
             return _joined(argument, glue, known)
+        case ast.Call(func=ast.Name(id="nearest"), args=[_, argument]):  # of which an error shows some
+            return _joined(argument, ", ", known)
         case _:
             return _UNKNOWN
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from tests.system.keras2 import write_dense
 MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 DIGITS = MODELS / "digits.keras"
 INPUTS = np.load(MODELS / "digits_test.npz")["inputs"]
+
+
+_options: Callable[..., ModelOptions] = ModelOptions
 
 
 def _run(*arguments: str | Path) -> Result:
@@ -87,7 +91,7 @@ def test_every_argument_of_convert_is_an_option() -> None:
 def test_options_are_keys_of_a_project(
     options: dict[str, object], project: dict[str, object], layers: dict[str, object]
 ) -> None:
-    request = Request.of(ModelOptions(file=DIGITS, **options))  # type: ignore[arg-type]
+    request = Request.of(_options(file=DIGITS, **options))
     assert request.content == {"KerasModel": str(DIGITS), **project, "HLSConfig": layers}
 
 
@@ -108,7 +112,7 @@ def test_options_come_before_the_files(tmp_path: Path) -> None:
 )
 def test_what_is_not_understood(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        Request.of(ModelOptions(**options)).arguments()  # type: ignore[arg-type]
+        Request.of(_options(**options)).arguments()
 
 
 def test_a_written_configuration_converts_alike(tmp_path: Path) -> None:

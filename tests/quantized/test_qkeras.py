@@ -48,9 +48,16 @@ FILES = (
         f"{name}_k2.h5"
         for name in ("activations", "arguments", "channels", "convolutions", "network", "normalized", "adaptive")
     ),
-    *("dense_k2.keras", "folded_k2.keras", "network_k2.keras", "network_k2.json", "recurrent_k2.keras"),
+    *(
+        "dense_k2.keras",
+        "folded_k2.keras",
+        "network_k2.keras",
+        "network_k2.json",
+        "recurrent_k2.keras",
+        "states_k2.keras",
+    ),
     *(f"{name}_k3.keras" for name in ("activations", "arguments", "channels", "convolutions", "dense", "folded")),
-    *(f"{name}_k3.keras" for name in ("folded_dense", "network", "recurrent")),
+    *(f"{name}_k3.keras" for name in ("folded_dense", "network", "recurrent", "states")),
 )
 
 Array = npt.NDArray[np.float64]
@@ -263,23 +270,22 @@ def test_an_alpha_of_several_numbers_scales_channels(tmp_path: Path) -> None:
     assert np.abs(steps).max() <= 8
 
 
-def test_a_state_that_nothing_quantizes_is_refused() -> None:
-    config = {
-        "units": 2,
-        "recurrent_activation": "hard_sigmoid",
-        "activation": "quantized_tanh(6)",
-        "state_quantizer": None,
-    }
+@pytest.mark.parametrize(
+    ("opening", "steps", "said"),
+    [("hard_sigmoid", 4, "finer from step to step"), ("quantized_sigmoid(5)", 6, "gain 5 bits in each of 6 steps")],
+)
+def test_a_state_that_nothing_quantizes_is_refused(opening: str, steps: int, said: str) -> None:
+    config = {"units": 2, "recurrent_activation": opening, "activation": "quantized_tanh(6)", "state_quantizer": None}
     config |= {f"{part}_quantizer": "quantized_bits(5,0,alpha=1)" for part in ("kernel", "recurrent", "bias")}
     layers = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 4, 3]}},
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, steps, 3]}},
         {"class_name": "QLSTM", "config": {**config, "name": "lstm"}},
     ]
     model = LiveModel("", {"x": [], "lstm": [np.zeros((3, 8)), np.zeros((2, 8)), np.zeros(8)]})
     model.text = json.dumps(
         {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
     )
-    with pytest.raises(UnsupportedError, match=r"QLSTM.*finer from step to step"):
+    with pytest.raises(UnsupportedError, match=f"QLSTM.*{said}"):
         read_keras(model)
 
 

@@ -12,6 +12,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantize import Quantize
@@ -67,6 +68,20 @@ def test_absorbed_layers_say_by_which_and_codes_have_their_bits() -> None:
     assert {name: row.absorbed for name, row in layers.items() if row.absorbed} == {"n": ("r",)}
     assert [layers[name].result.bits for name in ("q", "d") if layers[name].result is not None] == ["8", "12..13"]
     assert "absorbed by r" in as_text(LayersTable("net", tuple(layers.values())), 140)
+
+
+def test_sums_of_codes_say_which_quantizer_has_them() -> None:
+    grids = [Quantizer.uniform(np.float32(scale), -16, 15) for scale in (0.031, 0.071, 0.042)]
+    nodes = (
+        NetworkNode("x", Input((3,)), settings=INPUT),
+        NetworkNode("q", Quantize(grids[0]), ("x",)),
+        NetworkNode("r", Quantize(grids[1]), ("x",)),
+        NetworkNode("s", Add(), ("q", "r")),
+        NetworkNode("t", Quantize(grids[2]), ("s",)),
+    )
+    layers = found(Network(nodes, ("x",), ("t",)))
+    assert {name: row.absorbed for name, row in layers.items() if row.absorbed} == {"s": ("t",)}
+    assert layers["s"].ebops is None
 
 
 def test_what_is_between_quantizers_is_exact() -> None:

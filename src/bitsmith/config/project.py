@@ -192,8 +192,11 @@ def _without_board(section: Section) -> Iterator[Idle]:
     backend, board = section.values.get("Backend"), section.values.get("Board")
     if isinstance(backend, str) and squash(backend) == "vivadoaccelerator":
         section.values["Backend"] = Backend.VIVADO
+        board = section.values.pop("Board", None)
         yield _ACCELERATOR
-    if board == "hw_only":
+        if board is not None:
+            yield Idle("Board", shown(board), "the project is without its design")
+    elif board == "hw_only":
         del section.values["Board"]
         yield _NO_BOARD
 

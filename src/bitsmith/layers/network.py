@@ -88,6 +88,14 @@ class Network:
         """The nodes that read ``name``."""
         return tuple(node for node in self.nodes if name in node.inputs)
 
+    def live(self) -> set[str]:
+        """The nodes that outputs depend on; others are there for traces."""
+        found = set(self.outputs)
+        for node in reversed(self.nodes):
+            if node.name in found:
+                found.update(node.inputs)
+        return found
+
     def bounded(self) -> set[str]:
         """The nodes whose results have a scale that nobody chose: bounded ones, and what layers without weights make of them."""
         found: set[str] = set()

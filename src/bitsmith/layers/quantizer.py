@@ -33,6 +33,9 @@ Rationals: TypeAlias = npt.NDArray[np.object_]
 
 RationalLike: TypeAlias = Fraction | float | Rationals | Floats | Sequence[float]
 
+MAX_GRIDS = 1 << 21
+"""Most elements with a grid of their own."""
+
 _HALF = 0.5
 
 _fraction = np.frompyfunc(Fraction, 1, 1)
@@ -54,8 +57,26 @@ def rationals(values: RationalLike) -> Rationals:
     if array.dtype != np.object_:
         if not bool(np.all(np.isfinite(array))):
             raise UnsupportedError("a quantizer with an infinite scale or one that is not a number")
-        array = array.astype(np.float64)
+        array = _least(array.astype(np.float64))
     return frozen(compact(np.asarray(_fraction(array), dtype=np.object_)))
+
+
+def _least(array: Floats) -> Floats:
+    """As small an array as broadcasts to the same.
+
+    Raises:
+        UnsupportedError: one that is still too large for exact numbers.
+    """
+    for axis in range(array.ndim):
+        first = array.take([0], axis) if array.shape[axis] > 1 else array
+        array = first if bool(np.all(array == first)) else array
+    _check_size(array.size)
+    return array
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_GRIDS:
+        raise UnsupportedError(f"a quantizer of {size} grids", accepted=f"at most {MAX_GRIDS}")
 
 
 def frozen(array: IntArray | Ints) -> Ints:
@@ -113,6 +134,7 @@ class Quantizer:
         keep_negative: IntLike, integer: IntLike, frac: IntLike, rounding: Rounding, overflow: Overflow
     ) -> Quantizer:
         """Fixed-point formats: ``integer`` bits without the sign, ``frac`` fractional bits; elements of no bits are 0."""
+        _check_size(max(map(np.size, (keep_negative, integer, frac))))
         k, i, f = np.broadcast_arrays(objects(keep_negative), objects(integer), objects(frac))
         size = np.asarray(_power(np.minimum(-(i + f), 0)), dtype=np.object_)  # 2**(i + f), and 1 where that has no bits
         size = objects(np.frompyfunc(int, 1, 1)(size))
@@ -160,6 +182,11 @@ class Quantizer:
     @property
     def _parts(self) -> tuple[Rationals, ...]:
         return self.scale, self.step, self.offset, self.lo, self.hi
+
+    @property
+    def size(self) -> int:
+        """Elements of the largest of the arrays."""
+        return max(part.size for part in self._parts)
 
     @property
     def shape(self) -> Shape:

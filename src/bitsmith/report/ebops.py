@@ -74,7 +74,7 @@ class _Counting:
         """By layer."""
         found: dict[str, float] = {}
         owners: dict[str, str | None] = {}
-        live = _live(self._network)
+        live = self._network.live()
         for node in self._network.nodes:
             operands = [self._bits.get(name) for name in node.inputs]
             known = [each for each in operands if each is not None]
@@ -104,15 +104,6 @@ class _Counting:
             return as_weights(layer.reference([each[None] for each in operands])[0])
         known = self._types.get(node.name)
         return None if known is None else _proved(node, known, self._shapes[node.name])
-
-
-def _live(network: Network) -> set[str]:
-    """The nodes that outputs depend on; others are there for traces."""
-    found = set(network.outputs)
-    for node in reversed(network.nodes):
-        if node.name in found:
-            found.update(node.inputs)
-    return found
 
 
 def _of_factor(values: Floats) -> Floats:

@@ -24,6 +24,7 @@ from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import Add as AddLayer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.settled import QUANTIZING, exact_variables, is_quantized, settled
@@ -196,15 +197,34 @@ def rows(
 
 
 def _absorbed(network: Network) -> dict[str, tuple[str, ...]]:
-    """The layers of which only scales and offsets are left, and the quantizers that have these."""
+    """The layers of which only scales and offsets are left, or nothing, and the quantizers that do what they did."""
     affines = {node.name: node.affine for node in network.nodes}
-    return {
-        node.name: _quantizers_after(network, node)
-        for node in network.nodes
-        if isinstance(node.layer, Identity)
-        and node.affine is not None
-        and (node.folded or not _is_same(node.affine, affines[node.inputs[0]]))
-    }
+    live, sums = network.live(), _sums(network)
+    found: dict[str, tuple[str, ...]] = {}
+    for node in network.nodes:
+        if node.name not in live and node.inputs and not node.inner:
+            found[node.name] = found.get(node.inputs[0], ()) or sums.get(_summands(network, node), ())
+        elif isinstance(node.layer, Identity) and node.affine is not None:
+            moved = not node.folded and _is_same(node.affine, affines[node.inputs[0]])
+            found[node.name] = () if moved else _quantizers_after(network, node)
+    return {name: quantizers for name, quantizers in found.items() if quantizers}
+
+
+def _summands(network: Network, node: NetworkNode) -> frozenset[str]:
+    """What a sum adds, before it is scaled."""
+    operands = (network.node(name) for name in node.inputs)
+    return frozenset(one.inputs[0] if one.inner and one.inputs else one.name for one in operands)
+
+
+def _sums(network: Network) -> dict[frozenset[str], tuple[str, ...]]:
+    """By their summands, the quantizers of sums that take codes (see the pass ``weighted_sums``)."""
+    found: dict[frozenset[str], tuple[str, ...]] = {}
+    for node in network.nodes:
+        total = network.node(node.inputs[0]) if isinstance(node.layer, Quantize) else None
+        if total is not None and total.inner and isinstance(total.layer, AddLayer):
+            key = _summands(network, total)
+            found[key] = (*found.get(key, ()), node.name)
+    return found
 
 
 def _is_same(affine: Affine, other: Affine | None) -> bool:

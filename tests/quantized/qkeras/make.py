@@ -455,6 +455,21 @@ def recurrent():
     return keras.Model(x, [layer(x) for layer in found]), grid((20, 5, 3), 3, 1)
 
 
+def states():
+    """Recurrent layers whose states no quantizer takes, in few steps."""
+    x = layers.Input((3, 2), name="x")
+    q, tanh = quantized_bits(4, 0, alpha=1), quantized_tanh(5)
+    common = {"kernel_quantizer": q, "recurrent_quantizer": q, "bias_quantizer": q}
+    gated = {**common, "activation": tanh, "recurrent_activation": quantized_sigmoid(4)}
+    found = [
+        QSimpleRNN(2, activation="linear", return_sequences=True, name="linear", **common),
+        QSimpleRNN(2, activation="relu", name="relu", **common),
+        QLSTM(2, return_sequences=True, name="lstm", **gated),
+        QGRU(2, name="gru", **gated),
+    ]
+    return keras.Model(x, [layer(x) for layer in found]), grid((20, 3, 2), 3, 1)
+
+
 def adaptive():
     x = layers.Input((4,), name="x")
     kernel = quantized_bits(5, 0, alpha=1)
@@ -504,7 +519,7 @@ def smaller(path):
 
 def main():
     MODELS.mkdir(exist_ok=True)
-    makers = [activations, arguments, dense, convolutions, channels, folded, network, recurrent]
+    makers = [activations, arguments, dense, convolutions, channels, folded, network, recurrent, states]
     # That of qkeras-v3 cannot be called.
     makers += [normalized, adaptive] if TWO else [folded_dense]
     for maker in makers:
@@ -516,7 +531,7 @@ def main():
         model = trained(model)
         outputs = compiled(model)(x) if TWO and name == "channels" else model.predict(x, verbose=0)
         x, outputs = ([one] if not isinstance(one, (list, tuple)) else one for one in (x, outputs))
-        ending = "h5" if TWO and name not in ("dense", "folded", "recurrent") else "keras"
+        ending = "h5" if TWO and name not in ("dense", "folded", "recurrent", "states") else "keras"
         if TWO and name == "network":
             model.save(MODELS / f"{name}_{GENERATION}.keras")
             (MODELS / f"{name}_{GENERATION}.json").write_text(model.to_json())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -41,6 +41,10 @@ from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute,
 from bitsmith.layers.time_distributed import over_time
 
 _MOVES = (Broadcast, Concatenate, Crop, Flatten, Gather, Identity, Pad, Permute, Reshape, Slice, Stack)
+
+
+_EXACT = 16
+"""Elements that take the memory of one exact number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ class Builder:
             if not bool(np.all(np.isfinite(values))):
                 raise ModelFileError(f"{name} overflows", where=self.where, accepted="finite weights")
             self.draft.count(values.size, self.where)
+        self.draft.count(_listed(layer) + sum(_EXACT * each.size for each in quantizers.values()), self.where)
         known = [operand.constant for operand in operands]
         if operands and all(values is not None for values in known):
             self.draft.count(math.prod(shape), self.where)
@@ -335,6 +340,15 @@ class Builder:
         if x.constant is None:
             self.number(y, name)
         return self.emit(layer, x, y, suffix=suffix, kind=kind)
+
+
+def _listed(layer: Layer) -> int:
+    """Numbers that a layer has in lists, such as the places of elements."""
+    values = (getattr(layer, field.name) for field in fields(layer))
+    return sum(
+        len(value) if isinstance(value, tuple) else _EXACT * value.size if isinstance(value, Quantizer) else 0
+        for value in values
+    )
 
 
 def _moved(layer: Layer, operands: Sequence[Value]) -> Quantizer | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import ONE, Value, constant
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
@@ -22,6 +22,8 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.quantizer import Quantizer
 
 _MOST_STEPS = 1024
+
+_ONE = constant(1.0, quantizer=Quantizer.uniform(1.0, 1, 1))
 
 _TRAINED = {"kernel": "kq", "recurrent_kernel": "rkq", "bias": "bq"}
 
@@ -99,7 +101,7 @@ def _gated_step(build: Builder, cell: _Cell, x: Value, state: Value) -> Value:
     total = add(inner.within("sum"), _columns(build, x, 2 * units, 3 * units, "x_candidate"), shown)
     candidate = cell.function(inner, total, "activation", after="paq")
     old = multiply(build.within("old"), update, seen)
-    new = multiply(build.within("new"), subtract(build.within("rest"), ONE, update), candidate)
+    new = multiply(build.within("new"), subtract(build.within("rest"), _ONE, update), candidate)
     return add(build, old, new)
 
 
@@ -189,7 +191,8 @@ def unrolled(
 ) -> tuple[Value, ...]:
     """The results of all steps, or the last one, and the last state if it is returned; ``step`` gives result and state."""
     sequences, backwards = call.config.flag("return_sequences", False), call.config.flag("go_backwards", False)
-    state, results, count = constant(np.zeros((1, units))), list[Value](), operands.dims[1]
+    nothing, results, count = as_weights(np.zeros((1, units))), list[Value](), operands.dims[1]
+    state = constant(nothing, quantizer=Quantizer.holding(nothing))
     for number in range(count):
         last = number == count - 1 and not sequences
         build = call.build if last else call.build.within(f"step{number}")

@@ -56,7 +56,7 @@ class _Neurons:
             membrane = subtract(build.within("reset"), membrane, spent)
         elif self.reset == "zero":
             pulse = self._where_above(build, membrane, as_weights(1.0), winner, "pulse")
-            rest = subtract(build.within("rest"), constant(1.0), pulse)
+            rest = subtract(build.within("rest"), constant(1.0, quantizer=Quantizer.uniform(1.0, 1, 1)), pulse)
             membrane = multiply(build.within("reset"), membrane, rest)
         return result, quantized(build, membrane, self.sq, "sq")
 
@@ -69,8 +69,8 @@ class _Neurons:
 
     def _winner(self, build: Builder, membrane: Value) -> Value:
         """1 at the first unit that is farthest above its threshold."""
-        grid = Quantizer.holding(self.threshold)
-        score = subtract(build.within("score"), membrane, constant(self.threshold, quantizer=grid))
+        below = as_weights(-self.threshold)
+        score = add(build.within("score"), membrane, constant(below, quantizer=Quantizer.holding(below)))
         first = extreme_index(build, score, (1,), True)
         chosen = compare(build, Relation.EQ, first, constant(as_weights(range(self.units)), kind=Kind.INT64), "chosen")
         return replace(chosen, kind=Kind.REAL)

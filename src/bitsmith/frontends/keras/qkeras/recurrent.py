@@ -13,12 +13,12 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.grids import moved
-from bitsmith.frontends.builder.value import ONE, Value, constant
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import Activated, quantized_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.qkeras.activations import read_quantized
-from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
+from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantizers import Quantization, read_quantizer
 from bitsmith.frontends.keras.recurrent import MERGES, wrapped
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
@@ -26,9 +26,16 @@ from bitsmith.frontends.ops.selection import part, select, stack
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.lookup import Lookup, Staircase
+from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 
 _MOST_STEPS = 1024
+
+_ONE = constant(1.0, quantizer=Quantizer.uniform(1.0, 1, 1))
+
+_MOST_GROWTH = 24
+"""Most bits that states without a quantizer may gain: QKeras, in single precision, would not have more."""
 
 _QUANTIZERS = {"kernel": "kernel_quantizer", "recurrent_kernel": "recurrent_quantizer", "bias": "bias_quantizer"}
 
@@ -113,7 +120,7 @@ def _gated_step(build: Builder, cell: _Cell, x: Value, states: Sequence[Value]) 
         shown = cell.product(inner.within("state"), kept, "recurrent_kernel", (2, 3), None)
     total = add(inner.within("sum"), _gate(inner, x, cell, 2, "x"), shown)
     candidate = _applied(inner, cell.activation, total)
-    rest = subtract(build.within("rest"), ONE, update)
+    rest = subtract(build.within("rest"), _ONE, update)
     return (add(build, multiply(build.within("old"), update, seen), multiply(build.within("new"), rest, candidate)),)
 
 
@@ -135,7 +142,8 @@ class _Class:
         sequences = config.flag("return_sequences", False)
         turned = config.flag("go_backwards", False)
         products = cell.product(call.build.within("operands"), x, "kernel", (0, self.gates), 0)
-        states: tuple[Value, ...] = (constant(np.zeros((1, cell.units))),) * self.states
+        nothing = as_weights(np.zeros((1, cell.units)))
+        states: tuple[Value, ...] = (constant(nothing, quantizer=Quantizer.holding(nothing)),) * self.states
         shown: list[Value] = []
         steps = range(x.dims[1])
         for number in reversed(steps) if turned else steps:
@@ -159,13 +167,52 @@ class _Class:
         state = read_quantizer(config.get("state_quantizer"), config.where, call.major)
         activation = _function(config, call.major, "activation")
         opening = _function(config, call.major, "recurrent_activation") if self.gates > 1 else None
-        bounded = self.gates == 1 and activation is not None and activation.name in SIGNATURES
-        if state is None and not bounded:
-            raise UnsupportedError(
-                "states without a quantizer, which get finer from step to step", accepted="a state_quantizer"
-            )
+        if state is None:
+            _check_growth(self._gained(config, call.major, trained["recurrent_kernel"][1]), call.x.dims[1])
         shown = None if state is None else quantized_activation(state)
         return _Cell(units, trained, shown, activation, opening, after)
+
+    def _gained(self, config: Fields, major: int, kernel: Quantizer) -> int | None:
+        """How many binary places a state without a quantizer has more than the one before; None if that is not known."""
+        places = _places(config, major, "activation")
+        if self.gates == 1:
+            found = _function(config, major, "activation")
+            rises = found is None or isinstance(found.function, ReLU)
+            return 0 if places is not None else _places_of(kernel) if rises else None
+        return None if places is None else _places(config, major, "recurrent_activation")
+
+
+def _places(config: Fields, major: int, key: str) -> int | None:
+    """The binary places of what a quantizer gives; None of other functions."""
+    found = described(config.get(key), config.where)
+    quantizer = read_quantizer(config.get(key), config.where, major) if found and found[0] in SIGNATURES else None
+    if quantizer is None:
+        return None
+    match quantizer.layers()[-1]:
+        case Quantize() as layer:
+            return _places_of(layer.quantizer)
+        case Lookup(values=values) | Staircase(levels=values):
+            return _places_of(Quantizer.holding(values))
+        case _:
+            return None
+
+
+def _places_of(grid: Quantizer) -> int | None:
+    """The binary places of a grid; None if its steps are no powers of two."""
+    most = max(step.denominator for step in grid.step.ravel())
+    return None if most & (most - 1) else most.bit_length() - 1
+
+
+def _check_growth(gained: int | None, steps: int) -> None:
+    if gained is None:
+        raise UnsupportedError(
+            "states without a quantizer, which get finer from step to step", accepted="a state_quantizer"
+        )
+    if gained * steps > _MOST_GROWTH:
+        raise UnsupportedError(
+            f"states without a quantizer that gain {gained} bits in each of {steps} steps",
+            accepted=f"at most {_MOST_GROWTH} in all, or a state_quantizer",
+        )
 
 
 def _sequence(call: LayerCall, config: Fields) -> Value:
