@@ -143,7 +143,7 @@ class Model:
 
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
-            FidelityWarning: once, when values inside wrap, or many saturate, for which one of 32 samples is looked at, some at once.
+            FidelityWarning: once, when values inside wrap, or many saturate, for which one of 32 samples is looked at.
                 :meth:`losses` counts them all.
         """
         batches = self._batches(x)
