@@ -38,7 +38,7 @@ MILLION = (64, 960, 1008, 32, 10)
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Rows of figures, each the CPU seconds of one unit of work; ``least`` is the speed-up that is wanted."""
+    """Rows of figures, each the CPU seconds of one unit of work; ``least`` is the speed-up that must stay."""
 
     run: Callable[[Path], dict[str, float]]
     least: float
@@ -243,7 +243,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(MEASURES[given.measures[0]].run(Path(folder))))
         return
-    table = Table("CPU seconds", given.against, "now", "ratio", "wanted")
+    table = Table("CPU seconds", given.against, "now", "ratio", "at least")
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         trees = [source(given.against, Path(folder)), ROOT / "src"]
