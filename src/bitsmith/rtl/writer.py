@@ -56,6 +56,8 @@ class _Writer:
         self._expressions = Expressions(netlist)
         self._live = {signal.word for part in self._layout.parts.values() for signal in part.computed}
         self._tables = self._name_tables()
+        self._starts = [0, *accumulate(item.width for item in netlist.inputs)]
+        """The first bit of each input element."""
 
     def design(self) -> RtlDesign:
         parts = [part for part in self._layout.parts.values() if part.layer != TOP and part.computed]
@@ -145,7 +147,7 @@ class _Writer:
 
     def _port(self, element: int, drop: int, width: int, signed: bool) -> str:
         """Bits of an input element."""
-        low = sum(item.width for item in self._netlist.inputs[:element]) + drop
+        low = self._starts[element] + drop
         text = f"in_data[{low}]" if width == 1 else f"in_data{_range(Bits(low, low + width))}"
         return Operand(text, width, False).with_sign(signed).text
 

@@ -257,6 +257,11 @@ def constant(
     return Value(elements, elements.shape, None, label, kind, quantizer)
 
 
+def held(x: Value) -> Value:
+    """A constant with the grid that holds it, so that it is taken exactly; what is computed as it is."""
+    return x if x.constant is None else replace(x, quantizer=Quantizer.holding(x.constant))
+
+
 def quantizers_of(**tensors: Value | None) -> dict[str, Quantizer]:
     """The quantizers of those constants that have one, by the names that a layer gives them."""
     found = {name: None if tensor is None else tensor.quantizer for name, tensor in tensors.items()}

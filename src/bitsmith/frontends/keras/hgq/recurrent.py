@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Value, constant, held
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
@@ -23,7 +23,7 @@ from bitsmith.layers.quantizer import Quantizer
 
 _MOST_STEPS = 1024
 
-_ONE = constant(1.0, quantizer=Quantizer.uniform(1.0, 1, 1))
+_ONE = held(constant(1.0))
 
 _TRAINED = {"kernel": "kq", "recurrent_kernel": "rkq", "bias": "bq"}
 
@@ -49,11 +49,11 @@ class _Cell:
             index = (row, columns) if found[0].ndim == 2 else (columns,)
             bias, grid = _taken(found, index)
             grids |= {} if grid is None else {"bias": grid}
-        return build.emit(Dense(kernel, bias), x, quantizers=grids)
+        return held(build.emit(Dense(kernel, bias), x, quantizers=grids))
 
     def on_grid(self, build: Builder, x: Value, name: str) -> Value:
         """``x`` as the quantizer of that name has it."""
-        return quantized(build, x, self.quantizers[name], name)
+        return held(quantized(build, x, self.quantizers[name], name))
 
     def function(self, build: Builder, x: Value, name: str, before: str = "", after: str = "") -> Value:
         """A function of ``x``, with a quantizer before or after it."""
@@ -191,8 +191,7 @@ def unrolled(
 ) -> tuple[Value, ...]:
     """The results of all steps, or the last one, and the last state if it is returned; ``step`` gives result and state."""
     sequences, backwards = call.config.flag("return_sequences", False), call.config.flag("go_backwards", False)
-    nothing, results, count = as_weights(np.zeros((1, units))), list[Value](), operands.dims[1]
-    state = constant(nothing, quantizer=Quantizer.holding(nothing))
+    state, results, count = held(constant(np.zeros((1, units)))), list[Value](), operands.dims[1]
     for number in range(count):
         last = number == count - 1 and not sequences
         build = call.build if last else call.build.within(f"step{number}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.builder.value import Kind, Value, constant, held
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantizer
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
@@ -21,7 +21,6 @@ from bitsmith.frontends.ops.reduction import extreme_index
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Floats, as_weights, broadcasts
 from bitsmith.layers.lookup import Staircase
-from bitsmith.layers.quantizer import Quantizer
 
 _LEARNED = {"beta": "learn_beta", "threshold": "learn_threshold", "factor": "learn_graded_spikes_factor"}
 _RESETS = ("subtract", "zero", "none")
@@ -46,7 +45,7 @@ class _Neurons:
     def step(self, build: Builder, x: Value, state: Value) -> tuple[Value, Value]:
         """The spikes of a step, and the membrane after it."""
         if self.beta is not None:
-            state = multiply(build.within("leak"), state, constant(self.beta, quantizer=Quantizer.holding(self.beta)))
+            state = multiply(build.within("leak"), state, held(constant(self.beta)))
         membrane = add(build.within("membrane"), state, x)
         winner = self._winner(build.within("winner"), membrane) if self.inhibits else None
         fired = self._where_above(build, membrane, self.factor, winner, "fired")
@@ -56,7 +55,7 @@ class _Neurons:
             membrane = subtract(build.within("reset"), membrane, spent)
         elif self.reset == "zero":
             pulse = self._where_above(build, membrane, as_weights(1.0), winner, "pulse")
-            rest = subtract(build.within("rest"), constant(1.0, quantizer=Quantizer.uniform(1.0, 1, 1)), pulse)
+            rest = subtract(build.within("rest"), held(constant(1.0)), pulse)
             membrane = multiply(build.within("reset"), membrane, rest)
         return result, quantized(build, membrane, self.sq, "sq")
 
@@ -69,8 +68,7 @@ class _Neurons:
 
     def _winner(self, build: Builder, membrane: Value) -> Value:
         """1 at the first unit that is farthest above its threshold."""
-        below = as_weights(-self.threshold)
-        score = add(build.within("score"), membrane, constant(below, quantizer=Quantizer.holding(below)))
+        score = add(build.within("score"), membrane, held(constant(as_weights(-self.threshold))))
         first = extreme_index(build, score, (1,), True)
         chosen = compare(build, Relation.EQ, first, constant(as_weights(range(self.units)), kind=Kind.INT64), "chosen")
         return replace(chosen, kind=Kind.REAL)

@@ -13,7 +13,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.grids import moved
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Value, constant, held
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import Activated, quantized_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -32,7 +32,7 @@ from bitsmith.layers.quantizer import Quantizer
 
 _MOST_STEPS = 1024
 
-_ONE = constant(1.0, quantizer=Quantizer.uniform(1.0, 1, 1))
+_ONE = held(constant(1.0))
 
 _MOST_GROWTH = 24
 """Most bits that states without a quantizer may gain: QKeras, in single precision, would not have more."""
@@ -56,14 +56,14 @@ class _Cell:
         columns = slice(gates[0] * self.units, gates[1] * self.units)
         kernel, grid = _taken(*self.trained[name], (slice(None), columns))
         if row is None or "bias" not in self.trained:
-            return build.emit(Dense(kernel), x, quantizers={"weight": grid})
+            return held(build.emit(Dense(kernel), x, quantizers={"weight": grid}))
         bias = self.trained["bias"][0]
         bias, bias_grid = _taken(*self.trained["bias"], (row, columns) if bias.ndim == 2 else (columns,))
-        return build.emit(Dense(kernel, bias), x, quantizers={"weight": grid, "bias": bias_grid})
+        return held(build.emit(Dense(kernel, bias), x, quantizers={"weight": grid, "bias": bias_grid}))
 
     def seen(self, build: Builder, state: Value) -> Value:
         """A state as a step sees it."""
-        return state if self.state is None else self.state.of(build, state)
+        return state if self.state is None else held(self.state.of(build, state))
 
 
 def _taken(values: Floats, grid: Quantizer, index: tuple[slice | int, ...]) -> tuple[Floats, Quantizer]:
@@ -142,8 +142,7 @@ class _Class:
         sequences = config.flag("return_sequences", False)
         turned = config.flag("go_backwards", False)
         products = cell.product(call.build.within("operands"), x, "kernel", (0, self.gates), 0)
-        nothing = as_weights(np.zeros((1, cell.units)))
-        states: tuple[Value, ...] = (constant(nothing, quantizer=Quantizer.holding(nothing)),) * self.states
+        states: tuple[Value, ...] = (held(constant(np.zeros((1, cell.units)))),) * self.states
         shown: list[Value] = []
         steps = range(x.dims[1])
         for number in reversed(steps) if turned else steps:
