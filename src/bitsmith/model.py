@@ -26,6 +26,7 @@ from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, re
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses, Watch
+from bitsmith.fidelity.picks import Picks
 from bitsmith.fitting import Source, choices, layout_that_fits, remedy
 from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Cast, Input
@@ -41,9 +42,6 @@ from bitsmith.report.live import working
 from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
 from bitsmith.report.terminal import as_html, render, totals
 from bitsmith.report.variables import Variable, inputs_of, outputs_of
-
-_UNWATCHED = 32
-"""Samples of which :meth:`Model.predict` looks at one for values that leave the formats inside."""
 
 _LISTED = 4
 """Most layers that a warning of such values names."""
@@ -88,7 +86,7 @@ class Model:
         self.source = source
         if fidelity is not None:
             self.fidelity = fidelity
-        self._unwatched = _UNWATCHED - 1  # the first sample is looked at
+        self._picks = Picks()
         self._warned = False
         self._repeated = False
 
@@ -423,24 +421,17 @@ class Model:
             warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
 
     def _warn_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
-        """Look at all samples if a user's format ``wrapped``, else at one of :data:`_UNWATCHED`, until something was found."""
-        self._unwatched += len(batches[0])
-        count = min(self._unwatched // _UNWATCHED, len(batches[0]))
-        if self._warned or not (count or wrapped):
+        """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found."""
+        if self._warned:
             return
-        self._unwatched %= _UNWATCHED
-        if wrapped:
-            count = len(batches[0])
-        elif not self._watch.saturates:
-            return
-        picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)
-        found = [loss for loss in self._lost([batch[picked] for batch in batches]) if loss.matters]
-        if found:
+        picked = batches if wrapped else self._picks.of(batches) if self._watch.saturates else None
+        found = [] if picked is None else [loss for loss in self._lost(picked) if loss.matters]
+        if picked is not None and found:
             self._warned = True
             listed = "".join(f"\n  {loss}" for loss in found[:_LISTED])
             warnings.warn(
-                f"values leave their formats inside the circuit ({count} samples looked at; model.losses(x) counts all):"
-                f"{listed}",
+                f"values leave their formats inside the circuit ({len(picked[0])} samples looked at; model.losses(x) counts "
+                f"all):{listed}",
                 FidelityWarning,
                 stacklevel=3,
             )

@@ -79,7 +79,8 @@ class Quantization:
             exact, outside = quantize_exactly(op, x)
             np.copyto(raw, self.columns(exact), casting="unsafe")
             return outside
-        rounder(raw, raw, op.rounding)()
+        # Singles have bits to spare; those of doubles may be lost next to a half.
+        rounder(raw, raw, op.rounding, roomy=x.dtype.kind == "f" and x.dtype.itemsize < 8)()
         if least_value >= self._safe[0] and greatest <= self._safe[1]:
             return 0
         lo, hi = least(op)[..., None], op.hi[..., None]

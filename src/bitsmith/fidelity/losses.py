@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -113,14 +114,14 @@ class _Watched:
     stop: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watch:
     """Casts that may lose values. ``program`` has their operands as its outputs ``operand0``, ``operand1``, ..."""
 
     program: Program
     casts: tuple[_Watched, ...]
 
-    @property
+    @cached_property
     def saturates(self) -> bool:
         """True if some of the casts do not wrap, and so tell nobody."""
         return any(each.cast.overflow is not Overflow.WRAP for each in self.casts)
