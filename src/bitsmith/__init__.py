@@ -10,8 +10,8 @@ from bitsmith.version import __version__
 if TYPE_CHECKING:
     from bitsmith import converters, errors, profiling, report, utils
     from bitsmith.conversion import convert
-    from bitsmith.errors import ApproximationWarning, FidelityWarning
-    from bitsmith.model import InputRangeWarning, Model
+    from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
+    from bitsmith.model import Model
     from bitsmith.report import Report
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 _HOMES = {
     "ApproximationWarning": "bitsmith.errors",
     "FidelityWarning": "bitsmith.errors",
-    "InputRangeWarning": "bitsmith.model",
+    "InputRangeWarning": "bitsmith.errors",
     "Model": "bitsmith.model",
     "Report": "bitsmith.report",
     "convert": "bitsmith.conversion",

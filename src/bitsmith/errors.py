@@ -119,6 +119,10 @@ class FidelityError(BitsmithError):
     """A program does not compute what the user's model does, beyond what its formats excuse."""
 
 
+class InputRangeWarning(UserWarning):
+    """Inputs lie outside the input type and were saturated or wrapped as that type says."""
+
+
 class ApproximationWarning(UserWarning):
     """A part of the user's model is not computed exactly as the framework does it, as the user allowed."""
 

@@ -23,7 +23,7 @@ from bitsmith.build.plan import Plan
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
-from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
+from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError, InputRangeWarning
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses, Watch
 from bitsmith.fidelity.picks import Picks
@@ -45,10 +45,6 @@ from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 _LISTED = 4
 """Most layers that a warning of such values names."""
-
-
-class InputRangeWarning(UserWarning):
-    """Inputs lie outside the input type and were saturated or wrapped as that type says."""
 
 
 _CACHED = ("emulator", "_compiled", "_watch", "_watched")

@@ -15,12 +15,12 @@ from bitsmith.build.csim import real
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend
-from bitsmith.errors import ConfigError, InputDataError, ProjectError
+from bitsmith.errors import ConfigError, InputDataError, InputRangeWarning, ProjectError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
-from bitsmith.model import InputRangeWarning, Model
+from bitsmith.model import Model
 from bitsmith.project import Project
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer

@@ -48,7 +48,7 @@ def _files(*patterns: str) -> Callable[[], Iterator[Case]]:
 
 
 def _json_and_weights() -> Iterator[Case]:
-    pairs = [("KERAS_3layer.json", "KERAS_3layer_weights.h5")]
+    pairs = [("bitsmith_3layer.json", "bitsmith_3layer_weights.h5")]
     for name, weights in pairs:
         yield {name: (_MODELS / name).read_bytes(), weights: (_MODELS / weights).read_bytes()}
     series = (_SEEDS / "series.weights.h5").read_bytes()
@@ -70,8 +70,8 @@ def _saved() -> Iterator[Case]:
 
 def _configurations() -> Iterator[Case]:
     project = b"""
-KerasJson: KERAS_3layer.json
-KerasH5: KERAS_3layer_weights.h5
+KerasJson: bitsmith_3layer.json
+KerasH5: bitsmith_3layer_weights.h5
 OutputDir: out
 ProjectName: jets
 Part: LFE5U-85F-6BG381C
@@ -84,7 +84,7 @@ HLSConfig:
   LayerType: {Dense: {Precision: {weight: 'fixed<8,2>', bias: *wide}}}
   LayerName: {fc1_relu: {Trace: true, ReuseFactor: 2}, output_softmax_softmax: {TableSize: 512, Precision: {exp_table: auto}}}
 """
-    files = {name: (_MODELS / name).read_bytes() for name in ("KERAS_3layer.json", "KERAS_3layer_weights.h5")}
+    files = {name: (_MODELS / name).read_bytes() for name in ("bitsmith_3layer.json", "bitsmith_3layer_weights.h5")}
     yield {"p.yml": project, **files}
 
 

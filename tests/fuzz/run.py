@@ -175,11 +175,13 @@ def main() -> int:
         before = _children_seconds()
         counts[name] += fuzz(name, seeds[name], cases, findings)
         spent[name] += _children_seconds() - before
+        if turn % len(asked.readers) == 0 or sum(spent.values()) >= 60 * asked.minutes:
+            ran = ", ".join(f"{each} {count}" for each, count in counts.items())
+            found, seconds = len(findings.seen), sum(spent.values())
+            sys.stdout.write(f"{found} findings in {seconds:.0f} s of processor time; cases: {ran}\n")
+            sys.stdout.flush()
         if sum(spent.values()) >= 60 * asked.minutes:
             break
-    for name in asked.readers:
-        sys.stdout.write(f"{name:20} {counts[name]:8} cases in {spent[name]:7.1f} s\n")
-    sys.stdout.write(f"{len(findings.seen)} findings, {sum(findings.seen.values())} cases\n")
     return int(bool(findings.seen))
 
 

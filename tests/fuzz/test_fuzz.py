@@ -73,3 +73,10 @@ def test_fields_of_messages_are_changed_at_any_depth() -> None:
     content = b"\x0a\x06\x0a\x04\x08\x01\x10\x02\x18\x03"
     found = {changed_message(content, Random(seed)) for seed in range(2000)}
     assert b"\x0a\x04\x0a\x02\x10\x02\x18\x03" in found  # without the first of the inmost, and all sizes right
+
+
+@pytest.mark.parametrize("name", FUZZED)
+def test_there_are_cases_to_begin_with(name: str, tmp_path: Path) -> None:
+    """The first of each reader, which takes it."""
+    case = next(FUZZED[name].seeds())
+    assert run.complaint(FUZZED[name], run.written(case, tmp_path / CASE)) is None
