@@ -155,6 +155,6 @@ def _whole(meta: Fields, key: str) -> tuple[int, ...]:
     value = meta.get(key)
     listed = value if isinstance(value, list) else [value]
     found = [item.get("as_int") if isinstance(item, dict) else None for item in listed]
-    if len(found) > 32 or not all(is_integer(item) and item >= 0 for item in found):
-        raise meta.wrong(key, "integers that are not negative")
+    if len(found) > 32 or not all(is_integer(item) and 0 <= item <= MAX_ARCHIVE_BYTES for item in found):
+        raise meta.wrong(key, f"integers from 0 to {MAX_ARCHIVE_BYTES}")
     return tuple(item for item in found if is_integer(item))
