@@ -132,6 +132,8 @@ def test_a_stream_circuit_from_the_shell(tmp_path: Path) -> None:
     assert model.target.io_type.value == "io_stream" and model.directives.reuse_factor("fc1") == 8
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_explain_writes_what_fits(tmp_path: Path) -> None:
     path = tmp_path / "fits.yml"
     arguments = (DIGITS, "--part", "LFE5U-25F", "--no-check")
@@ -165,6 +167,8 @@ def test_predict(project: Path, inputs: Path, tmp_path: Path) -> None:
     assert "... and 10 more" in shown.stdout and "20 samples" in shown.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_pictures(project: Path, inputs: Path, tmp_path: Path) -> None:
     assert _run("plot", project, "-o", tmp_path / "model.svg").exit_code == 0
     assert (tmp_path / "model.svg").read_text().lstrip().startswith("<")

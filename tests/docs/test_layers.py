@@ -22,6 +22,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "layers.md"
 MOST = 7
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_page_is_what_the_code_writes() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "renew it: make docs"
 

@@ -123,6 +123,8 @@ def test_bench_reads_compares_and_writes(tmp_path: Path, dialect: str) -> None:
         assert run_bench(program) == (1, "2 samples, 1 numbers differ from the predictions\n")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_bench_of_a_built_project(tmp_path: Path) -> None:
     model, inputs = three_layer(tmp_path, backend="vitis")
     model.build(inputs=inputs[:20])

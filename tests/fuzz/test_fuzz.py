@@ -41,6 +41,8 @@ def _fills(path: Path) -> object:
     return np.ones(1 << 30)
 
 
+# Where other tests of this process have used JAX, it warns of every fork; here the child never calls it.
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(run.signal, "SIGXCPU"), reason="a system without limits of processor time")
 @pytest.mark.parametrize(
     ("read", "message"), [(_raises, "KeyError at ?"), (_waits, "is killed by SIGXCPU"), (_fills, "MemoryError at ?")]

@@ -241,7 +241,7 @@ def _is_format(quantizer: Quantizer, fmt: FixedFormat, *, trained: bool) -> bool
     if not trained:
         return quantizer.format == fmt
     steps = bool(np.all(quantizer.step * Fraction(2) ** fmt.frac == 1))
-    return steps and fmt.lo <= int(np.min(quantizer.lo)) and int(np.max(quantizer.hi)) <= fmt.hi
+    return steps and bool(np.all(fmt.lo <= quantizer.lo)) and bool(np.all(quantizer.hi <= fmt.hi))
 
 
 def _describes(variable: str, fmt: FixedFormat, where: str, nodes: Sequence[NetworkNode]) -> bool:
