@@ -7,7 +7,7 @@ configuration. Fewer bits cost accuracy, reuse factors cost cycles and no accura
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.compiler import Compiled, compile_network
@@ -56,9 +56,9 @@ class Choice:
     compiled: Compiled | None = None
 
     @property
-    def reuse(self) -> Mapping[str, int]:
-        """Reuse factors above 1, by layer."""
-        return {name: factor for name, factor in self.directives.reuse.items() if factor > 1}
+    def fit(self) -> Fit:
+        """The layout with its size."""
+        return Fit(self.directives, self.size)
 
     @property
     def io_type(self) -> IOType:
@@ -69,8 +69,8 @@ class Choice:
     def configuration(self) -> dict[str, object]:
         """The keys of the configuration that say it."""
         chosen: dict[str, object] = {} if self.bits is None else {"Model": {"Bits": self.bits}}
-        if self.reuse:
-            chosen["LayerName"] = {name: {"ReuseFactor": factor} for name, factor in self.reuse.items()}
+        if self.fit.reuse:
+            chosen["LayerName"] = {name: {"ReuseFactor": factor} for name, factor in self.fit.reuse.items()}
         return chosen
 
     @property
@@ -88,7 +88,7 @@ class Choice:
 
     def __str__(self) -> str:
         said = [] if self.bits is None else [f"bits={self.bits}"]
-        said += [Fit(self.directives, self.size).description] if self.reuse or not self.directives.parallel else []
+        said += [self.fit.description] if self.fit.reuse or not self.directives.parallel else []
         packed = packed_luts(self.size, self.part)
         return f"{', '.join(said)} (about {packed:,} of {self.part.luts:,} LUTs)"
 

@@ -102,8 +102,8 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     varies = layer.span.size / layer.span.largest
     if _is_useless(row.error or 0.0, row.snr_db, varies, limit):
         return _Wrong(row)
-    bounded = name in network.bounded()
-    if limit is not None and not bounded and (row.worst or 0.0) * varies > AUTO_WORST * allowance(before):
+    far = limit is not None and (row.worst or 0.0) * varies > AUTO_WORST * allowance(before)
+    if far and name not in network.bounded():
         return _Wrong(row)
     if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)

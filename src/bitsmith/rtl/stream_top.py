@@ -86,7 +86,6 @@ class StreamTop:
         self.schedule = schedule
         self.block = block
         self.memory = memory
-        self.memory = memory
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
