@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from clang.cindex import Cursor, CursorKind, TypeKind
 
-from bitsmith.hls.structure.reading import parse, place
+from bitsmith.hls.structure.reading import is_ours, parse, place
 
 _LOOPS = (CursorKind.FOR_STMT, CursorKind.WHILE_STMT, CursorKind.DO_STMT, CursorKind.CXX_FOR_RANGE_STMT)
 _FUNCTIONS = (CursorKind.FUNCTION_DECL, CursorKind.FUNCTION_TEMPLATE, CursorKind.CXX_METHOD, CursorKind.CONSTRUCTOR)
@@ -44,13 +44,9 @@ def marks(files: Mapping[str, str], main: str, dialect: str, top: str) -> list[M
     """All marks of a project, each once, however many files include it."""
     unit = parse(files, main, dialect)
     found = _Finder(top)
-    ours = [cursor for cursor in unit.cursor.get_children() if _is_ours(cursor)]
+    ours = [cursor for cursor in unit.cursor.get_children() if is_ours(cursor.location)]
     found.siblings(ours, ("file",), dict(_globals(ours)))
     return list({(mark.where, mark.text, mark.places): mark for mark in found.marks}.values())
-
-
-def _is_ours(cursor: Cursor) -> bool:
-    return bool(cursor.location.file) and cursor.location.file.name.startswith("/project/")
 
 
 def _globals(cursors: Sequence[Cursor]) -> Iterator[tuple[str, Known]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 from clang import cindex
@@ -17,7 +18,7 @@ from clang import cindex
 from bitsmith.errors import ProgramError
 
 _DECLARED = Path(__file__).parents[1] / "include" / "declared"
-_FOLDER = "/project"
+_FOLDER = "project"
 
 _SYNTHESIS = ("-D__SYNTHESIS__",)
 DEFINED: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -54,29 +55,26 @@ def parse(files: Mapping[str, str], main: str, dialect: str) -> cindex.Translati
     Raises:
         ProgramError: it is not C++.
     """
-    unsaved = [
-        (f"{_FOLDER}/{name}", marked(text)) for name, text in files.items() if name.endswith((".h", ".hpp", ".cpp"))
-    ]
-    arguments = [
-        "-x",
-        "c++",
-        "-std=c++20",
-        "-nostdinc",
-        "-isystem",
-        str(_DECLARED),
-        "-Wno-everything",
-        "-ferror-limit=9",
-    ]
-    unit = cindex.Index.create().parse(
-        f"{_FOLDER}/{main}", args=[*arguments, *DEFINED[dialect], f"-I{_FOLDER}"], unsaved_files=unsaved
-    )
+    arguments = ["-x", "c++", "-std=c++20", "-nostdinc", "-isystem", str(_DECLARED), "-Wno-everything"]
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / _FOLDER
+        for name, text in files.items():
+            if name.endswith((".h", ".hpp", ".cpp")):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(marked(text))
+        unit = cindex.Index.create().parse(str(folder / main), args=[*arguments, *DEFINED[dialect], f"-I{folder}"])
     errors = [found for found in unit.diagnostics if found.severity >= cindex.Diagnostic.Error]
     if errors:
         raise ProgramError(f"{errors[0].spelling}", where=place(errors[0].location))
     return unit
 
 
+def is_ours(location: cindex.SourceLocation) -> bool:
+    """Return True if the project has the file."""
+    return location.file is not None and f"/{_FOLDER}/" in location.file.name
+
+
 def place(location: cindex.SourceLocation) -> str:
     """The file of the project, and the line."""
-    name = location.file.name.removeprefix(f"{_FOLDER}/") if location.file else "?"
+    name = location.file.name.rpartition(f"/{_FOLDER}/")[2] if location.file else "?"
     return f"{name}:{location.line}"

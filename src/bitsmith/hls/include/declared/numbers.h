@@ -48,7 +48,6 @@ template <int W, int I> struct number : any {
     double to_double() const;
     int length() const;
     explicit operator bool() const;
-    template <class T> explicit operator T() const;
 };
 
 template <class A, class B>
