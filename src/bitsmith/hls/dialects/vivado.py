@@ -9,6 +9,5 @@ DIALECT = xilinx(
     "install Xilinx Vivado 2020.1 or older and source its settings64.sh, which puts vivado_hls on PATH; for newer versions "
     "convert with backend='vitis'",
     flush="enable_flush",
-    memory="#pragma HLS DATA_PACK variable={name}",
     packed="#pragma HLS DATA_PACK variable={name}",
 )

@@ -67,31 +67,22 @@ _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 
 
-_ROWS = " ".join(
-    f'_Pragma("HLS {pragma}")'
-    for pragma in (
-        "ARRAY_PARTITION variable=memory complete dim=1",
-        "ARRAY_RESHAPE variable=memory complete dim=3",
+_ROWS = "\n".join(
+    (
+        "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2",
         # A place is read again after as many steps as a row has, when what was written has long arrived.
-        "DEPENDENCE variable=memory inter false",
+        "#pragma HLS DEPENDENCE variable={name} inter false",
     )
 )
 
 
 def xilinx(
-    name: str,
-    tool: str,
-    starts: tuple[tuple[str, ...], ...],
-    install: str,
-    *,
-    flush: str,
-    memory: str,
-    packed: str = "",
+    name: str, tool: str, starts: tuple[tuple[str, ...], ...], install: str, *, flush: str, packed: str = ""
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
     ``flush`` is the option that lets a pipeline hand on results while it waits; ``packed`` a line that makes one word of a
-    token in a stream, for compilers that do not do so anyway, and ``memory`` one that does so in an array.
+    token in a stream, for compilers that do not do so anyway.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -122,9 +113,7 @@ def xilinx(
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
             in_loop=f'_Pragma("HLS PIPELINE II=1 {flush}")',
-            rows=_ROWS,
-            registers='_Pragma("HLS ARRAY_PARTITION variable=held complete dim=0")',
-            memory=memory,
+            rows=Arrays(after=_ROWS),
             rom="#pragma HLS ARRAY_RESHAPE variable={name} cyclic factor={width}",
         ),
         driver=Driver(
