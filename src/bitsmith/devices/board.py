@@ -9,9 +9,6 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
 from bitsmith.devices.parts import resolve_part
@@ -23,30 +20,6 @@ BOARDS = ("ulx3s-85f", "ice40-hx8k-evn", "icebreaker")
 
 _FOLDER = Path(__file__).parent / "boards"
 _LARGEST_FILE = 64 * 1024
-_Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\z")]
-_Word = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]{1,16}\z")]
-
-
-class _Pins(BaseModel):
-    """Sites of the ports of `<top>_uart`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    clk: _Word
-    uart_rx: _Word
-    uart_tx: _Word
-
-
-class _File(BaseModel):
-    """The schema of a board's file."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    name: _Name
-    part: _Name
-    clock_hz: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
-    io_standard: _Word
-    pins: _Pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +63,13 @@ def default_board(family: Family) -> Board | None:
 
 
 def _read(path: Path) -> Board:
+    from pydantic import ValidationError
+
+    from bitsmith.devices.board_file import BoardFile, Pins
+
     content = _content(path)
     try:
-        file = _File.model_validate(content)
+        file = BoardFile.model_validate(content)
     except ValidationError as error:
         faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
         found = "; ".join(f"{key}: {message}" for key, message in faults)
@@ -107,7 +84,7 @@ def _read(path: Path) -> Board:
     if len(set(sites)) < len(sites):
         raise ConfigError("pins: a site is used twice", where=str(path), accepted="a site for each port")
     # A serial line idles high.
-    pins = tuple(Pin(port, site, port == "uart_rx") for port, site in zip(_Pins.model_fields, sites, strict=True))
+    pins = tuple(Pin(port, site, port == "uart_rx") for port, site in zip(Pins.model_fields, sites, strict=True))
     return Board(file.name, part, part.family.place_and_route, file.clock_hz, file.io_standard, pins)
 
 
