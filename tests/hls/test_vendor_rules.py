@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 import pytest
 
-from bitsmith.dataflow.processes import Network
-from bitsmith.dataflow.schedule import Schedule
-from bitsmith.hls import HlsProject, HlsTarget, write
+from bitsmith.hls import HlsProject, HlsTarget, streams, write_project
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.streams import scheduled, write_streams
 from bitsmith.ir.program import Program
-from bitsmith.mapping.partition import partition
+from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
+from tests.hls.compiled import ALL_AT_ONCE
 from tests.hls.rules.book import book
 from tests.hls.rules.marks import Mark, marks
 from tests.hls.rules.tcl import Command, tool_commands
@@ -27,41 +25,50 @@ FEW, MANY = (36,), (43, 79, 98, 243)
 
 SHOWN = 30
 
+
+def once(function: Callable[..., object]) -> Callable[..., object]:
+    """``function``, which answers the same values, the very same, from memory."""
+    known = dict[tuple[int, ...], tuple[object, object]]()
+
+    def found(*given: object) -> object:
+        key = tuple(map(id, given))
+        if key not in known:
+            known[key] = (given, function(*given))
+        return known[key][1]
+
+    return found
+
+
+PARTITION, SCHEDULED = once(streams.partition), once(streams.scheduled)
+
 NOT_YET = {"vivado": "enable_flush stands in", "catapult": "'hls_fifo_depth"}
 """What is written against the rules today."""
 
 
 @cache
-def networks_of(many: bool) -> list[tuple[Program, Network | None, Schedule | None, bool]]:
-    """Programs, and the processes of those that are not written all at once, with their schedules, and whether in arrays.
-
-    They have all that a dialect ever writes; ``many``: random networks of all layers too.
-    """
-    cases, demands = cnns()
+def cases(many: bool) -> list[tuple[Program, Directives]]:
+    """Programs that have all that a dialect ever writes; ``many``: random networks of all layers too."""
+    known, demands = cnns()
     if not many:
-        del cases["streamed"]
+        del known["streamed"]
     others = {**programs(MANY), **networks(range(6))} if many else programs(FEW)
     demands |= random_demands(others)
-    found: list[tuple[Program, Network | None, Schedule | None, bool]] = [(dense(), None, None, True)]
-    for name, program in {**cases, **others}.items():
-        needed = drop_dead(program, keep_probes=False)
-        if demands[name].unrolled(needed) or many:
-            found.append((needed, None, None, True))
-        if not demands[name].unrolled(needed):
-            network = partition(needed, demands[name])
-            found.append((needed, network, scheduled(network), demands[name].parallel))
-    return found
+    needed = {name: drop_dead(program, keep_probes=False) for name, program in {**known, **others}.items()}
+    at_once = [dense(), *(needed.values() if many else ())]
+    return [(program, ALL_AT_ONCE) for program in at_once] + [(needed[name], demands[name]) for name in needed]
+
+
+@pytest.fixture(autouse=True)
+def scheduled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes and schedule of a program, which all dialects share, are found once."""
+    monkeypatch.setattr(streams, "partition", PARTITION)
+    monkeypatch.setattr(streams, "scheduled", SCHEDULED)
 
 
 def projects(dialect: str, many: bool) -> Iterator[HlsProject]:
     """Projects for a dialect."""
-    spelling = DIALECTS[dialect]
-    target = HlsTarget("net", spelling.part)
-    for program, network, plan, parallel in networks_of(many):
-        if network is None or plan is None:
-            yield write(program, spelling, target)
-        else:
-            yield write_streams(network, plan, spelling, target, parallel=parallel)
+    for program, directives in cases(many):
+        yield write_project(program, directives, DIALECTS[dialect], HlsTarget("net", DIALECTS[dialect].part))
 
 
 def main_file(files: Mapping[str, str]) -> str:
