@@ -20,7 +20,7 @@ from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
 from bitsmith.ir.scaling import rescale
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 
 _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
 """As ``kernels::action`` has them."""
@@ -83,7 +83,7 @@ def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool)
     line = f"{kernel}({'x, tokens' if is_source else 'tokens, x'});"
     parameters = [f"const {array}", stream] if is_source else [stream, array]
     about = "The whole tensor is one token."
-    return function_text(scope, about, name, parameters, scope.dialect.arrays.head(("x",)), [line])
+    return function_text(scope, about, name, parameters, [], [line])
 
 
 def function_text(
@@ -170,11 +170,13 @@ class _ProcessWriter:
 
     def _array(self, name: str, type_name: str, size: int) -> list[str]:
         """Lines that declare a local array in registers."""
-        return self._scope.dialect.arrays.declared(name, f"{type_name} {name}[{size}]")
+        return self._scope.dialect.arrays.declared(name, f"{type_name} {name}[{size}]", size)
 
-    def _constants(self, *names: str) -> None:
-        """Say that all elements of constant arrays are read at once."""
-        self.head += self._scope.dialect.arrays.head((), names)
+    def _rom_of(self, name: str, rows: Ints, frac: int) -> str:
+        """A constant memory of which a row is read at a time."""
+        rom = self._scope.rom(self._name, name, rows, frac)
+        self.head += self._scope.dialect.roms.words(rom, len(rows))
+        return rom
 
     def _rom(self, kind: kinds.Rom) -> str:
         (given,) = self._gives
@@ -184,7 +186,7 @@ class _ProcessWriter:
             np.broadcast_to(token.frac, token.shape),
             np.asarray(given.scalar.frac),
         )
-        values = self._scope.array(self._name, "values", raw, given.scalar.frac)
+        values = self._rom_of("values", objects(raw.reshape(given.tokens, -1)), given.scalar.frac)
         self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
         return "constant tokens."
 
@@ -228,10 +230,7 @@ class _ProcessWriter:
         raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
         weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
         sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac + scalar.frac]))
-        weights = self._scope.array(self._name, "weights", raw, scalar.frac)
-        rom = self._scope.dialect.streams.rom
-        if rom:
-            self.head.append(rom.format(name=weights, width=n * m))
+        weights = self._rom_of("weights", objects(raw.reshape(groups * steps, n * m)), scalar.frac)
         self.lines += self._array("sums", sum_t, lanes * m)
         sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m)
         template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes)))
