@@ -30,7 +30,6 @@ from bitsmith.fidelity.framework import Check
 from bitsmith.fitting import Source, ways_to_fit
 from bitsmith.frontends.read import AnyModel, read_model
 from bitsmith.frontends.torch.live import Example, InputShapes
-from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -272,6 +271,8 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
 
 def _part(project: ProjectConfig) -> tuple[str, float]:
     """The part, and its clock period in ns where the user names none."""
+    from bitsmith.hls.dialects import DIALECTS
+
     dialect = DIALECTS.get(project.backend.value)
     if project.board is not None:
         return _part_on(project.board, project)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import TYPE_CHECKING, TypeAlias
 
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
 from bitsmith.devices.parts import part_or_typical, resolve_part
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
 from bitsmith.files import open_file
+
+if TYPE_CHECKING:
+    from bitsmith.devices.board_file import BoardFile, SystemFile
 
 BOARDS = ("ulx3s-85f", "ice40-hx8k-evn", "icebreaker")
 """Names of the boards with a serial port; the first of a family is its default."""
@@ -31,74 +32,6 @@ SYSTEM_BOARDS = (
 
 _FOLDER = Path(__file__).parent / "boards"
 _LARGEST_FILE = 64 * 1024
-_Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\z")]
-_Word = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]{1,16}\z")]
-
-
-class _Pins(BaseModel):
-    """Sites of the ports of `<top>_uart`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    clk: _Word
-    uart_rx: _Word
-    uart_tx: _Word
-
-
-_Clock = Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
-_Dotted = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\z")]
-_Dotteds = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 _.:-]{0,255}\z")]
-
-
-class _Serial(BaseModel):
-    """The schema of the file of a board with a serial port."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    name: _Name
-    part: _Name
-    clock_hz: _Clock
-    io_standard: _Word
-    pins: _Pins
-
-
-class _ZynqTable(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    processor: Literal["zynq", "zynq_ultrascale"]
-    board_part: _Dotted
-    connections: _Dotteds | None = None
-
-
-class _CardTable(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    platform: _Dotted
-    memory: Literal["DDR", "HBM"]
-    banks: Annotated[int, Field(ge=1, le=64)]
-
-
-class _SocFpgaTable(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    family: _Name
-    clock: _Word
-    clock_hz: _Clock
-    io_standard: _Name
-
-
-class _System(BaseModel):
-    """The schema of the file of a board with a processor or in a host: one of the tables."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    name: _Name
-    part: _Name
-    zynq: _ZynqTable | None = None
-    card: _CardTable | None = None
-    soc_fpga: _SocFpgaTable | None = None
-
-
 _TABLES = ("zynq", "card", "soc_fpga")
 
 
@@ -159,11 +92,15 @@ def default_board(family: Family) -> Board | None:
 
 
 def _read(path: Path) -> AnyBoard:
+    from pydantic import ValidationError
+
+    from bitsmith.devices.board_file import BoardFile, SystemFile
+
     content = _content(path)
     try:
         if any(table in content for table in _TABLES):
-            return _system(_System.model_validate(content), path)
-        return _serial(_Serial.model_validate(content), path)
+            return _system(SystemFile.model_validate(content), path)
+        return _serial(BoardFile.model_validate(content), path)
     except ValidationError as error:
         faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
         found = "; ".join(f"{key}: {message}" for key, message in faults)
@@ -177,7 +114,7 @@ def _part(name: str, path: Path) -> Part:
         raise ConfigError(f"part: {error.found}", where=str(path), accepted=error.accepted) from None
 
 
-def _system(file: _System, path: Path) -> SystemBoard:
+def _system(file: SystemFile, path: Path) -> SystemBoard:
     if file.soc_fpga is not None and file.zynq is None and file.card is None:
         about = file.soc_fpga
         part = part_or_typical(file.part)
@@ -191,7 +128,7 @@ def _system(file: _System, path: Path) -> SystemBoard:
     raise ConfigError("a board of several kinds", where=str(path), accepted=f"one of the tables {', '.join(_TABLES)}")
 
 
-def _serial(file: _Serial, path: Path) -> Board:
+def _serial(file: BoardFile, path: Path) -> Board:
     part = _part(file.part, path)
     if part.family.place_and_route is None:
         raise ConfigError(f"part: no open tool can place and route {part.name}", where=str(path))
@@ -199,7 +136,9 @@ def _serial(file: _Serial, path: Path) -> Board:
     if len(set(sites)) < len(sites):
         raise ConfigError("pins: a site is used twice", where=str(path), accepted="a site for each port")
     # A serial line idles high.
-    pins = tuple(Pin(port, site, port == "uart_rx") for port, site in zip(_Pins.model_fields, sites, strict=True))
+    pins = tuple(
+        Pin(port, site, port == "uart_rx") for port, site in zip(type(file.pins).model_fields, sites, strict=True)
+    )
     return Board(file.name, part, part.family.place_and_route, file.clock_hz, file.io_standard, pins)
 
 
