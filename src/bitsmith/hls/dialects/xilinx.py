@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AP, Arrays, Roms, Streams
+from bitsmith.hls.dialects.spelling import AP, Arrays, Loops, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import tcl_settings
 
@@ -91,7 +91,8 @@ def xilinx(
     starts: tuple[tuple[str, ...], ...],
     install: str,
     *,
-    flush: str,
+    step: str,
+    loops: Loops,
     memory: str,
     storage: tuple[str, str],
     packed: str = "",
@@ -99,7 +100,7 @@ def xilinx(
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
-    ``flush`` is the option that lets a pipeline hand on results while it waits; ``packed`` a line that makes one word of a
+    ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a
     token in a stream, for compilers that do not do so anyway, and ``memory`` one that does so in an array. ``storage`` are
     the lines that make a memory with as many ports as needed of a constant array: of look-up tables, and of block RAM.
     ``limits`` are lines of the script that let the tool take large arrays.
@@ -121,6 +122,7 @@ def xilinx(
         part="xcvu13p-flga2577-2-e",
         scripts=scripts,
         in_loop='_Pragma("HLS UNROLL")',
+        in_kernel='_Pragma("HLS INLINE")',
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
         arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED),
@@ -138,7 +140,9 @@ def xilinx(
             port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
-            in_loop=f'_Pragma("HLS PIPELINE II=1 {flush}")',
+            in_loop=f'_Pragma("{step}")',
+            loops=loops,
+            result=packed,
             rows=_ROWS,
             registers='_Pragma("HLS ARRAY_PARTITION variable=held complete dim=0")',
             memory=memory,

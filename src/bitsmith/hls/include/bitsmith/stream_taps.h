@@ -15,6 +15,7 @@ public:
     registers() { BITSMITH_REGISTERS }
 
     void push(const T x[ROWS * N], T result[ROWS * TAPS * N]) {
+        BITSMITH_INLINE
         BITSMITH_LOOP
         for (int row = 0; row < ROWS; row++) {
             BITSMITH_UNROLL
@@ -44,6 +45,7 @@ public:
     rows() : place(0) { BITSMITH_ROWS }
 
     void push(const T x[ROWS * N], T result[ROWS * TAPS * N]) {
+        BITSMITH_INLINE
         BITSMITH_LOOP
         for (int row = 0; row < ROWS; row++) {
             BITSMITH_UNROLL
