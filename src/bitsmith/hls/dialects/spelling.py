@@ -147,6 +147,10 @@ class Streams:
         type: a stream between processes.
         input, output: a stream that the top function takes from outside, or gives; as ``type`` if empty.
         parameter: a parameter of a process, or of the top function.
+        known: a line at the head of a process for each of its streams where these are no parameters, because their
+            types say which they are.
+        arrays: the top function may take arrays; if not, it takes streams of one token, which has all elements.
+        sequential: processes run one after another, so that each stream has slots for a frame and is global.
         declaration: a stream.
         before, qualifier, after: a line before the declaration of a stream between processes, what that starts with,
             and lines after it.
@@ -158,8 +162,9 @@ class Streams:
             body.
         loops: what pipelines such loops become.
         result: a line after the declaration of the token ``{name}``.
-        rows, registers: pragmas of a line buffer for its ``memory[taps][gap][elements]`` and ``held[gap][elements]``.
-        memory: a line after the declaration of the array of tokens ``{name}``.
+        rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place.
+        apart: a line before a loop that reads a place of the memory ``{name}`` again only many steps after writing it.
+        frames: what the body of a process stands in, as a block; it handles a frame.
         start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
             is free for what they share.
     """
@@ -169,6 +174,9 @@ class Streams:
     input: str = ""
     output: str = ""
     parameter: str = "{type} &{name}"
+    known: str = ""
+    arrays: bool = True
+    sequential: bool = False
     declaration: str = "{type} {name};"
     before: str = ""
     qualifier: str = ""
@@ -182,9 +190,9 @@ class Streams:
     in_loop: str = ""
     loops: Loops = field(default=Loops())
     result: str = ""
-    rows: str = ""
-    registers: str = ""
-    memory: str = ""
+    rows: Arrays = field(default=Arrays())
+    apart: str = ""
+    frames: str = ""
     start: str = "{function}({arguments});"
     finish: str = ""
 

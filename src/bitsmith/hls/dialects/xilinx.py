@@ -74,15 +74,7 @@ _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 
 
-_ROWS = " ".join(
-    f'_Pragma("HLS {pragma}")'
-    for pragma in (
-        "ARRAY_PARTITION variable=memory complete dim=1",
-        "ARRAY_RESHAPE variable=memory complete dim=3",
-        # A place is read again after as many steps as a row has, when what was written has long arrived.
-        "DEPENDENCE variable=memory inter false",
-    )
-)
+_ROWS = "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2"
 
 
 def xilinx(
@@ -93,17 +85,16 @@ def xilinx(
     *,
     step: str,
     loops: Loops,
-    memory: str,
     storage: tuple[str, str],
     packed: str = "",
     limits: str = "",
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
-    ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a
-    token in a stream, for compilers that do not do so anyway, and ``memory`` one that does so in an array. ``storage`` are
-    the lines that make a memory with as many ports as needed of a constant array: of look-up tables, and of block RAM.
-    ``limits`` are lines of the script that let the tool take large arrays.
+    ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a token in a
+    stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
+    needed of a constant array: of look-up tables, and of block RAM. ``limits`` are lines of the script that let the tool take
+    large arrays.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -143,9 +134,9 @@ def xilinx(
             in_loop=f'_Pragma("{step}")',
             loops=loops,
             result=packed,
-            rows=_ROWS,
-            registers='_Pragma("HLS ARRAY_PARTITION variable=held complete dim=0")',
-            memory=memory,
+            rows=Arrays(after=_ROWS),
+            # A place is read again after as many steps as a row has, when what was written has long arrived.
+            apart="#pragma HLS DEPENDENCE variable={name} inter false",
         ),
         driver=Driver(
             tool=tool,
