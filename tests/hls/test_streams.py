@@ -122,6 +122,8 @@ def test_convolutional_network(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(cases, dialect, tmp_path, demands=demands, samples=4)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @EACH_FAMILY
 def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
     cases = {"folded": cnn(), **programs((36,))}
@@ -173,7 +175,8 @@ def test_source_of_a_folded_layer() -> None:
     assert """\
 /// Layer 'dense_1': products with a matrix, 3 steps each.
 void dense_1_product(dense_1_width_to_dense_1_product_stream_t &x0, dense_1_product_to_dense_1_stream_t &y0) {
-#pragma HLS ARRAY_RESHAPE variable=dense_1_product_weights cyclic factor=2
+#pragma HLS ARRAY_RESHAPE variable=dense_1_product_weights complete dim=2
+#pragma HLS BIND_STORAGE variable=dense_1_product_weights type=rom_np impl=lutram
     dense_1_product_sum_t sums[2];
 #pragma HLS ARRAY_PARTITION variable=sums complete
     kernels::folded_product<dense_1_product_weights_t, dense_1_product_sum_t, dense_1_width_token_t, dense_1_product_token_t, \

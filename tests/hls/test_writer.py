@@ -49,10 +49,6 @@ namespace net_layers {
 ///   cast -> 2 s7 frac 4
 void dense_1(const x_t x[3], dense_1_result_t result[2]) {
 #pragma HLS PIPELINE II=1
-#pragma HLS ARRAY_PARTITION variable=x complete
-#pragma HLS ARRAY_PARTITION variable=result complete
-#pragma HLS ARRAY_PARTITION variable=dense_1_weights complete
-#pragma HLS ARRAY_PARTITION variable=dense_1_constant complete
     dense_1_linear_t linear[2];
 #pragma HLS ARRAY_PARTITION variable=linear complete
     kernels::linear<dense_1_weights_t, dense_1_sum_t, 1, 3, 2>(x, dense_1_weights, linear);

@@ -84,7 +84,7 @@ def _types(title: str, space: str, scope: Scope) -> str:
 
 
 def _weights(title: str, space: str, function: str, constants: str) -> str:
-    text = f"#include <stdint.h>\n\n{_in_namespace(space, constants)}"
+    text = f'#include "../types.h"\n\n{_in_namespace(space, constants)}'
     return _guarded(title, f"{space}_{function}_weights_h", "Constants as raw values.", text)
 
 

@@ -25,6 +25,29 @@ def array(name: str, values: Ints | npt.NDArray[np.int64]) -> str:
     return f"static const uint64_t {name}[{len(flat)}][{count}] = {{\n{_wrapped(rows)}\n}};\n"
 
 
+def rom(name: str, rows: Ints) -> str:
+    """The definition of a constant memory: an array of ``rows``, whose elements have exactly the bits that they need."""
+    flat = objects(rows).reshape(-1)
+    lo, hi = int(np.min(flat)), int(np.max(flat))
+    width = _signed_width(flat)
+    shape = "".join(f"[{size}]" for size in rows.shape)
+    if width > 64:
+        count = words(flat)
+        texts = [[f"{{{', '.join(_words(int(value), count))}}}" for value in row] for row in objects(rows)]
+        kind, shape = "uint64_t", f"{shape}[{count}]"
+    else:
+        size = 64 if width > 32 else 32
+        kind = f"kernels::stored<{width}>" if lo < 0 else f"kernels::stored_natural<{max(1, width_of(0, hi))}>"
+        texts = [_literals(row, size) for row in objects(rows)]
+    body = ",\n".join(_row(row) for row in texts)
+    return f"static const {kind} {name}{shape} = {{\n{body}\n}};\n"
+
+
+def _row(items: list[str]) -> str:
+    line = ", ".join(items)
+    return f"    {{{line}}}" if len(line) < _LINE else f"    {{\n{_wrapped(items)}\n    }}"
+
+
 def scalar(name: str, value: int) -> str:
     """The definition of one constant."""
     if _signed_width(np.array([value], dtype=np.object_)) <= 64:

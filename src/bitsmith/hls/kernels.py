@@ -50,7 +50,7 @@ class _FunctionWriter:
         self._scope = scope
         self._locals = Names()
         self._lines: list[str] = []
-        self._tables: list[str] = []
+        self._head: list[str] = []
         self._values: dict[int, Variable] = {}
 
     def write(self, parameters: dict[int, Variable]) -> Function:
@@ -88,8 +88,7 @@ class _FunctionWriter:
         """The text of the function around its lines."""
         arguments = [*(f"const {variable.declaration}" for variable in operands), *(v.declaration for v in results)]
         dialect = self._scope.dialect
-        arrays = tuple(variable.name for variable in (*operands, *results))
-        pragmas = [*dialect.in_layer, *dialect.arrays.head(arrays, tuple(self._tables))]
+        pragmas = [*dialect.in_layer, *self._head]
         head = [*self._documentation(operands, results), f"void {self._name}({', '.join(arguments)}) {{"]
         return "\n".join([*head, *pragmas, *map(indented, self._lines), "}\n"])
 
@@ -131,9 +130,7 @@ class _FunctionWriter:
         return self._values[index]
 
     def _array(self, name: str, values: Ints | Fracs, frac: int | None = None) -> str:
-        unique = self._scope.array(self._name, name, values, frac)
-        self._tables.append(unique)
-        return unique
+        return self._scope.array(self._name, name, values, frac)
 
     def _call(self, kernel: str, template: Sequence[str | int], arguments: Sequence[str]) -> None:
         chosen = ", ".join(map(str, template))
@@ -267,10 +264,12 @@ class _FunctionWriter:
         tables = repeated(_numbered(scaled.shape[:-1]), x.shape)
         values = scaled.reshape(-1, entries)[tables.reshape(-1).astype(np.int64)]
         drop = repeated(x.scalar.frac - kind.frac, x.shape)
+        table = self._scope.rom(self._name, "table", objects(values))
+        self._head += self._scope.dialect.roms.tables(table, *values.shape)
         names = [
             x.name,
             self._array("drop", drop),
-            self._array("table", values),
+            table,
             self._scope.number(self._name, "first", op.first),
             result.name,
         ]

@@ -64,17 +64,27 @@ class Scope:
 
     def declared(self, variable: Variable) -> list[str]:
         """Lines that declare a local array, its elements in registers."""
-        return self.dialect.arrays.declared(variable.name, variable.declaration)
+        return self.dialect.arrays.declared(variable.name, variable.declaration, variable.size)
 
     def array(self, function: str, name: str, values: Ints | npt.NDArray[np.int64], frac: int | None = None) -> str:
-        """Define a constant array for ``function``; returns its name.
+        """Define a constant array for ``function``, which is read at constant places; returns its name.
 
         With ``frac``, its values are numbers of the user's times ``2**frac``, which are kept as text too.
         """
+        unique = self._constant(function, name, values, frac)
+        self.constants.setdefault(function, []).append(constants.array(unique, values))
+        return unique
+
+    def rom(self, function: str, name: str, rows: Ints, frac: int | None = None) -> str:
+        """As ``array``, with ``rows`` of words that are read at variable places, and of exactly as many bits as they need."""
+        unique = self._constant(function, name, rows, frac)
+        self.constants.setdefault(function, []).append(constants.rom(unique, rows))
+        return unique
+
+    def _constant(self, function: str, name: str, values: Ints | npt.NDArray[np.int64], frac: int | None) -> str:
         unique = self.names.unique(f"{function}_{name}")
         if frac is not None:
             self.texts[unique] = ", ".join(constants.decimals(values, frac)) + "\n"
-        self.constants.setdefault(function, []).append(constants.array(unique, values))
         return unique
 
     def number(self, function: str, name: str, value: int) -> str:

@@ -48,7 +48,7 @@ class Operand:
         """The same bits read as signed or not."""
         if signed == self.signed:
             return self
-        return Operand(f"{'signed' if signed else 'unsigned'}'({self.text})", self.width, signed)
+        return Operand(f"{'$signed' if signed else '$unsigned'}({self.text})", self.width, signed)
 
 
 def literal(value: int, width: int, signed: bool) -> str:

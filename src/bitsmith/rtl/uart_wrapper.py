@@ -93,7 +93,9 @@ def _load(signal: str, port: StreamPort) -> Text:
     """Weights for a memory: none come."""
     return Text(
         lines=(f"logic unused_{signal}_ready;",),
-        connections=connected(prefix("s_axis", port), "1'b0", f"unused_{signal}_ready", "'0", "1'b0"),
+        connections=connected(
+            prefix("s_axis", port), "1'b0", f"unused_{signal}_ready", f"{8 * token_bytes(port)}'d0", "1'b0"
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Streams
+from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Roms, Streams
 from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
 from bitsmith.hls.project import HlsDesign, HlsTarget, Stage
 
@@ -86,6 +86,7 @@ class Dialect:
         before_top: lines before the top function.
         in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
+        roms: what makes memories of constant arrays.
         sources: C++ that only this compiler understands, such as its kind of top function.
         bench: what the test bench has of it.
     """
@@ -104,6 +105,7 @@ class Dialect:
     in_top: tuple[str, ...] = ()
     in_layer: tuple[str, ...] = ()
     arrays: Arrays = field(default=Arrays())
+    roms: Roms = field(default=Roms())
     sources: Callable[[HlsDesign], Mapping[str, str]] = field(default=_no_sources)
     bench: Bench = field(default=Bench())
 
@@ -113,7 +115,6 @@ class Dialect:
         macros = [f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}"]
         if streamed:
             macros += [f"#define BITSMITH_STEPS {streams.before_loop}", f"#define BITSMITH_STEP {streams.in_loop}"]
-            macros += [f"#define BITSMITH_ROWS {streams.rows}", f"#define BITSMITH_REGISTERS {streams.registers}"]
         lines = (
             f"// What kernels leave open: unrolling and types, as {self.name} has them.",
             *("#ifndef BITSMITH_KERNELS_H", "#define BITSMITH_KERNELS_H", "", "#include <stdint.h>", ""),

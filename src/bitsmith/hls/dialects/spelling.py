@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bitsmith.hls.headers import kernel
 from bitsmith.hls.scalar import Scalar
@@ -49,28 +49,57 @@ AC = Family(
 class Arrays:
     """The spelling of an array in registers, all elements at once; ``{name}`` is the array's.
 
+    What is known of an array of the caller's goes for the functions that get it as an argument too. Constants that are read
+    at constant places, once loops are unrolled, are no memories: they need nothing.
+
     Args:
         before, after: lines around its declaration.
         qualifier: what the declaration starts with.
-        parameter, constant: lines at the head of a function that has it as a parameter, or reads it as a constant.
+        parameter: a line at the head of the top function for each array that is a parameter of it.
     """
 
     before: str = ""
     after: str = ""
     qualifier: str = ""
     parameter: str = ""
-    constant: str = ""
 
-    def declared(self, name: str, declaration: str) -> list[str]:
-        """Lines that declare the array called ``name``."""
-        lines = (self.before.format(name=name), f"{self.qualifier}{declaration};", self.after.format(name=name))
-        return [line for line in lines if line]
+    def declared(self, name: str, declaration: str, size: int) -> list[str]:
+        """Lines that declare the array called ``name`` of ``size`` elements; one element is a register anyway."""
+        before, after = (line.format(name=name) if size > 1 else "" for line in (self.before, self.after))
+        return [line for line in (before, f"{self.qualifier}{declaration};", after) if line]
 
-    def head(self, parameters: tuple[str, ...], constants: tuple[str, ...] = ()) -> list[str]:
-        """Lines at the head of a function."""
-        lines = [self.parameter.format(name=name) for name in parameters]
-        lines += [self.constant.format(name=name) for name in constants]
-        return [line for line in lines if line]
+    def head(self, parameters: tuple[str, ...]) -> list[str]:
+        """Lines at the head of the top function."""
+        return [self.parameter.format(name=name) for name in parameters if self.parameter]
+
+
+@dataclass(frozen=True, slots=True)
+class Roms:
+    """The spelling of constants that are read at variable places, ``{name}[rows][words]``, at the head of their function.
+
+    Args:
+        word: a line where all words of a row are read at once, so that they are one wide word.
+        banks: a line where each row is a table of its own, read apart from the others.
+        small, large: a line that says what the memory is made of, if it has few places, up to ``small_places``, or more.
+    """
+
+    word: str = ""
+    banks: str = ""
+    small: str = ""
+    large: str = ""
+    small_places: int = 64
+
+    def words(self, name: str, places: int) -> list[str]:
+        """Lines for a memory of ``places`` wide words."""
+        return self._lines(name, self.word, places)
+
+    def tables(self, name: str, tables: int, places: int) -> list[str]:
+        """Lines for ``tables`` of ``places`` entries each."""
+        return self._lines(name, self.banks if tables > 1 else "", places)
+
+    def _lines(self, name: str, shape: str, places: int) -> list[str]:
+        storage = self.small if places <= self.small_places else self.large
+        return [line.format(name=name) for line in (shape, storage) if line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +132,10 @@ class Streams:
         type: a stream between processes.
         input, output: a stream that the top function takes from outside, or gives; as ``type`` if empty.
         parameter: a parameter of a process, or of the top function.
+        known: a line at the head of a process for each of its streams where these are no parameters, because their
+            types say which they are.
+        arrays: the top function may take arrays; if not, it takes streams of one token, which has all elements.
+        sequential: processes run one after another, so that each stream has slots for a frame and is global.
         declaration: a stream.
         before, qualifier, after: a line before the declaration of a stream between processes, what that starts with,
             and lines after it.
@@ -113,9 +146,10 @@ class Streams:
         before_loop, in_loop: what lets a loop begin a step in every cycle, before it or as first line of its body. A
             process must hand on its results even while it waits for tokens (its pipeline "flushes"), or else networks with
             branches could lock up.
-        rows, registers: pragmas of a line buffer for its ``memory[taps][gap][elements]`` and ``held[gap][elements]``.
-        memory: a line after the declaration of the array of tokens ``{name}``.
-        rom: a line at the head of a process that reads ``{width}`` neighbours of the constant array ``{name}`` at a time.
+        rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place; a
+            place is written only after many steps without a read of it, or read only after all have been written.
+        apart: a line before a loop that does so with the memory ``{name}``.
+        frames: what the body of a process stands in, as a block; it handles a frame.
         start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
             is free for what they share.
     """
@@ -125,6 +159,9 @@ class Streams:
     input: str = ""
     output: str = ""
     parameter: str = "{type} &{name}"
+    known: str = ""
+    arrays: bool = True
+    sequential: bool = False
     declaration: str = "{type} {name};"
     before: str = ""
     qualifier: str = ""
@@ -136,10 +173,9 @@ class Streams:
     in_function: tuple[str, ...] = ()
     before_loop: str = ""
     in_loop: str = ""
-    rows: str = ""
-    registers: str = ""
-    memory: str = ""
-    rom: str = ""
+    rows: Arrays = field(default=Arrays())
+    apart: str = ""
+    frames: str = ""
     start: str = "{function}({arguments});"
     finish: str = ""
 

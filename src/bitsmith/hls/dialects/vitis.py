@@ -8,5 +8,8 @@ DIALECT = xilinx(
     (("vitis-run", "--mode", "hls", "--tcl", "build_prj.tcl"), ("vitis_hls", "-f", "build_prj.tcl")),
     "install AMD Vitis and source its settings64.sh, which puts vitis-run (vitis_hls before 2023.2) on PATH",
     flush="style=flp",
-    memory="#pragma HLS AGGREGATE variable={name}",
+    storage=(
+        "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=lutram",
+        "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=bram",
+    ),
 )

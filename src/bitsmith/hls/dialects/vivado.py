@@ -9,6 +9,11 @@ DIALECT = xilinx(
     "install Xilinx Vivado 2020.1 or older and source its settings64.sh, which puts vivado_hls on PATH; for newer versions "
     "convert with backend='vitis'",
     flush="enable_flush",
-    memory="#pragma HLS DATA_PACK variable={name}",
+    storage=(
+        "#pragma HLS RESOURCE variable={name} core=ROM_nP_LUTRAM",
+        "#pragma HLS RESOURCE variable={name} core=ROM_nP_BRAM",
+    ),
+    # An array of more than 1024 elements is otherwise an error (XFORM 203-103). Others have been seen to go as far as 4096.
+    limits="foreach size {4096 65536} { catch { config_array_partition -maximum_size $size } }\n",
     packed="#pragma HLS DATA_PACK variable={name}",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AP, Arrays, Streams
+from bitsmith.hls.dialects.spelling import AP, Arrays, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import tcl_settings
 
@@ -25,7 +25,7 @@ if {{$synth}} {{ open_solution -reset solution1 }} else {{ open_solution solutio
 set_part $part
 create_clock -period $clock_period -name default
 set_clock_uncertainty $clock_uncertainty default
-if {{$csim}} {{ csim_design }}
+{limits}if {{$csim}} {{ csim_design }}
 if {{$synth}} {{ csynth_design }}
 if {{$cosim}} {{
     add_files -tb ${{top}}_test.cpp -cflags "-std=c++11 -DRTL_SIM"
@@ -62,18 +62,23 @@ write_checkpoint -force vivado_pnr.dcp
 exit
 """
 
+_TYPES = """\
+#include <ap_fixed.h>
+#include <ap_int.h>
+#ifdef __SYNTHESIS__
+#define BITSMITH_EXACT
+#endif"""
+
 _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 
 
-_ROWS = " ".join(
-    f'_Pragma("HLS {pragma}")'
-    for pragma in (
-        "ARRAY_PARTITION variable=memory complete dim=1",
-        "ARRAY_RESHAPE variable=memory complete dim=3",
+_ROWS = "\n".join(
+    (
+        "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2",
         # A place is read again after as many steps as a row has, when what was written has long arrived.
-        "DEPENDENCE variable=memory inter false",
+        "#pragma HLS DEPENDENCE variable={name} inter false",
     )
 )
 
@@ -85,19 +90,22 @@ def xilinx(
     install: str,
     *,
     flush: str,
-    memory: str,
+    storage: tuple[str, str],
     packed: str = "",
+    limits: str = "",
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
     ``flush`` is the option that lets a pipeline hand on results while it waits; ``packed`` a line that makes one word of a
-    token in a stream, for compilers that do not do so anyway, and ``memory`` one that does so in an array.
+    token in a stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many
+    ports as needed of a constant array: of look-up tables, and of block RAM. ``limits`` are lines of the script that let the
+    tool take large arrays.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
         stages = (Stage.SYNTH, Stage.COSIM, Stage.EXPORT)
         return {
-            _BUILD_SCRIPT: _BUILD.format(by_hand=" or ".join(" ".join(start) for start in starts)),
+            _BUILD_SCRIPT: _BUILD.format(by_hand=" or ".join(" ".join(start) for start in starts), limits=limits),
             "project.tcl": tcl_settings(target, f"{target.uncertainty_percent:g}%", stages),
             _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT))),
             _PNR_SCRIPT: _VIVADO_PNR.format(by_hand=" ".join(_vivado(_PNR_SCRIPT))),
@@ -106,13 +114,19 @@ def xilinx(
     return Dialect(
         name=name,
         family=AP,
-        types="#include <ap_fixed.h>\n#include <ap_int.h>",
+        types=_TYPES,
         part="xcvu13p-flga2577-2-e",
         scripts=scripts,
         in_loop='_Pragma("HLS UNROLL")',
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
-        arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED, constant=_PARTITIONED),
+        arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED),
+        roms=Roms(
+            word="#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2",
+            banks="#pragma HLS ARRAY_PARTITION variable={name} complete dim=1",
+            small=storage[0],
+            large=storage[1],
+        ),
         streams=Streams(
             types="#include <hls_stream.h>",
             type="hls::stream<{token}>",
@@ -122,10 +136,7 @@ def xilinx(
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
             in_loop=f'_Pragma("HLS PIPELINE II=1 {flush}")',
-            rows=_ROWS,
-            registers='_Pragma("HLS ARRAY_PARTITION variable=held complete dim=0")',
-            memory=memory,
-            rom="#pragma HLS ARRAY_RESHAPE variable={name} cyclic factor={width}",
+            rows=Arrays(after=_ROWS),
         ),
         driver=Driver(
             tool=tool,

@@ -11,11 +11,11 @@
 // LATENCY               cycles from the core's in_valid to its out_valid
 // aresetn               synchronous, active low
 module bitsmith_axis #(
-    parameter int unsigned IN_WIDTH = 8,
-    parameter int unsigned OUT_WIDTH = 8,
-    parameter int unsigned LATENCY = 1,
-    localparam int unsigned IN_PADDED = 8 * ((IN_WIDTH + 7) / 8),
-    localparam int unsigned OUT_PADDED = 8 * ((OUT_WIDTH + 7) / 8)
+    parameter int IN_WIDTH = 8,
+    parameter int OUT_WIDTH = 8,
+    parameter int LATENCY = 1,
+    localparam int IN_PADDED = 8 * ((IN_WIDTH + 7) / 8),
+    localparam int OUT_PADDED = 8 * ((OUT_WIDTH + 7) / 8)
 ) (
     input  logic                  aclk,
     input  logic                  aresetn,
@@ -33,8 +33,9 @@ module bitsmith_axis #(
     input  logic                  core_out_valid,
     input  logic [ OUT_WIDTH-1:0] core_out_data
 );
-    localparam int unsigned PLACES = LATENCY + 2;
-    localparam int unsigned PLACE_BITS = $clog2(PLACES + 1);
+    localparam int PLACES = LATENCY + 2;
+    localparam int PLACE_BITS = $clog2(PLACES + 1);
+    localparam logic [PLACE_BITS-1:0] FULL = PLACE_BITS'(PLACES);
 
     logic [PLACE_BITS-1:0] claimed;
     logic accept;
@@ -43,7 +44,7 @@ module bitsmith_axis #(
     assign core_rst = ~aresetn;
     assign accept = s_axis_tvalid & s_axis_tready;
     assign deliver = m_axis_tvalid & m_axis_tready;
-    assign s_axis_tready = claimed != PLACE_BITS'(PLACES);
+    assign s_axis_tready = claimed != FULL;
     assign core_in_valid = accept;
     assign core_in_data = s_axis_tdata[IN_WIDTH-1:0];
 

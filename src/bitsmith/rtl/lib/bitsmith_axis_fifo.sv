@@ -8,8 +8,8 @@
 // DEPTH   words that it holds, at least 1, not only powers of two
 // rst     synchronous, active high; empties it
 module bitsmith_axis_fifo #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned DEPTH = 16
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 16
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -20,8 +20,8 @@ module bitsmith_axis_fifo #(
     input  logic             out_ready,
     output logic [WIDTH-1:0] out_data
 );
-    localparam int unsigned ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1;
-    localparam int unsigned COUNT_BITS = $clog2(DEPTH + 1);
+    localparam int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1;
+    localparam int COUNT_BITS = $clog2(DEPTH + 1);
     localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(DEPTH - 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
 

@@ -26,8 +26,8 @@ module bitsmith_control #(
     parameter logic [63:0] DIGEST = '0,
     parameter logic [31:0] LATENCY = '0,
     parameter logic [31:0] INTERVAL = '0,
-    parameter int unsigned INPUTS = 1,
-    parameter int unsigned OUTPUTS = 1,
+    parameter int INPUTS = 1,
+    parameter int OUTPUTS = 1,
     parameter logic [64*(INPUTS+OUTPUTS)-1:0] SHAPES = '0
 ) (
     input  logic        aclk,
@@ -57,8 +57,10 @@ module bitsmith_control #(
 );
     localparam logic [9:0] CONTROL = 10'h4;
     localparam logic [9:0] PACKET_FRAMES = 10'ha;
-    localparam int unsigned FIRST_SHAPE = 16;
-    localparam int unsigned SHAPE_WORDS = 2 * (INPUTS + OUTPUTS);
+    localparam logic [31:0] DIGEST_LOW = DIGEST[31:0];
+    localparam logic [31:0] DIGEST_HIGH = DIGEST[63:32];
+    localparam int FIRST_SHAPE = 16;
+    localparam int SHAPE_WORDS = 2 * (INPUTS + OUTPUTS);
 
     logic [4:0] reset_left;
     logic resetting;
@@ -108,14 +110,17 @@ module bitsmith_control #(
         end
     end
 
+    logic [9:0] word;
     logic [31:0] value;
 
+    assign word = s_axi_araddr[11:2];
+
     always_comb begin
-        case (s_axi_araddr[11:2])
+        case (word)
             10'h0: value = 32'h62736d74;
             10'h1: value = VERSION;
-            10'h2: value = DIGEST[31:0];
-            10'h3: value = DIGEST[63:32];
+            10'h2: value = DIGEST_LOW;
+            10'h3: value = DIGEST_HIGH;
             10'h5: value = {30'd0, saw_misplaced, resetting};
             10'h6: value = LATENCY;
             10'h7: value = INTERVAL;
@@ -125,8 +130,8 @@ module bitsmith_control #(
             10'hb: value = {16'(OUTPUTS), 16'(INPUTS)};
             default: value = '0;
         endcase
-        for (int unsigned k = 0; k < SHAPE_WORDS; ++k) begin
-            if (s_axi_araddr[11:2] == 10'(FIRST_SHAPE + k)) value = SHAPES[32*k+:32];
+        for (int k = 0; k < SHAPE_WORDS; ++k) begin
+            if (word == $unsigned(10'(FIRST_SHAPE + k))) value = SHAPES[32*k+:32];
         end
     end
 

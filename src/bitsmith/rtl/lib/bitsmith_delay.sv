@@ -8,8 +8,8 @@
 // BLOCK    whether the memory, if it is one, is read synchronously
 // enable   makes a step: in_data goes in, out_data changes in the next cycle
 module bitsmith_delay #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned LENGTH = 16,
+    parameter int WIDTH = 8,
+    parameter int LENGTH = 16,
     parameter bit BLOCK = LENGTH > 32 && WIDTH * LENGTH > 2048
 ) (
     input  logic             clk,
@@ -34,7 +34,7 @@ module bitsmith_delay #(
             if (enable) {between, out_data} <= {in_data, between};
         end
     end else begin : g_memory
-        localparam int unsigned ADDRESS_BITS = $clog2(LENGTH);
+        localparam int ADDRESS_BITS = $clog2(LENGTH);
         localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(LENGTH - 1);
         logic [ADDRESS_BITS-1:0] at;
         logic [ADDRESS_BITS-1:0] next_at;

@@ -7,9 +7,9 @@
 // TIMES   how often they come, at least 1
 // WIDTH   bits of a part
 module bitsmith_downsizer #(
-    parameter int unsigned PARTS = 4,
-    parameter int unsigned TIMES = 1,
-    parameter int unsigned WIDTH = 8
+    parameter int PARTS = 4,
+    parameter int TIMES = 1,
+    parameter int WIDTH = 8
 ) (
     input  logic                   clk,
     input  logic                   rst,
@@ -21,8 +21,8 @@ module bitsmith_downsizer #(
     output logic                   y_put,
     output logic [      WIDTH-1:0] y_data
 );
-    localparam int unsigned PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1;
-    localparam int unsigned TIME_BITS = (TIMES > 1) ? $clog2(TIMES) : 1;
+    localparam int PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1;
+    localparam int TIME_BITS = (TIMES > 1) ? $clog2(TIMES) : 1;
     localparam logic [PART_BITS-1:0] LAST_PART = PART_BITS'(PARTS - 1);
     localparam logic [TIME_BITS-1:0] LAST_TIME = TIME_BITS'(TIMES - 1);
 

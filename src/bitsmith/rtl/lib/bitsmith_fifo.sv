@@ -4,7 +4,7 @@
 // later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
 // through a pipeline always has a slot to go. free and valid depend on registers only.
 //
-// Two slots are registers, one after the other. Small memories are read asynchronously and become look-up-table memory. Large
+// One slot is a register; two are registers, one after the other. Small memories are read asynchronously and become look-up-table memory. Large
 // ones are read synchronously and become block memory: they are read one slot ahead, and a word that is put into the slot
 // that will be shown goes around the memory. In simulation the most slots ever in use are printed at the end.
 //
@@ -13,8 +13,8 @@
 // BLOCK   whether the memory is read synchronously
 // rst     synchronous, active high; empties it
 module bitsmith_fifo #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned DEPTH = 16,
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 16,
     parameter bit BLOCK = DEPTH > 32 && WIDTH * DEPTH > 2048
 ) (
     input  logic             clk,
@@ -27,8 +27,8 @@ module bitsmith_fifo #(
     input  logic             take,
     output logic [WIDTH-1:0] data
 );
-    localparam int unsigned ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1;
-    localparam int unsigned COUNT_BITS = $clog2(DEPTH + 1);
+    localparam int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1;
+    localparam int COUNT_BITS = $clog2(DEPTH + 1);
     localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(DEPTH - 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
 
@@ -67,7 +67,18 @@ module bitsmith_fifo #(
         end
     end
 
-    if (BLOCK) begin : g_block
+    if (DEPTH == 1) begin : g_single
+        logic [WIDTH-1:0] word;
+        logic unused;
+
+        assign unused = ^{write_at, read_at};
+
+        always_ff @(posedge clk) begin
+            if (put) word <= put_data;
+        end
+
+        assign data = word;
+    end else if (BLOCK) begin : g_block
         (* no_rw_check *) logic [WIDTH-1:0] memory[DEPTH];
         logic [WIDTH-1:0] stored;
         logic [WIDTH-1:0] passed;

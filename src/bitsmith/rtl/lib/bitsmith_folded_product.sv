@@ -25,21 +25,21 @@
 // STEPS      actions of a result
 // GROUPS     results before the tiles come again
 module bitsmith_folded_product #(
-    parameter int unsigned LANES = 1,
-    parameter int unsigned N = 8,
-    parameter int unsigned M = 4,
-    parameter int unsigned X_WIDTH = 8,
+    parameter int LANES = 1,
+    parameter int N = 8,
+    parameter int M = 4,
+    parameter int X_WIDTH = 8,
     parameter bit X_SIGNED = 1'b1,
-    parameter int unsigned W_WIDTH = 8,
-    parameter int unsigned P_WIDTH = X_WIDTH + W_WIDTH,
+    parameter int W_WIDTH = 8,
+    parameter int P_WIDTH = X_WIDTH + W_WIDTH,
     parameter bit LANE_PAIRS = 1'b0,
     parameter bit COLUMN_PAIRS = 1'b0,
-    parameter int unsigned PACKED_WIDTH = P_WIDTH + (LANE_PAIRS ? X_WIDTH : W_WIDTH) + 1,
-    parameter int unsigned Y_WIDTH = 24,
-    parameter int unsigned STEPS = 4,
-    parameter int unsigned GROUPS = 2,
-    localparam int unsigned TILES = GROUPS * STEPS,
-    localparam int unsigned TILE_BITS = (TILES > 1) ? $clog2(TILES) : 1
+    parameter int PACKED_WIDTH = P_WIDTH + (LANE_PAIRS ? X_WIDTH : W_WIDTH) + 1,
+    parameter int Y_WIDTH = 24,
+    parameter int STEPS = 4,
+    parameter int GROUPS = 2,
+    localparam int TILES = GROUPS * STEPS,
+    localparam int TILE_BITS = (TILES > 1) ? $clog2(TILES) : 1
 ) (
     input  logic                       clk,
     input  logic                       rst,
@@ -53,17 +53,17 @@ module bitsmith_folded_product #(
     output logic                       y_put,
     output logic [LANES*M*Y_WIDTH-1:0] y_data
 );
-    localparam int unsigned STEP_BITS = (STEPS > 1) ? $clog2(STEPS) : 1;
+    localparam int STEP_BITS = (STEPS > 1) ? $clog2(STEPS) : 1;
     localparam logic [TILE_BITS-1:0] LAST_TILE = TILE_BITS'(TILES - 1);
     localparam logic [STEP_BITS-1:0] LAST_STEP = STEP_BITS'(STEPS - 1);
-    localparam int unsigned LEVELS = (N > 1) ? $clog2(N) : 0;
-    localparam int unsigned STAGES = 3 + LEVELS / 2;  // from an action to the accumulator
-    localparam int unsigned LANES_EACH = LANE_PAIRS ? 2 : 1;  // of a multiplier
-    localparam int unsigned COLUMNS_EACH = COLUMN_PAIRS ? 2 : 1;
-    localparam int unsigned NUMBER_BITS = LANE_PAIRS ? PACKED_WIDTH : X_SIGNED ? X_WIDTH : X_WIDTH + 1;
-    localparam int unsigned WEIGHT_BITS = COLUMN_PAIRS ? PACKED_WIDTH : W_WIDTH;
-    localparam int unsigned LANE_BLOCKS = (LANES + LANES_EACH - 1) / LANES_EACH;
-    localparam int unsigned COLUMN_BLOCKS = (M + COLUMNS_EACH - 1) / COLUMNS_EACH;
+    localparam int LEVELS = (N > 1) ? $clog2(N) : 0;
+    localparam int STAGES = 3 + LEVELS / 2;  // from an action to the accumulator
+    localparam int LANES_EACH = LANE_PAIRS ? 2 : 1;  // of a multiplier
+    localparam int COLUMNS_EACH = COLUMN_PAIRS ? 2 : 1;
+    localparam int NUMBER_BITS = LANE_PAIRS ? PACKED_WIDTH : X_SIGNED ? X_WIDTH : X_WIDTH + 1;
+    localparam int WEIGHT_BITS = COLUMN_PAIRS ? PACKED_WIDTH : W_WIDTH;
+    localparam int LANE_BLOCKS = (LANES + LANES_EACH - 1) / LANES_EACH;
+    localparam int COLUMN_BLOCKS = (M + COLUMNS_EACH - 1) / COLUMNS_EACH;
 
     logic [STEP_BITS-1:0] step;
     logic last_step;
@@ -143,20 +143,20 @@ module bitsmith_folded_product #(
 
     // terms: of each result in turn, what is still to be added up. owed: what each term still has to be increased by.
     for (genvar level = 0; level <= LEVELS; ++level) begin : g_level
-        localparam int unsigned TERMS = (N + (1 << level) - 1) >> level;
-        localparam int unsigned BITS = (P_WIDTH + level < Y_WIDTH) ? P_WIDTH + level : Y_WIDTH;
+        localparam int TERMS = (N + (1 << level) - 1) >> level;
+        localparam int BITS = (P_WIDTH + level < Y_WIDTH) ? P_WIDTH + level : Y_WIDTH;
         logic [LANES*M*TERMS*BITS-1:0] terms;
         logic [LANES*M*TERMS-1:0] owed;
 
         if (level == 0) begin : g_products
-            localparam int unsigned PRODUCT_BITS = (LANE_PAIRS || COLUMN_PAIRS) ? 2 * P_WIDTH : P_WIDTH;
+            localparam int PRODUCT_BITS = (LANE_PAIRS || COLUMN_PAIRS) ? 2 * P_WIDTH : P_WIDTH;
 
             for (genvar block = 0; block < LANE_BLOCKS * COLUMN_BLOCKS; ++block) begin : g_block
-                localparam int unsigned LANE = block / COLUMN_BLOCKS * LANES_EACH;
-                localparam int unsigned COLUMN = block % COLUMN_BLOCKS * COLUMNS_EACH;
+                localparam int LANE = block / COLUMN_BLOCKS * LANES_EACH;
+                localparam int COLUMN = block % COLUMN_BLOCKS * COLUMNS_EACH;
                 localparam bit PAIR = (LANE_PAIRS && LANE + 1 < LANES) || (COLUMN_PAIRS && COLUMN + 1 < M);
-                localparam int unsigned LOW = LANE * M + COLUMN;
-                localparam int unsigned HIGH = LANE_PAIRS ? LOW + M : LOW + 1;
+                localparam int LOW = LANE * M + COLUMN;
+                localparam int HIGH = LANE_PAIRS ? LOW + M : LOW + 1;
 
                 for (genvar term = 0; term < N; ++term) begin : g_term
                     logic signed [NUMBER_BITS-1:0] number;
@@ -179,10 +179,10 @@ module bitsmith_folded_product #(
                 end
             end
         end else begin : g_sums
-            localparam int unsigned BELOW = (N + (1 << (level - 1)) - 1) >> (level - 1);
-            localparam int unsigned BITS_BELOW =
+            localparam int BELOW = (N + (1 << (level - 1)) - 1) >> (level - 1);
+            localparam int BITS_BELOW =
                 (P_WIDTH + level - 1 < Y_WIDTH) ? P_WIDTH + level - 1 : Y_WIDTH;
-            localparam int unsigned MORE = BITS - BITS_BELOW;  // 0 or 1
+            localparam int MORE = BITS - BITS_BELOW;  // 0 or 1
             logic [LANES*M*TERMS*BITS-1:0] sums;
             logic [LANES*M*TERMS-1:0] rest;
 
@@ -198,16 +198,16 @@ module bitsmith_folded_product #(
 
             for (genvar result = 0; result < LANES * M; ++result) begin : g_result
                 for (genvar term = 0; term < TERMS; ++term) begin : g_term
-                    localparam int unsigned AT = result * TERMS + term;
-                    localparam int unsigned FROM = result * BELOW + 32'd2 * term;
+                    localparam int AT = result * TERMS + term;
+                    localparam int FROM = result * BELOW + 2 * term;
                     logic [BITS-1:0] left;
 
                     assign left = {
                         {MORE{g_level[level-1].terms[FROM*BITS_BELOW+BITS_BELOW-1]}},
                         g_level[level-1].terms[FROM*BITS_BELOW+:BITS_BELOW]
                     };
-                    if (32'd2 * term + 1 < BELOW) begin : g_two
-                        localparam int unsigned THEN = (FROM + 1) * BITS_BELOW;
+                    if (2 * term + 1 < BELOW) begin : g_two
+                        localparam int THEN = (FROM + 1) * BITS_BELOW;
                         logic [BITS-1:0] right;
                         logic unused;
 
@@ -225,13 +225,13 @@ module bitsmith_folded_product #(
         end
     end
 
-    localparam int unsigned SUM_BITS = (P_WIDTH + LEVELS < Y_WIDTH) ? P_WIDTH + LEVELS : Y_WIDTH;
+    localparam int SUM_BITS = (P_WIDTH + LEVELS < Y_WIDTH) ? P_WIDTH + LEVELS : Y_WIDTH;
     logic fresh;
 
     assign fresh = STEPS == 1 || begins[STAGES-1];
 
     for (genvar result = 0; result < LANES * M; ++result) begin : g_total
-        localparam int unsigned AT = result * SUM_BITS;
+        localparam int AT = result * SUM_BITS;
         logic [Y_WIDTH-1:0] sum;
         logic [Y_WIDTH-1:0] next;
         logic [Y_WIDTH-1:0] total;

@@ -7,7 +7,7 @@
 // packet_last     whether it is the last of a packet
 // rst             synchronous, active high; the next transfer is the first of a packet
 module bitsmith_framer #(
-    parameter int unsigned TOKENS = 1
+    parameter int TOKENS = 1
 ) (
     input  logic        clk,
     input  logic        rst,
@@ -17,13 +17,14 @@ module bitsmith_framer #(
     output logic        last,
     output logic        packet_last
 );
-    localparam int unsigned COUNT_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1;
+    localparam int COUNT_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1;
+    localparam logic [COUNT_BITS-1:0] LAST = COUNT_BITS'(TOKENS - 1);
 
     logic [COUNT_BITS-1:0] token;
     logic [31:0] frame;
 
     assign first = token == '0;
-    assign last = token == COUNT_BITS'(TOKENS - 1);
+    assign last = token == LAST;
     assign packet_last = last & ({1'b0, frame} + 33'd1 >= {1'b0, packet_frames});
 
     always_ff @(posedge clk) begin

@@ -4,8 +4,8 @@
 // TOKENS    of a frame
 // pending   whether there are tokens that have not been taken
 module bitsmith_from_bytes #(
-    parameter int unsigned BYTES = 1,
-    parameter int unsigned TOKENS = 1
+    parameter int BYTES = 1,
+    parameter int TOKENS = 1
 ) (
     input  logic               clk,
     input  logic               rst,
@@ -16,7 +16,8 @@ module bitsmith_from_bytes #(
     input  logic               token_ready,
     output logic [8*BYTES-1:0] token_data
 );
-    localparam int unsigned COUNT_BITS = (BYTES > 1) ? $clog2(BYTES) : 1;
+    localparam int COUNT_BITS = (BYTES > 1) ? $clog2(BYTES) : 1;
+    localparam logic [COUNT_BITS-1:0] LAST = COUNT_BITS'(BYTES - 1);
 
     logic [8*BYTES-1:0] word;
     logic [COUNT_BITS-1:0] count;
@@ -31,8 +32,8 @@ module bitsmith_from_bytes #(
             count <= '0;
         end else if (byte_valid) begin
             word <= (8 * BYTES)'({byte_data, word} >> 8);
-            put <= count == COUNT_BITS'(BYTES - 1);
-            count <= (count == COUNT_BITS'(BYTES - 1)) ? '0 : count + 1'b1;
+            put <= count == LAST;
+            count <= (count == LAST) ? '0 : count + 1'b1;
         end
     end
 

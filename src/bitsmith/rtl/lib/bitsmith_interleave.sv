@@ -7,11 +7,11 @@
 // WIDTH      bits of a token
 // ACTIONS    actions of a frame
 module bitsmith_interleave #(
-    parameter int unsigned OPERANDS = 2,
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned ACTIONS = 8,
-    localparam int unsigned WHICH_BITS = (OPERANDS > 1) ? $clog2(OPERANDS) : 1,
-    localparam int unsigned INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
+    parameter int OPERANDS = 2,
+    parameter int WIDTH = 8,
+    parameter int ACTIONS = 8,
+    localparam int WHICH_BITS = (OPERANDS > 1) ? $clog2(OPERANDS) : 1,
+    localparam int INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
 ) (
     input  logic                      clk,
     input  logic                      rst,

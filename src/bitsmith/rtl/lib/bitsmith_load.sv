@@ -12,10 +12,10 @@
 // PARTS    elements of a word
 // WORDS    words of the memory
 module bitsmith_load #(
-    parameter int unsigned ELEMENT = 8,
-    parameter int unsigned PARTS = 4,
-    parameter int unsigned WORDS = 3,
-    localparam int unsigned ADDRESS_BITS = (WORDS > 1) ? $clog2(WORDS) : 1
+    parameter int ELEMENT = 8,
+    parameter int PARTS = 4,
+    parameter int WORDS = 3,
+    localparam int ADDRESS_BITS = (WORDS > 1) ? $clog2(WORDS) : 1
 ) (
     input  logic                     clk,
     input  logic                     rst,
@@ -27,7 +27,7 @@ module bitsmith_load #(
     output logic [ ADDRESS_BITS-1:0] address,
     output logic [ELEMENT*PARTS-1:0] word
 );
-    localparam int unsigned PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1;
+    localparam int PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1;
     localparam logic [PART_BITS-1:0] LAST_PART = PART_BITS'(PARTS - 1);
     localparam logic [ADDRESS_BITS-1:0] LAST_WORD = ADDRESS_BITS'(WORDS - 1);
 

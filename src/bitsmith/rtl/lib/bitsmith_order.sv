@@ -9,9 +9,9 @@
 //           bit 1: takes the waiting token, which it needs
 //           bit 2: gives a token
 module bitsmith_order #(
-    parameter int unsigned ACTIONS = 8,
-    parameter int unsigned WIDTH = 8,
-    localparam int unsigned INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
+    parameter int ACTIONS = 8,
+    parameter int WIDTH = 8,
+    localparam int INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
 ) (
     input  logic                  clk,
     input  logic                  rst,

@@ -9,28 +9,28 @@
 // SHIFT         at least WIDTH, and more if not SIGNED
 // FACTOR_WIDTH  bits of a factor, signed, enough for it
 module bitsmith_product_factors #(
-    parameter int unsigned VECTORS = 2,
-    parameter int unsigned N = 1,
-    parameter int unsigned WIDTH = 4,
+    parameter int VECTORS = 2,
+    parameter int N = 1,
+    parameter int WIDTH = 4,
     parameter bit SIGNED = 1'b1,
     parameter bit PAIRS = 1'b1,
-    parameter int unsigned SHIFT = 8,
-    parameter int unsigned FACTOR_WIDTH = 13,
-    localparam int unsigned EACH = PAIRS ? 2 : 1,
-    localparam int unsigned FACTORS = (VECTORS + EACH - 1) / EACH * N
+    parameter int SHIFT = 8,
+    parameter int FACTOR_WIDTH = 13,
+    localparam int EACH = PAIRS ? 2 : 1,
+    localparam int FACTORS = (VECTORS + EACH - 1) / EACH * N
 ) (
     input  logic                            clk,
     input  logic [     VECTORS*N*WIDTH-1:0] data,
     output logic [FACTORS*FACTOR_WIDTH-1:0] factors
 );
     for (genvar factor = 0; factor < FACTORS; ++factor) begin : g_factor
-        localparam int unsigned LOW = factor / N * EACH * N + factor % N;
+        localparam int LOW = factor / N * EACH * N + factor % N;
         logic [WIDTH-1:0] low;
 
         always_ff @(posedge clk) low <= data[LOW*WIDTH+:WIDTH];
 
         if (LOW + N < VECTORS * N && PAIRS) begin : g_pair
-            localparam int unsigned HIGH_BITS = FACTOR_WIDTH - SHIFT;
+            localparam int HIGH_BITS = FACTOR_WIDTH - SHIFT;
             logic negative;
             logic [HIGH_BITS-1:0] given;
             logic [HIGH_BITS-1:0] high;

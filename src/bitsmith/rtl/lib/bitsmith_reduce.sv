@@ -7,9 +7,9 @@
 // WIDTH      bits of a number, enough for the result
 // GREATEST   the greatest number (1) or the sum (0)
 module bitsmith_reduce #(
-    parameter int unsigned COUNT = 4,
-    parameter int unsigned ELEMENTS = 2,
-    parameter int unsigned WIDTH = 8,
+    parameter int COUNT = 4,
+    parameter int ELEMENTS = 2,
+    parameter int WIDTH = 8,
     parameter bit GREATEST = 1'b0
 ) (
     input  logic                      clk,
@@ -22,7 +22,7 @@ module bitsmith_reduce #(
     output logic                      y_put,
     output logic [ELEMENTS*WIDTH-1:0] y_data
 );
-    localparam int unsigned PLACE_BITS = (COUNT > 1) ? $clog2(COUNT) : 1;
+    localparam int PLACE_BITS = (COUNT > 1) ? $clog2(COUNT) : 1;
     localparam logic [PLACE_BITS-1:0] LAST = PLACE_BITS'(COUNT - 1);
 
     logic [PLACE_BITS-1:0] place;

@@ -15,13 +15,13 @@
 // needed    tokens that must be there, counted from the first that is not yet freed
 // freed     tokens of those that are freed
 module bitsmith_reorder #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned DEPTH = 16,
-    parameter int unsigned TOKENS = 16,
-    parameter int unsigned READS = 16,
-    localparam int unsigned ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
-    localparam int unsigned COUNT_BITS = $clog2(DEPTH + 1),
-    localparam int unsigned INDEX_BITS = (READS > 1) ? $clog2(READS) : 1
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 16,
+    parameter int TOKENS = 16,
+    parameter int READS = 16,
+    localparam int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
+    localparam int COUNT_BITS = $clog2(DEPTH + 1),
+    localparam int INDEX_BITS = (READS > 1) ? $clog2(READS) : 1
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -40,7 +40,9 @@ module bitsmith_reorder #(
     output logic [       WIDTH-1:0] y_data
 );
     localparam logic [INDEX_BITS-1:0] LAST = INDEX_BITS'(READS - 1);
-    localparam int unsigned PLACES = 1 << ADDRESS_BITS;
+    localparam int PLACES = 1 << ADDRESS_BITS;
+    localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
+    localparam logic [ADDRESS_BITS-1:0] FRAME = ADDRESS_BITS'(TOKENS % PLACES);
 
     (* no_rw_check *) logic [WIDTH-1:0] memory[PLACES];
     logic [ADDRESS_BITS-1:0] write_at;
@@ -48,7 +50,7 @@ module bitsmith_reorder #(
     logic [COUNT_BITS-1:0] held;  // tokens
     logic act;
 
-    assign x_take = x_valid & (held != COUNT_BITS'(DEPTH));
+    assign x_take = x_valid & (held != FULL);
     assign act = y_free & (held >= needed);
     assign y_claim = act;
 
@@ -68,7 +70,7 @@ module bitsmith_reorder #(
             y_put <= 1'b0;
         end else begin
             if (x_take) write_at <= write_at + 1'b1;
-            if (act & (index == LAST)) frame_at <= frame_at + ADDRESS_BITS'(TOKENS % PLACES);
+            if (act & (index == LAST)) frame_at <= frame_at + FRAME;
             held  <= (x_take ? held + 1'b1 : held) - (act ? freed : '0);
             y_put <= act;
         end

@@ -6,9 +6,9 @@
 // WIDTH    bits of a token
 // TOKENS   tokens of a frame
 module bitsmith_rom #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned TOKENS = 4,
-    localparam int unsigned INDEX_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1
+    parameter int WIDTH = 8,
+    parameter int TOKENS = 4,
+    localparam int INDEX_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1
 ) (
     input  logic                  clk,
     input  logic                  rst,

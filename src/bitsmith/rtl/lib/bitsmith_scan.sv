@@ -12,8 +12,8 @@
 // core_states    states for the core while core_valid starts it
 // core_answers   the core's out_valid, with next_states in its out_data; the core's latency is fixed, 0 at least
 module bitsmith_scan #(
-    parameter int unsigned STEPS = 4,
-    parameter int unsigned STATES_WIDTH = 8
+    parameter int STEPS = 4,
+    parameter int STATES_WIDTH = 8
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -30,7 +30,7 @@ module bitsmith_scan #(
     output logic                    y_claim,
     output logic                    y_put
 );
-    localparam int unsigned STEP_BITS = (STEPS > 1) ? $clog2(STEPS) : 1;
+    localparam int STEP_BITS = (STEPS > 1) ? $clog2(STEPS) : 1;
     localparam logic [STEP_BITS-1:0] LAST = STEP_BITS'(STEPS - 1);
 
     logic [STEP_BITS-1:0] step;

@@ -2,12 +2,12 @@
 //
 // BYTES   of the word
 module bitsmith_symbols #(
-    parameter int unsigned BYTES = 1
+    parameter int BYTES = 1
 ) (
     input  logic [8*BYTES-1:0] word,
     output logic [8*BYTES-1:0] swapped
 );
     always_comb begin
-        for (int unsigned k = 0; k < BYTES; ++k) swapped[8*k+:8] = word[8*(BYTES-1-k)+:8];
+        for (int k = 0; k < BYTES; ++k) swapped[8*k+:8] = word[8*(BYTES-1-k)+:8];
     end
 endmodule

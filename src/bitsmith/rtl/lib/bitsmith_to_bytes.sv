@@ -5,9 +5,9 @@
 // PLACES        tokens that can wait here while bytes of other streams are sent
 // byte_last     whether the byte is the last of a frame
 module bitsmith_to_bytes #(
-    parameter int unsigned BYTES = 1,
-    parameter int unsigned TOKENS = 1,
-    parameter int unsigned PLACES = 1
+    parameter int BYTES = 1,
+    parameter int TOKENS = 1,
+    parameter int PLACES = 1
 ) (
     input  logic               clk,
     input  logic               rst,
@@ -19,8 +19,8 @@ module bitsmith_to_bytes #(
     output logic [        7:0] byte_data,
     output logic               byte_last
 );
-    localparam int unsigned COUNT_BITS = $clog2(BYTES + 1);
-    localparam int unsigned LAST_ONE = 1;
+    localparam int COUNT_BITS = $clog2(BYTES + 1);
+    localparam logic [COUNT_BITS-1:0] LAST_ONE = COUNT_BITS'(1);
 
     logic put;
     logic valid;
@@ -38,7 +38,7 @@ module bitsmith_to_bytes #(
     assign take = valid & (left == '0);
     assign byte_valid = left != '0;
     assign byte_data = rest[7:0];
-    assign byte_last = last_here & (left == COUNT_BITS'(LAST_ONE));
+    assign byte_last = last_here & (left == LAST_ONE);
     assign send = byte_valid & byte_ready;
 
     always_ff @(posedge clk) begin

@@ -9,11 +9,11 @@
 // in_valid       high for one cycle with each byte received; nothing holds the host back
 // out_*          bytes to be sent, ready/valid
 module bitsmith_uart_link #(
-    parameter int unsigned CLK_HZ = 25_000_000,
-    parameter int unsigned BAUD = 115_200,
-    parameter int unsigned IDLE_BITS = 1000,
-    parameter int unsigned FRAME_BYTES = 1,
-    localparam int unsigned NUMBER_BITS = (FRAME_BYTES > 1) ? $clog2(FRAME_BYTES) : 1
+    parameter int CLK_HZ = 25_000_000,
+    parameter int BAUD = 115_200,
+    parameter int IDLE_BITS = 1000,
+    parameter int FRAME_BYTES = 1,
+    localparam int NUMBER_BITS = (FRAME_BYTES > 1) ? $clog2(FRAME_BYTES) : 1
 ) (
     input  logic                   clk,
     input  logic                   uart_rx,
@@ -26,9 +26,10 @@ module bitsmith_uart_link #(
     output logic                   out_ready,
     input  logic [            7:0] out_data
 );
-    localparam int unsigned CLOCKS_PER_BIT = (CLK_HZ + BAUD / 2) / BAUD;
-    localparam int unsigned IDLE_CLOCKS = IDLE_BITS * CLOCKS_PER_BIT;
-    localparam int unsigned IDLE_COUNT_BITS = $clog2(IDLE_CLOCKS + 1);
+    localparam int CLOCKS_PER_BIT = (CLK_HZ + BAUD / 2) / BAUD;
+    localparam int IDLE_CLOCKS = IDLE_BITS * CLOCKS_PER_BIT;
+    localparam int IDLE_COUNT_BITS = $clog2(IDLE_CLOCKS + 1);
+    localparam logic [IDLE_COUNT_BITS-1:0] IDLE = IDLE_COUNT_BITS'(IDLE_CLOCKS);
     localparam logic [NUMBER_BITS-1:0] LAST = NUMBER_BITS'(FRAME_BYTES - 1);
 
     logic [IDLE_COUNT_BITS-1:0] idle;
@@ -43,7 +44,7 @@ module bitsmith_uart_link #(
         else if (forget) age <= '0;
     end
 
-    assign forget = idle == IDLE_COUNT_BITS'(IDLE_CLOCKS);
+    assign forget = idle == IDLE;
 
     always_ff @(posedge clk) begin
         if (rst) begin

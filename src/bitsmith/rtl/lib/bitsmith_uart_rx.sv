@@ -4,7 +4,7 @@
 // rx               the line, idle high; synchronised here
 // valid            high for one cycle with each byte whose stop bit was there; other bytes are dropped
 module bitsmith_uart_rx #(
-    parameter int unsigned CLOCKS_PER_BIT = 217
+    parameter int CLOCKS_PER_BIT = 217
 ) (
     input  logic       clk,
     input  logic       rst,
@@ -12,7 +12,7 @@ module bitsmith_uart_rx #(
     output logic       valid,
     output logic [7:0] data
 );
-    localparam int unsigned TIMER_BITS = $clog2(CLOCKS_PER_BIT + 1);
+    localparam int TIMER_BITS = $clog2(CLOCKS_PER_BIT + 1);
     localparam logic [TIMER_BITS-1:0] WHOLE = TIMER_BITS'(CLOCKS_PER_BIT - 1);
     // The start bit's edge is seen two cycles late because of the synchroniser; bits are sampled at their middle.
     localparam logic [TIMER_BITS-1:0] HALF = TIMER_BITS'(CLOCKS_PER_BIT / 2 - 1);

@@ -4,7 +4,7 @@
 // ready            a byte is taken in each cycle in which valid and ready are both high
 // tx               the line, idle high
 module bitsmith_uart_tx #(
-    parameter int unsigned CLOCKS_PER_BIT = 217
+    parameter int CLOCKS_PER_BIT = 217
 ) (
     input  logic       clk,
     input  logic       rst,
@@ -13,7 +13,7 @@ module bitsmith_uart_tx #(
     input  logic [7:0] data,
     output logic       tx
 );
-    localparam int unsigned TIMER_BITS = $clog2(CLOCKS_PER_BIT + 1);
+    localparam int TIMER_BITS = $clog2(CLOCKS_PER_BIT + 1);
     localparam logic [TIMER_BITS-1:0] WHOLE = TIMER_BITS'(CLOCKS_PER_BIT - 1);
 
     logic [9:0] frame;  // what is still to be sent, the current bit lowest; ones after it

@@ -6,8 +6,8 @@
 // PARTS   parts of a result, at least 1
 // WIDTH   bits of a part
 module bitsmith_upsizer #(
-    parameter int unsigned PARTS = 4,
-    parameter int unsigned WIDTH = 8
+    parameter int PARTS = 4,
+    parameter int WIDTH = 8
 ) (
     input  logic                   clk,
     input  logic                   rst,
@@ -19,7 +19,7 @@ module bitsmith_upsizer #(
     output logic                   y_put,
     output logic [PARTS*WIDTH-1:0] y_data
 );
-    localparam int unsigned PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1;
+    localparam int PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1;
     localparam logic [PART_BITS-1:0] LAST_PART = PART_BITS'(PARTS - 1);
 
     logic [PART_BITS-1:0] part;

@@ -13,26 +13,26 @@
 // BEFORE_a    zeros in front
 // AFTER_a     zeros after; at least one window must fit into the padded axis
 module bitsmith_window #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned SIZE_0 = 1,
-    parameter int unsigned SIZE_1 = 8,
-    parameter int unsigned SIZE_2 = 8,
-    parameter int unsigned TAPS_0 = 1,
-    parameter int unsigned TAPS_1 = 3,
-    parameter int unsigned TAPS_2 = 3,
-    parameter int unsigned STRIDE_0 = 1,
-    parameter int unsigned STRIDE_1 = 1,
-    parameter int unsigned STRIDE_2 = 1,
-    parameter int unsigned DILATION_0 = 1,
-    parameter int unsigned DILATION_1 = 1,
-    parameter int unsigned DILATION_2 = 1,
-    parameter int unsigned BEFORE_0 = 0,
-    parameter int unsigned BEFORE_1 = 0,
-    parameter int unsigned BEFORE_2 = 0,
-    parameter int unsigned AFTER_0 = 0,
-    parameter int unsigned AFTER_1 = 0,
-    parameter int unsigned AFTER_2 = 0,
-    localparam int unsigned TAPS = TAPS_0 * TAPS_1 * TAPS_2
+    parameter int WIDTH = 8,
+    parameter int SIZE_0 = 1,
+    parameter int SIZE_1 = 8,
+    parameter int SIZE_2 = 8,
+    parameter int TAPS_0 = 1,
+    parameter int TAPS_1 = 3,
+    parameter int TAPS_2 = 3,
+    parameter int STRIDE_0 = 1,
+    parameter int STRIDE_1 = 1,
+    parameter int STRIDE_2 = 1,
+    parameter int DILATION_0 = 1,
+    parameter int DILATION_1 = 1,
+    parameter int DILATION_2 = 1,
+    parameter int BEFORE_0 = 0,
+    parameter int BEFORE_1 = 0,
+    parameter int BEFORE_2 = 0,
+    parameter int AFTER_0 = 0,
+    parameter int AFTER_1 = 0,
+    parameter int AFTER_2 = 0,
+    localparam int TAPS = TAPS_0 * TAPS_1 * TAPS_2
 ) (
     input  logic                  clk,
     input  logic                  rst,
@@ -44,21 +44,21 @@ module bitsmith_window #(
     output logic                  y_put,
     output logic [TAPS*WIDTH-1:0] y_data
 );
-    localparam int unsigned PADDED_0 = BEFORE_0 + SIZE_0 + AFTER_0;
-    localparam int unsigned PADDED_1 = BEFORE_1 + SIZE_1 + AFTER_1;
-    localparam int unsigned PADDED_2 = BEFORE_2 + SIZE_2 + AFTER_2;
+    localparam int PADDED_0 = BEFORE_0 + SIZE_0 + AFTER_0;
+    localparam int PADDED_1 = BEFORE_1 + SIZE_1 + AFTER_1;
+    localparam int PADDED_2 = BEFORE_2 + SIZE_2 + AFTER_2;
     // Where the first and the last window of an axis end.
-    localparam int unsigned REACH_0 = DILATION_0 * (TAPS_0 - 1);
-    localparam int unsigned REACH_1 = DILATION_1 * (TAPS_1 - 1);
-    localparam int unsigned REACH_2 = DILATION_2 * (TAPS_2 - 1);
-    localparam int unsigned END_0 = REACH_0 + ((PADDED_0 - 1 - REACH_0) / STRIDE_0) * STRIDE_0;
-    localparam int unsigned END_1 = REACH_1 + ((PADDED_1 - 1 - REACH_1) / STRIDE_1) * STRIDE_1;
-    localparam int unsigned END_2 = REACH_2 + ((PADDED_2 - 1 - REACH_2) / STRIDE_2) * STRIDE_2;
+    localparam int REACH_0 = DILATION_0 * (TAPS_0 - 1);
+    localparam int REACH_1 = DILATION_1 * (TAPS_1 - 1);
+    localparam int REACH_2 = DILATION_2 * (TAPS_2 - 1);
+    localparam int END_0 = REACH_0 + ((PADDED_0 - 1 - REACH_0) / STRIDE_0) * STRIDE_0;
+    localparam int END_1 = REACH_1 + ((PADDED_1 - 1 - REACH_1) / STRIDE_1) * STRIDE_1;
+    localparam int END_2 = REACH_2 + ((PADDED_2 - 1 - REACH_2) / STRIDE_2) * STRIDE_2;
     // The last token that is taken, the last that completes a window, and the later of them.
-    localparam int unsigned LAST_TAKEN =
+    localparam int LAST_TAKEN =
         ((BEFORE_0 + SIZE_0 - 1) * PADDED_1 + BEFORE_1 + SIZE_1 - 1) * PADDED_2 + BEFORE_2 + SIZE_2 - 1;
-    localparam int unsigned LAST_COMPLETE = (END_0 * PADDED_1 + END_1) * PADDED_2 + END_2;
-    localparam int unsigned LAST = (LAST_TAKEN > LAST_COMPLETE) ? LAST_TAKEN : LAST_COMPLETE;
+    localparam int LAST_COMPLETE = (END_0 * PADDED_1 + END_1) * PADDED_2 + END_2;
+    localparam int LAST = (LAST_TAKEN > LAST_COMPLETE) ? LAST_TAKEN : LAST_COMPLETE;
 
     logic act;
     logic [2:0] is_inside;
@@ -135,13 +135,13 @@ module bitsmith_window #(
     // further back in time, and each is a delayed form of the one that follows it.
     assign y_data[(TAPS-1)*WIDTH+:WIDTH] = inside_all ? x_data : '0;
 
-    function automatic int unsigned place(input int unsigned tap);
+    function automatic int place(input int tap);
         place = ((tap / TAPS_2 / TAPS_1) * DILATION_0 * PADDED_1 + (tap / TAPS_2 % TAPS_1) * DILATION_1) * PADDED_2
             + (tap % TAPS_2) * DILATION_2;
     endfunction
 
-    for (genvar tap = 0; tap < int'(TAPS) - 1; ++tap) begin : g_tap
-        localparam int unsigned NEXT = tap + 1;
+    for (genvar tap = 0; tap < TAPS - 1; ++tap) begin : g_tap
+        localparam int NEXT = tap + 1;
 
         bitsmith_delay #(
             .WIDTH (WIDTH),
@@ -156,8 +156,8 @@ module bitsmith_window #(
     end
 
 `ifdef VERILATOR
-    localparam int unsigned LENGTH = place(TAPS - 1);
-    int unsigned peak;
+    localparam int LENGTH = place(TAPS - 1);
+    int peak;
 
     always_ff @(posedge clk) begin
         if (rst) peak <= 0;

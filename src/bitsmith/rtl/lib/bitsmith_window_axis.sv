@@ -5,12 +5,12 @@
 // LAST                   the position of the frame's last action
 // restart, enable        go to the first position, or to the next (after the last: the first)
 module bitsmith_window_axis #(
-    parameter int unsigned SIZE = 8,
-    parameter int unsigned BEFORE = 0,
-    parameter int unsigned PADDED = 8,
-    parameter int unsigned REACH = 2,
-    parameter int unsigned STRIDE = 1,
-    parameter int unsigned LAST = 7
+    parameter int SIZE = 8,
+    parameter int BEFORE = 0,
+    parameter int PADDED = 8,
+    parameter int REACH = 2,
+    parameter int STRIDE = 1,
+    parameter int LAST = 7
 ) (
     input  logic clk,
     input  logic restart,
@@ -20,15 +20,21 @@ module bitsmith_window_axis #(
     output logic is_last,
     output logic is_edge
 );
-    localparam int unsigned BITS = $clog2(PADDED + 1);
-    localparam int unsigned PHASE_BITS = (STRIDE > 1) ? $clog2(STRIDE) : 1;
+    localparam int BITS = $clog2(PADDED + 1);
+    localparam int PHASE_BITS = (STRIDE > 1) ? $clog2(STRIDE) : 1;
+    localparam logic [BITS-1:0] END = BITS'(LAST);
+    localparam logic [BITS-1:0] EDGE = BITS'(PADDED - 1);
+    localparam logic [BITS-1:0] ENTRY = BITS'(BEFORE - 1);  // in front of the first token
+    localparam logic [BITS-1:0] EXIT = BITS'(BEFORE + SIZE - 1);
+    localparam logic [BITS-1:0] REACHED = BITS'(REACH - 1);
+    localparam logic [PHASE_BITS-1:0] PHASE = PHASE_BITS'(STRIDE - 1);
 
     logic [BITS-1:0] at;
     logic [PHASE_BITS-1:0] phase;  // positions since the last window, 0 until the first one
     logic reached;  // whether the first window's end is here or past
 
-    assign is_last = at == BITS'(LAST);
-    assign is_edge = at == BITS'(PADDED - 1);
+    assign is_last = at == END;
+    assign is_edge = at == EDGE;
     assign is_complete = reached & (phase == '0);
 
     always_ff @(posedge clk) begin
@@ -42,8 +48,8 @@ module bitsmith_window_axis #(
     end else begin : g_padded
         always_ff @(posedge clk) begin
             if (restart | (enable & is_edge)) is_inside <= BEFORE == 0;
-            else if (enable & (at == BITS'(BEFORE - 1))) is_inside <= 1'b1;
-            else if (enable & (at == BITS'(BEFORE + SIZE - 1))) is_inside <= 1'b0;
+            else if (enable & (at == ENTRY)) is_inside <= 1'b1;
+            else if (enable & (at == EXIT)) is_inside <= 1'b0;
         end
     end
 
@@ -52,14 +58,14 @@ module bitsmith_window_axis #(
     end else begin : g_wide
         always_ff @(posedge clk) begin
             if (restart | (enable & is_edge)) reached <= 1'b0;
-            else if (enable & (at == BITS'(REACH - 1))) reached <= 1'b1;
+            else if (enable & (at == REACHED)) reached <= 1'b1;
         end
     end
 
     if (STRIDE > 1) begin : g_stride
         always_ff @(posedge clk) begin
             if (restart) phase <= '0;
-            else if (enable) phase <= (is_edge | ~reached | phase == PHASE_BITS'(STRIDE - 1)) ? '0 : phase + 1'b1;
+            else if (enable) phase <= (is_edge | ~reached | phase == PHASE) ? '0 : phase + 1'b1;
         end
     end else begin : g_every
         assign phase = '0;

@@ -7,6 +7,9 @@ namespace kernels {
 /// A signed integer of W bits.
 template <int W> using integer = ac_int<W, true>;
 
+/// An integer of W bits without a sign.
+template <int W> using natural = ac_int<W, false>;
+
 /// Width and fractional bits of a fixed-point type, and a signed type with one more bit that holds its values.
 template <class T> struct format {
     static const int width = T::width;

@@ -6,6 +6,30 @@
 
 namespace kernels {
 
+/// An element of a constant memory, of exactly W bits where hardware is made, else a machine integer, which compiles fast.
+#ifdef BITSMITH_EXACT
+template <int W> using stored = integer<W>;
+template <int W> using stored_natural = natural<W>;
+#else
+template <int BYTES> struct machine {
+    typedef int64_t type;
+};
+template <> struct machine<1> {
+    typedef int8_t type;
+};
+template <> struct machine<2> {
+    typedef int16_t type;
+};
+template <> struct machine<3> {
+    typedef int32_t type;
+};
+template <> struct machine<4> {
+    typedef int32_t type;
+};
+template <int W> using stored = typename machine<(W + 7) / 8>::type;
+template <int W> using stored_natural = stored<W + 1>;
+#endif
+
 template <int W> integer<W> to_integer(int64_t value) { return integer<W>(value); }
 
 template <int W, int K> integer<W> to_integer(const uint64_t (&words)[K]) {

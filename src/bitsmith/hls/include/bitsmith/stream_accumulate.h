@@ -9,7 +9,7 @@ namespace kernels {
 /// type W, in the order in which they are used; VECTORS times over.
 template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, class RAW,
           class IN, class OUT>
-void folded_product(IN &x, const RAW weights[GROUPS * STEPS * N * M], A sums[LANES * M], OUT &y) {
+void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * M], A sums[LANES * M], OUT &y) {
     int step = 0;
     int tile = 0;
     BITSMITH_STEPS
@@ -24,13 +24,14 @@ void folded_product(IN &x, const RAW weights[GROUPS * STEPS * N * M], A sums[LAN
             for (int m = 0; m < M; m++) {
                 BITSMITH_UNROLL
                 A sum = 0;
-                if (step != 0) {
-                    sum = sums[lane * M + m];
-                }
                 BITSMITH_LOOP
                 for (int n = 0; n < N; n++) {
                     BITSMITH_UNROLL
-                    sum += part.data[lane * N + n] * from_raw<W>(weights[tile * N * M + n * M + m]);
+                    sum += part.data[lane * N + n] * from_raw<W>(weights[tile][n * M + m]);
+                }
+                // One addition from step to step, whatever the depth of the products' pipeline.
+                if (step != 0) {
+                    sum += sums[lane * M + m];
                 }
                 sums[lane * M + m] = sum;
                 result.data[lane * M + m] = sum;

@@ -40,12 +40,12 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void drain(STRE
 
 /// Constant tokens, given as their raw values.
 template <class TOKEN, int TOKENS, int N, class RAW, class STREAM>
-void constants(const RAW values[TOKENS * N], STREAM &stream) {
+void constants(const RAW values[TOKENS][N], STREAM &stream) {
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS; i++) {
         BITSMITH_STEP
         TOKEN item;
-        constant<N>(values + i * N, item.data);
+        constant<N>(values[i], item.data);
         stream.write(item);
     }
 }

@@ -1,0 +1,80 @@
+"""Generated C++ as libclang reads it: the vendor's view of a project, with each pragma a mark in the syntax tree.
+
+Enter the files of a project; leave libclang's translation unit. Compilers forget pragmas that they do not know, so each becomes a
+``static_assert(true, "the pragma")``, which may stand wherever a pragma may; attributes of oneAPI likewise. Vendors' headers
+are those of ``include/declared``, which only declare.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+
+from clang import cindex
+
+from bitsmith.errors import ProgramError
+
+_DECLARED = Path(__file__).parents[1] / "include" / "declared"
+_FOLDER = "project"
+
+_SYNTHESIS = ("-D__SYNTHESIS__",)
+DEFINED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "vivado": _SYNTHESIS,
+        "vitis": (*_SYNTHESIS, "-D__VITIS_HLS__"),
+        "catapult": _SYNTHESIS,
+        "libero": _SYNTHESIS,
+        "quartus": ("-D__INTELFPGA_COMPILER__=1",),
+        "oneapi": ("-DSYCL_LANGUAGE_VERSION=202012L", "-D__INTEL_CLANG_COMPILER=20250000"),
+    }
+)
+"""What vendors' compilers define, by dialect."""
+
+_PRAGMA = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+(.*?)[ \t]*$", re.MULTILINE)
+_OPERATOR = re.compile(r'_Pragma\("((?:[^"\\]|\\.)*)"\)')
+_ATTRIBUTE = re.compile(r"\[\[(intel::(?:[^\]\"]|\"[^\"]*\")*)\]\]")
+
+
+def marked(text: str) -> str:
+    """``text`` with a mark in place of each pragma and attribute; lines stay where they are."""
+    text = _PRAGMA.sub(lambda found: _mark(found[1].replace("\\", "\\\\").replace('"', '\\"')), text)
+    text = _OPERATOR.sub(lambda found: _mark(found[1]), text)
+    return _ATTRIBUTE.sub(lambda found: _mark("[[" + found[1].replace('"', '\\"') + "]]"), text)
+
+
+def _mark(quoted: str) -> str:
+    return "" if quoted == "once" else f'static_assert(true, "{quoted}");'
+
+
+def parse(files: Mapping[str, str], main: str, dialect: str) -> cindex.TranslationUnit:
+    """The translation unit of the file ``main`` of the project ``files``, as the compiler of ``dialect`` sees it.
+
+    Raises:
+        ProgramError: it is not C++.
+    """
+    arguments = ["-x", "c++", "-std=c++20", "-nostdinc", "-isystem", str(_DECLARED), "-Wno-everything"]
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / _FOLDER
+        for name, text in files.items():
+            if name.endswith((".h", ".hpp", ".cpp")):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(marked(text))
+        unit = cindex.Index.create().parse(str(folder / main), args=[*arguments, *DEFINED[dialect], f"-I{folder}"])
+    errors = [found for found in unit.diagnostics if found.severity >= cindex.Diagnostic.Error]
+    if errors:
+        raise ProgramError(f"{errors[0].spelling}", where=place(errors[0].location))
+    return unit
+
+
+def is_ours(location: cindex.SourceLocation) -> bool:
+    """Return True if the project has the file."""
+    return location.file is not None and f"/{_FOLDER}/" in location.file.name
+
+
+def place(location: cindex.SourceLocation) -> str:
+    """The file of the project, and the line."""
+    name = location.file.name.rpartition(f"/{_FOLDER}/")[2] if location.file else "?"
+    return f"{name}:{location.line}"

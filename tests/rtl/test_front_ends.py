@@ -1,0 +1,131 @@
+"""Every file that we write is read without a complaint by all tools that users have: not the same subset of the language.
+
+Verilator and slang look at each circuit and wrapper in the tests beside this one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyslang.syntax import SyntaxKind, SyntaxNode, SyntaxTree
+
+from bitsmith.flows.run import Command, run
+from bitsmith.flows.tools import YOSYS, find
+from bitsmith.rtl import uart_wrapper
+from bitsmith.rtl.library import STREAM_LIBRARY, WRAPPER_LIBRARY
+from tests.rtl.wrapped import made
+
+TOPS = {
+    "pipeline": "net_avalon",
+    "stream": "net_uart",
+    "streams": "net_avalon",
+    "loads": "net_axil",
+    "weights": "net_axil",
+}
+"""All kinds of circuits, with a wrapper each."""
+
+REFUSED = {
+    SyntaxKind.SignedCastExpression,
+    SyntaxKind.ReturnStatement,
+    SyntaxKind.JumpStatement,
+    SyntaxKind.StructType,
+    SyntaxKind.UnionType,
+    SyntaxKind.InterfaceDeclaration,
+    SyntaxKind.ForeachLoopStatement,
+    SyntaxKind.InsideExpression,
+    SyntaxKind.TypeParameterDeclaration,
+    SyntaxKind.StreamingConcatenationExpression,
+    SyntaxKind.SimpleAssignmentPattern,
+    SyntaxKind.StructuredAssignmentPattern,
+}
+"""What Icarus 11 does not know, or not everywhere."""
+SELECTS = {SyntaxKind.BitSelect, SyntaxKind.SimpleRangeSelect, SyntaxKind.AscendingRangeSelect}
+
+
+def write(folder: Path, kind: str) -> list[Path]:
+    """The circuit of this kind with all its wrappers."""
+    each = made(kind)
+    texts = {**{f"rtl/{name}": text for name, text in each.sources.items()}, **each.extras}
+    texts["rtl/net_uart.sv"] = uart_wrapper.uart(each.interface, 1_000_000, 10_000)
+    paths = [folder / Path(name).name for name in texts if Path(name).suffix in (".sv", ".v")]
+    for path, text in zip(paths, (text for name, text in texts.items() if name.endswith((".sv", ".v"))), strict=True):
+        path.write_text(text)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    return {kind: write(tmp_path_factory.mktemp(kind), kind) for kind in TOPS}
+
+
+def test_projects_have_every_module_of_the_library(projects: dict[str, list[Path]]) -> None:
+    assert {path.name for paths in projects.values() for path in paths} >= {*STREAM_LIBRARY, *WRAPPER_LIBRARY}
+
+
+def nodes(node: SyntaxNode, around: tuple[SyntaxNode, ...] = ()) -> Iterator[tuple[SyntaxNode, tuple[SyntaxNode, ...]]]:
+    """All nodes below ``node``, each with those around it."""
+    yield node, around
+    for child in node:
+        if isinstance(child, SyntaxNode):
+            yield from nodes(child, (*around, node))
+
+
+def refused(tree: SyntaxTree) -> list[str]:
+    """Constructs that Icarus refuses or complains of."""
+    found = []
+    for node, around in nodes(tree.root):
+        if node.kind in REFUSED:
+            found.append(str(node))
+        if node.kind == SyntaxKind.IntType and "unsigned" in str(node):
+            found.append(str(node))
+        constant = node.kind in SELECTS and not any(inner.kind == SyntaxKind.IdentifierName for inner, _ in nodes(node))
+        if constant and any(outer.kind == SyntaxKind.AlwaysCombBlock for outer in around):
+            found.append(f"always_comb reads {around[-1]}")
+    return [text.strip() for text in found]
+
+
+def test_no_construct_that_icarus_refuses(projects: dict[str, list[Path]]) -> None:
+    files = {path.name: path for paths in projects.values() for path in paths}
+    for path in files.values():
+        tree = SyntaxTree.fromFile(str(path))
+        assert not list(tree.diagnostics), path.name
+        assert refused(tree) == [], path.name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("module m #(parameter int unsigned N = 1); endmodule", ["int unsigned"]),
+        ("module m(input a, output logic b); assign b = signed'(a); endmodule", ["signed'(a)"]),
+        ("module m(input [3:0] a, output logic b); always_comb b = a[2]; endmodule", ["always_comb reads [2]"]),
+        ("module m(input [3:0] a, output logic b); assign b = a[2]; endmodule", []),
+    ],
+)
+def test_refused_constructs_are_found(text: str, expected: list[str]) -> None:
+    assert refused(SyntaxTree.fromText(text)) == expected
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
+@pytest.mark.parametrize("kind", TOPS)
+def test_icarus_reads_all(projects: dict[str, list[Path]], kind: str) -> None:
+    """With each wrapper on top, and each module of the library that they do not use on its own."""
+    argv = ["iverilog", "-g2012", "-Wall", "-o", "/dev/null", *map(str, projects[kind])]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_yosys_reads_all(projects: dict[str, list[Path]], tmp_path: Path) -> None:
+    lines = []
+    for kind, paths in projects.items():
+        for path in (tmp_path / kind / path.name for path in paths):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text((paths[0].parent / path.name).read_text())
+        lines.append(f"read_verilog -sv {' '.join(f'{kind}/{path.name}' for path in paths)}")
+        lines += [f"hierarchy -check -top {TOPS[kind]}", "proc", "check -assert", "design -reset"]
+    (tmp_path / "read.ys").write_text("\n".join(lines) + "\n")
+    run(Command((str(find(YOSYS).path), "-q", "-s", "read.ys"), tmp_path, tmp_path / "read.log"))
+    assert "arning" not in (tmp_path / "read.log").read_text()
