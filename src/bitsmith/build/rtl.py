@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from bitsmith.build.design import Circuit, Cosimulated, circuit
 from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
+from bitsmith.build.system import bitstream as system_bitstream
+from bitsmith.build.system import rtl_core, system_board, system_of
 from bitsmith.build.verification import compare, raw_digest, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
@@ -19,11 +22,13 @@ from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_ro
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
+from bitsmith.project import digest
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
+from bitsmith.systems import System
 from bitsmith.version import __version__
 
 _SIMULATED_CYCLES = 400_000
@@ -42,11 +47,11 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     Raises:
         CapacityError: the design is too large for what was asked.
     """
-    room = Room.of(job)
-    synthesized = asked.synth is not False or asked.pnr or asked.bitstream
-    if asked.pnr or asked.bitstream:
+    room, board = Room.of(job), system_board(job.target)
+    synthesized = asked.synth is not False or asked.pnr or (asked.bitstream and board is None)
+    if asked.pnr or (asked.bitstream and board is None):
         place_and_route_of(room.part)
-    if synthesized and not asked.force:
+    if (synthesized or asked.bitstream) and not asked.force:
         room.check_part(job)
     if not asked.force:
         room.check_layout(job)
@@ -54,7 +59,7 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     stages = {
         backend.cosim: asked.cosim is not False or asked.validation,
         backend.synth: synthesized,
-        backend.pnr: asked.pnr and not (asked.bitstream and backend.on_board()),
+        backend.pnr: asked.pnr and not (asked.bitstream and board is None and backend.on_board()),
         backend.bitstream: asked.bitstream,
     }
     return Plan(
@@ -100,11 +105,30 @@ class _Rtl:
     def sources(self) -> Sources:
         """The circuit and its bus wrappers."""
         title = f"about {self._room.size.lut:,} LUTs expected"
-        return Sources("rtl", title, job_digest(self._job), self._generate, "rtl/*.*")
+        return Sources("rtl", title, self._digest, self._generate, "rtl/*.*")
+
+    @property
+    def _digest(self) -> str:
+        """A digest of everything that the sources follow from."""
+        board = system_board(self._job.target)
+        return job_digest(self._job) if board is None else digest(job_digest(self._job), repr(board))
+
+    @cached_property
+    def _system(self) -> tuple[System, Mapping[str, str]] | None:
+        """The system of the board, and the files of the circuit for it; None if the board has none."""
+        target = self._job.target
+        board = system_board(target)
+        if board is None:
+            return None
+        core, files = rtl_core(self._circuit, board, target.clock_period_ns)
+        return system_of(core, board), files
 
     def _generate(self) -> Generated:
         made = self._circuit
         files = {**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras}
+        if self._system is not None:
+            system, more = self._system
+            files |= {**more, **system.files}
         slow = (
             f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the "
             "delay model; the clock may not be reached."
@@ -216,7 +240,9 @@ class _Rtl:
         )
 
     def bitstream(self) -> Stage:
-        """The configuration of a board, with the circuit at its serial port."""
+        """The configuration of a board, with the circuit at its serial port or in its system."""
+        if self._system is not None:
+            return system_bitstream(self._system[0], ("rtl",))
         board, top = self._board(), uart_wrapper.uart_name(self._top)
         bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz)
 

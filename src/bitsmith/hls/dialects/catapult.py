@@ -83,15 +83,19 @@ proc direct_streams {{design}} {{
 # In a network of processes memories have as many banks as elements are read at once, and all other arrays are registers.
 proc direct_arrays {{design}} {{
     if {{!$::processes}} {{ return }}
+    set registers {{[Register]}}
     foreach array [resources $design *:rsc] {{
         if {{![string match */core/* $array]}} {{ continue }}
         set name [regsub {{^.*[/:]}} [regsub {{(\\.rom)?:rsc$}} $array ""] ""]
-        if {{![dict exists $::memories $name]}} {{
-            directive set $array -MAP_TO_MODULE {{[Register]}}
-            continue
+        set kind registers
+        set count 0
+        if {{[dict exists $::memories $name]}} {{ lassign [dict get $::memories $name] kind count }}
+        if {{[directive get $array/MAP_TO_MODULE] eq $registers}} {{ continue }}
+        switch $kind {{
+            registers {{ directive set $array -MAP_TO_MODULE {{[Register]}} }}
+            banks {{ directive set $array -INTERLEAVE $count }}
+            blocks {{ directive set $array -BLOCK_SIZE $count }}
         }}
-        if {{[directive get $array/MAP_TO_MODULE] eq {{[Register]}}}} {{ continue }}
-        foreach {{option value}} [dict get $::memories $name] {{ directive set $array $option $value }}
     }}
 }}
 
@@ -143,7 +147,8 @@ set memories {{}}
 
 _DIRECTIVES = """\
 {title}
-# A network of processes: the slots of its streams, and its memories. Small ones become registers.
+# A network of processes: the slots of its streams; and its memories, of which small ones become registers: in so many banks
+# that take turns by elements, or with blocks of so many elements apart, or registers after all.
 set processes 1
 set largest_register_bits 32769
 set largest_register_array 2050
@@ -161,17 +166,17 @@ def _directives(design: HlsDesign) -> dict[str, str]:
     if design.unrolled:
         return {"directives.tcl": _REGISTERS.format(title=title)}
     streams = "\n".join(f"    {name} {depth}" for name, depth in design.streams)
-    memories = "\n".join(f"    {memory.name} {{{_options(memory)}}}" for memory in design.memories)
+    memories = "\n".join(f"    {memory.name} {{{_kind(memory)}}}" for memory in design.memories)
     return {"directives.tcl": _DIRECTIVES.format(title=title, streams=streams, memories=memories)}
 
 
-def _options(memory: Memory) -> str:
-    """Directives of a memory; one that several read at once has not enough ports for that."""
+def _kind(memory: Memory) -> str:
+    """What becomes of a memory; one that several read at once has not enough ports for that."""
     if memory.readers > 1:
-        return "-MAP_TO_MODULE {[Register]}"
+        return "registers"
     if memory.width > 1:
-        return f"-INTERLEAVE {memory.width}"
-    return f"-BLOCK_SIZE {memory.bank}" if memory.bank else ""
+        return f"banks {memory.width}"
+    return f"blocks {memory.bank}" if memory.bank else "memory"
 
 
 def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
