@@ -114,16 +114,15 @@ class _Network:
         for number, cell in enumerate(self.cells):
             last = number == len(self.cells) - 1
             inner, main = build if last else build.within(f"cell{number}"), 0 if sequences or not last else 1
-            turned = self.config.flag("go_backwards", False)
-            backwards = number == 0 and turned
+            backwards = number == 0 and self.config.flag("go_backwards", False)
             layer = cell.layer([*islice(weights, len(cell.wanted))], shown)
             layer = replace(layer, go_backwards=backwards, reversed_result=flipped and last)
+            if mask is not None and number == 1 and self.config.flag("go_backwards", False):
+                mask = flip(build.within("mask"), mask, [1])  # as the first cell hands its steps on
             own = tuple(islice(initial, len(layer.states)))
-            # A later cell's sequence begins with the first one's last step.
-            kept = mask if mask is None or number == 0 or not turned else flip(inner.within("mask"), mask, [1])
-            y = recurrent.run(inner, layer, x, own, main, kept)
+            y = recurrent.run(inner, layer, x, own, main, mask)
             states += [
-                y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k, kept)
+                y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k, mask)
                 for k in range(1, 1 + shown * len(layer.states))
             ]
             x = y
