@@ -28,6 +28,10 @@ def plan(job: Job, asked: Asked) -> Plan:
             raise ConfigError(
                 f"{stage}=True with backend {job.target.backend.value!r}", where="build", accepted=f"{stage}=False"
             )
+    if hls and asked.tool is not None:
+        raise ConfigError(
+            f"tool={asked.tool!r} with backend {job.target.backend.value!r}", where="build", accepted="backend 'rtl'"
+        )
     if asked.fifo_opt:
         job = replace(job, design=replace(job.design, notes=(*job.design.notes, _DEPTHS)))
     return plan_hls(job, asked) if hls else plan_rtl(job, asked)

@@ -163,6 +163,7 @@ class BuildOptions(TypedDict, total=False):
     bitstream: bool
     force: bool
     fit: bool
+    tool: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +182,4 @@ class Asked:
     bitstream: bool = False
     force: bool = False
     fit: bool = False
+    tool: str | None = None

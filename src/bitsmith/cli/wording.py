@@ -25,7 +25,20 @@ _KEYWORDS = {
         name: f"--{name}"
         for name in (
             *("weights", "config", "bits", "part", "board", "backend", "check", "strict", "override", "outliers"),
-            *("rounding", "fit", "force", "reset", "synth", "cosim", "csim", "export", "vsynth", "pnr", "bitstream"),
+            *(
+                "rounding",
+                "fit",
+                "force",
+                "reset",
+                "synth",
+                "cosim",
+                "csim",
+                "export",
+                "vsynth",
+                "pnr",
+                "bitstream",
+                "tool",
+            ),
         )
     },
 }

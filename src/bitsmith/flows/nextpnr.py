@@ -68,7 +68,7 @@ def place_and_route_of(part: Part) -> PlaceAndRoute:
             f"no open tool can place and route {part.name}",
             where="build(pnr=True)",
             accepted=f"parts of {known}; for others synthesis counts are available",
-            remedy=f"part={DEFAULT_PART!r}, or pnr=False",
+            remedy=f"build(tool=...) for the vendor's tool, part={DEFAULT_PART!r}, or pnr=False",
         )
     return part.family.place_and_route
 
