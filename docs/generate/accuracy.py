@@ -34,7 +34,7 @@ _SMALL = FixedFormat(True, 16, 12, Rounding.RND, Overflow.SAT)
 """Inputs of functions that grow too fast for the usual range."""
 
 _POSITIVE = FixedFormat(False, 16, 10, Rounding.RND, Overflow.SAT)
-_FAST = frozenset({"exponential", "exp2", "expm1"})
+_FAST = frozenset({"cosh", "exponential", "exp2", "expm1", "sinh"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,13 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith import serialization
 from bitsmith.build.backends import plan
-from bitsmith.build.csim import CompiledProgram, compile_job
-from bitsmith.build.execute import execute
 from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
 from bitsmith.build.plan import Plan
 from bitsmith.devices import part_or_typical
@@ -36,12 +34,14 @@ from bitsmith.layers.network import APPROXIMATE, Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import with_weights
-from bitsmith.report import Report
-from bitsmith.report.figures.picture import Content, Direction, picture, svg
 from bitsmith.report.live import working
+from bitsmith.report.report import Report
 from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
 from bitsmith.report.terminal import as_html, render, totals
 from bitsmith.report.variables import Variable, inputs_of, outputs_of
+
+if TYPE_CHECKING:
+    from bitsmith.build.csim import CompiledProgram
 
 _LISTED = 4
 """Most layers that a warning of such values names."""
@@ -112,6 +112,8 @@ class Model:
     @cached_property
     def _compiled(self) -> CompiledProgram:
         """The loaded C++ of the program."""
+        from bitsmith.build.csim import compile_job
+
         with working("compiling") as progress:
             return compile_job(self._job(), progress)
 
@@ -257,6 +259,8 @@ class Model:
             ToolMissingError: a stage was asked for whose tool is not there.
             ToolFailedError, ProjectError.
         """
+        from bitsmith.build.execute import execute
+
         with working("building") if progress is None else nullcontext(progress) as shown:
             return execute(self.plan(inputs=inputs, **asked), shown, timeout)
 
@@ -393,6 +397,8 @@ class Model:
 
     def _repr_html_(self) -> str:
         """The table of layers, and their picture to unfold, for notebooks."""
+        from bitsmith.report.figures.picture import Content, Direction, picture, svg
+
         drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
         return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"
 

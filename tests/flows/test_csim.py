@@ -139,7 +139,9 @@ def test_bench_of_a_built_project(tmp_path: Path) -> None:
     assert code == 1 and text.startswith("20 samples, ") and " 0 numbers" not in text
 
 
-@pytest.mark.parametrize("backend", [None, Backend.VITIS, Backend.CATAPULT])
+@pytest.mark.parametrize(
+    "backend", [None, *(pytest.param(chosen, marks=pytest.mark.slow) for chosen in (Backend.VITIS, Backend.CATAPULT))]
+)
 def test_bench_of_wide_numbers_and_odd_names(tmp_path: Path, backend: Backend | None) -> None:
     """Numbers of more than 64 bits, to the last digit, and tensors that are called like the bench's own names.
 

@@ -98,6 +98,19 @@ def test_attention(name: str) -> None:
             ),
             "updates that are combined",
         ),
+        (
+            graph([node("GatherElements", "x i", "y", axis=1)], {"x": [N, 4]}, "y", {"i": np.array([[0, 2]])}),
+            "for the first of the samples.*expand them",
+        ),
+        (
+            graph(
+                [node("ScatterElements", "x i u", "y", axis=1)],
+                {"x": [N, 4], "u": [N, 2]},
+                "y",
+                {"i": np.array([[0, 2]])},
+            ),
+            "for the first of the samples",
+        ),
     ],
 )
 def test_refusals(model: onnx.ModelProto, reason: str) -> None:
@@ -108,6 +121,20 @@ def test_refusals(model: onnx.ModelProto, reason: str) -> None:
 def test_a_mask_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="all elements are -inf"):
         compile_network(read_onnx(attention(HEADS, np.full((3, 5), -np.inf, np.float32))))
+
+
+def test_batch_normalization_of_vectors_that_onnxmltools_turned_around() -> None:
+    """No runtime takes it; it is the same as without the transpositions."""
+    tensors = {"s": weights(4), "b": weights(4) + 1.0, "m": weights(4), "v": weights(4) ** 2 + 0.5}
+    nodes = [node("Transpose", "x", "t"), node("BatchNormalization", "t s b m v", "n"), node("Transpose", "n", "y")]
+    plain = graph([node("BatchNormalization", "x s b m v", "y")], {"x": [N, 4]}, "y", tensors)
+    x = np.linspace(-1.0, 1.0, 12).reshape(3, 4)
+    wanted = read_onnx(plain).evaluate([x])
+    for samples in (N, 1):
+        network = read_onnx(graph(nodes, {"x": [samples, 4]}, "y", tensors))
+        found = network.evaluate([x])
+        np.testing.assert_allclose(found[network.outputs[0]], wanted["y_node"], rtol=1e-6)
+        assert any("channels are along the first axis" in note for note in network.notes)
 
 
 def index(*values: object) -> np.ndarray:
@@ -136,6 +163,12 @@ PLACES: dict[str, onnx.ModelProto] = {
         {"x": [3, 3, 4]},
         "y",
         {"i": np.broadcast_to(index([[0]], [[-1]], [[1]]), (3, 1, 3)).copy()},
+    ),
+    "gather elements of the first row": graph(
+        [node("GatherElements", "x i", "y", axis=1)], {"x": [3, 4]}, "y", {"i": index([0, 2])}
+    ),
+    "gather elements, one sample": graph(
+        [node("GatherElements", "x i", "y", axis=1)], {"x": [1, 4]}, "y", {"i": index([0, 2])}
     ),
     "scatter rows": graph(
         [

@@ -213,6 +213,8 @@ def _tensor(values: npt.ArrayLike) -> Tensor:
     return torch.tensor(np.asarray(values), dtype=torch.float32)
 
 
+_LAST = (("Sub", "a b1"), ("Add", "a2 c1"))
+
 CASES: dict[str, Case] = {
     "clip": _clip(-0.5, 1.0),
     "clip to a positive range": _clip(0.0, 1.0),
@@ -315,6 +317,33 @@ CASES: dict[str, Case] = {
     "maxima with -inf around, the last window too": _pooled(1, 1, True),
     **{f"nearest by {factor}": _resized(factor) for factor in (1.3, 0.7, 2.0, 2.3)},
     **{f"linear by {factor}": _resized(factor, linear=True) for factor in (1.3, 0.7, 2.0, 1.75)},
+    "hyperbolic functions": Case(
+        lambda x: np.sinh(x / 4.0) - 0.5 * np.cosh(x / 4.0) + np.arcsinh(x) * np.arctan(x),
+        lambda x: torch.sinh(x / 4.0) - 0.5 * torch.cosh(x / 4.0) + torch.arcsinh(x) * torch.arctan(x),
+        [
+            node("Mul", "x q", "s"),
+            *(node(name, names[0], names[1:]) for name, names in {"Sinh": "sa", "Cosh": "sb"}.items()),
+            *(node(name, names[0], names[1:]) for name, names in {"Asinh": "xc", "Atan": "xd"}.items()),
+            *(node("Mul", names, f"{names[0]}1") for names in ("b h", "c d")),
+            *(node(name, names, names[0] + "2" if name == "Sub" else "y") for name, names in _LAST),
+        ],
+        lambda x: ops.sinh(x / 4.0) - 0.5 * ops.cosh(x / 4.0) + ops.arcsinh(x) * ops.arctan(x),
+        {"q": np.float32(0.25), "h": np.float32(0.5)},
+    ),
+    "powers of two tensors": Case(
+        lambda x: np.abs(x) ** (np.tanh(x) + 0.5),
+        lambda x: x.abs() ** (x.tanh() + 0.5),
+        [node("Abs", "x", "a"), node("Tanh", "x", "t"), node("Add", "t h", "e"), node("Pow", "a e", "y")],
+        lambda x: ops.abs(x) ** (ops.tanh(x) + 0.5),
+        {"h": np.float32(0.5)},
+    ),
+    "angles": Case(
+        lambda x: np.arctan2(x, x * x + 0.25),
+        lambda x: torch.atan2(x, x * x + 0.25),
+        [node("Mul", "x x", "s"), node("Add", "s q", "w"), node("Div", "x w", "d"), node("Atan", "d", "y")],
+        lambda x: ops.arctan2(x, x * x + 0.25),
+        {"q": np.float32(0.25)},
+    ),
     "attention": Case(
         lambda x: _softmax(x / 2.0 @ x.swapaxes(1, 2)) @ x,
         lambda x: functional.scaled_dot_product_attention(x, x, x),
@@ -428,6 +457,15 @@ CASES: dict[str, Case] = {
         {"k": np.ones(4, dtype=bool), "c": np.float32(0.0), "t": np.float32(2.0)},
     ),
 }
+
+
+def test_angles_in_all_directions() -> None:
+    places = np.array([(x, y) for x in (-2.0, -0.5, 0.0, 0.5, 2.0) for y in (-1.5, -0.5, 0.0, 0.5, 1.5)])
+    network = read_torch(_Of(lambda x: torch.atan2(x[:, 1], x[:, 0])[:, None]), input_shape=(2,))
+    wanted = np.arctan2(places[:, 1], places[:, 0])[:, None]
+    np.testing.assert_allclose(network.evaluate([places])[network.outputs[0]], wanted, atol=1e-6)
+    (found,) = Emulator(compile_network(network, [places]).program).run([places])
+    np.testing.assert_allclose(found, wanted, atol=2.0**-11)
 
 
 def _network_of_keras(function: Callable[..., object], path: Path) -> Network:

@@ -16,7 +16,7 @@ from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.logic import Comparison
 from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.merge import Dot
-from bitsmith.layers.power import Divide, Logarithm, Power
+from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
 from bitsmith.layers.sample_norm import LayerNormalization, RMSNormalization, UnitNormalization
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation
@@ -58,7 +58,7 @@ def _examples() -> list[Case]:
             type(each.layer).__name__,
             each.layer,
             each.shapes,
-            positive=isinstance(each.layer, Logarithm | Power),
+            positive=isinstance(each.layer, Logarithm | Power | VariablePower),
             index=4 if type(each.layer).__name__ in INDEX else 0,
             # Gates that are nearly shut are as coarse as those that are open, so that their product has few bits.
             bits=1 if type(each.layer).__name__ in RECURRENT else 12,

@@ -16,7 +16,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network
-from bitsmith.layers.power import Divide, Logarithm, Power
+from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
 from bitsmith.layers.settings import Settings
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
@@ -96,6 +96,18 @@ def test_logarithms_of_all_values(base: float, offset: int) -> None:
     assert np.all(np.abs(fixed[~defined] - math.log(2.0**-7) / math.log(base)) < step)
 
 
+def test_powers_of_two_operands() -> None:
+    base, exponent = FixedFormat(False, 8, 4), FixedFormat(True, 6, 3)
+    x, y = (values.ravel()[:, None] for values in np.meshgrid(every(base), every(exponent)))
+    network = network_of(VariablePower(), [(1,), (1,)], formats={0: base, 1: exponent})
+    fixed, step = emulated(run(network).program, x, y)
+    real = VariablePower().reference([x, y])
+    defined = (real < np.inf).ravel()
+    assert np.all(np.abs(fixed - real)[defined] < step + 2.0**-20 * real[defined])
+    with pytest.raises(UnsupportedError, match=r"(?s)base may be negative.*ReLU, abs"):
+        run(network_of(VariablePower(), [(1,), (1,)], formats={0: exponent, 1: exponent}))
+
+
 def test_given_formats() -> None:
     result = FixedFormat(True, 24, 14, Rounding.RND, Overflow.SAT)
     for layer in (Power(0.5), Power(-0.5), Power(-1.0), Logarithm()):
@@ -121,6 +133,7 @@ def _networks() -> dict[str, Network]:
         for k, exponent in enumerate((3.0, -1.0, -2.0, 0.5, -0.5, 0.3))
     }
     networks["quotient"] = network_of(Divide(), [(2,), (2,)], formats={0: NARROW, 1: NARROW})
+    networks["raised"] = network_of(VariablePower(), [(2,), (2,)], formats={0: POSITIVE, 1: NARROW})
     networks["logarithm"] = network_of(Logarithm(), [(2,)], formats={0: POSITIVE})
     return networks
 

@@ -21,8 +21,8 @@ from bitsmith.errors import ConfigError
 from bitsmith.flows import run as flows
 from bitsmith.flows.run import Progress, run
 from bitsmith.project import Json, Project, StageRecord, digest
-from bitsmith.report import Report
 from bitsmith.report.folder import write_report
+from bitsmith.report.report import Report
 from bitsmith.report.sections import Origin, StageRun, Stages, plain, section_of
 from bitsmith.version import __version__
 

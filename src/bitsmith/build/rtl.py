@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,8 @@ from bitsmith.build.logic import logic_tool
 from bitsmith.build.logic.tool import Found, LogicDesign, LogicFlow, Step
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
+from bitsmith.build.system import bitstream as system_bitstream
+from bitsmith.build.system import rtl_core, system_board, system_of
 from bitsmith.build.verification import compare, raw_digest, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
@@ -23,12 +26,14 @@ from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.vendor import on_path
 from bitsmith.flows.verilator import Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
+from bitsmith.project import digest
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ports import module_ports
 from bitsmith.rtl.writer import Title
+from bitsmith.systems import System
 from bitsmith.version import __version__
 
 _SIMULATED_CYCLES = 400_000
@@ -47,13 +52,13 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     Raises:
         CapacityError: the design is too large for what was asked.
     """
-    room = Room.of(job)
+    room, board = Room.of(job), system_board(job.target)
     if asked.tool is not None:
         return _plan_logic(job, asked, room)
-    synthesized = asked.synth is not False or asked.pnr or asked.bitstream
-    if asked.pnr or asked.bitstream:
+    synthesized = asked.synth is not False or asked.pnr or (asked.bitstream and board is None)
+    if asked.pnr or (asked.bitstream and board is None):
         place_and_route_of(room.part)
-    if synthesized and not asked.force:
+    if (synthesized or asked.bitstream) and not asked.force:
         room.check_part(job)
     if not asked.force:
         room.check_layout(job)
@@ -61,7 +66,7 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     stages = {
         backend.cosim: asked.cosim is not False or asked.validation,
         backend.synth: synthesized,
-        backend.pnr: asked.pnr and not (asked.bitstream and backend.on_board()),
+        backend.pnr: asked.pnr and not (asked.bitstream and board is None and backend.on_board()),
         backend.bitstream: asked.bitstream,
     }
     chosen = tuple(stage() for stage, wanted in stages.items() if wanted)
@@ -77,7 +82,7 @@ def _plan_logic(job: Job, asked: Asked, room: Room) -> Plan:
     """
     assert asked.tool is not None
     if asked.bitstream:
-        raise ConfigError("bitstream=True with a vendor's tool", where="build", accepted="tool=None for open tools")
+        raise ConfigError("bitstream=True with a vendor's tool", where="build", accepted="tool=None")
     backend = _Logic(job, room, asked)
     if backend.steps and not asked.force:
         room.check_part(job)
@@ -132,11 +137,30 @@ class _Rtl:
     def sources(self) -> Sources:
         """The circuit and its bus wrappers."""
         title = f"about {self._room.size.lut:,} LUTs expected"
-        return Sources("rtl", title, job_digest(self.job), self._generate, "rtl/*.*")
+        return Sources("rtl", title, self._digest, self._generate, "rtl/*.*")
+
+    @property
+    def _digest(self) -> str:
+        """A digest of everything that the sources follow from."""
+        board = system_board(self.job.target)
+        return job_digest(self.job) if board is None else digest(job_digest(self.job), repr(board))
+
+    @cached_property
+    def _system(self) -> tuple[System, Mapping[str, str]] | None:
+        """The system of the board, and the files of the circuit for it; None if the board has none."""
+        target = self.job.target
+        board = system_board(target)
+        if board is None:
+            return None
+        core, files = rtl_core(self._circuit, board, target.clock_period_ns)
+        return system_of(core, board), files
 
     def _generate(self) -> Generated:
         made = self._circuit
         files = {**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras}
+        if self._system is not None:
+            system, more = self._system
+            files |= {**more, **system.files}
         slow = (
             f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the "
             "delay model; the clock may not be reached."
@@ -248,7 +272,9 @@ class _Rtl:
         )
 
     def bitstream(self) -> Stage:
-        """The configuration of a board, with the circuit at its serial port."""
+        """The configuration of a board, with the circuit at its serial port or in its system."""
+        if self._system is not None:
+            return system_bitstream(self._system[0], ("rtl",))
         board, top = self._board(), uart_wrapper.uart_name(self._top)
         bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz)
 

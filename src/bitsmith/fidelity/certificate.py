@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -149,6 +148,8 @@ class Certificate:
         Raises:
             ModelFileError: something else; ``where`` names the file.
         """
+        from pydantic import TypeAdapter, ValidationError
+
         try:
             known = TypeAdapter(_Document).validate_python(document)
             section = section_of("Fidelity", known.layers)

@@ -148,5 +148,10 @@ def on_path(program: str) -> FoundTool | None:
     place = shutil.which(program)
     if place is None:
         return None
+    return FoundTool(program, Path(place), version_in(place), Origin.PATH)
+
+
+def version_in(place: str) -> str:
+    """The version that stands in the path of an installation; empty if none does."""
     version = _VERSION.search(str(Path(place).resolve()))
-    return FoundTool(program, Path(place), version[0] if version else "", Origin.PATH)
+    return version[0] if version else ""

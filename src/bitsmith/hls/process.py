@@ -55,11 +55,11 @@ def process_texts(
     """
     writer = _ProcessWriter(process, name, takes, gives, scope)
     about = writer.write()
-    parameters = [_parameter(scope, ends.stream, f"x{k}") for k, ends in enumerate(takes)]
-    parameters += [_parameter(scope, ends.stream, f"y{k}") for k, ends in enumerate(gives)]
+    ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
+    ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
     if process.layers:
         about = f"Layer {', '.join(comment(repr(layer)) for layer in process.layers)}: {about}"
-    return [*writer.texts, function_text(scope, about, name, parameters, writer.head, writer.lines)]
+    return [*writer.texts, _process_text(scope, about, name, ends, writer.head, writer.lines)]
 
 
 def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scope) -> str:
@@ -67,12 +67,9 @@ def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scop
     lines = [f"const {given.token} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
     if not copies:
         lines = ["x0.read();"]
-    parameters = [
-        _parameter(scope, kind, name)
-        for kind, name in ((given.stream, "x0"), *((kind, f"y{k}") for k, kind in enumerate(copies)))
-    ]
+    ends = [("x0", given.stream), *((f"y{k}", kind) for k, kind in enumerate(copies))]
     about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
-    return function_text(scope, about, name, parameters, [], _loop(given.tokens, lines))
+    return _process_text(scope, about, name, ends, [], _loop(given.tokens, lines))
 
 
 def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool) -> str:
@@ -86,10 +83,23 @@ def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool)
     return function_text(scope, about, name, parameters, [], [line])
 
 
+def _process_text(
+    scope: Scope, about: str, name: str, ends: Sequence[tuple[str, str]], head: Sequence[str], lines: Sequence[str]
+) -> str:
+    """A process whose streams are ``ends``: names and types."""
+    streams = scope.dialect.streams
+    if streams.frames:
+        lines = [f"{streams.frames} {{", *map(indented, lines), "}"]
+    if not streams.known:
+        return function_text(scope, about, name, [_parameter(scope, kind, end) for end, kind in ends], head, lines)
+    known = [streams.known.format(type=kind, name=end) for end, kind in ends]
+    return function_text(scope, about, name, [], head, [*known, *lines])
+
+
 def function_text(
     scope: Scope, about: str, name: str, parameters: Sequence[str], head: Sequence[str], lines: Sequence[str]
 ) -> str:
-    """A process."""
+    """A function that is a process."""
     return "\n".join(
         [
             f"/// {about}",
@@ -106,9 +116,9 @@ def _parameter(scope: Scope, kind: str, name: str) -> str:
     return scope.dialect.streams.parameter.format(type=kind, name=name)
 
 
-def _loop(steps: int, lines: Sequence[str]) -> list[str]:
-    """A loop that begins a step in every cycle."""
-    head = ["BITSMITH_STEPS", f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
+def _loop(steps: int, lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
+    """A loop that begins a step in every cycle; ``before`` are more lines in front of it."""
+    head = ["BITSMITH_STEPS", *before, f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
     return [*head, *map(indented, lines), "}"]
 
 
@@ -140,6 +150,7 @@ class _ProcessWriter:
         self._scope = scope
         self.head: list[str] = []
         self.lines: list[str] = []
+        self._apart: list[str] = []  # what is said of memories before the loop that uses them
 
     def write(self) -> str:
         """Write the body; returns what it does, in words."""
@@ -171,6 +182,10 @@ class _ProcessWriter:
     def _array(self, name: str, type_name: str, size: int) -> list[str]:
         """Lines that declare a local array in registers."""
         return self._scope.dialect.arrays.declared(name, f"{type_name} {name}[{size}]", size)
+
+    def _memory(self, name: str, type_name: str, places: int, width: int) -> list[str]:
+        """Lines that declare a local memory, of which a step reads or writes all ``width`` elements of a place."""
+        return self._scope.dialect.streams.rows.declared(name, f"{type_name} {name}[{places}][{width}]", places * width)
 
     def _rom_of(self, name: str, rows: Ints, frac: int) -> str:
         """A constant memory of which a row is read at a time."""
@@ -272,9 +287,7 @@ class _ProcessWriter:
             self.lines.append(f"kernels::order<{head}, {len(actions)}, {taken.size}>(x0, {flags}, head, y0);")
             return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
         source = self._scope.array(self._name, "source", kind.source)
-        self.lines.append(f"{taken.token} memory[{taken.tokens}];")
-        if self._scope.dialect.streams.memory:
-            self.lines.append(self._scope.dialect.streams.memory.format(name="memory"))
+        self.lines += self._memory("memory", taken.element, taken.tokens, taken.size)
         template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}"
         self.lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
@@ -323,6 +336,7 @@ class _ProcessWriter:
                 "}",
                 *_advanced(padded),
             ],
+            self._apart,
         )
         return f"windows of {op.size} tokens, from line buffers."
 
@@ -334,14 +348,22 @@ class _ProcessWriter:
         lanes, source = 1, "item.data"
         for axis in wide:
             taps, gap = op.size[axis], op.dilation[axis] * math.prod(padded[axis + 1 :])
-            kind = "rows" if gap >= _LEAST_ROW else "registers"
-            declared.append(f"kernels::{kind}<{given.element}, {lanes}, {taken.size}, {taps}, {gap}> taps{axis};")
+            width, template = (taps - 1) * lanes * taken.size, f"{lanes}, {taken.size}, {taps}, {gap}"
+            if gap >= _LEAST_ROW:
+                declared += [*self._memory(f"taps{axis}", given.element, gap, width), f"int place{axis} = 0;"]
+                self._apart += [
+                    line.format(name=f"taps{axis}") for line in (self._scope.dialect.streams.apart,) if line
+                ]
+                push = f"kernels::push_rows<{template}>(taps{axis}, place{axis}"
+            else:
+                declared += self._array(f"taps{axis}", given.element, gap * width)
+                push = f"kernels::push_registers<{template}>(taps{axis}"
             lanes *= taps
             if axis == wide[-1]:
-                pushes.append(f"taps{axis}.push({source}, window.data);")
+                pushes.append(f"{push}, {source}, window.data);")
                 continue
             pushes += self._array(f"column{axis}", given.element, lanes * taken.size)
-            pushes.append(f"taps{axis}.push({source}, column{axis});")
+            pushes.append(f"{push}, {source}, column{axis});")
             source = f"column{axis}"
         return declared, pushes or [f"kernels::copy<{taken.size}>(item.data, window.data);"]
 

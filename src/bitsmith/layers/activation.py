@@ -28,6 +28,8 @@ TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 _BOUNDED = ("erf", "sigmoid", "softsign", "sparse_sigmoid", "tanh")
 """Functions with values within -1 to 1."""
 
+_HYPERBOLIC = ("cosh", "sinh")
+
 _BASES = {"exponential": math.e, "exp2": 2.0, "expm1": math.e}
 
 
@@ -78,6 +80,8 @@ class Activation(Layer):
                 return lowering.result(_squareplus(lowering, inputs[0], frac))
             if self.function in _BASES and _most_bits(self.function, inputs[0]) + frac <= ENTRY_BITS:
                 return lowering.result(_exponential(lowering, inputs[0], self.function, frac))
+            if self.function in _HYPERBOLIC:
+                return lowering.result(_hyperbolic(lowering, inputs[0], self.function, frac))
         return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
 
 
@@ -90,6 +94,13 @@ def _exponential(lowering: Lowering, x: Value, function: str, frac: int) -> Valu
     """``base**x``, and 1 less for expm1, as accurate at the right end of the range as near 0."""
     power = exponential(lowering, x, _BASES[function], max(frac, 0), "table")
     return lowering.builder.sub(power, lowering.builder.const(1)) if function == "expm1" else power
+
+
+def _hyperbolic(lowering: Lowering, x: Value, function: str, frac: int) -> Value:
+    """Half of the sum or the difference of two exponentials, accurate at both ends of the range."""
+    builder = lowering.builder
+    up, down = (exponential(lowering, power, math.e, max(frac, 0), "table") for power in (x, builder.neg(x)))
+    return builder.shift(builder.add(up, down) if function == "cosh" else builder.sub(up, down), -1)
 
 
 def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:

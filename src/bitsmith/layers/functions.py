@@ -71,6 +71,10 @@ FUNCTIONS: dict[str, Function] = {
         Function("exponential", _exponential),
         Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0))),
         Function("expm1", lambda x: np.expm1(np.minimum(x, 700.0))),
+        Function("sinh", lambda x: np.sinh(np.clip(x, -700.0, 700.0))),
+        Function("cosh", lambda x: np.cosh(np.clip(x, -700.0, 700.0))),
+        Function("asinh", np.arcsinh),
+        Function("atan", np.arctan),
         Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64)),
         Function(
             "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), right=SELU_SCALE

@@ -20,7 +20,7 @@ from bitsmith.layers.example import COUNT, Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
-from bitsmith.layers.reciprocal import cut, logarithm, nonnegative, power
+from bitsmith.layers.reciprocal import cut, exponential, logarithm, nonnegative, power
 from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, tabulated, uniform
 
 MAX_EXPONENT = 64
@@ -64,6 +64,49 @@ class Power(Layer):
         x = whole_power(builder, x, round(-self.exponent))
         inverse, largest = positive_power(lowering, builder.abs(x), -1.0)
         return lowering.result(_signed(builder, x, inverse), largest=largest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VariablePower(Layer):
+    """The first input to the power of the second, ``2**(y * log2(x))`` by tables; the first may not be negative.
+
+    A base of 0 gives 0 for positive exponents, else it counts as its type's least positive step.
+    """
+
+    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+    elementwise: ClassVar[bool] = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return broadcast(inputs, self.kind, exactly=2)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        base, exponent = aligned(inputs)
+        with np.errstate(all="ignore"):
+            return np.asarray(base**exponent, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, (base, exponent) = lowering.builder, inputs
+        if base.type.span.lo < 0:
+            raise UnsupportedError(
+                "a power of two variables, of which the base may be negative",
+                where=f"layer {lowering.name!r}",
+                accepted="bases that are known not to be negative",
+                remedy="take the base through ReLU, abs or a clamp to 0 and more; or pass calibration=X, if it is an input",
+            )
+        frac = _result_frac(lowering)
+        seen = lowering.observed
+        largest = max(math.ceil(math.log2(max(seen.amplitude, 2.0**-frac))), 1 - frac)
+        times = max(abs(bound) for bound in exponent.type.real_range())
+        bits = frac + largest + max(math.frexp(times)[1], 0) + _GUARD_BITS - 1
+        logs = logarithm(lowering, uniform(lowering, base), 2.0, min(max(bits, 1), TABLE_BITS), "table")
+        product = uniform(lowering, builder.mul(exponent, logs))
+        if lowering.format("result") is None and seen.measured:
+            product = builder.min(product, builder.const(largest + 1))
+        y = exponential(lowering, product, 2.0, max(frac, 0), "table")
+        none = builder.compare(base, Relation.EQ, builder.const(0))
+        zero = builder.select(builder.compare(exponent, Relation.GT, builder.const(0)), builder.const(0), y)
+        return lowering.result(builder.select(none, zero, y))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,4 +217,5 @@ EXAMPLES = (
     Example(Divide(), ((2,), (2,))),
     Example(Power(0.5), ((2,),), COUNT),
     Example(Logarithm(offset=1), ((2,),), COUNT),
+    Example(VariablePower(), ((2,), (2,)), COUNT),
 )

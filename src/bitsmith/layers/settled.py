@@ -16,7 +16,7 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.pooling import AdaptiveAveragePool
-from bitsmith.layers.power import Divide, Logarithm, Power
+from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 from bitsmith.layers.rescale import Rescale
@@ -43,6 +43,7 @@ APPROXIMATE = (
     Sinusoid,
     Softmax,
     UnitNormalization,
+    VariablePower,
 )
 """Layers that compute functions by tables of their own choice; all others add, multiply, compare and move."""
 

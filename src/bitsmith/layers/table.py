@@ -23,7 +23,7 @@ from bitsmith.layers.pooling import (
     GlobalMaxPool,
     MaxPool,
 )
-from bitsmith.layers.power import Divide, Logarithm, Power
+from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce
@@ -101,6 +101,7 @@ _CLASSES: tuple[type[Layer], ...] = (
     TernaryTanh,
     TimeDistributed,
     UnitNormalization,
+    VariablePower,
     Where,
     WholeNumber,
     WholeQuotient,

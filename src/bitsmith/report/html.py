@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.fifos import COLUMNS, fifo_table
@@ -79,6 +77,8 @@ class Bar:
 
 def page(report: Report) -> str:
     """The HTML page of ``report``."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("bitsmith.report", "."),
         autoescape=True,

@@ -48,7 +48,7 @@ def _one_hot(call: LayerCall) -> Value:
 _ALIKE = (
     *("Add", "Subtract", "Multiply", "TrueDivide", "FloorDivide", "Mod", "Fmod", "Maximum", "Minimum", "Negative"),
     *("Power", "Absolute", "Square", "Sqrt", "Rsqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Trunc"),
-    *("Log", "Log2", "Log10", "Log1p", "Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos"),
+    *("Log", "Log2", "Log10", "Log1p", "Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos", "Sinh", "Cosh"),
     *("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"),
     *("LogicalAnd", "LogicalOr", "LogicalXor", "LogicalNot", "Where"),
     *("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"),
@@ -56,6 +56,9 @@ _ALIKE = (
 
 ARITHMETIC: dict[str, Translation] = {
     **{name: operation(snake_case(name)) for name in _ALIKE},
+    "Arcsinh": operation("asinh"),
+    "Arctan": operation("atan"),
+    "Arctan2": operation("atan2"),
     "Abs": operation("absolute"),
     "Divide": operation("true_divide"),
     "BitwiseInvert": operation("bitwise_not"),

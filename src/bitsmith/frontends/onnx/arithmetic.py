@@ -134,6 +134,7 @@ _SHARED = {
         name: name.lower()
         for name in (
             *("Sign", "Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Exp", "Log", "Sin", "Cos"),
+            *("Sinh", "Cosh", "Asinh", "Atan"),
             *("Equal", "Greater", "Less", "Where"),
         )
     },

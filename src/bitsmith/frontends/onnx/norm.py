@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import ONE, Value, constant
+from bitsmith.frontends.builder.value import ONE, Batch, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation, function
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.power import Power
 
@@ -29,8 +29,20 @@ def _batch_normalization(call: Call) -> Value:
         raise UnsupportedError("spatial=0", accepted="one mean and variance per channel")
     if isinstance(call.operand(3), Value) and isinstance(call.operand(4), Value):
         return _computed(call)
-    mean, variance = call.weights(3, "the mean"), call.weights(4, "the variance")
-    return normalization.batch(call.build, call.tensor(0), 1, mean, variance, _parameters(call))
+    x, mean, variance = call.tensor(0), call.weights(3, "the mean"), call.weights(4, "the variance")
+    return normalization.batch(call.build, x, _channels(call, x, mean), mean, variance, _parameters(call))
+
+
+def _channels(call: Call, x: Value, mean: Floats) -> int:
+    """The axis of the channels: the second one.
+
+    OnnxMLTools turns vectors of samples around before the operator, as if these were images with their channels last; no runtime
+    takes that, but what is meant is not in doubt: there is one sample along the second axis, or an open number.
+    """
+    if x.rank == 2 and x.batch == Batch(1) and mean.shape == x.shape and mean.shape != (call.build.samples,):
+        call.say(f"{call.name}: its channels are along the first axis, which ONNX does not have; they are taken so.")
+        return 0
+    return 1
 
 
 def _computed(call: Call) -> Value:

@@ -9,7 +9,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
-from bitsmith.frontends.ops.arithmetic import clip, multiply, subtract
+from bitsmith.frontends.ops.arithmetic import clip, divide, maximum, minimum, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.selection import part
 from bitsmith.ir.ops import Relation
@@ -115,6 +115,24 @@ def logit(build: Builder, x: Value, least: float | None = None) -> Value:
     rest = subtract(build.within("rest"), ONE, x)
     logs = (build.emit(Logarithm(), value, suffix=name) for value, name in ((x, "log"), (rest, "log_rest")))
     return subtract(build, *logs)
+
+
+def angle(build: Builder, y: Value, x: Value) -> Value:
+    """The angle of the point ``(x, y)`` from -pi to pi, by that of the octant it is folded into; 0 at the origin."""
+    wide, high = (build.emit(Absolute(), value, suffix=name) for value, name in ((x, "width"), (y, "height")))
+    largest = maximum(build.within("largest"), wide, high)
+    divisor = where(build.within("divisor"), compare(build, Relation.EQ, largest, ZERO, "origin"), ONE, largest)
+    slope = divide(build.within("slope"), minimum(build.within("smallest"), wide, high), divisor)
+    found = build.emit(Activation("atan"), slope, suffix="octant")
+    folds = (
+        ("quadrant", compare(build, Relation.GT, high, wide, "steep"), math.pi / 2.0),
+        ("half", compare(build, Relation.LT, x, ZERO, "left"), math.pi),
+        ("", compare(build, Relation.LT, y, ZERO, "below"), 0.0),
+    )
+    for name, holds, end in folds:
+        turned = subtract(build.within(f"{name or 'full'}_turned"), constant(end), found)
+        found = where(build.within(name) if name else build, holds, turned, found)
+    return found
 
 
 def gelu(build: Builder, x: Value, approximate: str) -> Value:

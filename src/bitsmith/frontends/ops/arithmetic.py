@@ -19,7 +19,7 @@ from bitsmith.layers.elementwise import Absolute, Sign, Whole, WholeNumber
 from bitsmith.layers.integer import WholeQuotient
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
-from bitsmith.layers.power import Divide, Power
+from bitsmith.layers.power import Divide, Power, VariablePower
 
 Unary: TypeAlias = Callable[[Builder, Value], Value]
 Several: TypeAlias = Callable[..., Value]
@@ -137,7 +137,7 @@ def remainder(way: Whole, build: Builder, x: Value, y: Value) -> Value:
 
 
 def power(build: Builder, x: Value, y: Value) -> Value:
-    """``x ** y`` for a fixed exponent, or a fixed positive base."""
+    """``x ** y``; of two variables, the base must be known not to be negative."""
     exponent, base = y.number, x.number
     if exponent is not None and y.rank <= x.rank:
         if x.kind is not Kind.REAL and not (exponent >= 0.0 and exponent.is_integer() and x.kind.is_integer):
@@ -148,7 +148,12 @@ def power(build: Builder, x: Value, y: Value) -> Value:
             return build.emit(Activation("exp2"), y)
         scaled = y if base == math.e else build.affine(y, constant(math.log(base)), ZERO, "scaled")
         return build.emit(Activation("exponential"), scaled)
-    raise UnsupportedError("a power of two variables", accepted="a fixed exponent, or a fixed positive base")
+    if Kind.REAL not in (x.kind, y.kind) or (base is not None and base <= 0.0):
+        raise UnsupportedError(
+            "a power of two variables that are integers" if base is None else f"powers of {base:g}",
+            accepted="floating point, and positive bases",
+        )
+    return build.joined(VariablePower(), x, y)
 
 
 def left_shift(build: Builder, x: Value, places: Value) -> Value:

@@ -35,7 +35,7 @@ FUNCTIONS: dict[str, Layer] = {
         for name in (
             *("exp2", "expm1", "erf", "sigmoid", "tanh", "softplus", "softsign", "selu", "elu", "celu", "gelu"),
             *("gelu_tanh", "silu", "mish", "hard_silu", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink"),
-            *("exponential", "squareplus", "sparse_plus", "sparse_sigmoid"),
+            *("exponential", "squareplus", "sparse_plus", "sparse_sigmoid", "sinh", "cosh", "asinh", "atan"),
         )
     },
 }

@@ -260,15 +260,33 @@ def _along(x: Value, dim: int, indices: Value) -> Places:
     return _numbered(x.shape, 0, [_counted(found, size) if k == axis else grid[k] for k, size in enumerate(x.shape)])
 
 
+def _each_sample(build: Builder, x: Value, *others: Value) -> list[Value]:
+    """``x`` with constants that do not broadcast: those of one sample are not for all.
+
+    Raises:
+        MixedSamplesError: of several samples one is meant.
+    """
+    batch = next((value.batch for value in (x, *others) if value.batch is not None), None)
+    if batch is not None and build.samples != 1:
+        for number, value in enumerate((x, *others)):
+            if value.batch is None and build.per_sample(value, batch).batch is None:
+                raise MixedSamplesError(
+                    f"operand {number} of shape {value.shape}, which is for the first of the samples",
+                    accepted="indices and updates for each sample",
+                    remedy="expand them to the number of samples",
+                )
+    return _alike(build, (x, *others))
+
+
 def gather_elements(build: Builder, x: Value, dim: int, indices: Value) -> Value:
     """The elements at constant ``indices`` of an axis, one for each place of the result."""
-    x, indices = _alike(build, (x, indices))
+    x, indices = _each_sample(build, x, indices)
     return _rows_at(build, x, _along(x, dim, indices), len(x.shape), x.batch)
 
 
 def scatter_elements(build: Builder, x: Value, dim: int, indices: Value, new: Value) -> Value:
     """``x`` with the elements of ``new`` at constant ``indices`` of an axis."""
-    x, indices, new = _alike(build, (x, indices, new))
+    x, indices, new = _each_sample(build, x, indices, new)
     return _with_rows(build, x, _along(x, dim, indices), len(x.shape), new)
 
 

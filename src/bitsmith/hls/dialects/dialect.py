@@ -115,7 +115,6 @@ class Dialect:
         macros = [f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}"]
         if streamed:
             macros += [f"#define BITSMITH_STEPS {streams.before_loop}", f"#define BITSMITH_STEP {streams.in_loop}"]
-            macros += [f"#define BITSMITH_ROWS {streams.rows}", f"#define BITSMITH_REGISTERS {streams.registers}"]
         lines = (
             f"// What kernels leave open: unrolling and types, as {self.name} has them.",
             *("#ifndef BITSMITH_KERNELS_H", "#define BITSMITH_KERNELS_H", "", "#include <stdint.h>", ""),

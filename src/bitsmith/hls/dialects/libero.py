@@ -171,12 +171,15 @@ DIALECT = Dialect(
         in_top=("#pragma HLS function top", "#pragma HLS function dataflow"),
         in_function=("#pragma HLS function inline",),
         before_loop='_Pragma("HLS loop pipeline II(1)")',
+        rows=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
+        apart="#pragma HLS loop dependence variable({name}) type(inter) dependent(false)",
     ),
     driver=Driver(
         tool="SmartHLS",
         ways=(Way(("shls",), _calls),),
         install="install Microchip Libero SoC with SmartHLS and put its SmartHLS/bin folder, which has shls, on PATH",
-        # Its own, those of the compilers and the make that it starts, and those of Libero.
-        error_pattern=r"^(Error|ERROR):|: (fatal )?error: |^make.*\*\*\* ",
+        # Its own, those of the compilers and the make that it starts, and those of Libero; it goes on without pragmas that
+        # it finds misplaced, and without partitions that it cannot make (SHLS-24).
+        error_pattern=r"^(Error|ERROR):|\[HLS pragma\] ignored|\(SHLS-24\)|: (fatal )?error: |^make.*\*\*\* ",
     ),
 )
