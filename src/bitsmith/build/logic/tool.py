@@ -17,6 +17,7 @@ from bitsmith.errors import ToolMissingError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool
 from bitsmith.flows.vendor import on_path
+from bitsmith.remedies import build, remedy
 from bitsmith.report.sections import CellUse, Resources
 from bitsmith.rtl.ports import Port
 
@@ -121,8 +122,11 @@ class LogicFlow:
             raise ToolMissingError(
                 f"not on PATH: {tool.program}",
                 where=f"{tool.name} (for {self.step.value})",
-                remedy=f"{tool.install}. Without it: build(tool={tool.key!r}) writes the project; start "
-                f"`cd {tool.key} && {tool.by_hand()}` in its folder on a machine that has the tool",
+                remedy=remedy(
+                    f"{tool.install}. Without it: ",
+                    build(tool=tool.key),
+                    f" writes the project; start `cd {tool.key} && {tool.by_hand()}` in its folder on a machine that has the tool",
+                ),
             )
         return (found,)
 
