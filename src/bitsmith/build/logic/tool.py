@@ -125,7 +125,7 @@ class LogicFlow:
                 remedy=remedy(
                     f"{tool.install}. Without it: ",
                     build(tool=tool.key),
-                    f" writes the project; start `cd {tool.key} && {tool.by_hand()}` in its folder on a machine that has the tool",
+                    f" writes the project; start `cd {tool.key} && {tool.by_hand()}` in it where the tool is",
                 ),
             )
         return (found,)
