@@ -22,7 +22,7 @@ from bitsmith.config import (
 )
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
-from bitsmith.devices import DEFAULT_PART, part_or_typical, read_board, resolve_part
+from bitsmith.devices import DEFAULT_PART, Board, any_board, part_or_typical, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
@@ -30,7 +30,6 @@ from bitsmith.fidelity.framework import Check
 from bitsmith.fitting import Source, ways_to_fit
 from bitsmith.frontends.read import AnyModel, read_model
 from bitsmith.frontends.torch.live import Example, InputShapes
-from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -272,6 +271,8 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
 
 def _part(project: ProjectConfig) -> tuple[str, float]:
     """The part, and its clock period in ns where the user names none."""
+    from bitsmith.hls.dialects import DIALECTS
+
     dialect = DIALECTS.get(project.backend.value)
     if project.board is not None:
         return _part_on(project.board, project)
@@ -284,12 +285,13 @@ def _part(project: ProjectConfig) -> tuple[str, float]:
 
 def _part_on(name: str, project: ProjectConfig) -> tuple[str, float]:
     """The same of a board, which must have the part that the user names."""
-    if project.backend.is_hls:
+    board = any_board(name)
+    if project.backend.is_hls and isinstance(board, Board):
         raise ConfigError(
             f"a board with backend {project.backend.value!r}", where="Board", accepted=f"backend {Backend.RTL.value!r}"
         )
-    board = read_board(name)
-    part = resolve_part(project.part or board.part.name)
+    same = project.part is None or project.part.lower() == board.part.name.lower()
+    part = board.part if same else resolve_part(str(project.part))
     if (part.die, part.nextpnr) != (board.part.die, board.part.nextpnr):
         raise ConfigError(f"part {part.name} on a board with {board.part.name}", where="Part", accepted="one of them")
     return part.name, part.family.clock_period_ns

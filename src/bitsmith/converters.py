@@ -15,8 +15,8 @@ from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
-from bitsmith.frontends.torch.live import InputShapes
-from bitsmith.frontends.torch.read import TorchModel, read_torch
+from bitsmith.frontends.torch.live import InputShapes, TorchModel
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.model import Model
 
 __all__ = [

@@ -12,8 +12,8 @@ from bitsmith.example_models import fetch_example_list, fetch_example_model
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
-from bitsmith.frontends.torch.live import Example, InputShapes
-from bitsmith.frontends.torch.read import TorchModel, read_torch
+from bitsmith.frontends.torch.live import Example, InputShapes, TorchModel
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.model import Model
 from bitsmith.project import write_atomically
 from bitsmith.report.figures.dot import Dot, dot

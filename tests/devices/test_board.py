@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import BOARDS, ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, Family, default_board, read_board
+from bitsmith.devices import (
+    BOARDS,
+    ECP5,
+    FAMILIES,
+    ICE40,
+    SYSTEM_BOARDS,
+    ULTRASCALE_PLUS,
+    Card,
+    Family,
+    Zynq,
+    any_board,
+    default_board,
+    read_board,
+)
 from bitsmith.errors import ConfigError
 
 MINE = """\
@@ -40,7 +53,9 @@ def test_the_example_in_the_documentation_is_a_board() -> None:
 
 
 def test_every_file_is_listed() -> None:
-    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(f"{name}.toml" for name in BOARDS)
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(
+        f"{name}.toml" for name in (*BOARDS, *SYSTEM_BOARDS)
+    )
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family.place_and_route])
@@ -126,8 +141,56 @@ def test_devices_are_not_read() -> None:
 
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError) as refused:
+        read_board("pynq-z9")
+    assert refused.value.where == "Board" and {"icebreaker", "pynq-z2"} <= set(refused.value.accepted.split(", "))
+    with pytest.raises(ConfigError, match="PYNQ-Z2 is not a board with a serial port"):
         read_board("pynq-z2")
-    assert refused.value.where == "Board" and "icebreaker" in refused.value.accepted
+
+
+SYSTEMS = {
+    "zynq": (
+        'name = "Mine"\npart = "xc7z020clg400-1"\n[zynq]\nprocessor = "zynq"\nboard_part = "me.org:mine:part0:1.0"\n',
+        Zynq,
+    ),
+    "card": (
+        'name = "Mine"\npart = "xcu250-figd2104-2L-e"\n[card]\nplatform = "mine_1"\nmemory = "DDR"\nbanks = 4\n',
+        Card,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEM_BOARDS)
+def test_our_boards_with_a_processor_or_in_a_host(name: str) -> None:
+    board = any_board(name.upper())
+    assert board.name.lower().replace(" ", "-") == name
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_a_users_system(tmp_path: Path, kind: str) -> None:
+    text, wanted = SYSTEMS[kind]
+    (tmp_path / "mine.toml").write_text(text)
+    board = any_board(tmp_path / "mine.toml")
+    assert isinstance(board, wanted) and board.name == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"zynq"', '"microblaze"', "zynq.processor:"),
+        ('"me.org:mine:part0:1.0"', '"a b; exec ls"', "zynq.board_part:"),
+        ('"me.org:mine:part0:1.0"', '"[exec ls]"', "zynq.board_part:"),
+        ("[zynq]", '[card]\nplatform = "p"\nmemory = "DDR"\nbanks = 4\n[zynq]', "a board of several kinds"),
+        ("[zynq]", "clock_hz = 1\n[zynq]", "clock_hz: Extra inputs"),
+        ("xc7z020clg400-1", "xc7z021", "part: unknown FPGA part"),
+    ],
+)
+def test_other_systems_are_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+    path = tmp_path / "mine.toml"
+    assert old in SYSTEMS["zynq"][0]
+    path.write_text(SYSTEMS["zynq"][0].replace(old, new))
+    with pytest.raises(ConfigError) as refused:
+        any_board(path)
+    assert refused.value.where == str(path) and told in refused.value.found
 
 
 def test_ice40_boards_differ_in_family() -> None:

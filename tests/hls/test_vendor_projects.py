@@ -28,6 +28,14 @@ from tests.properties.programs import random_stimuli
 VENDOR = Path(__file__).parent / "vendor"
 INCLUDES = ("-I", str(VENDOR), "-isystem", str(INCLUDE))
 EACH = pytest.mark.parametrize("dialect", DIALECTS)
+ONE_OF_A_FAMILY = pytest.mark.parametrize(
+    "dialect",
+    [
+        pytest.param(name, marks=() if name in ("vitis", "catapult") else (pytest.mark.slow, pytest.mark.ci))
+        for name in DIALECTS
+    ],
+)
+"""Each dialect; of those that share a family of types all but one are slow."""
 HOSTILE_PARTS = (
     'x"; exec rm',
     "x)\nexecute_process(COMMAND rm",
@@ -68,12 +76,12 @@ def compiler(folder: Path, **definitions: str) -> Path:
     """A vendor's compiler: an ordinary one that records its arguments and leaves out those it does not know."""
     path = folder / "vendor-c++"
     defined = " ".join(f"-D{name}={value}" for name, value in definitions.items())
-    known = shlex.join(("g++", "-std=c++17", *STRICT, "-Wno-attributes", *INCLUDES))
+    known = shlex.join(("g++", "-std=c++17", "-pthread", *STRICT, "-Wno-attributes", *INCLUDES))
     path.write_text(
         "#!/bin/bash\n"
         f'echo "$@" >> {shlex.quote(str(folder / "calls.txt"))}\n'
         'known=()\nfor word in "$@"; do\n'
-        '  case "$word" in -fsycl*|-fintelfpga|-q*|-X*) ;; *) known+=("$word") ;; esac\ndone\n'
+        '  case "$word" in -fsycl*|-fintelfpga|-fconstexpr-steps=*|-reuse-exe=*|-q*|-X*) ;; *) known+=("$word") ;; esac\ndone\n'
         f'exec {known} {defined} "${{known[@]}}"\n'
     )
     path.chmod(0o755)
@@ -121,7 +129,7 @@ def simulated(dialect: str, program: Program, folder: Path, directives: Directiv
     np.testing.assert_array_equal(found, np.concatenate(wanted, axis=1).astype(float))
 
 
-@EACH
+@ONE_OF_A_FAMILY
 def test_test_bench(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, dense(), tmp_path)
 
@@ -134,10 +142,7 @@ def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -
     simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 
 
-@pytest.mark.parametrize(
-    "dialect",
-    [pytest.param(name, marks=(pytest.mark.slow, pytest.mark.ci) if name == "oneapi" else ()) for name in DIALECTS],
-)
+@ONE_OF_A_FAMILY
 def test_hostile_names(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, drop_dead(hostile_program(), keep_probes=False), tmp_path)
 
@@ -181,15 +186,37 @@ def test_cmake_targets(tmp_path: Path) -> None:
     run(["cmake", "-S", ".", "-B", "build", f"-DCMAKE_CXX_COMPILER={made}"], tmp_path)
     calls = tmp_path / "calls.txt"
     clock = "-Xstarget=Agilex7 -Xsclock=3.6ns"
+    early = f"-Xshardware {clock} -fsycl-link=early"
     wanted: Mapping[str, tuple[str, str]] = {
-        "report": ("-DFPGA_HARDWARE", f"-Xshardware {clock} -fsycl-link=early"),
-        "fpga_sim": ("-DFPGA_SIMULATOR", f"-Xssimulation -Xsghdl {clock}"),
-        "fpga": ("-DFPGA_HARDWARE", f"-Xshardware {clock}"),
+        "report": ("-DFPGA_HARDWARE", early),
+        "fpga_sim": ("-DFPGA_SIMULATOR", f"-Xssimulation -Xsghdl {clock} -qactypes"),
+        "fpga_ip_export": ("-DFPGA_HARDWARE", f"{early} -fsycl-device-code-split=per_kernel"),
+        "fpga": ("-DFPGA_HARDWARE", f"-Xshardware {clock} -qactypes"),
     }
+    common = "-fsycl -fintelfpga -fconstexpr-steps=134217728"
     for target, (definition, link) in wanted.items():
         calls.write_text("")
         run(["cmake", "--build", "build", "--target", target], tmp_path)
         compiling, linking = calls.read_text().splitlines()
-        assert definition in compiling.split() and "-fsycl -fintelfpga -qactypes" in compiling
+        assert definition in compiling.split() and f"{common} -qactypes" in compiling
         assert ("-DRTL_SIM" in compiling) == (target == "fpga_sim")
-        assert f"-fsycl -fintelfpga -qactypes {link} " in linking and f"-o net.{target} " in f"{linking} "
+        assert f"{common} {link} " in linking and f"-o net.{target} " in f"{linking} "
+        assert ("-qactypes" in linking) == (f"-reuse-exe={tmp_path}/build/net.{target}" in linking.split())
+
+
+@needs_cmake
+def test_cmake_options(tmp_path: Path) -> None:
+    """A board, and flags of the user's."""
+    project_in(tmp_path, "oneapi", dense())
+    made = compiler(tmp_path, SYCL_LANGUAGE_VERSION="2020", __INTEL_CLANG_COMPILER="20250000")
+    options = ("-DFPGA_DEVICE=some_bsp:variant", "-DUSER_FLAGS=-DMINE;-DYOURS", "-DUSER_FPGA_FLAGS=-Xsseed=3")
+    run(["cmake", "-S", ".", "-B", "build", f"-DCMAKE_CXX_COMPILER={made}", *options], tmp_path)
+    run(["cmake", "--build", "build", "--target", "report"], tmp_path)
+    compiling, linking = (tmp_path / "calls.txt").read_text().splitlines()[-2:]
+    assert "-DMINE -DYOURS" in compiling
+    assert "-Xstarget=some_bsp:variant" in linking and "-Xsseed=3" in linking
+
+
+def test_boards_of_oneapi() -> None:
+    files = write(dense(), DIALECTS["oneapi"], HlsTarget("net", "some_bsp:variant")).files
+    assert "set(device some_bsp:variant)" in files["project.cmake"]

@@ -23,8 +23,11 @@ from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.load import load
 from bitsmith.rtl import uart_wrapper
+from bitsmith.rtl.beats import beats, with_beats
+from bitsmith.rtl.bus_wrappers import axi_lite
+from bitsmith.rtl.driver import driver as generated_driver
 from bitsmith.rtl.interface import prefix, token_bytes
-from bitsmith.rtl.library import AVALON_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
+from bitsmith.rtl.library import AVALON_LIBRARY, BEATS_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
@@ -69,7 +72,7 @@ def test_registers_and_dma(tmp_path: Path, kind: str) -> None:
     driver = load_driver(tmp_path, each)
     x = inputs_of(each.program, 5)
     want = expected(each.program, x)
-    with board(tmp_path, each, wrapper_files(tmp_path, each, "axil")) as simulated:
+    with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
         registers = driver.Registers(simulated.read, simulated.write)
         registers.check()
         assert (simulated.read(registers.LATENCY), simulated.read(registers.INTERVAL)) == each.cycles
@@ -90,6 +93,39 @@ def test_registers_and_dma(tmp_path: Path, kind: str) -> None:
         assert [simulated.read(registers.FRAMES_IN), simulated.read(registers.STATUS)] == [0, 0]
         for have, wanted in zip(driver.predict(x, dma), want, strict=True):
             np.testing.assert_array_equal(have, wanted)
+
+
+def beats_files(folder: Path, each: Circuit, bus_bytes: int) -> list[Path]:
+    """The circuit with streams of beats and registers."""
+    narrow = with_beats(each.interface, bus_bytes)
+    files = wrapper_files(folder, each, "axil")[:-1]
+    texts = {"net_dma_axis.sv": beats(each.interface, bus_bytes), "net_dma_axil.v": axi_lite(narrow)}
+    for name, text in {**library(BEATS_LIBRARY), **texts}.items():
+        (folder / name).write_text(text)
+        files.append(folder / name)
+    return files
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "loads", "weights"])
+def test_beats_lint_clean(tmp_path: Path, kind: str) -> None:
+    lint(beats_files(tmp_path, made(kind), 2), "net_dma_axil")
+
+
+@pytest.mark.parametrize("kind", SIMULATED)
+def test_beats_of_a_narrow_bus(tmp_path: Path, kind: str) -> None:
+    """Tokens of several beats, and of one that is wider than they are; the driver in small transfers."""
+    each = made(kind)
+    driver = load_driver(tmp_path, each, generated_driver(each.program, each.interface, 2))
+    driver.Dma.MOST_BYTES = 3 * max(stream.frame_bytes for stream in (*driver.INPUTS, *driver.OUTPUTS))
+    x = inputs_of(each.program, 5)
+    with board(tmp_path, with_beats(each.interface, 2), beats_files(tmp_path, each, 2)) as simulated:
+        registers = driver.Registers(simulated.read, simulated.write)
+        registers.check()
+        dma = driver.Dma(registers, *channels(simulated.exchange, len(driver.INPUTS), len(driver.OUTPUTS)), buffer)
+        for _ in range(2):
+            for have, wanted in zip(driver.predict(x, dma), expected(each.program, x), strict=True):
+                np.testing.assert_array_equal(have, wanted)
+        assert simulated.read(registers.STATUS) == 0
 
 
 def test_a_driver_refuses_another_circuit(tmp_path: Path) -> None:
@@ -131,7 +167,7 @@ def test_weights_are_loaded(tmp_path: Path) -> None:
     x = inputs_of(each.program, 3)
     rng = np.random.default_rng(7)
     kernel, bias = rng.integers(-16, 16, (3, 2, 3)) / 8, rng.integers(0, 16, 3) / 4
-    with board(tmp_path, each, wrapper_files(tmp_path, each, "axil")) as simulated:
+    with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
         driver.Registers(simulated.read, simulated.write).check()
         simulated.write(driver.Registers.PACKET_FRAMES, 3)
         (have,) = driver.predict(x, simulated.exchange)
@@ -151,7 +187,7 @@ def test_weights_come_with_each_frame(tmp_path: Path) -> None:
     each = made("weights")
     driver = load_driver(tmp_path, each)
     x = inputs_of(each.program, 2)
-    with board(tmp_path, each, wrapper_files(tmp_path, each, "axil")) as simulated:
+    with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
         simulated.write(driver.Registers.PACKET_FRAMES, 2)
         for seed in range(2):
             raws = np.random.default_rng(seed).integers(-16, 16, (15, 2))

@@ -19,6 +19,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
+from bitsmith.rtl.bus_wrappers import axi_lite_name
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench
@@ -100,10 +101,10 @@ def save(folder: Path, each: Circuit, library: Sequence[str], wrapper: str) -> l
     return paths
 
 
-def load_driver(folder: Path, each: Circuit) -> ModuleType:
-    """The generated driver."""
+def load_driver(folder: Path, each: Circuit, text: str | None = None) -> ModuleType:
+    """The generated driver, or the one with that text."""
     path = folder / f"{each.top}_driver.py"
-    path.write_text(each.extras[f"driver/{each.top}.py"])
+    path.write_text(text or each.extras[f"driver/{each.top}.py"])
     spec = importlib.util.spec_from_file_location("net_driver", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -154,9 +155,8 @@ class Board:
 
 
 @contextmanager
-def board(folder: Path, each: Circuit, sources: Sequence[Path], seed: int = 1) -> Iterator[Board]:
+def board(folder: Path, interface: Interface, sources: Sequence[Path], seed: int = 1) -> Iterator[Board]:
     """The circuit's ``_axil`` wrapper in simulation."""
-    interface = each.interface
     (folder / "bench.sv").write_text(_uniform(interface))
     compile_bench(folder, "wrapper_bench.cpp", "bench", [*sources, folder / "bench.sv"])
     sinks = (*interface.inputs, *interface.load_ports)
@@ -192,4 +192,4 @@ def _uniform(interface: Interface) -> str:
             connections += [f".{name}_t{signal}({side}_{signal}[{k}])" for signal in ("valid", "ready", "last")]
             connections.append(f".{name}_tdata({side}_data[{k * lane}+:{8 * token_bytes(port)}])")
     lines = ["module bench (", ",\n".join(f"  {port}" for port in ports), ");"]
-    return "\n".join([*lines, f"  net_axil dut ({', '.join(connections)});", "endmodule", ""])
+    return "\n".join([*lines, f"  {axi_lite_name(interface.top)} dut ({', '.join(connections)});", "endmodule", ""])

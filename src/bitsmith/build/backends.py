@@ -1,16 +1,14 @@
-"""The plan of a build, by its backend."""
+"""The plan of a build, by its backend, which is imported with the first plan of it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bitsmith.build.hls import plan_hls
 from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
-from bitsmith.build.rtl import plan_rtl
 from bitsmith.errors import ConfigError
 
-_DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all queues."
+_DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all FIFOs."
 
 
 def plan(job: Job, asked: Asked) -> Plan:
@@ -28,6 +26,16 @@ def plan(job: Job, asked: Asked) -> Plan:
             raise ConfigError(
                 f"{stage}=True with backend {job.target.backend.value!r}", where="build", accepted=f"{stage}=False"
             )
+    if hls and asked.tool is not None:
+        raise ConfigError(
+            f"tool={asked.tool!r} with backend {job.target.backend.value!r}", where="build", accepted="backend 'rtl'"
+        )
     if asked.fifo_opt:
         job = replace(job, design=replace(job.design, notes=(*job.design.notes, _DEPTHS)))
-    return plan_hls(job, asked) if hls else plan_rtl(job, asked)
+    if hls:
+        from bitsmith.build.hls import plan_hls
+
+        return plan_hls(job, asked)
+    from bitsmith.build.rtl import plan_rtl
+
+    return plan_rtl(job, asked)

@@ -64,6 +64,10 @@ class Circuit(Protocol):
     """A circuit as a value."""
 
     @property
+    def program(self) -> Program:
+        """The program that it computes."""
+
+    @property
     def top(self) -> str:
         """The top module."""
 

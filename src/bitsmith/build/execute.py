@@ -21,8 +21,8 @@ from bitsmith.errors import ConfigError
 from bitsmith.flows import run as flows
 from bitsmith.flows.run import Progress, run
 from bitsmith.project import Json, Project, StageRecord, digest
-from bitsmith.report import Report
 from bitsmith.report.folder import write_report
+from bitsmith.report.report import Report
 from bitsmith.report.sections import Origin, StageRun, Stages, plain, section_of
 from bitsmith.version import __version__
 
@@ -36,7 +36,7 @@ def execute(plan: Plan, progress: Progress | None = None, timeout: float | None 
         BitsmithError: of a stage.
     """
     if timeout is not None and not 0 < timeout < threading.TIMEOUT_MAX:
-        raise ConfigError(f"{timeout!r}", where="build(timeout=...)", accepted="seconds, more than 0, or None")
+        raise ConfigError(f"{timeout!r}", where="timeout", accepted="seconds, more than 0, or None")
     with Project.open(plan.folder, plan.name) as project:
         if plan.reset:
             project.forget()

@@ -9,44 +9,30 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import TYPE_CHECKING, TypeAlias
 
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
-from bitsmith.devices.parts import resolve_part
+from bitsmith.devices.parts import part_or_typical, resolve_part
+from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
 from bitsmith.files import open_file
 
+if TYPE_CHECKING:
+    from bitsmith.devices.board_file import BoardFile, SystemFile
+
 BOARDS = ("ulx3s-85f", "ice40-hx8k-evn", "icebreaker")
-"""Names of the boards that come with bitsmith; the first of a family is its default."""
+"""Names of the boards with a serial port; the first of a family is its default."""
+
+SYSTEM_BOARDS = (
+    *("pynq-z1", "pynq-z2", "arty-z7-20", "arty-z7-10", "zcu102", "zcu104", "ultra96-v2", "kv260"),
+    *("alveo-u50", "alveo-u55c", "alveo-u200", "alveo-u250", "alveo-u280"),
+    *("de10-nano", "de1-soc"),
+)
+"""Names of the boards with a processor or in a host, for which the vendors' tools make bitstreams."""
 
 _FOLDER = Path(__file__).parent / "boards"
 _LARGEST_FILE = 64 * 1024
-_Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\z")]
-_Word = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]{1,16}\z")]
-
-
-class _Pins(BaseModel):
-    """Sites of the ports of `<top>_uart`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    clk: _Word
-    uart_rx: _Word
-    uart_tx: _Word
-
-
-class _File(BaseModel):
-    """The schema of a board's file."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    name: _Name
-    part: _Name
-    clock_hz: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
-    io_standard: _Word
-    pins: _Pins
+_TABLES = ("zynq", "card", "soc_fpga")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +55,35 @@ class Board:
         return f"# {self.name}: {self.part.name}\n{self.flow.pins(self.pins, self.io_standard, clock_hz)}"
 
 
-def read_board(board: str | Path) -> Board:
-    """Return a board by the name of one of ours, in any case, or by the path of a user's file.
+AnyBoard: TypeAlias = Board | SystemBoard
+
+
+def any_board(board: str | Path) -> AnyBoard:
+    """Return one of our boards by its name (in any case), or the board in the TOML file ``board``.
 
     Raises:
         ConfigError: there is no such board or file, or the file does not follow the schema; names the file and the keys.
     """
-    if isinstance(board, str) and board.lower() in BOARDS:
-        return _read(_FOLDER / f"{board.lower()}.toml")
+    name = board.lower() if isinstance(board, str) else ""
+    if name in BOARDS or name in SYSTEM_BOARDS:
+        return _read(_FOLDER / f"{name}.toml")
     path = Path(board)
     if isinstance(board, str) and path.suffix != ".toml":
-        accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"
+        accepted = f"{', '.join((*BOARDS, *SYSTEM_BOARDS))}, or the path of a .toml file with a board"
         raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted)
     return _read(path)
+
+
+def read_board(board: str | Path) -> Board:
+    """The same of a board with a serial port.
+
+    Raises:
+        ConfigError: also for boards of other kinds.
+    """
+    found = any_board(board)
+    if not isinstance(found, Board):
+        raise ConfigError(f"{found.name} is not a board with a serial port", where="Board", accepted=", ".join(BOARDS))
+    return found
 
 
 def default_board(family: Family) -> Board | None:
@@ -89,25 +91,54 @@ def default_board(family: Family) -> Board | None:
     return next((board for board in map(read_board, BOARDS) if board.part.family is family), None)
 
 
-def _read(path: Path) -> Board:
+def _read(path: Path) -> AnyBoard:
+    from pydantic import ValidationError
+
+    from bitsmith.devices.board_file import BoardFile, SystemFile
+
     content = _content(path)
     try:
-        file = _File.model_validate(content)
+        if any(table in content for table in _TABLES):
+            return _system(SystemFile.model_validate(content), path)
+        return _serial(BoardFile.model_validate(content), path)
     except ValidationError as error:
         faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
         found = "; ".join(f"{key}: {message}" for key, message in faults)
         raise ConfigError(found, where=str(path), accepted="the keys of a board, see docs/add-a-device.md") from None
+
+
+def _part(name: str, path: Path) -> Part:
     try:
-        part = resolve_part(file.part)
+        return resolve_part(name)
     except ConfigError as error:
         raise ConfigError(f"part: {error.found}", where=str(path), accepted=error.accepted) from None
+
+
+def _system(file: SystemFile, path: Path) -> SystemBoard:
+    if file.soc_fpga is not None and file.zynq is None and file.card is None:
+        about = file.soc_fpga
+        part = part_or_typical(file.part)
+        return SocFpga(file.name, part, about.family, about.clock, about.clock_hz, about.io_standard)
+    part = _part(file.part, path)
+    if file.zynq is not None and file.card is None and file.soc_fpga is None:
+        processor, connections = Processor(file.zynq.processor), file.zynq.connections or ""
+        return Zynq(file.name, part, processor, file.zynq.board_part, connections)
+    if file.card is not None and file.zynq is None and file.soc_fpga is None:
+        return Card(file.name, part, file.card.platform, file.card.memory, file.card.banks)
+    raise ConfigError("a board of several kinds", where=str(path), accepted=f"one of the tables {', '.join(_TABLES)}")
+
+
+def _serial(file: BoardFile, path: Path) -> Board:
+    part = _part(file.part, path)
     if part.family.place_and_route is None:
         raise ConfigError(f"part: no open tool can place and route {part.name}", where=str(path))
     sites = (file.pins.clk, file.pins.uart_rx, file.pins.uart_tx)
     if len(set(sites)) < len(sites):
         raise ConfigError("pins: a site is used twice", where=str(path), accepted="a site for each port")
     # A serial line idles high.
-    pins = tuple(Pin(port, site, port == "uart_rx") for port, site in zip(_Pins.model_fields, sites, strict=True))
+    pins = tuple(
+        Pin(port, site, port == "uart_rx") for port, site in zip(type(file.pins).model_fields, sites, strict=True)
+    )
     return Board(file.name, part, part.family.place_and_route, file.clock_hz, file.io_standard, pins)
 
 
@@ -115,7 +146,11 @@ def _content(path: Path) -> dict[str, object]:
     """Read a TOML file of which nothing is known."""
     try:
         if not path.is_file():
-            raise ConfigError("no such file", where=str(path), accepted=f"a board's .toml file, or {', '.join(BOARDS)}")
+            raise ConfigError(
+                "no such file",
+                where=str(path),
+                accepted=f"a board's .toml file, or {', '.join((*BOARDS, *SYSTEM_BOARDS))}",
+            )
         with open_file(path) as file:
             raw = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:

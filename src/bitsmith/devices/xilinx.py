@@ -53,6 +53,9 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             adder_luts=Line(0.0, 1.0),
             comparator_luts=Line(1.0, 1.0),
             mux2_luts=Line(0.0, 0.5),
+            constant_comparator_luts=0.375,
+            shared_comparisons=0.8,  # of 16 bits, 1, 15, 63, 255 thresholds: 6, 77, 229, 309; of 32 bits, 1 and 255: 12, 752
+            bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 77, 231, 519 in all
             table_luts=(0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0),
             select_luts=0.67 / 2,
             memory_luts=0.5,
@@ -134,6 +137,7 @@ ULTRASCALE_PLUS = _family(
         "xcku3p": Die(162_720, 325_440, 1_368, 720),
         "xcku5p": Die(216_960, 433_920, 1_824, 960),
         "xcku15p": Die(522_720, 1_045_440, 1_968, 1_968),
+        "xcu55c": Die(1_303_680, 2_607_360, 9_024, 4_032),
         "xcu50": Die(871_680, 1_743_360, 5_952, 2_688),
         "xcu200": Die(1_182_240, 2_364_480, 6_840, 4_320),
         "xcu250": Die(1_728_000, 3_456_000, 12_288, 5_376),

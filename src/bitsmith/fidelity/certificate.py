@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -28,6 +27,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settled import is_quantized
 from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.remedies import given, remedy
 from bitsmith.report.sections import Fidelity, LayerFidelity, plain, section_of
 from bitsmith.report.terminal import as_html, as_text, fidelity_table, percent
 
@@ -149,6 +149,8 @@ class Certificate:
         Raises:
             ModelFileError: something else; ``where`` names the file.
         """
+        from pydantic import TypeAdapter, ValidationError
+
         try:
             known = TypeAdapter(_Document).validate_python(document)
             section = section_of("Fidelity", known.layers)
@@ -231,7 +233,9 @@ def _agreement(
     except NotComparedError as error:
         if insist:
             raise ConfigError(
-                f"the framework's outputs cannot be had: {error}", where="convert(check=True)", remedy="check='auto'"
+                f"the framework's outputs cannot be had: {error}",
+                where="check",
+                remedy=remedy("without ", given(check=True), " they are compared only where they can be had"),
             ) from error
         return Agreement(reason=str(error))
     return _compared(model, network, inputs, wanted, found, run)

@@ -1,18 +1,22 @@
-"""A model of any framework: whose it is, is found from the file's ending or the object's class."""
+"""A model of any framework: whose it is, is found from the file's ending or the object's class.
+
+A framework's reader is imported when a model of it is read: all of them together take longer than a small conversion.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.keras.read import ModelLike, read_keras
-from bitsmith.frontends.onnx.read import OnnxModel, is_onnx, read_onnx
-from bitsmith.frontends.tflite.read import TfliteModel, is_tflite, read_tflite
-from bitsmith.frontends.torch.live import Example, InputShapes
-from bitsmith.frontends.torch.read import TorchModel, is_torch, read_torch
+from bitsmith.frontends.onnx.graph import OnnxModel, is_onnx
+from bitsmith.frontends.tflite.graph import TfliteModel, is_tflite
+from bitsmith.frontends.torch.live import Example, InputShapes, TorchModel, is_torch
 from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.keras.read import ModelLike
 
 AnyModel: TypeAlias = "ModelLike | TorchModel | OnnxModel | TfliteModel"
 """A file or a live model of Keras, PyTorch, ONNX or TensorFlow Lite."""
@@ -45,11 +49,19 @@ def read_model(
     if weights is not None and (is_torch(model) or is_onnx(model) or is_tflite(model)):
         raise ConfigError("a weight file", where="weights", accepted="one with a Keras model only")
     if is_torch(model):
+        from bitsmith.frontends.torch.read import read_torch
+
         return read_torch(model, example=example, input_shape=input_shape, allow_approximate=allow_approximate)
     if example is not None or input_shape is not None:
         raise ConfigError("an example or an input shape", where="convert", accepted="them with a PyTorch module only")
     if isinstance(model, bytes) or is_tflite(model):
+        from bitsmith.frontends.tflite.read import read_tflite
+
         return read_tflite(model, rounding or "single")
     if is_onnx(model):
+        from bitsmith.frontends.onnx.read import read_onnx
+
         return read_onnx(model, allow_approximate=allow_approximate)
+    from bitsmith.frontends.keras.read import read_keras
+
     return read_keras(model, weights, allow_approximate=allow_approximate)

@@ -57,7 +57,8 @@ class NetworkWriter:
         self._ports: dict[int, Port] = {}  # of the top function, by process
         self._takes: dict[tuple[int, int], _Stream] = {}  # by process and operand
         self._gives: dict[OutputPort, _Stream] = {}
-        self._declared: list[str] = []  # streams between processes
+        self._declared: list[str] = []  # streams between processes, in the top function
+        self._global: list[str] = []  # or before all functions
         self._texts: list[str] = []  # functions
         self._calls: list[str] = []
         self._ends: list[str] = []  # lines that wait for what was started
@@ -95,7 +96,7 @@ class NetworkWriter:
         body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
         whole_head = (*streams.in_top, *head)
         top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
-        return assembled(self._target, scope, self._texts, top, tuple(inputs), tuple(outputs))
+        return assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
 
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""
@@ -173,27 +174,37 @@ class NetworkWriter:
             if len(readers) == 1:
                 taken = self._takes.get(readers[0])
                 if given is None or taken is None:
-                    only = given or taken or self._inner(number, readers[0], token)
+                    only = given or taken or self._inner(source, readers[0], token)
                     self._gives[source] = self._takes[readers[0]] = only
                     continue
             if given is None:
-                given = self._stream(self._names[number], token, _LEAST_DEPTH)
+                given = self._declared_stream(self._names[number], token, self._least(source))
                 self._gives[source] = given
-                self._declare(given)
             for reader in readers:
                 if reader not in self._takes:
-                    self._takes[reader] = self._inner(number, reader, token)
+                    self._takes[reader] = self._inner(source, reader, token)
 
-    def _inner(self, producer: int, reader: tuple[int, int], token: str) -> _Stream:
+    def _inner(self, source: OutputPort, reader: tuple[int, int], token: str) -> _Stream:
         """A new stream to an operand."""
-        depth = max(_LEAST_DEPTH, self._plan.depth(*reader))
-        stream = self._stream(f"{self._names[producer]}_to_{self._names[reader[0]]}", token, depth)
-        self._declare(stream)
-        return stream
+        depth = max(self._least(source), self._plan.depth(*reader))
+        return self._declared_stream(f"{self._names[source.process]}_to_{self._names[reader[0]]}", token, depth)
 
-    def _declare(self, stream: _Stream) -> None:
-        streams = self._scope.dialect.streams
-        self._declared += streams.between(f"{self._space}::{stream.type_name}", stream.name, stream.depth)
+    def _least(self, source: OutputPort) -> int:
+        """The fewest slots that a stream of these tokens has."""
+        whole = self._tokens[source].tokens if self._scope.dialect.streams.sequential else 0
+        return max(_LEAST_DEPTH, whole)
+
+    def _declared_stream(self, name: str, token: str, depth: int) -> _Stream:
+        """A new stream between processes, and its declaration where it is not its type alone."""
+        stream, streams = self._stream(name, token, depth), self._scope.dialect.streams
+        self._scope.streams.append((stream.name, depth))
+        if streams.known:
+            return stream
+        if streams.sequential:
+            self._global += [*streams.between(stream.type_name, stream.name, depth), ""]
+            return replace(stream, name=f"{self._space}::{stream.name}")
+        self._declared += streams.between(f"{self._space}::{stream.type_name}", stream.name, depth)
+        return stream
 
     def _write(self, number: int, process: Process) -> None:
         """The functions of a process and of copies of its results, and their calls."""
@@ -245,7 +256,7 @@ class NetworkWriter:
         streams = self._scope.dialect.streams
         words = {
             "function": f"{self._space}::{function}",
-            "arguments": ", ".join(arguments),
+            "arguments": "" if streams.known else ", ".join(arguments),
             "name": self._locals.unique(f"{function}_task"),
         }
         self._calls.append(streams.start.format(**words))

@@ -15,6 +15,7 @@ from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
+from bitsmith.hls.project import Memory
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
@@ -55,11 +56,11 @@ def process_texts(
     """
     writer = _ProcessWriter(process, name, takes, gives, scope)
     about = writer.write()
-    parameters = [_parameter(scope, ends.stream, f"x{k}") for k, ends in enumerate(takes)]
-    parameters += [_parameter(scope, ends.stream, f"y{k}") for k, ends in enumerate(gives)]
+    ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
+    ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
     if process.layers:
         about = f"Layer {', '.join(comment(repr(layer)) for layer in process.layers)}: {about}"
-    return [*writer.texts, function_text(scope, about, name, parameters, writer.head, writer.lines)]
+    return [*writer.texts, _process_text(scope, about, name, ends, writer.head, writer.lines)]
 
 
 def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scope) -> str:
@@ -67,12 +68,9 @@ def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scop
     lines = [f"const {given.token} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
     if not copies:
         lines = ["x0.read();"]
-    parameters = [
-        _parameter(scope, kind, name)
-        for kind, name in ((given.stream, "x0"), *((kind, f"y{k}") for k, kind in enumerate(copies)))
-    ]
+    ends = [("x0", given.stream), *((f"y{k}", kind) for k, kind in enumerate(copies))]
     about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
-    return function_text(scope, about, name, parameters, [], _loop(given.tokens, lines))
+    return _process_text(scope, about, name, ends, [], _loop(given.tokens, lines))
 
 
 def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool) -> str:
@@ -86,10 +84,23 @@ def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool)
     return function_text(scope, about, name, parameters, [], [line])
 
 
+def _process_text(
+    scope: Scope, about: str, name: str, ends: Sequence[tuple[str, str]], head: Sequence[str], lines: Sequence[str]
+) -> str:
+    """A process whose streams are ``ends``: names and types."""
+    streams = scope.dialect.streams
+    if streams.frames:
+        lines = [f"{streams.frames} {{", *map(indented, lines), "}"]
+    if not streams.known:
+        return function_text(scope, about, name, [_parameter(scope, kind, end) for end, kind in ends], head, lines)
+    known = [streams.known.format(type=kind, name=end) for end, kind in ends]
+    return function_text(scope, about, name, [], head, [*known, *lines])
+
+
 def function_text(
     scope: Scope, about: str, name: str, parameters: Sequence[str], head: Sequence[str], lines: Sequence[str]
 ) -> str:
-    """A process."""
+    """A function that is a process."""
     return "\n".join(
         [
             f"/// {about}",
@@ -106,9 +117,9 @@ def _parameter(scope: Scope, kind: str, name: str) -> str:
     return scope.dialect.streams.parameter.format(type=kind, name=name)
 
 
-def _loop(steps: int, lines: Sequence[str]) -> list[str]:
-    """A loop that begins a step in every cycle."""
-    head = ["BITSMITH_STEPS", f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
+def _loop(steps: int, lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
+    """A loop that begins a step in every cycle; ``before`` are more lines in front of it."""
+    head = ["BITSMITH_STEPS", *before, f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
     return [*head, *map(indented, lines), "}"]
 
 
@@ -140,6 +151,7 @@ class _ProcessWriter:
         self._scope = scope
         self.head: list[str] = []
         self.lines: list[str] = []
+        self._apart: list[str] = []  # what is said of memories before the loop that uses them
 
     def write(self) -> str:
         """Write the body; returns what it does, in words."""
@@ -172,9 +184,20 @@ class _ProcessWriter:
         """Lines that declare a local array in registers."""
         return self._scope.dialect.arrays.declared(name, f"{type_name} {name}[{size}]", size)
 
+    def _listed(self, name: str, values: Numbers) -> str:
+        """A constant array of which a step reads one element."""
+        unique = self._scope.array(self._name, name, values)
+        self._scope.memories.append(Memory(unique))
+        return unique
+
+    def _memory(self, name: str, type_name: str, places: int, width: int) -> list[str]:
+        """Lines that declare a local memory, of which a step reads or writes all ``width`` elements of a place."""
+        self._scope.memories.append(Memory(name, width))
+        return self._scope.dialect.streams.rows.declared(name, f"{type_name} {name}[{places}][{width}]", places * width)
+
     def _rom_of(self, name: str, rows: Ints, frac: int) -> str:
         """A constant memory of which a row is read at a time."""
-        rom = self._scope.rom(self._name, name, rows, frac)
+        rom = self._scope.words(self._name, name, rows, frac)
         self.head += self._scope.dialect.roms.words(rom, len(rows))
         return rom
 
@@ -267,21 +290,20 @@ class _ProcessWriter:
         head = f"{taken.token}, {given.token}"
         if is_monotone(kind.source):
             actions = order_actions(kind.source, taken.tokens)
-            flags = self._scope.array(self._name, "actions", actions)
+            flags = self._listed("actions", actions)
             self.lines += self._array("head", taken.element, taken.size)
             self.lines.append(f"kernels::order<{head}, {len(actions)}, {taken.size}>(x0, {flags}, head, y0);")
             return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
-        source = self._scope.array(self._name, "source", kind.source)
-        self.lines.append(f"{taken.token} memory[{taken.tokens}];")
-        if self._scope.dialect.streams.memory:
-            self.lines.append(self._scope.dialect.streams.memory.format(name="memory"))
+        source = self._listed("source", kind.source)
+        memory = self._scope.names.unique(f"{self._name}_memory")
+        self.lines += self._memory(memory, taken.element, taken.tokens, taken.size)
         template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}"
-        self.lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
+        self.lines.append(f"kernels::reorder<{template}>(x0, {source}, {memory}, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
 
     def _interleave(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
-        which = self._scope.array(self._name, "which", kind.source)
+        which = self._listed("which", kind.source)
         lines = [f"{given.token} result;"]
         last = len(self._takes) - 1
         for k, taken in enumerate(self._takes):
@@ -299,10 +321,7 @@ class _ProcessWriter:
         buffers, pushes = self._buffers(op, padded)
         self.lines += buffers
         self.lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
-        flags = [
-            f"{self._scope.array(self._name, f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]"
-            for axis in range(len(grid))
-        ]
+        flags = [f"{self._listed(f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]" for axis in range(len(grid))]
         copied = [f"const {taken.token} real = x0.read();", f"kernels::copy<{taken.size}>(real.data, item.data);"]
         item_t = f"kernels::token<{given.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
@@ -323,6 +342,7 @@ class _ProcessWriter:
                 "}",
                 *_advanced(padded),
             ],
+            self._apart,
         )
         return f"windows of {op.size} tokens, from line buffers."
 
@@ -334,14 +354,21 @@ class _ProcessWriter:
         lanes, source = 1, "item.data"
         for axis in wide:
             taps, gap = op.size[axis], op.dilation[axis] * math.prod(padded[axis + 1 :])
-            kind = "rows" if gap >= _LEAST_ROW else "registers"
-            declared.append(f"kernels::{kind}<{given.element}, {lanes}, {taken.size}, {taps}, {gap}> taps{axis};")
+            width, template = (taps - 1) * lanes * taken.size, f"{lanes}, {taken.size}, {taps}, {gap}"
+            if gap >= _LEAST_ROW:
+                rows = self._scope.names.unique(f"{self._name}_rows{axis}")
+                declared += [*self._memory(rows, given.element, gap, width), f"int place{axis} = 0;"]
+                self._apart += [line.format(name=rows) for line in (self._scope.dialect.streams.apart,) if line]
+                push = f"kernels::push_rows<{template}>({rows}, place{axis}"
+            else:
+                declared += self._array(f"taps{axis}", given.element, gap * width)
+                push = f"kernels::push_registers<{template}>(taps{axis}"
             lanes *= taps
             if axis == wide[-1]:
-                pushes.append(f"taps{axis}.push({source}, window.data);")
+                pushes.append(f"{push}, {source}, window.data);")
                 continue
             pushes += self._array(f"column{axis}", given.element, lanes * taken.size)
-            pushes.append(f"taps{axis}.push({source}, column{axis});")
+            pushes.append(f"{push}, {source}, column{axis});")
             source = f"column{axis}"
         return declared, pushes or [f"kernels::copy<{taken.size}>(item.data, window.data);"]
 

@@ -61,7 +61,8 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
     if directives.unrolled(program):
         return write(program, dialect, target)
     network = partition(program, directives)
-    return write_streams(network, scheduled(network), dialect, target, parallel=directives.parallel)
+    parallel = directives.parallel and dialect.streams.arrays
+    return write_streams(network, scheduled(network), dialect, target, parallel=parallel)
 
 
 def write_streams(

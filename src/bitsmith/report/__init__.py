@@ -1,17 +1,23 @@
 """Reports of builds, as mappings, terminal tables and one HTML page; and readers of the vendors' reports."""
 
-from bitsmith.report.familiar import (
-    aggregate_graph_reports,
-    parse_vivado_report,
-    print_vivado_report,
-    read_vivado_report,
-)
-from bitsmith.report.folder import read_report
-from bitsmith.report.report import Report
-from bitsmith.report.vendors.catapult import parse_catapult_report, qofr, read_catapult_report
-from bitsmith.report.vendors.libero import parse_libero_report
-from bitsmith.report.vendors.oneapi import parse_oneapi_report, print_oneapi_report
-from bitsmith.report.vendors.quartus import parse_quartus_report, read_quartus_report
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bitsmith.report.familiar import (
+        aggregate_graph_reports,
+        parse_vivado_report,
+        print_vivado_report,
+        read_vivado_report,
+    )
+    from bitsmith.report.folder import read_report
+    from bitsmith.report.report import Report
+    from bitsmith.report.vendors.catapult import parse_catapult_report, qofr, read_catapult_report
+    from bitsmith.report.vendors.libero import parse_libero_report
+    from bitsmith.report.vendors.oneapi import parse_oneapi_report, print_oneapi_report
+    from bitsmith.report.vendors.quartus import parse_quartus_report, read_quartus_report
 
 __all__ = [
     "Report",
@@ -29,3 +35,31 @@ __all__ = [
     "read_report",
     "read_vivado_report",
 ]
+
+_HOMES = {
+    "Report": "bitsmith.report.report",
+    "aggregate_graph_reports": "bitsmith.report.familiar",
+    "parse_catapult_report": "bitsmith.report.vendors.catapult",
+    "parse_libero_report": "bitsmith.report.vendors.libero",
+    "parse_oneapi_report": "bitsmith.report.vendors.oneapi",
+    "parse_quartus_report": "bitsmith.report.vendors.quartus",
+    "parse_vivado_report": "bitsmith.report.familiar",
+    "print_oneapi_report": "bitsmith.report.vendors.oneapi",
+    "print_vivado_report": "bitsmith.report.familiar",
+    "qofr": "bitsmith.report.vendors.catapult",
+    "read_catapult_report": "bitsmith.report.vendors.catapult",
+    "read_quartus_report": "bitsmith.report.vendors.quartus",
+    "read_report": "bitsmith.report.folder",
+    "read_vivado_report": "bitsmith.report.familiar",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a part of the package when it is first used: models need few of them."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'bitsmith.report' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

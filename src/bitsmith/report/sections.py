@@ -291,7 +291,7 @@ def plain(section: Section) -> Figures | list[Figures]:
 
 def entries(figures: FigureSet) -> Iterator[tuple[Key, Scalar]]:
     """All known figures with their keys, in the order of their fields."""
-    for name, (key, _) in _KEYS[type(figures)].items():
+    for name, (key, _) in _keys_of(type(figures)).items():
         value = getattr(figures, name)
         if value is not None:
             yield key, value
@@ -303,27 +303,25 @@ def _figures(figures: FigureSet) -> Figures:
     return {key.name: value for key, value in entries(figures)}
 
 
+_KEYS: dict[type[FigureSet], Mapping[str, tuple[Key, type]]] = {}
+
+
 def _keys_of(kind: type[FigureSet]) -> Mapping[str, tuple[Key, type]]:
-    found = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        if name != "others":
-            union, key = get_args(hint)
-            found[name] = (key, get_args(union)[0])
-    return found
-
-
-_FIGURE_SETS: tuple[type[FigureSet], ...] = (
-    *(Verification, Accuracy, Latency, Resources, Timing, Estimate, Origin),
-    *(LayerFidelity, LayerCells, CellUse, FIFO, StageRun),
-)
-_KEYS = {kind: _keys_of(kind) for kind in _FIGURE_SETS}
-"""Key and type of each figure, by the name of its field."""
+    """Key and type of each figure, by the name of its field; found when first asked for, since hints take long to resolve."""
+    if kind not in _KEYS:
+        found = {}
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            if name != "others":
+                union, key = get_args(hint)
+                found[name] = (key, get_args(union)[0])
+        _KEYS[kind] = found
+    return _KEYS[kind]
 
 
 def _figure_set(name: str, kind: type[Set], figures: object) -> Set:
     given = _named(name, figures)
     known = {}
-    for attribute, (key, wanted) in _KEYS[kind].items():
+    for attribute, (key, wanted) in _keys_of(kind).items():
         value = given.pop(key.name, None)
         known[attribute] = None if value is None else _checked(f"{name}.{key.name}", value, wanted)
     return kind(**known, others=given)

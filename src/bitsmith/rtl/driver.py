@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.rtl.interface import Interface, runs
+from bitsmith.rtl.beats import beat_bytes
+from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
 _TEMPLATE = Path(__file__).parent / "templates" / "driver.py"
@@ -17,8 +18,11 @@ _TEMPLATE = Path(__file__).parent / "templates" / "driver.py"
 _Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | int | bool"
 
 
-def driver(program: Program, interface: Interface) -> str:
-    """The text of the driver, which needs numpy only."""
+def driver(program: Program, interface: Interface, bus_bytes: int = 0, *, registers: bool = True) -> str:
+    """The text of the driver, which needs numpy only.
+
+    ``bus_bytes``: its tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some.
+    """
     shapes = [
         [
             *(program.nodes[index].type.shape for index in program.inputs),
@@ -30,12 +34,14 @@ def driver(program: Program, interface: Interface) -> str:
         "top": interface.top,
         "tool": interface.title.tool,
         "digest": interface.title.digest,
+        "registers": registers,
         "tensors": [_tensor(op) for op in program.input_ops()],
-        "inputs": _streams(interface.inputs, shapes[0]),
+        "inputs": _streams(interface.inputs, shapes[0], bus_bytes),
         "weights": [
-            _weights(each, external=each in interface.weights) for each in (*interface.weights, *interface.loads)
+            _weights(each, bus_bytes, external=each in interface.weights)
+            for each in (*interface.weights, *interface.loads)
         ],
-        "outputs": _streams(interface.outputs, shapes[1]),
+        "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
     }
     text = _TEMPLATE.read_text(encoding="utf-8").replace("@top@", interface.top)
     return text.replace('"@design@"', repr(json.dumps(design)))
@@ -54,7 +60,7 @@ def _tensor(op: Input) -> _Described:
     }
 
 
-def _weights(each: WeightPort, *, external: bool) -> _Described:
+def _weights(each: WeightPort, bus_bytes: int, *, external: bool) -> _Described:
     """A stream of weights: the tensor, how it is cut into tiles, and its elements' format."""
     loaded = each.loaded
     return {
@@ -68,18 +74,20 @@ def _weights(each: WeightPort, *, external: bool) -> _Described:
         "hi": loaded.hi,
         "frac": loaded.frac,
         "port": each.port.name,
-        "stream": _stream(each.port, [(each.port.tokens, len(each.port.fields))]),
+        "stream": _stream(each.port, [(each.port.tokens, len(each.port.fields))], bus_bytes),
     }
 
 
-def _streams(ports: Sequence[StreamPort], shapes: Sequence[tuple[int, ...]]) -> _Described:
+def _streams(ports: Sequence[StreamPort], shapes: Sequence[tuple[int, ...]], bus_bytes: int) -> _Described:
     """Each stream's format; all tensors are in the one stream of a pipeline, else each is in its own."""
     parts = [shapes] if len(ports) == 1 else [[shape] for shape in shapes]
-    return [_stream(port, part) for port, part in zip(ports, parts, strict=True)]
+    return [_stream(port, part, bus_bytes) for port, part in zip(ports, parts, strict=True)]
 
 
-def _stream(port: StreamPort, shapes: Sequence[tuple[int, ...]]) -> _Described:
+def _stream(port: StreamPort, shapes: Sequence[tuple[int, ...]], bus_bytes: int) -> _Described:
+    size = token_bytes(port)
     return {
+        "beat": beat_bytes(size, bus_bytes) if bus_bytes else size,
         "tokens": port.tokens,
         "runs": [[count, width, signed, frac] for count, width, signed, frac in runs(port.fields)],
         "shapes": [list(shape) for shape in shapes],

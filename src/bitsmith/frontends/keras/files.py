@@ -9,24 +9,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, shown
-from bitsmith.frontends.keras.weights import LiveLayer, LiveWeights, NumberedWeights, WeightStore, opened_h5, weights_of
-
-
-@runtime_checkable
-class LiveModel(Protocol):
-    """What is used of a live Keras model."""
-
-    layers: Sequence[LiveLayer]
-
-    def to_json(self) -> str: ...
+from bitsmith.frontends.keras.live import LiveModel
+from bitsmith.frontends.keras.weights import LiveWeights, NumberedWeights, WeightStore, opened_h5, weights_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,13 @@ from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
-from bitsmith.frontends.keras.files import LiveModel, Source, opened
+from bitsmith.frontends.keras.files import Source, opened
 from bitsmith.frontends.keras.garnet import GARNET, GARNET_MODULES
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.hgq.registered import REGISTERED
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.layers import LAYERS
+from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS

@@ -26,6 +26,7 @@ from bitsmith.files import open_file
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, MAX_WEIGHTS
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.heap import check_heaps
+from bitsmith.frontends.keras.live import LiveLayer
 from bitsmith.layers.layer import Floats, Shape
 
 _SIZES = 8, 8
@@ -275,14 +276,6 @@ def weights_of(file: H5File) -> WeightStore:
     if file.group(file.root, "layers") or file.group(file.root, "_layer_checkpoint_dependencies"):
         return NumberedWeights(file)
     raise ModelFileError("the file holds no Keras weights", where=file.where)
-
-
-class LiveLayer(Protocol):
-    """What is used of a layer of a live model."""
-
-    name: str
-
-    def get_weights(self) -> list[npt.NDArray[np.generic]]: ...
 
 
 @runtime_checkable

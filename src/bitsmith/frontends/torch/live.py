@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
@@ -21,11 +23,17 @@ from bitsmith.layers.layer import Floats, Shape
 if TYPE_CHECKING:
     import torch
 
+TorchModel: TypeAlias = "str | os.PathLike[str] | torch.nn.Module | torch.export.ExportedProgram"
+"""A ``.pt2`` file, a live module, or an exported program."""
+
 Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 """One input for a few samples."""
 
 InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
 """The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
+
+PICKLES = (".pt", ".pth", ".pkl", ".ckpt")
+"""Endings of files that may execute anything when they are read."""
 
 _SHOWN = 600
 _WRITES = ("copy_.", "fill_.", "index_put_.")
@@ -40,6 +48,13 @@ def is_module(model: object) -> TypeGuard[torch.nn.Module]:
 def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:
     """Return True if ``model`` is an exported program; without importing torch."""
     return "torch.export" in sys.modules and isinstance(model, sys.modules["torch.export"].ExportedProgram)
+
+
+def is_torch(model: object) -> TypeGuard[TorchModel]:
+    """Return True if ``model`` is one of PyTorch's, by its file's ending or its class."""
+    if isinstance(model, str | os.PathLike):
+        return Path(model).suffix in (".pt2", *PICKLES)
+    return is_exported(model) or is_module(model)
 
 
 def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None) -> bytes:

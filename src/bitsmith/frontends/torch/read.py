@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
@@ -23,20 +22,22 @@ from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
-from bitsmith.frontends.torch.live import Example, InputShapes, exported, is_exported, is_module, saved
+from bitsmith.frontends.torch.live import (
+    PICKLES,
+    Example,
+    InputShapes,
+    TorchModel,
+    exported,
+    is_exported,
+    is_module,
+    saved,
+)
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice, Stack
 
-if TYPE_CHECKING:
-    import torch
-
-TorchModel: TypeAlias = "str | os.PathLike[str] | torch.nn.Module | torch.export.ExportedProgram"
-"""A ``.pt2`` file, a live module, or an exported program."""
-
 _WIRING = (Reshape, Flatten, Permute, Slice, Gather, Broadcast, Stack, Constant)
-_PICKLES = (".pt", ".pth", ".pkl", ".ckpt")
 _SAFE = (
     "in the program that made it, with the weights loaded (torch.load(..., weights_only=True)): "
     "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
@@ -72,19 +73,12 @@ def read_torch(
     return _Reading(read_graph(archive), where, allow_approximate=allow_approximate).network()
 
 
-def is_torch(model: object) -> TypeGuard[TorchModel]:
-    """Return True if ``model`` is one of PyTorch's, by its file's ending or its class."""
-    if isinstance(model, str | os.PathLike):
-        return Path(model).suffix in (".pt2", *_PICKLES)
-    return is_exported(model) or is_module(model)
-
-
 def _opened(
     source: TorchModel, example: Example | Sequence[Example] | None, input_shape: InputShapes | None
 ) -> tuple[Archive, str]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.suffix in _PICKLES:
+        if path.suffix in PICKLES:
             raise ModelFileError(
                 "a pickle, whose loading can execute anything", where=str(path), accepted="*.pt2", remedy=_SAFE
             )

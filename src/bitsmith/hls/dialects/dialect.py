@@ -87,7 +87,8 @@ class Dialect:
         in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
         roms: what makes memories of constant arrays.
-        sources: C++ that only this compiler understands, such as its kind of top function.
+        sources: C++ that only this compiler understands, such as its kind of top function, and what else it is told of a
+            design.
         bench: what the test bench has of it.
     """
 
@@ -115,7 +116,6 @@ class Dialect:
         macros = [f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}"]
         if streamed:
             macros += [f"#define BITSMITH_STEPS {streams.before_loop}", f"#define BITSMITH_STEP {streams.in_loop}"]
-            macros += [f"#define BITSMITH_ROWS {streams.rows}", f"#define BITSMITH_REGISTERS {streams.registers}"]
         lines = (
             f"// What kernels leave open: unrolling and types, as {self.name} has them.",
             *("#ifndef BITSMITH_KERNELS_H", "#define BITSMITH_KERNELS_H", "", "#include <stdint.h>", ""),

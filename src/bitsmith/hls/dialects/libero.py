@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import Arrays, Family, Streams
+from bitsmith.hls.dialects.spelling import Arrays, Family, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
@@ -164,6 +164,11 @@ DIALECT = Dialect(
         before="#pragma HLS memory partition variable({name}) type(complete)",
         parameter="#pragma HLS memory partition argument({name}) type(complete)",
     ),
+    roms=Roms(
+        before_words="#pragma HLS memory partition variable({name}) type(complete) dim(2)",
+        # As many copies as there are reads at once, two for each.
+        before_tables="#pragma HLS memory replicate_rom variable({name})",
+    ),
     streams=Streams(
         types=_STREAMS,
         type="hls::FIFO<{token}>",
@@ -171,12 +176,15 @@ DIALECT = Dialect(
         in_top=("#pragma HLS function top", "#pragma HLS function dataflow"),
         in_function=("#pragma HLS function inline",),
         before_loop='_Pragma("HLS loop pipeline II(1)")',
+        rows=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
+        apart="#pragma HLS loop dependence variable({name}) type(inter) dependent(false)",
     ),
     driver=Driver(
         tool="SmartHLS",
         ways=(Way(("shls",), _calls),),
         install="install Microchip Libero SoC with SmartHLS and put its SmartHLS/bin folder, which has shls, on PATH",
-        # Its own, those of the compilers and the make that it starts, and those of Libero.
-        error_pattern=r"^(Error|ERROR):|: (fatal )?error: |^make.*\*\*\* ",
+        # Its own, those of the compilers and the make that it starts, and those of Libero; it goes on without pragmas that
+        # it finds misplaced, and without partitions that it cannot make (SHLS-24).
+        error_pattern=r"^(Error|ERROR):|\[HLS pragma\] ignored|\(SHLS-24\)|: (fatal )?error: |^make.*\*\*\* ",
     ),
 )

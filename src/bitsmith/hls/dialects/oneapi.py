@@ -13,10 +13,13 @@ from bitsmith.hls.scripts import aimed_period_ns, word
 _CMAKE = """\
 # Builds the design with the oneAPI compiler. Start with:
 #   cmake -S . -B build
-#   cmake --build build --target fpga_emu     the kernel on this computer, without a clock
-#   cmake --build build --target report       hardware description and its reports
-#   cmake --build build --target fpga_sim     hardware, simulated
-#   cmake --build build --target fpga         hardware, compiled by Quartus
+#   cmake --build build --target fpga_emu        the kernel on this computer, without a clock
+#   cmake --build build --target report          hardware description and its reports
+#   cmake --build build --target fpga_sim        hardware, simulated
+#   cmake --build build --target fpga_ip_export  hardware description for use in Quartus projects
+#   cmake --build build --target fpga            hardware, compiled by Quartus
+# Options: -DFPGA_DEVICE=<family, part, or board support package>[:<its variant>]; -DUSER_FLAGS=<flags of the compiler>;
+# -DUSER_FPGA_FLAGS=<flags of what makes hardware>. Several flags are separated by semicolons.
 cmake_minimum_required(VERSION 3.16)
 include(${CMAKE_CURRENT_LIST_DIR}/project.cmake)
 if(NOT DEFINED CMAKE_CXX_COMPILER)
@@ -26,23 +29,37 @@ project(${top} CXX)
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 
-set(hardware -Xstarget=${device} -Xsclock=${clock_period})
+set(FPGA_DEVICE ${device} CACHE STRING "Family, part, or board support package:variant")
+set(USER_FLAGS "" CACHE STRING "Further flags of the compiler and the linker")
+set(USER_FPGA_FLAGS "" CACHE STRING "Further flags of what makes hardware")
+# Large constants are evaluated by the compiler in more steps than it takes by itself.
+set(common -fsycl -fintelfpga -fconstexpr-steps=134217728 ${USER_FLAGS})
+# What makes hardware runs when the program is linked.
+set(hardware -Xstarget=${FPGA_DEVICE} -Xsclock=${clock_period} ${USER_FPGA_FLAGS})
 
 # The test bench with the kernel for one kind of device: what defines it, and what else it is compiled and linked with.
+# ac_types have a library for programs that run; targets that end with a hardware description are linked without it.
 function(add_design target definition)
     cmake_parse_arguments(design "" "" "COMPILE;LINK" ${ARGN})
     add_executable(${target} EXCLUDE_FROM_ALL ${top}_test.cpp)
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ${top}.${target})
     target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_compile_definitions(${target} PRIVATE ${definition})
-    target_compile_options(${target} PRIVATE -fsycl -fintelfpga -qactypes ${design_COMPILE})
-    target_link_options(${target} PRIVATE -fsycl -fintelfpga -qactypes ${design_LINK})
+    target_compile_options(${target} PRIVATE ${common} -qactypes ${design_COMPILE})
+    target_link_options(${target} PRIVATE ${common} ${design_LINK})
 endfunction()
 
-add_design(fpga_emu FPGA_EMULATOR)
+function(add_program target definition)
+    add_design(${target} ${definition} ${ARGN})
+    target_link_options(${target} PRIVATE -qactypes -reuse-exe=${CMAKE_BINARY_DIR}/${top}.${target})
+endfunction()
+
+add_design(fpga_emu FPGA_EMULATOR LINK -qactypes)
 add_design(report FPGA_HARDWARE LINK -Xshardware ${hardware} -fsycl-link=early)
-add_design(fpga_sim FPGA_SIMULATOR COMPILE -Xssimulation -DRTL_SIM LINK -Xssimulation -Xsghdl ${hardware})
-add_design(fpga FPGA_HARDWARE LINK -Xshardware ${hardware})
+add_program(fpga_sim FPGA_SIMULATOR COMPILE -Xssimulation -DRTL_SIM LINK -Xssimulation -Xsghdl ${hardware})
+add_design(fpga_ip_export FPGA_HARDWARE
+    LINK -Xshardware ${hardware} -fsycl-link=early -fsycl-device-code-split=per_kernel)
+add_program(fpga FPGA_HARDWARE LINK -Xshardware ${hardware})
 """
 
 _TYPES = """\
@@ -61,7 +78,7 @@ _STREAMS = """\
 #include <sycl/ext/intel/experimental/task_sequence.hpp>
 #include <sycl/ext/intel/fpga_extensions.hpp>
 namespace kernels {
-/// A pipe, as an object without state.
+/// A pipe is a type; objects of it, which kernels take, have no state.
 template <class ID, class T, int DEPTH> struct pipe {
     using places = sycl::ext::intel::experimental::pipe<ID, T, DEPTH>;
     static T read() { return places::read(); }
@@ -70,15 +87,15 @@ template <class ID, class T, int DEPTH> struct pipe {
     static void write(sycl::queue &queue, const T &item) { places::write(queue, item); }
 };
 } // namespace kernels
-#define BITSMITH_START(task, function, ...)                                                                            \\
+#define BITSMITH_START(task, function)                                                                                 \\
     sycl::ext::intel::experimental::task_sequence<function> task;                                                      \\
-    task.async(__VA_ARGS__)
-#define BITSMITH_FINISH(task) task.get()
+    task.async()
+#define BITSMITH_FRAMES while (true)
 #define BITSMITH_PIPELINED [[intel::initiation_interval(1)]]
 #else
 #include <hls_stream.h>
 namespace kernels {
-/// A pipe, as an object without state.
+/// A pipe is a type; objects of it, which kernels take, have no state.
 template <class ID, class T, int DEPTH> struct pipe {
     static hls::stream<T> &places() {
         static thread_local hls::stream<T> queue;
@@ -88,14 +105,14 @@ template <class ID, class T, int DEPTH> struct pipe {
     static void write(const T &item) { places().write(item); }
 };
 } // namespace kernels
-#define BITSMITH_START(task, function, ...) function(__VA_ARGS__)
-#define BITSMITH_FINISH(task)
+#define BITSMITH_START(task, function) function()
+#define BITSMITH_FRAMES
 #define BITSMITH_PIPELINED
 #endif"""
 
 _KERNEL = """\
 {title}
-// The top function as a kernel that takes a sample from its pipes and puts one into others{pace}.
+// The top function as a kernel {about}.
 #ifndef {guard}
 #define {guard}
 
@@ -118,7 +135,7 @@ using pipe_properties = decltype(extension::properties(intel::ready_latency<0>))
 
 {pipes}struct network {{
     auto get(extension::properties_tag) const {{
-        return extension::properties{{intel::streaming_interface<>{pipelined}}};
+        return extension::properties{{{properties}}};
     }}
 
     void operator()() const {{
@@ -142,15 +159,18 @@ inline sycl::queue &device() {{
 /// One sample through the kernel, called as the top function is.
 inline void run({parameters}) {{
     sycl::queue &queue = device();
-{feed}
-    queue.single_task<network_id>(network{{}});
-{drain}
+{calls}
 }}
 
 }} // namespace {top}_device
 
 #endif
 """
+
+_UNROLLED = "that takes a sample from its pipes and puts one into others, in every cycle"
+_TASKS = """\
+that starts a task for each process, once. Tasks never end: each takes frame after frame from
+// its pipes, so that frames follow one another as closely as the slowest task lets them"""
 
 _PIPE = """\
 struct {name}_beat {{
@@ -164,33 +184,40 @@ using {name}_pipe = intel::pipe<{name}_pipe_id, {name}_beat, 0, pipe_properties>
 def _scripts(target: HlsTarget) -> dict[str, str]:
     settings = (
         f"set(top {word(identifier(target.top))})\n"
-        f"set(device {word(target.part)})\n"
+        f"set(device {_device(target.part)})\n"
         f"set(clock_period {aimed_period_ns(target):g}ns)\n"
     )
     return {"CMakeLists.txt": _CMAKE, "project.cmake": settings}
 
 
+def _device(part: str) -> str:
+    """A family, a part, or a board support package and its variant, with a colon between them."""
+    return ":".join(map(word, part.split(":", 1)))
+
+
 def _sources(design: HlsDesign) -> dict[str, str]:
-    top, inputs, outputs = design.top, design.inputs, design.outputs
-    names = [*_numbered("in", inputs), *_numbered("out", outputs)]
-    streams = [port.stream for port in (*inputs, *outputs) if port.stream]
-    if streams:
-        body = [f"::{top}({', '.join(f'{stream.type_name}()' for stream in streams)});"]
-        feed = [line for local, port in _numbered("in", inputs) for line in _fed(local, port)]
-        drain = [line for local, port in _numbered("out", outputs) for line in _drained(local, port)]
-        return _kernel(design, "", body, feed, drain)
-    body = [f"const {port.name}_beat {local} = {port.name}_pipe::read();" for local, port in _numbered("in", inputs)]
-    body += [f"{port.name}_beat {local};" for local, port in _numbered("out", outputs)]
-    body.append(f"::{top}({', '.join(f'{local}.data' for local, _ in names)});")
-    body += [f"{port.name}_pipe::write({local});" for local, port in _numbered("out", outputs)]
-    feed, drain = [], []
-    for local, port in _numbered("in", inputs):
-        feed += [f"{port.name}_beat beat_{local};", f"kernels::copy<{port.size}>({local}, beat_{local}.data);"]
-        feed.append(f"{port.name}_pipe::write(queue, beat_{local});")
-    for local, port in _numbered("out", outputs):
-        drain.append(f"kernels::copy<{port.size}>({port.name}_pipe::read(queue).data, {local});")
-    pipes = [_PIPE.format(name=port.name, type_name=port.type_name, size=port.size) for _, port in names]
-    return _kernel(design, "\n".join([*pipes, ""]), body, feed, drain)
+    top, inputs, outputs = design.top, _numbered("in", design.inputs), _numbered("out", design.outputs)
+    submit = "queue.single_task<network_id>(network{});"
+    if not design.unrolled:
+        streams = [port.stream.type_name for _, port in (*inputs, *outputs) if port.stream]
+        body = [f"::{top}({', '.join(f'{stream}()' for stream in streams)});"]
+        calls = [f"static const bool started = ({submit[:-1]}, true);", "(void)started;"]
+        calls += [line for local, port in inputs for line in _fed(local, port)]
+        calls += [line for local, port in outputs for line in _drained(local, port)]
+        return _kernel(design, "", body, calls)
+    body = [f"const {port.name}_beat {local} = {port.name}_pipe::read();" for local, port in inputs]
+    body += [f"{port.name}_beat {local};" for local, port in outputs]
+    body.append(f"::{top}({', '.join(f'{local}.data' for local, _ in (*inputs, *outputs))});")
+    body += [f"{port.name}_pipe::write({local});" for local, port in outputs]
+    calls = []
+    for local, port in inputs:
+        calls += [f"{port.name}_beat beat_{local};", f"kernels::copy<{port.size}>({local}, beat_{local}.data);"]
+        calls.append(f"{port.name}_pipe::write(queue, beat_{local});")
+    calls.append(submit)
+    calls += [f"kernels::copy<{port.size}>({port.name}_pipe::read(queue).data, {local});" for local, port in outputs]
+    ports = (*design.inputs, *design.outputs)
+    pipes = [_PIPE.format(name=port.name, type_name=port.type_name, size=port.size) for port in ports]
+    return _kernel(design, "\n".join([*pipes, ""]), body, calls)
 
 
 def _fed(local: str, port: Port) -> list[str]:
@@ -218,9 +245,7 @@ def _drained(local: str, port: Port) -> list[str]:
     ]
 
 
-def _kernel(
-    design: HlsDesign, pipes: str, body: Sequence[str], feed: Sequence[str], drain: Sequence[str]
-) -> dict[str, str]:
+def _kernel(design: HlsDesign, pipes: str, body: Sequence[str], calls: Sequence[str]) -> dict[str, str]:
     top, inputs, outputs = design.top, design.inputs, design.outputs
     parameters = [f"const {port.type_name} {local}[{port.size}]" for local, port in _numbered("in", inputs)]
     parameters += [f"{port.type_name} {local}[{port.size}]" for local, port in _numbered("out", outputs)]
@@ -229,12 +254,13 @@ def _kernel(
         top=top,
         guard=f"{top}_kernel_hpp".upper(),
         pipes=pipes,
-        pace=" in every cycle" if design.unrolled else "",
-        pipelined=", intel::pipelined<>" if design.unrolled else "",
+        about=_UNROLLED if design.unrolled else _TASKS,
+        properties="intel::streaming_interface<>, intel::pipelined<>"
+        if design.unrolled
+        else "intel::streaming_interface<>",
         body="\n".join(f"        {line}" for line in body),
         parameters=", ".join(parameters),
-        feed="\n".join(f"    {line}" for line in feed),
-        drain="\n".join(f"    {line}" for line in drain),
+        calls="\n".join(f"    {line}" for line in calls),
     )
     return {f"{top}_kernel.hpp": text}
 
@@ -256,6 +282,7 @@ def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
     return {
         Stage.SYNTH: built("report", f"build/{top}.report"),
         Stage.COSIM: (*built("fpga_sim", simulator), run),
+        Stage.EXPORT: built("fpga_ip_export", f"build/{top}.fpga_ip_export"),
         Stage.VSYNTH: built("fpga", f"build/{top}.fpga"),
     }
 
@@ -273,10 +300,12 @@ DIALECT = Dialect(
     streams=Streams(
         types=_STREAMS,
         type="kernels::pipe<class {name}_id, {token}, {depth}>",
-        parameter="{type} {name}",
+        parameter="{type}",
+        known="{type} {name};",
+        arrays=False,
         before_loop="BITSMITH_PIPELINED",
-        start="BITSMITH_START({name}, {function}, {arguments});",
-        finish="BITSMITH_FINISH({name});",
+        frames="BITSMITH_FRAMES",
+        start="BITSMITH_START({name}, {function});",
     ),
     driver=Driver(
         tool="oneAPI compiler",

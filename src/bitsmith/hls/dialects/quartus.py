@@ -59,8 +59,6 @@ _TYPES = """\
 _STREAMS = """\
 #ifdef __INTELFPGA_COMPILER__
 #define BITSMITH_STREAM static
-#define BITSMITH_START(process, ...) ihc::launch<process>(__VA_ARGS__)
-#define BITSMITH_FINISH(process) ihc::collect<process>()
 #else
 #include <hls_stream.h>
 namespace ihc {
@@ -69,9 +67,7 @@ template <class T, class... OPTIONS> using stream = ::hls::stream<T>;
 template <class T, class... OPTIONS> using stream_in = ::hls::stream<T>;
 template <class T, class... OPTIONS> using stream_out = ::hls::stream<T>;
 } // namespace ihc
-#define BITSMITH_STREAM
-#define BITSMITH_START(process, ...) process(__VA_ARGS__)
-#define BITSMITH_FINISH(process)
+#define BITSMITH_STREAM static thread_local
 #endif"""
 
 _HEADER = """\
@@ -221,9 +217,10 @@ DIALECT = Dialect(
         input="ihc::stream_in<{token}>",
         output="ihc::stream_out<{token}>",
         qualifier="BITSMITH_STREAM ",
+        # Tasks of this compiler take no references, and their streams must be global (reference manual, 10.1 and 13.15).
+        # Directly called functions become part of the component; those do.
+        sequential=True,
         before_loop='_Pragma("ii 1")',
-        start="BITSMITH_START({function}, {arguments});",
-        finish="BITSMITH_FINISH({function});",
     ),
     driver=Driver(
         tool="Intel HLS compiler",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bitsmith.hls.headers import kernel
 from bitsmith.hls.scalar import Scalar
@@ -75,14 +75,19 @@ class Arrays:
 
 @dataclass(frozen=True, slots=True)
 class Roms:
-    """The spelling of constants that are read at variable places, ``{name}[rows][words]``, at the head of their function.
+    """The spelling of constants that are read at variable places, ``{name}[rows][words]``.
+
+    Lines stand at the head of the function that reads them, but for those before the definition.
 
     Args:
+        before_words, before_tables: a line before the definition of words that are read a row at a time, or of tables.
         word: a line where all words of a row are read at once, so that they are one wide word.
         banks: a line where each row is a table of its own, read apart from the others.
         small, large: a line that says what the memory is made of, if it has few places, up to ``small_places``, or more.
     """
 
+    before_words: str = ""
+    before_tables: str = ""
     word: str = ""
     banks: str = ""
     small: str = ""
@@ -132,6 +137,10 @@ class Streams:
         type: a stream between processes.
         input, output: a stream that the top function takes from outside, or gives; as ``type`` if empty.
         parameter: a parameter of a process, or of the top function.
+        known: a line at the head of a process for each of its streams where these are no parameters, because their
+            types say which they are.
+        arrays: the top function may take arrays; if not, it takes streams of one token, which has all elements.
+        sequential: processes run one after another, so that each stream has slots for a frame and is global.
         declaration: a stream.
         before, qualifier, after: a line before the declaration of a stream between processes, what that starts with,
             and lines after it.
@@ -142,8 +151,10 @@ class Streams:
         before_loop, in_loop: what lets a loop begin a step in every cycle, before it or as first line of its body. A
             process must hand on its results even while it waits for tokens (its pipeline "flushes"), or else networks with
             branches could lock up.
-        rows, registers: pragmas of a line buffer for its ``memory[taps][gap][elements]`` and ``held[gap][elements]``.
-        memory: a line after the declaration of the array of tokens ``{name}``.
+        rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place; a
+            place is written only after many steps without a read of it, or read only after all have been written.
+        apart: a line before a loop that does so with the memory ``{name}``.
+        frames: what the body of a process stands in, as a block; it handles a frame.
         start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
             is free for what they share.
     """
@@ -153,6 +164,9 @@ class Streams:
     input: str = ""
     output: str = ""
     parameter: str = "{type} &{name}"
+    known: str = ""
+    arrays: bool = True
+    sequential: bool = False
     declaration: str = "{type} {name};"
     before: str = ""
     qualifier: str = ""
@@ -164,9 +178,9 @@ class Streams:
     in_function: tuple[str, ...] = ()
     before_loop: str = ""
     in_loop: str = ""
-    rows: str = ""
-    registers: str = ""
-    memory: str = ""
+    rows: Arrays = field(default=Arrays())
+    apart: str = ""
+    frames: str = ""
     start: str = "{function}({arguments});"
     finish: str = ""
 

@@ -12,5 +12,4 @@ DIALECT = xilinx(
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=lutram",
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=bram",
     ),
-    memory="#pragma HLS AGGREGATE variable={name}",
 )

@@ -15,6 +15,5 @@ DIALECT = xilinx(
     ),
     # An array of more than 1024 elements is otherwise an error (XFORM 203-103). Others have been seen to go as far as 4096.
     limits="foreach size {4096 65536} { catch { config_array_partition -maximum_size $size } }\n",
-    memory="#pragma HLS DATA_PACK variable={name}",
     packed="#pragma HLS DATA_PACK variable={name}",
 )

@@ -74,13 +74,11 @@ _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 
 
-_ROWS = " ".join(
-    f'_Pragma("HLS {pragma}")'
-    for pragma in (
-        "ARRAY_PARTITION variable=memory complete dim=1",
-        "ARRAY_RESHAPE variable=memory complete dim=3",
+_ROWS = "\n".join(
+    (
+        "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2",
         # A place is read again after as many steps as a row has, when what was written has long arrived.
-        "DEPENDENCE variable=memory inter false",
+        "#pragma HLS DEPENDENCE variable={name} inter false",
     )
 )
 
@@ -92,7 +90,6 @@ def xilinx(
     install: str,
     *,
     flush: str,
-    memory: str,
     storage: tuple[str, str],
     packed: str = "",
     limits: str = "",
@@ -100,9 +97,9 @@ def xilinx(
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
     ``flush`` is the option that lets a pipeline hand on results while it waits; ``packed`` a line that makes one word of a
-    token in a stream, for compilers that do not do so anyway, and ``memory`` one that does so in an array. ``storage`` are
-    the lines that make a memory with as many ports as needed of a constant array: of look-up tables, and of block RAM.
-    ``limits`` are lines of the script that let the tool take large arrays.
+    token in a stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many
+    ports as needed of a constant array: of look-up tables, and of block RAM. ``limits`` are lines of the script that let the
+    tool take large arrays.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -139,9 +136,7 @@ def xilinx(
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
             in_loop=f'_Pragma("HLS PIPELINE II=1 {flush}")',
-            rows=_ROWS,
-            registers='_Pragma("HLS ARRAY_PARTITION variable=held complete dim=0")',
-            memory=memory,
+            rows=Arrays(after=_ROWS),
         ),
         driver=Driver(
             tool=tool,

@@ -24,17 +24,26 @@ _MACHINE_BITS = 53
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream: bits, sign and fractional bits of the elements of a token, tokens of a frame, shapes of the tensors in it."""
+    """A stream: bits, sign and fractional bits of the elements of a token, tokens of a frame, shapes of the tensors in it.
+
+    A token is transferred in beats of ``beat`` bytes, with zeros above its elements.
+    """
 
     widths: tuple[int, ...]
     signed: tuple[bool, ...]
     fracs: tuple[int, ...]
     tokens: int
     shapes: tuple[tuple[int, ...], ...]
+    beat: int
+
+    @property
+    def beats(self) -> int:
+        """Beats of a token."""
+        return -(-sum(self.widths) // (8 * self.beat))
 
     @property
     def token_bytes(self) -> int:
-        return -(-sum(self.widths) // 8)
+        return self.beats * self.beat
 
     @property
     def frame_bytes(self) -> int:
@@ -105,12 +114,14 @@ def _streams(described: Sequence[dict[str, Any]]) -> list[Stream]:
         elements = [(width, signed, frac) for count, width, signed, frac in each["runs"] for _ in range(count)]
         widths, signs, fracs = (tuple(element[k] for element in elements) for k in range(3))
         shapes = tuple(tuple(shape) for shape in each["shapes"])
-        found.append(Stream(widths, signs, fracs, each["tokens"], shapes))
+        found.append(Stream(widths, signs, fracs, each["tokens"], shapes, each["beat"]))
     return found
 
 
 INPUTS = _streams(DESIGN["inputs"])
 OUTPUTS = _streams(DESIGN["outputs"])
+LOADS: list[str] = [about["port"] for about in DESIGN["weights"] if not about["external"]]
+"""Streams of weights for memories that can be loaded, in the order of their engines after those of `INPUTS`."""
 
 
 def quantize(index: int, x: Any) -> Any:
@@ -298,7 +309,7 @@ class Registers:
         digest = self.read(0x0C) << 32 | self.read(0x08)
         if identity != 0x62736D74 or digest != int(DESIGN["digest"], 16):
             raise RuntimeError(f"the circuit is {identity:08x} {digest:016x}, this driver is for {DESIGN['digest']}")
-        shapes = [size for stream in (*INPUTS, *OUTPUTS) for size in (stream.tokens, stream.token_bytes)]
+        shapes = [size for stream in (*INPUTS, *OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)]
         if [self.read(0x40 + 4 * k) for k in range(len(shapes))] != shapes:
             raise RuntimeError("the circuit's frames have other sizes than this driver's")
 
@@ -310,26 +321,42 @@ class Registers:
 
 
 class Dma:
-    """Moves frames with DMA engines on a board with PYNQ.
+    """Moves frames with DMA engines on a board with PYNQ, as many at a time as an engine can count the bytes of.
 
     Args:
-        registers: of the ``_axil`` wrapper, which has been checked.
+        registers: of the ``_axil`` wrapper, which has been checked; None for a circuit without such.
         send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
         allocate: ``pynq.allocate``.
     """
 
+    MOST_BYTES = (1 << 26) - 1
+
     def __init__(
-        self, registers: Registers, send: Sequence[Any], receive: Sequence[Any], allocate: Callable[..., Any]
+        self, registers: Registers | None, send: Sequence[Any], receive: Sequence[Any], allocate: Callable[..., Any]
     ) -> None:
         self._registers = registers
         self._send = send
         self._receive = receive
         self._allocate = allocate
+        self._kept: dict[tuple[str, int], Any] = {}
 
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        self._registers.write(Registers.PACKET_FRAMES, len(data[0]) // INPUTS[0].frame_bytes)
-        targets = [self._allocate(shape=(size,), dtype=np.uint8) for size in wanted]
-        sources = [self._allocate(shape=(len(each),), dtype=np.uint8) for each in data]
+        frames = len(data[0]) // INPUTS[0].frame_bytes
+        sizes = [len(each) // frames for each in data], [size // frames for size in wanted]
+        most = max(self.MOST_BYTES // max(*sizes[0], *sizes[1]), 1)
+        found = [bytearray() for _ in wanted]
+        for first in range(0, frames, most):
+            number = min(most, frames - first)
+            parts = [each[first * size : (first + number) * size] for each, size in zip(data, sizes[0])]
+            for result, part in zip(found, self._exchange(number, parts, [number * size for size in sizes[1]])):
+                result += part
+        return [bytes(result) for result in found]
+
+    def _exchange(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        if self._registers is not None:
+            self._registers.write(Registers.PACKET_FRAMES, frames)
+        targets = [self._buffer("out", k, size) for k, size in enumerate(wanted)]
+        sources = [self._buffer("in", k, len(each)) for k, each in enumerate(data)]
         for channel, target in zip(self._receive, targets):
             channel.transfer(target)
         for channel, source, each in zip(self._send, sources, data):
@@ -338,3 +365,10 @@ class Dma:
         for channel in (*self._send, *self._receive):
             channel.wait()
         return [np.asarray(target).tobytes() for target in targets]
+
+    def _buffer(self, side: str, k: int, size: int) -> Any:
+        """A buffer in memory that the engines can reach: the last one, if it has that size."""
+        kept = self._kept.get((side, k))
+        if kept is None or len(kept) != size:
+            kept = self._kept[side, k] = self._allocate(shape=(size,), dtype=np.uint8)
+        return kept

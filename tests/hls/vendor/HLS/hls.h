@@ -10,7 +10,5 @@ template <int Places> struct buffer {};
 template <class T, class... Options> using stream = hls::stream<T>;
 template <class T, class... Options> using stream_in = hls::stream<T>;
 template <class T, class... Options> using stream_out = hls::stream<T>;
-template <auto &Function, class... A> void launch(A &...arguments) { Function(arguments...); }
-template <auto &Function> void collect() {}
 } // namespace ihc
 #define hls_scheduler_target_fmax_mhz(mhz) static_assert(mhz > 0, "a clock");

@@ -1,14 +1,18 @@
-// What generated code uses of SYCL and of its extensions for FPGAs: tasks run at once, pipes hold all.
+// What generated code uses of SYCL and of its extensions for FPGAs: kernels and tasks are threads, pipes hold all. Tasks that
+// never end are left behind when the program does; so nothing that they wait for is ever destroyed.
 #ifndef VENDOR_SYCL_HPP
 #define VENDOR_SYCL_HPP
 
+#include <condition_variable>
 #include <deque>
+#include <mutex>
+#include <thread>
 
 namespace sycl {
 
 struct queue {
     template <class Selector> explicit queue(const Selector &) {}
-    template <class Name, class Kernel> void single_task(const Kernel &kernel) { kernel(); }
+    template <class Name, class Kernel> void single_task(const Kernel &kernel) { std::thread(kernel).detach(); }
 };
 
 namespace ext::oneapi::experimental {
@@ -33,21 +37,38 @@ template <class = void> constexpr streaming_t streaming_interface{};
 template <class = void> constexpr pipelined_t pipelined{};
 template <int N> constexpr latency_t<N> ready_latency{};
 
-template <class Name, class T, int Capacity = 0, class Properties = void> struct pipe {
-    static inline std::deque<T> held;
-    static void write(const T &v) { held.push_back(v); }
-    static void write(queue &, const T &v) { write(v); }
+template <class Name, class T, int Capacity = 0, class Properties = void> class pipe {
+    struct places {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::deque<T> items;
+    };
+    static inline places &held = *new places;
+
+public:
+    static void write(const T &item) {
+        const std::lock_guard<std::mutex> lock(held.mutex);
+        held.items.push_back(item);
+        held.changed.notify_one();
+    }
+    static void write(queue &, const T &item) { write(item); }
     static T read() {
-        const T v = held.at(0);
-        held.pop_front();
-        return v;
+        std::unique_lock<std::mutex> lock(held.mutex);
+        held.changed.wait(lock, [] { return !held.items.empty(); });
+        const T item = held.items.front();
+        held.items.pop_front();
+        return item;
     }
     static T read(queue &) { return read(); }
 };
 
-template <auto &Function> struct task_sequence {
-    template <class... A> void async(A... arguments) { Function(arguments...); }
-    void get() {}
+/// The destructor waits for the task, which may be forever.
+template <auto &Function> class task_sequence {
+    std::thread task;
+
+public:
+    template <class... A> void async(A... arguments) { task = std::thread(Function, arguments...); }
+    ~task_sequence() { task.join(); }
 };
 
 } // namespace experimental

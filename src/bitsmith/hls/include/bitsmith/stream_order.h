@@ -33,24 +33,25 @@ void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
 }
 
 /// Any order: the whole frame is in a memory before the first token leaves; zeros where source[i] is negative.
-template <class X, class Y, int TOKENS, int RESULTS, int N, class SOURCE, class IN, class OUT>
-void reorder(IN &x, const SOURCE source[RESULTS], X memory[TOKENS], OUT &y) {
+template <class X, class Y, int TOKENS, int RESULTS, int N, class SOURCE, class T, class IN, class OUT>
+void reorder(IN &x, const SOURCE source[RESULTS], T memory[TOKENS][N], OUT &y) {
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS; i++) {
         BITSMITH_STEP
-        memory[i] = x.read();
+        const X item = x.read();
+        copy<N>(item.data, memory[i]);
     }
     BITSMITH_STEPS
     for (int i = 0; i < RESULTS; i++) {
         BITSMITH_STEP
         const bool real = source[i] >= 0;
-        const X item = memory[real ? source[i] : 0];
+        const int place = real ? source[i] : 0;
         Y result;
         BITSMITH_LOOP
         for (int n = 0; n < N; n++) {
             BITSMITH_UNROLL
             if (real) {
-                result.data[n] = item.data[n];
+                result.data[n] = memory[place][n];
             } else {
                 result.data[n] = 0;
             }

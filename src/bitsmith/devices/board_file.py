@@ -1,0 +1,80 @@
+"""The schema of a board's file; apart from `board`, since pydantic takes a tenth of a second to import."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\z")]
+_Word = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]{1,16}\z")]
+
+
+class Pins(BaseModel):
+    """Sites of the ports of `<top>_uart`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    clk: _Word
+    uart_rx: _Word
+    uart_tx: _Word
+
+
+_Clock = Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
+_Dotted = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\z")]
+_Dotteds = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 _.:-]{0,255}\z")]
+
+
+class BoardFile(BaseModel):
+    """The schema of the file of a board with a serial port."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: _Name
+    part: _Name
+    clock_hz: _Clock
+    io_standard: _Word
+    pins: Pins
+
+
+class ZynqTable(BaseModel):
+    """An AMD board with a processing system."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    processor: Literal["zynq", "zynq_ultrascale"]
+    board_part: _Dotted
+    connections: _Dotteds | None = None
+
+
+class CardTable(BaseModel):
+    """An accelerator card of AMD."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    platform: _Dotted
+    memory: Literal["DDR", "HBM"]
+    banks: Annotated[int, Field(ge=1, le=64)]
+
+
+class SocFpgaTable(BaseModel):
+    """An Intel board with a hard processor system."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    family: _Name
+    clock: _Word
+    clock_hz: _Clock
+    io_standard: _Name
+
+
+class SystemFile(BaseModel):
+    """The schema of the file of a board with a processor or in a host: one of the tables."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: _Name
+    part: _Name
+    zynq: ZynqTable | None = None
+    card: CardTable | None = None
+    soc_fpga: SocFpgaTable | None = None

@@ -1,0 +1,74 @@
+"""Boards with a processor beside the FPGA, or a host that feeds it: what a system around a circuit must know of them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bitsmith.devices.family import Part
+
+
+class Processor(enum.Enum):
+    """The processing system of an AMD board."""
+
+    ZYNQ = "zynq"
+    ZYNQ_ULTRASCALE = "zynq_ultrascale"
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes of a transfer between its memory and the logic."""
+        return 8 if self is Processor.ZYNQ else 16
+
+
+@dataclass(frozen=True, slots=True)
+class Zynq:
+    """An AMD board with a processing system.
+
+    ``board_part`` is Vivado's name of the board, and ``connections`` what joins it to its carrier, as Vivado's property
+    ``board_connections`` wants it.
+    """
+
+    name: str
+    part: Part
+    processor: Processor
+    board_part: str
+    connections: str = ""
+
+    @property
+    def bus_bytes(self) -> int:
+        return self.processor.bus_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An accelerator card of AMD in a host: the platform that kernels are linked to, and the name and number of its memories."""
+
+    name: str
+    part: Part
+    platform: str
+    memory: str
+    banks: int
+
+    @property
+    def bus_bytes(self) -> int:
+        return 64
+
+
+@dataclass(frozen=True, slots=True)
+class SocFpga:
+    """An Intel board with a hard processor system; ``clock`` is the site of its clock, of ``clock_hz``."""
+
+    name: str
+    part: Part
+    family: str
+    clock: str
+    clock_hz: int
+    io_standard: str
+
+    @property
+    def bus_bytes(self) -> int:
+        return 8
+
+
+SystemBoard: TypeAlias = Zynq | Card | SocFpga

@@ -1,0 +1,74 @@
+"""The vendors' tools on a system: the calls that make what goes to a board."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitsmith.errors import ToolMissingError
+from bitsmith.flows.run import Command
+from bitsmith.flows.tools import FoundTool, Origin
+from bitsmith.flows.vendor import version_in
+from bitsmith.systems import Step, System
+
+_ERROR = r"^(?:ERROR|CRITICAL ERROR|Error)\b(?!.*\b0 errors)"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemFlow:
+    """The flow of a system's steps."""
+
+    system: System
+
+    def find(self) -> tuple[FoundTool, ...]:
+        """The programs of all steps, each once.
+
+        Raises:
+            ToolMissingError: with what a user types where they are.
+        """
+        return tuple(dict.fromkeys(self._program(step) for step in self.system.steps))
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return {}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        found = []
+        for step, log in zip(self.system.steps, self.logs(), strict=True):
+            tool = self._program(step)
+            before = next(start[1:] for start in step.programs if start[0] == tool.name)
+            found.append(
+                Command(
+                    argv=(str(tool.path), *before, *step.arguments),
+                    cwd=project,
+                    log=project / log,
+                    outputs=tuple(project / output for output in step.outputs),
+                    error_pattern=_ERROR,
+                )
+            )
+        return tuple(found)
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> None:
+        """Nothing: what was made is named by the system."""
+
+    def logs(self) -> tuple[str, ...]:
+        """The log of each step, inside the project."""
+        names = [re.sub(r"[^a-z]", "", step.programs[0][0]) for step in self.system.steps]
+        return tuple(f"logs/system_{at}_{name}.log" for at, name in enumerate(names, 1))
+
+    def _program(self, step: Step) -> FoundTool:
+        for start in step.programs:
+            place = shutil.which(start[0])
+            if place is not None:
+                return FoundTool(start[0], Path(place), version_in(place), Origin.PATH)
+        names = " nor ".join(start[0] for start in step.programs)
+        first = self.system.steps[0]
+        typed = " ".join((*first.programs[0], *first.arguments))
+        raise ToolMissingError(
+            f"not on PATH: {names}",
+            where=f"bitstream for {self.system.board}",
+            remedy=f"{self.system.install}. Without it: model.write() writes the project; on a machine that has the tools start "
+            f"`{typed}` in its folder" + (f", then {len(self.system.steps) - 1} more" * (len(self.system.steps) > 1)),
+        )

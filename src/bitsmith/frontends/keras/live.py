@@ -1,0 +1,26 @@
+"""What is used of live Keras models, without importing Keras or anything that reads files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+
+class LiveLayer(Protocol):
+    """What is used of a layer of a live model."""
+
+    name: str
+
+    def get_weights(self) -> list[npt.NDArray[np.generic]]: ...
+
+
+@runtime_checkable
+class LiveModel(Protocol):
+    """What is used of a live Keras model."""
+
+    layers: Sequence[LiveLayer]
+
+    def to_json(self) -> str: ...

@@ -1,0 +1,124 @@
+"""Streams of beats that a processor's memory has: each token of a circuit as some beats of a power of two of bytes.
+
+In: the interface of ``<top>_axis``. Out: the interface of ``<top>_dma_axis``, which has the same streams with such beats, and
+that module. All other wrappers can be made around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.bus_wrappers import Text, connected, total
+from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.stream_ports import StreamPort
+
+
+def dma_name(top: str) -> str:
+    """The name of the circuit ``top`` with such streams, from which the names of its wrappers follow."""
+    return f"{top}_dma"
+
+
+def beat_bytes(size: int, bus_bytes: int) -> int:
+    """Bytes of a beat of tokens of ``size`` bytes: a power of two, the bus's width at most."""
+    return int(min(1 << (size - 1).bit_length(), bus_bytes))
+
+
+def with_beats(interface: Interface, bus_bytes: int) -> Interface:
+    """The interface of ``<top>_dma``, whose tokens are beats of ``interface``'s on a bus of ``bus_bytes``."""
+
+    def beats(port: StreamPort) -> StreamPort:
+        size = token_bytes(port)
+        beat = beat_bytes(size, bus_bytes)
+        whole = Field(port.name, 0, 0, (1 << 8 * beat) - 1, 0)
+        return StreamPort(port.name, (whole,), port.tokens * -(-size // beat))
+
+    return replace(
+        interface,
+        top=dma_name(interface.top),
+        inputs=tuple(map(beats, interface.inputs)),
+        outputs=tuple(map(beats, interface.outputs)),
+        weights=tuple(replace(each, port=beats(each.port)) for each in interface.weights),
+        loads=tuple(replace(each, port=beats(each.port)) for each in interface.loads),
+    )
+
+
+def beats(interface: Interface, bus_bytes: int) -> str:
+    """The module ``<top>_dma_axis`` around ``<top>_axis``."""
+    narrow = with_beats(interface, bus_bytes)
+    head = Text(
+        (
+            f"{interface.top} with AXI4-Streams for DMA: a token is some beats of a power of two of bytes, its lowest first,",
+            "with zeros above it.",
+        ),
+        ("input logic aclk", "input logic aresetn"),
+        (),
+        (".aclk(aclk)", ".aresetn(aresetn)"),
+    )
+    pairs = zip((*interface.inputs, *interface.load_ports), (*narrow.inputs, *narrow.load_ports), strict=True)
+    sinks = (_sink(f"in{k}", *pair) for k, pair in enumerate(pairs))
+    sources = (_source(f"out{k}", *pair) for k, pair in enumerate(zip(interface.outputs, narrow.outputs, strict=True)))
+    text = head + total(sinks) + total(sources)
+    return text.module(interface, axi_stream_name(narrow.top), axi_stream_name(interface.top))
+
+
+def _ports(name: str, bits: int, directions: tuple[str, str]) -> tuple[str, ...]:
+    forward, back = directions
+    return (
+        f"{forward} logic {name}_tvalid",
+        f"{back} logic {name}_tready",
+        f"{forward} logic [{bits - 1}:0] {name}_tdata",
+        f"{forward} logic {name}_tlast",
+    )
+
+
+def _sink(signal: str, port: StreamPort, narrow: StreamPort) -> Text:
+    name, bits, parts = prefix("s_axis", port), narrow.width, narrow.tokens // port.tokens
+    wanted = 8 * token_bytes(port)
+    ports = _ports(name, bits, ("input", "output"))
+    if parts == 1:
+        unused = (f"{name}_tdata[{bits - 1}:{wanted}]",) if bits > wanted else ()
+        data = f"{name}_tdata[{wanted - 1}:0]"
+        return Text((), ports, (), connected(name, f"{name}_tvalid", f"{name}_tready", data, f"{name}_tlast"), unused)
+    wires = (f"{signal}_valid", f"{signal}_ready", f"{signal}_data[{wanted - 1}:0]", "1'b0")
+    lines = (*_wires(signal, parts * bits), _instance("in", signal, name, ("s", "m"), (parts, bits), ()))
+    more = (f"{name}_tlast", *([f"{signal}_data[{parts * bits - 1}:{wanted}]"] if parts * bits > wanted else []))
+    return Text((), ports, lines, connected(name, *wires), more)
+
+
+def _source(signal: str, port: StreamPort, narrow: StreamPort) -> Text:
+    name, bits, parts = prefix("m_axis", port), narrow.width, narrow.tokens // port.tokens
+    given = 8 * token_bytes(port)
+    padding = f"{parts * bits - given}'b0, " if parts * bits > given else ""
+    ports = _ports(name, bits, ("output", "input"))
+    word = (f"logic [{given - 1}:0] {signal}_token;",)
+    if parts == 1:
+        lines = (*word, f"assign {name}_tdata = {{{padding}{signal}_token}};")
+        wires = (f"{name}_tvalid", f"{name}_tready", f"{signal}_token", f"{name}_tlast")
+        return Text((), ports, lines, connected(name, *wires))
+    narrowed = (
+        *(*word, f"logic {signal}_last;", *_wires(signal, parts * bits)),
+        f"assign {signal}_data = {{{padding}{signal}_token}};",
+        _instance(
+            "out", signal, name, ("m", "s"), (parts, bits), (f".s_tlast({signal}_last)", f".m_tlast({name}_tlast)")
+        ),
+    )
+    wires = (f"{signal}_valid", f"{signal}_ready", f"{signal}_token", f"{signal}_last")
+    return Text((), ports, narrowed, connected(name, *wires))
+
+
+def _wires(signal: str, bits: int) -> tuple[str, ...]:
+    return f"logic {signal}_valid;", f"logic {signal}_ready;", f"logic [{bits - 1}:0] {signal}_data;"
+
+
+def _instance(
+    way: str, signal: str, name: str, sides: tuple[str, str], shape: tuple[int, int], more: Sequence[str]
+) -> str:
+    """An instance of ``bitsmith_beats_<way>`` whose ``sides`` are the stream ``name`` and the circuit."""
+    outer, inner = sides
+    pairs = [f".{outer}_t{role}({name}_t{role})" for role in ("valid", "ready", "data")]
+    pairs += [f".{inner}_t{role}({signal}_{role})" for role in ("valid", "ready", "data")]
+    settings = f"#(.PARTS({shape[0]}), .WIDTH({shape[1]}))"
+    return f"bitsmith_beats_{way} {settings} {signal}_beats (.aclk(aclk), .aresetn(aresetn), {', '.join((*pairs, *more))});"

@@ -1,0 +1,260 @@
+"""Systems with an AMD processor: block designs in a stand-in for Vivado, builds, and the overlay on a stand-in board."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bitsmith
+from bitsmith.build.design import Circuit
+from bitsmith.build.system import rtl_core, system_of
+from bitsmith.devices import SYSTEM_BOARDS, Zynq, any_board
+from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
+from bitsmith.systems import System
+from tests.flows.fake_tools import FakeTools
+from tests.rtl.test_bus_wrappers import buffer
+from tests.rtl.wrapped import expected, inputs_of, made
+from tests.system.examples import three_layer
+from tests.systems.vivado import Design, Vivado, stand_in
+
+pytest.importorskip("_tkinter")
+
+BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Zynq)]
+
+
+def board_named(name: str) -> Zynq:
+    board = any_board(name)
+    assert isinstance(board, Zynq)
+    return board
+
+
+def written(folder: Path, each: Circuit, name: str) -> System:
+    """The circuit and its system in ``folder``."""
+    board = board_named(name)
+    core, files = rtl_core(each, board, 10.0)
+    system = system_of(core, board)
+    own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
+    for path, text in {**own, **files, **system.files}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return system
+
+
+def drawn(folder: Path, each: Circuit, name: str, **vivado: Any) -> Design:
+    written(folder, each, name)
+    return Vivado(folder, (board_named(name).board_part,), **vivado).source(folder / "system/zynq.tcl")
+
+
+def clocked(design: Design) -> bool:
+    """Return True if each clock and reset pin is driven."""
+    ends = ("aclk", "ACLK", "clk", "resetn", "reset_in")
+    missing = [
+        f"{cell}/{pin}"
+        for cell, kind in design.cells.items()
+        for pin in Vivado.pins_of(design, cell, kind)
+        if pin.endswith(ends)
+        and f"{cell}/{pin}" not in design.nets
+        and not pin.startswith(("pl_", "FCLK", "peripheral"))
+    ]
+    return not missing
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_board(tmp_path: Path, name: str) -> None:
+    each = made("streams")
+    design = drawn(tmp_path, each, name)
+    processor = board_named(name).processor.value
+    assert design.cells["processor"] == {"zynq": "processing_system7"}.get(processor, "zynq_ultra_ps_e")
+    assert design.cells["circuit"] == "net_dma_axil"
+    memory, control = ("S_AXI_HP0", "M_AXI_GP0") if processor == "zynq" else ("S_AXI_HP0_FPD", "M_AXI_HPM0_FPD")
+    assert {
+        ("axi_dma_0/M_AXIS_MM2S", "circuit/s_axis_series"),
+        ("axi_dma_1/M_AXIS_MM2S", "circuit/s_axis_bias"),
+        ("circuit/m_axis_shifted", "axi_dma_0/S_AXIS_S2MM"),
+        ("circuit/m_axis_greatest", "axi_dma_1/S_AXIS_S2MM"),
+        ("to_memory/M00_AXI", f"processor/{memory}"),
+        (f"processor/{control}", "to_registers/S00_AXI"),
+        ("to_registers/M02_AXI", "circuit/s_axi"),
+    } <= set(design.buses)
+    assert len(design.buses) == 4 + 4 + 1 + 1 + 3
+    assert clocked(design)
+    assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_dma_axil"}
+    assert sorted(path.name for path in (tmp_path / "system/export").iterdir()) == [
+        *("axi_stream_driver.py", "net.bit", "net.hwh", "net.py", "net.xsa")
+    ]
+    connected = any("board_connections" in line for line in design.said)
+    assert connected is (name == "kv260")
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "loads", "weights"])
+def test_every_kind_of_circuit(tmp_path: Path, kind: str) -> None:
+    each = made(kind)
+    design = drawn(tmp_path, each, "pynq-z2")
+    interface = each.interface
+    streams = len(interface.inputs) + len(interface.load_ports) + len(interface.outputs)
+    assert sum("circuit/s_axis" in end or "circuit/m_axis" in end for pair in design.buses for end in pair) == streams
+    assert clocked(design)
+
+
+def test_without_files_of_the_board(tmp_path: Path) -> None:
+    written(tmp_path, made("pipeline"), "zcu104")
+    design = Vivado(tmp_path).source(tmp_path / "system/zynq.tcl")
+    assert not any("board_part" in line for line in design.said if line.startswith("set_property"))
+    assert any("apply_board_preset 0" in line for line in design.said)
+
+
+def test_too_many_streams() -> None:
+    core, _ = rtl_core(made("streams"), board_named("pynq-z2"), 10.0)
+    with pytest.raises(ConfigError, match="at most 3"):
+        core.check_streams(3)
+
+
+class FakeEngine:
+    """A DMA engine: what is sent waits until all has come, then the board computes."""
+
+    def __init__(self, board: FakeBoard, number: int) -> None:
+        self.sendchannel = FakeChannel(board, ("in", number))
+        self.recvchannel = FakeChannel(board, ("out", number))
+
+
+class FakeChannel:
+    def __init__(self, board: FakeBoard, place: tuple[str, int]) -> None:
+        self._board, self._place = board, place
+
+    def transfer(self, array: np.ndarray) -> None:
+        self._board.buffers[self._place] = array
+
+    def wait(self) -> None:
+        self._board.run()
+
+
+class FakeBoard:
+    """Registers and engines of a circuit that the emulator computes, through the bytes of the driver."""
+
+    def __init__(self, each: Circuit, net: ModuleType) -> None:
+        self.buffers: dict[tuple[str, int], np.ndarray] = {}
+        self.registers = {0: 0x62736D74, 0x08: 0x89ABCDEF, 0x0C: 0x01234567}
+        shapes = [
+            size for stream in (*net.INPUTS, *net.OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)
+        ]
+        self.registers |= {0x40 + 4 * k: size for k, size in enumerate(shapes)}
+        self._each, self._net = each, net
+
+    def run(self) -> None:
+        net = self._net
+        if {place for place in self.buffers if place[0] == "in"} != {("in", k) for k in range(len(net.INPUTS))}:
+            return
+        data = [self.buffers.pop(("in", k)).tobytes() for k in range(len(net.INPUTS))]
+        assert self.registers[0x28] == len(data[0]) // net.INPUTS[0].frame_bytes
+        tensors = [x for stream, each in zip(net.INPUTS, data, strict=True) for x in stream.unpack(each)]
+        results = iter(expected(self._each.program, tensors))
+        for k, stream in enumerate(net.OUTPUTS):
+            fracs = [self._each.program.nodes[output.node].type.frac for output in self._each.program.outputs]
+            parts = [next(results) for _ in stream.shapes]
+            own = fracs[k : k + 1] if len(net.OUTPUTS) > 1 else fracs
+            raws = [np.ldexp(y, frac).astype(np.int64) for y, frac in zip(parts, own, strict=True)]
+            self.buffers["out", k][:] = np.frombuffer(stream.pack(raws, own), np.uint8)
+
+
+def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tuple[ModuleType, ModuleType]:
+    """The driver's two files, beside a stand-in for PYNQ."""
+    pynq = ModuleType("pynq")
+
+    class Overlay:
+        def __init__(self, bitfile_name: str, dtbo: Any, download: bool, ignore_version: bool, device: Any) -> None:
+            assert bitfile_name.endswith(".bit")
+            board = FakeBoard(each, sys.modules["net"])
+            self.circuit = Registers(board)
+            for k in range(4):
+                setattr(self, f"axi_dma_{k}", FakeEngine(board, k))
+
+    class Registers:
+        def __init__(self, board: FakeBoard) -> None:
+            self.read: Callable[[int], int] = lambda offset: board.registers.get(offset, 0)
+            self.write = board.registers.__setitem__
+
+    monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
+    monkeypatch.setattr(pynq, "allocate", buffer, raising=False)
+    monkeypatch.setitem(sys.modules, "pynq", pynq)
+    monkeypatch.syspath_prepend(folder / "system/export")
+    for name in ("net", "axi_stream_driver"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "streams"])
+def test_the_overlay_gives_the_results_of_the_emulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    each = made(kind)
+    written(tmp_path, each, "pynq-z2")
+    _, driver = overlay(monkeypatch, tmp_path, each)
+    board = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64)
+    x = inputs_of(each.program, 7)
+    found, seconds, rate = board.predict(x, profile=True)
+    for have, want in zip(found, expected(each.program, x), strict=True):
+        np.testing.assert_array_equal(have, want)
+    assert "Classified 7 samples" in capsys.readouterr().out and rate == 7 / seconds
+    with pytest.warns(UserWarning, match="not called"):
+        again: Sequence[np.ndarray] = board.predict(x, True, encode=str)
+    assert again[0].dtype == np.float64 and "7 samples sent" in capsys.readouterr().out
+
+
+def test_shapes_as_in_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = made("stream")
+    written(tmp_path, each, "pynq-z2")
+    net, driver = overlay(monkeypatch, tmp_path, each)
+    (x,) = inputs_of(each.program, 3)
+    board = driver.NeuralNetworkOverlay("net.bit", x.shape, (3, *net.OUTPUTS[0].shapes[0]))
+    y = board.predict(x, y_shape=(3, -1), dtype=np.float64)
+    np.testing.assert_array_equal(y, expected(each.program, [x])[0].reshape(3, -1))
+    with pytest.raises(ValueError, match="per sample"):
+        driver.NeuralNetworkOverlay("net.bit", (3, 2))
+
+
+@pytest.fixture
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
+    return FakeTools(tmp_path / "Vivado" / "2022.2" / "bin", monkeypatch)
+
+
+def test_a_build_makes_the_bitstream(tmp_path: Path, fakes: FakeTools) -> None:
+    fakes.add("vivado", stand_in((board_named("pynq-z2").board_part,)))
+    model = three_layer(tmp_path / "my projects", board="pynq-z2", clock_period=10)[0]
+    report = model.build(cosim=False, synth=False, bitstream=True)
+    assert [str(stage["Name"]) for stage in report.stages()] == ["rtl", "bitstream"]
+    assert report.section("Files")["Bitstream"] == "system/export/myproject.bit"
+    assert (model.output_dir / "system/export/myproject.hwh").read_text() == "<EDKSYSTEM/>"
+    assert [call.arguments[-1] for call in fakes.calls()] == ["system/zynq.tcl"]
+    model.build(cosim=False, synth=False, bitstream=True)
+    assert fakes.calls() == []
+
+
+def test_a_missed_clock_is_an_error(tmp_path: Path, fakes: FakeTools) -> None:
+    fakes.add("vivado", stand_in(slack="-0.25"))
+    model = three_layer(tmp_path / "project", board="zcu102", clock_period=2)[0]
+    with pytest.raises(ToolFailedError, match=r"500 MHz is missed by 0\.25 ns"):
+        model.build(cosim=False, synth=False, bitstream=True)
+
+
+def test_a_build_without_vivado(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = three_layer(tmp_path / "project", board="kv260")[0]
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolMissingError, match=r"vivado -mode batch .*-source system/zynq\.tcl"):
+        model.build(cosim=False, synth=False, bitstream=True)
+
+
+def test_another_part(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="on a board with xc7z020clg400-1"):
+        three_layer(tmp_path, board="pynq-z2", part="xc7z010clg400-1")
+
+
+def test_a_name_that_is_no_board(tmp_path: Path) -> None:
+    with pytest.raises(bitsmith.errors.ConfigError, match="alveo-u55c"):
+        three_layer(tmp_path, board="pynq-z9")

@@ -1,0 +1,21 @@
+"""What a first call imports: nothing that only other calls need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+LATER = ("h5py", "jinja2", "matplotlib", "onnx", "pydantic", "torch", "keras", "bitsmith.hls", "bitsmith.rtl.writer")
+READERS = tuple(f"bitsmith.frontends.{name}.read" for name in ("keras", "onnx", "tflite", "torch"))
+
+
+def test_convert_is_imported_alone() -> None:
+    code = f"import sys, bitsmith; bitsmith.convert; print(*sorted({{*{LATER}, *{READERS}}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+def test_import_of_the_package_is_that_of_nothing_else() -> None:
+    code = "import sys, bitsmith; print(*sorted({'numpy', 'rich', 'bitsmith.model'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
