@@ -153,7 +153,7 @@ class Model:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _batches(self, x: Arrays) -> list[Batch]:
-        return checked_batches({op.name: op.shape for op in self.emulator.inputs}, x)
+        return checked_batches(self.emulator.shapes, x)
 
     def losses(self, x: Arrays) -> Losses:
         """How many values inside the circuit wrap or saturate for real inputs, where, and how far they reach.
