@@ -161,6 +161,7 @@ class BuildOptions(TypedDict, total=False):
     fifo_opt: bool
     pnr: bool
     bitstream: bool
+    bitfile: bool
     force: bool
     fit: bool
 
@@ -179,5 +180,6 @@ class Asked:
     fifo_opt: bool = False
     pnr: bool = False
     bitstream: bool = False
+    bitfile: bool = False
     force: bool = False
     fit: bool = False
