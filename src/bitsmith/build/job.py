@@ -38,7 +38,9 @@ class Target:
     backend: Backend = Backend.RTL
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
-    """For bitstreams, as `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
+    """As `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
+    platform: str | None = None
+    """What kernels are linked to for a card; None: the card's own."""
 
 
 _KEYS = {
@@ -51,6 +53,7 @@ _KEYS = {
     "io_type": "IOType",
     "input_data": "InputData",
     "board": "Board",
+    "platform": "Platform",
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
@@ -100,6 +103,7 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         project.backend,
         project.io_type,
         project.board,
+        project.platform,
     )
 
 

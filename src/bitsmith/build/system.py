@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from bitsmith.build.design import Circuit
@@ -23,6 +24,8 @@ from bitsmith.systems import Core, Language, System, zynq_system
 def system_board(target: Target) -> SystemBoard | None:
     """The target's board, if it has a processor or is in a host."""
     found = any_board(target.board) if target.board is not None else None
+    if isinstance(found, Card) and target.platform is not None:
+        return replace(found, platform=target.platform)
     return None if found is None or isinstance(found, Board) else found
 
 

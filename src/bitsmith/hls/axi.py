@@ -1,7 +1,7 @@
 """The function ``<top>_axi``: the top function with AXI4-Streams for DMA engines, for AMD's compilers.
 
-A beat has as many elements as divide a token (or an array) and fit the bus, and a power of two of bytes. TLAST comes with the last
-beat of a frame whose input had one.
+A beat has as many elements as divide a token (or an array) and fit the bus, and a power of two of bytes. TLAST comes with the
+last beat of a frame whose input had one.
 """
 
 from __future__ import annotations
