@@ -107,6 +107,8 @@ def test_programs_cover_every_op() -> None:
     assert any(np.ptp(node.type.frac) > 0 for node in nodes)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @EACH_FAMILY
 def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
     include = open_headers(dialect.family)

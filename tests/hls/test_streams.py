@@ -122,6 +122,8 @@ def test_convolutional_network(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(cases, dialect, tmp_path, demands=demands, samples=4)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @EACH_FAMILY
 def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
     cases = {"folded": cnn(), **programs((36,))}

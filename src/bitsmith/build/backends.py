@@ -8,7 +8,7 @@ from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.errors import ConfigError
 
-_DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all queues."
+_DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all FIFOs."
 
 
 def plan(job: Job, asked: Asked) -> Plan:
@@ -27,6 +27,10 @@ def plan(job: Job, asked: Asked) -> Plan:
             raise ConfigError(
                 f"{stage}=True with backend {job.target.backend.value!r}", where="build", accepted=f"{stage}=False"
             )
+    if hls and asked.tool is not None:
+        raise ConfigError(
+            f"tool={asked.tool!r} with backend {job.target.backend.value!r}", where="build", accepted="backend 'rtl'"
+        )
     if asked.fifo_opt:
         job = replace(job, design=replace(job.design, notes=(*job.design.notes, _DEPTHS)))
     if hls:

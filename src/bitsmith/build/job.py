@@ -20,6 +20,7 @@ from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.project import digest
+from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design
 
 
@@ -144,7 +145,7 @@ class Job:
     emulator: Emulator
     design: Design
     inputs: tuple[Batch, ...] | None = None
-    remedy: Callable[[], str] = str
+    remedy: Callable[[], Remedy | str] = str
 
     @cached_property
     def program_digest(self) -> str:
@@ -168,6 +169,7 @@ class BuildOptions(TypedDict, total=False):
     bitfile: bool
     force: bool
     fit: bool
+    tool: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +189,4 @@ class Asked:
     bitfile: bool = False
     force: bool = False
     fit: bool = False
+    tool: str | None = None

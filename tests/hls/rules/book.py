@@ -132,7 +132,7 @@ class Book:
                 fits = value == "return" or (known is not None and known.role == "parameter")
             case "stream":
                 fits = known is not None and known.stream and known.role == "local"
-            case "name following":
+            case "following":
                 fits = mark is not None and value == mark.names
             case "any":
                 fits = True
