@@ -447,9 +447,9 @@ class Model:
             )
 
     def _is_models_own(self, op: Input) -> bool:
-        """Return True of an input that the model itself quantizes: what lies outside is limited there, too."""
+        """Return True of an input that the model itself limits: what lies outside is the same to it."""
         node = next((node for node in self.network.nodes if node.name == op.name), None)
-        return node is not None and isinstance(node.layer, InputLayer) and node.layer.quantizer is not None
+        return node is not None and isinstance(node.layer, InputLayer) and node.layer.saturates
 
     def _warn_outside(self, outside: Sequence[int]) -> None:
         if not any(outside):
