@@ -81,7 +81,7 @@ def test_the_kernel_is_what_its_description_says(tmp_path: Path, kind: str) -> N
 def test_the_movers_are_cpp(tmp_path: Path) -> None:
     written(tmp_path, made("streams"), "alveo-u250")
     options = (
-        "-std=c++14",
+        "-std=c++17",
         "-Wall",
         "-Wextra",
         "-Wno-unknown-pragmas",
