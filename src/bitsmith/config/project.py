@@ -61,7 +61,7 @@ class IOType(enum.Enum):
 BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
 """The accepted names, as errors show them."""
 
-_MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified", "symbolicexpression")
+_MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified")
 _ACCELERATOR = Idle("Backend", "VivadoAccelerator", "the project is that of 'vivado', without the board's design")
 _NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
@@ -245,6 +245,13 @@ def read_backend(value: object, where: str) -> Backend:
     known = {backend.value: backend for backend in Backend}
     if name in known:
         return known[name]
+    if name == "symbolicexpression":
+        raise ConfigError(
+            f"backend {value!r}: formulas are no networks",
+            where=where,
+            accepted=BACKENDS,
+            remedy="write the formula as the forward function of a torch.nn.Module, and convert that",
+        )
     if name in _MISSING_BACKENDS:
         raise ConfigError(
             f"backend {value!r} is not available yet",
