@@ -153,7 +153,7 @@ class Model:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _batches(self, x: Arrays) -> list[Batch]:
-        return checked_batches({op.name: op.shape for op in self.emulator.inputs}, x)
+        return checked_batches(self.emulator.shapes, x)
 
     def losses(self, x: Arrays) -> Losses:
         """How many values inside the circuit wrap or saturate for real inputs, where, and how far they reach.
@@ -248,6 +248,8 @@ class Model:
             force: run even what is estimated not to fit the part.
             fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say
                 which. ``convert(fit=True)`` tries fewer bits first.
+            tool: "vivado", "quartus" or "radiant": that vendor's tool in place of Yosys and nextpnr, for ``rtl``. Its project is
+                always written; ``synth`` is by default True if the tool is there.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
             timeout: seconds that each program may run; by default it may run as long as it takes.
 
@@ -443,9 +445,9 @@ class Model:
             )
 
     def _is_models_own(self, op: Input) -> bool:
-        """Return True of an input that the model itself quantizes: what lies outside is limited there, too."""
+        """Return True of an input that the model itself limits: what lies outside is the same to it."""
         node = next((node for node in self.network.nodes if node.name == op.name), None)
-        return node is not None and isinstance(node.layer, InputLayer) and node.layer.quantizer is not None
+        return node is not None and isinstance(node.layer, InputLayer) and node.layer.saturates
 
     def _warn_outside(self, outside: Sequence[int]) -> None:
         if not any(outside):

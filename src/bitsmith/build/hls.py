@@ -28,7 +28,7 @@ from bitsmith.hls.words import Raws
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.report.measured import last_run, measured
-from bitsmith.report.sections import C_SIMULATION, Files, Resources, Verification, section_of
+from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
 from bitsmith.report.vendors.vendor import plain, read_text
 
 _LARGEST_BENCH = 100
@@ -55,8 +55,10 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
         ToolMissingError: a stage was asked for whose tool is not there.
     """
     backend, room = _Hls(job, asked), Room.of(job)
-    if backend.steps and not asked.force:
-        room.check_part(job)
+    if not asked.force:
+        room.check_layout(job)
+        if backend.steps:
+            room.check_part(job)
     csim = [backend.code.library(), backend.csim()] if asked.csim is not False else []
     return Plan(
         folder=job.target.output_dir,
@@ -192,7 +194,18 @@ class _Hls:
             return ()
         if "Resources" in found:
             found["Resources"]["Part"] = self._job.target.part
+        notes += self._plan_violated(found.get("Latency", {}))
         return tuple(section_of(name, figures) for name, figures in found.items())
+
+    def _plan_violated(self, latency: Figures) -> list[str]:
+        """A note if the tool's interval is above the planned one. Without a latency it is one loop's, and not the circuit's."""
+        interval, planned = latency.get("II"), self.code.project.interval
+        if not isinstance(interval, int) or planned is None or "Cycles" not in latency or interval <= planned:
+            return []
+        return [
+            f"The plan is violated: a sample every {planned:,} cycles was planned, {latency.get('Tool', 'the tool')} finds one "
+            f"every {interval:,}. Its log says what holds the loops or the pipeline back."
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
