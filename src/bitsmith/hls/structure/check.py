@@ -1,0 +1,120 @@
+"""Holds the structure of generated C++ against the plan: does each process keep the interval that its ports and feedback allow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bitsmith.errors import VerificationError
+from bitsmith.hls.structure.reading import parse
+from bitsmith.hls.structure.storage import STORAGES, feedback_cycles, port_cycles
+from bitsmith.hls.structure.tree import Functions
+from bitsmith.hls.structure.walk import Array, Region, TooLargeError, Walker
+
+_PIPELINES: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {
+        "vivado": re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"),
+        "vitis": re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"),
+        "catapult": re.compile(r"hls_pipeline_init_interval"),
+        "libero": re.compile(r"HLS (loop|function) pipeline"),
+        "quartus": re.compile(r"ii \d|hls_component_ii"),
+        "oneapi": re.compile(r"intel::initiation_interval"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A pipelined loop or function of a process: its steps, the cycles between them, and what asks for so many."""
+
+    process: str
+    place: str
+    trips: int
+    interval: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The pace of all that is pipelined, and the processes that were too large to be followed."""
+
+    paces: tuple[Pace, ...]
+    left_out: tuple[str, ...] = ()
+
+    def cycles(self) -> Mapping[str, int]:
+        """Cycles of each process per frame."""
+        found: dict[str, int] = {}
+        for pace in self.paces:
+            found[pace.process] = found.get(pace.process, 0) + pace.trips * pace.interval
+        return found
+
+
+def structure(files: Mapping[str, str], top: str, dialect: str) -> Structure:
+    """The structure of a project, as the tool of ``dialect`` sees it.
+
+    Raises:
+        ProgramError: the code is not C++, or has a loop whose bounds are not constant.
+    """
+    functions = Functions(parse(files, f"firmware/{top}.cpp", dialect), top)
+    script = files.get("build_prj.tcl", "")
+    called = {call for key in functions.inner for call in functions.calls(key)}
+    processes = {key: name for key, name in functions.inner.items() if key not in called}
+    if _is_pipelined(functions, dialect):
+        processes = {functions.top: top}
+    paces, left_out = list[Pace](), list[str]()
+    for key, name in processes.items():
+        walker = Walker(functions, lambda mark: _PIPELINES[dialect].search(mark) is not None)
+        try:
+            walker.process(key)
+        except TooLargeError:
+            left_out.append(name)
+            continue
+        paces += [_pace(name, region, dialect, script) for region in walker.regions]
+    return Structure(tuple(paces), tuple(left_out))
+
+
+def _is_pipelined(functions: Functions, dialect: str) -> bool:
+    """Return True if the top function takes a sample in every cycle, and is not a network of processes."""
+    head = [part.name for part in functions.find(functions.top).body.parts if part.kind == "mark"]
+    return any(map(_PIPELINES[dialect].search, (*functions.marks[functions.top], *head)))
+
+
+def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
+    """The cycles between steps of a pipelined loop."""
+    arrays: dict[int, Array] = {id(access.array): access.array for access in region.accesses}
+    needs = [(1, "")]
+    for identity, array in arrays.items():
+        accesses = [access for access in region.accesses if id(access.array) == identity]
+        storage = STORAGES[dialect](array, script)
+        cycles = port_cycles(storage, array, accesses)
+        needs.append((cycles, f"the ports of array {array.name!r} ({array.place})"))
+    for name, (operations, fed) in region.feedback.items():
+        if fed is not None:
+            cycles = feedback_cycles(STORAGES[dialect](fed, script), fed, operations)
+            needs.append((cycles, f"{operations} operations from {name!r} ({fed.place}) back to itself"))
+    for (stream, what), uses in region.streams.items():
+        needs.append((uses, f"{uses} {what}s of stream {stream!r}"))
+    cycles, reason = max(needs, key=lambda need: need[0])
+    return Pace(process, region.place, region.trips, cycles, reason)
+
+
+def check(files: Mapping[str, str], top: str, dialect: str, interval: int) -> Structure:
+    """Refuse C++ whose processes cannot take a frame in every ``interval`` cycles; else its structure.
+
+    Raises:
+        VerificationError: names the process, and the array or loop.
+    """
+    found = structure(files, top, dialect)
+    for process, cycles in found.cycles().items():
+        if cycles > interval:
+            slow = max((pace for pace in found.paces if pace.process == process), key=lambda pace: pace.trips * pace.interval)
+            because = f", because of {slow.reason}" if slow.interval > 1 else ""
+            raise VerificationError(
+                f"{process!r} takes {cycles:,} cycles per frame: {slow.trips:,} steps, one in every {slow.interval}{because}",
+                where=slow.place,
+                accepted=f"at most {interval:,} cycles, as planned",
+                remedy="please report this: the C++ does not have the structure of its plan",
+            )
+    return found
