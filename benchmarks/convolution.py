@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 import bitsmith
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.keras_weights import write_weights
 
 IMAGE = (32, 32, 3)
 IMAGES = 1000
@@ -67,12 +70,8 @@ class Network:
         path = folder / "network.json"
         model = {"class_name": "Sequential", "config": {"name": "network", "layers": layers}, "keras_version": "2.9.0"}
         path.write_text(json.dumps(model))
-        with h5py.File(folder / "network_weights.h5", "w") as file:
-            file.attrs["layer_names"] = list(arrays)
-            for name, (kernel, bias) in arrays.items():
-                group = file.create_group(name)
-                group.attrs["weight_names"] = [f"{name}/kernel:0", f"{name}/bias:0"]
-                group[f"{name}/kernel:0"], group[f"{name}/bias:0"] = kernel, bias
+        weights = {name: {"kernel": kernel, "bias": bias} for name, (kernel, bias) in arrays.items()}
+        write_weights(folder / "network_weights.h5", weights)
         return path, sum(array.size for pair in arrays.values() for array in pair)
 
 

@@ -21,12 +21,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 import bitsmith
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.keras_weights import write_weights
 
 ROOT = Path(__file__).parents[1]
 SEED = "e5ce57b"
@@ -72,13 +75,7 @@ def write_keras(folder: Path, layers: list[dict[str, object]], weights: dict[str
     """A Keras model as JSON with its weights beside it."""
     model = {"class_name": "Sequential", "config": {"name": "network", "layers": layers}, "keras_version": "2.9.0"}
     (folder / "network.json").write_text(json.dumps(model))
-    with h5py.File(folder / "network_weights.h5", "w") as file:
-        file.attrs["layer_names"] = list(weights)
-        for name, arrays in weights.items():
-            group = file.create_group(name)
-            group.attrs["weight_names"] = [f"{name}/{part}:0" for part in arrays]
-            for part, array in arrays.items():
-                group[f"{name}/{part}:0"] = array
+    write_weights(folder / "network_weights.h5", weights)
     return folder / "network.json"
 
 

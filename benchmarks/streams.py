@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
@@ -29,6 +29,10 @@ from bitsmith.model import Model
 from bitsmith.passes import drop_dead
 from bitsmith.report.report import Report
 from bitsmith.rtl.writer import Title
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.keras_weights import write_weights
 
 ECP5 = "LFE5U-85F-6BG381C"
 KINTEX = "xcku5p-ffvb676-2-e"
@@ -120,12 +124,8 @@ class Drawn:
             "output_layers": [[result, 0, 0]],
         }
         path.write_text(json.dumps({"class_name": "Functional", "config": config, "keras_version": "2.9.0"}))
-        with h5py.File(path.with_name(f"{path.stem}_weights.h5"), "w") as file:
-            file.attrs["layer_names"] = list(self._arrays)
-            for name, (kernel, bias) in self._arrays.items():
-                group = file.create_group(name)
-                group.attrs["weight_names"] = [f"{name}/kernel:0", f"{name}/bias:0"]
-                group[f"{name}/kernel:0"], group[f"{name}/bias:0"] = kernel, bias
+        weights = {name: {"kernel": kernel, "bias": bias} for name, (kernel, bias) in self._arrays.items()}
+        write_weights(path.with_name(f"{path.stem}_weights.h5"), weights)
         return path
 
 

@@ -88,7 +88,7 @@ def test_misspelt_arguments_stay_errors() -> None:
 
 def test_fifo_optimization_is_a_note(model: bitsmith.Model) -> None:
     plan = model.plan(fifo_opt=True, synth=False, cosim=False)
-    assert "fifo_opt has no effect: the schedule gives the depths of all queues." in plan.design.notes
+    assert "fifo_opt has no effect: the schedule gives the depths of all FIFOs." in plan.design.notes
 
 
 def test_a_picture_in_a_notebook(model: bitsmith.Model) -> None:

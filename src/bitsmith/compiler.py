@@ -84,7 +84,7 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
     return tuple(
         f"No calibration data and no precision for input {', '.join(names)}: it is {fmt}. "
         f"Inputs beyond +-{1 << fmt.integer - 1} saturate and steps below {_step(fmt)} are lost; "
-        "pass calibration=X, or give the input a precision."
+        "give samples as calibration, or the input a precision."
         for fmt, names in unknown.items()
     )
 

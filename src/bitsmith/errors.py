@@ -5,6 +5,7 @@ BitsmithError
 ├── UnsupportedError      a layer, argument or op that cannot be translated faithfully
 │   └── ApproximateError  ... exactly, though it can be approximated: with allow_approximate
 ├── ConfigError           a key or value of the user's configuration
+│   └── ConfigProblemsError      ... and several of them
 ├── RangeError            a number format or size beyond what is supported
 ├── ProgramError          a core program that breaks a rule of the IR (a defect of ours, or of a parsed text)
 ├── InputDataError        arrays handed to predict, trace or calibration
@@ -22,7 +23,9 @@ what is approximate in predictions.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+from bitsmith.remedies import Remedy, given
 
 _SHOWN_NAMES = 10
 
@@ -34,21 +37,25 @@ class BitsmithError(Exception):
         found: what was found, as a sentence.
         where: the layer, file, key or command it was found in.
         accepted: what would have been accepted.
-        remedy: what the user can do next.
+        remedy: what the user can do next; calls in it are values, which each caller renders.
     """
 
-    def __init__(self, found: str, *, where: str = "", accepted: str = "", remedy: str = "") -> None:
+    def __init__(self, found: str, *, where: str = "", accepted: str = "", remedy: Remedy | str = "") -> None:
         self.found = found
         self.where = where
         self.accepted = accepted
         self.remedy = remedy
-        lines = [f"{where}: {found}" if where else found]
-        if accepted:
-            lines.append(f"  accepted: {accepted}")
-        if remedy:
-            lines.append(f"  what to do: {remedy}")
+        super().__init__(self.told(str))
+
+    def told(self, worded: Callable[[Remedy | str], str]) -> str:
+        """The message, with the remedy as ``worded`` has it."""
+        lines = [f"{self.where}: {self.found}" if self.where else self.found]
+        if self.accepted:
+            lines.append(f"  accepted: {self.accepted}")
+        if self.remedy:
+            lines.append(f"  what to do: {worded(self.remedy)}")
         # Names of files may hold halves of characters, which nothing can print.
-        super().__init__("\n".join(lines).encode("utf-8", "backslashreplace").decode("utf-8"))
+        return "\n".join(lines).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def nearest(found: Iterable[str], names: Iterable[str], most: int = _SHOWN_NAMES) -> str:
@@ -72,11 +79,35 @@ class UnsupportedError(BitsmithError):
 
 
 class ApproximateError(UnsupportedError):
-    """Something that cannot be translated exactly, though it can be approximated, which the user has not allowed."""
+    """Something that cannot be translated exactly, though it can be approximated, which the user has not allowed.
+
+    Args:
+        instead: what would be computed.
+    """
+
+    def __init__(self, found: str, *, where: str = "", accepted: str = "", instead: str = "") -> None:
+        takes = f", for {instead}" if instead else " computes what is nearest"
+        super().__init__(found, where=where, accepted=accepted, remedy=Remedy((given(allow_approximate=True), takes)))
+        self.instead = instead
 
 
 class ConfigError(BitsmithError):
     """A key or value of the user's configuration."""
+
+
+class ConfigProblemsError(ConfigError):
+    """Several of them, of which ``most`` are shown."""
+
+    def __init__(self, found: str, errors: Sequence[ConfigError], *, most: int) -> None:
+        self.errors = tuple(errors)
+        self._most = most
+        super().__init__(found)
+
+    def told(self, worded: Callable[[Remedy | str], str]) -> str:
+        """All messages."""
+        shown = [f"- {error.told(worded)}".replace("\n", "\n  ") for error in self.errors[: self._most]]
+        rest = len(self.errors) - len(shown)
+        return "\n".join([super().told(worded), *shown, *([f"- and {rest} more"] * (rest > 0))])
 
 
 class RangeError(BitsmithError):
@@ -106,7 +137,9 @@ class ToolMissingError(BitsmithError):
 class ToolFailedError(BitsmithError):
     """An external program that failed; ``log`` is the path of its log."""
 
-    def __init__(self, found: str, *, log: str = "", where: str = "", accepted: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, found: str, *, log: str = "", where: str = "", accepted: str = "", remedy: Remedy | str = ""
+    ) -> None:
         super().__init__(found, where=where, accepted=accepted, remedy=remedy)
         self.log = log
 

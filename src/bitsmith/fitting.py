@@ -6,7 +6,6 @@ configuration. Fewer bits cost accuracy, reuse factors cost cycles and no accura
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +21,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
+from bitsmith.remedies import Call, Remedy, build, convert, given, remedy
 
 BUDGETS = (14, 12, 10, 8)
 """Bits that are tried. Below, accuracy depends on how a network was trained."""
@@ -74,6 +74,13 @@ class Choice:
         return chosen
 
     @property
+    def argued(self) -> Call:
+        """The arguments that say it."""
+        if self.directives.parallel:
+            return given(config=self.configuration)
+        return given(config=self.configuration, io_type=IOType.STREAM.value)
+
+    @property
     def note(self) -> str:
         """What reports say of it."""
         effect = "no result changes" if self.bits is None else "results are less accurate"
@@ -87,7 +94,7 @@ class Choice:
         )
 
     def __str__(self) -> str:
-        said = [] if self.bits is None else [f"bits={self.bits}"]
+        said = [] if self.bits is None else [f"{self.bits} bits"]
         said += [self.fit.description] if self.fit.reuse or not self.directives.parallel else []
         packed = packed_luts(self.size, self.part)
         return f"{', '.join(said)} (about {packed:,} of {self.part.luts:,} LUTs)"
@@ -191,21 +198,18 @@ def nothing_fits(size: Size, part: Part) -> CapacityError:
     )
 
 
-def remedy(found: Iterable[Choice]) -> str:
+def ways_out(found: Iterable[Choice]) -> Remedy:
     """What the user may do, with configurations to paste."""
     listed = list(found)
-    lines = [f"{choice}: config={_pasted(choice)}" for choice in listed]
+    lines = [remedy(f"{choice}: ", choice.argued) for choice in listed]
     if any(choice.bits is not None for choice in listed):
-        lines.append("convert(..., fit=True) takes the first of these by itself")
+        lines.append(remedy(convert(fit=True), " takes the first of these by itself"))
     if any(choice.bits is None for choice in listed):
-        lines.append("build(fit=True) takes the reuse factors, which change no result")
-    lines += [] if listed else ["a larger part, fewer bits, more pruning"]
-    lines.append("build(synth=False) verifies the circuit all the same; build(force=True) runs the tools")
-    return "\n    ".join(lines)
-
-
-def _pasted(choice: Choice) -> str:
-    return json.dumps(choice.configuration) + ("" if choice.directives.parallel else ", io_type='io_stream'")
+        lines.append(remedy(build(fit=True), " takes the reuse factors, which change no result"))
+    lines += [] if listed else [remedy("a larger part, fewer bits, more pruning")]
+    verified, forced = build(synth=False), build(force=True)
+    last = remedy(verified, " verifies the circuit all the same; ", forced, " runs the tools")
+    return remedy(*(part for line in lines for part in (line, "\n    ")), last)
 
 
 def _has_budget(network: Network) -> bool:

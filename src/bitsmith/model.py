@@ -25,7 +25,7 @@ from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataErro
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses, Watch
 from bitsmith.fidelity.picks import Picks
-from bitsmith.fitting import Source, choices, layout_that_fits, remedy
+from bitsmith.fitting import Source, choices, layout_that_fits, ways_out
 from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Cast, Input
 from bitsmith.ir.program import Program
@@ -34,6 +34,7 @@ from bitsmith.layers.network import APPROXIMATE, Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import with_weights
+from bitsmith.remedies import Remedy
 from bitsmith.report.live import working
 from bitsmith.report.report import Report
 from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
@@ -240,7 +241,7 @@ class Model:
             validation: as ``cosim``, which always compares.
             export: pack the vendor's circuit for use in other designs. Implies ``synth``.
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
-            fifo_opt: noted; the schedule gives the depths of all queues.
+            fifo_opt: noted; the schedule gives the depths of all FIFOs.
             pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
             bitstream: a configuration file for the board, which has a serial port. Implies ``synth``.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
@@ -278,7 +279,7 @@ class Model:
             inputs = read_array(self.target.input_data)
         batches = None if inputs is None else self._batches(inputs)
         if batches is not None and len(batches[0]) == 0:
-            raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
+            raise InputDataError("no samples", where="inputs of a build", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
         command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
         return replace(plan(self._job(batches), chosen), known=known, command=command)
@@ -347,7 +348,10 @@ class Model:
         if output_dir is not None:
             target = replace(target, output_dir=Path(output_dir))
         elif not has_project(content.target):
-            notes = (*notes, f"The project folder is {target.output_dir}; load(path, output_dir) chooses another.")
+            notes = (
+                *notes,
+                f"The project folder is {target.output_dir}; loading it with an output_dir chooses another.",
+            )
         known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
         return Model(content.network, content.program, target, notes, known)
 
@@ -379,8 +383,8 @@ class Model:
         given = None if inputs is None else tuple(inputs)
         return Job(program, self.directives, self.target, self.emulator, self.design(), given, self._what_fits)
 
-    def _what_fits(self) -> str:
-        return remedy(choices(self.source, self.program, self.directives, part_or_typical(self.target.part)))
+    def _what_fits(self) -> Remedy:
+        return ways_out(choices(self.source, self.program, self.directives, part_or_typical(self.target.part)))
 
     def __str__(self) -> str:
         target = self.target

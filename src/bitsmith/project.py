@@ -21,6 +21,7 @@ from typing import BinaryIO, TypeAlias
 from filelock import FileLock, Timeout
 
 from bitsmith.errors import ProjectError
+from bitsmith.remedies import OPEN, given, remedy
 
 MANIFEST = "bitsmith.json"
 LOCK = "bitsmith.lock"
@@ -119,7 +120,9 @@ class Project:
             lock = _lock(folder)
         except OSError as error:
             raise ProjectError(
-                f"cannot be used as a project folder: {error.strerror}", where=str(folder), remedy="another output_dir"
+                f"cannot be used as a project folder: {error.strerror}",
+                where=str(folder),
+                remedy=remedy("choose another folder: ", given(output_dir=OPEN)),
             ) from error
         try:
             project = Project(folder, name, lock, _read_stages(folder / MANIFEST))
@@ -263,7 +266,7 @@ def _refuse_foreign(folder: Path) -> None:
             f"the folder has no {MANIFEST} but other files ({shown}): it was not made by bitsmith",
             where=str(folder),
             accepted="a new or empty folder, or one that bitsmith made",
-            remedy="another output_dir",
+            remedy=remedy("choose another folder: ", given(output_dir=OPEN)),
         )
 
 
@@ -280,7 +283,7 @@ def _lock(folder: Path) -> FileLock:
         raise ProjectError(
             f"the project is in use by process {owner or '(starting)'}",
             where=str(folder),
-            remedy="wait until it has ended, or use another output_dir",
+            remedy=remedy("wait until it has ended, or choose another folder: ", given(output_dir=OPEN)),
         ) from None
     (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8", newline="\n")
     return lock
@@ -300,7 +303,7 @@ def _read_stages(manifest: Path) -> dict[str, StageRecord]:
         raise ProjectError(
             f"the manifest cannot be read: {error!r}",
             where=str(manifest),
-            remedy="delete the folder, or use another output_dir",
+            remedy=remedy("delete the folder, or choose another: ", given(output_dir=OPEN)),
         ) from error
 
 

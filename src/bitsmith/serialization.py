@@ -143,7 +143,9 @@ def load(path: Path) -> SavedModel:
     except ModelFileError:
         raise
     except FileNotFoundError as error:
-        raise ModelFileError("no such file", where=str(error.filename), remedy="save(path) writes it") from error
+        raise ModelFileError(
+            "no such file", where=str(error.filename), remedy="convert the model and save it there"
+        ) from error
     except _DAMAGE as error:
         raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
 

@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
@@ -21,6 +20,7 @@ from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.read import read_model
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.network import Network
+from tests.keras_weights import write_weights
 
 FOLDER = Path(__file__).parent / "familiar"
 GRANULARITIES = ("model", "type", "name")
@@ -109,13 +109,7 @@ def of_layers(layers: list[Config], folder: Path) -> Network:
             read = inputs if kind.startswith("GarNet") else [made[-1]["name"]]
             nodes = [[[source, 0, 0, {}] for source in read]]
             made.append({"class_name": kind, "name": name, "config": config, "inbound_nodes": nodes})
-    with h5py.File(folder / "model_weights.h5", "w") as file:
-        file.attrs["layer_names"] = list(weights)
-        for name, tensors in weights.items():
-            group = file.create_group(name)
-            group.attrs["weight_names"] = [f"{name}/{key}:0" for key in tensors]
-            for key, values in tensors.items():
-                group[f"{name}/{key}:0"] = values.astype(np.float32)
+    write_weights(folder / "model_weights.h5", weights)
     model = {
         "class_name": "Model",
         "keras_version": "2.2.4",

@@ -7,9 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS
+from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.size import Size, estimate, estimate_layout
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.netlist.elaborate import elaborate
@@ -66,6 +67,25 @@ def test_every_op_is_counted_by_its_positions() -> None:
         assert estimated(build, free) == Size(0, 0, 0, 0)
     for paid in (build.max(x, y), build.abs(x), build.amax(x, (0,)), build.select(x, x, y)):
         assert estimated(build, paid).lut > 0
+
+
+@pytest.mark.parametrize(
+    ("family", "steps", "measured"),
+    [
+        *((ECP5, *row) for row in ((15, 246), (63, 1084), (255, 4450))),
+        *((ULTRASCALE_PLUS, *row) for row in ((15, 77), (63, 231), (255, 519))),
+    ],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+def test_comparisons_of_a_word_with_constants_share_what_they_can(family: Family, steps: int, measured: int) -> None:
+    """A staircase of 16 bits as comparisons and the sum of what is passed; measured with Yosys."""
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 16, 16))
+    thresholds = np.linspace(-0.49, 0.49, steps) * 2**16
+    each = build.broadcast(build.reshape(x, (1, 1)), (1, steps))
+    passed = build.compare(each, Relation.GE, build.const(np.rint(thresholds).astype(int)))
+    size = estimate(build.program([("y", build.linear(passed, np.ones((steps, 1), int)))]), family)
+    assert size.lut == pytest.approx(measured, rel=0.5)
 
 
 def test_casts_cost_what_they_lose() -> None:

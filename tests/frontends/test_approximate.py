@@ -36,7 +36,8 @@ def test_what_is_not_exact_is_refused_by_name(path: Path) -> None:
     with pytest.raises(ApproximateError, match="a function of an operand without a quantizer") as error:
         bitsmith.convert(path)
     assert isinstance(error.value, UnsupportedError)
-    assert "allow_approximate=True, for the table of auto" in str(error.value)
+    assert "approximately: the table of auto" in str(error.value)
+    assert "what to do: allow_approximate=True computes" in str(error.value)
     assert "tanh (QUnaryFunctionLUT)" in str(error.value)
 
 

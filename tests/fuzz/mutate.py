@@ -119,10 +119,11 @@ def changed_words(content: bytes, random: Random) -> bytes:
 def changed_value(value: Any, random: Random) -> Any:
     """A value of JSON with one of its parts replaced, left out, repeated, or exchanged with another; in place."""
     places: list[tuple[Any, Any]] = []
-    pending = [value]
+    pending, seen = [value], set[int]()
     while pending:
         one = pending.pop()
-        if isinstance(one, dict | list):
+        if isinstance(one, dict | list) and id(one) not in seen:
+            seen.add(id(one))  # aliases of YAML may hold themselves
             keys = list(one) if isinstance(one, dict) else range(len(one))
             places += ((one, key) for key in keys)
             pending += (one[key] for key in keys)

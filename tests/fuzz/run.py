@@ -83,21 +83,24 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (spent + SECONDS + 1, resource.RLIM_INFINITY))
 
 
-def _work(name: str, seeds: Sequence[Case], cases: Sequence[str], pipe: Connection) -> None:
-    """Run the ``cases``; each is announced, so that the one that ends this process is known."""
+def _work(name: str, seeds: Sequence[Case], cases: Sequence[str], folder: Path, pipe: Connection) -> None:
+    """Run the ``cases``, written to ``folder``; each is announced, so that the one that ends this process is known.
+
+    After a finding it waits until the files have been copied. The other process makes no case itself: it has no limits.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.disable()
     before = Path("/proc/self/statm")
     has = int(before.read_text().split()[0]) * resource.getpagesize() if before.exists() else 1 << 30
     resource.setrlimit(resource.RLIMIT_AS, (has + BYTES, has + BYTES))
     reader = FUZZED[name]
-    with TemporaryDirectory() as folder:
-        for case in cases:
-            _limit()
-            pipe.send((case, ""))
-            found = complaint(reader, written(make_case(seeds, case), Path(folder) / CASE))
-            if found:
-                pipe.send((case, found))
+    for case in cases:
+        _limit()
+        pipe.send((case, ""))
+        found = complaint(reader, written(make_case(seeds, case), folder))
+        if found:
+            pipe.send((case, found))
+            pipe.recv()
     pipe.send(("", ""))
 
 
@@ -108,13 +111,14 @@ class Findings:
     folder: Path
     seen: Counter[str] = field(default_factory=Counter)
 
-    def add(self, name: str, seeds: Sequence[Case], case: str, found: str) -> None:
-        """Keep the case, if it is the first of its kind."""
+    def add(self, name: str, files: Path, case: str, found: str) -> None:
+        """Keep the ``files`` of a case, if it is the first of its kind."""
         kind = f"{name}: {found.partition(': ')[0]}"
         self.seen[kind] += 1
         if self.seen[kind] == 1:
             place = self.folder / name / hashlib.sha256(kind.encode()).hexdigest()[:8]
-            written(make_case(seeds, case), place)
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(files, place)
             sys.stdout.write(f"{name}: {found}\n  seed {case!r}, kept in {place}\n")
             sys.stdout.flush()
 
@@ -122,39 +126,49 @@ class Findings:
 def fuzz(name: str, seeds: Sequence[Case], cases: Sequence[str], findings: Findings) -> int:
     """Run cases in workers, one after the other; the number of those that have run."""
     done = 0
-    context = multiprocessing.get_context("fork")
-    while done < len(cases):
-        ours, theirs = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(name, seeds, cases[done:], theirs), daemon=True)
-        worker.start()
-        theirs.close()
-        now = ""
-        try:
-            while ours.poll(_WAIT_S):
-                case, found = ours.recv()
-                if not case:
-                    return len(cases)
-                if found:
-                    findings.add(name, seeds, case, found)
-                else:
-                    now, done = case, done + 1
-        except EOFError:
-            pass
-        worker.join(0.2)
-        code = worker.exitcode
-        worker.kill()
-        worker.join()
-        said = (
-            "waits"
-            if code is None
-            else "is killed by " + signal.Signals(-code).name
-            if code < 0
-            else f"exits with {code}"
-        )
-        findings.add(
-            name, seeds, now, f"{said}: after {SECONDS} s of processor time" if code == -signal.SIGXCPU else said
-        )
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / CASE
+        while done < len(cases):
+            done += _watch(name, seeds, cases[done:], folder, findings)
     return done
+
+
+def _watch(name: str, seeds: Sequence[Case], cases: Sequence[str], folder: Path, findings: Findings) -> int:
+    """Run cases in one worker, until it ends or has to be ended; the number of those that have run."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_work, args=(name, seeds, cases, folder, theirs), daemon=True)
+    worker.start()
+    theirs.close()
+    now, done = "", 0
+    try:
+        while ours.poll(_WAIT_S):
+            case, found = ours.recv()
+            if not case:
+                worker.join()
+                return len(cases)
+            if found:
+                findings.add(name, folder, case, found)
+                ours.send(None)
+            else:
+                now, done = case, done + 1
+    except (EOFError, ConnectionError):
+        pass
+    worker.join(0.2)
+    code = worker.exitcode
+    worker.kill()
+    worker.join()
+    findings.add(name, folder, now, _ended(code))
+    return done
+
+
+def _ended(code: int | None) -> str:
+    """How a worker ended that should not have."""
+    if code == -signal.SIGXCPU:
+        return f"is killed by SIGXCPU: after {SECONDS} s of processor time"
+    if code is not None and code < 0:
+        return f"is killed by {signal.Signals(-code).name}"
+    return "waits" if code is None else f"exits with {code}"
 
 
 def main() -> int:

@@ -77,6 +77,10 @@ def test_fields_of_messages_are_changed_at_any_depth() -> None:
     assert b"\x0a\x04\x0a\x02\x10\x02\x18\x03" in found  # without the first of the inmost, and all sizes right
 
 
+def test_values_that_hold_themselves_are_changed_too() -> None:
+    assert mutated("a.yml", b"a: &a [*a]", Random(0))
+
+
 @pytest.mark.parametrize("name", FUZZED)
 def test_there_are_cases_to_begin_with(name: str, tmp_path: Path) -> None:
     """The first of each reader, which takes it."""

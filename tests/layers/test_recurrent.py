@@ -231,7 +231,7 @@ def test_unbounded_states_keep_what_they_can_reach_or_are_refused() -> None:
     # The square of the matrix is 0, so that nothing grows; interval arithmetic cannot see it.
     cancelling = replace(layer, activation=Identity(), recurrent_kernel=as_weights([[2.0, -2.0], [2.0, -2.0]]))
     long = network_of(cancelling, [(60, 2)])
-    with pytest.raises(RangeError, match=r"(?s)layer 'layer': its state may grow to .* pass calibration"):
+    with pytest.raises(RangeError, match=r"(?s)layer 'layer': its state may grow to .* give calibration"):
         lower(long, calibrate(long, None))
     x = np.random.default_rng(0).normal(0, 1, (20, 60, 2))
     (scan,) = scans(compile_network(long, [x]).program)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
+from tests.keras_weights import write_weights
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 
@@ -63,11 +63,8 @@ def test_dense_layers_of_levels(kind: str, scale: object, levels: set[float] | N
     }
     model = {"class_name": "Sequential", "config": [{"class_name": kind, "config": config}], "keras_version": "2.2.0"}
     (tmp_path / "model.json").write_text(json.dumps(model))
-    with h5py.File(tmp_path / "model_weights.h5", "w") as file:
-        file.attrs["layer_names"] = [b"fc"]
-        group = file.create_group("fc")
-        group.attrs["weight_names"] = [b"fc/kernel:0"]
-        group["fc/kernel:0"] = np.random.default_rng(0).uniform(-1, 1, (6, 8)).astype(np.float32)
+    kernel = np.random.default_rng(0).uniform(-1, 1, (6, 8))
+    write_weights(tmp_path / "model_weights.h5", {"fc": {"kernel": kernel}})
     network = read_keras(tmp_path / "model.json")
     dense = network.node("fc").layer
     assert isinstance(dense, Dense)

@@ -21,7 +21,7 @@ def test_largest_first_with_a_total() -> None:
     assert table.total == "30 memories, 4,650 bits"
 
 
-def test_reports_show_queues_where_there_are_any() -> None:
+def test_reports_show_fifos_where_there_are_any() -> None:
     with_fifos = Report([FIFOs((fifo(0, 2), fifo(1, 1000)))])
     text, html = as_text(with_fifos, 100), page(with_fifos)
     assert text.index("q1") < text.index("q0") and "10,000" in text

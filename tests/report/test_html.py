@@ -117,7 +117,12 @@ def test_a_design_larger_than_the_part_is_marked() -> None:
     text = page(Report({"Resources": {"LUT": 90_000, "DSP": 1, "Part": "LFE5U-85F", "Tool": "t"}}))
     assert text.count("fill over") == 1
     assert "90,000 of 83,640 (108 %)" in text
-    assert "Does not fit: 90,000 LUTs of the 83,640 (108 %)." in _visible(text)
+    assert "Does not fit: 90,000 LUTs of 83,640." in _visible(text)
+
+
+def test_what_a_part_lacks_wholly_is_named() -> None:
+    text = page(Report({"Resources": {"LUT": 100, "DSP": 3, "Part": "ice40hx8k-ct256", "Tool": "t"}}))
+    assert "Does not fit: 3 multiplier blocks, of which it has none." in _visible(text)
 
 
 def test_shows_what_each_layer_takes_and_what_the_report_is_of() -> None:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
+
+from tests.keras_weights import write_weights
 
 
 def write_dense(folder: Path, kernels: Sequence[npt.NDArray[np.float64]], name: str = "dense") -> Path:
@@ -23,19 +24,16 @@ def write_dense(folder: Path, kernels: Sequence[npt.NDArray[np.float64]], name: 
         }
     ]
     before = "x"
-    with h5py.File(folder / f"{name}_weights.h5", "w") as file:
-        names = [f"fc{k}" for k in range(1, len(kernels) + 1)]
-        file.attrs["layer_names"] = [layer.encode() for layer in names]
-        for layer, kernel in zip(names, kernels, strict=True):
-            activation = "softmax" if layer == names[-1] else "relu"
-            config = {"name": layer, "units": kernel.shape[1], "activation": activation, "use_bias": True}
-            node = [[[before, 0, 0, {}]]]
-            layers.append({"class_name": "Dense", "config": config, "name": layer, "inbound_nodes": node})
-            group = file.create_group(layer)
-            group.attrs["weight_names"] = [f"{layer}/kernel:0".encode(), f"{layer}/bias:0".encode()]
-            group.create_dataset(f"{layer}/kernel:0", data=kernel.astype(np.float32))
-            group.create_dataset(f"{layer}/bias:0", data=0.1 * rng.standard_normal(kernel.shape[1], dtype=np.float32))
-            before = layer
+    names = [f"fc{k}" for k in range(1, len(kernels) + 1)]
+    weights = {}
+    for layer, kernel in zip(names, kernels, strict=True):
+        activation = "softmax" if layer == names[-1] else "relu"
+        config = {"name": layer, "units": kernel.shape[1], "activation": activation, "use_bias": True}
+        node = [[[before, 0, 0, {}]]]
+        layers.append({"class_name": "Dense", "config": config, "name": layer, "inbound_nodes": node})
+        weights[layer] = {"kernel": kernel, "bias": 0.1 * rng.standard_normal(kernel.shape[1], dtype=np.float32)}
+        before = layer
+    write_weights(folder / f"{name}_weights.h5", weights)
     config = {"name": name, "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": [[before, 0, 0]]}
     document = {"class_name": "Model", "config": config, "keras_version": "2.4.0", "backend": "tensorflow"}
     path = folder / f"{name}.json"

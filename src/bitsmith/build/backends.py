@@ -8,7 +8,7 @@ from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.errors import ConfigError
 
-_DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all queues."
+_DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all FIFOs."
 
 
 def plan(job: Job, asked: Asked) -> Plan:

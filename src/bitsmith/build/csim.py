@@ -28,6 +28,7 @@ from bitsmith.hls.words import Raws, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType
 from bitsmith.project import Project
+from bitsmith.remedies import build, predict, remedy
 from bitsmith.version import __version__
 
 LIBRARY = "csim library"
@@ -136,7 +137,7 @@ def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
             f"no C++ with backend {target.backend.value!r}",
             where="csim_predict",
             accepted=f"a model converted for {', '.join(backend.value for backend in Backend if backend.is_hls)}",
-            remedy="predict() gives the same numbers; build(cosim=True) simulates the SystemVerilog",
+            remedy=remedy(predict(), " gives the same numbers; ", build(cosim=True), " simulates the SystemVerilog"),
         )
     code = HlsCode(job)
     with Project.open(target.output_dir, target.project_name) as folder:

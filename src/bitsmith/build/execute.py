@@ -36,7 +36,7 @@ def execute(plan: Plan, progress: Progress | None = None, timeout: float | None 
         BitsmithError: of a stage.
     """
     if timeout is not None and not 0 < timeout < threading.TIMEOUT_MAX:
-        raise ConfigError(f"{timeout!r}", where="build(timeout=...)", accepted="seconds, more than 0, or None")
+        raise ConfigError(f"{timeout!r}", where="timeout", accepted="seconds, more than 0, or None")
     with Project.open(plan.folder, plan.name) as project:
         if plan.reset:
             project.forget()

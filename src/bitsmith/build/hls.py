@@ -164,7 +164,7 @@ class _Hls:
         notes, driver = [room.misfit] if room.misfit else [], self._driver
         verified = [section for section in found if isinstance(section, Verification)]
         if not verified:
-            notes.append("Nothing was checked: build(csim=True) compares the C++ with the emulator, bit for bit.")
+            notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")
         if len(verified) > 1:
             csim, cosim = verified
             verified = [replace(cosim, csim_inputs=csim.inputs, csim_tool=csim.tool)]

@@ -20,6 +20,7 @@ from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.project import digest
+from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design
 
 
@@ -140,7 +141,7 @@ class Job:
     emulator: Emulator
     design: Design
     inputs: tuple[Batch, ...] | None = None
-    remedy: Callable[[], str] = str
+    remedy: Callable[[], Remedy | str] = str
 
     @cached_property
     def program_digest(self) -> str:

@@ -23,6 +23,7 @@ from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.project import digest
+from bitsmith.remedies import OPEN, convert, remedy
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
@@ -276,7 +277,7 @@ class _Rtl:
         board = default_board(self._part.family)
         if board is None:
             found = f"no board with a part of {self._part.family.name} is known"
-            raise CapacityError(found, where="build(bitstream=True)", accepted="convert(board=...)")
+            raise CapacityError(found, where="bitstream", remedy=remedy("choose one: ", convert(board=OPEN)))
         return board
 
     @cached_property

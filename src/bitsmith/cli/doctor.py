@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from bitsmith.cli.wording import worded
 from bitsmith.flows.nextpnr import TOOLS as PLACE_AND_ROUTE_TOOLS
 from bitsmith.flows.tools import TOOLS, Origin, survey
 from bitsmith.flows.vendor import find_driver
@@ -57,7 +58,7 @@ def _tools() -> Iterator[Finding]:
             where="" if found is None else _place(str(found.path), found.origin),
             problem=status.problem,
             install=status.install,
-            needed_for="" if found is not None else f"without it: {status.without}",
+            needed_for="" if found is not None else f"without it: {worded(status.without)}",
         )
 
 

@@ -6,7 +6,6 @@ a project folder that ``convert`` wrote.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from rich.text import Text
 
 from bitsmith.cli.options import ModelOptions, completing
 from bitsmith.cli.terminal import FAILED, command, error_document, said
-from bitsmith.cli.wording import commanded
+from bitsmith.cli.wording import in_shell
 from bitsmith.errors import ConfigError, ProjectError
 
 if TYPE_CHECKING:
@@ -264,7 +263,7 @@ def _layers(model: Model) -> RenderableType:
     from bitsmith.report.summary import rows
     from bitsmith.report.terminal import LayersTable
 
-    target, notes = model.target, tuple(map(commanded, model.notes))
+    target, notes = model.target, model.notes
     layers = rows(model.network, model.program)
     return LayersTable(model.network.name, layers, target.part, target.clock_period_ns, notes)
 
@@ -297,7 +296,7 @@ def _size_said(told: Explanation) -> str:
     lines.append(
         f"This does not fit {part} with room for routing. Estimated to fit (the first by --fit, or --write FILE):"
     )
-    lines += [commanded(f"- {choice}: config={json.dumps(choice.configuration)}") for choice in told.choices]
+    lines += [f"- {choice}: {in_shell(choice.argued)}" for choice in told.choices]
     if told.proposal is not None:
         lines.append(
             f"  with reuse factors a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"

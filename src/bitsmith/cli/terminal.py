@@ -15,8 +15,8 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bitsmith.cli.wording import commanded
-from bitsmith.errors import BitsmithError, FidelityWarning
+from bitsmith.cli.wording import worded
+from bitsmith.errors import BitsmithError, ConfigProblemsError, FidelityWarning
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes; 2 is wrong usage."""
@@ -78,7 +78,7 @@ def command(as_json: bool, *, verbose: bool = False) -> Iterator[Terminal]:
         if not issubclass(category, FidelityWarning):
             usual(message, category, filename, lineno, file, line)
             return
-        terminal.err.print(Text.assemble(("warning: ", "bold yellow"), commanded(str(message))), soft_wrap=True)
+        terminal.err.print(Text.assemble(("warning: ", "bold yellow"), str(message)), soft_wrap=True)
 
     try:
         with warnings.catch_warnings():
@@ -100,16 +100,15 @@ def command(as_json: bool, *, verbose: bool = False) -> Iterator[Terminal]:
 
 def said(error: BitsmithError) -> str:
     """The message of an error in the words of the command line."""
-    found, where = commanded(error.found), commanded(error.where)
-    return str(BitsmithError(found, where=where, accepted=commanded(error.accepted), remedy=commanded(error.remedy)))
+    return error.told(worded)
 
 
 def error_document(error: BitsmithError) -> dict[str, str]:
     """An error as plain values."""
     return {
         "type": type(error).__name__,
-        "found": error.found,
+        "found": error.told(worded) if isinstance(error, ConfigProblemsError) else error.found,
         "where": error.where,
         "accepted": error.accepted,
-        "remedy": commanded(error.remedy),
+        "remedy": worded(error.remedy),
     }

@@ -1,80 +1,48 @@
-"""Remedies in the words of the command line.
-
-Errors speak of Python calls: ``build(force=True)``, ``pass calibration=X``. Whoever typed a command reads its options instead.
-"""
+"""Remedies in the words of the command line."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 
-_COMMANDS = {"build": "bitsmith build DIR", "convert": "bitsmith convert FILE", "predict": "bitsmith predict"}
-_CALL = re.compile(r"\b(build|convert|predict)\(((?:[^()]|\([^()]*\))*)\)")
-_KEYWORDS = {
-    "output_dir": "--output-dir",
-    "calibration": "--calibration",
-    "input_data_tb": "--input-data",
-    "project_name": "--project-name",
-    "clock_period": "--clock-period",
-    "clock_uncertainty": "--clock-uncertainty",
-    "io_type": "--io-type",
-    "input_shape": "--input-shape",
-    "allow_approximate": "--allow-approximate",
-    **{
-        name: f"--{name}"
-        for name in (
-            *("weights", "config", "bits", "part", "board", "backend", "check", "strict", "override", "outliers"),
-            *("rounding", "fit", "force", "reset", "synth", "cosim", "csim", "export", "vsynth", "pnr", "bitstream"),
-        )
-    },
-}
-"""Options of the same meaning as arguments."""
+from bitsmith.remedies import OPEN, Argument, Call, Function, Remedy
 
-_FLAGS = frozenset({"synth", "cosim", "csim", "check"})
+_COMMANDS = {
+    Function.CONVERT: "bitsmith convert FILE",
+    Function.BUILD: "bitsmith build DIR",
+    Function.PREDICT: "bitsmith predict",
+}
+_OPTIONS = {"input_data_tb": "input-data"}
+"""Options that are named otherwise than the arguments of the same meaning."""
+
+_REFUSING = frozenset({"synth", "cosim", "csim", "check"})
 """Options that have a negative form."""
 
-_FILES = {"calibration": "FILE.npy", "weights": "FILE"}
-"""Values that are files on the command line."""
-
-_ASSIGNED = re.compile(rf"\b({'|'.join(_KEYWORDS)})=('[^']*'|\"[^\"]*\"|\{{.*?\}}(?=[,;)\n]|$)|[\w.%+-]+|\.\.\.)")
-_CONFIG = re.compile(r"\bconfig=(\{.*\})")
+_VALUES = {"calibration": "FILE.npy", "weights": "FILE", "output_dir": "DIR"}
+"""What is given for arguments that are the user's to choose."""
 
 
-def commanded(text: str) -> str:
-    """``text`` with options and commands in place of arguments and calls."""
-    text = _CALL.sub(lambda call: _command(call[1], call[2]), text)
-    text = _CONFIG.sub(lambda found: _settings(found[1]), text)
-    text = re.sub(r"\bpass (?=\w+=)", "give ", text.replace("another output_dir", "another --output-dir"))
-    return _ASSIGNED.sub(lambda found: _option(found[1], found[2]), text)
+def worded(remedy: Remedy | str) -> str:
+    """``remedy`` with commands and options in place of calls and arguments."""
+    return remedy if isinstance(remedy, str) else remedy.rendered(in_shell)
 
 
-def _command(name: str, arguments: str) -> str:
-    given = [part for part in (part.strip() for part in arguments.split(", ")) if part not in ("", "...")]
-    return " ".join(
-        (_COMMANDS[name], *(_ASSIGNED.sub(lambda found: _option(found[1], found[2]), part) for part in given))
-    )
+def in_shell(call: Call) -> str:
+    """A call as it is typed at a prompt."""
+    options = [_option(name, value) for name, value in call.arguments]
+    if call.function is None:
+        return " ".join(options)
+    return " ".join((_COMMANDS[call.function], *options))
 
 
-def _option(name: str, value: str) -> str:
-    option = _KEYWORDS[name]
-    if value == "True":
+def _option(name: str, value: Argument) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"--set {path}={leaf}" for path, leaf in _leaves(value))
+    option = f"--{_OPTIONS.get(name, name.replace('_', '-'))}"
+    if value is True:
         return option
-    if value == "False":
-        return option.replace("--", "--no-", 1) if name in _FLAGS else f"no {option}"
-    if value == "None":
-        return f"no {option}"
-    plain = value.strip("'")
-    return f"{option} {_FILES.get(name, plain)}"
-
-
-def _settings(document: str) -> str:
-    """A configuration as options."""
-    try:
-        content = json.loads(document)
-    except ValueError:
-        return f"--config FILE with {document}"
-    return " ".join(f"--set {path}={value}" for path, value in _leaves(content))
+    if value is False:
+        return option.replace("--", "--no-", 1) if name in _REFUSING else f"no {option}"
+    return f"{option} {_VALUES.get(name, '...') if value is OPEN else value}"
 
 
 def _leaves(content: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from bitsmith.errors import ConfigError, nearest
+from bitsmith.errors import ConfigError, ConfigProblemsError, nearest
+from bitsmith.remedies import Remedy
 
 _Read = TypeVar("_Read")
 
@@ -51,7 +52,7 @@ class Problems:
 
     errors: list[ConfigError] = field(default_factory=list)
 
-    def add(self, found: str, *, where: str, accepted: str = "", remedy: str = "") -> None:
+    def add(self, found: str, *, where: str, accepted: str = "", remedy: Remedy | str = "") -> None:
         """Note one problem."""
         self.errors.append(ConfigError(found, where=where, accepted=accepted, remedy=remedy))
 
@@ -68,10 +69,8 @@ class Problems:
         if len(self.errors) == 1:
             raise self.errors[0]
         if self.errors:
-            told = [f"- {error}".replace("\n", "\n  ") for error in self.errors[:_MOST_PROBLEMS]]
-            rest = len(self.errors) - len(told)
-            lines = [f"{len(self.errors)} problems in the configuration", *told, *([f"- and {rest} more"] * (rest > 0))]
-            raise ConfigError("\n".join(lines))
+            found = f"{len(self.errors)} problems in the configuration"
+            raise ConfigProblemsError(found, self.errors, most=_MOST_PROBLEMS)
 
 
 @dataclass(frozen=True, slots=True)

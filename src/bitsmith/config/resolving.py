@@ -30,6 +30,7 @@ from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import FACTORS, Bits, Outliers, Settings, Strategy, Weights
 from bitsmith.layers.settled import exact_variables, settled
+from bitsmith.remedies import given, remedy
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 """A dictionary with ``Model``, ``LayerType`` and ``LayerName``, the YAML or JSON file that holds it, or None: all auto."""
@@ -226,7 +227,7 @@ def _format(
                 f"precision {found} for the {variable} of layer {node.name!r}, which the quantizers of the model make {text}",
                 where=f"{where}.Precision.{key}",
                 accepted="'auto', which is the model's own",
-                remedy="remove it, or pass override=True to insist",
+                remedy=remedy("remove it; ", given(override=True), " insists on it"),
             )
         return None
     if brought:

@@ -19,7 +19,10 @@ class AreaModel:
     Attributes:
         source: who says so, for reports.
         adder_luts, comparator_luts, mux2_luts: over the width of the widest operand.
+        constant_comparator_luts: per bit of a comparison with a constant.
+        shared_comparisons: ``n`` comparisons of one word with constants take ``n`` to this power times those of one.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
+        bit_sums: sums of single bits take this share of the look-up tables of other sums.
         select_luts: per bit of a word from which a part is selected.
         memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
         memory_words: words of a memory of look-up tables.
@@ -33,6 +36,9 @@ class AreaModel:
     adder_luts: Line
     comparator_luts: Line
     mux2_luts: Line
+    constant_comparator_luts: float
+    shared_comparisons: float
+    bit_sums: float
     table_luts: tuple[float, ...]
     select_luts: float
     memory_luts: float
@@ -49,6 +55,10 @@ class AreaModel:
     def comparator(self, width: int) -> int:
         """Return the look-up tables of an order comparison of ``width`` bits."""
         return math.ceil(self.comparator_luts.at(width))
+
+    def comparisons(self, number: float, width: float) -> float:
+        """Return the look-up tables of ``number`` comparisons of one word of ``width`` bits with constants."""
+        return self.constant_comparator_luts * width * float(number**self.shared_comparisons)
 
     def mux2(self, width: int) -> int:
         """Return the look-up tables of a choice between two words of ``width`` bits."""

@@ -91,6 +91,9 @@ def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, del
             adder_luts=Line(0.5, 1.2),
             comparator_luts=Line(1.0, 1.0),
             mux2_luts=Line(0.0, 1.0),
+            constant_comparator_luts=1.0,
+            shared_comparisons=1.0,  # carry chains, which share nothing
+            bit_sums=1.0,
             table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
             select_luts=0.67,
             memory_luts=1.5,

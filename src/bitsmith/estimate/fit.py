@@ -9,7 +9,7 @@ interval, since more cycles admit every layout of fewer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bitsmith.devices import Part
@@ -54,18 +54,29 @@ class Need:
     available: int
     comfortably: float = 1.0
 
+    @property
+    def lacking(self) -> bool:
+        """Return True if the part has too little."""
+        return self.needed > self.available
+
     def __str__(self) -> str:
-        return f"{self.needed:,} {self.resource} of {self.available:,}"
+        of = f" of {self.available:,}" if self.available else ", of which it has none"
+        return f"{self.needed:,} {self.resource}{of}"
+
+
+def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int) -> tuple[Need, ...]:
+    """What so many cells need of ``part``."""
+    return (
+        Need("LUTs", luts, part.luts, _FULL),
+        Need("flip-flops", ffs, part.ffs, _FULL),
+        Need("multiplier blocks", dsps, part.dsps),
+        Need("memory blocks", brams, part.brams),
+    )
 
 
 def needs(size: Size, part: Part) -> tuple[Need, ...]:
     """What a circuit of ``size`` needs of ``part``; look-up tables as place and route packs them."""
-    return (
-        Need("LUTs", packed_luts(size, part), part.luts, _FULL),
-        Need("flip-flops", size.ff, part.ffs, _FULL),
-        Need("multiplier blocks", size.dsp, part.dsps),
-        Need("memory blocks", size.bram, part.brams),
-    )
+    return counted(part, luts=packed_luts(size, part), ffs=size.ff, dsps=size.dsp, brams=size.bram)
 
 
 def packed_luts(size: Size, part: Part) -> int:
@@ -75,7 +86,12 @@ def packed_luts(size: Size, part: Part) -> int:
 
 def missing(size: Size, part: Part) -> str:
     """In words, what a circuit of ``size`` needs more of than ``part`` has; empty if it has enough."""
-    return " and ".join(str(need) for need in needs(size, part) if need.needed > need.available)
+    return shortage(needs(size, part))
+
+
+def shortage(found: Iterable[Need]) -> str:
+    """In words, what a part has too little of; empty if it has enough."""
+    return " and ".join(str(need) for need in found if need.lacking)
 
 
 def fits(size: Size, part: Part) -> bool:

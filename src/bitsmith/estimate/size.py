@@ -266,6 +266,14 @@ class _Count:
     def _compare(self, count: float, width: float) -> None:
         self.lut += count * width * self._area.comparator_luts.per_bit
 
+    def _compare_constants(self, program: Program, operand: int, count: int, repeats: int) -> None:
+        """``count`` comparisons of the elements of ``operand``, each of which may be in many places, with constants."""
+        words = program.nodes[operand]
+        while isinstance(words.op, ops.Broadcast | ops.Reshape):
+            words = program.nodes[words.args[0]]
+        number = min(words.type.size * repeats, count)
+        self.lut += number * self._area.comparisons(count / number, _mean_width(words.type))
+
     def _node(self, node: Node, program: Program, repeats: int) -> None:
         op, args = node.op, program.types(node.args)
         size, width = node.type.size * repeats, _mean_width(node.type)
@@ -296,7 +304,10 @@ class _Count:
                     self._compare(size, width)
                     self._choose(size, width)
             case ops.Compare():
-                self._compare(size, max(map(_mean_width, args)))
+                if any(constants):
+                    self._compare_constants(program, node.args[constants[0]], size, repeats)
+                else:
+                    self._compare(size, max(map(_mean_width, args)))
             case ops.Select():
                 self._choose(size, width)
             case ops.Sum():
@@ -317,7 +328,8 @@ class _Count:
     def _linear(self, op: ops.Linear, x: TensorType, y: TensorType, repeats: int) -> None:
         positions = y.size // y.shape[-1] * repeats
         adders = csd.estimate(op.weights) * positions
-        self.add(adders, csd.adder_width(_mean_width(x), _mean_width(y)))
+        share = self._area.bit_sums if x.max_width == 1 else 1.0
+        self.add(adders, share * csd.adder_width(_mean_width(x), _mean_width(y)))
 
     def _products(self, x: TensorType, y: TensorType, count: int) -> None:
         blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))

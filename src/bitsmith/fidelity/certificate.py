@@ -27,6 +27,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settled import is_quantized
 from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.remedies import given, remedy
 from bitsmith.report.sections import Fidelity, LayerFidelity, plain, section_of
 from bitsmith.report.terminal import as_html, as_text, fidelity_table, percent
 
@@ -232,7 +233,9 @@ def _agreement(
     except NotComparedError as error:
         if insist:
             raise ConfigError(
-                f"the framework's outputs cannot be had: {error}", where="convert(check=True)", remedy="check='auto'"
+                f"the framework's outputs cannot be had: {error}",
+                where="check",
+                remedy=remedy("without ", given(check=True), " they are compared only where they can be had"),
             ) from error
         return Agreement(reason=str(error))
     return _compared(model, network, inputs, wanted, found, run)

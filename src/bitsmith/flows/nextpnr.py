@@ -17,6 +17,7 @@ from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.run import Command, Progress, execute, inside
 from bitsmith.flows.tools import FoundTool, Tool, find
+from bitsmith.remedies import OPEN, given, remedy
 
 _FOLDER = "pnr"
 _UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")
@@ -31,7 +32,7 @@ def nextpnr(flow: PlaceAndRoute) -> Tool:
         minimum=(0, 7),
         version_pattern=r"nextpnr-(\d+(?:\.\d+)+)",
         install=f'pip install "bitsmith[{flow.extra}]"',
-        without="everything up to synthesis works; Fmax and bitstream are left out (pnr=False, bitstream=False)",
+        without=remedy("everything up to synthesis works; Fmax and bitstream are left out"),
         wheel=flow.wheel,
         wheel_command=flow.wheel,
     )
@@ -45,7 +46,7 @@ def packer(flow: PlaceAndRoute) -> Tool:
         minimum=(),
         version_pattern=flow.packer.version,
         install=f'pip install "bitsmith[{flow.extra}]"',
-        without="everything up to place and route works; the bitstream is left out (bitstream=False)",
+        without=remedy("everything up to place and route works; the bitstream is left out"),
         wheel=flow.wheel,
         wheel_command=flow.packer.wheel_command,
     )
@@ -66,9 +67,9 @@ def place_and_route_of(part: Part) -> PlaceAndRoute:
         known = ", ".join(family.name for family in FAMILIES if family.place_and_route is not None)
         raise CapacityError(
             f"no open tool can place and route {part.name}",
-            where="build(pnr=True)",
+            where="place and route",
             accepted=f"parts of {known}; for others synthesis counts are available",
-            remedy=f"part={DEFAULT_PART!r}, or pnr=False",
+            remedy=remedy(given(part=DEFAULT_PART), ", or ", given(pnr=False)),
         )
     return part.family.place_and_route
 
@@ -255,7 +256,9 @@ class Bitstream:
                 f"the circuit reaches {timing.fmax_mhz:g} MHz, and the board's clock has {needed_mhz:g}",
                 where=self.board.name,
                 log=str(log),
-                remedy="a shorter clock_period, with which the circuit gets more pipeline stages",
+                remedy=remedy(
+                    "a shorter clock period, ", given(clock_period=OPEN), ", with which the circuit gets more stages"
+                ),
             )
         return bits, timing
 

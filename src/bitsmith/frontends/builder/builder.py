@@ -83,9 +83,7 @@ class Builder:
             ApproximateError: the user has not allowed that.
         """
         if not self.draft.allow_approximate:
-            raise ApproximateError(
-                found, where=self.where, accepted=accepted, remedy=f"allow_approximate=True, for {instead}"
-            )
+            raise ApproximateError(found, where=self.where, accepted=accepted, instead=instead)
         self.draft.approximated.append(f"{APPROXIMATE}{self.where}: {found}; instead {instead}.")
 
     def within(self, suffix: str) -> Builder:

@@ -34,10 +34,10 @@ class Refusal:
 
 def refused(name: str, class_name: str, error: UnsupportedError) -> Refusal:
     """A layer whose class is known, but not what its configuration asks for."""
-    remedy = "; ".join(filter(None, (error.accepted and f"accepted: {error.accepted}", error.remedy)))
-    return Refusal(
-        name, class_name, error.found, remedy, class_known=True, approximable=isinstance(error, ApproximateError)
-    )
+    approximable = isinstance(error, ApproximateError)
+    said = f"approximately: {error.instead}" if isinstance(error, ApproximateError) else str(error.remedy)
+    remedy = "; ".join(filter(None, (error.accepted and f"accepted: {error.accepted}", said)))
+    return Refusal(name, class_name, error.found, remedy, class_known=True, approximable=approximable)
 
 
 @dataclass(slots=True)

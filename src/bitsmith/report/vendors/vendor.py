@@ -17,6 +17,7 @@ from xml.parsers import expat
 
 from bitsmith.errors import ProjectError
 from bitsmith.files import open_file
+from bitsmith.remedies import OPEN, build, given, remedy
 
 Number: TypeAlias = int | float
 Figures: TypeAlias = dict[str, object]
@@ -61,7 +62,11 @@ def existing_folder(output_dir: str | os.PathLike[str]) -> Path:
             return folder
     except OSError as error:
         raise ProjectError(f"cannot be read ({error.strerror})", where=str(folder)) from error
-    raise ProjectError("no such folder", where=str(folder), remedy="give the output_dir of convert(), after build()")
+    raise ProjectError(
+        "no such folder",
+        where=str(folder),
+        remedy=remedy("give the folder that was chosen with ", given(output_dir=OPEN), ", after ", build()),
+    )
 
 
 def nothing_found(folder: Path, tool: str) -> ProjectError:
@@ -70,7 +75,7 @@ def nothing_found(folder: Path, tool: str) -> ProjectError:
         f"no report of {tool} in this folder",
         where=str(folder),
         accepted=f"the folder of a project in which at least one stage of {tool} has run",
-        remedy="run build() on the model, or that tool on the project",
+        remedy=remedy("run ", build(), ", or that tool on the project"),
     )
 
 
