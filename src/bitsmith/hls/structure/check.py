@@ -11,16 +11,17 @@ from bitsmith.errors import VerificationError
 from bitsmith.hls.structure.reading import parse
 from bitsmith.hls.structure.storage import STORAGES, feedback_cycles, port_cycles
 from bitsmith.hls.structure.tree import Functions
-from bitsmith.hls.structure.walk import Array, Region, TooLargeError, Walker
+from bitsmith.hls.structure.walk import Access, Pipelines, Region, TooLargeError, Walker
 
-_PIPELINES: Mapping[str, re.Pattern[str]] = MappingProxyType(
+_AMD = Pipelines(re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"), None)
+_PIPELINES: Mapping[str, Pipelines] = MappingProxyType(
     {
-        "vivado": re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"),
-        "vitis": re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"),
-        "catapult": re.compile(r"hls_pipeline_init_interval"),
-        "libero": re.compile(r"HLS (loop|function) pipeline"),
-        "quartus": re.compile(r"ii \d|hls_component_ii"),
-        "oneapi": re.compile(r"intel::initiation_interval"),
+        "vivado": _AMD,
+        "vitis": _AMD,
+        "catapult": Pipelines(None, re.compile("hls_pipeline_init_interval")),
+        "libero": Pipelines(re.compile("HLS function pipeline"), re.compile("HLS loop pipeline")),
+        "quartus": Pipelines(None, re.compile(r"^ii \d|hls_component_ii")),
+        "oneapi": Pipelines(None, re.compile("intel::initiation_interval")),
     }
 )
 
@@ -51,8 +52,8 @@ class Structure:
         return found
 
 
-def structure(files: Mapping[str, str], top: str, dialect: str) -> Structure:
-    """The structure of a project, as the tool of ``dialect`` sees it.
+def structure(files: Mapping[str, str], top: str, dialect: str, *, unrolled: bool) -> Structure:
+    """The structure of a project, as the tool of ``dialect`` sees it; ``unrolled``: it takes a sample in every cycle.
 
     Raises:
         ProgramError: the code is not C++, or has a loop whose bounds are not constant.
@@ -61,13 +62,13 @@ def structure(files: Mapping[str, str], top: str, dialect: str) -> Structure:
     script = files.get("build_prj.tcl", "")
     called = {call for key in functions.inner for call in functions.calls(key)}
     processes = {key: name for key, name in functions.inner.items() if key not in called}
-    if _is_pipelined(functions, dialect):
+    if unrolled:
         processes = {functions.top: top}
     paces, left_out = list[Pace](), list[str]()
     for key, name in processes.items():
-        walker = Walker(functions, lambda mark: _PIPELINES[dialect].search(mark) is not None)
+        walker = Walker(functions, _PIPELINES[dialect])
         try:
-            walker.process(key)
+            walker.process(key, at_once=unrolled)
         except TooLargeError:
             left_out.append(name)
             continue
@@ -75,20 +76,15 @@ def structure(files: Mapping[str, str], top: str, dialect: str) -> Structure:
     return Structure(tuple(paces), tuple(left_out))
 
 
-def _is_pipelined(functions: Functions, dialect: str) -> bool:
-    """Return True if the top function takes a sample in every cycle, and is not a network of processes."""
-    head = [part.name for part in functions.find(functions.top).body.parts if part.kind == "mark"]
-    return any(map(_PIPELINES[dialect].search, (*functions.marks[functions.top], *head)))
-
-
 def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
     """The cycles between steps of a pipelined loop."""
-    arrays: dict[int, Array] = {id(access.array): access.array for access in region.accesses}
+    touched: dict[int, list[Access]] = {}
+    for access in region.accesses:
+        touched.setdefault(id(access.array), []).append(access)
     needs = [(1, "")]
-    for identity, array in arrays.items():
-        accesses = [access for access in region.accesses if id(access.array) == identity]
-        storage = STORAGES[dialect](array, script)
-        cycles = port_cycles(storage, array, accesses)
+    for accesses in touched.values():
+        array = accesses[0].array
+        cycles = port_cycles(STORAGES[dialect](array, script), array, accesses)
         needs.append((cycles, f"the ports of array {array.name!r} ({array.place})"))
     for name, (operations, fed) in region.feedback.items():
         if fed is not None:
@@ -100,13 +96,13 @@ def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
     return Pace(process, region.place, region.trips, cycles, reason)
 
 
-def check(files: Mapping[str, str], top: str, dialect: str, interval: int) -> Structure:
+def check(files: Mapping[str, str], top: str, dialect: str, interval: int, *, unrolled: bool) -> Structure:
     """Refuse C++ whose processes cannot take a frame in every ``interval`` cycles; else its structure.
 
     Raises:
         VerificationError: names the process, and the array or loop.
     """
-    found = structure(files, top, dialect)
+    found = structure(files, top, dialect, unrolled=unrolled)
     for process, cycles in found.cycles().items():
         if cycles > interval:
             slow = max((pace for pace in found.paces if pace.process == process), key=lambda pace: pace.trips * pace.interval)

@@ -214,8 +214,8 @@ class Functions:
         if target is None or target.kind is CursorKind.CONSTRUCTOR:
             return arguments[0] if len(arguments) == 1 else Node("opaque", at, parts=arguments)
         name = cursor.spelling
-        if name.startswith("operator") and not name[8:9].isspace():
-            operator = name.removeprefix("operator")
+        operator = name.removeprefix("operator")
+        if name != operator and not operator[0].isspace() and operator not in ("()", "[]"):
             if operator in ("=", "+=", "-="):
                 return Node("assign", at, operator, arguments)
             return Node("binary" if len(arguments) == 2 else "unary", at, f"number {operator}", arguments)

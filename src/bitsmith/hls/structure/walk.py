@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -114,11 +114,24 @@ class Region:
     function: str
     place: str
     trips: int
-    marks: tuple[str, ...]
     accesses: list[Access] = field(default_factory=list)
     feedback: dict[str, tuple[int, Array | None]] = field(default_factory=dict)
     streams: dict[tuple[str, str], int] = field(default_factory=dict)
     """Reads and writes of each stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipelines:
+    """How a tool is told to pipeline: by marks at the head of a function's or loop's body, or before it (None: never)."""
+
+    body: re.Pattern[str] | None
+    before: re.Pattern[str] | None
+
+    def found(self, head: Iterable[str], before: Iterable[str]) -> bool:
+        """Return True if any of the marks says so."""
+        return any(self.body and self.body.search(mark) for mark in head) or any(
+            self.before and self.before.search(mark) for mark in before
+        )
 
 
 _UNKNOWN = Value()
@@ -126,9 +139,9 @@ _Frame = dict[str, Box]
 
 
 class Walker:
-    """Follows one function from its head; ``pipelines`` tells from the marks at a loop or function whether it is a pipeline."""
+    """Follows one function from its head."""
 
-    def __init__(self, functions: Functions, pipelines: Callable[[str], bool]) -> None:
+    def __init__(self, functions: Functions, pipelines: Pipelines) -> None:
         self.regions: list[Region] = []
         self._functions = functions
         self._pipelines = pipelines
@@ -143,17 +156,20 @@ class Walker:
             self._globals[name] = self._new(node, "constant" if node.is_constant else "local")
             self._mark(self._globals[name], functions.marks.get(name, []))
 
-    def process(self, key: str) -> None:
-        """Follow the function ``key``, whose parameters are arrays in registers and streams."""
+    def process(self, key: str, *, at_once: bool = False) -> None:
+        """Follow the function ``key``, whose parameters are arrays in registers and streams; ``at_once``: it is a pipeline."""
         function = self._functions.find(key)
         frame = {name: Box(Pointer(self._made(name, function.place, (1,), 0, "parameter"))) for name in function.parameters}
-        head = [part.name for part in function.body.parts if part.kind == "mark"]
-        marks = (*self._functions.marks.get(key, []), *head)
-        if any(map(self._pipelines, marks)):
-            self._region = Region(function.name, function.place, 1, marks)
+        if at_once or self.is_pipelined(key):
+            self._region = Region(function.name, function.place, 1)
             self.regions.append(self._region)
         self._block(function.body, frame, function, [])
         self._region = None
+
+    def is_pipelined(self, key: str) -> bool:
+        """Return True if the function is a pipeline as a whole."""
+        head = [part.name for part in self._functions.find(key).body.parts if part.kind == "mark"]
+        return self._pipelines.found(head, self._functions.marks.get(key, []))
 
     # Variables
 
@@ -194,10 +210,12 @@ class Walker:
 
     def _block(self, block: Node, frame: _Frame, function: Function, results: list[Value]) -> None:
         pending = list[str]()
-        for part in block.parts:
+        for k, part in enumerate(block.parts):
             if part.kind == "mark":
                 named = _NAMED.search(part.name)
-                box = self._named(frame, named[1]) if named else None
+                follower = next((other for other in block.parts[k:] if other.kind != "mark"), None)
+                comes = follower is not None and [node.name.split("@")[0] for node in follower.parts if node.kind == "declare"]
+                box = self._named(frame, named[1]) if named and named[1] not in (comes or []) else None
                 if box is not None:
                     self._mark(box, [part.name])
                 else:
@@ -274,9 +292,9 @@ class Walker:
     ) -> None:
         start, condition, step, body = node.parts
         head = tuple(part.name for part in body.parts if part.kind == "mark")
-        if self._region is None and any(map(self._pipelines, (*marks, *head))):
+        if self._region is None and self._pipelines.found(head, marks):
             trips = sum(1 for _ in self._turns(node, dict(frame), function))
-            self._pipeline(Region(function.name, node.place, trips, (*marks, *head)), node, frame, function)
+            self._pipeline(Region(function.name, node.place, trips), node, frame, function)
             return
         for _ in self._turns(node, frame, function):
             self._statement(body, frame, function, results, ())
@@ -473,11 +491,10 @@ class Walker:
 
     def _foreign(self, node: Node, frame: _Frame, function: Function) -> Value:
         """A function of a vendor: reads and writes of streams, and bits of numbers."""
-        if node.name in ("read", "write") and node.parts and self._region is not None:
-            stream = node.parts[0].name.split("@")[0]
-            if node.parts[0].kind == "variable":
-                key = (stream, node.name)
-                self._region.streams[key] = self._region.streams.get(key, 0) + 1
+        takes = {"read": 1, "write": 2}.get(node.name)
+        if len(node.parts) == takes and node.parts[0].kind == "variable" and self._region is not None:
+            key = (node.parts[0].name.split("@")[0], node.name)
+            self._region.streams[key] = self._region.streams.get(key, 0) + 1
         values = [self._value(part, frame, function) for part in node.parts]
         return Value(None, _joined(*(value.feedback for value in values)))
 
