@@ -248,6 +248,8 @@ class Model:
             force: run even what is estimated not to fit the part.
             fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say
                 which. ``convert(fit=True)`` tries fewer bits first.
+            tool: "vivado", "quartus" or "radiant": that vendor's tool in place of Yosys and nextpnr, for ``rtl``. Its project is
+                always written; ``synth`` is by default True if the tool is there.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
             timeout: seconds that each program may run; by default it may run as long as it takes.
 

@@ -27,6 +27,7 @@ from bitsmith.ir.types import FixedFormat, objects
 from bitsmith.model import Model
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import STRICT, open_headers, written
+from tests.hls.test_vendor_projects import ONE_OF_A_FAMILY
 from tests.properties.programs import random_stimuli
 from tests.system.examples import digits, three_layer
 from tests.system.test_random_networks import random_network
@@ -57,7 +58,7 @@ def assert_equal(folder: Path, program: Program, project: HlsProject, samples: i
         assert np.array_equal(got, objects(want)) and got.dtype == want.dtype
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@ONE_OF_A_FAMILY
 def test_three_layers_bit_for_bit(tmp_path: Path, dialect: str) -> None:
     model, _ = three_layer(tmp_path)
     program = drop_dead(model.program, keep_probes=False)

@@ -161,18 +161,28 @@ def keras_cases() -> dict[str, tuple[Callable[[], object], Sequence[np.ndarray]]
         x, mask = keras.Input((STEPS, CHANNELS)), keras.Input((STEPS, 1), dtype="bool")
         return keras.Model([x, mask], layers.Softmax(axis=1)(x, mask=mask))
 
+    def recurrent() -> object:
+        given = keras.Input((STEPS, CHANNELS))
+        x = layers.Masking()(given)
+        y = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
+        y = layers.LayerNormalization()(y)
+        cells = layers.RNN([layers.SimpleRNNCell(3), layers.LSTMCell(3)], go_backwards=True)
+        return keras.Model(given, [*layers.GRU(3, return_state=True)(y), cells(y)])
+
     few, each = ~left_out(STEPS, STEPS, every=4), ~left_out(2, STEPS, STEPS)
     return {
         "given": (lambda: given(few, "bool", use_causal_mask=True), [X, few]),
         "given for each head": (lambda: given(each, "float32", return_attention_scores=True), [X, each]),
         "embedded": (embedded, [RNG.integers(0, 7, size=(SAMPLES, STEPS)).astype(np.int32)]),
         "masked": (masked, [X * KEYS[..., None], MEMORY * left_out(3)[..., None]]),
+        "recurrent": (recurrent, [X * left_out(STEPS, every=2)[..., None]]),
         "chosen": (chosen, [X, left_out(STEPS, 1, every=3)]),
     }
 
 
 @pytest.mark.parametrize(
-    "name", ["given", pytest.param("given for each head", marks=pytest.mark.slow), "embedded", "masked", "chosen"]
+    "name",
+    ["given", pytest.param("given for each head", marks=pytest.mark.slow), "embedded", "masked", "recurrent", "chosen"],
 )
 def test_as_keras(name: str) -> None:
     make, inputs = keras_cases()[name]
@@ -193,6 +203,5 @@ def test_layers_that_work_with_masks_are_refused() -> None:
     from keras import layers
 
     x = keras.Input((STEPS, CHANNELS))
-    for layer in (layers.LSTM(2), layers.GlobalAveragePooling1D()):
-        with pytest.raises(UnsupportedError, match="mask"):
-            read_model(keras.Model(x, layer(layers.Masking()(x))))
+    with pytest.raises(UnsupportedError, match="mask"):
+        read_model(keras.Model(x, layers.GlobalAveragePooling1D()(layers.Masking()(x))))

@@ -283,7 +283,7 @@ def _truths() -> onnx.ModelProto:
 
 
 def _recurrent(
-    operator: str, gates: int, biases: bool = True, states: int = 0, **attributes: object
+    operator: str, gates: int, biases: bool = True, states: int = 0, peepholes: bool = False, **attributes: object
 ) -> Callable[[], onnx.ModelProto]:
     """Sequences with the batch in the middle, as ONNX has them."""
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
@@ -291,6 +291,9 @@ def _recurrent(
     if biases:
         tensors["b"] = weights(directions, 2 * gates * 3) / 2
     names = ["x w r", "b" if biases else "-", "-", *(f"h{k}" for k in range(states))]
+    if peepholes:
+        names += [*("-" for _ in range(2 - states)), "p"]
+        tensors["p"] = weights(directions, 9)
     outputs = "steps y" + (" c" if operator == "LSTM" else "")
     inputs = {"x": (4, "N", 2)} | {f"h{k}": (directions, "N", 3) for k in range(states)}
 
@@ -574,6 +577,11 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
     "LSTM": _recurrent("LSTM", 4),
     "LSTM, both ways": _recurrent("LSTM", 4, direction="bidirectional"),
     "LSTM, initial states": _recurrent("LSTM", 4, states=2, direction="reverse"),
+    "LSTM with peepholes": _recurrent("LSTM", 4, peepholes=True, direction="bidirectional"),
+    "LSTM with peepholes, clipped": _recurrent("LSTM", 4, states=2, peepholes=True, clip=0.3),
+    "LSTM, clipped": _recurrent("LSTM", 4, clip=0.25),
+    "GRU, clipped": _recurrent("GRU", 3, clip=0.25, linear_before_reset=1),
+    "RNN, clipped": _recurrent("RNN", 1, clip=0.25),
     "LSTM, batch first": _recurrent_batch_first,
     "GRU": _recurrent("GRU", 3, linear_before_reset=1),
     "GRU, reset before": _recurrent("GRU", 3, biases=False),

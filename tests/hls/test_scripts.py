@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from bitsmith.hls import HlsTarget, write
+from bitsmith.hls import HlsTarget, write, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.project import Stage
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from tests.hls.compiled import ALL_AT_ONCE
+from tests.hls.test_writer import dense
 
 COMMANDS = (
     "open_project set_top add_files open_solution set_part create_clock set_clock_uncertainty csim_design csynth_design "
@@ -121,16 +126,31 @@ def test_scripts_for_vivado(tmp_path: Path) -> None:
 CATAPULT = "project options flow solution directive go"
 
 
-def catapult(folder: Path, stage: str | None, found: str) -> tuple[int, list[str], str]:
-    """Exit code, recorded commands and complaints of Catapult's script, where the library of the part is ``found``."""
-    build = ProgramBuilder()
-    program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
+def catapult(
+    folder: Path, stage: str | None, found: str, directives: Directives = ALL_AT_ONCE, resources: str = ""
+) -> tuple[int, list[str], str]:
+    """Exit code, recorded commands and complaints of Catapult's script.
+
+    The library of the part is ``found``; the tool has ``resources``: paths and the modules that they are mapped to.
+    """
     target = HlsTarget("net", "xcku115-flvb2104-2-i", 4.0, 10.0, stages=(Stage.SYNTH,))
-    project = write(program, DIALECTS["catapult"], target)
-    for name in ("build_prj.tcl", "project.tcl"):
+    project = write_project(dense(), directives, DIALECTS["catapult"], target)
+    for name in ("build_prj.tcl", "project.tcl", "directives.tcl"):
         (folder / name).write_text(project.files[name])
     (folder / "stubs.tcl").write_text(
         f'foreach name {{{CATAPULT}}} {{ proc $name args "puts \\"$name \\$args\\"" }}\n'
+        "rename solution recorded_solution\n"
+        "proc solution args { if {$args eq {get -name}} { return net }; recorded_solution {*}$args }\n"
+        "rename directive recorded_directive\n"
+        "proc depth path { llength [split $path /] }\n"
+        "proc directive args {\n"
+        "    set path [lindex $args end]\n"
+        "    if {[lindex $args 0] ne {get}} { return [recorded_directive {*}$args] }\n"
+        f"    set all {{{resources}}}\n"
+        "    if {[llength $args] == 2} { return [dict get $all [file dirname $path]] }\n"
+        "    set paths [dict keys $all [file dirname $path]]\n"
+        "    return [lmap p $paths { if {[depth $p/x] != [depth $path]} continue; string cat $p/MAP_TO_MODULE }]\n"
+        "}\n"
         f'proc library {{command path args}} {{ if {{$args eq "-ret v"}} {{ return the_library }}; return "{found}" }}\n'
         "source build_prj.tcl\n"
     )
@@ -151,6 +171,7 @@ SOURCES = [
     "solution file add FOLDER/net_test.cpp -type C++ -exclude true",
     "directive set -MEM_MAP_THRESHOLD 1000000",
     "solution options set Architectural/DefaultRegisterThreshold 1000000",
+    "directive set -DESIGN_GOAL latency",
     "go analyze",
     "go compile",
 ]
@@ -176,3 +197,32 @@ def test_script_of_catapult(tmp_path: Path) -> None:
     code, commands, complaint = catapult(tmp_path, "synth", "")
     assert (code, commands) == (1, SOURCES)
     assert complaint == "# Error: no library of this installation has the part xcku115-flvb2104-2-i\n"
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
+def test_catapult_is_told_of_streams_and_memories(tmp_path: Path) -> None:
+    """Depths of channels count as directives only; what is no memory is registers, but for ports."""
+    folded = Directives({"dense_1": 3}, parallel=False, products={"dense_1": MultiplierStyle.SHARED})
+    streams = ("dense_1_width_to_dense_1_product_tokens", "dense_1_product_to_dense_1_tokens")
+    made = write_project(dense(), folded, DIALECTS["catapult"], HlsTarget("net", "part")).files["directives.tcl"]
+    depths = dict(re.findall(r"(\w+_tokens) (\d+)", made))
+    core = "net/dense_1_product/core"
+    resources = (
+        f"net/{streams[0]}:cns {{}} net/{streams[1]}:cns ccs_ioport.ccs_pipe net/x:rsc ccs_ioport.ccs_in_wait "
+        f"{core}/net_layers::dense_1_product_weights.rom:rsc {{}} {core}/folded_product:part.data:rsc {{}}"
+    )
+    code, commands, complaint = catapult(tmp_path, "synth", LIBRARY, folded, resources)
+    assert (code, complaint) == (0, "")
+    start = commands.index("go assembly")
+    assert commands[start + 1 : commands.index("go architect")] == [
+        f"directive set net/{streams[0]}:cns -MAP_TO_MODULE ccs_ioport.ccs_pipe",
+        *(f"directive set net/{stream}:cns -FIFO_DEPTH {depths[stream]}" for stream in streams),
+        f"directive set {core}/folded_product:part.data:rsc -MAP_TO_MODULE {{[Register]}}",
+        f"directive set {core}/net_layers::dense_1_product_weights.rom:rsc -INTERLEAVE 2",
+    ]
+    assert "directive set -MEM_MAP_THRESHOLD 32769" in commands
+    code, _, complaint = catapult(tmp_path, "synth", LIBRARY, folded, f"net/{streams[0]}:cns {{}}")
+    assert (
+        code == 1
+        and complaint == f"# Error: 0 channels are called {streams[1]}, which must have {depths[streams[1]]} places\n"
+    )

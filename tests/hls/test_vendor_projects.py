@@ -28,6 +28,14 @@ from tests.properties.programs import random_stimuli
 VENDOR = Path(__file__).parent / "vendor"
 INCLUDES = ("-I", str(VENDOR), "-isystem", str(INCLUDE))
 EACH = pytest.mark.parametrize("dialect", DIALECTS)
+ONE_OF_A_FAMILY = pytest.mark.parametrize(
+    "dialect",
+    [
+        pytest.param(name, marks=() if name in ("vitis", "catapult") else (pytest.mark.slow, pytest.mark.ci))
+        for name in DIALECTS
+    ],
+)
+"""Each dialect; of those that share a family of types all but one are slow."""
 HOSTILE_PARTS = (
     'x"; exec rm',
     "x)\nexecute_process(COMMAND rm",
@@ -121,7 +129,7 @@ def simulated(dialect: str, program: Program, folder: Path, directives: Directiv
     np.testing.assert_array_equal(found, np.concatenate(wanted, axis=1).astype(float))
 
 
-@EACH
+@ONE_OF_A_FAMILY
 def test_test_bench(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, dense(), tmp_path)
 
@@ -134,10 +142,7 @@ def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -
     simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 
 
-@pytest.mark.parametrize(
-    "dialect",
-    [pytest.param(name, marks=(pytest.mark.slow, pytest.mark.ci) if name == "oneapi" else ()) for name in DIALECTS],
-)
+@ONE_OF_A_FAMILY
 def test_hostile_names(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, drop_dead(hostile_program(), keep_probes=False), tmp_path)
 

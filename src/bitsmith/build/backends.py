@@ -26,6 +26,10 @@ def plan(job: Job, asked: Asked) -> Plan:
             raise ConfigError(
                 f"{stage}=True with backend {job.target.backend.value!r}", where="build", accepted=f"{stage}=False"
             )
+    if hls and asked.tool is not None:
+        raise ConfigError(
+            f"tool={asked.tool!r} with backend {job.target.backend.value!r}", where="build", accepted="backend 'rtl'"
+        )
     if asked.fifo_opt:
         job = replace(job, design=replace(job.design, notes=(*job.design.notes, _DEPTHS)))
     if hls:

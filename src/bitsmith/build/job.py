@@ -164,6 +164,7 @@ class BuildOptions(TypedDict, total=False):
     bitstream: bool
     force: bool
     fit: bool
+    tool: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,3 +183,4 @@ class Asked:
     bitstream: bool = False
     force: bool = False
     fit: bool = False
+    tool: str | None = None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from bitsmith.build.capacity import Room
 from bitsmith.build.design import Circuit, Cosimulated, circuit
 from bitsmith.build.job import Asked, Job
+from bitsmith.build.logic import logic_tool
+from bitsmith.build.logic.tool import Found, LogicDesign, LogicFlow, Step
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
 from bitsmith.build.system import bitstream as system_bitstream
@@ -16,10 +19,11 @@ from bitsmith.build.system import rtl_core, system_board, system_of
 from bitsmith.build.verification import compare, raw_digest, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
-from bitsmith.errors import CapacityError, VerificationError
+from bitsmith.errors import CapacityError, ConfigError, VerificationError
 from bitsmith.estimate.fit import packed_luts
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_route_of
 from bitsmith.flows.run import Chained, Converted, Flow
+from bitsmith.flows.vendor import on_path
 from bitsmith.flows.verilator import Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.project import digest
@@ -28,6 +32,7 @@ from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.ports import module_ports
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import System
 from bitsmith.version import __version__
@@ -49,6 +54,8 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
         CapacityError: the design is too large for what was asked.
     """
     room, board = Room.of(job), system_board(job.target)
+    if asked.tool is not None:
+        return _plan_logic(job, asked, room)
     synthesized = asked.synth is not False or asked.pnr or (asked.bitstream and board is None)
     if asked.pnr or (asked.bitstream and board is None):
         place_and_route_of(room.part)
@@ -63,13 +70,38 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
         backend.pnr: asked.pnr and not (asked.bitstream and board is None and backend.on_board()),
         backend.bitstream: asked.bitstream,
     }
+    chosen = tuple(stage() for stage, wanted in stages.items() if wanted)
+    return _plan(backend, asked, chosen)
+
+
+def _plan_logic(job: Job, asked: Asked, room: Room) -> Plan:
+    """The plan with a vendor's logic tool in place of the open ones.
+
+    Raises:
+        CapacityError, ConfigError.
+        ToolMissingError: a stage of the tool was asked for.
+    """
+    assert asked.tool is not None
+    if asked.bitstream:
+        raise ConfigError("bitstream=True with a vendor's tool", where="build", accepted="tool=None")
+    backend = _Logic(job, room, asked)
+    if backend.steps and not asked.force:
+        room.check_part(job)
+    if not asked.force:
+        room.check_layout(job)
+    cosim = (backend.cosim(),) if asked.cosim is not False or asked.validation else ()
+    return replace(_plan(backend, asked, (*cosim, *map(backend.logic, backend.steps))), scripts=backend.scripts)
+
+
+def _plan(backend: _Rtl, asked: Asked, stages: tuple[Stage, ...]) -> Plan:
+    job = backend.job
     return Plan(
         folder=job.target.output_dir,
         name=job.target.project_name,
         design=job.design,
         sources=backend.sources(),
         scripts=dict,
-        stages=tuple(stage() for stage, wanted in stages.items() if wanted),
+        stages=stages,
         finish=backend.finish,
         reset=asked.reset,
     )
@@ -79,21 +111,21 @@ class _Rtl:
     """Sources and stages of a circuit, which is made when one of them first needs it."""
 
     def __init__(self, job: Job, room: Room) -> None:
-        self._job = job
+        self.job = job
         self._room = room
         self._part = room.part
         self._top = job.target.project_name
 
     @cached_property
     def _circuit(self) -> Circuit:
-        job, target, delays = self._job, self._job.target, self._part.family.delays
+        job, target, delays = self.job, self.job.target, self._part.family.delays
         budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
         title = Title(f"bitsmith {__version__}", job.program_digest[:16])
         return circuit(job.program, job.directives, delays, budget, self._top, title)
 
     @cached_property
     def _raws(self) -> list[Raw]:
-        return stimuli(self._job)
+        return stimuli(self.job)
 
     def _simulated(self) -> list[Raw]:
         """The inputs of the co-simulation."""
@@ -111,13 +143,13 @@ class _Rtl:
     @property
     def _digest(self) -> str:
         """A digest of everything that the sources follow from."""
-        board = system_board(self._job.target)
-        return job_digest(self._job) if board is None else digest(job_digest(self._job), repr(board))
+        board = system_board(self.job.target)
+        return job_digest(self.job) if board is None else digest(job_digest(self.job), repr(board))
 
     @cached_property
     def _system(self) -> tuple[System, Mapping[str, str]] | None:
         """The system of the board, and the files of the circuit for it; None if the board has none."""
-        target = self._job.target
+        target = self.job.target
         board = system_board(target)
         if board is None:
             return None
@@ -152,7 +184,7 @@ class _Rtl:
 
     def _compared(self, found: Cosimulated) -> Sections:
         """Refuse outputs that are not the emulator's, and cycles that were not planned."""
-        job, raws = self._job, self._simulated()
+        job, raws = self.job, self._simulated()
         compare(job.emulator, job.program, found.outputs, raws)
         if found.reloaded is not None:
             program, outputs = found.reloaded
@@ -272,8 +304,8 @@ class _Rtl:
 
     def _board(self) -> Board:
         """The user's board, else our first one with a part of the family."""
-        if self._job.target.board is not None:
-            return read_board(self._job.target.board)
+        if self.job.target.board is not None:
+            return read_board(self.job.target.board)
         board = default_board(self._part.family)
         if board is None:
             found = f"no board with a part of {self._part.family.name} is known"
@@ -282,7 +314,7 @@ class _Rtl:
 
     @cached_property
     def _target_mhz(self) -> float:
-        return 1e3 / self._job.target.clock_period_ns
+        return 1e3 / self.job.target.clock_period_ns
 
     @property
     def _placing(self) -> float:
@@ -311,13 +343,16 @@ class _Rtl:
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:
         """The clock that was reached, by ``what`` beside the circuit."""
-        ends = [self._layer_of(name) for name in found.path]
+        return self._clock(found.clock_period_ns, found.fmax_mhz, found.path, f"{found.tool}{what}")
+
+    def _clock(self, period_ns: float, fmax_mhz: float, path: tuple[str, ...], tool: str | None) -> sections.Timing:
+        ends = [self._layer_of(name) for name in path]
         return sections.Timing(
-            fmax_mhz=found.fmax_mhz,
-            clock_period_ns=found.clock_period_ns,
-            slack_ns=round(self._job.target.clock_period_ns - found.clock_period_ns, 3),
+            fmax_mhz=fmax_mhz,
+            clock_period_ns=period_ns,
+            slack_ns=round(self.job.target.clock_period_ns - period_ns, 3),
             path=" to ".join(dict.fromkeys(ends)) or None,
-            tool=f"{found.tool}{what}",
+            tool=tool,
         )
 
     def _layer_of(self, cell: str) -> str:
@@ -326,6 +361,67 @@ class _Rtl:
         inner = cell.partition(".")[2]
         found = part_of(cell, parts) or part_of(inner, parts)
         return parts[found].layer if found else "the top module"
+
+
+class _Logic(_Rtl):
+    """The same with a vendor's logic tool."""
+
+    def __init__(self, job: Job, room: Room, asked: Asked) -> None:
+        super().__init__(job, room)
+        assert asked.tool is not None
+        self._tool = logic_tool(asked.tool, job.target.part)
+        self._usual = asked.synth is None and not asked.pnr
+        there = on_path(self._tool.program) is not None
+        wanted = (Step.SYNTH, Step.PNR) if asked.pnr else (Step.SYNTH,)
+        self.steps = wanted if asked.pnr or asked.synth or (self._usual and there) else ()
+        for step in self.steps:
+            self._step(step).find()
+
+    @cached_property
+    def _design(self) -> LogicDesign:
+        made, target = self._circuit, self.job.target
+        ports = module_ports(made.sources[f"{self._top}.sv"], self._top)
+        sources = tuple(f"../{path.as_posix()}" for path in self._paths())
+        return LogicDesign(self._top, target.part, sources, ports, target.clock_period_ns)
+
+    def _step(self, step: Step) -> LogicFlow:
+        return LogicFlow(self._tool, lambda: self._design, step)
+
+    def scripts(self) -> dict[str, str]:
+        """The tool's project, whether it is there or not."""
+        return self._tool.scripts(self._design)
+
+    def logic(self, step: Step) -> Stage:
+        """A stage of the tool."""
+        target, flow = self.job.target, self._step(step)
+        return Stage(
+            name="synth" if step is Step.SYNTH else "pnr",
+            title=f"{target.part} by {self._tool.name} at {self._target_mhz:.0f} MHz",
+            find=flow.find,
+            flow=lambda: Converted(flow, self._measured),
+            needs=("rtl",) if step is Step.SYNTH else ("rtl", "synth"),
+            options=(self._tool.key, *(text for item in sorted(self.scripts().items()) for text in item)),
+            log=f"{self._tool.key}/{step.value}.log",
+        )
+
+    def _measured(self, found: Found) -> Sections:
+        cells = (sections.Utilization(found.cells),) if found.cells else ()
+        if found.period_ns is None:
+            return (found.resources, *cells)
+        period = round(found.period_ns, 4)
+        return (found.resources, self._clock(period, round(1e3 / period, 2), found.path, found.resources.tool), *cells)
+
+    def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
+        """Take the figures of the last step, and say how to start the tool where it has not run."""
+        last = {type(section): section for section in found}
+        all_found, notes = super().finish(folder, tuple(last.values()))
+        if self.steps or not self._usual:
+            return all_found, notes
+        typed = f"cd {self._tool.key} && {self._tool.by_hand()}"
+        return all_found, (
+            *notes,
+            f"{self._tool.name} was not found and not run. In the project's folder, start: {typed}",
+        )
 
 
 def _utilization(found: Timing) -> sections.Utilization:

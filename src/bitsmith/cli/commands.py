@@ -44,6 +44,9 @@ def build(
     fit: Annotated[
         bool, typer.Option("--fit", help="Take reuse factors if the circuit does not fit the part.")
     ] = False,
+    tool: Annotated[
+        str | None, typer.Option(help="A vendor's logic tool for the circuit: vivado, quartus or radiant.")
+    ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Run stages again whose results still hold.")] = False,
     timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that each program may run.")] = None,
     verbose: Verbose = False,
@@ -66,6 +69,7 @@ def build(
                 bitstream=bitstream,
                 force=force,
                 fit=fit,
+                tool=tool,
                 progress=progress,
                 timeout=timeout,
             )

@@ -21,6 +21,7 @@ ALL_VARIABLES = (
     "shift",
     "recurrent_weight",
     "recurrent_bias",
+    "peephole_weight",
     "recurrent_accum",
     "recurrent_activation",
     "activation",
@@ -52,7 +53,7 @@ INNER = ("edge_weight", "edge_weight_aggr", "aggr", "norm")
 OTHER_VARIABLES = (*OF_PARTS, *ALIASES, *INNER)
 """Variables that only other tools have."""
 
-TRAINED = frozenset({"weight", "bias", "scale", "recurrent_weight", "recurrent_bias"})
+TRAINED = frozenset({"weight", "bias", "scale", "recurrent_weight", "recurrent_bias", "peephole_weight"})
 """Of trained tensors."""
 
 _DEFAULTED = TRAINED | {"result", "state", "cell"}

@@ -6,17 +6,22 @@ from bitsmith.devices.board import BOARDS, SYSTEM_BOARDS, AnyBoard, Board, any_b
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
 from bitsmith.devices.ice40 import ICE40, ICE40UP
+from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
 from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, part_or_typical, resolve_part
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 
 __all__ = [
+    "AGILEX_7",
+    "ARRIA_10",
     "BOARDS",
+    "CYCLONE_V",
     "DEFAULT_PART",
     "ECP5",
     "FAMILIES",
     "ICE40",
     "ICE40UP",
+    "STRATIX_10",
     "SYSTEM_BOARDS",
     "ULTRASCALE",
     "ULTRASCALE_PLUS",

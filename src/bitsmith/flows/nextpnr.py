@@ -17,7 +17,7 @@ from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.run import Command, Progress, execute, inside
 from bitsmith.flows.tools import FoundTool, Tool, find
-from bitsmith.remedies import OPEN, given, remedy
+from bitsmith.remedies import OPEN, build, given, remedy
 
 _FOLDER = "pnr"
 _UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")
@@ -69,7 +69,9 @@ def place_and_route_of(part: Part) -> PlaceAndRoute:
             f"no open tool can place and route {part.name}",
             where="place and route",
             accepted=f"parts of {known}; for others synthesis counts are available",
-            remedy=remedy(given(part=DEFAULT_PART), ", or ", given(pnr=False)),
+            remedy=remedy(
+                build(tool=OPEN), " for the vendor's tool, ", given(part=DEFAULT_PART), ", or ", given(pnr=False)
+            ),
         )
     return part.family.place_and_route
 

@@ -30,7 +30,7 @@ _VERSION = re.compile(r"(?<![0-9])20[0-9]{2}\.[0-9](?:\.[0-9])?(?![0-9])")
 def find_driver(driver: Driver) -> FoundTool | None:
     """The vendor's tool as the first way to start it finds it on PATH; None if no way does."""
     for way in driver.ways:
-        found = [_on_path(program) for program in way.programs]
+        found = [on_path(program) for program in way.programs]
         if None not in found:
             return found[0]
     return None
@@ -79,7 +79,7 @@ class VendorStage:
         programs = dict.fromkeys(call.argv[0] for call in self._calls(main) if not call.argv[0].startswith("./"))
         found = [main]
         for program in programs:
-            tool = _on_path(program)
+            tool = on_path(program)
             if tool is None:
                 raise self._missing(program, program)
             if tool != main:
@@ -147,7 +147,8 @@ def _way(driver: Driver, main: str) -> Way:
     return next(way for way in driver.ways if way.programs[0] == main)
 
 
-def _on_path(program: str) -> FoundTool | None:
+def on_path(program: str) -> FoundTool | None:
+    """Return the program on PATH, with the version that its installation tells; None if it is not there."""
     place = shutil.which(program)
     if place is None:
         return None

@@ -52,7 +52,9 @@ def assembled(
 ) -> HlsProject:
     """The project of a top function and of the texts of the functions that it calls; ``scope`` has types and constants."""
     dialect, name, streamed = scope.dialect, top.name, not top.unrolled
+    streams, memories = tuple(scope.streams), tuple(scope.memories)
     title = f"// Written by {comment(target.tool)}, project {comment(target.digest)}."
+    design = HlsDesign(name, title, target, inputs, outputs, top.unrolled, streams, memories)
     files = {
         f"firmware/{name}.h": _header(title, top),
         f"firmware/{name}.cpp": _source(title, scope, functions, top),
@@ -62,7 +64,7 @@ def assembled(
         **{f"firmware/bitsmith/{key}": text for key, text in _kernels(scope, streamed=streamed).items()},
         f"{name}_test.cpp": test_bench(name, title, inputs, outputs, dialect.bench, dialect.streams),
         f"{name}_bridge.cpp": bridge_source(name, title, inputs, outputs, dialect.streams),
-        **dialect.sources(HlsDesign(name, title, target, inputs, outputs, top.unrolled)),
+        **dialect.sources(design),
         **dialect.scripts(target),
     }
     return HlsProject(name, files, inputs, outputs, f"{name}_bridge.cpp", f"{name}_bridge")

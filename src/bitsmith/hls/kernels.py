@@ -264,7 +264,7 @@ class _FunctionWriter:
         tables = repeated(_numbered(scaled.shape[:-1]), x.shape)
         values = scaled.reshape(-1, entries)[tables.reshape(-1).astype(np.int64)]
         drop = repeated(x.scalar.frac - kind.frac, x.shape)
-        table = self._scope.rom(self._name, "table", objects(values))
+        table = self._scope.tables(self._name, "table", objects(values), result.size // len(values))
         self._head += self._scope.dialect.roms.tables(table, *values.shape)
         names = [
             x.name,

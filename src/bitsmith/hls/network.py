@@ -197,6 +197,7 @@ class NetworkWriter:
     def _declared_stream(self, name: str, token: str, depth: int) -> _Stream:
         """A new stream between processes, and its declaration where it is not its type alone."""
         stream, streams = self._stream(name, token, depth), self._scope.dialect.streams
+        self._scope.streams.append((stream.name, depth))
         if streams.known:
             return stream
         if streams.sequential:

@@ -15,6 +15,7 @@ from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
+from bitsmith.hls.project import Memory
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
@@ -183,13 +184,20 @@ class _ProcessWriter:
         """Lines that declare a local array in registers."""
         return self._scope.dialect.arrays.declared(name, f"{type_name} {name}[{size}]", size)
 
+    def _listed(self, name: str, values: Numbers) -> str:
+        """A constant array of which a step reads one element."""
+        unique = self._scope.array(self._name, name, values)
+        self._scope.memories.append(Memory(unique))
+        return unique
+
     def _memory(self, name: str, type_name: str, places: int, width: int) -> list[str]:
         """Lines that declare a local memory, of which a step reads or writes all ``width`` elements of a place."""
+        self._scope.memories.append(Memory(name, width))
         return self._scope.dialect.streams.rows.declared(name, f"{type_name} {name}[{places}][{width}]", places * width)
 
     def _rom_of(self, name: str, rows: Ints, frac: int) -> str:
         """A constant memory of which a row is read at a time."""
-        rom = self._scope.rom(self._name, name, rows, frac)
+        rom = self._scope.words(self._name, name, rows, frac)
         self.head += self._scope.dialect.roms.words(rom, len(rows))
         return rom
 
@@ -282,19 +290,20 @@ class _ProcessWriter:
         head = f"{taken.token}, {given.token}"
         if is_monotone(kind.source):
             actions = order_actions(kind.source, taken.tokens)
-            flags = self._scope.array(self._name, "actions", actions)
+            flags = self._listed("actions", actions)
             self.lines += self._array("head", taken.element, taken.size)
             self.lines.append(f"kernels::order<{head}, {len(actions)}, {taken.size}>(x0, {flags}, head, y0);")
             return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
-        source = self._scope.array(self._name, "source", kind.source)
-        self.lines += self._memory("memory", taken.element, taken.tokens, taken.size)
+        source = self._listed("source", kind.source)
+        memory = self._scope.names.unique(f"{self._name}_memory")
+        self.lines += self._memory(memory, taken.element, taken.tokens, taken.size)
         template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}"
-        self.lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
+        self.lines.append(f"kernels::reorder<{template}>(x0, {source}, {memory}, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
 
     def _interleave(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
-        which = self._scope.array(self._name, "which", kind.source)
+        which = self._listed("which", kind.source)
         lines = [f"{given.token} result;"]
         last = len(self._takes) - 1
         for k, taken in enumerate(self._takes):
@@ -312,10 +321,7 @@ class _ProcessWriter:
         buffers, pushes = self._buffers(op, padded)
         self.lines += buffers
         self.lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
-        flags = [
-            f"{self._scope.array(self._name, f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]"
-            for axis in range(len(grid))
-        ]
+        flags = [f"{self._listed(f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]" for axis in range(len(grid))]
         copied = [f"const {taken.token} real = x0.read();", f"kernels::copy<{taken.size}>(real.data, item.data);"]
         item_t = f"kernels::token<{given.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
@@ -350,11 +356,10 @@ class _ProcessWriter:
             taps, gap = op.size[axis], op.dilation[axis] * math.prod(padded[axis + 1 :])
             width, template = (taps - 1) * lanes * taken.size, f"{lanes}, {taken.size}, {taps}, {gap}"
             if gap >= _LEAST_ROW:
-                declared += [*self._memory(f"taps{axis}", given.element, gap, width), f"int place{axis} = 0;"]
-                self._apart += [
-                    line.format(name=f"taps{axis}") for line in (self._scope.dialect.streams.apart,) if line
-                ]
-                push = f"kernels::push_rows<{template}>(taps{axis}, place{axis}"
+                rows = self._scope.names.unique(f"{self._name}_rows{axis}")
+                declared += [*self._memory(rows, given.element, gap, width), f"int place{axis} = 0;"]
+                self._apart += [line.format(name=rows) for line in (self._scope.dialect.streams.apart,) if line]
+                push = f"kernels::push_rows<{template}>({rows}, place{axis}"
             else:
                 declared += self._array(f"taps{axis}", given.element, gap * width)
                 push = f"kernels::push_registers<{template}>(taps{axis}"

@@ -116,10 +116,25 @@ def called(
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """An array that is read at variable places, for tools that are told of it by its ``name``.
+
+    ``width`` neighbors are read at once, or else each ``bank`` of that many elements is read apart from the others;
+    ``readers`` read in one cycle.
+    """
+
+    name: str
+    width: int = 1
+    bank: int = 0
+    readers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class HlsDesign:
     """The top function called ``top``, as code around it sees it; ``title`` is the first line of all files.
 
-    ``unrolled``: it takes a sample in every cycle; else it is a network of processes.
+    ``unrolled``: it takes a sample in every cycle; else it is a network of processes. ``streams`` are the names of those
+    between processes, with their slots.
     """
 
     top: str
@@ -128,6 +143,8 @@ class HlsDesign:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     unrolled: bool
+    streams: tuple[tuple[str, int], ...] = ()
+    memories: tuple[Memory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

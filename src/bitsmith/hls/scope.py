@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bitsmith.hls import constants
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import USED
+from bitsmith.hls.project import Memory
 from bitsmith.hls.scalar import Scalar
 from bitsmith.ir.types import Ints, Overflow, Rounding
 from bitsmith.rtl.names import Names
@@ -38,13 +39,18 @@ class Variable:
 
 @dataclass(slots=True)
 class Scope:
-    """The contents of the project's namespace: names handed out once, typedefs, and texts of constants per function."""
+    """The contents of the project's namespace: names handed out once, typedefs, and texts of constants per function.
+
+    ``streams`` between processes, with their slots, and ``memories`` are kept for tools that are told of them by name.
+    """
 
     dialect: Dialect
     names: Names = field(default_factory=Names)
     typedefs: list[str] = field(default_factory=list)
     constants: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    streams: list[tuple[str, int]] = field(default_factory=list)
+    memories: list[Memory] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in USED:
@@ -75,11 +81,23 @@ class Scope:
         self.constants.setdefault(function, []).append(constants.array(unique, values))
         return unique
 
-    def rom(self, function: str, name: str, rows: Ints, frac: int | None = None) -> str:
-        """As ``array``, with ``rows`` of words that are read at variable places, and of exactly as many bits as they need."""
+    def words(self, function: str, name: str, rows: Ints, frac: int) -> str:
+        """As ``array``, with ``rows`` of words, read a row at a time, that have exactly the bits that they need."""
         unique = self._constant(function, name, rows, frac)
-        self.constants.setdefault(function, []).append(constants.rom(unique, rows))
+        self._rom(function, unique, rows, self.dialect.roms.before_words)
+        self.memories.append(Memory(unique, width=rows.shape[1]))
         return unique
+
+    def tables(self, function: str, name: str, rows: Ints, readers: int) -> str:
+        """As ``words``, with ``rows`` that are tables, each for as many ``readers``."""
+        unique = self._constant(function, name, rows, None)
+        self._rom(function, unique, rows, self.dialect.roms.before_tables)
+        self.memories.append(Memory(unique, bank=rows.shape[1] if len(rows) > 1 else 0, readers=readers))
+        return unique
+
+    def _rom(self, function: str, name: str, rows: Ints, before: str) -> None:
+        line = f"{before.format(name=name)}\n" if before else ""
+        self.constants.setdefault(function, []).append(line + constants.rom(name, rows))
 
     def _constant(self, function: str, name: str, values: Ints | npt.NDArray[np.int64], frac: int | None) -> str:
         unique = self.names.unique(f"{function}_{name}")

@@ -14,10 +14,11 @@ With 32 units, Keras's initial weights and 16-bit ``auto`` the hidden states of 
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -47,19 +48,22 @@ TANH, SIGMOID = Activation("tanh"), Activation("sigmoid")
 
 _ELEMENTWISE = (Activation, HardActivation, ReLU, Identity)
 
+U = TypeVar("U")
+
 _RESET_GUARD_BITS = 3
 """Bits below the step of the hidden state that a GRU keeps of the recurrent product before its reset gate."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recurrent(Layer):
-    """A cell over time. Operands: the sequence (time, channels), then perhaps the initial states (units,), else 0.
+    """A cell over time. Operands: the sequence (time, channels), then perhaps the initial states (units,), else 0, and, if
+    ``masked``, 0 at steps that are left out (time, 1): there the states stay as they are.
 
     ``kernel`` (channels, gates * units), ``recurrent_kernel`` (units, gates * units), the biases (gates * units,) or None; gate
     by gate, in the order that the class states. The result is the hidden state after each step (time, units), or after the last.
 
     ``go_backwards`` begins with the last time step; ``reversed_result`` gives a sequence of results in the opposite order of that
-    in which they are computed.
+    in which they are computed. What goes into the activations of gates and candidates is clipped to ``-clip..clip``.
     """
 
     kernel: Floats
@@ -70,6 +74,8 @@ class Recurrent(Layer):
     return_sequences: bool = False
     go_backwards: bool = False
     reversed_result: bool = False
+    clip: float = math.inf
+    masked: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = (
         "weight",
@@ -97,6 +103,10 @@ class Recurrent(Layer):
         """Channels of a state."""
         return len(self.recurrent_kernel)
 
+    def _parts(self, operands: Sequence[U]) -> tuple[U, Sequence[U], U | None]:
+        """The sequence, the initial states, none stand for zeros, and the mask."""
+        return operands[0], operands[1 : len(operands) - self.masked], operands[-1] if self.masked else None
+
     def weights(self) -> Mapping[str, Floats]:
         found = {"weight": self.kernel, "recurrent_weight": self.recurrent_kernel}
         biases = {"bias": self.bias, "recurrent_bias": self.recurrent_bias}
@@ -107,16 +117,21 @@ class Recurrent(Layer):
         return {"weight": product_scales(operand[:, None], np.ones(1), len(operand))}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        if len(inputs) not in (1, 1 + len(self.states)):
+        if len(inputs) - self.masked not in (1, 1 + len(self.states)):
             raise UnsupportedError(
                 f"{self.kind} with {len(inputs)} inputs",
-                accepted=f"the sequence, and perhaps {len(self.states)} initial states",
+                accepted=f"the sequence, and perhaps {len(self.states)} initial states{', a mask' * self.masked}",
             )
+        _, initial, mask = self._parts(inputs)
         if len(inputs[0]) != 2:
             raise UnsupportedError(f"{self.kind} on an input of shape {inputs[0]}", accepted="shape (time, channels)")
         self._check_weights(inputs[0][1])
-        if any(shape != (self.units,) for shape in inputs[1:]):
-            raise UnsupportedError(f"initial states of shapes {list(inputs[1:])}", accepted=f"shape ({self.units},)")
+        if any(shape != (self.units,) for shape in initial):
+            raise UnsupportedError(f"initial states of shapes {list(initial)}", accepted=f"shape ({self.units},)")
+        if mask not in (None, (inputs[0][0], 1)):
+            raise UnsupportedError(f"a mask of shape {mask}", accepted=f"shape {(inputs[0][0], 1)}")
+        if not self.clip > 0.0:
+            raise UnsupportedError(f"clipping to {self.clip:g}", accepted="a positive number")
         return (inputs[0][0], self.units) if self.return_sequences else (self.units,)
 
     def _check_weights(self, channels: int) -> None:
@@ -151,13 +166,27 @@ class Recurrent(Layer):
 
     def _run(self, inputs: Sequence[Floats]) -> dict[str, list[Floats]]:
         """All states and what the activations gave, step by step."""
-        on = OnFloats(Weights(self.recurrent_kernel, self.recurrent_bias, *self._activations()))
-        x = inputs[0]
+        on = OnFloats(Weights(self.recurrent_kernel, self.recurrent_bias, *self._activations(), self._peephole()))
+        x, initial, mask = self._parts(inputs)
         projected = x @ self.kernel if self.bias is None else x @ self.kernel + self.bias
-        states = tuple(inputs[1:]) or tuple(np.zeros((len(x), self.units)) for _ in self.states)
+        states = tuple(initial) or tuple(np.zeros((len(x), self.units)) for _ in self.states)
         for step in self._ordered(x.shape[1]):
-            states = self.advance(on, projected[:, step], states)
+            kept = None if mask is None else mask[:, step]
+            states = self._following(on, projected[:, step], states, kept)
+            for name, state in zip(self.states, states, strict=True):
+                on.seen[name][-1] = state
         return on.seen
+
+    def _following(self, on: CellDomain[T], projected: T, states: tuple[T, ...], kept: T | None) -> tuple[T, ...]:
+        """The states after a step, which may be left out."""
+        following = self.advance(on, projected, states)
+        if kept is None:
+            return following
+        return tuple(on.chosen(kept, x, y) for x, y in zip(following, states, strict=True))
+
+    def _peephole(self) -> Floats | None:
+        """Weights of a cell's state, of an LSTM that has them."""
+        return None
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         steps = self._run(inputs)[self._shown()]
@@ -167,18 +196,21 @@ class Recurrent(Layer):
 
     def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
         seen = self._run(inputs)
-        for name, initial in zip(self.states, inputs[1:], strict=False):
+        for name, initial in zip(self.states, self._parts(inputs)[1], strict=False):
             seen[name].append(initial)
         return {name: np.concatenate([step.ravel() for step in steps]) for name, steps in seen.items()}
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, steps = lowering.builder, inputs[0].shape[0]
+        _, initial, mask = self._parts(inputs)
         projected = self._projected(lowering, inputs[0])
         constants = list(self._constants(lowering))
-        kernel, bias = (None if one is None else np.ldexp(one[0].astype(np.float64), -one[1]) for one in constants)
+        kernel, bias, peephole = (
+            None if one is None else np.ldexp(one[0].astype(np.float64), -one[1]) for one in constants
+        )
         assert kernel is not None
-        weights = Weights(kernel, bias, *self._activations())
-        given = inputs[1:] or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
+        weights = Weights(kernel, bias, *self._activations(), peephole)
+        given = initial or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
         bounds = self._reach(weights, projected, given, steps)
         formats: dict[str, StateFormat] = {}
         for name, bound in zip(self.states, bounds, strict=True):
@@ -186,10 +218,15 @@ class Recurrent(Layer):
         body = ProgramBuilder()
         states = tuple(formats[name].input(body, name, self.units) for name in self.states)
         item = body_input(body, "projected", step_type(projected.type))
-        following = self.advance(OnValues(lowering, body, weights, formats, constants), item, states)
+        sequences = [projected]
+        kept = None
+        if mask is not None:
+            sequences.append(builder.gather(mask, self._ordered(steps), 0) if self.go_backwards else mask)
+            kept = body_input(body, "kept", step_type(mask.type))
+        following = self._following(OnValues(lowering, body, weights, formats, constants), item, states, kept)
         outputs = [*zip(self.states, following, strict=True), ("result", self._combined(body, following))]
-        initial = [formats[name].cast(builder, x) for name, x in zip(self.states, given, strict=True)]
-        return lowering.result(self._taken(builder, builder.scan(body.program(outputs), initial, [projected])))
+        first = [formats[name].cast(builder, x) for name, x in zip(self.states, given, strict=True)]
+        return lowering.result(self._taken(builder, builder.scan(body.program(outputs), first, sequences)))
 
     def _projected(self, lowering: Lowering, x: Value) -> Value:
         """``x @ kernel + bias``, in the order of the computation; steps that are known beforehand in the format of the others."""
@@ -204,7 +241,11 @@ class Recurrent(Layer):
     def _constants(
         self, lowering: Lowering
     ) -> Iterator[tuple[np.ndarray[tuple[int, ...], np.dtype[np.object_]], int] | None]:
-        for name, values in (("recurrent_weight", self.recurrent_kernel), ("recurrent_bias", self.recurrent_bias)):
+        for name, values in (
+            ("recurrent_weight", self.recurrent_kernel),
+            ("recurrent_bias", self.recurrent_bias),
+            ("peephole_weight", self._peephole()),
+        ):
             yield None if values is None else lowering.constant(name, values)
 
     def _reach(self, weights: Weights, projected: Value, given: Sequence[Value], steps: int) -> tuple[Interval, ...]:
@@ -230,7 +271,8 @@ class SimpleRNN(Recurrent):
     """``h' = activation(x W + b + h U + rb)``."""
 
     def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
-        return (on.state("state", on.activation(on.add(projected, on.recurrent(states[0], 0, 1)))),)
+        z = on.clipped(on.add(projected, on.recurrent(states[0], 0, 1)), self.clip)
+        return (on.state("state", on.activation(z)),)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,6 +284,7 @@ class LSTM(Recurrent):
         c' = f * c + i * g
         h' = o * activation(c')
 
+    A ``peephole`` (3 * units,), of input, forget and output, adds products with ``c`` to ``i`` and ``f``, with ``c'`` to ``o``.
     States: hidden, cell. With ``of_cell`` the result is the cell state after the last step. ``return_state`` says that another
     node shows it: both then have one and the same recurrence.
     """
@@ -249,27 +292,46 @@ class LSTM(Recurrent):
     recurrent_activation: Layer = SIGMOID
     return_state: bool = False
     of_cell: bool = False
+    peephole: Floats | None = None
 
-    precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation", "cell")
+    precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation", "cell", "peephole_weight")
     gates: ClassVar[int] = 4
     states: ClassVar[tuple[str, ...]] = ("state", "cell")
 
     def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden, cell = states
         z = on.add(projected, on.recurrent(hidden, 0, 4))
-        opened = on.recurrent_activation(on.gates(z, 0, 2))
-        candidate = on.activation(on.gates(z, 2, 3))
-        out = on.recurrent_activation(on.gates(z, 3, 4))
+        opened = self._opened(on, z, cell, 0, 2)
+        candidate = on.activation(on.clipped(on.gates(z, 2, 3), self.clip))
+        out = self._opened(on, z, cell, 3, 4) if self.peephole is None else None
         kept = on.multiply(on.gates(opened, 1, 2), cell)
         cell = on.state("cell", on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate)))
+        out = self._opened(on, z, cell, 3, 4) if out is None else out
         return on.state("state", on.multiply(out, on.activation(cell))), cell
+
+    def _opened(self, on: CellDomain[T], z: T, cell: T, first: int, last: int) -> T:
+        """The openings of the gates ``first`` to ``last`` (excluded)."""
+        gates = on.gates(z, first, last)
+        if self.peephole is not None:
+            place = min(first, 2)  # the candidate has none
+            gates = on.add(gates, on.peephole(cell, place, place + last - first))
+        return on.recurrent_activation(on.clipped(gates, self.clip))
 
     def _activations(self) -> tuple[Layer, Layer]:
         return self.activation, self.recurrent_activation
 
+    def _peephole(self) -> Floats | None:
+        return self.peephole
+
+    def weights(self) -> Mapping[str, Floats]:
+        found = Recurrent.weights(self)
+        return found if self.peephole is None else {**found, "peephole_weight": self.peephole}
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if self.of_cell and self.return_sequences:
             raise UnsupportedError("the cell state of every step", accepted="that of the last step")
+        if self.peephole is not None and self.peephole.shape != (3 * self.units,):
+            raise UnsupportedError(f"peephole weights of shape {self.peephole.shape}", accepted=f"({3 * self.units},)")
         return Recurrent.output_shape(self, inputs)
 
     def _shown(self) -> str:
@@ -304,13 +366,14 @@ class GRU(Recurrent):
     def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden = states[0]
         product = on.recurrent(hidden, 0, 3 if self.reset_after else 2)
-        opened = on.recurrent_activation(on.add(on.gates(projected, 0, 2), on.gates(product, 0, 2)))
+        gates = on.add(on.gates(projected, 0, 2), on.gates(product, 0, 2))
+        opened = on.recurrent_activation(on.clipped(gates, self.clip))
         update, reset = on.gates(opened, 0, 1), on.gates(opened, 1, 2)
         if self.reset_after:
             remembered = on.multiply(reset, on.rounded(on.gates(product, 2, 3), _RESET_GUARD_BITS))
         else:
             remembered = on.recurrent(on.rounded(on.multiply(reset, hidden), 0), 2, 3)
-        candidate = on.activation(on.add(on.gates(projected, 2, 3), remembered))
+        candidate = on.activation(on.clipped(on.add(on.gates(projected, 2, 3), remembered), self.clip))
         return (on.state("state", on.mix(update, hidden, candidate)),)
 
     def _activations(self) -> tuple[Layer, Layer]:

@@ -69,6 +69,18 @@ class CellDomain(ABC, Generic[T]):
         """The recurrent activation of ``x``: the opening of a gate."""
 
     @abstractmethod
+    def peephole(self, cell: T, first: int, last: int) -> T:
+        """``cell`` times the peephole weights of the gates ``first`` to ``last`` (excluded), of input, forget and output."""
+
+    @abstractmethod
+    def clipped(self, x: T, limit: float) -> T:
+        """``x`` from ``-limit`` to ``limit``."""
+
+    @abstractmethod
+    def chosen(self, condition: T, x: T, y: T) -> T:
+        """``x`` where the condition is not 0, else ``y``."""
+
+    @abstractmethod
     def state(self, variable: str, x: T) -> T:
         """``x`` as the next state called ``variable``."""
 
@@ -85,6 +97,7 @@ class Weights:
     bias: Floats | None
     activation: Layer
     recurrent_activation: Layer
+    peephole: Floats | None = None
 
     @property
     def units(self) -> int:
@@ -94,6 +107,11 @@ class Weights:
     def columns(self, first: int, last: int) -> slice:
         """The columns of gates ``first`` to ``last`` (excluded)."""
         return slice(first * self.units, last * self.units)
+
+    def peepholes(self, first: int, last: int) -> Floats:
+        """The peephole weights of the gates ``first`` to ``last`` (excluded), of input, forget and output."""
+        assert self.peephole is not None
+        return self.peephole[self.columns(first, last)]
 
 
 class OnFloats(CellDomain[Floats]):
@@ -129,6 +147,16 @@ class OnFloats(CellDomain[Floats]):
 
     def recurrent_activation(self, x: Floats) -> Floats:
         return self._noted("recurrent_activation", self._weights.recurrent_activation.reference([x]))
+
+    def peephole(self, cell: Floats, first: int, last: int) -> Floats:
+        weights = self._weights.peepholes(first, last)
+        return np.concatenate([cell] * (last - first), axis=-1) * weights
+
+    def clipped(self, x: Floats, limit: float) -> Floats:
+        return np.clip(x, -limit, limit)
+
+    def chosen(self, condition: Floats, x: Floats, y: Floats) -> Floats:
+        return np.where(condition != 0.0, x, y)
 
     def state(self, variable: str, x: Floats) -> Floats:
         return self._noted(variable, x)
@@ -194,6 +222,17 @@ class OnIntervals(CellDomain[Interval]):
 
     def recurrent_activation(self, x: Interval) -> Interval:
         return _through(self._weights.recurrent_activation, x)
+
+    def peephole(self, cell: Interval, first: int, last: int) -> Interval:
+        weights = self._weights.peepholes(first, last)
+        least, most = (np.concatenate([ends] * (last - first), axis=-1) for ends in (cell.least, cell.most))
+        return self.multiply(Interval(least, most), Interval(weights, weights))
+
+    def clipped(self, x: Interval, limit: float) -> Interval:
+        return Interval(np.clip(x.least, -limit, limit), np.clip(x.most, -limit, limit))
+
+    def chosen(self, condition: Interval, x: Interval, y: Interval) -> Interval:
+        return x.union(y)
 
     def state(self, variable: str, x: Interval) -> Interval:
         return x
@@ -286,7 +325,7 @@ class OnValues(CellDomain[Value]):
         constants: Sequence[tuple[Ints, int] | None],
     ) -> None:
         self._lowering, self._body, self._weights, self._formats = lowering, body, weights, formats
-        self._kernel, self._bias = constants
+        self._kernel, self._bias, self._peephole = constants
 
     def add(self, x: Value, y: Value) -> Value:
         return self._body.add(x, y)
@@ -328,6 +367,22 @@ class OnValues(CellDomain[Value]):
             precision, given.bits, table_size=given.table_size, table_range=given.table_range, binning=given.binning
         )
         return layer.lower(Lowering(outer.name, self._body, settings, outer.seen(variable)), [x])
+
+    def peephole(self, cell: Value, first: int, last: int) -> Value:
+        assert self._peephole is not None
+        raw, frac = self._peephole
+        several = self._body.concat([cell] * (last - first), 0) if last - first > 1 else cell
+        return self._body.mul(several, self._body.const(raw[self._weights.columns(first, last)], frac))
+
+    def clipped(self, x: Value, limit: float) -> Value:
+        if max(abs(bound) for bound in x.type.real_range()) <= limit:
+            return x
+        frac = int(x.type.frac.max())
+        end = round(math.ldexp(limit, frac))
+        return self._body.min(self._body.max(x, self._body.const(-end, frac)), self._body.const(end, frac))
+
+    def chosen(self, condition: Value, x: Value, y: Value) -> Value:
+        return self._body.select(condition, x, y)
 
     def state(self, variable: str, x: Value) -> Value:
         return self._formats[variable].cast(self._body, x)

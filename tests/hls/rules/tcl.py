@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _LANGUAGE = (
-    "set if elseif else foreach while proc catch uplevel source file info string expr puts exit error return list lindex "
-    "lappend split join format incr unset global glob array dict regexp regsub lsort lsearch llength switch break continue "
-    "open close gets read cd pwd package namespace env append concat eof scan clock after exec upvar"
+    "set if elseif else foreach while proc catch uplevel source file info string expr puts exit error return list "
+    "lindex lappend lassign split join format incr unset global glob array dict regexp regsub lsort lsearch llength "
+    "switch break continue open close gets read cd pwd package namespace env append concat eof scan clock after "
+    "exec upvar"
 )
 """Commands of the language itself."""
 

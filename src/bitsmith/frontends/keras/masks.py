@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
+from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.logic import compare, logical, where
 from bitsmith.ir.ops import Relation
@@ -34,11 +35,28 @@ _ENDS = frozenset({"MultiHeadAttention"})
 _WORK_WITH = frozenset(
     {
         *("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional"),
-        *("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "TimeDistributed"),
-        *("GlobalAveragePooling1D", "Softmax", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply"),
+        *(
+            "TimeDistributed",
+            "GlobalAveragePooling1D",
+            "Softmax",
+            "Concatenate",
+            "Dot",
+            "Maximum",
+            "Minimum",
+            "Multiply",
+        ),
     }
 )
 """Layers that do something else where a mask says so."""
+
+
+_RECURRENT = ("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional")
+
+
+def _returns_sequences(config: Fields) -> bool:
+    """Return True of a recurrent layer, or one of both directions, that gives each step, and so their mask."""
+    inner = config.fields("layer").fields("config") if "layer" in config.values else config
+    return inner.flag("return_sequences", False)
 
 
 def masking(call: LayerCall) -> Value:
@@ -86,10 +104,10 @@ def mask_of_result(class_name: str, call: LayerCall, *, each_step: bool) -> Valu
     if found and class_name in _WORK_WITH:
         raise UnsupportedError(
             "a sequence with a mask (of Masking, or of an Embedding with mask_zero)",
-            accepted="masks in front of attention",
+            accepted="masks in front of recurrent layers and attention",
             remedy="train without the mask, or pad with values that the network was trained to ignore",
         )
-    if class_name in _HANDED_ON:
+    if class_name in _HANDED_ON or (class_name in _RECURRENT and _returns_sequences(call.config)):
         return masks[0] if masks else None
     if class_name not in _MERGES or len(found) < len(masks) or not found:
         return None

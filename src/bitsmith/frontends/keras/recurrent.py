@@ -21,6 +21,7 @@ from bitsmith.frontends.keras.graph import Constant
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
+from bitsmith.frontends.ops.selection import flip
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
@@ -31,7 +32,7 @@ _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
 MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
 """What becomes of the results of both directions."""
 
-_STATES = frozenset({"initial_state"})
+_KEYWORDS = frozenset({"initial_state", "mask"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,18 @@ class _Network:
         return _Network(tuple(cells), config)
 
     def results(
-        self, build: Builder, x: Value, weights: Iterator[Floats], initial: Iterator[Value], *, flipped: bool = False
+        self,
+        build: Builder,
+        x: Value,
+        weights: Iterator[Floats],
+        initial: Iterator[Value],
+        mask: Value | None,
+        *,
+        flipped: bool = False,
     ) -> tuple[Value, ...]:
         """The output and, if returned, the states; ``flipped`` turns the sequence of hidden states round.
 
-        It takes its own of the ``weights`` and ``initial`` states.
+        It takes its own of the ``weights`` and ``initial`` states. The ``mask`` (batch, time, 1) is that of the sequence.
         """
         sequences, shown = self.config.flag("return_sequences", False), self.config.flag("return_state", False)
         states: list[Value] = []
@@ -109,10 +117,12 @@ class _Network:
             backwards = number == 0 and self.config.flag("go_backwards", False)
             layer = cell.layer([*islice(weights, len(cell.wanted))], shown)
             layer = replace(layer, go_backwards=backwards, reversed_result=flipped and last)
+            if mask is not None and number == 1 and self.config.flag("go_backwards", False):
+                mask = flip(build.within("mask"), mask, [1])  # as the first cell hands its steps on
             own = tuple(islice(initial, len(layer.states)))
-            y = recurrent.run(inner, layer, x, own, main)
+            y = recurrent.run(inner, layer, x, own, main, mask)
             states += [
-                y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k)
+                y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k, mask)
                 for k in range(1, 1 + shown * len(layer.states))
             ]
             x = y
@@ -145,6 +155,15 @@ def _sequence(call: LayerCall) -> Value:
     return x
 
 
+def _mask(call: LayerCall) -> Value | None:
+    """What says which steps of the sequence count (batch, time, 1); Keras 3 gives it as an argument."""
+    given = call.given.kwargs.get("mask", ())
+    if any(isinstance(one, Constant) and one.value is not None for one in given):
+        raise UnsupportedError("a constant mask", accepted="tensors, or none")
+    mask = next((one for one in given if isinstance(one, Value)), call.mask(_sequence(call)))
+    return None if mask is None else call.build.viewed(mask, (*mask.dims, 1), mask.batch, "mask")
+
+
 def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value, ...]]:
     """What each of one or two directions gives; initial states follow the sequence, or are those of the keyword."""
     given = (*call.given.args[1:], *call.given.kwargs.get("initial_state", ()))
@@ -158,8 +177,11 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
     wanted, parts = [one for cell in cells for one in cell.wanted], [cell.part for cell in cells]
     weights, states = iter(call.weights(*wanted, parts=parts)), iter(initial)
     builds = [call.build.within(name) for name in DIRECTIONS] if len(networks) > 1 else [call.build]
+    x, mask = _sequence(call), _mask(call)
+    if mask is not None and initial and any(network.config.flag("unroll", False) for network in networks):
+        raise UnsupportedError("a mask beside initial states with unroll=True", accepted="unroll=False")
     return [
-        network.results(build, _sequence(call), weights, states, flipped=number == 1)
+        network.results(build, x, weights, states, mask, flipped=number == 1)
         for number, (network, build) in enumerate(zip(networks, builds, strict=True))
     ]
 
@@ -180,7 +202,9 @@ def wrapped(wrapper: str, config: Fields, key: str, known: Collection[str], acce
 
 
 def _recurrent(class_name: str, becomes: str) -> Translation:
-    return Translation(lambda call: _results(call, [_Network.read(call, class_name, call.config)])[0], becomes, _STATES)
+    return Translation(
+        lambda call: _results(call, [_Network.read(call, class_name, call.config)])[0], becomes, _KEYWORDS
+    )
 
 
 def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
@@ -203,7 +227,7 @@ RECURRENT: dict[str, Translation] = {
     **{name: _recurrent(name, name) for name in ("SimpleRNN", "LSTM", "GRU")},
     "RNN": _recurrent("RNN", "SimpleRNN, LSTM or GRU, one for each cell"),
     "Bidirectional": Translation(
-        _bidirectional, "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average", _STATES
+        _bidirectional, "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average", _KEYWORDS
     ),
 }
 """Layers by class name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.layers.activation import HardActivation, ReLU
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 
 _ACTIVATIONS: dict[str, Layer] = {
@@ -81,8 +82,22 @@ def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> 
         weights = [recurrent.columns(values, order) for values in (kernel, recurrent_kernel, *biases)]
         options = {"reset_after": reset_after, "return_state": call.wanted[2:3] == (True,)}
         cell = recurrent.cell(kind, weights, activations[-1], activations[0], **options)
+        cell = replace(cell, clip=call.attributes.number("clip", math.inf))
+        if isinstance(cell, LSTM) and call.operand(7) is not None:
+            cell = replace(cell, peephole=_peephole(call, number, len(directions), cell.units))
         cells.append(recurrent.backwards(cell) if directions[number] else cell)
     return cells
+
+
+def _peephole(call: Call, number: int, count: int, units: int) -> Floats | None:
+    """The peephole weights of direction ``number`` in our order, which has those of the output last; None if all are 0."""
+    given = call.weights(7, "the peephole weight")
+    if given.shape != (count, 3 * units):
+        raise ModelFileError(
+            f"peephole weights of shape {given.shape}", where=call.attributes.where, accepted=f"{(count, 3 * units)}"
+        )
+    one, out, forget = np.split(given[number], 3)
+    return as_weights(np.concatenate([one, forget, out])) if bool(np.any(given[number])) else None
 
 
 def _initial(call: Call, cells: Sequence[Recurrent], first: bool) -> list[tuple[Value, ...]]:
@@ -99,8 +114,6 @@ def _recurrent(name: str) -> Translation:
     def read(call: Call) -> tuple[Value | None, ...]:
         if call.attributes.flag("input_forget", False):
             raise UnsupportedError("coupled input and forget gates (input_forget)", accepted="separate ones")
-        if call.operand(7) is not None and bool(np.any(call.weights(7, "the peephole weight"))):
-            raise UnsupportedError("peephole connections", accepted="cells without", remedy="train with a plain LSTM")
         named, first = call.attributes.text("direction", "forward"), call.attributes.flag("layout", False)
         if named not in _DIRECTIONS:
             raise call.attributes.wrong("direction", ", ".join(_DIRECTIONS))

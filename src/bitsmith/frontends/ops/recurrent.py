@@ -58,8 +58,12 @@ def backwards(layer: Recurrent) -> Recurrent:
     return replace(layer, go_backwards=True, reversed_result=True)
 
 
-def run(build: Builder, layer: Recurrent, x: Value, states: Sequence[Value], result: int) -> Value:
-    """A result of a cell on a sequence, from initial states; none stand for zeros."""
+def run(
+    build: Builder, layer: Recurrent, x: Value, states: Sequence[Value], result: int, mask: Value | None = None
+) -> Value:
+    """A result of a cell on a sequence, from initial states; none stand for zeros. A mask is 0 at steps that are left out."""
+    if mask is not None:
+        layer, states = replace(layer, masked=True), [*states, mask]
     if result == 0:
         return build.emit(replace(layer, return_sequences=True), x, *states)
     layer = replace(layer, return_sequences=False, reversed_result=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.spelling import AC, Bench, Streams
-from bitsmith.hls.project import HlsTarget, Stage
+from bitsmith.hls.project import HlsDesign, HlsTarget, Memory, Stage
 from bitsmith.hls.scripts import tcl_settings
 
 _START = ("catapult", "-shell", "-f", "build_prj.tcl")
@@ -16,6 +16,7 @@ _BUILD = """\
 #   {by_hand}
 set folder [file dirname [file normalize [info script]]]
 source [file join $folder project.tcl]
+source [file join $folder directives.tcl]
 if {{[info exists ::env(BITSMITH_STAGE)]}} {{
     foreach stage {{csim synth cosim vsynth}} {{ set $stage [string equal $stage $::env(BITSMITH_STAGE)] }}
 }}
@@ -26,9 +27,10 @@ proc compile_sources {{folder top}} {{
     flow package require /SCVerify
     solution file add [file join $folder firmware $top.cpp] -type C++
     solution file add [file join $folder ${{top}}_test.cpp] -type C++ -exclude true
-    # Arrays are registers and ports of their own, however large.
-    directive set -MEM_MAP_THRESHOLD 1000000
-    solution options set Architectural/DefaultRegisterThreshold 1000000
+    directive set -MEM_MAP_THRESHOLD $::largest_register_bits
+    solution options set Architectural/DefaultRegisterThreshold $::largest_register_array
+    # Operators are laid out side by side, not shared to save area.
+    directive set -DESIGN_GOAL latency
     go analyze
     go compile
 }}
@@ -49,8 +51,52 @@ proc add_libraries {{part}} {{
 proc schedule {{period uncertainty}} {{
     directive set -CLOCKS [list clk [list -CLOCK_PERIOD $period -CLOCK_UNCERTAINTY $uncertainty -CLOCK_EDGE rising \\
         -RESET_KIND sync -RESET_SYNC_NAME rst -RESET_SYNC_ACTIVE high]]
-    foreach step {{assembly architect allocate schedule extract}} {{ go $step }}
+    go assembly
+    direct_streams [solution get -name]
+    direct_arrays [solution get -name]
+    foreach step {{architect allocate schedule extract}} {{ go $step }}
     project save
+}}
+
+# Paths of the resources below a design that match a pattern; no wildcard matches a slash.
+proc resources {{design pattern}} {{
+    set found {{}}
+    foreach prefix [list $design $design/* $design/*/* $design/*/*/*] {{
+        foreach path [directive get -match glob -checkpath 0 -ret p $prefix/$pattern/MAP_TO_MODULE] {{
+            lappend found [file dirname $path]
+        }}
+    }}
+    return [lsort -unique $found]
+}}
+
+# The depth of a stream counts only as a directive on the channel, which is a FIFO and no shared memory.
+proc direct_streams {{design}} {{
+    foreach {{name depth}} $::streams {{
+        set found [resources $design $name:cns]
+        if {{[llength $found] != 1}} {{ error "[llength $found] channels are called $name, which must have $depth places" }}
+        set channel [lindex $found 0]
+        if {{[directive get $channel/MAP_TO_MODULE] eq ""}} {{ directive set $channel -MAP_TO_MODULE ccs_ioport.ccs_pipe }}
+        directive set $channel -FIFO_DEPTH $depth
+    }}
+}}
+
+# In a network of processes memories have as many banks as elements are read at once, and all other arrays are registers.
+proc direct_arrays {{design}} {{
+    if {{!$::processes}} {{ return }}
+    set registers {{[Register]}}
+    foreach array [resources $design *:rsc] {{
+        if {{![string match */core/* $array]}} {{ continue }}
+        set name [regsub {{^.*[/:]}} [regsub {{(\\.rom)?:rsc$}} $array ""] ""]
+        set kind registers
+        set count 0
+        if {{[dict exists $::memories $name]}} {{ lassign [dict get $::memories $name] kind count }}
+        if {{[directive get $array/MAP_TO_MODULE] eq $registers}} {{ continue }}
+        switch $kind {{
+            registers {{ directive set $array -MAP_TO_MODULE {{[Register]}} }}
+            banks {{ directive set $array -INTERLEAVE $count }}
+            blocks {{ directive set $array -BLOCK_SIZE $count }}
+        }}
+    }}
 }}
 
 proc run_stages {{}} {{
@@ -89,6 +135,50 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     return {"build_prj.tcl": _BUILD.format(by_hand=" ".join(_START)), "project.tcl": settings}
 
 
+_REGISTERS = """\
+{title}
+# Each array is registers and ports of its own, however large.
+set processes 0
+set largest_register_bits 1000000
+set largest_register_array 1000000
+set streams {{}}
+set memories {{}}
+"""
+
+_DIRECTIVES = """\
+{title}
+# A network of processes: the slots of its streams; and its memories, of which small ones become registers: in so many banks
+# that take turns by elements, or with blocks of so many elements apart, or registers after all.
+set processes 1
+set largest_register_bits 32769
+set largest_register_array 2050
+set streams {{
+{streams}
+}}
+set memories {{
+{memories}
+}}
+"""
+
+
+def _directives(design: HlsDesign) -> dict[str, str]:
+    title = f"#{design.title.removeprefix('//')}"
+    if design.unrolled:
+        return {"directives.tcl": _REGISTERS.format(title=title)}
+    streams = "\n".join(f"    {name} {depth}" for name, depth in design.streams)
+    memories = "\n".join(f"    {memory.name} {{{_kind(memory)}}}" for memory in design.memories)
+    return {"directives.tcl": _DIRECTIVES.format(title=title, streams=streams, memories=memories)}
+
+
+def _kind(memory: Memory) -> str:
+    """What becomes of a memory; one that several read at once has not enough ports for that."""
+    if memory.readers > 1:
+        return "registers"
+    if memory.width > 1:
+        return f"banks {memory.width}"
+    return f"blocks {memory.bank}" if memory.bank else "memory"
+
+
 def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
     def stage(stage: Stage, *outputs: str) -> tuple[Call, ...]:
         return (Call(_START, (("BITSMITH_STAGE", stage.value),), outputs),)
@@ -106,6 +196,7 @@ DIALECT = Dialect(
     types="#include <ac_fixed.h>\n#include <ac_int.h>",
     part="xcku115-flvb2104-2-i",
     scripts=_scripts,
+    sources=_directives,
     before_loop='_Pragma("hls_unroll yes")',
     before_top=("#pragma hls_design top", "#pragma hls_pipeline_init_interval 1"),
     bench=Bench(
@@ -117,11 +208,11 @@ DIALECT = Dialect(
     streams=Streams(
         types=_STREAMS,
         type="ac_channel<{token}>",
-        before="#pragma hls_fifo_depth {depth}",
         qualifier="BITSMITH_CHANNEL ",
         before_top=("#pragma hls_design top",),
         before_process=("#pragma hls_design block",),
-        before_loop='_Pragma("hls_pipeline_init_interval 1")',
+        # A loop that waits for a token hands on what is in its pipeline; unless told to flush, it does not.
+        before_loop='_Pragma("hls_pipeline_init_interval 1") _Pragma("hls_stall_mode flush")',
     ),
     driver=Driver(
         tool="Catapult",

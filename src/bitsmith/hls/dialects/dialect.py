@@ -87,7 +87,8 @@ class Dialect:
         in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
         roms: what makes memories of constant arrays.
-        sources: C++ that only this compiler understands, such as its kind of top function.
+        sources: C++ that only this compiler understands, such as its kind of top function, and what else it is told of a
+            design.
         bench: what the test bench has of it.
     """
 

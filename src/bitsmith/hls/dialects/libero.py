@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import Arrays, Family, Streams
+from bitsmith.hls.dialects.spelling import Arrays, Family, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
@@ -163,6 +163,11 @@ DIALECT = Dialect(
     arrays=Arrays(
         before="#pragma HLS memory partition variable({name}) type(complete)",
         parameter="#pragma HLS memory partition argument({name}) type(complete)",
+    ),
+    roms=Roms(
+        before_words="#pragma HLS memory partition variable({name}) type(complete) dim(2)",
+        # As many copies as there are reads at once, two for each.
+        before_tables="#pragma HLS memory replicate_rom variable({name})",
     ),
     streams=Streams(
         types=_STREAMS,

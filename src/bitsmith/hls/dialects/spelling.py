@@ -75,14 +75,19 @@ class Arrays:
 
 @dataclass(frozen=True, slots=True)
 class Roms:
-    """The spelling of constants that are read at variable places, ``{name}[rows][words]``, at the head of their function.
+    """The spelling of constants that are read at variable places, ``{name}[rows][words]``.
+
+    Lines stand at the head of the function that reads them, but for those before the definition.
 
     Args:
+        before_words, before_tables: a line before the definition of words that are read a row at a time, or of tables.
         word: a line where all words of a row are read at once, so that they are one wide word.
         banks: a line where each row is a table of its own, read apart from the others.
         small, large: a line that says what the memory is made of, if it has few places, up to ``small_places``, or more.
     """
 
+    before_words: str = ""
+    before_tables: str = ""
     word: str = ""
     banks: str = ""
     small: str = ""

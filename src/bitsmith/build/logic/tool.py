@@ -1,0 +1,159 @@
+"""A vendor's logic tool as a record, and the flow of its steps.
+
+The tool's own scripts are files beside this one; they are written into the project with ``settings.tcl``, which says what they
+work on, and with constraints. Nothing here knows a vendor.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from bitsmith.errors import ToolMissingError
+from bitsmith.flows.run import Command
+from bitsmith.flows.tools import FoundTool
+from bitsmith.flows.vendor import on_path
+from bitsmith.remedies import build, remedy
+from bitsmith.report.sections import CellUse, Resources
+from bitsmith.rtl.ports import Port
+
+_SCRIPTS = Path(__file__).parent / "scripts"
+
+
+class Step(Enum):
+    """A step of a tool, by the name of its script and its log."""
+
+    SYNTH = "synth"
+    PNR = "implement"
+
+
+@dataclass(frozen=True, slots=True)
+class LogicDesign:
+    """What a tool works on: ``sources`` are seen from the tool's folder in the project."""
+
+    top: str
+    part: str
+    sources: tuple[str, ...]
+    ports: tuple[Port, ...]
+    period_ns: float
+
+    def of(self, inputs: bool) -> list[Port]:
+        """The inputs but the clock, or the outputs."""
+        return [port for port in self.ports if port.is_input is inputs and port.name != "clk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a tool's reports say: cells; for a placed circuit also the clock period and the ends of the slowest path."""
+
+    resources: Resources
+    cells: tuple[CellUse, ...] = ()
+    period_ns: float | None = None
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogicTool:
+    """A vendor's tool.
+
+    Attributes:
+        key: of ``build(tool=...)``, and the tool's folder in the project.
+        name: as reports and errors call it.
+        program: what is started, with ``arguments`` and the name of a script.
+        parts: the names of its parts.
+        example: one of them.
+        install: where to get the tool.
+        error: what its error lines look like.
+        files: further files in its folder: constraints, and what else its scripts read.
+        outputs: files that a step leaves in its folder.
+        read: what they say.
+    """
+
+    key: str
+    name: str
+    program: str
+    arguments: tuple[str, ...]
+    parts: re.Pattern[str]
+    example: str
+    install: str
+    error: str
+    files: Callable[[LogicDesign], Mapping[str, str]]
+    outputs: Callable[[LogicDesign, Step], tuple[str, ...]]
+    read: Callable[[Path, LogicDesign, Step], Found]
+
+    def scripts(self, design: LogicDesign) -> dict[str, str]:
+        """All files of the tool's folder, as paths in the project."""
+        settings = [
+            f"# What the scripts in this folder work on; start there: {self.by_hand()}",
+            f"set top {design.top}",
+            f"set part {design.part}",
+            f"set sources [list {' '.join(design.sources)}]",
+        ]
+        scripts = {f"{step.value}.tcl": (_SCRIPTS / f"{self.key}_{step.value}.tcl").read_text("utf-8") for step in Step}
+        files = {"settings.tcl": "\n".join(settings) + "\n", **self.files(design), **scripts}
+        return {f"{self.key}/{name}": text for name, text in files.items()}
+
+    def by_hand(self, steps: Sequence[Step] = tuple(Step)) -> str:
+        """What a user types in the tool's folder."""
+        return " && ".join(shlex.join((self.program, *self.arguments, f"{step.value}.tcl")) for step in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class LogicFlow:
+    """The flow of a step."""
+
+    tool: LogicTool
+    design: Callable[[], LogicDesign]
+    step: Step
+
+    def find(self) -> tuple[FoundTool, ...]:
+        """Return the tool on PATH.
+
+        Raises:
+            ToolMissingError: with how to get it, and what works without.
+        """
+        tool = self.tool
+        found = on_path(tool.program)
+        if found is None:
+            raise ToolMissingError(
+                f"not on PATH: {tool.program}",
+                where=f"{tool.name} (for {self.step.value})",
+                remedy=remedy(
+                    f"{tool.install}. Without it: ",
+                    build(tool=tool.key),
+                    f" writes the project; start `cd {tool.key} && {tool.by_hand()}` in it where the tool is",
+                ),
+            )
+        return (found,)
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return self.tool.scripts(self.design())
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        folder = project / self.tool.key
+        return (
+            Command(
+                argv=(str(tools[0].path), *self.tool.arguments, f"{self.step.value}.tcl"),
+                cwd=folder,
+                log=folder / f"{self.step.value}.log",
+                outputs=tuple(folder / name for name in self.tool.outputs(self.design(), self.step)),
+                error_pattern=self.tool.error,
+                errors_fail=True,
+            ),
+        )
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Found:
+        return self.tool.read(project / self.tool.key, self.design(), self.step)
+
+
+def io_constraints(design: LogicDesign) -> list[str]:
+    """SDC lines: the clock, and ports that take no part of its period, as if registers were right outside."""
+    lines = [f"create_clock -name clk -period {design.period_ns:.3f} [get_ports clk]"]
+    for delay, inputs in (("set_input_delay", True), ("set_output_delay", False)):
+        names = [f"{port.name}[*]" if port.is_vector else port.name for port in design.of(inputs)]
+        lines += [f"{delay} -clock clk 0.000 [get_ports {{{name}}}]" for name in names]
+    return lines

@@ -1,0 +1,146 @@
+"""Intel (Altera) Cyclone V, Arria 10 (with Cyclone 10 GX), Stratix 10 and Agilex 7; place and route is the vendor's.
+
+Yosys maps to the cells of Cyclone V, whose adaptive logic modules (ALMs) the later families have, too: of those, its counts are
+estimates. Look-up tables count ALUTs, two to an ALM; multiplier blocks count products of 18 by 18 bits, two to a DSP block.
+Delays are estimates: see `tests/devices/test_known_clocks.py` for public figures that they are held against.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+from bitsmith.devices.area import AreaModel
+from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.delay import DelayModel, Line
+from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
+
+_SUFFIX = re.compile(r"[a-z0-9]*", re.ASCII)
+_SOURCE = "estimate from data sheets"
+_BLOCK = MultiplierBlock(wide=18, narrow=18, least=9)
+_M10K = MemoryBlock(
+    bits=10 * 1024,
+    shapes=((256, 40), (512, 20), (1024, 10), (2048, 5), (4096, 2), (8192, 1)),
+    table_bits=2048,
+    registers=2,
+)
+_M20K = MemoryBlock(bits=20 * 1024, shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)), table_bits=2048, registers=2)
+
+
+def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
+    """A die, then package, speed and grade in any form: no tool here needs them."""
+    for die in dies:
+        if name.startswith(die) and _SUFFIX.fullmatch(name, len(die)):
+            return PartName(die, ())
+    return None
+
+
+def _die(alms: int, dsp_blocks: int, memories: int) -> Die:
+    return Die(luts=2 * alms, ffs=4 * alms, dsps=2 * dsp_blocks, brams=memories)
+
+
+def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, delays: DelayModel) -> Family:
+    return Family(
+        name=name,
+        dies=dies,
+        read_part=partial(_read_part, dies),
+        part_form=f"a package and a speed, as in {example}",
+        clock_period_ns=period_ns,
+        delays=delays,
+        area=AreaModel(
+            source=_SOURCE,
+            adder_luts=Line(0.0, 1.0),
+            comparator_luts=Line(1.0, 1.0),
+            constant_comparator_luts=0.375,
+            shared_comparisons=0.8,  # as on UltraScale+, whose look-up tables are of the same size
+            bit_sums=0.3,
+            mux2_luts=Line(0.0, 0.5),
+            table_luts=(0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0),
+            select_luts=0.67 / 2,
+            memory_luts=1.0,
+            memory_words=32,
+            control_luts=18,
+            packing_luts=0.0,
+            block=delays.block,
+            memory=delays.memory,
+        ),
+        synthesis=YosysMapping(
+            command="synth_intel_alm -family cyclonev -noiopad -noclkbuf",
+            lut={
+                **each(
+                    "MISTRAL_NOT", "MISTRAL_ALUT2", "MISTRAL_ALUT3", "MISTRAL_ALUT4", "MISTRAL_ALUT5", "MISTRAL_ALUT6"
+                ),
+                **each("MISTRAL_ALUT_ARITH", "MISTRAL_MLAB"),
+            },
+            ff=each("MISTRAL_FF"),
+            dsp={**each("MISTRAL_MUL9X9", "MISTRAL_MUL18X18"), **each("MISTRAL_MUL27X27", count=2)},
+            bram=each("MISTRAL_M10K"),
+            carry=("MISTRAL_ALUT_ARITH",),
+        ),
+        place_and_route=None,
+    )
+
+
+def _delays(scale: float, register_ns: float, block_ns: float, memory: MemoryBlock) -> DelayModel:
+    """Delays of Cyclone V (speed grade 7), times ``scale``; blocks are faster by less."""
+    table = (0.0, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.6, 2.2, 3.0, 3.6)
+    return DelayModel(
+        source=_SOURCE,
+        register_ns=register_ns,
+        adder_ns=Line(1.5 * scale, 0.05 * scale),
+        comparator_ns=Line(1.6 * scale, 0.05 * scale),
+        mux2_ns=Line(1.2 * scale, 0.01 * scale),
+        table_ns=tuple(scale * ns for ns in table),
+        block=_BLOCK,
+        block_ns=block_ns,
+        memory=memory,
+    )
+
+
+CYCLONE_V = _family(
+    "cyclonev",
+    "5CSEBA6U23I7",
+    {
+        **dict.fromkeys(("5ceba2",), _die(9_430, 25, 176)),
+        **dict.fromkeys(("5ceba4",), _die(18_480, 66, 308)),
+        **dict.fromkeys(("5cgxfc5",), _die(29_080, 150, 446)),
+        **dict.fromkeys(("5csema5", "5cseba5", "5csxfc5"), _die(32_070, 87, 397)),
+        **dict.fromkeys(("5csema6", "5cseba6", "5csxfc6"), _die(41_910, 112, 553)),
+        **dict.fromkeys(("5ceba7", "5cgxfc7"), _die(56_480, 156, 686)),
+        **dict.fromkeys(("5ceba9", "5cgxfc9"), _die(113_560, 342, 1_220)),
+    },
+    10.0,
+    _delays(1.0, 0.8, 5.0, _M10K),
+)
+
+ARRIA_10 = _family(
+    "arria10",
+    "10AX115N2F40E2SG",
+    {
+        "10cx220": _die(80_330, 192, 587),
+        **dict.fromkeys(("10as066", "10ax066"), _die(251_680, 1_687, 2_131)),
+        **dict.fromkeys(("10ax115", "10at115"), _die(427_200, 1_518, 2_713)),
+    },
+    5.0,
+    _delays(0.6, 0.4, 3.0, _M20K),
+)
+
+STRATIX_10 = _family(
+    "stratix10",
+    "1SX280LU2F50E2VG",
+    dict.fromkeys(("1sx280", "1sg280"), _die(933_120, 5_760, 11_721)),
+    5.0,
+    _delays(0.5, 0.3, 2.6, _M20K),
+)
+
+AGILEX_7 = _family(
+    "agilex7",
+    "AGFB014R24A2E2V",
+    {
+        **dict.fromkeys(("agfa014", "agfb014"), _die(487_200, 4_510, 7_110)),
+        **dict.fromkeys(("agfb027", "agib027"), _die(912_800, 8_528, 13_272)),
+    },
+    4.0,
+    _delays(0.4, 0.25, 2.2, _M20K),
+)

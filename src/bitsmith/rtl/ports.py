@@ -1,0 +1,42 @@
+"""Ports of modules, read from the text that we have written: for those who describe a module in another language."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bitsmith.errors import ProgramError
+
+_ATTRIBUTE = re.compile(r"\(\*.*?\*\)|//[^\n]*", re.DOTALL)
+_PORT = re.compile(
+    r"\s*(?P<way>input|output)\s+(?:logic|wire)\s+(?:\[(?P<high>\d+)(?P<less>-1)?:0\]\s+)?(?P<name>\w+)\s*", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of a module; a vector of one bit is one, too."""
+
+    name: str
+    is_input: bool
+    width: int
+    is_vector: bool
+
+
+def module_ports(text: str, module: str) -> tuple[Port, ...]:
+    """Return the ports of ``module``, whose widths are numbers.
+
+    Raises:
+        ProgramError: the text is not of our form.
+    """
+    _, _, after = text.partition(f"module {module} (")
+    header = _ATTRIBUTE.sub("", after).partition(");")[0]
+    return tuple(_port(part, module) for part in header.split(","))
+
+
+def _port(text: str, module: str) -> Port:
+    found = _PORT.fullmatch(text)
+    if found is None:
+        raise ProgramError(f"module {module}: {text.strip()[:60]!r} is not a port of our form")
+    width = 1 if found["high"] is None else int(found["high"]) + (0 if found["less"] else 1)
+    return Port(found["name"], found["way"] == "input", width, found["high"] is not None)
