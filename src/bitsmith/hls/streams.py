@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
@@ -78,4 +80,5 @@ def write_streams(
         RangeError: elements of one tensor that have no common format of a reasonable width.
         UnsupportedError: a cast that wraps in a range that is not that of a number format.
     """
-    return NetworkWriter(network, plan, dialect, target, parallel=parallel).project()
+    project = NetworkWriter(network, plan, dialect, target, parallel=parallel).project()
+    return replace(project, interval=plan.interval)

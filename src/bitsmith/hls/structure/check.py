@@ -1,4 +1,4 @@
-"""Holds the structure of generated C++ against the plan: does each process keep the interval that its ports and feedback allow."""
+"""Holds the structure of generated C++ against the plan: the cycles per frame that ports of memories and feedback allow."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def structure(files: Mapping[str, str], top: str, dialect: str, *, unrolled: boo
         ProgramError: the code is not C++, or has a loop whose bounds are not constant.
     """
     functions = Functions(parse(files, f"firmware/{top}.cpp", dialect), top)
-    script = files.get("build_prj.tcl", "")
+    script = files.get("directives.tcl", "")
     called = {call for key in functions.inner for call in functions.calls(key)}
     processes = {key: name for key, name in functions.inner.items() if key not in called}
     if unrolled:
@@ -96,21 +96,26 @@ def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
     return Pace(process, region.place, region.trips, cycles, reason)
 
 
-def check(files: Mapping[str, str], top: str, dialect: str, interval: int, *, unrolled: bool) -> Structure:
+def check(files: Mapping[str, str], top: str, dialect: str, interval: int | None) -> Structure:
     """Refuse C++ whose processes cannot take a frame in every ``interval`` cycles; else its structure.
+
+    Without an interval the top function itself must take a sample in every cycle.
 
     Raises:
         VerificationError: names the process, and the array or loop.
     """
-    found = structure(files, top, dialect, unrolled=unrolled)
+    found = structure(files, top, dialect, unrolled=interval is None)
+    planned = interval or 1
     for process, cycles in found.cycles().items():
-        if cycles > interval:
-            slow = max((pace for pace in found.paces if pace.process == process), key=lambda pace: pace.trips * pace.interval)
+        if cycles > planned:
+            slow = max(
+                (pace for pace in found.paces if pace.process == process), key=lambda pace: pace.trips * pace.interval
+            )
             because = f", because of {slow.reason}" if slow.interval > 1 else ""
             raise VerificationError(
                 f"{process!r} takes {cycles:,} cycles per frame: {slow.trips:,} steps, one in every {slow.interval}{because}",
                 where=slow.place,
-                accepted=f"at most {interval:,} cycles, as planned",
+                accepted=f"at most {planned:,} cycles, as planned",
                 remedy="please report this: the C++ does not have the structure of its plan",
             )
     return found

@@ -76,29 +76,31 @@ def _smarthls(array: Array, script: str) -> Storage:
 
 
 def _catapult(array: Array, script: str) -> Storage:
-    found = re.search(r"-MEM_MAP_THRESHOLD (\d+)", script)
+    """As the script directs: arrays that it does not list, and small ones, are registers."""
+    listed = re.search(rf"^    {re.escape(array.name)} \{{(\w+) ?(\d*)\}}$", script, re.MULTILINE)
+    largest = re.search(r"^set largest_register_bits (\d+)$", script, re.MULTILINE)
     bits = math.prod(array.sizes) * array.bits
-    if array.role in ("member", "parameter") or bits <= int(found[1] if found else 32):
+    if listed is None or listed[1] == "registers" or bits <= int(largest[1] if largest else 0):
         return REGISTERS
-    return Storage(frozenset(), frozenset(), 1, 1, 2)
+    last, split = len(array.sizes) - 1, frozenset[int]()
+    if listed[1] == "banks" and int(listed[2]) % array.sizes[last] == 0:
+        split = frozenset({last})
+    elif listed[1] == "blocks" and int(listed[2]) == math.prod(array.sizes[1:]):
+        split = frozenset({0})
+    return Storage(split, frozenset(), 1, 1, 2)
 
 
 def _intel(array: Array, script: str) -> Storage:
     """Its compilers join neighbors to words, and copy a memory for each reader."""
     if array.role in ("member", "parameter") or _marked(array, r"register"):
         return REGISTERS
-    return Storage(frozenset(), frozenset({len(array.sizes) - 1}) if len(array.sizes) > 1 else frozenset(), None, 1, None)
+    return Storage(
+        frozenset(), frozenset({len(array.sizes) - 1}) if len(array.sizes) > 1 else frozenset(), None, 1, None
+    )
 
 
 STORAGES: Mapping[str, Callable[[Array, str], Storage]] = MappingProxyType(
-    {
-        "vivado": _amd,
-        "vitis": _amd,
-        "catapult": _catapult,
-        "libero": _smarthls,
-        "quartus": _intel,
-        "oneapi": _intel,
-    }
+    {"vivado": _amd, "vitis": _amd, "catapult": _catapult, "libero": _smarthls, "quartus": _intel, "oneapi": _intel}
 )
 """By dialect, from an array and the tool's script."""
 

@@ -17,12 +17,10 @@ from clang.cindex import CursorKind, TypeKind
 
 from bitsmith.hls.structure.reading import is_ours, place
 
-_BINARY = dict(
-    enumerate(
-        "* / % + - << >> <=> < > <= >= == != & ^ | && || = *= /= %= += -= <<= >>= &= ^= |= ,".split(" "), start=3
-    )
-)
-_UNARY = dict(enumerate("x++ x-- ++ -- & * + - ~ !".split(" "), start=1))
+_BINARIES = "* / % + - << >> <=> < > <= >= == != & ^ | && || = *= /= %= += -= <<= >>= &= ^= |= ,"
+_BINARY = dict(enumerate(_BINARIES.split(" "), start=3))
+_UNARIES = "x++ x-- ++ -- & * + - ~ !"
+_UNARY = dict(enumerate(_UNARIES.split(" "), start=1))
 """Operators, by libclang's numbers."""
 
 _TRANSPARENT = (
@@ -41,9 +39,10 @@ _ARRAYS = (TypeKind.CONSTANTARRAY, TypeKind.INCOMPLETEARRAY, TypeKind.POINTER)
 class Node:
     """A statement or an expression.
 
-    ``kind`` is one of: ``integer`` (``value``), ``variable``, ``index``, ``member``, ``binary``, ``unary``, ``assign``, ``choice``,
-    ``call`` (of ``function``, the object first if it has one), ``opaque``; ``declare``, ``loop`` (start, condition, step,
-    body), ``forever``, ``if``, ``block``, ``mark``, ``return``. ``name`` is that of a variable, member, operator or function, or a mark's text.
+    ``kind`` is one of: ``integer`` (``value``), ``variable``, ``index``, ``member``, ``binary``, ``unary``, ``assign``,
+    ``choice``, ``call`` (of ``function``, the object first if it has one), ``opaque``; ``declare``, ``loop`` (start, condition,
+    step, body), ``forever``, ``if``, ``block``, ``mark``, ``return``. ``name`` is that of a variable, member, operator or
+    function, or a mark's text.
     """
 
     kind: str

@@ -1,7 +1,7 @@
 """What one step of each pipelined loop reads and writes, and how long its feedback is, from the trees of its functions.
 
-Loops inside of a pipelined one are unrolled, functions are inlined, as the tools do. A variable that changes from step to step is a
-symbol of unknown value, so that an index is a sum of symbols and a constant.
+Loops inside of a pipelined one are unrolled, functions are inlined, as the tools do. A variable that changes from step to step
+is a symbol of unknown value, so that an index is a sum of symbols and a constant.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bitsmith.hls.structure.tree import Function, Functions, Node
 _MOST_STEPS = 1_000_000
 """Statements and expressions that are followed in one process."""
 
-_NAMED = re.compile(r"\bvariable[=(](\w+)")
+_NAMED = re.compile(r"\b(?:variable[=(]|ivdep\(|array\()(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,9 @@ class Walker:
     def process(self, key: str, *, at_once: bool = False) -> None:
         """Follow the function ``key``, whose parameters are arrays in registers and streams; ``at_once``: it is a pipeline."""
         function = self._functions.find(key)
-        frame = {name: Box(Pointer(self._made(name, function.place, (1,), 0, "parameter"))) for name in function.parameters}
+        frame = {
+            name: Box(Pointer(self._made(name, function.place, (1,), 0, "parameter"))) for name in function.parameters
+        }
         if at_once or self.is_pipelined(key):
             self._region = Region(function.name, function.place, 1)
             self.regions.append(self._region)
@@ -214,7 +216,9 @@ class Walker:
             if part.kind == "mark":
                 named = _NAMED.search(part.name)
                 follower = next((other for other in block.parts[k:] if other.kind != "mark"), None)
-                comes = follower is not None and [node.name.split("@")[0] for node in follower.parts if node.kind == "declare"]
+                comes = follower is not None and [
+                    node.name.split("@")[0] for node in follower.parts if node.kind == "declare"
+                ]
                 box = self._named(frame, named[1]) if named and named[1] not in (comes or []) else None
                 if box is not None:
                     self._mark(box, [part.name])
@@ -271,7 +275,7 @@ class Walker:
         after: dict[str, list[Value]] = {}
         written, found = self._written, list[MutableMapping[Cell, Feedback]]()
         for branch in branches:
-            layer: dict[Cell, Feedback] = {}
+            layer: MutableMapping[Cell, Feedback] = {}
             self._written = ChainMap(layer, *(written.maps if isinstance(written, ChainMap) else [written]))
             self._statement(branch, frame, function, results, ())
             found.append(layer)
@@ -290,7 +294,7 @@ class Walker:
     def _loop(
         self, node: Node, frame: _Frame, function: Function, results: list[Value], marks: tuple[str, ...]
     ) -> None:
-        start, condition, step, body = node.parts
+        body = node.parts[-1]
         head = tuple(part.name for part in body.parts if part.kind == "mark")
         if self._region is None and self._pipelines.found(head, marks):
             trips = sum(1 for _ in self._turns(node, dict(frame), function))
@@ -345,7 +349,13 @@ class Walker:
     def _value(self, node: Node, frame: _Frame, function: Function) -> Value:
         """The number that an expression is; for its effects too."""
         found = self._content(node, frame, function)
-        return self._read(found, node.place) if isinstance(found, Pointer) else found if isinstance(found, Value) else _UNKNOWN
+        return (
+            self._read(found, node.place)
+            if isinstance(found, Pointer)
+            else found
+            if isinstance(found, Value)
+            else _UNKNOWN
+        )
 
     def _read(self, pointer: Pointer, place: str) -> Value:
         """The number at a place that has all indices; of an array itself nothing is read."""
