@@ -79,4 +79,6 @@ $(VENV)/.user: $(BIN)/python pyproject.toml
 $(VENV)/.dev: $(BIN)/python pyproject.toml
 	@echo "Installing bitsmith, the open tools and what the tests need (a few minutes) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,dev]'
+	@# Intel's headers of SYCL, without the libraries that they belong to. Where there are none, their tests are left out.
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'intel-sycl-rt==2025.0.4'
 	@touch $@ $(VENV)/.user

@@ -89,6 +89,23 @@ def test_quantise_takes_all_kinds_of_numbers(dtype: type) -> None:
     assert outside == 0
 
 
+@settings(max_examples=150)
+@given(
+    FORMATS,
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20),
+    st.integers(-3, 3),
+)
+def test_few_singles_are_cast_as_doubles_are(fmt: FixedFormat, values: list[float], half: int) -> None:
+    """Also next to the bounds and to halves; batches with a workspace of their own and others."""
+    near = [np.ldexp(bound + half / 2, -fmt.frac) for bound in (fmt.lo, fmt.hi, 0) if abs(bound) < 1 << 60]
+    singles = np.array([*values, *near], dtype=np.float64).astype(np.float32)
+    emulator = passthrough(fmt)
+    found, outside = emulator.run_counted([singles])
+    truth, counted = emulator.run_counted([singles.astype(np.float64)])
+    np.testing.assert_array_equal(found[0], truth[0])
+    assert outside == counted
+
+
 def test_quantise_of_long_integers_is_exact() -> None:
     values = np.array([2**62 + 1, -(2**62) - 1], dtype=np.int64)
     raw, _ = passthrough(FixedFormat(True, 8, 0)).quantize(0, values)

@@ -9,9 +9,6 @@ from tests.fidelity.random_torch import case
 
 CHUNK = 50
 
-STEEP = frozenset({323})
-"""Seeds of probabilities of scores so large that the format of these decides: only the whole of probabilities is judged."""
-
 
 def test_a_few_random_modules() -> None:
     check(case, (1, 2, 6), refusals=0.5)
@@ -26,4 +23,4 @@ def test_some_random_modules() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 1000, CHUNK))
 def test_random_modules(start: int) -> None:
-    check(case, sorted({*range(start, start + CHUNK)} - STEEP), refusals=0.3)
+    check(case, range(start, start + CHUNK), refusals=0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -35,8 +36,8 @@ def written(program: Program, directives: Directives, dialect: str) -> HlsProjec
     return write_project(program, directives, DIALECTS[dialect], HlsTarget("net", DIALECTS[dialect].part))
 
 
-def checked(project: HlsProject, dialect: str) -> None:
-    found = check(project.files, project.top, dialect, project.interval)
+def checked(program: Program, directives: Directives, dialect: str) -> None:
+    found = check(written(program, directives, dialect), dialect, unrolled=directives.unrolled(program))
     assert found.paces and not found.left_out
 
 
@@ -49,14 +50,14 @@ def folded(dialect: str) -> HlsProject:
     "dialect", [pytest.param(name, marks=() if name in ("vitis", "libero") else pytest.mark.slow) for name in DIALECTS]
 )
 def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
-    checked(folded(dialect), dialect)
+    checked(*FOLDED, dialect)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_processes_of_all_layers_keep_the_interval_of_the_plan(dialect: str) -> None:
     for program, directives in many().values():
-        checked(written(program, directives, dialect), dialect)
+        checked(program, directives, dialect)
 
 
 def test_steps_and_cycles() -> None:
@@ -148,10 +149,10 @@ def test_faults_are_found(dialect: str, path: str, right: str, wrong: str, said:
     assert right in project.files[path]
     files = {**project.files, path: project.files[path].replace(right, wrong)}
     if not said:
-        check(files, "net", dialect, project.interval)
+        check(replace(project, files=files), dialect, unrolled=False)
         return
     with pytest.raises(VerificationError, match=said):
-        check(files, "net", dialect, project.interval)
+        check(replace(project, files=files), dialect, unrolled=False)
 
 
 @pytest.mark.slow
@@ -159,4 +160,5 @@ def test_feedback_through_a_memory_needs_a_promise() -> None:
     project = written(CNNS["streamed"], DEMANDS["streamed"], "oneapi")
     kernels = project.files["firmware/bitsmith/kernels.h"].replace("[[intel::ivdep(memory, 16)]]", "")
     with pytest.raises(VerificationError, match="'conv1_window' takes 280 cycles per frame: 140 steps, one in every 2"):
-        check({**project.files, "firmware/bitsmith/kernels.h": kernels}, "net", "oneapi", project.interval)
+        files = {**project.files, "firmware/bitsmith/kernels.h": kernels}
+        check(replace(project, files=files), "oneapi", unrolled=False)

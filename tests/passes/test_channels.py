@@ -250,3 +250,30 @@ def test_reports_show_what_the_circuit_holds() -> None:
     node = compile_network(made, [x]).network.nodes[1]
     held = held_constant(node, "weight", node.layer.weights()["weight"]).values
     assert np.max(np.abs(held / node.layer.weights()["weight"] - 1.0)) < 2e-2
+
+
+STEEP: dict[str, tuple[Network, Floats]] = {
+    "erf of a wide input": (
+        network((4,), Activation("erf")),
+        np.where(normal(400, 1) > 0.0, 2000.0, 1.0) * normal(400, 4),
+    ),
+    "softmax of large scores": (network((4,), dense(4, 5, 300.0), Softmax()), normal(400, 4)),
+    "sigmoid of a large sum": (network((4,), dense(4, 3, 400.0), Activation("sigmoid")), normal(400, 4)),
+}
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_what_a_steep_function_takes_has_steps_by_its_slope(name: str) -> None:
+    """However large its operand is, it changes where that changes by about 1."""
+    made, x = STEEP[name]
+    compiled = compile_network(made, [x])
+    assert error(made, compiled, x) < 2.0**-8
+    assert refined(compiled)
+
+
+def test_scores_that_no_probability_shows_keep_their_steps() -> None:
+    made = network((4,), dense(4, 5, 300.0), Softmax())
+    x = np.sign(normal(400, 4))
+    shares = made.evaluate([x])["layer1"]
+    assert np.all(np.minimum(shares, 1.0 - shares) < 1e-6)
+    assert not refined(compile_network(made, [x]))

@@ -146,3 +146,13 @@ def test_sixteen_bit_network(tmp_path: Path) -> None:
     (got,) = unpack(design.outputs, result.outputs)
     for sample in range(0, 1000, 50):
         assert got[sample].tolist() == expected(program, [raw.astype(np.object_)], sample)
+
+
+def test_tables_that_are_registered_anyway_have_the_register_inside() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 10, 0))
+    y = build.table(x, -512, [(k * k) % 251 for k in range(1024)], 0)
+    design = circuit(build.program([("y", build.add(y, build.const([3])))]), 4.0, "dut", 1).design
+    (table,) = (text for name, text in design.sources.items() if name.endswith("table.sv"))
+    assert "input logic clk" in table and "always_ff @(posedge clk) begin\n    case (address)" in table
+    assert '(* rom_style = "block" *) output logic [7:0] value' in table

@@ -107,6 +107,7 @@ def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Mode
     }
     assert report.section("Latency") == {"Cycles": 15, "II": 3, "Tool": "Vitis HLS 2019.2 (estimate)"}
     assert report.section("Timing")["ClockPeriodNs"] == 5.312
+    assert "planned, Vitis HLS 2019.2 (estimate) finds one every 3." in notes(report)
     assert "Nothing was checked" in notes(report)
     assert dict(read_report(model.output_dir)) == dict(report)
     assert parse_vivado_report(model.output_dir)["CSynthesisReport"]["WorstLatency"] == 15  # type: ignore[index]

@@ -84,6 +84,16 @@ class Polyline:
         """Each element plus ``number``, and ``step`` times its index."""
         return Polyline(self.places, self.values + number + step * self.places, self.steps + step)
 
+    def held(self, before: int, after: int) -> Polyline:
+        """So many zeros, the sequence, and its last element so many times again."""
+        edges = [np.array([0, before - 1])] if before else []
+        values = [np.zeros(2, dtype=np.int64)] if before else []
+        ends = before + len(self) - 1 + np.array([1, after] if after else [], dtype=np.int64)
+        last = np.full(len(ends), self[-1])
+        return _joined(
+            np.concatenate([*edges, self.places + before, ends]), np.concatenate([*values, self.values, last])
+        )
+
     def running_max(self) -> Polyline:
         """The greatest element up to each."""
         highest = np.maximum.accumulate(self.values)
@@ -152,6 +162,12 @@ def _through(places: Numbers, values: Numbers) -> Polyline:
     kept = np.ones(len(places), dtype=np.bool_)
     np.not_equal(steps[1:], steps[:-1], out=kept[1:-1])
     return Polyline(places[kept], values[kept], steps[kept[:-1]])
+
+
+def _joined(places: Numbers, values: Numbers) -> Polyline:
+    """As ``_through``, where a place may be named twice in a row."""
+    new = np.append(True, np.diff(places) > 0)
+    return _through(places[new], values[new])
 
 
 def _merged(*sorted_parts: Numbers) -> Numbers:

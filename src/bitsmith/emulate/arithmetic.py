@@ -23,8 +23,8 @@ Pairwise: TypeAlias = ops.Add | ops.Sub | ops.Max | ops.Min
 UFUNCS: dict[type[Pairwise], np.ufunc] = {
     ops.Add: np.add,
     ops.Sub: np.subtract,
-    ops.Max: np.maximum,
-    ops.Min: np.minimum,
+    ops.Max: np.fmax,  # for numbers the same as np.maximum, and sooner since it takes its result by position
+    ops.Min: np.fmin,
 }
 COMPARISONS: dict[Relation, np.ufunc] = {
     Relation.LT: np.less,
@@ -48,7 +48,7 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
         if isinstance(op, ops.Add | ops.Sub):
             ws.do(partial(UFUNCS[type(op)], left, right, made.part), made.varies)
         else:
-            ws.do(clip or partial(UFUNCS[type(op)], left, right, out=made.part), made.varies)
+            ws.do(clip or partial(UFUNCS[type(op)], left, right, made.part), made.varies)
         return made
     frac = ws.plan.type(ws.node).frac
     a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
@@ -72,8 +72,10 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
 
 
 def _operand(x: StoredValue, shape: tuple[int, ...]) -> Array:
-    """The array of ``x``, for a result of ``shape``."""
-    return x.part if x.varies else spread(x.part, shape)
+    """The array of ``x`` for a result of ``shape``; a number has no axes, so that numpy need not find out how to broadcast."""
+    if not x.varies:
+        return spread(x.part, shape)
+    return x.part.reshape(()) if x.part.size == 1 else x.part
 
 
 def _clip(op: Pairwise, x: StoredValue, y: StoredValue, made: StoredValue) -> Kernel | None:
@@ -243,7 +245,11 @@ def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...])
         part = np.broadcast_to(x.part, (*operand.shape, x.part.shape[-1]))
         made = _fresh(ws, storage, x.varies)
         ufunc = np.add if isinstance(op, ops.Sum) else np.maximum
-        ws.do(partial(ufunc.reduce, part, op.axes, None, made.part), x.varies)
+        if ufunc is np.add and op.axes == (0,) and part.ndim == 2 and part.flags.c_contiguous and part.size < MUCH:
+            ws.do(partial(np.ones((1, len(part)), part.dtype).dot, part, made.part.reshape(1, -1)), x.varies)
+        else:
+            axes = op.axes[0] if len(op.axes) == 1 else op.axes
+            ws.do(partial(ufunc.reduce, part, axes, None, made.part), x.varies)
         return made
     a = ws.fetch(args[0], NumberKind.LIMBS)
     frac = operand.frac.max(axis=op.axes, keepdims=True)

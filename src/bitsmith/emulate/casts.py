@@ -101,7 +101,7 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredVal
     made = ws.new(type_.shape, storage, type_, varies=x.varies, count=len(tables))
     index = ws.temporary(type_.shape, np.intp) if x.varies else np.empty((*type_.shape, 1), np.intp)
     if len(x.parts) == 1:
-        ws.do(partial(np.copyto, index, x.part, "unsafe"), x.varies)
+        ws.do(partial(index.__setitem__, ..., x.part), x.varies)
     else:
         ws.do(lambda: np.copyto(index, limbs.resize(x.limbs, 1)[0]), x.varies)
     if np.any(offset):

@@ -39,6 +39,9 @@ LEAST_CHUNK = 16
 LARGE_BYTES = 1 << 28
 """No tensor of such a chunk takes more memory than this, unless a single sample does."""
 
+_FEW = 16
+"""Samples up to which each number of them has a workspace of its own."""
+
 _SMALL = 256
 """Samples that one thread computes; fewer are not worth the microseconds that it takes to limit the threads of BLAS."""
 
@@ -57,6 +60,7 @@ class Emulator:
         self.program = program
         self.threads = threads or min(8, _cores())
         self.inputs = program.input_ops()
+        self.shapes = {op.name: op.shape for op in self.inputs}
         self._watched = frozenset(watched)
         self._tables = tables
         self._quantizations = tuple(map(Quantization, self.inputs))
@@ -263,7 +267,7 @@ class _Compiled:
     ) -> tuple[list[int], Collection[Cast]]:
         """Run one chunk, without any preparation; how many values of each input were outside, and the casts that wrapped."""
         wrapped: dict[int, Cast] = {}
-        size = _power_above(batch)
+        size = batch if batch <= _FEW else _power_above(batch)
         bound = self._take(size)
         with np.errstate(all="ignore"):
             outside = bound.load(arrays)

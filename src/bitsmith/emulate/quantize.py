@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate.bounds import least
-from bitsmith.emulate.floats import FloatArray, extremes, folder, rounder
+from bitsmith.emulate.floats import FEW, FloatArray, extremes, folder, rounder, small_squares
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
@@ -65,6 +66,30 @@ class Quantization:
     def columns(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """``x`` with its batch axis last."""
         return x.transpose(self._axes)
+
+    def of_few(self, raw: npt.NDArray[np.float64]) -> Callable[[Reals], bool] | None:
+        """A function that casts singles (batch, *shape) into ``raw`` (*shape, up to as many samples, the others 0), in few calls.
+
+        It returns False where more must be looked at: values that may be outside, or other numbers. None if there is none.
+        """
+        if raw.size >= FEW or not isinstance(self._factor, float) or not raw.flags.c_contiguous:
+            return None
+        flat, factor, safe = raw.reshape(-1), np.asarray(self._factor), small_squares(*map(float, self._safe))
+        rounded, rows = rounder(raw, raw, self.op.rounding, roomy=True), np.moveaxis(raw, -1, 0)
+
+        def cast_few(x: Reals) -> bool:
+            if x.dtype.kind != "f" or x.dtype.itemsize == 8:
+                return False
+            count = len(x)
+            if count == len(rows):
+                rows[...] = x
+            else:
+                rows[:count], rows[count:] = x, 0
+            np.multiply(raw, factor, raw)
+            rounded()
+            return bool(flat.dot(flat) <= safe)
+
+        return cast_few
 
     def into(self, x: Reals, raw: npt.NDArray[np.float64]) -> int:
         """Cast ``x`` (batch, *shape) into ``raw`` (*shape, batch), for :func:`fast` inputs; the count of values outside.

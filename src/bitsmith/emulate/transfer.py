@@ -17,6 +17,10 @@ from bitsmith.ir.types import IntArray, Ints, TensorType, objects
 Raws: TypeAlias = npt.NDArray[np.int64] | Ints
 
 
+_ZERO = np.zeros(())
+"""As an array, which numpy takes sooner than a number."""
+
+
 def checked_raw(name: str, kind: TensorType, x: npt.ArrayLike) -> IntArray:
     """``x`` as an array of raw values (batch, *shape) of an input of type ``kind``.
 
@@ -49,17 +53,20 @@ def empty_raw(batch: int, kind: TensorType) -> Raws:
 class RealLoader:
     """Casts real numbers into the arrays of an input."""
 
-    __slots__ = ("_direct", "_quantization", "_value")
+    __slots__ = ("_direct", "_quantization", "_quick", "_value")
 
     def __init__(self, quantization: Quantization, value: StoredValue) -> None:
         self._quantization = quantization
         self._value = value
         direct = quantization.fast and value.storage.kind is NumberKind.FLOAT64
         self._direct = cast(npt.NDArray[np.float64], value.part) if direct else None
+        self._quick = None if self._direct is None else quantization.of_few(self._direct)
 
     def load(self, chunk: Reals) -> int:
         """Cast ``chunk`` (batch, *shape); how many were outside the range. Places of absent samples become 0."""
         value, quantization = self._value, self._quantization
+        if self._quick is not None and self._quick(chunk):
+            return 0
         if self._direct is not None and len(chunk) == self._direct.shape[-1]:
             return quantization.into(chunk, self._direct)
         if not quantization.fast:
@@ -100,21 +107,25 @@ def read_raw(value: StoredValue, count: int) -> Raws:
 class RealReader:
     """Reads the real numbers of a value."""
 
-    __slots__ = ("_axes", "_factor", "_value")
+    __slots__ = ("_axes", "_factor", "_rows", "_value")
 
     def __init__(self, value: StoredValue) -> None:
         self._value = value
-        self._factor = factors(-value.storage.scale)
+        self._factor = np.asarray(factors(-value.storage.scale))
         self._axes = (*range(1, len(value.type.shape) + 1), 0)
+        self._rows = (
+            np.moveaxis(value.floats, -1, 0)
+            if self._factor.ndim == 0 and value.storage.kind is not NumberKind.LIMBS
+            else None
+        )
 
     def read(self, count: int, target: npt.NDArray[np.float64]) -> None:
         """Real numbers of the first ``count`` samples into ``target`` (batch, *shape)."""
-        columns = target.transpose(self._axes)
-        if self._value.storage.kind is NumberKind.LIMBS:
+        if self._rows is not None and count == len(self._rows):
+            np.multiply(self._rows, self._factor, target)
+        elif self._value.storage.kind is NumberKind.LIMBS:
             numbers = limbs.to_float(tuple(part[..., :count] for part in self._value.limbs))
-            np.multiply(numbers, self._factor, columns)
+            np.multiply(numbers, self._factor, target.transpose(self._axes))
         else:
-            floats = self._value.floats
-            present = floats if count == floats.shape[-1] else floats[..., :count]
-            np.multiply(present, self._factor, columns, dtype=np.float64)
-        np.add(target, 0.0, target)  # no negative zeros
+            np.multiply(self._value.floats[..., :count], self._factor, target.transpose(self._axes))
+        np.add(target, _ZERO, target)  # no negative zeros

@@ -221,7 +221,9 @@ class Workspace:
             made = self.new(shape, storage, type_, varies=varies)
             target = made.part
             if bool(np.all(change == 0)):
-                self.do(partial(np.copyto, target, source[0], "same_kind"), varies)
+                self.do(partial(target.__setitem__, ..., source[0]), varies)
+            elif isinstance(factor, float) and target.dtype == source[0].dtype:
+                self.do(partial(np.multiply, source[0], np.asarray(factor, target.dtype), target), varies)
             elif storage.kind >= value.storage.kind and storage.kind is not value.storage.kind:
                 self.do(partial(np.multiply, source[0], factor, target, dtype=target.dtype), varies)
             else:

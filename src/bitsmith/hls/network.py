@@ -12,6 +12,7 @@ from typing import assert_never
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, OutputPort, Process, kind_name
 from bitsmith.dataflow.schedule import Schedule
+from bitsmith.errors import CapacityError
 from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
@@ -22,6 +23,7 @@ from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.rtl.names import Names
 
+_BYTE = 8
 _LEAST_DEPTH = 2
 """Slots that all tools give to a stream without a depth."""
 
@@ -96,7 +98,8 @@ class NetworkWriter:
         body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
         whole_head = (*streams.in_top, *head)
         top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
-        return assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
+        made = assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
+        return replace(made, interval=None if streams.sequential else self._plan.interval)
 
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""
@@ -150,6 +153,7 @@ class NetworkWriter:
         name = self._locals.unique(identifier(process.kind.name))
         port = Port(name, tokens.tokens * tokens.size, tokens.scalar, f"{self._space}::{tokens.element}")
         if not self._parallel:
+            _check_port(process.kind.name, tokens, streams.port_bits)
             spelling = (streams.input if is_source else streams.output) or streams.type
             stream = self._stream(identifier(process.kind.name), tokens.token, tokens.tokens, spelling)
             stream = replace(stream, name=name)
@@ -262,3 +266,22 @@ class NetworkWriter:
         self._calls.append(streams.start.format(**words))
         if streams.finish:
             self._ends.append(streams.finish.format(**words))
+
+
+def _check_port(name: str, tokens: StreamType, most: int) -> None:
+    """Refuse tokens that are too wide for a port.
+
+    Raises:
+        CapacityError: says how narrow they must be.
+    """
+    bits = tokens.size * -(-tokens.scalar.width // _BYTE) * _BYTE
+    if not most or bits <= most:
+        return
+    narrow = most // tokens.size // _BYTE * _BYTE
+    remedy = "convert with io_type='io_parallel', whose ports are the elements, or with fewer elements on the last axis"
+    raise CapacityError(
+        f"a stream port {name!r} of {tokens.size:,} elements at a time, {bits:,} bits",
+        where="io_stream",
+        accepted=f"at most {most:,} bits",
+        remedy=f"{remedy}, or give the tensor at most {narrow} bits" if narrow else remedy,
+    )

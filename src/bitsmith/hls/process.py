@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -15,6 +16,7 @@ from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
+from bitsmith.hls.pipelines import interval_of
 from bitsmith.hls.project import Memory
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
@@ -70,18 +72,24 @@ def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scop
         lines = ["x0.read();"]
     ends = [("x0", given.stream), *((f"y{k}", kind) for k, kind in enumerate(copies))]
     about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
-    return _process_text(scope, about, name, ends, [], _loop(given.tokens, lines))
+    return _process_text(scope, about, name, ends, _function_head(scope, given.tokens), _loop(given.tokens, lines))
 
 
 def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool) -> str:
     """The function called ``name`` that makes a token of an array (``is_source``), or an array of a token."""
     array = f"{ends.element} x[{ends.size}]"
     stream = _parameter(scope, ends.stream, "tokens")
-    kernel = f"kernels::{'feed' if is_source else 'drain'}<{ends.token}, 1, {ends.size}>"
-    line = f"{kernel}({'x, tokens' if is_source else 'tokens, x'});"
+    if is_source:
+        lines = [
+            *_token(scope, ends.token, "item"),
+            f"kernels::copy<{ends.size}>(x, item.data);",
+            "tokens.write(item);",
+        ]
+    else:
+        lines = [f"const {ends.token} item = tokens.read();", f"kernels::copy<{ends.size}>(item.data, x);"]
     parameters = [f"const {array}", stream] if is_source else [stream, array]
     about = "The whole tensor is one token."
-    return function_text(scope, about, name, parameters, [], [line])
+    return function_text(scope, about, name, parameters, _function_head(scope, 1), lines)
 
 
 def _process_text(
@@ -117,8 +125,23 @@ def _parameter(scope: Scope, kind: str, name: str) -> str:
     return scope.dialect.streams.parameter.format(type=kind, name=name)
 
 
+def _token(scope: Scope, kind: str, name: str) -> list[str]:
+    """Lines that declare a token which will be written."""
+    result = scope.dialect.streams.result
+    return [f"{kind} {name};", *([result.format(name=name)] if result else [])]
+
+
+def _function_head(scope: Scope, steps: int) -> list[str]:
+    """Lines at the head of a process whose loop has so many steps."""
+    function = scope.dialect.streams.loops.function
+    return [function] if function and steps == 1 else []
+
+
 def _loop(steps: int, lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
-    """A loop that begins a step in every cycle; ``before`` are more lines in front of it."""
+    """A loop that begins a step in every cycle, the lines alone for one step; ``before`` are more lines in front of it."""
+    if steps == 1:
+        counted = any(re.search(r"\bi\b", line) for line in lines)
+        return [*(["const int i = 0;"] if counted else []), *lines]
     head = ["BITSMITH_STEPS", *before, f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
     return [*head, *map(indented, lines), "}"]
 
@@ -210,7 +233,12 @@ class _ProcessWriter:
             np.asarray(given.scalar.frac),
         )
         values = self._rom_of("values", objects(raw.reshape(given.tokens, -1)), given.scalar.frac)
-        self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
+        if given.tokens == 1:
+            self.lines += _token(self._scope, given.token, "item")
+            self.lines += [f"kernels::constant<{given.size}>({values}[0], item.data);", "y0.write(item);"]
+        else:
+            self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
+        self.head += _function_head(self._scope, given.tokens)
         return "constant tokens."
 
     def _map(self, kind: kinds.Map) -> str:
@@ -228,12 +256,13 @@ class _ProcessWriter:
         steps += self._called(name, arguments, function.results)
         steps += [f"y{k}.write(result{k});" for k in range(len(self._gives))]
         tokens = max((ends.tokens for ends in (*self._takes, *self._gives)), default=1)
+        self.head += _function_head(self._scope, tokens)
         self.lines += _loop(tokens, steps)
         return "a function of each token."
 
     def _called(self, name: str, arguments: Sequence[str], results: Sequence[Variable]) -> list[str]:
         """Lines that call a token function, whose last results become the tokens ``result0``, ``result1``, ..."""
-        lines = [f"{ends.token} result{k};" for k, ends in enumerate(self._gives)]
+        lines = [line for k, ends in enumerate(self._gives) for line in _token(self._scope, ends.token, f"result{k}")]
         copied, places = list[str](), list[str]()
         for k, (ends, result) in enumerate(zip(self._gives, results[-len(self._gives) :], strict=True)):
             if result.scalar == ends.scalar:
@@ -304,14 +333,15 @@ class _ProcessWriter:
     def _interleave(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
         which = self._listed("which", kind.source)
-        lines = [f"{given.token} result;"]
+        lines = [*_token(self._scope, given.token, "result")]
         last = len(self._takes) - 1
         for k, taken in enumerate(self._takes):
             condition = f"if ({which}[i] == {k}) " if k < last else ""
             lines.append(f"{'} else ' if k else ''}{condition}{{")
             lines.append(f"    const {taken.token} item = x{k}.read();")
             lines.append(f"    kernels::copy<{given.size}>(item.data, result.data);")
-        self.lines += _loop(given.tokens, [*lines, "}", "y0.write(result);"])
+        lines += ["}", "y0.write(result);"]
+        self.lines += _loop(given.tokens, lines)
         return f"tokens of {len(self._takes)} streams in turn."
 
     def _window(self, kind: kinds.Window) -> str:
@@ -335,12 +365,16 @@ class _ProcessWriter:
                 "} else {",
                 f"    kernels::clear<{taken.size}>(item.data);",
                 "}",
-                f"{given.token} window;",
+                *_token(self._scope, given.token, "window"),
                 *pushes,
                 "if ((flags & kernels::GIVE) != 0) {",
                 "    y0.write(window);",
                 "}",
                 *_advanced(padded),
+                # The next frame begins at the start, whether the loop is entered again or goes on.
+                f"if (i == {actions - 1}) {{",
+                *(f"    at{axis} = 0;" for axis in range(len(grid))),
+                "}",
             ],
             self._apart,
         )
@@ -387,11 +421,14 @@ class _ProcessWriter:
                 inputs[index] = Variable(f"token{k}.data", ends.element, ends.scalar, ends.shape)
         step = write_function(kind.body, run, name, self._scope, inputs)
         self.texts += step.texts
-        for k, state in enumerate(states):
+        for state in states:
             self.lines += self._array(state.name, state.type_name, state.size)
-            self.lines.append(f"const {self._takes[k].token} start{k} = x{k}.read();")
-            self.lines.append(f"kernels::copy<{state.size}>(start{k}.data, {state.name});")
-        lines = [
+        lines = ["if (i == 0) {"]
+        for k, state in enumerate(states):
+            lines.append(f"    const {self._takes[k].token} start{k} = x{k}.read();")
+            lines.append(f"    kernels::copy<{state.size}>(start{k}.data, {state.name});")
+        lines += ["}"]
+        lines += [
             f"const {ends.token} token{k} = x{k}.read();" for k, ends in enumerate(self._takes) if k >= kind.states
         ]
         following = [Variable(f"next{k}", v.type_name, v.scalar, v.shape) for k, v in enumerate(step.results[:-1])]
@@ -403,8 +440,15 @@ class _ProcessWriter:
             f"kernels::copy<{state.size}>({after.name}, {state.name});"
             for state, after in zip(states, following, strict=True)
         ]
-        self.lines += _loop(kind.steps, [*lines, "y0.write(result0);"])
+        self.lines += self._recurrence(kind.steps, [*lines, "y0.write(result0);"])
         return f"{kind.steps} steps of a recurrence."
+
+    def _recurrence(self, steps: int, lines: Sequence[str]) -> list[str]:
+        """A loop whose steps wait for the one before."""
+        streams, interval = self._scope.dialect.streams, interval_of(self._process)
+        before, inside = (line.format(interval=interval) for line in (streams.before_loop, streams.in_loop))
+        head = [before, f"for (int i = 0; i < {steps}; i++) {{", f"    {inside}" if inside else ""]
+        return [*(line for line in head if line), *map(indented, lines), "}"]
 
 
 def _axis_flags(op: ops.Window, grid: kinds.Grid, axis: int) -> Numbers:

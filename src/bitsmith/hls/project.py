@@ -152,8 +152,8 @@ class HlsProject:
     """Files and how to use them.
 
     ``files`` maps paths inside of the project to texts. ``bridge`` is the source that exports ``bridge_function``
-    (``void(const uint64_t *in, uint64_t *out)``, one sample) with C linkage. ``interval`` are the cycles between frames that
-    are planned for a network of processes; None: a sample in every cycle.
+    (``void(const uint64_t *in, uint64_t *out)``, one sample) with C linkage. ``interval`` is the planned number of cycles
+    between samples; None where there is no plan.
     """
 
     top: str
@@ -162,7 +162,7 @@ class HlsProject:
     outputs: tuple[Port, ...]
     bridge: str
     bridge_function: str
-    interval: int | None = None
+    interval: int | None = 1
 
     @property
     def in_words(self) -> int:

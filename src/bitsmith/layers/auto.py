@@ -21,6 +21,8 @@ user gives another.
 - *Channels of unlike scale*, in any of these: where one step would leave a channel of a result fewer than ``least_bits(B)`` bits
   for its own range, and an output shows it, channels and what is added up in them have finer steps
   (:mod:`bitsmith.passes.channels`). Samples that are outliers do not count there (:mod:`bitsmith.passes.outliers`).
+- *Large operands of steep functions*: what a softmax, a sigmoid or an erf takes, and what it is computed of, has steps that are
+  small beside 1, if an output shows it (:mod:`bitsmith.passes.steepness`).
 
 Weights that can be reloaded may be any of their format; one that auto gives has the bits and the scale of the trained ones.
 What calibration data show from such a layer on says nothing of ranges with other weights: these are proved, as without data.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -22,7 +22,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.auto import ObservedRange, constant_frac, least_bits
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode
@@ -30,6 +30,7 @@ from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, exact_nodes
 from bitsmith.passes.outliers import outlying
+from bitsmith.passes.steepness import Rounded, ancestors, fine_steps, steep_operands, with_trained
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
@@ -80,19 +81,33 @@ def refine_channels(
     inputs, _ = input_batches(network, calibration)
     typical = _typical(network, inputs) if calibration is not None else None
     seen = observed if typical is None else observe(network, typical)
-    candidates = list(_Search(network, network.shapes(), observed, seen).candidates())
-    if not candidates:
+    search = _Search(network, network.shapes(), observed, seen)
+    candidates, steep = list(search.candidates()), steep_operands(network, seen)
+    if not candidates and not steep:
         return network
     chosen = inputs if typical is None else typical
     largest = max(math.prod(shape) for shape in network.shapes().values())
     count = min(max(_ELEMENTS // largest, _LEAST_SAMPLES), _SAMPLES)
     few = [batch[:: -(-len(batch) // count)] for batch in chosen]
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        candidates = _together([*candidates, *search.of_steep(steep, few)])
         needed = _Trial.of(network, few, seen).needed(candidates)
     found: dict[str, dict[str, Fracs]] = {}
     for each in needed:
         found.setdefault(each.node, {})[each.variable] = each.least
     return network.with_nodes([replace(node, fracs=found.get(node.name, {})) for node in network.nodes])
+
+
+def _together(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """The candidates, one for each tensor."""
+    found: dict[tuple[str, str], _Candidate] = {}
+    for each in candidates:
+        other = found.get((each.node, each.variable))
+        if other is not None:
+            least, frac = np.maximum(other.least, each.least), np.minimum(other.frac, each.frac)
+            each = replace(each, least=least, frac=frac)
+        found[each.node, each.variable] = each
+    return list(found.values())
 
 
 def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
@@ -122,11 +137,28 @@ class _Search:
             if node.settings.weights is Weights.ONCHIP:
                 yield from self._of_trained(node)
 
-    def _of_result(self, node: NetworkNode) -> Iterator[_Candidate]:
+    def of_steep(self, operands: Sequence[str], inputs: Sequence[Floats]) -> Iterator[_Candidate]:
+        """Tensors for which the rule is too coarse because steep functions take them as ``operands``, or what they lead to."""
+        exact = exact_nodes(self.network)
+        rounded: list[Rounded] = []
+        for node in ancestors(self.network, operands):
+            rule = None if node.name in exact or "result" in node.settings.precision else self._rule_of_result(node)
+            rounded += [rule] if rule is not None else []
+            rounded += self._rules_of_trained(node) if node.settings.weights is Weights.ONCHIP else []
+        rounded = [each for each in rounded if each.bits >= _FEWEST_BITS]
+        for each, least in fine_steps(self.network, operands, rounded, inputs):
+            if each.values is None:
+                channels = self.shapes[each.node][-1:]
+                yield _Candidate(each.node, each.variable, np.broadcast_to(least, channels), each.frac)
+            else:
+                yield _Candidate(each.node, each.variable, least, each.frac, each.applied(each.values))
+
+    def _rule_of_result(self, node: NetworkNode) -> Rounded | None:
+        """The steps of a result by the rule of auto; None where nothing is rounded."""
         observed = self.observed[node.name]
         lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed)
         if isinstance(node.layer, (*VIEWS, Constant)):
-            return
+            return None
         if not isinstance(node.layer, Input):
             frac = np.asarray(lowering.result_frac())
         elif observed.measured and node.layer.entries is None:
@@ -134,35 +166,49 @@ class _Search:
                 [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.result_bits))]
             )
         else:
-            return
-        scales = self._scales(node.name)
+            return None
         is_exact = observed.frac is not None and observed.frac <= frac.min()
+        return None if is_exact else Rounded(node.name, "result", node.settings.bits.result, frac)
+
+    def _of_result(self, node: NetworkNode) -> Iterator[_Candidate]:
+        rule = self._rule_of_result(node)
+        if rule is None:
+            return
+        scales, frac = self._scales(node.name), rule.frac
         coarse = _are_coarse(scales, frac, node.settings.bits.result)
-        if not is_exact and np.any(coarse):
+        if np.any(coarse):
             least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
             yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
 
-    def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
+    def _rules_of_trained(self, node: NetworkNode) -> Iterator[Rounded]:
+        """The steps of trained tensors by the rule of auto, as far as it decides them."""
         decided = node.settings.precision.keys() | node.quantizers.keys()
-        trained = {name: each for name, each in node.layer.weights().items() if name not in decided}
-        found = self._trained_scales(node) if trained else {}
-        for variable, values in trained.items():
-            if variable not in found:
+        for variable, values in node.layer.weights().items():
+            if variable in decided:
                 continue
-            scales = _fitted(found[variable], values.shape)
             bits = node.settings.bits.of(variable)
             exponents = node.layer.weight_exponents(variable, bits)
             if exponents is None:
                 frac = np.asarray(constant_frac(values, bits))
             else:
                 frac = constant_frac(np.ldexp(values, -exponents), bits) - exponents
+            yield Rounded(node.name, variable, bits, frac, values)
+
+    def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
+        rules = list(self._rules_of_trained(node))
+        found = self._trained_scales(node) if rules else {}
+        for rule in rules:
+            if rule.variable not in found or rule.values is None:
+                continue
+            values, frac, bits = rule.values, rule.frac, node.settings.bits.of(rule.variable)
+            scales = _fitted(found[rule.variable], values.shape)
             coarse = _are_coarse(scales, frac, bits)
             if not np.any(coarse):
                 continue
-            held = np.where(coarse, np.ldexp(np.rint(np.ldexp(values, frac)), -frac), values)
+            held = np.where(coarse, rule.applied(values), values)
             if np.any(held != values):
                 least = _least(scales, frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
-                yield _Candidate(node.name, variable, least, frac, held)
+                yield _Candidate(node.name, rule.variable, least, frac, held)
 
     def _channels(self, name: str) -> tuple[Floats, Floats]:
         channels = self.seen[name].channels
@@ -268,7 +314,7 @@ class _Trial:
             if each.held is not None:
                 held.setdefault(each.node, {})[each.variable] = each.held
         rounded = self.network.with_nodes(
-            [replace(node, layer=_with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
+            [replace(node, layer=with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
         )
 
         def in_steps(node: NetworkNode, _: Sequence[Floats], result: Floats) -> Floats:
@@ -281,15 +327,3 @@ class _Trial:
                 if np.any(np.abs(result - wanted) > allowed):
                     return True
         return False
-
-
-def _with_trained(layer: Layer, values: Mapping[str, Floats]) -> Layer:
-    """``layer`` with other trained tensors."""
-    trained = layer.weights()
-    changes = {
-        each.name: values[variable]
-        for each in fields(layer)
-        for variable in values
-        if getattr(layer, each.name) is trained[variable]
-    }
-    return replace(layer, **changes)

@@ -87,6 +87,16 @@ class Layout:
         """The bits of its word that the signal has; a delayed word has those that are read later only."""
         return self._extents.get(signal) or Bits(0, self.netlist.words[signal.word].width)
 
+    def is_registered(self, word: int) -> bool:
+        """Return True if all bits of a word, and no others, are read from the register right after it, and none before."""
+        home, masks = self.schedule.stage[word], self._needed.get(word, {})
+        later = Signal(word, home + 1)
+        return (
+            home not in masks
+            and max(masks, default=home) > home
+            and self.extent(later) == self.extent(Signal(word, home))
+        )
+
     def _layer_of(self, word: int) -> str:
         item = self.netlist.words[word]
         return TOP if isinstance(item.cell, InputPort) else self._layers[item.origin]

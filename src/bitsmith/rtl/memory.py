@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bitsmith.rtl.tables import rom_style
 from bitsmith.rtl.writer import Title
 
 
@@ -21,7 +22,7 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, *, clocked
     ports = [
         *(["input logic clk"] if clocked else []),
         f"input logic [{bits - 1}:0] address",
-        f"output logic [{width - 1}:0] value",
+        f"{rom_style(width * len(values)) if clocked else ''}output logic [{width - 1}:0] value",
     ]
     body = [
         "  always_ff @(posedge clk) begin" if clocked else "  always_comb begin",

@@ -8,6 +8,22 @@ from bitsmith.rtl.bus_wrappers import avalon_name, axi_lite_name, empty_bits, ve
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 
+_FAMILIES = (
+    *("spartan7", "artix7", "artix7l", "kintex7", "kintex7l", "virtex7", "zynq"),
+    *(
+        "kintexu",
+        "virtexu",
+        "spartanuplus",
+        "artixuplus",
+        "kintexuplus",
+        "virtexuplus",
+        "virtexuplusHBM",
+        "virtexuplus58g",
+    ),
+    *("zynquplus", "versal", "aartix7", "aspartan7", "azynq", "azynquplus", "qartix7", "qkintex7", "qvirtex7", "qzynq"),
+)
+"""Vivado's names of the families that its block designs show an IP for; nothing in a circuit is particular to one of them."""
+
 
 def vivado_script(interface: Interface, files: Sequence[str]) -> str:
     """Tcl for Vivado that makes an IP of ``<top>_axil``; ``files`` are beside it."""
@@ -26,8 +42,7 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
         f"set_property name {name} $core",
         f"set_property display_name {name} $core",
         f"set_property version {'.'.join(map(str, version_numbers()[:2]))} $core",
-        "set_property supported_families {zynq Production zynquplus Production artix7 Production kintex7 Production"
-        " virtexuplus Production kintexuplus Production} $core",
+        f"set_property supported_families {{{' '.join(f'{name} Production' for name in _FAMILIES)}}} $core",
     ]
     streams = [
         *(prefix("s_axis", port) for port in (*interface.inputs, *interface.load_ports)),

@@ -1,4 +1,8 @@
-"""Modules of look-up tables: a case statement each, which synthesis makes look-up tables or block memory of."""
+"""Modules of look-up tables: a case statement each, which synthesis makes look-up tables or block memory of.
+
+Where the plan registers a table's value anyway, the register is inside: vendors' tools look for read-only memories within a
+module: only a case statement with a register is one for them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,17 @@ from dataclasses import dataclass
 
 from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
 from bitsmith.rtl.expressions import literal
+
+BLOCK_ROM_BITS = 2048
+"""Registered tables from here on are to be block memory: smaller ones leave most of a block empty."""
+
+
+def rom_style(bits: int) -> str:
+    """The attribute of the register of a table of ``bits`` bits, for Vivado and Yosys; empty for small ones.
+
+    Quartus makes block memory of such tables by itself, and knows no name for it that fits all families.
+    """
+    return '(* rom_style = "block" *) ' if bits >= BLOCK_ROM_BITS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +35,23 @@ class TableShape:
     signed: bool
     address_width: int
     address_signed: bool
+    clocked: bool
 
     @staticmethod
-    def of(netlist: Netlist, word: Word, rom: RomRead) -> TableShape:
-        """The module that computes ``word``."""
+    def of(netlist: Netlist, word: Word, rom: RomRead, *, clocked: bool) -> TableShape:
+        """The module that computes ``word``, or with ``clocked`` the word one register later."""
         address = netlist.words[rom.address]
-        return TableShape(rom.table, rom.first, word.drop, word.width, word.signed, address.width, address.signed)
+        return TableShape(
+            rom.table, rom.first, word.drop, word.width, word.signed, address.width, address.signed, clocked
+        )
 
     def ports(self) -> list[str]:
         """Declarations of the ports."""
+        style = rom_style(self.width << self.address_width) if self.clocked else ""
         return [
+            *(["input logic clk"] if self.clocked else []),
             f"input logic {'signed ' if self.address_signed else ''}[{self.address_width - 1}:0] address",
-            f"output logic {'signed ' if self.signed else ''}[{self.width - 1}:0] value",
+            f"{style}output logic {'signed ' if self.signed else ''}[{self.width - 1}:0] value",
         ]
 
     def body(self, netlist: Netlist) -> list[str]:
@@ -40,10 +60,11 @@ class TableShape:
         most = least + (1 << self.width) - 1
         values = [reduce_bits(entry >> self.drop, least, most) for entry in netlist.tables[self.table]]
         (usual, _), *_ = Counter(values).most_common(1)
-        lines = ["always_comb begin", "  case (address)"]
+        assign = "<=" if self.clocked else "="
+        lines = ["always_ff @(posedge clk) begin" if self.clocked else "always_comb begin", "  case (address)"]
         for address, value in enumerate(values, self.first):
             if value != usual:
                 key = literal(address, self.address_width, self.address_signed)
-                lines.append(f"    {key}: value = {literal(value, self.width, self.signed)};")
-        lines.append(f"    default: value = {literal(usual, self.width, self.signed)};")
+                lines.append(f"    {key}: value {assign} {literal(value, self.width, self.signed)};")
+        lines.append(f"    default: value {assign} {literal(usual, self.width, self.signed)};")
         return [*lines, "  endcase", "end"]

@@ -85,11 +85,21 @@ class _Writer:
         for index in sorted(self._live):
             word = self._netlist.words[index]
             if isinstance(word.cell, RomRead):
-                shape = TableShape.of(self._netlist, word, word.cell)
+                shape = self._table(index, word.cell)
                 if shape not in found:
                     layer = self._netlist.origins[word.origin].layer
                     found[shape] = names.unique("_".join([self._top, *([identifier(layer)] if layer else []), "table"]))
         return found
+
+    def _table(self, index: int, rom: RomRead) -> TableShape:
+        """The table of a word, with the register that follows it where there is one."""
+        clocked = self._layout.is_registered(index)
+        return TableShape.of(self._netlist, self._netlist.words[index], rom, clocked=clocked)
+
+    def _in_table(self, signal: Signal) -> bool:
+        """Return True if the signal is inside of a table with a register."""
+        is_rom = isinstance(self._netlist.words[signal.word].cell, RomRead)
+        return is_rom and signal.stage == self._schedule.stage[signal.word] and self._layout.is_registered(signal.word)
 
     def _header(self, lines: Sequence[str]) -> list[str]:
         return [
@@ -117,16 +127,17 @@ class _Writer:
 
     def _body(self, part: Part) -> list[str]:
         """Declarations and statements of all words and registers of a module."""
-        declared = [*part.computed, *part.delayed]
+        declared = [signal for signal in (*part.computed, *part.delayed) if not self._in_table(signal)]
         exported = set(part.exports)
         lines = [f"{self._declared(signal)};" for signal in declared if signal not in exported]
         lines += [line for signal in part.computed for line in self._computed(signal)]
-        if part.delayed:
+        sources = {signal: Signal(signal.word, signal.stage - 1) for signal in sorted(part.delayed)}
+        registers = {signal: source for signal, source in sources.items() if not self._in_table(source)}
+        if registers:
             lines.append("always_ff @(posedge clk) begin")
-            for signal in sorted(part.delayed):
-                bits = self._layout.extent(signal)
-                source = self._bits(Signal(signal.word, signal.stage - 1), *bits)
-                lines.append(f"{_INDENT}{self._layout.name(signal)} <= {source};")
+            for signal, source in registers.items():
+                bits = self._bits(source, *self._layout.extent(signal))
+                lines.append(f"{_INDENT}{self._layout.name(signal)} <= {bits};")
             lines.append("end")
         return lines
 
@@ -140,9 +151,11 @@ class _Writer:
         if isinstance(word.cell, InputPort):
             return [f"assign {name} = {self._port(word.cell.element, word.drop, word.width, word.signed)};"]
         if isinstance(word.cell, RomRead):
-            table = self._tables[TableShape.of(self._netlist, word, word.cell)]
+            table = self._table(signal.word, word.cell)
             address = select(word.cell.address, 0, self._netlist.words[word.cell.address].width)
-            return [f"{table} {name}_rom (.address({address}), .value({name}));"]
+            value = self._layout.name(Signal(signal.word, signal.stage + 1)) if table.clocked else name
+            clock = ".clk(clk), " if table.clocked else ""
+            return [f"{self._tables[table]} {name}_rom ({clock}.address({address}), .value({value}));"]
         return [f"assign {name} = {self._expressions.of(word, select)};"]
 
     def _port(self, element: int, drop: int, width: int, signed: bool) -> str:
@@ -155,7 +168,8 @@ class _Writer:
         """A sink for bits that nothing reads, so that linters know that this is meant."""
         exported = set(part.exports)
         texts = list(extra)
-        for signal in sorted({*part.computed, *part.delayed, *part.imports} - exported):
+        signals = {*part.computed, *part.delayed, *part.imports} - exported
+        for signal in sorted(signal for signal in signals if not self._in_table(signal)):
             bits = self._layout.extent(signal)
             left = ((1 << bits.high) - (1 << bits.low)) & ~part.used.get(signal, 0)
             while left:

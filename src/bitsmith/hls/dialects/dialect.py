@@ -83,6 +83,8 @@ class Dialect:
         period_ns: the clock's period unless users name one, on parts that are not in :mod:`bitsmith.devices`.
         before_loop, in_loop: what unrolls a loop, before it or as first line of its body; as an expression that a
             macro may stand for.
+        in_kernel: first line of a kernel's body, as such an expression: the kernel becomes part of what calls it, which knows
+            the arrays of which the kernel gets parts.
         before_top: lines before the top function.
         in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
@@ -102,6 +104,7 @@ class Dialect:
     period_ns: float = 5.0
     before_loop: str = ""
     in_loop: str = ""
+    in_kernel: str = ""
     before_top: tuple[str, ...] = ()
     in_top: tuple[str, ...] = ()
     in_layer: tuple[str, ...] = ()
@@ -114,8 +117,13 @@ class Dialect:
         """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams."""
         streams = self.streams
         macros = [f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}"]
+        macros.append(f"#define BITSMITH_INLINE {self.in_kernel}")
         if streamed:
-            macros += [f"#define BITSMITH_STEPS {streams.before_loop}", f"#define BITSMITH_STEP {streams.in_loop}"]
+            steps, step = (line.format(interval=1) for line in (streams.before_loop, streams.in_loop))
+            macros += [f"#define BITSMITH_STEPS {steps}", f"#define BITSMITH_STEP {step}"]
+            macros += ["#define BITSMITH_PRAGMA(text) _Pragma(#text)"] if streams.result else []
+            result = f"BITSMITH_PRAGMA({streams.result.removeprefix('#pragma ').format(name='name')})"
+            macros.append(f"#define BITSMITH_RESULT(name) {result if streams.result else ''}")
         lines = (
             f"// What kernels leave open: unrolling and types, as {self.name} has them.",
             *("#ifndef BITSMITH_KERNELS_H", "#define BITSMITH_KERNELS_H", "", "#include <stdint.h>", ""),

@@ -127,6 +127,21 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
+class Loops:
+    """What is known of the pipelines that a tool makes of the loops of processes. Depths of FIFOs follow from it.
+
+    Args:
+        flush: a pipeline hands on what is in it while it waits for tokens. Else it stands still as a whole.
+        rewind: the first step of the next frame follows on the last step. Else the pipeline runs empty in between.
+        function: a line at the head of a process that has one step, for a pipeline of frames that does both.
+    """
+
+    flush: bool = False
+    rewind: bool = False
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Streams:
     """The spelling of processes that run at once, and of the streams of tokens between them.
 
@@ -145,15 +160,17 @@ class Streams:
         before, qualifier, after: a line before the declaration of a stream between processes, what that starts with,
             and lines after it.
         port: a line at the head of the top function for each stream that is a parameter of it.
+        port_bits: of the widest token that such a parameter of the top function may have, its elements filled up to bytes; 0
+            for any.
         before_top, in_top: lines before the top function, and at the head of its body.
         before_process: lines before a process.
         in_function: lines at the head of a token function, which is part of the process that calls it.
-        before_loop, in_loop: what lets a loop begin a step in every cycle, before it or as first line of its body. A
-            process must hand on its results even while it waits for tokens (its pipeline "flushes"), or else networks with
-            branches could lock up.
-        rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place; a
-            place is written only after many steps without a read of it, or read only after all have been written.
-        apart: a line before a loop that does so with the memory ``{name}``.
+        before_loop, in_loop: what lets a loop begin a step every ``{interval}`` cycles, before it or as first line of its
+            body.
+        loops: what pipelines such loops become.
+        result: a line after the declaration of the token ``{name}``.
+        rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place.
+        apart: a line before a loop that reads a place of the memory ``{name}`` again only many steps after writing it.
         frames: what the body of a process stands in, as a block; it handles a frame.
         start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
             is free for what they share.
@@ -172,12 +189,15 @@ class Streams:
     qualifier: str = ""
     after: str = ""
     port: str = ""
+    port_bits: int = 0
     before_top: tuple[str, ...] = ()
     in_top: tuple[str, ...] = ()
     before_process: tuple[str, ...] = ()
     in_function: tuple[str, ...] = ()
     before_loop: str = ""
     in_loop: str = ""
+    loops: Loops = field(default=Loops())
+    result: str = ""
     rows: Arrays = field(default=Arrays())
     apart: str = ""
     frames: str = ""

@@ -1,5 +1,6 @@
 """AMD Vitis HLS."""
 
+from bitsmith.hls.dialects.spelling import Loops
 from bitsmith.hls.dialects.xilinx import xilinx
 
 DIALECT = xilinx(
@@ -7,7 +8,8 @@ DIALECT = xilinx(
     "Vitis HLS",
     (("vitis-run", "--mode", "hls", "--tcl", "build_prj.tcl"), ("vitis_hls", "-f", "build_prj.tcl")),
     "install AMD Vitis and source its settings64.sh, which puts vitis-run (vitis_hls before 2023.2) on PATH",
-    flush="style=flp",
+    step="HLS PIPELINE II={interval} rewind style=flp",
+    loops=Loops(flush=True, rewind=True, function="#pragma HLS PIPELINE II=1 style=flp"),
     storage=(
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=lutram",
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=bram",

@@ -1,5 +1,6 @@
 """Xilinx Vivado HLS, up to 2020.1."""
 
+from bitsmith.hls.dialects.spelling import Loops
 from bitsmith.hls.dialects.xilinx import xilinx
 
 DIALECT = xilinx(
@@ -8,7 +9,10 @@ DIALECT = xilinx(
     (("vivado_hls", "-f", "build_prj.tcl"),),
     "install Xilinx Vivado 2020.1 or older and source its settings64.sh, which puts vivado_hls on PATH; for newer versions "
     "convert with backend='vitis'",
-    flush="enable_flush",
+    # Flushing is of pipelined functions only. A loop that rewinds without it would hold the last results of a frame back until
+    # the next one comes, which may never be; so the pipeline runs empty after each frame.
+    step="HLS PIPELINE II={interval}",
+    loops=Loops(function="#pragma HLS PIPELINE II=1 enable_flush"),
     storage=(
         "#pragma HLS RESOURCE variable={name} core=ROM_nP_LUTRAM",
         "#pragma HLS RESOURCE variable={name} core=ROM_nP_BRAM",

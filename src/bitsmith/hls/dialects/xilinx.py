@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AP, Arrays, Roms, Streams
+from bitsmith.hls.dialects.spelling import AP, Arrays, Loops, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import tcl_settings
 
@@ -42,8 +42,8 @@ _VIVADO_SYNTH = """\
 # Logic synthesis of what high-level synthesis made. Start with: {by_hand}
 source [file join [file dirname [file normalize [info script]]] project.tcl]
 add_files ${{top}}_prj/solution1/syn/verilog
+read_xdc {clock}
 synth_design -top $top -part $part -mode out_of_context
-create_clock -period $clock_period -name default [get_ports ap_clk]
 opt_design
 report_utilization -file vivado_synth.rpt
 write_checkpoint -force vivado_synth.dcp
@@ -72,15 +72,10 @@ _TYPES = """\
 _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
+_CLOCK = "clock.xdc"
 
 
-_ROWS = "\n".join(
-    (
-        "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2",
-        # A place is read again after as many steps as a row has, when what was written has long arrived.
-        "#pragma HLS DEPENDENCE variable={name} inter false",
-    )
-)
+_ROWS = "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2"
 
 
 def xilinx(
@@ -89,17 +84,18 @@ def xilinx(
     starts: tuple[tuple[str, ...], ...],
     install: str,
     *,
-    flush: str,
+    step: str,
+    loops: Loops,
     storage: tuple[str, str],
     packed: str = "",
     limits: str = "",
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
-    ``flush`` is the option that lets a pipeline hand on results while it waits; ``packed`` a line that makes one word of a
-    token in a stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many
-    ports as needed of a constant array: of look-up tables, and of block RAM. ``limits`` are lines of the script that let the
-    tool take large arrays.
+    ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a token in a
+    stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
+    needed of a constant array: of look-up tables, and of block RAM. ``limits`` are lines of the script that let the tool take
+    large arrays.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -107,7 +103,8 @@ def xilinx(
         return {
             _BUILD_SCRIPT: _BUILD.format(by_hand=" or ".join(" ".join(start) for start in starts), limits=limits),
             "project.tcl": tcl_settings(target, f"{target.uncertainty_percent:g}%", stages),
-            _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT))),
+            _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT)), clock=_CLOCK),
+            _CLOCK: f"create_clock -period {target.period_ns:g} -name default [get_ports ap_clk]\n",
             _PNR_SCRIPT: _VIVADO_PNR.format(by_hand=" ".join(_vivado(_PNR_SCRIPT))),
         }
 
@@ -118,6 +115,7 @@ def xilinx(
         part="xcvu13p-flga2577-2-e",
         scripts=scripts,
         in_loop='_Pragma("HLS UNROLL")',
+        in_kernel='_Pragma("HLS INLINE")',
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
         arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED),
@@ -133,10 +131,15 @@ def xilinx(
             declaration='{type} {name}("{name}");',
             after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
             port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
+            port_bits=4096,
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
-            in_loop=f'_Pragma("HLS PIPELINE II=1 {flush}")',
+            in_loop=f'_Pragma("{step}")',
+            loops=loops,
+            result=packed,
             rows=Arrays(after=_ROWS),
+            # A place is read again after as many steps as a row has, when what was written has long arrived.
+            apart="#pragma HLS DEPENDENCE variable={name} inter false",
         ),
         driver=Driver(
             tool=tool,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bitsmith.errors import VerificationError
+from bitsmith.hls.project import HlsProject
 from bitsmith.hls.structure.reading import parse
 from bitsmith.hls.structure.storage import STORAGES, feedback_cycles, port_cycles
 from bitsmith.hls.structure.tree import Functions
@@ -24,6 +25,10 @@ _PIPELINES: Mapping[str, Pipelines] = MappingProxyType(
         "oneapi": Pipelines(None, re.compile("intel::initiation_interval")),
     }
 )
+
+
+_ASKED = re.compile(r"(?:\bII[=(]|init_interval |^ii |initiation_interval\()(\d+)")
+"""The cycles between steps that a pragma asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,8 @@ def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
     touched: dict[int, list[Access]] = {}
     for access in region.accesses:
         touched.setdefault(id(access.array), []).append(access)
-    needs = [(1, "")]
+    asked = next((int(found[1]) for found in map(_ASKED.search, region.marks) if found), 1)
+    needs = [(asked, "")]
     for accesses in touched.values():
         array = accesses[0].array
         cycles = port_cycles(STORAGES[dialect](array, script), array, accesses)
@@ -96,16 +102,16 @@ def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
     return Pace(process, region.place, region.trips, cycles, reason)
 
 
-def check(files: Mapping[str, str], top: str, dialect: str, interval: int | None) -> Structure:
-    """Refuse C++ whose processes cannot take a frame in every ``interval`` cycles; else its structure.
-
-    Without an interval the top function itself must take a sample in every cycle.
+def check(project: HlsProject, dialect: str, *, unrolled: bool) -> Structure:
+    """Refuse C++ whose processes cannot take a frame as often as is planned; else its structure.
 
     Raises:
         VerificationError: names the process, and the array or loop.
     """
-    found = structure(files, top, dialect, unrolled=interval is None)
-    planned = interval or 1
+    found = structure(project.files, project.top, dialect, unrolled=unrolled)
+    planned = project.interval
+    if planned is None:
+        return found
     for process, cycles in found.cycles().items():
         if cycles > planned:
             slow = max(

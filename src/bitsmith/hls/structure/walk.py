@@ -114,6 +114,7 @@ class Region:
     function: str
     place: str
     trips: int
+    marks: tuple[str, ...]
     accesses: list[Access] = field(default_factory=list)
     feedback: dict[str, tuple[int, Array | None]] = field(default_factory=dict)
     streams: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -163,7 +164,9 @@ class Walker:
             name: Box(Pointer(self._made(name, function.place, (1,), 0, "parameter"))) for name in function.parameters
         }
         if at_once or self.is_pipelined(key):
-            self._region = Region(function.name, function.place, 1)
+            head = (part.name for part in function.body.parts if part.kind == "mark")
+            marks = (*self._functions.marks.get(key, []), *head)
+            self._region = Region(function.name, function.place, 1, marks)
             self.regions.append(self._region)
         self._block(function.body, frame, function, [])
         self._region = None
@@ -298,7 +301,7 @@ class Walker:
         head = tuple(part.name for part in body.parts if part.kind == "mark")
         if self._region is None and self._pipelines.found(head, marks):
             trips = sum(1 for _ in self._turns(node, dict(frame), function))
-            self._pipeline(Region(function.name, node.place, trips), node, frame, function)
+            self._pipeline(Region(function.name, node.place, trips, (*marks, *head)), node, frame, function)
             return
         for _ in self._turns(node, frame, function):
             self._statement(body, frame, function, results, ())

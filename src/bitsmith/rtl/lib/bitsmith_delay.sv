@@ -47,7 +47,8 @@ module bitsmith_delay #(
         end
 
         if (BLOCK) begin : g_block
-            (* no_rw_check *) logic [WIDTH-1:0] memory[LENGTH];
+            (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)
+            logic [WIDTH-1:0] memory[LENGTH];
 
             always_ff @(posedge clk) begin
                 if (enable) begin

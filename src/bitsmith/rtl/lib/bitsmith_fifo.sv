@@ -79,7 +79,8 @@ module bitsmith_fifo #(
 
         assign data = word;
     end else if (BLOCK) begin : g_block
-        (* no_rw_check *) logic [WIDTH-1:0] memory[DEPTH];
+        (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)
+        logic [WIDTH-1:0] memory[DEPTH];
         logic [WIDTH-1:0] stored;
         logic [WIDTH-1:0] passed;
         logic around;

@@ -44,7 +44,8 @@ module bitsmith_reorder #(
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
     localparam logic [ADDRESS_BITS-1:0] FRAME = ADDRESS_BITS'(TOKENS % PLACES);
 
-    (* no_rw_check *) logic [WIDTH-1:0] memory[PLACES];
+    (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
+    logic [WIDTH-1:0] memory[PLACES];
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] frame_at;  // where the frame that is read begins
     logic [COUNT_BITS-1:0] held;  // tokens

@@ -1,7 +1,7 @@
 // Serial receiver: 8 data bits, no parity, one stop bit, least significant bit first.
 //
 // CLOCKS_PER_BIT   clock cycles of one bit, at least 4
-// rx               the line, idle high; synchronised here
+// rx               the line, idle high; synchronized here
 // valid            high for one cycle with each byte whose stop bit was there; other bytes are dropped
 module bitsmith_uart_rx #(
     parameter int CLOCKS_PER_BIT = 217
@@ -14,10 +14,10 @@ module bitsmith_uart_rx #(
 );
     localparam int TIMER_BITS = $clog2(CLOCKS_PER_BIT + 1);
     localparam logic [TIMER_BITS-1:0] WHOLE = TIMER_BITS'(CLOCKS_PER_BIT - 1);
-    // The start bit's edge is seen two cycles late because of the synchroniser; bits are sampled at their middle.
+    // The start bit's edge is seen two cycles late because of the synchronizer; bits are sampled at their middle.
     localparam logic [TIMER_BITS-1:0] HALF = TIMER_BITS'(CLOCKS_PER_BIT / 2 - 1);
 
-    logic [1:0] line;
+    (* ASYNC_REG = "TRUE" *) logic [1:0] line;
     logic busy;
     logic [TIMER_BITS-1:0] timer;
     logic [3:0] bit_number;  // 0: start bit, 1 to 8: data, 9: stop bit

@@ -6,6 +6,7 @@ namespace kernels {
 
 /// To the number format M, whose type carries the modes of rounding and overflow; R has the same values.
 template <class M, int N, class X, class R> void cast(const X x[N], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -67,6 +68,7 @@ template <overflow O, int W> integer<W> bring_inside(const integer<W> &value, co
 template <rounding Q, overflow O, int W, int LEFT, int N, int N1, int N2, int N3, int N4, class X, class DROP, class LO,
           class HI, class UP, class R>
 void cast_within(const X x[N], const DROP drop[N1], const LO lo[N2], const HI hi[N3], const UP up[N4], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL

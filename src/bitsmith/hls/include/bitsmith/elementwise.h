@@ -5,6 +5,7 @@
 namespace kernels {
 
 template <int N, int NX, int NY, class X, class Y, class R> void add(const X x[NX], const Y y[NY], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -13,6 +14,7 @@ template <int N, int NX, int NY, class X, class Y, class R> void add(const X x[N
 }
 
 template <int N, int NX, int NY, class X, class Y, class R> void sub(const X x[NX], const Y y[NY], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -21,6 +23,7 @@ template <int N, int NX, int NY, class X, class Y, class R> void sub(const X x[N
 }
 
 template <int N, int NX, int NY, class X, class Y, class R> void mul(const X x[NX], const Y y[NY], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -29,6 +32,7 @@ template <int N, int NX, int NY, class X, class Y, class R> void mul(const X x[N
 }
 
 template <int N, class X, class R> void neg(const X x[N], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -38,6 +42,7 @@ template <int N, class X, class R> void neg(const X x[N], R result[N]) {
 
 /// C holds every value of both operands, here and below.
 template <class C, int N, class X, class R> void abs(const X x[N], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -49,6 +54,7 @@ template <class C, int N, class X, class R> void abs(const X x[N], R result[N]) 
 
 template <class C, int N, int NX, int NY, class X, class Y, class R>
 void max(const X x[NX], const Y y[NY], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -60,6 +66,7 @@ void max(const X x[NX], const Y y[NY], R result[N]) {
 
 template <class C, int N, int NX, int NY, class X, class Y, class R>
 void min(const X x[NX], const Y y[NY], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -85,6 +92,7 @@ template <relation REL, class C> bool holds(const C &a, const C &b) {
 /// 1 where the relation holds, else 0.
 template <relation REL, class C, int N, int NX, int NY, class X, class Y, class R>
 void compare(const X x[NX], const Y y[NY], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -97,6 +105,7 @@ void compare(const X x[NX], const Y y[NY], R result[N]) {
 /// x where the condition is not 0, else y.
 template <int N, int NC, int NX, int NY, class COND, class X, class Y, class R>
 void select(const COND condition[NC], const X x[NX], const Y y[NY], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL

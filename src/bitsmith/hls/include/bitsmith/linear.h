@@ -7,6 +7,7 @@ namespace kernels {
 /// P rows of NI elements times constant weights (NI, NO), of type W.
 template <class W, class A, int P, int NI, int NO, class X, class RAW, class R>
 void linear(const X x[P * NI], const RAW weights[NI * NO], R result[P * NO]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int p = 0; p < P; p++) {
         BITSMITH_UNROLL
@@ -27,6 +28,7 @@ void linear(const X x[P * NI], const RAW weights[NI * NO], R result[P * NO]) {
 /// B pairs of matrices: (N, K) times (K, M).
 template <class A, int B, int N, int K, int M, class X, class Y, class R>
 void matmul(const X x[B * N * K], const Y y[B * K * M], R result[B * N * M]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int b = 0; b < B; b++) {
         BITSMITH_UNROLL

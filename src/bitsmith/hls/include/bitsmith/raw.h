@@ -49,6 +49,7 @@ template <class T, class RAW> T from_raw(const RAW &value) {
 
 /// A constant tensor.
 template <int N, class RAW, class R> void constant(const RAW value[N], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL

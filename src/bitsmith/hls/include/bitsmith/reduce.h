@@ -6,6 +6,7 @@ namespace kernels {
 
 /// A is the accumulator's type: it has the result's integer bits and every fractional bit.
 template <class A, int N, int M, class X, class R> void sum(const X x[N * M], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int n = 0; n < N; n++) {
         BITSMITH_UNROLL
@@ -20,6 +21,7 @@ template <class A, int N, int M, class X, class R> void sum(const X x[N * M], R 
 }
 
 template <int N, int M, class X, class R> void amax(const X x[N * M], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int n = 0; n < N; n++) {
         BITSMITH_UNROLL

@@ -10,6 +10,7 @@ namespace kernels {
 template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, class RAW,
           class IN, class OUT>
 void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * M], A sums[LANES * M], OUT &y) {
+    BITSMITH_INLINE
     int step = 0;
     int tile = 0;
     BITSMITH_STEPS
@@ -17,6 +18,7 @@ void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * M], A sums[LANE
         BITSMITH_STEP
         const X part = x.read();
         Y result;
+        BITSMITH_RESULT(result)
         BITSMITH_LOOP
         for (int lane = 0; lane < LANES; lane++) {
             BITSMITH_UNROLL
@@ -56,12 +58,14 @@ struct greatest {
 /// What OP makes of COUNT tokens of N elements each, element by element.
 template <class OP, class A, class X, class Y, int RESULTS, int COUNT, int N, class IN, class OUT>
 void reduce_tokens(IN &x, A before[N], OUT &y) {
+    BITSMITH_INLINE
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < RESULTS * COUNT; i++) {
         BITSMITH_STEP
         const X item = x.read();
         Y result;
+        BITSMITH_RESULT(result)
         BITSMITH_LOOP
         for (int n = 0; n < N; n++) {
             BITSMITH_UNROLL

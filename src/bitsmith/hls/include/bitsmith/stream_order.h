@@ -9,6 +9,7 @@ enum action { TAKE = 1, GIVE = 2, GIVE_ZEROS = 4 };
 /// Tokens in the order in which they come, some dropped or repeated, or zeros between them: a list of actions.
 template <class X, class Y, int ACTIONS, int N, class FLAGS, class T, class IN, class OUT>
 void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
+    BITSMITH_INLINE
     BITSMITH_STEPS
     for (int i = 0; i < ACTIONS; i++) {
         BITSMITH_STEP
@@ -18,6 +19,7 @@ void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
         }
         if ((actions[i] & (GIVE | GIVE_ZEROS)) != 0) {
             Y result;
+            BITSMITH_RESULT(result)
             BITSMITH_LOOP
             for (int n = 0; n < N; n++) {
                 BITSMITH_UNROLL
@@ -35,28 +37,29 @@ void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
 /// Any order: the whole frame is in a memory before the first token leaves; zeros where source[i] is negative.
 template <class X, class Y, int TOKENS, int RESULTS, int N, class SOURCE, class T, class IN, class OUT>
 void reorder(IN &x, const SOURCE source[RESULTS], T memory[TOKENS][N], OUT &y) {
+    BITSMITH_INLINE
     BITSMITH_STEPS
-    for (int i = 0; i < TOKENS; i++) {
+    for (int i = 0; i < TOKENS + RESULTS; i++) {
         BITSMITH_STEP
-        const X item = x.read();
-        copy<N>(item.data, memory[i]);
-    }
-    BITSMITH_STEPS
-    for (int i = 0; i < RESULTS; i++) {
-        BITSMITH_STEP
-        const bool real = source[i] >= 0;
-        const int place = real ? source[i] : 0;
-        Y result;
-        BITSMITH_LOOP
-        for (int n = 0; n < N; n++) {
-            BITSMITH_UNROLL
-            if (real) {
-                result.data[n] = memory[place][n];
-            } else {
-                result.data[n] = 0;
+        if (i < TOKENS) {
+            const X item = x.read();
+            copy<N>(item.data, memory[i]);
+        } else {
+            const bool real = source[i - TOKENS] >= 0;
+            const int place = real ? source[i - TOKENS] : 0;
+            Y result;
+            BITSMITH_RESULT(result)
+            BITSMITH_LOOP
+            for (int n = 0; n < N; n++) {
+                BITSMITH_UNROLL
+                if (real) {
+                    result.data[n] = memory[place][n];
+                } else {
+                    result.data[n] = 0;
+                }
             }
+            y.write(result);
         }
-        y.write(result);
     }
 }
 

@@ -9,6 +9,7 @@ namespace kernels {
 /// item has ROWS rows of N elements; a result has TAPS times N elements in each row, the oldest first.
 template <int ROWS, int N, int TAPS, int GAP, class T>
 void push_registers(T held[(TAPS - 1) * GAP * ROWS * N], const T x[ROWS * N], T result[ROWS * TAPS * N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int row = 0; row < ROWS; row++) {
         BITSMITH_UNROLL
@@ -35,6 +36,7 @@ void push_registers(T held[(TAPS - 1) * GAP * ROWS * N], const T x[ROWS * N], T 
 /// just read, so that a place is read again GAP steps later only.
 template <int ROWS, int N, int TAPS, int GAP, class T>
 void push_rows(T memory[GAP][(TAPS - 1) * ROWS * N], int &place, const T x[ROWS * N], T result[ROWS * TAPS * N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int row = 0; row < ROWS; row++) {
         BITSMITH_UNROLL

@@ -10,6 +10,7 @@ template <class T, int N> struct token {
 };
 
 template <int N, class T> void clear(T x[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -19,10 +20,12 @@ template <int N, class T> void clear(T x[N]) {
 
 /// A tensor, token by token.
 template <class TOKEN, int TOKENS, int N, class T, class STREAM> void feed(const T x[TOKENS * N], STREAM &stream) {
+    BITSMITH_INLINE
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS; i++) {
         BITSMITH_STEP
         TOKEN item;
+        BITSMITH_RESULT(item)
         copy<N>(x + i * N, item.data);
         stream.write(item);
     }
@@ -30,6 +33,7 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void feed(const
 
 /// The tensor whose tokens come.
 template <class TOKEN, int TOKENS, int N, class T, class STREAM> void drain(STREAM &stream, T result[TOKENS * N]) {
+    BITSMITH_INLINE
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS; i++) {
         BITSMITH_STEP
@@ -41,10 +45,12 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void drain(STRE
 /// Constant tokens, given as their raw values.
 template <class TOKEN, int TOKENS, int N, class RAW, class STREAM>
 void constants(const RAW values[TOKENS][N], STREAM &stream) {
+    BITSMITH_INLINE
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS; i++) {
         BITSMITH_STEP
         TOKEN item;
+        BITSMITH_RESULT(item)
         constant<N>(values[i], item.data);
         stream.write(item);
     }

@@ -7,6 +7,7 @@ namespace kernels {
 /// One token of PARTS tokens of N elements each.
 template <class X, class Y, int TOKENS, int PARTS, int N, class T, class IN, class OUT>
 void upsize(IN &x, T whole[PARTS * N], OUT &y) {
+    BITSMITH_INLINE
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS * PARTS; i++) {
@@ -20,6 +21,7 @@ void upsize(IN &x, T whole[PARTS * N], OUT &y) {
         copy<N>(part.data, whole + (PARTS - 1) * N);
         if (step == PARTS - 1) {
             Y result;
+            BITSMITH_RESULT(result)
             copy<PARTS * N>(whole, result.data);
             y.write(result);
         }
@@ -30,6 +32,7 @@ void upsize(IN &x, T whole[PARTS * N], OUT &y) {
 /// PARTS tokens of N elements of each token; these TIMES times over.
 template <class X, class Y, int TOKENS, int PARTS, int TIMES, int N, class T, class IN, class OUT>
 void downsize(IN &x, T whole[PARTS * N], OUT &y) {
+    BITSMITH_INLINE
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS * TIMES * PARTS; i++) {
@@ -39,6 +42,7 @@ void downsize(IN &x, T whole[PARTS * N], OUT &y) {
             copy<PARTS * N>(item.data, whole);
         }
         Y part;
+        BITSMITH_RESULT(part)
         copy<N>(whole, part.data);
         y.write(part);
         BITSMITH_LOOP

@@ -8,6 +8,7 @@ namespace kernels {
 /// without its lowest drop[i % ND] bits, which are 0; entries are raw values of the result.
 template <int N, int TABLES, int SIZE, int ND, class X, class DROP, class RAW, class FIRST, class R>
 void table(const X x[N], const DROP drop[ND], const RAW values[TABLES][SIZE], const FIRST &first, R result[N]) {
+    BITSMITH_INLINE
     const int width = format<X>::width + 66;
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {

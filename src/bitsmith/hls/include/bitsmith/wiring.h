@@ -6,6 +6,7 @@ namespace kernels {
 
 /// The same elements in another type that holds them all.
 template <int N, class X, class R> void copy(const X x[N], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -15,6 +16,7 @@ template <int N, class X, class R> void copy(const X x[N], R result[N]) {
 
 /// result[i] = x[source[i]], or 0 where source[i] is negative.
 template <int N, class X, class SOURCE, class R> void wire(const X x[], const SOURCE source[N], R result[N]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
@@ -28,6 +30,7 @@ template <int N, class X, class SOURCE, class R> void wire(const X x[], const SO
 
 /// One operand of a concatenation: rows of NX elements become elements OFFSET.. of rows of NR.
 template <int ROWS, int NX, int NR, int OFFSET, class X, class R> void concat(const X x[ROWS * NX], R result[ROWS * NR]) {
+    BITSMITH_INLINE
     BITSMITH_LOOP
     for (int row = 0; row < ROWS; row++) {
         BITSMITH_UNROLL
@@ -41,6 +44,7 @@ template <int ROWS, int NX, int NR, int OFFSET, class X, class R> void concat(co
 
 /// The same bits with the binary point moved: x * 2**amount[i].
 template <int N, int NA, class X, class AMOUNT, class R> void shift(const X x[N], const AMOUNT amount[NA], R result[N]) {
+    BITSMITH_INLINE
     const int width = format<X>::width + format<R>::width + 1;
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
