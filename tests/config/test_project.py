@@ -159,7 +159,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"ClockUncertainty": "a lot"}, "ClockUncertainty", "percentage"),
         ({"IOType": 3}, "IOType", "'io_parallel' or 'io_stream'"),
         ({"IOType": "io_paralel"}, "IOType", "did you mean 'io_parallel'?"),
-        ({"Backend": "SymbolicExpression"}, "Backend", "'rtl', 'vitis', 'vivado'"),
+        ({"Backend": "SymbolicExpression"}, "Backend", "formulas are no networks"),
         ({"Backend": "rtx"}, "Backend", "did you mean 'rtl'?"),
         ({"Backend": 3}, "Backend", "'rtl'"),
         ({"OnnxModel": "a.onnx", "PytorchModel": "a.pt2"}, "OnnxModel", "two models"),
