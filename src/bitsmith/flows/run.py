@@ -303,5 +303,8 @@ def execute(
 
 
 def inside(project: Path, path: Path) -> str:
-    """``path`` as seen from the project folder, for a command that runs there."""
-    return Path(os.path.relpath(path.resolve(), project.resolve())).as_posix()
+    """``path`` as seen from the project folder, for a command that runs there; the whole path if it is on another drive."""
+    try:
+        return Path(os.path.relpath(path.resolve(), project.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()
