@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from bitsmith.build.design import Circuit
@@ -16,12 +17,15 @@ from bitsmith.report.sections import Files
 from bitsmith.rtl import bus_wrappers, library
 from bitsmith.rtl.beats import beats, with_beats
 from bitsmith.rtl.driver import driver
+from bitsmith.rtl.interface import Interface
 from bitsmith.systems import Core, Language, System, zynq_system
 
 
 def system_board(target: Target) -> SystemBoard | None:
     """The target's board, if it has a processor or is in a host."""
     found = any_board(target.board) if target.board is not None else None
+    if isinstance(found, Card) and target.platform is not None:
+        return replace(found, platform=target.platform)
     return None if found is None or isinstance(found, Board) else found
 
 
@@ -40,7 +44,7 @@ def system_of(core: Core, board: SystemBoard) -> System:
             assert_never(board)
 
 
-def rtl_core(made: Circuit, board: SystemBoard, period_ns: float) -> tuple[Core, Mapping[str, str]]:
+def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, Mapping[str, str]]:
     """A circuit with streams of beats, and the files for that beside its own."""
     interface = made.interface
     narrow, axis = with_beats(interface, board.bus_bytes), library.axi_stream_name
@@ -50,9 +54,18 @@ def rtl_core(made: Circuit, board: SystemBoard, period_ns: float) -> tuple[Core,
     }
     names = (*made.wrapper_sources((*library.CONTROL_LIBRARY, *library.BEATS_LIBRARY)), *texts)
     text = driver(made.program, interface, board.bus_bytes)
-    core = Core(made.top, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, period_ns)
+    module = bus_wrappers.axi_lite_name(narrow.top)
+    core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
     files = {**texts, **library.library(library.BEATS_LIBRARY)}
     return core, {f"rtl/{name}": content for name, content in files.items()}
+
+
+def core_of(
+    target: Target, narrow: Interface, language: Language, sources: tuple[str, ...], text: str, module: str
+) -> Core:
+    """A circuit with the streams ``narrow`` and the driver ``text``, for ``target``."""
+    period, percent = target.clock_period_ns, 100.0 * target.clock_uncertainty
+    return Core(target.project_name, narrow, language, sources, text, module, period, percent)
 
 
 def bitstream(system: System, needs: tuple[str, ...]) -> Stage:

@@ -61,7 +61,7 @@ def parse(files: Mapping[str, str], main: str, dialect: str) -> cindex.Translati
         for name, text in files.items():
             if name.endswith((".h", ".hpp", ".cpp")):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_text(marked(text))
+                (folder / name).write_text(marked(text), encoding="utf-8", newline="\n")
         unit = cindex.Index.create().parse(str(folder / main), args=[*arguments, *DEFINED[dialect], f"-I{folder}"])
     errors = [found for found in unit.diagnostics if found.severity >= cindex.Diagnostic.Error]
     if errors:
