@@ -15,10 +15,10 @@ from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
 from bitsmith.report.sections import Files
 from bitsmith.rtl import bus_wrappers, library
-from bitsmith.rtl.beats import beats, with_beats
+from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
-from bitsmith.systems import Core, Language, System, zynq_system
+from bitsmith.systems import Core, Language, System, card_system, zynq_system
 
 
 def system_board(target: Target) -> SystemBoard | None:
@@ -38,7 +38,9 @@ def system_of(core: Core, board: SystemBoard) -> System:
     match board:
         case Zynq():
             return zynq_system(core, board)
-        case Card() | SocFpga():
+        case Card():
+            return card_system(core, board)
+        case SocFpga():
             raise ConfigError(f"{board.name} is not available yet", where="Board")
         case _:
             assert_never(board)
@@ -47,14 +49,15 @@ def system_of(core: Core, board: SystemBoard) -> System:
 def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, Mapping[str, str]]:
     """A circuit with streams of beats, and the files for that beside its own."""
     interface = made.interface
-    narrow, axis = with_beats(interface, board.bus_bytes), library.axi_stream_name
+    narrow, card = with_beats(interface, board.bus_bytes), isinstance(board, Card)
+    module = kernel_name(made.top) if card else bus_wrappers.axi_lite_name(narrow.top)
     texts = {
-        f"{axis(narrow.top)}.sv": beats(interface, board.bus_bytes),
-        f"{bus_wrappers.axi_lite_name(narrow.top)}.v": bus_wrappers.axi_lite(narrow),
+        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes),
+        f"{module}.v": free_kernel(narrow, module) if card else bus_wrappers.axi_lite(narrow),
     }
-    names = (*made.wrapper_sources((*library.CONTROL_LIBRARY, *library.BEATS_LIBRARY)), *texts)
-    text = driver(made.program, interface, board.bus_bytes)
-    module = bus_wrappers.axi_lite_name(narrow.top)
+    below = library.BEATS_LIBRARY if card else (*library.CONTROL_LIBRARY, *library.BEATS_LIBRARY)
+    names = (*made.wrapper_sources(below), *texts)
+    text = driver(made.program, interface, board.bus_bytes, registers=not card)
     core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
     files = {**texts, **library.library(library.BEATS_LIBRARY)}
     return core, {f"rtl/{name}": content for name, content in files.items()}

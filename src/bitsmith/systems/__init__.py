@@ -3,7 +3,8 @@
 One file per vendor's system; boards are data of `bitsmith.devices`. Nothing here knows what a circuit computes.
 """
 
+from bitsmith.systems.card import card_system
 from bitsmith.systems.system import Core, Language, Step, System
 from bitsmith.systems.zynq import zynq_system
 
-__all__ = ["Core", "Language", "Step", "System", "zynq_system"]
+__all__ = ["Core", "Language", "Step", "System", "card_system", "zynq_system"]

@@ -92,6 +92,7 @@ template <class ID, class T, int DEPTH> struct pipe {
     task.async()
 #define BITSMITH_FRAMES while (true)
 #define BITSMITH_PIPELINED(interval) [[intel::initiation_interval(interval)]]
+#define BITSMITH_APART(memory) [[intel::ivdep(memory, 16)]]
 #else
 #include <hls_stream.h>
 namespace kernels {
@@ -108,6 +109,7 @@ template <class ID, class T, int DEPTH> struct pipe {
 #define BITSMITH_START(task, function) function()
 #define BITSMITH_FRAMES
 #define BITSMITH_PIPELINED(interval)
+#define BITSMITH_APART(memory)
 #endif"""
 
 _KERNEL = """\
@@ -306,6 +308,8 @@ DIALECT = Dialect(
         before_loop="BITSMITH_PIPELINED({interval})",
         # Clusters of operations run on without further input. A task of one step is a loop over frames.
         loops=Loops(flush=True, function="BITSMITH_PIPELINED(1)"),
+        # A place of a line buffer is read again after a row, which has at least so many.
+        apart="BITSMITH_APART({name})",
         frames="BITSMITH_FRAMES",
         start="BITSMITH_START({name}, {function});",
     ),
