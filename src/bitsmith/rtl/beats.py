@@ -64,13 +64,14 @@ def beats(interface: Interface, bus_bytes: int) -> str:
     return text.module(interface, axi_stream_name(narrow.top), axi_stream_name(interface.top))
 
 
-def kernel_name(top: str) -> str:
-    """The name of the circuit ``top`` as a kernel for ``v++``."""
-    return f"{top}_kernel"
+def kernel_name(narrow: Interface) -> str:
+    """The name of the circuit ``<top>_dma`` as a kernel for ``v++``: ``<top>_kernel``."""
+    return f"{narrow.top.removesuffix(dma_name(''))}_kernel"
 
 
-def free_kernel(narrow: Interface, name: str) -> str:
-    """The module ``name`` around ``<top>_dma_axis``: a kernel that runs freely, whose streams have nothing but data."""
+def free_kernel(narrow: Interface) -> str:
+    """The kernel around ``<top>_dma_axis``, which runs freely and whose streams have nothing but data."""
+    name = kernel_name(narrow)
     head = Text(
         (f"{narrow.top} as a kernel that runs freely: nothing starts it, and it takes what comes.",),
         ("input wire ap_clk", "input wire ap_rst_n"),

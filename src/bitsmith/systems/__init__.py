@@ -4,7 +4,8 @@ One file per vendor's system; boards are data of `bitsmith.devices`. Nothing her
 """
 
 from bitsmith.systems.card import card_system
+from bitsmith.systems.soc_fpga import soc_fpga_system
 from bitsmith.systems.system import Core, Language, Step, System
 from bitsmith.systems.zynq import zynq_system
 
-__all__ = ["Core", "Language", "Step", "System", "card_system", "zynq_system"]
+__all__ = ["Core", "Language", "Step", "System", "card_system", "soc_fpga_system", "zynq_system"]
