@@ -67,7 +67,7 @@ def xilinx(folder: Path, script: str, commands: str, stage: str = "") -> list[st
     build = ProgramBuilder()
     program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
     project = write(program, DIALECTS["vitis"], HlsTarget("net", "xcvu13p-flga2577-2-e", 4.0, 10.0))
-    for name in ("build_prj.tcl", "project.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"):
+    for name in ("build_prj.tcl", "project.tcl", "vivado_synth.tcl", "clock.xdc", "vivado_pnr.tcl"):
         (folder / name).write_text(project.files[name])
     stubs = f'foreach name {{{commands}}} {{ proc $name args "puts \\"$name \\$args\\"" }}\nsource {script}\n'
     (folder / "stubs.tcl").write_text(stubs)
@@ -102,16 +102,16 @@ def test_cosimulation_results_of_a_folder_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
 def test_scripts_for_vivado(tmp_path: Path) -> None:
-    commands = "add_files synth_design create_clock get_ports opt_design report_utilization write_checkpoint"
+    commands = "add_files read_xdc synth_design opt_design report_utilization write_checkpoint"
     assert xilinx(tmp_path, "vivado_synth.tcl", commands) == [
         "add_files net_prj/solution1/syn/verilog",
+        "read_xdc clock.xdc",
         "synth_design -top net -part xcvu13p-flga2577-2-e -mode out_of_context",
-        "get_ports ap_clk",
-        "create_clock -period 4 -name default {}",
         "opt_design ",
         "report_utilization -file vivado_synth.rpt",
         "write_checkpoint -force vivado_synth.dcp",
     ]
+    assert (tmp_path / "clock.xdc").read_text() == "create_clock -period 4 -name default [get_ports ap_clk]\n"
     reports = "report_utilization report_timing_summary"
     commands = f"open_checkpoint place_design phys_opt_design route_design {reports} write_checkpoint"
     assert xilinx(tmp_path, "vivado_pnr.tcl", commands) == [
@@ -203,7 +203,7 @@ def test_script_of_catapult(tmp_path: Path) -> None:
 def test_catapult_is_told_of_streams_and_memories(tmp_path: Path) -> None:
     """Depths of channels count as directives only; what is no memory is registers, but for ports."""
     folded = Directives({"dense_1": 3}, parallel=False, products={"dense_1": MultiplierStyle.SHARED})
-    streams = ("dense_1_width_to_dense_1_product_tokens", "dense_1_product_to_dense_1_tokens")
+    streams = ("dense_1_width_tokens", "dense_1_product_tokens")
     made = write_project(dense(), folded, DIALECTS["catapult"], HlsTarget("net", "part")).files["directives.tcl"]
     depths = dict(re.findall(r"(\w+_tokens) (\d+)", made))
     core = "net/dense_1_product/core"

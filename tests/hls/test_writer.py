@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from bitsmith.errors import RangeError, UnsupportedError
-from bitsmith.hls import HlsProject, HlsTarget, write
+from bitsmith.errors import CapacityError, RangeError, UnsupportedError
+from bitsmith.hls import HlsProject, HlsTarget, write, write_project
 from bitsmith.hls.broadcasting import repeated, suffix
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.directives import Directives
 from tests.properties.programs import random_program
 
 TARGET = HlsTarget("net", "xcu250-figd2104-2L-e", tool="bitsmith 1.0", digest="abc")
@@ -25,6 +28,21 @@ def dense() -> Program:
         total = build.add(build.linear(x, [[1, -2], [0, 3], [5, 1]], 2), build.const([1, -1], 1))
         result = build.cast(total, FixedFormat(True, 7, 4, Rounding.RND, Overflow.SAT))
     return build.program([("y", result)])
+
+
+@pytest.mark.parametrize(("elements", "fits"), [(256, True), (257, False)])
+@pytest.mark.parametrize("dialect", ["vivado", "vitis"])
+def test_a_stream_port_has_a_width(dialect: str, elements: int, fits: bool) -> None:
+    build = ProgramBuilder()
+    program = build.program([("y", build.neg(build.input("image", (elements,), FixedFormat(True, 13, 4))))])
+    made = partial(write_project, program, Directives({}, parallel=False), DIALECTS[dialect], TARGET)
+    if fits:
+        assert made().interval == 1
+        return
+    with pytest.raises(CapacityError) as caught:
+        made()
+    for part in ("port 'image' of 257 elements", "4,112 bits", "at most 4,096 bits", "io_parallel", "at most 8 bits"):
+        assert part in str(caught.value)
 
 
 def dense_project(dialect: str = "vitis") -> HlsProject:

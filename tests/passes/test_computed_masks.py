@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,25 @@ def network(*steps: Step, settings: Settings | None = None, layer: Softmax | Non
         last = f"n{number}"
         nodes.append(NetworkNode(last, made, tuple(inputs), settings=settings or Settings()))
     return Network(tuple(nodes), ("x", "m"), (last,))
+
+
+NUMBERS = np.where(MASK > 0.0, -3.0 * RNG.random((64, N)), -1e9)
+
+
+def test_an_input_that_holds_a_level_and_numbers_has_the_format_of_the_numbers() -> None:
+    made = network((Add(), ["x", "m"]))
+    x, m = SCORES, np.broadcast_to(NUMBERS[:, None], (64, N, N))
+    made = made.with_nodes([replace(node, layer=Input((N, N))) if node.name == "m" else node for node in made.nodes])
+    compiled = compile_network(made, [x, m])
+    layer = compiled.network.node("m").layer
+    assert isinstance(layer, Input) and layer.floor == -48.0
+    (found,), outside = Emulator(compiled.program).run_counted([x, m])
+    np.testing.assert_allclose(found, softmax(x + m, m > -1e8), atol=2.0**-9)
+    assert outside[1] == np.count_nonzero(m < -64.0)
+    # Another reader may ask for the level.
+    shown = replace(made, outputs=(*made.outputs, "m"))
+    layer = compile_network(shown, [x, m]).network.node("m").layer
+    assert isinstance(layer, Input) and layer.floor is None
 
 
 def softmax(x: Floats, kept: Floats) -> Floats:

@@ -157,7 +157,7 @@ class _Rtl:
         board = system_board(target)
         if board is None:
             return None
-        core, files = rtl_core(self._circuit, board, target.clock_period_ns)
+        core, files = rtl_core(self._circuit, board, target)
         return system_of(core, board), files
 
     def _generate(self) -> Generated:

@@ -36,6 +36,9 @@ _COARSE = 32
 _GOOD_ERROR = 0.005
 """Own error to which a proposed budget brings a layer down."""
 
+_DEEP, _LEVEL = -1000.0, 100.0
+"""What an input reaches down to is a mask's level if it is this or less, and so many times larger than its greatest number."""
+
 _MOST_BITS = 128
 """Bits on either side of the point beyond which no format is proposed."""
 
@@ -104,6 +107,8 @@ class Causes:
         own = (row.own or 0.0) if channel is None else channel.added
         if explains(made_by(self.nodes, name), own):
             return self._short_of_bits(name, own)
+        if (level := self._level_before(node)) is not None:
+            return level
         if own * _GROWS < ((row.error or 0.0) if channel is None else channel.error):
             return Problem(
                 name, "small errors of what it reads become large in it", "give the layers before it more bits"
@@ -112,6 +117,23 @@ class Causes:
         if channel is not None:
             found = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
         return Problem(name, found, "no format of yours is to blame: please report it with the model")
+
+    def _level_before(self, node: NetworkNode) -> Problem | None:
+        """An input that the layer is computed of, or is, whose steps are those of a mask's level far below its numbers."""
+        before, looked_at = [node.name], {node.name}
+        while before:
+            name = before.pop()
+            reached, found = self._span(name) if name in self.measured.layers else None, self.nodes[name]
+            auto = isinstance(found.layer, Input) and "result" not in found.settings.precision
+            if auto and reached is not None and reached.lo <= min(_DEEP, -_LEVEL * abs(reached.hi)):
+                return Problem(
+                    name,
+                    f"its data reach down to {reached.lo:.4g}, as a mask does, so that little is left for other numbers",
+                    "give the mask as an input of its own, or this one a format that saturates, as result: fixed<16,7,RND,SAT>",
+                )
+            before += [each for each in found.inputs if each not in looked_at]
+            looked_at.update(found.inputs)
+        return None
 
     def _short_of_bits(self, name: str, own: float) -> Problem:
         """A layer whose budget costs an error of ``own``."""

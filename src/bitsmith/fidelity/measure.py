@@ -117,7 +117,7 @@ def _executed(
     for op, count, x in zip(program.input_ops(), outside, inputs, strict=True):
         node = network.node(op.name)
         fmt = node.settings.precision.get("result")
-        if count and not (isinstance(node.layer, Input) and node.layer.quantizer is not None):
+        if count and not (isinstance(node.layer, Input) and node.layer.saturates):
             losses.insert(0, Loss(op.name, "result", op.overflow, fmt, count, x.size, float(x.min()), float(x.max())))
     return {probe.name: x for probe, x in zip(probes, values, strict=False)}, tuple(losses)
 

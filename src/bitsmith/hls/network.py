@@ -6,12 +6,14 @@ The files are those of :mod:`bitsmith.hls.writer`. The top function takes and gi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, OutputPort, Process, kind_name
 from bitsmith.dataflow.schedule import Schedule
+from bitsmith.errors import CapacityError
 from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
@@ -22,6 +24,7 @@ from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.rtl.names import Names
 
+_BYTE = 8
 _LEAST_DEPTH = 2
 """Slots that all tools give to a stream without a depth."""
 
@@ -96,11 +99,12 @@ class NetworkWriter:
         body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
         whole_head = (*streams.in_top, *head)
         top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
-        return assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
+        made = assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
+        return replace(made, interval=None if streams.sequential else self._plan.interval)
 
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""
-        layer = identifier("_".join(process.layers) or "network")
+        layer = identifier(_label(process.layers))
         match process.kind:
             case kinds.Source(name) | kinds.Sink(name):
                 return self._scope.names.unique(f"{identifier(name)}_port")
@@ -150,6 +154,7 @@ class NetworkWriter:
         name = self._locals.unique(identifier(process.kind.name))
         port = Port(name, tokens.tokens * tokens.size, tokens.scalar, f"{self._space}::{tokens.element}")
         if not self._parallel:
+            _check_port(process.kind.name, tokens, streams.port_bits)
             spelling = (streams.input if is_source else streams.output) or streams.type
             stream = self._stream(identifier(process.kind.name), tokens.token, tokens.tokens, spelling)
             stream = replace(stream, name=name)
@@ -187,7 +192,8 @@ class NetworkWriter:
     def _inner(self, source: OutputPort, reader: tuple[int, int], token: str) -> _Stream:
         """A new stream to an operand."""
         depth = max(self._least(source), self._plan.depth(*reader))
-        return self._declared_stream(f"{self._names[source.process]}_to_{self._names[reader[0]]}", token, depth)
+        name, alone = self._names[source.process], len(self._readers(source.process, source.port)) == 1
+        return self._declared_stream(name if alone else f"{name}_to_{self._names[reader[0]]}", token, depth)
 
     def _least(self, source: OutputPort) -> int:
         """The fewest slots that a stream of these tokens has."""
@@ -262,3 +268,30 @@ class NetworkWriter:
         self._calls.append(streams.start.format(**words))
         if streams.finish:
             self._ends.append(streams.finish.format(**words))
+
+
+def _label(layers: Sequence[str]) -> str:
+    """A word for one or more layers: the last one's name if it says the first one's, too."""
+    if not layers:
+        return "network"
+    first, last = layers[0], layers[-1]
+    return last if last.startswith(first) else f"{first}_to_{last}"
+
+
+def _check_port(name: str, tokens: StreamType, most: int) -> None:
+    """Refuse tokens that are too wide for a port.
+
+    Raises:
+        CapacityError: says how narrow they must be.
+    """
+    bits = tokens.size * -(-tokens.scalar.width // _BYTE) * _BYTE
+    if not most or bits <= most:
+        return
+    narrow = most // tokens.size // _BYTE * _BYTE
+    remedy = "convert with io_type='io_parallel', whose ports are the elements, or with fewer elements on the last axis"
+    raise CapacityError(
+        f"a stream port {name!r} of {tokens.size:,} elements at a time, {bits:,} bits",
+        where="io_stream",
+        accepted=f"at most {most:,} bits",
+        remedy=f"{remedy}, or give the tensor at most {narrow} bits" if narrow else remedy,
+    )

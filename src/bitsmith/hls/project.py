@@ -152,7 +152,8 @@ class HlsProject:
     """Files and how to use them.
 
     ``files`` maps paths inside of the project to texts. ``bridge`` is the source that exports ``bridge_function``
-    (``void(const uint64_t *in, uint64_t *out)``, one sample) with C linkage.
+    (``void(const uint64_t *in, uint64_t *out)``, one sample) with C linkage. ``interval`` is the planned number of cycles
+    between samples; None where there is no plan.
     """
 
     top: str
@@ -161,6 +162,7 @@ class HlsProject:
     outputs: tuple[Port, ...]
     bridge: str
     bridge_function: str
+    interval: int | None = 1
 
     @property
     def in_words(self) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Value
@@ -35,7 +37,8 @@ class Input(Layer):
     """A model input. ``integer`` says that the framework declares integers, and ``limits`` what they are where these are few.
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
-    ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``).
+    ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``). What is less than
+    the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``computed_masks``).
     """
 
     shape: Shape
@@ -43,6 +46,7 @@ class Input(Layer):
     entries: int | None = None
     limits: tuple[int, int] | None = None
     quantizer: Quantizer | None = None
+    floor: float | None = None
 
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
 
@@ -63,8 +67,14 @@ class Input(Layer):
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
 
+    @property
+    def saturates(self) -> bool:
+        """True where the model itself takes what lies outside for the nearest number within."""
+        return self.quantizer is not None or self.floor is not None
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return inputs[0] if self.quantizer is None else self.quantizer.applied(inputs[0])
+        x = inputs[0] if self.floor is None else np.maximum(inputs[0], self.floor)
+        return x if self.quantizer is None else self.quantizer.applied(x)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if self.quantizer is not None:

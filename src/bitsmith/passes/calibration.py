@@ -98,7 +98,7 @@ def _may_need_formats(node: NetworkNode, seen: ObservedRange, batch: Floats) -> 
     assert isinstance(node.layer, Input)
     if seen.frac is not None or "result" in node.settings.precision:
         return False
-    if node.layer.integer or node.layer.entries is not None or not node.layer.shape:
+    if node.layer.integer or node.layer.entries is not None or node.layer.floor is not None or not node.layer.shape:
         return False
     exponents = np.frexp(np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0))[1]
     return bool(exponents.max() - exponents.min() >= _LIKE_RANGES)

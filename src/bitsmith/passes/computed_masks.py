@@ -52,6 +52,12 @@ _NEARLY = 2.0**-12
 
 _HALF = 0.5
 
+_LEAST_FLOOR = 5
+"""exp(-2**5) is nothing."""
+
+_BELOW = 1.5
+"""A mask's level is taken for so many times the number below which it is one."""
+
 _DEEP = -1000.0
 """What an input has that is added to scores as a mask is this or less."""
 
@@ -122,7 +128,7 @@ def fold_computed_masks(network: Network, calibration: Sequence[Floats] | None) 
     result = _without_unread(network, split_network.with_nodes(folded))
     assumed = sorted({name for kept, name in search.assumed.items() if any(kept == node.name for node in result.nodes)})
     notes = [f"Input {name!r} is a mask of attention: it is taken to hold 0 and 1 only." for name in assumed]
-    return _renamed(network, replace(result, notes=(*result.notes, *notes)))
+    return _renamed(network, search.with_floors(replace(result, notes=(*result.notes, *notes))))
 
 
 @dataclass(slots=True)
@@ -139,6 +145,9 @@ class _Search:
     truths: dict[str, _Truth] = field(default_factory=dict)
     assumed: dict[str, str] = field(default_factory=dict)
     """By what is kept, the inputs that are taken to hold 0 and 1."""
+
+    floors: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
+    """Of inputs that hold a mask's level beside numbers: what may stand for the level, for those who read the split."""
 
     @classmethod
     def of(cls, network: Network, calibration: Sequence[Floats] | None) -> _Search:
@@ -297,10 +306,29 @@ class _Search:
         bound = float(values.min()) / 2.0
         if len(np.unique(values[values <= bound])) > 1 or bool(np.all(values <= bound)):
             return None
-        level = self._const(f"{node.name}_level", bound)
+        floor = max(_floor(values[values > bound]), bound)
+        level = self._const(f"{node.name}_level", floor)
         kept = self._add(f"{node.name}_kept", Comparison(Relation.GT), node.name, level)
         rest = self._add(f"{node.name}_rest", Where(), kept, node.name, self._const(f"{node.name}_zero", 0.0))
+        if floor > bound and "result" not in node.settings.precision:
+            self.floors[node.name] = _BELOW * floor, frozenset({kept, rest})
         return _Split(kept, rest, bound, computed=True)
+
+    def with_floors(self, network: Network) -> Network:
+        """``network`` with the floors of inputs whose readers ask no more of them."""
+        nodes = []
+        for node in network.nodes:
+            floor, readers = self.floors.get(node.name, (None, frozenset[str]()))
+            read = {reader.name for reader in network.consumers(node.name)}
+            if (
+                floor is not None
+                and isinstance(node.layer, Input)
+                and read <= readers
+                and node.name not in network.outputs
+            ):
+                node = replace(node, layer=replace(node.layer, floor=floor))
+            nodes.append(node)
+        return network.with_nodes(nodes)
 
     def _operand(self, name: str) -> _Split | None:
         """The split of an operand; that of a constant where some of its elements are far below 0."""
@@ -373,6 +401,11 @@ class _Search:
 
     def _broadcast(self, name: str, operand: str, shape: Shape) -> str:
         return operand if self.shapes[operand] == shape else self._add(name, Broadcast(shape), operand)
+
+
+def _floor(numbers: Floats) -> float:
+    """A power of two below ``numbers`` and what may be like them: what is less counts for nothing beside 0."""
+    return -(2.0 ** max(math.ceil(math.log2(max(float(np.abs(numbers).max()), 1.0))) + 1, _LEAST_FLOOR))
 
 
 def _number(values: Floats) -> float | None:

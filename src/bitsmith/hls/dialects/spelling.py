@@ -134,11 +134,13 @@ class Loops:
         flush: a pipeline hands on what is in it while it waits for tokens. Else it stands still as a whole.
         rewind: the first step of the next frame follows on the last step. Else the pipeline runs empty in between.
         function: a line at the head of a process that has one step, for a pipeline of frames that does both.
+        outside: that line stands before the process instead.
     """
 
     flush: bool = False
     rewind: bool = False
     function: str = ""
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,8 @@ class Streams:
         before, qualifier, after: a line before the declaration of a stream between processes, what that starts with,
             and lines after it.
         port: a line at the head of the top function for each stream that is a parameter of it.
+        port_bits: of the widest token that such a parameter of the top function may have, its elements filled up to bytes; 0
+            for any.
         before_top, in_top: lines before the top function, and at the head of its body.
         before_process: lines before a process.
         in_function: lines at the head of a token function, which is part of the process that calls it.
@@ -187,6 +191,7 @@ class Streams:
     qualifier: str = ""
     after: str = ""
     port: str = ""
+    port_bits: int = 0
     before_top: tuple[str, ...] = ()
     in_top: tuple[str, ...] = ()
     before_process: tuple[str, ...] = ()

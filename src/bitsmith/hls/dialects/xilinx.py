@@ -42,8 +42,8 @@ _VIVADO_SYNTH = """\
 # Logic synthesis of what high-level synthesis made. Start with: {by_hand}
 source [file join [file dirname [file normalize [info script]]] project.tcl]
 add_files ${{top}}_prj/solution1/syn/verilog
+read_xdc {clock}
 synth_design -top $top -part $part -mode out_of_context
-create_clock -period $clock_period -name default [get_ports ap_clk]
 opt_design
 report_utilization -file vivado_synth.rpt
 write_checkpoint -force vivado_synth.dcp
@@ -72,6 +72,7 @@ _TYPES = """\
 _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
+_CLOCK = "clock.xdc"
 
 
 _ROWS = "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2"
@@ -88,6 +89,7 @@ def xilinx(
     storage: tuple[str, str],
     packed: str = "",
     limits: str = "",
+    most_products: int = 0,
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
@@ -102,7 +104,8 @@ def xilinx(
         return {
             _BUILD_SCRIPT: _BUILD.format(by_hand=" or ".join(" ".join(start) for start in starts), limits=limits),
             "project.tcl": tcl_settings(target, f"{target.uncertainty_percent:g}%", stages),
-            _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT))),
+            _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT)), clock=_CLOCK),
+            _CLOCK: f"create_clock -period {target.period_ns:g} -name default [get_ports ap_clk]\n",
             _PNR_SCRIPT: _VIVADO_PNR.format(by_hand=" ".join(_vivado(_PNR_SCRIPT))),
         }
 
@@ -114,6 +117,7 @@ def xilinx(
         scripts=scripts,
         in_loop='_Pragma("HLS UNROLL")',
         in_kernel='_Pragma("HLS INLINE")',
+        most_products=most_products,
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
         arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED),
@@ -129,6 +133,7 @@ def xilinx(
             declaration='{type} {name}("{name}");',
             after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
             port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
+            port_bits=4096,
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
             in_loop=f'_Pragma("{step}")',
