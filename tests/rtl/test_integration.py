@@ -106,8 +106,8 @@ def run_bench(folder: Path, top: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "top"),
     [
-        pytest.param("weights", "net_axil", marks=pytest.mark.ci),
-        *(("pipeline", "net_axis"), ("stream", "net_axis"), ("streams", "net_axil")),
+        pytest.param("loads", "net_axil", marks=pytest.mark.ci),
+        *(("pipeline", "net_axis"), ("stream", "net_axis"), ("streams", "net_axil"), ("weights", "net_axil")),
     ],
 )
 def test_cocotb_bench(tmp_path: Path, kind: str, top: str) -> None:
