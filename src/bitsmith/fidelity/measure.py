@@ -84,6 +84,9 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
             found = results.get(node.name)
             if node.inner or node.name not in known or found is None or found.shape != wanted.shape:
                 continue
+            read_as = known[node.name].layer
+            if isinstance(read_as, Input) and read_as.floor is not None:  # a mask's level is the same to its readers
+                wanted, own = (np.maximum(values, read_as.floor) for values in (wanted, own))
             axis = _channel_axis(known[node.name], wanted)
             steps = None if node.name in bounded else _steps(fracs[node.name], wanted.ndim - 1, axis)
             layer = _compared(known[node.name], wanted, own, found, axis, steps, _CANCELLED * largest)
