@@ -140,12 +140,13 @@ def _is_right(layers: Mapping[str, Comparison], name: str) -> bool:
 
 
 def _shown(network: Network) -> set[str]:
-    """The nodes whose errors some output shows, because no layer jumps after them."""
-    found = {*network.outputs}
+    """The nodes between inputs and outputs whose errors some output shows, because no layer jumps after them."""
+    outputs = {*network.outputs}
+    found = {*outputs}
     for node in reversed(network.nodes):
         if node.name in found and not node.layer.jumps:
             found.update(node.inputs)
-    return found
+    return found - outputs - {*network.inputs}
 
 
 def _inside(
