@@ -65,8 +65,14 @@ def test_both_versions_of_keras(convert: Any) -> None:
         ({"allow_da_fallback": True, "tb_output_stream": "both", "output_data_tb": None}, ()),
         ({"namespace": "nets", "write_tar": True}, ("Namespace (", "WriteTar (pack the output folder")),
         (
-            {"project_dir": "here", "backend": "VivadoAccelerator", "board": "pynq-z2"},
-            ("ProjectDir (", "Backend of VivadoAccelerator (", "Board of 'pynq-z2' ("),
+            {
+                "project_dir": "here",
+                "backend": "VivadoAccelerator",
+                "board": "pynq-z2",
+                "interface": "axi_lite",
+                "driver": "c",
+            },
+            ("ProjectDir (", "Interface of axi_lite (", "Driver of c ("),
         ),
         ({"interface": "axi_stream", "driver": "python"}, ("Interface (", "Driver (")),
         ({"fpga_family": "PolarFire", "board": "hw_only", "backend": "Libero"}, ("FPGAFamily (", "Board of hw_only (")),

@@ -21,6 +21,7 @@ class Further(TypedDict, total=False):
     clock_uncertainty: float | str | None
     io_type: IOTypeName
     board: str | Path | None
+    platform: str | None
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
     bits: BitsLike

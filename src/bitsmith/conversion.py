@@ -22,7 +22,8 @@ from bitsmith.config import (
 )
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
-from bitsmith.devices import DEFAULT_PART, Board, any_board, part_or_typical, resolve_part
+from bitsmith.config.reading import Idle
+from bitsmith.devices import DEFAULT_PART, Board, Card, any_board, part_or_typical, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
@@ -55,6 +56,7 @@ def convert(
     clock_uncertainty: float | str | None = None,
     input_data_tb: str | Path | None = None,
     board: str | Path | None = None,
+    platform: str | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     bits: BitsLike = None,
@@ -84,8 +86,9 @@ def convert(
         weights: the weight file of a ``.json`` model.
         clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
         input_data_tb: inputs for the co-simulation (``.npy``).
-        board: for bitstreams, a name such as ``icebreaker`` or a ``.toml`` file of yours (``docs/add-a-device.md``); its part is
-            the default of ``part``.
+        board: a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the
+            default of ``part``.
+        platform: of an accelerator card, what its kernels are linked to.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
         bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
@@ -124,6 +127,7 @@ def convert(
             "ClockUncertainty": clock_uncertainty,
             "InputData": input_data_tb,
             "Board": board,
+            "Platform": platform,
         }
     )
     network = configured(
@@ -181,6 +185,7 @@ def converted(
     fit: bool = False,
 ) -> Model:
     """A network with settings as the :class:`Model` that ``project`` describes; the other arguments as of :func:`convert`."""
+    project = _on_board(project)
     part, clock_period_ns = _part(project)
     target = Target(
         project.output_dir,
@@ -192,6 +197,7 @@ def converted(
         project.backend,
         project.io_type,
         project.board,
+        project.platform,
     )
     _check_weights(network, target)
     batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
@@ -267,6 +273,35 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
                 f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "
                 "as many can come at once as divide a row, or whole rows."
             )
+
+
+def _on_board(project: ProjectConfig) -> ProjectConfig:
+    """A project with what its board wants. Other tools' configurations name parts and platforms of other boards, too."""
+    if project.board is None:
+        if project.platform is not None:
+            raise ConfigError(
+                "a platform without a board", where="Platform", accepted="Board, such as 'alveo-u50', as well"
+            )
+        return project
+    board, idle = any_board(project.board), list(project.idle)
+    part, platform, backend = project.part, project.platform, project.backend
+    if project.accelerator and part is not None and part.lower() != board.part.name.lower():
+        idle.append(Idle("Part", part, f"{board.name} has {board.part.name}"))
+        part = None
+    card = isinstance(board, Card)
+    if platform is not None and not card and not project.accelerator:
+        raise ConfigError(f"a platform for {board.name}", where="Platform", accepted="a card, such as 'alveo-u50'")
+    if (
+        platform is not None
+        and project.accelerator
+        and not (card and board.name.split()[-1].lower() in platform.split("_"))
+    ):
+        idle.append(Idle("Platform", platform, f"it is not one of {board.name}"))
+        platform = None
+    if card and project.accelerator and backend is Backend.VIVADO:
+        backend = Backend.VITIS
+        idle.append(Idle("Backend", project.accelerator, "cards want Vitis HLS, for which the C++ is"))
+    return replace(project, part=part, platform=platform, backend=backend, idle=tuple(idle))
 
 
 def _part(project: ProjectConfig) -> tuple[str, float]:

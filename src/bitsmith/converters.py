@@ -8,9 +8,10 @@ from typing import TypedDict, Unpack, cast
 
 from bitsmith.arguments import Arguments
 from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
+from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_notes, idle_of
 from bitsmith.conversion import configured, convert, converted, split_shape
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel
@@ -26,6 +27,7 @@ __all__ = [
     "convert_from_keras_model",
     "convert_from_onnx_model",
     "convert_from_pytorch_model",
+    "convert_from_symbolic_expression",
     "convert_from_tflite_model",
     "create_config",
     "keras_to_hls",
@@ -54,13 +56,15 @@ class _OfOtherTools(TypedDict, total=False):
     driver: str
     input_type: str
     output_type: str
-    platform: str
     tech: str
     asiclibs: str
     fifo: str | None
     fpga_family: str
     smarthls_path: str | Path | None
     hyperopt_handshake: bool
+
+
+_OF_BOARDS = ("interface", "driver", "input_type", "output_type")
 
 
 class Familiar(Arguments, _OfOtherTools, total=False):
@@ -105,14 +109,34 @@ def convert_from_tflite_model(
     return _convert(model, output_dir, **familiar)
 
 
+def convert_from_symbolic_expression(expr: object, *arguments: object, **options: object) -> Model:
+    """Not available: formulas, such as those of PySR, are no networks.
+
+    Raises:
+        UnsupportedError: always.
+    """
+    raise UnsupportedError(
+        f"a symbolic expression ({str(expr)[:80]})",
+        where="convert_from_symbolic_expression",
+        accepted="models of Keras, PyTorch, ONNX and TensorFlow Lite",
+        remedy="write the formula as the forward function of a torch.nn.Module (PySR: model.pytorch()), and convert that",
+    )
+
+
 def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Familiar]) -> Model:
     config = arguments.pop("hls_config", None)
     others = {key: value for key, value in arguments.items() if key in _OfOtherTools.__annotations__}
     own = {key: value for key, value in arguments.items() if key not in others}
-    idle = idle_of(others)
+    on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}
+    idle = (*idle_of(others), *check_arguments(on_board))
     made = convert(model, output_dir, config, **cast("Arguments", own))
     made.notes = (*made.notes, *idle_notes(idle))
     return made
+
+
+def _names_a_board(arguments: Familiar) -> bool:
+    """Return True if the backend is one of other tools that has a board."""
+    return accelerator_named(arguments.get("backend")) is not None
 
 
 def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:

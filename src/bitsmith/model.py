@@ -243,7 +243,9 @@ class Model:
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
             fifo_opt: noted; the schedule gives the depths of all FIFOs.
             pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
-            bitstream: a configuration file for the board, which has a serial port. Implies ``synth``.
+            bitstream: a configuration file for the board: by open tools where it has a serial port, which implies ``synth``,
+                else by the vendor's (``docs/boards.md``).
+            bitfile: the same, as other tools call it.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
             force: run even what is estimated not to fit the part.
             fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say

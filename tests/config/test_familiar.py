@@ -144,9 +144,21 @@ def input_layer(name: str, shape: list[int]) -> Config:
 @pytest.mark.parametrize(("backend", "config"), json.loads((FOLDER / "projects.json").read_text()).items())
 def test_the_project_of_every_backend_is_accepted(backend: str, config: Config) -> None:
     project = read_project(config)
-    assert isinstance(project, ProjectConfig) and project.board is None
+    assert isinstance(project, ProjectConfig) and project.board == (
+        "pynq-z2" if backend == "vivadoaccelerator" else None
+    )
     assert project.backend is Backend("vivado" if backend == "vivadoaccelerator" else backend)
-    assert ("Backend" in {idle.key for idle in project.idle}) is (backend == "vivadoaccelerator")
+    assert project.accelerator == ("VivadoAccelerator" if backend == "vivadoaccelerator" else "")
+
+
+@pytest.mark.parametrize("config", json.loads((FOLDER / "boards.json").read_text()))
+def test_every_project_for_a_board_is_accepted(config: Config) -> None:
+    project = read_project(config)
+    asked = config["AcceleratorConfig"]
+    assert (project.board, project.platform) == (asked["Board"], asked.get("Platform"))
+    unlike = {key for key, usual in (("Interface", "axi_stream"), ("Driver", "python")) if asked[key] != usual}
+    unlike |= {f"Precision.{key}" for key, value in asked["Precision"].items() if value != "float"}
+    assert {idle.key for idle in project.idle if idle.key not in ("WriteTar", "WriteWeightsTxt")} == unlike
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)

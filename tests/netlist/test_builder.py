@@ -21,6 +21,7 @@ from bitsmith.netlist.netlist import (
     Literal,
     Mux,
     Netlist,
+    RomRead,
     View,
     WordOrigin,
     WordRef,
@@ -154,6 +155,17 @@ def test_tables_keep_only_what_the_address_reaches() -> None:
     assert table == tuple(k * k - 9 for k in range(-2, 4)) and result.shift == 3
     assert builder.rom(x, -8, tuple(4 * k for k in range(-8, 8))) == WordRef(x.word, 2)
     assert builder.value(builder.rom(x, -8, (5,) * 16)) == 5
+
+
+def test_the_bits_that_tell_addresses_apart_are_the_address() -> None:
+    builder, (x,), fields = start((-3, 2**16 - 4))
+    values = tuple((k * k) % 1009 for k in range(-3, 2**16 - 3))
+    result = builder.rom(x, -3, values)
+    rom = finish(builder, fields, result)
+    (cell,) = (word.cell for word in rom.words if isinstance(word.cell, RomRead))
+    assert rom.words[cell.address].width == 16 and len(rom.tables[cell.table]) == 2**16 and cell.first == 0
+    for value in (-3, -1, 0, 77, 2**15, 2**16 - 4):
+        assert evaluate(rom, [value]) == [values[value + 3]]
 
 
 def test_what_is_known_is_not_computed() -> None:

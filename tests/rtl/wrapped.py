@@ -103,8 +103,13 @@ def save(folder: Path, each: Circuit, library: Sequence[str], wrapper: str) -> l
 
 def load_driver(folder: Path, each: Circuit, text: str | None = None) -> ModuleType:
     """The generated driver, or the one with that text."""
-    path = folder / f"{each.top}_driver.py"
-    path.write_text(text or each.extras[f"driver/{each.top}.py"])
+    return load_driver_text(folder, text or each.extras[f"driver/{each.top}.py"])
+
+
+def load_driver_text(folder: Path, text: str) -> ModuleType:
+    """A driver as a module."""
+    path = folder / "net_driver.py"
+    path.write_text(text)
     spec = importlib.util.spec_from_file_location("net_driver", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -14,6 +14,7 @@ import pytest
 
 import bitsmith
 from bitsmith.build.design import Circuit
+from bitsmith.build.job import Target
 from bitsmith.build.system import rtl_core, system_of
 from bitsmith.devices import SYSTEM_BOARDS, Zynq, any_board
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
@@ -26,6 +27,7 @@ from tests.systems.vivado import Design, Vivado, stand_in
 
 pytest.importorskip("_tkinter")
 
+TARGET = Target(Path(), "net", "", 10.0)
 BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Zynq)]
 
 
@@ -38,7 +40,7 @@ def board_named(name: str) -> Zynq:
 def written(folder: Path, each: Circuit, name: str) -> System:
     """The circuit and its system in ``folder``."""
     board = board_named(name)
-    core, files = rtl_core(each, board, 10.0)
+    core, files = rtl_core(each, board, TARGET)
     system = system_of(core, board)
     own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
     for path, text in {**own, **files, **system.files}.items():
@@ -111,7 +113,7 @@ def test_without_files_of_the_board(tmp_path: Path) -> None:
 
 
 def test_too_many_streams() -> None:
-    core, _ = rtl_core(made("streams"), board_named("pynq-z2"), 10.0)
+    core, _ = rtl_core(made("streams"), board_named("pynq-z2"), TARGET)
     with pytest.raises(ConfigError, match="at most 3"):
         core.check_streams(3)
 
@@ -184,7 +186,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tup
     monkeypatch.setattr(pynq, "allocate", buffer, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
     monkeypatch.syspath_prepend(folder / "system/export")
-    for name in ("net", "axi_stream_driver"):
+    for name in ("net", "axi_stream_driver", "predicting"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
 

@@ -56,6 +56,7 @@ PACKAGER = (
 class Design:
     """What a script has made."""
 
+    folder: Path
     cells: dict[str, str] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
     nets: dict[str, str] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Vivado:
     ) -> None:
         import tkinter
 
-        self.design = Design()
+        self.design = Design(folder)
         self._folder, self._boards, self._ips, self._slack = folder, boards, ips, slack
         self._project = folder
         self._wrong: Exception | None = None
@@ -242,13 +243,18 @@ class Vivado:
     def package_xo(self, *arguments: str) -> str:
         options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
         assert arguments[0] == "-force" and (Path(options["-ip_directory"]) / "component.xml").is_file()
+        assert Path(options["-kernel_xml"]).is_file() and options["-ctrl_protocol"] == "ap_ctrl_none"
         Path(options["-xo_path"]).write_text(options["-kernel_name"])
         return ""
 
 
 def ports_of(design: Design, module: str) -> set[str]:
     """Ports of the circuit, with buses by their prefixes."""
-    (text,) = [path.read_text() for path in design.files if path.stem == module]
+    found = [path.read_text() for path in design.files if path.stem == module]
+    if not found:  # an IP of high-level synthesis
+        (source,) = design.folder.glob(f"firmware/{module}.cpp")
+        return {"ap_clk", "ap_rst_n", *re.findall(r"INTERFACE axis port=(\w+)", source.read_text())}
+    (text,) = found
     names = re.findall(r"(?:input|output) wire (?:\[[0-9:]+\] )?(\w+)", text.partition("\n);\n")[0])
     buses = {re.sub(r"_(tvalid|awaddr)$", "", name) for name in names if name.endswith(("_tvalid", "_awaddr"))}
     return {*(name for name in names if not any(name.startswith(f"{bus}_") for bus in buses)), *buses}

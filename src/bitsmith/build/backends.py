@@ -20,7 +20,8 @@ def plan(job: Job, asked: Asked) -> Plan:
         ToolMissingError: a vendor's stage was asked for whose tool is not there.
     """
     hls = job.target.backend.is_hls
-    foreign = {"bitstream": asked.bitstream} if hls else {"export": asked.export, "vsynth": asked.vsynth}
+    asked = replace(asked, bitstream=asked.bitstream or asked.bitfile)
+    foreign = {} if hls else {"export": asked.export, "vsynth": asked.vsynth}
     for stage, wanted in foreign.items():
         if wanted:
             raise ConfigError(

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.build.capacity import Room
+from bitsmith.build.capacity import Room, unrolled_products
 from bitsmith.build.csim import HlsCode
+from bitsmith.build.hls_system import hls_core
 from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Sections, Stage
+from bitsmith.build.system import bitstream as system_bitstream
+from bitsmith.build.system import system_board, system_of
 from bitsmith.build.verification import compare, raw_digest, stimuli
 from bitsmith.errors import ConfigError, ProjectError, VerificationError
 from bitsmith.flows.csim import BridgeLibrary
@@ -30,6 +33,7 @@ from bitsmith.ir.types import objects
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
 from bitsmith.report.vendors.vendor import plain, read_text
+from bitsmith.systems import System
 
 _LARGEST_BENCH = 100
 """Samples that the vendor's test bench reads: its simulations take seconds per sample."""
@@ -54,10 +58,16 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
         ConfigError: a stage that the vendor's tool does not have.
         ToolMissingError: a stage was asked for whose tool is not there.
     """
+    if asked.bitstream and system_board(job.target) is None:
+        raise ConfigError(
+            f"bitstream=True with backend {job.target.backend.value!r}",
+            where="build",
+            accepted="bitstream=False, or a board with a processor, as in convert(board='pynq-z2')",
+        )
     backend, room = _Hls(job, asked), Room.of(job)
     if not asked.force:
         room.check_layout(job)
-        if backend.steps:
+        if backend.steps or asked.bitstream:
             room.check_part(job)
     csim = [backend.code.library(), backend.csim()] if asked.csim is not False else []
     return Plan(
@@ -66,7 +76,7 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
         design=job.design,
         sources=backend.code.sources(),
         scripts=backend.scripts,
-        stages=(*csim, *map(backend.vendor, backend.steps)),
+        stages=(*csim, *map(backend.vendor, backend.steps), *backend.bitstream()),
         finish=lambda folder, found: backend.finish(folder, found, room),
         reset=asked.reset,
     )
@@ -80,6 +90,7 @@ class _Hls:
         self._job = job
         self._driver = self.code.dialect.driver
         self._usual = asked.synth is None
+        self._wants_bits = asked.bitstream
         self.steps = self._vendor_steps(asked)
 
     def _vendor_steps(self, asked: Asked) -> tuple[VendorStep, ...]:
@@ -128,7 +139,23 @@ class _Hls:
         """The project's scripts, which run the planned stages when a user starts them, and the bench's numbers."""
         target = self.code.target
         scripts = self.code.dialect.scripts(replace(target, stages=self.steps or target.stages))
-        return {**scripts, **dict(zip(_TEST_DATA, map(_lines, self._bench), strict=True))}
+        system = {} if self._system is None else {**self._system[0].files, **self._system[1]}
+        return {**scripts, **dict(zip(_TEST_DATA, map(_lines, self._bench), strict=True)), **system}
+
+    @cached_property
+    def _system(self) -> tuple[System, Mapping[str, str]] | None:
+        """The system of the board, and the files of the circuit for it; None if the board has none."""
+        board = system_board(self._job.target)
+        if board is None:
+            return None
+        core, files = hls_core(self.code, board)
+        return system_of(core, board), files
+
+    def bitstream(self) -> tuple[Stage, ...]:
+        """What goes to the board, if that was asked for."""
+        if self._system is None or not self._wants_bits:
+            return ()
+        return (system_bitstream(self._system[0], (self.code.dialect.name,)),)
 
     def csim(self) -> Stage:
         """Compare the compiled C++ with the emulator."""
@@ -163,7 +190,7 @@ class _Hls:
 
     def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
         """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
-        notes, driver = [room.misfit] if room.misfit else [], self._driver
+        notes, driver = [*([room.misfit] if room.misfit else []), *self._too_many_products()], self._driver
         verified = [section for section in found if isinstance(section, Verification)]
         if not verified:
             notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")
@@ -180,7 +207,8 @@ class _Hls:
             if last_run(folder) is not None:
                 notes.append(f"The reports of {driver.tool} in the project's folder are of an earlier build.")
         script = next(iter(self.code.dialect.scripts(self.code.target)))
-        files = Files({"Top": f"firmware/{self.code.target.top}.cpp", "Script": script})
+        left = next((section.paths for section in found if isinstance(section, Files)), {})
+        files = Files({**left, "Top": f"firmware/{self.code.target.top}.cpp", "Script": script})
         return (*sections, files), tuple(notes)
 
     def _measured(self, folder: Path, notes: list[str]) -> Sections:
@@ -196,6 +224,17 @@ class _Hls:
             found["Resources"]["Part"] = self._job.target.part
         notes += self._plan_violated(found.get("Latency", {}))
         return tuple(section_of(name, figures) for name, figures in found.items())
+
+    def _too_many_products(self) -> list[str]:
+        """A note on the layer for which the tool is known to give up."""
+        most, products = self.code.dialect.most_products, unrolled_products(self._job)
+        layer = max(products, key=lambda name: products[name], default="")
+        if not most or not layer or products[layer] <= most:
+            return []
+        return [
+            f"Layer {layer!r} makes {products[layer]:,} products at once, in one function. {self._driver.tool} is known to give "
+            f"up above about {most:,}: set the layer's ReuseFactor to {-(-products[layer] // most)} or more."
+        ]
 
     def _plan_violated(self, latency: Figures) -> list[str]:
         """A note if the tool's interval is above the planned one. Without a latency it is one loop's, and not the circuit's."""

@@ -39,7 +39,9 @@ class Target:
     backend: Backend = Backend.RTL
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
-    """For bitstreams, as `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
+    """As `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
+    platform: str | None = None
+    """What kernels are linked to for a card; None: the card's own."""
 
 
 _KEYS = {
@@ -52,6 +54,7 @@ _KEYS = {
     "io_type": "IOType",
     "input_data": "InputData",
     "board": "Board",
+    "platform": "Platform",
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
@@ -101,6 +104,7 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         project.backend,
         project.io_type,
         project.board,
+        project.platform,
     )
 
 
@@ -162,6 +166,7 @@ class BuildOptions(TypedDict, total=False):
     fifo_opt: bool
     pnr: bool
     bitstream: bool
+    bitfile: bool
     force: bool
     fit: bool
     tool: str | None
@@ -181,6 +186,7 @@ class Asked:
     fifo_opt: bool = False
     pnr: bool = False
     bitstream: bool = False
+    bitfile: bool = False
     force: bool = False
     fit: bool = False
     tool: str | None = None

@@ -69,7 +69,7 @@ class ModelOptions:
     input_data: Annotated[Path | None, typer.Option(help="Inputs of simulations (.npy).")] = None
     part: Annotated[str | None, typer.Option(help="The FPGA, such as LFE5U-85F-6BG381C.")] = None
     board: Annotated[
-        str | None, typer.Option(help="For bitstreams: ulx3s-85f, icebreaker, ..., or a .toml file with a board.")
+        str | None, typer.Option(help="A board, such as ulx3s-85f, pynq-z2 or alveo-u50, or a .toml file with one.")
     ] = None
     clock_period: Annotated[float | None, typer.Option(min=0.1, help="Clock target in ns.")] = None
     clock_uncertainty: Annotated[str | None, typer.Option(help="Part of the period to keep back: 12.5%.")] = None

@@ -66,7 +66,7 @@ class Request:
         project, options = self.project, self.options
         return {
             "calibration": None if options.calibration is None else read_array(options.calibration),
-            "backend": project.backend.value,
+            "backend": project.accelerator or project.backend.value,
             "part": project.part,
             "clock_period": project.clock_period_ns,
             "clock_uncertainty": project.clock_uncertainty,
@@ -75,6 +75,7 @@ class Request:
             "weights": self.weights,
             "input_data_tb": project.input_data,
             "board": project.board,
+            "platform": project.platform,
             "input_shape": _shape(options.input_shape),
             "outliers": options.outliers,
             "check": "auto" if options.check is None else options.check,

@@ -92,7 +92,6 @@ PROJECT_INERT: Mapping[str, Inert] = {
     "Driver": Inert(_VENDOR),
     "InputType": Inert(_VENDOR),
     "OutputType": Inert(_VENDOR),
-    "Platform": Inert(_VENDOR),
     "TraceOutput": Inert("write it under HLSConfig.Model", (False,), refused=True),
     "ProjectDir": Inert("OutputDir is the project's folder", (None,)),
     "InputShapes": Inert(_AFTERWARDS),

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from bitsmith.config.accelerators import accelerator_named, split_accelerator
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.model import HLSConfig, collect_hls_config
-from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, number, shown, squash, text
+from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, mapping, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
 DEFAULT_OUTPUT_DIR = Path("my-hls-test")
@@ -24,11 +25,16 @@ _LONGEST_PATH = 4096
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
 
 
-BackendName: TypeAlias = Literal["rtl", "vitis", "vivado", "oneapi", "quartus", "catapult", "libero"] | str
-"""The value of a :class:`Backend`, in any case, for editors to propose."""
+BackendName: TypeAlias = (
+    Literal["rtl", "vitis", "vivado", "oneapi", "quartus", "catapult", "libero"]
+    | Literal["VivadoAccelerator", "VitisAccelerator", "VitisUnified"]
+    | str
+)
+"""The value of a :class:`Backend`, in any case, for editors to propose; or a name of other tools for one with a board."""
 
 IOTypeName: TypeAlias = Literal["io_parallel", "io_stream"] | str
 """The value of an :class:`IOType`."""
@@ -61,8 +67,7 @@ class IOType(enum.Enum):
 BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
 """The accepted names, as errors show them."""
 
-_MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified", "symbolicexpression")
-_ACCELERATOR = Idle("Backend", "VivadoAccelerator", "the project is that of 'vivado', without the board's design")
+_SYMBOLIC = "symbolicexpression"
 _NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
 
@@ -75,6 +80,7 @@ class ProjectConfig:
     ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
     ``tflite_model`` (a path or a file's content) is given.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
+    ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
 
@@ -87,6 +93,8 @@ class ProjectConfig:
     clock_uncertainty: float | None = None
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
+    platform: str | None = None
+    accelerator: str = ""
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     keras_model: object | None = None
     keras_json: Path | None = None
@@ -113,6 +121,7 @@ PROJECT_KEYS = (
     "ClockUncertainty",
     "IOType",
     "Board",
+    "Platform",
     "HLSConfig",
     "KerasModel",
     "KerasJson",
@@ -140,6 +149,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     """
     content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
     problems = Problems()
+    accelerator, content, idle_of_board = split_accelerator(mapping(content, "", problems), problems)
     section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
@@ -156,6 +166,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         clock_uncertainty=section.get("ClockUncertainty", _clock_uncertainty),
         io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
         board=section.get("Board", _board),
+        platform=section.get("Platform", _platform),
+        accelerator=accelerator.name if accelerator else "",
         hls_config=hls_config,
         keras_model=section.get("KerasModel", _model),
         keras_json=section.get("KerasJson", _path),
@@ -169,7 +181,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         strict=section.get("Strict", boolean) or False,
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
-        idle=(*section.idle, *idle, *writer.idle),
+        idle=(*section.idle, *idle, *idle_of_board, *writer.idle),
     )
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
@@ -188,15 +200,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
 
 
 def _without_board(section: Section) -> Iterator[Idle]:
-    """Take out of a section what other tools write of boards that there are not here."""
-    backend, board = section.values.get("Backend"), section.values.get("Board")
-    if isinstance(backend, str) and squash(backend) == "vivadoaccelerator":
-        section.values["Backend"] = Backend.VIVADO
-        board = section.values.pop("Board", None)
-        yield _ACCELERATOR
-        if board is not None:
-            yield Idle("Board", shown(board), "the project is without its design")
-    elif board == "hw_only":
+    """Take out of a section what other tools write where there is no board."""
+    if section.values.get("Board") == "hw_only":
         del section.values["Board"]
         yield _NO_BOARD
 
@@ -243,14 +248,17 @@ def read_backend(value: object, where: str) -> Backend:
         return value
     name = squash(value) if isinstance(value, str) else ""
     known = {backend.value: backend for backend in Backend}
+    accelerator = accelerator_named(value)
+    if accelerator is not None:
+        return Backend(accelerator.backend)
     if name in known:
         return known[name]
-    if name in _MISSING_BACKENDS:
+    if name == _SYMBOLIC:
         raise ConfigError(
-            f"backend {value!r} is not available yet",
+            f"backend {value!r}: formulas are no networks",
             where=where,
             accepted=BACKENDS,
-            remedy="'rtl' gives SystemVerilog that the vendors' tools read as well",
+            remedy="write the formula as the forward function of a torch.nn.Module, and convert that",
         )
     remedy = did_you_mean(name, list(known)) if name else ""
     raise ConfigError(f"backend {shown(value)}", where=where, accepted=BACKENDS, remedy=remedy)
@@ -284,6 +292,10 @@ def _part(value: object, where: str) -> str:
 def _board(value: object, where: str) -> str:
     """A name or a path; which names there are is not known here."""
     return str(_path(value, where))
+
+
+def _platform(value: object, where: str) -> str:
+    return text(value, where, _PLATFORM, "the name of a card's platform, such as 'xilinx_u50_gen3x16_xdma_5_202210_1'")
 
 
 def _path(value: object, where: str) -> Path:

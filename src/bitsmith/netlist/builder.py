@@ -6,6 +6,7 @@ weights and dead channels vanish here, word by word, so that no pass has to look
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,14 +43,28 @@ _ROM_DEPTH = 2
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """A look-up table cut to the addresses in use; ``source`` is held so that its identity stays its own."""
+    """A look-up table cut to the addresses in use; ``source`` is held so that its identity stays its own.
+
+    The first entry is of address ``first``, or of 0 where ``bits`` of the operand's bits are the address.
+    """
 
     table: int
+    first: int
+    bits: int | None
     shift: int
     least: int
     most: int
     is_identity: bool
     source: tuple[int, ...]
+
+
+def _by_low_bits(first: int, bits: int, entries: tuple[int, ...]) -> tuple[int, ...]:
+    """Entries of consecutive addresses from ``first`` on, by the ``bits`` lowest bits of these; the usual one where none is."""
+    ((usual, _),) = Counter(entries).most_common(1)
+    found = [usual] * (1 << bits)
+    for address, entry in enumerate(entries, first):
+        found[address & ((1 << bits) - 1)] = entry
+    return tuple(found)
 
 
 class NetlistBuilder(WordStore):
@@ -291,29 +306,37 @@ class NetlistBuilder(WordStore):
         contents = self._contents.get(key)
         if contents is None:
             reached = values[(lo << x.shift) - first : (hi << x.shift) - first + 1 : 1 << x.shift]
-            self._contents[key] = contents = self._table(lo, reached, values)
+            self._contents[key] = contents = self._table(lo, width_of(lo, hi), reached, values)
         if contents.least == contents.most:
             return self.constant(contents.least << contents.shift)
         if contents.is_identity:
             return WordRef(x.word, contents.shift)
-        word = self._make(
-            RomRead(x.word, contents.table, lo), contents.least, contents.most, self._depth[x.word] + _ROM_DEPTH
-        )
+        address = x.word if contents.bits is None else self.low(WordRef(x.word), contents.bits, signed=False).word
+        cell = RomRead(address, contents.table, contents.first)
+        word = self._make(cell, contents.least, contents.most, self._depth[address] + _ROM_DEPTH)
         return WordRef(word, contents.shift)
 
-    def _table(self, first: int, entries: tuple[int, ...], source: tuple[int, ...]) -> _Contents:
-        """The table of ``entries``, its common trailing zeros left out."""
+    def _table(self, first: int, width: int, entries: tuple[int, ...], source: tuple[int, ...]) -> _Contents:
+        """The table of ``entries`` for an operand of ``width`` bits, their common trailing zeros left out.
+
+        Where fewer bits than the operand has tell its values apart, as of -3..4, those are the address.
+        """
         union = 0
         for entry in entries:
             union |= entry
         shift = (union & -union).bit_length() - 1 if union else 0
         if shift:
             entries = tuple(entry >> shift for entry in entries)
+        is_identity = all(entry == first + index for index, entry in enumerate(entries))
+        bits: int | None = (len(entries) - 1).bit_length()
+        if 0 < bits < width:
+            entries, first = _by_low_bits(first, bits, entries), 0
+        else:
+            bits = None
         table = self._table_ids.setdefault(entries, len(self._tables))
         if table == len(self._tables):
             self._tables.append(entries)
-        is_identity = all(entry == first + index for index, entry in enumerate(entries))
-        return _Contents(table, shift, min(entries), max(entries), is_identity, source)
+        return _Contents(table, first, bits, shift, min(entries), max(entries), is_identity, source)
 
     def reduced(self, cell: Cell, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
         """The result of ``cell`` without its ``drop`` lowest bits, in the bits of ``lo..hi``: a word that is not taken apart.

@@ -37,7 +37,9 @@ class Core:
         language: of its sources; C++ goes through high-level synthesis first.
         sources: paths inside the project, all that logic synthesis reads of RTL.
         driver: the text of its driver.
+        module: what a design instantiates, or the top function.
         period_ns: the clock's period.
+        uncertainty_percent: the share of it that high-level synthesis keeps in reserve.
     """
 
     top: str
@@ -45,7 +47,9 @@ class Core:
     language: Language
     sources: tuple[str, ...]
     driver: str
+    module: str
     period_ns: float
+    uncertainty_percent: float
 
     @property
     def clock_mhz(self) -> float:
@@ -61,6 +65,11 @@ class Core:
     def outputs(self) -> tuple[tuple[str, int], ...]:
         """The same of each stream out."""
         return tuple((prefix("m_axis", port), token_bytes(port)) for port in self.interface.outputs)
+
+    @property
+    def ip_folder(self) -> str:
+        """Where high-level synthesis leaves its IP, inside the project."""
+        return f"{self.module}_prj/solution1/impl/ip"
 
     def check_streams(self, most: int) -> None:
         """Refuse a circuit of more than ``most`` streams."""
@@ -85,6 +94,47 @@ class Step:
     outputs: tuple[str, ...]
 
 
+def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]:
+    """Settings that the scripts of all systems read: what the circuit is and where its sources are."""
+    rtl = core.language is Language.RTL
+    return {
+        "top": core.top,
+        "part": part,
+        "core": core.module,
+        "core_clock": "aclk" if rtl else "ap_clk",
+        "core_reset": "aresetn" if rtl else "ap_rst_n",
+        "registers": rtl,
+        "inputs": core.inputs,
+        "outputs": core.outputs,
+        "sources": core.sources if rtl else (),
+        "ip_folder": "" if rtl else core.ip_folder,
+        "clock_mhz": core.clock_mhz,
+        "clock_period": core.period_ns,
+        "clock_uncertainty": f"{core.uncertainty_percent:g}%",
+        "defines": defines,
+        "kernel": False,
+    }
+
+
+_HLS_STARTS = {
+    Language.RTL: (),
+    Language.VIVADO: (("vivado_hls", "-f"),),
+    Language.VITIS: (("vitis-run", "--mode", "hls", "--tcl"), ("vitis_hls", "-f")),
+}
+
+
+def core_steps(core: Core, made: str = "") -> tuple[Step, ...]:
+    """The step that makes an IP of a circuit in C++, or what else is ``made`` of it."""
+    if core.language is Language.RTL:
+        return ()
+    return (Step(_HLS_STARTS[core.language], (f"{FOLDER}/core.tcl",), (made or f"{core.ip_folder}/component.xml",)),)
+
+
+def core_files(core: Core) -> dict[str, str]:
+    """Its script."""
+    return {} if core.language is Language.RTL else {f"{FOLDER}/core.tcl": template("core.tcl")}
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """Files by their paths in the project, the steps, and what they make for the board, by names for reports."""
@@ -94,6 +144,17 @@ class System:
     products: Mapping[str, str]
     board: str
     install: str
+
+
+def software(name: str, core: Core) -> dict[str, str]:
+    """The driver of a circuit, and what joins it to a vendor's library, by their paths in the project."""
+    top = core.top
+    texts = {"predicting.py": template("predicting.py"), "axi_stream_driver.py": template(name)}
+    joined = {
+        key: text.replace("import circuit as net\n", f"import {top} as net\n").replace("@top@", top)
+        for key, text in texts.items()
+    }
+    return {f"{EXPORT}/{key}": text for key, text in {f"{top}.py": core.driver, **joined}.items()}
 
 
 def template(name: str) -> str:

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from bitsmith.devices import Zynq
-from bitsmith.rtl.bus_wrappers import axi_lite_name
-from bitsmith.systems.system import EXPORT, FOLDER, Core, Language, Step, System, tcl_settings, template
+from bitsmith.systems.system import (
+    EXPORT,
+    FOLDER,
+    Core,
+    Step,
+    System,
+    core_files,
+    core_settings,
+    core_steps,
+    software,
+    tcl_settings,
+    template,
+)
 
 _MOST_STREAMS = 15
 """Ports of a SmartConnect: one to the registers of each engine and of the circuit, one to the memory from each stream."""
@@ -19,34 +30,25 @@ def zynq_system(core: Core, board: Zynq) -> System:
         ConfigError: too many streams.
     """
     core.check_streams(_MOST_STREAMS)
-    top, rtl = core.top, core.language is Language.RTL
+    top = core.top
     title = f"Written by {core.interface.title.tool}, project {core.interface.title.digest}, for {board.name}."
     settings = {
-        "top": top,
-        "part": board.part.name,
+        **core_settings(core, board.part.name),
         "board_part": board.board_part,
         "connections": tuple(board.connections.split()),
         "processor": board.processor.value,
-        "clock_mhz": core.clock_mhz,
-        "core": axi_lite_name(core.interface.top),
-        "core_clock": "aclk",
-        "core_reset": "aresetn",
-        "registers": rtl,
-        "inputs": core.inputs,
-        "outputs": core.outputs,
-        "sources": core.sources,
-        "ip_folder": "",
     }
     products = {"Bitstream": f"{EXPORT}/{top}.bit", "Hand-off": f"{EXPORT}/{top}.hwh"}
     script = f"{FOLDER}/zynq.tcl"
     return System(
         files={
+            **core_files(core),
             script: template("zynq.tcl"),
             f"{FOLDER}/settings.tcl": tcl_settings(title, settings),
-            f"{EXPORT}/{top}.py": core.driver,
-            f"{EXPORT}/axi_stream_driver.py": overlay("overlay.py", top),
+            **software("overlay.py", core),
         },
         steps=(
+            *core_steps(core),
             Step(
                 (("vivado",),),
                 ("-mode", "batch", "-nojournal", "-nolog", "-source", script),
@@ -57,9 +59,3 @@ def zynq_system(core: Core, board: Zynq) -> System:
         board=board.name,
         install=_INSTALL,
     )
-
-
-def overlay(name: str, top: str) -> str:
-    """The file that joins the driver of ``top`` to a vendor's library."""
-    text = template(name).replace("import circuit as net\n", f"import {top} as net\n")
-    return text.replace("@top@", top)

@@ -122,6 +122,24 @@ def projects() -> None:
     more = {"libero": {"smarthls_path": "/opt/smarthls"}}  # else it looks for the tool
     found = {name: hls4ml.utils.config.create_config(backend=name, **more.get(name, {})) for name in networks}
     (HERE / "projects.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
+    boards = [
+        hls4ml.utils.config.create_config(backend="VivadoAccelerator", **arguments)
+        for arguments in (
+            *(
+                {"board": board}
+                for board in ("pynq-z2", "zcu102", "alveo-u50", "alveo-u200", "alveo-u250", "alveo-u280")
+            ),
+            {"board": "pynq-z2", "part": "xc7z020clg400-1", "clock_period": 10, "interface": "axi_lite", "driver": "c"},
+            {
+                "board": "zcu102",
+                "input_type": "ap_fixed<16,6>",
+                "output_type": "ap_fixed<18,8>",
+                "interface": "axi_master",
+            },
+            {"board": "alveo-u250", "platform": "xilinx_u250_gen3x16_xdma_4_1_202210_1", "io_type": "io_stream"},
+        )
+    ]
+    (HERE / "boards.json").write_text(json.dumps(boards, indent=1, default=str) + "\n")
 
 
 if __name__ == "__main__":

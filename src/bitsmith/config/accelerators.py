@@ -1,0 +1,122 @@
+"""The names under which other tools know systems for boards: ``VivadoAccelerator``, ``VitisAccelerator`` and ``VitisUnified``.
+
+In: a project configuration with such a backend. Out: the same with our backend, board and platform, and what of it has no effect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bitsmith.config.reading import Idle, Inert, Problems, Section, shown, squash
+
+_PRECISION = re.compile(r"(ap_|ac_)?u?(fixed|int)\s*<[0-9A-Za-z_, \-]{1,64}>", re.ASCII)
+_BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
+_STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
+_OWN = "the board's system says it"
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """A backend of other tools: its name, ours for its circuits, and the board where none is named."""
+
+    name: str
+    backend: str
+    board: str
+
+
+ACCELERATORS = {
+    squash(each.name): each
+    for each in (
+        Accelerator("VivadoAccelerator", "vivado", "pynq-z2"),
+        Accelerator("VitisAccelerator", "vitis", "alveo-u55c"),
+        Accelerator("VitisUnified", "vitis", "zcu102"),
+    )
+}
+"""By their names without case."""
+
+SECTIONS = ("AcceleratorConfig", "VitisUnifiedConfig", "UnifiedConfig")
+_KEYS = ("Board", "Platform", "Part", "ClockPeriod", "ClockUncertainty", "IOType")
+_CHECKED = ("Interface", "AxiMode", "Driver", "Precision", "InputType", "OutputType")
+_INERT: Mapping[str, Inert] = {
+    "Num_Kernel": Inert("one circuit takes a sample in as few cycles as its reuse factors say", (1,)),
+    "Num_Worker": Inert("the driver is one thread", (1,)),
+    "Batchsize": Inert("the driver sends as many samples as it is given"),
+    "HW_Quant": Inert(_BUS, (False,)),
+    "Vivado_Directives": Inert("write them into the scripts of the folder system", (None,)),
+    "In_Stream_Buf_Size": Inert(_OWN),
+    "Out_Stream_Buf_Size": Inert(_OWN),
+}
+
+
+def accelerator_named(value: object) -> Accelerator | None:
+    """The backend of that name, in any case."""
+    return ACCELERATORS.get(squash(value)) if isinstance(value, str) else None
+
+
+def split_accelerator(
+    content: Mapping[str, object], problems: Problems
+) -> tuple[Accelerator | None, Mapping[str, object], tuple[Idle, ...]]:
+    """The backend that ``content`` names if it is such a one, ``content`` with the keys that others have, and idle ones."""
+    names = {squash(key): key for key in content if isinstance(key, str)}
+    found = accelerator_named(content.get(names.get("backend", "")))
+    if found is None:
+        return None, content, ()
+    taken = {*map(squash, (*SECTIONS, *_CHECKED, "Board", "Platform")), "backend"}
+    merged = {key: value for key, value in content.items() if not isinstance(key, str) or squash(key) not in taken}
+    idle = list[Idle]()
+    top = {key: content[key] for key in content if isinstance(key, str) and squash(key) in taken - {"backend"}}
+    inner = [(key, top.pop(key)) for key in list(top) if squash(key) in map(squash, SECTIONS)]
+    for where, values in (("", top), *inner):
+        section = Section.read(values, where, (*_KEYS, *_CHECKED), problems, _INERT)
+        idle += section.idle
+        idle += _checked(section)
+        merged |= {key: value for key, value in section.values.items() if key in _KEYS and value is not None}
+    merged["Backend"] = found.backend
+    merged.setdefault("Board", found.board)
+    return found, merged, tuple(idle)
+
+
+def _checked(section: Section) -> Iterator[Idle]:
+    """Settings that say how other tools' hardware is made: those that are unlike ours have no effect."""
+    for key, known, usual, why in (
+        ("Interface", ("axi_stream", "axi_master", "axi_lite"), ("axi_stream",), _STREAMS),
+        ("AxiMode", ("axi_stream", "axi_master"), ("axi_stream",), _STREAMS),
+        ("Driver", ("python", "c", "xrt"), ("python", "xrt"), "the driver is in Python"),
+    ):
+        value = section.values.get(key)
+        if value is None:
+            continue
+        if value not in known:
+            section.problems.add(shown(value), where=section.at(key), accepted=" or ".join(known))
+        elif value not in usual:
+            yield Idle(key, str(value), why)
+    precision = section.values.get("Precision")
+    inner = Section.read(precision, section.at("Precision"), ("Input", "Output"), section.problems)
+    types = [(inner.at(key), value) for key, value in inner.values.items()]
+    types += [(section.at(key), section.values[key]) for key in ("InputType", "OutputType") if key in section.values]
+    for where, value in types:
+        yield from _type(section, where, value)
+
+
+def _type(section: Section, where: str, value: object) -> Iterator[Idle]:
+    if value in (None, "float", "double"):
+        return
+    if isinstance(value, str) and _PRECISION.fullmatch(value.strip()):
+        yield Idle(where.rpartition("AcceleratorConfig.")[2], value, _BUS)
+    else:
+        section.problems.add(shown(value), where=where, accepted="'float', 'double' or a type such as 'ap_fixed<16,6>'")
+
+
+def check_arguments(arguments: Mapping[str, object]) -> tuple[Idle, ...]:
+    """Arguments of other tools' converters that say the same: those without effect.
+
+    Raises:
+        ConfigError: values that they do not have.
+    """
+    problems = Problems()
+    section = Section.read(arguments, "", _CHECKED, problems)
+    idle = tuple(_checked(section))
+    problems.finish()
+    return idle

@@ -1,0 +1,129 @@
+"""The function ``<top>_axi``: the top function with AXI4-Streams for DMA engines, for AMD's compilers.
+
+A beat has as many elements as divide a token (or an array) and fit the bus, and a power of two of bytes. TLAST comes with the
+last beat of a frame whose input had one.
+"""
+
+from __future__ import annotations
+
+from bitsmith.hls.dialects.spelling import Streams
+from bitsmith.hls.headers import kernel
+from bitsmith.hls.names import identifier
+from bitsmith.hls.project import HlsProject, Port
+from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.beats import beat_bytes
+from bitsmith.rtl.interface import prefix, token_bytes
+from bitsmith.rtl.stream_ports import StreamPort
+
+WIDEST_BYTES = 128
+"""Of a beat: what a DMA engine's streams may have. Wide elements are not cut."""
+
+_PACKETS = 64
+"""Frames under way of which it is remembered if they end a packet; more of them wait."""
+
+
+def axi_name(top: str) -> str:
+    """The name of the function around ``top``."""
+    return f"{identifier(top)}_axi"
+
+
+def stream_port(port: Port, bus_bytes: int) -> StreamPort:
+    """The stream of beats of a port, by the elements of a beat."""
+    elements = port.size // port.stream.tokens if port.stream else port.size
+    scalar = port.scalar
+    fitting = [
+        count for count in range(1, elements + 1) if elements % count == 0 and count * scalar.width <= 8 * bus_bytes
+    ]
+    lo, hi = (-(1 << scalar.width - 1), (1 << scalar.width - 1) - 1) if scalar.signed else (0, (1 << scalar.width) - 1)
+    count = max(fitting, default=1)
+    fields = tuple(Field(port.name, k, lo, hi, scalar.frac) for k in range(count))
+    return StreamPort(port.name, fields, port.size // count)
+
+
+def axi_files(project: HlsProject, streams: Streams, title: str, bus_bytes: int) -> dict[str, str]:
+    """The function and its header, by their paths in the project."""
+    return {
+        f"firmware/{axi_name(project.top)}.cpp": axi_source(project, streams, title, bus_bytes),
+        **{f"firmware/bitsmith/{name}": kernel(name) for name in ("axi.h", "axi_tokens.h")},
+    }
+
+
+def axi_source(project: HlsProject, streams: Streams, title: str, bus_bytes: int) -> str:
+    """The text of the function."""
+    ports = (*project.inputs, *project.outputs)
+    names = {
+        port.name: prefix("s_axis" if any(port is each for each in project.inputs) else "m_axis", stream_port(port, 1))
+        for port in ports
+    }
+    parameters = [f"hls::stream<kernels::beats<{_bits(port, bus_bytes)}>::type> &{names[port.name]}" for port in ports]
+    tokens = any(port.stream for port in ports)
+    body = [
+        *(["#pragma HLS DATAFLOW"] if tokens else []),
+        *(f"#pragma HLS INTERFACE axis port={name}" for name in names.values()),
+        "#pragma HLS INTERFACE ap_ctrl_none port=return",
+        *(_streamed(project, streams, names, bus_bytes) if tokens else _whole(project, names, bus_bytes)),
+    ]
+    return "\n".join(
+        [
+            title,
+            f"// {project.top} with AXI4-Streams for DMA engines.",
+            f'#include "{project.top}.h"',
+            '#include "bitsmith/axi.h"',
+            *(['#include "bitsmith/axi_tokens.h"'] if tokens else []),
+            "",
+            f"void {axi_name(project.top)}({', '.join(parameters)}) {{",
+            *(line if line.startswith("#") else f"    {line}" for line in body),
+            "}",
+            "",
+        ]
+    )
+
+
+def _bits(port: Port, bus_bytes: int) -> int:
+    return 8 * beat_bytes(token_bytes(stream_port(port, bus_bytes)), WIDEST_BYTES)
+
+
+def _whole(project: HlsProject, names: dict[str, str], bus_bytes: int) -> list[str]:
+    """Lines around a function of arrays."""
+    lines, last = list[str](), "last"
+    for port in (*project.inputs, *project.outputs):
+        lines += [f"{port.declaration};", f"#pragma HLS ARRAY_PARTITION variable={port.name} complete"]
+    for k, port in enumerate(project.inputs):
+        call = f"kernels::take<{_shape(port, bus_bytes)}>({names[port.name]}, {port.name});"
+        lines.append(call if k else f"const bool {last} = {call}")
+    lines.append(f"{project.top}({', '.join(port.name for port in (*project.inputs, *project.outputs))});")
+    lines += [
+        f"kernels::give<{_shape(port, bus_bytes)}>({port.name}, {names[port.name]}, {last});"
+        for port in project.outputs
+    ]
+    return lines
+
+
+def _shape(port: Port, bus_bytes: int) -> str:
+    return f"{_bits(port, bus_bytes)}, {port.size}, {len(stream_port(port, bus_bytes).fields)}"
+
+
+def _streamed(project: HlsProject, streams: Streams, names: dict[str, str], bus_bytes: int) -> list[str]:
+    """Lines around a function of streams of tokens, which is a process as those beside it are."""
+    lines = list[str]()
+    for port in (*project.inputs, *project.outputs):
+        assert port.stream is not None
+        lines += streams.between(port.stream.type_name, port.name, 2)
+    lasts = [f"last{k}" for k in range(len(project.outputs))]
+    for name in lasts:
+        lines += [f'hls::stream<bool> {name}("{name}");', f"#pragma HLS STREAM variable={name} depth={_PACKETS}"]
+    for k, port in enumerate(project.inputs):
+        told = "" if k else f", {lasts[0]}"
+        lines.append(f"kernels::receive<{_tokens(port, bus_bytes)}>({names[port.name]}, {port.name}{told});")
+    lines.append(f"{project.top}({', '.join(port.name for port in (*project.inputs, *project.outputs))});")
+    for k, port in enumerate(project.outputs):
+        told = ", ".join(lasts[k : k + 2])
+        lines.append(f"kernels::send<{_tokens(port, bus_bytes)}>({port.name}, {names[port.name]}, {told});")
+    return lines
+
+
+def _tokens(port: Port, bus_bytes: int) -> str:
+    assert port.stream is not None
+    tokens = port.stream.tokens
+    elements = len(stream_port(port, bus_bytes).fields)
+    return f"{_bits(port, bus_bytes)}, {tokens}, {port.size // tokens}, {elements}, {port.type_name}"

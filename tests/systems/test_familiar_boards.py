@@ -1,0 +1,140 @@
+"""Configurations of other tools' backends for boards, unchanged: what is built, and what of them has no effect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitsmith import Model, converters
+from bitsmith.config import Backend, read_project
+from bitsmith.errors import ConfigError
+from tests.config.test_familiar import FOLDER
+from tests.flows.fake_tools import FakeTools
+from tests.system.examples import MODELS
+from tests.systems.vivado import stand_in
+
+pytest.importorskip("_tkinter")
+
+Config = dict[str, Any]
+FILES = {"KerasJson": MODELS / "bitsmith_3layer.json", "KerasH5": MODELS / "bitsmith_3layer_weights.h5"}
+LAYERS = json.loads((MODELS / "bitsmith_3layer.config.json").read_text())
+BOARDS: list[Config] = json.loads((FOLDER / "boards.json").read_text())
+UNIFIED = {
+    "Backend": "VitisUnified",
+    "ClockPeriod": 10,
+    "VitisUnifiedConfig": {
+        "board": "kv260",
+        "axi_mode": "axi_stream",
+        "driver": "python",
+        "input_type": "float",
+        "output_type": "float",
+        "in_stream_buf_size": 128,
+        "out_stream_buf_size": 128,
+        "clock_uncertainty": "27%",
+    },
+}
+CARDS = {
+    "Backend": "VitisAccelerator",
+    "AcceleratorConfig": {
+        "Board": "alveo-u55c",
+        "Num_Kernel": 1,
+        "Num_Worker": 2,
+        "Batchsize": 8192,
+        "HW_Quant": False,
+    },
+}
+
+
+def converted(config: Config, folder: Path) -> Model:
+    return converters.convert_from_config({**config, **FILES, "HLSConfig": LAYERS, "OutputDir": str(folder)})
+
+
+def idle(model: Model) -> str:
+    return " ".join(note for note in model.notes if note.startswith("Without effect"))
+
+
+@pytest.mark.parametrize("config", BOARDS, ids=lambda config: config["AcceleratorConfig"]["Board"])
+def test_every_generated_configuration_gives_a_system(tmp_path: Path, config: Config) -> None:
+    model = converted(config, tmp_path)
+    board = config["AcceleratorConfig"]["Board"]
+    assert model.target.board == board
+    assert model.target.backend is (Backend.VITIS if "alveo" in board else Backend.VIVADO)
+    assert model.target.part.lower().startswith({"p": "xc7z020", "z": "xczu9eg", "a": f"xc{board[6:]}"}[board[0]])
+    assert ("Part of" in idle(model) or "Part (" in idle(model)) is (config["Part"] != "xc7z020clg400-1")
+    platform = config["AcceleratorConfig"].get("Platform", "")
+    assert (model.target.platform or "") == (platform if board.removeprefix("alveo-") in platform.split("_") else "")
+
+
+@pytest.mark.parametrize(("config", "told"), [(UNIFIED, ("In_Stream_Buf_Size",)), (CARDS, ("Num_Worker", "Batchsize"))])
+def test_other_backends(tmp_path: Path, config: Config, told: tuple[str, ...]) -> None:
+    model = converted(config, tmp_path)
+    assert model.target.backend is Backend.VITIS
+    assert model.target.board == ("kv260" if config is UNIFIED else "alveo-u55c")
+    assert all(each in idle(model) for each in told)
+    assert config is CARDS or model.target.clock_uncertainty == 0.27
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"Board": "pynq-z3"}, "unknown board"),
+        ({"Interface": "axi"}, "Interface"),
+        ({"Driver": "rust"}, "Driver"),
+        ({"Precision": {"Input": "int8; exec"}}, "Precision.Input"),
+        ({"Precision": {"In": "float"}}, "unknown key 'In'"),
+        ({"Bord": "zcu102"}, "did you mean 'Board'"),
+        ({"Platform": "a b"}, "Platform"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, keys: Config, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        converted({"Backend": "vivadoaccelerator", "AcceleratorConfig": keys}, tmp_path)
+
+
+def test_names_in_any_case() -> None:
+    for name, board in (
+        ("vivado_accelerator", "pynq-z2"),
+        ("VITISACCELERATOR", "alveo-u55c"),
+        ("vitisUnified", "zcu102"),
+    ):
+        assert read_project({"Backend": name}).board == board
+
+
+def test_a_platform_without_a_card(tmp_path: Path) -> None:
+    for config in ({"Platform": "xilinx_u50"}, {"Platform": "xilinx_u50", "Board": "pynq-z2"}):
+        with pytest.raises(ConfigError, match="a platform"):
+            converted(config, tmp_path)
+
+
+_HLS = """\
+import re
+top = re.search(r"^set core (\\S+)$", pathlib.Path("system/settings.tcl").read_text(), re.M)[1]
+assert pathlib.Path(f"firmware/{top}.cpp").exists() and arguments[-1] == "system/core.tcl"
+place = pathlib.Path(f"{top}_prj/solution1/impl/ip/component.xml")
+place.parent.mkdir(parents=True, exist_ok=True)
+place.write_text("component")
+"""
+
+
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_a_bitfile_of_a_circuit_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str) -> None:
+    fakes = FakeTools(tmp_path / "bin", monkeypatch)
+    fakes.add("vivado_hls", _HLS)
+    fakes.add("vivado", stand_in(ips=("myproject_axi",)))
+    model = converted({**BOARDS[0], "IOType": io_type}, tmp_path / "out")
+    report = model.build(csim=False, synth=False, bitfile=True)
+    assert [(call.name, call.arguments[-1]) for call in fakes.calls()] == [
+        ("vivado_hls", "system/core.tcl"),
+        ("vivado", "system/zynq.tcl"),
+    ]
+    assert report.section("Files")["Bitstream"] == "system/export/myproject.bit"
+    names = {path.name for path in (tmp_path / "out/system/export").iterdir()}
+    assert names == {"axi_stream_driver.py", "myproject.py", "myproject.bit", "myproject.hwh", "myproject.xsa"}
+
+
+def test_compilers_without_a_system(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PYNQ-Z2 with backend 'catapult'"):
+        converted({"Backend": "catapult", "Board": "pynq-z2"}, tmp_path).plan(csim=False).scripts()

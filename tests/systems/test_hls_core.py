@@ -1,0 +1,102 @@
+"""Circuits in C++ with AXI4-Streams for DMA engines: the driver's bytes through the compiled function, bit for bit."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.build.hls_system import hls_interface
+from bitsmith.flows.csim import INCLUDE
+from bitsmith.hls import write_project
+from bitsmith.hls.axi import axi_files, axi_name
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.project import HlsProject, HlsTarget
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.rtl.beats import with_beats
+from bitsmith.rtl.driver import driver
+from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from tests.rtl.test_streams import convolutional
+from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
+
+DIGEST = "0123456789abcdef"
+
+
+def generated(program: Program, directives: Directives, dialect: str, bus_bytes: int) -> tuple[HlsProject, Interface]:
+    project = write_project(program, directives, DIALECTS[dialect], HlsTarget("net", "xc7z020clg400-1"))
+    return project, hls_interface(project, bus_bytes, DIGEST)
+
+
+def bench(project: HlsProject, narrow: Interface) -> str:
+    """A program: for each input a file of the bytes of its beats, for each output a file of its beats' bytes and TLASTs."""
+    lines = [f'#include "{axi_name(project.top)}.cpp"', "#include <cstdio>", "#include <cstdint>"]
+    main, call = list[str](), list[str]()
+    for side, ports in (("s_axis", narrow.inputs), ("m_axis", narrow.outputs)):
+        for port in ports:
+            name, size = prefix(side, port), token_bytes(port)
+            main.append(f"typedef kernels::beats<{8 * size}>::type {name}_t; hls::stream<{name}_t> {name};")
+            call.append(name)
+    for port in narrow.inputs:
+        name, size = prefix("s_axis", port), token_bytes(port)
+        main.append(
+            f'{{ FILE *file = fopen("{name}", "rb"); unsigned char bytes[{size}]; long at = 0; int next;'
+            f" while (fread(bytes, 1, {size}, file) == {size}) {{ {name}_t beat; ap_uint<{8 * size}> data = 0;"
+            f" for (int k = 0; k < {size}; k++) data.range(8 * k + 7, 8 * k) = ap_uint<8>(bytes[k]);"
+            " next = fgetc(file); ungetc(next, file);"
+            f" kernels::fill(beat, data, next == EOF); {name}.write(beat); at++; }} (void)at; }}"
+        )
+    main.append(f"for (int k = 0; k < FRAMES; k++) {axi_name(project.top)}({', '.join(call)});")
+    for port in narrow.outputs:
+        name, size = prefix("m_axis", port), token_bytes(port)
+        main.append(
+            f'{{ FILE *file = fopen("{name}", "wb"); while (!{name}.empty()) {{ {name}_t beat = {name}.read();'
+            f" const ap_uint<{8 * size}> data = kernels::data_of(beat); for (int k = 0; k < {size}; k++) {{"
+            " const ap_uint<8> byte = data.range(8 * k + 7, 8 * k); fputc(byte.to_int(), file); }"
+            " fputc(kernels::is_last(beat), file); } fclose(file); }"
+        )
+    return "\n".join([*lines, "int main() {", *main, "return 0; }", ""])
+
+
+@pytest.mark.parametrize(
+    ("dialect", "directives", "bus_bytes"),
+    [
+        pytest.param("vivado", Directives({}, True), 8, id="arrays"),
+        pytest.param("vitis", Directives({}, False), 2, id="tokens"),
+    ],
+)
+def test_the_drivers_bytes_give_the_emulators_results(
+    tmp_path: Path, dialect: str, directives: Directives, bus_bytes: int
+) -> None:
+    program, frames = branches(), 5
+    project, interface = generated(program, directives, dialect, bus_bytes)
+    narrow = with_beats(interface, 128)
+    files = {**project.files, **axi_files(project, DIALECTS[dialect].streams, "// test", bus_bytes)}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "firmware/bench.cpp").write_text(bench(project, narrow))
+    net = load_driver_text(tmp_path, driver(program, interface, 128, registers=False))
+    x = inputs_of(program, frames)
+    for port, data in zip(narrow.inputs, net.pack(x), strict=True):
+        assert len(data) == frames * port.tokens * token_bytes(port)
+        (tmp_path / prefix("s_axis", port)).write_bytes(data)
+    options = ("-std=c++17", "-O0", "-Wall", "-Wno-unknown-pragmas", f"-DFRAMES={frames}", "-isystem", str(INCLUDE))
+    subprocess.run(["g++", *options, "firmware/bench.cpp", "firmware/net.cpp", "-o", "bench"], cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "bench"], cwd=tmp_path, check=True)
+    found = []
+    for port in narrow.outputs:
+        rows = np.fromfile(tmp_path / prefix("m_axis", port), np.uint8).reshape(frames * port.tokens, -1)
+        assert np.flatnonzero(rows[:, -1]).tolist() == [frames * port.tokens - 1]
+        found.append(rows[:, :-1].tobytes())
+    for have, want in zip(net.unpack(found), expected(program, x), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+@pytest.mark.parametrize("dialect", ["vivado", "vitis"])
+def test_wide_elements_are_not_cut(dialect: str) -> None:
+    project, interface = generated(convolutional(4, 1), Directives({"conv": 3}, False), dialect, 1)
+    assert all(len(port.fields) == 1 for port in (*interface.inputs, *interface.outputs))
+    assert [port.tokens for port in interface.inputs] == [port.size for port in project.inputs]
