@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import compile_network
 from bitsmith.config import (
@@ -30,7 +32,7 @@ from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
 from bitsmith.fitting import Source, ways_to_fit
 from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import Example, InputShapes
+from bitsmith.frontends.torch.live import Example, InputShapes, is_module
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -90,7 +92,8 @@ def convert(
             default of ``part``.
         platform: of an accelerator card, what its kernels are linked to.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
-        input_shape: instead of an example the shape of one sample of the input, or one for each input.
+        input_shape: instead of an example the shape of one sample of the input, or one for each input; without
+            both, calibration data show it.
         bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
             layers it is ``Bits`` in ``config``. Formats that you give are what they are.
         outliers: whether calibration samples far outside all others are within the ranges of ``auto`` (``keep``, which is the
@@ -130,6 +133,8 @@ def convert(
             "Platform": platform,
         }
     )
+    if is_module(model) and example is None and input_shape is None and split_shape(config)[1] is None:
+        input_shape = _sample_shapes(calibration)
     network = configured(
         *(model, config, weights, example, input_shape, bits),
         override=override,
@@ -138,6 +143,14 @@ def convert(
     )
     network = _with_outliers(network, outliers)
     return converted(network, calibration, project, model, check, strict=strict, fit=fit)
+
+
+def _sample_shapes(calibration: Arrays | None) -> InputShapes | None:
+    """The shapes of samples that calibration data show; None if the data do not say which input is which."""
+    if calibration is None or isinstance(calibration, Mapping):
+        return None
+    several = isinstance(calibration, list | tuple) and all(np.ndim(batch) > 1 for batch in calibration)
+    return [np.shape(batch)[1:] for batch in (calibration if several else [calibration])]
 
 
 def configured(
