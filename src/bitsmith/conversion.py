@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import compile_network
 from bitsmith.config import (
@@ -26,7 +24,7 @@ from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.config.reading import Idle
 from bitsmith.devices import DEFAULT_PART, Board, Card, any_board, part_or_typical, resolve_part
-from bitsmith.emulate.batches import Arrays, float_batches
+from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
@@ -134,7 +132,7 @@ def convert(
         }
     )
     if is_module(model) and example is None and input_shape is None and split_shape(config)[1] is None:
-        input_shape = _sample_shapes(calibration)
+        input_shape = shapes_of(calibration)
     network = configured(
         *(model, config, weights, example, input_shape, bits),
         override=override,
@@ -143,14 +141,6 @@ def convert(
     )
     network = _with_outliers(network, outliers)
     return converted(network, calibration, project, model, check, strict=strict, fit=fit)
-
-
-def _sample_shapes(calibration: Arrays | None) -> InputShapes | None:
-    """The shapes of samples that calibration data show; None if the data do not say which input is which."""
-    if calibration is None or isinstance(calibration, Mapping):
-        return None
-    several = isinstance(calibration, list | tuple) and all(np.ndim(batch) > 1 for batch in calibration)
-    return [np.shape(batch)[1:] for batch in (calibration if several else [calibration])]
 
 
 def configured(
