@@ -58,6 +58,7 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.rounding docs/rounding.md
+	PYTHONPATH=docs $(BIN)/python -m generate.vendor_rules docs/vendor-rules.md
 	PYTHONPATH=docs $(BIN)/python -m generate.tour docs/tour.md
 	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
 	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md

@@ -186,7 +186,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tup
     monkeypatch.setattr(pynq, "allocate", buffer, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
     monkeypatch.syspath_prepend(folder / "system/export")
-    for name in ("net", "axi_stream_driver"):
+    for name in ("net", "axi_stream_driver", "predicting"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
 

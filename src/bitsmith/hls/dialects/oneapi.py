@@ -92,6 +92,7 @@ template <class ID, class T, int DEPTH> struct pipe {
     task.async()
 #define BITSMITH_FRAMES while (true)
 #define BITSMITH_PIPELINED [[intel::initiation_interval(1)]]
+#define BITSMITH_APART(memory) [[intel::ivdep(memory, 16)]]
 #else
 #include <hls_stream.h>
 namespace kernels {
@@ -108,6 +109,7 @@ template <class ID, class T, int DEPTH> struct pipe {
 #define BITSMITH_START(task, function) function()
 #define BITSMITH_FRAMES
 #define BITSMITH_PIPELINED
+#define BITSMITH_APART(memory)
 #endif"""
 
 _KERNEL = """\
@@ -304,6 +306,8 @@ DIALECT = Dialect(
         known="{type} {name};",
         arrays=False,
         before_loop="BITSMITH_PIPELINED",
+        # A place of a line buffer is read again after a row, which has at least so many.
+        apart="BITSMITH_APART({name})",
         frames="BITSMITH_FRAMES",
         start="BITSMITH_START({name}, {function});",
     ),

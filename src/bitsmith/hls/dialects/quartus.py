@@ -221,6 +221,8 @@ DIALECT = Dialect(
         # Directly called functions become part of the component; those do.
         sequential=True,
         before_loop='_Pragma("ii 1")',
+        # A place of a line buffer is read again after a row, which has at least so many.
+        apart="#pragma ivdep array({name}) safelen(16)",
     ),
     driver=Driver(
         tool="Intel HLS compiler",
