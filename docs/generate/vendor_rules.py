@@ -24,6 +24,7 @@ No vendor's HLS tool has run a project of ours. What can be known without one is
 - **Structure** (`bitsmith.hls.structure`): from the C++ itself, the steps of each pipelined loop, what a step reads and
   writes in each array, and the operations in its feedback; from the pragmas, the ports of each memory. The cycles that follow are
   held against the plan's interval (`tests/hls/test_structure.py`), on projects of all tools and on faults put in on purpose.
+  A build does so before it starts a vendor's tool (unless `force=True`), where libclang is installed, and says so where not.
   Two operations on numbers are taken to fit into a cycle; what tools do unasked beyond the rules is not known.
 - **Open headers** of AMD and Siemens compile and run projects, bit for bit (`test_with_the_open_headers`).
 
