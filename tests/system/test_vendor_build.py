@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,16 @@ def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Mode
     assert "Nothing was checked" in notes(report)
     assert dict(read_report(model.output_dir)) == dict(report)
     assert parse_vivado_report(model.output_dir)["CSynthesisReport"]["WorstLatency"] == 15  # type: ignore[index]
+
+
+def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = replace(DIALECTS["vivado"], most_products=100)
+    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, "vivado": limited})
+    model, _ = three_layer(tmp_path, backend="vivado")
+    said = notes(model.build(csim=False, synth=False))
+    assert re.search(
+        r"Layer '\w+' makes [\d,]+ products at once.*above about 100: set the layer's ReuseFactor to \d+", said
+    )
 
 
 def test_everything_that_the_vendor_has(fakes: FakeTools, model: bitsmith.Model) -> None:

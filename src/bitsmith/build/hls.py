@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.build.capacity import Room
+from bitsmith.build.capacity import Room, unrolled_products
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.hls_system import hls_core
 from bitsmith.build.job import Asked, Job
@@ -208,7 +208,7 @@ class _Hls:
 
     def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
         """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
-        notes, driver = [room.misfit] if room.misfit else [], self._driver
+        notes, driver = [*([room.misfit] if room.misfit else []), *self._too_many_products()], self._driver
         verified = [section for section in found if isinstance(section, Verification)]
         if not verified:
             notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")
@@ -248,6 +248,17 @@ class _Hls:
             found["Resources"]["Part"] = self._job.target.part
         notes += self._plan_violated(found.get("Latency", {}))
         return tuple(section_of(name, figures) for name, figures in found.items())
+
+    def _too_many_products(self) -> list[str]:
+        """A note on the layer for which the tool is known to give up."""
+        most, products = self.code.dialect.most_products, unrolled_products(self._job)
+        layer = max(products, key=lambda name: products[name], default="")
+        if not most or not layer or products[layer] <= most:
+            return []
+        return [
+            f"Layer {layer!r} makes {products[layer]:,} products at once, in one function. {self._driver.tool} is known to give "
+            f"up above about {most:,}: set the layer's ReuseFactor to {-(-products[layer] // most)} or more."
+        ]
 
     def _plan_violated(self, latency: Figures) -> list[str]:
         """A note if the tool's interval is above the planned one. Without a latency it is one loop's, and not the circuit's."""

@@ -102,19 +102,22 @@ def _process_text(
     if not streams.known:
         return function_text(scope, about, name, [_parameter(scope, kind, end) for end, kind in ends], head, lines)
     known = [streams.known.format(type=kind, name=end) for end, kind in ends]
-    return function_text(scope, about, name, [], head, [*known, *lines])
+    return function_text(scope, about, name, [], [], [*known, *head, *lines])
 
 
 def function_text(
     scope: Scope, about: str, name: str, parameters: Sequence[str], head: Sequence[str], lines: Sequence[str]
 ) -> str:
     """A function that is a process."""
+    loops = scope.dialect.streams.loops
+    before = [line for line in head if loops.outside and line == loops.function]
     return "\n".join(
         [
             f"/// {about}",
             *scope.dialect.streams.before_process,
+            *before,
             f"void {name}({', '.join(parameters)}) {{",
-            *head,
+            *head[len(before) :],
             *map(indented, lines),
             "}\n",
         ]
