@@ -26,6 +26,8 @@ No vendor's HLS tool has run a project of ours. What can be known without one is
   held against the plan's interval (`tests/hls/test_structure.py`), on projects of all tools and on faults put in on purpose.
   Two operations on numbers are taken to fit into a cycle; what tools do unasked beyond the rules is not known.
 - **Open headers** of AMD and Siemens compile and run projects, bit for bit (`test_with_the_open_headers`).
+- **Intel's headers of SYCL** are read with oneAPI projects by a C++ parser as the host compiler, and Siemens' `ac_types`
+  run those of three tools (`test_real_headers.py`).
 
 Tcl is read by a word splitter of our own (`tests/hls/rules/tcl.py`), since no interpreter is to be had from pip; it
 refuses braces, quotes and brackets that do not match.
@@ -72,6 +74,12 @@ _ITEMS = (
         "partitions before declarations; `argument()` in the top function only",
         "SmartHLS user guide, 3.5.2.4 and 3.6.1.23",
         "`test_vendor_rules.py`, `test_structure.py`",
+    ),
+    (
+        "oneAPI: a launch per frame that awaits every task; pipes as arguments; `-qactypes` at link of reports; no IP export",
+        "endless tasks, started once; pipes are types; targets and flags as the manual has them",
+        "785441, Pipelined Kernels, task_sequence, pipe class; hls4ml, `templates/oneapi/CMakeLists.txt`",
+        "`test_vendor_projects.py`, `test_real_headers.py`",
     ),
     (
         "Intel HLS: references given to tasks",
