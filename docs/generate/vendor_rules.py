@@ -105,6 +105,36 @@ _ITEMS = (
         "UG1399, pragma HLS array_reshape",
         "`test_memories.py`, `test_structure.py`",
     ),
+    (
+        "stream ports wider than AXI4-Stream allows",
+        "refused, with what to set",
+        'UG1399, "AXI4-Stream Interfaces" (4,096 bits)',
+        "`test_writer.py`",
+    ),
+    (
+        "kernels get parts of arrays; tokens stay unpacked in Vivado HLS",
+        "`INLINE` in each kernel; `DATA_PACK` on each token that is written",
+        "UG1399, pragma HLS inline; UG1253, pragma HLS data_pack",
+        "`test_vendor_rules.py`",
+    ),
+    (
+        "the clock is set after logic synthesis",
+        "`clock.xdc` is read before `synth_design`",
+        "UG894, non-project mode",
+        "`test_scripts.py`",
+    ),
+    (
+        "nothing says that a circuit is hopelessly large",
+        "refused, as RTL is; layers with more products than Vivado HLS takes are named",
+        "XFORM 203-504",
+        "`test_vendor_build.py`",
+    ),
+    (
+        "the tool's interval is not compared with the plan",
+        "a note where it is above the plan's",
+        "the tool's reports",
+        "`test_vendor_build.py`",
+    ),
 )
 
 
