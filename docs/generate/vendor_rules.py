@@ -24,8 +24,11 @@ No vendor's HLS tool has run a project of ours. What can be known without one is
 - **Structure** (`bitsmith.hls.structure`): from the C++ itself, the steps of each pipelined loop, what a step reads and
   writes in each array, and the operations in its feedback; from the pragmas, the ports of each memory. The cycles that follow are
   held against the plan's interval (`tests/hls/test_structure.py`), on projects of all tools and on faults put in on purpose.
+  A build does so before it starts a vendor's tool (unless `force=True`), where libclang is installed, and says so where not.
   Two operations on numbers are taken to fit into a cycle; what tools do unasked beyond the rules is not known.
 - **Open headers** of AMD and Siemens compile and run projects, bit for bit (`test_with_the_open_headers`).
+- **Intel's headers of SYCL** are read with oneAPI projects by a C++ parser as the host compiler, and Siemens' `ac_types`
+  run those of three tools (`test_real_headers.py`).
 
 Tcl is read by a word splitter of our own (`tests/hls/rules/tcl.py`), since no interpreter is to be had from pip; it
 refuses braces, quotes and brackets that do not match.
@@ -74,6 +77,12 @@ _ITEMS = (
         "`test_vendor_rules.py`, `test_structure.py`",
     ),
     (
+        "oneAPI: a launch per frame that awaits every task; pipes as arguments; `-qactypes` at link of reports; no IP export",
+        "endless tasks, started once; pipes are types; targets and flags as the manual has them",
+        "785441, Pipelined Kernels, task_sequence, pipe class; hls4ml, `templates/oneapi/CMakeLists.txt`",
+        "`test_vendor_projects.py`, `test_real_headers.py`",
+    ),
+    (
         "Intel HLS: references given to tasks",
         "streams are global",
         "683349, 10.1 and 13.15",
@@ -96,6 +105,36 @@ _ITEMS = (
         "`[TILES][N * M]` of exact width, a row a word",
         "UG1399, pragma HLS array_reshape",
         "`test_memories.py`, `test_structure.py`",
+    ),
+    (
+        "stream ports wider than AXI4-Stream allows",
+        "refused, with what to set",
+        'UG1399, "AXI4-Stream Interfaces" (4,096 bits)',
+        "`test_writer.py`",
+    ),
+    (
+        "kernels get parts of arrays; tokens stay unpacked in Vivado HLS",
+        "`INLINE` in each kernel; `DATA_PACK` on each token that is written",
+        "UG1399, pragma HLS inline; UG1253, pragma HLS data_pack",
+        "`test_vendor_rules.py`",
+    ),
+    (
+        "the clock is set after logic synthesis",
+        "`clock.xdc` is read before `synth_design`",
+        "UG894, non-project mode",
+        "`test_scripts.py`",
+    ),
+    (
+        "nothing says that a circuit is hopelessly large",
+        "refused, as RTL is; layers with more products than Vivado HLS takes are named",
+        "XFORM 203-504",
+        "`test_vendor_build.py`",
+    ),
+    (
+        "the tool's interval is not compared with the plan",
+        "a note where it is above the plan's",
+        "the tool's reports",
+        "`test_vendor_build.py`",
     ),
 )
 

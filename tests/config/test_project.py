@@ -120,7 +120,7 @@ def test_create_config_gives_every_setting_and_checks_it() -> None:
     assert create_config()["Part"] is None
     with pytest.raises(ConfigError, match="did you mean 'ClockPeriod'"):
         create_config("out", "jets", clock_perid=5)
-    with pytest.raises(ConfigError, match="not available yet"):
+    with pytest.raises(ConfigError, match="formulas are no networks"):
         create_config("out", "jets", "SymbolicExpression")
 
 

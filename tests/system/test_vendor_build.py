@@ -170,6 +170,15 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     assert stages(forgotten) == {"vitis": False, "synth": False, "cosim": False}
 
 
+def test_no_tool_starts_on_code_that_cannot_keep_its_plan(
+    fakes: FakeTools, model: bitsmith.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bitsmith.hls.structure.check.port_cycles", lambda *_: 7)
+    with pytest.raises(VerificationError, match="one in every 7"):
+        model.build(csim=False, synth=True)
+    assert not fakes.calls()
+
+
 def test_what_depends_on_a_stage_runs_again_with_it(fakes: FakeTools, model: bitsmith.Model) -> None:
     model.build(csim=False, cosim=True, export=True)
     (model.output_dir / SOLUTION / "syn" / "report" / f"{TOP}_csynth.xml").unlink()

@@ -89,7 +89,7 @@ def test_every_board(tmp_path: Path, name: str) -> None:
     assert clocked(design)
     assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_dma_axil"}
     assert sorted(path.name for path in (tmp_path / "system/export").iterdir()) == [
-        *("axi_stream_driver.py", "net.bit", "net.hwh", "net.py", "net.xsa")
+        *("axi_stream_driver.py", "net.bit", "net.hwh", "net.py", "net.xsa", "predicting.py")
     ]
     connected = any("board_connections" in line for line in design.said)
     assert connected is (name == "kv260")

@@ -50,6 +50,9 @@ _BAUD = 115_200
 _COSIM_S, _SYNTH_S, _PNR_S = (4.0, 0.4e-3), (5.0, 4e-3), (10.0, 12e-3)
 """Seconds that stages take: some, and some for each look-up table. Measured with the tools of pip, on one slow core."""
 
+_PNR_BLOCK_S = 0.4
+"""Seconds of place and route for each block of a multiplier or memory, around which wires crowd."""
+
 
 def plan_rtl(job: Job, asked: Asked) -> Plan:
     """The plan for SystemVerilog.
@@ -330,7 +333,8 @@ class _Rtl:
     @property
     def _placing(self) -> float:
         """Seconds that place and route takes."""
-        return _PNR_S[0] + _PNR_S[1] * packed_luts(self._room.size, self._part)
+        size = self._room.size
+        return _PNR_S[0] + _PNR_S[1] * packed_luts(size, self._part) + _PNR_BLOCK_S * (size.dsp + size.bram)
 
     def on_board(self) -> bool:
         """Return True if the board has the part: its place and route then measures the clock of the part as well."""

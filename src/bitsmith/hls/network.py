@@ -18,7 +18,8 @@ from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import identifier
-from bitsmith.hls.process import StreamType, boundary_text, copies_text, process_texts
+from bitsmith.hls.process import process_texts
+from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope

@@ -72,6 +72,8 @@ def _smarthls(array: Array, script: str) -> Storage:
     split = _axes(array, r"memory partition\b.*type\(complete\)", 1)
     if math.prod(array.sizes) == 1 or array.role in ("member", "parameter") or len(split) == len(array.sizes):
         return REGISTERS
+    if array.role == "constant" and _marked(array, r"replicate_rom\b(?!.*max_replicas\([1-9])"):
+        return Storage(split, frozenset(), None, 0, None)
     return Storage(split, frozenset(), 2, 2, 2)
 
 
