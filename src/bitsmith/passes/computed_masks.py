@@ -55,6 +55,9 @@ _HALF = 0.5
 _LEAST_FLOOR, _BELOW = 5, 2.0 - 2.0**-20
 """exp(-2**5) is nothing. What is below a floor is taken for so many times the floor: just what an input saturates at."""
 
+_DEEP = -1000.0
+"""What an input has that is added to scores as a mask is this or less."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Split:
