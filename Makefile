@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz lint check bench docs size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions lint check bench docs size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -36,6 +36,10 @@ MINUTES ?= 10
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
 
+# Ten first sessions as users type them, in an environment of their own; what they print is kept in sessions-output.
+sessions: $(VENV)/.dev
+	$(BIN)/python -m tests.sessions.run
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,6 +58,7 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.rounding docs/rounding.md
+	PYTHONPATH=docs $(BIN)/python -m generate.vendor_rules docs/vendor-rules.md
 	PYTHONPATH=docs $(BIN)/python -m generate.tour docs/tour.md
 	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
 	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import bitsmith
+from bitsmith.flows.run import inside
+from bitsmith.hls.names import identifier
 
 SOURCE = Path(bitsmith.__file__).parent
 
@@ -151,6 +153,18 @@ def test_converting_and_writing_need_nothing_of_posix(tmp_path: Path) -> None:
     written = [path for path in (tmp_path / "project").rglob("*") if path.is_file()]
     assert len(written) > 5
     assert all(b"\r" not in path.read_bytes() for path in written)
+
+
+def test_a_file_on_another_drive_is_named_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_drives(path: str, start: str) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", of_drives)
+    assert inside(tmp_path, tmp_path / "a.sv") == (tmp_path / "a.sv").as_posix()
+
+
+def test_no_file_has_the_name_of_a_device_of_windows() -> None:
+    assert [identifier(name) for name in ("aux", "con", "nul", "fc1")] == ["aux_n", "con_n", "nul_n", "fc1"]
 
 
 _HEAVY = (

@@ -48,6 +48,7 @@ def test_every_way_gives_the_module(module: nn.Module, file: Path, tmp_path: Pat
     program = torch.export.export(module, (torch.zeros(1, 1, 6, 6),))
     close(bitsmith.convert(module, out, input_shape=(1, 6, 6)), module)
     close(bitsmith.convert(module, out, example=torch.from_numpy(X), calibration=X), module)
+    close(bitsmith.convert(module, out, calibration=torch.from_numpy(X)), module)
     close(bitsmith.convert(program, out), module)
     close(bitsmith.convert(str(file), out), module)
     close(convert_from_pytorch_model(module, out, input_shape=[(None, 1, 6, 6)]), module)

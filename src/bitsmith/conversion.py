@@ -24,13 +24,13 @@ from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.config.reading import Idle
 from bitsmith.devices import DEFAULT_PART, Board, Card, any_board, part_or_typical, resolve_part
-from bitsmith.emulate.batches import Arrays, float_batches
+from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
 from bitsmith.fitting import Source, ways_to_fit
 from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import Example, InputShapes
+from bitsmith.frontends.torch.live import Example, InputShapes, is_module
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -90,7 +90,8 @@ def convert(
             default of ``part``.
         platform: of an accelerator card, what its kernels are linked to.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
-        input_shape: instead of an example the shape of one sample of the input, or one for each input.
+        input_shape: instead of an example the shape of one sample of the input, or one for each input; without
+            both, calibration data show it.
         bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
             layers it is ``Bits`` in ``config``. Formats that you give are what they are.
         outliers: whether calibration samples far outside all others are within the ranges of ``auto`` (``keep``, which is the
@@ -130,6 +131,8 @@ def convert(
             "Platform": platform,
         }
     )
+    if is_module(model) and example is None and input_shape is None and split_shape(config)[1] is None:
+        input_shape = shapes_of(calibration)
     network = configured(
         *(model, config, weights, example, input_shape, bits),
         override=override,

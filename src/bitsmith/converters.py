@@ -11,7 +11,7 @@ from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_p
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_notes, idle_of
 from bitsmith.conversion import configured, convert, converted, split_shape
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel
@@ -27,6 +27,7 @@ __all__ = [
     "convert_from_keras_model",
     "convert_from_onnx_model",
     "convert_from_pytorch_model",
+    "convert_from_symbolic_expression",
     "convert_from_tflite_model",
     "create_config",
     "keras_to_hls",
@@ -106,6 +107,20 @@ def convert_from_tflite_model(
 ) -> Model:
     """Convert a TensorFlow Lite model with the argument names of `Familiar`."""
     return _convert(model, output_dir, **familiar)
+
+
+def convert_from_symbolic_expression(expr: object, *arguments: object, **options: object) -> Model:
+    """Not available: formulas, such as those of PySR, are no networks.
+
+    Raises:
+        UnsupportedError: always.
+    """
+    raise UnsupportedError(
+        f"a symbolic expression ({str(expr)[:80]})",
+        where="convert_from_symbolic_expression",
+        accepted="models of Keras, PyTorch, ONNX and TensorFlow Lite",
+        remedy="write the formula as the forward function of a torch.nn.Module (PySR: model.pytorch()), and convert that",
+    )
 
 
 def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Familiar]) -> Model:

@@ -6,9 +6,10 @@ from the float64 references of the layers, or from Keras or PyTorch itself where
 
 from __future__ import annotations
 
+import base64
 import enum
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
-from bitsmith.report.figures.plots import Plot, Row, distributions, norms, relative_differences
+from bitsmith.report.figures.plots import Plot, Row, distributions, norms, png, relative_differences
 from bitsmith.report.summary import held_constant, rows
 
 if TYPE_CHECKING:
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Plot", "compare", "get_ymodel", "get_ymodel_keras", "numerical"]
 
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
+
+
+class Figures(NamedTuple):
+    """Figures of :func:`numerical`, None for what was not asked for; a notebook shows them."""
+
+    weights: Figure | None
+    weights_in_circuit: Figure | None
+    results: Figure | None
+    results_in_circuit: Figure | None
+
+    def _repr_html_(self) -> str:
+        pictures = [base64.b64encode(png(drawn)).decode() for drawn in self if drawn is not None]
+        return "".join(f'<img src="data:image/png;base64,{picture}">' for picture in pictures)
 
 
 class Comparison(enum.StrEnum):
@@ -42,17 +56,18 @@ class Comparison(enum.StrEnum):
 
 
 def numerical(
-    model: AnyModel | None = None,
+    model: AnyModel | Model | None = None,
     hls_model: Model | None = None,
     X: Arrays | None = None,
     plot: Plot | str = Plot.BOXPLOT,
     *,
     input_shape: InputShapes | None = None,
-) -> tuple[Figure | None, Figure | None, Figure | None, Figure | None]:
+) -> Figures:
     """Distributions of the magnitudes of all weights and activations that are not zero.
 
     Args:
         model: the float model, a file or a live one; left out, the layers that ``hls_model`` was converted from.
+            A converted model alone is taken as ``hls_model``.
         hls_model: the converted model, whose types are drawn as grey boxes: from the lowest bit to the end of the range.
         X: inputs for the activations, as for ``predict``.
         plot: ``boxplot``, ``violinplot`` or ``histogram``.
@@ -68,9 +83,11 @@ def numerical(
         ToolMissingError: matplotlib is not installed.
     """
     kind = _chosen(Plot, plot, "plot")
+    if isinstance(model, Model) and hls_model is None:
+        model, hls_model = None, model
     if is_module(model) and hls_model is None and X is None and input_shape is None:
         own = [Row(name, values, None) for name, values in module_weights(model).items()]
-        return distributions(own, "Weights before quantisation", kind), None, None, None
+        return Figures(distributions(own, "Weights before quantisation", kind), None, None, None)
     if hls_model is not None:
         network = hls_model.network if model is None else _network(model, hls_model, X)
     elif model is not None:
@@ -90,7 +107,7 @@ def numerical(
         activations = drawn(floats, "Activations before quantisation")
         if hls_model is not None:
             traced = drawn(hls_model.trace(X)[1], "Activations after quantisation")
-    return weights, held, activations, traced
+    return Figures(weights, held, activations, traced)
 
 
 def compare(

@@ -317,6 +317,15 @@ def test_a_format_that_contradicts_the_model_is_refused_unless_the_user_insists(
     assert found["weight"] == parse_precision("fixed<8,2>")
 
 
+def test_of_trained_values_the_format_of_the_codes_is_noted_and_one_without_room_for_them_refused() -> None:
+    def resolved(precision: str) -> Network:
+        return resolve(quantized(), {"LayerName": {"fc1": {"Precision": {"weight": precision}}}})
+
+    assert resolved("int<4>").node("fc1").settings.precision == {}
+    with pytest.raises(ConfigError, match=r"precision fixed<3,3> for the weight of layer 'fc1'"):
+        resolved("int<3>")
+
+
 def test_sums_and_results_between_quantizers_are_the_models() -> None:
     network = between_quantizers()
     given = {name: {"Precision": {"result": "fixed<8,2>"}} for name in ("fc1", "fc1_q")}

@@ -28,7 +28,13 @@ def test_out_of_context_plan(tmp_path: Path) -> None:
     flow = OutOfContext("synth/ecp5/netlist.json", resolve_part("LFE5U-45F-8BG256C"), 125.0)
     (command,) = flow.commands(tmp_path, (TOOL,))
     text = " ".join(command.argv)
-    for option in ("--45k --package CABGA256 --speed 8", "--out-of-context", "--freq 125", "--seed 1"):
+    for option in (
+        "--45k --package CABGA256 --speed 8",
+        "--out-of-context",
+        "--router router2",
+        "--freq 125",
+        "--seed 1",
+    ):
         assert option in text
 
 

@@ -43,6 +43,16 @@ def test_one_sample(tmp_path: Path) -> None:
     assert (result.latency_cycles, result.ii_cycles) == (3, 1)
 
 
+def test_other_inputs_take_the_simulator_that_is_there(tmp_path: Path) -> None:
+    run(passthrough(12, 12, 3), tmp_path, samples=2)
+    program = tmp_path / "cosim" / "obj" / "Vdut"
+    before = program.stat().st_mtime_ns
+    result, expected = run(passthrough(12, 12, 3), tmp_path, samples=5)
+    assert program.stat().st_mtime_ns == before and np.array_equal(result.outputs, expected)
+    run(passthrough(12, 12, 4), tmp_path, samples=5)
+    assert program.stat().st_mtime_ns != before
+
+
 def test_folders_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(passthrough(12, 12, 3), tmp_path, samples=2)  # the run-time library into the user's cache
     cache = tmp_path / "ca che $(x)"

@@ -340,6 +340,30 @@ def test_changes_in_place_are_seen_by_later_readers() -> None:
     assert [node.name for node in network.nodes] == ["x", "mul", "relu", "fc", "add"]
 
 
+def test_writes_through_views_change_what_they_show() -> None:
+    class Writing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x * 2.0
+            first = y[:, 0]
+            first.add_(1.0)
+            y.transpose(1, 2)[:, 1:3].mul_(x[:, :1, 1:3].mT)
+            return y
+
+    assert_same(Writing(), (3, 4))
+
+
+def test_attention_with_a_key_and_a_value_of_its_own() -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.attention(x, x, x)[0]
+
+    assert_same(randomised(Attending()), (3, 4))
+
+
 def test_a_single_module_has_the_name_of_its_class() -> None:
     assert [node.name for node in read_torch(nn.Linear(3, 2).double(), input_shape=(3,)).nodes] == ["input", "linear"]
 

@@ -203,7 +203,7 @@ def test_script_of_catapult(tmp_path: Path) -> None:
 def test_catapult_is_told_of_streams_and_memories(tmp_path: Path) -> None:
     """Depths of channels count as directives only; what is no memory is registers, but for ports."""
     folded = Directives({"dense_1": 3}, parallel=False, products={"dense_1": MultiplierStyle.SHARED})
-    streams = ("dense_1_width_to_dense_1_product_tokens", "dense_1_product_to_dense_1_tokens")
+    streams = ("dense_1_width_tokens", "dense_1_product_tokens")
     made = write_project(dense(), folded, DIALECTS["catapult"], HlsTarget("net", "part")).files["directives.tcl"]
     depths = dict(re.findall(r"(\w+_tokens) (\d+)", made))
     core = "net/dense_1_product/core"

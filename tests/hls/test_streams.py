@@ -174,7 +174,7 @@ def test_source_of_a_folded_layer() -> None:
     files = write_project(dense(), folded(parallel=False), DIALECTS["vitis"], TARGET).files
     assert """\
 /// Layer 'dense_1': products with a matrix, 3 steps each.
-void dense_1_product(dense_1_width_to_dense_1_product_stream_t &x0, dense_1_product_to_dense_1_stream_t &y0) {
+void dense_1_product(dense_1_width_stream_t &x0, dense_1_product_stream_t &y0) {
 #pragma HLS ARRAY_RESHAPE variable=dense_1_product_weights complete dim=2
 #pragma HLS BIND_STORAGE variable=dense_1_product_weights type=rom_np impl=lutram
     dense_1_product_sum_t sums[2];
@@ -206,7 +206,7 @@ def test_residual_branches_wait_in_a_stream() -> None:
         for line in source.splitlines()
         if "HLS STREAM" in line
     }
-    assert depths["conv1_to_conv2_residual_tokens"] > 20
+    assert depths["conv1_to_conv2_to_residual_tokens"] > 20
     assert depths["conv1_to_conv2_window_tokens"] < 20
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,16 @@ def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Mode
     assert parse_vivado_report(model.output_dir)["CSynthesisReport"]["WorstLatency"] == 15  # type: ignore[index]
 
 
+def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = replace(DIALECTS["vivado"], most_products=100)
+    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, "vivado": limited})
+    model, _ = three_layer(tmp_path, backend="vivado")
+    said = notes(model.build(csim=False, synth=False))
+    assert re.search(
+        r"Layer '\w+' makes [\d,]+ products at once.*above about 100: set the layer's ReuseFactor to \d+", said
+    )
+
+
 def test_everything_that_the_vendor_has(fakes: FakeTools, model: bitsmith.Model) -> None:
     report = model.build(csim=False, cosim=True, export=True, pnr=True)
     assert list(stages(report)) == ["vitis", "synth", "cosim", "export", "vsynth", "pnr"]
@@ -156,6 +168,15 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     assert stages(other.build(csim=False, cosim=True)) == {"vitis": False, "synth": False, "cosim": False}
     forgotten = other.build(csim=False, cosim=True, reset=True)
     assert stages(forgotten) == {"vitis": False, "synth": False, "cosim": False}
+
+
+def test_no_tool_starts_on_code_that_cannot_keep_its_plan(
+    fakes: FakeTools, model: bitsmith.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bitsmith.hls.structure.check.port_cycles", lambda *_: 7)
+    with pytest.raises(VerificationError, match="one in every 7"):
+        model.build(csim=False, synth=True)
+    assert not fakes.calls()
 
 
 def test_what_depends_on_a_stage_runs_again_with_it(fakes: FakeTools, model: bitsmith.Model) -> None:

@@ -132,7 +132,14 @@ def test_a_bitfile_of_a_circuit_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]
     assert report.section("Files")["Bitstream"] == "system/export/myproject.bit"
     names = {path.name for path in (tmp_path / "out/system/export").iterdir()}
-    assert names == {"axi_stream_driver.py", "myproject.py", "myproject.bit", "myproject.hwh", "myproject.xsa"}
+    assert names == {
+        "axi_stream_driver.py",
+        "predicting.py",
+        "myproject.py",
+        "myproject.bit",
+        "myproject.hwh",
+        "myproject.xsa",
+    }
 
 
 def test_compilers_without_a_system(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_every_board(tmp_path: Path, name: str) -> None:
     assert clocked(design)
     assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_dma_axil"}
     assert sorted(path.name for path in (tmp_path / "system/export").iterdir()) == [
-        *("axi_stream_driver.py", "net.bit", "net.hwh", "net.py", "net.xsa")
+        *("axi_stream_driver.py", "net.bit", "net.hwh", "net.py", "net.xsa", "predicting.py")
     ]
     connected = any("board_connections" in line for line in design.said)
     assert connected is (name == "kv260")
@@ -186,7 +186,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tup
     monkeypatch.setattr(pynq, "allocate", buffer, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
     monkeypatch.syspath_prepend(folder / "system/export")
-    for name in ("net", "axi_stream_driver"):
+    for name in ("net", "axi_stream_driver", "predicting"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
 

@@ -243,6 +243,7 @@ class Vivado:
     def package_xo(self, *arguments: str) -> str:
         options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
         assert arguments[0] == "-force" and (Path(options["-ip_directory"]) / "component.xml").is_file()
+        assert Path(options["-kernel_xml"]).is_file() and options["-ctrl_protocol"] == "ap_ctrl_none"
         Path(options["-xo_path"]).write_text(options["-kernel_name"])
         return ""
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
+
+import numpy as np
 
 from bitsmith.build.job import Job
 from bitsmith.devices import Part, part_or_typical
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.fit import missing
 from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.ir import ops
 
 LAYOUT_LIMIT_LUTS = 2_000_000
 """Above this the circuit is not even written: generating and simulating it would take hours."""
+
+
+def unrolled_products(job: Job) -> dict[str, int]:
+    """The products with constants other than 0 that a layer with a reuse factor of 1 makes at once, by layer."""
+    found = Counter[str]()
+    for node in job.program.nodes:
+        if isinstance(node.op, ops.Linear) and job.directives.reuse_factor(node.layer) == 1:
+            whole = job.directives.unrolled(job.program)
+            positions = math.prod(node.type.shape[:-1]) if whole else 1
+            found[node.layer] += positions * int(np.count_nonzero(node.op.weights))
+    return dict(found)
 
 
 @dataclass(frozen=True, slots=True)

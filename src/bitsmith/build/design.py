@@ -33,7 +33,7 @@ from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.load import ParameterKey, load, parameters
 from bitsmith.report.sections import FIFO
-from bitsmith.rtl import bus_wrappers, library, packaging, streams
+from bitsmith.rtl import bus_wrappers, integration, library, packaging, streams
 from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
@@ -104,6 +104,9 @@ class Circuit(Protocol):
     def responses(self, raws: Sequence[Raw]) -> Mapping[str, bytes]:
         """The files that its simulation on ``raws`` must leave, by their paths in the project."""
 
+    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
+        """The tokens of ``raws`` at each stream that comes in, and of their results at each that goes out."""
+
 
 def circuit(
     program: Program, directives: Directives, delays: DelayModel, budget_ns: float, top: str, title: Title
@@ -172,6 +175,11 @@ class Pipeline:
         expected = Emulator(self.program).run_raw(raws)
         return self._flow((), raws).responses(pack(self.design.outputs, expected))
 
+    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
+        words = pack(self.design.inputs, raws), pack(self.design.outputs, Emulator(self.program).run_raw(raws))
+        given, found = (each[:, np.newaxis, :] for each in words)
+        return [given], [found]
+
     def _flow(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Cosimulation:
         design, words = self.design, pack(self.design.inputs, raws)
         return Cosimulation(design.top, tuple(sources), design.in_width, design.out_width, words, design.latency)
@@ -225,6 +233,9 @@ class Streaming:
         flow = self._flow((), raws)
         reloaded = self._words(self._reloaded(), raws) if flow.loads else []
         return flow.responses(self._words(self.program, raws), reloaded)
+
+    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
+        return self._flow((), raws).stimuli, self._words(self.program, raws)
 
     def _flow(self, sources: Sequence[Path], raws: Sequence[Raw]) -> StreamCosimulation:
         design, types = self.design, self.program.types(self.program.inputs)
@@ -306,11 +317,13 @@ def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
         f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
         f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
         f"{avalon}.sv": bus_wrappers.avalon(interface),
+        f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axi_stream),
         f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
         **library.library(),
     }
     return {
         **{f"rtl/{name}": text for name, text in texts.items()},
+        f"{top}.core": integration.fusesoc_core(interface, made.wrapper_sources(()), packaged),
         f"driver/{top}.py": driver(made.program, interface),
     }
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from bitsmith.build.capacity import Room
+from bitsmith.build.capacity import Room, unrolled_products
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.hls_system import hls_core
 from bitsmith.build.job import Asked, Job
@@ -20,7 +21,7 @@ from bitsmith.build.stages import Sections, Stage
 from bitsmith.build.system import bitstream as system_bitstream
 from bitsmith.build.system import system_board, system_of
 from bitsmith.build.verification import compare, raw_digest, stimuli
-from bitsmith.errors import ConfigError, ProjectError, VerificationError
+from bitsmith.errors import ConfigError, ProgramError, ProjectError, VerificationError
 from bitsmith.flows.csim import BridgeLibrary
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool
@@ -76,7 +77,7 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
         design=job.design,
         sources=backend.code.sources(),
         scripts=backend.scripts,
-        stages=(*csim, *map(backend.vendor, backend.steps), *backend.bitstream()),
+        stages=(*csim, *backend.structure(), *map(backend.vendor, backend.steps), *backend.bitstream()),
         finish=lambda folder, found: backend.finish(folder, found, room),
         reset=asked.reset,
     )
@@ -90,6 +91,8 @@ class _Hls:
         self._job = job
         self._driver = self.code.dialect.driver
         self._usual = asked.synth is None
+        self._force = asked.force
+        self._unread: list[str] = []
         self._wants_bits = asked.bitstream
         self.steps = self._vendor_steps(asked)
 
@@ -169,6 +172,21 @@ class _Hls:
             log="csim/compile.log",
         )
 
+    def structure(self) -> tuple[Stage, ...]:
+        """Hold what the C++ asks of memories against its plan, before the vendor's tool starts; not without libclang."""
+        if not self.steps or self._force or find_spec("clang") is None:
+            return ()
+        return (
+            Stage(
+                name="structure",
+                title="loops and memories",
+                find=lambda: (),
+                flow=lambda: _Structure(self.code, self._unread),
+                needs=(self.code.dialect.name,),
+                reported=False,
+            ),
+        )
+
     def vendor(self, step: VendorStep) -> Stage:
         """A stage of the vendor's tool."""
         flow = self._flow(step)
@@ -190,7 +208,7 @@ class _Hls:
 
     def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
         """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
-        notes, driver = [room.misfit] if room.misfit else [], self._driver
+        notes, driver = [*([room.misfit] if room.misfit else []), *self._too_many_products()], self._driver
         verified = [section for section in found if isinstance(section, Verification)]
         if not verified:
             notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")
@@ -200,6 +218,12 @@ class _Hls:
         sections = [*verified, *self._measured(folder, notes)]
         if not any(isinstance(section, Resources) for section in sections):
             sections.append(section_of("Estimate", room.size.section()))
+        if self.steps and find_spec("clang") is None:
+            notes.append("The structure of the C++ was not held against its plan: pip install libclang")
+        if self._unread:
+            notes.append(
+                f"The structure of the C++ was not held against its plan in all parts: {'; '.join(self._unread)}"
+            )
         if not self.steps:
             if self._usual:
                 typed = by_hand(driver, self.code.target.top, driver.default)
@@ -224,6 +248,17 @@ class _Hls:
             found["Resources"]["Part"] = self._job.target.part
         notes += self._plan_violated(found.get("Latency", {}))
         return tuple(section_of(name, figures) for name, figures in found.items())
+
+    def _too_many_products(self) -> list[str]:
+        """A note on the layer for which the tool is known to give up."""
+        most, products = self.code.dialect.most_products, unrolled_products(self._job)
+        layer = max(products, key=lambda name: products[name], default="")
+        if not most or not layer or products[layer] <= most:
+            return []
+        return [
+            f"Layer {layer!r} makes {products[layer]:,} products at once, in one function. {self._driver.tool} is known to give "
+            f"up above about {most:,}: set the layer's ReuseFactor to {-(-products[layer] // most)} or more."
+        ]
 
     def _plan_violated(self, latency: Figures) -> list[str]:
         """A note if the tool's interval is above the planned one. Without a latency it is one loop's, and not the circuit's."""
@@ -256,6 +291,35 @@ class _Simulation:
         job = self.code.job
         compare(job.emulator, job.program, self.code.load(project).run_raw(self.raws), self.raws)
         return (Verification(inputs=len(self.raws[0]), mismatches=0, tool=tools[0].label, method=C_SIMULATION),)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Structure:
+    """The flow: read the C++ back. What cannot be read is added to ``unread``."""
+
+    code: HlsCode
+    unread: list[str]
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return ()
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return {}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        return ()
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
+        from bitsmith.hls.structure.check import check  # only this needs libclang
+
+        unrolled = self.code.job.directives.unrolled(self.code.job.program)
+        try:
+            found = check(self.code.project, self.code.dialect.name, unrolled=unrolled)
+        except ProgramError as error:
+            self.unread.append(str(error))
+            return ()
+        self.unread.extend(found.left_out)
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

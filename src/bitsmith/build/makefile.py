@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from bitsmith.build.stages import Stage
-from bitsmith.flows.run import Command
+from bitsmith.flows.run import Command, inside
 from bitsmith.flows.tools import FoundTool
 from bitsmith.version import __version__
 
@@ -31,7 +30,7 @@ def makefile(name: str, folder: Path, stages: Sequence[Stage]) -> str:
         needs = [_target(other) for other in stages if other.name in stage.needs]
         rules += ["", " ".join((f"{target}:", *needs))]
         commands = stage.flow().commands(folder, tools)
-        places = dict.fromkeys(os.path.relpath(command.log.parent, folder) for command in commands)
+        places = dict.fromkeys(inside(folder, command.log.parent) for command in commands)
         rules += [f"\t@mkdir -p {' '.join(map(_quoted, places))}"] if places else []
         rules += [f"\t{line_of(command, folder, tools)}" for command in commands]
         rules += [f"\tcmp {_quoted(path)} {_quoted(path + EXPECTED)}" for path in stage.expected()]
@@ -47,7 +46,7 @@ def line_of(command: Command, folder: Path, tools: Sequence[FoundTool] = ()) -> 
     """``command`` as a line of a shell in ``folder``, as a Makefile spells it; programs of ``tools`` are variables."""
     program, *arguments = command.argv
     variable = next((f'"$({_variable(tool)})"' for tool in tools if str(tool.path) == program), _quoted(program))
-    place = os.path.relpath(command.cwd.resolve(), folder.resolve())
+    place = inside(folder, command.cwd)
     return " ".join(
         (
             *([f"test -e {_quoted(str(command.unless[-1]))} ||"] if command.unless else []),

@@ -16,7 +16,7 @@ from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
 from bitsmith.build.system import bitstream as system_bitstream
 from bitsmith.build.system import rtl_core, system_board, system_of
-from bitsmith.build.verification import compare, raw_digest, stimuli
+from bitsmith.build.verification import compare, random_stimuli, raw_digest, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, ConfigError, VerificationError
@@ -31,6 +31,7 @@ from bitsmith.remedies import OPEN, convert, remedy
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
+from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ports import module_ports
 from bitsmith.rtl.writer import Title
@@ -41,10 +42,16 @@ _SIMULATED_CYCLES = 400_000
 _LEAST_SAMPLES = 8
 """Slow circuits are simulated on fewer samples: so many cycles' worth, and at least so many."""
 
+_BENCH_FRAMES, _BENCH_CYCLES = 8, 10_000
+"""Frames of the bench for cocotb, whose simulators are slow: so many, or so many cycles' worth."""
+
 _BAUD = 115_200
 
 _COSIM_S, _SYNTH_S, _PNR_S = (4.0, 0.4e-3), (5.0, 4e-3), (10.0, 12e-3)
 """Seconds that stages take: some, and some for each look-up table. Measured with the tools of pip, on one slow core."""
+
+_PNR_BLOCK_S = 0.4
+"""Seconds of place and route for each block of a multiplier or memory, around which wires crowd."""
 
 
 def plan_rtl(job: Job, asked: Asked) -> Plan:
@@ -158,7 +165,7 @@ class _Rtl:
 
     def _generate(self) -> Generated:
         made = self._circuit
-        files = {**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras}
+        files = {**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras, **self._bench()}
         if self._system is not None:
             system, more = self._system
             files |= {**more, **system.files}
@@ -167,6 +174,13 @@ class _Rtl:
             "delay model; the clock may not be reached."
         )
         return Generated(files, (slow,) if made.over_budget else ())
+
+    def _bench(self) -> Mapping[str, str]:
+        """The bench for cocotb, with few frames: users add theirs."""
+        made = self._circuit
+        frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // made.cycles[1]))
+        sources = (*made.wrapper_sources(library.CONTROL_LIBRARY), f"{bus_wrappers.axi_lite_name(self._top)}.v")
+        return bench(made.interface, sources, *made.tokens(random_stimuli(self.job.program, frames)))
 
     def cosim(self) -> Stage:
         """Compare the circuit with the emulator, and measure its latency and interval."""
@@ -319,7 +333,8 @@ class _Rtl:
     @property
     def _placing(self) -> float:
         """Seconds that place and route takes."""
-        return _PNR_S[0] + _PNR_S[1] * packed_luts(self._room.size, self._part)
+        size = self._room.size
+        return _PNR_S[0] + _PNR_S[1] * packed_luts(size, self._part) + _PNR_BLOCK_S * (size.dsp + size.bram)
 
     def on_board(self) -> bool:
         """Return True if the board has the part: its place and route then measures the clock of the part as well."""

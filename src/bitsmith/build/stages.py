@@ -97,5 +97,5 @@ def job_digest(job: Job) -> str:
 def _package() -> str:
     """A digest of all code of this package."""
     folder = Path(__file__).parents[1]
-    code = (path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".sv", ".v", ".h", ".tcl"))
+    code = (path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".sv", ".v", ".h", ".tcl", ".in"))
     return digest(*code)

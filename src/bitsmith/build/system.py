@@ -10,15 +10,14 @@ from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.stages import Sections, Stage
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
-from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
 from bitsmith.report.sections import Files
-from bitsmith.rtl import bus_wrappers, library
-from bitsmith.rtl.beats import beats, with_beats
+from bitsmith.rtl import bus_wrappers, library, packaging
+from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
-from bitsmith.systems import Core, Language, System, zynq_system
+from bitsmith.systems import Core, Language, System, card_system, soc_fpga_system, zynq_system
 
 
 def system_board(target: Target) -> SystemBoard | None:
@@ -38,8 +37,10 @@ def system_of(core: Core, board: SystemBoard) -> System:
     match board:
         case Zynq():
             return zynq_system(core, board)
-        case Card() | SocFpga():
-            raise ConfigError(f"{board.name} is not available yet", where="Board")
+        case Card():
+            return card_system(core, board)
+        case SocFpga():
+            return soc_fpga_system(core, board)
         case _:
             assert_never(board)
 
@@ -47,17 +48,33 @@ def system_of(core: Core, board: SystemBoard) -> System:
 def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, Mapping[str, str]]:
     """A circuit with streams of beats, and the files for that beside its own."""
     interface = made.interface
-    narrow, axis = with_beats(interface, board.bus_bytes), library.axi_stream_name
+    narrow = with_beats(interface, board.bus_bytes)
+    module, wrapper, below = _outside(narrow, board)
+    suffix = "sv" if isinstance(board, SocFpga) else "v"
     texts = {
-        f"{axis(narrow.top)}.sv": beats(interface, board.bus_bytes),
-        f"{bus_wrappers.axi_lite_name(narrow.top)}.v": bus_wrappers.axi_lite(narrow),
+        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes),
+        f"{module}.{suffix}": wrapper,
     }
-    names = (*made.wrapper_sources((*library.CONTROL_LIBRARY, *library.BEATS_LIBRARY)), *texts)
-    text = driver(made.program, interface, board.bus_bytes)
-    module = bus_wrappers.axi_lite_name(narrow.top)
+    names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
+    if isinstance(board, SocFpga):
+        texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
+    text = driver(made.program, interface, board.bus_bytes, registers=isinstance(board, Zynq))
     core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
     files = {**texts, **library.library(library.BEATS_LIBRARY)}
     return core, {f"rtl/{name}": content for name, content in files.items()}
+
+
+def _outside(narrow: Interface, board: SystemBoard) -> tuple[str, str, tuple[str, ...]]:
+    """The module that the board's system instantiates: its name, its text, and the library below it."""
+    match board:
+        case Zynq():
+            return bus_wrappers.axi_lite_name(narrow.top), bus_wrappers.axi_lite(narrow), library.CONTROL_LIBRARY
+        case Card():
+            return kernel_name(narrow), free_kernel(narrow), ()
+        case SocFpga():
+            return bus_wrappers.avalon_name(narrow.top), bus_wrappers.avalon(narrow), library.AVALON_LIBRARY
+        case _:
+            assert_never(board)
 
 
 def core_of(

@@ -28,13 +28,13 @@ def stimuli(job: Job) -> list[Raw]:
     return random_stimuli(job.program)
 
 
-def random_stimuli(program: Program) -> list[Raw]:
+def random_stimuli(program: Program, samples: int = RANDOM_INPUTS) -> list[Raw]:
     """Random raw inputs that begin with the extremes of every input range."""
     rng = np.random.default_rng(0)
     raws: list[Raw] = []
     for index in program.inputs:
         _, lo, hi = program.nodes[index].type.full()
-        raws.append(_random_raws(rng, lo, hi))
+        raws.append(_random_raws(rng, lo, hi, samples))
     return raws
 
 
@@ -63,9 +63,9 @@ def raw_digest(raw: Raw) -> str:
     return digest(raw.astype(np.int64).tobytes() if raw.dtype != np.object_ else str(raw.tolist()))
 
 
-def _random_raws(rng: np.random.Generator, lo: Ints, hi: Ints) -> Raw:
+def _random_raws(rng: np.random.Generator, lo: Ints, hi: Ints, samples: int) -> Raw:
     """Samples within ``lo..hi``: all least, all greatest, a few mixtures of both, then uniform ones."""
-    shape = (RANDOM_INPUTS, *lo.shape)
+    shape = (samples, *lo.shape)
     if max(int(np.max(hi)).bit_length(), int(np.min(lo)).bit_length()) <= 62:
         least, greatest = lo.astype(np.int64), hi.astype(np.int64)
         return _with_corners(rng, rng.integers(least, greatest, shape, endpoint=True), least, greatest)
@@ -77,6 +77,6 @@ def _random_raws(rng: np.random.Generator, lo: Ints, hi: Ints) -> Raw:
 
 
 def _with_corners(rng: np.random.Generator, raws: Raw, lo: Raw, hi: Raw) -> Raw:
-    corners = rng.integers(0, 2, (_CORNERS, *lo.shape)).astype(bool)
-    raws[0], raws[1], raws[2 : 2 + _CORNERS] = lo, hi, np.where(corners, hi, lo)
+    corners = rng.integers(0, 2, (min(_CORNERS, len(raws) - 2), *lo.shape)).astype(bool)
+    raws[0], raws[1], raws[2 : 2 + len(corners)] = lo, hi, np.where(corners, hi, lo)
     return raws

@@ -103,7 +103,7 @@ def explain(
             chosen, io_type = ({}, None) if best is None else (best.configuration, best.io_type.value)
             _write_text(write, request.written(chosen, io_type))
             document["written"] = str(write)
-            shown.append(Text(f"Written: {write}. Next: bitsmith convert {write}"))
+            shown.append(Text(f"Written: {write}. {_next(write, options)}"))
         terminal.show(document, *shown)
 
 
@@ -141,7 +141,7 @@ def config(
             text = request.defaulted(generated)
         if output is not None:
             _write_text(output, text)
-            terminal.show({"written": str(output)}, Text(f"Written: {output}. Next: bitsmith convert {output}"))
+            terminal.show({"written": str(output)}, Text(f"Written: {output}. {_next(output, options)}"))
             return
         terminal.show({"configuration": text}, Text(text.rstrip("\n")))
 
@@ -266,6 +266,12 @@ def _layers(model: Model) -> RenderableType:
     target, notes = model.target, model.notes
     layers = rows(model.network, model.program)
     return LayersTable(model.network.name, layers, target.part, target.clock_period_ns, notes)
+
+
+def _next(project: Path, options: ModelOptions) -> str:
+    """The command that converts a written project, with the data that decided its formats: those are in no project."""
+    data = "" if options.calibration is None else f" --calibration {options.calibration}"
+    return f"Next: bitsmith convert {project}{data}"
 
 
 def _misfit(model: Model) -> str:

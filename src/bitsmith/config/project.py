@@ -67,7 +67,7 @@ class IOType(enum.Enum):
 BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
 """The accepted names, as errors show them."""
 
-_MISSING_BACKENDS = ("symbolicexpression",)
+_SYMBOLIC = "symbolicexpression"
 _NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
 
@@ -253,12 +253,12 @@ def read_backend(value: object, where: str) -> Backend:
         return Backend(accelerator.backend)
     if name in known:
         return known[name]
-    if name in _MISSING_BACKENDS:
+    if name == _SYMBOLIC:
         raise ConfigError(
-            f"backend {value!r} is not available yet",
+            f"backend {value!r}: formulas are no networks",
             where=where,
             accepted=BACKENDS,
-            remedy="'rtl' gives SystemVerilog that the vendors' tools read as well",
+            remedy="write the formula as the forward function of a torch.nn.Module, and convert that",
         )
     remedy = did_you_mean(name, list(known)) if name else ""
     raise ConfigError(f"backend {shown(value)}", where=where, accepted=BACKENDS, remedy=remedy)

@@ -220,7 +220,7 @@ def _format(
         text = "exact" if quantizer is None else str(quantizer)
         if quantizer is not None and _is_format(quantizer, found, trained=variable in node.quantizers):
             return None
-        if _describes(variable, found, where, reach.nodes):
+        if _describes(variable, quantizer, found, where, reach.nodes):
             reach.idle.append(Idle(f"Precision.{variable}", node.name, _QUANTIZED))
         else:
             problems.add(
@@ -245,12 +245,21 @@ def _is_format(quantizer: Quantizer, fmt: FixedFormat, *, trained: bool) -> bool
     return steps and bool(np.all(fmt.lo <= quantizer.lo)) and bool(np.all(quantizer.hi <= fmt.hi))
 
 
-def _describes(variable: str, fmt: FixedFormat, where: str, nodes: Sequence[NetworkNode]) -> bool:
+def _holds_codes(fmt: FixedFormat, quantizer: Quantizer) -> bool:
+    """Return True if integers of ``fmt`` can tell the codes apart."""
+    lowest, highest = int(np.min(quantizer.lo)), int(np.max(quantizer.hi))
+    count = 2 if (lowest, highest) == (-1, 1) else highest - lowest + 1  # binary weights are -1 and 1
+    return count <= 1 << fmt.width
+
+
+def _describes(
+    variable: str, quantizer: Quantizer | None, fmt: FixedFormat, where: str, nodes: Sequence[NetworkNode]
+) -> bool:
     """Return True of a format that other tools write beside a quantizer.
 
-    That is the format of the codes of trained values, or, for a type, that of one of its layers.
+    That is the format of the codes of trained values, with room for them all, or, for a type, that of one of its layers.
     """
-    if variable in TRAINED and fmt.frac == 0:
+    if variable in TRAINED and fmt.frac == 0 and (quantizer is None or _holds_codes(fmt, quantizer)):
         return True
     section, _, name = where.partition(".")
     alike = [

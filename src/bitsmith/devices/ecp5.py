@@ -139,5 +139,7 @@ ECP5 = Family(
             arguments=("--compress", "--input", "{routed}", "--bit", "{bitstream}"),
             suffix=".bit",
         ),
+        # The usual router does not end where wires crowd around multiplier blocks.
+        options=("--router", "router2"),
     ),
 )

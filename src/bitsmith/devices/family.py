@@ -104,6 +104,7 @@ class PlaceAndRoute:
         pins: the text of that file, for pins, an I/O standard and the clock's frequency in Hz (of the port ``clk``).
         routed: option that names the file which the packer reads.
         packer: makes the bitstream.
+        options: how it places and routes.
     """
 
     program: str
@@ -114,6 +115,7 @@ class PlaceAndRoute:
     pins: Callable[[tuple[Pin, ...], str, int], str]
     routed: str
     packer: Packer
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

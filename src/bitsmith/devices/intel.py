@@ -2,7 +2,7 @@
 
 Yosys maps to the cells of Cyclone V, whose adaptive logic modules (ALMs) the later families have, too: of those, its counts are
 estimates. Look-up tables count ALUTs, two to an ALM; multiplier blocks count products of 18 by 18 bits, two to a DSP block.
-Delays are estimates: see `tests/devices/test_known_clocks.py` for public figures that they are held against.
+Delays are estimates that have not been held against placed circuits.
 """
 
 from __future__ import annotations

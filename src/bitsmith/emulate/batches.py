@@ -89,6 +89,19 @@ def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
     return [_as_batch(x)]
 
 
+def shapes_of(x: Arrays | None) -> list[Shape] | None:
+    """The shapes of samples that arrays show; None if they do not say which input is which.
+
+    Raises:
+        InputDataError: samples of different shapes.
+    """
+    if x is None or isinstance(x, Mapping):
+        return None
+    if isinstance(x, list | tuple) and all(_as_batch(part).ndim > 1 for part in x):
+        return [_as_batch(part).shape[1:] for part in x]
+    return [_as_batch(x).shape[1:]]
+
+
 def _as_batch(x: npt.ArrayLike | Sequence[npt.ArrayLike]) -> Batch:
     try:
         return np.asarray(x)

@@ -21,6 +21,9 @@ from bitsmith.mapping.folding import matrix_shape, weights_of
 _FULL = 0.75
 """The share of look-up tables and flip-flops that can be placed and routed without trouble."""
 
+_BLOCKS = 0.5
+"""The share of multiplier blocks of a proposed circuit: they are in few rows of a die, where wires crowd (decision 22)."""
+
 _STEPS_PER_OCTAVE = 4
 
 
@@ -100,8 +103,8 @@ def fits(size: Size, part: Part) -> bool:
 
 
 def _has_room(size: Size, part: Part) -> bool:
-    """Return True if a circuit can be proposed: multiplier blocks are in few rows of a die, where wires crowd if all are used."""
-    return fits(size, part) and size.dsp <= _FULL * part.dsps
+    """Return True if a circuit can be proposed."""
+    return fits(size, part) and size.dsp <= _BLOCKS * part.dsps
 
 
 def proposal(program: Program, part: Part, directives: Directives) -> Fit | None:

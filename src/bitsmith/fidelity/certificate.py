@@ -170,6 +170,9 @@ class Certificate:
     def __str__(self) -> str:
         return as_text(self.__rich__())
 
+    def __repr__(self) -> str:
+        return f"<{self.summary}>"
+
     def _repr_html_(self) -> str:
         return as_html(str(self))
 

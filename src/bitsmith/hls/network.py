@@ -6,6 +6,7 @@ The files are those of :mod:`bitsmith.hls.writer`. The top function takes and gi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -17,7 +18,8 @@ from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import identifier
-from bitsmith.hls.process import StreamType, boundary_text, copies_text, process_texts
+from bitsmith.hls.process import process_texts
+from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
@@ -103,7 +105,7 @@ class NetworkWriter:
 
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""
-        layer = identifier("_".join(process.layers) or "network")
+        layer = identifier(_label(process.layers))
         match process.kind:
             case kinds.Source(name) | kinds.Sink(name):
                 return self._scope.names.unique(f"{identifier(name)}_port")
@@ -191,7 +193,8 @@ class NetworkWriter:
     def _inner(self, source: OutputPort, reader: tuple[int, int], token: str) -> _Stream:
         """A new stream to an operand."""
         depth = max(self._least(source), self._plan.depth(*reader))
-        return self._declared_stream(f"{self._names[source.process]}_to_{self._names[reader[0]]}", token, depth)
+        name, alone = self._names[source.process], len(self._readers(source.process, source.port)) == 1
+        return self._declared_stream(name if alone else f"{name}_to_{self._names[reader[0]]}", token, depth)
 
     def _least(self, source: OutputPort) -> int:
         """The fewest slots that a stream of these tokens has."""
@@ -266,6 +269,14 @@ class NetworkWriter:
         self._calls.append(streams.start.format(**words))
         if streams.finish:
             self._ends.append(streams.finish.format(**words))
+
+
+def _label(layers: Sequence[str]) -> str:
+    """A word for one or more layers: the last one's name if it says the first one's, too."""
+    if not layers:
+        return "network"
+    first, last = layers[0], layers[-1]
+    return last if last.startswith(first) else f"{first}_to_{last}"
 
 
 def _check_port(name: str, tokens: StreamType, most: int) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
@@ -17,9 +15,10 @@ from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
 from bitsmith.hls.pipelines import interval_of
+from bitsmith.hls.process_text import StreamType, function_head, loop_lines, process_text, token_lines
 from bitsmith.hls.project import Memory
 from bitsmith.hls.runs import body
-from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
+from bitsmith.hls.scalar import accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
 from bitsmith.ir.scaling import rescale
@@ -30,23 +29,6 @@ _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
 
 _LEAST_ROW = 16
 """Steps between a write to a line buffer's memory and the read of it; below that, registers do."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamType:
-    """A stream as a process sees it: the C++ types of the stream, of its tokens and of their elements; tokens per frame."""
-
-    stream: str
-    token: str
-    element: str
-    scalar: Scalar
-    shape: tuple[int, ...]
-    tokens: int
-
-    @property
-    def size(self) -> int:
-        """Elements of a token."""
-        return math.prod(self.shape)
 
 
 def process_texts(
@@ -62,88 +44,7 @@ def process_texts(
     ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
     if process.layers:
         about = f"Layer {', '.join(comment(repr(layer)) for layer in process.layers)}: {about}"
-    return [*writer.texts, _process_text(scope, about, name, ends, writer.head, writer.lines)]
-
-
-def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scope) -> str:
-    """The function called ``name`` that puts each token of a stream into streams of the types ``copies``."""
-    lines = [f"const {given.token} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
-    if not copies:
-        lines = ["x0.read();"]
-    ends = [("x0", given.stream), *((f"y{k}", kind) for k, kind in enumerate(copies))]
-    about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
-    return _process_text(scope, about, name, ends, _function_head(scope, given.tokens), _loop(given.tokens, lines))
-
-
-def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool) -> str:
-    """The function called ``name`` that makes a token of an array (``is_source``), or an array of a token."""
-    array = f"{ends.element} x[{ends.size}]"
-    stream = _parameter(scope, ends.stream, "tokens")
-    if is_source:
-        lines = [
-            *_token(scope, ends.token, "item"),
-            f"kernels::copy<{ends.size}>(x, item.data);",
-            "tokens.write(item);",
-        ]
-    else:
-        lines = [f"const {ends.token} item = tokens.read();", f"kernels::copy<{ends.size}>(item.data, x);"]
-    parameters = [f"const {array}", stream] if is_source else [stream, array]
-    about = "The whole tensor is one token."
-    return function_text(scope, about, name, parameters, _function_head(scope, 1), lines)
-
-
-def _process_text(
-    scope: Scope, about: str, name: str, ends: Sequence[tuple[str, str]], head: Sequence[str], lines: Sequence[str]
-) -> str:
-    """A process whose streams are ``ends``: names and types."""
-    streams = scope.dialect.streams
-    if streams.frames:
-        lines = [f"{streams.frames} {{", *map(indented, lines), "}"]
-    if not streams.known:
-        return function_text(scope, about, name, [_parameter(scope, kind, end) for end, kind in ends], head, lines)
-    known = [streams.known.format(type=kind, name=end) for end, kind in ends]
-    return function_text(scope, about, name, [], head, [*known, *lines])
-
-
-def function_text(
-    scope: Scope, about: str, name: str, parameters: Sequence[str], head: Sequence[str], lines: Sequence[str]
-) -> str:
-    """A function that is a process."""
-    return "\n".join(
-        [
-            f"/// {about}",
-            *scope.dialect.streams.before_process,
-            f"void {name}({', '.join(parameters)}) {{",
-            *head,
-            *map(indented, lines),
-            "}\n",
-        ]
-    )
-
-
-def _parameter(scope: Scope, kind: str, name: str) -> str:
-    return scope.dialect.streams.parameter.format(type=kind, name=name)
-
-
-def _token(scope: Scope, kind: str, name: str) -> list[str]:
-    """Lines that declare a token which will be written."""
-    result = scope.dialect.streams.result
-    return [f"{kind} {name};", *([result.format(name=name)] if result else [])]
-
-
-def _function_head(scope: Scope, steps: int) -> list[str]:
-    """Lines at the head of a process whose loop has so many steps."""
-    function = scope.dialect.streams.loops.function
-    return [function] if function and steps == 1 else []
-
-
-def _loop(steps: int, lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
-    """A loop that begins a step in every cycle, the lines alone for one step; ``before`` are more lines in front of it."""
-    if steps == 1:
-        counted = any(re.search(r"\bi\b", line) for line in lines)
-        return [*(["const int i = 0;"] if counted else []), *lines]
-    head = ["BITSMITH_STEPS", *before, f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
-    return [*head, *map(indented, lines), "}"]
+    return [*writer.texts, process_text(scope, about, name, ends, writer.head, writer.lines)]
 
 
 def order_actions(source: Numbers, tokens: int) -> Numbers:
@@ -234,11 +135,11 @@ class _ProcessWriter:
         )
         values = self._rom_of("values", objects(raw.reshape(given.tokens, -1)), given.scalar.frac)
         if given.tokens == 1:
-            self.lines += _token(self._scope, given.token, "item")
+            self.lines += token_lines(self._scope, given.token, "item")
             self.lines += [f"kernels::constant<{given.size}>({values}[0], item.data);", "y0.write(item);"]
         else:
             self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
-        self.head += _function_head(self._scope, given.tokens)
+        self.head += function_head(self._scope, given.tokens)
         return "constant tokens."
 
     def _map(self, kind: kinds.Map) -> str:
@@ -256,13 +157,15 @@ class _ProcessWriter:
         steps += self._called(name, arguments, function.results)
         steps += [f"y{k}.write(result{k});" for k in range(len(self._gives))]
         tokens = max((ends.tokens for ends in (*self._takes, *self._gives)), default=1)
-        self.head += _function_head(self._scope, tokens)
-        self.lines += _loop(tokens, steps)
+        self.head += function_head(self._scope, tokens)
+        self.lines += loop_lines(tokens, steps)
         return "a function of each token."
 
     def _called(self, name: str, arguments: Sequence[str], results: Sequence[Variable]) -> list[str]:
         """Lines that call a token function, whose last results become the tokens ``result0``, ``result1``, ..."""
-        lines = [line for k, ends in enumerate(self._gives) for line in _token(self._scope, ends.token, f"result{k}")]
+        lines = [
+            line for k, ends in enumerate(self._gives) for line in token_lines(self._scope, ends.token, f"result{k}")
+        ]
         copied, places = list[str](), list[str]()
         for k, (ends, result) in enumerate(zip(self._gives, results[-len(self._gives) :], strict=True)):
             if result.scalar == ends.scalar:
@@ -333,7 +236,7 @@ class _ProcessWriter:
     def _interleave(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
         which = self._listed("which", kind.source)
-        lines = [*_token(self._scope, given.token, "result")]
+        lines = [*token_lines(self._scope, given.token, "result")]
         last = len(self._takes) - 1
         for k, taken in enumerate(self._takes):
             condition = f"if ({which}[i] == {k}) " if k < last else ""
@@ -341,7 +244,7 @@ class _ProcessWriter:
             lines.append(f"    const {taken.token} item = x{k}.read();")
             lines.append(f"    kernels::copy<{given.size}>(item.data, result.data);")
         lines += ["}", "y0.write(result);"]
-        self.lines += _loop(given.tokens, lines)
+        self.lines += loop_lines(given.tokens, lines)
         return f"tokens of {len(self._takes)} streams in turn."
 
     def _window(self, kind: kinds.Window) -> str:
@@ -355,7 +258,7 @@ class _ProcessWriter:
         copied = [f"const {taken.token} real = x0.read();", f"kernels::copy<{taken.size}>(real.data, item.data);"]
         item_t = f"kernels::token<{given.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
-        self.lines += _loop(
+        self.lines += loop_lines(
             actions,
             [
                 f"const int flags = {' & '.join(flags)};",
@@ -365,7 +268,7 @@ class _ProcessWriter:
                 "} else {",
                 f"    kernels::clear<{taken.size}>(item.data);",
                 "}",
-                *_token(self._scope, given.token, "window"),
+                *token_lines(self._scope, given.token, "window"),
                 *pushes,
                 "if ((flags & kernels::GIVE) != 0) {",
                 "    y0.write(window);",

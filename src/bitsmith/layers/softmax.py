@@ -136,7 +136,9 @@ def _probability(lowering: Lowering, y: Value) -> Value:
     """The result; without a given precision its range is 0..1, which intervals alone cannot prove."""
     if lowering.format("result") is not None:
         return lowering.result(y)
-    frac = lowering.result_frac()
+    frac, widest = lowering.result_frac(), lowering.settings.widest
+    if widest is not None:
+        frac = min(frac, widest - 1)  # 1 itself needs a bit beside the fraction
     return lowering.builder.cast_to(y, frac, 0, 1 << frac, Rounding.RND, Overflow.SAT)
 
 

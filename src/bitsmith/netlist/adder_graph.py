@@ -15,6 +15,7 @@ import heapq
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,10 @@ __all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "solve"]
 
 # Pairs of digits that may be counted: about 30 s and 0.7 GB. Larger matrices share within blocks of rows.
 _PAIR_LIMIT = 12_000_000
+
+
+_REMEMBERED = 1 << 14
+"""Weights of matrices whose graphs are kept for the next time; 64 of them take about 200 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +101,15 @@ def solve(weights: IntArray, inputs: Sequence[InputRange]) -> AdderGraph:
         RangeError: an entry is not an integer.
         ProgramError: the number of inputs is not that of the rows.
     """
-    columns = _integer_columns(weights, inputs)
-    unique, places = _unique_columns(columns)
+    columns = tuple(map(tuple, _integer_columns(weights, inputs)))
     origin = min((i.arrival for i in inputs), default=0)
-    nodes = Nodes([replace(i, arrival=i.arrival - origin) for i in inputs])
+    relative = tuple(replace(i, arrival=i.arrival - origin) for i in inputs)
+    return _remembered(columns, relative) if weights.size <= _REMEMBERED else _solved(columns, relative)
+
+
+def _solved(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange]) -> AdderGraph:
+    unique, places = _unique_columns(columns)
+    nodes = Nodes(list(inputs))
     entries = [[ColumnEntry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]
     blocks, owners = _row_blocks(entries, len(inputs))
     sharing = Sharing(nodes, blocks, owners, _earliest(nodes, entries))
@@ -107,6 +117,10 @@ def solve(weights: IntArray, inputs: Sequence[InputRange]) -> AdderGraph:
     roots = [_sum(nodes, terms) for terms in sharing.terms()]
     outputs = [_output(nodes, roots[place.column], place) if place else GraphOutput(None, 0, False) for place in places]
     return _without_dead(AdderGraph(len(inputs), tuple(nodes.adders), tuple(outputs)))
+
+
+_remembered = lru_cache(maxsize=64)(_solved)
+"""A network that is written again, for other inputs or another part, has the same products."""
 
 
 def _integer_columns(weights: IntArray, inputs: Sequence[InputRange]) -> list[list[int]]:

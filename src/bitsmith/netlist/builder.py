@@ -328,11 +328,10 @@ class NetlistBuilder(WordStore):
         if shift:
             entries = tuple(entry >> shift for entry in entries)
         is_identity = all(entry == first + index for index, entry in enumerate(entries))
-        bits: int | None = (len(entries) - 1).bit_length()
-        if 0 < bits < width:
+        needed = (len(entries) - 1).bit_length()
+        bits = needed if 0 < needed < width else None
+        if bits is not None:
             entries, first = _by_low_bits(first, bits, entries), 0
-        else:
-            bits = None
         table = self._table_ids.setdefault(entries, len(self._tables))
         if table == len(self._tables):
             self._tables.append(entries)

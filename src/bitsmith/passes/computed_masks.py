@@ -52,11 +52,8 @@ _NEARLY = 2.0**-12
 
 _HALF = 0.5
 
-_LEAST_FLOOR = 5
-"""exp(-2**5) is nothing."""
-
-_BELOW = 1.5
-"""A mask's level is taken for so many times the number below which it is one."""
+_LEAST_FLOOR, _BELOW = 5, 2.0 - 2.0**-20
+"""exp(-2**5) is nothing. What is below a floor is taken for so many times the floor: just what an input saturates at."""
 
 _DEEP = -1000.0
 """What an input has that is added to scores as a mask is this or less."""

@@ -59,7 +59,12 @@ def fold_masks(network: Network, calibration: Sequence[Floats] | None) -> Networ
     for node in network.nodes:
         if any(bool(np.any(values <= LEAST)) for values in node.layer.weights().values()):
             reader = next(iter(network.consumers(node.name)), node) if isinstance(node.layer, Constant) else node
-            raise UnsupportedError("-inf", where=f"layer {reader.name!r}", accepted="-inf only as a softmax mask")
+            raise UnsupportedError(
+                "-inf",
+                where=f"layer {reader.name!r}",
+                accepted="-inf only as a softmax mask",
+                remedy="for a greatest element, write a finite number below all others instead",
+            )
     return network
 
 

@@ -22,6 +22,8 @@ def working(task: str, console: Console | None = None, *, verbose: bool = False)
         verbose: show the lines of tools as well.
     """
     console = console or Console(stderr=True)
+    if console.is_jupyter:
+        console = Console(force_jupyter=False, force_terminal=False)  # plain lines in one output, and not as errors
 
     def stays(line: str) -> bool:
         return line.startswith(_STAGES) or (verbose and bool(line.strip()))

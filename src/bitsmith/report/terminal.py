@@ -63,7 +63,9 @@ def as_text(renderable: RenderableType, width: int | None = None) -> str:
     if width is None:
         width = min(max(shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns, _LEAST_WIDTH), _MOST_WIDTH)
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None, legacy_windows=False).print(renderable)
+    # In a notebook rich would show the text, and write nothing.
+    console = Console(file=out, width=width, color_system=None, legacy_windows=False, force_jupyter=False)
+    console.print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
 
 

@@ -64,6 +64,37 @@ def beats(interface: Interface, bus_bytes: int) -> str:
     return text.module(interface, axi_stream_name(narrow.top), axi_stream_name(interface.top))
 
 
+def kernel_name(narrow: Interface) -> str:
+    """The name of the circuit ``<top>_dma`` as a kernel for ``v++``: ``<top>_kernel``."""
+    return f"{narrow.top.removesuffix(dma_name(''))}_kernel"
+
+
+def free_kernel(narrow: Interface) -> str:
+    """The kernel around ``<top>_dma_axis``, which runs freely and whose streams have nothing but data."""
+    name = kernel_name(narrow)
+    head = Text(
+        (f"{narrow.top} as a kernel that runs freely: nothing starts it, and it takes what comes.",),
+        ("input wire ap_clk", "input wire ap_rst_n"),
+        (),
+        (".aclk(ap_clk)", ".aresetn(ap_rst_n)"),
+    )
+    sinks = (_plain("s_axis", port, ("input", "output"), "1'b0") for port in (*narrow.inputs, *narrow.load_ports))
+    sources = (_plain("m_axis", port, ("output", "input"), "") for port in narrow.outputs)
+    return (head + total(sinks) + total(sources)).module(narrow, name, axi_stream_name(narrow.top))
+
+
+def _plain(side: str, port: StreamPort, directions: tuple[str, str], last: str) -> Text:
+    name, (forward, back) = prefix(side, port), directions
+    ports = (
+        f"{forward} wire {name}_tvalid",
+        f"{back} wire {name}_tready",
+        f"{forward} wire [{port.width - 1}:0] {name}_tdata",
+    )
+    wire = f"unused_{name}_tlast"
+    lines = () if last else (f"wire {wire};",)
+    return Text((), ports, lines, connected(name, f"{name}_tvalid", f"{name}_tready", f"{name}_tdata", last or wire))
+
+
 def _ports(name: str, bits: int, directions: tuple[str, str]) -> tuple[str, ...]:
     forward, back = directions
     return (

@@ -112,6 +112,7 @@ def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]
         "clock_period": core.period_ns,
         "clock_uncertainty": f"{core.uncertainty_percent:g}%",
         "defines": defines,
+        "kernel": False,
     }
 
 
@@ -122,11 +123,11 @@ _HLS_STARTS = {
 }
 
 
-def core_steps(core: Core) -> tuple[Step, ...]:
-    """The step that makes an IP of a circuit in C++."""
+def core_steps(core: Core, made: str = "") -> tuple[Step, ...]:
+    """The step that makes an IP of a circuit in C++, or what else is ``made`` of it."""
     if core.language is Language.RTL:
         return ()
-    return (Step(_HLS_STARTS[core.language], (f"{FOLDER}/core.tcl",), (f"{core.ip_folder}/component.xml",)),)
+    return (Step(_HLS_STARTS[core.language], (f"{FOLDER}/core.tcl",), (made or f"{core.ip_folder}/component.xml",)),)
 
 
 def core_files(core: Core) -> dict[str, str]:
@@ -143,6 +144,17 @@ class System:
     products: Mapping[str, str]
     board: str
     install: str
+
+
+def software(name: str, core: Core) -> dict[str, str]:
+    """The driver of a circuit, and what joins it to a vendor's library, by their paths in the project."""
+    top = core.top
+    texts = {"predicting.py": template("predicting.py"), "axi_stream_driver.py": template(name)}
+    joined = {
+        key: text.replace("import circuit as net\n", f"import {top} as net\n").replace("@top@", top)
+        for key, text in texts.items()
+    }
+    return {f"{EXPORT}/{key}": text for key, text in {f"{top}.py": core.driver, **joined}.items()}
 
 
 def template(name: str) -> str:

@@ -12,6 +12,7 @@ from bitsmith.systems.system import (
     core_files,
     core_settings,
     core_steps,
+    software,
     tcl_settings,
     template,
 )
@@ -44,8 +45,7 @@ def zynq_system(core: Core, board: Zynq) -> System:
             **core_files(core),
             script: template("zynq.tcl"),
             f"{FOLDER}/settings.tcl": tcl_settings(title, settings),
-            f"{EXPORT}/{top}.py": core.driver,
-            f"{EXPORT}/axi_stream_driver.py": overlay("overlay.py", top),
+            **software("overlay.py", core),
         },
         steps=(
             *core_steps(core),
@@ -59,9 +59,3 @@ def zynq_system(core: Core, board: Zynq) -> System:
         board=board.name,
         install=_INSTALL,
     )
-
-
-def overlay(name: str, top: str) -> str:
-    """The file that joins the driver of ``top`` to a vendor's library."""
-    text = template(name).replace("import circuit as net\n", f"import {top} as net\n")
-    return text.replace("@top@", top)

@@ -93,7 +93,10 @@ class LogicTool:
             f"set part {design.part}",
             f"set sources [list {' '.join(design.sources)}]",
         ]
-        scripts = {f"{step.value}.tcl": (_SCRIPTS / f"{self.key}_{step.value}.tcl").read_text("utf-8") for step in Step}
+        scripts = {
+            f"{step.value}.tcl": (_SCRIPTS / f"{self.key}_{step.value}.tcl").read_text(encoding="utf-8")
+            for step in Step
+        }
         files = {"settings.tcl": "\n".join(settings) + "\n", **self.files(design), **scripts}
         return {f"{self.key}/{name}": text for name, text in files.items()}
 

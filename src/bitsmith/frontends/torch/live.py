@@ -103,9 +103,18 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
 def _is_seen_elsewhere(node: torch.fx.Node) -> bool:
     """Return True if the operator writes into a part of a tensor, or into one that is read later."""
     name = getattr(node.target, "__name__", "")
-    readers = getattr(next(iter(node.args), None), "users", ())
     in_place = name.partition(".")[0].endswith("_")
-    return name.startswith(_WRITES) or (in_place and any(reader > node for reader in readers))
+    return name.startswith(_WRITES) or (in_place and any(reader > node for reader in _readers(node)))
+
+
+def _readers(node: torch.fx.Node) -> Iterator[torch.fx.Node]:
+    """The operators that read what the node's first operand is, or is a view of."""
+    operand = next(iter(node.args), None)
+    while isinstance(operand, type(node)):
+        yield from operand.users
+        returns = getattr(getattr(operand.target, "_schema", None), "returns", ())
+        shares = any(result.alias_info is not None for result in returns)
+        operand = next(iter(operand.args), None) if shares else None
 
 
 def _export(

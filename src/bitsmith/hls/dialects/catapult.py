@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Bench, Streams
+from bitsmith.hls.dialects.spelling import AC, Bench, Loops, Streams
 from bitsmith.hls.project import HlsDesign, HlsTarget, Memory, Stage
 from bitsmith.hls.scripts import tcl_settings
 
@@ -212,7 +212,10 @@ DIALECT = Dialect(
         before_top=("#pragma hls_design top",),
         before_process=("#pragma hls_design block",),
         # A loop that waits for a token hands on what is in its pipeline; unless told to flush, it does not.
-        before_loop='_Pragma("hls_pipeline_init_interval 1") _Pragma("hls_stall_mode flush")',
+        before_loop='_Pragma("hls_pipeline_init_interval {interval}") _Pragma("hls_stall_mode flush")',
+        loops=Loops(
+            flush=True, function="#pragma hls_pipeline_init_interval 1\n#pragma hls_stall_mode flush", outside=True
+        ),
     ),
     driver=Driver(
         tool="Catapult",

@@ -89,6 +89,7 @@ class Dialect:
         in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
         roms: what makes memories of constant arrays.
+        most_products: products of constants in one function above which the tool is known to give up; 0 if nothing is known.
         sources: C++ that only this compiler understands, such as its kind of top function, and what else it is told of a
             design.
         bench: what the test bench has of it.
@@ -110,6 +111,7 @@ class Dialect:
     in_layer: tuple[str, ...] = ()
     arrays: Arrays = field(default=Arrays())
     roms: Roms = field(default=Roms())
+    most_products: int = 0
     sources: Callable[[HlsDesign], Mapping[str, str]] = field(default=_no_sources)
     bench: Bench = field(default=Bench())
 

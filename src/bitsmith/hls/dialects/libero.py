@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import Arrays, Family, Roms, Streams
+from bitsmith.hls.dialects.spelling import Arrays, Family, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
@@ -175,7 +175,9 @@ DIALECT = Dialect(
         declaration="{type} {name}({depth});",
         in_top=("#pragma HLS function top", "#pragma HLS function dataflow"),
         in_function=("#pragma HLS function inline",),
-        before_loop='_Pragma("HLS loop pipeline II(1)")',
+        before_loop='_Pragma("HLS loop pipeline II({interval})")',
+        # An empty FIFO stops the first stage only (Canny_FIFO_Switch.v of Microchip's examples, which the tool has written).
+        loops=Loops(flush=True),
         rows=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
         apart="#pragma HLS loop dependence variable({name}) type(inter) dependent(false)",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Streams
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
@@ -91,7 +91,8 @@ template <class ID, class T, int DEPTH> struct pipe {
     sycl::ext::intel::experimental::task_sequence<function> task;                                                      \\
     task.async()
 #define BITSMITH_FRAMES while (true)
-#define BITSMITH_PIPELINED [[intel::initiation_interval(1)]]
+#define BITSMITH_PIPELINED(interval) [[intel::initiation_interval(interval)]]
+#define BITSMITH_APART(memory) [[intel::ivdep(memory, 16)]]
 #else
 #include <hls_stream.h>
 namespace kernels {
@@ -107,7 +108,8 @@ template <class ID, class T, int DEPTH> struct pipe {
 } // namespace kernels
 #define BITSMITH_START(task, function) function()
 #define BITSMITH_FRAMES
-#define BITSMITH_PIPELINED
+#define BITSMITH_PIPELINED(interval)
+#define BITSMITH_APART(memory)
 #endif"""
 
 _KERNEL = """\
@@ -303,7 +305,11 @@ DIALECT = Dialect(
         parameter="{type}",
         known="{type} {name};",
         arrays=False,
-        before_loop="BITSMITH_PIPELINED",
+        before_loop="BITSMITH_PIPELINED({interval})",
+        # Clusters of operations run on without further input. A task of one step is a loop over frames.
+        loops=Loops(flush=True, function="BITSMITH_PIPELINED(1)"),
+        # A place of a line buffer is read again after a row, which has at least so many.
+        apart="BITSMITH_APART({name})",
         frames="BITSMITH_FRAMES",
         start="BITSMITH_START({name}, {function});",
     ),

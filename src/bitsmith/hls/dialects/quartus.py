@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Streams
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, called
 from bitsmith.hls.scripts import aimed_period_ns, word
@@ -220,7 +220,11 @@ DIALECT = Dialect(
         # Tasks of this compiler take no references, and their streams must be global (reference manual, 10.1 and 13.15).
         # Directly called functions become part of the component; those do.
         sequential=True,
-        before_loop='_Pragma("ii 1")',
+        before_loop='_Pragma("ii {interval}")',
+        # Clusters of operations run on without further input (best practices guide, 4.3.2.2).
+        loops=Loops(flush=True),
+        # A place of a line buffer is read again after a row, which has at least so many.
+        apart="#pragma ivdep array({name}) safelen(16)",
     ),
     driver=Driver(
         tool="Intel HLS compiler",

@@ -134,11 +134,13 @@ class Loops:
         flush: a pipeline hands on what is in it while it waits for tokens. Else it stands still as a whole.
         rewind: the first step of the next frame follows on the last step. Else the pipeline runs empty in between.
         function: a line at the head of a process that has one step, for a pipeline of frames that does both.
+        outside: that line stands before the process instead.
     """
 
     flush: bool = False
     rewind: bool = False
     function: str = ""
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ DIALECT = xilinx(
         "#pragma HLS RESOURCE variable={name} core=ROM_nP_LUTRAM",
         "#pragma HLS RESOURCE variable={name} core=ROM_nP_BRAM",
     ),
+    # XFORM 203-504; users of Vitis HLS report no such limit.
+    most_products=4096,
     # An array of more than 1024 elements is otherwise an error (XFORM 203-103). Others have been seen to go as far as 4096.
     limits="foreach size {4096 65536} { catch { config_array_partition -maximum_size $size } }\n",
     packed="#pragma HLS DATA_PACK variable={name}",

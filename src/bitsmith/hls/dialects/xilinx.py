@@ -89,6 +89,7 @@ def xilinx(
     storage: tuple[str, str],
     packed: str = "",
     limits: str = "",
+    most_products: int = 0,
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
@@ -116,6 +117,7 @@ def xilinx(
         scripts=scripts,
         in_loop='_Pragma("HLS UNROLL")',
         in_kernel='_Pragma("HLS INLINE")',
+        most_products=most_products,
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
         arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED),

@@ -35,6 +35,9 @@ DEFINED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _PRAGMA = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+(.*?)[ \t]*$", re.MULTILINE)
 _OPERATOR = re.compile(r'_Pragma\("((?:[^"\\]|\\.)*)"\)')
+_MACRO = re.compile(r"^(#define \w+\((\w+)\) )(static_assert\(.*)$", re.MULTILINE)
+"""A mark that has a macro's parameter."""
+
 _ATTRIBUTE = re.compile(r"\[\[(intel::(?:[^\]\"]|\"[^\"]*\")*)\]\]")
 
 
@@ -42,7 +45,8 @@ def marked(text: str) -> str:
     """``text`` with a mark in place of each pragma and attribute; lines stay where they are."""
     text = _PRAGMA.sub(lambda found: _mark(found[1].replace("\\", "\\\\").replace('"', '\\"')), text)
     text = _OPERATOR.sub(lambda found: _mark(found[1]), text)
-    return _ATTRIBUTE.sub(lambda found: _mark("[[" + found[1].replace('"', '\\"') + "]]"), text)
+    text = _ATTRIBUTE.sub(lambda found: _mark("[[" + found[1].replace('"', '\\"') + "]]"), text)
+    return _MACRO.sub(lambda found: found[1] + re.sub(rf"\b{found[2]}\b", f'" #{found[2]} "', found[3]), text)
 
 
 def _mark(quoted: str) -> str:
@@ -61,7 +65,7 @@ def parse(files: Mapping[str, str], main: str, dialect: str) -> cindex.Translati
         for name, text in files.items():
             if name.endswith((".h", ".hpp", ".cpp")):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_text(marked(text))
+                (folder / name).write_text(marked(text), encoding="utf-8", newline="\n")
         unit = cindex.Index.create().parse(str(folder / main), args=[*arguments, *DEFINED[dialect], f"-I{folder}"])
     errors = [found for found in unit.diagnostics if found.severity >= cindex.Diagnostic.Error]
     if errors:

@@ -75,6 +75,9 @@ class Picture:
     boxes: tuple[_Box, ...]
     edges: tuple[tuple[tuple[Point, ...], bool], ...]
 
+    def __repr__(self) -> str:
+        return f"<Picture of {len(self.boxes)} layers>"
+
     def _repr_svg_(self) -> str:
         return svg(self).decode()
 

@@ -8,8 +8,10 @@ matplotlib is optional: the extra ``report``.
 from __future__ import annotations
 
 import enum
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -28,6 +30,7 @@ _TYPE_GRAY, _FILL, _LINE, _SOFT = "#d9d9d9", "#9cc3de", "#1f4e73", "#8a8a8a"
 _DENSITY_BINS = 48
 _LEAST_DIFFERENCE, _LEAST_NORM = 1e-9, 1e-12
 _MOST_PERCENT = 99
+_NOTEBOOK_DPI = 96
 
 
 class Plot(enum.StrEnum):
@@ -56,13 +59,31 @@ def figure(width_in: float, height_in: float) -> Figure:
         ToolMissingError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        return _shown()(figsize=(width_in, height_in), layout="constrained")
     except ImportError as error:
         raise ToolMissingError(
             f"pictures are drawn by matplotlib, which cannot be imported ({error})",
             remedy="pip install 'bitsmith[report]'",
         ) from error
-    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+@cache
+def _shown() -> type[Figure]:
+    """Figures that notebooks show, also where pyplot has not been imported."""
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            return png(self)
+
+    return Shown
+
+
+def png(drawn: Figure) -> bytes:
+    """A figure as a picture."""
+    file = io.BytesIO()
+    drawn.savefig(file, format="png", dpi=_NOTEBOOK_DPI)
+    return file.getvalue()
 
 
 def distributions(rows: Sequence[Row], title: str, plot: Plot) -> Figure:

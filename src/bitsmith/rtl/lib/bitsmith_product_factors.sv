@@ -23,6 +23,9 @@ module bitsmith_product_factors #(
     input  logic [     VECTORS*N*WIDTH-1:0] data,
     output logic [FACTORS*FACTOR_WIDTH-1:0] factors
 );
+    // Of one bit, whatever the width of what SIGNED is set to: Icarus does not reduce it.
+    localparam bit EXTENDS = SIGNED ? 1'b1 : 1'b0;
+
     for (genvar factor = 0; factor < FACTORS; ++factor) begin : g_factor
         localparam int LOW = factor / N * EACH * N + factor % N;
         logic [WIDTH-1:0] low;
@@ -35,15 +38,15 @@ module bitsmith_product_factors #(
             logic [HIGH_BITS-1:0] given;
             logic [HIGH_BITS-1:0] high;
 
-            assign negative = SIGNED & data[LOW*WIDTH+WIDTH-1];
-            assign given = {{(HIGH_BITS - WIDTH) {SIGNED & data[(LOW+N)*WIDTH+WIDTH-1]}}, data[(LOW+N)*WIDTH+:WIDTH]};
+            assign negative = EXTENDS & data[LOW*WIDTH+WIDTH-1];
+            assign given = {{(HIGH_BITS - WIDTH) {EXTENDS & data[(LOW+N)*WIDTH+WIDTH-1]}}, data[(LOW+N)*WIDTH+:WIDTH]};
             always_ff @(posedge clk) high <= given - HIGH_BITS'(negative);
             assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = {
-                high, {(SHIFT - WIDTH) {SIGNED & low[WIDTH-1]}}, low
+                high, {(SHIFT - WIDTH) {EXTENDS & low[WIDTH-1]}}, low
             };
         end else begin : g_alone
             assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = {
-                {(FACTOR_WIDTH - WIDTH) {SIGNED & low[WIDTH-1]}}, low
+                {(FACTOR_WIDTH - WIDTH) {EXTENDS & low[WIDTH-1]}}, low
             };
         end
     end

@@ -1,0 +1,137 @@
+"""What joins a circuit to others' projects: a VHDL template, a FuseSoC core, and a cocotb bench.
+
+In: the interface, texts of modules, tokens of frames. Out: texts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.rtl.bus_wrappers import axi_lite_name, version_numbers
+from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.ports import Port, module_ports
+from bitsmith.rtl.stream_ports import StreamPort
+
+Words = npt.NDArray[np.uint32]
+"""Tokens as 32-bit words, the lowest first: (frames, tokens, words)."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_BASIC = re.compile(r"[a-z](_?[a-z0-9])*", re.ASCII | re.IGNORECASE)
+_WORDS = """
+abs access after alias all and architecture array assert attribute begin block body buffer bus case component
+configuration constant context default disconnect downto else elsif end entity exit file for force function generate
+generic group guarded if impure in inertial inout is label library linkage literal loop map mod nand new next nor not
+null of on open or others out package parameter port postponed procedure process property protected pure range record
+register reject release rem report restrict return rol ror select sequence severity shared signal sla sll sra srl
+strong subtype then to transport type unaffected units until use variable vmode vprop vunit wait when while with xnor
+xor
+"""
+_RESERVED = frozenset(_WORDS.split())
+"""Reserved words (IEEE 1076-2008, 15.10)."""
+_RESETS = 64
+_FACTOR = 40
+"""The bench waits so many times the planned cycles for a frame, and some for resets, before it gives up."""
+
+
+def vhdl_template(interface: Interface, wrapper: str) -> str:
+    """A component of ``<top>_axis``, whose text is ``wrapper``, and an instance of it, to be copied."""
+    name = axi_stream_name(interface.top)
+    ports = module_ports(wrapper, name)
+    declared = ";\n".join(f"        {_vhdl(port.name)} : {_mode(port)}" for port in ports)
+    connected = ",\n".join(f"    {_vhdl(port.name)} => {_vhdl(port.name)}" for port in ports)
+    return f"""-- Written by {interface.title.tool}, project {interface.title.digest}.
+-- Component: copy it into the declarations of an architecture that uses ieee.std_logic_1164.
+component {_vhdl(name)} is
+    port (
+{declared}
+    );
+end component;
+-- Instance: copy it into the body, and connect signals of yours.
+{_vhdl(f"{name}_inst")} : {_vhdl(name)} port map (
+{connected}
+);
+"""
+
+
+def _mode(port: Port) -> str:
+    kind = f"std_logic_vector({port.width - 1} downto 0)" if port.is_vector else "std_logic"
+    return f"{'in' if port.is_input else 'out'} {kind}"
+
+
+def _vhdl(name: str) -> str:
+    """A name as VHDL has it: extended where it is not a basic one."""
+    return name if _BASIC.fullmatch(name) and name.lower() not in _RESERVED else f"\\{name}\\"
+
+
+def fusesoc_core(interface: Interface, axi_stream: Sequence[str], axi_lite: Sequence[str]) -> str:
+    """A core of API version 2; the files, in the folder ``rtl``, are those below and with each wrapper."""
+    top = interface.top
+    lines = [
+        "CAPI=2:",
+        f"# Written by {interface.title.tool}, project {interface.title.digest}.",
+        f"name: bitsmith:networks:{top}:{'.'.join(map(str, version_numbers()))}",
+        f"description: A neural network with AXI4-Streams and a latency of {interface.latency} cycles",
+        "filesets:",
+    ]
+    for fileset, names in (("axis", axi_stream), ("axil", [name for name in axi_lite if name not in axi_stream])):
+        lines += [f"  {fileset}:", "    files:"]
+        lines += [f"      - rtl/{name}{_type(name)}" for name in names]
+        lines.append("    file_type: systemVerilogSource")
+    tops = {"default": axi_stream_name(top), "axil": axi_lite_name(top)}
+    lines.append("targets:")
+    for target, name in tops.items():
+        lines += [
+            f"  {target}:",
+            f"    filesets: [axis{', axil' if target == 'axil' else ''}]",
+            f"    toplevel: {name}",
+        ]
+    lines += [
+        *("  lint:", "    default_tool: verilator", "    filesets: [axis, axil]", f"    toplevel: {tops['axil']}"),
+        *("    tools:", "      verilator:", "        mode: lint-only"),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _type(name: str) -> str:
+    return ": {file_type: verilogSource}" if name.endswith(".v") else ""
+
+
+def bench(
+    interface: Interface, sources: Sequence[str], inputs: Sequence[Words], outputs: Sequence[Words]
+) -> Mapping[str, str]:
+    """Files of the folder ``bench``; ``inputs`` and ``outputs`` are the tokens of frames at each stream."""
+    frames = len(outputs[0])
+    cycles = _RESETS + _FACTOR * (interface.latency + frames * interface.interval)
+    vectors = {
+        "inputs": _streams("s_axis", interface.inputs, inputs),
+        "outputs": _streams("m_axis", interface.outputs, outputs),
+        "loads": [prefix("s_axis", port) for port in interface.load_ports],
+        "cycles": cycles,
+        "registers": [interface.latency, interface.interval],
+    }
+    texts = {
+        name: (_TEMPLATES / f"{name}.in").read_text(encoding="utf-8").replace("@top@", interface.top)
+        for name in ("bench.py", "run.py")
+    }
+    listed = {"sources.txt": "\n".join(sources) + "\n", "vectors.json": json.dumps(vectors, indent=1) + "\n"}
+    return {f"bench/{name}": text for name, text in {**texts, **listed}.items()}
+
+
+def _streams(side: str, ports: Sequence[StreamPort], tokens: Sequence[Words]) -> list[dict[str, object]]:
+    return [
+        {"name": prefix(side, port), "frames": [_hex(frame, token_bytes(port)) for frame in words]}
+        for port, words in zip(ports, tokens, strict=True)
+    ]
+
+
+def _hex(frame: Words, size: int) -> str:
+    """The bytes of the tokens of a frame."""
+    rows = np.ascontiguousarray(frame, dtype="<u4").view(np.uint8).reshape(len(frame), -1)
+    return np.pad(rows, ((0, 0), (0, max(size - rows.shape[1], 0))))[:, :size].tobytes().hex()

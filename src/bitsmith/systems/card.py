@@ -1,0 +1,149 @@
+"""Accelerator cards of AMD: the circuit as a kernel that runs freely, kernels that move its beats, and a host in Python.
+
+``v++`` links them: each stream of the circuit has a kernel that reads it from a memory of the card, or writes it there.
+"""
+
+from __future__ import annotations
+
+from bitsmith.devices import Card
+from bitsmith.errors import ConfigError
+from bitsmith.systems.system import (
+    EXPORT,
+    FOLDER,
+    Core,
+    Language,
+    Step,
+    System,
+    core_files,
+    core_settings,
+    core_steps,
+    software,
+    tcl_settings,
+    template,
+)
+
+_MOST_STREAMS = 32
+_INSTALL = "Vitis and the platform of the card are AMD's"
+
+_MOVERS = """\
+// Written by {title}
+// Kernels that move beats between a memory of the card and a stream of the circuit.
+#include <ap_int.h>
+#include <hls_stream.h>
+
+extern "C" {{
+{functions}
+}}
+"""
+_READ = """
+void {name}(const ap_uint<{bits}> *memory, unsigned int beats, hls::stream<ap_uint<{bits}>> &stream) {{
+#pragma HLS INTERFACE m_axi port=memory offset=slave bundle=gmem
+#pragma HLS INTERFACE axis port=stream
+#pragma HLS INTERFACE s_axilite port=beats
+#pragma HLS INTERFACE s_axilite port=return
+    for (unsigned int k = 0; k < beats; k++) {{
+#pragma HLS PIPELINE II=1
+        stream.write(memory[k]);
+    }}
+}}"""
+_WRITE = _READ.replace("const ap_uint<{bits}> *memory", "ap_uint<{bits}> *memory").replace(
+    "stream.write(memory[k]);", "memory[k] = stream.read();"
+)
+
+
+def card_system(core: Core, board: Card) -> System:
+    """The system of ``core`` on the card ``board``.
+
+    Raises:
+        ConfigError: too many streams, or C++ for a compiler that makes no kernels.
+    """
+    core.check_streams(_MOST_STREAMS)
+    if core.language is Language.VIVADO:
+        raise ConfigError(f"{board.name} with backend 'vivado'", where="Board", accepted="backend 'rtl' or 'vitis'")
+    about = f"{core.interface.title.tool}, project {core.interface.title.digest}, for {board.name}."
+    settings = core_settings(core, board.part.name, "-DBITSMITH_PLAIN_BEATS")
+    settings |= {"core_clock": "ap_clk", "core_reset": "ap_rst_n", "registers": False, "ip_folder": "", "kernel": True}
+    movers = {**_named("read", core.inputs), **_named("write", core.outputs)}
+    circuit, xclbin = f"{FOLDER}/{core.module}.xo", f"{EXPORT}/{core.top}.xclbin"
+    files = {
+        f"{FOLDER}/settings.tcl": tcl_settings(f"Written by {about}", settings),
+        f"{FOLDER}/movers.cpp": _movers(about, movers),
+        f"{FOLDER}/link.cfg": _connectivity(core, board),
+        **core_files(core),
+        **software("card.py", core),
+    }
+    first = core_steps(core, circuit)
+    if core.language is Language.RTL:
+        script = f"{FOLDER}/kernel.tcl"
+        files |= {script: template("kernel.tcl"), f"{FOLDER}/kernel.xml": _kernel_xml(core)}
+        first = (Step((("vivado",),), ("-mode", "batch", "-nojournal", "-nolog", "-source", script), (circuit,)),)
+    target = ("-t", "hw", "--platform", board.platform)
+    objects = {name: f"{FOLDER}/{name}.xo" for name in movers}
+    compiled = tuple(
+        Step((("v++", "-c"),), (*target, "-k", name, "-o", path, f"{FOLDER}/movers.cpp"), (path,))
+        for name, path in objects.items()
+    )
+    linked = (*target, "--config", f"{FOLDER}/link.cfg", "-o", xclbin, circuit, *objects.values())
+    return System(
+        files=files,
+        steps=(*first, *compiled, Step((("v++", "-l"),), linked, (xclbin,))),
+        products={"Bitstream": xclbin},
+        board=board.name,
+        install=_INSTALL,
+    )
+
+
+def _named(way: str, streams: tuple[tuple[str, int], ...]) -> dict[str, int]:
+    """Kernels of streams, with the bytes of a beat."""
+    return {f"{way}_{k}": size for k, (_, size) in enumerate(streams)}
+
+
+def _movers(title: str, movers: dict[str, int]) -> str:
+    functions = [
+        (_READ if name.startswith("read") else _WRITE).format(name=name, bits=8 * size) for name, size in movers.items()
+    ]
+    return _MOVERS.format(title=title, functions="\n".join(functions))
+
+
+def _connectivity(core: Core, board: Card) -> str:
+    """What ``v++`` links: instances, memories, and streams."""
+    readers, writers = list(_named("read", core.inputs)), list(_named("write", core.outputs))
+    movers = [*readers, *writers]
+    lines = ["[connectivity]", f"nk={core.module}:1:circuit", *(f"nk={name}:1:{name}" for name in movers)]
+    lines += [f"sp={name}.memory:{board.memory}[{k % board.banks}]" for k, name in enumerate(movers)]
+    pairs = zip(readers, core.inputs, strict=True)
+    lines += [f"stream_connect={name}.stream:circuit.{stream}" for name, (stream, _) in pairs]
+    lines += [
+        f"stream_connect=circuit.{stream}:{name}.stream"
+        for name, (stream, _) in zip(writers, core.outputs, strict=True)
+    ]
+    return "\n".join([*lines, "", "[clock]", f"defaultFreqHz={round(1e9 / core.period_ns)}", ""])
+
+
+def _kernel_xml(core: Core) -> str:
+    """The description of the kernel, which has streams only."""
+    ports, arguments = list[str](), list[str]()
+    for mode, streams in (("read_only", core.inputs), ("write_only", core.outputs)):
+        for name, size in streams:
+            ports.append(f'      <port name="{name}" mode="{mode}" dataWidth="{8 * size}" portType="stream"/>')
+            arguments.append(
+                f'      <arg name="{name}" addressQualifier="4" id="{len(arguments)}" port="{name}" size="0x0" offset="0x0"'
+                f' type="stream&lt;ap_uint&lt;{8 * size}>>" hostOffset="0x0" hostSize="0x0"/>'
+            )
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            '<root versionMajor="1" versionMinor="6">',
+            f'  <kernel name="{core.module}" language="ip_c" vlnv="bitsmith:networks:{core.module}:1.0" attributes=""'
+            ' preferredWorkGroupSizeMultiple="0" workGroupSize="1" interrupt="false" hwControlProtocol="ap_ctrl_none">',
+            "    <ports>",
+            *ports,
+            "    </ports>",
+            "    <args>",
+            *arguments,
+            "    </args>",
+            "  </kernel>",
+            "</root>",
+            "",
+        ]
+    )

@@ -1,0 +1,164 @@
+"""The structure of generated C++, read back: each process keeps the plan's interval, and faults that break it are found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from bitsmith.errors import VerificationError
+from bitsmith.hls import HlsProject, HlsTarget, write_project
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.structure.check import check, structure
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.passes import drop_dead
+from tests.hls.compiled import ALL_AT_ONCE
+from tests.hls.test_execution import networks, programs
+from tests.hls.test_streams import cnns, random_demands
+from tests.hls.test_writer import dense
+
+CNNS, DEMANDS = cnns()
+FOLDED = CNNS["folded"], DEMANDS["folded"]
+
+
+def many() -> dict[str, tuple[Program, Directives]]:
+    """Random programs of all ops and random networks of all layers; the example with whole images as tokens."""
+    others = {**programs((36, 79, 98, 243)), **networks(range(6))}
+    demands = random_demands(others)
+    found = {name: (drop_dead(program, keep_probes=False), demands[name]) for name, program in others.items()}
+    found |= {name: (CNNS[name], DEMANDS[name]) for name in ("streamed", "arrays")}
+    return {**found, "dense": (dense(), ALL_AT_ONCE)}
+
+
+def written(program: Program, directives: Directives, dialect: str) -> HlsProject:
+    return write_project(program, directives, DIALECTS[dialect], HlsTarget("net", DIALECTS[dialect].part))
+
+
+def checked(program: Program, directives: Directives, dialect: str) -> None:
+    found = check(written(program, directives, dialect), dialect, unrolled=directives.unrolled(program))
+    assert found.paces and not found.left_out
+
+
+@cache
+def folded(dialect: str) -> HlsProject:
+    return written(*FOLDED, dialect)
+
+
+@pytest.mark.parametrize(
+    "dialect", [pytest.param(name, marks=() if name in ("vitis", "libero") else pytest.mark.slow) for name in DIALECTS]
+)
+def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
+    checked(*FOLDED, dialect)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_processes_of_all_layers_keep_the_interval_of_the_plan(dialect: str) -> None:
+    for program, directives in many().values():
+        checked(program, directives, dialect)
+
+
+def test_steps_and_cycles() -> None:
+    found = structure(folded("vitis").files, "net", "vitis", unrolled=False)
+    assert {pace.process: (pace.trips, pace.interval) for pace in found.paces} == {
+        "conv1_window": (140, 1),
+        "conv1_width_2": (270, 1),
+        "conv1_product": (270, 1),
+        "conv1": (270, 1),
+        "conv1_width": (270, 1),
+        "conv1_width_copies": (90, 1),
+        "conv2_window": (140, 1),
+        "conv2_width": (810, 1),
+        "conv2_product": (810, 1),
+        "conv2_to_residual": (90, 1),
+        "pool_window": (90, 1),
+        "pool_to_dense": (12, 1),
+        "pool_to_dense_copies": (12, 1),
+        "dense_width": (36, 1),
+        "dense_product": (36, 1),
+        "dense": (1, 1),
+    }
+
+
+TOP, SUMS = "firmware/net.cpp", "firmware/bitsmith/stream_accumulate.h"
+WEIGHTS = "firmware/weights/conv2_product.h"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path", "right", "wrong", "said"),
+    [
+        pytest.param(
+            "vitis",
+            TOP,
+            "#pragma HLS ARRAY_PARTITION variable=whole complete\n    kernels::downsize<conv2",
+            "kernels::downsize<conv2",
+            r"'conv2_width' takes .* ports of array 'whole'",
+            id="partition-removed",
+        ),
+        pytest.param(
+            "vitis",
+            TOP,
+            "#pragma HLS ARRAY_RESHAPE variable=conv2_product_weights complete dim=2\n"
+            "#pragma HLS BIND_STORAGE variable=conv2_product_weights type=rom_np",
+            "#pragma HLS BIND_STORAGE variable=conv2_product_weights type=rom_2p",
+            r"'conv2_product' takes 4,050 .* ports of array 'conv2_product_weights' \(firmware/weights/conv2_product.h",
+            id="rom-of-two-ports",
+        ),
+        pytest.param(
+            "vitis",
+            SUMS,
+            "A sum = 0;",
+            "A sum = sums[lane * M + m];",
+            r"'conv1_product' takes 2,700 .* 19 operations from 'sums'",
+            id="sum-in-a-chain",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "vitis",
+            "firmware/bitsmith/stream_width.h",
+            "const X part = x.read();",
+            "const X part = x.read(); x.read(); x.read(); x.read();",
+            r"'conv1_width' takes 1,080 .* 4 reads of stream 'x'",
+            id="stream-read-twice",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "libero",
+            WEIGHTS,
+            "#pragma HLS memory partition",
+            "// ",
+            r"'conv2_product' takes .* ports of array 'conv2_product_weights'",
+            id="smarthls-partition-removed",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "catapult",
+            "directives.tcl",
+            "conv2_product_weights {banks 9}",
+            "conv2_product_weights {memory}",
+            r"",
+            id="catapult-small-memories-are-registers",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_faults_are_found(dialect: str, path: str, right: str, wrong: str, said: str) -> None:
+    project = folded(dialect)
+    assert right in project.files[path]
+    files = {**project.files, path: project.files[path].replace(right, wrong)}
+    if not said:
+        check(replace(project, files=files), dialect, unrolled=False)
+        return
+    with pytest.raises(VerificationError, match=said):
+        check(replace(project, files=files), dialect, unrolled=False)
+
+
+@pytest.mark.slow
+def test_feedback_through_a_memory_needs_a_promise() -> None:
+    project = written(CNNS["streamed"], DEMANDS["streamed"], "oneapi")
+    kernels = project.files["firmware/bitsmith/kernels.h"].replace("[[intel::ivdep(memory, 16)]]", "")
+    with pytest.raises(VerificationError, match="'conv1_window' takes 280 cycles per frame: 140 steps, one in every 2"):
+        files = {**project.files, "firmware/bitsmith/kernels.h": kernels}
+        check(replace(project, files=files), "oneapi", unrolled=False)

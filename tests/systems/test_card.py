@@ -1,0 +1,210 @@
+"""Accelerator cards: kernels, their links and movers, stand-in builds of every card, and the host on a stand-in for XRT."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from bitsmith.build.design import Circuit
+from bitsmith.build.job import Target
+from bitsmith.build.system import rtl_core, system_board, system_of
+from bitsmith.devices import SYSTEM_BOARDS, Card, any_board
+from bitsmith.errors import ConfigError
+from bitsmith.flows.csim import INCLUDE
+from bitsmith.flows.verilator import lint
+from bitsmith.systems import System
+from tests.flows.fake_tools import FakeTools
+from tests.rtl.wrapped import expected, inputs_of, made
+from tests.system.examples import three_layer
+from tests.systems.vivado import Vivado, stand_in
+
+CARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Card)]
+TARGET = Target(Path(), "net", "", 4.0)
+
+
+def written(folder: Path, each: Circuit, name: str) -> System:
+    board = any_board(name)
+    assert isinstance(board, Card)
+    core, files = rtl_core(each, board, TARGET)
+    system = system_of(core, board)
+    own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
+    for path, text in {**own, **files, **system.files}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return system
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_every_card_links_every_stream(tmp_path: Path, name: str) -> None:
+    system, board = written(tmp_path, made("streams"), name), any_board(name)
+    assert isinstance(board, Card)
+    lines = (tmp_path / "system/link.cfg").read_text().splitlines()
+    assert [line for line in lines if line.startswith("stream_connect")] == [
+        "stream_connect=read_0.stream:circuit.s_axis_series",
+        "stream_connect=read_1.stream:circuit.s_axis_bias",
+        "stream_connect=circuit.m_axis_shifted:write_0.stream",
+        "stream_connect=circuit.m_axis_greatest:write_1.stream",
+    ]
+    assert f"sp=write_1.memory:{board.memory}[3]" in lines and "defaultFreqHz=250000000" in lines
+    kernels = re.findall(r"void (\w+)\(", (tmp_path / "system/movers.cpp").read_text())
+    assert {line.split("=")[1].split(":")[0] for line in lines if line.startswith("nk=")} == {*kernels, "net_kernel"}
+    calls = [(*step.programs[0], *step.arguments) for step in system.steps]
+    assert [call[:2] for call in calls] == [("vivado", "-mode"), *[("v++", "-c")] * 4, ("v++", "-l")]
+    assert all(board.platform in call for call in calls[1:])
+    made_before = {output for step in system.steps[:-1] for output in step.outputs}
+    assert made_before == {word for word in calls[-1] if word.endswith(".xo")}
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "streams", "loads"])
+def test_the_kernel_is_what_its_description_says(tmp_path: Path, kind: str) -> None:
+    each = made(kind)
+    written(tmp_path, each, "alveo-u50")
+    settings = (tmp_path / "system/settings.tcl").read_text()
+    names = re.findall(r"rtl/[\w.]+", settings)
+    lint([tmp_path / name for name in names], "net_kernel")
+    kernel = ElementTree.parse(tmp_path / "system/kernel.xml").getroot()[0]
+    ports = {port.attrib["name"]: int(port.attrib["dataWidth"]) for port in kernel.iter("port")}
+    text = (tmp_path / "rtl/net_kernel.v").read_text()
+    assert ports == {name: int(bits) + 1 for bits, name in re.findall(r"wire \[(\d+):0\] (\w+)_tdata", text)}
+    assert kernel.attrib["hwControlProtocol"] == "ap_ctrl_none"
+
+
+def test_the_movers_are_cpp(tmp_path: Path) -> None:
+    written(tmp_path, made("streams"), "alveo-u250")
+    options = (
+        "-std=c++17",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unknown-pragmas",
+        "-Werror",
+        "-fsyntax-only",
+        "-isystem",
+        str(INCLUDE),
+    )
+    subprocess.run(["g++", *options, "system/movers.cpp"], cwd=tmp_path, check=True)
+
+
+class FakeCard:
+    """XRT with a card whose circuit the emulator computes."""
+
+    def __init__(self, each: Circuit) -> None:
+        self._each = each
+        self.sent: dict[str, bytes] = {}
+        self.targets: dict[str, tuple[Any, int]] = {}
+        self.module = ModuleType("pyxrt")
+        to, back = "XCL_BO_SYNC_BO_TO_DEVICE", "XCL_BO_SYNC_BO_FROM_DEVICE"
+        members = {
+            "device": lambda index: SimpleNamespace(load_xclbin=lambda xclbin: "uuid"),
+            "xclbin": lambda path: path,
+            "kernel": lambda device, uuid, name: FakeKernel(self, name),
+            "bo": FakeBuffer,
+            "xclBOSyncDirection": SimpleNamespace(**{to: 0, back: 1}),
+        }
+        for name, value in members.items():
+            setattr(self.module, name, value)
+
+    def run(self, net: ModuleType) -> None:
+        data = [self.sent[f"read_{k}"] for k in range(len(net.INPUTS))]
+        tensors = [x for stream, each in zip(net.INPUTS, data, strict=True) for x in stream.unpack(each)]
+        program = self._each.program
+        for k, (y, output) in enumerate(zip(expected(program, tensors), program.outputs, strict=True)):
+            frac = program.nodes[output.node].type.frac
+            bits = net.OUTPUTS[k].pack([np.ldexp(y, frac).astype(np.int64)], [frac])
+            target, beats = self.targets[f"write_{k}"]
+            assert len(bits) == beats * net.OUTPUTS[k].beat
+            target.content[:] = bits
+
+
+class FakeBuffer:
+    normal = 0
+
+    def __init__(self, device: object, size: int, kind: int, group: int) -> None:
+        self.content = bytearray(size)
+
+    def write(self, data: bytes, at: int) -> None:
+        self.content[at : at + len(data)] = data
+
+    def sync(self, direction: int, size: int, at: int) -> None:
+        assert size == len(self.content)
+
+    def read(self, size: int, at: int) -> np.ndarray:
+        return np.frombuffer(bytes(self.content[at : at + size]), np.uint8)
+
+
+class FakeKernel:
+    def __init__(self, card: FakeCard, name: str) -> None:
+        self._card, self._name = card, name
+
+    def group_id(self, argument: int) -> int:
+        return argument
+
+    def __call__(self, buffer: FakeBuffer, beats: int) -> SimpleNamespace:
+        if self._name.startswith("read"):
+            self._card.sent[self._name] = bytes(buffer.content)
+        else:
+            self._card.targets[self._name] = (buffer, beats)
+        return SimpleNamespace(wait=lambda: self._card.run(sys.modules["net"]))
+
+
+def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = made("streams")
+    written(tmp_path, each, "alveo-u55c")
+    monkeypatch.setitem(sys.modules, "pyxrt", FakeCard(each).module)
+    monkeypatch.syspath_prepend(tmp_path / "system/export")
+    for name in ("net", "axi_stream_driver", "predicting"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    card = importlib.import_module("axi_stream_driver").NeuralNetworkOverlay("net.xclbin", dtype=np.float64)
+    x = inputs_of(each.program, 6)
+    for have, want in zip(card.predict(x), expected(each.program, x), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+_LINKER = """\
+target = pathlib.Path(arguments[arguments.index("-o") + 1])
+for name in [word for word in arguments if word.endswith((".xo", ".cpp", ".cfg")) and word != str(target)]:
+    assert pathlib.Path(name).exists(), name
+target.parent.mkdir(parents=True, exist_ok=True)
+target.write_text(" ".join(arguments))
+"""
+_HLS = 'pathlib.Path("system/myproject_axi.xo").write_text("kernel")\n'
+
+
+@pytest.mark.parametrize("backend", ["rtl", "vitis"])
+def test_a_build_links_an_xclbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    pytest.importorskip("_tkinter")
+    fakes = FakeTools(tmp_path / "bin", monkeypatch)
+    fakes.add("vivado", stand_in())
+    fakes.add("vitis-run", _HLS)
+    fakes.add("v++", _LINKER)
+    model = three_layer(tmp_path / "project", board="alveo-u50", backend=backend, platform="mine_u50")[0]
+    off = {"csim": False} if backend == "vitis" else {"cosim": False}
+    report = model.build(synth=False, bitstream=True, **off)
+    assert report.section("Files")["Bitstream"] == "system/export/myproject.xclbin"
+    first = "vivado" if backend == "rtl" else "vitis-run"
+    assert [call.name for call in fakes.calls()] == [first, "v++", "v++", "v++"]
+    assert "mine_u50" in (model.output_dir / "system/export/myproject.xclbin").read_text()
+
+
+def test_vivado_hls_makes_no_kernels(tmp_path: Path) -> None:
+    model = three_layer(tmp_path, board="alveo-u50", backend="vivado")[0]
+    assert system_board(model.target) is not None
+    with pytest.raises(ConfigError, match="'rtl' or 'vitis'"):
+        model.plan(csim=False).scripts()
+
+
+def test_the_script_of_a_kernel(tmp_path: Path) -> None:
+    pytest.importorskip("_tkinter")
+    written(tmp_path, made("pipeline"), "alveo-u280")
+    design = Vivado(tmp_path).source(tmp_path / "system/kernel.tcl")
+    assert (tmp_path / "system/net_kernel.xo").read_text() == "net_kernel"
+    assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_kernel"}
+    assert sum("associate_bus_interfaces" in line for line in design.said) == 2
