@@ -69,16 +69,14 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "indices": (lambda x: functional.max_pool1d(x, 2, return_indices=True), "indices of maxima"),
     "sorting": (lambda x: x.sort(1)[0], "use max"),
     "random": (lambda x: x + torch.rand(4, 5), "random"),
-    "quantile": (lambda x: x.atan(), "not an operator that is known"),
+    "quantile": (lambda x: x.quantile(0.5, dim=1), "not an operator that is known"),
     "bicubic": (lambda x: functional.interpolate(x.unsqueeze(1), size=(8, 8), mode="bicubic"), "bilinear"),
     "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.00001), "ratios of integers"),
     "divisor": (lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3), "divisor_override"),
-    "two variables": (lambda x: x.abs() ** x, "power"),
     "zero": (lambda x: x / torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0]), "division by zero"),
     "computed weight": (lambda x: functional.conv1d(x, x.new_ones(1, 4, 2) * x.amax()), "batch"),
     "places of bits": (lambda x: x.long() << x.long().abs(), "a shift of int64"),
     "integer means": (lambda x: functional.avg_pool1d(x.long(), 2), "means of integers"),
-    "in place": (lambda x: (lambda y: y[:, 0].add_(1.0).sum(1) + y.sum((1, 2)))(x * 2.0), "in place"),
     "many places": (lambda x: x[:, torch.zeros(1100, 1).long(), torch.zeros(1, 1100).long()], "1210000 indices"),
     "computed places": (lambda x: x.gather(1, x.argmax(1, keepdim=True)), "computed"),
     "places apart": (lambda x: x[:, None][:, [0], :, [2]], "beside each other"),
@@ -124,7 +122,7 @@ def test_minus_infinity_is_refused_but_around_maxima(function: Callable[[Tensor]
 def test_all_refusals_come_in_one_error_with_names() -> None:
     class Inner(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return x.atan() + x.flip(0)
+            return x.erfc() + x.flip(0)
 
     class Outer(nn.Module):
         def __init__(self) -> None:
@@ -137,7 +135,7 @@ def test_all_refusals_come_in_one_error_with_names() -> None:
     message = refusal(Outer())
     assert "3 layers cannot be translated" in message
     assert all(
-        words in message for words in ("blocks.1.atan (atan)", "blocks.1.flip (flip)", "sort (sort): sorting; use max")
+        words in message for words in ("blocks.1.erfc (erfc)", "blocks.1.flip (flip)", "sort (sort): sorting; use max")
     )
 
 

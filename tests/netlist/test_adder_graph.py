@@ -168,11 +168,13 @@ def test_large_matrices_share_within_blocks(monkeypatch: pytest.MonkeyPatch) -> 
     weights = random_matrix((24, 12), 6, 3)
     whole = solve(weights, [BYTE] * 24)
     monkeypatch.setattr(adder_graph, "_PAIR_LIMIT", 10_000)
+    adder_graph._remembered.cache_clear()
     cut = solve(weights, [BYTE] * 24)
     x = random_matrix((24, 1), 8, 4)[:, 0].tolist()
     assert cut.evaluate(x) == product(weights, x)
     assert len(whole.adders) < len(cut.adders) < count_digits(weights).sum() - 12
     assert cut.depth() == whole.depth()
+    adder_graph._remembered.cache_clear()
 
 
 def test_same_under_every_hash_seed() -> None:

@@ -71,6 +71,9 @@ class ModelOptions:
     board: Annotated[
         str | None, typer.Option(help="A board, such as ulx3s-85f, pynq-z2 or alveo-u50, or a .toml file with one.")
     ] = None
+    platform: Annotated[
+        str | None, typer.Option(help="Of a card such as alveo-u50: what its kernels are linked to.")
+    ] = None
     clock_period: Annotated[float | None, typer.Option(min=0.1, help="Clock target in ns.")] = None
     clock_uncertainty: Annotated[str | None, typer.Option(help="Part of the period to keep back: 12.5%.")] = None
     backend: Annotated[

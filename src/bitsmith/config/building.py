@@ -9,7 +9,7 @@ from typing import Any
 from bitsmith.config.model import DEFAULT, MAXIMUM, read_bits, read_maximum, read_reuse_factor
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import read_backend
-from bitsmith.config.reading import Problems, did_you_mean, shown, squash
+from bitsmith.config.reading import Problems, did_you_mean, shown
 from bitsmith.config.resolving import BitsLike, decided
 from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
@@ -64,7 +64,7 @@ def config_from_network(
         )
     widest = read_maximum(max_precision, "max_precision")
     read_reuse_factor(default_reuse_factor, "default_reuse_factor")
-    if backend is not None and squash(backend) not in ("vivadoaccelerator", "symbolicexpression"):
+    if backend is not None:
         read_backend(backend, "backend")
     fmt = parse_precision(default_precision, "default_precision")
     precision = _AUTO if fmt is None else str(fmt)

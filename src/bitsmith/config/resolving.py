@@ -247,9 +247,8 @@ def _is_format(quantizer: Quantizer, fmt: FixedFormat, *, trained: bool) -> bool
 
 def _holds_codes(fmt: FixedFormat, quantizer: Quantizer) -> bool:
     """Return True if integers of ``fmt`` can tell the codes apart."""
-    lowest, highest = int(np.min(quantizer.lo)), int(np.max(quantizer.hi))
-    count = 2 if (lowest, highest) == (-1, 1) else highest - lowest + 1  # binary weights are -1 and 1
-    return count <= 1 << fmt.width
+    binary = (quantizer.lo == -1) & (quantizer.hi == 1)
+    return bool(np.all(np.where(binary, 2, quantizer.hi - quantizer.lo + 1) <= 1 << fmt.width))
 
 
 def _describes(

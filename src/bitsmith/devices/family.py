@@ -115,7 +115,7 @@ class PlaceAndRoute:
     pins: Callable[[tuple[Pin, ...], str, int], str]
     routed: str
     packer: Packer
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

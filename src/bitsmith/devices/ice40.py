@@ -74,6 +74,7 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
         arguments=("{routed}", "{bitstream}"),
         suffix=".bin",
     ),
+    options=(),
 )
 
 

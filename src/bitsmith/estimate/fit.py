@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 from bitsmith.devices import Part
 from bitsmith.estimate.size import Size, estimate_layout
@@ -21,8 +22,8 @@ from bitsmith.mapping.folding import matrix_shape, weights_of
 _FULL = 0.75
 """The share of look-up tables and flip-flops that can be placed and routed without trouble."""
 
-_BLOCKS = 0.5
-"""The share of multiplier blocks of a proposed circuit: they are in few rows of a die, where wires crowd (decision 22)."""
+_BLOCKS = (0.5, 1.0)
+"""Shares of multiplier blocks of a proposed circuit, the best first: these are in few rows, where wires crowd (decision 22)."""
 
 _STEPS_PER_OCTAVE = 4
 
@@ -102,24 +103,26 @@ def fits(size: Size, part: Part) -> bool:
     return all(need.needed <= need.comfortably * need.available for need in needs(size, part))
 
 
-def _has_room(size: Size, part: Part) -> bool:
-    """Return True if a circuit can be proposed."""
-    return fits(size, part) and size.dsp <= _BLOCKS * part.dsps
+def _has_room(size: Size, part: Part, blocks: float) -> bool:
+    """Return True if a circuit fits into the share ``blocks`` of the multiplier blocks."""
+    return fits(size, part) and size.dsp <= blocks * part.dsps
 
 
 def proposal(program: Program, part: Part, directives: Directives) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
+    Layouts that crowd the multiplier blocks are taken where no other fits.
+
     Nothing of ``directives`` changes but reuse factors, and whether tensors come whole.
     """
-    for parallel in (True, False):
-        found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel))
+    for blocks, parallel in product(_BLOCKS, (True, False)):
+        found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel), blocks)
         if found is not None:
             return found
     return None
 
 
-def _slowest_first(program: Program, part: Part, wanted: Directives) -> Fit | None:
+def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: float) -> Fit | None:
     """Bisection over the interval, in steps of a fraction of an octave."""
     layers = _layers(program, wanted)
     least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
@@ -132,12 +135,12 @@ def _slowest_first(program: Program, part: Part, wanted: Directives) -> Fit | No
         return Fit(directives, estimate_layout(program, directives, part.family))
 
     best = laid_out(most)
-    if not _has_room(best.size, part):
+    if not _has_room(best.size, part, blocks):
         return None
     while least < most:
         middle = (least + most) // 2
         found = laid_out(middle)
-        if _has_room(found.size, part):
+        if _has_room(found.size, part, blocks):
             best, most = found, middle
         else:
             least = middle + 1

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
-from bitsmith.layers.auto import ObservedRange, constant_frac, least_bits
+from bitsmith.layers.auto import AUTO_BITS, ObservedRange, constant_frac, least_bits
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
@@ -145,7 +145,7 @@ class _Search:
             rule = None if node.name in exact or "result" in node.settings.precision else self._rule_of_result(node)
             rounded += [rule] if rule is not None else []
             rounded += self._rules_of_trained(node) if node.settings.weights is Weights.ONCHIP else []
-        rounded = [each for each in rounded if each.bits >= _FEWEST_BITS]
+        rounded = [each for each in rounded if each.bits == AUTO_BITS]  # what the user gives is kept
         for each, least in fine_steps(self.network, operands, rounded, inputs):
             if each.values is None:
                 channels = self.shapes[each.node][-1:]
