@@ -12,7 +12,8 @@ from bitsmith.hls.project import HlsProject
 from bitsmith.hls.structure.reading import parse
 from bitsmith.hls.structure.storage import STORAGES, feedback_cycles, port_cycles
 from bitsmith.hls.structure.tree import Functions
-from bitsmith.hls.structure.walk import Access, Pipelines, Region, TooLargeError, Walker
+from bitsmith.hls.structure.values import Access, Region
+from bitsmith.hls.structure.walk import Pipelines, TooLargeError, Walker
 
 _AMD = Pipelines(re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"), None)
 _PIPELINES: Mapping[str, Pipelines] = MappingProxyType(

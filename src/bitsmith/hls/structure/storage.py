@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bitsmith.hls.structure.walk import Access, Array, Index
+from bitsmith.hls.structure.values import Access, Array, Index
 
 _SMALL = 4
 """Elements of local arrays that the tools of AMD turn into registers unasked (their default threshold)."""

@@ -8,117 +8,32 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, MutableMapping
+from dataclasses import dataclass, replace
 from itertools import count
 
 from bitsmith.errors import ProgramError
 from bitsmith.hls.structure.tree import Function, Functions, Node
+from bitsmith.hls.structure.values import (
+    UNKNOWN,
+    Access,
+    Array,
+    Box,
+    Cell,
+    Feedback,
+    Index,
+    Pointer,
+    Region,
+    Structure,
+    Value,
+    combined,
+    joined,
+)
 
 _MOST_STEPS = 1_000_000
 """Statements and expressions that are followed in one process."""
 
 _NAMED = re.compile(r"\b(?:variable[=(]|ivdep\(|array\()(\w+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """A constant plus symbols, each times a factor."""
-
-    constant: int
-    symbols: tuple[tuple[int, int], ...] = ()
-
-    def plus(self, other: Index, sign: int = 1) -> Index:
-        """The sum, or the difference."""
-        factors = dict(self.symbols)
-        for symbol, factor in other.symbols:
-            factors[symbol] = factors.get(symbol, 0) + sign * factor
-        kept = tuple(sorted((symbol, factor) for symbol, factor in factors.items() if factor))
-        return Index(self.constant + sign * other.constant, kept)
-
-    def times(self, factor: int) -> Index:
-        """The product."""
-        return Index(self.constant * factor, tuple((symbol, own * factor) for symbol, own in self.symbols if factor))
-
-
-@dataclass(slots=True, eq=False)
-class Array:
-    """An array, or (without sizes) a single variable: where it is declared, its bits per element, its pragmas."""
-
-    name: str
-    place: str
-    sizes: tuple[int, ...]
-    bits: int
-    role: str
-    """``constant``, ``local``, ``parameter``, or ``member`` of a structure."""
-    depth: int
-    """Loops around its declaration that are pipelined."""
-    key: str = ""
-    """The variable, as trees name it."""
-    marks: list[str] = field(default_factory=list)
-
-
-Cell = tuple[int, tuple[Index, ...]]
-"""An element: its array's identity and its indices."""
-
-Feedback = Mapping[int, int]
-"""Operations on the way from what a step finds in each array (by identity) to a value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A number: its value, if it is an integer that is known, and its feedback."""
-
-    index: Index | None = None
-    feedback: Feedback = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """A part of an array: indices of its first axes, and an offset along the next."""
-
-    array: Array
-    fixed: tuple[Index, ...] = ()
-    offset: Index = Index(0)
-
-
-@dataclass(slots=True)
-class Structure:
-    """A structure with arrays."""
-
-    members: dict[str, Array]
-
-
-@dataclass(slots=True)
-class Box:
-    """A variable's content; ``inside``: it is declared within a step."""
-
-    content: Value | Pointer | Structure
-    inside: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A read or a write of an element."""
-
-    array: Array
-    indices: tuple[Index, ...]
-    is_write: bool
-    place: str
-
-
-@dataclass(slots=True)
-class Region:
-    """A pipelined loop or function: its steps, what a step touches, and the operations in its feedback, by array."""
-
-    function: str
-    place: str
-    trips: int
-    marks: tuple[str, ...]
-    accesses: list[Access] = field(default_factory=list)
-    feedback: dict[str, tuple[int, Array | None]] = field(default_factory=dict)
-    streams: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Reads and writes of each stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +50,6 @@ class Pipelines:
         )
 
 
-_UNKNOWN = Value()
 _Frame = dict[str, Box]
 
 
@@ -192,7 +106,7 @@ class Walker:
                 member: self._made(f"{name}.{member}", node.place, sizes, 0, "member") for member, sizes in node.members
             }
             return Box(Structure(members))
-        return Box(_UNKNOWN)
+        return Box(UNKNOWN)
 
     def _mark(self, box: Box, marks: list[str]) -> None:
         match box.content:
@@ -290,9 +204,9 @@ class Walker:
         self._written = written
         for layer in found:
             for cell, feedback in layer.items():
-                written[cell] = _joined(written.get(cell, {}), feedback)
+                written[cell] = joined(written.get(cell, {}), feedback)
         for name, values in after.items():
-            frame[name].content = Value(None, _joined(*(value.feedback for value in values)))
+            frame[name].content = Value(None, joined(*(value.feedback for value in values)))
 
     def _loop(
         self, node: Node, frame: _Frame, function: Function, results: list[Value], marks: tuple[str, ...]
@@ -357,16 +271,16 @@ class Walker:
             if isinstance(found, Pointer)
             else found
             if isinstance(found, Value)
-            else _UNKNOWN
+            else UNKNOWN
         )
 
     def _read(self, pointer: Pointer, place: str) -> Value:
         """The number at a place that has all indices; of an array itself nothing is read."""
         array, indices = pointer.array, pointer.fixed
         if len(indices) != len(array.sizes):
-            return _UNKNOWN
+            return UNKNOWN
         if self._region is None:
-            return _UNKNOWN
+            return UNKNOWN
         self._region.accesses.append(Access(array, indices, False, place))
         known = self._written.get((id(array), indices))
         if known is not None:
@@ -400,14 +314,14 @@ class Walker:
                 return Value(Index(node.value))
             case "variable":
                 box = frame.get(node.name) or self._globals.get(node.name)
-                return box.content if box else _UNKNOWN
+                return box.content if box else UNKNOWN
             case "index":
                 return self._element(node, frame, function)
             case "member":
-                owner = self._content(node.parts[0], frame, function) if node.parts else _UNKNOWN
+                owner = self._content(node.parts[0], frame, function) if node.parts else UNKNOWN
                 if isinstance(owner, Structure) and node.name in owner.members:
                     return Pointer(owner.members[node.name])
-                return _UNKNOWN
+                return UNKNOWN
             case "assign":
                 return self._assign(node, frame, function)
             case "binary":
@@ -418,29 +332,29 @@ class Walker:
                 condition, *both = (self._value(part, frame, function) for part in node.parts)
                 if condition.index is not None and not condition.index.symbols:
                     return both[0] if condition.index.constant else both[1]
-                return Value(None, _joined(*(value.feedback for value in (condition, *both))))
+                return Value(None, joined(*(value.feedback for value in (condition, *both))))
             case "call":
                 return self._call(node, frame, function)
             case _:
                 values = [self._value(part, frame, function) for part in node.parts]
-                return Value(None, _joined(*(value.feedback for value in values)))
+                return Value(None, joined(*(value.feedback for value in values)))
 
     def _element(self, node: Node, frame: _Frame, function: Function) -> Value | Pointer:
         base = self._content(node.parts[0], frame, function)
         index = self._value(node.parts[1], frame, function).index or self._symbol()
         if not isinstance(base, Pointer):
-            return _UNKNOWN
+            return UNKNOWN
         if base.array.role == "parameter":
-            return _UNKNOWN  # of the caller, in registers
+            return UNKNOWN  # of the caller, in registers
         fixed = (*base.fixed, base.offset.plus(index))
-        return Pointer(base.array, fixed) if len(fixed) <= len(base.array.sizes) else _UNKNOWN
+        return Pointer(base.array, fixed) if len(fixed) <= len(base.array.sizes) else UNKNOWN
 
     def _assign(self, node: Node, frame: _Frame, function: Function) -> Value:
         target, value = node.parts[0], self._value(node.parts[1], frame, function)
         if node.name != "=":
             before = self._value(target, frame, function)
             operation = node.name.removesuffix("=")
-            value = _combined(operation, before, value, 1)
+            value = combined(operation, before, value, 1)
         place = self._content(target, frame, function) if target.kind != "variable" else None
         if isinstance(place, Pointer):
             self._write(place, value, node.place)
@@ -461,9 +375,9 @@ class Walker:
             if not isinstance(content, Structure)
         ]
         if len(values) != 2:
-            return _UNKNOWN
+            return UNKNOWN
         operations = int(node.name.startswith("number "))
-        return _combined(node.name.removeprefix("number "), values[0], values[1], operations)
+        return combined(node.name.removeprefix("number "), values[0], values[1], operations)
 
     def _unary(self, node: Node, frame: _Frame, function: Function) -> Value | Pointer | Structure:
         (operand,) = node.parts
@@ -500,7 +414,7 @@ class Walker:
         self._block(called.body, inner, called, results)
         if len(results) == 1:
             return results[0]
-        return Value(None, _joined(*(result.feedback for result in results)))
+        return Value(None, joined(*(result.feedback for result in results)))
 
     def _foreign(self, node: Node, frame: _Frame, function: Function) -> Value:
         """A function of a vendor: reads and writes of streams, and bits of numbers."""
@@ -509,72 +423,8 @@ class Walker:
             key = (node.parts[0].name.split("@")[0], node.name)
             self._region.streams[key] = self._region.streams.get(key, 0) + 1
         values = [self._value(part, frame, function) for part in node.parts]
-        return Value(None, _joined(*(value.feedback for value in values)))
+        return Value(None, joined(*(value.feedback for value in values)))
 
 
 class TooLargeError(Exception):
     """More statements than are followed."""
-
-
-def _joined(*all_of: Feedback) -> Feedback:
-    """The longest of each."""
-    if not any(all_of):
-        return {}
-    found: dict[int, int] = {}
-    for feedback in all_of:
-        for array, operations in feedback.items():
-            found[array] = max(operations, found.get(array, 0))
-    return found
-
-
-def _combined(operator: str, left: Value, right: Value, operations: int) -> Value:
-    feedback = _joined(left.feedback, right.feedback)
-    if operations and feedback:
-        feedback = {array: length + operations for array, length in feedback.items()}
-    return Value(_calculated(operator, left.index, right.index), feedback)
-
-
-def _calculated(operator: str, left: Index | None, right: Index | None) -> Index | None:
-    """The value of an operation on integers, as far as it is known."""
-    if left is None or right is None:
-        return None
-    a, b = left.constant, right.constant
-    if not left.symbols and not right.symbols:
-        if operator in ("/", "%"):
-            if b == 0:
-                return None
-            quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
-            return Index(quotient if operator == "/" else a - b * quotient)
-        known = _OPERATIONS.get(operator)
-        return Index(int(known(a, b))) if known else None
-    match operator:
-        case "+":
-            return left.plus(right)
-        case "-":
-            return left.plus(right, -1)
-        case "*" if not right.symbols:
-            return left.times(b)
-        case "*" if not left.symbols:
-            return right.times(a)
-        case _:
-            return None
-
-
-_OPERATIONS: Mapping[str, Callable[[int, int], int]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "&": lambda a, b: a & b,
-    "|": lambda a, b: a | b,
-    "^": lambda a, b: a ^ b,
-    "&&": lambda a, b: bool(a) and bool(b),
-    "||": lambda a, b: bool(a) or bool(b),
-    "<<": lambda a, b: a << b if 0 <= b < 64 else 0,
-    ">>": lambda a, b: a >> b if b >= 0 else 0,
-}
