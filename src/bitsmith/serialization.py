@@ -67,7 +67,8 @@ _DAMAGE = (
     ArithmeticError,
     RecursionError,
     MemoryError,  # of an array whose header says that it is huge
-    tokenize.TokenError,  # of numpy's reader of headers
+    tokenize.TokenError,
+    SyntaxError,  # of numpy's reader of headers, too
     zipfile.BadZipFile,
     zlib.error,
 )

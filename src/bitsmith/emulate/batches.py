@@ -119,7 +119,7 @@ def read_array(path: Path) -> Batch:
         with open_file(path) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
     # A header may declare any size, and numpy's reader of headers has errors of its own.
-    except (OSError, ValueError, TypeError, EOFError, MemoryError, tokenize.TokenError) as error:
+    except (OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
         raise InputDataError(
             f"not an array file ({error})", where=str(path), accepted=".npy without pickles"
         ) from error
