@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
@@ -29,6 +29,9 @@ _BOUNDED = ("erf", "sigmoid", "softsign", "sparse_sigmoid", "tanh")
 """Functions with values within -1 to 1."""
 
 _HYPERBOLIC = ("cosh", "sinh")
+
+_NARROW = ("asinh", "atan", *_HYPERBOLIC)
+"""Functions that have no other way than a table over wide ranges, which is not always accurate."""
 
 _BASES = {"exponential": math.e, "exp2": 2.0, "expm1": math.e}
 
@@ -80,14 +83,28 @@ class Activation(Layer):
                 return lowering.result(_squareplus(lowering, inputs[0], frac))
             if self.function in _BASES and _most_bits(self.function, inputs[0]) + frac <= ENTRY_BITS:
                 return lowering.result(_exponential(lowering, inputs[0], self.function, frac))
-            if self.function in _HYPERBOLIC:
+            if self.function in _HYPERBOLIC and _most_bits(self.function, inputs[0]) + frac <= ENTRY_BITS:
                 return lowering.result(_hyperbolic(lowering, inputs[0], self.function, frac))
+            if self.function in _NARROW and not interpolates(lowering, inputs[0], self.scalar_function(), frac):
+                raise _too_wide(lowering, self.function, inputs[0])
         return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
 
 
 def _most_bits(function: str, x: Value) -> int:
     """Integer bits of the greatest result."""
-    return math.ceil(x.type.real_range()[1] * math.log2(_BASES[function]))
+    lo, hi = x.type.real_range()
+    most = max(-lo, hi) if function in _HYPERBOLIC else hi
+    return math.ceil(most * math.log2(_BASES.get(function, math.e)))
+
+
+def _too_wide(lowering: Lowering, function: str, x: Value) -> RangeError:
+    lo, hi = x.type.real_range()
+    return RangeError(
+        f"{function} of numbers from {lo:g} to {hi:g}, where no table is accurate",
+        where=f"layer {lowering.name!r}",
+        accepted="a narrower range",
+        remedy="give calibration data, clip the operand, or set table_size and table_range",
+    )
 
 
 def _exponential(lowering: Lowering, x: Value, function: str, frac: int) -> Value:
