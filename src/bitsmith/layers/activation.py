@@ -22,6 +22,7 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import exponential, power, reciprocal
 from bitsmith.layers.statistics import square
 from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, interpolates, is_free, tabulated
+from bitsmith.remedies import OPEN, given, remedy
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 
@@ -103,7 +104,7 @@ def _too_wide(lowering: Lowering, function: str, x: Value) -> RangeError:
         f"{function} of numbers from {lo:g} to {hi:g}, where no table is accurate",
         where=f"layer {lowering.name!r}",
         accepted="a narrower range",
-        remedy="give calibration data, clip the operand, or set table_size and table_range",
+        remedy=remedy("give ", given(calibration=OPEN), ", clip the operand, or set table_size and table_range"),
     )
 
 

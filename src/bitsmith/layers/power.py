@@ -22,6 +22,7 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
 from bitsmith.layers.reciprocal import cut, exponential, logarithm, nonnegative, power
 from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, tabulated, uniform
+from bitsmith.remedies import OPEN, given, remedy
 
 MAX_EXPONENT = 64
 """Largest magnitude of a power's exponent."""
@@ -92,7 +93,11 @@ class VariablePower(Layer):
                 "a power of two variables, of which the base may be negative",
                 where=f"layer {lowering.name!r}",
                 accepted="bases that are known not to be negative",
-                remedy="take the base through ReLU, abs or a clamp to 0 and more; or pass calibration=X, if it is an input",
+                remedy=remedy(
+                    "take the base through ReLU, abs or a clamp to 0 and more; or give ",
+                    given(calibration=OPEN),
+                    ", if it is an input",
+                ),
             )
         frac = _result_frac(lowering)
         seen = lowering.observed
