@@ -22,6 +22,11 @@ class Port:
     width: int
     is_vector: bool
 
+    @property
+    def pattern(self) -> str:
+        """All of its bits, as Tcl and SDC name them."""
+        return f"{self.name}[*]" if self.is_vector else self.name
+
 
 def module_ports(text: str, module: str) -> tuple[Port, ...]:
     """Return the ports of ``module``, whose widths are numbers.

@@ -24,8 +24,8 @@ _CELLS = {
 
 def _files(design: LogicDesign) -> Mapping[str, str]:
     # Each port by its name: a wildcard is compared with every node of the circuit.
-    names = [f"{port.name}[*]" if port.is_vector else port.name for port in (*design.of(True), *design.of(False))]
-    pins = "".join(f"set_instance_assignment -name VIRTUAL_PIN ON -to {{{name}}}\n" for name in names)
+    ports = (*design.of(True), *design.of(False))
+    pins = "".join(f"set_instance_assignment -name VIRTUAL_PIN ON -to {{{port.pattern}}}\n" for port in ports)
     lines = [*io_constraints(design), "derive_clock_uncertainty"]
     return {f"{design.top}.sdc": "\n".join(lines) + "\n", "pins.tcl": pins}
 

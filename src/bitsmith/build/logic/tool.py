@@ -157,6 +157,5 @@ def io_constraints(design: LogicDesign) -> list[str]:
     """SDC lines: the clock, and ports that take no part of its period, as if registers were right outside."""
     lines = [f"create_clock -name clk -period {design.period_ns:.3f} [get_ports clk]"]
     for delay, inputs in (("set_input_delay", True), ("set_output_delay", False)):
-        names = [f"{port.name}[*]" if port.is_vector else port.name for port in design.of(inputs)]
-        lines += [f"{delay} -clock clk 0.000 [get_ports {{{name}}}]" for name in names]
+        lines += [f"{delay} -clock clk 0.000 [get_ports {{{port.pattern}}}]" for port in design.of(inputs)]
     return lines
