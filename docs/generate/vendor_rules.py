@@ -33,11 +33,11 @@ No vendor's HLS tool has run a project of ours. What can be known without one is
 - **Intel's headers of SYCL** are read with oneAPI projects by a C++ parser as the host compiler, and Siemens' `ac_types`
   run those of three tools (`test_real_headers.py`).
 
-Tcl is read twice: by a word splitter of our own (`tests/hls/rules/tcl.py`), which sees every branch and refuses braces, quotes and
-brackets that do not match; and by an interpreter (`tkinter`'s, where Python has it), which sees each command with its values.
+Tcl is read twice: by a word splitter of our own (`tests/hls/rules/tcl.py`), which sees every branch and refuses braces, quotes
+and brackets that do not match; and by an interpreter (`tkinter`'s, where Python has it), which sees each command with its values.
 What systems for boards and logic tools are given, and how each program is started, is held against the last tables below by
-`tests/build/test_rules_of_plans.py`, for the plans of all backends, tools and kinds of boards (`tests/build/goldens`). Constraints
-of nextpnr have no table: the tool itself reads them in tests.
+`tests/build/test_rules_of_plans.py`, for the plans of all backends, tools and kinds of boards (`tests/build/goldens`). The
+constraints of nextpnr have no table: the tool itself reads them in tests.
 
 ## What a review found, and what is written now
 
