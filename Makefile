@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions lint check bench docs size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -39,6 +39,10 @@ fuzz: $(VENV)/.dev
 # Ten first sessions as users type them, in an environment of their own; what they print is kept in sessions-output.
 sessions: $(VENV)/.dev
 	$(BIN)/python -m tests.sessions.run
+
+# The texts of plans that tests compare with.
+goldens: $(VENV)/.dev
+	$(BIN)/python -m tests.build.test_plan_goldens
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
