@@ -110,7 +110,7 @@ class NeuralNetworkOverlay(Predicting):
         memory: tuple[int, int] = (0x30000000, 0x10000000),
         seconds: float = 10.0,
     ) -> None:
-        check_unused(*memory, Path("/proc/iomem").read_text())
+        check_unused(*memory, Path("/proc/iomem").read_text(encoding="ascii"))
         number = len(net.INPUTS) + len(net.LOADS) + len(net.OUTPUTS)
         words = map_physical(BRIDGE, -(-number * ENGINE_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE, np.uint32)
         step = ENGINE_BYTES // 4
