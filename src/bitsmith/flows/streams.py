@@ -23,7 +23,7 @@ HARNESS = Path(__file__).parent / "streams.cpp"
 _FOLDER = "cosim"
 _LEAST_PATIENCE_CYCLES = 10_000
 _LEAST_FRAMES = 4
-"""The interval is that of the last two frames, when the FIFOs have filled."""
+"""The interval is that of the last frames, when the FIFOs have filled."""
 
 
 @dataclass(frozen=True, slots=True)
