@@ -179,7 +179,8 @@ class _Rtl:
         """The bench for cocotb, with few frames: users add theirs."""
         made = self._circuit
         frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // made.cycles[1]))
-        sources = (*made.wrapper_sources(library.CONTROL_LIBRARY), f"{bus_wrappers.axi_lite_name(self._top)}.v")
+        wrappers = f"{bus_wrappers.axi_lite_name(self._top)}.v", f"{bus_wrappers.avalon_name(self._top)}.sv"
+        sources = (*made.wrapper_sources(library.BENCH_LIBRARY), *wrappers)
         return bench(made.interface, sources, *made.tokens(random_stimuli(self.job.program, frames)))
 
     def cosim(self) -> Stage:

@@ -112,6 +112,7 @@ def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]
         "clock_period": core.period_ns,
         "clock_uncertainty": f"{core.uncertainty_percent:g}%",
         "defines": defines,
+        "largest_arrays": (4096, 65536) if core.language is Language.VIVADO else (),
         "kernel": False,
     }
 
