@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -180,7 +181,8 @@ class _SequencerGraph:
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
             times = self.run(free, frames, pace)
-            if frames > _MOST_FRAMES or self._is_steady(times, interval):
+            steady = self._is_steady(times, interval)
+            if steady or frames > _MOST_FRAMES:
                 break
             frames *= 2
         depths, waits = self._places(times, frames), self._waits(free, frames)
@@ -193,9 +195,11 @@ class _SequencerGraph:
             tried.add(number)
             for bound in _BOUNDS:
                 later = self._held_back(self.links[number], times, waits, frames, bound)
-                found = self._places(later, frames)
-                if self._is_steady(later, interval) and self._bits(all_links, found) < self._bits(all_links, depths):
-                    times, depths = later, found
+                if not self._is_steady(later, interval, times if steady else ()):
+                    continue
+                found = self._places(later, frames, times, depths)
+                if self._bits(all_links, found) < self._bits(all_links, depths):
+                    times, depths, steady = later, found, True
                     break
         return depths
 
@@ -212,17 +216,26 @@ class _SequencerGraph:
             held[link.writer] = _raised(times, times[link.writer], [wait], 1)
         return self._settled(held, waits, [link.writer])
 
-    def _is_steady(self, times: Sequence[Polyline], interval: int) -> bool:
-        """Return True if the last two frames are alike."""
+    def _is_steady(self, times: Sequence[Polyline], interval: int, before: Sequence[Polyline] = ()) -> bool:
+        """Return True if the last two frames are alike, as they are ``before``, where times may be the same."""
         return all(
             at.part(len(at) - one.actions, len(at))
             == at.part(len(at) - 2 * one.actions, len(at) - one.actions).plus(interval)
-            for at, one in zip(times, self.sequencers, strict=True)
+            for at, one, known in zip_longest(times, self.sequencers, before)
+            if at is not known
         )
 
-    def _places(self, times: Sequence[Polyline], frames: int) -> list[int]:
-        """Places in use at most."""
-        return [link.constant or self._most(link, times, frames) for link in self.links]
+    def _places(
+        self, times: Sequence[Polyline], frames: int, before: Sequence[Polyline] = (), known: Sequence[int] = ()
+    ) -> list[int]:
+        """Places in use at most; ``known`` are those of the times ``before``, of which many may be the same."""
+        same = {number for number, (old, new) in enumerate(zip(before, times, strict=False)) if old is new}
+        return [
+            known[k]
+            if same.issuperset((link.writer, link.reader))
+            else link.constant or self._most(link, times, frames)
+            for k, link in enumerate(self.links)
+        ]
 
     def latency(self, times: Sequence[Polyline], network: Network) -> int:
         """The cycles from the transfer of a lone frame's first token to that of its last one."""
@@ -280,9 +293,10 @@ class _SequencerGraph:
         They are raised where a rule is broken, until none is.
         """
         times, latest = list(least), self._latest(least)
-        waiting = [
-            {k for k, ahead in enumerate(waits) if any(wait.other == n for wait in ahead)} for n in range(len(times))
-        ]
+        waiting: list[set[int]] = [set() for _ in times]
+        for number, ahead in enumerate(waits):
+            for wait in ahead:
+                waiting[wait.other].add(number)
         news: dict[int, set[int]] = {}
         """By sequencer, the others that it waits for and that were raised since it was."""
         for number in raised:
