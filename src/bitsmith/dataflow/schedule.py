@@ -9,6 +9,9 @@ execution by data-driven rules is monotonic: with the same slots every action ha
 Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE
 83(5), 1995). So no stall at the interface can lock the network up, and no FIFO lowers the rate. A second run with the depths
 found gives the exact cycles.
+
+So frames follow at the interval of the slowest sequencer, whatever parts a network has. They may follow faster at first: until
+a part that takes long catches up with a slow one that began early.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ from bitsmith.errors import ProgramError
 
 _FRAMES = 4
 """Frames beyond those that are under way at once."""
+
+_MOST_MEASURED = 64
+"""Frames after which no more are looked at for a steady pace."""
 
 _MOST_FRAMES = 1 << 12
 
@@ -58,14 +64,14 @@ class Schedule:
     Args:
         fifos: one per operand of each process, and one per memory.
         latency: cycles from the transfer of a frame's first token into the empty network to that of its last token out of it.
-        interval: cycles between frames, if neither side waits.
+        interval: cycles between frames in the long run, if neither side waits.
+        frames: how many to look at so that the last ones follow at the interval; with fewer they may follow faster.
     """
 
     fifos: tuple[Fifo, ...]
     latency: int
     interval: int
     frames: int
-    """Frames after which they follow at a steady pace."""
 
     def depth(self, consumer: int, operand: int) -> int:
         """Slots of the FIFO of an operand."""
@@ -91,10 +97,11 @@ def schedule(
     graph = _SequencerGraph(network, latencies, timed)
     interval = graph.interval
     depths = graph.depths(interval)
-    alone = graph.span(graph.run(depths, 1, None), network, 1)[0]
-    frames = alone // interval + _FRAMES  # so many are under way at once, and the last ones follow at a steady pace
-    ends = graph.span(graph.run(depths, frames, None), network, frames)
-    return Schedule(graph.fifos(depths), ends[0], ends[-1] - ends[-2], frames)
+    latency = graph.latency(graph.run(depths, 1, None), network)
+    frames = latency // interval + _FRAMES  # so many are under way at once
+    while graph.pace(graph.run(depths, frames, None), network, frames) < interval and frames < _MOST_MEASURED:
+        frames *= 2
+    return Schedule(graph.fifos(depths), latency, interval, frames)
 
 
 def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
@@ -230,12 +237,19 @@ class _SequencerGraph:
             for k, link in enumerate(self.links)
         ]
 
-    def span(self, times: Sequence[Polyline], network: Network, frames: int) -> list[int]:
-        """For each frame, the cycles from the transfer of the first frame's first token to that of its own last one."""
+    def latency(self, times: Sequence[Polyline], network: Network) -> int:
+        """The cycles from the transfer of a lone frame's first token to that of its last one."""
         begun = min(times[self.first[entry]][0] for entry in network.sources)
-        sinks = [self.first[number] for number in network.sinks]
-        ends = [times[sink].at(np.arange(1, frames + 1) * self.sequencers[sink].actions - 1) for sink in sinks]
-        return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
+        return max(times[self.first[sink]][-1] for sink in network.sinks) - begun
+
+    def pace(self, times: Sequence[Polyline], network: Network, frames: int) -> int:
+        """Cycles per frame, rounded down, over an even number of the last ``frames``, of the slowest input or output."""
+        several = frames // 4 * 2
+        found = [self.sequencers[self.first[source]].actions for source in network.sources]
+        for sink in (self.first[number] for number in network.sinks):
+            before = times[sink][len(times[sink]) - 1 - several * self.sequencers[sink].actions]
+            found.append((times[sink][-1] - before) // several)
+        return max(found)
 
     def _moves(self, link: _Link, frames: int) -> _Moves:
         """The tokens of ``link`` in so many frames."""

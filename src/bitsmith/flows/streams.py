@@ -25,7 +25,7 @@ _LEAST_PATIENCE_CYCLES = 10_000
 # Measured on a network of 0.95 million weights: -O2 costs 32 s more to compile than -O1 and saves 2.5 us per cycle.
 _MANY_CYCLES = 8_000_000
 _LEAST_FRAMES = 4
-"""The interval is that of the last two frames, when the FIFOs have filled."""
+"""The interval is that of the last frames, when the FIFOs have filled."""
 
 
 @dataclass(frozen=True, slots=True)
