@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions lint check bench docs size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -39,6 +39,10 @@ fuzz: $(VENV)/.dev
 # Ten first sessions as users type them, in an environment of their own; what they print is kept in sessions-output.
 sessions: $(VENV)/.dev
 	$(BIN)/python -m tests.sessions.run
+
+# The texts of plans that tests compare with.
+goldens: $(VENV)/.dev
+	$(BIN)/python -m tests.build.test_plan_goldens
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -81,7 +85,13 @@ $(VENV)/.user: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow]'
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
+# The solver in C++: without a compiler, the headers of Python or an index the one in Python makes the same circuits.
+$(VENV)/.native: $(BIN)/python $(wildcard native/pyproject.toml native/CMakeLists.txt native/src/* native/python/*/*.py)
+	@echo "Building the solver of adder graphs (a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ./native || echo "Not built: the solver in Python makes the same circuits, more slowly."
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml $(VENV)/.native
 	@echo "Installing bitsmith, the open tools and what the tests need (a few minutes) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,dev]'
 	@# Intel's headers of SYCL, without the libraries that they belong to. Where there are none, their tests are left out.

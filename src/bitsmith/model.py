@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
@@ -15,43 +14,32 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith import serialization
-from bitsmith.build.backends import plan
 from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
-from bitsmith.build.plan import Plan
+from bitsmith.compiler import Source
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
-from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError, InputRangeWarning
+from bitsmith.errors import InputDataError
+from bitsmith.fidelity.alerts import Alerts
 from bitsmith.fidelity.certificate import Certificate, certify
-from bitsmith.fidelity.losses import Losses, Watch
-from bitsmith.fidelity.picks import Picks
-from bitsmith.fitting import Source, choices, layout_that_fits, ways_out
-from bitsmith.flows.run import Progress
-from bitsmith.ir.ops import Cast, Input
+from bitsmith.fidelity.losses import Losses
 from bitsmith.ir.program import Program
-from bitsmith.layers.input import Input as InputLayer
-from bitsmith.layers.network import APPROXIMATE, Network
+from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import with_weights
 from bitsmith.remedies import Remedy
-from bitsmith.report.live import working
-from bitsmith.report.report import Report
-from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
-from bitsmith.report.terminal import as_html, render, totals
+from bitsmith.report.summary import Design, LayerRow, input_format, rows
 from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 if TYPE_CHECKING:
     from bitsmith.build.csim import CompiledProgram
+    from bitsmith.build.plan import Plan
+    from bitsmith.flows.run import Progress
+    from bitsmith.report.report import Report
 
-_LISTED = 4
-"""Most layers that a warning of such values names."""
-
-
-_CACHED = ("emulator", "_compiled", "_watch", "_watched")
-"""Executable forms of a model's program."""
-
-_UNSAVED = (*_CACHED, "source")
+_UNSAVED = ("emulator", "_compiled", "_alerts", "source")
+"""What copies and pickles lack: executable forms of the program are compiled again."""
 
 
 class Model:
@@ -83,9 +71,6 @@ class Model:
         self.source = source
         if fidelity is not None:
             self.fidelity = fidelity
-        self._picks = Picks()
-        self._warned = False
-        self._repeated = False
 
     @cached_property
     def fidelity(self) -> Certificate:
@@ -102,18 +87,24 @@ class Model:
         return found
 
     def __getstate__(self) -> dict[str, object]:
-        """What copies and pickles hold: they compile again what runs the program."""
+        """What copies and pickles hold."""
         return {name: value for name, value in self.__dict__.items() if name not in _UNSAVED}
 
     @cached_property
     def emulator(self) -> Emulator:
         """The executable form of the program."""
-        return Emulator(self.program, watched=[each.cast for each in self._watch.casts], tables=True)
+        return Emulator(self.program, watched=[each.cast for each in self._alerts.watch.casts], tables=True)
+
+    @cached_property
+    def _alerts(self) -> Alerts:
+        """What warns of predictions."""
+        return Alerts(self.network, self.program, self.notes)
 
     @cached_property
     def _compiled(self) -> CompiledProgram:
         """The loaded C++ of the program."""
         from bitsmith.build.csim import compile_job
+        from bitsmith.report.live import working
 
         with working("compiling") as progress:
             return compile_job(self._job(), progress)
@@ -146,10 +137,10 @@ class Model:
                 :meth:`losses` counts them all.
         """
         batches = self._batches(x)
-        self._warn_approximate()
+        self._alerts.tell_approximate()
         outputs, outside, wrapped = self.emulator.run_watched(batches)
-        self._warn_outside(outside)
-        self._warn_lost(batches, wrapped)
+        self._alerts.tell_outside(self.emulator.inputs, outside)
+        self._alerts.tell_lost(batches, wrapped)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _batches(self, x: Arrays) -> list[Batch]:
@@ -161,7 +152,7 @@ class Model:
         Raises:
             InputDataError: as :meth:`predict`.
         """
-        return self._lost(self._batches(x))
+        return self._alerts.losses(self._batches(x))
 
     def csim_predict(self, x: Arrays) -> Results:
         """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
@@ -178,7 +169,7 @@ class Model:
         """
         quantized = [self.emulator.quantize(k, batch) for k, batch in enumerate(self._batches(x))]
         outputs = self._compiled.run([raw for raw, _ in quantized])
-        self._warn_outside([outside for _, outside in quantized])
+        self._alerts.tell_outside(self.emulator.inputs, [outside for _, outside in quantized])
         return outputs[0] if len(outputs) == 1 else outputs
 
     def load_weights(
@@ -210,7 +201,7 @@ class Model:
         no result of its own and is left out.
         """
         outputs, layers, outside = self.emulator.trace(self._batches(x))
-        self._warn_outside(outside)
+        self._alerts.tell_outside(self.emulator.inputs, outside)
         return (outputs[0] if len(outputs) == 1 else outputs), layers
 
     def compile(self) -> None:
@@ -263,6 +254,7 @@ class Model:
             ToolFailedError, ProjectError.
         """
         from bitsmith.build.execute import execute
+        from bitsmith.report.live import working
 
         with working("building") if progress is None else nullcontext(progress) as shown:
             return execute(self.plan(inputs=inputs, **asked), shown, timeout)
@@ -275,6 +267,8 @@ class Model:
         Raises:
             CapacityError, ConfigError, InputDataError, ToolMissingError: as :meth:`build`.
         """
+        from bitsmith.build.backends import plan
+
         chosen = Asked(**asked)
         if chosen.fit:
             asked["fit"] = False
@@ -294,6 +288,8 @@ class Model:
         Raises:
             CapacityError: there are none.
         """
+        from bitsmith.fitting import layout_that_fits
+
         found = layout_that_fits(self.program, self.directives, part_or_typical(self.target.part))
         if found is None:
             return self
@@ -388,14 +384,20 @@ class Model:
         return Job(program, self.directives, self.target, self.emulator, self.design(), given, self._what_fits)
 
     def _what_fits(self) -> Remedy:
+        from bitsmith.fitting import choices, ways_out
+
         return ways_out(choices(self.source, self.program, self.directives, part_or_typical(self.target.part)))
 
     def __str__(self) -> str:
+        from bitsmith.report.terminal import render
+
         target = self.target
         shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
         return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
 
     def __repr__(self) -> str:
+        from bitsmith.report.terminal import totals
+
         target = self.target
         return (
             f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend.value} for {target.part}>"
@@ -404,61 +406,7 @@ class Model:
     def _repr_html_(self) -> str:
         """The table of layers, and their picture to unfold, for notebooks."""
         from bitsmith.report.figures.picture import Content, Direction, picture, svg
+        from bitsmith.report.terminal import as_html
 
         drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
         return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"
-
-    @cached_property
-    def _watch(self) -> Watch:
-        """The casts that may lose values."""
-        return Watch.of(self.program, self.network)
-
-    @cached_property
-    def _watched(self) -> Emulator:
-        """What executes the program up to them."""
-        return Emulator(self._watch.program)
-
-    def _lost(self, batches: Sequence[Batch]) -> Losses:
-        return self._watch.run(self._watched, batches)
-
-    def _warn_approximate(self) -> None:
-        """Repeat once what of the model is approximate."""
-        if self._repeated:
-            return
-        self._repeated = True
-        said = [note for note in self.notes if note.startswith(APPROXIMATE)]
-        if said:
-            warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
-
-    def _warn_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
-        """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found."""
-        if self._warned:
-            return
-        picked = batches if wrapped else self._picks.of(batches) if self._watch.saturates else None
-        found = [] if picked is None else [loss for loss in self._lost(picked) if loss.matters]
-        if picked is not None and found:
-            self._warned = True
-            listed = "".join(f"\n  {loss}" for loss in found[:_LISTED])
-            warnings.warn(
-                f"values leave their formats inside the circuit ({len(picked[0])} samples looked at; model.losses(x) counts "
-                f"all):{listed}",
-                FidelityWarning,
-                stacklevel=3,
-            )
-
-    def _is_models_own(self, op: Input) -> bool:
-        """Return True of an input that the model itself limits: what lies outside is the same to it."""
-        node = next((node for node in self.network.nodes if node.name == op.name), None)
-        return node is not None and isinstance(node.layer, InputLayer) and node.layer.saturates
-
-    def _warn_outside(self, outside: Sequence[int]) -> None:
-        if not any(outside):
-            return
-        for op, count in zip(self.emulator.inputs, outside, strict=True):
-            if count and not self._is_models_own(op):
-                warnings.warn(
-                    f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
-                    f"{op.overflow.value} applies ({input_format(op)})",
-                    InputRangeWarning,
-                    stacklevel=3,
-                )

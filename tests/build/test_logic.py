@@ -137,41 +137,6 @@ def test_whole_flow(
     assert tools.calls() == []  # nothing has changed
 
 
-def test_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is planned for each tool, as text."""
-    for tool in LOGIC_TOOLS:
-        model, _ = three_layer(tmp_path / tool.key, part=PARTS[tool.key])
-        stand_in(tool, tmp_path / tool.key, monkeypatch)
-        text = str(model.plan(tool=tool.key, pnr=True, cosim=False, force=True))
-        shown = [line for line in text.splitlines()[2:] if "files of rtl" not in line and "writes" not in line]
-        assert "\n".join(shown).replace(str(tmp_path), "") == PLANS[tool.key]
-
-
-PLANS = {
-    "vivado": """\
-synth: xc7z020clg400-1 by Vivado at 200 MHz
-  $ cd vivado && /vivado/2023.2/bin/vivado -mode batch -nojournal -nolog -source synth.tcl
-  leaves vivado/synth.dcp, vivado/utilization_synth.rpt, vivado/timing_synth.rpt
-pnr: xc7z020clg400-1 by Vivado at 200 MHz
-  $ cd vivado && /vivado/2023.2/bin/vivado -mode batch -nojournal -nolog -source implement.tcl
-  leaves vivado/implement.dcp, vivado/utilization.rpt, vivado/timing.rpt""",
-    "quartus": """\
-synth: 5CSEBA6U23I7 by Quartus Prime at 100 MHz
-  $ cd quartus && /quartus/2023.2/bin/quartus_sh -t synth.tcl
-  leaves quartus/synth.summary
-pnr: 5CSEBA6U23I7 by Quartus Prime at 100 MHz
-  $ cd quartus && /quartus/2023.2/bin/quartus_sh -t implement.tcl
-  leaves quartus/reports/myproject.fit.summary, quartus/reports/myproject.sta.summary""",
-    "radiant": """\
-synth: iCE40UP5K-SG48 by Radiant at 20 MHz
-  $ cd radiant && /radiant/2023.2/bin/radiantc synth.tcl
-  leaves radiant/impl_1/myproject_impl_1.mrp
-pnr: iCE40UP5K-SG48 by Radiant at 20 MHz
-  $ cd radiant && /radiant/2023.2/bin/radiantc implement.tcl
-  leaves radiant/impl_1/myproject_impl_1.twr""",
-}
-
-
 def design(key: str) -> LogicDesign:
     return LogicDesign("net", PARTS[key], ("../rtl/net.sv", "../rtl/net_fc1.sv"), PORTS, 5.0)
 

@@ -106,7 +106,7 @@ def run_bench(program: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("dialect", ["vitis", "catapult"])
+@pytest.mark.parametrize("dialect", ["catapult", pytest.param("vitis", marks=(pytest.mark.slow, pytest.mark.ci))])
 def test_bench_reads_compares_and_writes(tmp_path: Path, dialect: str) -> None:
     project_in(tmp_path, small(), dialect)
     folder = tmp_path / "net"

@@ -410,13 +410,12 @@ def test_what_a_program_computes_with_a_fixed_batch() -> None:
     for samples in (1, 3):
         program = torch.export.export(module, (torch.zeros(samples, 2, 4),))
         assert_same(module, network=read_torch(program))
-    for samples in (1, 2):
-        for parts, shape in ((Recurrences(), (4, 3)), (Attentions(), (5, 8)), (Token(), (3, 4))):
-            module = randomised(parts)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                program = torch.export.export(module, (torch.zeros(samples, *shape),))
-            assert_same(module, network=read_torch(program))
+    for samples, parts, shape in ((1, Recurrences(), (4, 3)), (1, Attentions(), (5, 8)), (2, Token(), (3, 4))):
+        module = randomised(parts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(module, (torch.zeros(samples, *shape),))
+        assert_same(module, network=read_torch(program))
     turned = randomised(nn.LSTM(3, 2))  # time comes first, as a dynamic second axis says
 
     class Last(nn.Module):

@@ -24,18 +24,17 @@ from tests.properties.programs import random_program
 from tests.system.test_random_networks import random_network
 
 EACH_DIALECT = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
-COMPILED_DIALECT = pytest.mark.parametrize(
-    "dialect",
-    [
-        pytest.param(
-            dialect, marks=() if dialect.name in ("vitis", "catapult", "libero") else (pytest.mark.slow, pytest.mark.ci)
-        )
-        for dialect in DIALECTS.values()
-    ],
-    ids=lambda dialect: dialect.name,
-)
-"""Each dialect; of those that share a family of types all but one are slow."""
-EACH_FAMILY = pytest.mark.parametrize("dialect", [DIALECTS["vitis"], DIALECTS["catapult"]], ids=lambda d: d.name)
+
+
+def compiled(names: Iterable[str], fast: str) -> pytest.MarkDecorator:
+    """Each of the dialects called ``names``; all but one of them are slow."""
+    slow = (pytest.mark.slow, pytest.mark.ci)
+    cases = [pytest.param(DIALECTS[name], marks=() if name == fast else slow, id=name) for name in names]
+    return pytest.mark.parametrize("dialect", cases)
+
+
+COMPILED_DIALECT = compiled(DIALECTS, "vitis")
+EACH_FAMILY = compiled(("vitis", "catapult"), "catapult")
 FEW = (711, 805, 892, 992, 950)
 FORMATS = (
     (True, 5, 2),

@@ -116,13 +116,12 @@ def test_hostile_names_are_nowhere_in_the_code() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_name_is_reserved(dialect: str) -> None:
     """C++ keeps names with two underscores in a row to itself; those that begin with them are the compilers'."""
-    for directives in (Directives({}, parallel=True), Directives({}, parallel=False)):
-        for top in ("net", "float", "TOP__"):
-            target = HlsTarget(top, DIALECTS[dialect].part)
-            project = write_project(hostile_program(), directives, DIALECTS[dialect], target)
-            for text in project.files.values():
-                code = "\n".join(line.split("//")[0] for line in text.splitlines())
-                assert not re.findall(r"\b[A-Za-z]\w*__\w*", code)
+    for parallel, top in ((True, "TOP__"), (False, "float")):
+        target = HlsTarget(top, DIALECTS[dialect].part)
+        project = write_project(hostile_program(), Directives({}, parallel), DIALECTS[dialect], target)
+        for text in project.files.values():
+            code = "\n".join(line.split("//")[0] for line in text.splitlines())
+            assert not re.findall(r"\b[A-Za-z]\w*__\w*", code)
 
 
 def test_part_that_would_be_a_script_is_refused() -> None:

@@ -134,7 +134,7 @@ def test_test_bench(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, dense(), tmp_path)
 
 
-@EACH
+@ONE_OF_A_FAMILY
 @pytest.mark.parametrize(
     "parallel", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))], ids=["streams", "arrays"]
 )
@@ -179,6 +179,8 @@ def test_makefile(tmp_path: Path) -> None:
     assert "hls_scheduler_target_fmax_mhz(278)" in (tmp_path / "net_component.cpp").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @needs_cmake
 def test_cmake_targets(tmp_path: Path) -> None:
     project_in(tmp_path, "oneapi", dense(), period_ns=4.0, uncertainty_percent=10.0)

@@ -91,6 +91,8 @@ def test_files_of_all_kinds(tmp_path: Path) -> None:
     assert large > small
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_very_long_networks_still_fit_into_a_png() -> None:
     (row,) = design().layers[:1]
     chain = [replace(row, name=str(k), inputs=(str(k - 1),) if k else ()) for k in range(350)]

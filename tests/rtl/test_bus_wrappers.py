@@ -111,6 +111,8 @@ def test_beats_lint_clean(tmp_path: Path, kind: str) -> None:
     lint(beats_files(tmp_path, made(kind), 2), "net_dma_axil")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", SIMULATED)
 def test_beats_of_a_narrow_bus(tmp_path: Path, kind: str) -> None:
     """Tokens of several beats, and of one that is wider than they are; the driver in small transfers."""
@@ -160,6 +162,8 @@ class Channel:
             self._start()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_weights_are_loaded(tmp_path: Path) -> None:
     """Through the streams of a wrapper, from real numbers of the driver: the next frames are those of the new weights."""
     each = made("loads")
@@ -320,6 +324,8 @@ def test_streams_under_stalls(tmp_path: Path, kind: str, wrapper: str) -> None:
         np.testing.assert_array_equal(have, want)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", SIMULATED)
 def test_serial_port(tmp_path: Path, kind: str) -> None:
     each = made(kind)

@@ -80,7 +80,7 @@ def test_fusesoc_core(tmp_path: Path, kind: str) -> None:
 
 def write_bench(folder: Path, kind: str) -> Path:
     each = made(kind)
-    sources = (*each.wrapper_sources(library.CONTROL_LIBRARY), "net_axil.v")
+    sources = (*each.wrapper_sources(library.BENCH_LIBRARY), "net_axil.v", "net_avalon.sv")
     texts = {**{f"rtl/{name}": text for name, text in each.sources.items()}, **each.extras}
     texts |= integration.bench(each.interface, sources, *each.tokens(random_stimuli(each.program, 4)))
     for name, text in texts.items():
@@ -107,7 +107,9 @@ def run_bench(folder: Path, top: str) -> str:
     ("kind", "top"),
     [
         pytest.param("loads", "net_axil", marks=pytest.mark.ci),
+        pytest.param("streams", "net_avalon", marks=pytest.mark.ci),
         *(("pipeline", "net_axis"), ("stream", "net_axis"), ("streams", "net_axil"), ("weights", "net_axil")),
+        *(("pipeline", "net_avalon"), ("loads", "net_avalon")),
     ],
 )
 def test_cocotb_bench(tmp_path: Path, kind: str, top: str) -> None:

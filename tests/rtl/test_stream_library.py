@@ -22,13 +22,14 @@ from tests.rtl.stream_bench import Bench, Unit, bits_for, instance, lookup, pack
 
 FRAMES = 5
 EITHER = [True, pytest.param(False, marks=pytest.mark.slow)]
+CI = (pytest.mark.slow, pytest.mark.ci)
 
 
-def sets(*parameters: tuple[object, ...], ci: bool = False) -> list[object]:
-    """Sets of parameters, all but the first slow; ``ci``: the second belongs to the share that CI runs."""
-    first, *others = parameters
-    slow, both = (pytest.mark.slow,), (pytest.mark.slow, pytest.mark.ci)
-    return [first, *(pytest.param(*other, marks=both if ci and k == 0 else slow) for k, other in enumerate(others))]
+def sets(*parameters: tuple[object, ...], fast: bool = False) -> list[object]:
+    """Sets of parameters, of which CI runs the first; ``fast``: that one is fast, and CI runs the second, too."""
+    shares = [(), CI] if fast else [CI]
+    marks = shares + [(pytest.mark.slow,)] * len(parameters)
+    return [pytest.param(*each, marks=mark) for each, mark in zip(parameters, marks, strict=False)]
 
 
 def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int = 0) -> Ints:
@@ -42,7 +43,7 @@ def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int =
 
 @pytest.mark.parametrize(
     ("depth", "block"),
-    sets((2, False), (5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), ci=True),
+    sets((2, False), (5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), fast=True),
 )
 def test_fifo_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
     (tmp_path / "bitsmith_fifo.sv").write_text(library(["bitsmith_fifo.sv"])["bitsmith_fifo.sv"])
@@ -55,7 +56,7 @@ def test_fifo_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("element", "parts", "words"), sets((5, 3, 4), (8, 1, 1), (3, 4, 1), (9, 1, 5), (1, 2, 2), ci=True)
+    ("element", "parts", "words"), sets((5, 3, 4), (8, 1, 1), (3, 4, 1), (9, 1, 5), (1, 2, 2), fast=True)
 )
 def test_load_against_a_model(tmp_path: Path, element: int, parts: int, words: int) -> None:
     (tmp_path / "bitsmith_load.sv").write_text(library(["bitsmith_load.sv"])["bitsmith_load.sv"])
@@ -93,7 +94,7 @@ def test_upsizer(tmp_path: Path, parts: int, width: int) -> None:
 
 @pytest.mark.parametrize(
     ("count", "elements", "width", "greatest"),
-    sets((4, 3, 9, False), (5, 2, 7, True), (1, 2, 6, False), (2, 1, 1, True), ci=True),
+    sets((4, 3, 9, False), (5, 2, 7, True), (1, 2, 6, False), (2, 1, 1, True), fast=True),
 )
 def test_reduce(tmp_path: Path, count: int, elements: int, width: int, greatest: bool) -> None:
     parameters = {"COUNT": count, "ELEMENTS": elements, "WIDTH": width, "GREATEST": int(greatest)}
@@ -118,7 +119,7 @@ def test_reduce(tmp_path: Path, count: int, elements: int, width: int, greatest:
         (1, 2, 3, 5, False, 4, 3, 1),
         (1, 8, 4, 8, True, 6, 4, 2),
         (3, 5, 1, 1, False, 1, 1, 4),
-        ci=True,
+        fast=True,
     ),
 )
 def test_folded_product(
@@ -147,7 +148,7 @@ def test_folded_product(
         (2, 1, 3, 6, False, 3, 1, 3, "LANE_PAIRS"),
         (1, 1, 4, 8, True, 8, 3, 2, "COLUMN_PAIRS"),
         (2, 7, 5, 5, False, 6, 2, 1, "COLUMN_PAIRS"),
-        ci=True,
+        fast=True,
     ),
 )
 def test_fold_of_pairs(
@@ -176,7 +177,7 @@ def test_fold_of_pairs(
     assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=product_latency(n))
 
 
-@pytest.mark.parametrize("pairs", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pairs", [pytest.param(0, marks=CI), pytest.param(1, marks=pytest.mark.slow)])
 def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path, pairs: int) -> None:
     """Sums of which only the low bits are asked for, narrower than the products."""
     weights = numbers((1, 3, 4, 2), 6, seed=1)
@@ -218,7 +219,7 @@ def fold_unit(
         ((5, 6), ops.Window((3, 2), (2, 3), (1, 2), ((2, 0), (0, 3)))),
         ((3, 4, 5), ops.Window((2, 3, 2), (1, 2, 1), (2, 1, 3), ((0, 1), (1, 1), (0, 0)))),
         ((4, 1), ops.Window((1, 1), (3, 2), (1, 1), ((0, 2), (0, 3)))),
-        ci=True,
+        fast=True,
     ),
 )
 def test_window(tmp_path: Path, grid: tuple[int, ...], op: ops.Window) -> None:
@@ -296,7 +297,7 @@ def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: bool
         (5, [3, -1, 0, 0, 2], 9),
         (9, [0, 3, 6, 1, 4, 7, 2, 5, 8], 7),
         (16, [*range(15, -1, -1)], 24),
-        ci=True,
+        fast=True,
     ),
 )
 def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, synchronous: bool) -> None:
@@ -418,7 +419,7 @@ end
 
 
 @pytest.mark.parametrize("synchronous", EITHER)
-@pytest.mark.parametrize("tokens", [5, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 2))])
+@pytest.mark.parametrize("tokens", sets((5,), (1,), (2,)))
 def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
     width = 9
     raw = numbers((tokens, 1), width)

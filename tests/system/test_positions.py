@@ -41,6 +41,8 @@ def converted(folder: Path, factor: int, io_type: str = "io_stream") -> Model:
     return bitsmith.convert(convolution(), folder / "project", config=config, io_type=io_type)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_configuration_reaches_the_circuit(tmp_path: Path) -> None:
     model = converted(tmp_path, 3)
     x = np.random.default_rng(1).uniform(-8, 8, (6, 8, 6, 2))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bitsmith.config import Backend
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError, VerificationError
 from bitsmith.flows.vendor import stages_of
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.structure.check import structure
 from bitsmith.report import Report, parse_vivado_report, read_report
 from tests.flows.fake_tools import FakeTools
 from tests.flows.test_vendor import everything
@@ -56,7 +58,20 @@ else:
     shutil.copy(next(reports.rglob("*_timing_summary_routed.rpt")), "timing.rpt")
 """
 
+CI = (pytest.mark.slow, pytest.mark.ci)
 START = ("--mode", "hls", "--tcl", "build_prj.tcl")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _structures_are_read_once() -> Iterator[None]:
+    """Most builds here have the same C++."""
+    read = functools.cache(lambda files, *asked, **how: structure(dict(files), *asked, **how))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "bitsmith.hls.structure.check.structure",
+            lambda files, *asked, **how: read(tuple(files.items()), *asked, **how),
+        )
+        yield
 
 
 @pytest.fixture
@@ -173,6 +188,7 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
 def test_no_tool_starts_on_code_that_cannot_keep_its_plan(
     fakes: FakeTools, model: bitsmith.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bitsmith.hls.structure.check.structure", structure)
     monkeypatch.setattr("bitsmith.hls.structure.check.port_cycles", lambda *_: 7)
     with pytest.raises(VerificationError, match="one in every 7"):
         model.build(csim=False, synth=True)
@@ -312,7 +328,14 @@ def test_reports_of_an_earlier_build_are_told_apart(fakes: FakeTools, model: bit
     assert "of an earlier build" in notes(report)
 
 
-@pytest.mark.parametrize("backend", [backend.value for backend in Backend if backend.is_hls])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(backend.value, marks=() if backend in (Backend.VITIS, Backend.ONEAPI) else CI)
+        for backend in Backend
+        if backend.is_hls
+    ],
+)
 def test_every_backend_with_fakes_of_its_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     driver = DIALECTS[backend].driver
     fakes = FakeTools(tmp_path / "bin", monkeypatch)

@@ -32,7 +32,7 @@ def makefile(name: str, folder: Path, stages: Sequence[Stage]) -> str:
         commands = stage.flow().commands(folder, tools)
         places = dict.fromkeys(inside(folder, command.log.parent) for command in commands)
         rules += [f"\t@mkdir -p {' '.join(map(_quoted, places))}"] if places else []
-        rules += [f"\t{line_of(command, folder, tools)}" for command in commands]
+        rules += [f"\t{_line(command, folder, tools)}" for command in commands]
         rules += [f"\tcmp {_quoted(path)} {_quoted(path + EXPECTED)}" for path in stage.expected()]
     variables = [f"{variable} ?= {_escaped(str(path))}" for variable, path in programs.items()]
     head = [
@@ -42,7 +42,7 @@ def makefile(name: str, folder: Path, stages: Sequence[Stage]) -> str:
     return "\n".join([*head, *variables, "", f".PHONY: all {every}", ".NOTPARALLEL:", f"all: {every}", *rules, ""])
 
 
-def line_of(command: Command, folder: Path, tools: Sequence[FoundTool] = ()) -> str:
+def _line(command: Command, folder: Path, tools: Sequence[FoundTool]) -> str:
     """``command`` as a line of a shell in ``folder``, as a Makefile spells it; programs of ``tools`` are variables."""
     program, *arguments = command.argv
     variable = next((f'"$({_variable(tool)})"' for tool in tools if str(tool.path) == program), _quoted(program))

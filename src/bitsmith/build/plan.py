@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.build.makefile import EXPECTED, line_of, makefile
+from bitsmith.build.makefile import EXPECTED, makefile
+from bitsmith.build.plan_text import command_lines, portable_path
 from bitsmith.build.stages import Sections, Sources, Stage
 from bitsmith.project import Project
 from bitsmith.report.summary import Design
@@ -16,7 +17,7 @@ _SHOWN_FILES = 8
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a build writes and runs, in order. It prints as a list of files and commands.
+    """What a build writes and runs, in order. It prints as a list of files and commands, whatever folders the tools are in.
 
     Args:
         folder: the project folder.
@@ -54,7 +55,7 @@ class Plan:
         Raises:
             ToolMissingError: a stage's tool is not there.
         """
-        return makefile(self.name, self.folder, self.stages)
+        return makefile(self.name, self.folder.absolute(), self.stages)
 
     def write(self, folder: str | Path | None = None) -> Path:
         """Write all files and the Makefile into ``folder``, by default the project folder; the path of the Makefile.
@@ -69,16 +70,15 @@ class Plan:
     def __str__(self) -> str:
         lines = [f"{self.name} in {self.folder}", *_step(self.sources.name, self.sources.title)]
         lines.append(f"  writes {_few([*self.sources.generate().files, *self.scripts()])}")
+        folder = self.folder.absolute()
         for stage in self.stages:
             tools, flow = stage.find(), stage.flow()
-            commands = flow.commands(self.folder, tools)
+            commands = flow.commands(folder, tools)
             lines += _step(stage.name, stage.title)
             lines.append(f"  reads {_few([f'files of {need}' for need in stage.needs] + list(flow.files()))}")
-            lines += [f"  $ {line_of(command, self.folder)}" for command in commands]
-            outputs = [path for command in commands for path in command.outputs]
-            lines += (
-                [f"  leaves {_few(path.relative_to(self.folder).as_posix() for path in outputs)}"] if outputs else []
-            )
+            lines += [f"  {line}" for line in command_lines(commands, folder, tools)]
+            outputs = [portable_path(path, folder) for command in commands for path in command.outputs]
+            lines += [f"  leaves {_few(outputs)}"] if outputs else []
         return "\n".join(lines)
 
 

@@ -179,7 +179,8 @@ class _Rtl:
         """The bench for cocotb, with few frames: users add theirs."""
         made = self._circuit
         frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // made.cycles[1]))
-        sources = (*made.wrapper_sources(library.CONTROL_LIBRARY), f"{bus_wrappers.axi_lite_name(self._top)}.v")
+        wrappers = f"{bus_wrappers.axi_lite_name(self._top)}.v", f"{bus_wrappers.avalon_name(self._top)}.sv"
+        sources = (*made.wrapper_sources(library.BENCH_LIBRARY), *wrappers)
         return bench(made.interface, sources, *made.tokens(random_stimuli(self.job.program, frames)))
 
     def cosim(self) -> Stage:
@@ -204,7 +205,8 @@ class _Rtl:
             program, outputs = found.reloaded
             compare(Emulator(program), program, outputs, raws)
         latency, interval = self._circuit.cycles
-        if (found.latency, found.interval) != (latency, interval):
+        # Frames may follow faster at first, until a long part has caught up with a slow one.
+        if found.latency != latency or found.interval > interval:
             raise VerificationError(
                 f"latency {found.latency} and interval {found.interval} measured",
                 where=self._top,
@@ -212,7 +214,7 @@ class _Rtl:
             )
         return (
             sections.Verification(inputs=len(raws[0]), mismatches=0, tool=found.tool),
-            sections.Latency(cycles=found.latency, ii=found.interval, tool=found.tool),
+            sections.Latency(cycles=latency, ii=interval, tool=found.tool),
             *([sections.FIFOs(found.fifos)] if found.fifos else []),
         )
 

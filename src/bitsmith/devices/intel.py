@@ -3,6 +3,12 @@
 Yosys maps to the cells of Cyclone V, whose adaptive logic modules (ALMs) the later families have, too: of those, its counts are
 estimates. Look-up tables count ALUTs, two to an ALM; multiplier blocks count products of 18 by 18 bits, two to a DSP block.
 Delays are estimates that have not been held against placed circuits.
+
+Capacities were confirmed as follows. Cyclone V (ALMs, DSP blocks, M10K): what Quartus's fitter gives as available in public
+reports for 5CEBA4, 5CEBA9, 5CSEBA2, 5CSEMA5, 5CSEBA5, 5CSEBA6, 5CGXFC5 and 5CGXFC7; for 5CEBA2 the ALMs alone. Arria 10: fitter
+reports for 10AS066 and 10AX115, DSP blocks in the handbook (683461), 10AT115 in document 683434; Cyclone 10 GX 220 in document
+683696. Stratix 10: fitter reports for 1SG280 and 1SX280, ALMs and M20K in document 683674. Agilex 7: Quartus reports for
+AGFB014 (ALMs, DSP blocks), M20K and all of AGF and AGI 027 in the product catalog.
 """
 
 from __future__ import annotations
@@ -104,9 +110,10 @@ CYCLONE_V = _family(
     "cyclonev",
     "5CSEBA6U23I7",
     {
-        **dict.fromkeys(("5ceba2",), _die(9_430, 25, 176)),
-        **dict.fromkeys(("5ceba4",), _die(18_480, 66, 308)),
-        **dict.fromkeys(("5cgxfc5",), _die(29_080, 150, 446)),
+        "5ceba2": _die(9_430, 25, 176),
+        **dict.fromkeys(("5csema2", "5cseba2"), _die(9_430, 36, 140)),
+        "5ceba4": _die(18_480, 66, 308),
+        "5cgxfc5": _die(29_080, 150, 446),
         **dict.fromkeys(("5csema5", "5cseba5", "5csxfc5"), _die(32_070, 87, 397)),
         **dict.fromkeys(("5csema6", "5cseba6", "5csxfc6"), _die(41_910, 112, 553)),
         **dict.fromkeys(("5ceba7", "5cgxfc7"), _die(56_480, 156, 686)),

@@ -118,7 +118,7 @@ def bench(
     }
     texts = {
         name: (_TEMPLATES / f"{name}.in").read_text(encoding="utf-8").replace("@top@", interface.top)
-        for name in ("bench.py", "run.py")
+        for name in ("bench.py", "avalon.py", "run.py")
     }
     listed = {"sources.txt": "\n".join(sources) + "\n", "vectors.json": json.dumps(vectors, indent=1) + "\n"}
     return {f"bench/{name}": text for name, text in {**texts, **listed}.items()}

@@ -8,6 +8,8 @@ from pathlib import Path
 AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
 CONTROL_LIBRARY = ("bitsmith_framer.sv", "bitsmith_control.sv")
 AVALON_LIBRARY = ("bitsmith_framer.sv", "bitsmith_symbols.sv")
+BENCH_LIBRARY = tuple(dict.fromkeys((*CONTROL_LIBRARY, *AVALON_LIBRARY)))
+"""All modules of the wrappers that the bench for cocotb knows."""
 UART_LIBRARY = (
     *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv"),
     *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),

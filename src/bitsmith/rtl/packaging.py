@@ -9,20 +9,15 @@ from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 
 _FAMILIES = (
-    *("spartan7", "artix7", "artix7l", "kintex7", "kintex7l", "virtex7", "zynq"),
-    *(
-        "kintexu",
-        "virtexu",
-        "spartanuplus",
-        "artixuplus",
-        "kintexuplus",
-        "virtexuplus",
-        "virtexuplusHBM",
-        "virtexuplus58g",
-    ),
-    *("zynquplus", "versal", "aartix7", "aspartan7", "azynq", "azynquplus", "qartix7", "qkintex7", "qvirtex7", "qzynq"),
+    *("spartan7", "artix7", "artix7l", "kintex7", "kintex7l", "virtex7", "zynq", "kintexu", "virtexu", "versal"),
+    *("spartanuplus", "artixuplus", "kintexuplus", "virtexuplus", "virtexuplusHBM", "virtexuplus58g", "zynquplus"),
+    *("aspartan7", "aartix7", "akintex7", "azynq", "azynquplus"),
+    *("qartix7", "qkintex7", "qkintex7l", "qvirtex7", "qzynq"),
 )
-"""Vivado's names of the families that its block designs show an IP for; nothing in a circuit is particular to one of them."""
+"""Vivado's names of the families that its block designs show an IP for; nothing in a circuit is particular to one of them.
+
+All of them stand in IPs that Vivado packaged, as public repositories have them (component.xml and scripts that Vivado wrote).
+"""
 
 
 def vivado_script(interface: Interface, files: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step, io_constraints
+from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step, figures, io_constraints, label
 from bitsmith.report.sections import CellUse, Resources
 from bitsmith.report.vendors.vendor import Number, malformed, number, read_text
 
@@ -38,12 +38,11 @@ def _outputs(design: LogicDesign, step: Step) -> tuple[str, ...]:
 
 def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
     cells, *clock = (folder / name for name in _outputs(design, step))
-    figures = {found["key"]: found["value"] for found in _FIGURE.finditer(read_text(cells))}
-    version = next((value for key, value in figures.items() if key.startswith("Quartus Prime Version")), "")
-    label = f"Quartus {found[0]}" if (found := _VERSION.search(version)) else "Quartus"
+    summary = {found["key"]: found["value"] for found in _FIGURE.finditer(read_text(cells))}
+    version = next((value for key, value in summary.items() if key.startswith("Quartus Prime Version")), "")
 
     def used(key: str) -> tuple[Number | None, Number | None]:
-        match = _USED.fullmatch(figures.get(key, ""))
+        match = _USED.fullmatch(summary.get(key, ""))
         return (number(match["used"], key, cells), number(match["available"], key, cells)) if match else (None, None)
 
     def count(key: str) -> int | None:
@@ -55,7 +54,7 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
         ff=count("Total registers"),
         dsp=count("Total DSP Blocks"),
         bram=count("Total RAM Blocks"),
-        tool=label,
+        tool=label("Quartus", _VERSION, version),
         part=design.part,
     )
     if resources.ff is None:
@@ -66,16 +65,9 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
         for some, all_ in (used(key),)
         if some is not None and all_ is not None
     )
-    return Found(resources, uses, _period(clock[0], design) if clock else None)
-
-
-def _period(path: Path, design: LogicDesign) -> float:
-    """The shortest period over all corners, by the worst slack."""
-    slacks = [number(text, "Slack", path) for text in _SETUP.findall(read_text(path))]
-    known = [slack for slack in slacks if slack is not None]
-    if not known:
-        raise malformed("no setup slack of the clock clk", path)
-    return design.period_ns - min(known)
+    if not clock:
+        return Found(resources, uses)
+    return Found(resources, uses, design.period_ns - min(figures(_SETUP, "setup slack", clock[0])))
 
 
 QUARTUS = LogicTool(

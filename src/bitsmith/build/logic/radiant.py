@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step
+from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step, figures, label
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.report.vendors.vendor import malformed, number, read_text
+from bitsmith.report.vendors.vendor import malformed, read_text
 from bitsmith.rtl.ports import Port
 
 _IMPL = "impl_1"
@@ -85,27 +85,19 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
     def count(cell: str) -> int | None:
         return uses[cell].used if cell in uses else None
 
-    version = f"Radiant {found[1]}" if (found := _VERSION.search(text)) else "Radiant"
     resources = Resources(
         lut=count("LUT4"),
         ff=count("slice register"),
         dsp=count("DSP"),
         bram=count("EBR"),
-        tool=version,
+        tool=label("Radiant", _VERSION, text),
         part=design.part,
     )
+    if step is Step.SYNTH:
+        return Found(resources, tuple(uses.values()))
     return Found(
-        resources, tuple(uses.values()), _period(folder / _outputs(design, step)[0]) if step is Step.PNR else None
+        resources, tuple(uses.values()), max(figures(_ACTUAL, "actual period", folder / _outputs(design, step)[0]))
     )
-
-
-def _period(path: Path) -> float:
-    """The shortest period over all corners."""
-    periods = [number(text, "period", path) for text in _ACTUAL.findall(read_text(path))]
-    known = [period for period in periods if period is not None]
-    if not known:
-        raise malformed("no clock with its actual period", path)
-    return max(known)
 
 
 RADIANT = LogicTool(

@@ -19,6 +19,7 @@ from bitsmith.flows.tools import FoundTool
 from bitsmith.flows.vendor import on_path
 from bitsmith.remedies import build, remedy
 from bitsmith.report.sections import CellUse, Resources
+from bitsmith.report.vendors.vendor import Number, malformed, number, read_text
 from bitsmith.rtl.ports import Port
 
 _SCRIPTS = Path(__file__).parent / "scripts"
@@ -151,6 +152,25 @@ class LogicFlow:
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Found:
         return self.tool.read(project / self.tool.key, self.design(), self.step)
+
+
+def label(name: str, version: re.Pattern[str], text: str) -> str:
+    """The tool and its version, if ``text`` gives one as the last group of ``version``."""
+    found = version.search(text)
+    return f"{name} {found[found.lastindex or 0]}" if found else name
+
+
+def figures(pattern: re.Pattern[str], key: str, path: Path) -> list[Number]:
+    """The numbers that ``pattern`` finds in a report, at least one.
+
+    Raises:
+        ProjectError: there is none.
+    """
+    found = [number(text, key, path) for text in pattern.findall(read_text(path))]
+    known = [figure for figure in found if figure is not None]
+    if not known:
+        raise malformed(f"no {key} of the clock clk", path)
+    return known
 
 
 def io_constraints(design: LogicDesign) -> list[str]:

@@ -1,0 +1,82 @@
+"""What predictions warn of: approximations, values outside the inputs' formats, values lost inside the circuit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
+
+from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Batch
+from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
+from bitsmith.fidelity.losses import Losses, Watch
+from bitsmith.fidelity.picks import Picks
+from bitsmith.ir.ops import Cast, Input
+from bitsmith.ir.program import Program
+from bitsmith.layers.input import Input as InputLayer
+from bitsmith.layers.network import APPROXIMATE, Network
+from bitsmith.report.summary import input_format, input_range
+
+_LISTED = 4
+"""Most layers that a warning of lost values names."""
+
+
+class Alerts:
+    """Warns of a network's predictions: once of what is approximate and of values lost inside, each time of inputs.
+
+    Attributes:
+        watch: the casts that may lose values.
+    """
+
+    def __init__(self, network: Network, program: Program, notes: Iterable[str]) -> None:
+        self.watch = Watch.of(program, network)
+        self._approximate = [note for note in notes if note.startswith(APPROXIMATE)]
+        inputs = {node.name: node.layer for node in network.nodes if isinstance(node.layer, InputLayer)}
+        # What lies outside a limit of the model itself is the same to it.
+        self._limited = frozenset(name for name, layer in inputs.items() if layer.saturates)
+        self._picks = Picks()
+        self._lost_told = False
+
+    @cached_property
+    def _emulator(self) -> Emulator:
+        """What executes the program up to the watched casts."""
+        return Emulator(self.watch.program)
+
+    def losses(self, batches: Sequence[Batch]) -> Losses:
+        """All values that leave their formats inside the circuit."""
+        return self.watch.run(self._emulator, batches)
+
+    def tell_approximate(self) -> None:
+        """Repeat once what of the model is approximate."""
+        said, self._approximate = self._approximate, []
+        if said:
+            warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
+
+    def tell_outside(self, inputs: Sequence[Input], outside: Sequence[int]) -> None:
+        """Warn of the counts of values ``outside`` each input's format."""
+        if not any(outside):
+            return
+        for op, count in zip(inputs, outside, strict=True):
+            if count and op.name not in self._limited:
+                warnings.warn(
+                    f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
+                    f"{op.overflow.value} applies ({input_format(op)})",
+                    InputRangeWarning,
+                    stacklevel=3,
+                )
+
+    def tell_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
+        """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found."""
+        if self._lost_told:
+            return
+        picked = batches if wrapped else self._picks.of(batches) if self.watch.saturates else None
+        found = [] if picked is None else [loss for loss in self.losses(picked) if loss.matters]
+        if picked is not None and found:
+            self._lost_told = True
+            listed = "".join(f"\n  {loss}" for loss in found[:_LISTED])
+            warnings.warn(
+                f"values leave their formats inside the circuit ({len(picked[0])} samples looked at; model.losses(x) counts "
+                f"all):{listed}",
+                FidelityWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,140 @@
+"""The plans of all backends, tools and kinds of boards, as texts beside this file.
+
+``python -m tests.build.test_plan_goldens`` writes them again; look at the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bitsmith import Model
+from bitsmith.build.job import BuildOptions
+from bitsmith.config import read_project
+from bitsmith.conversion import converted
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Settings
+from tests.report.networks import HIDDEN, INPUT
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+PROGRAMS = (
+    *("verilator", "g++", "make", "yosys", "nextpnr-ecp5", "ecppack", "nextpnr-ice40", "icepack"),
+    *("vivado", "vivado_hls", "vitis-run", "v++", "catapult", "shls", "icpx", "cmake", "i++", "vsim"),
+    *("quartus_sh", "quartus_map", "qsys-script", "qsys-generate", "radiantc"),
+)
+ANSWER = """\
+#!/bin/sh
+echo "Verilator 5.048; Yosys 0.70; g++ (stand-in) 12.2.0; GNU Make 4.3; nextpnr-0.9; ecppack Version 1.4"
+"""
+"""What all of them say of their versions."""
+
+Case = tuple[Mapping[str, object], BuildOptions]
+CASES: Mapping[str, Case] = {
+    "rtl": ({"Part": "LFE5U-25F-6BG256C"}, {"pnr": True}),
+    "rtl-ulx3s": ({"Board": "ulx3s-85f"}, {"cosim": False, "bitstream": True}),
+    "rtl-icebreaker": ({"Board": "icebreaker", "IOType": "io_stream"}, {"bitstream": True, "pnr": True}),
+    "rtl-vivado": ({"Part": "xc7z020clg400-1"}, {"tool": "vivado", "pnr": True}),
+    "rtl-quartus": ({"Part": "5CSEBA6U23I7"}, {"tool": "quartus", "cosim": False, "pnr": True}),
+    "rtl-radiant": ({"Part": "iCE40UP5K-SG48"}, {"tool": "radiant", "cosim": False, "pnr": True}),
+    "vitis": ({"Backend": "vitis"}, {"synth": True, "cosim": True, "export": True, "vsynth": True}),
+    "vivado": ({"Backend": "vivado"}, {"synth": True, "cosim": True, "export": True, "vsynth": True}),
+    "catapult": ({"Backend": "catapult"}, {"synth": True, "cosim": True, "vsynth": True}),
+    "libero": ({"Backend": "libero", "IOType": "io_stream"}, {"synth": True, "cosim": True, "pnr": True}),
+    "oneapi": ({"Backend": "oneapi"}, {"synth": True, "cosim": True, "export": True}),
+    "quartus": ({"Backend": "quartus"}, {"synth": True, "cosim": True, "vsynth": True}),
+    "rtl-pynq-z2": ({"Board": "pynq-z2"}, {"cosim": False, "synth": False, "bitstream": True}),
+    "vitis-kv260": ({"Board": "kv260", "Backend": "vitis"}, {"csim": False, "synth": False, "bitstream": True}),
+    "rtl-alveo-u50": ({"Board": "alveo-u50"}, {"cosim": False, "synth": False, "bitstream": True}),
+    "rtl-de10-nano": ({"Board": "de10-nano"}, {"cosim": False, "synth": False, "bitstream": True}),
+    "vivado-accelerator": (
+        {"Backend": "VivadoAccelerator", "AcceleratorConfig": {"Board": "zcu102", "Driver": "python"}},
+        {"csim": False, "synth": False, "bitfile": True},
+    ),
+    "vitis-accelerator": (
+        {"Backend": "VitisAccelerator", "AcceleratorConfig": {"Board": "alveo-u55c"}},
+        {"csim": False, "synth": False, "bitstream": True},
+    ),
+    "vitis-unified": (
+        {"Backend": "VitisUnified", "VitisUnifiedConfig": {"board": "zcu102", "axi_mode": "axi_stream"}},
+        {"csim": False, "synth": False, "bitstream": True},
+    ),
+}
+
+
+def network() -> Network:
+    """Two dense layers, with weights that say which they are."""
+    first, second = ([[(3 * i + 5 * j) % 7 - 3 for j in range(n)] for i in range(m)] for m, n in ((3, 4), (4, 2)))
+    return Network(
+        nodes=(
+            NetworkNode("x", Input((3,)), (), "InputLayer", Settings({"result": INPUT})),
+            NetworkNode("fc", Dense(as_weights(first)), ("x",), "Dense"),
+            NetworkNode("relu", ReLU(), ("fc",), "Activation", Settings({"result": HIDDEN})),
+            NetworkNode("out", Dense(as_weights(second)), ("relu",), "Dense"),
+        ),
+        inputs=("x",),
+        outputs=("out",),
+        name="net",
+    )
+
+
+def model(keys: Mapping[str, object]) -> Model:
+    return converted(network(), None, read_project({"OutputDir": "net", "ProjectName": "net", **keys}))
+
+
+def text(case: str) -> str:
+    """The plan; estimates, which are not its part, are left out."""
+    keys, asked = CASES[case]
+    return re.sub(r"about [\d,]+ LUTs", "about … LUTs", str(model(keys).plan(**asked))) + "\n"
+
+
+def stand_ins(folder: Path) -> dict[str, str]:
+    """An environment in which all programs are there."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in PROGRAMS:
+        (programs / name).write_text(ANSWER)
+        (programs / name).chmod(0o755)
+    return {"PATH": f"{programs}:/usr/bin:/bin", "XDG_CACHE_HOME": str(folder / "cache")}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return stand_ins(tmp_path_factory.mktemp("tools"))
+
+
+@pytest.fixture(autouse=True)
+def all_tools(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_plans_are_as_they_were(case: str) -> None:
+    remedy = "if the plan is meant to be so: python -m tests.build.test_plan_goldens"
+    assert text(case) == (GOLDENS / f"{case}.txt").read_text(), remedy
+
+
+def test_every_golden_has_its_case() -> None:
+    assert {path.stem for path in GOLDENS.iterdir()} == set(CASES)
+
+
+def test_makefiles_start_in_the_project_folder() -> None:
+    keys, asked = CASES["rtl-icebreaker"]
+    assert " cosim/bench.sv " in model(keys).plan(**asked).makefile()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made:
+        os.environ |= stand_ins(Path(made))
+        for each in CASES:
+            (GOLDENS / f"{each}.txt").write_text(text(each))
