@@ -14,6 +14,6 @@ from bitsmith.netlist.reduce_widths import reduce_widths
 def pipelined(program: Program, delays: DelayModel, budget_ns: float) -> tuple[Netlist, PipelineStages]:
     """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``."""
     netlist = elaborate(program)
-    netlist = reduce_widths(netlist)
+    netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = fuse_adders(netlist, delays, budget_ns)
     return netlist, pipeline(netlist, delays, budget_ns)
