@@ -119,6 +119,17 @@ def test_what_kernels_are_linked_by(case: str) -> None:
             assert fits(value, rules[section].options[key]), line
 
 
+@pytest.mark.parametrize("case", [case for case in ALL if case.startswith("rtl")])
+def test_attributes_of_circuits(case: str) -> None:
+    rules, problems = book("verilog"), list[str | None]()
+    for path, text in files(case).items():
+        if path.endswith((".v", ".sv")) and path.startswith("rtl/"):
+            for inside in re.findall(r"\(\* (.*?) \*\)", text):
+                for name, value in re.findall(r'(\w+)(?: = "([^"]*)")?(?:, |$)', inside):
+                    problems.append(rules.command_refusal((name, value) if value else (name,), path))
+    assert problems and not any(problems), "\n".join(filter(None, problems))
+
+
 def fits(value: str, wanted: str | list[str]) -> bool:
     return value.isdigit() if wanted == "count" else wanted == "any" or re.fullmatch(str(wanted), value) is not None
 
