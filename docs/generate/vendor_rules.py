@@ -138,7 +138,7 @@ _ITEMS = (
     ),
     (
         "the tool's interval is not compared with the plan",
-        "a note where it is above the plan's",
+        "refused after a co-simulation (`force=True`: a note), a note where it is a report's estimate",
         "the tool's reports",
         "`test_vendor_build.py`",
     ),
