@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -172,3 +173,13 @@ def test_feedback_through_a_memory_needs_a_promise() -> None:
     with pytest.raises(VerificationError, match="'conv1_window' takes 280 cycles per frame: 140 steps, one in every 2"):
         files = {**project.files, "firmware/bitsmith/kernels.h": kernels}
         check(replace(project, files=files), "oneapi", unrolled=False)
+
+
+def test_line_buffers_of_catapult_need_a_promise() -> None:
+    project = written(CNNS["streamed"], DEMANDS["streamed"], "catapult")
+    script = project.files["directives.tcl"].replace("set largest_register_bits 32769", "set largest_register_bits 0")
+    files = {**project.files, "directives.tcl": script}
+    check(replace(project, files=files), "catapult", unrolled=False)
+    files["directives.tcl"] = re.sub("set line_buffers .*", "set line_buffers {}", script)
+    with pytest.raises(VerificationError, match=r"'conv1_window' takes .* one in every 2"):
+        check(replace(project, files=files), "catapult", unrolled=False)
