@@ -117,6 +117,10 @@ class Causes:
             found = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
         return Problem(name, found, "no format of yours is to blame: please report it with the model")
 
+    def are_steps_coarse(self, node: NetworkNode, channel: Channel) -> bool:
+        """True if formats of the layer have steps that are too large for a channel."""
+        return bool(self._finer_formats(node, channel))
+
     def _level_before(self, node: NetworkNode) -> Problem | None:
         """An input that the layer is computed of, or is, whose steps are those of a mask's level far below its numbers."""
         before, looked_at = [node.name], {node.name}

@@ -85,11 +85,17 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
-    right = _shown(network) if all(_is_right(layers, name) for name in network.outputs) else set[str]()
+    right = all(_is_right(layers, name) for name in network.outputs)
+    shown = _shown(network) if right else set[str]()
     problems = [
-        causes.of(layer.row, channel)
-        for name, layer in layers.items()
-        for channel in _inside(layer, made_by(nodes, name), calibrated=calibrated, right=name in right)
+        causes.of(layers[node.name].row, channel)
+        for node in _ancestors(network, network.outputs)
+        if node.name in layers
+        for channel in _inside(
+            layers[node.name], made_by(nodes, node.name), calibrated=calibrated, right=node.name in shown
+        )
+        # What no more is wrong with than that one step serves channels of unlike scale costs nothing where outputs are right.
+        if not (right and channel is not None and causes.are_steps_coarse(node, channel))
     ]
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
