@@ -85,7 +85,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
-    right = all(_is_right(layers, name) for name in network.outputs)
+    right, ends = all(_is_right(layers, name) for name in network.outputs), {*network.outputs}
     shown = _shown(network) if right else set[str]()
     problems = [
         causes.of(layers[node.name].row, channel)
@@ -94,8 +94,8 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
         for channel in _inside(
             layers[node.name], made_by(nodes, node.name), calibrated=calibrated, right=node.name in shown
         )
-        # What no more is wrong with than that one step serves channels of unlike scale costs nothing where outputs are right.
-        if not (right and channel is not None and causes.are_steps_coarse(node, channel))
+        # Inside, steps that are coarse for one of several channels cost nothing where outputs are right.
+        if not (right and channel is not None and node.name not in ends and causes.are_steps_coarse(node, channel))
     ]
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
