@@ -87,11 +87,9 @@ def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Calla
 def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], note: Kernel | None) -> Kernel:
     """A step that takes ``steps`` only if some of ``x`` is outside ``lo..hi``, and calls ``note`` then."""
     flat = x.reshape(-1) if x.flags.c_contiguous else x
-    safe = small_squares(lo, hi) if flat.ndim == 1 and x.size < FEW else -1.0
+    safe = small_squares(lo, hi)
 
     def step() -> None:
-        if safe >= 0.0 and flat.dot(flat) <= safe:
-            return
         # Samples that the last chunk does not have may be anything, and are as good as outside.
         least, greatest = extremes(flat)
         if not (lo <= least and greatest <= hi):
@@ -100,7 +98,15 @@ def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], 
             for each in steps:
                 each()
 
-    return step
+    if flat.ndim > 1 or x.size >= FEW or safe < 0.0:
+        return step
+    dot = flat.dot
+
+    def step_of_few() -> None:
+        if not dot(flat) <= safe:
+            step()
+
+    return step_of_few
 
 
 def small_squares(lo: float, hi: float) -> float:

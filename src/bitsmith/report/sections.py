@@ -358,3 +358,9 @@ def _checked(where: str, value: Scalar, kind: type) -> Scalar:
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ProjectError(f"{where} is {value!r}", where="report", accepted=_KINDS[kind])
     return value
+
+
+def percent(share: float | None) -> str:
+    """A share as text."""
+    hundredths = 100 * (share or 0.0)
+    return f"{hundredths:.2g} %" if hundredths < 10 else f"{hundredths:.0f} %"
