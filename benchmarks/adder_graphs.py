@@ -18,6 +18,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="matrices of each kind of up to 1024 entries")
     options = parser.parse_args()
     shapes = tuple(shape for shape in SHAPES if shape[0] * shape[1] <= options.largest)
-    command = [options.python, os.path.join(os.path.dirname(__file__), "rival_adder_graphs.py")]
+    command = [options.python, str(Path(__file__).with_name("rival_adder_graphs.py"))]
     rival = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
