@@ -28,9 +28,9 @@ def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool =
     """
     match rounding:
         case Rounding.RND if roomy:
-            return partial(_half_up, x, out)
+            return partial(_half_up, x, out, np.asarray(0.5, x.dtype))
         case Rounding.RND_MIN_INF if roomy:
-            return partial(_half_down, x, out)
+            return partial(_half_down, x, out, np.asarray(0.5, x.dtype))
         case Rounding.TRN:
             return partial(np.floor, x, out)
         case Rounding.TRN_ZERO:
@@ -43,14 +43,14 @@ def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool =
             assert_never(rounding)
 
 
-def _half_up(x: FloatArray, out: FloatArray) -> None:
-    np.add(x, 0.5, out)
+def _half_up(x: FloatArray, out: FloatArray, half: FloatArray) -> None:
+    np.add(x, half, out)
     np.floor(out, out)
 
 
-def _half_down(x: FloatArray, out: FloatArray) -> None:
-    np.subtract(x, 0.5, out=out)
-    np.ceil(out, out=out)
+def _half_down(x: FloatArray, out: FloatArray, half: FloatArray) -> None:
+    np.subtract(x, half, out)
+    np.ceil(out, out)
 
 
 def _round_half(x: FloatArray, out: FloatArray, rounding: Rounding) -> None:
