@@ -170,8 +170,8 @@ class _Rtl:
             system, more = self._system
             files |= {**more, **system.files}
         slow = (
-            f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the "
-            "delay model; the clock may not be reached."
+            f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
+            f"({self._part.family.delays.source}); the clock may not be reached."
         )
         return Generated(files, (slow,) if made.over_budget else ())
 
