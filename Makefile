@@ -85,7 +85,13 @@ $(VENV)/.user: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow]'
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
+# The solver in C++: without a compiler, the headers of Python or an index the one in Python makes the same circuits.
+$(VENV)/.native: $(BIN)/python $(wildcard native/pyproject.toml native/CMakeLists.txt native/src/* native/python/*/*.py)
+	@echo "Building the solver of adder graphs (a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ./native || echo "Not built: the solver in Python makes the same circuits, more slowly."
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml $(VENV)/.native
 	@echo "Installing bitsmith, the open tools and what the tests need (a few minutes) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,dev]'
 	@# Intel's headers of SYCL, without the libraries that they belong to. Where there are none, their tests are left out.

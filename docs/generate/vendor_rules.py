@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 BOOKS = Path(__file__).parents[2] / "tests" / "hls" / "rules"
-TOOLS = ("vitis", "vivado", "catapult", "libero", "oneapi", "quartus", "vivado_logic")
+TOOLS = (
+    *("vitis", "vivado", "catapult", "libero", "oneapi", "quartus"),
+    *("vivado_logic", "vivado_system", "quartus_prime", "platform_designer", "radiant", "calls"),
+)
 
 _INTRO = """\
 # Vendors' rules
@@ -30,8 +33,11 @@ No vendor's HLS tool has run a project of ours. What can be known without one is
 - **Intel's headers of SYCL** are read with oneAPI projects by a C++ parser as the host compiler, and Siemens' `ac_types`
   run those of three tools (`test_real_headers.py`).
 
-Tcl is read by a word splitter of our own (`tests/hls/rules/tcl.py`), since no interpreter is to be had from pip; it
-refuses braces, quotes and brackets that do not match.
+Tcl is read twice: by a word splitter of our own (`tests/hls/rules/tcl.py`), which sees every branch and refuses braces, quotes
+and brackets that do not match; and by an interpreter (`tkinter`'s, where Python has it), which sees each command with its values.
+What systems for boards and logic tools are given, and how each program is started, is held against the last tables below by
+`tests/build/test_rules_of_plans.py`, for the plans of all backends, tools and kinds of boards (`tests/build/goldens`). The
+constraints of nextpnr have no table: the tool itself reads them in tests.
 
 ## What a review found, and what is written now
 
@@ -147,7 +153,7 @@ def page() -> str:
 
 def _tables(name: str) -> str:
     book = tomllib.loads((BOOKS / f"{name}.toml").read_text())
-    title = book.get("tool", "Vivado, after HLS")
+    title = book.get("tool", "Vivado, after HLS and for all else")
     releases = f", {book['releases'][0]} to {book['releases'][1]}" if "releases" in book else ""
     lines = [f"## {title}{releases}\n"]
     if book.get("pragma"):

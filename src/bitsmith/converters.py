@@ -56,6 +56,9 @@ class _OfOtherTools(TypedDict, total=False):
     driver: str
     input_type: str
     output_type: str
+    axi_mode: str
+    in_stream_buf_size: int
+    out_stream_buf_size: int
     tech: str
     asiclibs: str
     fifo: str | None
@@ -64,7 +67,10 @@ class _OfOtherTools(TypedDict, total=False):
     hyperopt_handshake: bool
 
 
-_OF_BOARDS = ("interface", "driver", "input_type", "output_type")
+_OF_BOARDS = (
+    *("interface", "driver", "input_type", "output_type"),
+    *("axi_mode", "in_stream_buf_size", "out_stream_buf_size"),
+)
 
 
 class Familiar(Arguments, _OfOtherTools, total=False):

@@ -72,7 +72,8 @@ def _examples() -> list[Case]:
 
 def _functions() -> list[Case]:
     cases = [
-        Case(name, Activation(name), bits=5 if name in ("exponential", "exp2", "expm1") else 20) for name in FUNCTIONS
+        Case(name, Activation(name), bits=5 if name in ("exponential", "exp2", "expm1", "sinh", "cosh") else 20)
+        for name in FUNCTIONS
     ]
     cases += [Case(f"elu {alpha}", Activation("elu", alpha)) for alpha in (0.01, 8.0)]
     cases += [Case(f"celu {alpha}", Activation("celu", alpha)) for alpha in (0.01, 8.0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,21 @@ from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError, RangeError
 from bitsmith.ir.types import IntArray
-from bitsmith.netlist import adder_graph
+from bitsmith.netlist import adder_graph, native
 from bitsmith.netlist.adder_graph import Adder, AdderGraph, GraphOutput, InputRange, solve
 from bitsmith.netlist.adders import Nodes, width_of
 from bitsmith.netlist.csd import count_digits, digit_masks, estimate
 
 BYTE = InputRange(-128, 127)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_python() -> Iterator[None]:
+    """What is tested here is the solver in Python; ``test_native`` compares the other one with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "SOLVE", None)
+        adder_graph._remembered.cache_clear()
+        yield
 
 
 def product(weights: IntArray, x: list[int]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import subprocess
 import sys
@@ -15,37 +14,23 @@ import numpy as np
 import pytest
 
 from bitsmith.build.design import Circuit
-from bitsmith.build.job import Target
-from bitsmith.build.system import rtl_core, system_board, system_of
+from bitsmith.build.system import system_board
 from bitsmith.devices import SYSTEM_BOARDS, Card, any_board
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.flows.verilator import lint
-from bitsmith.systems import System
 from tests.flows.fake_tools import FakeTools
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.vivado import Vivado, stand_in
+from tests.systems.written import computed, imported, written
 
 CARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Card)]
-TARGET = Target(Path(), "net", "", 4.0)
-
-
-def written(folder: Path, each: Circuit, name: str) -> System:
-    board = any_board(name)
-    assert isinstance(board, Card)
-    core, files = rtl_core(each, board, TARGET)
-    system = system_of(core, board)
-    own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
-    for path, text in {**own, **files, **system.files}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return system
 
 
 @pytest.mark.parametrize("name", CARDS)
 def test_every_card_links_every_stream(tmp_path: Path, name: str) -> None:
-    system, board = written(tmp_path, made("streams"), name), any_board(name)
+    system, board = written(tmp_path, made("streams"), name, 4.0), any_board(name)
     assert isinstance(board, Card)
     lines = (tmp_path / "system/link.cfg").read_text().splitlines()
     assert [line for line in lines if line.startswith("stream_connect")] == [
@@ -114,13 +99,9 @@ class FakeCard:
 
     def run(self, net: ModuleType) -> None:
         data = [self.sent[f"read_{k}"] for k in range(len(net.INPUTS))]
-        tensors = [x for stream, each in zip(net.INPUTS, data, strict=True) for x in stream.unpack(each)]
-        program = self._each.program
-        for k, (y, output) in enumerate(zip(expected(program, tensors), program.outputs, strict=True)):
-            frac = program.nodes[output.node].type.frac
-            bits = net.OUTPUTS[k].pack([np.ldexp(y, frac).astype(np.int64)], [frac])
+        for k, (stream, bits) in enumerate(zip(net.OUTPUTS, computed(self._each, net, data), strict=True)):
             target, beats = self.targets[f"write_{k}"]
-            assert len(bits) == beats * net.OUTPUTS[k].beat
+            assert len(bits) == beats * stream.beat
             target.content[:] = bits
 
 
@@ -159,10 +140,7 @@ def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch:
     each = made("streams")
     written(tmp_path, each, "alveo-u55c")
     monkeypatch.setitem(sys.modules, "pyxrt", FakeCard(each).module)
-    monkeypatch.syspath_prepend(tmp_path / "system/export")
-    for name in ("net", "axi_stream_driver", "predicting"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    card = importlib.import_module("axi_stream_driver").NeuralNetworkOverlay("net.xclbin", dtype=np.float64)
+    card = imported(monkeypatch, tmp_path)[1].NeuralNetworkOverlay("net.xclbin", dtype=np.float64)
     x = inputs_of(each.program, 6)
     for have, want in zip(card.predict(x), expected(each.program, x), strict=True):
         np.testing.assert_array_equal(have, want)

@@ -22,18 +22,22 @@ Config = dict[str, Any]
 FILES = {"KerasJson": MODELS / "bitsmith_3layer.json", "KerasH5": MODELS / "bitsmith_3layer_weights.h5"}
 LAYERS = json.loads((MODELS / "bitsmith_3layer.config.json").read_text())
 BOARDS: list[Config] = json.loads((FOLDER / "boards.json").read_text())
+# As `create_initial_config` of hls4ml/backends/vitis_unified/vitis_unified_backend.py writes it, and its platform's file.
 UNIFIED = {
     "Backend": "VitisUnified",
+    "Part": "xck26-sfvc784-2LV-c",
     "ClockPeriod": 10,
+    "ClockUncertainty": "27%",
+    "IOType": "io_stream",
     "VitisUnifiedConfig": {
-        "board": "kv260",
+        "Board": "kv260",
+        "Platform": "platforms/mine/mine.xpfm",
         "axi_mode": "axi_stream",
-        "driver": "python",
-        "input_type": "float",
-        "output_type": "float",
         "in_stream_buf_size": 128,
         "out_stream_buf_size": 128,
-        "clock_uncertainty": "27%",
+        "Driver": "python",
+        "InputDtype": "float",
+        "OutputDtype": "float",
     },
 }
 CARDS = {
@@ -68,7 +72,10 @@ def test_every_generated_configuration_gives_a_system(tmp_path: Path, config: Co
     assert (model.target.platform or "") == (platform if board.removeprefix("alveo-") in platform.split("_") else "")
 
 
-@pytest.mark.parametrize(("config", "told"), [(UNIFIED, ("In_Stream_Buf_Size",)), (CARDS, ("Num_Worker", "Batchsize"))])
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [(UNIFIED, ("In_Stream_Buf_Size", "Platform of platforms/mine")), (CARDS, ("Num_Worker", "Batchsize"))],
+)
 def test_other_backends(tmp_path: Path, config: Config, told: tuple[str, ...]) -> None:
     model = converted(config, tmp_path)
     assert model.target.backend is Backend.VITIS
@@ -92,6 +99,22 @@ def test_other_backends(tmp_path: Path, config: Config, told: tuple[str, ...]) -
 def test_what_is_refused(tmp_path: Path, keys: Config, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         converted({"Backend": "vivadoaccelerator", "AcceleratorConfig": keys}, tmp_path)
+
+
+def test_arguments_of_vitis_unified(tmp_path: Path) -> None:
+    """As its documentation has them."""
+    keras = pytest.importorskip("keras")
+    model = converters.convert_from_keras_model(
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]),
+        tmp_path,
+        backend="VitisUnified",
+        board="kv260",
+        axi_mode="axi_stream",
+        clock_period=10,
+        in_stream_buf_size=256,
+        out_stream_buf_size=256,
+    )
+    assert model.target.board == "kv260" and "In_Stream_Buf_Size" in idle(model)
 
 
 def test_names_in_any_case() -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 
 from bitsmith.build.design import Circuit
-from bitsmith.build.job import Target
-from bitsmith.build.system import rtl_core, system_of
 from bitsmith.devices import SYSTEM_BOARDS, SocFpga, any_board
 from bitsmith.errors import ConfigError
 from bitsmith.flows.verilator import lint
-from bitsmith.systems import System
 from tests.flows.fake_tools import FakeTools
-from tests.rtl.wrapped import made
+from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
+from tests.systems.written import computed, imported, written
 
 BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), SocFpga)]
 PORTS = {
@@ -25,18 +26,6 @@ PORTS = {
     "altera_hps": "h2f_lw_axi_clock f2h_axi_clock h2f_lw_axi_master f2h_axi_slave h2f_reset memory",
     "altera_msgdma": "clock reset_n csr descriptor_slave mm_read mm_write st_source st_sink",
 }
-
-
-def written(folder: Path, each: Circuit, name: str) -> System:
-    board = any_board(name)
-    assert isinstance(board, SocFpga)
-    core, files = rtl_core(each, board, Target(Path(), "net", "", 10.0))
-    system = system_of(core, board)
-    own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
-    for path, text in {**own, **files, **system.files}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return system
 
 
 def run(folder: Path, script: str, commands: str) -> list[list[str]]:
@@ -74,6 +63,12 @@ def test_every_board(tmp_path: Path, name: str) -> None:
     } <= set(connections)
     places = [words[3] for words in said if words[0] == "set_connection_parameter_value" and "lw_axi" in words[1]]
     assert places == [f"0x{0x20 * k:04x}" for k in range(8)]
+    set_up = {words[2]: words[3] for words in said if words[:2] == ["set_instance_parameter_value", "processor"]}
+    assert len(set_up) == sum(words[:2] == ["set_instance_parameter_value", "processor"] for words in said)
+    assert (set_up["MEM_TCL"], set_up["MEM_RTT_WR"], set_up["TIMING_BOARD_AC_SKEW"]) == {
+        "de10-nano": ("7", "Dynamic ODT off", "0.02"),
+        "de1-soc": ("11", "RZQ/4", "0.03"),
+    }[name]
     device = any_board(name).part.name
     assert ["set_project_property", "DEVICE", device] in said and said[-1] == ["save_system", "system/net_soc.qsys"]
 
@@ -111,6 +106,99 @@ def test_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = model.build(cosim=False, synth=False, bitstream=True, force=True)
     assert [call.name for call in fakes.calls()] == ["qsys-script", "qsys-generate", "quartus_sh"]
     assert report.section("Files")["Bitstream"] == "system/export/myproject.rbf"
+
+
+class FakeSoc:
+    """The memory of a board, and engines in front of a circuit that the emulator computes."""
+
+    BASE, SIZE, ENGINES = 0x3000_0000, 1 << 20, 0xFF20_0000
+
+    def __init__(self, each: Circuit, net: ModuleType) -> None:
+        self.memory = np.zeros(self.SIZE, np.uint8)
+        self._each, self._net = each, net
+        self._words: dict[int, int] = {}
+        self.started: dict[int, tuple[int, int, int]] = {}
+        self.resets: set[int] = set()
+
+    def mapped(self, address: int, size: int, kind: type) -> Any:
+        assert address % 4096 == size % 4096 == 0
+        if address == self.BASE:
+            return self.memory
+        assert address == self.ENGINES
+        return FakeWords(self, 0)
+
+    def written(self, engine: int, word: int, value: int) -> None:
+        if word == 1:
+            assert value == 1 << 1
+            self.resets.add(engine)
+        self._words[engine * 16 + word] = value
+        if word == 11:
+            assert value == 1 << 31, "a descriptor without its end"
+            self.started[engine] = tuple(self._words[engine * 16 + 8 + k] for k in range(3))  # type: ignore[assignment]
+            self._compute()
+
+    def status(self, engine: int) -> int:
+        assert engine in self.resets
+        return 0b01 if engine in self.started else 0b10
+
+    def _compute(self) -> None:
+        net, inputs = self._net, len(self._net.INPUTS)
+        if set(self.started) != set(range(inputs + len(net.OUTPUTS))):
+            return
+        data = []
+        for k in range(inputs):
+            source, _, size = self.started[k]
+            data.append(self.memory[source - self.BASE :][:size].tobytes())
+        for k, bits in enumerate(computed(self._each, net, data), inputs):
+            _, target, size = self.started[k]
+            assert size == len(bits)
+            self.memory[target - self.BASE :][:size] = np.frombuffer(bits, np.uint8)
+        self.started.clear()
+
+
+class FakeWords:
+    """Registers, or some of them."""
+
+    def __init__(self, soc: FakeSoc, first: int) -> None:
+        self._soc, self._first = soc, first
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            assert key.stop - key.start == 16
+            return FakeWords(self._soc, self._first + key.start)
+        assert key == 0
+        return self._soc.status(self._first // 16)
+
+    def __setitem__(self, key: int, value: int) -> None:
+        self._soc.written(self._first // 16, key, value)
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "streams"])
+def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    each = made(kind)
+    written(tmp_path, each, "de10-nano")
+    net, driver = imported(monkeypatch, tmp_path)
+    soc = FakeSoc(each, net)
+    monkeypatch.setattr(driver, "map_physical", soc.mapped)
+    monkeypatch.setattr(driver, "check_unused", lambda address, size, listed: None)
+    monkeypatch.setattr(driver.Engine, "MOST_BYTES", max(4096, 3 * net.INPUTS[0].frame_bytes))
+    board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, soc.SIZE))
+    x = inputs_of(each.program, 200)
+    found = board.predict(x)
+    for have, want in zip(found, expected(each.program, x), strict=True):
+        np.testing.assert_array_equal(have, want)
+    driver.Engine(FakeWords(soc, 0), 0.0).read(soc.BASE, 1)
+    with pytest.raises(TimeoutError, match=r"net\.rbf loaded"):
+        driver.Engine(FakeWords(soc, 0), 0.0).wait()
+
+
+def test_memory_of_linux_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, made("pipeline"), "de1-soc")
+    driver = imported(monkeypatch, tmp_path)[1]
+    listed = "00000000-2fffffff : System RAM\n  00008000-007fffff : Kernel code\n"
+    driver.check_unused(0x3000_0000, 0x1000_0000, listed)
+    with pytest.raises(RuntimeError, match="mem=767M"):
+        driver.check_unused(0x2FF0_0000, 0x1000_0000, listed)
 
 
 def test_circuits_in_c_are_refused(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,15 +14,15 @@ import pytest
 import bitsmith
 from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
-from bitsmith.build.system import rtl_core, system_of
+from bitsmith.build.system import rtl_core
 from bitsmith.devices import SYSTEM_BOARDS, Zynq, any_board
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
-from bitsmith.systems import System
 from tests.flows.fake_tools import FakeTools
 from tests.rtl.test_bus_wrappers import buffer
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.vivado import Design, Vivado, stand_in
+from tests.systems.written import computed, imported, written
 
 pytest.importorskip("_tkinter")
 
@@ -35,18 +34,6 @@ def board_named(name: str) -> Zynq:
     board = any_board(name)
     assert isinstance(board, Zynq)
     return board
-
-
-def written(folder: Path, each: Circuit, name: str) -> System:
-    """The circuit and its system in ``folder``."""
-    board = board_named(name)
-    core, files = rtl_core(each, board, TARGET)
-    system = system_of(core, board)
-    own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
-    for path, text in {**own, **files, **system.files}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return system
 
 
 def drawn(folder: Path, each: Circuit, name: str, **vivado: Any) -> Design:
@@ -155,14 +142,8 @@ class FakeBoard:
             return
         data = [self.buffers.pop(("in", k)).tobytes() for k in range(len(net.INPUTS))]
         assert self.registers[0x28] == len(data[0]) // net.INPUTS[0].frame_bytes
-        tensors = [x for stream, each in zip(net.INPUTS, data, strict=True) for x in stream.unpack(each)]
-        results = iter(expected(self._each.program, tensors))
-        for k, stream in enumerate(net.OUTPUTS):
-            fracs = [self._each.program.nodes[output.node].type.frac for output in self._each.program.outputs]
-            parts = [next(results) for _ in stream.shapes]
-            own = fracs[k : k + 1] if len(net.OUTPUTS) > 1 else fracs
-            raws = [np.ldexp(y, frac).astype(np.int64) for y, frac in zip(parts, own, strict=True)]
-            self.buffers["out", k][:] = np.frombuffer(stream.pack(raws, own), np.uint8)
+        for k, bits in enumerate(computed(self._each, net, data)):
+            self.buffers["out", k][:] = np.frombuffer(bits, np.uint8)
 
 
 def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tuple[ModuleType, ModuleType]:
@@ -185,10 +166,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tup
     monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
     monkeypatch.setattr(pynq, "allocate", buffer, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
-    monkeypatch.syspath_prepend(folder / "system/export")
-    for name in ("net", "axi_stream_driver", "predicting"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
+    return imported(monkeypatch, folder)
 
 
 @pytest.mark.parametrize("kind", ["pipeline", "streams"])

@@ -14,8 +14,10 @@ from bitsmith.flows.nextpnr import TOOLS as PLACE_AND_ROUTE_TOOLS
 from bitsmith.flows.tools import TOOLS, Origin, survey
 from bitsmith.flows.vendor import find_driver
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.netlist.native import SOLVE
 
 _DISTRIBUTION = "bitsmith"
+_SOLVER = "bitsmith-native"
 _DEVELOPMENT = frozenset({"dev"})
 """Extras that only those who work on bitsmith itself need."""
 
@@ -40,7 +42,7 @@ class Finding:
 
 def examine() -> tuple[Finding, ...]:
     """Python, every external tool, and every package that the installed bitsmith names."""
-    return (_python(), *_tools(), *_vendor_tools(), *_packages())
+    return (_python(), *_tools(), *_vendor_tools(), *_packages(), _solver())
 
 
 def _python() -> Finding:
@@ -99,3 +101,16 @@ def _packages() -> Iterator[Finding]:
             install=f'pip install "{_DISTRIBUTION}[{extra}]"' if extra else f"pip install {name}",
             needed_for=f"extra {extra}" if extra else "everything",
         )
+
+
+def _solver() -> Finding:
+    """The solver in C++, which no package index has; it is built from the sources of bitsmith."""
+    try:
+        version = importlib.metadata.version(_SOLVER)
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    unused = "" if SOLVE is not None else "not the one of this bitsmith" if version else "not installed"
+    needed_for = "without it: the same circuits, generated more slowly" if unused else ""
+    return Finding(
+        "package", _SOLVER, not unused, version, "Python package", unused, "pip install ./native", needed_for
+    )

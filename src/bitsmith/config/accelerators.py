@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bitsmith.config.reading import Idle, Inert, Problems, Section, shown, squash
 
@@ -15,6 +16,7 @@ _PRECISION = re.compile(r"(ap_|ac_)?u?(fixed|int)\s*<[0-9A-Za-z_, \-]{1,64}>", r
 _BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
 _STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
 _OWN = "the board's system says it"
+_FILE = "the board's system is made by Vivado from its parts, without a platform's file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,10 @@ ACCELERATORS = {
 
 SECTIONS = ("AcceleratorConfig", "VitisUnifiedConfig", "UnifiedConfig")
 _KEYS = ("Board", "Platform", "Part", "ClockPeriod", "ClockUncertainty", "IOType")
-_CHECKED = ("Interface", "AxiMode", "Driver", "Precision", "InputType", "OutputType")
+_TYPES = ("InputType", "OutputType", "InputDtype", "OutputDtype")
+"""Of the bus: as arguments, and as the configuration of ``VitisUnified`` has them."""
+
+_CHECKED = ("Interface", "AxiMode", "Driver", "Precision", *_TYPES)
 _INERT: Mapping[str, Inert] = {
     "Num_Kernel": Inert("one circuit takes a sample in as few cycles as its reuse factors say", (1,)),
     "Num_Worker": Inert("the driver is one thread", (1,)),
@@ -72,10 +77,18 @@ def split_accelerator(
         section = Section.read(values, where, (*_KEYS, *_CHECKED), problems, _INERT)
         idle += section.idle
         idle += _checked(section)
-        merged |= {key: value for key, value in section.values.items() if key in _KEYS and value is not None}
+        kept = {key: value for key, value in section.values.items() if key in _KEYS and value is not None}
+        if _is_platform_file(kept.get("Platform")):
+            idle.append(Idle("Platform", str(kept.pop("Platform"))[:80], _FILE))
+        merged |= kept
     merged["Backend"] = found.backend
     merged.setdefault("Board", found.board)
     return found, merged, tuple(idle)
+
+
+def _is_platform_file(value: object) -> bool:
+    """Return True for what ``VitisUnified`` links to, on boards that are not cards."""
+    return isinstance(value, str | Path) and Path(value).suffix in (".xpfm", ".xsa")
 
 
 def _checked(section: Section) -> Iterator[Idle]:
@@ -95,7 +108,7 @@ def _checked(section: Section) -> Iterator[Idle]:
     precision = section.values.get("Precision")
     inner = Section.read(precision, section.at("Precision"), ("Input", "Output"), section.problems)
     types = [(inner.at(key), value) for key, value in inner.values.items()]
-    types += [(section.at(key), section.values[key]) for key in ("InputType", "OutputType") if key in section.values]
+    types += [(section.at(key), section.values[key]) for key in _TYPES if key in section.values]
     for where, value in types:
         yield from _type(section, where, value)
 
@@ -116,7 +129,7 @@ def check_arguments(arguments: Mapping[str, object]) -> tuple[Idle, ...]:
         ConfigError: values that they do not have.
     """
     problems = Problems()
-    section = Section.read(arguments, "", _CHECKED, problems)
-    idle = tuple(_checked(section))
+    section = Section.read(arguments, "", _CHECKED, problems, _INERT)
+    idle = (*section.idle, *_checked(section))
     problems.finish()
     return idle

@@ -118,7 +118,10 @@ def _system(file: SystemFile, path: Path) -> SystemBoard:
     if file.soc_fpga is not None and file.zynq is None and file.card is None:
         about = file.soc_fpga
         part = part_or_typical(file.part)
-        return SocFpga(file.name, part, about.family, about.clock, about.clock_hz, about.io_standard)
+        memory = tuple(
+            (name, f"{value:g}" if isinstance(value, float) else value) for name, value in about.memory.items()
+        )
+        return SocFpga(file.name, part, about.family, about.clock, about.clock_hz, about.io_standard, memory)
     part = _part(file.part, path)
     if file.zynq is not None and file.card is None and file.soc_fpga is None:
         processor, connections = Processor(file.zynq.processor), file.zynq.connections or ""

@@ -22,6 +22,8 @@ class Pins(BaseModel):
 
 _Clock = Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
 _Dotted = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\z")]
+_Setting = Annotated[str, Field(pattern=r"\A(MEM|TIMING_BOARD)_[A-Z0-9_]{1,48}\z")]
+_Said = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ./]{0,31}\z")] | Annotated[float, Field(ge=-1e6, le=1e6)]
 _Dotteds = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 _.:-]{0,255}\z")]
 
 
@@ -66,6 +68,7 @@ class SocFpgaTable(BaseModel):
     clock: _Word
     clock_hz: _Clock
     io_standard: _Name
+    memory: Annotated[dict[_Setting, _Said], Field(max_length=64)] = {}
 
 
 class SystemFile(BaseModel):

@@ -57,7 +57,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class SocFpga:
-    """An Intel board with a hard processor system; ``clock`` is the site of its clock, of ``clock_hz``."""
+    """An Intel board with a hard processor system.
+
+    ``clock`` is the site of its clock, of ``clock_hz``. ``memory`` are parameters of the processor that describe its memory.
+    """
 
     name: str
     part: Part
@@ -65,6 +68,7 @@ class SocFpga:
     clock: str
     clock_hz: int
     io_standard: str
+    memory: tuple[tuple[str, str], ...] = ()
 
     @property
     def bus_bytes(self) -> int:

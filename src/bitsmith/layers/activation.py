@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 
-from bitsmith.errors import RangeError, UnsupportedError
-from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.axis_order import Order, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.reciprocal import exponential, power, reciprocal
-from bitsmith.layers.statistics import square
-from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, interpolates, is_free, tabulated
-from bitsmith.remedies import OPEN, given, remedy
+from bitsmith.layers.tables import Function, has_own_entries, is_free, tabulated
+from bitsmith.layers.wide import wide
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 
 _BOUNDED = ("erf", "sigmoid", "softsign", "sparse_sigmoid", "tanh")
 """Functions with values within -1 to 1."""
-
-_HYPERBOLIC = ("cosh", "sinh")
-
-_NARROW = ("asinh", "atan", *_HYPERBOLIC)
-"""Functions that have no other way than a table over wide ranges, which is not always accurate."""
-
-_BASES = {"exponential": math.e, "exp2": 2.0, "expm1": math.e}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,72 +64,10 @@ class Activation(Layer):
         bounds = lowering.settings.table_range
         # Bins of a size that no user chose: what bends sharply within a wide range needs other ways.
         if is_free(lowering) and not has_own_entries(lowering, inputs[0]):
-            if self.function == "softsign":
-                return _softsign(lowering, inputs[0], frac)
-            if self.function == "hard_shrink":
-                return lowering.result(_hard_shrink(lowering.builder, inputs[0]))
-            if self.function == "squareplus" and not interpolates(lowering, inputs[0], self.scalar_function(), frac):
-                return lowering.result(_squareplus(lowering, inputs[0], frac))
-            if self.function in _BASES and _most_bits(self.function, inputs[0]) + frac <= ENTRY_BITS:
-                return lowering.result(_exponential(lowering, inputs[0], self.function, frac))
-            if self.function in _HYPERBOLIC and _most_bits(self.function, inputs[0]) + frac <= ENTRY_BITS:
-                return lowering.result(_hyperbolic(lowering, inputs[0], self.function, frac))
-            if self.function in _NARROW and not interpolates(lowering, inputs[0], self.scalar_function(), frac):
-                raise _too_wide(lowering, self.function, inputs[0])
+            y = wide(lowering, inputs[0], self.scalar_function(), frac)
+            if y is not None:
+                return lowering.result(y)
         return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
-
-
-def _most_bits(function: str, x: Value) -> int:
-    """Integer bits of the greatest result."""
-    lo, hi = x.type.real_range()
-    most = max(-lo, hi) if function in _HYPERBOLIC else hi
-    return math.ceil(most * math.log2(_BASES.get(function, math.e)))
-
-
-def _too_wide(lowering: Lowering, function: str, x: Value) -> RangeError:
-    lo, hi = x.type.real_range()
-    return RangeError(
-        f"{function} of numbers from {lo:g} to {hi:g}, where no table is accurate",
-        where=f"layer {lowering.name!r}",
-        accepted="a narrower range",
-        remedy=remedy("give ", given(calibration=OPEN), ", clip the operand, or set table_size and table_range"),
-    )
-
-
-def _exponential(lowering: Lowering, x: Value, function: str, frac: int) -> Value:
-    """``base**x``, and 1 less for expm1, as accurate at the right end of the range as near 0."""
-    power = exponential(lowering, x, _BASES[function], max(frac, 0), "table")
-    return lowering.builder.sub(power, lowering.builder.const(1)) if function == "expm1" else power
-
-
-def _hyperbolic(lowering: Lowering, x: Value, function: str, frac: int) -> Value:
-    """Half of the sum or the difference of two exponentials, accurate at both ends of the range."""
-    builder = lowering.builder
-    up, down = (exponential(lowering, power, math.e, max(frac, 0), "table") for power in (x, builder.neg(x)))
-    return builder.shift(builder.add(up, down) if function == "cosh" else builder.sub(up, down), -1)
-
-
-def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:
-    """``x / (1 + |x|)`` by a reciprocal, accurate at any magnitude."""
-    builder = lowering.builder
-    magnitude = builder.add(builder.abs(x), builder.const(1))
-    y = builder.mul(x, reciprocal(lowering, magnitude, Fraction(1), max(frac, 1) + 2, "table"))
-    if lowering.format("result") is not None:
-        return lowering.result(y)
-    return builder.cast_to(y, frac, -(1 << frac), 1 << frac, Rounding.RND, Overflow.SAT)
-
-
-def _squareplus(lowering: Lowering, x: Value, frac: int) -> Value:
-    """``max(x, 0) + 2 / (|x| + sqrt(x**2 + 4))``: nothing cancels, however far out."""
-    builder, bits = lowering.builder, max(frac, 1) + 2
-    root = power(lowering, builder.add(square(lowering, x), builder.const(4)), 0.5, Fraction(4), bits, "table")
-    inverse = reciprocal(lowering, builder.add(builder.abs(x), root), Fraction(2), bits, "table")
-    return builder.add(builder.max(x, builder.const(0)), builder.shift(inverse, 1))
-
-
-def _hard_shrink(builder: ProgramBuilder, x: Value) -> Value:
-    """``x`` where its magnitude is above 1/2, else 0: no line between entries of a table has the jump."""
-    return builder.select(builder.compare(builder.abs(x), Relation.GT, builder.const(1, 1)), x, builder.const(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

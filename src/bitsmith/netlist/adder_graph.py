@@ -1,8 +1,8 @@
 """Adder graphs: multiplication of a vector by a constant integer matrix with shifts, additions and subtractions only.
 
 In: an integer matrix and the ranges and arrival times of its inputs. Out: a graph of two-operand adders. The module
-knows neither the core program nor any hardware language; ``solve`` is the one function that other code calls, so that a
-native solver can take its place.
+knows neither the core program nor any hardware language; ``solve`` is the one function that other code calls. The extension
+in C++ does the work where it is installed; what is here says what it does.
 
 Method: every weight in canonical signed digits, greedy extraction of the most frequent two-term pattern over all
 columns and shifts (R. Hartley, "Subexpression sharing in filters using canonic signed digit multipliers", IEEE Trans.
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, RangeError
 from bitsmith.ir.types import IntArray
+from bitsmith.netlist import native
 from bitsmith.netlist.adders import Adder, InputRange, Nodes
 from bitsmith.netlist.csd import digit_masks
 from bitsmith.netlist.sharing import ColumnEntry, Sharing, Term
@@ -108,6 +109,17 @@ def solve(weights: IntArray, inputs: Sequence[InputRange]) -> AdderGraph:
 
 
 def _solved(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange]) -> AdderGraph:
+    weights = np.array(columns, dtype=np.object_).reshape(len(columns), len(inputs)).T
+    found = native.solve(weights, inputs, _PAIR_LIMIT)
+    if found is None:
+        return solved_in_python(columns, inputs)
+    adders = tuple(Adder(a, b, shift_a, shift_b, bool(subtract)) for a, b, shift_a, shift_b, subtract in found[0])
+    outputs = tuple(GraphOutput(None if node < 0 else node, shift, bool(minus)) for node, shift, minus in found[1])
+    return AdderGraph(len(inputs), adders, outputs)
+
+
+def solved_in_python(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange]) -> AdderGraph:
+    """The graph of the weights in ``columns``, made without the extension."""
     unique, places = _unique_columns(columns)
     nodes = Nodes(list(inputs))
     entries = [[ColumnEntry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]

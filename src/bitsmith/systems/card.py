@@ -7,20 +7,7 @@ from __future__ import annotations
 
 from bitsmith.devices import Card
 from bitsmith.errors import ConfigError
-from bitsmith.systems.system import (
-    EXPORT,
-    FOLDER,
-    Core,
-    Language,
-    Step,
-    System,
-    core_files,
-    core_settings,
-    core_steps,
-    software,
-    tcl_settings,
-    template,
-)
+from bitsmith.systems.system import EXPORT, FOLDER, Core, Language, Step, System, assembled, core_settings, core_steps
 
 _MOST_STREAMS = 32
 _INSTALL = "Vitis and the platform of the card are AMD's"
@@ -60,23 +47,19 @@ def card_system(core: Core, board: Card) -> System:
     core.check_streams(_MOST_STREAMS)
     if core.language is Language.VIVADO:
         raise ConfigError(f"{board.name} with backend 'vivado'", where="Board", accepted="backend 'rtl' or 'vitis'")
-    about = f"{core.interface.title.tool}, project {core.interface.title.digest}, for {board.name}."
     settings = core_settings(core, board.part.name, "-DBITSMITH_PLAIN_BEATS")
     settings |= {"core_clock": "ap_clk", "core_reset": "ap_rst_n", "registers": False, "ip_folder": "", "kernel": True}
     movers = {**_named("read", core.inputs), **_named("write", core.outputs)}
-    circuit, xclbin = f"{FOLDER}/{core.module}.xo", f"{EXPORT}/{core.top}.xclbin"
     files = {
-        f"{FOLDER}/settings.tcl": tcl_settings(f"Written by {about}", settings),
-        f"{FOLDER}/movers.cpp": _movers(about, movers),
-        f"{FOLDER}/link.cfg": _connectivity(core, board),
-        **core_files(core),
-        **software("card.py", core),
+        "movers.cpp": _movers(f"{core.interface.title.tool} for {board.name}.", movers),
+        "link.cfg": _connectivity(core, board),
     }
+    circuit, xclbin = f"{FOLDER}/{core.module}.xo", f"{EXPORT}/{core.top}.xclbin"
     first = core_steps(core, circuit)
     if core.language is Language.RTL:
-        script = f"{FOLDER}/kernel.tcl"
-        files |= {script: template("kernel.tcl"), f"{FOLDER}/kernel.xml": _kernel_xml(core)}
-        first = (Step((("vivado",),), ("-mode", "batch", "-nojournal", "-nolog", "-source", script), (circuit,)),)
+        files["kernel.xml"] = _kernel_xml(core)
+        script = ("-mode", "batch", "-nojournal", "-nolog", "-source", f"{FOLDER}/kernel.tcl")
+        first = (Step((("vivado",),), script, (circuit,)),)
     target = ("-t", "hw", "--platform", board.platform)
     objects = {name: f"{FOLDER}/{name}.xo" for name in movers}
     compiled = tuple(
@@ -84,11 +67,15 @@ def card_system(core: Core, board: Card) -> System:
         for name, path in objects.items()
     )
     linked = (*target, "--config", f"{FOLDER}/link.cfg", "-o", xclbin, circuit, *objects.values())
-    return System(
+    return assembled(
+        core,
+        board.name,
+        settings=settings,
+        templates=("kernel.tcl",) if core.language is Language.RTL else (),
         files=files,
+        host="card.py",
         steps=(*first, *compiled, Step((("v++", "-l"),), linked, (xclbin,))),
         products={"Bitstream": xclbin},
-        board=board.name,
         install=_INSTALL,
     )
 

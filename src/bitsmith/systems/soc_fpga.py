@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bitsmith.devices import SocFpga
-from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, core_settings, tcl_settings, template
+from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings
 
 _MOST_STREAMS = 16
 _INSTALL = "Quartus Prime Standard or Lite is Intel's, with Platform Designer"
@@ -16,34 +16,33 @@ def soc_fpga_system(core: Core, board: SocFpga) -> System:
         ConfigError: too many streams.
     """
     core.check_streams(_MOST_STREAMS)
-    top, system = core.top, f"{core.top}_soc"
-    title = f"Written by {core.interface.title.tool}, project {core.interface.title.digest}, for {board.name}."
-    settings = core_settings(core, board.part.name) | {
-        "family": board.family,
-        "board_hz": board.clock_hz,
-        "clock_pin": board.clock,
-        "io_standard": board.io_standard,
-        "inputs": _avalon(core.inputs, "s_axis", "in"),
-        "outputs": _avalon(core.outputs, "m_axis", "out"),
-    }
-    qsys, bits = f"{FOLDER}/{system}.qsys", f"{EXPORT}/{top}.rbf"
+    system = f"{core.top}_soc"
+    qsys, bits = f"{FOLDER}/{system}.qsys", f"{EXPORT}/{core.top}.rbf"
     made = f"{FOLDER}/{system}/synthesis/{system}.qip"
-    files = {name: template(name) for name in ("soc.tcl", "quartus.tcl")}
-    files["settings.tcl"] = tcl_settings(title, settings)
-    files["soc.sdc"] = (
-        f"create_clock -name clk -period {1e9 / board.clock_hz:g} [get_ports clk_clk]\n"
-        "derive_pll_clocks\nderive_clock_uncertainty\n"
-    )
     generated = (f"--output-directory={FOLDER}/{system}", "--synthesis=VERILOG", "--search-path=rtl,$", qsys)
-    return System(
-        files={f"{EXPORT}/{top}.py": core.driver, **{f"{FOLDER}/{name}": text for name, text in files.items()}},
+    clock = f"create_clock -name clk -period {1e9 / board.clock_hz:g} [get_ports clk_clk]\n"
+    return assembled(
+        core,
+        board.name,
+        settings={
+            **core_settings(core, board.part.name),
+            "family": board.family,
+            "board_hz": board.clock_hz,
+            "clock_pin": board.clock,
+            "io_standard": board.io_standard,
+            "memory_settings": tuple(word for setting in board.memory for word in setting),
+            "inputs": _avalon(core.inputs, "s_axis", "in"),
+            "outputs": _avalon(core.outputs, "m_axis", "out"),
+        },
+        templates=("soc.tcl", "quartus.tcl"),
+        files={"soc.sdc": f"{clock}derive_pll_clocks\nderive_clock_uncertainty\n"},
+        host="soc_fpga.py",
         steps=(
             Step((("qsys-script",),), ("--search-path=rtl,$", f"--script={FOLDER}/soc.tcl"), (qsys,)),
             Step((("qsys-generate",),), generated, (made,)),
             Step((("quartus_sh", "-t"),), (f"{FOLDER}/quartus.tcl",), (bits,)),
         ),
         products={"Bitstream": bits},
-        board=board.name,
         install=_INSTALL,
     )
 

@@ -112,6 +112,7 @@ def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]
         "clock_period": core.period_ns,
         "clock_uncertainty": f"{core.uncertainty_percent:g}%",
         "defines": defines,
+        "largest_arrays": (4096, 65536) if core.language is Language.VIVADO else (),
         "kernel": False,
     }
 
@@ -130,11 +131,6 @@ def core_steps(core: Core, made: str = "") -> tuple[Step, ...]:
     return (Step(_HLS_STARTS[core.language], (f"{FOLDER}/core.tcl",), (made or f"{core.ip_folder}/component.xml",)),)
 
 
-def core_files(core: Core) -> dict[str, str]:
-    """Its script."""
-    return {} if core.language is Language.RTL else {f"{FOLDER}/core.tcl": template("core.tcl")}
-
-
 @dataclass(frozen=True, slots=True)
 class System:
     """Files by their paths in the project, the steps, and what they make for the board, by names for reports."""
@@ -144,6 +140,39 @@ class System:
     products: Mapping[str, str]
     board: str
     install: str
+
+
+def assembled(
+    core: Core,
+    board: str,
+    *,
+    settings: Mapping[str, object],
+    templates: tuple[str, ...],
+    files: Mapping[str, str] | None = None,
+    host: str,
+    steps: tuple[Step, ...],
+    products: Mapping[str, str],
+    install: str,
+) -> System:
+    """The system of ``core`` on ``board``.
+
+    Args:
+        settings: that the scripts read.
+        templates: names of files that go into the folder as they are.
+        files: others of the folder, by their names.
+        host: the template of what joins the driver to a vendor's library.
+        steps, products, install: those of the system.
+    """
+    title = f"Written by {core.interface.title.tool}, project {core.interface.title.digest}, for {board}."
+    own = {
+        **{name: template(name) for name in templates},
+        **(files or {}),
+        "settings.tcl": tcl_settings(title, settings),
+    }
+    if core.language is not Language.RTL:
+        own["core.tcl"] = template("core.tcl")
+    placed = {f"{FOLDER}/{name}": text for name, text in own.items()}
+    return System({**placed, **software(host, core)}, steps, products, board, install)
 
 
 def software(name: str, core: Core) -> dict[str, str]:

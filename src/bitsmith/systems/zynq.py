@@ -3,19 +3,7 @@
 from __future__ import annotations
 
 from bitsmith.devices import Zynq
-from bitsmith.systems.system import (
-    EXPORT,
-    FOLDER,
-    Core,
-    Step,
-    System,
-    core_files,
-    core_settings,
-    core_steps,
-    software,
-    tcl_settings,
-    template,
-)
+from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, core_steps
 
 _MOST_STREAMS = 15
 """Ports of a SmartConnect: one to the registers of each engine and of the circuit, one to the memory from each stream."""
@@ -30,32 +18,20 @@ def zynq_system(core: Core, board: Zynq) -> System:
         ConfigError: too many streams.
     """
     core.check_streams(_MOST_STREAMS)
-    top = core.top
-    title = f"Written by {core.interface.title.tool}, project {core.interface.title.digest}, for {board.name}."
-    settings = {
-        **core_settings(core, board.part.name),
-        "board_part": board.board_part,
-        "connections": tuple(board.connections.split()),
-        "processor": board.processor.value,
-    }
-    products = {"Bitstream": f"{EXPORT}/{top}.bit", "Hand-off": f"{EXPORT}/{top}.hwh"}
-    script = f"{FOLDER}/zynq.tcl"
-    return System(
-        files={
-            **core_files(core),
-            script: template("zynq.tcl"),
-            f"{FOLDER}/settings.tcl": tcl_settings(title, settings),
-            **software("overlay.py", core),
+    products = {"Bitstream": f"{EXPORT}/{core.top}.bit", "Hand-off": f"{EXPORT}/{core.top}.hwh"}
+    script = ("-mode", "batch", "-nojournal", "-nolog", "-source", f"{FOLDER}/zynq.tcl")
+    return assembled(
+        core,
+        board.name,
+        settings={
+            **core_settings(core, board.part.name),
+            "board_part": board.board_part,
+            "connections": tuple(board.connections.split()),
+            "processor": board.processor.value,
         },
-        steps=(
-            *core_steps(core),
-            Step(
-                (("vivado",),),
-                ("-mode", "batch", "-nojournal", "-nolog", "-source", script),
-                (*products.values(), f"{EXPORT}/{top}.xsa"),
-            ),
-        ),
+        templates=("zynq.tcl",),
+        host="overlay.py",
+        steps=(*core_steps(core), Step((("vivado",),), script, (*products.values(), f"{EXPORT}/{core.top}.xsa"))),
         products=products,
-        board=board.name,
         install=_INSTALL,
     )

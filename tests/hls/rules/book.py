@@ -108,7 +108,7 @@ class Book:
 
     def _value(self, value: str, wanted: str | list[str], mark: Mark | None) -> str | None:
         """None if ``value`` is what is ``wanted``, else that in words."""
-        if mark is None and value.startswith(("$", "[")):
+        if mark is None and ("$" in value or value.startswith("[")):
             return None  # only the script knows
         if isinstance(wanted, list):
             return None if value in wanted else f"one of {', '.join(wanted)}"
@@ -154,11 +154,12 @@ def _options(words: Sequence[str], rule: Rule) -> tuple[dict[str, str], list[str
     options, arguments, waiting = dict[str, str](), list[str](), list(words)
     while waiting:
         word = waiting.pop(0)
-        if word == "--" or not re.match(r"-[A-Za-z]", word):
+        if not re.match(r"--?[A-Za-z]", word):
             arguments.append(word)
             continue
-        takes = rule.options.get(word, "flag") != "flag" and bool(waiting)
-        options[word] = waiting.pop(0) if takes else ""
+        word, joined, value = word.partition("=")
+        takes = not joined and rule.options.get(word, "flag") != "flag" and bool(waiting)
+        options[word] = waiting.pop(0) if takes else value
     return options, arguments
 
 

@@ -40,10 +40,10 @@ class Mark:
     names: str = ""
 
 
-def marks(files: Mapping[str, str], main: str, dialect: str, top: str) -> list[Mark]:
-    """All marks of a project, each once, however many files include it."""
+def marks(files: Mapping[str, str], main: str, dialect: str, *tops: str) -> list[Mark]:
+    """All marks of a project with these top functions, each once, however many files include it."""
     unit = parse(files, main, dialect)
-    found = _Finder(top)
+    found = _Finder(tops)
     ours = [cursor for cursor in unit.cursor.get_children() if is_ours(cursor.location)]
     found.siblings(ours, ("file",), dict(_globals(ours)))
     return list({(mark.where, mark.text, mark.places): mark for mark in found.marks}.values())
@@ -58,9 +58,9 @@ def _globals(cursors: Sequence[Cursor]) -> Iterator[tuple[str, Known]]:
 
 
 class _Finder:
-    def __init__(self, top: str) -> None:
+    def __init__(self, tops: Sequence[str]) -> None:
         self.marks: list[Mark] = []
-        self._top = top
+        self._tops = tops
 
     def siblings(self, cursors: Sequence[Cursor], scope: tuple[str, ...], known: Mapping[str, Known]) -> None:
         """What stands in one pair of braces, in order; ``scope``: the names of that place."""
@@ -85,7 +85,7 @@ class _Finder:
         children = [] if cursor.kind in _VARIABLES or cursor.kind.is_expression() else list(cursor.get_children())
         if cursor.kind in _FUNCTIONS:
             parameters = {n: k for child in children for n, k in _variables(child, "parameter")}
-            names = ("function", "top function") if cursor.spelling == self._top else ("function", "inner function")
+            names = ("function", "top function") if cursor.spelling in self._tops else ("function", "inner function")
             if cursor.kind is CursorKind.CONSTRUCTOR:
                 names = ("function", "constructor")
             for body in (child for child in children if child.kind is CursorKind.COMPOUND_STMT):

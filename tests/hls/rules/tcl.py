@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _LANGUAGE = (
-    "set if elseif else foreach while proc catch uplevel source file info string expr puts exit error return list "
+    "set if elseif else for foreach while proc catch uplevel source file info string expr puts exit error return list "
     "lindex lappend lassign split join format incr unset global glob array dict regexp regsub lsort lsearch llength "
     "switch break continue open close gets read cd pwd package namespace env append concat eof scan clock after "
     "exec upvar"
@@ -38,6 +39,31 @@ def tool_commands(script: str) -> list[Command]:
     return [command for command in found if command.words[0] not in _CORE | own]
 
 
+_STAND_IN = """\
+proc unknown args { note {*}$args }
+foreach name {package exit glob} { proc $name args {} }
+rename file file_
+proc file {name args} { if {$name ni {copy delete mkdir}} { file_ $name {*}$args } }
+set quartus(version) "Version 20.1.1 SJ Lite Edition"
+set argv {}
+set argc 0
+"""
+"""A tool around an interpreter, in which no command of the tool does anything but note its words."""
+
+
+def met_commands(script: Path, start: Path) -> list[tuple[str, ...]]:
+    """The commands of a tool that an interpreter, started in ``start``, meets in a script, with the values of their words.
+
+    It needs `tkinter`, which comes with Python, but no screen.
+    """
+    import tkinter
+
+    tcl, met = tkinter.Tcl(), list[tuple[str, ...]]()
+    tcl.createcommand("note", lambda *words: met.append(tuple(words)) or "")
+    tcl.eval(f"{_STAND_IN}\ncd {{{start}}}\nsource {{{script}}}")
+    return met
+
+
 def _commands(script: str, line: int) -> Iterator[Command]:
     for words, at in _split(script, line):
         yield Command(tuple(text for text, _ in words), at)
@@ -51,6 +77,8 @@ def _commands(script: str, line: int) -> Iterator[Command]:
 
 def _scripts(words: Sequence[str]) -> set[int]:
     """Which words of a command are scripts."""
+    if words[0] == "for":
+        return {1, 3, 4}
     if words[0] == "if":
         return {k for k in range(2, len(words)) if words[k].startswith("{") and words[k - 1] != "elseif"}
     return {_BODIES[words[0]] % len(words)} if words[0] in _BODIES else set()

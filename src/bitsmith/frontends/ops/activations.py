@@ -123,7 +123,8 @@ def angle(build: Builder, y: Value, x: Value) -> Value:
     largest = maximum(build.within("largest"), wide, high)
     divisor = where(build.within("divisor"), compare(build, Relation.EQ, largest, ZERO, "origin"), ONE, largest)
     slope = divide(build.within("slope"), minimum(build.within("smallest"), wide, high), divisor)
-    found = build.emit(Activation("atan"), slope, suffix="octant")
+    # What is proved of the quotient knows nothing of which of the two is the smaller.
+    found = build.emit(Activation("atan"), clip(build.within("slope_to_1"), slope, 0.0, 1.0), suffix="octant")
     folds = (
         ("quadrant", compare(build, Relation.GT, high, wide, "steep"), math.pi / 2.0),
         ("half", compare(build, Relation.LT, x, ZERO, "left"), math.pi),

@@ -9,8 +9,8 @@ if {$kernel} { open_solution -reset solution1 -flow_target vitis } else { open_s
 set_part $part
 create_clock -period $clock_period -name default
 set_clock_uncertainty $clock_uncertainty default
-# Vivado HLS takes arrays of at most 1,024 elements apart unless it is told of more; Vitis HLS does not know the option.
-foreach size {4096 65536} { catch { config_array_partition -maximum_size $size } }
+# Vivado HLS takes arrays of at most 1,024 elements apart unless it is told of more, and some of its releases know 4,096 at most.
+foreach size $largest_arrays { catch { config_array_partition -maximum_size $size } }
 csynth_design
 if {$kernel} {
     export_design -format xo -output [file join $here $core.xo]

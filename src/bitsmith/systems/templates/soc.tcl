@@ -20,15 +20,15 @@ part_of_system pll altera_pll [list gui_reference_clock_frequency [expr {$board_
 add_connection clock.clk pll.refclk
 add_connection clock.clk_reset pll.reset
 
-# The processor: the narrow bridge to registers, the wide one from the logic to its memory. The memory is two DDR3 chips of 16 bits.
-part_of_system processor altera_hps {
+# The processor: the narrow bridge to registers, the wide one from the logic to its memory. The memory is two DDR3 chips of 16 bits;
+# what differs between boards is in the settings.
+part_of_system processor altera_hps [concat {
     F2S_Width 2 S2F_Width 0 LWH2F_Enable true F2SDRAM_Type {} F2SDRAM_Width {} MPU_EVENTS_Enable false
-    HPS_PROTOCOL DDR3 MEM_VENDOR Micron MEM_FORMAT DISCRETE MEM_CLK_FREQ 400.0 MEM_CLK_FREQ_MAX 800.0
+    HPS_PROTOCOL DDR3 MEM_FORMAT DISCRETE MEM_VOLTAGE {1.5V DDR3} MEM_CLK_FREQ 400.0 MEM_CLK_FREQ_MAX 800.0
     MEM_DQ_WIDTH 32 MEM_DQ_PER_DQS 8 MEM_ROW_ADDR_WIDTH 15 MEM_COL_ADDR_WIDTH 10 MEM_BANKADDR_WIDTH 3
-    MEM_TCL 7 MEM_WTCL 6 MEM_DRV_STR RZQ/6 MEM_RTT_NOM RZQ/6 MEM_TINIT_US 500 MEM_TMRD_CK 4 MEM_TRAS_NS 35.0
-    MEM_TRCD_NS 13.75 MEM_TRP_NS 13.75 MEM_TREFI_US 7.8 MEM_TRFC_NS 300.0 MEM_TWR_NS 15.0 MEM_TWTR 4
-    MEM_TFAW_NS 37.5 MEM_TRRD_NS 7.5 MEM_TRTP_NS 7.5
-}
+    MEM_TINIT_US 500 MEM_TMRD_CK 4 MEM_TRAS_NS 35.0 MEM_TRCD_NS 13.75 MEM_TRP_NS 13.75 MEM_TREFI_US 7.8
+    MEM_TWR_NS 15.0 MEM_TWTR 4 MEM_TRTP_NS 7.5 TIMING_BOARD_SKEW_BETWEEN_DIMMS 0.05
+} $memory_settings]
 add_connection processor.h2f_reset clock.clk_in_reset
 add_interface memory conduit end
 set_interface_property memory EXPORT_OF processor.memory

@@ -1,0 +1,99 @@
+// Two-operand adders over integer nodes, and the growing list of them. The mirror of bitsmith/netlist/adders.py.
+
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace bitsmith {
+
+/// Inclusive range of an integer, and when it arrives, counted in adders that come before it.
+struct Range {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    int arrival = 0;
+
+    /// Bits that hold every value of the range.
+    int width() const {
+        const auto bits = [](std::int64_t value) { return std::bit_width(static_cast<std::uint64_t>(value)); };
+        if (low >= 0) return bits(high);
+        return std::max(bits(-low - 1), high > 0 ? bits(high) : 0) + 1;
+    }
+};
+
+/// `(v[a] << shift_a) + (v[b] << shift_b)`, or minus if `subtract`; the smaller of the shifts is 0.
+struct Adder {
+    std::int32_t a = 0;
+    std::int32_t b = 0;
+    std::int32_t shift_a = 0;
+    std::int32_t shift_b = 0;
+    bool subtract = false;
+
+    bool operator==(const Adder&) const = default;
+};
+
+/// `node` shifted left by `shift`, subtracted if `minus`.
+struct Term {
+    std::int32_t node = 0;
+    std::int32_t shift = 0;
+    bool minus = false;
+};
+
+struct AdderHash {
+    std::size_t operator()(const Adder& adder) const {
+        std::uint64_t key = static_cast<std::uint32_t>(adder.a);
+        key = key * 0x9E3779B97F4A7C15u + static_cast<std::uint32_t>(adder.b);
+        key = key * 0x9E3779B97F4A7C15u + static_cast<std::uint64_t>(adder.shift_a * 256 + adder.shift_b * 2);
+        return static_cast<std::size_t>((key + (adder.subtract ? 1 : 0)) * 0x9E3779B97F4A7C15u >> 7);
+    }
+};
+
+/// Inputs and the adders made so far; an adder asked for twice is made once.
+class Nodes {
+public:
+    explicit Nodes(std::vector<Range> inputs) : ranges_(std::move(inputs)), inputs_(count()) {}
+
+    std::int32_t count() const { return static_cast<std::int32_t>(ranges_.size()); }
+    std::int32_t inputs() const { return inputs_; }
+    const Range& operator[](std::int32_t node) const { return ranges_[static_cast<std::size_t>(node)]; }
+    const std::vector<Adder>& adders() const { return adders_; }
+
+    /// The node that computes `adder`.
+    std::int32_t add(const Adder& adder) {
+        const auto [place, fresh] = known_.try_emplace(adder, count());
+        if (fresh) {
+            adders_.push_back(adder);
+            ranges_.push_back(range_of(adder));
+        }
+        return place->second;
+    }
+
+    /// A node of the opposite value if `node` is a subtraction, which costs its adder at most once more.
+    std::optional<std::int32_t> turned(std::int32_t node) {
+        if (node < inputs_) return std::nullopt;
+        const Adder adder = adders_[static_cast<std::size_t>(node - inputs_)];
+        if (!adder.subtract) return std::nullopt;
+        return add({adder.b, adder.a, adder.shift_b, adder.shift_a, true});
+    }
+
+    Range range_of(const Adder& adder) const {
+        const Range &a = (*this)[adder.a], &b = (*this)[adder.b];
+        const std::int64_t a_low = a.low << adder.shift_a, a_high = a.high << adder.shift_a;
+        const std::int64_t b_low = b.low << adder.shift_b, b_high = b.high << adder.shift_b;
+        const int arrival = std::max(a.arrival, b.arrival) + 1;
+        if (adder.subtract) return {a_low - b_high, a_high - b_low, arrival};
+        return {a_low + b_low, a_high + b_high, arrival};
+    }
+
+private:
+    std::vector<Range> ranges_;
+    std::int32_t inputs_;
+    std::vector<Adder> adders_;
+    std::unordered_map<Adder, std::int32_t, AdderHash> known_;
+};
+
+}  // namespace bitsmith

@@ -1,0 +1,70 @@
+"""The solver of adder graphs in C++, where the distribution ``bitsmith-native`` (``native/``) is installed.
+
+In and out: arrays of integers. It makes the same graphs as ``adder_graph``, sooner; what does not fit its 64-bit words is left
+to Python.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.types import IntArray, machine
+from bitsmith.netlist.adders import InputRange
+from bitsmith.netlist.csd import count_digits
+
+# What the extension's function takes and gives; one of another number is not used.
+_INTERFACE = 1
+
+_VALUE_LIMIT = 1 << 60
+_DIGIT_LIMIT = 1 << 23
+_ARRIVAL_LIMIT = 30
+
+
+class _Solve(Protocol):
+    def __call__(
+        self, weights: npt.NDArray[np.int64], inputs: npt.NDArray[np.int64], pair_limit: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Return rows of (a, b, shift_a, shift_b, subtract) and of (node or -1, shift, negate)."""
+        ...
+
+
+def _installed() -> _Solve | None:
+    try:
+        module = importlib.import_module("bitsmith_native")
+    except ImportError:
+        return None
+    found: _Solve | None = module.solve if module.INTERFACE == _INTERFACE else None
+    return found
+
+
+SOLVE = _installed()
+"""The extension's function, None where it is not installed."""
+
+
+def solve(
+    weights: IntArray, inputs: Sequence[InputRange], pair_limit: int
+) -> tuple[list[list[int]], list[list[int]]] | None:
+    """Return the rows of adders and of outputs of the graph that Python would make, None if only Python can."""
+    short = machine(weights)
+    if SOLVE is None or short is None or not _fits(short, inputs):
+        return None
+    table = np.array([(i.lo, i.hi, i.arrival) for i in inputs], dtype=np.int64).reshape(-1, 3)
+    adders, outputs = SOLVE(np.ascontiguousarray(short), table, pair_limit)
+    return adders.tolist(), outputs.tolist()
+
+
+def _fits(weights: npt.NDArray[np.int64], inputs: Sequence[InputRange]) -> bool:
+    """Return True if no value of a graph, no count and no time is too large for the extension's words.
+
+    A node is a part of the digits of a column, shifted; the digits of a weight sum to less than twice its magnitude.
+    """
+    lows, highs = weights.min(axis=1, initial=0).tolist(), weights.max(axis=1, initial=0).tolist()
+    ranges = [max(abs(i.lo), abs(i.hi)) + 1 for i in inputs]
+    bound = sum(4 * max(-low, high) * each for low, high, each in zip(lows, highs, ranges, strict=True))
+    late = max((i.arrival for i in inputs), default=0) > _ARRIVAL_LIMIT
+    return not late and max(bound, *ranges, 0) < _VALUE_LIMIT and int(count_digits(weights).sum()) < _DIGIT_LIMIT

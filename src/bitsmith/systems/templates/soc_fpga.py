@@ -1,0 +1,163 @@
+# ruff: noqa: B905 - zip has no `strict` before Python 3.10, and boards have older ones.
+"""The circuit @top@ on an Intel board with a hard processor: ``NeuralNetworkOverlay``, as users of other tools know it.
+
+Put the files of this folder together on the board, and start Python as root. Numbers are real ones: the driver in ``@top@.py``
+rounds them to the circuit's input formats and gives the results of ``predict`` of the model, bit for bit.
+
+Memory that Linux does not use is needed for frames: started with ``mem=768M``, it leaves the last quarter of the 1 GiB alone.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import circuit as net
+import numpy as np
+from predicting import Predicting
+
+BRIDGE = 0xFF200000
+"""Of the processor's narrow bridge (Cyclone V Hard Processor System Technical Reference Manual)."""
+
+ENGINE_BYTES = 0x40
+"""Between the registers of an engine and those of the next: inputs, weights for memories, outputs."""
+
+
+def map_physical(address: int, size: int, kind: Any) -> Any:
+    """``size`` bytes of the machine's memory or registers from ``address`` on, not cached, as an array of ``kind``."""
+    file = os.open("/dev/mem", os.O_RDWR | os.O_SYNC)
+    try:
+        return np.frombuffer(mmap.mmap(file, size, offset=address), dtype=kind)
+    finally:
+        os.close(file)
+
+
+def check_unused(address: int, size: int, listed: str) -> None:
+    """Refuse memory that Linux uses; ``listed`` is what /proc/iomem says."""
+    for first, last in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) : System RAM$", listed, re.MULTILINE):
+        if int(first, 16) < address + size and address <= int(last, 16):
+            raise RuntimeError(
+                f"memory from {address:#x} to {address + size - 1:#x} is in use by Linux ({first}-{last}): start it with "
+                f"mem={address >> 20}M, or say memory=(address, bytes) of some that it leaves alone"
+            )
+
+
+class Engine:
+    """A modular scatter-gather DMA engine (Embedded Peripherals IP User Guide, standard descriptors).
+
+    ``words`` are its registers: status, control, ..., and from 0x20 on the descriptor.
+    """
+
+    BUSY, EMPTY, RESETTING = 1 << 0, 1 << 1, 1 << 6
+    RESET, GO = 1 << 1, 1 << 31
+    STATUS, CONTROL, DESCRIPTOR = 0, 1, 8
+    MOST_BYTES = 1 << 23
+
+    def __init__(self, words: Any, seconds: float) -> None:
+        self._words = words
+        self._seconds = seconds
+        words[self.CONTROL] = self.RESET
+        self._until(self.RESETTING, 0)
+
+    def read(self, address: int, size: int) -> None:
+        """Start to send ``size`` bytes of memory."""
+        self._start(address, 0, size)
+
+    def write(self, address: int, size: int) -> None:
+        """Start to write what comes to ``size`` bytes of memory."""
+        self._start(0, address, size)
+
+    def wait(self) -> None:
+        """Until all is done."""
+        self._until(self.BUSY | self.EMPTY, self.EMPTY)
+
+    def _start(self, *settings: int) -> None:
+        for k, value in enumerate((*settings, self.GO)):
+            self._words[self.DESCRIPTOR + k] = value
+
+    def _until(self, mask: int, wanted: int) -> None:
+        last = time.monotonic() + self._seconds
+        while int(self._words[self.STATUS]) & mask != wanted:
+            if time.monotonic() > last:
+                raise TimeoutError(
+                    "a DMA engine does not end: is @top@.rbf loaded, and are the bridges to the logic enabled?"
+                )
+
+
+class NeuralNetworkOverlay(Predicting):
+    """The circuit's engines, and memory for frames.
+
+    Args:
+        bitfile_name: ``@top@.rbf``, which U-Boot or Linux has loaded; it is not read here.
+        x_shape, y_shape: with samples first, as those of the arrays, for circuits of one input and output; other numbers
+            of samples do as well.
+        dtype: of the results.
+        memory: address and bytes of memory that Linux does not use.
+        seconds: that a transfer may take.
+    """
+
+    def __init__(
+        self,
+        bitfile_name: str = "@top@.rbf",
+        x_shape: Sequence[int] | None = None,
+        y_shape: Sequence[int] | None = None,
+        dtype: Any = np.float32,
+        memory: tuple[int, int] = (0x30000000, 0x10000000),
+        seconds: float = 10.0,
+    ) -> None:
+        check_unused(*memory, Path("/proc/iomem").read_text(encoding="ascii"))
+        number = len(net.INPUTS) + len(net.LOADS) + len(net.OUTPUTS)
+        words = map_physical(BRIDGE, -(-number * ENGINE_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE, np.uint32)
+        step = ENGINE_BYTES // 4
+        engines = [Engine(words[k * step : (k + 1) * step], seconds) for k in range(number)]
+        self._readers = engines[: len(net.INPUTS)]
+        self._loaders = dict(zip(net.LOADS, engines[len(net.INPUTS) :]))
+        self._writers = engines[number - len(net.OUTPUTS) :]
+        self._address, self._bytes = memory[0], map_physical(*memory, np.uint8)
+        super().__init__(self._move, x_shape, y_shape, dtype)
+
+    def _move(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        """All frames through the circuit, as many at a time as there is room for."""
+        frames = len(data[0]) // net.INPUTS[0].frame_bytes
+        sizes = [stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS)]
+        room = min(len(self._bytes) // len(sizes) & ~0xFFF, Engine.MOST_BYTES)
+        most = room // max(sizes)
+        if most == 0:
+            raise RuntimeError(f"a frame has {max(sizes)} bytes, of which there is room for {room}")
+        found = [bytearray() for _ in wanted]
+        for first in range(0, frames, most):
+            self._transfer(data, found, first, min(most, frames - first), room)
+        return [bytes(result) for result in found]
+
+    def _transfer(self, data: Sequence[bytes], found: Sequence[bytearray], first: int, frames: int, room: int) -> None:
+        at = [k * room for k in range(len(net.INPUTS) + len(net.OUTPUTS))]
+        targets = list(zip(at[len(net.INPUTS) :], net.OUTPUTS))
+        for engine, (target, stream) in zip(self._writers, targets):
+            engine.write(self._address + target, frames * stream.frame_bytes)
+        for engine, source, stream, each in zip(self._readers, at, net.INPUTS, data):
+            size = stream.frame_bytes
+            self._send(engine, source, each[first * size : (first + frames) * size])
+        for engine in (*self._readers, *self._writers):
+            engine.wait()
+        for result, (target, stream) in zip(found, targets):
+            result += self._bytes[target : target + frames * stream.frame_bytes].tobytes()
+
+    def _send(self, engine: Engine, at: int, data: bytes) -> None:
+        self._bytes[at : at + len(data)] = np.frombuffer(data, dtype=np.uint8)
+        engine.read(self._address + at, len(data))
+
+    def load(self, layer: str, kernel: Any = None, bias: Any = None) -> None:
+        """Load the weights of a layer whose weights can be loaded."""
+
+        def send(name: str, data: bytes) -> None:
+            most = min(len(self._bytes), Engine.MOST_BYTES)
+            for at in range(0, len(data), most):
+                self._send(self._loaders[name], 0, data[at : at + most])
+                self._loaders[name].wait()
+
+        net.load(layer, kernel, bias, send=send)

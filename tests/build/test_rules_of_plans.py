@@ -1,0 +1,171 @@
+"""Everything that a plan has for a vendor's tool is in the rule books: commands, scripts, constraints, and C++ of systems."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.build.test_plan_goldens import CASES, GOLDENS, Case, model, stand_ins
+from tests.hls.rules.book import Book, book
+from tests.hls.rules.marks import marks
+from tests.hls.rules.tcl import met_commands, tool_commands
+from tests.systems.vivado import Vivado
+
+STREAMED: Mapping[str, Case] = {
+    f"{backend}-{board}-streams": (
+        {"Backend": backend, "Board": board, "IOType": "io_stream"},
+        {"csim": False, "synth": False, "bitstream": True},
+    )
+    for backend, board in (("vivado", "pynq-z2"), ("vitis", "alveo-u280"))
+}
+ALL = {**CASES, **STREAMED}
+HLS_SYSTEMS = [case for case in ALL if case.startswith(("vitis-", "vivado-"))]
+OPEN_TOOLS = {"rm", "ln", "touch", "grep", "cp", "cd", "verilator", "make", "yosys", "g++", "icepack", "ecppack"}
+BOOKS = (
+    (r"system/settings\.tcl|.*/settings\.tcl|project\.tcl|directives\.tcl", "vivado_system"),  # variables only
+    (r"rtl/\w+_ip\.tcl|system/(zynq|kernel)\.tcl|vivado/.*", "vivado_system"),
+    (r"rtl/\w+_hw\.tcl|system/soc\.tcl", "platform_designer"),
+    (r"quartus/.*|system/quartus\.tcl|system/soc\.sdc", "quartus_prime"),
+    (r"radiant/.*", "radiant"),
+)
+STARTED = (
+    r"vivado/(synth|implement)\.tcl",
+    r"(quartus|radiant)/\w+\.tcl",
+    r"system/(soc|core|quartus)\.tcl",
+    r"rtl/\w+\.tcl",
+)
+"""Scripts that an interpreter goes through with no answers of a tool; `tests.systems` has a stand-in of Vivado for the others."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stand_ins(tmp_path_factory.mktemp("tools")).items():
+            patch.setenv(name, value)
+        yield
+
+
+@cache
+def files(case: str) -> Mapping[str, str]:
+    """All texts of a plan."""
+    keys, asked = ALL[case]
+    return {path: text for path, text in model(keys).plan(**asked).files().items() if isinstance(text, str)}
+
+
+def dialect(case: str) -> str:
+    return str(model(ALL[case][0]).target.backend.value)
+
+
+def rules_of(case: str, path: str) -> Book:
+    """The book of a script or of constraints."""
+    return book(next((name for pattern, name in BOOKS if re.fullmatch(pattern, path)), dialect(case)))
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_scripts_and_constraints(case: str) -> None:
+    problems = list[str | None]()
+    for path, text in files(case).items():
+        if path.endswith((".tcl", ".xdc", ".sdc")) and path != "system/core.tcl":  # which has branches for two tools
+            rules = rules_of(case, path)
+            problems += [rules.command_refusal(each.words, f"{path}:{each.line}") for each in tool_commands(text)]
+    assert not any(problems), "\n".join(filter(None, problems))
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_scripts_in_an_interpreter(case: str, tmp_path: Path) -> None:
+    """The same with the values of all words."""
+    pytest.importorskip("_tkinter")
+    for path, text in files(case).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    problems = list[str | None]()
+    for path in files(case):
+        if any(re.fullmatch(pattern, path) for pattern in STARTED):
+            rules = rules_of(case, path)
+            start = tmp_path if path.startswith("system") else (tmp_path / path).parent
+            problems += [rules.command_refusal(words, path) for words in met_commands(tmp_path / path, start)]
+    assert not any(problems), "\n".join(filter(None, problems))
+
+
+@pytest.mark.parametrize("case", HLS_SYSTEMS)
+def test_functions_with_bus_ports(case: str) -> None:
+    """The C++ around a circuit of HLS: `axi.h`, `axi_tokens.h`, and what `v++` makes of the movers."""
+    texts = {path: text for path, text in files(case).items() if path.startswith(("firmware/", "system/"))}
+    if "system/movers.cpp" in texts:  # its beats are plain: the script defines so
+        texts["firmware/bitsmith/axi.h"] = f"#define BITSMITH_PLAIN_BEATS\n{texts['firmware/bitsmith/axi.h']}"
+    for main, tops in {"firmware/net_axi.cpp": ("net_axi",), "system/movers.cpp": ("read_0", "write_0")}.items():
+        if main in texts:
+            found = map(book(dialect(case)).refusal, marks(texts, main, dialect(case), *tops))
+            assert not (problems := [problem for problem in found if problem]), "\n".join(problems)
+
+
+@pytest.mark.parametrize("case", [case for case in ALL if "alveo" in case or "accelerator" in case])
+def test_what_kernels_are_linked_by(case: str) -> None:
+    rules, section = book("calls").commands, ""
+    for line in files(case).get("system/link.cfg", "").splitlines():
+        section = line if line.startswith("[") else section
+        key, _, value = line.partition("=")
+        if line not in ("", section):
+            assert fits(value, rules[section].options[key]), line
+
+
+def fits(value: str, wanted: str | list[str]) -> bool:
+    return value.isdigit() if wanted == "count" else wanted == "any" or re.fullmatch(str(wanted), value) is not None
+
+
+def test_flags_of_intels_compilers(tmp_path: Path) -> None:
+    """Those in the CMake project of oneAPI, and the calls that make makes of the project of Intel HLS."""
+    rules, problems = book("calls"), list[str | None]()
+    lines = [line for line in files("oneapi")["CMakeLists.txt"].splitlines() if not line.startswith("#")]
+    flags = re.findall(r"(?<=[ \"])-[A-Za-z][^ )\"]*", "\n".join(lines))
+    assert len(flags) > 15
+    problems += [rules.command_refusal(("icpx", flag), "CMakeLists.txt") for flag in flags]
+    for name in ("Makefile", "project.mk"):
+        (tmp_path / name).write_text(files("quartus")[name])
+    command = ("make", "-n", "csim", "synth", "cosim", "vsynth")
+    said = subprocess.run(
+        command, cwd=tmp_path, check=True, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
+    )
+    calls = [shlex.split(line) for line in said.stdout.splitlines() if line.startswith("i++")]
+    assert len(calls) == 4
+    problems += [rules.command_refusal(call, "Makefile") for call in calls]
+    assert not any(problems), "\n".join(filter(None, problems))
+
+
+def test_the_makefile_of_smarthls() -> None:
+    options = book("calls").commands["[SmartHLS Makefile]"].options
+    lines = [line for line in files("libero")["Makefile"].splitlines() if line[:1] != "#" and " = " in line]
+    assert len(lines) == len(options)
+    for name, value in (line.split(" = ") for line in lines):
+        assert fits(value, options[name]), name
+    assert files("libero")["Makefile"].endswith("\ninclude $(LEVEL)/Makefile.common\n")
+
+
+@pytest.mark.parametrize("case", [case for case in ALL if "rtl-pynq" in case or "accelerator" in case or "u50" in case])
+def test_scripts_in_a_stand_in_for_vivado(case: str, tmp_path: Path) -> None:
+    pytest.importorskip("_tkinter")
+    for path, text in files(case).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    for name in {"system/zynq.tcl", "system/kernel.tcl"} & {*files(case)}:
+        said = Vivado(tmp_path, ips=("net_axi",)).source(tmp_path / name).said
+        problems = [book("vivado_system").command_refusal(shlex.split(line), name) for line in said]
+        assert len(said) > 10 and not any(problems), "\n".join(filter(None, problems))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDENS.iterdir()), ids=lambda path: path.stem)
+def test_programs_are_started_as_their_manuals_say(path: Path) -> None:
+    rules, problems = book("calls"), list[str | None]()
+    for line in path.read_text().splitlines():
+        if not line.startswith("  $ "):
+            continue
+        words = [word for word in shlex.split(line[4:].split(" && ")[-1]) if not re.match(r"[A-Z_]+=", word)]
+        if words[0] not in OPEN_TOOLS and not words[0].startswith(("nextpnr-", "./", "obj/")):
+            problems.append(rules.command_refusal(words, path.name))
+    assert not any(problems), "\n".join(filter(None, problems))

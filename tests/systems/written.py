@@ -1,0 +1,52 @@
+"""Circuits with their systems as files, and the driver of a system beside stand-ins for what it imports."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bitsmith.build.design import Circuit
+from bitsmith.build.job import Target
+from bitsmith.build.system import rtl_core, system_of
+from bitsmith.devices import Board, any_board
+from bitsmith.systems import System
+from tests.rtl.wrapped import expected
+
+
+def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0) -> System:
+    """The circuit and its system in ``folder``."""
+    board = any_board(name)
+    assert not isinstance(board, Board)
+    core, files = rtl_core(each, board, Target(Path(), "net", "", period_ns))
+    system = system_of(core, board)
+    own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
+    for path, text in {**own, **files, **system.files}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return system
+
+
+def imported(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[ModuleType, ModuleType]:
+    """The files of a system that go to the board: the circuit's driver, and the one with `NeuralNetworkOverlay`."""
+    monkeypatch.syspath_prepend(folder / "system/export")
+    for name in ("net", "axi_stream_driver", "predicting"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
+
+
+def computed(each: Circuit, net: ModuleType, data: list[bytes]) -> list[bytes]:
+    """The bytes of each output for those of each input, by the emulator."""
+    program = each.program
+    tensors = [x for stream, part in zip(net.INPUTS, data, strict=True) for x in stream.unpack(part)]
+    results = iter(expected(program, tensors))
+    fracs = iter([program.nodes[output.node].type.frac for output in program.outputs])
+    found = []
+    for stream in net.OUTPUTS:
+        own = [next(fracs) for _ in stream.shapes]
+        found.append(stream.pack([np.ldexp(next(results), frac).astype(np.int64) for frac in own], own))
+    return found
