@@ -90,6 +90,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
         ),
         synthesis=YosysMapping(
             command="synth_intel_alm -family cyclonev -noiopad -noclkbuf",
+            before=(),
             lut={
                 **each(
                     "MISTRAL_NOT", "MISTRAL_ALUT2", "MISTRAL_ALUT3", "MISTRAL_ALUT4", "MISTRAL_ALUT5", "MISTRAL_ALUT6"
@@ -112,6 +113,7 @@ def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock
         source=_SOURCE,
         register_ns=register_ns,
         adder_ns=Line(2.1 * scale, 0.036 * scale),
+        ternary_ns=None,
         comparator_ns=Line(2.2 * scale, 0.036 * scale),
         mux2_ns=Line(1.2 * scale, 0.01 * scale),
         table_ns=tuple(scale * ns for ns in table),
