@@ -119,6 +119,12 @@ _ITEMS = (
         "`test_writer.py`",
     ),
     (
+        "words wider than a tool takes: tokens in Vitis HLS (4,096 bits), tokens and rows of weights in Vivado HLS (65,536 bits)",
+        "refused before the tool starts, with what to set; a note where it does not",
+        "HLS 214-256 (hls4ml issue 1245); XFORM 203-133 (hls4ml issues 506 and 623)",
+        "`test_vendor_build.py`",
+    ),
+    (
         "kernels get parts of arrays; tokens stay unpacked in Vivado HLS",
         "`INLINE` in each kernel; `DATA_PACK` on each token that is written",
         "UG1399, pragma HLS inline; UG1253, pragma HLS data_pack",
