@@ -16,6 +16,7 @@ from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE
+from tests.hls.named_networks import named_networks
 from tests.hls.test_execution import networks, programs
 from tests.hls.test_streams import cnns, random_demands
 from tests.hls.test_writer import dense
@@ -47,11 +48,20 @@ def folded(dialect: str) -> HlsProject:
     return written(*FOLDED, dialect)
 
 
-@pytest.mark.parametrize(
+EACH = pytest.mark.parametrize(
     "dialect", [pytest.param(name, marks=() if name in ("vitis", "libero") else pytest.mark.slow) for name in DIALECTS]
 )
+
+
+@EACH
 def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
     checked(*FOLDED, dialect)
+
+
+@EACH
+@pytest.mark.parametrize("name", ["lstm_io_stream", "attention_io_parallel"])
+def test_networks_of_users_keep_the_interval_of_the_plan(name: str, dialect: str) -> None:
+    checked(*named_networks()[name], dialect)
 
 
 @pytest.mark.slow

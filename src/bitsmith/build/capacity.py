@@ -42,11 +42,12 @@ def refused_word(words: Sequence[Word], tool: str, *, parallel: bool) -> Capacit
     more = (
         f"a ReuseFactor {factor} times as large for that layer" if word.layer else f"1/{factor} of the bits or elements"
     )
+    streamed = ", io_type='io_stream'" if parallel and not word.layer else ""
     return CapacityError(
         f"{found} {word.bits:,} bits at a time",
         where="build",
         accepted=f"at most {word.most:,} bits, as {tool} does",
-        remedy=f"{more}, {"io_type='io_stream', " if parallel and not word.layer else ''}or backend='rtl'",
+        remedy=f"{more}{streamed} or backend='rtl'",
     )
 
 
