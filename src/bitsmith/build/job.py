@@ -42,6 +42,8 @@ class Target:
     """As `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
     platform: str | None = None
     """What kernels are linked to for a card; None: the card's own."""
+    interface: str | None = None
+    """``AP_VLD``, or None: how tensors are ports of HLS C++ in ``io_parallel``."""
 
 
 _KEYS = {
@@ -55,6 +57,7 @@ _KEYS = {
     "input_data": "InputData",
     "board": "Board",
     "platform": "Platform",
+    "interface": "Interface",
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
@@ -105,6 +108,7 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         project.io_type,
         project.board,
         project.platform,
+        project.interface,
     )
 
 
