@@ -10,7 +10,8 @@ from bitsmith.arguments import Arguments
 from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_notes, idle_of
-from bitsmith.conversion import configured, convert, converted, split_shape
+from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
+from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
@@ -136,6 +137,8 @@ def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Famili
     on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}
     idle = (*idle_of(others), *check_arguments(on_board))
     made = convert(model, output_dir, config, **cast("Arguments", own))
+    if made.target.board is not None:
+        idle = idle_on(any_board(made.target.board), idle)
     made.notes = (*made.notes, *idle_notes(idle))
     return made
 

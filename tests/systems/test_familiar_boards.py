@@ -159,6 +159,8 @@ def test_a_bitfile_of_a_circuit_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "axi_stream_driver.py",
         "predicting.py",
         "myproject.py",
+        "myproject_driver.c",
+        "myproject_driver.h",
         "myproject.bit",
         "myproject.hwh",
         "myproject.xsa",

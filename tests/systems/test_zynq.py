@@ -76,7 +76,16 @@ def test_every_board(tmp_path: Path, name: str) -> None:
     assert clocked(design)
     assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_dma_axil"}
     assert sorted(path.name for path in (tmp_path / "system/export").iterdir()) == [
-        *("axi_stream_driver.py", "net.bit", "net.hwh", "net.py", "net.xsa", "predicting.py")
+        *(
+            "axi_stream_driver.py",
+            "net.bit",
+            "net.hwh",
+            "net.py",
+            "net.xsa",
+            "net_driver.c",
+            "net_driver.h",
+            "predicting.py",
+        )
     ]
     connected = any("board_connections" in line for line in design.said)
     assert connected is (name == "kv260")
@@ -146,7 +155,7 @@ class FakeBoard:
             self.buffers["out", k][:] = np.frombuffer(bits, np.uint8)
 
 
-def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tuple[ModuleType, ModuleType]:
+def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tuple[ModuleType, ...]:
     """The driver's two files, beside a stand-in for PYNQ."""
     pynq = ModuleType("pynq")
 

@@ -31,12 +31,12 @@ def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0) -> 
     return system
 
 
-def imported(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[ModuleType, ModuleType]:
-    """The files of a system that go to the board: the circuit's driver, and the one with `NeuralNetworkOverlay`."""
+def imported(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> tuple[ModuleType, ...]:
+    """Files of a system that go to the board, by default the circuit's driver, and the one with `NeuralNetworkOverlay`."""
     monkeypatch.syspath_prepend(folder / "system/export")
     for name in ("net", "axi_stream_driver", "predicting"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
+    return tuple(importlib.import_module(name) for name in names or ("net", "axi_stream_driver"))
 
 
 def computed(each: Circuit, net: ModuleType, data: list[bytes]) -> list[bytes]:

@@ -17,7 +17,7 @@ from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
-from bitsmith.systems import Core, Language, System, card_system, soc_fpga_system, zynq_system
+from bitsmith.systems import Core, Language, System, bare_metal, card_system, soc_fpga_system, zynq_system
 
 
 def system_board(target: Target) -> SystemBoard | None:
@@ -60,6 +60,8 @@ def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, M
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
     text = driver(made.program, interface, board.bus_bytes, registers=isinstance(board, Zynq))
     core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
+    if isinstance(board, Zynq):
+        core = replace(core, bare_metal=bare_metal(made.program, interface, board.bus_bytes, registers=True))
     files = {**texts, **library.library(library.BEATS_LIBRARY)}
     return core, {f"rtl/{name}": content for name, content in files.items()}
 

@@ -16,6 +16,9 @@ _PRECISION = re.compile(r"(ap_|ac_)?u?(fixed|int)\s*<[0-9A-Za-z_, \-]{1,64}>", r
 _BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
 _STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
 _OWN = "the board's system says it"
+C_DRIVER = Idle("Driver", "c", "the driver is in Python; in C it is there for Zynq and Zynq UltraScale+")
+"""What is said of a driver in C where there is none."""
+
 _FILE = "the board's system is made by Vivado from its parts, without a platform's file"
 
 
@@ -96,7 +99,7 @@ def _checked(section: Section) -> Iterator[Idle]:
     for key, known, usual, why in (
         ("Interface", ("axi_stream", "axi_master", "axi_lite"), ("axi_stream",), _STREAMS),
         ("AxiMode", ("axi_stream", "axi_master"), ("axi_stream",), _STREAMS),
-        ("Driver", ("python", "c", "xrt"), ("python", "xrt"), "the driver is in Python"),
+        ("Driver", ("python", "c", "xrt"), ("python", "xrt"), C_DRIVER.why),
     ):
         value = section.values.get(key)
         if value is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitsmith.errors import ConfigError
@@ -37,6 +37,7 @@ class Core:
         language: of its sources; C++ goes through high-level synthesis first.
         sources: paths inside the project, all that logic synthesis reads of RTL.
         driver: the text of its driver.
+        bare_metal: files of its driver in C, by their names.
         module: what a design instantiates, or the top function.
         period_ns: the clock's period.
         uncertainty_percent: the share of it that high-level synthesis keeps in reserve.
@@ -50,6 +51,7 @@ class Core:
     module: str
     period_ns: float
     uncertainty_percent: float
+    bare_metal: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def clock_mhz(self) -> float:
