@@ -5,8 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LATER = ("h5py", "jinja2", "matplotlib", "onnx", "pydantic", "torch", "keras", "bitsmith.hls", "bitsmith.rtl.writer")
-READERS = tuple(f"bitsmith.frontends.{name}.read" for name in ("keras", "onnx", "tflite", "torch"))
+LATER = (
+    *(
+        "filelock",
+        "h5py",
+        "importlib.metadata",
+        "jinja2",
+        "matplotlib",
+        "onnx",
+        "pydantic",
+        "rich",
+        "torch",
+        "keras",
+        "yaml",
+    ),
+    *("bitsmith.estimate", "bitsmith.flows", "bitsmith.hls", "bitsmith.rtl.writer"),
+)
+READERS = tuple(
+    f"bitsmith.frontends.{name}.{step}" for name in ("keras", "onnx", "tflite", "torch") for step in ("graph", "read")
+)
 
 
 def test_convert_is_imported_alone() -> None:

@@ -192,3 +192,8 @@ def test_pyplot_is_not_touched() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, os.devnull], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
+
+
+def test_the_familiar_path() -> None:
+    assert bitsmith.model.profiling.numerical is profiling.numerical
+    assert bitsmith.model.Model is bitsmith.Model

@@ -45,6 +45,14 @@ class Compiled:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a model was compiled from."""
+
+    network: Network
+    calibration: Sequence[Floats] | None
+
+
 def compile_network(network: Network, calibration: Sequence[Floats] | None = None) -> Compiled:
     """Translate ``network``, whose nodes carry the user's settings.
 

@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bitsmith.build.job import Target, directives_of
-from bitsmith.compiler import compile_network
+from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import (
     Backend,
     BackendName,
@@ -29,7 +30,6 @@ from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
-from bitsmith.fitting import Source, ways_to_fit
 from bitsmith.frontends.read import AnyModel, read_model
 from bitsmith.frontends.torch.live import Example, InputShapes, is_module
 from bitsmith.layers.network import Network
@@ -37,6 +37,9 @@ from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
 from bitsmith.passes.outliers import settle_outliers
+
+if TYPE_CHECKING:
+    from bitsmith.fitting import Choice
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
@@ -209,8 +212,7 @@ def converted(
     if batches is not None:
         batches, said = settle_outliers(network, batches)
     compiled, source = compile_network(network, batches), Source(network, batches)
-    wanted = directives_of(compiled.network, target.io_type)
-    for choice in ways_to_fit(source, compiled.program, wanted, part_or_typical(part)) if fit else (None,):
+    for choice in _ways_to_fit(source, compiled, target) if fit else (None,):
         found = compiled if choice is None or choice.compiled is None else choice.compiled
         fidelity = certify(network, found.network, found.program, batches, model, check)
         if choice is None or choice.bits is None or not fidelity.problems:
@@ -226,6 +228,13 @@ def converted(
     idle = idle_notes(project.idle)
     notes = (*said, *found.notes, *idle, *_other_positions(laid_out, target), *_loaded(laid_out))
     return Model(laid_out, found.program, target, notes, fidelity, source)
+
+
+def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
+    from bitsmith.fitting import ways_to_fit
+
+    wanted = directives_of(compiled.network, target.io_type)
+    return ways_to_fit(source, compiled.program, wanted, part_or_typical(target.part))
 
 
 def _with_outliers(network: Network, outliers: str | None) -> Network:

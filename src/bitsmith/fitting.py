@@ -6,17 +6,16 @@ configuration. Fewer bits cost accuracy, reuse factors cost cycles and no accura
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from bitsmith.compiler import Compiled, compile_network
+from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import IOType
 from bitsmith.devices import Part
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.fit import Fit, fits, missing, packed_luts, proposal
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.ir.program import Program
-from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits
 from bitsmith.mapping.directives import Directives
@@ -28,14 +27,6 @@ BUDGETS = (14, 12, 10, 8)
 
 _MOST = 4.0
 """Times the part's look-up tables beyond which no budget is tried: a perceptron of 8 bits has 0.4 times those of 16."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a model was compiled from."""
-
-    network: Network
-    calibration: Sequence[Floats] | None
 
 
 @dataclass(frozen=True, slots=True)

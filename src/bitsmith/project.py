@@ -16,12 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import BinaryIO, TypeAlias
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from bitsmith.errors import ProjectError
 from bitsmith.remedies import OPEN, given, remedy
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 MANIFEST = "bitsmith.json"
 LOCK = "bitsmith.lock"
@@ -272,6 +273,8 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _lock(folder: Path) -> FileLock:
     """Take the lock; the system gives it back when its process ends, however that happens."""
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()

@@ -12,7 +12,7 @@ from bitsmith.dataflow.processes import Network, Numbers
 from bitsmith.dataflow.schedule import Schedule, _Link, _SequencerGraph
 from bitsmith.dataflow.timing import timing
 
-_FRAMES, _MOST_FRAMES, _BOUNDS, _MOST_TRIED, _LEAST_BITS = 4, 1 << 12, (1, 2), 12, 256
+_FRAMES, _MOST_MEASURED, _MOST_FRAMES, _BOUNDS, _MOST_TRIED, _LEAST_BITS = 4, 64, 1 << 12, (1, 2), 12, 256
 
 
 class Sequencer:
@@ -30,10 +30,15 @@ def dense_schedule(network: Network, latencies: Mapping[int, int]) -> Schedule:
     dense = _Dense(_SequencerGraph(network, latencies, timing))
     interval = dense.graph.interval
     depths = dense.depths(interval)
-    alone = dense.span(dense.run(depths, 1, None), network, 1)[0]
-    frames = alone // interval + _FRAMES
-    ends = dense.span(dense.run(depths, frames, None), network, frames)
-    return Schedule(dense.graph.fifos(depths), ends[0], ends[-1] - ends[-2], frames)
+    latency = int(max(dense.ends(dense.run(depths, 1, None), network, 1)[:, 0]))
+    frames = latency // interval + _FRAMES
+    tokens = max(dense.sequencers[dense.first[number]].actions for number in network.sources)
+    while frames < _MOST_MEASURED:
+        ends, several = dense.ends(dense.run(depths, frames, None), network, frames), frames // 4 * 2
+        if max(tokens, *((ends[:, -1] - ends[:, -1 - several]) // several)) >= interval:
+            break
+        frames *= 2
+    return Schedule(dense.graph.fifos(depths), latency, interval, frames)
 
 
 class _Dense:
@@ -90,11 +95,10 @@ class _Dense:
         """Places in use at most."""
         return [link.constant or self._most(link, times, frames) for link in self.links]
 
-    def span(self, times: Sequence[Numbers], network: Network, frames: int) -> list[int]:
-        """For each frame, the cycles from the transfer of the first frame's first token to that of its own last one."""
+    def ends(self, times: Sequence[Numbers], network: Network, frames: int) -> Numbers:
+        """For each output and frame, the cycles from the transfer of the very first token to that of the frame's last one."""
         begun = min(int(times[self.first[entry]][0]) for entry in network.sources)
-        ends = [times[self.first[number]].reshape(frames, -1)[:, -1] for number in network.sinks]
-        return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
+        return np.array([times[self.first[number]].reshape(frames, -1)[:, -1] - begun for number in network.sinks])
 
     def _moves(self, link: _Link, frames: int) -> tuple[Numbers, Numbers]:
         """The actions that fill ``link`` and those that take from it, once per token."""

@@ -12,6 +12,7 @@ from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
 from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing, timing
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
@@ -59,6 +60,13 @@ class Clock:
         """The cycle in which the last token of a frame leaves."""
         return max(acts[n][(frame + 1) * self.sequencers[n].actions - 1] for n in self.sinks)
 
+    def pace(self, acts: list[list[int]], frames: int) -> int:
+        """Cycles per frame of the slowest input or output, over the last frames."""
+        several = frames // 4 * 2
+        parts = [(acts[n], several * self.sequencers[n].actions) for n in self.sinks]
+        tokens = [self.sequencers[n].actions for n in self.sources]
+        return max(*tokens, *((at[-1] - at[-1 - count]) // several for at, count in parts))
+
     def _count(self, number: int, what: str, row: int, actions: int) -> int:
         """A cumulative count after so many actions."""
         counts: Polyline = getattr(self.sequencers[number], what)[row]
@@ -102,8 +110,8 @@ def test_cycles_are_those_of_a_clock(seed: int) -> None:
     acts = clock.run(found.frames)
     begun = min(acts[n][0] for n in clock.sources)
     assert found.latency == clock.ends(acts, 0) - begun
-    assert found.interval == clock.ends(acts, found.frames - 1) - clock.ends(acts, found.frames - 2)
-    assert found.interval <= max(part.cycles for part in clock.sequencers)  # no FIFO lowers the rate
+    assert found.interval == clock.pace(acts, found.frames)
+    assert found.interval == max(part.cycles for part in clock.sequencers)  # no FIFO lowers the rate
 
 
 @pytest.mark.parametrize(
@@ -112,6 +120,33 @@ def test_cycles_are_those_of_a_clock(seed: int) -> None:
 def test_schedules_are_those_of_arrays_of_all_actions(seeds: range) -> None:
     for seed in seeds:
         assert schedule(*small(seed)) == dense_schedule(*small(seed))
+
+
+def parts() -> Program:
+    """Two parts that are not connected, of which the one with more tokens gives results at once, and an input without a use."""
+    form = FixedFormat(True, 4, 2)
+    builder = ProgramBuilder()
+    builder.input("unused", (2, 1), form)
+    x, y = builder.input("x", (3, 1), form), builder.input("y", (5, 1), form)
+    with builder.layer("late"):
+        late = builder.linear(x, np.full((1, 1), 5), 0)
+    return builder.program([("late", late), ("early", builder.cast(y, FixedFormat(True, 3, 1)))])
+
+
+def test_the_interval_is_that_of_the_slowest_part() -> None:
+    network = partition(parts(), Directives({}, parallel=False))
+    late = next(number for number, process in enumerate(network.processes) if "late" in process.layers)
+    for latency in (0, 5, 30, 50):
+        assert schedule(network, {late: latency}).interval == 5
+
+
+@pytest.mark.parametrize("seed", range(40, 52))
+def test_frames_follow_at_the_interval_in_the_long_run(seed: int) -> None:
+    network, latencies = small(seed)
+    slow = {number: 20 * latency for number, latency in latencies.items()}
+    found, graph = schedule(network, slow), _SequencerGraph(network, slow, timing)
+    acts = graph.run([fifo.depth for fifo in found.fifos], 512, None)
+    assert found.interval == graph.pace(acts, network, 512)
 
 
 @pytest.mark.parametrize("seed", range(16))

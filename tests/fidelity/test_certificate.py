@@ -25,7 +25,8 @@ from bitsmith.fidelity.deviation import deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
-from bitsmith.report.terminal import as_text, percent
+from bitsmith.report.sections import percent
+from bitsmith.report.terminal import as_text
 from tests.fidelity.functions import Function
 
 MODELS = Path(__file__).parents[2] / "src" / "bitsmith" / "data" / "models"

@@ -66,7 +66,7 @@ def demands(seed: int) -> Directives:
     return Directives(reuse, bool(rng.random() < 0.5), positions=several)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_weights_from_outside_give_the_same_results(seed: int) -> None:
     program = loadable_program(seed)
@@ -81,7 +81,7 @@ def test_random_programs_with_parameters(share: int) -> None:
         )
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_layout_does_not_depend_on_values(seed: int) -> None:
     """With other weights all processes are the same, but for what is in their tables."""

@@ -16,6 +16,7 @@ from bitsmith.report import Report, read_report
 from bitsmith.report.folder import write_report
 from bitsmith.report.html import page
 from bitsmith.report.sections import SECTIONS as NAMES
+from bitsmith.report.sections import Timing
 from tests.report.networks import lowered, residual
 from tests.report.reports import PART, SECTIONS, design, full_report
 
@@ -188,3 +189,20 @@ def test_notebooks_show_tables_without_markup_of_models(tmp_path: Path) -> None:
     assert shown.startswith("<pre") and "hidden" in shown and "<svg" in shown
     assert repr(model).startswith("<Model residual: 5 layers, 66 parameters")
     assert model.fidelity._repr_html_().startswith("<pre")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Timing(clock_period_ns=9.0, slack_ns=1.0), ""),
+        (Timing(), ""),
+        (
+            Timing(clock_period_ns=14.374, slack_ns=-4.374, path="dense_3_softmax"),
+            "The clock of 10 ns (100 MHz) is not reached: the slowest path in dense_3_softmax takes 14.37 ns, so that the "
+            "circuit runs at up to 69.57 MHz.",
+        ),
+    ],
+)
+def test_a_clock_that_is_not_reached_is_one_sentence(found: Timing, said: str) -> None:
+    assert found.missed.startswith(said)
+    assert bool(found.missed) == bool(said)

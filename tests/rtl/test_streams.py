@@ -47,3 +47,18 @@ def test_convolution(reuse: int, tmp_path: Path) -> None:
 def test_random_programs(seed: int, tmp_path: Path) -> None:
     program = random_program(seed, hardware=True)
     assert_streams(program, demanded(seed, program), tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_parts_that_are_not_connected(tmp_path: Path) -> None:
+    """The part that is slow starts early: the interval is its own, and not that of the part that ends later at first."""
+    builder = ProgramBuilder()
+    x, y = builder.input("x", (3, 2), FORMAT), builder.input("y", (5, 1), FORMAT)
+    late = x
+    for number in range(12):
+        with builder.layer(f"late{number}"):
+            late = builder.cast(builder.linear(late, np.array([[3, -5], [7, 6]]), 2), FORMAT)
+    early = builder.cast(y, FixedFormat(True, 4, 2))
+    simulation = assert_streams(builder.program([("late", late), ("early", early)]), Directives({}, False), tmp_path)
+    assert simulation.ii_cycles == 5

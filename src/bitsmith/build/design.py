@@ -114,7 +114,7 @@ def circuit(
     """The circuit of ``program``."""
     directives = replace(directives, block=delays.block)
     if directives.unrolled(program):
-        netlist = dumped("netlist", reduce_widths(elaborate(program)), to_text)
+        netlist = dumped("netlist", reduce_widths(elaborate(program), delays.part_block(budget_ns)), to_text)
         stages = dumped("stages", pipeline(netlist, delays, budget_ns), stages_to_text)
         return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), title)
     network = dumped("token-network", partition(program, directives), network_to_text)

@@ -23,7 +23,7 @@ from bitsmith.flows.run import Progress, run
 from bitsmith.project import Json, Project, StageRecord, digest
 from bitsmith.report.folder import write_report
 from bitsmith.report.report import Report
-from bitsmith.report.sections import Origin, StageRun, Stages, plain, section_of
+from bitsmith.report.sections import Origin, StageRun, Stages, Timing, plain, section_of
 from bitsmith.version import __version__
 
 
@@ -45,7 +45,8 @@ def execute(plan: Plan, progress: Progress | None = None, timeout: float | None 
         project.write(plan.scripts())
         found = tuple(section for stage in plan.stages for section in execution.run(stage))
         sections, further = plan.finish(project.folder, found)
-        design = replace(plan.design, notes=(*plan.design.notes, *notes, *further))
+        missed = [section.missed for section in sections if isinstance(section, Timing) and section.missed]
+        design = replace(plan.design, notes=(*plan.design.notes, *notes, *further, *missed))
         report = Report((*plan.known, *sections, Stages(tuple(execution.rows)), _origin(plan)), design)
         write_report(report, project.folder)
         return report

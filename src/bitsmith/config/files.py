@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Never
-
-import yaml
+from typing import TYPE_CHECKING, Any, Never
 
 from bitsmith.config.reading import shown, squash
 from bitsmith.errors import ConfigError
 from bitsmith.files import open_file
+
+if TYPE_CHECKING:
+    import yaml
 
 MAX_BYTES = 1 << 19
 MAX_VALUES = 200_000
@@ -66,8 +67,6 @@ def read_file(path: Path) -> dict[Any, object]:
         raise ConfigError("not UTF-8 text", where=where) from error
     except RecursionError as error:
         raise ConfigError("nested beyond reason", where=where, accepted=f"{MAX_DEPTH} levels") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {_first_lines(error)}", where=where) from error
     except ValueError as error:
         raise ConfigError(f"not valid: {_first_lines(error)}", where=where) from error
     if content is None:
@@ -98,7 +97,15 @@ def _json(text: str, where: str) -> object:
 
 
 def _yaml(text: str, where: str) -> object:
-    loader = yaml.SafeLoader(text)
+    import yaml
+
+    try:
+        return _constructed(yaml.SafeLoader(text), where)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not valid YAML: {_first_lines(error)}", where=where) from error
+
+
+def _constructed(loader: yaml.SafeLoader, where: str) -> object:
     try:
         node = loader.get_single_node()
         if node is None:
@@ -121,6 +128,8 @@ def _check(node: yaml.Node, where: str, sizes: dict[int, int], above: tuple[int,
     Raises:
         ConfigError: beyond the bounds, a value within itself, a key given twice, or a tag that is not plain data.
     """
+    from yaml import MappingNode, ScalarNode, SequenceNode
+
     place = f"{where}, line {node.start_mark.line + 1}"
     if id(node) in above:
         raise ConfigError("a value that contains itself", where=place)
@@ -137,13 +146,13 @@ def _check(node: yaml.Node, where: str, sizes: dict[int, int], above: tuple[int,
         )
     size = 1
     inside = (*above, id(node))
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, SequenceNode):
         size += sum(_check(child, where, sizes, inside) for child in node.value)
-    elif isinstance(node, yaml.MappingNode):
+    elif isinstance(node, MappingNode):
         keys: set[str] = set()
         for key, value in node.value:
             size += _check(key, where, sizes, inside) + _check(value, where, sizes, inside)
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, ScalarNode):
                 raise ConfigError("a key that is not text", where=place)
             if key.value in keys:
                 raise ConfigError(

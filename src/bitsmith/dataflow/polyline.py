@@ -66,8 +66,9 @@ class Polyline:
 
     def at(self, places: Numbers) -> Numbers:
         """The elements at ``places``."""
-        corner = np.minimum(self.places.searchsorted(places, side="right"), len(self.steps)) - 1
-        return np.asarray(self.values[corner] + self.steps[corner] * (places - self.places[corner]), dtype=np.int64)
+        corner = self.places[1:-1].searchsorted(places, side="right")
+        found: Numbers = self.values[corner] + self.steps[corner] * (places - self.places[corner])
+        return found
 
     def part(self, start: int, stop: int) -> Polyline:
         """The elements from ``start`` to before ``stop``, one or more."""
@@ -126,11 +127,10 @@ class Polyline:
 
     def below(self, values: Numbers) -> Numbers:
         """For each of ``values``, how many elements are less."""
-        corner = self.values.searchsorted(values, side="left") - 1
-        inner = np.minimum(np.maximum(corner, 0), len(self.steps) - 1)
-        reached = self.places[inner] - (self.values[inner] - values) // np.maximum(self.steps[inner], 1)
-        counts = np.where(corner == len(self.places) - 1, len(self), reached)
-        return np.asarray(np.where(corner < 0, 0, counts), dtype=np.int64)
+        corner = self.values[1:-1].searchsorted(values, side="left")
+        reached = self.places[corner] - (self.values[corner] - values) // np.maximum(self.steps[corner], 1)
+        counts: Numbers = np.where(values > self.values[-1], len(self), np.maximum(reached, 0))
+        return counts
 
     def of_indices(self, indices: Polyline) -> Polyline:
         """The elements at ``indices``, which never fall; this sequence may."""
@@ -159,7 +159,8 @@ def _through(places: Numbers, values: Numbers) -> Polyline:
     if len(places) == 1:
         return Polyline(places, values, np.zeros(1, dtype=np.int64))
     steps = (values[1:] - values[:-1]) // (places[1:] - places[:-1])
-    kept = np.ones(len(places), dtype=np.bool_)
+    kept = np.empty(len(places), dtype=np.bool_)
+    kept[0] = kept[-1] = True
     np.not_equal(steps[1:], steps[:-1], out=kept[1:-1])
     return Polyline(places[kept], values[kept], steps[kept[:-1]])
 
@@ -174,6 +175,7 @@ def _merged(*sorted_parts: Numbers) -> Numbers:
     """All numbers of the parts in order, each once."""
     together = np.concatenate(sorted_parts)
     together.sort(kind="stable")  # merges runs that are in order
-    new = np.ones(len(together), dtype=np.bool_)
+    new = np.empty(len(together), dtype=np.bool_)
+    new[:1] = True
     np.not_equal(together[1:], together[:-1], out=new[1:])
-    return np.asarray(together[new], dtype=np.int64)
+    return together[new]

@@ -9,12 +9,16 @@ execution by data-driven rules is monotonic: with the same slots every action ha
 Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE
 83(5), 1995). So no stall at the interface can lock the network up, and no FIFO lowers the rate. A second run with the depths
 found gives the exact cycles.
+
+So frames follow at the interval of the slowest sequencer, whatever parts a network has. They may follow faster at first: until
+a part that takes long catches up with a slow one that began early.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -25,6 +29,9 @@ from bitsmith.errors import ProgramError
 
 _FRAMES = 4
 """Frames beyond those that are under way at once."""
+
+_MOST_MEASURED = 64
+"""Frames after which no more are looked at for a steady pace."""
 
 _MOST_FRAMES = 1 << 12
 
@@ -57,14 +64,14 @@ class Schedule:
     Args:
         fifos: one per operand of each process, and one per memory.
         latency: cycles from the transfer of a frame's first token into the empty network to that of its last token out of it.
-        interval: cycles between frames, if neither side waits.
+        interval: cycles between frames in the long run, if neither side waits.
+        frames: how many to look at so that the last ones follow at the interval; with fewer they may follow faster.
     """
 
     fifos: tuple[Fifo, ...]
     latency: int
     interval: int
     frames: int
-    """Frames after which they follow at a steady pace."""
 
     def depth(self, consumer: int, operand: int) -> int:
         """Slots of the FIFO of an operand."""
@@ -90,10 +97,11 @@ def schedule(
     graph = _SequencerGraph(network, latencies, timed)
     interval = graph.interval
     depths = graph.depths(interval)
-    alone = graph.span(graph.run(depths, 1, None), network, 1)[0]
-    frames = alone // interval + _FRAMES  # so many are under way at once, and the last ones follow at a steady pace
-    ends = graph.span(graph.run(depths, frames, None), network, frames)
-    return Schedule(graph.fifos(depths), ends[0], ends[-1] - ends[-2], frames)
+    latency = graph.latency(graph.run(depths, 1, None), network)
+    frames = latency // interval + _FRAMES  # so many are under way at once
+    while graph.pace(graph.run(depths, frames, None), network, frames) < interval and frames < _MOST_MEASURED:
+        frames *= 2
+    return Schedule(graph.fifos(depths), latency, interval, frames)
 
 
 def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
@@ -173,7 +181,8 @@ class _SequencerGraph:
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
             times = self.run(free, frames, pace)
-            if frames > _MOST_FRAMES or self._is_steady(times, interval):
+            steady = self._is_steady(times, interval)
+            if steady or frames > _MOST_FRAMES:
                 break
             frames *= 2
         depths, waits = self._places(times, frames), self._waits(free, frames)
@@ -186,9 +195,11 @@ class _SequencerGraph:
             tried.add(number)
             for bound in _BOUNDS:
                 later = self._held_back(self.links[number], times, waits, frames, bound)
-                found = self._places(later, frames)
-                if self._is_steady(later, interval) and self._bits(all_links, found) < self._bits(all_links, depths):
-                    times, depths = later, found
+                if not self._is_steady(later, interval, times if steady else ()):
+                    continue
+                found = self._places(later, frames, times, depths)
+                if self._bits(all_links, found) < self._bits(all_links, depths):
+                    times, depths, steady = later, found, True
                     break
         return depths
 
@@ -205,24 +216,40 @@ class _SequencerGraph:
             held[link.writer] = _raised(times, times[link.writer], [wait], 1)
         return self._settled(held, waits, [link.writer])
 
-    def _is_steady(self, times: Sequence[Polyline], interval: int) -> bool:
-        """Return True if the last two frames are alike."""
+    def _is_steady(self, times: Sequence[Polyline], interval: int, before: Sequence[Polyline] = ()) -> bool:
+        """Return True if the last two frames are alike, as they are ``before``, where times may be the same."""
         return all(
             at.part(len(at) - one.actions, len(at))
             == at.part(len(at) - 2 * one.actions, len(at) - one.actions).plus(interval)
-            for at, one in zip(times, self.sequencers, strict=True)
+            for at, one, known in zip_longest(times, self.sequencers, before)
+            if at is not known
         )
 
-    def _places(self, times: Sequence[Polyline], frames: int) -> list[int]:
-        """Places in use at most."""
-        return [link.constant or self._most(link, times, frames) for link in self.links]
+    def _places(
+        self, times: Sequence[Polyline], frames: int, before: Sequence[Polyline] = (), known: Sequence[int] = ()
+    ) -> list[int]:
+        """Places in use at most; ``known`` are those of the times ``before``, of which many may be the same."""
+        same = {number for number, (old, new) in enumerate(zip(before, times, strict=False)) if old is new}
+        return [
+            known[k]
+            if same.issuperset((link.writer, link.reader))
+            else link.constant or self._most(link, times, frames)
+            for k, link in enumerate(self.links)
+        ]
 
-    def span(self, times: Sequence[Polyline], network: Network, frames: int) -> list[int]:
-        """For each frame, the cycles from the transfer of the first frame's first token to that of its own last one."""
+    def latency(self, times: Sequence[Polyline], network: Network) -> int:
+        """The cycles from the transfer of a lone frame's first token to that of its last one."""
         begun = min(times[self.first[entry]][0] for entry in network.sources)
-        sinks = [self.first[number] for number in network.sinks]
-        ends = [times[sink].at(np.arange(1, frames + 1) * self.sequencers[sink].actions - 1) for sink in sinks]
-        return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
+        return max(times[self.first[sink]][-1] for sink in network.sinks) - begun
+
+    def pace(self, times: Sequence[Polyline], network: Network, frames: int) -> int:
+        """Cycles per frame, rounded down, over an even number of the last ``frames``, of the slowest input or output."""
+        several = frames // 4 * 2
+        found = [self.sequencers[self.first[source]].actions for source in network.sources]
+        for sink in (self.first[number] for number in network.sinks):
+            before = times[sink][len(times[sink]) - 1 - several * self.sequencers[sink].actions]
+            found.append((times[sink][-1] - before) // several)
+        return max(found)
 
     def _moves(self, link: _Link, frames: int) -> _Moves:
         """The tokens of ``link`` in so many frames."""
@@ -266,9 +293,10 @@ class _SequencerGraph:
         They are raised where a rule is broken, until none is.
         """
         times, latest = list(least), self._latest(least)
-        waiting = [
-            {k for k, ahead in enumerate(waits) if any(wait.other == n for wait in ahead)} for n in range(len(times))
-        ]
+        waiting: list[set[int]] = [set() for _ in times]
+        for number, ahead in enumerate(waits):
+            for wait in ahead:
+                waiting[wait.other].add(number)
         news: dict[int, set[int]] = {}
         """By sequencer, the others that it waits for and that were raised since it was."""
         for number in raised:

@@ -82,6 +82,11 @@ class DelayModel:
         parts = max(self.block.count(a, b), 1)
         return self.block_ns + _levels(parts) * self.adder(a + b)
 
+    def part_block(self, budget_ns: float) -> MultiplierBlock | None:
+        """Return the block that wider products are put together from because several of them take longer than ``budget_ns``."""
+        slow = self.block is not None and self.multiplier(self.block.wide + 1, self.block.narrow) > budget_ns
+        return self.block if slow else None
+
     def budget(self, clock_period_ns: float, uncertainty_ns: float) -> float:
         """Return the nanoseconds of logic that fit between two registers.
 

@@ -43,8 +43,7 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
         x, y = (ws.fetch(arg, storage.kind, storage.scale) for arg in args)
         made = ws.result(storage, (x, y))
         clip = _clip(op, x, y, made)
-        shape = made.part.shape
-        left, right = _operand(x, shape), _operand(y, shape)
+        left, right = (_operand(ws, each, made.part) for each in (x, y))
         if isinstance(op, ops.Add | ops.Sub):
             ws.do(partial(UFUNCS[type(op)], left, right, made.part), made.varies)
         else:
@@ -71,11 +70,17 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
     return limb_result(ws, compute, storage, a.varies or b.varies)
 
 
-def _operand(x: StoredValue, shape: tuple[int, ...]) -> Array:
-    """The array of ``x`` for a result of ``shape``; a number has no axes, so that numpy need not find out how to broadcast."""
+def _operand(ws: Workspace, x: StoredValue, result: Array) -> Array:
+    """The array of ``x`` for a ``result``; small ones need no broadcasting, which takes numpy longer than their sum."""
     if not x.varies:
-        return spread(x.part, shape)
-    return x.part.reshape(()) if x.part.size == 1 else x.part
+        return spread(x.part, result.shape)
+    if x.part.size == 1:
+        return x.part.reshape(())
+    if x.part.shape == result.shape or result.size >= MUCH:
+        return x.part
+    whole = ws.temporary(result.shape[:-1], x.part.dtype)
+    ws.do(partial(whole.__setitem__, ..., x.part))
+    return whole
 
 
 def _clip(op: Pairwise, x: StoredValue, y: StoredValue, made: StoredValue) -> Kernel | None:
@@ -104,8 +109,8 @@ def bind_product(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     scales = _factor_scales(ws, args, storage.scale)
     x, y = (ws.fetch(arg, storage.kind, scale) for arg, scale in zip(args, scales, strict=True))
     made = ws.result(storage, (x, y))
-    shape = made.part.shape
-    ws.do(partial(np.multiply, _operand(x, shape), _operand(y, shape), made.part), made.varies)
+    left, right = (_operand(ws, each, made.part) for each in (x, y))
+    ws.do(partial(np.multiply, left, right, made.part), made.varies)
     return made
 
 

@@ -41,20 +41,24 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
         raise InputDataError(
             f"arrays for {len(given)} inputs", accepted=f"one for each of {', '.join(map(repr, shapes))}"
         )
-    for (name, shape), batch in zip(shapes.items(), given, strict=True):
-        if batch.dtype.kind not in "fiub" or batch.dtype.itemsize > 8:
-            raise InputDataError(
-                f"an array of {batch.dtype}",
-                where=f"input {name!r}",
-                accepted="float16, float32, float64, integers or booleans",
-            )
-        if batch.ndim != len(shape) + 1 or batch.shape[1:] != shape:
-            accepted = f"(samples, {', '.join(map(str, shape))})" if shape else "(samples,)"
-            raise InputDataError(f"an array of shape {batch.shape}", where=f"input {name!r}", accepted=accepted)
+    for name, batch in zip(shapes, given, strict=True):
+        _check(batch, name, shapes[name])
     if len(given) > 1 and len({len(batch) for batch in given}) > 1:
         counts = ", ".join(f"{len(batch)} of {name!r}" for name, batch in zip(shapes, given, strict=True))
         raise InputDataError(f"different numbers of samples: {counts}", accepted="as many for each input")
     return given
+
+
+def _check(batch: Batch, name: str, shape: Shape) -> None:
+    if batch.dtype.kind not in "fiub" or batch.dtype.itemsize > 8:
+        raise InputDataError(
+            f"an array of {batch.dtype}",
+            where=f"input {name!r}",
+            accepted="float16, float32, float64, integers or booleans",
+        )
+    if not batch.ndim or batch.shape[1:] != shape:
+        accepted = f"(samples, {', '.join(map(str, shape))})" if shape else "(samples,)"
+        raise InputDataError(f"an array of shape {batch.shape}", where=f"input {name!r}", accepted=accepted)
 
 
 def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np.float64]]:

@@ -262,6 +262,7 @@ class _Compiled:
         """True if a workspace may hold so many samples."""
         return batch <= self._chunk
 
+    @np.errstate(all="ignore")  # in half the time of a with statement
     def execute_few(
         self, batch: int, arrays: Sequence[Reals], results: Sequence[Float64s]
     ) -> tuple[list[int], Collection[Cast]]:
@@ -269,10 +270,9 @@ class _Compiled:
         wrapped: dict[int, Cast] = {}
         size = batch if batch <= _FEW else _power_above(batch)
         bound = self._take(size)
-        with np.errstate(all="ignore"):
-            outside = bound.load(arrays)
-            bound.workspace.run()
-            bound.read(batch, results)
+        outside = bound.load(arrays)
+        bound.workspace.run()
+        bound.read(batch, results)
         self._give(size, bound, wrapped)
         return outside, wrapped.values()
 

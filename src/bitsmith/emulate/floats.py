@@ -28,9 +28,9 @@ def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool =
     """
     match rounding:
         case Rounding.RND if roomy:
-            return partial(_half_up, x, out)
+            return partial(_half_up, x, out, np.asarray(0.5, x.dtype))
         case Rounding.RND_MIN_INF if roomy:
-            return partial(_half_down, x, out)
+            return partial(_half_down, x, out, np.asarray(0.5, x.dtype))
         case Rounding.TRN:
             return partial(np.floor, x, out)
         case Rounding.TRN_ZERO:
@@ -43,14 +43,14 @@ def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool =
             assert_never(rounding)
 
 
-def _half_up(x: FloatArray, out: FloatArray) -> None:
-    np.add(x, 0.5, out)
+def _half_up(x: FloatArray, out: FloatArray, half: FloatArray) -> None:
+    np.add(x, half, out)
     np.floor(out, out)
 
 
-def _half_down(x: FloatArray, out: FloatArray) -> None:
-    np.subtract(x, 0.5, out=out)
-    np.ceil(out, out=out)
+def _half_down(x: FloatArray, out: FloatArray, half: FloatArray) -> None:
+    np.subtract(x, half, out)
+    np.ceil(out, out)
 
 
 def _round_half(x: FloatArray, out: FloatArray, rounding: Rounding) -> None:
@@ -87,11 +87,9 @@ def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Calla
 def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], note: Kernel | None) -> Kernel:
     """A step that takes ``steps`` only if some of ``x`` is outside ``lo..hi``, and calls ``note`` then."""
     flat = x.reshape(-1) if x.flags.c_contiguous else x
-    safe = small_squares(lo, hi) if flat.ndim == 1 and x.size < FEW else -1.0
+    safe = small_squares(lo, hi)
 
     def step() -> None:
-        if safe >= 0.0 and flat.dot(flat) <= safe:
-            return
         # Samples that the last chunk does not have may be anything, and are as good as outside.
         least, greatest = extremes(flat)
         if not (lo <= least and greatest <= hi):
@@ -100,7 +98,15 @@ def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], 
             for each in steps:
                 each()
 
-    return step
+    if flat.ndim > 1 or x.size >= FEW or safe < 0.0:
+        return step
+    dot = flat.dot
+
+    def step_of_few() -> None:
+        if not dot(flat) <= safe:
+            step()
+
+    return step_of_few
 
 
 def small_squares(lo: float, hi: float) -> float:

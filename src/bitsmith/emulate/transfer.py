@@ -122,7 +122,8 @@ class RealReader:
     def read(self, count: int, target: npt.NDArray[np.float64]) -> None:
         """Real numbers of the first ``count`` samples into ``target`` (batch, *shape)."""
         if self._rows is not None and count == len(self._rows):
-            np.multiply(self._rows, self._factor, target)
+            target[...] = self._rows  # to convert first takes half the time of a mixed product
+            np.multiply(target, self._factor, target)
         elif self._value.storage.kind is NumberKind.LIMBS:
             numbers = limbs.to_float(tuple(part[..., :count] for part in self._value.limbs))
             np.multiply(numbers, self._factor, target.transpose(self._axes))

@@ -18,8 +18,7 @@ from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
-from bitsmith.report.sections import LayerFidelity
-from bitsmith.report.terminal import percent
+from bitsmith.report.sections import LayerFidelity, percent
 
 _SUMS = ("accum", "result")
 """Variables whose formats must all hold a layer's sums."""

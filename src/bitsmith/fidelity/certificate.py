@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Group, RenderableType
-from rich.text import Text
 
 from bitsmith.errors import ConfigError, ModelFileError, ProjectError
 from bitsmith.fidelity.causes import Problem
@@ -28,8 +27,10 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settled import is_quantized
 from bitsmith.passes.quantized_inputs import quantized_inputs
 from bitsmith.remedies import given, remedy
-from bitsmith.report.sections import Fidelity, LayerFidelity, plain, section_of
-from bitsmith.report.terminal import as_html, as_text, fidelity_table, percent
+from bitsmith.report.sections import Fidelity, LayerFidelity, percent, plain, section_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 FRAMEWORK_ERROR, ACCELERATOR_ERROR, HALF_ERROR = 3e-5, 5e-3, 0.05
 """Mean differences, as shares of the range, that a framework's precision cannot explain: single precision stays below 1e-6; an
@@ -162,18 +163,27 @@ class Certificate:
         return Certificate(section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement)
 
     def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        from bitsmith.report.terminal import fidelity_table
+
         parts: list[RenderableType] = [fidelity_table(self.rows), Text(self.summary)]
         if self.agreement.reason:
             parts.append(Text(f"not compared with the framework: {self.agreement.reason}"))
         return Group(*parts, *(Text(f"wrong: {problem}") for problem in self.problems))
 
     def __str__(self) -> str:
+        from bitsmith.report.terminal import as_text
+
         return as_text(self.__rich__())
 
     def __repr__(self) -> str:
         return f"<{self.summary}>"
 
     def _repr_html_(self) -> str:
+        from bitsmith.report.terminal import as_html
+
         return as_html(str(self))
 
 

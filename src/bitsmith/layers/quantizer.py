@@ -259,9 +259,19 @@ class Quantizer:
         codes = rounded(ratio + offset, self.rounding)
         if self.fracs is None:
             near = _may_tie(ratio + offset, np.abs(ratio) + np.abs(offset), self.rounding)
-            operands = (np.broadcast_to(part, codes.shape)[near] for part in (values, self.scale, self.offset))
-            codes[near] = _exact_code(*operands, self.rounding)
+            codes[near] = self._exact_codes(np.broadcast_to(values, codes.shape), near)
         return self._within(codes)
+
+    def _exact_codes(self, values: Floats, near: npt.NDArray[np.bool_]) -> Floats:
+        """The codes of those ``values`` that are ``near`` a tie, in fractions, once for each value on each grid."""
+        grids = (np.arange(part.size).reshape(part.shape) for part in (self.scale, self.offset))
+        scale, offset = (np.broadcast_to(part, near.shape)[near] for part in grids)
+        _, value = np.unique(values[near], return_inverse=True)
+        # At most as many values as elements, and few grids: far below 2**63.
+        case = (value * self.scale.size + scale) * self.offset.size + offset
+        _, first, which = np.unique(case, return_index=True, return_inverse=True)
+        operands = (values[near][first], self.scale.ravel()[scale[first]], self.offset.ravel()[offset[first]])
+        return np.asarray(_exact_code(*operands, self.rounding), dtype=np.float64)[which]
 
     def _within(self, codes: Floats) -> Floats:
         lo, hi = as_floats(self.lo), as_floats(self.hi)

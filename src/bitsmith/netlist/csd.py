@@ -11,7 +11,9 @@ import numpy.typing as npt
 from bitsmith.ir.types import IntArray, machine
 
 _MACHINE_BITS = 62
-_ONES = np.array([k.bit_count() for k in range(1 << 16)], dtype=np.uint8)
+_BYTES = np.array([k.bit_count() for k in range(1 << 8)], dtype=np.uint8)
+_ONES = np.add.outer(_BYTES, _BYTES).reshape(-1)
+"""How many ones there are in 16 bits."""
 
 
 def digit_masks(value: int) -> tuple[int, int]:

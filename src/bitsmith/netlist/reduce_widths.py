@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir.types import width_of
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.netlist import (
@@ -26,12 +27,13 @@ from bitsmith.netlist.netlist import (
     live_words,
     reduce_bits,
 )
+from bitsmith.netlist.partial_products import is_wider, product
 from bitsmith.netlist.reads import Read, reads
 
 
-def reduce_widths(netlist: Netlist) -> Netlist:
-    """``netlist`` without the bits that nothing reads."""
-    return _Rebuild(netlist, _wanted(netlist)).run()
+def reduce_widths(netlist: Netlist, block: MultiplierBlock | None = None) -> Netlist:
+    """``netlist`` without the bits that nothing reads; products that take several of ``block`` are sums of such that take one."""
+    return _Rebuild(netlist, _wanted(netlist), block).run()
 
 
 def _wanted(netlist: Netlist) -> list[Read]:
@@ -59,9 +61,10 @@ def _wanted(netlist: Netlist) -> list[Read]:
 class _Rebuild:
     """Remakes every word with its wanted bits alone: ``new[w]`` is word ``w`` without its ``wanted[w].low`` lowest bits."""
 
-    def __init__(self, netlist: Netlist, wanted: Sequence[Read]) -> None:
+    def __init__(self, netlist: Netlist, wanted: Sequence[Read], block: MultiplierBlock | None) -> None:
         self._old = netlist
         self._wanted = wanted
+        self._block = block
         self._builder = NetlistBuilder()
         self._new: list[WordRef | None] = [None] * len(netlist.words)
 
@@ -103,6 +106,9 @@ class _Rebuild:
                 return self._sum(cell, drop, lo, hi, truncated)
             case Multiplier():
                 a, b = self._operand(WordRef(cell.a)), self._operand(WordRef(cell.b))
+                if self._block is not None and is_wider(builder, a, b, self._block):
+                    whole = product(builder, a, b, self._block)
+                    return self._part(builder.drop(whole, drop), lo, hi, truncated)
                 words = sorted((a.word, b.word))
                 return self._reduced(Multiplier(*words), drop - a.shift - b.shift, lo, hi, truncated)
             case View():

@@ -35,6 +35,7 @@ from bitsmith.report.sections import (
     Timing,
     Utilization,
     Verification,
+    percent,
 )
 from bitsmith.report.summary import LayerRow
 from bitsmith.report.terminal import (
@@ -46,7 +47,6 @@ from bitsmith.report.terminal import (
     layer_cells,
     left_text,
     number,
-    percent,
     range_text,
     totals,
 )

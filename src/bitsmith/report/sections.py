@@ -97,6 +97,18 @@ class Timing(FigureSet):
     """The layers that the slowest path begins and ends in."""
     tool: Tool = None
 
+    @property
+    def missed(self) -> str:
+        """One sentence on a clock that was asked for and not reached; empty if it was."""
+        if self.clock_period_ns is None or self.slack_ns is None or self.slack_ns >= 0:
+            return ""
+        wanted, where = self.clock_period_ns + self.slack_ns, f" in {self.path}" if self.path else ""
+        return (
+            f"The clock of {wanted:.4g} ns ({1e3 / wanted:.4g} MHz) is not reached: the slowest path{where} takes "
+            f"{self.clock_period_ns:.4g} ns, so that the circuit runs at up to {1e3 / self.clock_period_ns:.4g} MHz. "
+            "A shorter clock_period makes more pipeline stages, which may be faster."
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate(FigureSet):
@@ -358,3 +370,9 @@ def _checked(where: str, value: Scalar, kind: type) -> Scalar:
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ProjectError(f"{where} is {value!r}", where="report", accepted=_KINDS[kind])
     return value
+
+
+def percent(share: float | None) -> str:
+    """A share as text."""
+    hundredths = 100 * (share or 0.0)
+    return f"{hundredths:.2g} %" if hundredths < 10 else f"{hundredths:.0f} %"

@@ -41,6 +41,7 @@ from bitsmith.report.sections import (
     Timing,
     Utilization,
     entries,
+    percent,
     section_of,
 )
 from bitsmith.report.summary import AUTO, EXACT, ConstantRow, Design, LayerRow, rows
@@ -232,12 +233,6 @@ def fidelity_table(rows: Sequence[LayerFidelity]) -> Table:
 def worst_channel(row: LayerFidelity) -> str:
     """The error of the channel that is furthest off, and which one it is; "" if it is not far above the whole's."""
     return "" if row.channel is None else f"{percent(row.channel_error)} ({row.channel})"
-
-
-def percent(share: float | None) -> str:
-    """A share as text."""
-    hundredths = 100 * (share or 0.0)
-    return f"{hundredths:.2g} %" if hundredths < 10 else f"{hundredths:.0f} %"
 
 
 def _pairs(title: str, pairs: Iterable[tuple[object, object]]) -> Table:

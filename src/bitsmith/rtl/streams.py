@@ -41,7 +41,7 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
     for number, process in enumerate(network.processes):
         program = _core_program(process.kind)
         if program is not None:
-            netlist = reduce_widths(elaborate(program))
+            netlist = reduce_widths(elaborate(program), delays.part_block(budget_ns))
             stages = pipeline(netlist, delays, budget_ns)
             over_budget += len(stages.over_budget)
             cores[number] = write(netlist, stages, f"{top}_core{number}", title)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
 from bitsmith.files import open_file
 from bitsmith.frontends.onnx.attributes import Attributes
+from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.onnx.tensors import NARROW, STRING, array_of, dtype_of
 from bitsmith.frontends.onnx.values import Known
 
@@ -48,9 +49,6 @@ _PLAIN: Mapping[int, Callable[[onnx.AttributeProto], object]] = {
     8: lambda attribute: tuple(word.decode("utf-8", "replace") for word in attribute.strings),
 }
 """How attributes are read, by the number of their type."""
-
-OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
-"""A model file, or a live ``onnx.ModelProto``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +109,6 @@ class Graph:
     opset: int
     inputs: tuple[GraphInput, ...]
     body: Body
-
-
-def is_onnx(model: object) -> TypeGuard[OnnxModel]:
-    """Return True if ``model`` is an ONNX file by its name, or a live ``ModelProto``."""
-    if isinstance(model, str | os.PathLike):
-        return Path(model).suffix.lower() == ".onnx"
-    return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
 
 
 def read_graph(source: OnnxModel) -> Graph:

@@ -23,7 +23,8 @@ from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Results, Translation
-from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
+from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
+from bitsmith.frontends.onnx.live import OnnxModel, is_onnx
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.qlinear import QLINEAR
 from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS

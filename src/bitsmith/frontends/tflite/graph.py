@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.files.json import Arguments, shown
 from bitsmith.frontends.tflite import schema
 from bitsmith.frontends.tflite.flatbuffer import FlatBuffer, Table
+from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.tflite.schema import (
     CodeField,
     GraphField,
@@ -40,9 +41,6 @@ MAX_BYTES = (1 << 31) - 1
 _MAX_AXES = 32
 _MAX_OPERANDS = 4096
 _MAX_SCALES = 1 << 20
-
-TfliteModel: TypeAlias = "str | os.PathLike[str] | bytes"
-"""A model file, or its content, as a converter returns it."""
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -200,13 +198,6 @@ class Graph:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
-
-
-def is_tflite(model: object) -> TypeGuard[TfliteModel]:
-    """Return True if ``model`` is a file of TensorFlow Lite by its name, or the content of a file."""
-    return isinstance(model, bytes) or (
-        isinstance(model, str | os.PathLike) and Path(model).suffix.lower() == ".tflite"
-    )
 
 
 def read_graph(source: TfliteModel) -> Graph:

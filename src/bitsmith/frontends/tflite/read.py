@@ -20,7 +20,8 @@ from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.tflite.call import Call, kind_of, zero_point
-from bitsmith.frontends.tflite.graph import Graph, Operator, Tensor, TfliteModel, is_tflite, read_graph
+from bitsmith.frontends.tflite.graph import Graph, Operator, Tensor, read_graph
+from bitsmith.frontends.tflite.live import TfliteModel, is_tflite
 from bitsmith.frontends.tflite.operators import OPERATORS, why_unknown
 from bitsmith.frontends.tflite.requantize import Kernels
 from bitsmith.layers.layer import as_weights

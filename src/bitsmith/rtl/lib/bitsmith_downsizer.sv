@@ -40,6 +40,11 @@ module bitsmith_downsizer #(
     assign y_put = act;
 
     if (PARTS > 1) begin : g_parts
+`ifdef VERILATOR
+        // The same choice. As single bits it is 100 megabytes of C++ in a network of a million weights.
+        assign y_data = x_data[part*WIDTH+:WIDTH];
+`else
+        // Some tools would make a part select by a product a choice between all places, not only those where parts begin.
         for (genvar place = 0; place < WIDTH; ++place) begin : g_bit
             logic [PARTS-1:0] choice;
 
@@ -48,6 +53,7 @@ module bitsmith_downsizer #(
             end
             assign y_data[place] = choice[part];
         end
+`endif
     end else begin : g_whole
         assign y_data = x_data;
     end

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith import serialization
-from bitsmith.build.backends import plan
 from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
-from bitsmith.build.plan import Plan
+from bitsmith.compiler import Source
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
@@ -24,22 +23,20 @@ from bitsmith.errors import InputDataError
 from bitsmith.fidelity.alerts import Alerts
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses
-from bitsmith.fitting import Source, choices, layout_that_fits, ways_out
-from bitsmith.flows.run import Progress
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import with_weights
 from bitsmith.remedies import Remedy
-from bitsmith.report.live import working
-from bitsmith.report.report import Report
 from bitsmith.report.summary import Design, LayerRow, input_format, rows
-from bitsmith.report.terminal import as_html, render, totals
 from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 if TYPE_CHECKING:
     from bitsmith.build.csim import CompiledProgram
+    from bitsmith.build.plan import Plan
+    from bitsmith.flows.run import Progress
+    from bitsmith.report.report import Report
 
 _UNSAVED = ("emulator", "_compiled", "_alerts", "source")
 """What copies and pickles lack: executable forms of the program are compiled again."""
@@ -107,6 +104,7 @@ class Model:
     def _compiled(self) -> CompiledProgram:
         """The loaded C++ of the program."""
         from bitsmith.build.csim import compile_job
+        from bitsmith.report.live import working
 
         with working("compiling") as progress:
             return compile_job(self._job(), progress)
@@ -256,6 +254,7 @@ class Model:
             ToolFailedError, ProjectError.
         """
         from bitsmith.build.execute import execute
+        from bitsmith.report.live import working
 
         with working("building") if progress is None else nullcontext(progress) as shown:
             return execute(self.plan(inputs=inputs, **asked), shown, timeout)
@@ -268,6 +267,8 @@ class Model:
         Raises:
             CapacityError, ConfigError, InputDataError, ToolMissingError: as :meth:`build`.
         """
+        from bitsmith.build.backends import plan
+
         chosen = Asked(**asked)
         if chosen.fit:
             asked["fit"] = False
@@ -287,6 +288,8 @@ class Model:
         Raises:
             CapacityError: there are none.
         """
+        from bitsmith.fitting import layout_that_fits
+
         found = layout_that_fits(self.program, self.directives, part_or_typical(self.target.part))
         if found is None:
             return self
@@ -381,14 +384,20 @@ class Model:
         return Job(program, self.directives, self.target, self.emulator, self.design(), given, self._what_fits)
 
     def _what_fits(self) -> Remedy:
+        from bitsmith.fitting import choices, ways_out
+
         return ways_out(choices(self.source, self.program, self.directives, part_or_typical(self.target.part)))
 
     def __str__(self) -> str:
+        from bitsmith.report.terminal import render
+
         target = self.target
         shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
         return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
 
     def __repr__(self) -> str:
+        from bitsmith.report.terminal import totals
+
         target = self.target
         return (
             f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend.value} for {target.part}>"
@@ -397,6 +406,7 @@ class Model:
     def _repr_html_(self) -> str:
         """The table of layers, and their picture to unfold, for notebooks."""
         from bitsmith.report.figures.picture import Content, Direction, picture, svg
+        from bitsmith.report.terminal import as_html
 
         drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
         return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"

@@ -1,0 +1,231 @@
+"""Weights and activations against their types, and the circuit's results against the float model's, layer by layer.
+
+The familiar names. Figures are matplotlib's (the extra ``report``) and are not registered with pyplot. The float results come
+from the float64 references of the layers, or from Keras or PyTorch itself where a live model is given.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from bitsmith.emulate.batches import Arrays, float_batches
+from bitsmith.errors import ConfigError
+from bitsmith.fidelity.framework import layer_results
+from bitsmith.frontends.read import AnyModel, read_model
+from bitsmith.frontends.torch.live import InputShapes, is_module, module_weights
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.model.model import Model
+from bitsmith.report.figures.plots import Plot, Row, distributions, norms, png, relative_differences
+from bitsmith.report.summary import held_constant, rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Comparison", "Plot", "compare", "get_ymodel", "get_ymodel_keras", "numerical"]
+
+_Choice = TypeVar("_Choice", bound=enum.StrEnum)
+
+
+class Figures(NamedTuple):
+    """Figures of :func:`numerical`, None for what was not asked for; a notebook shows them."""
+
+    weights: Figure | None
+    weights_in_circuit: Figure | None
+    results: Figure | None
+    results_in_circuit: Figure | None
+
+    def _repr_html_(self) -> str:
+        pictures = [base64.b64encode(png(drawn)).decode() for drawn in self if drawn is not None]
+        return "".join(f'<img src="data:image/png;base64,{picture}">' for picture in pictures)
+
+
+class Comparison(enum.StrEnum):
+    """What :func:`compare` shows of a layer."""
+
+    DIST_DIFF = "dist_diff"
+    """The distribution of ``|circuit - float| / |float|`` over the elements, 1 at most."""
+    NORM_DIFF = "norm_diff"
+    """The norm of the differences of all elements."""
+
+
+def numerical(
+    model: AnyModel | Model | None = None,
+    hls_model: Model | None = None,
+    X: Arrays | None = None,
+    plot: Plot | str = Plot.BOXPLOT,
+    *,
+    input_shape: InputShapes | None = None,
+) -> Figures:
+    """Distributions of the magnitudes of all weights and activations that are not zero.
+
+    Args:
+        model: the float model, a file or a live one; left out, the layers that ``hls_model`` was converted from.
+            A converted model alone is taken as ``hls_model``.
+        hls_model: the converted model, whose types are drawn as grey boxes: from the lowest bit to the end of the range.
+        X: inputs for the activations, as for ``predict``.
+        plot: ``boxplot``, ``violinplot`` or ``histogram``.
+        input_shape: of a live PyTorch module, as for :func:`bitsmith.convert`. Of a module without it, ``hls_model`` and
+            ``X``, the weights are shown as PyTorch has them, by PyTorch's names.
+
+    Returns:
+        The weights before and after quantisation, and the activations before and after it; None for what was not asked for.
+
+    Raises:
+        ConfigError: no model, or another kind of plot.
+        InputDataError: inputs that do not fit.
+        ToolMissingError: matplotlib is not installed.
+    """
+    kind = _chosen(Plot, plot, "plot")
+    if isinstance(model, Model) and hls_model is None:
+        model, hls_model = None, model
+    if is_module(model) and hls_model is None and X is None and input_shape is None:
+        own = [Row(name, values, None) for name, values in module_weights(model).items()]
+        return Figures(distributions(own, "Weights before quantisation", kind), None, None, None)
+    if hls_model is not None:
+        network = hls_model.network if model is None else _network(model, hls_model, X)
+    elif model is not None:
+        network = _network(model, None, X, input_shape)
+    else:
+        raise ConfigError("no model", where="profiling.numerical", accepted="model, hls_model or both")
+    spans = {} if hls_model is None else _spans(hls_model)
+
+    def drawn(tensors: Mapping[str, Floats], title: str) -> Figure:
+        return distributions([Row(name, x, spans.get(name)) for name, x in tensors.items()], title, kind)
+
+    weights = drawn(_float_weights(network), "Weights before quantisation")
+    held = None if hls_model is None else drawn(_held_weights(hls_model.network), "Weights after quantisation")
+    activations = traced = None
+    if X is not None:
+        floats = _evaluated(network, X) if model is None else _float_results(model, network, X)
+        activations = drawn(floats, "Activations before quantisation")
+        if hls_model is not None:
+            traced = drawn(hls_model.trace(X)[1], "Activations after quantisation")
+    return Figures(weights, held, activations, traced)
+
+
+def compare(
+    keras_model: AnyModel | None, hls_model: Model, X: Arrays, plot_type: Comparison | str = Comparison.DIST_DIFF
+) -> Figure:
+    """How far each layer's result is from that of the float model, for inputs ``X``.
+
+    Args:
+        keras_model: the float model of any framework, a file or a live one; None: the layers that ``hls_model`` was
+            converted from.
+        plot_type: ``dist_diff`` or ``norm_diff``, see :class:`Comparison`.
+
+    Raises:
+        ConfigError: another kind of plot.
+        InputDataError: inputs that do not fit.
+        ToolMissingError: matplotlib is not installed.
+    """
+    kind = _chosen(Comparison, plot_type, "plot_type")
+    if keras_model is None:
+        floats = _evaluated(hls_model.network, X)
+    else:
+        floats = _float_results(keras_model, _network(keras_model, hls_model, X), X)
+    fixed = hls_model.trace(X)[1]
+    names = [name for name in fixed if name in floats]
+    if kind is Comparison.NORM_DIFF:
+        lengths = {name: float(np.linalg.norm(fixed[name] - floats[name])) for name in names}
+        return norms(lengths, "Differences from the float model")
+    shares = {name: _shares(fixed[name], floats[name]) for name in names}
+    return relative_differences(shares, "Differences from the float model")
+
+
+def get_ymodel(model: AnyModel, X: Arrays) -> dict[str, Floats]:
+    """Each layer's float result by the name that ``hls_model.trace`` gives it.
+
+    Of a live model the layers' results are Keras's or PyTorch's own. What these have no tensor of (the sum before an activation
+    within a layer, the steps within attention, functions that are no modules, the layers of nested and shared Keras models), all
+    results of an ONNX model and all results of a file are those of the layers' float64 references.
+    """
+    return _float_results(model, _network(model, None, X), X)
+
+
+get_ymodel_keras = get_ymodel
+
+
+def _network(
+    model: AnyModel, hls_model: Model | None, X: Arrays | None, input_shape: InputShapes | None = None
+) -> Network:
+    """The float model's layers; a live PyTorch module gets its inputs' shapes from what is given beside it."""
+    if not is_module(model) or input_shape is not None:
+        return read_model(model, input_shape=input_shape)
+    if hls_model is not None:
+        return read_model(model, input_shape=[op.shape for op in hls_model.program.input_ops()])
+    given = X if isinstance(X, list | tuple) else () if X is None else (X,)
+    return read_model(model, example=[np.asarray(batch) for batch in given] or None)
+
+
+def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:
+    results = _evaluated(network, X)
+    computed = layer_results(model, network, float_batches(network.input_shapes(), X))
+    return {name: _same(result, computed.get(name)) for name, result in results.items()}
+
+
+def _same(reference: Floats, computed: Floats | None) -> Floats:
+    """What the framework computed, unless the layer of its name stands for a part of it."""
+    return reference if computed is None or computed.shape != reference.shape else computed
+
+
+def _chosen(kinds: type[_Choice], given: str, key: str) -> _Choice:
+    try:
+        return kinds(given)
+    except ValueError as error:
+        raise ConfigError(f"{key}={given!r}", where="profiling", accepted=", ".join(kinds)) from error
+
+
+def _spans(model: Model) -> dict[str, tuple[int, int]]:
+    """By the labels of the rows, the exponents between which types represent magnitudes."""
+    spans = {
+        f"{node.name}/{variable}": _span(held_constant(node, variable, values).formats)
+        for node in model.network.nodes
+        for variable, values in node.layer.weights().items()
+    }
+    for row in rows(model.network, model.program):
+        if row.result is not None and row.result.width_max > 0:
+            spans[row.name] = (-row.result.frac_max, row.result.top)
+    return spans
+
+
+def _span(formats: Sequence[FixedFormat]) -> tuple[int, int]:
+    return -max(fmt.frac for fmt in formats), max(fmt.integer - int(fmt.signed) for fmt in formats)
+
+
+def _float_weights(network: Network) -> dict[str, Floats]:
+    return {
+        f"{node.name}/{variable}": values.ravel()
+        for node in network.nodes
+        for variable, values in node.layer.weights().items()
+    }
+
+
+def _held_weights(network: Network) -> dict[str, Floats]:
+    return {
+        f"{node.name}/{variable}": held_constant(node, variable, values).values.ravel()
+        for node in network.nodes
+        for variable, values in node.layer.weights().items()
+    }
+
+
+def _evaluated(network: Network, X: Arrays) -> dict[str, Floats]:
+    """The float64 results of all nodes that have one of their own."""
+    folded = {node.name for node in network.nodes if node.folded or node.inner}
+    results = network.evaluate(float_batches(network.input_shapes(), X))
+    return {name: result for name, result in results.items() if name not in folded}
+
+
+def _shares(fixed: Floats, floats: Floats) -> Floats:
+    """Differences over the float values; 1 where they are larger, or where the float value is 0 and the other is not."""
+    difference, magnitude = np.abs(fixed - floats).ravel(), np.abs(floats).ravel()
+    shares = np.ones_like(difference)
+    np.divide(difference, magnitude, out=shares, where=difference < magnitude)
+    shares[difference == 0] = 0.0
+    return shares
