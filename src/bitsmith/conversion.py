@@ -205,6 +205,8 @@ def converted(
         project.io_type,
         project.board,
         project.platform,
+        project.bus_input,
+        project.bus_output,
     )
     _check_weights(network, target)
     batches = None if calibration is None else float_batches(network.input_shapes(), calibration)

@@ -196,6 +196,23 @@ def test_the_overlay_gives_the_results_of_the_emulator(
     assert again[0].dtype == np.float64 and "7 samples sent" in capsys.readouterr().out
 
 
+def test_words_of_the_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = made("stream")
+    written(tmp_path, each, "pynq-z2", bus_input="fixed<16,6>", bus_output="fixed<12,8,RND,SAT>")
+    driver = overlay(monkeypatch, tmp_path, each)[1]
+    (x,) = inputs_of(each.program, 5)
+    words = np.clip(np.floor(np.ldexp(x, 10)), -(1 << 15), (1 << 15) - 1).astype(np.int16)
+    (want,) = expected(each.program, [np.ldexp(words.astype(np.float64), -10)])
+    board = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64)
+    np.testing.assert_array_equal(board.predict(words), want)
+    np.testing.assert_array_equal(board.predict(words.view(np.uint16)), want)
+    np.testing.assert_array_equal(board.predict(words.astype(np.float64) / 1024), want)
+    given = np.clip(np.floor(np.ldexp(want, 4) + 0.5), -2048, 2047)
+    np.testing.assert_array_equal(board.predict(words, dtype=np.int16), given.astype(np.int16))
+    coded = board.predict(x, encode=lambda x: words, decode=lambda y: y / 16)
+    np.testing.assert_array_equal(coded, given / 16)
+
+
 def test_shapes_as_in_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each = made("stream")
     written(tmp_path, each, "pynq-z2")

@@ -18,11 +18,11 @@ from bitsmith.systems import System
 from tests.rtl.wrapped import expected
 
 
-def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0) -> System:
+def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0, **target: str) -> System:
     """The circuit and its system in ``folder``."""
     board = any_board(name)
     assert not isinstance(board, Board)
-    core, files = rtl_core(each, board, Target(Path(), "net", "", period_ns))
+    core, files = rtl_core(each, board, Target(Path(), "net", "", period_ns, **target))
     system = system_of(core, board)
     own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
     for path, text in {**own, **files, **system.files}.items():

@@ -9,6 +9,7 @@ from typing import assert_never
 from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.stages import Sections, Stage
+from bitsmith.config.precision import parse_precision
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
@@ -84,7 +85,8 @@ def core_of(
 ) -> Core:
     """A circuit with the streams ``narrow`` and the driver ``text``, for ``target``."""
     period, percent = target.clock_period_ns, 100.0 * target.clock_uncertainty
-    return Core(target.project_name, narrow, language, sources, text, module, period, percent)
+    taken, given = (parse_precision(each) if each else None for each in (target.bus_input, target.bus_output))
+    return Core(target.project_name, narrow, language, sources, text, module, period, percent, words=(taken, given))
 
 
 def bitstream(system: System, needs: tuple[str, ...]) -> Stage:
