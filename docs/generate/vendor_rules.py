@@ -13,7 +13,7 @@ from pathlib import Path
 BOOKS = Path(__file__).parents[2] / "tests" / "hls" / "rules"
 TOOLS = (
     *("vitis", "vivado", "catapult", "libero", "oneapi", "quartus"),
-    *("vivado_logic", "vivado_system", "quartus_prime", "platform_designer", "radiant", "calls"),
+    *("vivado_logic", "vivado_system", "quartus_prime", "platform_designer", "radiant", "verilog", "calls"),
 )
 
 _INTRO = """\
@@ -41,114 +41,30 @@ constraints of nextpnr have no table: the tool itself reads them in tests.
 
 ## What a review found, and what is written now
 
-| found | written now | rule | test |
-|---|---|---|---|
+Numbers are the review's: 1 is what would not have compiled or met its plan, 2 what probably would not, 3 style, 6 what was
+missing. What is open says so.
+
+| | found | written now | rule | test |
+|---|---|---|---|---|
 """
 
-_ITEMS = (
-    (
-        "Vivado HLS refuses arrays of more than 1,024 partitioned elements",
-        "constants are not partitioned; `config_array_partition -maximum_size` for the rest",
-        "UG902, `config_array_partition`; XFORM 203-103",
-        "`test_memories.py`, `test_vendor_rules.py`",
-    ),
-    (
-        "tables partitioned and read at variable places",
-        "memories: `BIND_STORAGE type=rom_np`, `RESOURCE core=ROM_nP_*`",
-        "UG1399, pragma HLS bind_storage; XFORM 203-104",
-        "`test_memories.py`, `test_structure.py`",
-    ),
-    (
-        "`enable_flush` on loops",
-        "on functions only; FIFO depths do not rely on flushing where a tool does not flush",
-        "UG1253, pragma HLS pipeline",
-        "`test_vendor_rules.py`, `test_pipelines.py`",
-    ),
-    (
-        "the planned interval is not reached",
-        "`rewind` where the tool has it, else a plan with pipelines that run empty between frames",
-        "UG1399, pragma HLS pipeline",
-        "`test_pipelines.py`, `test_structure.py`",
-    ),
-    (
-        "Catapult: all arrays registers; depths of channels by a pragma that is ignored",
-        "memories in banks and `-FIFO_DEPTH` by directives, after assembly",
-        "hls4ml, `build_prj.tcl`; matchlib_toolkit",
-        "`test_vendor_rules.py`, `test_structure.py`",
-    ),
-    (
-        "SmartHLS: memories of two ports; `partition argument()` in inner functions",
-        "partitions before declarations; `argument()` in the top function only",
-        "SmartHLS user guide, 3.5.2.4 and 3.6.1.23",
-        "`test_vendor_rules.py`, `test_structure.py`",
-    ),
-    (
-        "oneAPI: a launch per frame that awaits every task; pipes as arguments; `-qactypes` at link of reports; no IP export",
-        "endless tasks, started once; pipes are types; targets and flags as the manual has them",
-        "785441, Pipelined Kernels, task_sequence, pipe class; hls4ml, `templates/oneapi/CMakeLists.txt`",
-        "`test_vendor_projects.py`, `test_real_headers.py`",
-    ),
-    (
-        "Intel HLS: references given to tasks",
-        "streams are global",
-        "683349, 10.1 and 13.15",
-        "`test_streams.py`, `test_vendor_projects.py`",
-    ),
-    (
-        "line buffers: rows that Intel's compilers cannot prove to lie apart",
-        "`ivdep` with a safe length",
-        "785441, loop attributes; 683349, 14.7",
-        "`test_structure.py`, `test_vendor_rules.py`",
-    ),
-    (
-        "accumulators: the products' chain begins with the sum so far",
-        "products are summed first, then one addition",
-        "feedback of one operation",
-        "`test_structure.py`",
-    ),
-    (
-        "weights as `[TILES * N * M]`, in machine integers",
-        "`[TILES][N * M]` of exact width, a row a word",
-        "UG1399, pragma HLS array_reshape",
-        "`test_memories.py`, `test_structure.py`",
-    ),
-    (
-        "stream ports wider than AXI4-Stream allows",
-        "refused, with what to set",
-        'UG1399, "AXI4-Stream Interfaces" (4,096 bits)',
-        "`test_writer.py`",
-    ),
-    (
-        "kernels get parts of arrays; tokens stay unpacked in Vivado HLS",
-        "`INLINE` in each kernel; `DATA_PACK` on each token that is written",
-        "UG1399, pragma HLS inline; UG1253, pragma HLS data_pack",
-        "`test_vendor_rules.py`",
-    ),
-    (
-        "the clock is set after logic synthesis",
-        "`clock.xdc` is read before `synth_design`",
-        "UG894, non-project mode",
-        "`test_scripts.py`",
-    ),
-    (
-        "nothing says that a circuit is hopelessly large",
-        "refused, as RTL is; layers with more products than Vivado HLS takes are named",
-        "XFORM 203-504",
-        "`test_vendor_build.py`",
-    ),
-    (
-        "the tool's interval is not compared with the plan",
-        "a note where it is above the plan's",
-        "the tool's reports",
-        "`test_vendor_build.py`",
-    ),
-)
+REVIEW = Path(__file__).parent / "review.toml"
+
+
+def items() -> list[dict[str, str | list[str]]]:
+    """The items of the review, in order."""
+    found: list[dict[str, str | list[str]]] = tomllib.loads(REVIEW.read_text())["item"]
+    return found
+
+
+def _item(item: Mapping[str, str | list[str]]) -> str:
+    tests = ", ".join(f"`{name}`" for name in item["tests"]) or "none: open"
+    return f"| {item['number']} | {item['found']} | {item['written']} | {item['rule']} | {tests} |\n"
 
 
 def page() -> str:
     """The whole page."""
-    rows = "".join(f"| {' | '.join(item)} |\n" for item in _ITEMS)
-    return _INTRO + rows + "\n" + "\n".join(map(_tables, TOOLS))
+    return _INTRO + "".join(map(_item, items())) + "\n" + "\n".join(map(_tables, TOOLS))
 
 
 def _tables(name: str) -> str:
@@ -161,7 +77,10 @@ def _tables(name: str) -> str:
         lines += [_row(rule, ", ".join(rule["places"])) for rule in book["pragma"]]
         lines.append("")
     if book.get("command"):
-        lines += ["| command | options | source |", "|---|---|---|"]
+        lines += [
+            "| name | values | source |" if name == "verilog" else "| command | options | source |",
+            "|---|---|---|",
+        ]
         lines += [_row(rule) for rule in book["command"]]
         lines.append("")
     return "\n".join(lines)

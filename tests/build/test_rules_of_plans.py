@@ -62,9 +62,13 @@ def dialect(case: str) -> str:
     return str(model(ALL[case][0]).target.backend.value)
 
 
+def rules_of_script(path: str, backend: str) -> Book:
+    """The book of a script or of constraints; that of the HLS tool, where no other tool reads it."""
+    return book(next((name for pattern, name in BOOKS if re.fullmatch(pattern, path)), backend))
+
+
 def rules_of(case: str, path: str) -> Book:
-    """The book of a script or of constraints."""
-    return book(next((name for pattern, name in BOOKS if re.fullmatch(pattern, path)), dialect(case)))
+    return rules_of_script(path, dialect(case))
 
 
 @pytest.mark.parametrize("case", ALL)
@@ -113,6 +117,17 @@ def test_what_kernels_are_linked_by(case: str) -> None:
         key, _, value = line.partition("=")
         if line not in ("", section):
             assert fits(value, rules[section].options[key]), line
+
+
+@pytest.mark.parametrize("case", [case for case in ALL if case.startswith("rtl")])
+def test_attributes_of_circuits(case: str) -> None:
+    rules, problems = book("verilog"), list[str | None]()
+    for path, text in files(case).items():
+        if path.endswith((".v", ".sv")) and path.startswith("rtl/"):
+            for inside in re.findall(r"\(\* (.*?) \*\)", text):
+                for name, value in re.findall(r'(\w+)(?: = "([^"]*)")?(?:, |$)', inside):
+                    problems.append(rules.command_refusal((name, value) if value else (name,), path))
+    assert problems and not any(problems), "\n".join(filter(None, problems))
 
 
 def fits(value: str, wanted: str | list[str]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 _SCRIPT = """\
 #!{python} -S
-import json, os, pathlib, shutil, sys, time
+import json, os, pathlib, re, shutil, sys, time
 name, arguments, stage = pathlib.Path(sys.argv[0]).name, sys.argv[1:], os.environ.get("BITSMITH_STAGE", "")
 with open({calls!r}, "a") as calls:
     calls.write(json.dumps([name, arguments, os.getcwd(), stage]) + "\\n")

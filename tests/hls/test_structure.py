@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -15,6 +16,7 @@ from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE
+from tests.hls.named_networks import named_networks
 from tests.hls.test_execution import networks, programs
 from tests.hls.test_streams import cnns, random_demands
 from tests.hls.test_writer import dense
@@ -46,11 +48,20 @@ def folded(dialect: str) -> HlsProject:
     return written(*FOLDED, dialect)
 
 
-@pytest.mark.parametrize(
+EACH = pytest.mark.parametrize(
     "dialect", [pytest.param(name, marks=() if name in ("vitis", "libero") else pytest.mark.slow) for name in DIALECTS]
 )
+
+
+@EACH
 def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
     checked(*FOLDED, dialect)
+
+
+@EACH
+@pytest.mark.parametrize("name", ["lstm_io_stream", "attention_io_parallel"])
+def test_networks_of_users_keep_the_interval_of_the_plan(name: str, dialect: str) -> None:
+    checked(*named_networks()[name], dialect)
 
 
 @pytest.mark.slow
@@ -162,3 +173,13 @@ def test_feedback_through_a_memory_needs_a_promise() -> None:
     with pytest.raises(VerificationError, match="'conv1_window' takes 280 cycles per frame: 140 steps, one in every 2"):
         files = {**project.files, "firmware/bitsmith/kernels.h": kernels}
         check(replace(project, files=files), "oneapi", unrolled=False)
+
+
+def test_line_buffers_of_catapult_need_a_promise() -> None:
+    project = written(CNNS["streamed"], DEMANDS["streamed"], "catapult")
+    script = project.files["directives.tcl"].replace("set largest_register_bits 32769", "set largest_register_bits 0")
+    files = {**project.files, "directives.tcl": script}
+    check(replace(project, files=files), "catapult", unrolled=False)
+    files["directives.tcl"] = re.sub("set line_buffers .*", "set line_buffers {}", script)
+    with pytest.raises(VerificationError, match=r"'conv1_window' takes .* one in every 2"):
+        check(replace(project, files=files), "catapult", unrolled=False)

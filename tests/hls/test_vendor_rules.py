@@ -13,6 +13,7 @@ from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE
+from tests.hls.named_networks import named_networks
 from tests.hls.rules.book import book
 from tests.hls.rules.marks import Mark, marks
 from tests.hls.rules.tcl import Command, tool_commands
@@ -55,7 +56,9 @@ def cases(many: bool) -> list[tuple[Program, Directives]]:
     demands |= random_demands(others)
     needed = {name: drop_dead(program, keep_probes=False) for name, program in {**known, **others}.items()}
     at_once = [dense(), *(needed.values() if many else ())]
-    return [(program, ALL_AT_ONCE) for program in at_once] + [(needed[name], demands[name]) for name in needed]
+    named = named_networks()
+    users = list(named.values()) if many else [named["lstm_io_stream"], named["attention_io_parallel"]]
+    return [(program, ALL_AT_ONCE) for program in at_once] + [(needed[name], demands[name]) for name in needed] + users
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ class DelayModel:
         source: who says so, for reports.
         register_ns: clock-to-output plus setup.
         adder_ns, comparator_ns, mux2_ns: over the width of the widest operand.
+        ternary_ns: a sum of three in one row of look-up tables with carries; None where the family has none.
         table_ns: by address bits, from 0; longer tables grow on like the last two.
         block: the multiplier block, None if not all parts of the family have some.
         block_ns: one multiplier block without its registers; 0 without one.
@@ -41,6 +42,7 @@ class DelayModel:
     source: str
     register_ns: float
     adder_ns: Line
+    ternary_ns: Line | None
     comparator_ns: Line
     mux2_ns: Line
     table_ns: tuple[float, ...]
@@ -51,6 +53,10 @@ class DelayModel:
     def adder(self, width: int) -> float:
         """Return the delay of an addition or subtraction with ``width`` result bits that ripple."""
         return self.adder_ns.at(width)
+
+    def ternary_adder(self, width: int) -> float | None:
+        """Return the delay of a sum of three with ``width`` result bits that ripple; None where it takes two additions."""
+        return None if self.ternary_ns is None else self.ternary_ns.at(width)
 
     def comparator(self, width: int) -> float:
         """Return the delay of an order comparison of ``width`` bits."""

@@ -89,6 +89,7 @@ ECP5 = Family(
         source=_SOURCE,
         register_ns=0.53,
         adder_ns=Line(2.32, 0.04),
+        ternary_ns=None,
         comparator_ns=Line(2.37, 0.042),
         mux2_ns=Line(2.15, 0.012),
         table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 2.2, 2.5, 3.0, 4.0, 5.7, 6.7),
@@ -118,6 +119,7 @@ ECP5 = Family(
     # carry chain whose ends are used, so that nextpnr's own figure is somewhat higher.
     synthesis=YosysMapping(
         command="synth_ecp5",
+        before=(),
         lut={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
         ff=each("TRELLIS_FF"),
         dsp=each("MULT18X18D"),

@@ -106,6 +106,7 @@ def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, del
         ),
         synthesis=YosysMapping(
             command=f"synth_ice40{flags}",
+            before=(),
             lut=each("SB_LUT4"),
             ff=each(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _KINDS)),
             dsp=each("SB_MAC16"),
@@ -131,6 +132,7 @@ ICE40 = _family(
         source=_SOURCE,
         register_ns=0.9,
         adder_ns=Line(2.0, 0.17),
+        ternary_ns=None,
         comparator_ns=Line(2.8, 0.175),
         mux2_ns=Line(1.7, 0.04),
         table_ns=(0.0, 1.7, 1.7, 1.7, 1.7, 3.1, 4.0, 5.9, 6.9, 8.9),
@@ -150,6 +152,7 @@ ICE40UP = _family(
         source=_SOURCE,
         register_ns=2.2,
         adder_ns=Line(4.8, 0.4),
+        ternary_ns=None,
         comparator_ns=Line(6.9, 0.35),
         mux2_ns=Line(4.3, 0.027),
         table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 15.3, 18.6),

@@ -73,6 +73,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
         ),
         synthesis=YosysMapping(
             command="synth_intel_alm -family cyclonev -noiopad -noclkbuf",
+            before=(),
             lut={
                 **each(
                     "MISTRAL_NOT", "MISTRAL_ALUT2", "MISTRAL_ALUT3", "MISTRAL_ALUT4", "MISTRAL_ALUT5", "MISTRAL_ALUT6"
@@ -95,6 +96,7 @@ def _delays(scale: float, register_ns: float, block_ns: float, memory: MemoryBlo
         source=_SOURCE,
         register_ns=register_ns,
         adder_ns=Line(1.5 * scale, 0.05 * scale),
+        ternary_ns=None,
         comparator_ns=Line(1.6 * scale, 0.05 * scale),
         mux2_ns=Line(1.2 * scale, 0.01 * scale),
         table_ns=tuple(scale * ns for ns in table),

@@ -1,6 +1,8 @@
 """AMD (Xilinx) 7 series, UltraScale and UltraScale+, synthesized by Yosys; place and route is the vendor's.
 
-Delays and areas are estimates from the order of magnitude of public data sheets; they are to be replaced when somebody measures.
+Sums of three take one look-up table (LUT6_2) per bit and, since the carry of three bits goes through the look-up table above, the
+time of one more level than a sum of two. Delays and areas are estimates from the order of magnitude of public data sheets; they
+are to be replaced when somebody measures.
 Multipliers are DSP48E1 and DSP48E2, of which Yosys makes products of 9 bits and more. Memories count in halves of 18 Kib.
 """
 
@@ -67,6 +69,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
         ),
         synthesis=YosysMapping(
             command=f"synth_xilinx -family {name} -noiopad -noclkbuf -flatten",
+            before=("verilog_defines -DBITSMITH_PRIMITIVES=1", "read_verilog -lib +/xilinx/cells_sim.v"),
             lut={
                 **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
                 **each("RAM32X1S", "RAM64X1S"),
@@ -101,6 +104,7 @@ XILINX_7 = _family(
         source=_SOURCE,
         register_ns=0.6,
         adder_ns=Line(1.1, 0.03),
+        ternary_ns=Line(2.0, 0.03),
         comparator_ns=Line(1.2, 0.03),
         mux2_ns=Line(0.9, 0.005),
         table_ns=(0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.1, 1.3, 2.0, 2.4),
@@ -121,6 +125,7 @@ ULTRASCALE = _family(
         source=_SOURCE,
         register_ns=0.2,
         adder_ns=Line(0.75, 0.02),
+        ternary_ns=Line(1.35, 0.02),
         comparator_ns=Line(0.8, 0.02),
         mux2_ns=Line(0.6, 0.004),
         table_ns=(0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 1.3, 1.5),
@@ -158,6 +163,7 @@ ULTRASCALE_PLUS = _family(
         source=_SOURCE,
         register_ns=0.12,
         adder_ns=Line(0.6, 0.015),
+        ternary_ns=Line(1.05, 0.015),
         comparator_ns=Line(0.65, 0.015),
         mux2_ns=Line(0.45, 0.003),
         table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.6, 1.0, 1.15),

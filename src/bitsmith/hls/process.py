@@ -114,9 +114,12 @@ class _ProcessWriter:
         self._scope.memories.append(Memory(unique))
         return unique
 
-    def _memory(self, name: str, type_name: str, places: int, width: int) -> list[str]:
-        """Lines that declare a local memory, of which a step reads or writes all ``width`` elements of a place."""
-        self._scope.memories.append(Memory(name, width))
+    def _memory(self, name: str, type_name: str, places: int, width: int, *, apart: bool = False) -> list[str]:
+        """Lines that declare a local memory, of which a step reads or writes all ``width`` elements of a place.
+
+        ``apart``: what is written is read many steps later.
+        """
+        self._scope.memories.append(Memory(name, width, apart=apart))
         return self._scope.dialect.streams.rows.declared(name, f"{type_name} {name}[{places}][{width}]", places * width)
 
     def _rom_of(self, name: str, rows: Ints, frac: int) -> str:
@@ -294,7 +297,7 @@ class _ProcessWriter:
             width, template = (taps - 1) * lanes * taken.size, f"{lanes}, {taken.size}, {taps}, {gap}"
             if gap >= _LEAST_ROW:
                 rows = self._scope.names.unique(f"{self._name}_rows{axis}")
-                declared += [*self._memory(rows, given.element, gap, width), f"int place{axis} = 0;"]
+                declared += [*self._memory(rows, given.element, gap, width, apart=True), f"int place{axis} = 0;"]
                 self._apart += [line.format(name=rows) for line in (self._scope.dialect.streams.apart,) if line]
                 push = f"kernels::push_rows<{template}>({rows}, place{axis}"
             else:

@@ -120,13 +120,14 @@ class Memory:
     """An array that is read at variable places, for tools that are told of it by its ``name``.
 
     ``width`` neighbors are read at once, or else each ``bank`` of that many elements is read apart from the others;
-    ``readers`` read in one cycle.
+    ``readers`` read in one cycle. ``apart``: what is written is read many steps later.
     """
 
     name: str
     width: int = 1
     bank: int = 0
     readers: int = 1
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

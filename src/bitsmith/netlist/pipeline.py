@@ -21,6 +21,7 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     RomRead,
+    TernaryAdder,
     View,
     Word,
     live_words,
@@ -37,6 +38,9 @@ class Delays(Protocol):
 
     def adder(self, width: int) -> float:
         """Addition or subtraction."""
+
+    def ternary_adder(self, width: int) -> float | None:
+        """Sum of three; None if that takes as much as two additions."""
 
     def comparator(self, width: int) -> float:
         """Comparison."""
@@ -72,6 +76,18 @@ def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> PipelineStag
     return _Scheduler(netlist, delays, budget_ns).run()
 
 
+class Timing:
+    """When words are ready at the earliest, without a search for few registers."""
+
+    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
+        self._scheduler = _Scheduler(netlist, delays, budget_ns)
+        self.stages = self._scheduler.stages()
+
+    def late(self, stages: int) -> frozenset[int]:
+        """The words that are ready too late for ``stages`` stages."""
+        return self._scheduler.late(stages)
+
+
 def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
     """Nanoseconds that the cell of ``word`` takes."""
     cell = word.cell
@@ -80,6 +96,9 @@ def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
             return 0.0
         case AddSub():
             return delays.adder(max(word.width + word.drop - carry_start(cell), 1))
+        case TernaryAdder():
+            width = max(word.width + word.drop - cell.passed, 1)
+            return delays.ternary_adder(width) or 2.0 * delays.adder(width)
         case Comparator():
             return delays.comparator(max(netlist.words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
         case Mux():
@@ -155,9 +174,30 @@ class _Scheduler:
                 self._too_slow.append(word)
             self._delay[word] = self._budget
 
-    def run(self) -> PipelineStages:
+    def stages(self) -> int:
+        """The number of stages, words as soon as possible."""
         self._as_soon_as_possible()
-        stages = max((self._stage[word] for word in self._order), default=0) + 1
+        return max((self._stage[word] for word in self._order), default=0) + 1
+
+    def late(self, stages: int) -> frozenset[int]:
+        """Words that cannot be ready, as soon as possible as they are, when they are needed in the last of ``stages``."""
+        due = dict.fromkeys(self._order, (stages - 1, self._budget))
+        late: set[int] = set()
+        for word in reversed(self._order):
+            stage, finish = due[word]
+            if (self._stage[word], self._finish[word]) > (stage, finish + _SLACK_NS):
+                late.add(word)
+            start = finish - self._delay[word]
+            for x in self._reads[word]:
+                if self._registers_after[x]:
+                    need = (stage - self._registers_after[x], self._budget)
+                else:
+                    need = (stage, start) if start >= self._delay[x] else (stage - 1, self._budget)
+                due[x] = min(due[x], need)
+        return frozenset(late)
+
+    def run(self) -> PipelineStages:
+        stages = self.stages()
         self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
         for ref in self._netlist.results:
             for word in self._absorbed.sources[ref.word]:

@@ -54,8 +54,19 @@ proc schedule {{period uncertainty}} {{
     go assembly
     direct_streams [solution get -name]
     direct_arrays [solution get -name]
-    foreach step {{architect allocate schedule extract}} {{ go $step }}
+    go architect
+    free_line_buffers
+    foreach step {{allocate schedule extract}} {{ go $step }}
     project save
+}}
+
+# A place of a line buffer is read many steps after it was written: a read need not wait for the write of the step before.
+proc free_line_buffers {{}} {{
+    foreach name $::line_buffers {{
+        if {{[catch {{ ignore_memory_precedences -from *write_mem(${{name}}:rsc* -to *read_mem(${{name}}:rsc* }} message]}} {{
+            puts "# line buffer $name: $message"
+        }}
+    }}
 }}
 
 # Paths of the resources below a design that match a pattern; no wildcard matches a slash.
@@ -143,6 +154,7 @@ set largest_register_bits 1000000
 set largest_register_array 1000000
 set streams {{}}
 set memories {{}}
+set line_buffers {{}}
 """
 
 _DIRECTIVES = """\
@@ -158,6 +170,8 @@ set streams {{
 set memories {{
 {memories}
 }}
+# Memories of which a place is read again only many steps after it was written.
+set line_buffers {{{apart}}}
 """
 
 
@@ -167,7 +181,8 @@ def _directives(design: HlsDesign) -> dict[str, str]:
         return {"directives.tcl": _REGISTERS.format(title=title)}
     streams = "\n".join(f"    {name} {depth}" for name, depth in design.streams)
     memories = "\n".join(f"    {memory.name} {{{_kind(memory)}}}" for memory in design.memories)
-    return {"directives.tcl": _DIRECTIVES.format(title=title, streams=streams, memories=memories)}
+    apart = " ".join(memory.name for memory in design.memories if memory.apart)
+    return {"directives.tcl": _DIRECTIVES.format(title=title, streams=streams, memories=memories, apart=apart)}
 
 
 def _kind(memory: Memory) -> str:

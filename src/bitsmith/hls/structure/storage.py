@@ -29,6 +29,7 @@ class Storage:
         joined: axes along which all elements are one word.
         reads, writes, ports: the most in a cycle, of one memory; None for any number.
         registers: nothing is left but registers.
+        apart: the tool is told that steps do not wait for what earlier ones write.
     """
 
     split: frozenset[int] = frozenset()
@@ -37,6 +38,7 @@ class Storage:
     writes: int | None = 1
     ports: int | None = 2
     registers: bool = False
+    apart: bool = False
 
 
 REGISTERS = Storage(registers=True)
@@ -89,7 +91,8 @@ def _catapult(array: Array, script: str) -> Storage:
         split = frozenset({last})
     elif listed[1] == "blocks" and int(listed[2]) == math.prod(array.sizes[1:]):
         split = frozenset({0})
-    return Storage(split, frozenset(), 1, 1, 2)
+    apart = re.search(rf"^set line_buffers \{{(?:.* )?{re.escape(array.name)}[ }}]", script, re.MULTILINE) is not None
+    return Storage(split, frozenset(), 1, 1, 2, apart=apart)
 
 
 def _intel(array: Array, script: str) -> Storage:
@@ -139,5 +142,7 @@ def _cycles(storage: Storage, reads: int, writes: int) -> int:
 def feedback_cycles(storage: Storage, array: Array, operations: int) -> int:
     """Cycles between steps that the way from what a step finds in an array back into it allows."""
     cycles = max(1, -(-operations // _CHAINED))
-    independent = any(re.search(r"DEPENDENCE\b.*\bfalse|dependent\(false\)|ivdep", mark) for mark in array.marks)
+    independent = storage.apart or any(
+        re.search(r"DEPENDENCE\b.*\bfalse|dependent\(false\)|ivdep", mark) for mark in array.marks
+    )
     return cycles if storage.registers or independent else cycles + 1
