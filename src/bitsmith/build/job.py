@@ -119,6 +119,7 @@ _PRODUCTS = {
     Strategy.LATENCY: MultiplierStyle.CHEAPEST,
     Strategy.RESOURCE: MultiplierStyle.SHARED,
     Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.MULTIPLIER_BLOCKS: MultiplierStyle.BLOCKS,
     Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
 }
 
