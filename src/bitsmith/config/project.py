@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from bitsmith.config.accelerators import accelerator_named, split_accelerator
+from bitsmith.config.accelerators import accelerator_named, bus_format, split_accelerator
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.model import HLSConfig, collect_hls_config
@@ -80,6 +80,7 @@ class ProjectConfig:
     ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
     ``tflite_model`` (a path or a file's content) is given.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
+    ``bus_input`` and ``bus_output`` are formats of words that the driver of a board takes and gives as integers.
     ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
@@ -95,6 +96,8 @@ class ProjectConfig:
     board: str | None = None
     platform: str | None = None
     interface: str | None = None
+    bus_input: str | None = None
+    bus_output: str | None = None
     accelerator: str = ""
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     keras_model: object | None = None
@@ -130,6 +133,8 @@ PROJECT_KEYS = (
     "Board",
     "Platform",
     "Interface",
+    "BusInput",
+    "BusOutput",
     "HLSConfig",
     "KerasModel",
     "KerasJson",
@@ -177,6 +182,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         board=section.get("Board", _board),
         platform=section.get("Platform", _platform),
         interface=interface,
+        bus_input=section.get("BusInput", bus_format),
+        bus_output=section.get("BusOutput", bus_format),
         accelerator=accelerator.name if accelerator else "",
         hls_config=hls_config,
         keras_model=section.get("KerasModel", _model),
