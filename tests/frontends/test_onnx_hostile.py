@@ -298,15 +298,6 @@ def test_unsupported_nodes_are_listed_together() -> None:
             "in training",
         ),
         (graph([node("Sub", "x x", "y")], {"x": ("N", 3)}, "y", types={"x": np.bool_}), "arithmetic on truth values"),
-        (
-            graph(
-                [node("LSTM", "x w r", "y", hidden_size=1, input_forget=1)],
-                {"x": (2, "N", 1)},
-                "y",
-                {"w": weights(1, 4, 1), "r": weights(1, 4, 1)},
-            ),
-            "coupled input and forget gates",
-        ),
         (graph([node("LRN", "x", "y", size=3)], {"x": ("N", 1 << 20, 1)}, "y"), "at most 16777216 elements"),
         (graph([node("LRN", "x", "y", size=3, bias=-1.0)], {"x": ("N", 4, 1)}, "y"), "bias -1"),
         (graph([node("Identity", "w", "y")], {"x": ("N", 3)}, "y", {"w": weights(3)}), "depend on any input"),

@@ -580,6 +580,7 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
     "LSTM with peepholes": _recurrent("LSTM", 4, peepholes=True, direction="bidirectional"),
     "LSTM with peepholes, clipped": _recurrent("LSTM", 4, states=2, peepholes=True, clip=0.3),
     "LSTM, clipped": _recurrent("LSTM", 4, clip=0.25),
+    "LSTM, gates coupled": _recurrent("LSTM", 4, states=2, peepholes=True, input_forget=1),
     "GRU, clipped": _recurrent("GRU", 3, clip=0.25, linear_before_reset=1),
     "RNN, clipped": _recurrent("RNN", 1, clip=0.25),
     "LSTM, batch first": _recurrent_batch_first,

@@ -352,11 +352,12 @@ def test_writes_through_views_change_what_they_show() -> None:
     assert_same(Writing(), (3, 4))
 
 
-def test_attention_with_a_key_and_a_value_of_its_own() -> None:
+@pytest.mark.parametrize("zeros", [False, True])
+def test_attention_with_keys_and_values_of_its_own(zeros: bool) -> None:
     class Attending(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.attention = nn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True)
+            self.attention = nn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True, add_zero_attn=zeros)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.attention(x, x, x)[0]

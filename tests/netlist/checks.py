@@ -19,6 +19,9 @@ class SteadyDelays:
     def adder(self, width: int) -> float:
         return 1.0 + 0.03 * width
 
+    def ternary_adder(self, width: int) -> float | None:
+        return None
+
     def comparator(self, width: int) -> float:
         return 1.0 + 0.03 * width
 
@@ -33,6 +36,16 @@ class SteadyDelays:
 
     def multiplier(self, a: int, b: int) -> float:
         return 1.5 + 0.05 * (a + b)
+
+    def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
+        return (2, 1.25) if max(a, b) <= 16 else (0, self.multiplier(a, b))
+
+
+class TernaryDelays(SteadyDelays):
+    """Delays of a family with sums of three."""
+
+    def ternary_adder(self, width: int) -> float | None:
+        return 1.5 + 0.03 * width
 
 
 def dense_program(

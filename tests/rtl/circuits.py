@@ -13,7 +13,8 @@ from pyslang.driver import Driver
 from bitsmith.flows import verilator
 from bitsmith.ir.program import Program
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.pipeline import pipeline
+from bitsmith.netlist.fuse_adders import fuse_adders
+from bitsmith.netlist.pipeline import Delays, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.packing import pack, unpack
@@ -33,9 +34,12 @@ class Circuit:
     stimuli: list[Ints]
 
 
-def circuit(program: Program, budget_ns: float, top: str, samples: int, seed: int = 0) -> Circuit:
-    netlist = reduce_widths(elaborate(program))
-    design = write(netlist, pipeline(netlist, SteadyDelays(), budget_ns), top, TITLE)
+def circuit(
+    program: Program, budget_ns: float, top: str, samples: int, seed: int = 0, delays: Delays | None = None
+) -> Circuit:
+    delays = delays or SteadyDelays()
+    netlist = fuse_adders(reduce_widths(elaborate(program)), delays, budget_ns)
+    design = write(netlist, pipeline(netlist, delays, budget_ns), top, TITLE)
     return Circuit(program, design, random_stimuli(program, seed, samples))
 
 

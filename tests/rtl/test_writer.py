@@ -16,10 +16,11 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import write
-from tests.netlist.checks import SteadyDelays, dense_program, expected
+from tests.netlist.checks import SteadyDelays, TernaryDelays, dense_program, expected
 from tests.properties.programs import random_program
 from tests.rtl.circuits import TITLE, assert_simulation_equals_oracle, circuit, lint, save
 
+DELAYS = (TernaryDelays(), SteadyDelays())
 BUDGETS = (1.3, 2.0, 4.0, 50.0)
 
 
@@ -105,13 +106,13 @@ def test_hostile_names_do_not_reach_the_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_lint(seed: int, tmp_path: Path) -> None:
-    each = circuit(random_program(seed, hardware=True), BUDGETS[seed % 4], "dut", 1)
+    each = circuit(random_program(seed, hardware=True), BUDGETS[seed % 4], "dut", 1, delays=DELAYS[seed % 2])
     lint(save(each.design, tmp_path), "dut")
 
 
 def test_simulation(tmp_path: Path) -> None:
     programs = [dense_program([6, 8, 3], 4, 5, 0.3), tiny(), random_program(0, max_ops=12)]
-    circuits = [circuit(p, BUDGETS[k % 4], f"dut{k}", 20, seed=k) for k, p in enumerate(programs)]
+    circuits = [circuit(p, BUDGETS[k % 4], f"dut{k}", 20, k, DELAYS[k % 2]) for k, p in enumerate(programs)]
     assert_simulation_equals_oracle(circuits, tmp_path)
 
 
@@ -123,7 +124,7 @@ def test_many_random_programs(first: int, tmp_path: Path) -> None:
     circuits = []
     for seed in range(first, first + 20):
         program = random_program(seed, hardware=seed % 3 != 0)
-        circuits.append(circuit(program, BUDGETS[seed % 4], f"dut{seed}", 16, seed))
+        circuits.append(circuit(program, BUDGETS[seed % 4], f"dut{seed}", 16, seed, DELAYS[seed % 2]))
         folder = tmp_path / str(seed)
         folder.mkdir()
         lint(save(circuits[-1].design, folder), f"dut{seed}")

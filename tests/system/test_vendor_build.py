@@ -14,7 +14,7 @@ import pytest
 
 import bitsmith
 from bitsmith.config import Backend
-from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError, VerificationError
+from bitsmith.errors import CapacityError, ConfigError, ToolFailedError, ToolMissingError, VerificationError
 from bitsmith.flows.vendor import stages_of
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.structure.check import structure
@@ -140,6 +140,26 @@ def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch:
     assert re.search(
         r"Layer '\w+' makes [\d,]+ products at once.*above about 100: set the layer's ReuseFactor to \d+", said
     )
+
+
+@pytest.mark.parametrize(
+    ("backend", "most", "said"),
+    [
+        ("vitis", "streams", r"the stream '\w+' of [\d,]+ bits at a time"),
+        ("vivado", "roms", r"weights of '\w+' that are read [\d,]+ bits at a time"),
+    ],
+)
+def test_words_that_the_tool_refuses(
+    fakes: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, most: str, said: str
+) -> None:
+    dialect = DIALECTS[backend]
+    limited = replace(dialect, **{most: replace(getattr(dialect, most), most_bits=99)})
+    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, backend: limited})
+    fakes.add("vivado_hls", _HLS)
+    model, _ = three_layer(tmp_path, backend=backend, config={"Model": {"ReuseFactor": 16, "Strategy": "Resource"}})
+    assert re.search(said, notes(model.build(csim=False, synth=False)))
+    with pytest.raises(CapacityError, match=said):
+        model.build(csim=False, synth=True)
 
 
 def test_everything_that_the_vendor_has(fakes: FakeTools, model: bitsmith.Model) -> None:

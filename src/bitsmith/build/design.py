@@ -27,9 +27,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.pipeline import pipeline
-from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.load import ParameterKey, load, parameters
 from bitsmith.report.sections import FIFO
@@ -114,8 +112,9 @@ def circuit(
     """The circuit of ``program``."""
     directives = replace(directives, block=delays.block)
     if directives.unrolled(program):
-        netlist = dumped("netlist", reduce_widths(elaborate(program), delays.part_block(budget_ns)), to_text)
-        stages = dumped("stages", pipeline(netlist, delays, budget_ns), stages_to_text)
+        netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers)
+        dumped("netlist", netlist, to_text)
+        dumped("stages", stages, stages_to_text)
         return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), title)
     network = dumped("token-network", partition(program, directives), network_to_text)
     design = streams.lay_out(network, delays, budget_ns, top, title)

@@ -112,6 +112,7 @@ _PRODUCTS = {
     Strategy.LATENCY: MultiplierStyle.CHEAPEST,
     Strategy.RESOURCE: MultiplierStyle.SHARED,
     Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.MULTIPLIER_BLOCKS: MultiplierStyle.BLOCKS,
     Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
 }
 

@@ -32,25 +32,33 @@ class DelayModel:
         source: who says so, for reports.
         register_ns: clock-to-output plus setup.
         adder_ns, comparator_ns, mux2_ns: over the width of the widest operand.
+        ternary_ns: a sum of three in one row of look-up tables with carries; None where the family has none.
         table_ns: by address bits, from 0; longer tables grow on like the last two.
         block: the multiplier block, None if not all parts of the family have some.
         block_ns: one multiplier block without its registers; 0 without one.
+        block_stage_ns: its slowest stage where it takes registers in; 0 without them.
         memory: the block memory that large tables become.
     """
 
     source: str
     register_ns: float
     adder_ns: Line
+    ternary_ns: Line | None
     comparator_ns: Line
     mux2_ns: Line
     table_ns: tuple[float, ...]
     block: MultiplierBlock | None
     block_ns: float
+    block_stage_ns: float
     memory: MemoryBlock
 
     def adder(self, width: int) -> float:
         """Return the delay of an addition or subtraction with ``width`` result bits that ripple."""
         return self.adder_ns.at(width)
+
+    def ternary_adder(self, width: int) -> float | None:
+        """Return the delay of a sum of three with ``width`` result bits that ripple; None where it takes two additions."""
+        return None if self.ternary_ns is None else self.ternary_ns.at(width)
 
     def comparator(self, width: int) -> float:
         """Return the delay of an order comparison of ``width`` bits."""
@@ -81,6 +89,15 @@ class DelayModel:
             return self.mux2(wide) + _levels(narrow) * self.adder(a + b)
         parts = max(self.block.count(a, b), 1)
         return self.block_ns + _levels(parts) * self.adder(a + b)
+
+    def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
+        """Return the registers that are to follow an ``a`` by ``b`` bit product that is cut into stages, and the slowest stage.
+
+        No registers where the product is not one block, or its block takes none in.
+        """
+        if self.block is None or not self.block.registers or self.block.count(a, b) != 1:
+            return 0, self.multiplier(a, b)
+        return self.block.registers, self.block_stage_ns
 
     def part_block(self, budget_ns: float) -> MultiplierBlock | None:
         """Return the block that wider products are put together from because several of them take longer than ``budget_ns``."""

@@ -45,11 +45,13 @@ class YosysMapping:
 
     Attributes:
         command: the synthesis command without the top module and the netlist to write.
+        before: commands before sources are read.
         lut, ff, dsp, bram: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks.
         carry: types of carry cells.
     """
 
     command: str
+    before: tuple[str, ...]
     lut: Mapping[str, int]
     ff: Mapping[str, int]
     dsp: Mapping[str, int]

@@ -86,7 +86,8 @@ class Synthesis:
         return (find(YOSYS),)
 
     def files(self) -> Mapping[str, str | bytes]:
-        lines = [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
+        lines = [*self.family.synthesis.before]
+        lines += [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
         lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
         flow, netlist = self.family.place_and_route, f"{self.folder}/{_NETLIST}"
         lines.append(f"{self.family.synthesis.command} -top {self.top}{f' -json {netlist}' if flow else ''}")

@@ -107,7 +107,8 @@ class VariablePower(Layer):
         logs = logarithm(lowering, uniform(lowering, base), 2.0, min(max(bits, 1), TABLE_BITS), "table")
         product = uniform(lowering, builder.mul(exponent, logs))
         if lowering.format("result") is None and seen.measured:
-            product = builder.min(product, builder.const(largest + 1))
+            # Far enough beyond the range of the result that what is cut off here saturates there, which is counted.
+            product = builder.min(product, builder.const(largest + 2))
         y = exponential(lowering, product, 2.0, max(frac, 0), "table")
         none = builder.compare(base, Relation.EQ, builder.const(0))
         zero = builder.select(builder.compare(exponent, Relation.GT, builder.const(0)), builder.const(0), y)

@@ -285,6 +285,7 @@ class LSTM(Recurrent):
         h' = o * activation(c')
 
     A ``peephole`` (3 * units,), of input, forget and output, adds products with ``c`` to ``i`` and ``f``, with ``c'`` to ``o``.
+    With ``coupled`` gates ``f`` is ``1 - i``, whatever the weights of the forget gate are.
     States: hidden, cell. With ``of_cell`` the result is the cell state after the last step. ``return_state`` says that another
     node shows it: both then have one and the same recurrence.
     """
@@ -293,6 +294,7 @@ class LSTM(Recurrent):
     return_state: bool = False
     of_cell: bool = False
     peephole: Floats | None = None
+    coupled: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation", "cell", "peephole_weight")
     gates: ClassVar[int] = 4
@@ -301,11 +303,15 @@ class LSTM(Recurrent):
     def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden, cell = states
         z = on.add(projected, on.recurrent(hidden, 0, 4))
-        opened = self._opened(on, z, cell, 0, 2)
+        opened = self._opened(on, z, cell, 0, 1 if self.coupled else 2)
         candidate = on.activation(on.clipped(on.gates(z, 2, 3), self.clip))
         out = self._opened(on, z, cell, 3, 4) if self.peephole is None else None
-        kept = on.multiply(on.gates(opened, 1, 2), cell)
-        cell = on.state("cell", on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate)))
+        if self.coupled:
+            following = on.mix(opened, candidate, cell)
+        else:
+            kept = on.multiply(on.gates(opened, 1, 2), cell)
+            following = on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate))
+        cell = on.state("cell", following)
         out = self._opened(on, z, cell, 3, 4) if out is None else out
         return on.state("state", on.multiply(out, on.activation(cell))), cell
 

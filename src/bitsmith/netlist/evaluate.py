@@ -15,6 +15,7 @@ from bitsmith.netlist.netlist import (
     Netlist,
     Predicate,
     RomRead,
+    TernaryAdder,
     View,
     WordRef,
     reduce_bits,
@@ -42,6 +43,10 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
                 value = cell.value
             case AddSub():
                 value = of(cell.a) - of(cell.b) if cell.subtract else of(cell.a) + of(cell.b)
+            case TernaryAdder():
+                value = of(cell.a)
+                value += -of(cell.b) if cell.subtract_b else of(cell.b)
+                value += -of(cell.c) if cell.subtract_c else of(cell.c)
             case Multiplier():
                 value = values[cell.a] * values[cell.b]
             case View():

@@ -18,6 +18,7 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     RomRead,
+    TernaryAdder,
     View,
     live_words,
     operands,
@@ -83,7 +84,7 @@ def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
                 if netlist.words[ref.word].width > lut_inputs:
                     return None
                 found |= _bits(netlist, ref.word)
-        case InputPort() | Literal() | AddSub() | Multiplier() | View() | RomRead():
+        case InputPort() | Literal() | AddSub() | TernaryAdder() | Multiplier() | View() | RomRead():
             return None
         case _:
             assert_never(cell)

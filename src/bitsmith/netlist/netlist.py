@@ -62,6 +62,22 @@ class AddSub:
 
 
 @dataclass(frozen=True, slots=True)
+class TernaryAdder:
+    """``a + b + c``, with ``-`` before ``b`` or ``c`` if that is subtracted."""
+
+    a: WordRef
+    b: WordRef
+    c: WordRef
+    subtract_b: bool
+    subtract_c: bool
+
+    @property
+    def passed(self) -> int:
+        """Low bits of the sum that are bits of ``a``, unchanged."""
+        return min(self.b.shift, self.c.shift)
+
+
+@dataclass(frozen=True, slots=True)
 class Multiplier:
     """``a * b``."""
 
@@ -103,7 +119,7 @@ class RomRead:
     first: int
 
 
-Cell: TypeAlias = InputPort | Literal | AddSub | Multiplier | View | Comparator | Mux | RomRead
+Cell: TypeAlias = InputPort | Literal | AddSub | TernaryAdder | Multiplier | View | Comparator | Mux | RomRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +198,8 @@ def operands(cell: Cell) -> tuple[int, ...]:
             return ()
         case AddSub() | Comparator():
             return (cell.a.word, cell.b.word)
+        case TernaryAdder():
+            return (cell.a.word, cell.b.word, cell.c.word)
         case Multiplier():
             return (cell.a, cell.b)
         case View():

@@ -21,6 +21,7 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     RomRead,
+    TernaryAdder,
     View,
     Word,
     live_words,
@@ -38,6 +39,9 @@ class Delays(Protocol):
     def adder(self, width: int) -> float:
         """Addition or subtraction."""
 
+    def ternary_adder(self, width: int) -> float | None:
+        """Sum of three; None if that takes as much as two additions."""
+
     def comparator(self, width: int) -> float:
         """Comparison."""
 
@@ -51,7 +55,10 @@ class Delays(Protocol):
         """Registers that follow a constant table of ``bits`` bits, so that it can become block memory."""
 
     def multiplier(self, a: int, b: int) -> float:
-        """Product of two variables."""
+        """Product of two words."""
+
+    def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
+        """Registers that follow a product that is cut into stages, and the slowest of these; 0 registers if none can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,18 @@ def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> PipelineStag
     return _Scheduler(netlist, delays, budget_ns).run()
 
 
+class Timing:
+    """When words are ready at the earliest, without a search for few registers."""
+
+    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
+        self._scheduler = _Scheduler(netlist, delays, budget_ns)
+        self.stages = self._scheduler.stages()
+
+    def late(self, stages: int) -> frozenset[int]:
+        """The words that are ready too late for ``stages`` stages."""
+        return self._scheduler.late(stages)
+
+
 def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
     """Nanoseconds that the cell of ``word`` takes."""
     cell = word.cell
@@ -80,6 +99,9 @@ def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
             return 0.0
         case AddSub():
             return delays.adder(max(word.width + word.drop - carry_start(cell), 1))
+        case TernaryAdder():
+            width = max(word.width + word.drop - cell.passed, 1)
+            return delays.ternary_adder(width) or 2.0 * delays.adder(width)
         case Comparator():
             return delays.comparator(max(netlist.words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
         case Mux():
@@ -97,10 +119,18 @@ def carry_start(cell: AddSub) -> int:
     return cell.b.shift if cell.b.shift or cell.subtract else cell.a.shift
 
 
-def registers_after(netlist: Netlist, word: Word, delays: Delays) -> int:
-    """Return the registers that must follow ``word``: some after a table that is large enough for block memory, else none."""
-    cell = word.cell
-    return delays.table_registers(word.width << netlist.words[cell.address].width) if isinstance(cell, RomRead) else 0
+def registers_after(netlist: Netlist, word: Word, delays: Delays, budget_ns: float) -> tuple[int, float]:
+    """Return the registers that must follow ``word``, and how long it takes until the first of them.
+
+    Some follow a table that is large enough for block memory, and a product that takes longer than a stage.
+    """
+    cell, delay = word.cell, cell_delay(netlist, word, delays)
+    if isinstance(cell, RomRead):
+        return delays.table_registers(word.width << netlist.words[cell.address].width), delay
+    if isinstance(cell, Multiplier) and delay > budget_ns:
+        registers, stage_ns = delays.staged_multiplier(*(netlist.words[x].width for x in (cell.a, cell.b)))
+        return (registers, stage_ns) if registers else (0, delay)
+    return 0, delay
 
 
 def _lut_inputs(delays: Delays) -> int:
@@ -148,16 +178,38 @@ class _Scheduler:
         for x in self._reads[word]:
             self._readers[x].append(word)
         inputs = absorbed.inputs[word]
-        self._delay[word] = delays.table(inputs) if inputs else cell_delay(netlist, netlist.words[word], delays)
-        self._registers_after[word] = registers_after(netlist, netlist.words[word], delays)
+        cell = netlist.words[word].cell
+        self._registers_after[word], delay = registers_after(netlist, netlist.words[word], delays, self._budget)
+        self._delay[word] = delays.table(inputs) if inputs else delay
         if self._delay[word] > self._budget:
-            if not self._registers_after[word]:
+            if not isinstance(cell, RomRead) or not self._registers_after[word]:
                 self._too_slow.append(word)
             self._delay[word] = self._budget
 
-    def run(self) -> PipelineStages:
+    def stages(self) -> int:
+        """The number of stages, words as soon as possible."""
         self._as_soon_as_possible()
-        stages = max((self._stage[word] for word in self._order), default=0) + 1
+        return max((self._stage[word] for word in self._order), default=0) + 1
+
+    def late(self, stages: int) -> frozenset[int]:
+        """Words that cannot be ready, as soon as possible as they are, when they are needed in the last of ``stages``."""
+        due = dict.fromkeys(self._order, (stages - 1, self._budget))
+        late: set[int] = set()
+        for word in reversed(self._order):
+            stage, finish = due[word]
+            if (self._stage[word], self._finish[word]) > (stage, finish + _SLACK_NS):
+                late.add(word)
+            start = finish - self._delay[word]
+            for x in self._reads[word]:
+                if self._registers_after[x]:
+                    need = (stage - self._registers_after[x], self._budget)
+                else:
+                    need = (stage, start) if start >= self._delay[x] else (stage - 1, self._budget)
+                due[x] = min(due[x], need)
+        return frozenset(late)
+
+    def run(self) -> PipelineStages:
+        stages = self.stages()
         self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
         for ref in self._netlist.results:
             for word in self._absorbed.sources[ref.word]:

@@ -13,6 +13,7 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     RomRead,
+    TernaryAdder,
     View,
     WordRef,
 )
@@ -43,6 +44,8 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
             # Below the other operand's shift, an operand passes unchanged; of a subtrahend it does not.
             passed_a, passed_b = min(low, cell.b.shift), 0 if cell.subtract else min(low, cell.a.shift)
             found = [part(cell.a, passed_a), part(cell.b, passed_b)]
+        case TernaryAdder():
+            found = [part(cell.a, min(low, cell.passed)), part(cell.b, 0), part(cell.c, 0)]
         case Multiplier():
             found = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
         case View():

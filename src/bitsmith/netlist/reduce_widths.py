@@ -7,6 +7,7 @@ Before: ``s = a + b`` (20 bits), of which only ``s[15:4]`` is read. After: a wor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from bitsmith.devices.blocks import MultiplierBlock
@@ -21,6 +22,7 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     RomRead,
+    TernaryAdder,
     View,
     Word,
     WordRef,
@@ -104,6 +106,9 @@ class _Rebuild:
                 return builder.reduced(cell, drop, lo, hi, truncated)
             case AddSub():
                 return self._sum(cell, drop, lo, hi, truncated)
+            case TernaryAdder():
+                refs = (self._operand(cell.a), self._operand(cell.b), self._operand(cell.c))
+                return self._reduced(replace(cell, a=refs[0], b=refs[1], c=refs[2]), drop, lo, hi, truncated)
             case Multiplier():
                 a, b = self._operand(WordRef(cell.a)), self._operand(WordRef(cell.b))
                 if self._block is not None and is_wider(builder, a, b, self._block):
@@ -162,7 +167,9 @@ class _Rebuild:
             return self._part(builder.drop(a if builder.value(b) == 0 else b, drop), lo, hi, truncated)
         return self._reduced(AddSub(a, b, cell.subtract), drop, lo, hi, truncated)
 
-    def _reduced(self, cell: AddSub | Multiplier, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
+    def _reduced(
+        self, cell: AddSub | TernaryAdder | Multiplier, drop: int, lo: int, hi: int, truncated: bool
+    ) -> WordRef:
         """``cell`` without ``drop`` bits, or with ``-drop`` zeros appended."""
         if drop >= 0:
             return self._builder.reduced(cell, drop, lo, hi, truncated)

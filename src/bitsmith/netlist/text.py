@@ -36,6 +36,7 @@ from bitsmith.netlist.netlist import (
     Netlist,
     Predicate,
     RomRead,
+    TernaryAdder,
     View,
     Word,
     WordOrigin,
@@ -109,6 +110,8 @@ def _cell(cell: Cell) -> str:
             return f"literal {cell.value}"
         case AddSub():
             return f"{'sub' if cell.subtract else 'add'} {_ref(cell.a)} {_ref(cell.b)}"
+        case TernaryAdder():
+            return f"{_ternary(cell.subtract_b, cell.subtract_c)} {_ref(cell.a)} {_ref(cell.b)} {_ref(cell.c)}"
         case Multiplier():
             return f"mul %{cell.a} %{cell.b}"
         case View():
@@ -121,6 +124,10 @@ def _cell(cell: Cell) -> str:
             return f"rom %{cell.address} {cell.table} {cell.first}"
         case _:
             assert_never(cell)
+
+
+def _ternary(subtract_b: bool, subtract_c: bool) -> str:
+    return f"{'sub' if subtract_b else 'add'}{'sub' if subtract_c else 'add'}"
 
 
 def parse(text: str) -> Netlist:
@@ -207,6 +214,9 @@ def _read_cell(kind: str, args: list[str]) -> Cell:
             return Literal(int(value))
         case (("add" | "sub"), [a, b]):
             return AddSub(_read_ref(a), _read_ref(b), kind == "sub")
+        case (("addadd" | "addsub" | "subadd" | "subsub"), [a, b, c]):
+            refs = (_read_ref(a), _read_ref(b), _read_ref(c))
+            return TernaryAdder(*refs, kind.startswith("sub"), kind.endswith("sub"))
         case "mul", [a, b]:
             return Multiplier(_read_word(a), _read_word(b))
         case "view", [a]:

@@ -21,6 +21,7 @@ from bitsmith.netlist.netlist import (
     Netlist,
     Predicate,
     RomRead,
+    TernaryAdder,
     View,
     Word,
     WordRef,
@@ -82,7 +83,7 @@ class Expressions:
                 return self._compare(cell, select)
             case Mux():
                 result = self._mux(word, cell, select)
-            case InputPort() | Literal() | RomRead():
+            case InputPort() | Literal() | RomRead() | TernaryAdder():
                 raise TypeError(f"{type(cell).__name__} is not an expression")
             case _:
                 assert_never(cell)

@@ -14,6 +14,7 @@ UART_LIBRARY = (
     *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv"),
     *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
 )
+TERNARY_LIBRARY = ("bitsmith_ternary_adder.sv",)
 BEATS_LIBRARY = ("bitsmith_beats_in.sv", "bitsmith_beats_out.sv")
 WRAPPER_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
 """All modules of wrappers: around a pipeline `AXI_STREAM_LIBRARY`, and those of the wrapper itself."""

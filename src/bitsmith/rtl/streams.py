@@ -21,9 +21,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, machine
 from bitsmith.mapping.multipliers import Pairs, multipliers
-from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.pipeline import pipeline
-from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.pipelined import pipelined
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
@@ -41,8 +39,7 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
     for number, process in enumerate(network.processes):
         program = _core_program(process.kind)
         if program is not None:
-            netlist = reduce_widths(elaborate(program), delays.part_block(budget_ns))
-            stages = pipeline(netlist, delays, budget_ns)
+            netlist, stages = pipelined(program, delays, budget_ns)
             over_budget += len(stages.over_budget)
             cores[number] = write(netlist, stages, f"{top}_core{number}", title)
     latencies = {number: core.latency for number, core in cores.items()}

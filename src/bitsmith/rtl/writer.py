@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bitsmith.errors import ProgramError
-from bitsmith.netlist.netlist import Field, InputPort, Netlist, RomRead
+from bitsmith.netlist.netlist import Field, InputPort, Literal, Multiplier, Netlist, RomRead, TernaryAdder, Word
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.rtl.design import LayerPart, RtlDesign
-from bitsmith.rtl.expressions import Expressions, Operand
+from bitsmith.rtl.expressions import Expressions, Operand, Select
 from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
+from bitsmith.rtl.library import TERNARY_LIBRARY, library
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.tables import TableShape
 
 _INDENT = "  "
+
+_IN_BLOCK = '(* use_dsp = "yes", multstyle = "dsp", syn_multstyle = "block_mult" *)'
+"""For Vivado (UG901), Quartus (HDL coding recommendations) and Lattice's synthesis; Yosys needs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class _Writer:
         sources |= {f"{part.name}.sv": self._layer_module(part) for part in parts}
         for shape, name in self._tables.items():
             sources[f"{name}.sv"] = self._module(name, ["Look-up table."], shape.ports(), shape.body(self._netlist))
+        if any(isinstance(self._netlist.words[word].cell, TernaryAdder) for word in self._live):
+            sources |= library(TERNARY_LIBRARY)
         return RtlDesign(
             self._top,
             sources,
@@ -116,6 +122,17 @@ class _Writer:
             return f"logic {name}"
         return f"logic {'signed ' if whole and word.signed else ''}{_range(bits)} {name}"
 
+    def _defined(self, signal: Signal) -> str:
+        """The same where the signal is made: products with constants are to be blocks, as each vendor's manual says it."""
+        cell = self._netlist.words[signal.word].cell
+        here = signal.stage == self._schedule.stage[signal.word]
+        if not (here and isinstance(cell, Multiplier) and self._is_constant(cell)):
+            return self._declared(signal)
+        return f"{_IN_BLOCK} {self._declared(signal)}"
+
+    def _is_constant(self, cell: Multiplier) -> bool:
+        return any(isinstance(self._netlist.words[word].cell, Literal) for word in (cell.a, cell.b))
+
     def _bits(self, signal: Signal, low: int, high: int) -> str:
         """Bits of a signal; the whole signal by its name alone."""
         bits, name = self._layout.extent(signal), self._layout.name(signal)
@@ -129,7 +146,7 @@ class _Writer:
         """Declarations and statements of all words and registers of a module."""
         declared = [signal for signal in (*part.computed, *part.delayed) if not self._in_table(signal)]
         exported = set(part.exports)
-        lines = [f"{self._declared(signal)};" for signal in declared if signal not in exported]
+        lines = [f"{self._defined(signal)};" for signal in declared if signal not in exported]
         lines += [line for signal in part.computed for line in self._computed(signal)]
         sources = {signal: Signal(signal.word, signal.stage - 1) for signal in sorted(part.delayed)}
         registers = {signal: source for signal, source in sources.items() if not self._in_table(source)}
@@ -156,7 +173,33 @@ class _Writer:
             value = self._layout.name(Signal(signal.word, signal.stage + 1)) if table.clocked else name
             clock = ".clk(clk), " if table.clocked else ""
             return [f"{self._tables[table]} {name}_rom ({clock}.address({address}), .value({value}));"]
+        if isinstance(word.cell, TernaryAdder):
+            return self._ternary(word, word.cell, name, select)
         return [f"assign {name} = {self._expressions.of(word, select)};"]
+
+    def _ternary(self, word: Word, cell: TernaryAdder, name: str, select: Select) -> list[str]:
+        """A sum of three, which is a module so that families can have it made of their own cells."""
+        width = word.width + word.drop
+        parameters = {
+            "WIDTH": f"{width}",
+            "DROP": f"{word.drop}",
+            "PASSED": f"{min(cell.passed, width)}",
+            "SUBTRACT_B": f"1'b{cell.subtract_b:d}",
+            "SUBTRACT_C": f"1'b{cell.subtract_c:d}",
+        }
+        # One port for all terms, and none of a signal with a sign: Yosys refuses such signals, other tools warn of them.
+        terms = (self._expressions.value(ref, width, False, select) for ref in (cell.c, cell.b, cell.a))
+        bits = f"{name}_bits" if word.signed else name
+        given = ", ".join(f".{key}({value})" for key, value in parameters.items())
+        lines = [
+            f"bitsmith_ternary_adder #({given}) {name}_sum (",
+            f"{_INDENT}.terms({{{', '.join(terms)}}}),",
+            f"{_INDENT}.sum({bits})",
+            ");",
+        ]
+        if not word.signed:
+            return lines
+        return [f"logic {_range(Bits(0, word.width))} {bits};", *lines, f"assign {name} = $signed({bits});"]
 
     def _port(self, element: int, drop: int, width: int, signed: bool) -> str:
         """Bits of an input element."""

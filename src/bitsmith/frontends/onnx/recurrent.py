@@ -85,6 +85,8 @@ def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> 
         cell = replace(cell, clip=call.attributes.number("clip", math.inf))
         if isinstance(cell, LSTM) and call.operand(7) is not None:
             cell = replace(cell, peephole=_peephole(call, number, len(directions), cell.units))
+        if isinstance(cell, LSTM) and call.attributes.flag("input_forget", False):
+            cell = recurrent.coupled(cell)
         cells.append(recurrent.backwards(cell) if directions[number] else cell)
     return cells
 
@@ -112,8 +114,6 @@ def _initial(call: Call, cells: Sequence[Recurrent], first: bool) -> list[tuple[
 
 def _recurrent(name: str) -> Translation:
     def read(call: Call) -> tuple[Value | None, ...]:
-        if call.attributes.flag("input_forget", False):
-            raise UnsupportedError("coupled input and forget gates (input_forget)", accepted="separate ones")
         named, first = call.attributes.text("direction", "forward"), call.attributes.flag("layout", False)
         if named not in _DIRECTIONS:
             raise call.attributes.wrong("direction", ", ".join(_DIRECTIONS))

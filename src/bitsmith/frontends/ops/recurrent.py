@@ -53,6 +53,26 @@ def columns(values: Floats, order: Sequence[int]) -> Floats:
     return as_weights(np.concatenate([gates[gate] for gate in order]).T)
 
 
+def coupled(layer: LSTM) -> LSTM:
+    """A cell that forgets what its input gate lets in; the weights of its forget gate, which nothing reads, are 0."""
+    weights = (layer.kernel, layer.recurrent_kernel, layer.bias, layer.recurrent_bias)
+    unread = slice(layer.units, 2 * layer.units)
+    kernel, recurrent_kernel, bias, recurrent_bias = (
+        None if values is None else as_weights(_without(values, unread)) for values in weights
+    )
+    assert kernel is not None and recurrent_kernel is not None
+    return replace(
+        layer, coupled=True, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, recurrent_bias=recurrent_bias
+    )
+
+
+def _without(values: Floats, columns: slice) -> Floats:
+    """``values`` with 0 in ``columns``."""
+    kept = values.copy()
+    kept[..., columns] = 0.0
+    return kept
+
+
 def backwards(layer: Recurrent) -> Recurrent:
     """A cell from the last step on, with its hidden states in the order of the operand's steps."""
     return replace(layer, go_backwards=True, reversed_result=True)

@@ -178,7 +178,14 @@ def _alike(build: Builder, values: Sequence[Value]) -> list[Value]:
         raise UnsupportedError(f"tensors of axes {[value.dims for value in values]}", accepted="as many axes each")
     values = build.aligned(*values)
     batch = next((value.batch for value in values if value.batch is not None), None)
-    return [replace(value, batch=batch) for value in values]
+    return [replace(_repeated(value, batch), batch=batch) for value in values]
+
+
+def _repeated(x: Value, batch: Batch | None) -> Value:
+    """A constant that is the same for all elements that a sample has along the batch axis, once for each of them."""
+    if batch is None or batch.merged == 1 or x.constant is None or x.shape[batch.axis] != 1:
+        return x
+    return x.moved(lambda elements: np.repeat(elements, batch.merged, batch.axis))
 
 
 def concatenate(build: Builder, values: Sequence[Value], dim: int) -> Value:

@@ -145,12 +145,15 @@ def expand(build: Builder, x: Value, shapes: Iterable[Sequence[int]]) -> Value:
         if any(shape[batch.axis] != batch.merged * n for n, shape in zip(build.counts, found, strict=True)):
             raise MixedSamplesError("repeats samples")
     elif grown:
-        batch, own = Batch(grown[0]), grown[0] - ahead
-        lengths = tuple(shape[batch.axis] for shape in found)
-        if len(grown) > 1 or lengths != build.counts or (own >= 0 and x.dims[own] != 1):
+        axis, own = grown[0], grown[0] - ahead
+        each = found[0][axis] // build.counts[0]
+        lengths = tuple(shape[axis] for shape in found)
+        if len(grown) > 1 or lengths != tuple(each * n for n in build.counts) or (own >= 0 and x.dims[own] != 1):
             raise MixedSamplesError("repeats elements by the number of samples")
-        first = (*first[: batch.axis], 1, *first[batch.axis + 1 :])
-        x = squeeze(build.within("sample"), x, [own]) if own >= 0 else x
+        # All elements along the axis are equal, whether samples are counted faster or slower.
+        batch = Batch(axis, 1, each)
+        first = (*first[:axis], each, *first[axis + 1 :])
+        x = squeeze(build.within("sample"), x, [own]) if own >= 0 and each == 1 else x
     else:
         batch = None
     shape = checked_elements(sample_shape(first, batch))

@@ -87,6 +87,8 @@ def xilinx(
     step: str,
     loops: Loops,
     storage: tuple[str, str],
+    token_bits: int,
+    word_bits: int = 0,
     packed: str = "",
     limits: str = "",
     most_products: int = 0,
@@ -95,8 +97,8 @@ def xilinx(
 
     ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a token in a
     stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
-    needed of a constant array: of look-up tables, and of block RAM. ``limits`` are lines of the script that let the tool take
-    large arrays.
+    needed of a constant array: of look-up tables, and of block RAM. ``token_bits`` and ``word_bits`` are of the widest token
+    and row of weights. ``limits`` are lines of the script that let the tool take large arrays.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -126,6 +128,7 @@ def xilinx(
             banks="#pragma HLS ARRAY_PARTITION variable={name} complete dim=1",
             small=storage[0],
             large=storage[1],
+            most_bits=word_bits,
         ),
         streams=Streams(
             types="#include <hls_stream.h>",
@@ -134,6 +137,7 @@ def xilinx(
             after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
             port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
             port_bits=4096,
+            most_bits=token_bits,
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
             in_loop=f'_Pragma("{step}")',

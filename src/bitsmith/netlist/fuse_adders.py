@@ -1,0 +1,205 @@
+"""Joins two sums that follow each other into one of three terms, where the family adds three bits in a look-up table.
+
+Before: ``s = a + b``, read by ``t = s + c`` and ``u = d - s`` alone. After: ``t = a + b + c`` and ``u = d - a - b``; ``s`` is
+gone, and each of the two takes the look-up tables that it took before. A sum is joined to all its readers or to none: a copy
+that stays would save nothing. Each sum takes up one other at most, so that what goes is an independent set of a graph of
+conflicts; the heaviest one is sought greedily, then by exchanges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, Word, WordRef, live_words, operands
+from bitsmith.netlist.pipeline import Delays, Timing, carry_start
+from bitsmith.netlist.renumber import renumbered
+
+_ROUNDS = 4
+_SHARE = 4
+"""Where there are too many stages, one of so many sums that are in the way comes back at a time, those that save least first."""
+
+_CONSTANT = 0.5
+"""What a sum with a constant counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """A sum that could go: its readers, and the look-up tables that are saved without it."""
+
+    readers: tuple[int, ...]
+    saved: float
+
+
+def fuse_adders(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
+    """``netlist`` with sums of three where these save look-up tables; it has no more stages of ``budget_ns`` than before."""
+    if delays.ternary_adder(1) is None:
+        return netlist
+    candidates = _candidates(netlist, delays, budget_ns)
+    gone = _heaviest(netlist, candidates)
+    stages = Timing(netlist, delays, budget_ns).stages
+    while gone:
+        fused = _without(netlist, candidates, gone)
+        timing = Timing(fused, delays, budget_ns)
+        if timing.stages <= stages:
+            return renumbered(fused)
+        late = timing.late(stages)
+        guilty = [index for index in gone if late.intersection(candidates[index].readers)]
+        guilty.sort(key=lambda index: (candidates[index].saved, index))
+        spared = set(guilty[: -(-len(guilty) // _SHARE)])
+        gone = [index for index in gone if index not in spared] if spared else []
+    return netlist
+
+
+def _without(netlist: Netlist, candidates: Mapping[int, _Sum], gone: Sequence[int]) -> Netlist:
+    """``netlist`` whose sums ``gone`` are dead: their readers add what these add."""
+    words = list(netlist.words)
+    for index in gone:
+        for reader in candidates[index].readers:
+            words[reader] = replace(words[reader], cell=_joined(netlist, reader, index))
+    return replace(netlist, words=tuple(words))
+
+
+def _candidates(netlist: Netlist, delays: Delays, budget_ns: float) -> dict[int, _Sum]:
+    live = sorted(live_words(netlist))
+    readers: dict[int, list[int]] = {index: [] for index in live}
+    for index in live:
+        for operand in operands(netlist.words[index].cell):
+            readers[operand].append(index)
+    results = {ref.word for ref in netlist.results}
+    found: dict[int, _Sum] = {}
+    for index in live:
+        word, own = netlist.words[index], readers[index]
+        if index in results or not isinstance(word.cell, AddSub) or word.drop or len(own) > len(set(own)):
+            continue
+        if all(_fits(netlist, reader, index, delays, budget_ns) for reader in own):
+            lost = sum(_row(_joined(netlist, reader, index), netlist.words[reader]) for reader in own)
+            saved = _saved(netlist, word) - (lost - sum(_luts(netlist.words[reader]) for reader in own))
+            if saved > 0:
+                found[index] = _Sum(tuple(own), saved)
+    return found
+
+
+def _fits(netlist: Netlist, reader: int, index: int, delays: Delays, budget_ns: float) -> bool:
+    """True if ``reader`` can add the terms of sum ``index`` itself, in time."""
+    outer, inner = netlist.words[reader], netlist.words[index]
+    if not isinstance(outer.cell, AddSub):
+        return False
+    delay = delays.ternary_adder(outer.width + outer.drop)
+    if delay is None or delay > budget_ns:
+        return False
+    shift = (outer.cell.a if outer.cell.a.word == index else outer.cell.b).shift
+    return outer.width + outer.drop <= inner.width + shift or _is_exact(netlist, inner)
+
+
+def _is_exact(netlist: Netlist, word: Word) -> bool:
+    """True if the word's interval holds every sum, so that none of its upper bits is cut off."""
+    assert isinstance(word.cell, AddSub)
+    (a_lo, a_hi), (b_lo, b_hi) = (_interval(netlist, ref) for ref in (word.cell.a, word.cell.b))
+    if word.cell.subtract:
+        b_lo, b_hi = -b_hi, -b_lo
+    return word.lo <= a_lo + b_lo and a_hi + b_hi <= word.hi
+
+
+def _interval(netlist: Netlist, ref: WordRef) -> tuple[int, int]:
+    return netlist.words[ref.word].lo << ref.shift, netlist.words[ref.word].hi << ref.shift
+
+
+def _joined(netlist: Netlist, reader: int, index: int) -> TernaryAdder:
+    """The cell of ``reader`` with the terms of sum ``index`` in its place; the least shifted one that is added comes first."""
+    outer, inner = netlist.words[reader].cell, netlist.words[index].cell
+    assert isinstance(outer, AddSub) and isinstance(inner, AddSub)
+    terms: list[tuple[bool, int, WordRef]] = []
+    for ref, minus in ((outer.a, False), (outer.b, outer.subtract)):
+        if ref.word != index:
+            terms.append((minus, ref.shift, ref))
+            continue
+        terms.append((minus, inner.a.shift + ref.shift, inner.a.shifted(ref.shift)))
+        terms.append((minus != inner.subtract, inner.b.shift + ref.shift, inner.b.shifted(ref.shift)))
+    (_, _, a), (minus_b, _, b), (minus_c, _, c) = sorted(terms, key=lambda term: term[:2])
+    return TernaryAdder(a, b, c, minus_b, minus_c)
+
+
+def _luts(word: Word) -> int:
+    """The look-up tables of a sum of two: its bits but for those that pass."""
+    assert isinstance(word.cell, AddSub)
+    return max(word.width + word.drop - carry_start(word.cell), 0)
+
+
+def _saved(netlist: Netlist, word: Word) -> float:
+    """The look-up tables that are saved without a sum: few of one with a constant, whose look-up tables only invert."""
+    assert isinstance(word.cell, AddSub)
+    given = any(isinstance(netlist.words[ref.word].cell, Literal) for ref in (word.cell.a, word.cell.b))
+    return _luts(word) * (_CONSTANT if given else 1.0)
+
+
+def _row(cell: TernaryAdder, word: Word) -> int:
+    """The look-up tables of ``word`` as a sum of three."""
+    return max(word.width + word.drop - cell.passed, 0)
+
+
+class _Choice:
+    """A set of candidates of which no two are in conflict; ``blocked`` counts the chosen ones that each conflicts with."""
+
+    def __init__(self, candidates: Mapping[int, _Sum], conflicts: Mapping[int, set[int]]) -> None:
+        self._saved = {index: found.saved for index, found in candidates.items()}
+        self._conflicts = conflicts
+        self._blocked = dict.fromkeys(candidates, 0)
+        self._order = sorted(candidates, key=lambda index: (-self._saved[index] / (1 + len(conflicts[index])), index))
+        self.chosen: set[int] = set()
+
+    def fill(self, indices: Sequence[int]) -> list[int]:
+        """Choose those of ``indices``, in order, that conflict with none; return them."""
+        added: list[int] = []
+        for index in indices:
+            if not self._blocked[index] and index not in self.chosen:
+                self._flip(index)
+                added.append(index)
+        return added
+
+    def search(self) -> None:
+        """Choose greedily, then give up single ones for others that save more together, as long as that finds some."""
+        self.fill(self._order)
+        for _ in range(_ROUNDS):
+            if sum(self._exchange(index) for index in self._order if index in self.chosen) == 0:
+                return
+
+    def _exchange(self, index: int) -> bool:
+        self._flip(index)
+        others = sorted(self._conflicts[index], key=lambda other: (-self._saved[other], other))
+        added = self.fill(others)
+        if sum(self._saved[other] for other in added) > self._saved[index]:
+            return True
+        for other in (*added, index):
+            self._flip(other)
+        return False
+
+    def _flip(self, index: int) -> None:
+        self.chosen.symmetric_difference_update((index,))
+        step = 1 if index in self.chosen else -1
+        for other in self._conflicts[index]:
+            self._blocked[other] += step
+
+
+def _heaviest(netlist: Netlist, candidates: Mapping[int, _Sum]) -> list[int]:
+    """Sums that save much together: none reads another of them, and none has a reader in common with another."""
+    choice = _Choice(candidates, _conflicts(netlist, candidates))
+    choice.search()
+    return sorted(choice.chosen)
+
+
+def _conflicts(netlist: Netlist, candidates: Mapping[int, _Sum]) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {index: set() for index in candidates}
+    joins: dict[int, list[int]] = {}
+    for index, candidate in candidates.items():
+        for reader in candidate.readers:
+            joins.setdefault(reader, []).append(index)
+        for operand in operands(netlist.words[index].cell):
+            if operand in candidates:
+                found[index].add(operand)
+                found[operand].add(index)
+    for both in joins.values():
+        if len(both) == 2:
+            found[both[0]].add(both[1])
+            found[both[1]].add(both[0])
+    return found

@@ -1,0 +1,102 @@
+`ifndef BITSMITH_PRIMITIVES
+`define BITSMITH_PRIMITIVES 0
+`endif
+
+// a + b + c without its DROP lowest bits; b and c are subtracted where told.
+//
+// The expression is one of three terms, of which tools for devices that can add three bits in a look-up table make just that.
+// Where a tool does not, as Yosys, there are the cells of AMD's 7 series and later: a LUT6_2 for each bit, which adds the three
+// bits and the carry that the look-up table below has of its three, and CARRY4 for the sum of these.
+//
+// WIDTH       bits of the sum, those that are dropped included
+// DROP        lowest bits that are dropped
+// PASSED      lowest bits that are bits of a: b and c have zeros there
+// SUBTRACT_B  subtract b, SUBTRACT_C c
+// terms       {c, b, a}
+// PRIMITIVES  use AMD's cells; by default what the macro BITSMITH_PRIMITIVES says
+module bitsmith_ternary_adder #(
+    parameter int WIDTH = 8,
+    parameter int DROP = 0,
+    parameter int PASSED = 0,
+    parameter bit SUBTRACT_B = 1'b0,
+    parameter bit SUBTRACT_C = 1'b0,
+    parameter bit PRIMITIVES = `BITSMITH_PRIMITIVES
+) (
+    input  logic [   3*WIDTH-1:0] terms,
+    output logic [WIDTH-DROP-1:0] sum
+);
+    localparam int LEAST = 3;  // of fewer bits synthesis makes look-up tables without carries
+    logic [WIDTH-1:0] a;
+    logic [WIDTH-1:0] b;
+    logic [WIDTH-1:0] c;
+    logic [WIDTH-1:0] whole;
+
+    assign {c, b, a} = terms;
+    assign sum = whole[WIDTH-1:DROP];
+
+    if (PRIMITIVES && WIDTH - PASSED >= LEAST) begin : g_cells
+        localparam int BITS = WIDTH - PASSED;
+        localparam int CARRIES = (BITS + 3) / 4;
+        localparam logic [15:0] B = SUBTRACT_B ? 16'h3333 : 16'hcccc;
+        localparam logic [15:0] C = SUBTRACT_C ? 16'h0f0f : 16'hf0f0;
+        localparam logic [15:0] ODD = 16'haaaa ^ B ^ C ^ 16'hff00;
+        localparam logic [15:0] MOST = 16'haaaa & B | 16'haaaa & C | B & C;
+        localparam logic [63:0] CONTENTS = {ODD, ODD, MOST, MOST};
+        logic [BITS:0] most;
+        logic [4*CARRIES-1:0] odd;
+        logic [4*CARRIES-1:0] below;
+        logic [4*CARRIES-1:0] upper;
+        logic [4*CARRIES-1:0] carry;
+        logic unused;
+
+        assign most[0] = SUBTRACT_C;
+        assign below = (4 * CARRIES)'(most[BITS-1:0]);
+        assign unused = &{1'b0, most[BITS], carry[4*CARRIES-1], upper};
+
+        for (genvar k = 0; k < 4 * CARRIES; k++) begin : g_bit
+            if (k < BITS) begin : g_used
+                LUT6_2 #(
+                    .INIT(CONTENTS)
+                ) bits (
+                    .I0(a[PASSED+k]),
+                    .I1(b[PASSED+k]),
+                    .I2(c[PASSED+k]),
+                    .I3(most[k]),
+                    .I4(1'b0),
+                    .I5(1'b1),
+                    .O5(most[k+1]),
+                    .O6(odd[k])
+                );
+            end else begin : g_left
+                assign odd[k] = 1'b0;
+            end
+        end
+        for (genvar k = 0; k < CARRIES; k++) begin : g_carry
+            CARRY4 chain (
+                .CYINIT(k == 0 ? SUBTRACT_B : 1'b0),
+                .CI(k == 0 ? 1'b0 : carry[4*k-1]),
+                .DI(below[4*k+:4]),
+                .S(odd[4*k+:4]),
+                .O(upper[4*k+:4]),
+                .CO(carry[4*k+:4])
+            );
+        end
+        if (PASSED > 0) begin : g_passed
+            assign whole = {upper[BITS-1:0], a[PASSED-1:0]};
+        end else begin : g_none
+            assign whole = upper[BITS-1:0];
+        end
+    end else if (SUBTRACT_B && SUBTRACT_C) begin : g_both
+        assign whole = a - b - c;
+    end else if (SUBTRACT_B) begin : g_b
+        assign whole = a - b + c;
+    end else if (SUBTRACT_C) begin : g_c
+        assign whole = a + b - c;
+    end else begin : g_none
+        assign whole = a + b + c;
+    end
+    if (DROP > 0) begin : g_dropped
+        logic unused;
+        assign unused = &{1'b0, whole[DROP-1:0]};
+    end
+endmodule
