@@ -21,10 +21,11 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
+from bitsmith.config.accelerators import C_DRIVER
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.config.reading import Idle
-from bitsmith.devices import DEFAULT_PART, Board, Card, any_board, part_or_typical, resolve_part
+from bitsmith.devices import DEFAULT_PART, AnyBoard, Board, Card, Zynq, any_board, part_or_typical, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
@@ -204,6 +205,8 @@ def converted(
         project.io_type,
         project.board,
         project.platform,
+        project.bus_input,
+        project.bus_output,
     )
     _check_weights(network, target)
     batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
@@ -287,6 +290,11 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
             )
 
 
+def idle_on(board: AnyBoard, idle: Iterable[Idle]) -> tuple[Idle, ...]:
+    """Those of ``idle`` that have no effect on ``board``."""
+    return tuple(each for each in idle if each != C_DRIVER or not isinstance(board, Zynq))
+
+
 def _on_board(project: ProjectConfig) -> ProjectConfig:
     """A project with what its board wants. Other tools' configurations name parts and platforms of other boards, too."""
     if project.board is None:
@@ -295,7 +303,8 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
                 "a platform without a board", where="Platform", accepted="Board, such as 'alveo-u50', as well"
             )
         return project
-    board, idle = any_board(project.board), list(project.idle)
+    board = any_board(project.board)
+    idle = list(idle_on(board, project.idle))
     part, platform, backend = project.part, project.platform, project.backend
     if project.accelerator and part is not None and part.lower() != board.part.name.lower():
         idle.append(Idle("Part", part, f"{board.name} has {board.part.name}"))

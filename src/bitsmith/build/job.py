@@ -42,6 +42,9 @@ class Target:
     """As `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
     platform: str | None = None
     """What kernels are linked to for a card; None: the card's own."""
+    bus_input: str | None = None
+    bus_output: str | None = None
+    """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
 
 
 _KEYS = {
@@ -55,6 +58,8 @@ _KEYS = {
     "input_data": "InputData",
     "board": "Board",
     "platform": "Platform",
+    "bus_input": "BusInput",
+    "bus_output": "BusOutput",
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
@@ -105,6 +110,8 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         project.io_type,
         project.board,
         project.platform,
+        project.bus_input,
+        project.bus_output,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from bitsmith.config.accelerators import accelerator_named, split_accelerator
+from bitsmith.config.accelerators import accelerator_named, bus_format, split_accelerator
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.model import HLSConfig, collect_hls_config
@@ -80,6 +80,7 @@ class ProjectConfig:
     ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
     ``tflite_model`` (a path or a file's content) is given.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
+    ``bus_input`` and ``bus_output`` are formats of words that the driver of a board takes and gives as integers.
     ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
@@ -94,6 +95,8 @@ class ProjectConfig:
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
     platform: str | None = None
+    bus_input: str | None = None
+    bus_output: str | None = None
     accelerator: str = ""
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     keras_model: object | None = None
@@ -122,6 +125,8 @@ PROJECT_KEYS = (
     "IOType",
     "Board",
     "Platform",
+    "BusInput",
+    "BusOutput",
     "HLSConfig",
     "KerasModel",
     "KerasJson",
@@ -167,6 +172,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
         board=section.get("Board", _board),
         platform=section.get("Platform", _platform),
+        bus_input=section.get("BusInput", bus_format),
+        bus_output=section.get("BusOutput", bus_format),
         accelerator=accelerator.name if accelerator else "",
         hls_config=hls_config,
         keras_model=section.get("KerasModel", _model),
