@@ -61,6 +61,7 @@ def convert(
     input_data_tb: str | Path | None = None,
     board: str | Path | None = None,
     platform: str | None = None,
+    interface: str | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     bits: BitsLike = None,
@@ -93,6 +94,8 @@ def convert(
         board: a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the
             default of ``part``.
         platform: of an accelerator card, what its kernels are linked to.
+        interface: ``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``);
+            by default each element is a port.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input; without
             both, calibration data show it.
@@ -133,6 +136,7 @@ def convert(
             "InputData": input_data_tb,
             "Board": board,
             "Platform": platform,
+            "Interface": interface,
         }
     )
     if is_module(model) and example is None and input_shape is None and split_shape(config)[1] is None:
@@ -205,10 +209,12 @@ def converted(
         project.io_type,
         project.board,
         project.platform,
+        project.interface,
         project.bus_input,
         project.bus_output,
     )
     _check_weights(network, target)
+    _check_interface(target)
     batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
     said: tuple[str, ...] = ()
     if batches is not None:
@@ -249,6 +255,19 @@ def _with_outliers(network: Network, outliers: str | None) -> Network:
             replace(node, settings=replace(node.settings, outliers=chosen)) if node.name in network.inputs else node
             for node in network.nodes
         ]
+    )
+
+
+def _check_interface(target: Target) -> None:
+    """Refuse ports that the circuit would not have."""
+    parallel, known = target.io_type is IOType.PARALLEL, (Backend.VIVADO, Backend.VITIS)
+    if target.interface is None or (parallel and target.backend in known and target.board is None):
+        return
+    asked = f"backend {target.backend.value!r}, io_type {target.io_type.value!r}"
+    raise ConfigError(
+        f"Interface {target.interface!r} with {asked}{'' if target.board is None else ' and a board'}",
+        where="Interface",
+        accepted="it with backend 'vivado' or 'vitis' and io_type 'io_parallel', without a board",
     )
 
 

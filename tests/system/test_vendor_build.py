@@ -395,3 +395,14 @@ def test_the_folder_of_the_tools_own_project_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     shutil.copytree(DATA / "vivado", folder)
     assert read_report(folder).section("Resources")["LUT"] == 6000
+
+
+def test_vector_ports(tmp_path: Path) -> None:
+    model, _ = three_layer(tmp_path, backend="vitis", interface="ap_vld")
+    model.write()
+    assert "#pragma HLS INTERFACE ap_vld port=" in (model.output_dir / "firmware" / f"{TOP}.cpp").read_text()
+    model.save(tmp_path / "saved")
+    assert bitsmith.Model.load(tmp_path / "saved").target.interface == "ap_vld"
+    for wrong in ({"backend": "rtl"}, {"io_type": "io_stream"}, {"board": "pynq-z2"}, {"interface": "ap_hs"}):
+        with pytest.raises(ConfigError, match="Interface"):
+            three_layer(tmp_path / "wrong", **{"backend": "vitis", "interface": "ap_vld", **wrong})

@@ -95,6 +95,7 @@ class ProjectConfig:
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
     platform: str | None = None
+    interface: str | None = None
     bus_input: str | None = None
     bus_output: str | None = None
     accelerator: str = ""
@@ -114,6 +115,12 @@ class ProjectConfig:
     idle: tuple[Idle, ...] = ()
 
 
+AP_VLD = "ap_vld"
+"""The value of ``Interface`` for vector ports."""
+
+_OTHER_INTERFACES = ("axi_stream", "axi_master", "axi_lite")
+"""Its values in other tools, of systems for boards."""
+
 PROJECT_KEYS = (
     "OutputDir",
     "ProjectName",
@@ -125,6 +132,7 @@ PROJECT_KEYS = (
     "IOType",
     "Board",
     "Platform",
+    "Interface",
     "BusInput",
     "BusOutput",
     "HLSConfig",
@@ -155,6 +163,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
     problems = Problems()
     accelerator, content, idle_of_board = split_accelerator(mapping(content, "", problems), problems)
+    interface, content = _split_interface(content, problems)
     section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
@@ -172,6 +181,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
         board=section.get("Board", _board),
         platform=section.get("Platform", _platform),
+        interface=interface,
         bus_input=section.get("BusInput", bus_format),
         bus_output=section.get("BusOutput", bus_format),
         accelerator=accelerator.name if accelerator else "",
@@ -269,6 +279,18 @@ def read_backend(value: object, where: str) -> Backend:
         )
     remedy = did_you_mean(name, list(known)) if name else ""
     raise ConfigError(f"backend {shown(value)}", where=where, accepted=BACKENDS, remedy=remedy)
+
+
+def _split_interface(content: Mapping[str, object], problems: Problems) -> tuple[str | None, Mapping[str, object]]:
+    """``AP_VLD`` if ``content`` asks for it, and the other keys."""
+    left, found = dict(content), None
+    for key, value in content.items():
+        if squash(str(key)) != "interface" or value is None or value in _OTHER_INTERFACES:
+            continue
+        found = left.pop(key)
+        if found != AP_VLD:
+            problems.add(shown(found), where="Interface", accepted=AP_VLD)
+    return (AP_VLD if found == AP_VLD else None), left
 
 
 def _io_type(value: object, where: str) -> IOType:

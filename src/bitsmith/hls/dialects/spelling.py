@@ -56,12 +56,14 @@ class Arrays:
         before, after: lines around its declaration.
         qualifier: what the declaration starts with.
         parameter: a line at the head of the top function for each array that is a parameter of it.
+        vector: lines instead of it where each such array is one port, with a signal that it is valid; empty if there is none.
     """
 
     before: str = ""
     after: str = ""
     qualifier: str = ""
     parameter: str = ""
+    vector: str = ""
 
     def declared(self, name: str, declaration: str, size: int) -> list[str]:
         """Lines that declare the array called ``name`` of ``size`` elements; one element is a register anyway."""

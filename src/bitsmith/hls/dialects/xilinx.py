@@ -71,6 +71,8 @@ _TYPES = """\
 
 _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 
+_VECTOR = "#pragma HLS ARRAY_RESHAPE variable={name} complete\n#pragma HLS INTERFACE ap_vld port={name}"
+
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 _CLOCK = "clock.xdc"
 
@@ -122,7 +124,7 @@ def xilinx(
         most_products=most_products,
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
-        arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED),
+        arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED, vector=_VECTOR),
         roms=Roms(
             word="#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2",
             banks="#pragma HLS ARRAY_PARTITION variable={name} complete dim=1",
