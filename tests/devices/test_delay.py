@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.devices import ECP5, FAMILIES, ICE40, ICE40UP, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
 from bitsmith.errors import ConfigError
 
 families = st.sampled_from(FAMILIES)
@@ -77,6 +78,45 @@ def test_ice40_agrees_with_what_was_measured() -> None:
     assert area.adder(32) == pytest.approx(41.8, abs=3)
     for width, ns in ((8, 7.97), (16, 11.31), (32, 17.62)):
         assert ICE40UP.delays.adder(width) == pytest.approx(ns, abs=0.35)
+
+
+@pytest.mark.parametrize(
+    ("family", "figures"),
+    [
+        (XILINX_7, {"register": 0.58, "table": 0.89, 8: 1.64, 16: 1.87, 32: 2.32, "block": 4.36, "stage": 2.19}),
+        (CYCLONE_V, {"register": 0.73, "table": 1.31, 8: 2.37, 16: 2.65, 32: 3.23}),
+        (ARRIA_10, {"stage": 1e3 / 364 - 0.4}),
+        (STRATIX_10, {"stage": 1e3 / 771 - 0.3}),
+        (AGILEX_7, {"stage": 1e3 / 771 - 0.25}),
+        (ULTRASCALE_PLUS, {"stage": 1e3 / 775 - 0.12}),
+    ],
+)
+def test_models_agree_with_public_figures(family: Family, figures: dict[str | int, float]) -> None:
+    """Within 15 %, of the sources that the family's file names."""
+    model = family.delays
+    named = {
+        "register": model.register_ns,
+        "table": model.table(6),
+        "block": model.block_ns,
+        "stage": model.block_stage_ns,
+    }
+    for what, ns in figures.items():
+        assert (named[what] if isinstance(what, str) else model.adder(what)) == pytest.approx(ns, rel=0.15), what
+
+
+def test_ultrascale_plus_allows_for_nets_of_whole_networks() -> None:
+    """At least what cells and local nets take, and at most 0.5 ns more, which is a long net."""
+    model = ULTRASCALE_PLUS.delays
+    for bits, ns in ((8, 0.47), (16, 0.50), (32, 0.58)):
+        assert ns <= model.adder(bits) <= ns + 0.5
+    assert 0.33 <= model.table(6) <= 0.33 + 0.5
+    assert 1.98 <= model.block_ns <= 1.98 + 0.5
+
+
+def test_cordic_of_intel_is_as_fast_as_published() -> None:
+    """260 MHz on Cyclone V, of additions of about 20 bits, within 15 %."""
+    model = CYCLONE_V.delays
+    assert 1e3 / (model.register_ns + model.adder(20)) == pytest.approx(260, rel=0.15)
 
 
 def test_blocks_of_amd_have_a_wide_side_and_a_least_size() -> None:

@@ -37,6 +37,9 @@ class SteadyDelays:
     def multiplier(self, a: int, b: int) -> float:
         return 1.5 + 0.05 * (a + b)
 
+    def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
+        return (2, 1.25) if max(a, b) <= 16 else (0, self.multiplier(a, b))
+
 
 class TernaryDelays(SteadyDelays):
     """Delays of a family with sums of three."""

@@ -13,7 +13,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import Absorption, absorb
 from bitsmith.netlist.netlist import Comparator, InputPort, Literal, Mux, Netlist, RomRead, View, live_words, operands
-from bitsmith.netlist.pipeline import PipelineStages, cell_delay, pipeline, registers_after
+from bitsmith.netlist.pipeline import PipelineStages, pipeline, registers_after
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
 from tests.properties.programs import random_program
@@ -26,9 +26,9 @@ def netlist_of(program: Program) -> Netlist:
     return reduce_widths(elaborate(program))
 
 
-def delay(netlist: Netlist, absorbed: Absorption, index: int) -> float:
+def delay(netlist: Netlist, absorbed: Absorption, index: int, budget: float) -> float:
     inputs = absorbed.inputs[index]
-    return DELAYS.table(inputs) if inputs else cell_delay(netlist, netlist.words[index], DELAYS)
+    return DELAYS.table(inputs) if inputs else registers_after(netlist, netlist.words[index], DELAYS, budget)[1]
 
 
 def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
@@ -48,11 +48,12 @@ def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
             for source in absorbed.sources[operand]:
                 if source in finish:
                     last[source] = max(last.get(source, 0), stage)
-                    assert schedule.stage[source] + registers_after(netlist, netlist.words[source], DELAYS) <= stage
+                    after, _ = registers_after(netlist, netlist.words[source], DELAYS, budget)
+                    assert schedule.stage[source] + after <= stage
                     if schedule.stage[source] == stage:
                         start = max(start, finish[source])
-        finish[index] = start + delay(netlist, absorbed, index)
-        slow = index in schedule.over_budget or registers_after(netlist, word, DELAYS) > 0
+        finish[index] = start + delay(netlist, absorbed, index, budget)
+        slow = index in schedule.over_budget or registers_after(netlist, word, DELAYS, budget)[0] > 0
         assert finish[index] <= budget + 1e-6 or (slow and start == 0)
     for ref in netlist.results:
         for source in absorbed.sources[ref.word]:

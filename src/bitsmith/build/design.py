@@ -112,7 +112,7 @@ def circuit(
     """The circuit of ``program``."""
     directives = replace(directives, block=delays.block)
     if directives.unrolled(program):
-        netlist, stages = pipelined(program, delays, budget_ns)
+        netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
         return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), title)

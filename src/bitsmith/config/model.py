@@ -298,6 +298,7 @@ def _strategy(value: object, where: str) -> Strategy:
             "Resource": Strategy.RESOURCE,
             "Unrolled": Strategy.UNROLLED,
             "ResourceUnrolled": Strategy.UNROLLED,
+            "MultiplierBlocks": Strategy.MULTIPLIER_BLOCKS,
             "DistributedArithmetic": Strategy.DISTRIBUTED_ARITHMETIC,
             "da": Strategy.DISTRIBUTED_ARITHMETIC,
         },

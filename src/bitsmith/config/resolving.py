@@ -316,7 +316,7 @@ def _check_choices(
         problems.add(f"{kind} has no weights", where=at, accepted="a budget of results", remedy="remove it")
     options = {name for node in nodes for name in node.layer.options}
     if choices.softmax is not None and choices.strategy is None and "implementation" not in options:
-        accepted = "Latency, Resource, Unrolled, DistributedArithmetic"
+        accepted = "Latency, Resource, Unrolled, MultiplierBlocks, DistributedArithmetic"
         problems.add("the strategy of a softmax", where=f"{where}.Strategy", accepted=accepted)
     yield from _check_options(choices, options, where, kind, problems)
 

@@ -11,12 +11,15 @@ class MultiplierBlock:
     """A multiplier block: its signed factors have up to ``wide`` and ``narrow`` bits.
 
     Wider factors are cut into parts of ``narrow`` bits. Synthesis makes products of fewer than ``least`` bits, and those with
-    a factor of one bit, of look-up tables.
+    a factor of one bit, of look-up tables. ``registers`` that follow a product are taken into its block, so that the block has
+    shorter stages. Constants of ``digits`` signed digits and more are worth a block.
     """
 
     wide: int
     narrow: int
     least: int
+    registers: int
+    digits: int
 
     def count(self, a: int, b: int, product: int | None = None) -> int:
         """Return the blocks that an ``a`` by ``b`` bit product takes of which ``product`` bits (else all) are wanted."""

@@ -36,6 +36,7 @@ class DelayModel:
         table_ns: by address bits, from 0; longer tables grow on like the last two.
         block: the multiplier block, None if not all parts of the family have some.
         block_ns: one multiplier block without its registers; 0 without one.
+        block_stage_ns: its slowest stage where it takes registers in; 0 without them.
         memory: the block memory that large tables become.
     """
 
@@ -48,6 +49,7 @@ class DelayModel:
     table_ns: tuple[float, ...]
     block: MultiplierBlock | None
     block_ns: float
+    block_stage_ns: float
     memory: MemoryBlock
 
     def adder(self, width: int) -> float:
@@ -87,6 +89,15 @@ class DelayModel:
             return self.mux2(wide) + _levels(narrow) * self.adder(a + b)
         parts = max(self.block.count(a, b), 1)
         return self.block_ns + _levels(parts) * self.adder(a + b)
+
+    def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
+        """Return the registers that are to follow an ``a`` by ``b`` bit product that is cut into stages, and the slowest stage.
+
+        No registers where the product is not one block, or its block takes none in.
+        """
+        if self.block is None or not self.block.registers or self.block.count(a, b) != 1:
+            return 0, self.multiplier(a, b)
+        return self.block.registers, self.block_stage_ns
 
     def part_block(self, budget_ns: float) -> MultiplierBlock | None:
         """Return the block that wider products are put together from because several of them take longer than ``budget_ns``."""

@@ -1,9 +1,26 @@
 """AMD (Xilinx) 7 series, UltraScale and UltraScale+, synthesized by Yosys; place and route is the vendor's.
 
+Areas are estimates; delays are, too, from figures of Vivado that others have published. No circuit was placed for them.
+
+7 series, speed grade -1 (FloPoCo's Zynq-7000 target; the multiplier in Yosys's cells_sim.v, from prjxray), with nets of
+0.77 ns, as placed ones of two readers have them; ns, without the 0.58 of the register:
+
+    adder of 8, 16, 32 bits    1.64 1.87 2.32    net, in and out 0.754, 0.114 per further CARRY4
+    look-up table              0.89              net, 0.124
+    DSP48E1                    4.36              nets on both sides, 2.823; into its register M 2.19
+
+UltraScale+, speed grade -2 (FloPoCo's target xcvu3p-2, RapidWright's timing data), with nets of 0.18 ns, which are local ones; in
+whole networks they are two to three times as long, for which the model allows:
+
+    adder of 8, 16, 32 bits    0.47 0.50 0.58    net, in and out 0.292, 0.041 per further CARRY8
+    look-up table              0.33              net, 0.148
+    DSP48E2                    1.98              nets on both sides, 1.62 from its register A to its result; 775 MHz in stages
+
 Sums of three take one look-up table (LUT6_2) per bit and, since the carry of three bits goes through the look-up table above, the
-time of one more level than a sum of two. Delays and areas are estimates from the order of magnitude of public data sheets; they
-are to be replaced when somebody measures.
-Multipliers are DSP48E1 and DSP48E2, of which Yosys makes products of 9 bits and more. Memories count in halves of 18 Kib.
+time of one more level than a sum of two.
+
+UltraScale lies between them; nothing was found for it. Multipliers are DSP48E1 and DSP48E2, of which Yosys makes products of
+9 bits and more. Memories count in halves of 18 Kib.
 """
 
 from __future__ import annotations
@@ -18,9 +35,9 @@ from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
 
 _SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*", re.ASCII)
-_SOURCE = "estimate from data-sheet orders of magnitude"
-_DSP48E1 = MultiplierBlock(wide=25, narrow=18, least=9)
-_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9)
+_SOURCE = "estimate from public timing figures of cells; no circuit was placed"
+_DSP48E1 = MultiplierBlock(wide=25, narrow=18, least=9, registers=2, digits=4)
+_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9, registers=2, digits=4)
 _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
@@ -103,13 +120,14 @@ XILINX_7 = _family(
     delays=DelayModel(
         source=_SOURCE,
         register_ns=0.6,
-        adder_ns=Line(1.1, 0.03),
-        ternary_ns=Line(2.0, 0.03),
-        comparator_ns=Line(1.2, 0.03),
+        adder_ns=Line(1.4, 0.03),
+        ternary_ns=Line(2.3, 0.03),
+        comparator_ns=Line(1.5, 0.03),
         mux2_ns=Line(0.9, 0.005),
         table_ns=(0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.1, 1.3, 2.0, 2.4),
         block=_DSP48E1,
         block_ns=4.5,
+        block_stage_ns=2.3,
         memory=_MEMORY,
     ),
 )
@@ -131,6 +149,7 @@ ULTRASCALE = _family(
         table_ns=(0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 1.3, 1.5),
         block=_DSP48E2,
         block_ns=3.0,
+        block_stage_ns=1.7,
         memory=_MEMORY,
     ),
 )
@@ -169,6 +188,7 @@ ULTRASCALE_PLUS = _family(
         table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.6, 1.0, 1.15),
         block=_DSP48E2,
         block_ns=2.3,
+        block_stage_ns=1.3,
         memory=_MEMORY,
     ),
 )

@@ -39,6 +39,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import csd
+from bitsmith.netlist.elaborate import BlockLayers
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
@@ -80,9 +81,9 @@ class Size:
         return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, "Tool": "bitsmith estimate"}
 
 
-def estimate(program: Program, family: Family) -> Size:
+def estimate(program: Program, family: Family, blocks: BlockLayers | None = None) -> Size:
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
-    count = _Count(family.area)
+    count = _Count(family.area, blocks)
     count.registered(program)
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
@@ -91,7 +92,7 @@ def estimate_layout(program: Program, directives: Directives, family: Family) ->
     """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes."""
     directives = replace(directives, block=family.area.block)
     if directives.unrolled(program):
-        return estimate(program, family)
+        return estimate(program, family, directives.block_layers)
     return estimate_network(partition(program, directives), family)
 
 
@@ -175,13 +176,14 @@ def _count_window(count: _Count, op: ops.Window, process: Process) -> None:
 class _Count:
     """Running totals over the nodes of a program."""
 
-    def __init__(self, area: AreaModel) -> None:
+    def __init__(self, area: AreaModel, blocks: BlockLayers | None = None) -> None:
         self.lut = 0.0
         self.dsp = 0.0
         self.adders = 0.0
         self.ff = 0.0
         self.bram = 0.0
         self._area = area
+        self._blocks = blocks
 
     def program(self, program: Program, repeats: int = 1) -> None:
         """Count every node that an output depends on, ``repeats`` times."""
@@ -282,7 +284,7 @@ class _Count:
             case _ if isinstance(op, _WIRING):
                 pass
             case ops.Linear():
-                self._linear(op, args[0], node.type, repeats)
+                self._linear(op, args[0], node, repeats)
             case ops.MatMul():
                 self._products(args[0], args[1], size * args[0].shape[-1])
                 self.add(size * (args[0].shape[-1] - 1), width)
@@ -325,9 +327,15 @@ class _Count:
             case _:
                 assert_never(op)
 
-    def _linear(self, op: ops.Linear, x: TensorType, y: TensorType, repeats: int) -> None:
+    def _linear(self, op: ops.Linear, x: TensorType, node: Node, repeats: int) -> None:
+        y, weights = node.type, op.weights
         positions = y.size // y.shape[-1] * repeats
-        adders = csd.estimate(op.weights) * positions
+        if self._blocks is not None and node.layer in self._blocks.layers:
+            by_block = np.where(csd.in_blocks(weights, csd.signed_width(x), self._blocks.block), weights, 0)
+            self.dsp += sum(len(set(row[row != 0] // (row & -row)[row != 0])) for row in by_block) * positions
+            self.add(int(np.count_nonzero(by_block)) * positions, _mean_width(y))
+            weights = weights - by_block
+        adders = csd.estimate(weights) * positions
         share = self._area.bit_sums if x.max_width == 1 else 1.0
         self.add(adders, share * csd.adder_width(_mean_width(x), _mean_width(y)))
 

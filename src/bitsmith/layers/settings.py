@@ -16,6 +16,7 @@ class Strategy(enum.Enum):
     LATENCY = "latency"
     RESOURCE = "resource"
     UNROLLED = "unrolled"
+    MULTIPLIER_BLOCKS = "multiplier_blocks"
     DISTRIBUTED_ARITHMETIC = "distributed_arithmetic"
 
 

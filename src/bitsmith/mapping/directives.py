@@ -11,6 +11,7 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
+from bitsmith.netlist.elaborate import BlockLayers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ class Directives:
     def multiplier_style(self, layer: str) -> MultiplierStyle:
         """The multipliers of a layer's products."""
         return self.products.get(layer, MultiplierStyle.CHEAPEST)
+
+    @property
+    def block_layers(self) -> BlockLayers | None:
+        """Layers whose wide constants are multiplied by blocks where all products lie side by side."""
+        layers = frozenset(name for name, style in self.products.items() if style is MultiplierStyle.BLOCKS)
+        return BlockLayers(layers, self.block) if layers and self.block is not None else None
 
     def parallelism(self, layer: str, grid: Grid) -> int:
         """Positions of a tensor over ``grid`` that ``layer`` takes at once: some in a row, or whole rows (planes, ...)."""

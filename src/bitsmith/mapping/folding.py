@@ -63,13 +63,14 @@ class MultiplierStyle(enum.Enum):
 
     CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
     there are; GRAPHS: adder graphs, which only the positions of a tensor share; LOADED: multipliers, for weights that are
-    not known.
+    not known; BLOCKS: multipliers, too, and where all products lie side by side for wide constants.
     """
 
     CHEAPEST = "cheapest"
     SHARED = "shared"
     GRAPHS = "graphs"
     LOADED = "loaded"
+    BLOCKS = "blocks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ def rom_area(words: int, bits: int) -> float:
 def choose_folding(matrix: Matrix, cycles: int, style: MultiplierStyle) -> Folding:
     """The folding of ``matrix`` for at most ``cycles`` cycles."""
     whole = Folding(1, 1, 1, multipliers=False)
-    if cycles == 1 and style is not MultiplierStyle.LOADED:
+    if cycles == 1 and style not in (MultiplierStyle.LOADED, MultiplierStyle.BLOCKS):
         return whole
     serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
     graphs = [Folding(serial, 1, 1, multipliers=False) for serial in serials]
@@ -230,7 +231,7 @@ def choose_folding(matrix: Matrix, cycles: int, style: MultiplierStyle) -> Foldi
             found = graphs
         case MultiplierStyle.SHARED:
             found = [tile for tile in tiles if tile.cycles > 1] or [whole]
-        case MultiplierStyle.LOADED:
+        case MultiplierStyle.LOADED | MultiplierStyle.BLOCKS:
             found = tiles
         case MultiplierStyle.CHEAPEST:
             found = graphs + tiles

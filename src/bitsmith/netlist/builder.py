@@ -176,12 +176,12 @@ class NetlistBuilder(WordStore):
             results.append(self.neg(node) if output.negate else node)
         return results
 
-    def mul(self, x: WordRef, y: WordRef) -> WordRef:
-        """``x * y``."""
+    def mul(self, x: WordRef, y: WordRef, *, by_block: bool = False) -> WordRef:
+        """``x * y``; with ``by_block`` by a multiplier even if ``y`` is a constant."""
         if self.value(x) is not None:
             x, y = y, x
         given = self.value(y)
-        if given is not None:
+        if given is not None and not by_block:
             return self.scale(x, given)
         shift = x.shift + y.shift
         a, b = sorted((x.word, y.word))

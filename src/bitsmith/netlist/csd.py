@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import IntArray, machine
+from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.ir.types import IntArray, TensorType, machine, width_of
 
 _MACHINE_BITS = 62
 _BYTES = np.array([k.bit_count() for k in range(1 << 8)], dtype=np.uint8)
@@ -54,6 +55,24 @@ def _machine(weights: IntArray) -> IntArray:
     if short is None or max(int(short.max()).bit_length(), int(short.min()).bit_length()) > _MACHINE_BITS:
         return weights
     return short
+
+
+def in_blocks(weights: IntArray, operand: int, block: MultiplierBlock) -> npt.NDArray[np.bool_]:
+    """Return the entries of ``weights`` that are worth a multiplier block, for operands of ``operand`` bits with a sign.
+
+    They have at least so many digits as the block's record says, and are multiplied by one block.
+    """
+    worth = count_digits(weights) >= block.digits
+    for place in np.argwhere(worth):
+        odd = int(weights[tuple(place)])
+        worth[tuple(place)] = block.count(operand, (odd // (odd & -odd)).bit_length() + 1) == 1
+    return worth
+
+
+def signed_width(kind: TensorType) -> int:
+    """The bits of the widest element, with a sign."""
+    lo, hi = kind.raw_range
+    return width_of(min(lo, -1), hi)
 
 
 def adder_width(operand: float, result: float) -> float:

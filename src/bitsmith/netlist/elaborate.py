@@ -14,6 +14,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
@@ -22,6 +23,7 @@ from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
+from bitsmith.netlist.csd import in_blocks, signed_width
 from bitsmith.netlist.netlist import Field, Netlist, WordOrigin, WordRef
 
 Refs: TypeAlias = npt.NDArray[np.object_]
@@ -35,7 +37,15 @@ class RefTensor:
     type: TensorType
 
 
-def elaborate(program: Program) -> Netlist:
+@dataclass(frozen=True, slots=True)
+class BlockLayers:
+    """Layers whose wide constants are multiplied by blocks, and these."""
+
+    layers: frozenset[str]
+    block: MultiplierBlock
+
+
+def elaborate(program: Program, blocks: BlockLayers | None = None) -> Netlist:
     """The netlist of ``program``: no pipeline, dead words included."""
     builder = NetlistBuilder()
     fields: list[Field] = []
@@ -47,7 +57,7 @@ def elaborate(program: Program) -> Netlist:
         builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
         inputs.append(RefTensor(refs, node.type))
-    values = _Elaborator(builder, "").run(program, inputs)
+    values = _Elaborator(builder, "", blocks=blocks).run(program, inputs)
     outputs: list[Field] = []
     results: list[WordRef] = []
     for output in program.outputs:
@@ -97,15 +107,22 @@ class _Elaborator:
         builder: where words are made.
         prefix: names the step of a recurrence in the ops' names.
         graphs: adder graphs of the steps before, within a recurrence.
+        blocks: where constants are multiplied by blocks.
     """
 
     def __init__(
-        self, builder: NetlistBuilder, prefix: str, layer: str = "", graphs: dict[object, AdderGraph] | None = None
+        self,
+        builder: NetlistBuilder,
+        prefix: str,
+        layer: str = "",
+        graphs: dict[object, AdderGraph] | None = None,
+        blocks: BlockLayers | None = None,
     ) -> None:
         self._builder = builder
         self._prefix = prefix
         self._layer = layer
         self._graphs = graphs
+        self._blocks = blocks
         self._ops: dict[tuple[str, str], int] = {}
 
     def run(self, program: Program, inputs: Sequence[RefTensor]) -> list[RefTensor]:
@@ -160,7 +177,7 @@ class _Elaborator:
             case ops.Window():
                 return self._window(op, args[0], kind)
             case ops.Linear():
-                return self._linear(op, args[0])
+                return self._linear(op, args[0], node.layer or self._layer)
             case ops.MatMul():
                 return self._matmul(args[0], args[1], kind)
             case ops.Add():
@@ -241,23 +258,42 @@ class _Elaborator:
             picks.append((positions[:, None] + taps).reshape(shape))
         return _picked(refs, *picks)
 
-    def _linear(self, op: ops.Linear, x: RefTensor) -> Refs:
-        """One adder graph for the weights, instantiated at each position; channels that are constant do not take part."""
+    def _linear(self, op: ops.Linear, x: RefTensor, layer: str) -> Refs:
+        """One adder graph for the weights, instantiated at each position; channels that are constant do not take part.
+
+        What blocks multiply is added to it.
+        """
         builder = self._builder
         weights, _ = linear_weights(op, x.type)
         rows = x.refs.reshape(-1, x.refs.shape[-1])
         fixed = np.array([all(builder.value(ref) is not None for ref in column) for column in rows.T])
         varying = np.where(fixed[:, None], 0, weights)
-        graph = self._graph(varying, [self._interval(column) for column in rows.T], x.type)
+        by_block = self._by_block(varying, x.type, layer)
+        graph = self._graph(varying - by_block, [self._interval(column) for column in rows.T], x.type)
         results: list[WordRef] = []
         for row in rows:
-            outputs = builder.instantiate(graph, row.tolist())
+            outputs = self._with_products(builder.instantiate(graph, row.tolist()), row, by_block)
             if fixed.any():
                 given = objects([builder.value(ref) or 0 for ref in row[fixed]])
                 offsets = given @ weights[fixed]
                 outputs = [builder.add_constant(y, int(c)) for y, c in zip(outputs, offsets, strict=True)]
             results += outputs
         return _array(results, (*x.refs.shape[:-1], weights.shape[1]))
+
+    def _by_block(self, weights: Ints, kind: TensorType, layer: str) -> Ints:
+        """The entries of ``weights`` that blocks multiply; 0 elsewhere."""
+        if self._blocks is None or layer not in self._blocks.layers:
+            return np.zeros_like(weights)
+        return np.where(in_blocks(weights, signed_width(kind), self._blocks.block), weights, 0)
+
+    def _with_products(self, sums: Sequence[WordRef], row: Refs, weights: Ints) -> list[WordRef]:
+        """``sums`` and the products of ``row`` with each column of ``weights``."""
+        builder, results = self._builder, list(sums)
+        for column in np.flatnonzero((weights != 0).any(axis=0)).tolist():
+            entries = zip(row.tolist(), weights[:, column].tolist(), strict=True)
+            products = [builder.mul(x, builder.constant(weight), by_block=True) for x, weight in entries if weight]
+            results[column] = self._total([sums[column], *products])
+        return results
 
     def _graph(self, weights: Ints, intervals: Sequence[InputRange], kind: TensorType) -> AdderGraph:
         """The graph for operands of these intervals; within a recurrence, that of all steps that differ in ranges only.
@@ -351,7 +387,9 @@ class _Elaborator:
         for step in range(node.type.shape[0]):
             slices = [x.refs[step, ...] for x in args[op.states :]]
             inputs = [RefTensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
-            body = _Elaborator(self._builder, f"{self._prefix}step{step}_", node.layer or self._layer, graphs)
+            body = _Elaborator(
+                self._builder, f"{self._prefix}step{step}_", node.layer or self._layer, graphs, self._blocks
+            )
             values = body.run(op.body, inputs)
             outputs = [values[output.node].refs for output in op.body.outputs]
             states = outputs[: op.states]

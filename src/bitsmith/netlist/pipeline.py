@@ -55,7 +55,10 @@ class Delays(Protocol):
         """Registers that follow a constant table of ``bits`` bits, so that it can become block memory."""
 
     def multiplier(self, a: int, b: int) -> float:
-        """Product of two variables."""
+        """Product of two words."""
+
+    def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
+        """Registers that follow a product that is cut into stages, and the slowest of these; 0 registers if none can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +119,18 @@ def carry_start(cell: AddSub) -> int:
     return cell.b.shift if cell.b.shift or cell.subtract else cell.a.shift
 
 
-def registers_after(netlist: Netlist, word: Word, delays: Delays) -> int:
-    """Return the registers that must follow ``word``: some after a table that is large enough for block memory, else none."""
-    cell = word.cell
-    return delays.table_registers(word.width << netlist.words[cell.address].width) if isinstance(cell, RomRead) else 0
+def registers_after(netlist: Netlist, word: Word, delays: Delays, budget_ns: float) -> tuple[int, float]:
+    """Return the registers that must follow ``word``, and how long it takes until the first of them.
+
+    Some follow a table that is large enough for block memory, and a product that takes longer than a stage.
+    """
+    cell, delay = word.cell, cell_delay(netlist, word, delays)
+    if isinstance(cell, RomRead):
+        return delays.table_registers(word.width << netlist.words[cell.address].width), delay
+    if isinstance(cell, Multiplier) and delay > budget_ns:
+        registers, stage_ns = delays.staged_multiplier(*(netlist.words[x].width for x in (cell.a, cell.b)))
+        return (registers, stage_ns) if registers else (0, delay)
+    return 0, delay
 
 
 def _lut_inputs(delays: Delays) -> int:
@@ -167,10 +178,11 @@ class _Scheduler:
         for x in self._reads[word]:
             self._readers[x].append(word)
         inputs = absorbed.inputs[word]
-        self._delay[word] = delays.table(inputs) if inputs else cell_delay(netlist, netlist.words[word], delays)
-        self._registers_after[word] = registers_after(netlist, netlist.words[word], delays)
+        cell = netlist.words[word].cell
+        self._registers_after[word], delay = registers_after(netlist, netlist.words[word], delays, self._budget)
+        self._delay[word] = delays.table(inputs) if inputs else delay
         if self._delay[word] > self._budget:
-            if not self._registers_after[word]:
+            if not isinstance(cell, RomRead) or not self._registers_after[word]:
                 self._too_slow.append(word)
             self._delay[word] = self._budget
 

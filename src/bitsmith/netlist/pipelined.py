@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from bitsmith.devices.delay import DelayModel
 from bitsmith.ir.program import Program
-from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 
 
-def pipelined(program: Program, delays: DelayModel, budget_ns: float) -> tuple[Netlist, PipelineStages]:
+def pipelined(
+    program: Program, delays: DelayModel, budget_ns: float, blocks: BlockLayers | None = None
+) -> tuple[Netlist, PipelineStages]:
     """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``."""
-    netlist = elaborate(program)
+    netlist = elaborate(program, blocks)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = fuse_adders(netlist, delays, budget_ns)
     return netlist, pipeline(netlist, delays, budget_ns)

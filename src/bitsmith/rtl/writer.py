@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bitsmith.errors import ProgramError
-from bitsmith.netlist.netlist import Field, InputPort, Netlist, RomRead, TernaryAdder, Word
+from bitsmith.netlist.netlist import Field, InputPort, Literal, Multiplier, Netlist, RomRead, TernaryAdder, Word
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.expressions import Expressions, Operand, Select
@@ -23,6 +23,9 @@ from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.tables import TableShape
 
 _INDENT = "  "
+
+_IN_BLOCK = '(* use_dsp = "yes", multstyle = "dsp", syn_multstyle = "block_mult" *)'
+"""For Vivado (UG901), Quartus (HDL coding recommendations) and Lattice's synthesis; Yosys needs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,17 @@ class _Writer:
             return f"logic {name}"
         return f"logic {'signed ' if whole and word.signed else ''}{_range(bits)} {name}"
 
+    def _defined(self, signal: Signal) -> str:
+        """The same where the signal is made: products with constants are to be blocks, as each vendor's manual says it."""
+        cell = self._netlist.words[signal.word].cell
+        here = signal.stage == self._schedule.stage[signal.word]
+        if not (here and isinstance(cell, Multiplier) and self._is_constant(cell)):
+            return self._declared(signal)
+        return f"{_IN_BLOCK} {self._declared(signal)}"
+
+    def _is_constant(self, cell: Multiplier) -> bool:
+        return any(isinstance(self._netlist.words[word].cell, Literal) for word in (cell.a, cell.b))
+
     def _bits(self, signal: Signal, low: int, high: int) -> str:
         """Bits of a signal; the whole signal by its name alone."""
         bits, name = self._layout.extent(signal), self._layout.name(signal)
@@ -132,7 +146,7 @@ class _Writer:
         """Declarations and statements of all words and registers of a module."""
         declared = [signal for signal in (*part.computed, *part.delayed) if not self._in_table(signal)]
         exported = set(part.exports)
-        lines = [f"{self._declared(signal)};" for signal in declared if signal not in exported]
+        lines = [f"{self._defined(signal)};" for signal in declared if signal not in exported]
         lines += [line for signal in part.computed for line in self._computed(signal)]
         sources = {signal: Signal(signal.word, signal.stage - 1) for signal in sorted(part.delayed)}
         registers = {signal: source for signal, source in sources.items() if not self._in_table(source)}
