@@ -27,7 +27,8 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.devices import Family, family_named
-from bitsmith.estimate.size import Size, estimate
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.size import estimate
 from bitsmith.flows.run import execute
 from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir.builder import ProgramBuilder
