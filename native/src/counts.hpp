@@ -1,4 +1,4 @@
-// Patterns as 64-bit keys, and how often each occurs: a hash table with open addressing.
+// Patterns as 64-bit keys, and what is known of each: a hash table with open addressing.
 
 #pragma once
 
@@ -29,49 +29,73 @@ struct Pattern {
 using Key = std::uint64_t;
 
 inline constexpr int kNodeBits = 24;
-inline constexpr int kShiftBias = 128;
+inline constexpr int kShiftBits = 15;
+inline constexpr int kShiftBias = 1 << (kShiftBits - 1);
 
 inline Key key_of(const Digit& first, const Digit& second) {
-    const bool ordered =
-        first.node != second.node ? first.node < second.node : first.position < second.position;
+    const bool ordered = first.node != second.node ? first.node < second.node : first.position < second.position;
     const Digit &a = ordered ? first : second, &b = ordered ? second : first;
-    return static_cast<Key>(a.node) << (kNodeBits + 9) | static_cast<Key>(b.node) << 9 |
+    return static_cast<Key>(a.node) << (kNodeBits + kShiftBits + 1) | static_cast<Key>(b.node) << (kShiftBits + 1) |
            static_cast<Key>(b.position - a.position + kShiftBias) << 1 | static_cast<Key>(a.minus != b.minus);
 }
 
 inline Pattern pattern_of(Key key) {
     constexpr Key mask = (Key{1} << kNodeBits) - 1;
-    return {static_cast<std::int32_t>(key >> (kNodeBits + 9)), static_cast<std::int32_t>(key >> 9 & mask),
-            static_cast<std::int32_t>(key >> 1 & 0xFF) - kShiftBias, (key & 1) != 0};
+    return {static_cast<std::int32_t>(key >> (kNodeBits + kShiftBits + 1)), static_cast<std::int32_t>(key >> (kShiftBits + 1) & mask),
+            static_cast<std::int32_t>(key >> 1 & ((1 << kShiftBits) - 1)) - kShiftBias, (key & 1) != 0};
 }
 
-/// How often a pattern occurs, and with which count it is queued (0: not).
+/// How often a pattern occurs, with which count it is queued (0: not), and whether a node has it.
 struct Count {
     std::uint32_t now = 0;
-    std::uint32_t queued = 0;
+    std::uint32_t queued : 31 = 0;
+    std::uint32_t made : 1 = 0;
+
+    bool empty() const { return !now && !queued && !made; }
 };
 
-/// Counts by key; entries that are zero vanish when the table grows.
+/// Counts by key. Entries that become empty are taken out, so that the table stays small enough for caches.
 class Counts {
 public:
     Counts() : slots_(1024) {}
 
-    /// The entry of `key`, made if there is none; valid until the next call.
-    Count& operator[](Key key) {
-        if (2 * (used_ + 1) > slots_.size()) grow();
-        Slot& slot = find(key);
-        if (slot.key == kFree) {
-            slot.key = key;
-            ++used_;
-        }
-        return slot.count;
+    /// Have the entry of `key` fetched from memory, for use soon.
+    void prefetch(Key key) const {
+#if defined(__GNUC__)
+        __builtin_prefetch(&slots_[place_of(key)], 1);
+#else
+        static_cast<void>(key);
+#endif
     }
 
-    template <typename Visit>
-    void each(Visit visit) {
-        for (Slot& slot : slots_) {
-            if (slot.key != kFree) visit(slot.key, slot.count);
+    /// The entry of `key`, made if there is none; valid until the next call.
+    Count& operator[](Key key) {
+        std::size_t place = find(key);
+        if (slots_[place].key == kFree) {
+            if (2 * (used_ + 1) > slots_.size()) {
+                grow();
+                place = find(key);
+            }
+            slots_[place].key = key;
+            ++used_;
         }
+        return slots_[place].count;
+    }
+
+    /// The entry of `key`, or an empty one.
+    Count get(Key key) const { return slots_[find(key)].count; }
+
+    /// One occurrence of `key` less.
+    void decrease(Key key) {
+        const std::size_t place = find(key);
+        --slots_[place].count.now;
+        if (slots_[place].count.empty()) erase(place);
+    }
+
+    /// Take out the entry of `key` if it is empty.
+    void tidy(Key key) {
+        const std::size_t place = find(key);
+        if (slots_[place].key != kFree && slots_[place].count.empty()) erase(place);
     }
 
 private:
@@ -81,23 +105,34 @@ private:
         Count count;
     };
 
-    Slot& find(Key key) {
+    std::size_t place_of(Key key) const {
+        return static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> 20) & (slots_.size() - 1);
+    }
+
+    std::size_t find(Key key) const {
+        std::size_t place = place_of(key);
+        while (slots_[place].key != key && slots_[place].key != kFree) place = (place + 1) & (slots_.size() - 1);
+        return place;
+    }
+
+    /// Free a slot, and move those up that were put further on because it was taken.
+    void erase(std::size_t hole) {
         const std::size_t mask = slots_.size() - 1;
-        std::size_t place = static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> 20) & mask;
-        while (slots_[place].key != key && slots_[place].key != kFree) place = (place + 1) & mask;
-        return slots_[place];
+        for (std::size_t next = (hole + 1) & mask; slots_[next].key != kFree; next = (next + 1) & mask) {
+            const std::size_t distance = (next - place_of(slots_[next].key)) & mask;
+            if (distance < ((next - hole) & mask)) continue;
+            slots_[hole] = slots_[next];
+            hole = next;
+        }
+        slots_[hole] = Slot{};
+        --used_;
     }
 
     void grow() {
-        std::size_t live = 0;
-        for (const Slot& slot : slots_) live += slot.key != kFree && (slot.count.now || slot.count.queued);
-        std::vector<Slot> old(std::max<std::size_t>(1024, std::bit_ceil(4 * (live + 1))));
+        std::vector<Slot> old(2 * slots_.size());
         old.swap(slots_);
-        used_ = 0;
         for (const Slot& slot : old) {
-            if (slot.key == kFree || !(slot.count.now || slot.count.queued)) continue;
-            find(slot.key) = slot;
-            ++used_;
+            if (slot.key != kFree) slots_[find(slot.key)] = slot;
         }
     }
 

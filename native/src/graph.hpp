@@ -19,10 +19,13 @@ struct Range {
 
     /// Bits that hold every value of the range.
     int width() const {
-        const auto bits = [](std::int64_t value) { return std::bit_width(static_cast<std::uint64_t>(value)); };
+        const auto bits = [](std::int64_t value) { return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(value))); };
         if (low >= 0) return bits(high);
         return std::max(bits(-low - 1), high > 0 ? bits(high) : 0) + 1;
     }
+
+    /// Bits of the distance of its ends.
+    int span() const { return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(high - low))); }
 };
 
 /// `(v[a] << shift_a) + (v[b] << shift_b)`, or minus if `subtract`; the smaller of the shifts is 0.
@@ -34,6 +37,21 @@ struct Adder {
     bool subtract = false;
 
     bool operator==(const Adder&) const = default;
+
+    /// The result of operands in these ranges.
+    Range range(const Range& of_a, const Range& of_b) const {
+        const std::int64_t a_low = of_a.low << shift_a, a_high = of_a.high << shift_a;
+        const std::int64_t b_low = of_b.low << shift_b, b_high = of_b.high << shift_b;
+        const int arrival = std::max(of_a.arrival, of_b.arrival) + 1;
+        if (subtract) return {a_low - b_high, a_high - b_low, arrival};
+        return {a_low + b_low, a_high + b_high, arrival};
+    }
+
+    /// Full adders: the bits of the result but the lowest ones of an operand that is added and has nothing against it.
+    int cost(const Range& result) const {
+        const int passed = subtract ? shift_b : shift_a + shift_b;
+        return std::max(result.width() - passed, 0);
+    }
 };
 
 /// `node` shifted left by `shift`, subtracted if `minus`.
@@ -67,7 +85,7 @@ public:
         const auto [place, fresh] = known_.try_emplace(adder, count());
         if (fresh) {
             adders_.push_back(adder);
-            ranges_.push_back(range_of(adder));
+            ranges_.push_back(adder.range((*this)[adder.a], (*this)[adder.b]));
         }
         return place->second;
     }
@@ -78,15 +96,6 @@ public:
         const Adder adder = adders_[static_cast<std::size_t>(node - inputs_)];
         if (!adder.subtract) return std::nullopt;
         return add({adder.b, adder.a, adder.shift_b, adder.shift_a, true});
-    }
-
-    Range range_of(const Adder& adder) const {
-        const Range &a = (*this)[adder.a], &b = (*this)[adder.b];
-        const std::int64_t a_low = a.low << adder.shift_a, a_high = a.high << adder.shift_a;
-        const std::int64_t b_low = b.low << adder.shift_b, b_high = b.high << adder.shift_b;
-        const int arrival = std::max(a.arrival, b.arrival) + 1;
-        if (adder.subtract) return {a_low - b_high, a_high - b_low, arrival};
-        return {a_low + b_low, a_high + b_high, arrival};
     }
 
 private:

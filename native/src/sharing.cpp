@@ -2,217 +2,431 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
+#include <functional>
+#include <map>
+#include <tuple>
 
 namespace bitsmith {
 namespace {
 
-constexpr std::uint64_t kCountLimit = (1u << kNodeBits) - 1;
+constexpr int kDissolved = 8;             // nodes from which an iteration starts to dissolve
+constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in any case
 
-/// The adder of a pattern: a plus or minus b, or b minus a if `swapped`.
-Adder adder_of(const Pattern& pattern, bool swapped) {
-    const std::int32_t shift_a = std::max(-pattern.shift, 0), shift_b = std::max(pattern.shift, 0);
-    if (swapped) return {pattern.b, pattern.a, shift_b, shift_a, true};
-    return {pattern.a, pattern.b, shift_a, shift_b, pattern.opposite};
+std::uint64_t mixed(std::uint64_t value) {
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9u;
+    value = (value ^ value >> 27) * 0x94D049BB133111EBu;
+    return value ^ value >> 31;
 }
 
-struct Match {
-    int position;
-    bool minus;
-};
-
-/// Digits of `a` that form the pattern with a digit of `b`, each digit used once, by rising position.
-void find_matches(const std::uint64_t (&in_a)[2], const std::uint64_t (&in_b)[2], const Pattern& pattern,
-                  std::vector<Match>& found) {
-    found.clear();
-    std::uint64_t of_sign[2];
-    for (int minus = 0; minus < 2; ++minus) {
-        const std::uint64_t partner = in_b[minus ^ static_cast<int>(pattern.opposite)];
-        of_sign[minus] = in_a[minus] & (pattern.shift >= 0 ? partner >> pattern.shift : partner << -pattern.shift);
-    }
-    std::uint64_t used = 0;
-    for (std::uint64_t left = of_sign[0] | of_sign[1]; left; left &= left - 1) {
-        const int position = std::countr_zero(left);
-        if (pattern.a == pattern.b) {
-            const std::uint64_t both = std::uint64_t{1} << position | std::uint64_t{1} << (position + pattern.shift);
-            if (used & both) continue;
-            used |= both;
+/// Turn the first subtraction among the terms round, which are all subtracted.
+bool turn_one(Nodes& nodes, std::vector<Summand>& terms) {
+    for (Summand& each : terms) {
+        if (const auto turned = nodes.turned(each.term.node)) {
+            each = {{*turned, each.term.shift, false}, nodes[*turned]};
+            return true;
         }
-        found.push_back({position, (of_sign[1] >> position & 1) != 0});
     }
+    return false;
+}
+
+/// The adder of a pattern, the operand with the smaller shift not subtracted where there is one.
+Adder adder_of(const Pattern& pattern) {
+    const std::int32_t shift_a = std::max(-pattern.shift, 0), shift_b = std::max(pattern.shift, 0);
+    if (pattern.opposite && pattern.shift < 0) return {pattern.b, pattern.a, shift_b, shift_a, true};
+    return {pattern.a, pattern.b, shift_a, shift_b, pattern.opposite};
 }
 
 }  // namespace
 
-Sharing::Sharing(Nodes& nodes, const std::vector<Column>& columns, std::vector<std::int32_t> outputs, int latest)
-    : nodes_(nodes),
+bool Sharing::Rank::operator<(const Rank& other) const {
+    return gain != other.gain ? gain < other.gain : key > other.key;
+}
+
+Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& columns, std::vector<std::int32_t> outputs,
+                 int latest, Interrupt interrupt)
+    : interrupt_(std::move(interrupt)),
+      inputs_(static_cast<std::int32_t>(inputs.size())),
+      nodes_(inputs.size()),
       outputs_(std::move(outputs)),
-      load_limit_(std::uint64_t{1} << latest),
-      masks_(static_cast<std::size_t>(nodes.count())),
-      digits_(columns.size()) {
-    std::int32_t last = -1;
-    for (const std::int32_t output : outputs_) last = std::max(last, output);
-    loads_.resize(static_cast<std::size_t>(last + 1));
+      limit_(latest < 0 ? 0 : std::uint64_t{1} << latest),
+      digits_(columns.size()),
+      saved_in_(columns.size(), 0) {
+    for (std::size_t node = 0; node < inputs.size(); ++node) {
+        nodes_[node].range = inputs[node];
+        nodes_[node].uses = 1;
+    }
+    for (const std::int32_t output : outputs_) parts_.resize(std::max(parts_.size(), static_cast<std::size_t>(output) + 1));
     for (std::size_t column = 0; column < columns.size(); ++column) {
+        parts_[output(static_cast<std::int32_t>(column))].push_back(static_cast<std::int32_t>(column));
+    }
+    loads_.resize(parts_.size());
+    costs_.resize(parts_.size());
+    begin();
+    for (std::size_t column = 0; column < columns.size(); ++column) {
+        interrupt_();
+        const auto number = static_cast<std::int32_t>(column);
+        touch(number);
         for (const ColumnEntry& entry : columns[column]) {
-            masks_[static_cast<std::size_t>(entry.node)].push_back(
-                {static_cast<std::int32_t>(column), {entry.plus, entry.minus}});
-            for (const bool minus : {false, true}) {
-                for (std::uint64_t left = minus ? entry.minus : entry.plus; left; left &= left - 1) {
-                    digits_[column].push_back({entry.node, static_cast<std::int16_t>(std::countr_zero(left)), minus});
-                    loads_[static_cast<std::size_t>(outputs_[column])] += std::uint64_t{1} << nodes_[entry.node].arrival;
-                }
+            for (std::uint64_t left = entry.plus | entry.minus; left; left &= left - 1) {
+                const auto position = static_cast<std::int16_t>(std::countr_zero(left));
+                insert(number, {entry.node, position, (entry.minus >> position & 1) != 0});
             }
         }
     }
 }
 
-void Sharing::run(const Interrupt& interrupt) {
-    count_patterns(interrupt);
+void Sharing::run() {
+    rebuild();
+    recount();
+}
+
+void Sharing::improve(std::uint64_t effort, std::uint64_t most_steps) {
+    const std::uint64_t end = steps_ + std::min(effort * steps_, most_steps);
+    while (steps_ < end && static_cast<std::int32_t>(nodes_.size()) > inputs_) iterate();
+}
+
+std::vector<Term> Sharing::build(Nodes& nodes) const {
+    std::vector<std::int32_t> made(nodes_.size(), -1);
+    const auto place = [&](std::int32_t node) -> std::int32_t& { return made[static_cast<std::size_t>(node)]; };
+    for (std::int32_t node = 0; node < inputs_; ++node) place(node) = node;
+    std::vector<std::int32_t> order;
+    for (std::int32_t node = inputs_; node < static_cast<std::int32_t>(nodes_.size()); ++node) {
+        if (at(node).alive) order.push_back(node);
+    }
+    std::ranges::sort(order, {}, [&](std::int32_t node) { return std::pair(at(node).range.arrival, node); });
+    for (const std::int32_t node : order) {
+        Adder adder = adder_of(at(node).pattern);
+        adder.a = place(adder.a);
+        adder.b = place(adder.b);
+        place(node) = nodes.add(adder);
+    }
+    std::vector<Term> roots;
+    for (std::size_t output = 0; output < parts_.size(); ++output) {
+        std::vector<Summand> terms = summands(output);
+        for (Summand& each : terms) each.term.node = place(each.term.node);
+        std::ranges::sort(terms, {}, [](const Summand& each) { return std::pair(each.term.node, each.term.shift); });
+        sum_.plan(terms, deadline(output));
+        if (sum_.stays_negated() && turn_one(nodes, terms)) sum_.plan(terms, deadline(output));
+        roots.push_back(sum_.build(nodes, terms));
+    }
+    return roots;
+}
+
+void Sharing::rebuild() {
+    enqueue_touched();
     for (std::uint64_t step = 0; !queue_.empty(); ++step) {
-        if (step % 256 == 0) interrupt();
+        if (step % 256 == 0) interrupt_();
         const Rank rank = queue_.top();
         queue_.pop();
-        const auto count = static_cast<std::uint32_t>(kCountLimit - (rank.order >> (kNodeBits + 16)));
-        Count& entry = counts_[rank.key];
-        if (entry.queued != count) continue;
-        entry.queued = 0;
-        if (entry.now < count) {
-            requeue(rank, entry, entry.now);
+        Count& count = counts_[rank.key];
+        if (count.queued != rank.count) {
+            counts_.tidy(rank.key);
+            continue;
+        }
+        count.queued = 0;
+        const std::uint32_t now = count.now, least = count.made ? 1 : 2;
+        if (now < rank.count) {
+            counts_.tidy(rank.key);
+            enqueue(rank.key);
             continue;
         }
         const Pattern pattern = pattern_of(rank.key);
-        const std::vector<Occurrence> found = occurrences(pattern);
-        if (found.size() < count) {
-            requeue(rank, entry, static_cast<std::uint32_t>(found.size()));
-        } else {
-            extract(pattern, found);
+        find_occurrences(pattern);
+        const auto possible = static_cast<std::uint32_t>(found_.size());
+        if (possible == rank.count) {
+            extract(pattern, rank.key);
+        } else if (possible >= least) {
+            count.queued = possible;
+            queue_.push({gain(possible, count.made, pattern, rank.key), possible, rank.key});
+        }
+    }
+    bury();
+}
+
+void Sharing::enqueue(Key key) {
+    const Count count = counts_.get(key);
+    if (count.now < (count.made ? 1u : 2u) || count.now == count.queued) return;
+    counts_[key].queued = count.now;
+    queue_.push({gain(count.now, count.made, pattern_of(key), key), count.now, key});
+}
+
+void Sharing::enqueue_touched() {
+    for (const Key key : touched_) enqueue(key);
+    touched_.clear();
+}
+
+/// Full adders saved, changed by up to a quarter by noise; of equal ones the pattern with the newest node is first.
+std::uint64_t Sharing::gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const {
+    const Adder adder = adder_of(pattern);
+    const auto cost = static_cast<std::uint64_t>(adder.cost(adder.range(at(adder.a).range, at(adder.b).range)));
+    const std::uint64_t saved = (count - (made ? 0 : 1)) * cost;
+    const std::uint64_t factor = 1024 + (noise_ ? mixed(key ^ noise_) % 256 : 0);
+    return (saved * factor << kNodeBits) + static_cast<std::uint64_t>(pattern.b);
+}
+
+/// Occurrences that share no digit and that the limit allows, in order of column and position.
+void Sharing::find_occurrences(const Pattern& pattern) {
+    const std::vector<std::int32_t> &in_a = at(pattern.a).columns, &in_b = at(pattern.b).columns;
+    std::vector<std::int32_t> columns = in_a.size() < in_b.size() ? in_a : in_b;
+    std::ranges::sort(columns);
+    columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
+    const std::uint64_t added = limit_ ? added_load(at(pattern.a).range.arrival, at(pattern.b).range.arrival) : 0;
+    std::map<std::size_t, std::uint64_t> room;
+    found_.clear();
+    for (const std::int32_t column : columns) {
+        std::uint64_t of_a[2] = {0, 0}, of_b[2] = {0, 0};
+        for (const Digit& digit : digits(column)) {
+            if (digit.node == pattern.a) of_a[digit.minus] |= std::uint64_t{1} << digit.position;
+            if (digit.node == pattern.b) of_b[digit.minus] |= std::uint64_t{1} << digit.position;
+        }
+        std::uint64_t match[2];
+        for (const int minus : {0, 1}) {
+            const std::uint64_t partner = of_b[minus ^ static_cast<int>(pattern.opposite)];
+            match[minus] = of_a[minus] & (pattern.shift >= 0 ? partner >> pattern.shift : partner << -pattern.shift);
+        }
+        std::uint64_t used = 0;
+        for (std::uint64_t left = match[0] | match[1]; left; left &= left - 1) {
+            const int position = std::countr_zero(left);
+            if (pattern.a == pattern.b) {
+                const std::uint64_t both = std::uint64_t{1} << position | std::uint64_t{1} << (position + pattern.shift);
+                if (used & both) continue;
+                used |= both;
+            }
+            if (added) {
+                auto& free = room.try_emplace(output(column), (limit_ - loads_[output(column)]) / added).first->second;
+                if (!free) break;
+                --free;
+            }
+            found_.push_back({column, static_cast<std::int16_t>(position), (match[1] >> position & 1) != 0});
         }
     }
 }
 
-std::vector<std::vector<Term>> Sharing::terms() const {
-    std::vector<std::vector<Term>> found(loads_.size());
-    for (std::size_t column = 0; column < digits_.size(); ++column) {
-        for (const Digit& digit : digits_[column]) {
-            found[static_cast<std::size_t>(outputs_[column])].push_back({digit.node, digit.position, digit.minus});
-        }
-    }
-    return found;
-}
-
-void Sharing::count_patterns(const Interrupt& interrupt) {
-    for (const std::vector<Digit>& digits : digits_) {
-        interrupt();
-        for (std::size_t i = 1; i < digits.size(); ++i) {
-            for (std::size_t j = 0; j < i; ++j) ++counts_[key_of(digits[j], digits[i])].now;
-        }
-    }
-    counts_.each([this](Key key, Count& count) {
-        if (count.now > 1) enqueue(key, count);
-    });
-}
-
-void Sharing::enqueue(Key key, Count& count) {
-    const Pattern pattern = pattern_of(key);
-    const Range range = nodes_.range_of(adder_of(pattern, false));
-    const auto skew = static_cast<std::uint64_t>(std::abs(nodes_[pattern.a].arrival - nodes_[pattern.b].arrival));
-    const auto width = static_cast<std::uint64_t>(std::bit_width(static_cast<std::uint64_t>(range.high - range.low)));
-    count.queued = count.now;
-    const std::uint64_t order = (kCountLimit - count.now) << (kNodeBits + 16) |
-                                (kCountLimit - static_cast<std::uint64_t>(pattern.b)) << 16 | skew << 8 | width;
-    queue_.push({order, key});
-}
-
-void Sharing::requeue(const Rank& rank, Count& entry, std::uint32_t count) {
-    if (count < 2) return;
-    entry.queued = count;
-    constexpr std::uint64_t rest = (std::uint64_t{1} << (kNodeBits + 16)) - 1;
-    queue_.push({(kCountLimit - count) << (kNodeBits + 16) | (rank.order & rest), rank.key});
-}
-
-std::vector<Sharing::Occurrence> Sharing::occurrences(const Pattern& pattern) const {
-    const std::vector<Masks>& in_a = masks_[static_cast<std::size_t>(pattern.a)];
-    const std::vector<Masks>& in_b = masks_[static_cast<std::size_t>(pattern.b)];
-    const int arrival_a = nodes_[pattern.a].arrival, arrival_b = nodes_[pattern.b].arrival;
-    const std::uint64_t added =
-        (std::uint64_t{2} << std::max(arrival_a, arrival_b)) - (std::uint64_t{1} << arrival_a) - (std::uint64_t{1} << arrival_b);
-    std::vector<std::pair<std::int32_t, std::uint64_t>> taken;  // per output, how often; few
-    std::vector<Occurrence> found;
-    std::vector<Match> matches;
-    auto b = in_b.begin();
-    for (const Masks& a : in_a) {
-        while (b != in_b.end() && b->column < a.column) ++b;
-        if (b == in_b.end()) break;
-        if (b->column != a.column) continue;
-        find_matches(a.of, b->of, pattern, matches);
-        if (added && !matches.empty()) {
-            const std::int32_t output = outputs_[static_cast<std::size_t>(a.column)];
-            auto place = std::find_if(taken.begin(), taken.end(), [&](const auto& each) { return each.first == output; });
-            if (place == taken.end()) place = taken.insert(taken.end(), {output, 0});
-            const std::uint64_t room = (load_limit_ - loads_[static_cast<std::size_t>(output)]) / added - place->second;
-            if (matches.size() > room) matches.resize(static_cast<std::size_t>(room));
-            place->second += matches.size();
-        }
-        for (const Match& match : matches) found.push_back({a.column, match.position, match.minus});
-    }
-    return found;
-}
-
-void Sharing::extract(const Pattern& pattern, const std::vector<Occurrence>& found) {
-    std::size_t minus_count = 0;
-    for (const Occurrence& each : found) minus_count += each.minus;
-    const bool swapped = pattern.opposite && 2 * minus_count > found.size();
-    const std::int32_t node = nodes_.add(adder_of(pattern, swapped));
-    masks_.resize(std::max(masks_.size(), static_cast<std::size_t>(node) + 1));
-    const std::int32_t offset = std::min(pattern.shift, 0);
-    grown_.clear();
+/// Put one digit of the pattern's node in place of each occurrence.
+void Sharing::extract(const Pattern& pattern, Key key) {
+    const auto known = made_.find(key);
+    const std::int32_t node = known == made_.end() ? make(pattern, key) : known->second;
+    const bool swapped = pattern.opposite && pattern.shift < 0;
+    const std::vector<Occurrence> found = found_;
     for (const Occurrence& each : found) {
-        remove(each.column, pattern.a, each.position, each.minus);
-        remove(each.column, pattern.b, each.position + pattern.shift, each.minus != pattern.opposite);
-        insert(each.column, node, each.position + offset, each.minus != swapped);
+        touch(each.column);
+        remove(each.column, pattern.a, each.position);
+        remove(each.column, pattern.b, each.position + pattern.shift);
+        const auto position = static_cast<std::int16_t>(each.position + std::min(pattern.shift, 0));
+        insert(each.column, {node, position, each.minus != swapped});
     }
-    for (const Key key : grown_) {
+    enqueue_touched();
+}
+
+std::int32_t Sharing::make(const Pattern& pattern, Key key) {
+    std::int32_t node = static_cast<std::int32_t>(nodes_.size());
+    if (free_.empty()) {
+        nodes_.emplace_back();
+    } else {
+        node = free_.back();
+        free_.pop_back();
+    }
+    const Adder adder = adder_of(pattern);
+    const Range range = adder.range(at(adder.a).range, at(adder.b).range);
+    at(node) = {pattern, key, range, false, 0, adder.cost(range), {}};
+    born_.push_back(node);
+    revive(node);
+    return node;
+}
+
+void Sharing::revive(std::int32_t node) {
+    Node& revived = at(node);
+    revived.alive = true;
+    ++at(revived.pattern.a).uses;
+    ++at(revived.pattern.b).uses;
+    cost_ += revived.cost;
+    counts_[revived.key].made = 1;
+    made_[revived.key] = node;
+}
+
+void Sharing::release(std::int32_t node) {
+    if (--at(node).uses == 0) dying_.push_back(node);
+}
+
+/// Take out the nodes that nothing uses any more.
+void Sharing::bury() {
+    while (!dying_.empty()) {
+        const std::int32_t node = dying_.back();
+        dying_.pop_back();
+        Node& gone = at(node);
+        if (!gone.alive || gone.uses) continue;
+        gone.alive = false;
+        cost_ -= gone.cost;
+        counts_[gone.key].made = 0;
+        counts_.tidy(gone.key);
+        made_.erase(gone.key);
+        died_.push_back(node);
+        release(gone.pattern.a);
+        release(gone.pattern.b);
+    }
+}
+
+/// Keep the digits of a column as they were before this iteration.
+void Sharing::touch(std::int32_t column) {
+    std::uint64_t& saved_in = saved_in_[static_cast<std::size_t>(column)];
+    if (saved_in == iteration_) return;
+    saved_in = iteration_;
+    saved_.push_back({column, digits(column)});
+}
+
+void Sharing::collect(const std::vector<Digit>& others, const Digit& digit) {
+    keys_.clear();
+    for (const Digit& other : others) {
+        keys_.push_back(key_of(digit, other));
+        counts_.prefetch(keys_.back());
+    }
+    steps_ += others.size();
+}
+
+void Sharing::remove(std::int32_t column, std::size_t place) {
+    std::vector<Digit>& all = digits(column);
+    const Digit gone = all[place];
+    all[place] = all.back();
+    all.pop_back();
+    collect(all, gone);
+    for (const Key key : keys_) counts_.decrease(key);
+    loads_[output(column)] -= load(gone.node);
+    std::vector<std::int32_t>& columns = at(gone.node).columns;
+    *std::ranges::find(columns, column) = columns.back();
+    columns.pop_back();
+    release(gone.node);
+}
+
+void Sharing::remove(std::int32_t column, std::int32_t node, int position) {
+    const std::vector<Digit>& all = digits(column);
+    const auto place = std::ranges::find_if(
+        all, [&](const Digit& digit) { return digit.node == node && digit.position == position; });
+    remove(column, static_cast<std::size_t>(place - all.begin()));
+}
+
+void Sharing::insert(std::int32_t column, const Digit& digit) {
+    collect(digits(column), digit);
+    for (const Key key : keys_) {
         Count& count = counts_[key];
-        if (count.now > std::max(count.queued, 1u)) enqueue(key, count);
+        ++count.now;
+        if (count.now > 1 || count.made) touched_.push_back(key);
+    }
+    digits(column).push_back(digit);
+    loads_[output(column)] += load(digit.node);
+    at(digit.node).columns.push_back(column);
+    ++at(digit.node).uses;
+}
+
+void Sharing::begin() {
+    ++iteration_;
+    saved_.clear();
+    born_.clear();
+    died_.clear();
+    costs_before_.clear();
+    free_before_ = free_;
+    size_before_ = nodes_.size();
+}
+
+void Sharing::iterate() {
+    begin();
+    const std::int64_t before = cost_;
+    steps_ += kOverhead;
+    noise_ = random() | 1;
+    dissolve_some();
+    rebuild();
+    recount();
+    if (cost_ > before) {
+        undo();
+        return;
+    }
+    std::ranges::sort(died_, std::greater());
+    free_.insert(free_.end(), died_.begin(), died_.end());
+}
+
+/// Dissolve nodes taken at random, and some of those that they were made of.
+void Sharing::dissolve_some() {
+    const auto made = static_cast<std::uint32_t>(nodes_.size()) - static_cast<std::uint32_t>(inputs_);
+    for (int start = 0; start < kDissolved; ++start) {
+        std::int32_t node = inputs_ + static_cast<std::int32_t>(below(made));
+        while (node >= inputs_ && at(node).alive) {
+            const Pattern pattern = at(node).pattern;
+            dissolve(node);
+            bury();
+            const std::uint32_t choice = below(4);
+            if (choice >= 2) break;
+            node = choice ? pattern.a : pattern.b;
+        }
     }
 }
 
-Sharing::Masks& Sharing::masks(std::int32_t node, std::int32_t column) {
-    std::vector<Masks>& of_node = masks_[static_cast<std::size_t>(node)];
-    const auto before = [](const Masks& each, std::int32_t wanted) { return each.column < wanted; };
-    auto place = std::lower_bound(of_node.begin(), of_node.end(), column, before);
-    if (place == of_node.end() || place->column != column) place = of_node.insert(place, {column, {0, 0}});
-    return *place;
+/// Put the operands of a node in place of its digits.
+void Sharing::dissolve(std::int32_t node) {
+    const Pattern pattern = at(node).pattern;
+    const bool swapped = pattern.opposite && pattern.shift < 0;
+    const std::vector<std::int32_t> columns = at(node).columns;
+    for (const std::int32_t column : columns) {
+        touch(column);
+        const auto place = std::ranges::find(digits(column), node, &Digit::node);
+        const Digit digit = *place;
+        remove(column, static_cast<std::size_t>(place - digits(column).begin()));
+        const auto position = static_cast<std::int16_t>(digit.position - std::min(pattern.shift, 0));
+        const bool minus = digit.minus != swapped;
+        insert(column, {pattern.a, position, minus});
+        insert(column, {pattern.b, static_cast<std::int16_t>(position + pattern.shift), minus != pattern.opposite});
+    }
 }
 
-void Sharing::remove(std::int32_t column, std::int32_t node, std::int32_t position, bool minus) {
-    std::vector<Digit>& digits = digits_[static_cast<std::size_t>(column)];
-    const auto place = std::find_if(digits.begin(), digits.end(), [&](const Digit& digit) {
-        return digit.node == node && digit.position == position;
-    });
-    const Digit gone = *place;
-    digits.erase(place);
-    loads_[static_cast<std::size_t>(outputs_[static_cast<std::size_t>(column)])] -= std::uint64_t{1} << nodes_[node].arrival;
-    Masks& held = masks(node, column);
-    held.of[minus] ^= std::uint64_t{1} << position;
-    if (!(held.of[0] | held.of[1])) {
-        std::vector<Masks>& of_node = masks_[static_cast<std::size_t>(node)];
-        of_node.erase(of_node.begin() + (&held - of_node.data()));
+/// Go back to what there was before this iteration.
+void Sharing::undo() {
+    for (const Saved& saved : saved_) {
+        while (!digits(saved.column).empty()) remove(saved.column, digits(saved.column).size() - 1);
     }
-    for (const Digit& digit : digits) --counts_[key_of(gone, digit)].now;
+    bury();
+    std::ranges::sort(born_);
+    for (const std::int32_t node : died_) {
+        if (!std::ranges::binary_search(born_, node)) revive(node);
+    }
+    for (const Saved& saved : saved_) {
+        for (const Digit& digit : saved.digits) insert(saved.column, digit);
+    }
+    touched_.clear();
+    for (const auto& [output, cost] : costs_before_) {
+        cost_ += cost - costs_[output];
+        costs_[output] = cost;
+    }
+    nodes_.resize(size_before_);
+    free_ = free_before_;
 }
 
-void Sharing::insert(std::int32_t column, std::int32_t node, std::int32_t position, bool minus) {
-    std::vector<Digit>& digits = digits_[static_cast<std::size_t>(column)];
-    const Digit fresh{node, static_cast<std::int16_t>(position), minus};
-    for (const Digit& digit : digits) {
-        const Key key = key_of(fresh, digit);
-        if (++counts_[key].now > 1) grown_.push_back(key);
+/// Take the costs of the sums that changed.
+void Sharing::recount() {
+    std::vector<std::size_t> changed;
+    for (const Saved& saved : saved_) changed.push_back(output(saved.column));
+    std::ranges::sort(changed);
+    changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
+    for (const std::size_t output : changed) {
+        sum_.plan(summands(output), deadline(output));
+        costs_before_.emplace_back(output, costs_[output]);
+        cost_ += sum_.cost() - costs_[output];
+        costs_[output] = sum_.cost();
     }
-    digits.push_back(fresh);
-    loads_[static_cast<std::size_t>(outputs_[static_cast<std::size_t>(column)])] += std::uint64_t{1} << nodes_[node].arrival;
-    masks(node, column).of[minus] |= std::uint64_t{1} << position;
 }
+
+std::vector<Summand> Sharing::summands(std::size_t output) const {
+    std::vector<Summand> terms;
+    for (const std::int32_t column : parts_[output]) {
+        for (const Digit& digit : digits_[static_cast<std::size_t>(column)]) {
+            terms.push_back({{digit.node, digit.position, digit.minus}, at(digit.node).range});
+        }
+    }
+    return terms;
+}
+
+std::uint64_t Sharing::random() {
+    random_ += 0x9E3779B97F4A7C15u;
+    return mixed(random_);
+}
+
+std::uint32_t Sharing::below(std::uint32_t bound) { return static_cast<std::uint32_t>((random() >> 32) * bound >> 32); }
 
 }  // namespace bitsmith

@@ -1,4 +1,4 @@
-// Greedy sharing of two-term patterns among the columns of a matrix in signed digits.
+// Sharing of two-term patterns among the columns of a matrix in signed digits: greedily, then by removing and rebuilding.
 // The mirror of bitsmith/netlist/sharing.py, which explains it: the same patterns in the same order.
 
 #pragma once
@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <functional>
 #include <queue>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "counts.hpp"
 #include "graph.hpp"
+#include "sums.hpp"
 
 namespace bitsmith {
 
@@ -27,50 +30,113 @@ using Interrupt = std::function<void()>;
 
 class Sharing {
 public:
-    /// Arguments as in Python: for every column the output it is a part of, and the latest arrival of outputs.
-    Sharing(Nodes& nodes, const std::vector<Column>& columns, std::vector<std::int32_t> outputs, int latest);
+    /// Arguments as in Python. `latest` is negative if outputs may be arbitrarily late.
+    Sharing(const std::vector<Range>& inputs, const std::vector<Column>& columns, std::vector<std::int32_t> outputs,
+            int latest, Interrupt interrupt);
 
-    /// Extract patterns until none occurs twice.
-    void run(const Interrupt& interrupt);
+    /// Extract patterns until none is worth it.
+    void run();
 
-    /// For each output, the digits left in its columns.
-    std::vector<std::vector<Term>> terms() const;
+    /// Remove and rebuild parts, keeping what does not cost more, until `effort` times the steps of `run` are done.
+    void improve(std::uint64_t effort, std::uint64_t most_steps);
+
+    /// Full adders of all there is.
+    std::int64_t cost() const { return cost_; }
+
+    /// Make the adders in `nodes`, which has the inputs, and return each output's sum.
+    std::vector<Term> build(Nodes& nodes) const;
 
 private:
+    struct Node {
+        Pattern pattern;
+        Key key = 0;
+        Range range;
+        bool alive = false;
+        std::int32_t uses = 0;  // digits, and operands of other nodes
+        int cost = 0;
+        std::vector<std::int32_t> columns;  // one for each digit
+    };
     struct Rank {
-        std::uint64_t order;
+        std::uint64_t gain;
+        std::uint32_t count;
         Key key;
 
-        bool operator>(const Rank& other) const { return order != other.order ? order > other.order : key > other.key; }
+        bool operator<(const Rank& other) const;
     };
     struct Occurrence {
         std::int32_t column;
-        std::int32_t position;
+        std::int16_t position;
         bool minus;
     };
-    struct Masks {
+    struct Saved {
         std::int32_t column;
-        std::uint64_t of[2];
+        std::vector<Digit> digits;
     };
 
-    void count_patterns(const Interrupt& interrupt);
-    void enqueue(Key key, Count& count);
-    void requeue(const Rank& rank, Count& entry, std::uint32_t count);
-    std::vector<Occurrence> occurrences(const Pattern& pattern) const;
-    void extract(const Pattern& pattern, const std::vector<Occurrence>& found);
-    void remove(std::int32_t column, std::int32_t node, std::int32_t position, bool minus);
-    void insert(std::int32_t column, std::int32_t node, std::int32_t position, bool minus);
-    Masks& masks(std::int32_t node, std::int32_t column);
+    Node& at(std::int32_t node) { return nodes_[static_cast<std::size_t>(node)]; }
+    const Node& at(std::int32_t node) const { return nodes_[static_cast<std::size_t>(node)]; }
+    std::vector<Digit>& digits(std::int32_t column) { return digits_[static_cast<std::size_t>(column)]; }
+    std::size_t output(std::int32_t column) const {
+        return static_cast<std::size_t>(outputs_[static_cast<std::size_t>(column)]);
+    }
+    std::uint64_t load(std::int32_t node) const { return limit_ ? std::uint64_t{1} << at(node).range.arrival : 0; }
 
-    Nodes& nodes_;
+    void rebuild();
+    void enqueue(Key key);
+    void enqueue_touched();
+    std::uint64_t gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const;
+    void find_occurrences(const Pattern& pattern);
+    void extract(const Pattern& pattern, Key key);
+    std::int32_t make(const Pattern& pattern, Key key);
+    void revive(std::int32_t node);
+    void bury();
+    void release(std::int32_t node);
+
+    void touch(std::int32_t column);
+    void remove(std::int32_t column, std::size_t place);
+    void remove(std::int32_t column, std::int32_t node, int position);
+    void insert(std::int32_t column, const Digit& digit);
+    void collect(const std::vector<Digit>& digits, const Digit& digit);
+
+    void begin();
+    void iterate();
+    void dissolve_some();
+    void dissolve(std::int32_t node);
+    void undo();
+    void recount();
+    std::vector<Summand> summands(std::size_t output) const;
+    Deadline deadline(std::size_t output) const { return {limit_, loads_[output]}; }
+    std::uint64_t random();
+    std::uint32_t below(std::uint32_t bound);
+
+    Interrupt interrupt_;
+    std::int32_t inputs_;
+    std::vector<Node> nodes_;
     std::vector<std::int32_t> outputs_;
-    std::uint64_t load_limit_;
+    std::vector<std::vector<std::int32_t>> parts_;  // columns of each output
+    std::uint64_t limit_;
     std::vector<std::uint64_t> loads_;
-    std::vector<std::vector<Masks>> masks_;
+    std::vector<std::int64_t> costs_;  // of each output's sum
     std::vector<std::vector<Digit>> digits_;
     Counts counts_;
-    std::vector<Key> grown_;
-    std::priority_queue<Rank, std::vector<Rank>, std::greater<>> queue_;
+    std::unordered_map<Key, std::int32_t> made_;
+    std::priority_queue<Rank> queue_;
+    std::int64_t cost_ = 0;
+    std::uint64_t steps_ = 0;
+    std::uint64_t noise_ = 0;   // of this iteration; 0: none
+    std::uint64_t random_ = 1;
+
+    // What the last iteration changed.
+    std::vector<Saved> saved_;
+    std::vector<std::uint64_t> saved_in_;  // by column, the iteration in which it was saved
+    std::uint64_t iteration_ = 0;
+    std::vector<std::int32_t> born_, died_, dying_, free_, free_before_;
+    std::size_t size_before_ = 0;
+    std::vector<std::pair<std::size_t, std::int64_t>> costs_before_;
+
+    std::vector<Key> keys_, touched_;
+    std::vector<Occurrence> found_;
+    mutable Sum sum_;
 };
 
 }  // namespace bitsmith

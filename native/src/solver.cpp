@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
-#include <queue>
-#include <tuple>
+#include <utility>
 
 namespace bitsmith {
 namespace {
@@ -115,42 +114,6 @@ int earliest(const Nodes& nodes, const std::vector<Column>& entries) {
     return latest;
 }
 
-/// Turn a subtraction round if that gives a term that is added, where there is none.
-void ensure_plus(Nodes& nodes, std::vector<Term>& terms) {
-    if (std::ranges::any_of(terms, [](const Term& term) { return !term.minus; })) return;
-    for (Term& term : terms) {
-        if (const auto turned = nodes.turned(term.node)) {
-            term = {*turned, term.shift, false};
-            return;
-        }
-    }
-}
-
-/// Sum terms, the two earliest first, which ends soonest; of equally early ones the lowest, then narrowest.
-Term sum(Nodes& nodes, std::vector<Term> terms) {
-    ensure_plus(nodes, terms);
-    using Entry = std::tuple<int, std::int32_t, int, std::int32_t, bool>;
-    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> heap;
-    const auto push = [&](std::int32_t node, std::int32_t shift, bool minus) {
-        heap.emplace(nodes[node].arrival, shift, nodes[node].width(), node, minus);
-    };
-    for (const Term& term : terms) push(term.node, term.shift, term.minus);
-    const auto pop = [&] {
-        const auto [arrival, shift, width, node, minus] = heap.top();
-        heap.pop();
-        return Term{node, shift, minus};
-    };
-    while (heap.size() > 1) {
-        Term a = pop(), b = pop();
-        if (a.minus && !b.minus) std::swap(a, b);
-        const std::int32_t common = std::min(a.shift, b.shift);
-        const std::int32_t node =
-            nodes.add({a.node, b.node, a.shift - common, b.shift - common, a.minus != b.minus});
-        push(node, common, a.minus);
-    }
-    return pop();
-}
-
 Output output_of(Nodes& nodes, const Term& root, const Place& place) {
     const bool minus = root.minus != place.minus;
     if (minus) {
@@ -190,8 +153,8 @@ Graph without_dead(const Nodes& nodes, std::vector<Output> outputs) {
 
 }  // namespace
 
-Graph solve(std::span<const std::int64_t> weights, std::vector<Range> inputs, std::size_t columns, std::uint64_t pair_limit,
-            const Interrupt& interrupt) {
+Graph solve(std::span<const std::int64_t> weights, const std::vector<Range>& inputs, std::size_t columns,
+            const Settings& settings, const Interrupt& interrupt) {
     const UniqueColumns unique(weights, inputs.size(), columns);
     std::vector<Column> entries;
     for (const Weights& column : unique.columns) {
@@ -200,12 +163,13 @@ Graph solve(std::span<const std::int64_t> weights, std::vector<Range> inputs, st
             if (column[row]) fresh.push_back(entry_of(static_cast<std::int32_t>(row), column[row]));
         }
     }
-    Nodes nodes(std::move(inputs));
-    const Blocks blocks(entries, nodes.inputs(), pair_limit);
-    Sharing sharing(nodes, blocks.parts, blocks.owners, earliest(nodes, entries));
-    sharing.run(interrupt);
-    std::vector<Term> roots;
-    for (std::vector<Term>& terms : sharing.terms()) roots.push_back(sum(nodes, std::move(terms)));
+    Nodes nodes(inputs);
+    const Blocks blocks(entries, nodes.inputs(), settings.pair_limit);
+    const int latest = settings.extra_depth < 0 ? -1 : earliest(nodes, entries) + settings.extra_depth;
+    Sharing sharing(inputs, blocks.parts, blocks.owners, latest, interrupt);
+    sharing.run();
+    sharing.improve(settings.effort, settings.most_steps);
+    const std::vector<Term> roots = sharing.build(nodes);
     std::vector<Output> outputs;
     for (const Place& place : unique.places) {
         outputs.push_back(place.column < 0 ? Output{}

@@ -24,8 +24,16 @@ struct Graph {
     std::vector<Output> outputs;
 };
 
+/// Budgets and limits, as in Python.
+struct Settings {
+    std::uint64_t pair_limit = 0;
+    std::uint64_t effort = 0;
+    std::uint64_t most_steps = 0;
+    int extra_depth = 0;  // negative: no limit
+};
+
 /// The graph of `weights`, row-major with a row per input; magnitudes and their sums must stay far from 64 bits.
-Graph solve(std::span<const std::int64_t> weights, std::vector<Range> inputs, std::size_t columns, std::uint64_t pair_limit,
-            const Interrupt& interrupt);
+Graph solve(std::span<const std::int64_t> weights, const std::vector<Range>& inputs, std::size_t columns,
+            const Settings& settings, const Interrupt& interrupt);
 
 }  // namespace bitsmith

@@ -22,6 +22,7 @@ class Further(TypedDict, total=False):
     io_type: IOTypeName
     board: str | Path | None
     platform: str | None
+    interface: str | None
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
     bits: BitsLike

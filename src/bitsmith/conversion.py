@@ -21,10 +21,11 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
+from bitsmith.config.accelerators import C_DRIVER
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.config.reading import Idle
-from bitsmith.devices import DEFAULT_PART, Board, Card, any_board, part_or_typical, resolve_part
+from bitsmith.devices import DEFAULT_PART, AnyBoard, Board, Card, Zynq, any_board, part_or_typical, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
@@ -60,6 +61,7 @@ def convert(
     input_data_tb: str | Path | None = None,
     board: str | Path | None = None,
     platform: str | None = None,
+    interface: str | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     bits: BitsLike = None,
@@ -92,6 +94,8 @@ def convert(
         board: a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the
             default of ``part``.
         platform: of an accelerator card, what its kernels are linked to.
+        interface: ``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``);
+            by default each element is a port.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input; without
             both, calibration data show it.
@@ -132,6 +136,7 @@ def convert(
             "InputData": input_data_tb,
             "Board": board,
             "Platform": platform,
+            "Interface": interface,
         }
     )
     if is_module(model) and example is None and input_shape is None and split_shape(config)[1] is None:
@@ -204,8 +209,12 @@ def converted(
         project.io_type,
         project.board,
         project.platform,
+        project.interface,
+        project.bus_input,
+        project.bus_output,
     )
     _check_weights(network, target)
+    _check_interface(target)
     batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
     said: tuple[str, ...] = ()
     if batches is not None:
@@ -249,6 +258,19 @@ def _with_outliers(network: Network, outliers: str | None) -> Network:
     )
 
 
+def _check_interface(target: Target) -> None:
+    """Refuse ports that the circuit would not have."""
+    parallel, known = target.io_type is IOType.PARALLEL, (Backend.VIVADO, Backend.VITIS)
+    if target.interface is None or (parallel and target.backend in known and target.board is None):
+        return
+    asked = f"backend {target.backend.value!r}, io_type {target.io_type.value!r}"
+    raise ConfigError(
+        f"Interface {target.interface!r} with {asked}{'' if target.board is None else ' and a board'}",
+        where="Interface",
+        accepted="it with backend 'vivado' or 'vitis' and io_type 'io_parallel', without a board",
+    )
+
+
 def _check_weights(network: Network, target: Target) -> None:
     """Refuse weights that are no constants where the backend only has such."""
     for node in network.nodes:
@@ -287,6 +309,11 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
             )
 
 
+def idle_on(board: AnyBoard, idle: Iterable[Idle]) -> tuple[Idle, ...]:
+    """Those of ``idle`` that have no effect on ``board``."""
+    return tuple(each for each in idle if each != C_DRIVER or not isinstance(board, Zynq))
+
+
 def _on_board(project: ProjectConfig) -> ProjectConfig:
     """A project with what its board wants. Other tools' configurations name parts and platforms of other boards, too."""
     if project.board is None:
@@ -295,7 +322,8 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
                 "a platform without a board", where="Platform", accepted="Board, such as 'alveo-u50', as well"
             )
         return project
-    board, idle = any_board(project.board), list(project.idle)
+    board = any_board(project.board)
+    idle = list(idle_on(board, project.idle))
     part, platform, backend = project.part, project.platform, project.backend
     if project.accelerator and part is not None and part.lower() != board.part.name.lower():
         idle.append(Idle("Part", part, f"{board.name} has {board.part.name}"))

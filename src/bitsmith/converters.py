@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
@@ -10,7 +11,9 @@ from bitsmith.arguments import Arguments
 from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_notes, idle_of
-from bitsmith.conversion import configured, convert, converted, split_shape
+from bitsmith.config.project import AP_VLD
+from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
+from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
@@ -52,7 +55,7 @@ class _OfOtherTools(TypedDict, total=False):
     write_tar: bool
     write_emulation_constants: bool
     tb_output_stream: str
-    interface: str
+    interface: str | None
     driver: str
     input_type: str
     output_type: str
@@ -131,11 +134,19 @@ def convert_from_symbolic_expression(expr: object, *arguments: object, **options
 
 def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Familiar]) -> Model:
     config = arguments.pop("hls_config", None)
-    others = {key: value for key, value in arguments.items() if key in _OfOtherTools.__annotations__}
+    others = {
+        key: value
+        for key, value in arguments.items()
+        if key in _OfOtherTools.__annotations__ and (key, value) != ("interface", AP_VLD)
+    }
     own = {key: value for key, value in arguments.items() if key not in others}
     on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}
-    idle = (*idle_of(others), *check_arguments(on_board))
+    words, idle_there = check_arguments(on_board)
+    idle = (*idle_of(others), *idle_there)
     made = convert(model, output_dir, config, **cast("Arguments", own))
+    made.target = replace(made.target, bus_input=words.get("BusInput"), bus_output=words.get("BusOutput"))
+    if made.target.board is not None:
+        idle = idle_on(any_board(made.target.board), idle)
     made.notes = (*made.notes, *idle_notes(idle))
     return made
 

@@ -157,7 +157,9 @@ def test_every_project_for_a_board_is_accepted(config: Config) -> None:
     asked = config["AcceleratorConfig"]
     assert (project.board, project.platform) == (asked["Board"], asked.get("Platform"))
     unlike = {key for key, usual in (("Interface", "axi_stream"), ("Driver", "python")) if asked[key] != usual}
-    unlike |= {f"Precision.{key}" for key, value in asked["Precision"].items() if value != "float"}
+    types = {key: None if value == "float" else value for key, value in asked["Precision"].items()}
+    kept = {"Input": project.bus_input, "Output": project.bus_output}
+    assert {key: value and f"ap_{value}" for key, value in kept.items()} == types
     assert {idle.key for idle in project.idle if idle.key not in ("WriteTar", "WriteWeightsTxt")} == unlike
 
 

@@ -128,6 +128,7 @@ def test_keys_in_any_case(key: str) -> None:
         ("Unrolled", Strategy.UNROLLED),
         ("resource_unrolled", Strategy.UNROLLED),
         ("ResourceUnrolled", Strategy.UNROLLED),
+        ("MultiplierBlocks", Strategy.MULTIPLIER_BLOCKS),
         ("DistributedArithmetic", Strategy.DISTRIBUTED_ARITHMETIC),
         ("distributed_arithmetic", Strategy.DISTRIBUTED_ARITHMETIC),
         ("DA", Strategy.DISTRIBUTED_ARITHMETIC),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from bitsmith.hls import HlsProject, HlsTarget, streams, write_project
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.structure.check import check
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
@@ -98,6 +100,17 @@ def test_all_that_is_written_is_in_the_rule_book(dialect: str, many: bool) -> No
         problems += filter(None, (rules.command_refusal(command.words, at) for at, command in commands(project)))
     wrong = [problem for problem in dict.fromkeys(problems) if NOT_YET.get(dialect, "\n") not in problem]
     assert not wrong, "\n".join(wrong[:SHOWN])
+
+
+@pytest.mark.parametrize("dialect", ["vivado", "vitis"])
+def test_vector_ports_are_in_the_rule_book(dialect: str) -> None:
+    spelled = DIALECTS[dialect]
+    vectors = replace(spelled, arrays=replace(spelled.arrays, parameter=spelled.arrays.vector))
+    for program, directives in ((dense(), ALL_AT_ONCE), named_networks()["attention_io_parallel"]):
+        project = write_project(program, directives, vectors, HlsTarget("net", spelled.part))
+        assert project.files["firmware/net.cpp"].count("HLS INTERFACE ap_vld") == len(project.inputs + project.outputs)
+        assert not list(filter(None, map(book(dialect).refusal, found_marks(project, dialect))))
+        check(project, dialect, unrolled=directives.unrolled(program))
 
 
 CODE = """\

@@ -14,7 +14,7 @@ import pytest
 
 import bitsmith
 from bitsmith.config import Backend
-from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError, VerificationError
+from bitsmith.errors import CapacityError, ConfigError, ToolFailedError, ToolMissingError, VerificationError
 from bitsmith.flows.vendor import stages_of
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.structure.check import structure
@@ -140,6 +140,26 @@ def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch:
     assert re.search(
         r"Layer '\w+' makes [\d,]+ products at once.*above about 100: set the layer's ReuseFactor to \d+", said
     )
+
+
+@pytest.mark.parametrize(
+    ("backend", "most", "said"),
+    [
+        ("vitis", "streams", r"the stream '\w+' of [\d,]+ bits at a time"),
+        ("vivado", "roms", r"weights of '\w+' that are read [\d,]+ bits at a time"),
+    ],
+)
+def test_words_that_the_tool_refuses(
+    fakes: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, most: str, said: str
+) -> None:
+    dialect = DIALECTS[backend]
+    limited = replace(dialect, **{most: replace(getattr(dialect, most), most_bits=99)})
+    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, backend: limited})
+    fakes.add("vivado_hls", _HLS)
+    model, _ = three_layer(tmp_path, backend=backend, config={"Model": {"ReuseFactor": 16, "Strategy": "Resource"}})
+    assert re.search(said, notes(model.build(csim=False, synth=False)))
+    with pytest.raises(CapacityError, match=said):
+        model.build(csim=False, synth=True)
 
 
 def test_everything_that_the_vendor_has(fakes: FakeTools, model: bitsmith.Model) -> None:
@@ -375,3 +395,14 @@ def test_the_folder_of_the_tools_own_project_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     shutil.copytree(DATA / "vivado", folder)
     assert read_report(folder).section("Resources")["LUT"] == 6000
+
+
+def test_vector_ports(tmp_path: Path) -> None:
+    model, _ = three_layer(tmp_path, backend="vitis", interface="ap_vld")
+    model.write()
+    assert "#pragma HLS INTERFACE ap_vld port=" in (model.output_dir / "firmware" / f"{TOP}.cpp").read_text()
+    model.save(tmp_path / "saved")
+    assert bitsmith.Model.load(tmp_path / "saved").target.interface == "ap_vld"
+    for wrong in ({"backend": "rtl"}, {"io_type": "io_stream"}, {"board": "pynq-z2"}, {"interface": "ap_hs"}):
+        with pytest.raises(ConfigError, match="Interface"):
+            three_layer(tmp_path / "wrong", **{"backend": "vitis", "interface": "ap_vld", **wrong})

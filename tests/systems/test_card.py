@@ -17,11 +17,11 @@ from bitsmith.build.design import Circuit
 from bitsmith.build.system import system_board
 from bitsmith.devices import SYSTEM_BOARDS, Card, any_board
 from bitsmith.errors import ConfigError
-from bitsmith.flows.csim import INCLUDE
 from bitsmith.flows.verilator import lint
 from tests.flows.fake_tools import FakeTools
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
+from tests.systems.test_hls_core import headers
 from tests.systems.vivado import Vivado, stand_in
 from tests.systems.written import computed, imported, written
 
@@ -63,19 +63,38 @@ def test_the_kernel_is_what_its_description_says(tmp_path: Path, kind: str) -> N
     assert kernel.attrib["hwControlProtocol"] == "ap_ctrl_none"
 
 
-def test_the_movers_are_cpp(tmp_path: Path) -> None:
-    written(tmp_path, made("streams"), "alveo-u250")
-    options = (
-        "-std=c++17",
-        "-Wall",
-        "-Wextra",
-        "-Wno-unknown-pragmas",
-        "-Werror",
-        "-fsyntax-only",
-        "-isystem",
-        str(INCLUDE),
-    )
-    subprocess.run(["g++", *options, "system/movers.cpp"], cwd=tmp_path, check=True)
+COPIES = """\
+#include "system/movers.cpp"
+int main() {
+    ap_uint<512> from[5], to[5];
+    hls::stream<ap_uint<512>> stream;
+    for (int k = 0; k < 5; k++) {
+        from[k] = 0;
+        from[k].range(511, 480) = k + 1;
+        from[k].range(63, 0) = 0x0123456789abcdefULL * k;
+    }
+    read_0(from, 5, stream);
+    write_0(to, 5, stream);
+    for (int k = 0; k < 5; k++) {
+        if (to[k] != from[k]) return 1;
+    }
+    return stream.empty() ? 0 : 2;
+}
+"""
+
+
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))])
+def test_the_movers_move(tmp_path: Path, real: bool) -> None:
+    wide = made("stream")
+    system = written(tmp_path, wide, "alveo-u250")
+    text = system.files["system/movers.cpp"]
+    bits = set(re.findall(r"ap_uint<(\d+)>", text))
+    (tmp_path / "system/movers.cpp").write_text(re.sub(r"ap_uint<\d+>", "ap_uint<512>", text))
+    (tmp_path / "copies.cpp").write_text(COPIES)
+    options = ("-std=c++17", "-O0", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Werror")
+    subprocess.run(["g++", *options, *headers(real), "copies.cpp", "-o", "copies"], cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "copies"], check=True)
+    assert bits and all(int(each) % 8 == 0 for each in bits)
 
 
 class FakeCard:

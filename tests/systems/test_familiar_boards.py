@@ -91,6 +91,7 @@ def test_other_backends(tmp_path: Path, config: Config, told: tuple[str, ...]) -
         ({"Interface": "axi"}, "Interface"),
         ({"Driver": "rust"}, "Driver"),
         ({"Precision": {"Input": "int8; exec"}}, "Precision.Input"),
+        ({"Precision": {"Output": "ap_fixed<40,8>"}}, "at most 32 bits"),
         ({"Precision": {"In": "float"}}, "unknown key 'In'"),
         ({"Bord": "zcu102"}, "did you mean 'Board'"),
         ({"Platform": "a b"}, "Platform"),
@@ -115,6 +116,17 @@ def test_arguments_of_vitis_unified(tmp_path: Path) -> None:
         out_stream_buf_size=256,
     )
     assert model.target.board == "kv260" and "In_Stream_Buf_Size" in idle(model)
+
+
+def test_types_of_the_bus(tmp_path: Path) -> None:
+    (config,) = (each for each in BOARDS if each["AcceleratorConfig"]["Precision"]["Input"] == "ap_fixed<16,6>")
+    model = converted(config, tmp_path)
+    assert (model.target.bus_input, model.target.bus_output) == ("fixed<16,6>", "fixed<18,8>")
+    assert "Precision" not in idle(model)
+    model.save(tmp_path / "model.bitsmith")
+    assert Model.load(tmp_path / "model.bitsmith").target.bus_output == "fixed<18,8>"
+    text = model.plan(csim=False).scripts()["system/export/predicting.py"]
+    assert '"frac": 10' in str(text)
 
 
 def test_names_in_any_case() -> None:
@@ -159,6 +171,8 @@ def test_a_bitfile_of_a_circuit_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "axi_stream_driver.py",
         "predicting.py",
         "myproject.py",
+        "myproject_driver.c",
+        "myproject_driver.h",
         "myproject.bit",
         "myproject.hwh",
         "myproject.xsa",

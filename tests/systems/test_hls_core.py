@@ -13,12 +13,14 @@ from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import write_project
 from bitsmith.hls.axi import axi_files, axi_name
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.dialects.spelling import AP
 from bitsmith.hls.project import HlsProject, HlsTarget
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from tests.hls.compiled import open_headers
 from tests.rtl.test_streams import convolutional
 from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
 
@@ -28,6 +30,11 @@ DIGEST = "0123456789abcdef"
 def generated(program: Program, directives: Directives, dialect: str, bus_bytes: int) -> tuple[HlsProject, Interface]:
     project = write_project(program, directives, DIALECTS[dialect], HlsTarget("net", "xc7z020clg400-1"))
     return project, hls_interface(project, bus_bytes, DIGEST)
+
+
+def headers(real: bool) -> tuple[str, ...]:
+    """Options for our headers of AMD's types, or AMD's own."""
+    return ("-isystem", str(open_headers(AP) if real else INCLUDE))
 
 
 def bench(project: HlsProject, narrow: Interface) -> str:
@@ -60,15 +67,21 @@ def bench(project: HlsProject, narrow: Interface) -> str:
     return "\n".join([*lines, "int main() {", *main, "return 0; }", ""])
 
 
+IN_CI = (pytest.mark.slow, pytest.mark.ci)
+ARRAYS, TOKENS = ("vivado", Directives({}, True), 8), ("vitis", Directives({}, False), 2)
+
+
 @pytest.mark.parametrize(
-    ("dialect", "directives", "bus_bytes"),
+    ("dialect", "directives", "bus_bytes", "real"),
     [
-        pytest.param("vivado", Directives({}, True), 8, id="arrays"),
-        pytest.param("vitis", Directives({}, False), 2, id="tokens"),
+        pytest.param(*ARRAYS, False, id="arrays"),
+        pytest.param(*TOKENS, False, id="tokens"),
+        pytest.param(*ARRAYS, True, id="arrays-ap_types", marks=IN_CI),
+        pytest.param(*TOKENS, True, id="tokens-ap_types", marks=IN_CI),
     ],
 )
 def test_the_drivers_bytes_give_the_emulators_results(
-    tmp_path: Path, dialect: str, directives: Directives, bus_bytes: int
+    tmp_path: Path, dialect: str, directives: Directives, bus_bytes: int, real: bool
 ) -> None:
     program, frames = branches(), 5
     project, interface = generated(program, directives, dialect, bus_bytes)
@@ -83,7 +96,7 @@ def test_the_drivers_bytes_give_the_emulators_results(
     for port, data in zip(narrow.inputs, net.pack(x), strict=True):
         assert len(data) == frames * port.tokens * token_bytes(port)
         (tmp_path / prefix("s_axis", port)).write_bytes(data)
-    options = ("-std=c++17", "-O0", "-Wall", "-Wno-unknown-pragmas", f"-DFRAMES={frames}", "-isystem", str(INCLUDE))
+    options = ("-std=c++17", "-O0", "-Wall", "-Wno-unknown-pragmas", f"-DFRAMES={frames}", *headers(real))
     subprocess.run(["g++", *options, "firmware/bench.cpp", "firmware/net.cpp", "-o", "bench"], cwd=tmp_path, check=True)
     subprocess.run([tmp_path / "bench"], cwd=tmp_path, check=True)
     found = []

@@ -76,7 +76,16 @@ def test_every_board(tmp_path: Path, name: str) -> None:
     assert clocked(design)
     assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_dma_axil"}
     assert sorted(path.name for path in (tmp_path / "system/export").iterdir()) == [
-        *("axi_stream_driver.py", "net.bit", "net.hwh", "net.py", "net.xsa", "predicting.py")
+        *(
+            "axi_stream_driver.py",
+            "net.bit",
+            "net.hwh",
+            "net.py",
+            "net.xsa",
+            "net_driver.c",
+            "net_driver.h",
+            "predicting.py",
+        )
     ]
     connected = any("board_connections" in line for line in design.said)
     assert connected is (name == "kv260")
@@ -146,7 +155,7 @@ class FakeBoard:
             self.buffers["out", k][:] = np.frombuffer(bits, np.uint8)
 
 
-def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tuple[ModuleType, ModuleType]:
+def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tuple[ModuleType, ...]:
     """The driver's two files, beside a stand-in for PYNQ."""
     pynq = ModuleType("pynq")
 
@@ -185,6 +194,23 @@ def test_the_overlay_gives_the_results_of_the_emulator(
     with pytest.warns(UserWarning, match="not called"):
         again: Sequence[np.ndarray] = board.predict(x, True, encode=str)
     assert again[0].dtype == np.float64 and "7 samples sent" in capsys.readouterr().out
+
+
+def test_words_of_the_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = made("stream")
+    written(tmp_path, each, "pynq-z2", bus_input="fixed<16,6>", bus_output="fixed<12,8,RND,SAT>")
+    driver = overlay(monkeypatch, tmp_path, each)[1]
+    (x,) = inputs_of(each.program, 5)
+    words = np.clip(np.floor(np.ldexp(x, 10)), -(1 << 15), (1 << 15) - 1).astype(np.int16)
+    (want,) = expected(each.program, [np.ldexp(words.astype(np.float64), -10)])
+    board = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64)
+    np.testing.assert_array_equal(board.predict(words), want)
+    np.testing.assert_array_equal(board.predict(words.view(np.uint16)), want)
+    np.testing.assert_array_equal(board.predict(words.astype(np.float64) / 1024), want)
+    given = np.clip(np.floor(np.ldexp(want, 4) + 0.5), -2048, 2047)
+    np.testing.assert_array_equal(board.predict(words, dtype=np.int16), given.astype(np.int16))
+    coded = board.predict(x, encode=lambda x: words, decode=lambda y: y / 16)
+    np.testing.assert_array_equal(coded, given / 16)
 
 
 def test_shapes_as_in_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

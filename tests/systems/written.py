@@ -18,11 +18,11 @@ from bitsmith.systems import System
 from tests.rtl.wrapped import expected
 
 
-def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0) -> System:
+def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0, **target: str) -> System:
     """The circuit and its system in ``folder``."""
     board = any_board(name)
     assert not isinstance(board, Board)
-    core, files = rtl_core(each, board, Target(Path(), "net", "", period_ns))
+    core, files = rtl_core(each, board, Target(Path(), "net", "", period_ns, **target))
     system = system_of(core, board)
     own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
     for path, text in {**own, **files, **system.files}.items():
@@ -31,12 +31,12 @@ def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0) -> 
     return system
 
 
-def imported(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[ModuleType, ModuleType]:
-    """The files of a system that go to the board: the circuit's driver, and the one with `NeuralNetworkOverlay`."""
+def imported(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> tuple[ModuleType, ...]:
+    """Files of a system that go to the board, by default the circuit's driver, and the one with `NeuralNetworkOverlay`."""
     monkeypatch.syspath_prepend(folder / "system/export")
     for name in ("net", "axi_stream_driver", "predicting"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    return importlib.import_module("net"), importlib.import_module("axi_stream_driver")
+    return tuple(importlib.import_module(name) for name in names or ("net", "axi_stream_driver"))
 
 
 def computed(each: Circuit, net: ModuleType, data: list[bytes]) -> list[bytes]:

@@ -10,7 +10,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     weights = rng.integers(-128, 128, (16, 16))
     inputs = np.tile(np.array([-128, 127, 0]), (16, 1))
-    adders, outputs = solve(weights, inputs, 12_000_000)
+    adders, outputs = solve(weights, inputs, 12_000_000, 8, 1_000_000, 0)
     values = list(rng.integers(-128, 128, 16))
     given = np.array(values)
     for a, b, shift_a, shift_b, subtract in adders.tolist():

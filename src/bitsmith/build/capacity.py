@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import missing
 from bitsmith.estimate.size import estimate_layout
+from bitsmith.hls.project import Word
 from bitsmith.ir import ops
 
 LAYOUT_LIMIT_LUTS = 2_000_000
@@ -29,6 +31,25 @@ def unrolled_products(job: Job) -> dict[str, int]:
             positions = math.prod(node.type.shape[:-1]) if whole else 1
             found[node.layer] += positions * int(np.count_nonzero(node.op.weights))
     return dict(found)
+
+
+def refused_word(words: Sequence[Word], tool: str, *, parallel: bool) -> CapacityError | None:
+    """What is wrong with the widest of ``words``, which ``tool`` refuses, and what helps; None without any."""
+    word = max(words, key=lambda word: word.bits / word.most, default=None)
+    if word is None:
+        return None
+    factor = -(-word.bits // word.most)
+    found = f"weights of {word.layer!r} that are read" if word.layer else f"the stream {word.name!r} of"
+    more = (
+        f"a ReuseFactor {factor} times as large for that layer" if word.layer else f"1/{factor} of the bits or elements"
+    )
+    streamed = ", io_type='io_stream'" if parallel and not word.layer else ""
+    return CapacityError(
+        f"{found} {word.bits:,} bits at a time",
+        where="build",
+        accepted=f"at most {word.most:,} bits, as {tool} does",
+        remedy=f"{more}{streamed} or backend='rtl'",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ sources that the job gives, is ever loaded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -69,6 +69,9 @@ class HlsCode:
         target = job.target
         self.job = job
         self.dialect: Dialect = DIALECTS[target.backend.value]
+        if target.interface is not None:
+            arrays = self.dialect.arrays
+            self.dialect = replace(self.dialect, arrays=replace(arrays, parameter=arrays.vector))
         self.target = HlsTarget(
             target.project_name,
             target.part,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.build.capacity import Room, unrolled_products
+from bitsmith.build.capacity import Room, refused_word, unrolled_products
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.hls_system import hls_core
 from bitsmith.build.job import Asked, Job
@@ -21,7 +21,7 @@ from bitsmith.build.stages import Sections, Stage
 from bitsmith.build.system import bitstream as system_bitstream
 from bitsmith.build.system import system_board, system_of
 from bitsmith.build.verification import compare, raw_digest, stimuli
-from bitsmith.errors import ConfigError, ProgramError, ProjectError, VerificationError
+from bitsmith.errors import CapacityError, ConfigError, ProgramError, ProjectError, VerificationError
 from bitsmith.flows.csim import BridgeLibrary
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool
@@ -70,6 +70,8 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
         room.check_layout(job)
         if backend.steps or asked.bitstream:
             room.check_part(job)
+            if backend.too_wide is not None:
+                raise backend.too_wide
     csim = [backend.code.library(), backend.csim()] if asked.csim is not False else []
     return Plan(
         folder=job.target.output_dir,
@@ -126,6 +128,11 @@ class _Hls:
 
     def _flow(self, step: VendorStep) -> VendorStage:
         return VendorStage(self._driver, self.code.target.top, step)
+
+    @cached_property
+    def too_wide(self) -> CapacityError | None:
+        """What the tool refuses for its width."""
+        return refused_word(self.code.project.too_wide, self._driver.tool, parallel=self._job.directives.parallel)
 
     @cached_property
     def _raws(self) -> list[Raws]:
@@ -209,6 +216,9 @@ class _Hls:
     def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
         """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
         notes, driver = [*([room.misfit] if room.misfit else []), *self._too_many_products()], self._driver
+        notes += (
+            [] if self.too_wide is None else [f"The tool would refuse {self.too_wide.found}: {self.too_wide.remedy}."]
+        )
         verified = [section for section in found if isinstance(section, Verification)]
         if not verified:
             notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")

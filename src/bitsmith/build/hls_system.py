@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.system import core_of
@@ -14,7 +15,7 @@ from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.writer import Title
-from bitsmith.systems import Core, Language
+from bitsmith.systems import Core, Language, bare_metal
 from bitsmith.version import __version__
 
 
@@ -37,7 +38,8 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     files = axi_files(project, code.dialect.streams, title, board.bus_bytes)
     text = driver(job.program, interface, WIDEST_BYTES, registers=False)
     narrow = with_beats(interface, WIDEST_BYTES)
-    return core_of(job.target, narrow, known[language], tuple(files), text, axi_name(project.top)), files
+    core = core_of(job.target, narrow, known[language], tuple(files), text, axi_name(project.top))
+    return replace(core, bare_metal=bare_metal(job.program, interface, WIDEST_BYTES, registers=False)), files
 
 
 def hls_interface(project: HlsProject, bus_bytes: int, digest: str) -> Interface:

@@ -42,6 +42,11 @@ class Target:
     """As `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
     platform: str | None = None
     """What kernels are linked to for a card; None: the card's own."""
+    interface: str | None = None
+    """``AP_VLD``, or None: how tensors are ports of HLS C++ in ``io_parallel``."""
+    bus_input: str | None = None
+    bus_output: str | None = None
+    """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
 
 
 _KEYS = {
@@ -55,6 +60,9 @@ _KEYS = {
     "input_data": "InputData",
     "board": "Board",
     "platform": "Platform",
+    "interface": "Interface",
+    "bus_input": "BusInput",
+    "bus_output": "BusOutput",
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
@@ -105,6 +113,9 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         project.io_type,
         project.board,
         project.platform,
+        project.interface,
+        project.bus_input,
+        project.bus_output,
     )
 
 

@@ -9,6 +9,7 @@ from typing import assert_never
 from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.stages import Sections, Stage
+from bitsmith.config.precision import parse_precision
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
@@ -17,7 +18,7 @@ from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
-from bitsmith.systems import Core, Language, System, card_system, soc_fpga_system, zynq_system
+from bitsmith.systems import Core, Language, System, bare_metal, card_system, soc_fpga_system, zynq_system
 
 
 def system_board(target: Target) -> SystemBoard | None:
@@ -60,6 +61,8 @@ def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, M
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
     text = driver(made.program, interface, board.bus_bytes, registers=isinstance(board, Zynq))
     core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
+    if isinstance(board, Zynq):
+        core = replace(core, bare_metal=bare_metal(made.program, interface, board.bus_bytes, registers=True))
     files = {**texts, **library.library(library.BEATS_LIBRARY)}
     return core, {f"rtl/{name}": content for name, content in files.items()}
 
@@ -82,7 +85,8 @@ def core_of(
 ) -> Core:
     """A circuit with the streams ``narrow`` and the driver ``text``, for ``target``."""
     period, percent = target.clock_period_ns, 100.0 * target.clock_uncertainty
-    return Core(target.project_name, narrow, language, sources, text, module, period, percent)
+    taken, given = (parse_precision(each) if each else None for each in (target.bus_input, target.bus_output))
+    return Core(target.project_name, narrow, language, sources, text, module, period, percent, words=(taken, given))
 
 
 def bitstream(system: System, needs: tuple[str, ...]) -> Stage:

@@ -74,6 +74,9 @@ class ModelOptions:
     platform: Annotated[
         str | None, typer.Option(help="Of a card such as alveo-u50: what its kernels are linked to.")
     ] = None
+    interface: Annotated[
+        str | None, typer.Option(help="ap_vld: each tensor is one port of HLS C++, with a valid signal.")
+    ] = None
     clock_period: Annotated[float | None, typer.Option(min=0.1, help="Clock target in ns.")] = None
     clock_uncertainty: Annotated[str | None, typer.Option(help="Part of the period to keep back: 12.5%.")] = None
     backend: Annotated[

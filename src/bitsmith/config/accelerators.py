@@ -5,17 +5,23 @@ In: a project configuration with such a backend. Out: the same with our backend,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import Idle, Inert, Problems, Section, shown, squash
+from bitsmith.errors import ConfigError
 
-_PRECISION = re.compile(r"(ap_|ac_)?u?(fixed|int)\s*<[0-9A-Za-z_, \-]{1,64}>", re.ASCII)
+_MOST_BITS = 32
+"""Of a word of other tools' buses."""
+
 _BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
 _STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
 _OWN = "the board's system says it"
+C_DRIVER = Idle("Driver", "c", "the driver is in Python; in C it is there for Zynq and Zynq UltraScale+")
+"""What is said of a driver in C where there is none."""
+
 _FILE = "the board's system is made by Vivado from its parts, without a platform's file"
 
 
@@ -80,7 +86,7 @@ def split_accelerator(
         kept = {key: value for key, value in section.values.items() if key in _KEYS and value is not None}
         if _is_platform_file(kept.get("Platform")):
             idle.append(Idle("Platform", str(kept.pop("Platform"))[:80], _FILE))
-        merged |= kept
+        merged |= kept | _words(section)
     merged["Backend"] = found.backend
     merged.setdefault("Board", found.board)
     return found, merged, tuple(idle)
@@ -96,7 +102,7 @@ def _checked(section: Section) -> Iterator[Idle]:
     for key, known, usual, why in (
         ("Interface", ("axi_stream", "axi_master", "axi_lite"), ("axi_stream",), _STREAMS),
         ("AxiMode", ("axi_stream", "axi_master"), ("axi_stream",), _STREAMS),
-        ("Driver", ("python", "c", "xrt"), ("python", "xrt"), "the driver is in Python"),
+        ("Driver", ("python", "c", "xrt"), ("python", "xrt"), C_DRIVER.why),
     ):
         value = section.values.get(key)
         if value is None:
@@ -105,31 +111,44 @@ def _checked(section: Section) -> Iterator[Idle]:
             section.problems.add(shown(value), where=section.at(key), accepted=" or ".join(known))
         elif value not in usual:
             yield Idle(key, str(value), why)
+
+
+def _words(section: Section) -> dict[str, str]:
+    """The fixed-point formats of other tools' buses by our keys; integers that the driver takes and gives are words of them."""
     precision = section.values.get("Precision")
     inner = Section.read(precision, section.at("Precision"), ("Input", "Output"), section.problems)
-    types = [(inner.at(key), value) for key, value in inner.values.items()]
-    types += [(section.at(key), section.values[key]) for key in _TYPES if key in section.values]
-    for where, value in types:
-        yield from _type(section, where, value)
+    types = [(inner, key, value) for key, value in inner.values.items()]
+    types += [(section, key, section.values[key]) for key in _TYPES if key in section.values]
+    found = dict[str, str]()
+    for of, key, value in types:
+        if value in (None, "float", "double"):
+            continue
+        words = section.problems.attempt(bus_format, value, of.at(key))
+        if words is not None:
+            found["BusInput" if key.startswith("In") else "BusOutput"] = words
+    return found
 
 
-def _type(section: Section, where: str, value: object) -> Iterator[Idle]:
-    if value in (None, "float", "double"):
-        return
-    if isinstance(value, str) and _PRECISION.fullmatch(value.strip()):
-        yield Idle(where.rpartition("AcceleratorConfig.")[2], value, _BUS)
-    else:
-        section.problems.add(shown(value), where=where, accepted="'float', 'double' or a type such as 'ap_fixed<16,6>'")
+def bus_format(value: object, where: str) -> str:
+    """The format of the words of a bus of other tools, as text."""
+    accepted = f"'float', 'double' or a type of at most {_MOST_BITS} bits such as 'ap_fixed<16,6>'"
+    try:
+        words = parse_precision(value, where)
+    except ConfigError:
+        words = None
+    if words is None or words.width > _MOST_BITS:
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return str(words)
 
 
-def check_arguments(arguments: Mapping[str, object]) -> tuple[Idle, ...]:
-    """Arguments of other tools' converters that say the same: those without effect.
+def check_arguments(arguments: Mapping[str, object]) -> tuple[Mapping[str, str], tuple[Idle, ...]]:
+    """Arguments of other tools' converters that say the same: formats of words by our keys, and arguments without effect.
 
     Raises:
         ConfigError: values that they do not have.
     """
     problems = Problems()
     section = Section.read(arguments, "", _CHECKED, problems, _INERT)
-    idle = (*section.idle, *_checked(section))
+    words, idle = _words(section), (*section.idle, *_checked(section))
     problems.finish()
-    return idle
+    return words, idle

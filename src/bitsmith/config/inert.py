@@ -88,7 +88,7 @@ PROJECT_INERT: Mapping[str, Inert] = {
     "ASICLibs": Inert(_VENDOR),
     "FIFO": Inert(_VENDOR, (None,)),
     "HyperoptHandshake": Inert(_VENDOR, (False,)),
-    "Interface": Inert(_VENDOR),
+    "Interface": Inert(_VENDOR, (None,)),
     "Driver": Inert(_VENDOR),
     "InputType": Inert(_VENDOR),
     "OutputType": Inert(_VENDOR),

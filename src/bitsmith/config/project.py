@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from bitsmith.config.accelerators import accelerator_named, split_accelerator
+from bitsmith.config.accelerators import accelerator_named, bus_format, split_accelerator
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.model import HLSConfig, collect_hls_config
@@ -80,6 +80,7 @@ class ProjectConfig:
     ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
     ``tflite_model`` (a path or a file's content) is given.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
+    ``bus_input`` and ``bus_output`` are formats of words that the driver of a board takes and gives as integers.
     ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
@@ -94,6 +95,9 @@ class ProjectConfig:
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
     platform: str | None = None
+    interface: str | None = None
+    bus_input: str | None = None
+    bus_output: str | None = None
     accelerator: str = ""
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     keras_model: object | None = None
@@ -111,6 +115,12 @@ class ProjectConfig:
     idle: tuple[Idle, ...] = ()
 
 
+AP_VLD = "ap_vld"
+"""The value of ``Interface`` for vector ports."""
+
+_OTHER_INTERFACES = ("axi_stream", "axi_master", "axi_lite")
+"""Its values in other tools, of systems for boards."""
+
 PROJECT_KEYS = (
     "OutputDir",
     "ProjectName",
@@ -122,6 +132,9 @@ PROJECT_KEYS = (
     "IOType",
     "Board",
     "Platform",
+    "Interface",
+    "BusInput",
+    "BusOutput",
     "HLSConfig",
     "KerasModel",
     "KerasJson",
@@ -150,6 +163,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
     problems = Problems()
     accelerator, content, idle_of_board = split_accelerator(mapping(content, "", problems), problems)
+    interface, content = _split_interface(content, problems)
     section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
@@ -167,6 +181,9 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
         board=section.get("Board", _board),
         platform=section.get("Platform", _platform),
+        interface=interface,
+        bus_input=section.get("BusInput", bus_format),
+        bus_output=section.get("BusOutput", bus_format),
         accelerator=accelerator.name if accelerator else "",
         hls_config=hls_config,
         keras_model=section.get("KerasModel", _model),
@@ -262,6 +279,18 @@ def read_backend(value: object, where: str) -> Backend:
         )
     remedy = did_you_mean(name, list(known)) if name else ""
     raise ConfigError(f"backend {shown(value)}", where=where, accepted=BACKENDS, remedy=remedy)
+
+
+def _split_interface(content: Mapping[str, object], problems: Problems) -> tuple[str | None, Mapping[str, object]]:
+    """``AP_VLD`` if ``content`` asks for it, and the other keys."""
+    left, found = dict(content), None
+    for key, value in content.items():
+        if squash(str(key)) != "interface" or value is None or value in _OTHER_INTERFACES:
+            continue
+        found = left.pop(key)
+        if found != AP_VLD:
+            problems.add(shown(found), where="Interface", accepted=AP_VLD)
+    return (AP_VLD if found == AP_VLD else None), left
 
 
 def _io_type(value: object, where: str) -> IOType:

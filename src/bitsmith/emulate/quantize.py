@@ -74,7 +74,9 @@ class Quantization:
         """
         if raw.size >= FEW or not isinstance(self._factor, float) or not raw.flags.c_contiguous:
             return None
-        flat, factor, safe = raw.reshape(-1), np.asarray(self._factor), small_squares(*map(float, self._safe))
+        flat, factor = raw.reshape(-1), np.asarray(self._factor)
+        lowest, highest = map(float, self._safe)
+        safe = small_squares(lowest, highest)
         rounded, rows = rounder(raw, raw, self.op.rounding, roomy=True), np.moveaxis(raw, -1, 0)
 
         def cast_few(x: Reals) -> bool:
@@ -87,7 +89,10 @@ class Quantization:
                 rows[:count], rows[count:] = x, 0
             np.multiply(raw, factor, raw)
             rounded()
-            return bool(flat.dot(flat) <= safe)
+            if flat.dot(flat) <= safe:
+                return True
+            least_value, greatest = extremes(flat)
+            return lowest <= least_value and greatest <= highest
 
         return cast_few
 

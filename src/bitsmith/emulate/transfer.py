@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.bounds import NumberKind
+from bitsmith.emulate.floats import FEW
 from bitsmith.emulate.quantize import Quantization, Reals, quantize_exactly
 from bitsmith.emulate.workspace import StoredValue, factors
 from bitsmith.errors import InputDataError
@@ -53,19 +54,24 @@ def empty_raw(batch: int, kind: TensorType) -> Raws:
 class RealLoader:
     """Casts real numbers into the arrays of an input."""
 
-    __slots__ = ("_direct", "_quantization", "_quick", "_value")
+    __slots__ = ("_direct", "_quantization", "_quick", "_raw", "_value")
 
     def __init__(self, quantization: Quantization, value: StoredValue) -> None:
         self._quantization = quantization
         self._value = value
         direct = quantization.fast and value.storage.kind is NumberKind.FLOAT64
         self._direct = cast(npt.NDArray[np.float64], value.part) if direct else None
-        self._quick = None if self._direct is None else quantization.of_few(self._direct)
+        # What is kept in single precision is cast in double precision.
+        indirect = quantization.fast and value.storage.kind is NumberKind.FLOAT32 and value.part.size < FEW
+        self._raw = np.zeros(value.part.shape) if indirect else self._direct
+        self._quick = None if self._raw is None else quantization.of_few(self._raw)
 
     def load(self, chunk: Reals) -> int:
         """Cast ``chunk`` (batch, *shape); how many were outside the range. Places of absent samples become 0."""
         value, quantization = self._value, self._quantization
         if self._quick is not None and self._quick(chunk):
+            if self._raw is not None and self._direct is None:
+                value.part[...] = self._raw
             return 0
         if self._direct is not None and len(chunk) == self._direct.shape[-1]:
             return quantization.into(chunk, self._direct)

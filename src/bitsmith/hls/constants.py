@@ -56,6 +56,11 @@ def scalar(name: str, value: int) -> str:
     return f"static const uint64_t {name}[{len(parts)}] = {{{', '.join(parts)}}};\n"
 
 
+def rom_bits(rows: Ints) -> int:
+    """Bits of a row of :func:`rom`."""
+    return int(rows.shape[1]) * _signed_width(objects(rows).reshape(-1))
+
+
 def words(values: Ints | npt.NDArray[np.int64]) -> int:
     """64-bit words of each value."""
     return -(-_signed_width(objects(values).reshape(-1)) // 64)

@@ -20,7 +20,7 @@ from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import identifier
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
-from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream
+from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, Word
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.rtl.names import Names
@@ -101,7 +101,16 @@ class NetworkWriter:
         whole_head = (*streams.in_top, *head)
         top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
         made = assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
-        return replace(made, interval=None if streams.sequential else self._plan.interval)
+        interval = None if streams.sequential else self._plan.interval
+        return replace(made, interval=interval, too_wide=self._too_wide(streams.most_bits))
+
+    def _too_wide(self, most: int) -> tuple[Word, ...]:
+        """Words that the tool is known to refuse."""
+        tokens = [
+            Word(self._names[source.process], each.size * each.scalar.width, most)
+            for source, each in self._tokens.items()
+        ]
+        return tuple(word for word in (*tokens, *self._scope.words_read) if 0 < word.most < word.bits)
 
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""

@@ -131,6 +131,19 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """Numbers that C++ reads or writes together as one word of ``bits``, and the most that the tool takes.
+
+    ``name`` is a stream's, or that of the weights of ``layer``.
+    """
+
+    name: str
+    bits: int
+    most: int
+    layer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HlsDesign:
     """The top function called ``top``, as code around it sees it; ``title`` is the first line of all files.
 
@@ -154,7 +167,7 @@ class HlsProject:
 
     ``files`` maps paths inside of the project to texts. ``bridge`` is the source that exports ``bridge_function``
     (``void(const uint64_t *in, uint64_t *out)``, one sample) with C linkage. ``interval`` is the planned number of cycles
-    between samples; None where there is no plan.
+    between samples; None where there is no plan. ``too_wide`` are words that the tool is known to refuse.
     """
 
     top: str
@@ -164,6 +177,7 @@ class HlsProject:
     bridge: str
     bridge_function: str
     interval: int | None = 1
+    too_wide: tuple[Word, ...] = ()
 
     @property
     def in_words(self) -> int:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.hls import constants
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import USED
-from bitsmith.hls.project import Memory
+from bitsmith.hls.project import Memory, Word
 from bitsmith.hls.scalar import Scalar
 from bitsmith.ir.types import Ints, Overflow, Rounding
 from bitsmith.rtl.names import Names
@@ -41,7 +41,8 @@ class Variable:
 class Scope:
     """The contents of the project's namespace: names handed out once, typedefs, and texts of constants per function.
 
-    ``streams`` between processes, with their slots, and ``memories`` are kept for tools that are told of them by name.
+    ``streams`` between processes, with their slots, and ``memories`` are kept for tools that are told of them by name;
+    ``words_read`` are those of constants, which no tool takes in any width.
     """
 
     dialect: Dialect
@@ -51,6 +52,7 @@ class Scope:
     texts: dict[str, str] = field(default_factory=dict)
     streams: list[tuple[str, int]] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
+    words_read: list[Word] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in USED:
@@ -86,6 +88,7 @@ class Scope:
         unique = self._constant(function, name, rows, frac)
         self._rom(function, unique, rows, self.dialect.roms.before_words)
         self.memories.append(Memory(unique, width=rows.shape[1]))
+        self.words_read.append(Word(unique, constants.rom_bits(rows), self.dialect.roms.most_bits, function))
         return unique
 
     def tables(self, function: str, name: str, rows: Ints, readers: int) -> str:

@@ -4,14 +4,14 @@ In: an integer matrix and the ranges and arrival times of its inputs. Out: a gra
 knows neither the core program nor any hardware language; ``solve`` is the one function that other code calls. The extension
 in C++ does the work where it is installed; what is here says what it does.
 
-Method: every weight in canonical signed digits, greedy extraction of the most frequent two-term pattern over all
-columns and shifts (R. Hartley, "Subexpression sharing in filters using canonic signed digit multipliers", IEEE Trans.
-Circuits and Systems II 43(10), 1996), then every column's remaining terms summed earliest first.
+Method: every weight in canonical signed digits, greedy extraction of the two-term pattern that saves most over all columns and
+shifts (after R. Hartley, "Subexpression sharing in filters using canonic signed digit multipliers", IEEE Trans. Circuits and
+Systems II 43(10), 1996), every column's remaining terms summed narrowest first, and a search that removes and rebuilds parts.
+``docs/adder-graphs.md`` has what each step brings.
 """
 
 from __future__ import annotations
 
-import heapq
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,9 +26,11 @@ from bitsmith.ir.types import IntArray
 from bitsmith.netlist import native
 from bitsmith.netlist.adders import Adder, InputRange, Nodes
 from bitsmith.netlist.csd import digit_masks
-from bitsmith.netlist.sharing import ColumnEntry, Sharing, Term
+from bitsmith.netlist.patterns import ColumnEntry
+from bitsmith.netlist.sharing import Sharing
+from bitsmith.netlist.sums import Term
 
-__all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "solve"]
+__all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
 
 # Pairs of digits that may be counted: about 30 s and 0.7 GB. Larger matrices share within blocks of rows.
 _PAIR_LIMIT = 12_000_000
@@ -36,6 +38,24 @@ _PAIR_LIMIT = 12_000_000
 
 _REMEMBERED = 1 << 14
 """Weights of matrices whose graphs are kept for the next time; 64 of them take about 200 MB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How long to search, and how deep graphs may be.
+
+    Attributes:
+        effort: steps of the search, in steps of the first greedy solution.
+        most_steps: limit of the steps of the search.
+        extra_depth: by how many adders the latest output may be later than it has to be; None for any depth.
+    """
+
+    effort: int = 16
+    most_steps: int = 10_000_000
+    extra_depth: int | None = 0
+
+
+_DEFAULT = Search()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +93,11 @@ class AdderGraph:
             times.append(max(times[adder.a], times[adder.b]) + 1)
         return times
 
+    def cost(self, inputs: Sequence[InputRange]) -> int:
+        """Return the full adders of all adders."""
+        nodes = Nodes(inputs)
+        return sum(adder.cost(*nodes.ranges[nodes.add(adder)]) for adder in self.adders)
+
     def depth(self) -> int:
         """Return the number of adders on the longest path from an input to an output."""
         times = self.arrivals([InputRange(0, 0)] * self.n_inputs)
@@ -87,13 +112,14 @@ class _ColumnPlace(NamedTuple):
     minus: bool
 
 
-def solve(weights: IntArray, inputs: Sequence[InputRange]) -> AdderGraph:
-    """Return a graph that computes ``weights.T @ inputs`` exactly, no later than summing each column alone would be.
+def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = _DEFAULT) -> AdderGraph:
+    """Return a graph that computes ``weights.T @ inputs`` exactly, by default no later than summing each column alone would be.
 
     Args:
         weights: integers (n_in, n_out) of any size; an object array holds Python integers.
-        inputs: range and arrival of each input. Ranges decide between equally good choices; arrivals (in adders, any
-            common origin) decide what may be shared: the latest output is as early as it can be without sharing.
+        inputs: range and arrival of each input. Ranges decide what an adder costs; arrivals (in adders, any common
+            origin) decide what may be shared: the latest output is as early as it can be without sharing.
+        search: budgets.
 
     Columns that are equal up to sign and power of two share one sum. An output sets ``negate`` only where no
     subtraction can be turned round instead.
@@ -105,28 +131,31 @@ def solve(weights: IntArray, inputs: Sequence[InputRange]) -> AdderGraph:
     columns = tuple(map(tuple, _integer_columns(weights, inputs)))
     origin = min((i.arrival for i in inputs), default=0)
     relative = tuple(replace(i, arrival=i.arrival - origin) for i in inputs)
-    return _remembered(columns, relative) if weights.size <= _REMEMBERED else _solved(columns, relative)
+    return (_remembered if weights.size <= _REMEMBERED else _solved)(columns, relative, search)
 
 
-def _solved(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange]) -> AdderGraph:
+def _solved(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange], search: Search) -> AdderGraph:
     weights = np.array(columns, dtype=np.object_).reshape(len(columns), len(inputs)).T
-    found = native.solve(weights, inputs, _PAIR_LIMIT)
+    depth = -1 if search.extra_depth is None else search.extra_depth
+    found = native.solve(weights, inputs, (_PAIR_LIMIT, search.effort, search.most_steps, depth))
     if found is None:
-        return solved_in_python(columns, inputs)
+        return solved_in_python(columns, inputs, search)
     adders = tuple(Adder(a, b, shift_a, shift_b, bool(subtract)) for a, b, shift_a, shift_b, subtract in found[0])
     outputs = tuple(GraphOutput(None if node < 0 else node, shift, bool(minus)) for node, shift, minus in found[1])
     return AdderGraph(len(inputs), adders, outputs)
 
 
-def solved_in_python(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange]) -> AdderGraph:
+def solved_in_python(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange], search: Search) -> AdderGraph:
     """The graph of the weights in ``columns``, made without the extension."""
     unique, places = _unique_columns(columns)
-    nodes = Nodes(list(inputs))
+    nodes = Nodes(inputs)
     entries = [[ColumnEntry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]
     blocks, owners = _row_blocks(entries, len(inputs))
-    sharing = Sharing(nodes, blocks, owners, _earliest(nodes, entries))
+    latest = None if search.extra_depth is None else _earliest(nodes, entries) + search.extra_depth
+    sharing = Sharing(inputs, blocks, owners, latest)
     sharing.run()
-    roots = [_sum(nodes, terms) for terms in sharing.terms()]
+    sharing.improve(search.effort, search.most_steps)
+    roots = sharing.build(nodes)
     outputs = [_output(nodes, roots[place.column], place) if place else GraphOutput(None, 0, False) for place in places]
     return _without_dead(AdderGraph(len(inputs), tuple(nodes.adders), tuple(outputs)))
 
@@ -205,33 +234,6 @@ def _earliest(nodes: Nodes, entries: Sequence[Sequence[ColumnEntry]]) -> int:
         sum((e.plus.bit_count() + e.minus.bit_count()) << nodes.arrivals[e.node] for e in column) for column in entries
     ]
     return max(((load - 1).bit_length() for load in loads), default=0)
-
-
-def _sum(nodes: Nodes, terms: Sequence[Term]) -> Term:
-    """Sum terms, the two earliest first, which ends soonest; of equally early ones the lowest, then narrowest."""
-    terms = _with_a_plus(nodes, terms)
-    heap = [(nodes.arrivals[t.node], t.shift, nodes.width(t.node), t.node, t.minus) for t in terms]
-    heapq.heapify(heap)
-    while len(heap) > 1:
-        _, shift_a, _, a, minus_a = heapq.heappop(heap)
-        _, shift_b, _, b, minus_b = heapq.heappop(heap)
-        if minus_a and not minus_b:
-            a, b, shift_a, shift_b, minus_a, minus_b = b, a, shift_b, shift_a, minus_b, minus_a
-        common = min(shift_a, shift_b)
-        node = nodes.add(Adder(a, b, shift_a - common, shift_b - common, minus_a != minus_b))
-        heapq.heappush(heap, (nodes.arrivals[node], common, nodes.width(node), node, minus_a))
-    _, shift, _, node, minus = heap[0]
-    return Term(node, shift, minus)
-
-
-def _with_a_plus(nodes: Nodes, terms: Sequence[Term]) -> Sequence[Term]:
-    """Return the terms with one that is added, if turning round a subtraction can give one."""
-    if all(t.minus for t in terms):
-        for k, term in enumerate(terms):
-            turned = nodes.turned(term.node)
-            if turned is not None:
-                return [*terms[:k], Term(turned, term.shift, False), *terms[k + 1 :]]
-    return terms
 
 
 def _output(nodes: Nodes, root: Term, place: _ColumnPlace) -> GraphOutput:

@@ -35,6 +35,19 @@ class Adder:
         left, right = a << self.shift_a, b << self.shift_b
         return left - right if self.subtract else left + right
 
+    def range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        """Return the interval of the results for operands in the intervals ``a`` and ``b``."""
+        b_lo, b_hi = (b[1], b[0]) if self.subtract else b
+        return self.apply(a[0], b_lo), self.apply(a[1], b_hi)
+
+    def cost(self, lo: int, hi: int) -> int:
+        """Return the full adders of a result in ``lo..hi``.
+
+        The lowest bits of an operand that is added pass through where the other has none.
+        """
+        passed = self.shift_b if self.subtract else self.shift_a + self.shift_b
+        return max(width_of(lo, hi) - passed, 0)
+
 
 class Nodes:
     """Inputs and the adders made so far; an adder asked for twice is made once."""
@@ -67,10 +80,7 @@ class Nodes:
 
     def range_of(self, adder: Adder) -> tuple[int, int]:
         """Return the interval of the values that ``adder`` can take."""
-        (a_lo, a_hi), (b_lo, b_hi) = self.ranges[adder.a], self.ranges[adder.b]
-        if adder.subtract:
-            b_lo, b_hi = b_hi, b_lo
-        return adder.apply(a_lo, b_lo), adder.apply(a_hi, b_hi)
+        return adder.range(self.ranges[adder.a], self.ranges[adder.b])
 
     def width(self, node: int) -> int:
         """Return how many bits hold every value of ``node``."""

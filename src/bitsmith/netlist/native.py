@@ -18,7 +18,7 @@ from bitsmith.netlist.adders import InputRange
 from bitsmith.netlist.csd import count_digits
 
 # What the extension's function takes and gives; one of another number is not used.
-_INTERFACE = 1
+_INTERFACE = 2
 
 _VALUE_LIMIT = 1 << 60
 _DIGIT_LIMIT = 1 << 23
@@ -27,7 +27,13 @@ _ARRIVAL_LIMIT = 30
 
 class _Solve(Protocol):
     def __call__(
-        self, weights: npt.NDArray[np.int64], inputs: npt.NDArray[np.int64], pair_limit: int
+        self,
+        weights: npt.NDArray[np.int64],
+        inputs: npt.NDArray[np.int64],
+        pair_limit: int,
+        effort: int,
+        most_steps: int,
+        extra_depth: int,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Return rows of (a, b, shift_a, shift_b, subtract) and of (node or -1, shift, negate)."""
         ...
@@ -47,14 +53,17 @@ SOLVE = _installed()
 
 
 def solve(
-    weights: IntArray, inputs: Sequence[InputRange], pair_limit: int
+    weights: IntArray, inputs: Sequence[InputRange], settings: tuple[int, int, int, int]
 ) -> tuple[list[list[int]], list[list[int]]] | None:
-    """Return the rows of adders and of outputs of the graph that Python would make, None if only Python can."""
+    """Return the rows of adders and of outputs of the graph that Python would make, None if only Python can.
+
+    ``settings`` are the limit of pairs, the effort, the most steps and the extra depth, -1 for any.
+    """
     short = machine(weights)
     if SOLVE is None or short is None or not _fits(short, inputs):
         return None
     table = np.array([(i.lo, i.hi, i.arrival) for i in inputs], dtype=np.int64).reshape(-1, 3)
-    adders, outputs = SOLVE(np.ascontiguousarray(short), table, pair_limit)
+    adders, outputs = SOLVE(np.ascontiguousarray(short), table, *settings)
     return adders.tolist(), outputs.tolist()
 
 

@@ -1,329 +1,412 @@
-"""Greedy sharing of two-term patterns among the columns of a matrix in signed digits.
+"""Sharing of two-term patterns among the columns of a matrix in signed digits: greedily, then by removing and rebuilding.
 
-In: columns of digits over the inputs. Out: the same columns over inputs and shared adders, with fewer digits.
+In: columns of digits over the inputs. Out: the same columns as sums of inputs and shared adders, which cost less.
 
-A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a
-common shift and sign. The pattern with the most occurrences becomes an adder and each occurrence one digit of it, until
-no pattern occurs twice. Counts of patterns are updated for the digits that change, never recounted.
+A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a common
+shift and sign. The pattern that saves most full adders becomes a node and each occurrence one digit of it, until none saves any.
+Then, again and again, nodes taken at random are dissolved into what they were made of and the gap is filled greedily, with a
+little noise in what patterns save; what costs more than before is undone (large-neighborhood search: P. Shaw, "Using constraint
+programming and local search methods to solve vehicle routing problems", CP 1998). Counts of patterns are updated for the digits
+that change, never recounted. Steps are such updates, so that a budget of them means the same work on every machine.
+
+``native/src/sharing.cpp`` does the same in C++; in both, nothing may depend on the order of sets.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+from bitsmith.netlist.adders import InputRange, Nodes
+from bitsmith.netlist.patterns import NODE_BITS, SHIFT_BIAS, SHIFT_BITS, ColumnEntry, Pattern, matches_of, set_bits
+from bitsmith.netlist.sums import Deadline, Sum, Summand, Term
 
-from bitsmith.netlist.adders import Adder, Nodes
+_NOISE = 256
+_NOISELESS = 1024
+_DISSOLVED = 8
+_OVERHEAD = 100
+_WORD = (1 << 64) - 1
+_OF_INPUTS = Pattern(-1, -1, 0, 0)
 
 
-class ColumnEntry(NamedTuple):
-    """One entry of a column: ``node`` times (``plus`` - ``minus``), two bit masks without a common bit."""
-
+class _Digit(NamedTuple):
     node: int
-    plus: int
-    minus: int
-
-
-class Term(NamedTuple):
-    """``node`` shifted left by ``shift``, subtracted if ``minus``."""
-
-    node: int
-    shift: int
-    minus: bool
-
-
-class Pattern(NamedTuple):
-    """Node ``a`` with node ``b`` shifted by ``shift`` (which may be negative) against it, of equal or opposite sign."""
-
-    a: int
-    b: int
-    shift: int
-    opposite: int
-
-
-class Digit(NamedTuple):
-    """A digit of a column: its shares of the keys of patterns, as their first and as their second digit, and its sign."""
-
-    first: int
-    second: int
-    minus: int
-
-
-class PatternKey:
-    """Patterns as integers, so that counting them is addition and look-up.
-
-    The key of a pattern is a number of four mixed digits, ``a``, ``b``, ``shift + positions`` and ``opposite``::
-
-        key = ((a * nodes + b) * 2 * positions + shift + positions) * 2 + opposite
-
-    With ``shift = position_b - position_a`` it is the sum of a share of each digit, and 1 if their signs differ.
-
-    Args:
-        nodes: a bound on nodes.
-        positions: a bound on positions.
-    """
-
-    def __init__(self, nodes: int, positions: int) -> None:
-        self._nodes = nodes
-        self._positions = positions
-
-    def digit(self, node: int, position: int, minus: int) -> Digit:
-        """The digit of ``node`` at ``position``."""
-        span = 2 * self._positions
-        first = (node * self._nodes * span - position) * 2
-        return Digit(first, (node * span + position + self._positions) * 2, minus)
-
-    def of(self, a: Digit, b: Digit) -> int:
-        """The key of the pattern of two digits, of which ``a`` has the lesser node, or the lower position of the same node."""
-        return a.first + b.second + (a.minus ^ b.minus)
-
-    def decode(self, key: int) -> Pattern:
-        """The pattern of a key."""
-        rest, opposite = divmod(key, 2)
-        rest, shift = divmod(rest, 2 * self._positions)
-        a, b = divmod(rest, self._nodes)
-        return Pattern(a, b, shift - self._positions, opposite)
-
-    def with_each(self, code: int, digit: Digit, digits: Mapping[int, Digit]) -> list[int]:
-        """The keys of a digit with each of ``digits``, by their order of codes; :meth:`of` without a call for each."""
-        first, second, minus = digit
-        return [
-            (first_there + second if there < code else first + second_there) + (minus ^ minus_there)
-            for there, (first_there, second_there, minus_there) in digits.items()
-        ]
-
-    def of_all_pairs(self, digits: Sequence[Digit]) -> npt.NDArray[np.int64]:
-        """The keys of all pairs of ``digits``, which are in order: :meth:`of` on arrays."""
-        table = np.array(digits, dtype=np.int64)
-        a, b = np.triu_indices(len(digits), 1)
-        return np.asarray(table[a, 0] + table[b, 1] + (table[a, 2] ^ table[b, 2]))
-
-
-class _Rank(NamedTuple):
-    """Place in the queue: most frequent first.
-
-    Of equals first the newest adder (which saves 1 % of the adders), then the most equal arrivals, then the narrowest.
-    """
-
-    negative_count: int
-    negative_node: int
-    skew: int
-    width: int
-    key: int
-
-
-class _Occurrence(NamedTuple):
-    """Where a pattern occurs: column, position of its digit of ``a``, sign of that digit."""
-
-    column: int
     position: int
     minus: int
 
 
-class Sharing:
-    """Columns in digits, how often each pattern occurs in them, and a queue of the patterns that occur twice or more.
+class _Node:
+    """An input, or an adder made for a pattern; ``uses`` counts digits and operands of other nodes."""
 
-    Depth is kept by the Kraft sum: terms that arrive at t can be summed by time T if and only if the sum of 2**t is at
-    most 2**T. An occurrence is replaced only where the sum of its output stays within the limit. A pattern of two
-    equally late terms leaves the sum as it is, so that balanced patterns are always allowed and chains end where they
-    would make an output late.
+    __slots__ = ("alive", "arrival", "cost", "digits", "pattern", "range", "uses")
+
+    def __init__(self, pattern: Pattern, range_: tuple[int, int], arrival: int, cost: int) -> None:
+        self.pattern = pattern
+        self.range = range_
+        self.arrival = arrival
+        self.cost = cost
+        self.alive = False
+        self.uses = 0
+        self.digits: dict[int, list[int]] = {}
+
+
+class Sharing:
+    """Columns in digits, how often each pattern occurs in them, and a queue of the patterns that save something.
+
+    Depth is kept by the Kraft sum: terms that arrive at t can be summed by time T if and only if the sum of 2**t is at most 2**T.
+    An occurrence is replaced only where the sum of its output stays within the limit. A pattern of two equally late terms leaves
+    the sum as it is, so that balanced patterns are always allowed and chains end where they would make an output late.
 
     Args:
-        nodes: where adders are made; arrival times are not negative.
+        inputs: ranges and arrival times, which are not negative.
         columns: the entries of every column.
         outputs: for every column, the output it is a part of. Columns of one output are summed later.
-        latest: the arrival time that no output may exceed, reachable without sharing.
+        latest: the arrival time that no output may exceed, reachable without sharing; None if there is none.
     """
 
     def __init__(
-        self, nodes: Nodes, columns: Sequence[Sequence[ColumnEntry]], outputs: Sequence[int], latest: int
+        self,
+        inputs: Sequence[InputRange],
+        columns: Sequence[Sequence[ColumnEntry]],
+        outputs: Sequence[int],
+        latest: int | None,
     ) -> None:
-        self._nodes = nodes
+        self._inputs = len(inputs)
+        self._nodes = [_Node(_OF_INPUTS, (i.lo, i.hi), i.arrival, 0) for i in inputs]
+        for each in self._nodes:
+            each.uses = 1
         self._outputs = outputs
-        self._positions = max((max(e.plus, e.minus).bit_length() for column in columns for e in column), default=1)
-        digit_count = sum(e.plus.bit_count() + e.minus.bit_count() for column in columns for e in column)
-        self._key = PatternKey(len(nodes.arrivals) + digit_count, self._positions)
-        self._load_limit = 1 << latest
-        self._loads = [0] * (max(outputs, default=-1) + 1)
-        self._masks: list[dict[int, list[int]]] = [{} for _ in nodes.arrivals]
-        self._digits: list[dict[int, Digit]] = [{} for _ in columns]
+        self._parts: list[list[int]] = [[] for _ in range(max(outputs, default=-1) + 1)]
+        for column, output in enumerate(outputs):
+            self._parts[output].append(column)
+        self._limit = None if latest is None else 1 << latest
+        self._loads = [0] * len(self._parts)
+        self._costs = [0] * len(self._parts)
+        self._digits: list[dict[tuple[int, int], _Digit]] = [{} for _ in columns]
         self._counts: dict[int, int] = {}
+        self._made: dict[int, int] = {}
         self._queued: dict[int, int] = {}
-        self._queue: list[_Rank] = []
+        self._queue: list[tuple[int, int, int]] = []
+        self._touched: set[int] = set()
+        self._dying: list[int] = []
+        self._free: list[int] = []
+        self._cost = self._steps = self._noise = 0
+        self._random = 1
+        self._begin()
         for column, entries in enumerate(columns):
-            for entry in entries:
-                self._masks[entry.node][column] = [entry.plus, entry.minus]
-                for minus, mask in enumerate((entry.plus, entry.minus)):
-                    for position in _set_bits(mask):
-                        self._place(column, entry.node, position, minus)
-        self._count_patterns()
+            self._touch(column)
+            for node, plus, minus in entries:
+                for position in set_bits(plus | minus):
+                    self._insert(column, _Digit(node, position, minus >> position & 1))
+
+    @property
+    def cost(self) -> int:
+        """Full adders of all there is."""
+        return self._cost
 
     def run(self) -> None:
-        """Extract patterns until none occurs twice."""
+        """Extract patterns until none saves anything."""
+        self._rebuild()
+        self._recount()
+
+    def improve(self, effort: int, most_steps: int) -> None:
+        """Remove and rebuild parts, keeping what does not cost more.
+
+        Ends after ``effort`` times the steps so far, or ``most_steps`` if that is less.
+        """
+        end = self._steps + min(effort * self._steps, most_steps)
+        while self._steps < end and len(self._nodes) > self._inputs:
+            self._iterate()
+
+    def build(self, nodes: Nodes) -> list[Term]:
+        """Make the adders in ``nodes``, which has the inputs, and return each output's sum."""
+        made = {node: node for node in range(self._inputs)}
+        alive = [number for number, node in enumerate(self._nodes) if node.alive]
+        for number in sorted(alive, key=lambda number: (self._nodes[number].arrival, number)):
+            adder = self._nodes[number].pattern.adder()
+            made[number] = nodes.add(replace(adder, a=made[adder.a], b=made[adder.b]))
+        roots: list[Term] = []
+        for output in range(len(self._parts)):
+            terms = sorted(s._replace(term=s.term._replace(node=made[s.term.node])) for s in self._summands(output))
+            total = Sum(terms, self._deadline(output))
+            if total.stays_negated:
+                total = Sum(_with_one_turned(nodes, terms), self._deadline(output))
+            roots.append(total.build(nodes))
+        return roots
+
+    def _rebuild(self) -> None:
+        """Extract the patterns among those touched that save something, and those that come of it."""
+        self._enqueue_touched()
         while self._queue:
-            rank = heapq.heappop(self._queue)
-            count = -rank.negative_count
-            if self._queued.get(rank.key) != count:
+            _, key, count = heapq.heappop(self._queue)
+            if self._queued.get(key) != count:
                 continue
-            del self._queued[rank.key]
-            left = self._counts.get(rank.key, 0)
-            if left < count:
-                self._requeue(rank, left)
+            del self._queued[key]
+            if self._counts.get(key, 0) < count:
+                self._enqueue(key)
                 continue
-            pattern = self._key.decode(rank.key)
+            pattern = Pattern.of(key)
             occurrences = self._occurrences(pattern)
-            if len(occurrences) < count:
-                self._requeue(rank, len(occurrences))
-            else:
+            if len(occurrences) == count:
                 self._extract(pattern, occurrences)
+            else:
+                self._push(pattern, len(occurrences))
+        self._bury()
 
-    def terms(self) -> list[list[Term]]:
-        """Return, for each output, the digits left in its columns."""
-        found: list[list[Term]] = [[] for _ in self._loads]
-        for output, digits in zip(self._outputs, self._digits, strict=True):
-            for code, digit in digits.items():
-                node, position = divmod(code, self._positions)
-                found[output].append(Term(node, position, bool(digit.minus)))
-        return found
+    def _enqueue_touched(self) -> None:
+        for key in self._touched:
+            self._enqueue(key)
+        self._touched.clear()
 
-    def _place(self, column: int, node: int, position: int, minus: int) -> None:
-        """Add a digit to a column without counting its patterns."""
-        self._digits[column][node * self._positions + position] = self._key.digit(node, position, minus)
-        self._loads[self._outputs[column]] += 1 << self._nodes.arrivals[node]
+    def _enqueue(self, key: int) -> None:
+        count = self._counts.get(key, 0)
+        if count != self._queued.get(key, 0):
+            self._push(Pattern.of(key), count)
 
-    def _count_patterns(self) -> None:
-        """Count every pattern of the columns as they stand."""
-        keys = [
-            self._key.of_all_pairs([digits[code] for code in sorted(digits)])
-            for digits in self._digits
-            if len(digits) > 1
-        ]
-        if not keys:
+    def _push(self, pattern: Pattern, count: int) -> None:
+        """Queue a pattern that can be replaced ``count`` times, if that saves something."""
+        key = pattern.key
+        times = count - (key not in self._made)
+        if times < 1:
             return
-        unique, counts = np.unique(np.concatenate(keys), return_counts=True)
-        self._counts = dict(zip(unique.tolist(), counts.tolist(), strict=True))
-        for key, count in zip(unique[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
-            self._enqueue(key, count)
-
-    def _enqueue(self, key: int, count: int) -> None:
-        """Queue a pattern that occurs twice or more."""
-        pattern = self._key.decode(key)
-        arrivals = self._nodes.arrivals
-        low, high = self._nodes.range_of(_adder(pattern, swapped=False))
-        skew = abs(arrivals[pattern.a] - arrivals[pattern.b])
         self._queued[key] = count
-        heapq.heappush(self._queue, _Rank(-count, -pattern.b, skew, (high - low).bit_length(), key))
+        adder = pattern.adder()
+        saved = times * adder.cost(*adder.range(self._nodes[adder.a].range, self._nodes[adder.b].range))
+        factor = _NOISELESS + (_mixed(key ^ self._noise) % _NOISE if self._noise else 0)
+        # Of equal ones the pattern with the newest node is first.
+        heapq.heappush(self._queue, (-((saved * factor << NODE_BITS) + pattern.b), key, count))
 
-    def _requeue(self, rank: _Rank, count: int) -> None:
-        """Queue a pattern again that has fewer occurrences than when it was ranked, if still two."""
-        if count > 1:
-            self._queued[rank.key] = count
-            heapq.heappush(self._queue, _Rank(-count, *rank[1:]))
-
-    def _occurrences(self, pattern: Pattern) -> list[_Occurrence]:
-        """Return occurrences that share no digit and that the depth limit allows, in order of column and position."""
-        in_a, in_b = self._masks[pattern.a], self._masks[pattern.b]
-        arrivals = self._nodes.arrivals
-        arrival_a, arrival_b = arrivals[pattern.a], arrivals[pattern.b]
-        added_load = (2 << max(arrival_a, arrival_b)) - (1 << arrival_a) - (1 << arrival_b)
+    def _occurrences(self, pattern: Pattern) -> list[tuple[int, int, int]]:
+        """Return column, position and sign of occurrences that share no digit and that the limit allows, in that order."""
+        node_a, node_b = self._nodes[pattern.a], self._nodes[pattern.b]
+        added = self._deadline(0).added(node_a.arrival, node_b.arrival) if self._limit is not None else 0
         room: dict[int, int] = {}
-        found: list[_Occurrence] = []
-        for column in sorted(in_a.keys() & in_b.keys()):
-            matches = _matches(in_a[column], in_b[column], pattern)
-            if added_load and matches:
+        found: list[tuple[int, int, int]] = []
+        for column in sorted(node_a.digits.keys() & node_b.digits.keys()):
+            matches = matches_of(node_a.digits[column], node_b.digits[column], pattern)
+            if added and matches and self._limit is not None:
                 output = self._outputs[column]
-                left = room.get(output, (self._load_limit - self._loads[output]) // added_load)
+                left = room.get(output, (self._limit - self._loads[output]) // added)
                 matches = matches[:left]
                 room[output] = left - len(matches)
-            found += [_Occurrence(column, position, minus) for position, minus in matches]
+            found += [(column, position, minus) for position, minus in matches]
         return found
 
-    def _extract(self, pattern: Pattern, occurrences: Sequence[_Occurrence]) -> None:
-        """Make the pattern an adder and put one digit of it in place of each occurrence."""
-        minus_count = sum(o.minus for o in occurrences)
-        swapped = bool(pattern.opposite) and 2 * minus_count > len(occurrences)
-        node = self._nodes.add(_adder(pattern, swapped=swapped))
-        self._masks += [{} for _ in range(node + 1 - len(self._masks))]
+    def _extract(self, pattern: Pattern, occurrences: Sequence[tuple[int, int, int]]) -> None:
+        """Put one digit of the pattern's node in place of each occurrence."""
+        node = self._made.get(pattern.key)
+        if node is None:
+            node = self._make(pattern)
         offset = min(pattern.shift, 0)
-        grown: set[int] = set()
         for column, position, minus in occurrences:
+            self._touch(column)
             self._remove(column, pattern.a, position)
             self._remove(column, pattern.b, position + pattern.shift)
-            self._insert(column, node, position + offset, minus ^ swapped, grown)
-        for key in grown:
-            count = self._counts.get(key, 0)
-            if count > self._queued.get(key, 1):
-                self._enqueue(key, count)
+            self._insert(column, _Digit(node, position + offset, minus ^ pattern.swapped))
+        self._enqueue_touched()
+
+    def _make(self, pattern: Pattern) -> int:
+        a, b = self._nodes[pattern.a], self._nodes[pattern.b]
+        adder = pattern.adder()
+        range_ = adder.range(self._nodes[adder.a].range, self._nodes[adder.b].range)
+        node = _Node(pattern, range_, max(a.arrival, b.arrival) + 1, adder.cost(*range_))
+        if self._free:
+            number = self._free.pop()
+            self._nodes[number] = node
+        else:
+            number = len(self._nodes)
+            self._nodes.append(node)
+        self._born.append(number)
+        self._revive(number)
+        return number
+
+    def _revive(self, number: int) -> None:
+        node = self._nodes[number]
+        pattern = node.pattern
+        node.alive = True
+        self._nodes[pattern.a].uses += 1
+        self._nodes[pattern.b].uses += 1
+        self._cost += node.cost
+        self._made[pattern.key] = number
+
+    def _release(self, number: int) -> None:
+        self._nodes[number].uses -= 1
+        if not self._nodes[number].uses:
+            self._dying.append(number)
+
+    def _bury(self) -> None:
+        """Take out the nodes that nothing uses any more."""
+        while self._dying:
+            number = self._dying.pop()
+            node = self._nodes[number]
+            if node.alive and not node.uses:
+                pattern = node.pattern
+                node.alive = False
+                self._cost -= node.cost
+                del self._made[pattern.key]
+                self._died.append(number)
+                self._release(pattern.a)
+                self._release(pattern.b)
+
+    def _touch(self, column: int) -> None:
+        """Keep the digits of a column as they were before this iteration."""
+        if column not in self._saved:
+            self._saved[column] = list(self._digits[column].values())
+
+    def _keys(self, column: int, digit: _Digit) -> Iterator[int]:
+        """The keys of a digit's patterns with each digit of a column."""
+        digits = self._digits[column]
+        self._steps += len(digits)
+        node, position, minus = digit
+        for other, place, sign in digits.values():
+            if (node, position) < (other, place):
+                yield (((node << NODE_BITS | other) << SHIFT_BITS | place - position + SHIFT_BIAS) << 1) | (
+                    minus ^ sign
+                )
+            else:
+                yield (((other << NODE_BITS | node) << SHIFT_BITS | position - place + SHIFT_BIAS) << 1) | (
+                    minus ^ sign
+                )
 
     def _remove(self, column: int, node: int, position: int) -> None:
         """Take a digit out of a column, and its patterns out of the counts."""
-        code = node * self._positions + position
-        digits = self._digits[column]
-        gone = digits.pop(code)
-        self._loads[self._outputs[column]] -= 1 << self._nodes.arrivals[node]
-        masks = self._masks[node][column]
-        masks[gone.minus] ^= 1 << position
-        if not masks[0] | masks[1]:
-            del self._masks[node][column]
+        gone = self._digits[column].pop((node, position))
         counts = self._counts
-        for key in self._key.with_each(code, gone, digits):
-            left = counts[key] - 1
-            if left:
-                counts[key] = left
+        for key in self._keys(column, gone):
+            if counts[key] > 1:
+                counts[key] -= 1
             else:
                 del counts[key]
+        masks = self._nodes[node].digits[column]
+        masks[gone.minus] ^= 1 << position
+        if not masks[0] | masks[1]:
+            del self._nodes[node].digits[column]
+        self._count_load(column, node, -1)
+        self._release(node)
 
-    def _insert(self, column: int, node: int, position: int, minus: int, grown: set[int]) -> None:
-        """Put a digit into a column and its patterns into the counts; add those that occur twice or more to ``grown``."""
-        code = node * self._positions + position
-        digits = self._digits[column]
-        keys = self._key.with_each(code, self._key.digit(node, position, minus), digits)
-        self._place(column, node, position, minus)
-        self._masks[node].setdefault(column, [0, 0])[minus] |= 1 << position
+    def _insert(self, column: int, digit: _Digit) -> None:
+        """Put a digit into a column and its patterns into the counts; those that may save something are touched."""
         counts = self._counts
-        for key in keys:
-            count = counts.get(key, 0) + 1
-            counts[key] = count
-            if count > 1:
-                grown.add(key)
+        for key in self._keys(column, digit):
+            counts[key] = counts.get(key, 0) + 1
+            if counts[key] > 1 or key in self._made:
+                self._touched.add(key)
+        node, position, minus = digit
+        self._digits[column][node, position] = digit
+        self._nodes[node].digits.setdefault(column, [0, 0])[minus] |= 1 << position
+        self._nodes[node].uses += 1
+        self._count_load(column, node, 1)
+
+    def _count_load(self, column: int, node: int, times: int) -> None:
+        if self._limit is not None:
+            self._loads[self._outputs[column]] += times << self._nodes[node].arrival
+
+    def _begin(self) -> None:
+        self._saved: dict[int, list[_Digit]] = {}
+        self._born: list[int] = []
+        self._died: list[int] = []
+        self._costs_before: list[tuple[int, int]] = []
+        self._free_before = list(self._free)
+        self._size_before = len(self._nodes)
+
+    def _iterate(self) -> None:
+        """Dissolve some nodes, rebuild, and keep that if it costs no more."""
+        self._begin()
+        before = self._cost
+        self._steps += _OVERHEAD
+        self._noise = self._next_random() | 1
+        self._dissolve_some()
+        self._rebuild()
+        self._recount()
+        if self._cost > before:
+            self._undo()
+        else:
+            self._free += sorted(self._died, reverse=True)
+
+    def _dissolve_some(self) -> None:
+        """Dissolve nodes taken at random, and some of those that they were made of."""
+        made = len(self._nodes) - self._inputs
+        for _ in range(_DISSOLVED):
+            number = self._inputs + self._below(made)
+            while number >= self._inputs and self._nodes[number].alive:
+                pattern = self._nodes[number].pattern
+                self._dissolve(number, pattern)
+                self._bury()
+                choice = self._below(4)
+                if choice >= 2:
+                    break
+                number = pattern.a if choice else pattern.b
+
+    def _dissolve(self, number: int, pattern: Pattern) -> None:
+        """Put the operands of a node in place of its digits."""
+        offset = min(pattern.shift, 0)
+        for column, masks in list(self._nodes[number].digits.items()):
+            self._touch(column)
+            plus, minus = masks
+            for place in set_bits(plus | minus):
+                self._remove(column, number, place)
+                position, sign = place - offset, (minus >> place & 1) ^ pattern.swapped
+                self._insert(column, _Digit(pattern.a, position, sign))
+                self._insert(column, _Digit(pattern.b, position + pattern.shift, sign ^ pattern.opposite))
+
+    def _undo(self) -> None:
+        """Go back to what there was before this iteration."""
+        for column in self._saved:
+            for node, position in list(self._digits[column])[::-1]:
+                self._remove(column, node, position)
+        self._bury()
+        for number in set(self._died) - set(self._born):
+            self._revive(number)
+        for column, digits in self._saved.items():
+            for digit in digits:
+                self._insert(column, digit)
+        self._touched.clear()
+        for output, cost in self._costs_before:
+            self._cost += cost - self._costs[output]
+            self._costs[output] = cost
+        del self._nodes[self._size_before :]
+        self._free = self._free_before
+
+    def _recount(self) -> None:
+        """Take the costs of the sums that changed."""
+        for output in sorted({self._outputs[column] for column in self._saved}):
+            cost = Sum(self._summands(output), self._deadline(output)).cost
+            self._costs_before.append((output, self._costs[output]))
+            self._cost += cost - self._costs[output]
+            self._costs[output] = cost
+
+    def _deadline(self, output: int) -> Deadline:
+        return Deadline(self._limit, self._loads[output])
+
+    def _summands(self, output: int) -> list[Summand]:
+        return [
+            Summand(Term(node, position, bool(minus)), *self._nodes[node].range, self._nodes[node].arrival)
+            for column in self._parts[output]
+            for node, position, minus in self._digits[column].values()
+        ]
+
+    def _next_random(self) -> int:
+        self._random = self._random + 0x9E3779B97F4A7C15 & _WORD
+        return _mixed(self._random)
+
+    def _below(self, bound: int) -> int:
+        return (self._next_random() >> 32) * bound >> 32
 
 
-def _adder(pattern: Pattern, *, swapped: bool) -> Adder:
-    """Return the adder of a pattern: a plus or minus b, or b minus a if ``swapped``."""
-    shift_a, shift_b = max(-pattern.shift, 0), max(pattern.shift, 0)
-    if swapped:
-        return Adder(pattern.b, pattern.a, shift_b, shift_a, True)
-    return Adder(pattern.a, pattern.b, shift_a, shift_b, bool(pattern.opposite))
+def _mixed(value: int) -> int:
+    """A hash of 64 bits (the finalizer of SplitMix64)."""
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & _WORD
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & _WORD
+    return value ^ value >> 31
 
 
-def _matches(in_a: Sequence[int], in_b: Sequence[int], pattern: Pattern) -> list[tuple[int, int]]:
-    """Return (position, sign) of digits of ``a`` that form the pattern with a digit of ``b``, each digit used once."""
-    matches: list[tuple[int, int]] = []
-    for minus in (0, 1):
-        partner = in_b[minus ^ pattern.opposite]
-        aligned = partner >> pattern.shift if pattern.shift >= 0 else partner << -pattern.shift
-        matches += [(position, minus) for position in _set_bits(in_a[minus] & aligned)]
-    matches.sort()
-    if pattern.a != pattern.b:
-        return matches
-    used = 0
-    kept: list[tuple[int, int]] = []
-    for position, minus in matches:
-        both = (1 << position) | (1 << (position + pattern.shift))
-        if not used & both:
-            used |= both
-            kept.append((position, minus))
-    return kept
-
-
-def _set_bits(mask: int) -> list[int]:
-    """Return the positions of the ones of ``mask``, rising."""
-    found: list[int] = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
+def _with_one_turned(nodes: Nodes, terms: Sequence[Summand]) -> Sequence[Summand]:
+    """Return the terms, which are all subtracted, with the first subtraction among them turned round."""
+    for k, summand in enumerate(terms):
+        turned = nodes.turned(summand.term.node)
+        if turned is not None:
+            fresh = Summand(Term(turned, summand.term.shift, False), *nodes.ranges[turned], nodes.arrivals[turned])
+            return [*terms[:k], fresh, *terms[k + 1 :]]
+    return terms

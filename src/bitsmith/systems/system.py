@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitsmith.errors import ConfigError
+from bitsmith.ir.types import FixedFormat
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 
 FOLDER = "system"
@@ -37,6 +39,8 @@ class Core:
         language: of its sources; C++ goes through high-level synthesis first.
         sources: paths inside the project, all that logic synthesis reads of RTL.
         driver: the text of its driver.
+        bare_metal: files of its driver in C, by their names.
+        words: formats of the words that its driver takes and gives as integers, where these are not numbers.
         module: what a design instantiates, or the top function.
         period_ns: the clock's period.
         uncertainty_percent: the share of it that high-level synthesis keeps in reserve.
@@ -50,6 +54,8 @@ class Core:
     module: str
     period_ns: float
     uncertainty_percent: float
+    bare_metal: Mapping[str, str] = field(default_factory=dict)
+    words: tuple[FixedFormat | None, FixedFormat | None] = (None, None)
 
     @property
     def clock_mhz(self) -> float:
@@ -179,11 +185,21 @@ def software(name: str, core: Core) -> dict[str, str]:
     """The driver of a circuit, and what joins it to a vendor's library, by their paths in the project."""
     top = core.top
     texts = {"predicting.py": template("predicting.py"), "axi_stream_driver.py": template(name)}
+    words = json.dumps(dict(zip(("input", "output"), map(_words, core.words), strict=True)))
     joined = {
-        key: text.replace("import circuit as net\n", f"import {top} as net\n").replace("@top@", top)
+        key: text.replace("import circuit as net\n", f"import {top} as net\n")
+        .replace("@top@", top)
+        .replace('"@words@"', repr(words))
         for key, text in texts.items()
     }
     return {f"{EXPORT}/{key}": text for key, text in {f"{top}.py": core.driver, **joined}.items()}
+
+
+def _words(words: FixedFormat | None) -> dict[str, int | str] | None:
+    if words is None:
+        return None
+    bounds = {"width": words.width, "frac": words.frac, "lo": words.lo, "hi": words.hi}
+    return {**bounds, "rounding": words.rounding.value, "overflow": words.overflow.value}
 
 
 def template(name: str) -> str:

@@ -30,6 +30,7 @@ def zynq_system(core: Core, board: Zynq) -> System:
             "processor": board.processor.value,
         },
         templates=("zynq.tcl",),
+        files={f"export/{name}": text for name, text in core.bare_metal.items()},
         host="overlay.py",
         steps=(*core_steps(core), Step((("vivado",),), script, (*products.values(), f"{EXPORT}/{core.top}.xsa"))),
         products=products,

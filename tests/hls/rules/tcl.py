@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +51,24 @@ set argc 0
 """A tool around an interpreter, in which no command of the tool does anything but note its words."""
 
 
-def met_commands(script: Path, start: Path) -> list[tuple[str, ...]]:
+def _nothing(words: Sequence[str]) -> str:
+    return ""
+
+
+def met_commands(script: Path, start: Path, answer: Callable[[Sequence[str]], str] = _nothing) -> list[tuple[str, ...]]:
     """The commands of a tool that an interpreter, started in ``start``, meets in a script, with the values of their words.
 
-    It needs `tkinter`, which comes with Python, but no screen.
+    ``answer`` gives their results. It needs `tkinter`, which comes with Python, but no screen.
     """
     import tkinter
 
     tcl, met = tkinter.Tcl(), list[tuple[str, ...]]()
-    tcl.createcommand("note", lambda *words: met.append(tuple(words)) or "")
+
+    def note(*words: str) -> str:
+        met.append(tuple(words))
+        return answer(words)
+
+    tcl.createcommand("note", note)
     tcl.eval(f"{_STAND_IN}\ncd {{{start}}}\nsource {{{script}}}")
     return met
 

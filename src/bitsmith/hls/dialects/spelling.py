@@ -56,12 +56,14 @@ class Arrays:
         before, after: lines around its declaration.
         qualifier: what the declaration starts with.
         parameter: a line at the head of the top function for each array that is a parameter of it.
+        vector: lines instead of it where each such array is one port, with a signal that it is valid; empty if there is none.
     """
 
     before: str = ""
     after: str = ""
     qualifier: str = ""
     parameter: str = ""
+    vector: str = ""
 
     def declared(self, name: str, declaration: str, size: int) -> list[str]:
         """Lines that declare the array called ``name`` of ``size`` elements; one element is a register anyway."""
@@ -83,6 +85,7 @@ class Roms:
         before_words, before_tables: a line before the definition of words that are read a row at a time, or of tables.
         word: a line where all words of a row are read at once, so that they are one wide word.
         banks: a line where each row is a table of its own, read apart from the others.
+        most_bits: of the widest row; 0 for any.
         small, large: a line that says what the memory is made of, if it has few places, up to ``small_places``, or more.
     """
 
@@ -93,6 +96,7 @@ class Roms:
     small: str = ""
     large: str = ""
     small_places: int = 64
+    most_bits: int = 0
 
     def words(self, name: str, places: int) -> list[str]:
         """Lines for a memory of ``places`` wide words."""
@@ -164,6 +168,7 @@ class Streams:
         port: a line at the head of the top function for each stream that is a parameter of it.
         port_bits: of the widest token that such a parameter of the top function may have, its elements filled up to bytes; 0
             for any.
+        most_bits: of the widest token between processes, its elements side by side; 0 for any.
         before_top, in_top: lines before the top function, and at the head of its body.
         before_process: lines before a process.
         in_function: lines at the head of a token function, which is part of the process that calls it.
@@ -192,6 +197,7 @@ class Streams:
     after: str = ""
     port: str = ""
     port_bits: int = 0
+    most_bits: int = 0
     before_top: tuple[str, ...] = ()
     in_top: tuple[str, ...] = ()
     before_process: tuple[str, ...] = ()

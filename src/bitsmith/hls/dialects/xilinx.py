@@ -71,6 +71,8 @@ _TYPES = """\
 
 _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 
+_VECTOR = "#pragma HLS ARRAY_RESHAPE variable={name} complete\n#pragma HLS INTERFACE ap_vld port={name}"
+
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 _CLOCK = "clock.xdc"
 
@@ -87,6 +89,8 @@ def xilinx(
     step: str,
     loops: Loops,
     storage: tuple[str, str],
+    token_bits: int,
+    word_bits: int = 0,
     packed: str = "",
     limits: str = "",
     most_products: int = 0,
@@ -95,8 +99,8 @@ def xilinx(
 
     ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a token in a
     stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
-    needed of a constant array: of look-up tables, and of block RAM. ``limits`` are lines of the script that let the tool take
-    large arrays.
+    needed of a constant array: of look-up tables, and of block RAM. ``token_bits`` and ``word_bits`` are of the widest token
+    and row of weights. ``limits`` are lines of the script that let the tool take large arrays.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -120,12 +124,13 @@ def xilinx(
         most_products=most_products,
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
-        arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED),
+        arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED, vector=_VECTOR),
         roms=Roms(
             word="#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2",
             banks="#pragma HLS ARRAY_PARTITION variable={name} complete dim=1",
             small=storage[0],
             large=storage[1],
+            most_bits=word_bits,
         ),
         streams=Streams(
             types="#include <hls_stream.h>",
@@ -134,6 +139,7 @@ def xilinx(
             after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
             port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
             port_bits=4096,
+            most_bits=token_bits,
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
             in_loop=f'_Pragma("{step}")',

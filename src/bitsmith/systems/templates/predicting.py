@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,6 +10,9 @@ from typing import Any
 
 import circuit as net
 import numpy as np
+
+WORDS: dict[str, Any] = json.loads("@words@")
+"""Formats of the words that integers are, on either side; where there is none, they are numbers as others."""
 
 
 class Predicting:
@@ -43,15 +47,17 @@ class Predicting:
             dtype: of the results, by default that of the overlay.
             debug: print what was moved.
             profile: print the rate, and return the results, the seconds and the samples per second.
-            encode, decode: not needed and not called: numbers are real ones on both sides.
+            encode, decode: to words of the formats that the configuration gave for the bus, and from them. Without such
+                formats they are not called: numbers are real ones on both sides. With them arrays of integers are words, too,
+                and so are the results for a ``dtype`` of integers.
         """
-        if encode is not None or decode is not None:
+        if (encode is not None and WORDS["input"] is None) or (decode is not None and WORDS["output"] is None):
             warnings.warn("encode and decode are not called: the driver takes and gives real numbers", stacklevel=2)
         if isinstance(y_shape, bool):  # the place of ``debug`` in other tools
             debug, y_shape = y_shape, None
-        inputs = list(X) if isinstance(X, (list, tuple)) else [X]
+        inputs = [_numbers(x, encode) for x in (X if isinstance(X, (list, tuple)) else [X])]
         began = time.perf_counter()
-        results = [np.asarray(y).astype(dtype or self._dtype) for y in net.predict(inputs, self._exchange)]
+        results = [_given(y, np.dtype(dtype or self._dtype), decode) for y in net.predict(inputs, self._exchange)]
         seconds = time.perf_counter() - began
         if y_shape is not None:
             results[0] = results[0].reshape(tuple(y_shape))
@@ -63,6 +69,27 @@ class Predicting:
         rate = len(inputs[0]) / seconds
         print(f"Classified {len(inputs[0])} samples in {seconds} seconds ({rate} inferences / s)")
         return found, seconds, rate
+
+
+def _numbers(x: Any, encode: Any) -> Any:
+    """Real numbers of what is given, which may be words."""
+    about = WORDS["input"]
+    if about is None or (encode is None and np.asarray(x).dtype.kind not in "iu"):
+        return x
+    raw = np.asarray(x if encode is None else encode(x)).astype(np.int64) & ((1 << about["width"]) - 1)
+    raw = np.where(raw > about["hi"], raw - (1 << about["width"]), raw)
+    return np.ldexp(raw.astype(np.float64), -about["frac"])
+
+
+def _given(y: Any, dtype: Any, decode: Any) -> Any:
+    """Results as they are wanted: real numbers, or words."""
+    about = WORDS["output"]
+    if about is None or (decode is None and dtype.kind not in "iu"):
+        return np.asarray(y).astype(dtype)
+    lo, hi = (np.array([about[key]], dtype=object) for key in ("lo", "hi"))
+    rounded = net._rounded(np.ldexp(y, about["frac"]), about["rounding"])
+    words = net._limited(rounded, lo, hi, about["overflow"])
+    return words.astype(dtype) if decode is None else np.asarray(decode(words))
 
 
 def _check_shape(name: str, shape: Sequence[int] | None, shapes: Sequence[Sequence[int]]) -> None:

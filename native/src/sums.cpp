@@ -1,0 +1,91 @@
+#include "sums.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace bitsmith {
+namespace {
+
+constexpr std::uint64_t kSumsAfter = std::uint64_t{1} << 40;
+
+}  // namespace
+
+bool Sum::Place::operator<(const Place& other) const {
+    return std::tuple(top, -shift, minus, size, order) <
+           std::tuple(other.top, -other.shift, other.minus, other.size, other.order);
+}
+
+Sum::Place Sum::place_of(std::int32_t partial, std::uint64_t order) const {
+    const Partial& value = partials_[static_cast<std::size_t>(partial)];
+    return {value.range.span() + value.shift, value.shift, value.minus,
+            static_cast<std::uint64_t>(value.range.high - value.range.low), order, partial};
+}
+
+std::int32_t Sum::joined(std::int32_t first, std::int32_t second) {
+    Partial a = partials_[static_cast<std::size_t>(first)], b = partials_[static_cast<std::size_t>(second)];
+    if (b.shift < a.shift || (b.shift == a.shift && a.minus && !b.minus)) {
+        std::swap(a, b);
+        std::swap(first, second);
+    }
+    const int apart = b.shift - a.shift;
+    const Adder adder{0, 0, 0, apart, a.minus != b.minus};
+    const int turn_cost = adder.subtract ? apart : std::min(a.turn_cost, b.turn_cost + apart);
+    const Partial sum{adder.range(a.range, b.range), a.shift, a.minus, first, second, adder.subtract, turn_cost};
+    cost_ += adder.cost(sum.range);
+    partials_.push_back(sum);
+    return static_cast<std::int32_t>(partials_.size()) - 1;
+}
+
+void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
+    partials_.clear();
+    waiting_.clear();
+    cost_ = 0;
+    for (const auto& [term, range] : terms) {
+        partials_.push_back({range, term.shift, term.minus});
+        const auto order = static_cast<std::uint64_t>(term.node) * 64 + static_cast<std::uint64_t>(term.shift);
+        waiting_.push_back(place_of(static_cast<std::int32_t>(partials_.size()) - 1, order));
+    }
+    std::sort(waiting_.begin(), waiting_.end());
+    const auto added = [&](std::size_t i, std::size_t j) {
+        return added_load(partials_[static_cast<std::size_t>(waiting_[i].partial)].range.arrival,
+                          partials_[static_cast<std::size_t>(waiting_[j].partial)].range.arrival);
+    };
+    for (std::uint64_t order = kSumsAfter; waiting_.size() > 1; ++order) {
+        std::size_t i = 0, j = 1;
+        if (deadline.limit) {
+            while (deadline.load + added(i, j) > deadline.limit) {
+                if (++j == waiting_.size()) j = ++i + 1;
+            }
+            deadline.load += added(i, j);
+        }
+        const std::int32_t sum = joined(waiting_[i].partial, waiting_[j].partial);
+        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(j));
+        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+        const Place place = place_of(sum, order);
+        waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), place), place);
+    }
+    const Partial& root = partials_.back();
+    if (root.minus) cost_ += stays_negated() ? root.range.width() : root.turn_cost;
+}
+
+std::int32_t Sum::node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const {
+    const Partial& value = partials_[static_cast<std::size_t>(partial)];
+    if (value.left < 0) return terms[static_cast<std::size_t>(partial)].term.node;
+    const Partial &a = partials_[static_cast<std::size_t>(value.left)], &b = partials_[static_cast<std::size_t>(value.right)];
+    const int apart = b.shift - a.shift;
+    const bool by_b = turned && !value.subtract && b.turn_cost + apart < a.turn_cost;
+    const bool by_a = turned && !value.subtract && !by_b;
+    const std::int32_t left = node_of(nodes, terms, value.left, by_a);
+    const std::int32_t right = node_of(nodes, terms, value.right, by_b);
+    if (by_b || (turned && value.subtract)) return nodes.add({right, left, apart, 0, true});
+    return nodes.add({left, right, 0, apart, value.subtract || by_a});
+}
+
+Term Sum::build(Nodes& nodes, const std::vector<Summand>& terms) const {
+    const Partial& root = partials_.back();
+    const bool turned = root.minus && !stays_negated();
+    const auto last = static_cast<std::int32_t>(partials_.size()) - 1;
+    return {node_of(nodes, terms, last, turned), root.shift, root.minus && !turned};
+}
+
+}  // namespace bitsmith

@@ -1,0 +1,78 @@
+// Sums of shifted terms in the order that takes the fewest full adders. The mirror of bitsmith/netlist/sums.py.
+
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph.hpp"
+
+namespace bitsmith {
+
+inline constexpr int kNever = 1 << 30;
+
+/// A term to be summed.
+struct Summand {
+    Term term;
+    Range range;
+};
+
+/// One value within a sum: a term, or the sum of two values, which come before it.
+struct Partial {
+    Range range;
+    std::int32_t shift = 0;
+    bool minus = false;
+    std::int32_t left = -1;   // the operand with the smaller shift, that is not subtracted; -1 in terms
+    std::int32_t right = -1;
+    bool subtract = false;
+    int turn_cost = kNever;   // what the opposite value costs, by turning subtractions round
+};
+
+/// Loads as in `Sharing`: what may be late. `limit` 0 means no limit.
+struct Deadline {
+    std::uint64_t limit = 0;
+    std::uint64_t load = 0;
+};
+
+/// How much more load a sum has than its operands.
+inline std::uint64_t added_load(int arrival_a, int arrival_b) {
+    return (std::uint64_t{2} << std::max(arrival_a, arrival_b)) - (std::uint64_t{1} << arrival_a) -
+           (std::uint64_t{1} << arrival_b);
+}
+
+class Sum {
+public:
+    /// Order the additions; `terms` has at least one term.
+    void plan(const std::vector<Summand>& terms, Deadline deadline);
+
+    /// Full adders, with what turning round takes if the sum came out negated.
+    int cost() const { return cost_; }
+
+    /// True if the sum comes out negated and nothing in it can be turned round.
+    bool stays_negated() const { return partials_.back().minus && partials_.back().turn_cost >= kNever; }
+
+    /// Make the adders: the node that has the sum, negated if it cannot be turned round.
+    Term build(Nodes& nodes, const std::vector<Summand>& terms) const;
+
+private:
+    struct Place {
+        int top;
+        std::int32_t shift;
+        bool minus;
+        std::uint64_t size;
+        std::uint64_t order;
+        std::int32_t partial;
+
+        bool operator<(const Place& other) const;
+    };
+
+    Place place_of(std::int32_t partial, std::uint64_t order) const;
+    std::int32_t joined(std::int32_t first, std::int32_t second);
+    std::int32_t node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const;
+
+    std::vector<Partial> partials_;
+    std::vector<Place> waiting_;
+    int cost_ = 0;
+};
+
+}  // namespace bitsmith

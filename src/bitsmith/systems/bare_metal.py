@@ -1,0 +1,97 @@
+"""A driver in C for processors that run no operating system: tables of a circuit's formats in ``driver.c`` and ``driver.h``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from math import prod
+
+import numpy as np
+
+from bitsmith.ir.ops import Input
+from bitsmith.ir.program import Program
+from bitsmith.rtl.beats import beat_bytes
+from bitsmith.rtl.interface import Interface, runs, token_bytes
+from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.systems.system import template
+
+_MOST_BITS = 52
+"""Of an element: it is rounded and limited in double precision."""
+
+
+def bare_metal(program: Program, interface: Interface, bus_bytes: int, *, registers: bool) -> Mapping[str, str]:
+    """The driver's files by their names; none for a circuit with weights that are loaded, or elements too wide for it."""
+    ports = (*interface.inputs, *interface.outputs)
+    bounds = [
+        abs(bound) for op in program.input_ops() for each in (op.lo, op.hi) for bound in each.reshape(-1).tolist()
+    ]
+    if interface.load_ports or interface.weights or max(bounds) >= 1 << _MOST_BITS:
+        return {}
+    if any(field.width > _MOST_BITS for port in ports for field in port.fields):
+        return {}
+    shapes = [program.nodes[output.node].type.shape for output in program.outputs]
+    words = {
+        "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
+        "@tables@": "\n".join(_tables(program, interface, bus_bytes, registers)),
+        "@inputs@": str(len(program.inputs)),
+        "@outputs@": str(len(shapes)),
+        "@top@": interface.top,
+        "@TOP@": interface.top.upper(),
+    }
+    found = {}
+    for name in ("driver.c", "driver.h"):
+        text = template(name)
+        for key, value in words.items():
+            text = text.replace(key, value)
+        found[f"{interface.top}_{name}"] = text
+    return found
+
+
+def _tables(program: Program, interface: Interface, bus_bytes: int, registers: bool) -> Iterator[str]:
+    """Definitions that differ between circuits."""
+    top, ops = interface.top, list(program.input_ops())
+    sizes = [prod(program.nodes[output.node].type.shape) for output in program.outputs]
+    yield f"const size_t {top}_input_size[] = {{{', '.join(str(prod(op.shape)) for op in ops)}}};"
+    yield f"const size_t {top}_output_size[] = {{{', '.join(map(str, sizes))}}};"
+    for k, op in enumerate(ops):
+        yield f"static const struct range ranges{k}[] = {{{', '.join(_ranges(op))}}};"
+    rows = (f"{{{prod(op.shape)}, ranges{k}, {op.rounding.value}, {op.overflow.value}}}" for k, op in enumerate(ops))
+    yield f"static const struct tensor input_tensors[] = {{{', '.join(rows)}}};"
+    for side, ports, tensors in (("input", interface.inputs, len(ops)), ("output", interface.outputs, len(sizes))):
+        yield from _streams(side, ports, tensors, bus_bytes, top.upper())
+    engines = max(len(interface.inputs), len(interface.outputs))
+    yield f"static const UINTPTR engines[] = {{{', '.join(f'XPAR_AXI_DMA_{k}_BASEADDR' for k in range(engines))}}};"
+    digest = int(interface.title.digest, 16)
+    yield f"static const uint32_t DIGEST[] = {{0x{digest & 0xFFFFFFFF:08x}, 0x{digest >> 32:08x}}};"
+    numbers = {
+        "HAS_REGISTERS": int(registers),
+        "INPUT_STREAMS": len(interface.inputs),
+        "OUTPUT_STREAMS": len(interface.outputs),
+    }
+    yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
+    yield f"#define CIRCUIT {'((UINTPTR)XPAR_CIRCUIT_BASEADDR)' if registers else '((UINTPTR)0)'}"
+
+
+def _ranges(op: Input) -> Iterator[str]:
+    """Neighbouring elements of one format."""
+    own = zip(*(np.broadcast_to(each, op.shape).reshape(-1).tolist() for each in (op.frac, op.lo, op.hi)), strict=True)
+    for (frac, lo, hi), equal in groupby(own):
+        yield f"{{{sum(1 for _ in equal)}, {frac}, {lo}, {hi}}}"
+
+
+def _streams(side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: int, top: str) -> Iterator[str]:
+    """All tensors are in the one stream of a pipeline, else each is in its own."""
+    rows = list[str]()
+    for k, port in enumerate(ports):
+        size = token_bytes(port)
+        beat = beat_bytes(size, bus_bytes)
+        token = -(-size // beat) * beat
+        formats = ", ".join(
+            f"{{{count}, {width}, {int(signed)}, {frac}}}" for count, width, signed, frac in runs(port.fields)
+        )
+        first, number = (0, tensors) if len(ports) == 1 else (k, 1)
+        yield f"static const struct run {side}_runs{k}[] = {{{formats}}};"
+        yield f"static unsigned char {side}_buffer{k}[{top}_FRAMES * {port.tokens * token}] __attribute__((aligned(128)));"
+        yield f"typedef char {side}_fits{k}[sizeof({side}_buffer{k}) < 1UL << 26 ? 1 : -1]; /* what an engine can count */"
+        rows.append(f"{{{port.tokens}, {token}, {first}, {number}, {side}_runs{k}, {side}_buffer{k}}}")
+    yield f"static const struct stream {side}s[] = {{{', '.join(rows)}}};"

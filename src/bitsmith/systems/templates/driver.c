@@ -1,0 +1,242 @@
+/* Written by @title@ */
+#include "@top@_driver.h"
+
+#include <math.h>
+#include <stdint.h>
+
+#include "xil_cache.h"
+#include "xil_io.h"
+#include "xparameters.h"
+
+/* An engine's registers (PG021), simple mode; those of the way back are S2MM bytes on. */
+enum { CONTROL = 0x00, STATUS = 0x04, ADDRESS = 0x18, ADDRESS_HIGH = 0x1C, LENGTH = 0x28, S2MM = 0x30 };
+enum { RUN = 1 << 0, RESET = 1 << 2, IDLE = 1 << 1, ERRORS = 0x70 };
+
+/* The circuit's registers. */
+enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, PACKET_FRAMES = 0x28 };
+
+#ifndef @TOP@_PATIENCE
+#define @TOP@_PATIENCE 100000000UL /* looks at a status before it is an error */
+#endif
+
+enum rounding { TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
+enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM };
+
+/* Some elements of a tensor: raw values are real ones times 2**frac, from lo to hi. */
+struct range {
+    size_t count;
+    int frac;
+    double lo, hi;
+};
+
+struct tensor {
+    size_t size;
+    const struct range *ranges;
+    enum rounding rounding;
+    enum overflow overflow;
+};
+
+/* Some elements of a token. */
+struct run {
+    size_t count;
+    unsigned width;
+    int is_signed, frac;
+};
+
+/* Tokens of a frame, bytes of a token, and the tensors whose elements are in it. */
+struct stream {
+    size_t tokens, bytes, first, tensors;
+    const struct run *runs;
+    unsigned char *buffer;
+};
+
+@tables@
+
+static int quantize(double real, const struct tensor *about, const struct range *in, int64_t *raw)
+{
+    double x = ldexp(real, in->frac), whole, rest;
+    const double span = in->hi - in->lo + 1;
+    int up = 0, tie;
+    if (!isfinite(real)) return 0;
+    if (isinf(x)) {
+        x = about->overflow == WRAP ? 0 : copysign(1e300, x);
+    }
+    if (x != 0 && fabs(x) < 0x1p-60) x = copysign(0x1p-60, x);
+    whole = floor(fabs(x));
+    rest = fabs(x) - whole;
+    tie = rest == 0.5;
+    switch (about->rounding) {
+    case TRN: up = x < 0 && rest > 0; break;
+    case TRN_ZERO: break;
+    case RND: up = rest > 0.5 || (tie && x > 0); break;
+    case RND_ZERO: up = rest > 0.5; break;
+    case RND_INF: up = rest > 0.5 || tie; break;
+    case RND_MIN_INF: up = rest > 0.5 || (tie && x < 0); break;
+    case RND_CONV: up = rest > 0.5 || (tie && fmod(whole, 2) == 1); break;
+    }
+    x = copysign(whole + up, x);
+    switch (about->overflow) {
+    case WRAP:
+        x = fmod(x, span);
+        if (x < in->lo) x += span;
+        if (x > in->hi) x -= span;
+        break;
+    case SAT_ZERO: x = x < in->lo || x > in->hi ? 0 : x; break;
+    case SAT_SYM: x = fmin(fmax(x, fmax(in->lo, -in->hi)), in->hi); break;
+    case SAT: x = fmin(fmax(x, in->lo), in->hi); break;
+    }
+    *raw = (int64_t)x;
+    return 1;
+}
+
+static const struct range *range_of(const struct tensor *about, size_t element)
+{
+    const struct range *in = about->ranges;
+    while (element >= in->count) element -= in++->count;
+    return in;
+}
+
+static void put(unsigned char *to, size_t at, unsigned width, uint64_t bits)
+{
+    for (unsigned k = 0; k < width; k++) {
+        if (bits >> k & 1) to[(at + k) / 8] |= (unsigned char)(1 << (at + k) % 8);
+    }
+}
+
+static uint64_t get(const unsigned char *from, size_t at, unsigned width)
+{
+    uint64_t bits = 0;
+    for (unsigned k = 0; k < width; k++) bits |= (uint64_t)(from[(at + k) / 8] >> (at + k) % 8 & 1) << k;
+    return bits;
+}
+
+/* A sample's tensors become the tokens of a frame. */
+static int pack(const struct stream *of, unsigned char *to, const @TOP@_REAL *const x[], size_t sample)
+{
+    for (size_t k = 0; k < of->tokens * of->bytes; k++) to[k] = 0;
+    for (size_t token = 0; token < of->tokens; token++) {
+        const struct run *run = of->runs;
+        size_t at = 0, left = run->count;
+        for (size_t k = of->first; k < of->first + of->tensors; k++) {
+            const struct tensor *about = &input_tensors[k];
+            const size_t each = about->size / of->tokens;
+            for (size_t element = token * each; element < (token + 1) * each; element++, left--) {
+                const struct range *in = range_of(about, element);
+                int64_t raw;
+                if (left == 0) left = (++run)->count;
+                if (!quantize((double)x[k][sample * about->size + element], about, in, &raw)) return 0;
+                put(to, at, run->width, (uint64_t)raw << (run->frac - in->frac));
+                at += run->width;
+            }
+        }
+        to += of->bytes;
+    }
+    return 1;
+}
+
+/* The tokens of a frame become a sample's tensors. */
+static void unpack(const struct stream *of, const unsigned char *from, @TOP@_REAL *const y[], size_t sample)
+{
+    for (size_t token = 0; token < of->tokens; token++) {
+        const struct run *run = of->runs;
+        size_t at = 0, left = run->count;
+        for (size_t k = of->first; k < of->first + of->tensors; k++) {
+            const size_t size = @top@_output_size[k], each = size / of->tokens;
+            for (size_t element = token * each; element < (token + 1) * each; element++, left--) {
+                uint64_t bits;
+                if (left == 0) left = (++run)->count;
+                bits = get(from, at, run->width);
+                if (run->is_signed && bits >> (run->width - 1) & 1) bits |= ~(uint64_t)0 << (run->width - 1);
+                y[k][sample * size + element] = (@TOP@_REAL)ldexp((double)(int64_t)bits, -run->frac);
+                at += run->width;
+            }
+        }
+        from += of->bytes;
+    }
+}
+
+static enum @top@_status until(UINTPTR address, uint32_t mask, uint32_t wanted)
+{
+    for (unsigned long k = 0; k < @TOP@_PATIENCE; k++) {
+        const uint32_t found = Xil_In32(address);
+        if ((found & mask) == wanted) return @TOP@_OK;
+        if (mask == IDLE && found & ERRORS) return @TOP@_ENGINE;
+    }
+    return @TOP@_ENGINE;
+}
+
+static void start(UINTPTR engine, const unsigned char *buffer, uint32_t bytes)
+{
+    Xil_Out32(engine + CONTROL, RUN);
+    Xil_Out32(engine + ADDRESS, (uint32_t)(UINTPTR)buffer);
+    if (sizeof(UINTPTR) > 4) Xil_Out32(engine + ADDRESS_HIGH, (uint32_t)((uint64_t)(UINTPTR)buffer >> 32));
+    Xil_Out32(engine + LENGTH, bytes);
+}
+
+enum @top@_status @top@_init(void)
+{
+    enum @top@_status status = @TOP@_OK;
+    if (HAS_REGISTERS && (Xil_In32(CIRCUIT) != 0x62736D74 || Xil_In32(CIRCUIT + DIGEST_LOW) != DIGEST[0] ||
+                          Xil_In32(CIRCUIT + DIGEST_HIGH) != DIGEST[1])) {
+        return @TOP@_OTHER_CIRCUIT;
+    }
+    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) {
+        Xil_Out32(engines[k] + CONTROL, RESET);
+        status = until(engines[k] + CONTROL, RESET, 0);
+    }
+    for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
+        Xil_Out32(engines[k] + S2MM + CONTROL, RESET);
+        status = until(engines[k] + S2MM + CONTROL, RESET, 0);
+    }
+    return status;
+}
+
+static uint32_t bytes_of(const struct stream *of, size_t frames)
+{
+    return (uint32_t)(frames * of->tokens * of->bytes);
+}
+
+static enum @top@_status exchange(size_t frames)
+{
+    enum @top@_status status = @TOP@_OK;
+    if (HAS_REGISTERS) Xil_Out32(CIRCUIT + PACKET_FRAMES, (uint32_t)frames);
+    for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
+        const uint32_t bytes = bytes_of(&outputs[k], frames);
+        Xil_DCacheFlushRange((UINTPTR)outputs[k].buffer, bytes);
+        start(engines[k] + S2MM, outputs[k].buffer, bytes);
+    }
+    for (size_t k = 0; k < INPUT_STREAMS; k++) {
+        const uint32_t bytes = bytes_of(&inputs[k], frames);
+        Xil_DCacheFlushRange((UINTPTR)inputs[k].buffer, bytes);
+        start(engines[k], inputs[k].buffer, bytes);
+    }
+    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) status = until(engines[k] + STATUS, IDLE, IDLE);
+    for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
+        status = until(engines[k] + S2MM + STATUS, IDLE, IDLE);
+        Xil_DCacheInvalidateRange((UINTPTR)outputs[k].buffer, bytes_of(&outputs[k], frames));
+    }
+    return status;
+}
+
+enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples)
+{
+    for (size_t first = 0; first < samples; first += @TOP@_FRAMES) {
+        const size_t frames = samples - first < @TOP@_FRAMES ? samples - first : @TOP@_FRAMES;
+        enum @top@_status status;
+        for (size_t k = 0; k < INPUT_STREAMS; k++) {
+            for (size_t frame = 0; frame < frames; frame++) {
+                if (!pack(&inputs[k], inputs[k].buffer + frame * inputs[k].tokens * inputs[k].bytes, x, first + frame)) {
+                    return @TOP@_NUMBER;
+                }
+            }
+        }
+        status = exchange(frames);
+        if (status != @TOP@_OK) return status;
+        for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
+            for (size_t frame = 0; frame < frames; frame++) {
+                unpack(&outputs[k], outputs[k].buffer + frame * outputs[k].tokens * outputs[k].bytes, y, first + frame);
+            }
+        }
+    }
+    return @TOP@_OK;
+}

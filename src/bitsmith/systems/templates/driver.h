@@ -1,0 +1,47 @@
+/* Written by @title@
+ * The circuit @top@ beside a processor that runs no operating system: numbers in, the circuit's results out.
+ * AMD's standalone libraries give xil_io.h, xil_cache.h and xparameters.h. */
+#ifndef @TOP@_DRIVER_H
+#define @TOP@_DRIVER_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Numbers outside of the circuit. */
+#ifndef @TOP@_REAL
+#define @TOP@_REAL float
+#endif
+
+/* Samples that are sent at once: buffers have room for so many. */
+#ifndef @TOP@_FRAMES
+#define @TOP@_FRAMES 16
+#endif
+
+#define @TOP@_INPUTS @inputs@
+#define @TOP@_OUTPUTS @outputs@
+
+/* Elements of a sample of each. */
+extern const size_t @top@_input_size[@TOP@_INPUTS];
+extern const size_t @top@_output_size[@TOP@_OUTPUTS];
+
+enum @top@_status {
+    @TOP@_OK = 0,
+    @TOP@_OTHER_CIRCUIT = 1, /* the bitstream is of another network */
+    @TOP@_ENGINE = 2,        /* a DMA engine tells of an error, or does not end */
+    @TOP@_NUMBER = 3,        /* a number is NaN or infinite */
+};
+
+/* Look if the circuit is this one, and reset its engines. */
+enum @top@_status @top@_init(void);
+
+/* The results y of samples x, one array of `samples` rows for each input and output. They are those of the model's predict. */
+enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

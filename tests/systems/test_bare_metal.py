@@ -1,0 +1,128 @@
+"""The driver in C: compiled with stand-ins for AMD's libraries, on engines in front of a circuit that the emulator computes."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bitsmith.build.design import Circuit
+from bitsmith.systems import bare_metal
+from tests.rtl.wrapped import expected, inputs_of, made
+from tests.systems.written import computed, imported, written
+
+STUBS = {
+    "xil_io.h": """\
+#include <stdint.h>
+typedef uintptr_t UINTPTR;
+typedef uint32_t u32;
+typedef uint8_t u8;
+u32 Xil_In32(UINTPTR address);
+void Xil_Out32(UINTPTR address, u32 value);
+""",
+    "xil_cache.h": """\
+#include "xil_io.h"
+static inline void Xil_DCacheFlushRange(UINTPTR address, u32 bytes) { (void)address; (void)bytes; }
+static inline void Xil_DCacheInvalidateRange(UINTPTR address, u32 bytes) { (void)address; (void)bytes; }
+""",
+    "xparameters.h": """\
+#define XPAR_AXI_DMA_0_BASEADDR 0x40400000
+#define XPAR_AXI_DMA_1_BASEADDR 0x40410000
+#define XPAR_CIRCUIT_BASEADDR 0x43C00000
+""",
+    "board.c": """\
+#include "xil_io.h"
+static u32 (*in32)(UINTPTR);
+static void (*out32)(UINTPTR, u32);
+void connect_board(u32 (*in)(UINTPTR), void (*out)(UINTPTR, u32)) { in32 = in; out32 = out; }
+u32 Xil_In32(UINTPTR address) { return in32(address); }
+void Xil_Out32(UINTPTR address, u32 value) { out32(address, value); }
+""",
+}
+IN, OUT = (
+    ctypes.CFUNCTYPE(result, ctypes.c_size_t, *more) for result, *more in ((ctypes.c_uint32,), (None, ctypes.c_uint32))
+)
+
+
+class Board:
+    """Registers of engines and circuit; addresses are those of this process."""
+
+    def __init__(self, each: Circuit, net: ModuleType) -> None:
+        self._each, self._net = each, net
+        self.words: dict[int, int] = {0x43C0_0000: 0x62736D74, 0x43C0_0008: 0x89ABCDEF, 0x43C0_000C: 0x01234567}
+        self.stuck = False
+        self._started: dict[tuple[str, int], tuple[int, int]] = {}
+        self.functions = IN(self.read), OUT(self.write)
+
+    def read(self, address: int) -> int:
+        engine = address >> 24 == 0x40
+        if engine and address & 0xFF in (0x04, 0x34):
+            return 0 if self.stuck else 1 << 1
+        return self.words.get(address, 0) & ~(engine << 2)  # a reset has ended
+
+    def write(self, address: int, value: int) -> None:
+        self.words[address] = value
+        if address & 0xFF in (0x28, 0x58) and address >> 24 == 0x40:
+            base = address - 0x10
+            assert self.words[address - 0x28] == 1, "not running"
+            place = self.words[base] | self.words[base + 4] << 32
+            self._started["in" if address & 0xFF == 0x28 else "out", address >> 16 & 1] = place, value
+            self._compute()
+
+    def _compute(self) -> None:
+        net = self._net
+        wanted = {("in", k) for k in range(len(net.INPUTS))} | {("out", k) for k in range(len(net.OUTPUTS))}
+        if set(self._started) != wanted or self.stuck:
+            return
+        data = [ctypes.string_at(*self._started["in", k]) for k in range(len(net.INPUTS))]
+        assert self.words[0x43C0_0028] == len(data[0]) // net.INPUTS[0].frame_bytes
+        for k, bits in enumerate(computed(self._each, net, data)):
+            place, size = self._started["out", k]
+            assert size == len(bits)
+            ctypes.memmove(place, bits, size)
+        self._started.clear()
+
+
+def compiled(folder: Path, real: str) -> ctypes.CDLL:
+    for name, text in STUBS.items():
+        (folder / name).write_text(text)
+    sources = ["board.c", "system/export/net_driver.c"]
+    options = [
+        *("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-fPIC", "-shared", "-I."),
+        f"-DNET_REAL={real}",
+    ]
+    patience = ["-DNET_FRAMES=3", "-DNET_PATIENCE=10"]
+    subprocess.run(["gcc", *options, *patience, *sources, "-o", "driver.so", "-lm"], cwd=folder, check=True)
+    return ctypes.CDLL(str(folder / "driver.so"))
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "streams", "stream"])
+def test_results_are_those_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    each, samples = made(kind), 7
+    written(tmp_path, each, "zcu104")
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    library, board = compiled(tmp_path, "double"), Board(each, net)
+    library.connect_board(*board.functions)
+    assert library.net_init() == 0
+    x = [np.ascontiguousarray(values, np.float64) for values in inputs_of(each.program, samples)]
+    want = expected(each.program, x)
+    y = [np.zeros(values.shape) for values in want]
+    pointers = [(ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays]) for arrays in (x, y)]
+    assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 0
+    for have, right in zip(y, want, strict=True):
+        np.testing.assert_array_equal(have, right)
+    board.stuck = True
+    assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
+    x[0].reshape(-1)[-1] = np.nan
+    assert library.net_predict(*pointers, ctypes.c_size_t(samples)) in (2, 3)
+    board.words[0x43C0_0008] = 0
+    assert library.net_init() == 1
+
+
+def test_circuits_that_have_none() -> None:
+    each = made("loads")
+    assert bare_metal(each.program, each.interface, 8, registers=True) == {}
