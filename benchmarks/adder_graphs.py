@@ -94,9 +94,10 @@ def main() -> None:
     parser.add_argument("python", help="interpreter of the environment that has da4ml and alkaid")
     parser.add_argument("--effort", type=int, default=Search().effort)
     parser.add_argument("--largest", type=int, default=64 * 64, help="entries of the largest matrix")
+    parser.add_argument("--smallest", type=int, default=1, help="entries of the smallest matrix")
     parser.add_argument("--seeds", type=int, default=3, help="matrices of each kind of up to 1024 entries")
     options = parser.parse_args()
-    shapes = tuple(shape for shape in SHAPES if shape[0] * shape[1] <= options.largest)
+    shapes = tuple(shape for shape in SHAPES if options.smallest <= shape[0] * shape[1] <= options.largest)
     command = [options.python, str(Path(__file__).with_name("rival_adder_graphs.py"))]
     rival = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <tuple>
 
@@ -10,6 +11,7 @@ namespace bitsmith {
 namespace {
 
 constexpr int kDissolved = 8;             // nodes from which an iteration starts to dissolve
+constexpr std::uint64_t kRewritten = 8;   // one of so many pairs that have another form is written in it
 constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in any case
 
 std::uint64_t mixed(std::uint64_t value) {
@@ -164,16 +166,21 @@ std::uint64_t Sharing::gain(std::uint32_t count, bool made, const Pattern& patte
     return (saved * factor << kNodeBits) + static_cast<std::uint64_t>(pattern.b);
 }
 
-/// Occurrences that share no digit and that the limit allows, in order of column and position.
-void Sharing::find_occurrences(const Pattern& pattern) {
-    const std::vector<std::int32_t> &in_a = at(pattern.a).columns, &in_b = at(pattern.b).columns;
-    std::vector<std::int32_t> columns = in_a.size() < in_b.size() ? in_a : in_b;
+/// The columns that have digits of a node, each once.
+std::vector<std::int32_t> Sharing::columns_of(std::int32_t node) const {
+    std::vector<std::int32_t> columns = at(node).columns;
     std::ranges::sort(columns);
     columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
+    return columns;
+}
+
+/// Occurrences that share no digit and that the limit allows, in order of column and position.
+void Sharing::find_occurrences(const Pattern& pattern) {
+    const bool fewer = at(pattern.a).columns.size() < at(pattern.b).columns.size();
     const std::uint64_t added = limit_ ? added_load(at(pattern.a).range.arrival, at(pattern.b).range.arrival) : 0;
     std::map<std::size_t, std::uint64_t> room;
     found_.clear();
-    for (const std::int32_t column : columns) {
+    for (const std::int32_t column : columns_of(fewer ? pattern.a : pattern.b)) {
         std::uint64_t of_a[2] = {0, 0}, of_b[2] = {0, 0};
         for (const Digit& digit : digits(column)) {
             if (digit.node == pattern.a) of_a[digit.minus] |= std::uint64_t{1} << digit.position;
@@ -304,7 +311,17 @@ void Sharing::remove(std::int32_t column, std::int32_t node, int position) {
     remove(column, static_cast<std::size_t>(place - all.begin()));
 }
 
+/// Put a digit into a column; with an equal one there it becomes one of the next position, with an opposite one nothing.
 void Sharing::insert(std::int32_t column, const Digit& digit) {
+    const auto there = std::ranges::find_if(digits(column), [&](const Digit& each) {
+        return each.node == digit.node && each.position == digit.position;
+    });
+    if (there != digits(column).end()) {
+        const bool same = there->minus == digit.minus;
+        remove(column, digit.node, digit.position);
+        if (same) insert(column, {digit.node, static_cast<std::int16_t>(digit.position + 1), digit.minus});
+        return;
+    }
     collect(digits(column), digit);
     for (const Key key : keys_) {
         Count& count = counts_[key];
@@ -357,22 +374,56 @@ void Sharing::dissolve_some() {
             node = choice ? pattern.a : pattern.b;
         }
     }
+    for (const Saved& saved : saved_) rewrite_some(saved.column);
+}
+
+/// Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1.
+void Sharing::rewrite_some(std::int32_t column) {
+    std::map<std::int32_t, std::array<std::uint64_t, 2>> masks;
+    for (const Digit& digit : digits(column)) masks[digit.node][digit.minus] |= std::uint64_t{1} << digit.position;
+    for (const auto& [node, of] : masks) {
+        for (const int form : {0, 1, 2, 3}) {
+            if (rewrite(column, node, of, form >> 1, form & 1)) break;
+        }
+    }
+}
+
+/// Write a pair of digits of a node, the higher one of sign `minus`, in its other form, if there is one that noise selects.
+bool Sharing::rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum) {
+    const std::uint64_t same = of[static_cast<std::size_t>(minus)], other = of[static_cast<std::size_t>(1 - minus)];
+    const std::uint64_t taken = same | other;
+    const std::uint64_t pairs = sum ? same & same >> 1 & ~(taken >> 2) : same >> 2 & other & ~(taken >> 1);
+    for (std::uint64_t left = pairs; left; left &= left - 1) {
+        const int low = std::countr_zero(left);
+        const auto place = static_cast<std::uint64_t>(column) << 40 | static_cast<std::uint64_t>(node) << 16 |
+                           static_cast<std::uint64_t>(low * 4 + minus * 2 + sum);
+        if (mixed(place ^ noise_) % kRewritten) continue;
+        const int high = sum ? low + 1 : low + 2, fresh = sum ? low + 2 : low + 1;
+        remove(column, node, high);
+        remove(column, node, low);
+        insert(column, {node, static_cast<std::int16_t>(fresh), minus != 0});
+        insert(column, {node, static_cast<std::int16_t>(low), (minus != 0) != (sum != 0)});
+        return true;
+    }
+    return false;
 }
 
 /// Put the operands of a node in place of its digits.
 void Sharing::dissolve(std::int32_t node) {
     const Pattern pattern = at(node).pattern;
     const bool swapped = pattern.opposite && pattern.shift < 0;
-    const std::vector<std::int32_t> columns = at(node).columns;
-    for (const std::int32_t column : columns) {
+    for (const std::int32_t column : columns_of(node)) {
         touch(column);
-        const auto place = std::ranges::find(digits(column), node, &Digit::node);
-        const Digit digit = *place;
-        remove(column, static_cast<std::size_t>(place - digits(column).begin()));
-        const auto position = static_cast<std::int16_t>(digit.position - std::min(pattern.shift, 0));
-        const bool minus = digit.minus != swapped;
-        insert(column, {pattern.a, position, minus});
-        insert(column, {pattern.b, static_cast<std::int16_t>(position + pattern.shift), minus != pattern.opposite});
+        std::vector<Digit> found;
+        std::ranges::copy_if(digits(column), std::back_inserter(found), [&](const Digit& each) { return each.node == node; });
+        std::ranges::sort(found, {}, &Digit::position);
+        for (const Digit& digit : found) {
+            remove(column, node, digit.position);
+            const auto position = static_cast<std::int16_t>(digit.position - std::min(pattern.shift, 0));
+            const bool minus = digit.minus != swapped;
+            insert(column, {pattern.a, position, minus});
+            insert(column, {pattern.b, static_cast<std::int16_t>(position + pattern.shift), minus != pattern.opposite});
+        }
     }
 }
 

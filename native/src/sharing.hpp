@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <queue>
@@ -85,6 +86,7 @@ private:
     void enqueue(Key key);
     void enqueue_touched();
     std::uint64_t gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const;
+    std::vector<std::int32_t> columns_of(std::int32_t node) const;
     void find_occurrences(const Pattern& pattern);
     void extract(const Pattern& pattern, Key key);
     std::int32_t make(const Pattern& pattern, Key key);
@@ -102,6 +104,8 @@ private:
     void iterate();
     void dissolve_some();
     void dissolve(std::int32_t node);
+    void rewrite_some(std::int32_t column);
+    bool rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum);
     void undo();
     void recount();
     std::vector<Summand> summands(std::size_t output) const;

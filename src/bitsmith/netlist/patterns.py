@@ -77,6 +77,19 @@ def matches_of(in_a: Sequence[int], in_b: Sequence[int], pattern: Pattern) -> li
     return kept
 
 
+def pairs_with_two_forms(plus: int, minus: int) -> list[tuple[int, int, int]]:
+    """Return the pairs of digits that stand for three times a power of two: (lower position, sign, 1 if 2 + 1 else 0 for 4 - 1).
+
+    In the other form they need a position that has no digit.
+    """
+    taken = plus | minus
+    found: list[tuple[int, int, int]] = []
+    for sign, (same, other) in enumerate(((plus, minus), (minus, plus))):
+        found += [(low, sign, 0) for low in set_bits(same >> 2 & other & ~(taken >> 1))]
+        found += [(low, sign, 1) for low in set_bits(same & same >> 1 & ~(taken >> 2))]
+    return found
+
+
 def set_bits(mask: int) -> list[int]:
     """Return the positions of the ones of ``mask``, rising."""
     found: list[int] = []

@@ -5,9 +5,10 @@ In: columns of digits over the inputs. Out: the same columns as sums of inputs a
 A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a common
 shift and sign. The pattern that saves most full adders becomes a node and each occurrence one digit of it, until none saves any.
 Then, again and again, nodes taken at random are dissolved into what they were made of and the gap is filled greedily, with a
-little noise in what patterns save; what costs more than before is undone (large-neighborhood search: P. Shaw, "Using constraint
-programming and local search methods to solve vehicle routing problems", CP 1998). Counts of patterns are updated for the digits
-that change, never recounted. Steps are such updates, so that a budget of them means the same work on every machine.
+little noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood
+search: P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). Counts of
+patterns are updated for the digits that change, never recounted. Steps are such updates, so that a budget of them means the same
+work on every machine.
 
 ``native/src/sharing.cpp`` does the same in C++; in both, nothing may depend on the order of sets.
 """
@@ -20,12 +21,22 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bitsmith.netlist.adders import InputRange, Nodes
-from bitsmith.netlist.patterns import NODE_BITS, SHIFT_BIAS, SHIFT_BITS, ColumnEntry, Pattern, matches_of, set_bits
+from bitsmith.netlist.patterns import (
+    NODE_BITS,
+    SHIFT_BIAS,
+    SHIFT_BITS,
+    ColumnEntry,
+    Pattern,
+    matches_of,
+    pairs_with_two_forms,
+    set_bits,
+)
 from bitsmith.netlist.sums import Deadline, Sum, Summand, Term
 
 _NOISE = 256
 _NOISELESS = 1024
 _DISSOLVED = 8
+_REWRITTEN = 8
 _OVERHEAD = 100
 _WORD = (1 << 64) - 1
 _OF_INPUTS = Pattern(-1, -1, 0, 0)
@@ -287,7 +298,16 @@ class Sharing:
         self._release(node)
 
     def _insert(self, column: int, digit: _Digit) -> None:
-        """Put a digit into a column and its patterns into the counts; those that may save something are touched."""
+        """Put a digit into a column and its patterns into the counts; those that may save something are touched.
+
+        With an equal one there it becomes one of the next position, with an opposite one nothing.
+        """
+        there = self._digits[column].get((digit.node, digit.position))
+        if there is not None:
+            self._remove(column, digit.node, digit.position)
+            if there == digit:
+                self._insert(column, digit._replace(position=digit.position + 1))
+            return
         counts = self._counts
         for key in self._keys(column, digit):
             counts[key] = counts.get(key, 0) + 1
@@ -338,6 +358,21 @@ class Sharing:
                 if choice >= 2:
                     break
                 number = pattern.a if choice else pattern.b
+        for column in self._saved:
+            self._rewrite_some(column)
+
+    def _rewrite_some(self, column: int) -> None:
+        """Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1."""
+        for node in sorted({node for node, _ in self._digits[column]}):
+            masks = self._nodes[node].digits[column]
+            for low, minus, is_sum in pairs_with_two_forms(masks[0], masks[1]):
+                place = column << 40 | node << 16 | low * 4 + minus * 2 + is_sum
+                if _mixed(place ^ self._noise) % _REWRITTEN == 0:
+                    self._remove(column, node, low + 2 - is_sum)
+                    self._remove(column, node, low)
+                    self._insert(column, _Digit(node, low + 1 + is_sum, minus))
+                    self._insert(column, _Digit(node, low, minus ^ is_sum))
+                    break
 
     def _dissolve(self, number: int, pattern: Pattern) -> None:
         """Put the operands of a node in place of its digits."""
