@@ -26,14 +26,15 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
+from bitsmith.config.resolving import ConfigLike
 from bitsmith.devices import Family, family_named
-from bitsmith.estimate.size import Size, estimate
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.unrolled import size_of
 from bitsmith.flows.run import execute
 from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.design import RtlDesign
@@ -66,10 +67,10 @@ def perceptron(sizes: tuple[int, ...], weight_bits: int, bits: int, zeros: float
 
 def converted(path: Path, precision: str | None = None) -> Program:
     """The program of a model file, with its own configuration where that lies beside it."""
-    config: object = {"Model": {"Precision": precision}} if precision else None
     beside = path.with_suffix(".config.json")
+    config: ConfigLike = {"Model": {"Precision": precision}} if precision else beside if beside.exists() else None
     with tempfile.TemporaryDirectory() as folder:
-        model = bitsmith.convert(path, folder, beside if beside.exists() and not config else config, check=False)  # type: ignore[arg-type]
+        model = bitsmith.convert(path, folder, config, check=False)
     return model.program
 
 
@@ -90,14 +91,12 @@ NETWORKS: Mapping[str, Callable[[], Program]] = {
 }
 
 
-def stages_of(
-    program: Program, family: Family, stages: int | None, budget_ns: float
-) -> tuple[RtlDesign, PipelineStages]:
-    """The circuit of ``program``, in ``stages`` stages or at ``budget_ns``."""
+def stages_of(program: Program, family: Family, stages: int | None, budget_ns: float) -> tuple[RtlDesign, Size]:
+    """The circuit of ``program`` and its expected size, in ``stages`` stages or at ``budget_ns``."""
     if stages is not None:
         budget_ns = _slowest(program, family, stages)
     netlist, found = pipelined(program, family.delays, budget_ns)
-    return write(netlist, found, "top", Title("bitsmith", "benchmark")), found
+    return write(netlist, found, "top", Title("bitsmith", "benchmark")), size_of(netlist, found, family)
 
 
 def _slowest(program: Program, family: Family, stages: int) -> float:
@@ -146,7 +145,7 @@ def measured(name: str, program: Program, family: Family, stages: int | None, bu
     """The row of one network."""
     program = drop_dead(program, keep_probes=False)
     started = time.process_time()
-    design, found = stages_of(program, family, stages, budget_ns)
+    design, expected = stages_of(program, family, stages, budget_ns)
     seconds = time.process_time() - started
     mapping = replace(family.synthesis, command=f"{family.synthesis.command} -nobram")
     with tempfile.TemporaryDirectory() as folder:
@@ -160,13 +159,13 @@ def measured(name: str, program: Program, family: Family, stages: int | None, bu
         for kind, weight in mapping.lut.items():
             for line in (project / flow.folder / f"{kind}.names").read_text().splitlines():
                 kinds[kind_of(line.partition("/")[2])] += weight
-    return Row(name, found.stages, resources_found, kinds, estimate(program, family), seconds)
+    return Row(name, design.latency, resources_found, kinds, expected, seconds)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=", ".join(NETWORKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
     parser.add_argument("--family", default="xcup")
     parser.add_argument("--stages", type=int)
     parser.add_argument("--budget", type=float, default=4.0, help="nanoseconds of logic per stage")
@@ -177,13 +176,14 @@ def main() -> None:
     networks = {name: NETWORKS[name] for name in given.names or ([] if given.models else NETWORKS)}
     programs = {name: make() for name, make in networks.items()} | {p.stem: converted(p) for p in given.models}
     headings = ("network", "stages", "LUT", "FF", *KINDS, "LUT estimate", "FF estimate", "CPU s")
-    table, rows = Table(), [headings]
+    table = Table()
+    rows: list[tuple[str, ...]] = [headings]
     for column in headings:
         table.add_column(column, justify="left" if column == "network" else "right")
     for name, program in programs.items():
         row = tuple(measured(name, program, family, given.stages, given.budget).cells())
         print(*row, sep="  ", file=sys.stderr, flush=True)
-        rows.append(row)  # type: ignore[arg-type]
+        rows.append(row)
         table.add_row(*row)
     Console(width=180).print(table)
     if given.csv:

@@ -24,7 +24,8 @@ from bitsmith.build import design
 from bitsmith.build.verification import compare, random_stimuli
 from bitsmith.devices import FAMILIES, Family, family_named
 from bitsmith.emulate import Emulator
-from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows import yosys
 from bitsmith.flows.run import execute
 from bitsmith.ir.builder import ProgramBuilder

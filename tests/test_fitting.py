@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 import bitsmith
 from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
 from bitsmith.errors import CapacityError
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
-from bitsmith.estimate.size import Size
 from bitsmith.fitting import size_of
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense

@@ -13,8 +13,8 @@ from bitsmith.conversion import configured, convert
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fits
-from bitsmith.estimate.size import Size
 from bitsmith.fitting import Choice, choices, size_of
 from bitsmith.frontends.read import AnyModel
 from bitsmith.ir.builder import ProgramBuilder, Value

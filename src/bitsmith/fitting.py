@@ -13,8 +13,9 @@ from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import IOType
 from bitsmith.devices import Part
 from bitsmith.errors import CapacityError
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fits, missing, packed_luts, proposal
-from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits

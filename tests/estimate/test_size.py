@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, Family
-from bitsmith.estimate.size import Size, estimate, estimate_layout
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding

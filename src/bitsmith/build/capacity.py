@@ -12,8 +12,9 @@ import numpy as np
 from bitsmith.build.job import Job
 from bitsmith.devices import Part, part_or_typical
 from bitsmith.errors import CapacityError
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import missing
-from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.hls.project import Word
 from bitsmith.ir import ops
 
@@ -61,8 +62,10 @@ class Room:
     @staticmethod
     def of(job: Job) -> Room:
         """Those of a build."""
-        part = part_or_typical(job.target.part)
-        return Room(part, estimate_layout(job.program, job.directives, part.family))
+        target, part = job.target, part_or_typical(job.target.part)
+        period = target.clock_period_ns
+        budget = part.family.delays.budget(period, target.clock_uncertainty * period)
+        return Room(part, estimate_layout(job.program, job.directives, part.family, budget))
 
     @property
     def misfit(self) -> str:

@@ -103,6 +103,7 @@ ECP5 = Family(
         adder_luts=Line(4.0, 1.0),
         comparator_luts=Line(6.0, 1.0),
         mux2_luts=Line(0.0, 1.0),
+        carry_bits=2,
         constant_comparator_luts=1.0,
         shared_comparisons=1.0,  # carry chains, which share nothing
         bit_sums=1.0,

@@ -92,6 +92,7 @@ def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, del
             adder_luts=Line(0.5, 1.2),
             comparator_luts=Line(1.0, 1.0),
             mux2_luts=Line(0.0, 1.0),
+            carry_bits=1,
             constant_comparator_luts=1.0,
             shared_comparisons=1.0,  # carry chains, which share nothing
             bit_sums=1.0,

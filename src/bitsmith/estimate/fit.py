@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from bitsmith.devices import Part
-from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import matrix_shape, weights_of

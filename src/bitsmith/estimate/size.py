@@ -8,7 +8,7 @@ operation from `bitsmith.devices.area`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -31,7 +31,8 @@ from bitsmith.dataflow.processes import (
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.devices import Family
-from bitsmith.devices.area import AreaModel
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
@@ -40,9 +41,18 @@ from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
+from bitsmith.netlist.pipelined import pipelined
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
+
+_MADE_LUTS = 15_000
+"""A circuit of about so many look-up tables is made in half a second."""
+
+_UNCERTAINTY = 0.125
+
+_SUMS_OF_THREE = 0.7
+"""What sums take where three terms are added at once, of what they take two by two: 0.65 to 0.75 in six perceptrons."""
 
 _REGISTERS = 2
 """FIFOs of so many slots have no memory."""
@@ -66,39 +76,32 @@ _SHORT_DELAY = 4
 """Shorter delays are registers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for."""
-
-    lut: int
-    ff: int
-    dsp: int
-    adders: int
-    bram: int = 0
-
-    def section(self) -> dict[str, int | str]:
-        """The figures as a section of a report, with their author."""
-        return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, "Tool": "bitsmith estimate"}
-
-
 def estimate(program: Program, family: Family, blocks: BlockLayers | None = None) -> Size:
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
-    count = _Count(family.area, blocks)
+    count = _Count(family, blocks)
     count.registered(program)
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
-def estimate_layout(program: Program, directives: Directives, family: Family) -> Size:
-    """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes."""
+def estimate_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None = None) -> Size:
+    """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes.
+
+    Unrolled circuits of some thousand look-up tables are made for it, with stages of ``budget_ns``, of the family's usual clock
+    unless given.
+    """
     directives = replace(directives, block=family.area.block)
-    if directives.unrolled(program):
-        return estimate(program, family, directives.block_layers)
-    return estimate_network(partition(program, directives), family)
+    if not directives.unrolled(program):
+        return estimate_network(partition(program, directives), family)
+    size = estimate(program, family, directives.block_layers)
+    if size.lut > _MADE_LUTS:
+        return size
+    budget_ns = budget_ns or family.delays.budget(family.clock_period_ns, _UNCERTAINTY * family.clock_period_ns)
+    return size_of(*pipelined(program, family.delays, budget_ns, directives.block_layers), family)
 
 
 def estimate_network(network: Network, family: Family) -> Size:
     """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned."""
-    count = _Count(family.area)
+    count = _Count(family)
     pipelined = (Map, FoldedProduct, Reduce, Scan)
     latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
@@ -176,13 +179,14 @@ def _count_window(count: _Count, op: ops.Window, process: Process) -> None:
 class _Count:
     """Running totals over the nodes of a program."""
 
-    def __init__(self, area: AreaModel, blocks: BlockLayers | None = None) -> None:
+    def __init__(self, family: Family, blocks: BlockLayers | None = None) -> None:
         self.lut = 0.0
         self.dsp = 0.0
         self.adders = 0.0
         self.ff = 0.0
         self.bram = 0.0
-        self._area = area
+        self._area = family.area
+        self._sums = 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
         self._blocks = blocks
 
     def program(self, program: Program, repeats: int = 1) -> None:
@@ -196,7 +200,7 @@ class _Count:
         """Count a program and the registers of its pipeline."""
         before = self.lut
         self.program(program)
-        self.ff += (self.lut - before) * _REGISTERS_PER_LUT
+        self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums
 
     def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
         """A tile of multipliers, the adders after it, their registers, and the weights' memory."""
@@ -336,7 +340,7 @@ class _Count:
             self.add(int(np.count_nonzero(by_block)) * positions, _mean_width(y))
             weights = weights - by_block
         adders = csd.estimate(weights) * positions
-        share = self._area.bit_sums if x.max_width == 1 else 1.0
+        share = self._area.bit_sums if x.max_width == 1 else self._sums
         self.add(adders, share * csd.adder_width(_mean_width(x), _mean_width(y)))
 
     def _products(self, x: TensorType, y: TensorType, count: int) -> None:

@@ -133,7 +133,7 @@ def registers_after(netlist: Netlist, word: Word, delays: Delays, budget_ns: flo
     return 0, delay
 
 
-def _lut_inputs(delays: Delays) -> int:
+def lut_inputs(delays: Delays) -> int:
     """Inputs of one look-up table: as many address bits as a table has at no more time than one."""
     inputs = 1
     while inputs < _MAX_LUT_INPUTS and delays.table(inputs + 1) <= delays.table(1):
@@ -152,7 +152,7 @@ class _Scheduler:
         count = len(netlist.words)
         self._netlist = netlist
         self._budget = budget_ns + _SLACK_NS
-        absorbed = absorb(netlist, _lut_inputs(delays))
+        absorbed = absorb(netlist, lut_inputs(delays))
         self._absorbed = absorbed
         self._order = [
             word

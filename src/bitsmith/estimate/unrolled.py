@@ -1,0 +1,133 @@
+"""What synthesis makes of an unrolled circuit, counted word by word: for circuits that are small enough to be made for it.
+
+In: a netlist, its stages and a family's areas. Out: look-up tables, flip-flops, blocks. The rules are what Yosys does with each
+cell; where bits of an operand are constant (above an unsigned one, or a literal) a carry chain of AMD's takes no look-up table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from bitsmith.devices import Family
+from bitsmith.devices.area import AreaModel
+from bitsmith.estimate.figures import Size
+from bitsmith.netlist.lut_packing import absorb
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
+    Mux,
+    Netlist,
+    RomRead,
+    TernaryAdder,
+    View,
+    Word,
+    WordRef,
+    live_words,
+    operands,
+)
+from bitsmith.netlist.pipeline import PipelineStages, carry_start, lut_inputs
+
+_LEAST_CHAIN = 3
+"""Synthesis gives shorter sums no carry chain."""
+
+
+def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
+    """The size of ``netlist`` with registers as in ``stages``, and those of the pipeline of valid samples."""
+    counted = _Counted(netlist, stages, family)
+    for index in live_words(netlist):
+        counted.add(index)
+    luts = counted.lut + counted.thresholds()
+    ff = stages.register_bits + stages.stages
+    return Size(round(luts), ff, counted.dsp, counted.adders, counted.bram)
+
+
+class _Counted:
+    """Running totals over the words of a netlist."""
+
+    def __init__(self, netlist: Netlist, stages: PipelineStages, family: Family) -> None:
+        self.lut = 0.0
+        self.dsp = self.bram = self.adders = 0
+        self._words = netlist.words
+        self._area: AreaModel = family.area
+        self._absorbed = absorb(netlist, lut_inputs(family.delays))
+        self._stages = stages
+        self._read_at_once = bytearray(len(netlist.words))
+        self._compared: Counter[int] = Counter()
+        """Comparisons with constants, by the word that is compared."""
+        for index in live_words(netlist):
+            for operand in operands(netlist.words[index].cell):
+                if stages.stage[index] in (-1, stages.stage[operand]):
+                    self._read_at_once[operand] = 1
+
+    def add(self, index: int) -> None:
+        """Count a word."""
+        word = self._words[index]
+        cell = word.cell
+        if isinstance(cell, InputPort | Literal | View) or self._absorbed.sources[index] != (index,):
+            return
+        if isinstance(cell, AddSub):
+            self.adders += 1
+            self.lut += self._sum(word, cell)
+        elif isinstance(cell, TernaryAdder):
+            self.adders += 2
+            self.lut += max(word.width + word.drop - cell.passed, 0)
+        elif isinstance(cell, Mux):
+            self.lut += self._choice(index, word, cell)
+        elif isinstance(cell, Comparator):
+            self._compare(index, cell)
+        elif isinstance(cell, Multiplier):
+            widths = (self._words[cell.a].width, self._words[cell.b].width)
+            blocks, luts = self._area.multiplier(*widths, word.width + word.drop)
+            self.dsp += blocks
+            self.lut += luts
+        else:
+            self._read(word, cell)
+
+    def thresholds(self) -> float:
+        """The look-up tables of comparisons with constants, which share what they can."""
+        found = self._compared.items()
+        return sum(self._area.comparisons(number, self._words[word].width) for word, number in found)
+
+    def _sum(self, word: Word, cell: AddSub) -> float:
+        bits = max(word.width + word.drop - carry_start(cell), 0)
+        if bits >= _LEAST_CHAIN and self._area.carry_bits == 1:
+            tops = [self._top(ref) for ref in (cell.a, cell.b)]
+            return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
+        step = self._area.carry_bits if bits >= _LEAST_CHAIN else 1
+        return float(-(-bits // step) * step)
+
+    def _top(self, ref: WordRef) -> int:
+        """The bit above which an operand is constant."""
+        word = self._words[ref.word]
+        if isinstance(word.cell, Literal):
+            return 0
+        return 1 << 30 if word.signed else word.width + ref.shift
+
+    def _choice(self, index: int, word: Word, cell: Mux) -> float:
+        """A choice; one of a constant is the reset of a register if nothing reads it before that."""
+        arms = [ref.word for ref in (cell.a, cell.b) if not isinstance(self._words[ref.word].cell, Literal)]
+        alone = not any(
+            isinstance(self._words[arm].cell, Mux) and self._absorbed.sources[arm] != (arm,) for arm in arms
+        )
+        if len(arms) == 1 and alone and not self._read_at_once[index]:
+            return 0.0
+        return float(word.width) * (1.0 if self._absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+
+    def _compare(self, index: int, cell: Comparator) -> None:
+        given = isinstance(self._words[cell.b.word].cell, Literal)
+        if self._absorbed.inputs[index]:
+            self.lut += 1
+        elif given:
+            self._compared[cell.a.word] += 1
+        else:
+            self.lut += self._area.comparator(max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
+
+    def _read(self, word: Word, cell: RomRead) -> None:
+        address = self._words[cell.address].width
+        if self._area.memory.holds_table(1 << address, word.width):
+            self.bram += self._area.memory.count(1 << address, word.width)
+        else:
+            self.lut += self._area.table(address, word.width)

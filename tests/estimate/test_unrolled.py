@@ -1,0 +1,64 @@
+"""Estimates of small unrolled circuits are near what Yosys made of the same netlists."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.directives import Directives
+from tests.netlist.checks import dense_program
+
+UNROLLED = Directives({}, parallel=True)
+
+
+def perceptron(sizes: tuple[int, ...], weight_bits: int, bits: int, zeros: float) -> Program:
+    """Dense layers with biases and rectifiers, random weights of which a share are ``zeros``."""
+    rng = np.random.default_rng(0)
+    builder = ProgramBuilder()
+    x = builder.input("x", sizes[:1], FixedFormat(True, bits, 2, Rounding.RND, Overflow.SAT))
+    largest = 2 ** (weight_bits - 1) - 1
+    for k, (n, m) in enumerate(pairwise(sizes)):
+        weights = np.clip(np.rint(rng.normal(0.0, largest / 2.5, (n, m))), -largest, largest).astype(np.int64)
+        weights[rng.random((n, m)) < zeros] = 0
+        x = builder.linear(x, weights, weight_bits)
+        x = builder.add(x, builder.const(rng.integers(-largest, largest, m), 6))
+        if k + 2 < len(sizes):
+            x = builder.max(x, builder.const(0))
+            x = builder.cast(x, FixedFormat(False, bits, 3, Rounding.RND, Overflow.SAT))
+    return builder.program([("y", x)])
+
+
+MEASURED = [
+    (((8, 8, 4), 4, 4, 0.5), ULTRASCALE_PLUS, 214, 66),
+    (((8, 8, 4), 4, 4, 0.5), ECP5, 407, 156),
+    (((16, 16, 5), 3, 4, 0.0), ULTRASCALE_PLUS, 753, 122),
+    (((16, 16, 5), 3, 4, 0.0), ECP5, 1268, 408),
+    (((10, 20, 5), 6, 8, 0.9), ULTRASCALE_PLUS, 23, 12),
+    (((10, 20, 5), 6, 8, 0.9), ECP5, 39, 17),
+    (((16, 64, 32, 5), 2, 6, 0.5), ECP5, 1007, 369),
+    (((16, 32, 16, 5), 4, 5, 0.75), ECP5, 1104, 359),
+    (((12, 6), 8, 8, 0.0), ULTRASCALE_PLUS, 812, 338),
+    (((12, 6), 8, 8, 0.0), ECP5, 1358, 716),
+]
+"""Networks, and look-up tables and flip-flops after synthesis; adder graphs have become smaller since by some percent."""
+
+
+@pytest.mark.parametrize(("network", "family", "lut", "ff"), MEASURED, ids=str)
+def test_small_networks(network: tuple[tuple[int, ...], int, int, float], family: Family, lut: int, ff: int) -> None:
+    size = estimate_layout(perceptron(*network), UNROLLED, family)
+    assert size.lut == pytest.approx(lut, rel=0.12)
+    assert size.ff == pytest.approx(ff, rel=0.3)
+    assert (size.dsp, size.bram) == (0, 0)
+
+
+def test_a_faster_clock_takes_more_registers() -> None:
+    program = dense_program([16, 16, 5], 6, 6, 0.3)
+    slow, fast = (estimate_layout(program, UNROLLED, ECP5, budget) for budget in (20.0, 4.0))
+    assert fast.ff > 2 * slow.ff and fast.lut < 1.2 * slow.lut
