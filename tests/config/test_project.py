@@ -233,11 +233,11 @@ def bomb(levels: int, merge: bool) -> str:
 def test_hostile_yaml_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path, text + "\n")
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ConfigError) as caught:
         read_project(path)
     assert said in str(caught.value)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert [file.name for file in tmp_path.iterdir()] == ["config.yml"]
 
 

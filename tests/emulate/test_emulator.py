@@ -214,9 +214,9 @@ def test_a_million_weights_are_ready_within_a_second() -> None:
     x = build.input("x", (1000,), FixedFormat(True, 16, 10))
     weights = np.random.default_rng(0).integers(-(2**15), 2**15, (1000, 1000))
     program = build.program([("y", build.linear(x, weights, 12))])
-    start = time.perf_counter()
+    start = time.process_time()
     Emulator(program).run([np.zeros((1, 1000))])
-    assert time.perf_counter() - start < 2  # 0.05 s on an idle machine
+    assert time.process_time() - start < 2  # 0.05 s on an idle machine
 
 
 def test_importing_is_light() -> None:

@@ -44,9 +44,9 @@ def test_dense_networks(sizes: tuple[int, ...], bits: int, zeros: float) -> None
 
 def test_a_million_weights_take_less_than_a_second() -> None:
     program = dense_program([1000, 1000], 8, 8, 0.5)
-    started = time.perf_counter()
+    started = time.process_time()
     size = estimate(program, ULTRASCALE_PLUS)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert size.adders > 200_000
 
 

@@ -61,12 +61,12 @@ def test_types_move_as_elements_do(data: st.DataObject) -> None:
 
 def test_large_tensors_of_small_types_take_no_time() -> None:
     x = TensorType.of((128, 128, 3, 3, 64), np.arange(64), -1, 1)
-    start = time.perf_counter()
+    start = time.process_time()
     flat = infer(ops.Reshape((128, 128, 576)), [x])
     part = infer(ops.Slice((0, 0, 0), (128, 128, 64), (1, 1, 1)), [flat])
     turned = infer(ops.Transpose((2, 0, 1)), [infer(ops.Concat(1), [part, part])])
     assert turned.shape == (64, 128, 256) and turned.frac.shape == (64, 1, 1)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,8 @@ def test_many_constants_take_little_time() -> None:
     x = build.input("x", (200,), FixedFormat(True, 16, 10))
     weights = np.random.default_rng(0).integers(-(2**15), 2**15, (200, 1000))
     program = build.program([("y", build.linear(x, weights, 12))])
-    start = time.perf_counter()
+    start = time.process_time()
     text = to_text(program)
     again = parse(text)
-    assert time.perf_counter() - start < 5  # 0.2 s on an idle machine
+    assert time.process_time() - start < 5  # 0.2 s on an idle machine
     assert again == program
