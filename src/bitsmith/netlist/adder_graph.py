@@ -128,10 +128,22 @@ def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = _DEF
         RangeError: an entry is not an integer.
         ProgramError: the number of inputs is not that of the rows.
     """
-    columns = tuple(map(tuple, _integer_columns(weights, inputs)))
-    origin = min((i.arrival for i in inputs), default=0)
-    relative = tuple(replace(i, arrival=i.arrival - origin) for i in inputs)
-    return (_remembered if weights.size <= _REMEMBERED else _solved)(columns, relative, search)
+    columns = _integer_columns(weights, inputs)
+    # Inputs that nothing reads would change the order in which equally good patterns are taken.
+    used = np.flatnonzero((weights != 0).any(axis=1)).tolist()
+    origin = min((inputs[k].arrival for k in used), default=0)
+    relative = tuple(replace(inputs[k], arrival=inputs[k].arrival - origin) for k in used)
+    dense = tuple(tuple(column[k] for k in used) for column in columns)
+    graph = (_remembered if weights.size <= _REMEMBERED else _solved)(dense, relative, search)
+    return graph if len(used) == len(inputs) else _spread(graph, used, len(inputs))
+
+
+def _spread(graph: AdderGraph, used: Sequence[int], n_inputs: int) -> AdderGraph:
+    """The graph among more inputs, of which ``used`` are its own."""
+    nodes = [*used, *range(n_inputs, n_inputs + len(graph.adders))]
+    adders = tuple(replace(adder, a=nodes[adder.a], b=nodes[adder.b]) for adder in graph.adders)
+    outputs = tuple(o if o.node is None else replace(o, node=nodes[o.node]) for o in graph.outputs)
+    return AdderGraph(n_inputs, adders, outputs)
 
 
 def _solved(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange], search: Search) -> AdderGraph:
