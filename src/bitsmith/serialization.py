@@ -6,6 +6,7 @@ Both are untrusted input: whatever is wrong with them is one ModelFileError.
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import reprlib
 import tokenize
@@ -63,14 +64,14 @@ _DAMAGE = (
     LookupError,
     TypeError,
     AttributeError,
-    NotImplementedError,
+    RuntimeError,  # of an encrypted member, too
     ArithmeticError,
-    RecursionError,
     MemoryError,  # of an array whose header says that it is huge
     tokenize.TokenError,
     SyntaxError,  # of numpy's reader of headers, too
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 """What reading a damaged file may raise."""
 

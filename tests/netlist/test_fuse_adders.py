@@ -91,8 +91,8 @@ output y[1]: -224..256 frac 0 = %5
     "dropped bits have a carry": (
         """\
 %3: -8..7 = add %0 %1 >> 1
-%4: -16..14 = add %2 %3
-output y[0]: -16..14 frac 0 = %4
+%4: -8..7 = add %2 %3
+output y[0]: -8..7 frac 0 = %4
 """,
         None,
     ),
