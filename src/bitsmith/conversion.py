@@ -25,7 +25,17 @@ from bitsmith.config.accelerators import C_DRIVER
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.config.reading import Idle
-from bitsmith.devices import DEFAULT_PART, AnyBoard, Board, Card, Zynq, any_board, part_or_typical, resolve_part
+from bitsmith.devices import (
+    DEFAULT_CLOCK_UNCERTAINTY,
+    DEFAULT_PART,
+    AnyBoard,
+    Board,
+    Card,
+    Zynq,
+    any_board,
+    part_or_typical,
+    resolve_part,
+)
 from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
@@ -40,9 +50,6 @@ from bitsmith.passes.outliers import settle_outliers
 
 if TYPE_CHECKING:
     from bitsmith.fitting import Choice
-
-DEFAULT_CLOCK_UNCERTAINTY = 0.125
-"""Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
 
 
 def convert(

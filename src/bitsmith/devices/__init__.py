@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bitsmith.devices.board import BOARDS, SYSTEM_BOARDS, AnyBoard, Board, any_board, default_board, read_board
+from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
 from bitsmith.devices.ice40 import ICE40, ICE40UP
@@ -16,6 +17,7 @@ __all__ = [
     "ARRIA_10",
     "BOARDS",
     "CYCLONE_V",
+    "DEFAULT_CLOCK_UNCERTAINTY",
     "DEFAULT_PART",
     "ECP5",
     "FAMILIES",

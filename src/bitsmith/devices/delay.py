@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.errors import ConfigError
 
+DEFAULT_CLOCK_UNCERTAINTY = 0.125
+"""Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

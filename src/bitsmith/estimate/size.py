@@ -30,7 +30,7 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone
-from bitsmith.devices import Family
+from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
@@ -47,9 +47,8 @@ _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
 _MADE_LUTS = 15_000
-"""A circuit of about so many look-up tables is made in half a second."""
-
-_UNCERTAINTY = 0.125
+"""A circuit of about so many look-up tables is made in half a second; the solver in Python takes some 30 times as
+long for adder graphs as the one in C++."""
 
 _SUMS_OF_THREE = 0.7
 """What sums take where three terms are added at once, of what they take two by two: 0.65 to 0.75 in six perceptrons."""
@@ -95,7 +94,9 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     size = estimate(program, family, directives.block_layers)
     if size.lut > _MADE_LUTS:
         return size
-    budget_ns = budget_ns or family.delays.budget(family.clock_period_ns, _UNCERTAINTY * family.clock_period_ns)
+    budget_ns = budget_ns or family.delays.budget(
+        family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
+    )
     return size_of(*pipelined(program, family.delays, budget_ns, directives.block_layers), family)
 
 
