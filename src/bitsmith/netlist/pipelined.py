@@ -9,6 +9,7 @@ from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.regroup_sums import regroup_sums
 
 
 def pipelined(
@@ -17,5 +18,6 @@ def pipelined(
     """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``."""
     netlist = elaborate(program, blocks)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
+    netlist = regroup_sums(netlist, delays, budget_ns)
     netlist = fuse_adders(netlist, delays, budget_ns)
     return netlist, pipeline(netlist, delays, budget_ns)
