@@ -67,7 +67,7 @@ def _described(path: str, value: object) -> Iterator[str]:
             for name, member in vars(value).items():
                 if not name.startswith("_") and (callable(member) or isinstance(member, (property, staticmethod))):
                     yield f"  {name}{_signature(getattr(value, name))}"
-    elif callable(value):
+    elif inspect.isfunction(value):  # and no alias of a type
         yield f"{path}{_signature(value)}"
     else:
         yield path
