@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
-    from bitsmith import converters, errors, model, profiling, report, utils
+    from bitsmith import converters, custom, errors, model, profiling, report, utils
     from bitsmith.conversion import convert
     from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
     from bitsmith.model import Model
@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "convert",
     "converters",
+    "custom",
     "errors",
     "model",
     "profiling",
