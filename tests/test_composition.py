@@ -31,7 +31,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Model:
     keras.utils.set_random_seed(2)
     inputs = keras.Input((3,), name="given")
     model = keras.Model(inputs, keras.layers.Dense(2, name="fin")(inputs))
-    config = {"Model": {"Precision": "fixed<10,3,RND,SAT>"}}
+    config = {"Model": {"Precision": "fixed<12,5,RND,SAT>"}}
     return bitsmith.convert(model, tmp_path_factory.mktemp("other"), config, calibration=X[:, :3])
 
 

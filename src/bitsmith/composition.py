@@ -10,13 +10,12 @@ from typing import Unpack
 import numpy as np
 
 from bitsmith.build.job import BuildOptions
-from bitsmith.emulate.batches import Arrays, Results, checked_batches
+from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.ir.composition import crossings, joined, numbered_parts, part
 from bitsmith.ir.ops import Const
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.shape import Identity
 from bitsmith.model import Model
@@ -59,11 +58,11 @@ class Split:
                 raise VerificationError(f"the parts give another {output.name!r} than the whole model", where="split")
         return [one.build(inputs=[known[op.name] for op in one.program.input_ops()], **asked) for one in self.parts]
 
-    def _values(self, x: Arrays) -> dict[str, Floats]:
+    def _values(self, x: Arrays) -> dict[str, Batch]:
         """All values that reach a port, by name."""
         ops = self.whole.program.input_ops()
         batches = checked_batches({op.name: op.shape for op in ops}, x)
-        known: dict[str, Floats] = {op.name: batch for op, batch in zip(ops, batches, strict=True)}
+        known: dict[str, Batch] = {op.name: batch for op, batch in zip(ops, batches, strict=True)}
         for one in self.parts:
             found = one.predict([known[op.name] for op in one.program.input_ops()])
             names = [output.name for output in one.program.outputs]
@@ -109,11 +108,8 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
             )
     folder = model.output_dir if output_dir is None else Path(output_dir)
     programs = [part(program, numbers, number, names) for number in range(len(cuts) + 1)]
-    layers = _layers(model.network, at)
-    return Split(
-        model,
-        tuple(_part(model, *each, number, folder) for number, each in enumerate(zip(programs, layers, strict=True))),
-    )
+    each = zip(programs, _layers(model.network, at), strict=True)
+    return Split(model, tuple(_part(model, *one, number, folder) for number, one in enumerate(each)))
 
 
 def _live(program: Program) -> set[int]:
