@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import torch
 
 import bitsmith
 from bitsmith import Model
@@ -45,6 +46,23 @@ def test_parts_are_the_whole(whole: Model, at: list[str]) -> None:
     names = [row.name for one in parts for row in one.get_layers()]
     assert {"first", "first_relu", "second", "norm", "added", "last", "last_softmax"} <= set(names)
     assert "part1" in str(parts[1].output_dir) and str(parts[1])
+
+
+def test_parts_hand_on_what_is_stored_in_another_order_than_the_users(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    layers = [
+        torch.nn.Conv2d(2, 3, 3),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(12, 2),
+    ]
+    x = np.random.default_rng(5).normal(size=(20, 2, 6, 6))
+    model = bitsmith.convert(torch.nn.Sequential(*layers).eval(), tmp_path, calibration=x, io_type="io_stream")
+    parts = bitsmith.split(model, ["1", "2"])
+    assert [one.program.outputs[0].name for one in parts] == ["1", "2", "4"]
+    assert parts[2].program.input_ops()[0].shape == (2, 2, 3)
+    np.testing.assert_array_equal(parts.predict(x), model.predict(x))
 
 
 @pytest.mark.slow

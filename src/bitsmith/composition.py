@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -14,7 +14,7 @@ from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.ir.composition import crossings, joined, numbered_parts, part
 from bitsmith.ir.ops import Const
-from bitsmith.ir.program import Program
+from bitsmith.ir.program import Output, Program
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.shape import Identity
@@ -81,8 +81,7 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
     Raises:
         ConfigError: a layer that does not exist, or after which the model cannot be cut.
     """
-    program = drop_dead(model.program)
-    program = replace(program, probes=tuple(one for one in program.probes if one.node in _live(program)))
+    program = _with_stored_results(model.program, model.network.live())
     places = {one.name: one.node for one in (*program.probes, *program.outputs)}
     names = {node: name for name, node in reversed(places.items())}
     cuts = [_place(name, places) for name in at]
@@ -112,13 +111,24 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
     return Split(model, tuple(_part(model, *one, number, folder) for number, one in enumerate(each)))
 
 
-def _live(program: Program) -> set[int]:
-    """The nodes that outputs need."""
-    found = {one.node for one in program.outputs}
+def _with_stored_results(program: Program, layers: Collection[str]) -> Program:
+    """The program whose probes are the results of ``layers`` as the circuit has them, and nothing else that outputs do not need.
+
+    Where those are in another order or scale than the user's, probes are moved or multiplied only to be shown.
+    """
+    needed = {one.node for one in program.outputs}
     for index in range(len(program.nodes) - 1, -1, -1):
-        if index in found:
-            found.update(program.nodes[index].args)
-    return found
+        if index in needed:
+            needed.update(program.nodes[index].args)
+    probes = []
+    for one in program.probes:
+        place: int | None = one.node
+        while place is not None and place not in needed:
+            operands = [arg for arg in program.nodes[place].args if not isinstance(program.nodes[arg].op, Const)]
+            place = operands[0] if len(operands) == 1 else None
+        if place is not None and one.name in layers:
+            probes.append(Output(one.name, place))
+    return drop_dead(replace(program, probes=tuple(probes)))
 
 
 def _place(name: str, places: Mapping[str, int]) -> int:
@@ -144,8 +154,10 @@ def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number:
     """A model of a part, with its layers and an input for each layer of other parts that these read."""
     shapes, name = model.network.shapes(), f"{model.network.name}, part {number}"
     read = {source for node in layers for source in node.inputs} - {node.name for node in layers}
-    ports = [op.name for op in program.input_ops()]
-    given = {port: NetworkNode(port, Input(shapes[port]), inner=True) for port in (*ports, *sorted(read))}
+    ports = {op.name: op.shape for op in program.input_ops()}
+    given = {
+        port: NetworkNode(port, Input(ports.get(port, shapes[port])), inner=True) for port in (*ports, *sorted(read))
+    }
     given |= {node.name: node for node in layers if node.name in given}
     nodes = (*given.values(), *(node for node in layers if node.name not in given))
     network = Network(nodes, tuple(ports), tuple(one.name for one in program.outputs), name)
