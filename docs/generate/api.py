@@ -18,6 +18,7 @@ import bitsmith
 LIST = Path(__file__).parents[1] / "public-api.txt"
 _MODULES = {
     "converters": "Converters by framework and of project files, with the names that users of hls4ml know.",
+    "custom": "Layers of your own ([custom-layers.md](custom-layers.md)).",
     "utils": "Configurations to begin with, example models and pictures.",
     "profiling": "Figures of a model's numbers; needs the extra `report`.",
     "report": "What builds measured, and what vendors' tools reported.",
@@ -66,7 +67,7 @@ def _described(path: str, value: object) -> Iterator[str]:
             for name, member in vars(value).items():
                 if not name.startswith("_") and (callable(member) or isinstance(member, (property, staticmethod))):
                     yield f"  {name}{_signature(getattr(value, name))}"
-    elif callable(value):
+    elif inspect.isfunction(value):  # and no alias of a type
         yield f"{path}{_signature(value)}"
     else:
         yield path

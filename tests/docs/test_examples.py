@@ -131,6 +131,8 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "index.md", _dense),
         Example(DOCS / "quickstart.md"),
         Example(DOCS / "configuration.md"),
+        Example(DOCS / "custom-layers.md"),
+        Example(DOCS / "split-and-compose.md"),
         Example(DOCS / "fidelity.md", _dense),
         Example(DOCS / "inspecting.md", _converted),
         Example(DOCS / "onnx.md", _onnx),
