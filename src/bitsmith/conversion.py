@@ -129,7 +129,11 @@ def convert(
 
     Raises:
         CapacityError: with ``fit``, if nothing does.
-        ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
+        ModelFileError: a file that is damaged or inconsistent.
+        UnsupportedError: layers and arguments that cannot be translated, all at once.
+        ConfigError: keys and values of ``config`` and of the arguments that have no meaning, all at once.
+        RangeError: formats or sizes beyond what is supported.
+        InputDataError: data that do not fit the model's inputs.
         FidelityError: with ``strict``.
 
     Warns:
