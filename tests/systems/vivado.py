@@ -6,6 +6,7 @@ that such cells have (PG021, PG164, PG247, UG585, UG1085 and the module's own po
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shlex
 from collections.abc import Callable
@@ -115,7 +116,7 @@ class Vivado:
         return ""
 
     def get_board_parts(self, *arguments: str) -> str:
-        return arguments[-1] if arguments[-1] in self._boards else ""
+        return " ".join(fnmatch.filter(self._boards, arguments[-1]))
 
     def add_files(self, *arguments: str) -> str:
         for path in map(Path, (word for word in arguments if not word.startswith("-"))):
@@ -253,7 +254,10 @@ def ports_of(design: Design, module: str) -> set[str]:
     found = [path.read_text() for path in design.files if path.stem == module]
     if not found:  # an IP of high-level synthesis
         (source,) = design.folder.glob(f"firmware/{module}.cpp")
-        return {"ap_clk", "ap_rst_n", *re.findall(r"INTERFACE axis port=(\w+)", source.read_text())}
+        text = source.read_text()
+        masters = {f"m_axi_{name}" for name in re.findall(r"INTERFACE m_axi .*bundle=(\w+)", text)}
+        slaves = {f"s_axi_{name}" for name in re.findall(r"INTERFACE s_axilite .*bundle=(\w+)", text)}
+        return {"ap_clk", "ap_rst_n", *re.findall(r"INTERFACE axis port=(\w+)", text), *masters, *slaves}
     (text,) = found
     names = re.findall(r"(?:input|output) wire (?:\[[0-9:]+\] )?(\w+)", text.partition("\n);\n")[0])
     buses = {re.sub(r"_(tvalid|awaddr)$", "", name) for name in names if name.endswith(("_tvalid", "_awaddr"))}
