@@ -69,16 +69,15 @@ def regroup_sums(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
     if delays.ternary_adder(1) is None:
         return netlist
     trees = _trees(netlist)
-    timing = Timing(netlist, delays, budget_ns)
     while trees:
-        builder = _Builder(netlist, trees, delays, timing)
+        builder = _Builder(netlist, trees, delays, budget_ns)
         rebuilt = builder.run()
         if not builder.made:
             return netlist
         after = Timing(rebuilt, delays, budget_ns)
-        if after.stages <= timing.stages:
+        if after.stages <= builder.stages:
             return renumbered(rebuilt)
-        late = after.late(timing.stages)
+        late = after.late(builder.stages)
         guilty = {root for root, words in builder.made.items() if not late.isdisjoint(words)}
         if not guilty:
             return netlist
@@ -137,15 +136,20 @@ def _is_part(netlist: Netlist, ref: WordRef, top: int, parts: Collection[int]) -
 
 
 class _Builder:
-    """A netlist under construction: words of the old one, and rows in the place of trees; ``made`` are their words, by roots."""
+    """A netlist under construction: words of the old one, and rows in the place of trees.
 
-    def __init__(self, netlist: Netlist, trees: Mapping[int, _Tree], delays: Delays, timing: Timing) -> None:
+    ``made`` are the words of these, by roots; ``stages`` those of the old netlist.
+    """
+
+    def __init__(self, netlist: Netlist, trees: Mapping[int, _Tree], delays: Delays, budget_ns: float) -> None:
         self.made: dict[int, range] = {}
         self._netlist = netlist
         self._trees = trees
         self._delays = delays
-        self._timing = timing
-        self._due = timing.due(timing.stages)
+        self._budget_ns = budget_ns
+        self._timing = Timing(netlist, delays, budget_ns)
+        self.stages = self._timing.stages
+        self._due = self._timing.due(self.stages)
         self._words: list[Word] = []
         self._numbers: dict[int, int] = {}
         self._times: list[float] = []
@@ -212,7 +216,9 @@ class _Builder:
     def _rows(self, terms: list[_Term], first: int, word: Word, due: float) -> list[_Row] | None:
         """Rows that add ``terms``, the last of them ``word``; None if they would not be ready in time."""
         top = word.width + word.drop
-        each = self._delays.ternary_adder(top) or _NEVER
+        each = self._delays.ternary_adder(top)
+        if each is None or each > self._budget_ns:
+            return None
         rows: list[_Row] = []
         while len(terms) > 1:
             group = self._group(terms, top, due, each)
