@@ -54,14 +54,14 @@ class Multipliers:
 def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: MultiplierBlock | None) -> Multipliers:
     """The multipliers of ``kind`` for tokens ``x`` and results ``y`` on a family with ``block``."""
     lanes = x.shape[0]
-    _, steps, n, m = kind.weights.shape
+    steps, (n, m) = kind.steps, kind.tile
     operand, weight = union_type(x, 1).raw_range, _weights(kind)
     number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(y.raw_range)
     product = _bits(_products(operand, weight))
     wanted = min(product, result)
     single = block.count(number_bits, weight_bits, wanted) if block else 0
     alone = Multipliers(number_bits, weight_bits, product, wanted, Pairs.NONE, weight_bits, single * lanes * n * m, 0)
-    if block is None or single != 1:
+    if block is None or single != 1 or kind.sets > 1:
         return alone
     found = [alone]
     for pairs, factor, common, (vectors, others) in (
