@@ -67,5 +67,8 @@ def named_networks() -> dict[str, tuple[Program, Directives]]:
         compiled = compile_network(network)
         program = drop_dead(compiled.program, keep_probes=False)
         for io_type in IOType:
-            found[f"{network.name}_{io_type.value}"] = (program, directives_of(compiled.network, io_type, Backend.VITIS))
+            found[f"{network.name}_{io_type.value}"] = (
+                program,
+                directives_of(compiled.network, io_type, Backend.VITIS),
+            )
     return found

@@ -36,7 +36,9 @@ def demands(seed: int, program: Program) -> Directives:
     rng = random.Random(seed)
     layers = sorted({node.layer for node in program.nodes})
     reuse = {layer: rng.choice([1, 7, 20, 100, 100, 1000, 10_000]) for layer in layers}
-    return Directives(reuse, False, {layer: rng.choice([MultiplierStyle.SHARED] * 3 + [MultiplierStyle.CHEAPEST]) for layer in layers})
+    return Directives(
+        reuse, False, {layer: rng.choice([MultiplierStyle.SHARED] * 3 + [MultiplierStyle.CHEAPEST]) for layer in layers}
+    )
 
 
 def _weights(rng: random.Random, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

@@ -181,7 +181,9 @@ class Matrix:
         size, width = rows * lanes, self.m // folding.groups
         luts = self._tile(folding, lanes, rows, width // lanes) + self._results(folding, 1, width)
         luts += _SWEEP_LUTS + _AREA.memory_luts * size * self.operand
-        words = 2 * channels // size  # at least; of larger ones most is block memory, or needed for lines of whole tokens, too
+        words = (
+            2 * channels // size
+        )  # at least; of larger ones most is block memory, or needed for lines of whole tokens, too
         luts += _AREA.memory_luts * -(-min(words, 4 * _AREA.memory_words) // _AREA.memory_words) * size * self.operand
         between = math.gcd(have, size)
         luts += sum(

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Grid, Reduce, Stream, Sweep
 from bitsmith.ir import ops
-from bitsmith.ir.program import Node
 from bitsmith.ir.infer import infer
+from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of, with_zero
 from bitsmith.mapping.folding import Factor, Folding, Matrix, MultiplierStyle, choose_folding, divisors, matrix_shape
@@ -27,9 +27,7 @@ def takes_narrow_tokens(builder: DataflowBuilder, node: Node) -> bool:
     """Return True if windows before ``node``, whose first axes are positions, may be read from a memory."""
     directives = builder.directives
     return (
-        directives.sweeps
-        and not directives.parallel
-        and directives.parallelism(node.layer, node.type.shape[:-1]) == 1
+        directives.sweeps and not directives.parallel and directives.parallelism(node.layer, node.type.shape[:-1]) == 1
     )
 
 
@@ -66,7 +64,7 @@ class Windows:
 
 
 def windows_of(builder: DataflowBuilder, arg: NodeId, axes: int) -> Windows | None:
-    """What the value of ``arg`` has windows of at the positions of its first ``axes`` axes; None if that does not come in tokens."""
+    """The windows that the value of ``arg`` holds at the positions of its first ``axes`` axes; None if it is a constant."""
     shape, source = builder.shape(arg), arg
     while isinstance(builder.program.nodes[source].op, ops.Reshape):
         (source,) = builder.operands(builder.program.nodes[source])
@@ -267,9 +265,7 @@ def reduced(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
         return None
     size = have if have in sizes else sizes[0]
     chunks = swept(builder, windows, size, windows.channels // size, 1)
-    several = TensorType.of(
-        (windows.taps, size), *(part[None] for part in parts_of(builder.stream(chunks).token))
-    )
+    several = TensorType.of((windows.taps, size), *(part[None] for part in parts_of(builder.stream(chunks).token)))
     token = infer(replace(op, axes=(0,)), [several])
     step = builder.add(Reduce(op, windows.taps), (chunks,), Stream((*windows.places, windows.channels // size), token))
     return builder.with_native_form(step, node.type.shape[:-1], node.type.shape[-1:])

@@ -222,7 +222,7 @@ def _window(process: ProcessText, kind: kinds.Window) -> None:
 
 
 def _axes(op: ops.Window, positions: kinds.Grid, last: str, values: tuple[int, ...]) -> dict[str, int]:
-    """The parameters of three axes, of which the last ones are those of ``op``, and one more: ``values``, 0 where there is no axis."""
+    """The parameters of three axes, of which the last ones are those of ``op``; ``last`` has ``values`` there."""
     unused = 3 - len(positions)
     axes = {
         "SIZE": (*(1,) * unused, *positions),

@@ -85,8 +85,12 @@ module bitsmith_sweep #(
     logic [2:0] is_last_tap;
     logic [2:0] is_last_window;
     logic [2:0] is_before;
-    logic [BITS-1:0] needed[3];
-    logic [BITS-1:0] gone[3];
+    logic [BITS-1:0] needed_0;
+    logic [BITS-1:0] needed_1;
+    logic [BITS-1:0] needed_2;
+    logic [BITS-1:0] gone_0;
+    logic [BITS-1:0] gone_1;
+    logic [BITS-1:0] gone_2;
     // An action ends a part's tap (tap_ends), and what is further out with it.
     logic act;
     logic tap_ends;
@@ -135,8 +139,8 @@ module bitsmith_sweep #(
         .is_last_tap   (is_last_tap[2]),
         .is_last_window(is_last_window[2]),
         .is_before     (is_before[2]),
-        .needed        (needed[2]),
-        .gone          (gone[2])
+        .needed        (needed_2),
+        .gone          (gone_2)
     );
 
     bitsmith_sweep_axis #(
@@ -157,8 +161,8 @@ module bitsmith_sweep #(
         .is_last_tap   (is_last_tap[1]),
         .is_last_window(is_last_window[1]),
         .is_before     (is_before[1]),
-        .needed        (needed[1]),
-        .gone          (gone[1])
+        .needed        (needed_1),
+        .gone          (gone_1)
     );
 
     bitsmith_sweep_axis #(
@@ -179,8 +183,8 @@ module bitsmith_sweep #(
         .is_last_tap   (is_last_tap[0]),
         .is_last_window(is_last_window[0]),
         .is_before     (is_before[0]),
-        .needed        (needed[0]),
-        .gone          (gone[0])
+        .needed        (needed_0),
+        .gone          (gone_0)
     );
 
     // Tokens of the frame that have come, those that are no longer needed (some may still come: what lies between two
@@ -192,8 +196,8 @@ module bitsmith_sweep #(
 
     assign is_last_read = (PARTS == 1 || part == LAST_PART) & (TIMES == 1 || times == LAST_TIME)
         & (BLOCKS == 1 || block == LAST_BLOCK) & (&is_last_tap) & (&is_last_window);
-    assign freed = is_before[0] ? '0 : gone[0] + (is_before[1] ? '0 : gone[1] + (is_before[2] ? '0 : gone[2]));
-    assign wanted = is_last_read ? FRAME : needed[0] + needed[1] + needed[2] + POSITION;
+    assign freed = is_before[0] ? '0 : gone_0 + (is_before[1] ? '0 : gone_1 + (is_before[2] ? '0 : gone_2));
+    assign wanted = is_last_read ? FRAME : needed_0 + needed_1 + needed_2 + POSITION;
     assign x_take = x_valid & (came - freed != FULL);
     assign act = y_free & (came >= wanted);
     assign y_claim = act;
