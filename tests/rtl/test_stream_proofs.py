@@ -161,11 +161,10 @@ def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, syn
 @pytest.mark.parametrize(
     ("grid", "op", "each", "spare"),
     [
-        ((1, 2), ops.Window((1, 2), (1, 1), (1, 1), ((0, 0), (1, 0))), (1, 1, 2), 0),
-        pytest.param((2, 2), ops.Window((2, 2), (1, 1), (1, 1), ((1, 0), (1, 0))), (1, 1, 1), 1, marks=slow),
+        pytest.param((1, 2), ops.Window((1, 2), (1, 1), (1, 1), ((0, 0), (1, 0))), (1, 1, 1), 0, marks=ci),
         pytest.param((1, 3), ops.Window((1, 1), (1, 2), (1, 1), ((0, 0), (0, 0))), (2, 1, 1), 0, marks=slow),
-        pytest.param((1, 3), ops.Window((1, 2), (1, 1), (1, 2), ((0, 0), (1, 1))), (1, 2, 1), 0, marks=slow),
-        pytest.param((3, 1), ops.Window((2, 1), (2, 1), (1, 1), ((0, 1), (0, 0))), (1, 1, 2), 2, marks=slow),
+        ((1, 1), ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), (1, 2, 2), 0),
+        pytest.param((2, 1), ops.Window((2, 1), (2, 1), (1, 1), ((0, 1), (0, 0))), (1, 1, 2), 2, marks=slow),
     ],
 )
 def test_sweep(tmp_path: Path, grid: tuple[int, int], op: ops.Window, each: tuple[int, int, int], spare: int) -> None:

@@ -72,6 +72,8 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     if not bound or any(builder.shape(arg) != shape or builder.native_parallelism(arg) > 1 for arg in bound):
         return None
     forms = [builder.native_forms.get(builder.step_of[arg], builder.step_of[arg]) for arg in bound]
+    if not builder.directives.sweeps and len({builder.stream(form).token.size for form in forms}) > 1:
+        return None
     stream = min(map(builder.stream, forms), key=lambda one: one.token.size)
     if stream.token.size == builder.node_stream(bound[0]).token.size:
         return None

@@ -69,7 +69,7 @@ def _in_narrow_tokens(builder: DataflowBuilder, op: Factor, node: Node, style: M
 
 
 def in_groups(builder: DataflowBuilder, node: Node) -> StepId | None:
-    """A concatenation of the products of groups of channels, in narrow tokens; None if it is something else, or that is not wanted."""
+    """The products of groups of channels side by side, in narrow tokens; None if that is not what ``node`` is, or wanted."""
     layers = {builder.program.nodes[arg].layer for arg in node.args}
     if not takes_narrow_tokens(builder, node) or len(layers) > 1:
         return None

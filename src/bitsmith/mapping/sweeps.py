@@ -232,7 +232,7 @@ def _block_columns(builder: DataflowBuilder, node: Node) -> _BlockColumns | None
     taps, n_out = windows.taps, weights.shape[1]
     if weights.shape[0] != taps * channels:
         return None
-    number = _blocks(np.asarray(weights.reshape(taps, channels, n_out) != 0, dtype=np.bool_).any(axis=0))
+    number = _blocks(np.asarray(np.any(weights.reshape(taps, channels, n_out) != 0, axis=0), dtype=np.bool_))
     if number == 1 and channels == windows.channels:
         return None
 

@@ -99,6 +99,8 @@ module bitsmith_sweep #(
     logic time_ends;
     logic block_ends;
     logic window_ends;
+    logic line_ends;  // of windows
+    logic sheet_ends;
     logic frame_ends;
 
     assign tap_ends = act & (PARTS == 1 || part == LAST_PART);
@@ -107,7 +109,9 @@ module bitsmith_sweep #(
     assign time_ends = plane_ends & is_last_tap[0];
     assign block_ends = time_ends & (TIMES == 1 || times == LAST_TIME);
     assign window_ends = block_ends & (BLOCKS == 1 || block == LAST_BLOCK);
-    assign frame_ends = window_ends & (&is_last_window);
+    assign line_ends = window_ends & is_last_window[2];
+    assign sheet_ends = line_ends & is_last_window[1];
+    assign frame_ends = sheet_ends & is_last_window[0];
 
     always_ff @(posedge clk) begin
         if (rst) begin
@@ -156,7 +160,7 @@ module bitsmith_sweep #(
         .clk           (clk),
         .rst           (rst),
         .next_tap      (row_ends),
-        .next_window   (window_ends & is_last_window[2]),
+        .next_window   (line_ends),
         .is_inside     (is_inside[1]),
         .is_last_tap   (is_last_tap[1]),
         .is_last_window(is_last_window[1]),
@@ -178,7 +182,7 @@ module bitsmith_sweep #(
         .clk           (clk),
         .rst           (rst),
         .next_tap      (plane_ends),
-        .next_window   (window_ends & is_last_window[2] & is_last_window[1]),
+        .next_window   (sheet_ends),
         .is_inside     (is_inside[0]),
         .is_last_tap   (is_last_tap[0]),
         .is_last_window(is_last_window[0]),
@@ -210,9 +214,8 @@ module bitsmith_sweep #(
 
     always_comb begin
         if (frame_ends) onward = ADDRESS_BITS'(TOKENS - ROW_0 - ROW_1 - ROW_2 - SPAN - UNIT_2 + 1);
-        else if (window_ends & is_last_window[2] & is_last_window[1])
-            onward = ADDRESS_BITS'(STRIDE_0 * UNIT_0 - ROW_1 - ROW_2 - SPAN - UNIT_2 + 1);
-        else if (window_ends & is_last_window[2]) onward = ADDRESS_BITS'(STRIDE_1 * UNIT_1 - ROW_2 - SPAN - UNIT_2 + 1);
+        else if (sheet_ends) onward = ADDRESS_BITS'(STRIDE_0 * UNIT_0 - ROW_1 - ROW_2 - SPAN - UNIT_2 + 1);
+        else if (line_ends) onward = ADDRESS_BITS'(STRIDE_1 * UNIT_1 - ROW_2 - SPAN - UNIT_2 + 1);
         else if (window_ends) onward = ADDRESS_BITS'(STRIDE_2 * UNIT_2 - SPAN - UNIT_2 + 1);
         else if (block_ends) onward = ADDRESS_BITS'(1 - SPAN);
         else if (time_ends) onward = ADDRESS_BITS'(1 - SPAN - PARTS);

@@ -37,6 +37,7 @@ module bitsmith_sweep_axis #(
     localparam logic [PLACE_BITS-1:0] FURTHER = PLACE_BITS'(DILATION);
     localparam logic [PLACE_BITS-1:0] BACK = PLACE_BITS'(-REACH);
     localparam logic [PLACE_BITS-1:0] ONWARD = PLACE_BITS'(STRIDE - REACH);
+    localparam logic [PLACE_BITS-1:0] BESIDE = PLACE_BITS'(STRIDE);
     localparam logic [PLACE_BITS-1:0] BORDER = PLACE_BITS'(SIZE);
     localparam logic [PLACE_BITS-1:0] END = PLACE_BITS'(LAST_ORIGIN + REACH);
     localparam logic [PLACE_BITS-1:0] LAST_NEGATIVE = PLACE_BITS'((NEGATIVE - 1) * STRIDE - BEFORE + REACH);
@@ -68,7 +69,7 @@ module bitsmith_sweep_axis #(
     always_ff @(posedge clk) begin
         if (rst | (next_window & is_last_window)) needed <= BITS'(FIRST_NEEDED * UNIT);
         else if (next_window) begin
-            if (place + PLACE_BITS'(STRIDE) < BORDER) needed <= needed + STEP;
+            if (place + BESIDE < BORDER) needed <= needed + STEP;
             else needed <= BITS'((SIZE - 1) * UNIT);
         end
     end
