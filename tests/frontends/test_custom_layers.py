@@ -294,6 +294,30 @@ def test_a_module_that_torch_cannot_export() -> None:
     assert "forward" not in vars(model.mixed)
 
 
+class Embedded(torch.nn.Module):
+    """Takes integers, which is found out by trying."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(5, 4)
+        self.mixed = Mixed()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.embedding(x)
+        result: torch.Tensor = self.mixed(y, y)[0]
+        return result
+
+
+def test_a_module_after_integers() -> None:
+    torch.manual_seed(9)
+    model = Embedded().eval()
+    network = read_torch(model, input_shape=(3,), layers={Mixed: mixed})
+    x = np.arange(15).reshape(5, 3) % 5
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(network.evaluate([x.astype(np.float64)])[network.outputs[0]], wanted, atol=1e-5)
+
+
 @torch.library.custom_op("bitsmith_tests::cube", mutates_args=())
 def _cube(x: torch.Tensor, factor: float) -> torch.Tensor:
     return x**3 * factor

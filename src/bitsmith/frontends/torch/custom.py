@@ -122,7 +122,7 @@ def _no_part(name: str, operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def _runs(
     module: torch.nn.Module, inputs: Sequence[torch.Tensor], wanted: Mapping[str, torch.nn.Module]
 ) -> dict[str, list[_Run]]:
-    """The calls of the modules, in order."""
+    """The calls of the modules, in order; none if the model does not take the inputs, which the export says."""
     import torch
 
     found: dict[str, list[_Run]] = {}
@@ -137,6 +137,10 @@ def _runs(
     try:
         with torch.no_grad():
             module(*inputs)
+    except UnsupportedError:
+        raise
+    except Exception:  # whatever the module's code raises
+        return {}
     finally:
         for handle in handles:
             handle.remove()
