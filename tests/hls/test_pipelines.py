@@ -105,7 +105,8 @@ def some() -> list[Network]:
     random = programs(FEW)
     cases, demands = {**cases, **random}, {**demands, **random_demands(random)}
     return [
-        partition(drop_dead(case, keep_probes=False), replace(demands[top], sweeps=False)) for top, case in cases.items()
+        partition(drop_dead(case, keep_probes=False), replace(demands[top], sweeps=False))
+        for top, case in cases.items()
     ]
 
 
