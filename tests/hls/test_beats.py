@@ -18,8 +18,10 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator
+from tests.hls.rules.book import book
 from tests.hls.test_execution import COMPILED_DIALECT, programs
 from tests.hls.test_streams import FEW, bounded, cnns, random_demands
+from tests.hls.test_vendor_rules import found_marks
 
 
 def narrow(dialect: Dialect, bits: int = 24) -> Dialect:
@@ -64,6 +66,7 @@ def test_the_plan_counts_beats(dialect: str) -> None:
             for each in (DIALECTS[dialect], narrowed)
         ]
         assert not check(made[1], dialect, unrolled=demands[name].unrolled(program)).left_out
+        assert not list(filter(None, map(book(dialect).refusal, found_marks(made[1], dialect))))
         assert made[0].interval is not None and made[1].interval is not None
         longer += made[0].interval < made[1].interval
     assert longer > 2
