@@ -145,9 +145,9 @@ def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("most", "reuse", "interface", "said"),
     [
-        (99, 16, None, r"weights of '\w+' that are read together: [\d,]+ bits"),
+        (2000, 4, None, r"weights of '\w+' that are read together: [\d,]+ bits"),
         (600, 16, None, r"a token of '\w+': [\d,]+ bits"),
-        (99, 1, "ap_vld", r"the port '\w+': [\d,]+ bits\.? .*no Interface"),
+        (99, 1, "ap_vld", r"the port '\w+': [\d,]+ bits"),
     ],
 )
 def test_words_that_the_tool_refuses(
