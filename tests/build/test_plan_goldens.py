@@ -69,6 +69,10 @@ CASES: Mapping[str, Case] = {
         {"Backend": "VitisUnified", "VitisUnifiedConfig": {"board": "zcu102", "axi_mode": "axi_stream"}},
         {"csim": False, "synth": False, "bitstream": True},
     ),
+    "vivado-accelerator-memory": (
+        {"Backend": "VivadoAccelerator", "AcceleratorConfig": {"Board": "pynq-z2", "Interface": "axi_master"}},
+        {"csim": False, "synth": False, "bitstream": True},
+    ),
 }
 
 
