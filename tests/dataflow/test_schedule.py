@@ -181,7 +181,8 @@ def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypat
     with builder.layer("conv"):
         windows = builder.reshape(builder.window(x, (3, 3), (2, 2), (1, 1), ((0, 0), (0, 0))), (5, 5, 18))
         y = builder.linear(windows, np.arange(18 * 4).reshape(18, 4) % 13 - 6, 3)
-    network = partition(builder.program([("y", y)]), Directives({"conv": 24}, False, {"conv": MultiplierStyle.SHARED}))
+    directives = Directives({"conv": 24}, False, {"conv": MultiplierStyle.SHARED}, sweeps=False)
+    network = partition(builder.program([("y", y)]), directives)
     found = schedule(network, {})
     assert found.interval == 25 * 24
     (window,) = [k for k, process in enumerate(network.processes) if isinstance(process.kind, kinds.Window)]
@@ -211,6 +212,8 @@ def test_a_product_is_as_late_as_its_registers_say(n: int) -> None:
     while width > 1:
         levels, width = levels + 1, -(-width // 2)
     assert product_latency(n) == 2 + 1 + 1 + levels // 2
+    # Each of the sums of a chain has a register; the tree adds up the last ones.
+    assert product_latency(3 * n - 1, 3) == product_latency(n) + 3
 
 
 @pytest.mark.parametrize("source", [[2, 1, 0], [1, 0, 3, 2], [0, 2, 1, 3], [3, 0, 1, 2], [1, 0, 0, 3, 2, 1]])

@@ -11,12 +11,14 @@ import pyslang
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, timing
+from bitsmith.dataflow.execute import execute
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, sweep_bounds, timing
 from bitsmith.flows.verilator import lint
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.rtl.library import STREAM_LIBRARY, library
+from bitsmith.rtl.streams import sweep_parameters
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.stream_bench import Bench, Unit, bits_for, instance, lookup, packed, ports, predicted, process
 
@@ -177,6 +179,46 @@ def test_fold_of_pairs(
     assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=product_latency(n))
 
 
+@pytest.mark.parametrize(
+    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups", "pairs", "chain"),
+    sets(
+        (1, 5, 3, 4, True, 5, 2, 2, "COLUMN_PAIRS", 3),
+        (2, 8, 1, 6, True, 4, 3, 1, None, 4),
+        (1, 7, 2, 5, False, 4, 1, 2, None, 2),
+        (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4),
+        (1, 9, 3, 3, True, 3, 2, 2, None, 4),
+        fast=True,
+    ),
+)
+def test_fold_of_chains(
+    tmp_path: Path,
+    lanes: int,
+    n: int,
+    m: int,
+    x_width: int,
+    signed: bool,
+    w_width: int,
+    steps: int,
+    groups: int,
+    pairs: str | None,
+    chain: int,
+) -> None:
+    """Multipliers that add up their products one after another: as many cycles later as a chain is long."""
+    y_width = x_width + w_width + (n * steps).bit_length()
+    weights = numbers((groups, steps, n, m), w_width, seed=1)
+    parameters = {"CHAIN": chain} | ({pairs: 1} if pairs else {})
+    unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width, parameters)
+    bench = Bench(tmp_path, unit)
+    values = numbers((6 * FRAMES, groups, steps, lanes, n), x_width, signed)
+    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
+    tokens = packed(values.reshape(-1, lanes * n), x_width)
+    bench.check([tokens], expected)
+    count = 2 * groups * steps
+    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    planned = predicted(process_, unit, 3 * FRAMES, latency=product_latency(n, chain))
+    assert bench.cycles([tokens], len(expected)) == planned
+
+
 @pytest.mark.parametrize("pairs", [pytest.param(0, marks=CI), pytest.param(1, marks=pytest.mark.slow)])
 def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path, pairs: int) -> None:
     """Sums of which only the low bits are asked for, narrower than the products."""
@@ -266,6 +308,52 @@ def window_unit(grid: tuple[int, ...], op: ops.Window, width: int) -> Unit:
     return Unit("window", (width,), int(np.prod(op.size)) * width, body, out_depth=2)
 
 
+SWEPT = ops.Window((3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("grid", "op", "each", "spare"),
+    sets(
+        ((4, 5), SWEPT, (2, 3, 2), 0),
+        ((4, 6), ops.Window((3, 2), (2, 2), (1, 1), ((0, 1), (1, 0))), (1, 2, 3), 3),
+        ((1,), ops.Window((1,), (1,), (1,), ((0, 0),)), (1, 5, 2), 4),
+        ((9,), ops.Window((3,), (3,), (1,), ((2, 0),)), (3, 1, 1), 1),
+        ((7,), ops.Window((3,), (1,), (2,), ((2, 3),)), (1, 1, 1), 0),
+        ((8,), ops.Window((2,), (4,), (1,), ((0, 0),)), (1, 1, 2), 0),
+        ((7, 3), ops.Window((3, 1), (2, 1), (1, 1), ((1, 0), (0, 0))), (4, 1, 1), 7),
+        ((5, 6), ops.Window((3, 2), (2, 3), (1, 2), ((2, 0), (0, 3))), (2, 2, 1), 0),
+        ((3, 4, 5), ops.Window((2, 3, 2), (1, 2, 1), (2, 1, 3), ((0, 1), (1, 1), (1, 0))), (1, 2, 1), 0),
+        ((4, 4), ops.Window((4, 4), (1, 1), (1, 1), ((0, 0), (0, 0))), (3, 1, 1), 2),
+        ((2, 2), ops.Window((3, 3), (1, 1), (1, 1), ((2, 1), (2, 1))), (1, 2, 1), 0),
+        fast=True,
+    ),
+)
+def test_sweep(tmp_path: Path, grid: tuple[int, ...], op: ops.Window, each: tuple[int, int, int], spare: int) -> None:
+    width, kind = 6, kinds.Sweep(op, *each)
+    tokens, needed, gone = kind.blocks * kind.parts, *sweep_bounds(op, grid)
+    positions = int(np.prod(grid))
+    process_ = process(kind, [((*grid, tokens), 1)], ((len(needed) * kind.reads,), 1))
+    (source,) = execute(one_process(process_), [objects(np.arange(positions * tokens)[:, None] + 1)])
+    wanted = np.append((needed - gone)[:-1], positions - gone[-1])
+    parameters = sweep_parameters(kind, grid) | {"WIDTH": width, "DEPTH": int(wanted.max()) * tokens + spare}
+    unit = Unit("sweep", (width,), width, instance("bitsmith_sweep", parameters, ports()))
+    numbers_ = [int(number) - 1 for number in source.ravel()]
+    check_moves(Bench(tmp_path, unit), unit, process_, positions * tokens, numbers_, width, parameters["DEPTH"])
+
+
+def one_process(process_: kinds.Process) -> kinds.Network:
+    """An input, a process, and an output."""
+    taken = kinds.Stream(process_.takes[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
+    given = kinds.Stream(process_.results[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
+    first = kinds.OutputPort(0)
+    middle = kinds.Process(process_.kind, (first,), (taken,), (given,))
+    ends = (
+        kinds.Process(kinds.Source("x"), (), (), (taken,)),
+        kinds.Process(kinds.Sink("y"), (kinds.OutputPort(1),), (given,), ()),
+    )
+    return kinds.Network((ends[0], middle, ends[1]))
+
+
 @pytest.mark.parametrize("synchronous", EITHER)
 @pytest.mark.parametrize(
     ("tokens", "source"),
@@ -340,7 +428,7 @@ def check_moves(
     with_zero = np.concatenate([values, np.zeros((FRAMES, 1), dtype=np.object_)], axis=1)
     expected = packed(with_zero[:, source].reshape(-1, 1), width)
     operand = packed(values.reshape(-1, 1), width)
-    endless = source[0] < 0  # these zeros wait for nothing
+    endless = source[0] < 0 and not isinstance(process_.kind, kinds.Sweep)  # these zeros wait for nothing
     bench.check([operand], expected, endless=endless)
     found = bench.cycles([operand], len(expected), endless=endless)
     assert found == predicted(process_, unit, FRAMES, memory=memory)
@@ -452,6 +540,8 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
         {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1},
     ),
     ("bitsmith_folded_product", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 7, "M": 3, "STEPS": 2, "CHAIN": 4, "COLUMN_PAIRS": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 2, "M": 1, "X_SIGNED": 0, "CHAIN": 2}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
     ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),
@@ -461,6 +551,21 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_order", {"ACTIONS": 9}),
     ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
     ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
+    (
+        "bitsmith_sweep",
+        {
+            "DEPTH": 1,
+            "SIZE_1": 1,
+            "SIZE_2": 1,
+            "TAPS_1": 1,
+            "TAPS_2": 1,
+            "BEFORE_1": 0,
+            "BEFORE_2": 0,
+            "WINDOWS_1": 1,
+            "WINDOWS_2": 1,
+        },
+    ),
+    ("bitsmith_sweep", {"BLOCKS": 3, "PARTS": 5, "TIMES": 2, "DEPTH": 300, "STRIDE_2": 2, "WINDOWS_2": 4}),
     ("bitsmith_interleave", {"OPERANDS": 1, "ACTIONS": 1}),
     ("bitsmith_interleave", {"OPERANDS": 3}),
     ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
@@ -474,6 +579,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 
 MADE_OF = [
     ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
+    ("bitsmith_sweep", "bitsmith_sweep_axis"),
     ("bitsmith_folded_product", "bitsmith_product_factors"),
 ]
 """Modules with those that they are made of."""
@@ -482,6 +588,7 @@ MADE_OF = [
 def test_every_module_has_a_variant() -> None:
     modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "bitsmith_window_axis",
+        "bitsmith_sweep_axis",
         "bitsmith_product_factors",
     }
     assert {module for module, _ in VARIANTS} == modules
