@@ -32,8 +32,8 @@ from bitsmith.netlist.sums import Term
 
 __all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
 
-# Pairs of digits that may be counted, for the time that takes: half a minute at most, many minutes without the extension. Matrices
-# of 256x256 entries of 8 bits are below; larger ones share within blocks of rows.
+# Pairs of digits that may be counted, for the time that takes: half a minute at most, many minutes without the extension.
+# Matrices of 256x256 entries of 8 bits are below; larger ones share within blocks of rows.
 _PAIR_LIMIT = 250_000_000
 
 

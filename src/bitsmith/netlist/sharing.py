@@ -3,14 +3,14 @@
 In: columns of digits over the inputs. Out: the same columns as sums of inputs and shared adders, which cost less.
 
 A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a common
-shift and sign. The pattern that saves most full adders becomes a node and each occurrence one digit of it, until none saves any.
-Then, again and again, nodes taken at random are dissolved into what they were made of and the gap is filled greedily, with a
-little noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood
-search: P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). Counts of
-patterns are updated for the digits that change, never recounted. Steps are such updates, so that a budget of them means the same
-work on every machine.
+shift and sign. The pattern that saves most becomes a node and each occurrence one digit of it, until none saves any. Then, again
+and again, digits of columns taken at random are dissolved into what their nodes were made of and the gap is filled greedily, with
+noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood search:
+P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). During that search,
+counts of patterns are updated for the digits that change. Steps are pairs of digits looked at, so that a budget of them means the
+same work on every machine.
 
-``native/src/sharing.cpp`` does the same in C++; in both, nothing may depend on the order of sets.
+``native/src`` does the same in C++ (``extraction.cpp``, ``search.cpp``); in both, nothing may depend on the order of sets.
 """
 
 from __future__ import annotations
