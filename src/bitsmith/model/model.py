@@ -268,7 +268,7 @@ class Model:
         ``print(plan)`` lists them; ``plan.write(folder)`` writes them with a Makefile that runs without this package.
 
         Raises:
-            CapacityError, ConfigError, InputDataError, ToolMissingError: as :meth:`build`.
+            CapacityError, ConfigError, InputDataError: as :meth:`build`.
         """
         from bitsmith.build.backends import plan
 
