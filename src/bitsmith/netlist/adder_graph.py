@@ -30,7 +30,7 @@ from bitsmith.netlist.patterns import ColumnEntry
 from bitsmith.netlist.sharing import Sharing
 from bitsmith.netlist.sums import Term
 
-__all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
+__all__ = ["DEFAULT_SEARCH", "Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
 
 # Pairs of digits that may be counted: about 30 s and 0.7 GB. Larger matrices share within blocks of rows.
 _PAIR_LIMIT = 12_000_000
@@ -55,7 +55,7 @@ class Search:
     extra_depth: int | None = 0
 
 
-_DEFAULT = Search()
+DEFAULT_SEARCH = Search()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class _ColumnPlace(NamedTuple):
     minus: bool
 
 
-def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = _DEFAULT) -> AdderGraph:
+def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFAULT_SEARCH) -> AdderGraph:
     """Return a graph that computes ``weights.T @ inputs`` exactly, by default no later than summing each column alone would be.
 
     Args:
