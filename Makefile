@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs package size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -64,8 +64,16 @@ docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.rounding docs/rounding.md
 	PYTHONPATH=docs $(BIN)/python -m generate.vendor_rules docs/vendor-rules.md
 	PYTHONPATH=docs $(BIN)/python -m generate.tour docs/tour.md
+	PYTHONPATH=docs $(BIN)/python -m generate.api docs/api.md
+	PYTHONPATH=docs $(BIN)/python -m generate.reference docs
 	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
 	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md
+
+# The wheel and the source distribution in dist, checked.
+package: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
 
 # Lines per package, and the difference to a revision: make size AGAINST=main
 AGAINST ?= main
@@ -93,7 +101,7 @@ $(VENV)/.native: $(BIN)/python $(wildcard native/pyproject.toml native/CMakeList
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml $(VENV)/.native
 	@echo "Installing bitsmith, the open tools and what the tests need (a few minutes) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,dev,site]'
 	@# Intel's headers of SYCL, without the libraries that they belong to. Where there are none, their tests are left out.
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'intel-sycl-rt==2025.0.4'
 	@touch $@ $(VENV)/.user

@@ -13,7 +13,7 @@ from pathlib import Path
 BOOKS = Path(__file__).parents[2] / "tests" / "hls" / "rules"
 TOOLS = (
     *("vitis", "vivado", "catapult", "libero", "oneapi", "quartus"),
-    *("vivado_logic", "vivado_system", "quartus_prime", "platform_designer", "radiant", "verilog", "calls"),
+    *("vivado_logic", "vivado_system", "quartus_prime", "platform_designer", "radiant", "nextpnr", "verilog", "calls"),
 )
 
 _INTRO = """\
@@ -37,7 +37,7 @@ Tcl is read twice: by a word splitter of our own (`tests/hls/rules/tcl.py`), whi
 and brackets that do not match; and by an interpreter (`tkinter`'s, where Python has it), which sees each command with its values.
 What systems for boards and logic tools are given, and how each program is started, is held against the last tables below by
 `tests/build/test_rules_of_plans.py`, for the plans of all backends, tools and kinds of boards (`tests/build/goldens`). The
-constraints of nextpnr have no table: the tool itself reads them in tests.
+constraints of nextpnr are also read by the tool itself in tests.
 
 ## What a review found, and what is written now
 

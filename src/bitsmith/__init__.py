@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
-    from bitsmith import converters, errors, model, profiling, report, utils
+    from bitsmith import converters, custom, errors, model, profiling, report, utils
+    from bitsmith.composition import Split, compose, split
     from bitsmith.conversion import convert
     from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
     from bitsmith.model import Model
@@ -20,13 +21,17 @@ __all__ = [
     "InputRangeWarning",
     "Model",
     "Report",
+    "Split",
     "__version__",
+    "compose",
     "convert",
     "converters",
+    "custom",
     "errors",
     "model",
     "profiling",
     "report",
+    "split",
     "utils",
 ]
 
@@ -36,7 +41,10 @@ _HOMES = {
     "InputRangeWarning": "bitsmith.errors",
     "Model": "bitsmith.model",
     "Report": "bitsmith.report",
+    "Split": "bitsmith.composition",
+    "compose": "bitsmith.composition",
     "convert": "bitsmith.conversion",
+    "split": "bitsmith.composition",
 }
 
 

@@ -9,6 +9,7 @@ from typing import TypedDict
 from bitsmith.config import BackendName, BitsLike, IOTypeName
 from bitsmith.emulate.batches import Arrays
 from bitsmith.fidelity.framework import Check
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.torch.live import Example, InputShapes
 
 
@@ -26,6 +27,7 @@ class Further(TypedDict, total=False):
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
     bits: BitsLike
+    layers: Layers | None
     outliers: str | None
     check: Check
     strict: bool

@@ -50,6 +50,7 @@ from bitsmith.passes.outliers import settle_outliers
 
 if TYPE_CHECKING:
     from bitsmith.fitting import Choice
+    from bitsmith.frontends.custom.call import Layers
 
 
 def convert(
@@ -72,6 +73,7 @@ def convert(
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     bits: BitsLike = None,
+    layers: Layers | None = None,
     outliers: str | None = None,
     check: Check = "auto",
     strict: bool = False,
@@ -108,6 +110,8 @@ def convert(
             both, calibration data show it.
         bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
             layers it is ``Bits`` in ``config``. Formats that you give are what they are.
+        layers: what layers of your own compute, by class or name: functions of a :class:`bitsmith.custom.Call`
+            (``docs/custom-layers.md``).
         outliers: whether calibration samples far outside all others are within the ranges of ``auto`` (``keep``, which is the
             default), or saturate (``saturate``); it goes before the key ``Outliers`` of ``config``.
         check: compare the float model with its framework's own outputs: of live models and ONNX (``"auto"``), of everything
@@ -153,6 +157,7 @@ def convert(
         override=override,
         allow_approximate=allow_approximate,
         rounding=rounding,
+        layers=layers,
     )
     network = _with_outliers(network, outliers)
     return converted(network, calibration, project, model, check, strict=strict, fit=fit)
@@ -169,6 +174,7 @@ def configured(
     override: bool = False,
     allow_approximate: bool = False,
     rounding: str | None = None,
+    layers: Layers | None = None,
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     config, shape = split_shape(config)
@@ -180,6 +186,7 @@ def configured(
         input_shape=shape,
         rounding=rounding,
         allow_approximate=allow_approximate,
+        layers=layers,
     )
     return resolve(network, config, bits, override=override)
 

@@ -99,6 +99,7 @@ def explain(
                 override=further.get("override", False),
                 allow_approximate=further.get("allow_approximate", False),
                 rounding=further.get("rounding"),
+                layers=further.get("layers"),
             )
             network.shapes()
         except UnsupportedError as error:

@@ -286,6 +286,13 @@ def _decode_quantizers(value: Json, trained: Mapping[str, Floats]) -> dict[str, 
 
 def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> dict[str, Json]:
     """A layer; those that it holds are objects of the same form."""
+    if LAYERS.get(type(layer).__name__) is not type(layer):
+        raise ProjectError(
+            f"a layer of the class {type(layer).__name__}, whose code is not part of bitsmith",
+            where="save",
+            accepted="layers that are there when the model is loaded",
+            remedy="compute it with operators and layers of bitsmith, or convert the model again",
+        )
     values: dict[str, Json] = {}
     for field in fields(layer):
         value = getattr(layer, field.name)

@@ -9,6 +9,7 @@ from typing import overload
 from bitsmith.config import BitsLike, config_from_network, create_config
 from bitsmith.errors import ConfigError
 from bitsmith.example_models import fetch_example_list, fetch_example_model
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
@@ -44,6 +45,7 @@ def config_from_keras_model(
     max_precision: str | None = None,
     *,
     bits: BitsLike = None,
+    layers: Layers | None = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file or a live Keras model), to be edited and handed to ``convert``.
 
@@ -52,9 +54,10 @@ def config_from_keras_model(
         default_precision: of weights and biases, and with ``model`` of accumulators and results; ``auto`` keeps the model's
             accuracy.
         bits: those of ``auto``, as for :func:`bitsmith.convert`.
+        layers: translations of layers of your own, as for :func:`bitsmith.convert`.
     """
     return config_from_network(
-        read_keras(model),
+        read_keras(model, layers=layers),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,
@@ -73,10 +76,11 @@ def config_from_onnx_model(
     max_precision: str | None = None,
     *,
     bits: BitsLike = None,
+    layers: Layers | None = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
     return config_from_network(
-        read_onnx(model),
+        read_onnx(model, layers=layers),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,
@@ -121,6 +125,7 @@ def config_from_pytorch_model(
     *,
     example: Example | Sequence[Example] | None = None,
     bits: BitsLike = None,
+    layers: Layers | None = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a module, an exported program or a ``.pt2`` file), as for Keras models.
 
@@ -139,7 +144,7 @@ def config_from_pytorch_model(
             accepted=", ".join(map(repr, _CONVERSIONS)),
         )
     config = config_from_network(
-        read_torch(model, example=example, input_shape=input_shape),
+        read_torch(model, example=example, input_shape=input_shape, layers=layers),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,

@@ -13,7 +13,7 @@ from bitsmith.build.logic import tool as logic_tools
 from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step
 from bitsmith.report.sections import Resources
 from tests.build.test_plan_goldens import model, stand_ins
-from tests.build.test_rules_of_plans import rules_of_script
+from tests.build.test_rules_of_plans import check_constraints, rules_of_script
 from tests.flows.fake_tools import FakeTools
 from tests.hls.rules.tcl import tool_commands
 
@@ -56,6 +56,8 @@ def test_a_board_is_a_file(kind: str, tmp_path: Path, monkeypatch: pytest.Monkey
         assert part in str(files[path])
     assert "\nbitstream: Acme\n" in str(plan) and f"  $ {command} " in str(plan)
     for path, content in files.items():
+        if path.endswith(".lpf"):
+            check_constraints(str(content), path)
         if path.startswith("system/") and path.endswith((".tcl", ".sdc")):
             rules = rules_of_script(path, "rtl")
             assert not any(rules.command_refusal(each.words, path) for each in tool_commands(str(content)))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.devices import BOARDS, read_board
 from tests.build.test_plan_goldens import CASES, GOLDENS, Case, model, stand_ins
 from tests.hls.rules.book import Book, book
 from tests.hls.rules.marks import marks
@@ -27,7 +28,7 @@ STREAMED: Mapping[str, Case] = {
 ALL = {**CASES, **STREAMED}
 HLS_SYSTEMS = [case for case in ALL if case.startswith(("vitis-", "vivado-"))]
 OPEN_TOOLS = {"rm", "ln", "touch", "grep", "cp", "cd", "verilator", "make", "yosys", "g++", "icepack", "ecppack"}
-BOOKS = (
+SCRIPT_BOOKS = (
     (r"system/settings\.tcl|.*/settings\.tcl|project\.tcl|directives\.tcl", "vivado_system"),  # variables only
     (r"rtl/\w+_ip\.tcl|system/(zynq|kernel)\.tcl|vivado/.*", "vivado_system"),
     (r"rtl/\w+_hw\.tcl|system/soc\.tcl", "platform_designer"),
@@ -65,7 +66,7 @@ def dialect(case: str) -> str:
 
 def rules_of_script(path: str, backend: str) -> Book:
     """The book of a script or of constraints; that of the HLS tool, where no other tool reads it."""
-    return book(next((name for pattern, name in BOOKS if re.fullmatch(pattern, path)), backend))
+    return book(next((name for pattern, name in SCRIPT_BOOKS if re.fullmatch(pattern, path)), backend))
 
 
 def rules_of(case: str, path: str) -> Book:
@@ -80,6 +81,19 @@ def test_scripts_and_constraints(case: str) -> None:
             rules = rules_of(case, path)
             problems += [rules.command_refusal(each.words, f"{path}:{each.line}") for each in tool_commands(text)]
     assert not any(problems), "\n".join(filter(None, problems))
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_constraints_of_boards(name: str) -> None:
+    check_constraints(read_board(name).constraints(0), name)
+
+
+def check_constraints(text: str, where: str) -> None:
+    """Hold the text of an LPF or PCF file, whose statements end with semicolons or with lines, against its book."""
+    lines = [line.partition("#")[0] for line in text.splitlines()]
+    statements = [words for part in re.split(r"[;\n]", "\n".join(lines)) if (words := part.split())]
+    problems = [book("nextpnr").command_refusal(words, where) for words in statements]
+    assert len(statements) >= 4 and not any(problems), "\n".join(filter(None, problems))
 
 
 def catapult(words: Sequence[str]) -> str:
@@ -217,9 +231,16 @@ def test_programs_are_started_as_their_manuals_say(path: Path) -> None:
         ("platform_designer", "add_connection clock.clk pll", "argument 1: 'pll' is not"),
         ("platform_designer", "add_interface_port in in_data payload Input 8", "is not one of clk"),
         ("radiant", "prj_run Route -impl impl_1", "is not one of Synthesis"),
-        ("calls", "v++ -l -t sw --platform p --config a.cfg -o a.xclbin k.xo r.xo w.xo", "is not one of hw"),
+        (
+            "calls",
+            "v++ -l -t sw --platform p --kernel_frequency 9 --config a.cfg -o a.xclbin k.xo r.xo w.xo",
+            "is not one of hw",
+        ),
         ("calls", "icpx -fsycl -Xsemulation", "has -Xsemulation"),
         ("verilog", "rom_style lutram", "is not one of block"),
+        ("nextpnr", 'LOCATE COMP "clk" PIN "P3"', "is not one of SITE"),
+        ("nextpnr", 'IOBUF PORT "clk" IO_TYPE=LVCMOS99', "is not one of LVCMOS33"),
+        ("nextpnr", "set_io -pullup maybe clk 35", "is not one of yes"),
     ],
 )
 def test_what_is_not_in_the_rule_books_is_refused(name: str, text: str, said: str) -> None:

@@ -59,7 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_argument_of_convert_is_an_option() -> None:
     arguments = set(inspect.signature(convert).parameters)
-    options = {"model": "file", "input_data_tb": "input_data", "output_dir": "", "example": ""}
+    options = {"model": "file", "input_data_tb": "input_data", "output_dir": "", "example": "", "layers": ""}
     fields = set(ModelOptions.__dataclass_fields__)
     assert {options.get(name, name) for name in arguments} - {""} <= fields
     assert [backend.value for backend in Backend] == list(BACKENDS)

@@ -101,6 +101,15 @@ def test_every_kind_of_circuit(tmp_path: Path, kind: str) -> None:
     assert clocked(design)
 
 
+def test_another_version_of_the_boards_files(tmp_path: Path) -> None:
+    written(tmp_path, made("pipeline"), "kv260")
+    boards = tuple(f"xilinx.com:kv260_som:part0:{version}" for version in ("1.10", "1.9"))
+    said = Vivado(tmp_path, (*boards, "xilinx.com:kv260_carrier:part0:9.9")).source(tmp_path / "system/zynq.tcl").said
+    assert "set_property board_part xilinx.com:kv260_som:part0:1.10 ''" in said
+    assert not any("board_connections" in line for line in said)
+    assert any("apply_board_preset 1" in line for line in said)
+
+
 def test_without_files_of_the_board(tmp_path: Path) -> None:
     written(tmp_path, made("pipeline"), "zcu104")
     design = Vivado(tmp_path).source(tmp_path / "system/zynq.tcl")

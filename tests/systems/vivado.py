@@ -6,6 +6,7 @@ that such cells have (PG021, PG164, PG247, UG585, UG1085 and the module's own po
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shlex
 from collections.abc import Callable
@@ -115,7 +116,7 @@ class Vivado:
         return ""
 
     def get_board_parts(self, *arguments: str) -> str:
-        return arguments[-1] if arguments[-1] in self._boards else ""
+        return " ".join(fnmatch.filter(self._boards, arguments[-1]))
 
     def add_files(self, *arguments: str) -> str:
         for path in map(Path, (word for word in arguments if not word.startswith("-"))):

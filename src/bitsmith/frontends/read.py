@@ -16,6 +16,7 @@ from bitsmith.frontends.torch.live import Example, InputShapes, TorchModel, is_t
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.keras.read import ModelLike
 
 AnyModel: TypeAlias = "ModelLike | TorchModel | OnnxModel | TfliteModel"
@@ -30,6 +31,7 @@ def read_model(
     input_shape: InputShapes | None = None,
     rounding: str | None = None,
     allow_approximate: bool = False,
+    layers: Layers | None = None,
 ) -> Network:
     """The network of ``model``.
 
@@ -39,6 +41,7 @@ def read_model(
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
         rounding: of fully connected layers of TensorFlow Lite, as :func:`read_tflite` has it.
         allow_approximate: take what can only be approximated, with a note; of TensorFlow Lite there is no such thing.
+        layers: translations of layers of the user's own, by class or name; TensorFlow Lite has none.
 
     Raises:
         ModelFileError, UnsupportedError, ToolMissingError: as of the framework's own reader.
@@ -51,17 +54,23 @@ def read_model(
     if is_torch(model):
         from bitsmith.frontends.torch.read import read_torch
 
-        return read_torch(model, example=example, input_shape=input_shape, allow_approximate=allow_approximate)
+        return read_torch(
+            model, example=example, input_shape=input_shape, allow_approximate=allow_approximate, layers=layers
+        )
     if example is not None or input_shape is not None:
         raise ConfigError("an example or an input shape", where="convert", accepted="them with a PyTorch module only")
     if isinstance(model, bytes) or is_tflite(model):
+        if layers is not None:
+            raise ConfigError(
+                "translations of layers", where="layers", accepted="them with Keras, PyTorch and ONNX only"
+            )
         from bitsmith.frontends.tflite.read import read_tflite
 
         return read_tflite(model, rounding or "single")
     if is_onnx(model):
         from bitsmith.frontends.onnx.read import read_onnx
 
-        return read_onnx(model, allow_approximate=allow_approximate)
+        return read_onnx(model, allow_approximate=allow_approximate, layers=layers)
     from bitsmith.frontends.keras.read import read_keras
 
-    return read_keras(model, weights, allow_approximate=allow_approximate)
+    return read_keras(model, weights, allow_approximate=allow_approximate, layers=layers)

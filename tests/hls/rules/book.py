@@ -150,11 +150,11 @@ def _release(text: str) -> tuple[int, ...]:
 
 
 def _options(words: Sequence[str], rule: Rule) -> tuple[dict[str, str], list[str]]:
-    """Options of a command with a minus, with their values, and the other words."""
+    """Options of a command with a minus (or that the rule knows without one), with their values, and the other words."""
     options, arguments, waiting = dict[str, str](), list[str](), list(words)
     while waiting:
         word = waiting.pop(0)
-        if not re.match(r"--?[A-Za-z]", word):
+        if not re.match(r"--?[A-Za-z]", word) and word.partition("=")[0] not in rule.options:
             arguments.append(word)
             continue
         word, joined, value = word.partition("=")

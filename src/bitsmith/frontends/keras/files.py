@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
-from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, shown
-from bitsmith.frontends.keras.live import LiveModel
+from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
+from bitsmith.frontends.keras.live import LiveLayer, LiveModel
 from bitsmith.frontends.keras.weights import LiveWeights, NumberedWeights, WeightStore, opened_h5, weights_of
 
 
@@ -68,7 +68,21 @@ def _live(model: LiveModel) -> Source:
         accepted = "Sequential and functional models of built-in layers"
         remedy = "rebuild a subclassed model with the functional API"
         raise UnsupportedError(found, where=where, accepted=accepted, remedy=remedy) from error
-    return Source(Fields(parse_json(text, where), where), LiveWeights(model.layers))
+    values = parse_json(text, where)
+    _name_layers(values, model.layers)
+    return Source(Fields(values, where), LiveWeights(model.layers))
+
+
+def _name_layers(values: dict[str, Json], layers: Sequence[LiveLayer]) -> None:
+    """Give the layers of a sequential model their names, which Keras leaves out if their class describes itself without."""
+    config = values.get("config")
+    listed = config.get("layers") if isinstance(config, dict) and values.get("class_name") == "Sequential" else None
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    entries = [entry for entry in entries if entry.get("class_name") != "InputLayer"]
+    for entry, layer in zip(entries, layers, strict=False):
+        inner = entry.get("config")
+        if isinstance(inner, dict):
+            inner.setdefault("name", layer.name)
 
 
 def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) -> Source:

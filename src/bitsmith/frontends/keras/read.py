@@ -19,9 +19,11 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
+from bitsmith.frontends.keras.custom import CustomLayers
 from bitsmith.frontends.keras.files import Source, opened
 from bitsmith.frontends.keras.garnet import GARNET, GARNET_MODULES
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
@@ -56,8 +58,9 @@ KNOWN: Mapping[str, Translation] = {
 A Keras 2 model names the classes of QKeras without their package.
 """
 
-_CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
-_UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
+_TRANSLATE = "say what it computes (convert(layers={...}), docs/custom-layers.md), or replace it by built-in layers"
+_CUSTOM = ("a custom layer, whose code is not part of the file", _TRANSLATE)
+_UNKNOWN = ("it is not a layer that is known here", _TRANSLATE)
 _QUANTIZED = (
     "this kind of quantized layer is not translated",
     "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
@@ -95,7 +98,11 @@ _REASONS = {
 
 
 def read_keras(
-    source: ModelLike, weights: str | os.PathLike[str] | None = None, *, allow_approximate: bool = False
+    source: ModelLike,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    allow_approximate: bool = False,
+    layers: Layers | None = None,
 ) -> Network:
     """The network of a Keras model, with the user's layer names.
 
@@ -107,6 +114,7 @@ def read_keras(
         weights: a weights file to use instead of the model's own. For a JSON file the default is ``X_weights.h5``,
             ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
         allow_approximate: take what can only be approximated.
+        layers: translations of layers of the user's own, which come before those that are known here.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
@@ -115,10 +123,11 @@ def read_keras(
     if isinstance(source, LiveModel):
         check_quantizers(source)
     with opened(source, weights) as found:
-        return _network(read_graph(found), found, allow_approximate=allow_approximate)
+        custom = CustomLayers(Table.of(layers), KNOWN)
+        return _network(read_graph(found), found, custom, allow_approximate=allow_approximate)
 
 
-def _network(graph: Graph, source: Source, *, allow_approximate: bool) -> Network:
+def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approximate: bool) -> Network:
     names, draft, refusals = UniqueNames(), Draft(allow_approximate=allow_approximate), Refusals()
     results: dict[Call, tuple[Value, ...]] = {}
     masks: dict[int, Value] = {}
@@ -138,7 +147,8 @@ def _network(graph: Graph, source: Source, *, allow_approximate: bool) -> Networ
         build = Builder(draft, place, entry.config.where, source=entry.class_name, built=True)
         with refusals.collected(entry.name, entry.class_name):
             is_operation = _is_operation(entry, source.major)
-            translation = _translation(entry, is_operation)
+            live = source.weights.at(call.path) if isinstance(source.weights, LiveWeights) else None
+            translation = custom.translation(call, live) or _translation(entry, is_operation)
             if translation is None:
                 refusals.add(_unknown(entry))
                 continue

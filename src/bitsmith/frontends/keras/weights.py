@@ -292,12 +292,12 @@ class LiveWeights:
     layers: Sequence[LiveLayer]
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
-        layer = self._layer(path)
+        layer = self.at(path)
         if layer is None:
             return ()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-            subs = (_sub_layer(layer, part) for part in parts)
+            subs = (sub_layer(layer, part) for part in parts)
             saving = [layer, *(one for one in subs if one is not None)]
             own = [one for one in saving if isinstance(one, SavingLayer)]
             if len(own) == len(saving):
@@ -306,10 +306,11 @@ class LiveWeights:
 
     def part(self, path: LayerPath, part: str) -> object:
         """The object that is the attribute ``part`` (a path, if need be) of a layer; None if there is none."""
-        layer = self._layer(path)
-        return None if layer is None else _sub_layer(layer, part)
+        layer = self.at(path)
+        return None if layer is None else sub_layer(layer, part)
 
-    def _layer(self, path: LayerPath) -> LiveLayer | None:
+    def at(self, path: LayerPath) -> LiveLayer | None:
+        """The layer at a place; None if there is none, or several."""
         layers, found = self.layers, list[LiveLayer]()
         for place in path:
             found = [layer for layer in layers if layer.name == place.name]
@@ -320,7 +321,7 @@ class LiveWeights:
         return found[0] if found else None
 
 
-def _sub_layer(layer: object, part: str) -> object:
+def sub_layer(layer: object, part: str) -> object:
     """The attribute at a path, in which the layers of a list are named by class and number; None if there is none."""
     for name in part.split("/"):
         if isinstance(layer, list | tuple):

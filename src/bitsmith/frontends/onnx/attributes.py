@@ -38,6 +38,10 @@ class Attributes(Arguments):
         self._read.add(key)
         return self._values.get(key)
 
+    def plain(self) -> dict[str, object]:
+        """All attributes: numbers, words, tuples of them, and tensors as arrays."""
+        return {key: self.tensor(key) if callable(value) else self.get(key) for key, value in self._values.items()}
+
     def wrong(self, key: str, accepted: str) -> ModelFileError:
         """The error of an attribute that is something else."""
         return ModelFileError(self.found(key), where=self.where, accepted=accepted)

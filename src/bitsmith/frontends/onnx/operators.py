@@ -107,5 +107,8 @@ def why_unknown(node: Node) -> tuple[str, str]:
             "export the network without its pre- and post-processing",
         )
     if node.domain:
-        return "it belongs to one runtime", "export the model without optimizations for that runtime"
+        return (
+            "it belongs to one runtime",
+            "export the model without optimizations for that runtime, or say what it computes (convert(layers={...}))",
+        )
     return "it is not an operator that is known here", "replace it by operators that are"

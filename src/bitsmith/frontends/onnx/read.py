@@ -22,7 +22,9 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
+from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.onnx.call import Call, Results, Translation
+from bitsmith.frontends.onnx.custom import custom_translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
 from bitsmith.frontends.onnx.live import OnnxModel, is_onnx
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
@@ -38,21 +40,22 @@ from bitsmith.layers.shape import Reshape
 __all__ = ["OnnxModel", "is_onnx", "read_onnx"]
 
 
-def read_onnx(source: OnnxModel, *, allow_approximate: bool = False) -> Network:
+def read_onnx(source: OnnxModel, *, allow_approximate: bool = False, layers: Layers | None = None) -> Network:
     """The network of an ONNX model, with the names of its nodes (of a node without one, that of its first result).
 
     Shapes are those of the model, without the axis of the samples. Weights that stand beside tensors become nodes named as in the
-    model. Nodes that no output needs are left out. With ``allow_approximate`` what can only be approximated is taken.
+    model. Nodes that no output needs are left out. With ``allow_approximate`` what can only be approximated is taken. ``layers``
+    are translations of operators of the user's own, which come before those that are known here.
 
     Raises:
         ToolMissingError: the package ``onnx`` is not installed.
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: nodes that cannot be translated, all of them in one message.
     """
-    graph = read_graph(source)
+    graph, table = read_graph(source), Table.of(layers)
     failed: list[Refusals] = []
     for axes in _sample_axes(graph):
-        reading = _Reading(graph, axes, draft=Draft(allow_approximate=allow_approximate))
+        reading = _Reading(graph, axes, table, draft=Draft(allow_approximate=allow_approximate))
         network = reading.network()
         if network is not None:
             return network
@@ -94,6 +97,7 @@ class _Reading:
 
     graph: Graph
     axes: dict[str, int | None]
+    table: Table
     refusals: Refusals = field(default_factory=Refusals)
     notes: list[str] = field(default_factory=list)
     mixed: bool = False
@@ -140,7 +144,7 @@ class _Reading:
             values = tuple(self._value(source) for source in node.inputs)
             _check_words(node, values)
             reads_refused = any(value is None and source for value, source in zip(values, node.inputs, strict=True))
-            entry = translation(node)
+            entry = custom_translation(node, self.table) or translation(node)
             if entry is None:
                 self.refusals.add(Refusal(name, node.kind, *why_unknown(node)))
             elif reads_refused:

@@ -10,7 +10,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -31,6 +31,9 @@ Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 
 InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
 """The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
+
+Showing: TypeAlias = "Callable[[torch.nn.Module, Sequence[torch.Tensor]], contextlib.AbstractContextManager[None]]"
+"""Changes a module, which is called with these inputs, for the time of a context."""
 
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt")
 """Endings of files that may execute anything when they are read."""
@@ -57,10 +60,16 @@ def is_torch(model: object) -> TypeGuard[TorchModel]:
     return is_exported(model) or is_module(model)
 
 
-def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None) -> bytes:
+def exported(
+    module: torch.nn.Module,
+    examples: Sequence[Example] | None,
+    shapes: InputShapes | None,
+    shown_modules: Showing = lambda *_: contextlib.nullcontext(),
+) -> bytes:
     """``module`` exported, in evaluation mode, for any number of samples if it allows that.
 
-    Modules that do not export as they are are traced by torch.fx first.
+    Modules that do not export as they are are traced by torch.fx first. ``shown_modules`` changes the module, which is called
+    with inputs, for the time of an export.
 
     Raises:
         ConfigError: neither examples nor shapes.
@@ -73,7 +82,7 @@ def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes
     error: Exception | None = None
     with evaluating(module):
         for inputs, axes in _inputs(module, examples, shapes):
-            with shown_quantizers(module, inputs):
+            with shown_quantizers(module, inputs), shown_modules(module, inputs):
                 for traced in (False, True):
                     try:
                         return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))

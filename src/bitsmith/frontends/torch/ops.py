@@ -81,7 +81,10 @@ def unknown(name: str, node: Node) -> Refusal:
     for start, (why, remedy) in _REMEDIES.items():
         if node.name.startswith(start):
             return Refusal(name, shown, why, remedy)
-    return Refusal(name, shown, "it is not an operator that is known here", "replace it by operators that are")
+    remedy = "replace it by operators that are"
+    if "." in node.name:
+        remedy = "say what it computes (convert(layers={...}), docs/custom-layers.md), or replace it by torch's own operators"
+    return Refusal(name, shown, "it is not an operator that is known here", remedy)
 
 
 def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:

@@ -18,9 +18,11 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames, joined_names
 from bitsmith.frontends.builder.refusals import Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, Value
+from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
+from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
 from bitsmith.frontends.torch.live import (
     PICKLES,
@@ -50,6 +52,7 @@ def read_torch(
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     allow_approximate: bool = False,
+    layers: Layers | None = None,
 ) -> Network:
     """The network of a PyTorch model.
 
@@ -63,18 +66,23 @@ def read_torch(
         example: for a live module one input, or one for each of its parameters; the first axis counts samples.
         input_shape: instead of an example the shape of one sample, or one for each input.
         allow_approximate: take what can only be approximated.
+        layers: translations of modules and operators of the user's own, which come before those that are known here.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: operators that cannot be translated, all of them in one message.
         ConfigError: a live module without example and shape.
     """
-    archive, where = _opened(source, example, input_shape)
-    return _Reading(read_graph(archive), where, allow_approximate=allow_approximate).network()
+    custom = CustomModules(Table.of(layers))
+    archive, where = _opened(source, example, input_shape, custom)
+    return _Reading(read_graph(archive), where, custom, allow_approximate=allow_approximate).network()
 
 
 def _opened(
-    source: TorchModel, example: Example | Sequence[Example] | None, input_shape: InputShapes | None
+    source: TorchModel,
+    example: Example | Sequence[Example] | None,
+    input_shape: InputShapes | None,
+    custom: CustomModules,
 ) -> tuple[Archive, str]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
@@ -88,7 +96,7 @@ def _opened(
     if is_module(source):
         examples = tuple(example) if isinstance(example, tuple | list) else None if example is None else (example,)
         where = type(source).__name__
-        return open_archive(exported(source, examples, input_shape), where), where
+        return open_archive(exported(source, examples, input_shape, custom.shown), where), where
     raise ModelFileError(
         f"a {type(source).__name__} is not a PyTorch model",
         accepted="a .pt2 file, a torch.nn.Module, or an ExportedProgram",
@@ -98,9 +106,10 @@ def _opened(
 class _Reading:
     """The translation of one graph."""
 
-    def __init__(self, graph: Graph, where: str, *, allow_approximate: bool) -> None:
+    def __init__(self, graph: Graph, where: str, custom: CustomModules, *, allow_approximate: bool) -> None:
         self._graph = graph
         self._where = where
+        self._custom = custom
         self._samples = _samples(graph, where)
         self._draft = Draft(allow_approximate=allow_approximate)
         self._origins: list[Node] = []
@@ -144,12 +153,13 @@ class _Reading:
     def _builder(self, node: Node) -> Builder:
         """What emits the layers of an operator."""
         self._origins.append(node)
-        origin = self._draft.begin(_called(node), node.module.kind if node.module.built_in else "")
+        whole = node.module.built_in or node.name == OPERATOR
+        origin = self._draft.begin(_called(node), node.module.kind if whole else "")
         return Builder(self._draft, origin, self._where, self._samples)
 
     def _translate(self, node: Node) -> None:
         self._values.update({name: Unknown() for name in node.results if name is not None})
-        translation = translation_of(node)
+        translation = self._custom.translation(node) or translation_of(node)
         if translation is None:
             self._refusals.add(unknown(_called(node), node))
         elif all(self._values[name] != Unknown() for name in references(node)):  # none is refused
@@ -279,7 +289,7 @@ def _operator(node: Node) -> str:
 
 def _called(node: Node) -> str:
     """What the user calls the place of an operator."""
-    if node.module.built_in:
+    if node.module.built_in or node.name == OPERATOR:
         return node.module.path or node.module.kind.lower()
     return ".".join(filter(None, (node.module.path, _operator(node))))
 

@@ -47,7 +47,7 @@ module bitsmith_ternary_adder #(
         logic [4*CARRIES-1:0] below;
         logic [4*CARRIES-1:0] upper;
         logic [4*CARRIES-1:0] carry;
-        logic unused;
+        (* maybe_unused *) logic unused;
 
         assign most[0] = SUBTRACT_C;
         assign below = (4 * CARRIES)'(most[BITS-1:0]);
@@ -96,7 +96,7 @@ module bitsmith_ternary_adder #(
         assign whole = a + b + c;
     end
     if (DROP > 0) begin : g_dropped
-        logic unused;
+        (* maybe_unused *) logic unused;
         assign unused = &{1'b0, whole[DROP-1:0]};
     end
 endmodule

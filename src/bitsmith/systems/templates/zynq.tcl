@@ -28,9 +28,15 @@ proc bus {from to} {
 }
 
 create_project -force $project [file join $here $project] -part $part
+# The board as it is named, else in the newest version that is installed; a carrier is joined to the former only.
+set others [lsort -dictionary [get_board_parts -quiet [regsub {[^:]*$} $board_part *]]]
 if {[llength [get_board_parts -quiet $board_part]]} {
     set_property board_part $board_part [current_project]
     if {[llength $connections]} { set_property board_connections $connections [current_project] }
+    set preset 1
+} elseif {[llength $others]} {
+    puts "WARNING: [lindex $others end] is taken for $board_part, which is not installed"
+    set_property board_part [lindex $others end] [current_project]
     set preset 1
 } else {
     puts "WARNING: the files of the board $board_part are not installed: the pins and the memory of the processor are left as they\

@@ -1,0 +1,133 @@
+"""Writes the reference pages of what has names of its own: commands and their options, keys of reports, errors.
+
+``make docs`` renews them; a test keeps them and the code equal.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from bitsmith import errors
+from bitsmith.cli.commands import app
+from bitsmith.report.sections import SECTIONS, FigureSet, Key
+
+COMMANDS = """# Commands and options
+
+Written from the command line's own description; [the command line](cli.md) says how the commands work together.
+`-h` shows the same.
+"""
+KEYS = """# Keys of reports
+
+`report["Section"]["Key"]` of what `build` returns, and `report.json` in the project folder. A figure that is not
+known has no entry. `report.find(bitsmith.report.sections.Resources)` is the same section with typed fields, `None` where there is
+none. Shares (%) are fractions of one.
+"""
+ERRORS = """# Errors and warnings
+
+Every error that is raised on purpose derives from `bitsmith.errors.BitsmithError` and has four fields, all texts; all but the
+first may be empty:
+
+- `found`: what was found, as a sentence,
+- `where`: the layer, file, key or command it was found in,
+- `accepted`: what would have been accepted,
+- `remedy`: what to do next.
+
+`str(error)` joins them. On the command line the remedy is worded as options, `--json` gives the fields, and the exit code is 1.
+Any other exception is a defect of bitsmith: please report it.
+"""
+
+
+def commands() -> str:
+    """All commands with their arguments and options."""
+    group = typer.main.get_command(app)
+    parts = [COMMANDS]
+    for name, command in group.commands.items():
+        parts += [
+            f"## bitsmith {name}\n",
+            f"{_sentence(command.help)}\n",
+            *_table(("option", "takes", "meaning"), _options(command.params)),
+        ]
+    return "\n".join(parts)
+
+
+def _options(params: Iterable[Any]) -> Iterator[tuple[str, str, str]]:
+    """Rows of the parameters; typer has its own classes of them, or click's."""
+    for one in params:
+        option = one.param_type_name == "option"
+        names = (
+            " ".join(f"`{name}`" for name in (*one.opts, *one.secondary_opts))
+            if option
+            else f"`{one.metavar or one.name.upper()}`"
+        )
+        value = f"`{one.metavar}`" if option and one.metavar else "" if getattr(one, "is_flag", not option) else "value"
+        yield names, value, _sentence(one.help)
+
+
+def _sentence(help_text: str | None) -> str:
+    return " ".join((help_text or "").split()).replace("|", "\\|")
+
+
+def report_keys() -> str:
+    """All sections with the keys of their figures."""
+    parts = [KEYS]
+    for name, section in SECTIONS.items():
+        rows = typing.get_type_hints(section).get("rows")
+        kind = typing.get_args(rows)[0] if rows else section
+        about = inspect.getdoc(section) or ""
+        parts += [f"## {name}\n", f"{about.splitlines()[0]}\n"]
+        if rows:
+            parts.append("A list of rows:\n")
+        if isinstance(kind, type) and issubclass(kind, FigureSet):
+            parts += _table(("key", "type", "unit"), _figures(kind))
+        else:
+            parts.append("Its keys say what each file is.\n")
+    return "\n".join(parts)
+
+
+def _figures(kind: type[FigureSet]) -> Iterator[tuple[str, str, str]]:
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        if name != "others":
+            union, key = typing.get_args(hint)
+            assert isinstance(key, Key)
+            yield f"`{key.name}`", typing.get_args(union)[0].__name__, key.unit
+
+
+def error_list() -> str:
+    """All errors and warnings with what they mean."""
+    kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__]
+    tables = (
+        ("Errors", [kind for kind in kinds if issubclass(kind, errors.BitsmithError)]),
+        ("Warnings", [kind for kind in kinds if issubclass(kind, Warning)]),
+    )
+    parts = [ERRORS]
+    for title, listed in tables:
+        rows = ((f"`{kind.__name__}`", f"`{kind.__base__.__name__}`", _meaning(kind)) for kind in listed)
+        parts += [f"## {title}\n", *_table(("class", "derives from", "means"), rows)]
+    return "\n".join(parts)
+
+
+def _meaning(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+    return ["\n".join(lines) + "\n"]
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "command-reference.md": commands,
+    "report-keys.md": report_keys,
+    "errors.md": error_list,
+}
+
+if __name__ == "__main__":
+    for name, text in PAGES.items():
+        (Path(sys.argv[1]) / name).write_text(text(), encoding="utf-8")

@@ -1,0 +1,250 @@
+"""One model as several circuits, and several models as one circuit; the numbers stay the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+
+from bitsmith.build.job import BuildOptions
+from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
+from bitsmith.errors import ConfigError, VerificationError
+from bitsmith.ir.composition import crossings, joined, numbered_parts, part
+from bitsmith.ir.ops import Const
+from bitsmith.ir.program import Output, Program
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.shape import Identity
+from bitsmith.model import Model
+from bitsmith.passes.drop_dead import drop_dead
+from bitsmith.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A model in parts: the ports of each have exactly the types of what crosses, and the names of the layers that give it."""
+
+    whole: Model
+    parts: tuple[Model, ...]
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, number: int) -> Model:
+        return self.parts[number]
+
+    def predict(self, x: Arrays) -> Results:
+        """What the parts compute one after the other, as :meth:`Model.predict` of the whole."""
+        known = self._values(x)
+        found = [known[output.name] for output in self.whole.program.outputs]
+        return found[0] if len(found) == 1 else found
+
+    def build(self, *, inputs: Arrays, **asked: Unpack[BuildOptions]) -> list[Report]:
+        """Build and verify all parts, each with what the parts before it give for the same inputs of the whole.
+
+        Raises:
+            VerificationError: the parts together are not the whole, or a circuit is not its part.
+            BitsmithError: as of :meth:`Model.build`.
+        """
+        known = self._values(inputs)
+        wanted = self.whole.predict(inputs)
+        for output, values in zip(
+            self.whole.program.outputs, wanted if isinstance(wanted, list) else [wanted], strict=True
+        ):
+            if not np.array_equal(known[output.name], values):
+                raise VerificationError(f"the parts give another {output.name!r} than the whole model", where="split")
+        return [one.build(inputs=[known[op.name] for op in one.program.input_ops()], **asked) for one in self.parts]
+
+    def _values(self, x: Arrays) -> dict[str, Batch]:
+        """All values that reach a port, by name."""
+        ops = self.whole.program.input_ops()
+        batches = checked_batches({op.name: op.shape for op in ops}, x)
+        known: dict[str, Batch] = {op.name: batch for op, batch in zip(ops, batches, strict=True)}
+        for one in self.parts:
+            found = one.predict([known[op.name] for op in one.program.input_ops()])
+            names = [output.name for output in one.program.outputs]
+            known.update(zip(names, found if isinstance(found, list) else [found], strict=True))
+        return known
+
+
+def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None) -> Split:
+    """A model as several circuits that hand values on.
+
+    Args:
+        at: the layers after which parts end, in order, by the names that ``model.trace`` has. A part is what the result of its
+            layer needs and no part before it has; the last part is the rest.
+        output_dir: where the parts' projects are, each in a folder ``part0``, ``part1``, ...; by default that of the model.
+
+    Raises:
+        ConfigError: a layer that does not exist, or after which the model cannot be cut.
+    """
+    program = _with_stored_results(model.program, model.network.live())
+    places = {one.name: one.node for one in (*program.probes, *program.outputs)}
+    names = {node: name for name, node in reversed(places.items())}
+    cuts = [_place(name, places) for name in at]
+    if not cuts:
+        raise ConfigError("no layers to split at", where="split", accepted=f"one or more of {', '.join(places)}")
+    numbers = numbered_parts(program, cuts)
+    used = {number for node, number in zip(program.nodes, numbers, strict=True) if not isinstance(node.op, Const)}
+    empty = next((number for number in range(len(cuts) + 1) if number not in used), None)
+    if empty is not None:
+        said = (
+            f"nothing between {at[empty - 1]!r} and {at[empty]!r}"
+            if 0 < empty < len(at)
+            else "nothing after the last layer"
+        )
+        raise ConfigError(said, where="split", accepted="layers in the order of the model, the last one not its output")
+    for one in crossings(program, numbers):
+        if one.node not in names:
+            raise ConfigError(
+                f"a cut through the layer {program.nodes[one.node].layer!r}",
+                where="split",
+                accepted="layers after which nothing of others is half done",
+                remedy=f"split after another one of {', '.join(places)}",
+            )
+    folder = model.output_dir if output_dir is None else Path(output_dir)
+    programs = [part(program, numbers, number, names) for number in range(len(cuts) + 1)]
+    each = zip(programs, _layers(model.network, at), strict=True)
+    return Split(model, tuple(_part(model, *one, number, folder) for number, one in enumerate(each)))
+
+
+def _with_stored_results(program: Program, layers: Collection[str]) -> Program:
+    """The program whose probes are the results of ``layers`` as the circuit has them, and nothing else that outputs do not need.
+
+    Where those are in another order or scale than the user's, probes are moved or multiplied only to be shown.
+    """
+    needed = {one.node for one in program.outputs}
+    for index in range(len(program.nodes) - 1, -1, -1):
+        if index in needed:
+            needed.update(program.nodes[index].args)
+    probes = []
+    for one in program.probes:
+        place: int | None = one.node
+        while place is not None and place not in needed:
+            operands = [arg for arg in program.nodes[place].args if not isinstance(program.nodes[arg].op, Const)]
+            place = operands[0] if len(operands) == 1 else None
+        if place is not None and one.name in layers:
+            probes.append(Output(one.name, place))
+    return drop_dead(replace(program, probes=tuple(probes)))
+
+
+def _place(name: str, places: Mapping[str, int]) -> int:
+    if name not in places:
+        raise ConfigError(f"no layer {name!r} in the circuit", where="split", accepted=", ".join(places))
+    return places[name]
+
+
+def _layers(network: Network, at: Sequence[str]) -> list[list[NetworkNode]]:
+    """The layers of each part: those that the layer at its end needs and that no part before it has."""
+    left, found = list(network.nodes), list[list[NetworkNode]]()
+    for end in at:
+        needed = {end}
+        for node in reversed(left):
+            if node.name in needed:
+                needed.update(node.inputs)
+        found.append([node for node in left if node.name in needed])
+        left = [node for node in left if node.name not in needed]
+    return [*found, left]
+
+
+def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number: int, folder: Path) -> Model:
+    """A model of a part, with its layers and an input for each layer of other parts that these read."""
+    shapes, name = model.network.shapes(), f"{model.network.name}, part {number}"
+    read = {source for node in layers for source in node.inputs} - {node.name for node in layers}
+    ports = {op.name: op.shape for op in program.input_ops()}
+    given = {
+        port: NetworkNode(port, Input(ports.get(port, shapes[port])), inner=True) for port in (*ports, *sorted(read))
+    }
+    given |= {node.name: node for node in layers if node.name in given}
+    nodes = (*given.values(), *(node for node in layers if node.name not in given))
+    network = Network(nodes, tuple(ports), tuple(one.name for one in program.outputs), name)
+    target = replace(
+        model.target,
+        output_dir=folder / f"part{number}",
+        project_name=f"{model.target.project_name}_part{number}",
+        input_data=None,
+        board=None,
+    )
+    return Model(network, program, target, model.notes)
+
+
+def compose(
+    models: Mapping[str, Model],
+    wires: Mapping[str, str] | None = None,
+    output_dir: str | Path | None = None,
+    project_name: str | None = None,
+) -> Model:
+    """Several models as one circuit.
+
+    Args:
+        models: by the name that comes in front of the names of their layers, inputs and outputs: ``name.layer``. The part, the
+            clock and the backend are those of the first.
+        wires: inputs by the outputs that they come from: ``{"second.x": "first.dense"}``. The value is brought into the input's
+            format as a real number from outside would be. All other inputs and outputs are those of the circuit.
+        output_dir: the project folder; by default that of the first model.
+        project_name: name of the circuit's top module; by default the models' names, joined.
+
+    Raises:
+        ConfigError: fewer than two models, wires between things that do not exist or do not fit, or that run in a circle.
+    """
+    if len(models) < 2 or not all(isinstance(one, Model) for one in models.values()):
+        raise ConfigError(f"{len(models)} models", where="compose", accepted="two or more, by name")
+    joints = {
+        _end(reader, {name: [op.name for op in one.program.input_ops()] for name, one in models.items()}): _end(
+            source, {name: [output.name for output in one.program.outputs] for name, one in models.items()}
+        )
+        for reader, source in (wires or {}).items()
+    }
+    for (reader, port), (source, output) in joints.items():
+        wanted = next(op.shape for op in models[reader].program.input_ops() if op.name == port)
+        program = models[source].program
+        found = next(program.nodes[one.node].type.shape for one in program.outputs if one.name == output)
+        if wanted != found:
+            raise ConfigError(
+                f"{reader}.{port} of shape {wanted} from {source}.{output} of shape {found}",
+                where="compose",
+                accepted="equal shapes",
+            )
+    program = joined({name: one.program for name, one in models.items()}, joints)
+    network = _joined_networks({name: one.network for name, one in models.items()}, joints, program)
+    first = next(iter(models.values()))
+    target = replace(
+        first.target,
+        output_dir=first.output_dir if output_dir is None else Path(output_dir),
+        project_name=project_name or "_".join(models),
+        input_data=None,
+    )
+    notes = dict.fromkeys(note for one in models.values() for note in one.notes)
+    return Model(network, program, target, tuple(notes))
+
+
+def _end(text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """A model and one of its inputs or outputs."""
+    for name, ends in known.items():
+        for end in ends:
+            if text == f"{name}.{end}":
+                return name, end
+    accepted = ", ".join(f"{name}.{end}" for name, ends in known.items() for end in ends)
+    raise ConfigError(f"a wire to or from {text!r}", where="compose", accepted=accepted)
+
+
+def _joined_networks(
+    networks: Mapping[str, Network], joints: Mapping[tuple[str, str], tuple[str, str]], program: Program
+) -> Network:
+    """The layers of all networks, in an order in which each comes after those that it reads."""
+    nodes: dict[str, NetworkNode] = {}
+    pending = [(name, node) for name, network in networks.items() for node in network.nodes]
+    while pending:
+        name, node = pending.pop(0)
+        joint = joints.get((name, node.name))
+        inputs = (f"{joint[0]}.{joint[1]}",) if joint is not None else tuple(f"{name}.{one}" for one in node.inputs)
+        if not nodes.keys() >= set(inputs):
+            pending.append((name, node))
+            continue
+        layer = node.layer if joint is None else Identity()
+        nodes[f"{name}.{node.name}"] = replace(node, name=f"{name}.{node.name}", layer=layer, inputs=inputs)
+    outputs = tuple(one.name for one in program.outputs)
+    return Network(tuple(nodes.values()), tuple(op.name for op in program.input_ops()), outputs, "_".join(networks))

@@ -1,0 +1,132 @@
+"""One use of a layer of the user's own, and the table of functions that translate such layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from bitsmith.errors import ConfigError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.custom.tensor import Number, Tensor, constant_tensor
+from bitsmith.layers.layer import Floats, Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A use of a layer: what a translation gets.
+
+    ``inputs`` are its operands, in the order of the call; ``options`` what else is known by name: a Keras layer's configuration,
+    the plain arguments of a PyTorch module's ``forward``, or the attributes of an ONNX node. ``layer`` is the live layer or
+    module, None of a file.
+    """
+
+    inputs: tuple[Tensor, ...]
+    options: Mapping[str, object]
+    layer: object
+    build: Builder
+    stored: Callable[[Sequence[str]], tuple[Floats, ...]]
+    part: Callable[[str, tuple[Tensor, ...]], tuple[Tensor, ...]]
+
+    def weights(self, *parts: str) -> tuple[Floats, ...]:
+        """The layer's own trained tensors in the order in which it makes them, then those of its sub-layers.
+
+        Args:
+            parts: the attributes of the layer that hold the sub-layers.
+        """
+        return self.stored(parts)
+
+    def apply(self, part: str, *operands: Tensor) -> Tensor:
+        """The first result of a sub-layer of a live Keras layer, which is its attribute ``part``.
+
+        Raises:
+            ConfigError: there is no such attribute, or the layer is not a live one.
+            UnsupportedError: a sub-layer that is not known here, and that has no translation of the user's.
+        """
+        return self.part(part, operands)[0]
+
+    def constant(self, values: Number) -> Tensor:
+        """Finite numbers as a tensor that is the same for all samples."""
+        return constant_tensor(self.build, values)
+
+    def emit(self, layer: Layer, *operands: Tensor) -> Tensor:
+        """A layer of :mod:`bitsmith.layers`, or of a class of your own that derives from ``Layer``, on tensors."""
+        values = [x.value.plain() if x.value.batch is not None else x.value for x in operands]
+        return Tensor(self.build, self.build.emit(layer, *values, suffix=layer.kind.lower()))
+
+
+Translate: TypeAlias = Callable[[Call], "Tensor | tuple[Tensor, ...]"]
+"""A function that says what a layer computes: its result, or its results."""
+
+Layers: TypeAlias = Mapping["type | str", Translate]
+"""Translations by the layer's class or name: of Keras and PyTorch a class or its name, of ONNX and of operators that were added
+to PyTorch ``domain::operator``.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The user's translations; a name is that of a class, or an operator's with its domain."""
+
+    found: Mapping[type | str, Translate]
+
+    @staticmethod
+    def of(layers: Layers | None) -> Table:
+        """``layers``, checked.
+
+        Raises:
+            ConfigError: something else than functions by classes and names.
+        """
+        if not isinstance(layers or {}, Mapping):
+            raise ConfigError(
+                f"layers is a {type(layers).__name__}", accepted="a mapping from classes or names to functions"
+            )
+        for key, translate in (layers or {}).items():
+            if not isinstance(key, type | str) or not callable(translate):
+                raise ConfigError(
+                    f"the translation of {key!r} in layers",
+                    accepted="{MyLayer: translate}, a function by a class or a name",
+                )
+        return Table(dict(layers or {}))
+
+    def named(self, *names: str) -> Translate | None:
+        """The translation of the first of the names that has one; a class has its own name and, with dots, its module's."""
+        for name in filter(None, names):
+            for key, translate in self.found.items():
+                if name in (_names(key) if isinstance(key, type) else (key,)):
+                    return translate
+        return None
+
+    def of_object(self, layer: object) -> Translate | None:
+        """The translation of a live layer: that of its class, or of the nearest one that it derives from."""
+        for base in type(layer).__mro__:
+            translate = self.found.get(base) or self.found.get(base.__name__)
+            if translate is not None and base is not object:
+                return translate
+        return None
+
+
+def _names(key: type) -> tuple[str, ...]:
+    return key.__name__, f"{key.__module__}.{key.__qualname__}"
+
+
+def translated(translate: Translate, call: Call, where: str) -> tuple[Value, ...]:
+    """The results of a translation; the last layer that it made for each has the name of the user's layer.
+
+    Raises:
+        ConfigError: it gives something else than tensors.
+    """
+    before = len(call.build.draft.nodes)
+    found = translate(call)
+    results = found if isinstance(found, tuple) else (found,)
+    if not results or not all(isinstance(one, Tensor) for one in results):
+        raise ConfigError(
+            f"the translation of {where} gave {type(found).__name__}", accepted="a Tensor, or a tuple of them"
+        )
+    draft = call.build.draft
+    for one in results:
+        number = one.value.node
+        if isinstance(number, int) and number >= before:
+            draft.nodes[number] = replace(draft.nodes[number], suffix=call.build.prefix)
+    return tuple(one.value for one in results)

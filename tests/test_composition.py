@@ -1,0 +1,133 @@
+"""Models split into several circuits, and joined to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+import bitsmith
+from bitsmith import Model
+from bitsmith.errors import ConfigError, VerificationError
+
+X = np.random.default_rng(3).normal(size=(200, 8))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((8,))
+    first = keras.layers.Dense(8, activation="relu", name="first")(inputs)
+    second = keras.layers.Dense(8, activation="relu", name="second")(first)
+    added = keras.layers.Add(name="added")([keras.layers.BatchNormalization(name="norm")(second), first])
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="last")(added))
+    return bitsmith.convert(model, tmp_path_factory.mktemp("whole"), calibration=X, io_type="io_parallel", bits=6)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((3,), name="given")
+    model = keras.Model(inputs, keras.layers.Dense(2, name="fin")(inputs))
+    config = {"Model": {"Precision": "fixed<12,5,RND,SAT>"}}
+    return bitsmith.convert(model, tmp_path_factory.mktemp("other"), config, calibration=X[:, :3])
+
+
+@pytest.mark.parametrize(
+    "at", [["first_relu"], ["first_relu", "norm"], ["second", "added"], ["first", "first_relu", "last"]]
+)
+def test_parts_are_the_whole(whole: Model, at: list[str]) -> None:
+    parts = bitsmith.split(whole, at)
+    assert len(parts) == len(at) + 1
+    np.testing.assert_array_equal(parts.predict(X), whole.predict(X))
+    names = [row.name for one in parts for row in one.get_layers()]
+    assert {"first", "first_relu", "second", "norm", "added", "last", "last_softmax"} <= set(names)
+    assert "part1" in str(parts[1].output_dir) and str(parts[1])
+
+
+def test_parts_hand_on_what_is_stored_in_another_order_than_the_users(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    layers = [
+        torch.nn.Conv2d(2, 3, 3),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(12, 2),
+    ]
+    x = np.random.default_rng(5).normal(size=(20, 2, 6, 6))
+    model = bitsmith.convert(torch.nn.Sequential(*layers).eval(), tmp_path, calibration=x, io_type="io_stream")
+    parts = bitsmith.split(model, ["1", "2"])
+    assert [one.program.outputs[0].name for one in parts] == ["1", "2", "4"]
+    assert parts[2].program.input_ops()[0].shape == (2, 2, 3)
+    np.testing.assert_array_equal(parts.predict(x), model.predict(x))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_parts_are_built_with_what_they_hand_on(whole: Model, tmp_path: Path) -> None:
+    parts = bitsmith.split(whole, ["first_relu", "norm"], tmp_path)
+    reports = parts.build(inputs=X, synth=False)
+    assert [one.section("Verification")["Mismatches"] for one in reports] == [0, 0, 0]
+    assert all((tmp_path / f"part{number}").is_dir() for number in range(3))
+    broken = bitsmith.Split(whole, (*parts.parts[:2], bitsmith.split(whole, ["added", "last"])[1]))
+    with pytest.raises((VerificationError, KeyError)):
+        broken.build(inputs=X, synth=False)
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ([], "no layers to split at"),
+        (["nothing"], "no layer 'nothing'"),
+        (["last_softmax"], "nothing after"),
+        (["second", "first"], "nothing between 'second' and 'first'"),
+    ],
+)
+def test_what_cannot_be_split(whole: Model, at: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        bitsmith.split(whole, at)
+
+
+def test_one_after_the_other(whole: Model, other: Model, tmp_path: Path) -> None:
+    both = bitsmith.compose({"a": whole, "b": other}, {"b.given": "a.last_softmax"}, tmp_path)
+    np.testing.assert_array_equal(both.predict(X), other.predict(whole.predict(X)))
+    assert [row.name for row in both.get_layers()][-2:] == ["b.given", "b.fin"]
+    assert both.target.project_name == "a_b" and both.fidelity.summary
+    np.testing.assert_array_equal(bitsmith.split(both, ["a.last_softmax"]).predict(X), both.predict(X))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_side_by_side(whole: Model, other: Model, tmp_path: Path) -> None:
+    both = bitsmith.compose({"b": other, "a": whole}, output_dir=tmp_path, project_name="both")
+    first, second = both.predict([X[:, :3], X])
+    np.testing.assert_array_equal(first, other.predict(X[:, :3]))
+    np.testing.assert_array_equal(second, whole.predict(X))
+    assert both.build(inputs=[X[:, :3], X], synth=False).section("Verification")["Mismatches"] == 0
+    both.save(tmp_path / "both.bitsmith")
+    np.testing.assert_array_equal(Model.load(tmp_path / "both.bitsmith").predict([X[:, :3], X])[1], second)
+
+
+@pytest.mark.parametrize(
+    ("wires", "said"),
+    [
+        ({"b.given": "a.first"}, "a wire to or from 'a.first'"),
+        ({"b.x": "a.last_softmax"}, "a wire to or from 'b.x'"),
+        ({"b.given": "b.fin"}, "shape"),
+    ],
+)
+def test_wires_that_do_not_fit(whole: Model, other: Model, wires: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        bitsmith.compose({"a": whole, "b": other}, wires)
+    with pytest.raises(ConfigError, match="1 models"):
+        bitsmith.compose({"a": whole})
+
+
+def test_wires_in_a_circle(tmp_path: Path) -> None:
+    inputs = keras.Input((2,), name="given")
+    model = bitsmith.convert(keras.Model(inputs, keras.layers.Dense(2, name="out")(inputs)), tmp_path)
+    with pytest.raises(ConfigError, match="circle"):
+        bitsmith.compose({"a": model, "b": model}, {"a.given": "b.out", "b.given": "a.out"})
