@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs package size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs site package size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -60,6 +60,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/fidelity.py --seeds 100 --picture $(DEMO_DIR)/errors.png
 
+# The pages that are written from the code, and the site of all.
 docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.rounding docs/rounding.md
 	PYTHONPATH=docs $(BIN)/python -m generate.vendor_rules docs/vendor-rules.md
@@ -68,6 +69,11 @@ docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.reference docs
 	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
 	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md
+	$(MAKE) site
+
+# The pages as they are, as a site; needs no network.
+site: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # The wheel and the source distribution in dist, checked.
 package: $(VENV)/.dev
@@ -81,7 +87,7 @@ size: $(VENV)/.dev
 	@$(BIN)/python benchmarks/size.py $(AGAINST)
 
 clean:
-	rm -rf $(VENV) $(DEMO_DIR) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO_DIR) site-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "bitsmith needs Python 3.11 or newer (apt install python3 python3-venv)"; exit 1; }

@@ -20,7 +20,7 @@ ROUNDING_MEANING = {
     Rounding.RND_ZERO: "to the nearest; halves towards zero",
     Rounding.RND_INF: "to the nearest; halves away from zero",
     Rounding.RND_MIN_INF: "to the nearest; halves down, towards minus infinity",
-    Rounding.RND_CONV: "to the nearest; halves to the even neighbour (convergent)",
+    Rounding.RND_CONV: "to the nearest; halves to the even neighbor (convergent)",
 }
 OVERFLOW_MEANING = {
     Overflow.WRAP: "modulo the size of the range: upper bits are cut off",

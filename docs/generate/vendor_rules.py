@@ -86,6 +86,11 @@ def _tables(name: str) -> str:
     return "\n".join(lines)
 
 
+def _kind(wanted: str) -> str:
+    """The kind of a value, or the pattern that its text has."""
+    return f"*{wanted}*" if wanted.isalpha() else f"`{wanted}`"
+
+
 def _row(rule: Mapping[str, object], *places: str) -> str:
     source = f"{rule['source']}; {rule['note']}" if "note" in rule else str(rule["source"])
     cells = (f"`{rule['name']}`", *places, "; ".join(_options(rule)), source)
@@ -103,7 +108,7 @@ def _options(rule: Mapping[str, object]) -> Iterator[str]:
 
 
 def _values(wanted: object) -> str:
-    return " ".join(f"`{value}`" for value in wanted) if isinstance(wanted, list) else f"*{wanted}*"
+    return " ".join(f"`{value}`" for value in wanted) if isinstance(wanted, list) else _kind(str(wanted))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Quantisation-aware training of small dense networks, and their exact fixed-point arithmetic.
 
-Enters: a description of the layers and their fixed-point formats, and labelled data. Leaves: weights that are exact multiples
+Enters: a description of the layers and their fixed-point formats, and labeled data. Leaves: weights that are exact multiples
 of a power of two, most of them zero. Nothing here needs bitsmith: the integer arithmetic below is a second, independent
 statement of what the generated circuit computes, `cast(relu(x @ W + b))` with rounding half up and saturation.
 """

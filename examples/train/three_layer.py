@@ -48,13 +48,13 @@ FIXED_SCHEDULE = Schedule(epochs=200, batch=1_000, rate=3e-3, digit_price=1.0)
 
 
 def generate(count: int) -> tuple[Floats, npt.NDArray[np.int32]]:
-    """`count` samples of sixteen observables, standardised by the training share, and their balanced labels.
+    """`count` samples of sixteen observables, standardized by the training share, and their balanced labels.
 
     Each class is a mixture of two correlated Gaussians over five hidden quantities. An observable mixes two of those and bends
     the result: a logarithm-like energy, a bounded ratio, a plain sum or a magnitude, in turn; then it gets detector noise.
     """
     shape = np.random.default_rng(3)
-    centres = 1.3 * shape.normal(size=(CLASSES, 2, LATENTS))
+    centers = 1.3 * shape.normal(size=(CLASSES, 2, LATENTS))
     spreads = 0.25 * shape.normal(size=(CLASSES, 2, LATENTS, LATENTS)) + 0.7 * np.eye(LATENTS)
     mixing = np.zeros((LATENTS, OBSERVABLES))
     for column in range(OBSERVABLES):
@@ -64,7 +64,7 @@ def generate(count: int) -> tuple[Floats, npt.NDArray[np.int32]]:
     rng = np.random.default_rng(3)
     labels = rng.permutation(np.arange(count) % CLASSES).astype(np.int32)
     part = rng.choice(2, size=count)
-    hidden = centres[labels, part] + np.einsum("ni,nij->nj", rng.normal(size=(count, LATENTS)), spreads[labels, part])
+    hidden = centers[labels, part] + np.einsum("ni,nij->nj", rng.normal(size=(count, LATENTS)), spreads[labels, part])
     mixed = hidden @ mixing
     kind = np.arange(OBSERVABLES) % 4
     bent = np.select(

@@ -21,9 +21,10 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
-from bitsmith.config.accelerators import C_DRIVER
+from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
+from bitsmith.config.project import AP_VLD, AXI_MASTER
 from bitsmith.config.reading import Idle
 from bitsmith.devices import (
     DEFAULT_CLOCK_UNCERTAINTY,
@@ -104,7 +105,8 @@ def convert(
             default of ``part``.
         platform: of an accelerator card, what its kernels are linked to.
         interface: ``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``);
-            by default each element is a port.
+            by default each element is a port. ``axi_master`` makes a circuit in C++ on a board with a Zynq read and write memory
+            itself (``docs/boards.md``).
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input; without
             both, calibration data show it.
@@ -127,7 +129,11 @@ def convert(
 
     Raises:
         CapacityError: with ``fit``, if nothing does.
-        ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
+        ModelFileError: a file that is damaged or inconsistent.
+        UnsupportedError: layers and arguments that cannot be translated, all at once.
+        ConfigError: keys and values of ``config`` and of the arguments that have no meaning, all at once.
+        RangeError: formats or sizes beyond what is supported.
+        InputDataError: data that do not fit the model's inputs.
         FidelityError: with ``strict``.
 
     Warns:
@@ -272,10 +278,16 @@ def _with_outliers(network: Network, outliers: str | None) -> Network:
     )
 
 
+_WITH_PORTS = (Backend.VIVADO, Backend.VITIS)
+
+
 def _check_interface(target: Target) -> None:
     """Refuse ports that the circuit would not have."""
-    parallel, known = target.io_type is IOType.PARALLEL, (Backend.VIVADO, Backend.VITIS)
-    if target.interface is None or (parallel and target.backend in known and target.board is None):
+    parallel = target.io_type is IOType.PARALLEL
+    if target.interface == AXI_MASTER and target.board is None:
+        accepted = "it with a board that has a Zynq, such as 'pynq-z2', and backend 'vivado' or 'vitis'"
+        raise ConfigError(f"Interface {AXI_MASTER!r} without a board", where="Interface", accepted=accepted)
+    if target.interface != AP_VLD or (parallel and target.backend in _WITH_PORTS and target.board is None):
         return
     asked = f"backend {target.backend.value!r}, io_type {target.io_type.value!r}"
     raise ConfigError(
@@ -355,7 +367,12 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
     if card and project.accelerator and backend is Backend.VIVADO:
         backend = Backend.VITIS
         idle.append(Idle("Backend", project.accelerator, "cards want Vitis HLS, for which the C++ is"))
-    return replace(project, part=part, platform=platform, backend=backend, idle=tuple(idle))
+    interface = project.interface
+    if interface == AXI_MASTER and not (isinstance(board, Zynq) and backend in _WITH_PORTS):
+        interface = None
+        if not card:  # whose movers have such ports
+            idle.append(Idle("Interface", AXI_MASTER, STREAMS))
+    return replace(project, part=part, platform=platform, backend=backend, interface=interface, idle=tuple(idle))
 
 
 def _part(project: ProjectConfig) -> tuple[str, float]:

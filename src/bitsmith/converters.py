@@ -11,7 +11,7 @@ from bitsmith.arguments import Arguments
 from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_notes, idle_of
-from bitsmith.config.project import AP_VLD
+from bitsmith.config.project import AP_VLD, AXI_MASTER
 from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
 from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
@@ -134,10 +134,12 @@ def convert_from_symbolic_expression(expr: object, *arguments: object, **options
 
 def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Familiar]) -> Model:
     config = arguments.pop("hls_config", None)
+    if _names_a_board(arguments) and arguments.get("axi_mode") == AXI_MASTER:
+        arguments["interface"] = AXI_MASTER
     others = {
         key: value
         for key, value in arguments.items()
-        if key in _OfOtherTools.__annotations__ and (key, value) != ("interface", AP_VLD)
+        if key in _OfOtherTools.__annotations__ and (key != "interface" or value not in (AP_VLD, AXI_MASTER))
     }
     own = {key: value for key, value in arguments.items() if key not in others}
     on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}

@@ -24,6 +24,11 @@ STREAMED: Mapping[str, Case] = {
         {"csim": False, "synth": False, "bitstream": True},
     )
     for backend, board in (("vivado", "pynq-z2"), ("vitis", "alveo-u280"))
+} | {
+    "vitis-kv260-memory": (
+        {"Backend": "vitis", "Board": "kv260", "IOType": "io_stream", "Interface": "axi_master"},
+        {"csim": False, "synth": False, "bitstream": True},
+    )
 }
 ALL = {**CASES, **STREAMED}
 HLS_SYSTEMS = [case for case in ALL if case.startswith(("vitis-", "vivado-"))]

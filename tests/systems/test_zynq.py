@@ -172,7 +172,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tup
         def __init__(self, bitfile_name: str, dtbo: Any, download: bool, ignore_version: bool, device: Any) -> None:
             assert bitfile_name.endswith(".bit")
             board = FakeBoard(each, sys.modules["net"])
-            self.circuit = Registers(board)
+            self.circuit, self.ip_dict = Registers(board), {"axi_dma_0": {}, "circuit": {}}
             for k in range(4):
                 setattr(self, f"axi_dma_{k}", FakeEngine(board, k))
 

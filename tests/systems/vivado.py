@@ -254,7 +254,10 @@ def ports_of(design: Design, module: str) -> set[str]:
     found = [path.read_text() for path in design.files if path.stem == module]
     if not found:  # an IP of high-level synthesis
         (source,) = design.folder.glob(f"firmware/{module}.cpp")
-        return {"ap_clk", "ap_rst_n", *re.findall(r"INTERFACE axis port=(\w+)", source.read_text())}
+        text = source.read_text()
+        masters = {f"m_axi_{name}" for name in re.findall(r"INTERFACE m_axi .*bundle=(\w+)", text)}
+        slaves = {f"s_axi_{name}" for name in re.findall(r"INTERFACE s_axilite .*bundle=(\w+)", text)}
+        return {"ap_clk", "ap_rst_n", *re.findall(r"INTERFACE axis port=(\w+)", text), *masters, *slaves}
     (text,) = found
     names = re.findall(r"(?:input|output) wire (?:\[[0-9:]+\] )?(\w+)", text.partition("\n);\n")[0])
     buses = {re.sub(r"_(tvalid|awaddr)$", "", name) for name in names if name.endswith(("_tvalid", "_awaddr"))}

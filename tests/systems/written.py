@@ -14,6 +14,7 @@ from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.system import rtl_core, system_of
 from bitsmith.devices import Board, any_board
+from bitsmith.ir.program import Program
 from bitsmith.systems import System
 from tests.rtl.wrapped import expected
 
@@ -41,7 +42,11 @@ def imported(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> tupl
 
 def computed(each: Circuit, net: ModuleType, data: list[bytes]) -> list[bytes]:
     """The bytes of each output for those of each input, by the emulator."""
-    program = each.program
+    return answered(each.program, net, data)
+
+
+def answered(program: Program, net: ModuleType, data: list[bytes]) -> list[bytes]:
+    """The same of a program."""
     tensors = [x for stream, part in zip(net.INPUTS, data, strict=True) for x in stream.unpack(part)]
     results = iter(expected(program, tensors))
     fracs = iter([program.nodes[output.node].type.frac for output in program.outputs])

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.system import core_of
-from bitsmith.devices import SocFpga, SystemBoard
+from bitsmith.config.project import AXI_MASTER
+from bitsmith.devices import SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
 from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, stream_port
+from bitsmith.hls.axi_memory import memory_files, memory_names
 from bitsmith.hls.project import HlsProject
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import driver
@@ -35,10 +37,14 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     digest = job.program_digest[:16]
     interface = hls_interface(project, board.bus_bytes, digest)
     title = f"// Written by {interface.title.tool}, project {digest}."
-    files = axi_files(project, code.dialect.streams, title, board.bus_bytes)
+    in_memory = job.target.interface == AXI_MASTER and isinstance(board, Zynq)
+    write = memory_files if in_memory else axi_files
+    files = write(project, code.dialect.streams, title, board.bus_bytes)
     text = driver(job.program, interface, WIDEST_BYTES, registers=False)
     narrow = with_beats(interface, WIDEST_BYTES)
     core = core_of(job.target, narrow, known[language], tuple(files), text, axi_name(project.top))
+    if in_memory:
+        return replace(core, memory_ports=tuple(memory_names(project).values())), files
     return replace(core, bare_metal=bare_metal(job.program, interface, WIDEST_BYTES, registers=False)), files
 
 

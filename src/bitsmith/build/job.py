@@ -43,7 +43,7 @@ class Target:
     platform: str | None = None
     """What kernels are linked to for a card; None: the card's own."""
     interface: str | None = None
-    """``AP_VLD``, or None: how tensors are ports of HLS C++ in ``io_parallel``."""
+    """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
     bus_input: str | None = None
     bus_output: str | None = None
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""

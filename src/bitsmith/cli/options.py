@@ -75,7 +75,8 @@ class ModelOptions:
         str | None, typer.Option(help="Of a card such as alveo-u50: what its kernels are linked to.")
     ] = None
     interface: Annotated[
-        str | None, typer.Option(help="ap_vld: each tensor is one port of HLS C++, with a valid signal.")
+        str | None,
+        typer.Option(help="ap_vld: a port of HLS C++ for each tensor; axi_master: a Zynq's memory is read by it."),
     ] = None
     clock_period: Annotated[float | None, typer.Option(min=0.1, help="Clock target in ns.")] = None
     clock_uncertainty: Annotated[str | None, typer.Option(help="Part of the period to keep back: 12.5%.")] = None

@@ -17,7 +17,7 @@ _MOST_BITS = 32
 """Of a word of other tools' buses."""
 
 _BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
-_STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
+STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
 _OWN = "the board's system says it"
 C_DRIVER = Idle("Driver", "c", "the driver is in Python; in C it is there for Zynq and Zynq UltraScale+")
 """What is said of a driver in C where there is none."""
@@ -87,6 +87,8 @@ def split_accelerator(
         if _is_platform_file(kept.get("Platform")):
             idle.append(Idle("Platform", str(kept.pop("Platform"))[:80], _FILE))
         merged |= kept | _words(section)
+        if "axi_master" in (section.values.get("Interface"), section.values.get("AxiMode")):
+            merged["Interface"] = "axi_master"
     merged["Backend"] = found.backend
     merged.setdefault("Board", found.board)
     return found, merged, tuple(idle)
@@ -100,8 +102,8 @@ def _is_platform_file(value: object) -> bool:
 def _checked(section: Section) -> Iterator[Idle]:
     """Settings that say how other tools' hardware is made: those that are unlike ours have no effect."""
     for key, known, usual, why in (
-        ("Interface", ("axi_stream", "axi_master", "axi_lite"), ("axi_stream",), _STREAMS),
-        ("AxiMode", ("axi_stream", "axi_master"), ("axi_stream",), _STREAMS),
+        ("Interface", ("axi_stream", "axi_master", "axi_lite"), ("axi_stream", "axi_master"), STREAMS),
+        ("AxiMode", ("axi_stream", "axi_master"), ("axi_stream", "axi_master"), STREAMS),
         ("Driver", ("python", "c", "xrt"), ("python", "xrt"), C_DRIVER.why),
     ):
         value = section.values.get(key)

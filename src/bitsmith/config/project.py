@@ -118,7 +118,10 @@ class ProjectConfig:
 AP_VLD = "ap_vld"
 """The value of ``Interface`` for vector ports."""
 
-_OTHER_INTERFACES = ("axi_stream", "axi_master", "axi_lite")
+AXI_MASTER = "axi_master"
+"""That for a circuit which reads and writes the memory of a board's processor itself."""
+
+_OTHER_INTERFACES = ("axi_stream", "axi_lite")
 """Its values in other tools, of systems for boards."""
 
 PROJECT_KEYS = (
@@ -282,15 +285,15 @@ def read_backend(value: object, where: str) -> Backend:
 
 
 def _split_interface(content: Mapping[str, object], problems: Problems) -> tuple[str | None, Mapping[str, object]]:
-    """``AP_VLD`` if ``content`` asks for it, and the other keys."""
+    """``AP_VLD`` or ``AXI_MASTER`` if ``content`` asks for one, and the other keys."""
     left, found = dict(content), None
     for key, value in content.items():
         if squash(str(key)) != "interface" or value is None or value in _OTHER_INTERFACES:
             continue
         found = left.pop(key)
-        if found != AP_VLD:
-            problems.add(shown(found), where="Interface", accepted=AP_VLD)
-    return (AP_VLD if found == AP_VLD else None), left
+        if found not in (AP_VLD, AXI_MASTER):
+            problems.add(shown(found), where="Interface", accepted=f"{AP_VLD}, or with a board {AXI_MASTER}")
+    return (str(found) if found in (AP_VLD, AXI_MASTER) else None), left
 
 
 def _io_type(value: object, where: str) -> IOType:

@@ -50,18 +50,14 @@ def axi_files(project: HlsProject, streams: Streams, title: str, bus_bytes: int)
 
 def axi_source(project: HlsProject, streams: Streams, title: str, bus_bytes: int) -> str:
     """The text of the function."""
-    ports = (*project.inputs, *project.outputs)
-    names = {
-        port.name: prefix("s_axis" if any(port is each for each in project.inputs) else "m_axis", stream_port(port, 1))
-        for port in ports
-    }
-    parameters = [f"hls::stream<kernels::beats<{_bits(port, bus_bytes)}>::type> &{names[port.name]}" for port in ports]
-    tokens = any(port.stream for port in ports)
+    names = stream_names(project)
+    parameters = beat_streams(project, bus_bytes)
+    tokens = has_tokens(project)
     body = [
         *(["#pragma HLS DATAFLOW"] if tokens else []),
         *(f"#pragma HLS INTERFACE axis port={name}" for name in names.values()),
         "#pragma HLS INTERFACE ap_ctrl_none port=return",
-        *(_streamed(project, streams, names, bus_bytes) if tokens else _whole(project, names, bus_bytes)),
+        *frame_lines(project, streams, bus_bytes),
     ]
     return "\n".join(
         [
@@ -79,7 +75,33 @@ def axi_source(project: HlsProject, streams: Streams, title: str, bus_bytes: int
     )
 
 
-def _bits(port: Port, bus_bytes: int) -> int:
+def has_tokens(project: HlsProject) -> bool:
+    """Return True for a function of streams of tokens, False for one of arrays."""
+    return any(port.stream for port in (*project.inputs, *project.outputs))
+
+
+def stream_names(project: HlsProject) -> dict[str, str]:
+    """The streams of beats by the names of the tensors that they carry."""
+    sides = (("s_axis", project.inputs), ("m_axis", project.outputs))
+    return {port.name: prefix(side, stream_port(port, 1)) for side, ports in sides for port in ports}
+
+
+def beat_streams(project: HlsProject, bus_bytes: int) -> list[str]:
+    """Parameters of functions that take these streams."""
+    ports, names = (*project.inputs, *project.outputs), stream_names(project)
+    return [f"hls::stream<kernels::beats<{beat_bits(port, bus_bytes)}>::type> &{names[port.name]}" for port in ports]
+
+
+def frame_lines(project: HlsProject, streams: Streams, bus_bytes: int) -> list[str]:
+    """What moves a frame from the streams of beats through the top function, and its results back."""
+    names = stream_names(project)
+    if has_tokens(project):
+        return _streamed(project, streams, names, bus_bytes)
+    return _whole(project, names, bus_bytes)
+
+
+def beat_bits(port: Port, bus_bytes: int) -> int:
+    """Bits of a beat of a port's stream."""
     return 8 * beat_bytes(token_bytes(stream_port(port, bus_bytes)), WIDEST_BYTES)
 
 
@@ -100,7 +122,7 @@ def _whole(project: HlsProject, names: dict[str, str], bus_bytes: int) -> list[s
 
 
 def _shape(port: Port, bus_bytes: int) -> str:
-    return f"{_bits(port, bus_bytes)}, {port.size}, {len(stream_port(port, bus_bytes).fields)}"
+    return f"{beat_bits(port, bus_bytes)}, {port.size}, {len(stream_port(port, bus_bytes).fields)}"
 
 
 def _streamed(project: HlsProject, streams: Streams, names: dict[str, str], bus_bytes: int) -> list[str]:
@@ -126,4 +148,4 @@ def _tokens(port: Port, bus_bytes: int) -> str:
     assert port.stream is not None
     tokens = port.stream.tokens
     elements = len(stream_port(port, bus_bytes).fields)
-    return f"{_bits(port, bus_bytes)}, {tokens}, {port.size // tokens}, {elements}, {port.type_name}"
+    return f"{beat_bits(port, bus_bytes)}, {tokens}, {port.size // tokens}, {elements}, {port.type_name}"

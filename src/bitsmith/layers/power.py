@@ -37,7 +37,7 @@ _GUARD_BITS = 3
 class Power(Layer):
     """``x**exponent`` with a constant exponent: 2 is the square, -1 the reciprocal, 0.5 the root, -0.5 the reciprocal root.
 
-    Positive whole exponents are exact products; others go through a table of the normalised operand.
+    Positive whole exponents are exact products; others go through a table of the normalized operand.
     """
 
     exponent: float
@@ -117,7 +117,7 @@ class VariablePower(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Divide(Layer):
-    """The first input over the second, by a normalised reciprocal; a divisor of 0 counts as its type's least positive step."""
+    """The first input over the second, by a normalized reciprocal; a divisor of 0 counts as its type's least positive step."""
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
@@ -140,7 +140,7 @@ class Divide(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logarithm(Layer):
-    """The logarithm of ``x + offset`` (a whole number, as in ``log1p``) to ``base``, by a table of the normalised operand."""
+    """The logarithm of ``x + offset`` (a whole number, as in ``log1p``) to ``base``, by a table of the normalized operand."""
 
     base: float = math.e
     offset: int = 0

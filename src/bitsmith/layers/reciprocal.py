@@ -1,4 +1,4 @@
-"""Powers, logarithms and exponentials of any magnitude by one small table: the operand is first normalised.
+"""Powers, logarithms and exponentials of any magnitude by one small table: the operand is first normalized.
 
 By its leading one, ``x = m * 2**e`` with ``1 <= m < 2**p`` and ``e`` a multiple of ``p``, so that ``x**c = m**c * 2**(c * e)``.
 ``p`` is such that ``c * e`` is a whole number, if a small one does that (1 for reciprocals, 2 for roots): a shift then.
@@ -22,7 +22,7 @@ from bitsmith.layers.tables import Function, tabulated
 _MOST_RADIX_BITS = 4
 _ROUNDING_MARGIN = 2.0**-10
 _SPARE_BITS = 3
-"""Bits of the normalised operand, and of factors that are no powers of two, beyond those of the result."""
+"""Bits of the normalized operand, and of factors that are no powers of two, beyond those of the result."""
 
 
 def all_of_width(value: int) -> int:

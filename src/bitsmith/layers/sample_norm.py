@@ -218,7 +218,7 @@ def _check_broadcast(name: str, values: Floats, shape: Shape) -> None:
 
 
 def _kept(lowering: Lowering, greatest: float) -> int:
-    """Fractional bits of a normalised value that is then multiplied by up to ``greatest``."""
+    """Fractional bits of a normalized value that is then multiplied by up to ``greatest``."""
     fmt = lowering.format("result")
     frac = lowering.result_frac() if fmt is None else fmt.frac
     return frac + _GUARD_BITS + math.ceil(math.log2(greatest))

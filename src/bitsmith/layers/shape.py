@@ -23,7 +23,7 @@ _MOST_AXES = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identity(Unary):
-    """Does nothing at inference (dropout, noise, regularisation); a given result precision still casts."""
+    """Does nothing at inference (dropout, noise, regularization); a given result precision still casts."""
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0]

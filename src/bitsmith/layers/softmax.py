@@ -1,4 +1,4 @@
-"""Softmax, by tables on a sum that is first normalised, so that its accuracy does not depend on the number of classes."""
+"""Softmax, by tables on a sum that is first normalized, so that its accuracy does not depend on the number of classes."""
 
 from __future__ import annotations
 

@@ -162,7 +162,9 @@ class Model:
         Raises:
             ConfigError: a backend without C++.
             InputDataError: wrong shapes, or values that are not finite.
-            ToolMissingError, ToolFailedError, ProjectError.
+            ToolMissingError: there is no C++ compiler.
+            ToolFailedError: the compiler failed.
+            ProjectError: the project folder cannot be used.
 
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
@@ -251,7 +253,8 @@ class Model:
             CapacityError: the design is too large for what was asked.
             ConfigError: a stage that the backend does not have.
             ToolMissingError: a stage was asked for whose tool is not there.
-            ToolFailedError, ProjectError.
+            ToolFailedError: a tool failed.
+            ProjectError: the project folder cannot be used.
         """
         from bitsmith.build.execute import execute
         from bitsmith.report.live import working
@@ -265,7 +268,7 @@ class Model:
         ``print(plan)`` lists them; ``plan.write(folder)`` writes them with a Makefile that runs without this package.
 
         Raises:
-            CapacityError, ConfigError, InputDataError, ToolMissingError: as :meth:`build`.
+            CapacityError, ConfigError, InputDataError: as :meth:`build`.
         """
         from bitsmith.build.backends import plan
 

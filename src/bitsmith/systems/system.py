@@ -44,6 +44,7 @@ class Core:
         module: what a design instantiates, or the top function.
         period_ns: the clock's period.
         uncertainty_percent: the share of it that high-level synthesis keeps in reserve.
+        memory_ports: names of AXI4 ports that it has in place of its streams, inputs first, as a function that is started.
     """
 
     top: str
@@ -56,6 +57,7 @@ class Core:
     uncertainty_percent: float
     bare_metal: Mapping[str, str] = field(default_factory=dict)
     words: tuple[FixedFormat | None, FixedFormat | None] = (None, None)
+    memory_ports: tuple[str, ...] = ()
 
     @property
     def clock_mhz(self) -> float:

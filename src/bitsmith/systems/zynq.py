@@ -28,6 +28,7 @@ def zynq_system(core: Core, board: Zynq) -> System:
             "board_part": board.board_part,
             "connections": tuple(board.connections.split()),
             "processor": board.processor.value,
+            "memory_ports": tuple(f"m_axi_{name}" for name in core.memory_ports),
         },
         templates=("zynq.tcl",),
         files={f"export/{name}": text for name, text in core.bare_metal.items()},

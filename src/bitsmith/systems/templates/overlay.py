@@ -6,7 +6,9 @@ input formats and gives the results of ``predict`` of the model, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import circuit as net
@@ -15,8 +17,80 @@ from predicting import Predicting
 from pynq import Overlay, allocate
 
 
+class Function:
+    """A circuit that reads and writes memory itself: its registers (UG1399, "S_AXILITE Control Register Map").
+
+    ``registers`` are those that the hand-off names; compilers differ in the names and places of addresses.
+    """
+
+    START, DONE = 1 << 0, 1 << 1
+    SECONDS = 10.0
+
+    def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object], registers: Mapping[str, Any]):
+        self._read = read
+        self._write = write
+        self._registers = registers
+        self._done = False
+        self.frames = 0
+
+    def port(self, name: str) -> Port:
+        return Port(self, self.places(name), name == "in_0")
+
+    def places(self, name: str) -> list[int]:
+        """Offsets of the registers of an argument, the lower half first."""
+        named = re.compile(rf"{name}(_V)?(_offset)?(_r)?(_[12])?")
+        found = sorted(about["address_offset"] for key, about in self._registers.items() if named.fullmatch(key))
+        if not 1 <= len(found) <= 2:
+            raise RuntimeError(f"the hand-off has no registers of {name}: {', '.join(self._registers)}")
+        return found
+
+    def set(self, places: Sequence[int], value: int) -> None:
+        if value >> 32 * len(places):
+            raise RuntimeError(f"{value:#x} is beyond what the circuit can reach")
+        for k, place in enumerate(places):
+            self._write(place, value >> 32 * k & 0xFFFFFFFF)
+
+    def begin(self) -> None:
+        """Other places in memory have been set since it ran."""
+        self._done = False
+
+    def finish(self) -> None:
+        """Run, if it has not since then."""
+        if self._done:
+            return
+        self.set(self.places("frames"), self.frames)
+        self._write(0, self.START)
+        last = time.monotonic() + self.SECONDS
+        while not self._read(0) & self.DONE:
+            if time.monotonic() > last:
+                raise TimeoutError("the circuit does not end")
+        self._done = True
+
+
+class Port:
+    """A tensor's place in memory, used as the channel of an engine is."""
+
+    def __init__(self, function: Function, places: Sequence[int], first: bool) -> None:
+        self._function = function
+        self._places = places
+        self._first = first
+        self._buffer: Any = None
+
+    def transfer(self, buffer: Any) -> None:
+        self._buffer = buffer
+        self._function.begin()
+        self._function.set(self._places, buffer.physical_address)
+        buffer.flush()
+        if self._first:
+            self._function.frames = len(buffer) // net.INPUTS[0].frame_bytes
+
+    def wait(self) -> None:
+        self._function.finish()
+        self._buffer.invalidate()
+
+
 class NeuralNetworkOverlay(Predicting, Overlay):
-    """The bitstream with its DMA engines.
+    """The bitstream with its DMA engines, or a circuit that does without.
 
     Args:
         bitfile_name: ``@top@.bit``, with ``@top@.hwh`` beside it.
@@ -43,12 +117,17 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             circuit = self.circuit
             registers = net.Registers(circuit.read, circuit.write)
             registers.check()
-        engines = [
-            getattr(self, f"axi_dma_{k}") for k in range(max(len(net.INPUTS) + len(net.LOADS), len(net.OUTPUTS)))
-        ]
-        senders = [engine.sendchannel for engine in engines[: len(net.INPUTS)]]
-        receivers = [engine.recvchannel for engine in engines[: len(net.OUTPUTS)]]
-        self._loads = {name: engines[len(net.INPUTS) + k].sendchannel for k, name in enumerate(net.LOADS)}
+        if "axi_dma_0" in self.ip_dict:
+            engines = [
+                getattr(self, f"axi_dma_{k}") for k in range(max(len(net.INPUTS) + len(net.LOADS), len(net.OUTPUTS)))
+            ]
+            senders = [engine.sendchannel for engine in engines[: len(net.INPUTS)]]
+            receivers = [engine.recvchannel for engine in engines[: len(net.OUTPUTS)]]
+            self._loads = {name: engines[len(net.INPUTS) + k].sendchannel for k, name in enumerate(net.LOADS)}
+        else:
+            function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"])
+            senders = [function.port(f"in_{k}") for k in range(len(net.INPUTS))]
+            receivers = [function.port(f"out_{k}") for k in range(len(net.OUTPUTS))]
         Predicting.__init__(self, net.Dma(registers, senders, receivers, allocate), x_shape, y_shape, dtype)
 
     def load(self, layer: str, kernel: Any = None, bias: Any = None) -> None:

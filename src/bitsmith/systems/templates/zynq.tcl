@@ -1,5 +1,5 @@
-# Makes a Vivado project with the processor of the board, a DMA engine for each stream and the circuit, and from it the bitstream
-# and its hand-off to software, in the folder export. Start with:
+# Makes a Vivado project with the processor of the board, a DMA engine for each stream and the circuit (or the circuit alone, where it
+# has ports to memory itself), and from it the bitstream and its hand-off to software, in the folder export. Start with:
 #   vivado -mode batch -source system/zynq.tcl
 set here [file dirname [file normalize [info script]]]
 set root [file dirname $here]
@@ -88,9 +88,11 @@ wire $clock circuit/$core_clock
 wire resets/peripheral_aresetn circuit/$core_reset
 
 # A DMA engine for each stream in and the stream out of the same number, if there is one. A stream is its name and its bytes.
-set engines [expr {max([llength $inputs], [llength $outputs])}]
+set engines [expr {[llength $memory_ports] ? 0 : max([llength $inputs], [llength $outputs])}]
 set readers [list]
 set controlled [list]
+foreach port $memory_ports { lappend readers circuit/$port }
+if {[llength $memory_ports]} { lappend controlled circuit/s_axi_control }
 for {set k 0} {$k < $engines} {incr k} {
     set dma axi_dma_$k
     set sends [expr {$k < [llength $inputs]}]
@@ -122,7 +124,7 @@ for {set k 0} {$k < $engines} {incr k} {
     }
 }
 
-# All engines to the memory, and the processor to all registers.
+# All that reads and writes to the memory, and the processor to all registers.
 ip smartconnect to_memory
 set_property -dict [list CONFIG.NUM_SI [llength $readers] CONFIG.NUM_MI 1 CONFIG.NUM_CLKS 1] [get_bd_cells to_memory]
 foreach from $readers {

@@ -1,0 +1,79 @@
+"""What the site does to pages on their way: files of the source tree become pages or plain names, and decisions get a list."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+_ROOT_PAGES = {"CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}
+_DECISIONS = """# Decisions
+
+Why things are as they are: each record has a choice that a newcomer would question, its reasons and its price. A record is
+superseded, never rewritten.
+
+"""
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put every decision into the navigation."""
+    decisions = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    _decisions(config.nav).extend(f"decisions/{name}" for name in decisions)
+    return config
+
+
+def _decisions(nav: object) -> list[str]:
+    for entry in nav if isinstance(nav, list) else ():
+        for title, content in entry.items() if isinstance(entry, dict) else ():
+            if title == "Decisions":
+                return content
+            if found := _decisions(content):
+                return found
+    return []
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that lie at the root of the source tree, and the list of decisions."""
+    from mkdocs.structure.files import File
+
+    for name, page in _ROOT_PAGES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=re.sub(r"\]\(docs/", "](", text)))
+    files.append(File.generated(config, "decisions/index.md", content=_list_of_decisions()))
+    return files
+
+
+def _list_of_decisions() -> str:
+    titles = (
+        f"- [{path.read_text(encoding='utf-8').partition(chr(10))[0].lstrip('# ')}]({path.name})"
+        for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    )
+    return _DECISIONS + "\n".join(titles) + "\n"
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn links to files of the source tree that are not pages into their names."""
+    return _LINK.sub(lambda match: _linked(match, page.file.src_uri, files), markdown)
+
+
+def _linked(match: re.Match[str], source: str, files: Files) -> str:
+    text, target = match[1], match[2]
+    if re.match(r"[a-z]+:|#", target):
+        return match[0]
+    path, _, anchor = target.partition("#")
+    root = _ROOT_PAGES.get(path.removeprefix("../"))
+    if root:
+        return f"[{text}]({root}{'#' + anchor if anchor else ''})"
+    if path.startswith("../") and "/" not in source:
+        name = path.removeprefix("../")
+        return text if text.strip("`") == name or text.startswith("`") else f"{text} (`{name}`)"
+    if path.rstrip("/") == "decisions":
+        return f"[{text}](decisions/index.md)"
+    return match[0]

@@ -1,0 +1,133 @@
+"""The site builds without a warning, its pages are whole, and a browser finds nothing wrong with them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from generate.hooks import ROOT
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+_BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    made_by_the_site = {"contributing.md", "security.md", "changelog.md"}
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        there = re.match(r"[a-z]+:", target) or (page.parent / target).exists()
+        assert there or target in made_by_the_site, f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """The strict build needs it, too."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert sorted(page for page in pages if not page.startswith("decisions/") and f": {page}\n" not in text) == []
+
+
+def test_spelling() -> None:
+    """American English, and no common misspellings."""
+    folders = [str(ROOT / name) for name in ("docs", "README.md", "CONTRIBUTING.md", "SECURITY.md", "examples")]
+    options = [
+        "--builtin",
+        "clear,rare,en-GB_to_en-US",
+        "--skip",
+        "*.svg,*.txt,*.zh-CN.md",
+        "--ignore-words-list",
+        _KEPT,
+    ]
+    done = subprocess.run([sys.executable, "-m", "codespell_lib", *options, *folders], capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+_KEPT = "centre,fro,master,masters"
+"""Values of keys, and words of buses."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built strictly."""
+    folder = tmp_path_factory.mktemp("site")
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+class _Page(HTMLParser):
+    """Links, what is loaded, and names to link to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.names: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.names |= {given[key] or "" for key in ("id", "name") if key in given}
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"] or "")
+        elif tag in ("script", "img", "link") and (given.get("src") or given.get("href")):
+            self.loaded.append(given.get("src") or given.get("href") or "")
+
+
+@pytest.mark.ci
+@pytest.mark.slow
+def test_site_is_whole_and_fetches_nothing(site: Path) -> None:
+    pages = {path: _Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+    assert len(pages) > 60
+    for path, page in pages.items():
+        if path.name == "404.html":
+            continue
+        assert not [name for name in page.loaded if re.match(r"(https?:)?//", name)], path.name
+        for link in page.links:
+            if re.match(r"[a-z]+:", link):
+                continue
+            name, _, anchor = unquote(link).partition("#")
+            target = (path.parent / name).resolve() if name else path
+            assert target.is_file(), f"{path.name}: {link}"
+            if anchor and target.suffix == ".html":
+                assert anchor in pages[target].names, f"{path.name}: {link}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(_BROWSER is None, reason="needs Chromium on PATH")
+def test_browser_finds_no_error(site: Path, tmp_path: Path) -> None:
+    """Each page, opened as a file; what scripts and the loader complain of goes to the log."""
+    assert _BROWSER is not None
+    base = [
+        _BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path}",
+    ]
+    for page in sorted(site.rglob("*.html")):
+        if page.name == "404.html":
+            continue
+        command = [*base, "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        complaints = [
+            line
+            for line in done.stderr.splitlines()
+            if "CONSOLE" in line and re.search("error|denied|fail", line, re.IGNORECASE)
+        ]
+        assert not complaints, f"{page.name}: {complaints}"
+        assert "md-content" in done.stdout
