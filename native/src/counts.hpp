@@ -15,6 +15,8 @@ struct Digit {
     std::int32_t node = 0;
     std::int16_t position = 0;
     bool minus = false;
+
+    bool operator==(const Digit&) const = default;
 };
 
 /// Node `a` with node `b` shifted by `shift` (which may be negative) against it, of equal or opposite sign.
@@ -106,7 +108,8 @@ private:
     };
 
     std::size_t place_of(Key key) const {
-        return static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> 20) & (slots_.size() - 1);
+        // Only the top bits of the product depend on all bits of the key.
+        return static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> (64 - std::countr_zero(slots_.size())));
     }
 
     std::size_t find(Key key) const {

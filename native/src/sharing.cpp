@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <functional>
 #include <iterator>
 #include <map>
@@ -10,8 +11,10 @@
 namespace bitsmith {
 namespace {
 
-constexpr int kDissolved = 8;             // nodes from which an iteration starts to dissolve
-constexpr std::uint64_t kRewritten = 8;   // one of so many pairs that have another form is written in it
+constexpr int kColumns = 2;               // columns from which an iteration starts to dissolve
+constexpr int kOfColumn = 4;              // digits of each of them
+constexpr std::uint64_t kNoise = 512;     // in 1024ths of what patterns save
+constexpr std::uint64_t kRewritten = 4;   // one of so many pairs that have another form is written in it
 constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in any case
 
 std::uint64_t mixed(std::uint64_t value) {
@@ -37,6 +40,8 @@ Adder adder_of(const Pattern& pattern) {
     if (pattern.opposite && pattern.shift < 0) return {pattern.b, pattern.a, shift_b, shift_a, true};
     return {pattern.a, pattern.b, shift_a, shift_b, pattern.opposite};
 }
+
+bool has(const std::vector<Digit>& digits, const Digit& digit) { return std::ranges::find(digits, digit) != digits.end(); }
 
 }  // namespace
 
@@ -126,10 +131,10 @@ void Sharing::rebuild() {
             continue;
         }
         count.queued = 0;
-        const std::uint32_t now = count.now, least = count.made ? 1 : 2;
+        const std::uint32_t now = count.now;
+        counts_.tidy(rank.key);
         if (now < rank.count) {
-            counts_.tidy(rank.key);
-            enqueue(rank.key);
+            enqueue(rank.key, now);
             continue;
         }
         const Pattern pattern = pattern_of(rank.key);
@@ -137,33 +142,38 @@ void Sharing::rebuild() {
         const auto possible = static_cast<std::uint32_t>(found_.size());
         if (possible == rank.count) {
             extract(pattern, rank.key);
-        } else if (possible >= least) {
-            count.queued = possible;
-            queue_.push({gain(possible, count.made, pattern, rank.key), possible, rank.key});
+        } else {
+            enqueue(rank.key, possible);
         }
     }
     bury();
 }
 
-void Sharing::enqueue(Key key) {
+/// Queue a pattern that can be replaced `possible` times, if that saves something.
+void Sharing::enqueue(Key key, std::uint32_t possible) {
     const Count count = counts_.get(key);
-    if (count.now < (count.made ? 1u : 2u) || count.now == count.queued) return;
-    counts_[key].queued = count.now;
-    queue_.push({gain(count.now, count.made, pattern_of(key), key), count.now, key});
+    if (possible < (count.made ? 1u : 2u) || possible == count.queued) return;
+    const std::uint64_t rank = gain(possible, count.made, pattern_of(key), key);
+    if (!rank) return;
+    counts_[key].queued = possible;
+    queue_.push({rank, possible, key});
 }
 
 void Sharing::enqueue_touched() {
-    for (const Key key : touched_) enqueue(key);
+    for (const Key key : touched_) enqueue(key, counts_.get(key).now);
     touched_.clear();
 }
 
-/// Full adders saved, changed by up to a quarter by noise; of equal ones the pattern with the newest node is first.
+/// What `Sharing._saving` says in Python, changed by noise; of equal ones the pattern with the newest node is first.
 std::uint64_t Sharing::gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const {
     const Adder adder = adder_of(pattern);
-    const auto cost = static_cast<std::uint64_t>(adder.cost(adder.range(at(adder.a).range, at(adder.b).range)));
-    const std::uint64_t saved = (count - (made ? 0 : 1)) * cost;
-    const std::uint64_t factor = 1024 + (noise_ ? mixed(key ^ noise_) % 256 : 0);
-    return (saved * factor << kNodeBits) + static_cast<std::uint64_t>(pattern.b);
+    const Range &a = at(adder.a).range, &b = at(adder.b).range;
+    const std::int64_t cost = adder.cost(adder.range(a, b));
+    const int apart = std::abs(a.span() + adder.shift_a - b.span() - adder.shift_b);
+    const std::int64_t saved = count * (2 * cost - apart) - (made ? 0 : 2 * cost);
+    if (saved <= 0) return 0;
+    const std::uint64_t factor = 1024 + (noise_ ? mixed(key ^ noise_) % kNoise : 0);
+    return (static_cast<std::uint64_t>(saved) * factor << kNodeBits) + static_cast<std::uint64_t>(pattern.b);
 }
 
 /// The columns that have digits of a node, each once.
@@ -360,21 +370,30 @@ void Sharing::iterate() {
     free_.insert(free_.end(), died_.begin(), died_.end());
 }
 
-/// Dissolve nodes taken at random, and some of those that they were made of.
+/// Dissolve digits of a few columns taken at random.
 void Sharing::dissolve_some() {
-    const auto made = static_cast<std::uint32_t>(nodes_.size()) - static_cast<std::uint32_t>(inputs_);
-    for (int start = 0; start < kDissolved; ++start) {
-        std::int32_t node = inputs_ + static_cast<std::int32_t>(below(made));
-        while (node >= inputs_ && at(node).alive) {
-            const Pattern pattern = at(node).pattern;
-            dissolve(node);
-            bury();
-            const std::uint32_t choice = below(4);
-            if (choice >= 2) break;
-            node = choice ? pattern.a : pattern.b;
+    for (int start = 0; start < kColumns; ++start) {
+        const auto column = static_cast<std::int32_t>(below(static_cast<std::uint32_t>(digits_.size())));
+        for (int each = 0; each < kOfColumn; ++each) {
+            std::vector<std::int32_t> nodes;
+            for (const Digit& digit : digits(column)) nodes.push_back(digit.node);
+            std::ranges::sort(nodes);
+            dissolve_down(nodes[below(static_cast<std::uint32_t>(nodes.size()))]);
         }
     }
     for (const Saved& saved : saved_) rewrite_some(saved.column);
+}
+
+/// Dissolve a node, and some of those that it was made of.
+void Sharing::dissolve_down(std::int32_t node) {
+    while (node >= inputs_ && at(node).alive) {
+        const Pattern pattern = at(node).pattern;
+        dissolve(node);
+        bury();
+        const std::uint32_t choice = below(4);
+        if (choice >= 2) return;
+        node = choice ? pattern.a : pattern.b;
+    }
 }
 
 /// Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1.
@@ -430,7 +449,9 @@ void Sharing::dissolve(std::int32_t node) {
 /// Go back to what there was before this iteration.
 void Sharing::undo() {
     for (const Saved& saved : saved_) {
-        while (!digits(saved.column).empty()) remove(saved.column, digits(saved.column).size() - 1);
+        for (std::size_t place = digits(saved.column).size(); place-- > 0;) {
+            if (!has(saved.digits, digits(saved.column)[place])) remove(saved.column, place);
+        }
     }
     bury();
     std::ranges::sort(born_);
@@ -438,7 +459,9 @@ void Sharing::undo() {
         if (!std::ranges::binary_search(born_, node)) revive(node);
     }
     for (const Saved& saved : saved_) {
-        for (const Digit& digit : saved.digits) insert(saved.column, digit);
+        for (const Digit& digit : saved.digits) {
+            if (!has(digits(saved.column), digit)) insert(saved.column, digit);
+        }
     }
     touched_.clear();
     for (const auto& [output, cost] : costs_before_) {

@@ -83,7 +83,7 @@ private:
     std::uint64_t load(std::int32_t node) const { return limit_ ? std::uint64_t{1} << at(node).range.arrival : 0; }
 
     void rebuild();
-    void enqueue(Key key);
+    void enqueue(Key key, std::uint32_t possible);
     void enqueue_touched();
     std::uint64_t gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const;
     std::vector<std::int32_t> columns_of(std::int32_t node) const;
@@ -103,6 +103,7 @@ private:
     void begin();
     void iterate();
     void dissolve_some();
+    void dissolve_down(std::int32_t node);
     void dissolve(std::int32_t node);
     void rewrite_some(std::int32_t column);
     bool rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum);

@@ -211,6 +211,8 @@ def test_a_product_is_as_late_as_its_registers_say(n: int) -> None:
     while width > 1:
         levels, width = levels + 1, -(-width // 2)
     assert product_latency(n) == 2 + 1 + 1 + levels // 2
+    # Each of the sums of a chain has a register; the tree adds up the last ones.
+    assert product_latency(3 * n - 1, 3) == product_latency(n) + 3
 
 
 @pytest.mark.parametrize("source", [[2, 1, 0], [1, 0, 3, 2], [0, 2, 1, 3], [3, 0, 1, 2], [1, 0, 0, 3, 2, 1]])

@@ -13,7 +13,7 @@ from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Field, Multiplier, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 
-BLOCK = MultiplierBlock(wide=7, narrow=5, least=0, registers=0, digits=4)
+BLOCK = MultiplierBlock(wide=7, narrow=5, least=0, registers=0, digits=4, chain=1)
 RANGES = {
     "signed": ((-(1 << 12), (1 << 12) - 1), (-(1 << 10), (1 << 10) - 1)),
     "unsigned": ((0, (1 << 12) - 1), (0, (1 << 9) - 1)),

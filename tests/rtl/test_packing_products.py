@@ -17,7 +17,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
-from bitsmith.mapping.multipliers import Pairs, multipliers, packed
+from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, packed
 from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
@@ -109,6 +109,53 @@ def test_the_upper_product_may_be_one_less() -> None:
 )
 def test_results_and_cycles(case: Case, tmp_path: Path) -> None:
     assert_streams(case.program(), case.directives, tmp_path)
+
+
+def made_with(case: Case, chain: int) -> Multipliers:
+    """The multipliers of a case in blocks that add up as many products."""
+    _, process, kind = case.fold()
+    block = case.family.block
+    assert block is not None
+    return multipliers(kind, process.takes[0].token, process.results[0].token, replace(block, chain=chain))
+
+
+@pytest.mark.parametrize(
+    ("n", "longest", "chain", "sums"), [(32, 4, 4, 2), (20, 4, 3, 2), (4, 4, 1, 1), (28, 4, 4, 2), (28, 1, 1, 7)]
+)
+def test_chains_are_of_about_the_same_length(n: int, longest: int, chain: int, sums: int) -> None:
+    made = made_with(Case(n, 4, 9, True, 9, 16, Pairs.NONE, family=XILINX_7), longest)
+    assert (made.chain, made.sums) == (chain, sums)
+
+
+def test_packed_products_are_added_up_where_they_fit() -> None:
+    """The lower products of a chain take more bits, so that fewer bits are left for the upper factor."""
+    case = Case(32, 4, 8, True, 7, 16, Pairs.COLUMNS, family=XILINX_7)
+    made, alone = made_with(case, 4), made_with(case, 1)
+    assert (made.pairs, made.blocks) == (alone.pairs, alone.blocks) == (Pairs.COLUMNS, 4)
+    assert (made.chain, made.product, made.packed) == (4, 17, 25)
+    assert (alone.product, alone.packed) == (15, 23)
+    wider = made_with(replace(case, weight=8), 4)
+    assert (wider.pairs, wider.chain, wider.packed) == (Pairs.COLUMNS, 1, 25)
+
+
+@pytest.mark.slow
+@pytest.mark.tools
+@pytest.mark.parametrize("case", [Case(16, 4, 8, True, 9, 8, Pairs.NONE, family=XILINX_7)], ids=str)
+def test_chains_are_blocks_without_adders(case: Case, tmp_path: Path) -> None:
+    """Yosys puts a chain with its registers into cascaded blocks of the 7 series."""
+    network, process, _ = case.fold()
+    block, results = case.family.block, process.results[0].token.size
+    assert block is not None
+    found = []
+    for chain in (block.chain, 1):
+        delays = replace(case.family.delays, block=replace(block, chain=chain))
+        folder = tmp_path / str(chain)
+        design = lay_out(network, delays, 8.0, "dut", Title("test", "0"))
+        found.append(synthesize(folder, "dut", written(design, folder), case.family))
+    chained, alone = found
+    assert chained.dsp == alone.dsp
+    made, bits = made_with(case, block.chain), case.operand + case.weight
+    assert alone.lut - chained.lut > 0.8 * results * (made.chain - 1) * made.sums * bits - results * bits
 
 
 @pytest.mark.slow

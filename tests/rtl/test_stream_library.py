@@ -177,6 +177,46 @@ def test_fold_of_pairs(
     assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=product_latency(n))
 
 
+@pytest.mark.parametrize(
+    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups", "pairs", "chain"),
+    sets(
+        (1, 5, 3, 4, True, 5, 2, 2, "COLUMN_PAIRS", 3),
+        (2, 8, 1, 6, True, 4, 3, 1, None, 4),
+        (1, 7, 2, 5, False, 4, 1, 2, None, 2),
+        (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4),
+        (1, 9, 3, 3, True, 3, 2, 2, None, 4),
+        fast=True,
+    ),
+)
+def test_fold_of_chains(
+    tmp_path: Path,
+    lanes: int,
+    n: int,
+    m: int,
+    x_width: int,
+    signed: bool,
+    w_width: int,
+    steps: int,
+    groups: int,
+    pairs: str | None,
+    chain: int,
+) -> None:
+    """Multipliers that add up their products one after another: as many cycles later as a chain is long."""
+    y_width = x_width + w_width + (n * steps).bit_length()
+    weights = numbers((groups, steps, n, m), w_width, seed=1)
+    parameters = {"CHAIN": chain} | ({pairs: 1} if pairs else {})
+    unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width, parameters)
+    bench = Bench(tmp_path, unit)
+    values = numbers((6 * FRAMES, groups, steps, lanes, n), x_width, signed)
+    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
+    tokens = packed(values.reshape(-1, lanes * n), x_width)
+    bench.check([tokens], expected)
+    count = 2 * groups * steps
+    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    planned = predicted(process_, unit, 3 * FRAMES, latency=product_latency(n, chain))
+    assert bench.cycles([tokens], len(expected)) == planned
+
+
 @pytest.mark.parametrize("pairs", [pytest.param(0, marks=CI), pytest.param(1, marks=pytest.mark.slow)])
 def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path, pairs: int) -> None:
     """Sums of which only the low bits are asked for, narrower than the products."""
@@ -452,6 +492,8 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
         {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1},
     ),
     ("bitsmith_folded_product", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 7, "M": 3, "STEPS": 2, "CHAIN": 4, "COLUMN_PAIRS": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 2, "M": 1, "X_SIGNED": 0, "CHAIN": 2}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
     ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),

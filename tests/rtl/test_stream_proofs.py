@@ -93,6 +93,15 @@ def test_folded_product_of_pairs(
     assert_proved(tmp_path, "folded_product", parameters, 2 * steps + latency + 4)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "chain", "pairs"), [(2, 2, 0), (3, 2, 0), (2, 2, 1)])
+def test_folded_product_of_chains(tmp_path: Path, n: int, chain: int, pairs: int) -> None:
+    latency = product_latency(n, chain)
+    parameters: dict[str, int | str] = {"N": n, "M": 1 + pairs, "STEPS": 1, "GROUPS": 1, "CHAIN": chain}
+    parameters |= {"COLUMN_PAIRS": bit(pairs), "LATENCY": latency}
+    assert_proved(tmp_path, "folded_product", parameters, 2 + latency + 4)
+
+
 @pytest.mark.parametrize(("length", "block"), [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1)])
 def test_delay(tmp_path: Path, length: int, block: int) -> None:
     assert_proved(tmp_path, "delay", {"LENGTH": length, "BLOCK": bit(block)}, 2 * length + 8)

@@ -203,12 +203,14 @@ def _monotone(source: Numbers, tokens: int) -> tuple[list[int], list[int], list[
     return needs, takes, fills
 
 
-def product_latency(n: int) -> int:
+def product_latency(n: int, chain: int = 1) -> int:
     """Cycles from the last action of a result of a folded product over ``n`` operands at once to its put.
 
-    Registers are after the operands (two), the products and every second level of the adder tree, and in the accumulator.
+    Registers are after the operands (two), the products and every second level of the adder tree, and in the accumulator. Where
+    blocks add up ``chain`` products each (more than one), there is one after each of these sums.
     """
-    return 4 + (n - 1).bit_length() // 2
+    sums = -(-n // chain)
+    return 4 + (chain if chain > 1 else 0) + (sums - 1).bit_length() // 2
 
 
 REDUCE_LATENCY = 1

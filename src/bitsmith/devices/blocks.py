@@ -12,7 +12,8 @@ class MultiplierBlock:
 
     Wider factors are cut into parts of ``narrow`` bits. Synthesis makes products of fewer than ``least`` bits, and those with
     a factor of one bit, of look-up tables. ``registers`` that follow a product are taken into its block, so that the block has
-    shorter stages. Constants of ``digits`` signed digits and more are worth a block.
+    shorter stages. Constants of ``digits`` signed digits and more are worth a block. Up to ``chain`` blocks in a row add up their
+    products if these are written as a chain; 1 where sums are better written as trees.
     """
 
     wide: int
@@ -20,6 +21,7 @@ class MultiplierBlock:
     least: int
     registers: int
     digits: int
+    chain: int
 
     def count(self, a: int, b: int, product: int | None = None) -> int:
         """Return the blocks that an ``a`` by ``b`` bit product takes of which ``product`` bits (else all) are wanted."""

@@ -66,7 +66,7 @@ def _pins(pins: tuple[Pin, ...], standard: str, clock_hz: int) -> str:
 
 
 _SOURCE = "fitted to single operators, placed and routed by nextpnr"
-_BLOCK = MultiplierBlock(wide=18, narrow=18, least=0, registers=0, digits=4)
+_BLOCK = MultiplierBlock(wide=18, narrow=18, least=0, registers=0, digits=4, chain=1)
 _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),

@@ -158,7 +158,7 @@ ICE40UP = _family(
         comparator_ns=Line(6.9, 0.35),
         mux2_ns=Line(4.3, 0.027),
         table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 15.3, 18.6),
-        block=MultiplierBlock(wide=16, narrow=16, least=0, registers=0, digits=4),
+        block=MultiplierBlock(wide=16, narrow=16, least=0, registers=0, digits=4, chain=1),
         block_ns=18.0,
         block_stage_ns=0.0,
         memory=_MEMORY,

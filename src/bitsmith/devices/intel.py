@@ -118,7 +118,7 @@ def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock
         comparator_ns=Line(2.2 * scale, 0.036 * scale),
         mux2_ns=Line(1.2 * scale, 0.01 * scale),
         table_ns=tuple(scale * ns for ns in table),
-        block=MultiplierBlock(wide=18, narrow=18, least=9, registers=block.registers, digits=4),
+        block=MultiplierBlock(wide=18, narrow=18, least=9, registers=block.registers, digits=4, chain=1),
         block_ns=block.ns,
         block_stage_ns=block.stage_ns,
         memory=memory,

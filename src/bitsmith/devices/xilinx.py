@@ -36,8 +36,9 @@ from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
 
 _SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*", re.ASCII)
 _SOURCE = "estimate from public timing figures of cells; no circuit was placed"
-_DSP48E1 = MultiplierBlock(wide=25, narrow=18, least=9, registers=2, digits=4)
-_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9, registers=2, digits=4)
+# Longer chains save fewer look-up tables of adders than they take to delay factors.
+_DSP48E1 = MultiplierBlock(wide=25, narrow=18, least=9, registers=2, digits=4, chain=4)
+_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9, registers=2, digits=4, chain=1)
 _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),

@@ -210,13 +210,13 @@ class _Count:
         made = multipliers(kind, x, y, self._area.block)
         self.dsp += made.blocks
         self.lut += made.luts + self._area.multiplier(made.number, made.weight, made.wanted)[1] * lanes * n * m
-        self.add(lanes * (n - 1) * m, made.product)
+        self.add(lanes * (made.sums - 1) * m, made.product)
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
         self.ff += 2 * lanes * n * operand + n * m * made.weight + lanes * m * result
-        terms = n
-        for level in range(0, (n - 1).bit_length() + 1, 2):
+        terms = made.sums
+        for level in range(0, (terms - 1).bit_length() + 1, 2):
             self.ff += lanes * m * terms * min(made.product + level, result)
             terms = -(-terms // 4)
         if kind.loaded:

@@ -5,6 +5,9 @@ In: a folded product, the types of its tokens, and the block of the family. Out:
 Two products with a common factor come out of one multiplication where the block is wide enough: the bits of
 ``(low + high * 2**k) * common`` are those of ``low * common`` in the lower ``k``, and above them ``high * common``, less 1 if the
 former is negative. Multipliers in blocks are counted as the look-up tables of such a product, as in `bitsmith.mapping.folding`.
+
+Blocks that add up their products on the way from one to the next take adders away: as many as the family's blocks can, in chains
+of about the same length. So do those of packed factors, whose lower part then is a sum, if they are wide enough for it.
 """
 
 from __future__ import annotations
@@ -33,8 +36,10 @@ class Multipliers:
     """The multipliers of a fold.
 
     Args:
-        number, weight, product: bits of a number of the operand, of a weight, and of a product, signed.
-        wanted: bits of a product that its result has.
+        number, weight, product: bits of a number of the operand, of a weight, and of the sum of ``chain`` products, signed.
+        chain: products that blocks add up; 1 without.
+        sums: such sums of a result in an action, which adders outside add up.
+        wanted: bits of a single product that its result has.
         pairs: which products share a multiplier.
         packed: bits of two factors that are packed, signed.
         blocks: multiplier blocks; 0 where products are made of look-up tables.
@@ -44,6 +49,8 @@ class Multipliers:
     number: int
     weight: int
     product: int
+    chain: int
+    sums: int
     wanted: int
     pairs: Pairs
     packed: int
@@ -57,35 +64,47 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
     _, steps, n, m = kind.weights.shape
     operand, weight = union_type(x, 1).raw_range, _weights(kind)
     number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(y.raw_range)
-    product = _bits(_products(operand, weight))
-    wanted = min(product, result)
+    wanted = min(_bits(_products(operand, weight)), result)
     single = block.count(number_bits, weight_bits, wanted) if block else 0
-    alone = Multipliers(number_bits, weight_bits, product, wanted, Pairs.NONE, weight_bits, single * lanes * n * m, 0)
+    chains = _chains(n, block.chain if block and single == 1 else 1)
+
+    def made(chain: int, product: int, pairs: Pairs, factors: int, blocks: int, luts: int) -> Multipliers:
+        sums = -(-n // chain)
+        return Multipliers(number_bits, weight_bits, product, chain, sums, wanted, pairs, factors, blocks, luts)
+
+    product = _bits(_sums(operand, weight, chains[0]))
+    found = [made(chains[0], product, Pairs.NONE, weight_bits, single * lanes * n * m, 0)]
     if block is None or single != 1:
-        return alone
-    found = [alone]
+        return found[0]
     for pairs, factor, common, (vectors, others) in (
         (Pairs.COLUMNS, weight, operand, (m, lanes)),
         (Pairs.LANES, operand, weight, (lanes, m)),
     ):
-        packing = packed(factor, common, block)
+        packings = ((chain, packed(factor, common, block, chain)) for chain in chains)
+        chain, packing = next(((chain, packing) for chain, packing in packings if packing), (1, None))
         both, left = divmod(vectors, 2)
         if packing is None or both == 0:
             continue
         luts = n * both * _bits(factor) if factor[0] < 0 else 0
-        luts += others * both * (n + (result if steps == 1 else 0))
-        blocks = n * others * (both + left)
-        product, factors = packing
-        found.append(Multipliers(number_bits, weight_bits, product, min(product, result), pairs, factors, blocks, luts))
+        luts += others * both * (-(-n // chain) + (result if steps == 1 else 0))
+        found.append(made(chain, packing[0], pairs, packing[1], n * others * (both + left), luts))
     each_luts = min(number_bits, weight_bits) * (max(number_bits, weight_bits) + 1)
-    return min(found, key=lambda one: one.blocks * each_luts + one.luts)
+    return min(found, key=lambda one: one.blocks * each_luts + one.luts + lanes * m * (one.sums - 1) * one.product)
 
 
-def packed(factor: Range, common: Range, block: MultiplierBlock) -> tuple[int, int] | None:
-    """The bits of a product and of two packed factors, if the products of any two ``factor`` with a ``common`` share a block."""
-    lowest, highest = _products(factor, common)
-    if block.count(_bits(factor), _bits(common), _bits((lowest, highest))) != 1:
+def _chains(n: int, longest: int) -> tuple[int, ...]:
+    """The lengths of chains that add up ``n`` products, longest first: as few chains as each length up to ``longest`` allows."""
+    return tuple(sorted({-(-n // -(-n // length)) for length in range(1, longest + 1)}, reverse=True))
+
+
+def packed(factor: Range, common: Range, block: MultiplierBlock, chain: int = 1) -> tuple[int, int] | None:
+    """The bits of a sum of ``chain`` products and of two packed factors.
+
+    None unless the products of any two ``factor`` with a ``common`` share a block.
+    """
+    if block.count(_bits(factor), _bits(common), _bits(_products(factor, common))) != 1:
         return None
+    lowest, highest = _sums(factor, common, chain)
     product = _bits((lowest - 1, highest))  # the upper one comes less 1
     scale = 1 + (1 << product)
     factors = _bits((factor[0] * scale, factor[1] * scale))
@@ -97,6 +116,11 @@ def _weights(kind: FoldedProduct) -> Range:
     if kind.loaded:
         return kind.loaded.token(kind.weights.shape[2:]).raw_range
     return int(kind.weights.min()), int(kind.weights.max())
+
+
+def _sums(a: Range, b: Range, terms: int) -> Range:
+    lowest, highest = _products(a, b)
+    return lowest * terms, highest * terms
 
 
 def _products(a: Range, b: Range) -> Range:

@@ -33,10 +33,11 @@ from bitsmith.netlist.patterns import (
 )
 from bitsmith.netlist.sums import Deadline, Sum, Summand, Term
 
-_NOISE = 256
+_NOISE = 512
 _NOISELESS = 1024
-_DISSOLVED = 8
-_REWRITTEN = 8
+_COLUMNS = 2
+_OF_COLUMN = 4
+_REWRITTEN = 4
 _OVERHEAD = 100
 _WORD = (1 << 64) - 1
 _OF_INPUTS = Pattern(-1, -1, 0, 0)
@@ -182,12 +183,25 @@ class Sharing:
         times = count - (key not in self._made)
         if times < 1:
             return
+        saved = self._saving(pattern, count)
+        if saved <= 0:
+            return
         self._queued[key] = count
-        adder = pattern.adder()
-        saved = times * adder.cost(*adder.range(self._nodes[adder.a].range, self._nodes[adder.b].range))
         factor = _NOISELESS + (_mixed(key ^ self._noise) % _NOISE if self._noise else 0)
         # Of equal ones the pattern with the newest node is first.
         heapq.heappush(self._queue, (-((saved * factor << NODE_BITS) + pattern.b), key, count))
+
+    def _saving(self, pattern: Pattern, count: int) -> int:
+        """Return about how many half full adders it saves to replace ``count`` occurrences.
+
+        Each saves an adder of a column's sum. That is less wide than the pattern's by up to as much as the tops of its two terms
+        are apart, for a sum would join terms of like tops; half of it is what serves best.
+        """
+        adder = pattern.adder()
+        a, b = self._nodes[adder.a].range, self._nodes[adder.b].range
+        cost = adder.cost(*adder.range(a, b))
+        apart = abs((a[1] - a[0]).bit_length() + adder.shift_a - (b[1] - b[0]).bit_length() - adder.shift_b)
+        return count * (2 * cost - apart) - (0 if pattern.key in self._made else 2 * cost)
 
     def _occurrences(self, pattern: Pattern) -> list[tuple[int, int, int]]:
         """Return column, position and sign of occurrences that share no digit and that the limit allows, in that order."""
@@ -346,20 +360,25 @@ class Sharing:
             self._free += sorted(self._died, reverse=True)
 
     def _dissolve_some(self) -> None:
-        """Dissolve nodes taken at random, and some of those that they were made of."""
-        made = len(self._nodes) - self._inputs
-        for _ in range(_DISSOLVED):
-            number = self._inputs + self._below(made)
-            while number >= self._inputs and self._nodes[number].alive:
-                pattern = self._nodes[number].pattern
-                self._dissolve(number, pattern)
-                self._bury()
-                choice = self._below(4)
-                if choice >= 2:
-                    break
-                number = pattern.a if choice else pattern.b
+        """Dissolve digits of a few columns taken at random, and write some numbers in other forms."""
+        for _ in range(_COLUMNS):
+            column = self._below(len(self._digits))
+            for _ in range(_OF_COLUMN):
+                nodes = sorted(node for node, _ in self._digits[column])
+                self._dissolve_down(nodes[self._below(len(nodes))])
         for column in self._saved:
             self._rewrite_some(column)
+
+    def _dissolve_down(self, number: int) -> None:
+        """Dissolve a node, and some of those that it was made of."""
+        while number >= self._inputs and self._nodes[number].alive:
+            pattern = self._nodes[number].pattern
+            self._dissolve(number, pattern)
+            self._bury()
+            choice = self._below(4)
+            if choice >= 2:
+                return
+            number = pattern.a if choice else pattern.b
 
     def _rewrite_some(self, column: int) -> None:
         """Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1."""
@@ -388,14 +407,14 @@ class Sharing:
 
     def _undo(self) -> None:
         """Go back to what there was before this iteration."""
-        for column in self._saved:
-            for node, position in list(self._digits[column])[::-1]:
+        for column, digits in self._saved.items():
+            for node, position, _ in set(self._digits[column].values()).difference(digits):
                 self._remove(column, node, position)
         self._bury()
         for number in set(self._died) - set(self._born):
             self._revive(number)
         for column, digits in self._saved.items():
-            for digit in digits:
+            for digit in set(digits).difference(self._digits[column].values()):
                 self._insert(column, digit)
         self._touched.clear()
         for output, cost in self._costs_before:

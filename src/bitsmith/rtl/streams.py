@@ -45,7 +45,8 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
     latencies = {number: core.latency for number, core in cores.items()}
     for number, process in enumerate(network.processes):
         if isinstance(process.kind, kinds.FoldedProduct):
-            latencies[number] = product_latency(int(process.kind.weights.shape[2]))
+            made = multipliers(process.kind, process.takes[0].token, process.results[0].token, delays.block)
+            latencies[number] = product_latency(int(process.kind.weights.shape[2]), made.chain)
         elif isinstance(process.kind, kinds.Reduce):
             latencies[number] = REDUCE_LATENCY
     plan = schedule(network, latencies)
@@ -180,6 +181,7 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
         "X_WIDTH": x_width,
         "X_SIGNED": int(signed),
         "W_WIDTH": made.weight,
+        "CHAIN": made.chain,
         "P_WIDTH": made.product,
         "LANE_PAIRS": int(made.pairs is Pairs.LANES),
         "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS),

@@ -5,6 +5,7 @@ module formal_folded_product #(
     parameter bit LANE_PAIRS = 1'b0,
     parameter bit COLUMN_PAIRS = 1'b0,
     parameter int unsigned N = 3,
+    parameter int unsigned CHAIN = 1,
     parameter int unsigned STEPS = 2,
     parameter int unsigned GROUPS = 2,
     parameter bit X_SIGNED = 1'b1,
@@ -38,7 +39,7 @@ module formal_folded_product #(
     );
     always_ff @(posedge clk) rom_data <= weights[rom_address*N*M*W+:N*M*W];
     bitsmith_folded_product #(
-        .LANES(LANES), .N(N), .M(M), .X_WIDTH(X), .X_SIGNED(X_SIGNED), .W_WIDTH(W), .LANE_PAIRS(LANE_PAIRS),
+        .LANES(LANES), .N(N), .M(M), .CHAIN(CHAIN), .X_WIDTH(X), .X_SIGNED(X_SIGNED), .W_WIDTH(W), .LANE_PAIRS(LANE_PAIRS),
         .COLUMN_PAIRS(COLUMN_PAIRS), .Y_WIDTH(Y), .STEPS(STEPS), .GROUPS(GROUPS)
     ) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .rom_address, .rom_data, .y_free, .y_claim, .y_put, .y_data

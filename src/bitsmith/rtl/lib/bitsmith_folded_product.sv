@@ -9,6 +9,10 @@
 // level of the tree of adders; one level at most goes before the accumulator. Results are put
 // 4 + floor(ceil(log2(N)) / 2) cycles after their last action; only that action needs a free place.
 //
+// With CHAIN, multiplier blocks add up CHAIN products each: every product waits a cycle longer than its neighbour, whose sum it
+// is added to, with registers after operands, products and sums, as vendors ask for to put all of that into cascaded
+// blocks. The tree adds up the ceil(N / CHAIN) sums, in place of N products; that is CHAIN cycles later.
+//
 // Two products with a common factor may share a multiplier: those of an operand with two neighbouring columns, or those
 // of two neighbouring lanes with a weight. (low + high * 2**P_WIDTH) * common has the product of low in its lower P_WIDTH
 // bits; what stands above them is the product of high, less 1 if that of low is negative. This 1 is the carry of an
@@ -18,7 +22,8 @@
 // N, M       rows and columns of a tile
 // X_WIDTH    bits of a number of the operand, which is signed if X_SIGNED
 // W_WIDTH    bits of a weight, signed; tile element (n, m) is number n * M + m of rom_data
-// P_WIDTH    bits of a product, signed, enough for it; where products share multipliers, for one less, too
+// CHAIN      products that are added up in multiplier blocks; 1 without
+// P_WIDTH    bits of the sum of CHAIN products, signed, enough for it; where products share multipliers, for one less, too
 // LANE_PAIRS, COLUMN_PAIRS  which products share multipliers, not both; without a neighbour the last one is alone
 // PACKED_WIDTH  bits of two factors that are packed, signed, enough for them
 // Y_WIDTH    bits of a number of the result, signed, enough for it
@@ -31,7 +36,8 @@ module bitsmith_folded_product #(
     parameter int X_WIDTH = 8,
     parameter bit X_SIGNED = 1'b1,
     parameter int W_WIDTH = 8,
-    parameter int P_WIDTH = X_WIDTH + W_WIDTH,
+    parameter int CHAIN = 1,
+    parameter int P_WIDTH = X_WIDTH + W_WIDTH + $clog2(CHAIN),
     parameter bit LANE_PAIRS = 1'b0,
     parameter bit COLUMN_PAIRS = 1'b0,
     parameter int PACKED_WIDTH = P_WIDTH + (LANE_PAIRS ? X_WIDTH : W_WIDTH) + 1,
@@ -56,8 +62,9 @@ module bitsmith_folded_product #(
     localparam int STEP_BITS = (STEPS > 1) ? $clog2(STEPS) : 1;
     localparam logic [TILE_BITS-1:0] LAST_TILE = TILE_BITS'(TILES - 1);
     localparam logic [STEP_BITS-1:0] LAST_STEP = STEP_BITS'(STEPS - 1);
-    localparam int LEVELS = (N > 1) ? $clog2(N) : 0;
-    localparam int STAGES = 3 + LEVELS / 2;  // from an action to the accumulator
+    localparam int CHAINS = (N + CHAIN - 1) / CHAIN;
+    localparam int LEVELS = (CHAINS > 1) ? $clog2(CHAINS) : 0;
+    localparam int STAGES = 3 + ((CHAIN > 1) ? CHAIN : 0) + LEVELS / 2;  // from an action to the accumulator
     localparam int LANES_EACH = LANE_PAIRS ? 2 : 1;  // of a multiplier
     localparam int COLUMNS_EACH = COLUMN_PAIRS ? 2 : 1;
     localparam int NUMBER_BITS = LANE_PAIRS ? PACKED_WIDTH : X_SIGNED ? X_WIDTH : X_WIDTH + 1;
@@ -121,6 +128,7 @@ module bitsmith_folded_product #(
         .SIGNED(X_SIGNED),
         .PAIRS(LANE_PAIRS),
         .SHIFT(P_WIDTH),
+        .CHAIN(CHAIN),
         .FACTOR_WIDTH(NUMBER_BITS)
     ) number_factors (
         .clk,
@@ -134,6 +142,7 @@ module bitsmith_folded_product #(
         .SIGNED(1'b1),
         .PAIRS(COLUMN_PAIRS),
         .SHIFT(P_WIDTH),
+        .CHAIN(CHAIN),
         .FACTOR_WIDTH(WEIGHT_BITS)
     ) weight_factors (
         .clk,
@@ -143,7 +152,7 @@ module bitsmith_folded_product #(
 
     // terms: of each result in turn, what is still to be added up. owed: what each term still has to be increased by.
     for (genvar level = 0; level <= LEVELS; ++level) begin : g_level
-        localparam int TERMS = (N + (1 << level) - 1) >> level;
+        localparam int TERMS = (CHAINS + (1 << level) - 1) >> level;
         localparam int BITS = (P_WIDTH + level < Y_WIDTH) ? P_WIDTH + level : Y_WIDTH;
         logic [LANES*M*TERMS*BITS-1:0] terms;
         logic [LANES*M*TERMS-1:0] owed;
@@ -162,24 +171,37 @@ module bitsmith_folded_product #(
                     logic signed [NUMBER_BITS-1:0] number;
                     logic signed [WEIGHT_BITS-1:0] weight;
                     logic signed [PRODUCT_BITS-1:0] product;
+                    logic signed [PRODUCT_BITS-1:0] sum;  // of the products of the chain so far
 
                     assign number = $signed(numbers[(LANE/LANES_EACH*N+term)*NUMBER_BITS+:NUMBER_BITS]);
                     assign weight = $signed(weights[(COLUMN/COLUMNS_EACH*N+term)*WEIGHT_BITS+:WEIGHT_BITS]);
                     always_ff @(posedge clk) product <= PRODUCT_BITS'(number) * PRODUCT_BITS'(weight);
-                    assign terms[(LOW*N+term)*BITS+:BITS] = product[BITS-1:0];
-                    assign owed[LOW*N+term] = 1'b0;
-                    if (PAIR) begin : g_pair
-                        assign terms[(HIGH*N+term)*BITS+:BITS] = product[P_WIDTH+:BITS];
-                        assign owed[HIGH*N+term] = product[P_WIDTH-1];
+                    if (CHAIN == 1) begin : g_product
+                        assign sum = product;
+                    end else if (term % CHAIN == 0) begin : g_first
+                        always_ff @(posedge clk) sum <= product;
+                    end else begin : g_next
+                        always_ff @(posedge clk) sum <= product + g_term[term-1].sum;
                     end
-                    if (!PAIR || BITS < P_WIDTH) begin : g_short
-                        logic unused;
-                        assign unused = ^product;
+                    if (term % CHAIN == CHAIN - 1 || term == N - 1) begin : g_last
+                        localparam int AT = LOW * TERMS + term / CHAIN;
+                        localparam int HIGH_AT = HIGH * TERMS + term / CHAIN;
+
+                        assign terms[AT*BITS+:BITS] = sum[BITS-1:0];
+                        assign owed[AT] = 1'b0;
+                        if (PAIR) begin : g_pair
+                            assign terms[HIGH_AT*BITS+:BITS] = sum[P_WIDTH+:BITS];
+                            assign owed[HIGH_AT] = sum[P_WIDTH-1];
+                        end
+                        if (!PAIR || BITS < P_WIDTH) begin : g_short
+                            logic unused;
+                            assign unused = ^sum;
+                        end
                     end
                 end
             end
         end else begin : g_sums
-            localparam int BELOW = (N + (1 << (level - 1)) - 1) >> (level - 1);
+            localparam int BELOW = (CHAINS + (1 << (level - 1)) - 1) >> (level - 1);
             localparam int BITS_BELOW =
                 (P_WIDTH + level - 1 < Y_WIDTH) ? P_WIDTH + level - 1 : Y_WIDTH;
             localparam int MORE = BITS - BITS_BELOW;  // 0 or 1
@@ -240,7 +262,13 @@ module bitsmith_folded_product #(
         assign sum = {
             {(Y_WIDTH - SUM_BITS) {g_level[LEVELS].terms[AT+SUM_BITS-1]}}, g_level[LEVELS].terms[AT+:SUM_BITS]
         };
-        assign {next, unused} = {total & {Y_WIDTH{~fresh}}, 1'b1} + {sum, g_level[LEVELS].owed[result]};
+        if (N == 1 && !LANE_PAIRS && !COLUMN_PAIRS) begin : g_accumulate
+            // As vendors' manuals have it: the product and its accumulator are one multiplier block.
+            assign next = (fresh ? '0 : total) + sum;
+            assign unused = g_level[LEVELS].owed[result];
+        end else begin : g_add
+            assign {next, unused} = {total & {Y_WIDTH{~fresh}}, 1'b1} + {sum, g_level[LEVELS].owed[result]};
+        end
         assign y_data[result*Y_WIDTH+:Y_WIDTH] = total;
 
         always_ff @(posedge clk) begin

@@ -7,6 +7,8 @@
 //
 // WIDTH         bits of a number, which is signed if SIGNED
 // SHIFT         at least WIDTH, and more if not SIGNED
+// CHAIN         N products are added up in chains of CHAIN, each a cycle after the one before it: so are their factors. What
+//               lacks in the last chain lacks at its beginning, so that all end in the same cycle.
 // FACTOR_WIDTH  bits of a factor, signed, enough for it
 module bitsmith_product_factors #(
     parameter int VECTORS = 2,
@@ -15,6 +17,7 @@ module bitsmith_product_factors #(
     parameter bit SIGNED = 1'b1,
     parameter bit PAIRS = 1'b1,
     parameter int SHIFT = 8,
+    parameter int CHAIN = 1,
     parameter int FACTOR_WIDTH = 13,
     localparam int EACH = PAIRS ? 2 : 1,
     localparam int FACTORS = (VECTORS + EACH - 1) / EACH * N
@@ -28,7 +31,9 @@ module bitsmith_product_factors #(
 
     for (genvar factor = 0; factor < FACTORS; ++factor) begin : g_factor
         localparam int LOW = factor / N * EACH * N + factor % N;
+        localparam int LATE = factor % N % CHAIN + ((factor % N >= N - N % CHAIN) ? CHAIN - N % CHAIN : 0);
         logic [WIDTH-1:0] low;
+        logic [FACTOR_WIDTH-1:0] word;
 
         always_ff @(posedge clk) low <= data[LOW*WIDTH+:WIDTH];
 
@@ -41,13 +46,24 @@ module bitsmith_product_factors #(
             assign negative = EXTENDS & data[LOW*WIDTH+WIDTH-1];
             assign given = {{(HIGH_BITS - WIDTH) {EXTENDS & data[(LOW+N)*WIDTH+WIDTH-1]}}, data[(LOW+N)*WIDTH+:WIDTH]};
             always_ff @(posedge clk) high <= given - HIGH_BITS'(negative);
-            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = {
+            assign word = {
                 high, {(SHIFT - WIDTH) {EXTENDS & low[WIDTH-1]}}, low
             };
         end else begin : g_alone
-            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = {
+            assign word = {
                 {(FACTOR_WIDTH - WIDTH) {EXTENDS & low[WIDTH-1]}}, low
             };
+        end
+        if (LATE == 0) begin : g_now
+            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = word;
+        end else begin : g_late
+            logic [LATE*FACTOR_WIDTH-1:0] waiting;
+            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = waiting[LATE*FACTOR_WIDTH-1-:FACTOR_WIDTH];
+            if (LATE == 1) begin : g_one
+                always_ff @(posedge clk) waiting <= word;
+            end else begin : g_more
+                always_ff @(posedge clk) waiting <= {waiting[(LATE-1)*FACTOR_WIDTH-1:0], word};
+            end
         end
     end
 endmodule
