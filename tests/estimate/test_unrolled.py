@@ -40,15 +40,15 @@ def perceptron(sizes: tuple[int, ...], weight_bits: int, bits: int, zeros: float
 
 
 MEASURED = [
-    (((8, 8, 4), 4, 4, 0.5), ULTRASCALE_PLUS, 181, 60),
+    (((8, 8, 4), 4, 4, 0.5), ULTRASCALE_PLUS, 162, 60),
     (((8, 8, 4), 4, 4, 0.5), ECP5, 407, 156),
-    (((16, 16, 5), 3, 4, 0.0), ULTRASCALE_PLUS, 753, 122),
+    (((16, 16, 5), 3, 4, 0.0), ULTRASCALE_PLUS, 678, 109),
     (((16, 16, 5), 3, 4, 0.0), ECP5, 1268, 408),
     (((10, 20, 5), 6, 8, 0.9), ULTRASCALE_PLUS, 23, 12),
     (((10, 20, 5), 6, 8, 0.9), ECP5, 39, 17),
     (((16, 64, 32, 5), 2, 6, 0.5), ECP5, 1007, 369),
     (((16, 32, 16, 5), 4, 5, 0.75), ECP5, 1104, 359),
-    (((12, 6), 8, 8, 0.0), ULTRASCALE_PLUS, 812, 338),
+    (((12, 6), 8, 8, 0.0), ULTRASCALE_PLUS, 739, 358),
     (((12, 6), 8, 8, 0.0), ECP5, 1358, 716),
 ]
 """Networks, and look-up tables and flip-flops after synthesis; adder graphs have become smaller since by some percent."""

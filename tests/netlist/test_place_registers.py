@@ -50,8 +50,9 @@ def test_no_placement_has_fewer_bits(case: tuple[Placement, list[int]]) -> None:
 
 
 def test_the_greatest_flow_takes_a_way_back() -> None:
-    flow = Flow(4)
-    for tail, head in ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3)):
+    """The first way, 0 1 3 6, takes what the second one, 0 2 3, needs; it can go over 4 and 5 itself."""
+    flow = Flow(7)
+    for tail, head in ((0, 1), (0, 2), (1, 3), (2, 3), (3, 6), (1, 4), (4, 5), (5, 6)):
         flow.add(tail, head, 1)
-    assert flow.run(0, 3) == 2
+    assert flow.run(0, 6) == 2
     assert flow.reached(0) == [0]
