@@ -113,7 +113,15 @@ class NetworkWriter:
                 return self._scope.names.unique(f"{identifier(name)}_port")
             case kinds.Map():
                 return self._scope.names.unique(layer)
-            case kinds.Rom() | kinds.Window() | kinds.Reduce() | kinds.Reorder() | kinds.Interleave() | kinds.Scan():
+            case (
+                kinds.Rom()
+                | kinds.Window()
+                | kinds.Sweep()
+                | kinds.Reduce()
+                | kinds.Reorder()
+                | kinds.Interleave()
+                | kinds.Scan()
+            ):
                 return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
             case kinds.FoldedProduct():
                 return self._scope.names.unique(f"{layer}_product")

@@ -159,7 +159,9 @@ def stages_of(process: Process) -> int:
             return _STREAM + _MULTIPLY + _levels(int(kind.weights.shape[2])) + 1
         case kinds.Reduce():
             return _STREAM + 1
-        case kinds.Rom() | kinds.Window() | kinds.WidthConverter() | kinds.Reorder() | kinds.Interleave():
+        case (
+            kinds.Rom() | kinds.Window() | kinds.Sweep() | kinds.WidthConverter() | kinds.Reorder() | kinds.Interleave()
+        ):
             return _STREAM
         case _:
             assert_never(kind)

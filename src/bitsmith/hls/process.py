@@ -113,6 +113,8 @@ class _ProcessWriter:
                 return self._interleave(kind)
             case kinds.Scan():
                 return self._scan(kind)
+            case kinds.Sweep():
+                raise AssertionError("networks for C++ have no sweeps")
             case kinds.Source() | kinds.Sink():
                 raise AssertionError("boundaries are written by their own function")
             case _:
