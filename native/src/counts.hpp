@@ -15,6 +15,8 @@ struct Digit {
     std::int32_t node = 0;
     std::int16_t position = 0;
     bool minus = false;
+
+    bool operator==(const Digit&) const = default;
 };
 
 /// Node `a` with node `b` shifted by `shift` (which may be negative) against it, of equal or opposite sign.
@@ -32,12 +34,18 @@ inline constexpr int kNodeBits = 24;
 inline constexpr int kShiftBits = 15;
 inline constexpr int kShiftBias = 1 << (kShiftBits - 1);
 
-inline Key key_of(const Digit& first, const Digit& second) {
+inline Key key_of(const Pattern& pattern) {
+    return static_cast<Key>(pattern.a) << (kNodeBits + kShiftBits + 1) | static_cast<Key>(pattern.b) << (kShiftBits + 1) |
+           static_cast<Key>(pattern.shift + kShiftBias) << 1 | static_cast<Key>(pattern.opposite);
+}
+
+inline Pattern pattern_of(const Digit& first, const Digit& second) {
     const bool ordered = first.node != second.node ? first.node < second.node : first.position < second.position;
     const Digit &a = ordered ? first : second, &b = ordered ? second : first;
-    return static_cast<Key>(a.node) << (kNodeBits + kShiftBits + 1) | static_cast<Key>(b.node) << (kShiftBits + 1) |
-           static_cast<Key>(b.position - a.position + kShiftBias) << 1 | static_cast<Key>(a.minus != b.minus);
+    return {a.node, b.node, b.position - a.position, a.minus != b.minus};
 }
+
+inline Key key_of(const Digit& first, const Digit& second) { return key_of(pattern_of(first, second)); }
 
 inline Pattern pattern_of(Key key) {
     constexpr Key mask = (Key{1} << kNodeBits) - 1;
@@ -106,7 +114,8 @@ private:
     };
 
     std::size_t place_of(Key key) const {
-        return static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> 20) & (slots_.size() - 1);
+        // Only the top bits of the product depend on all bits of the key.
+        return static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> (64 - std::countr_zero(slots_.size())));
     }
 
     std::size_t find(Key key) const {

@@ -17,6 +17,7 @@ from bitsmith import Model
 from bitsmith.build.job import BuildOptions
 from bitsmith.config import read_project
 from bitsmith.conversion import converted
+from bitsmith.errors import ToolMissingError
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -126,6 +127,20 @@ def all_tools(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> N
 def test_plans_are_as_they_were(case: str) -> None:
     remedy = "if the plan is meant to be so: python -m tests.build.test_plan_goldens"
     assert text(case) == (GOLDENS / f"{case}.txt").read_text(), remedy
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_plans_need_no_tools(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any tool the plan is the same; a build is refused before it has done anything."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("bitsmith.flows.tools._find_wheel", lambda tool, tried: None)
+    assert text(case) == (GOLDENS / f"{case}.txt").read_text()
+    keys, asked = CASES[case]
+    made = model({**keys, "OutputDir": str(tmp_path / "net")})
+    assert re.search(r"^\w+ \?= [\w+-]+$", made.plan(**asked).makefile(), re.MULTILINE)
+    with pytest.raises(ToolMissingError, match="Without it"):
+        made.build(**asked)
+    assert not (tmp_path / "net").exists()
 
 
 def test_every_golden_has_its_case() -> None:

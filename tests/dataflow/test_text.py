@@ -18,7 +18,7 @@ SMALL = """\
 %0 = source name=x gives (6) (2) 0 -8 7
 %1 = window %0 op="window size=(2) stride=(1) dilation=(1) padding=(0,0)" gives (5) (2,2) 0 -8 7 @conv
 %2 = width_converter %1 times=2 gives (20) (2) 0 -8 7
-%3 = folded_product %2 takes (20) (1,2) 0 -8 7 weights=2x2x2x1[1 2*3 -1 0*3] frac=1 gives (10) (1,1) 1 -56 49 @"a layer" @b
+%3 = folded_product %2 takes (20) (1,2) 0 -8 7 weights=2x2x2x1[1 2*3 -1 0*3] frac=1 sets=1 gives (10) (1,1) 1 -56 49 @"a layer" @b
 %4 = reorder %3 source=3[0 -1 9] gives (3) (1) 1 -56 49
 %5 = rom raw=3x1[1 2 3] gives (3) (1) 1 1 3
 %6 = interleave %4 %5 source=6[0 1 0 1 0 1] gives (6) (1) 1 -56 49
@@ -50,7 +50,7 @@ def test_a_layer_reads_well() -> None:
         == """\
 %0 = source name=x gives () (2) 0 -8 7
 %1 = width_converter %0 takes (1) (1,2,1) 0 -8 7 times=1 gives (1,2) (1,1) 0 -8 7 @dense
-%2 = folded_product %1 weights=1x2x1x1[3 -1] frac=0 gives (1,1) (1,1) 0 -31 29 @dense
+%2 = folded_product %1 weights=1x2x1x1[3 -1] frac=0 sets=1 gives (1,1) (1,1) 0 -31 29 @dense
 %3 = map %2 gives (1,1) (1,1) 0 -31 29 @dense {
   %0: 1x1 s6 frac 0 = input name=x0 shape=(1,1) frac=1x1[0] lo=1x1[-31] hi=1x1[29] rounding=TRN overflow=WRAP @dense
   output y0 %0

@@ -14,6 +14,7 @@ import pytest
 from bitsmith.errors import ToolFailedError, ToolMissingError
 from bitsmith.flows import run
 from bitsmith.flows.run import execute
+from bitsmith.flows.tools import require
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Driver, Way
@@ -94,7 +95,7 @@ def test_every_stage_calls_the_tool_as_its_dialect_says(fakes: FakeTools, projec
 def test_a_missing_tool_says_what_to_do(fakes: FakeTools, name: str) -> None:
     driver = DRIVERS[name]
     with pytest.raises(ToolMissingError) as raised:
-        synth(name).find()
+        require(synth(name).find())
     message = str(raised.value)
     for part in (driver.tool, driver.install, "C simulation", *(way.programs[0] for way in driver.ways)):
         assert part in message
@@ -105,9 +106,9 @@ def test_a_missing_tool_says_what_to_do(fakes: FakeTools, name: str) -> None:
 
 def test_a_stage_names_the_program_that_only_it_needs(fakes: FakeTools) -> None:
     fakes.add("vitis-run")
-    VendorStage(DRIVERS["vitis"], "net", Stage.SYNTH).find()
+    require(VendorStage(DRIVERS["vitis"], "net", Stage.SYNTH).find())
     with pytest.raises(ToolMissingError, match=r"vivado \(for vsynth\): not on PATH"):
-        VendorStage(DRIVERS["vitis"], "net", Stage.VSYNTH).find()
+        require(VendorStage(DRIVERS["vitis"], "net", Stage.VSYNTH).find())
 
 
 def test_the_preferred_way_is_taken(fakes: FakeTools, project: Path) -> None:

@@ -13,7 +13,11 @@ from bitsmith.flows.tools import YOSYS, find
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
-_PARTS = {"window": ("window", "window_axis", "delay"), "folded_product": ("folded_product", "product_factors")}
+_PARTS = {
+    "window": ("window", "window_axis", "delay"),
+    "folded_product": ("folded_product", "product_factors"),
+    "sweep": ("sweep", "sweep_axis"),
+}
 
 
 def model(

@@ -11,12 +11,14 @@ import pyslang
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, timing
+from bitsmith.dataflow.execute import execute
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, sweep_bounds, timing
 from bitsmith.flows.verilator import lint
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.rtl.library import STREAM_LIBRARY, library
+from bitsmith.rtl.streams import sweep_parameters
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.stream_bench import Bench, Unit, bits_for, instance, lookup, packed, ports, predicted, process
 
@@ -306,6 +308,52 @@ def window_unit(grid: tuple[int, ...], op: ops.Window, width: int) -> Unit:
     return Unit("window", (width,), int(np.prod(op.size)) * width, body, out_depth=2)
 
 
+SWEPT = ops.Window((3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("grid", "op", "each", "spare"),
+    sets(
+        ((4, 5), SWEPT, (2, 3, 2), 0),
+        ((4, 6), ops.Window((3, 2), (2, 2), (1, 1), ((0, 1), (1, 0))), (1, 2, 3), 3),
+        ((1,), ops.Window((1,), (1,), (1,), ((0, 0),)), (1, 5, 2), 4),
+        ((9,), ops.Window((3,), (3,), (1,), ((2, 0),)), (3, 1, 1), 1),
+        ((7,), ops.Window((3,), (1,), (2,), ((2, 3),)), (1, 1, 1), 0),
+        ((8,), ops.Window((2,), (4,), (1,), ((0, 0),)), (1, 1, 2), 0),
+        ((7, 3), ops.Window((3, 1), (2, 1), (1, 1), ((1, 0), (0, 0))), (4, 1, 1), 7),
+        ((5, 6), ops.Window((3, 2), (2, 3), (1, 2), ((2, 0), (0, 3))), (2, 2, 1), 0),
+        ((3, 4, 5), ops.Window((2, 3, 2), (1, 2, 1), (2, 1, 3), ((0, 1), (1, 1), (1, 0))), (1, 2, 1), 0),
+        ((4, 4), ops.Window((4, 4), (1, 1), (1, 1), ((0, 0), (0, 0))), (3, 1, 1), 2),
+        ((2, 2), ops.Window((3, 3), (1, 1), (1, 1), ((2, 1), (2, 1))), (1, 2, 1), 0),
+        fast=True,
+    ),
+)
+def test_sweep(tmp_path: Path, grid: tuple[int, ...], op: ops.Window, each: tuple[int, int, int], spare: int) -> None:
+    width, kind = 6, kinds.Sweep(op, *each)
+    tokens, needed, gone = kind.blocks * kind.parts, *sweep_bounds(op, grid)
+    positions = int(np.prod(grid))
+    process_ = process(kind, [((*grid, tokens), 1)], ((len(needed) * kind.reads,), 1))
+    (source,) = execute(one_process(process_), [objects(np.arange(positions * tokens)[:, None] + 1)])
+    wanted = np.append((needed - gone)[:-1], positions - gone[-1])
+    parameters = sweep_parameters(kind, grid) | {"WIDTH": width, "DEPTH": int(wanted.max()) * tokens + spare}
+    unit = Unit("sweep", (width,), width, instance("bitsmith_sweep", parameters, ports()))
+    numbers_ = [int(number) - 1 for number in source.ravel()]
+    check_moves(Bench(tmp_path, unit), unit, process_, positions * tokens, numbers_, width, parameters["DEPTH"])
+
+
+def one_process(process_: kinds.Process) -> kinds.Network:
+    """An input, a process, and an output."""
+    taken = kinds.Stream(process_.takes[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
+    given = kinds.Stream(process_.results[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
+    first = kinds.OutputPort(0)
+    middle = kinds.Process(process_.kind, (first,), (taken,), (given,))
+    ends = (
+        kinds.Process(kinds.Source("x"), (), (), (taken,)),
+        kinds.Process(kinds.Sink("y"), (kinds.OutputPort(1),), (given,), ()),
+    )
+    return kinds.Network((ends[0], middle, ends[1]))
+
+
 @pytest.mark.parametrize("synchronous", EITHER)
 @pytest.mark.parametrize(
     ("tokens", "source"),
@@ -380,7 +428,7 @@ def check_moves(
     with_zero = np.concatenate([values, np.zeros((FRAMES, 1), dtype=np.object_)], axis=1)
     expected = packed(with_zero[:, source].reshape(-1, 1), width)
     operand = packed(values.reshape(-1, 1), width)
-    endless = source[0] < 0  # these zeros wait for nothing
+    endless = source[0] < 0 and not isinstance(process_.kind, kinds.Sweep)  # these zeros wait for nothing
     bench.check([operand], expected, endless=endless)
     found = bench.cycles([operand], len(expected), endless=endless)
     assert found == predicted(process_, unit, FRAMES, memory=memory)
@@ -503,6 +551,21 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_order", {"ACTIONS": 9}),
     ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
     ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
+    (
+        "bitsmith_sweep",
+        {
+            "DEPTH": 1,
+            "SIZE_1": 1,
+            "SIZE_2": 1,
+            "TAPS_1": 1,
+            "TAPS_2": 1,
+            "BEFORE_1": 0,
+            "BEFORE_2": 0,
+            "WINDOWS_1": 1,
+            "WINDOWS_2": 1,
+        },
+    ),
+    ("bitsmith_sweep", {"BLOCKS": 3, "PARTS": 5, "TIMES": 2, "DEPTH": 300, "STRIDE_2": 2, "WINDOWS_2": 4}),
     ("bitsmith_interleave", {"OPERANDS": 1, "ACTIONS": 1}),
     ("bitsmith_interleave", {"OPERANDS": 3}),
     ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
@@ -516,6 +579,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 
 MADE_OF = [
     ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
+    ("bitsmith_sweep", "bitsmith_sweep_axis"),
     ("bitsmith_folded_product", "bitsmith_product_factors"),
 ]
 """Modules with those that they are made of."""
@@ -524,6 +588,7 @@ MADE_OF = [
 def test_every_module_has_a_variant() -> None:
     modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "bitsmith_window_axis",
+        "bitsmith_sweep_axis",
         "bitsmith_product_factors",
     }
     assert {module for module, _ in VARIANTS} == modules

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency, reorder_timing, timing
+from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency, reorder_timing, sweep_bounds, timing
+from bitsmith.ir import ops
+from bitsmith.ir.indexing import moved
 from bitsmith.rtl.library import STREAM_LIBRARY
+from bitsmith.rtl.streams import sweep_parameters
 from tests.rtl.stream_bench import process
 from tests.rtl.stream_proof import counterexample, model
 
@@ -164,6 +167,33 @@ def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, syn
     assert_proved(tmp_path, "reorder", parameters | {"SYNCHRONOUS": bit(synchronous)}, by + 3)
 
 
+@pytest.mark.parametrize(
+    ("grid", "op", "each", "spare"),
+    [
+        pytest.param((1, 2), ops.Window((1, 2), (1, 1), (1, 1), ((0, 0), (1, 0))), (1, 1, 1), 0, marks=ci),
+        pytest.param((1, 3), ops.Window((1, 1), (1, 2), (1, 1), ((0, 0), (0, 0))), (2, 1, 1), 0, marks=slow),
+        ((1, 1), ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), (1, 2, 2), 0),
+        pytest.param((2, 1), ops.Window((2, 1), (2, 1), (1, 1), ((0, 1), (0, 0))), (1, 1, 2), 2, marks=slow),
+    ],
+)
+def test_sweep(tmp_path: Path, grid: tuple[int, int], op: ops.Window, each: tuple[int, int, int], spare: int) -> None:
+    kind, tokens = kinds.Sweep(op, *each), int(np.prod(grid)) * each[0] * each[1]
+    needed, gone = sweep_bounds(op, grid)
+    most = int(np.append((needed - gone)[:-1], np.prod(grid) - gone[-1]).max()) * each[0] * each[1]
+    places = moved(op, grid).reshape(-1, 1, 1, int(np.prod(op.size)), 1)
+    inner = (np.arange(kind.blocks)[:, None] * kind.parts + np.arange(kind.parts))[:, None, None]
+    source = np.where(places < 0, 255, places * kind.blocks * kind.parts + inner)
+    source = np.broadcast_to(source, (len(source), kind.blocks, kind.times, *source.shape[3:])).ravel()
+    by = 2 * (tokens + len(source)) + 2
+    parameters: dict[str, int | str] = {
+        name: value
+        for name, value in sweep_parameters(kind, grid).items()
+        if not name.endswith("_0") and name != "DILATION_1"
+    }
+    parameters |= {"DEPTH": most + spare, "READS": len(source), "SOURCE": table(source.tolist(), 8), "BY": by}
+    assert_proved(tmp_path, "sweep", parameters, by + 3)
+
+
 @pytest.mark.parametrize(("which", "synchronous"), [([0, 1, 1, 0, 1], 0), ([1, 0, 0], 1)])
 def test_interleave(tmp_path: Path, which: list[int], synchronous: int) -> None:
     parameters = {"ACTIONS": len(which), "WHICH": table(which, 1), "SYNCHRONOUS": bit(synchronous)}
@@ -221,6 +251,9 @@ MUTANTS = [
     ("order", "(y_free | ~flags[2])", "1'b1"),
     ("reorder", "x_valid & (held != COUNT_BITS'(DEPTH))", "x_valid"),
     ("reorder", "(held >= needed)", "(held > needed)"),
+    ("sweep", "(came - freed != FULL)", "1'b1"),
+    ("sweep", "(came >= wanted)", "(came >= wanted - 1'b1)"),
+    ("sweep", "empty  <= ~(&is_inside)", "empty  <= 1'b0"),
     ("interleave", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
     ("load", "transfer | complete | (part", "transfer | (part"),
     ("load", "? '0 : following + 1'b1", "? '0 : following"),
@@ -236,6 +269,7 @@ SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
     ),
     "window": ({"SIZE_1": 1, "SIZE_2": 4, "TAPS_1": 1, "TAPS_2": 3, "ACTIONS": 4}, 12),
     "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
+    "sweep": ({"READS": 8, "SOURCE": table([255, 0, 0, 1, 255, 2, 2, 3], 8), "DEPTH": 2, "BY": 26}, 28),
     "reorder": (
         {"DEPTH": 2, "TOKENS": 2, "READS": 2, "BY": 9, "SOURCE": "16'h0001", "NEEDED": "16'h0202", "FREED": "16'h0200"},
         12,
@@ -246,6 +280,7 @@ SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
 def test_every_module_has_a_mutant() -> None:
     modules = {name.removeprefix("bitsmith_").removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "window_axis",
+        "sweep_axis",
         "product_factors",
     }
     assert {module for module, _, _ in MUTANTS} == modules

@@ -12,6 +12,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from tests.mapping.test_partition import demanded
+from tests.properties.convolutional import demands, random_network
 from tests.properties.programs import random_program
 from tests.rtl.streaming import assert_streams
 
@@ -62,3 +63,10 @@ def test_parts_that_are_not_connected(tmp_path: Path) -> None:
     early = builder.cast(y, FixedFormat(True, 4, 2))
     simulation = assert_streams(builder.program([("late", late), ("early", early)]), Directives({}, False), tmp_path)
     assert simulation.ii_cycles == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 8 else ()) for k in range(300)])
+def test_random_convolutional_networks(seed: int, tmp_path: Path) -> None:
+    program = random_network(seed)
+    assert_streams(program, demands(seed, program), tmp_path, seed, frames=4)

@@ -143,20 +143,27 @@ def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("backend", "most", "said"),
+    ("most", "reuse", "interface", "said"),
     [
-        ("vitis", "streams", r"the stream '\w+' of [\d,]+ bits at a time"),
-        ("vivado", "roms", r"weights of '\w+' that are read [\d,]+ bits at a time"),
+        (2000, 4, None, r"weights of '\w+' that are read together: [\d,]+ bits"),
+        (600, 16, None, r"a token of '\w+': [\d,]+ bits"),
+        (99, 1, "ap_vld", r"the port '\w+': [\d,]+ bits"),
     ],
 )
 def test_words_that_the_tool_refuses(
-    fakes: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, most: str, said: str
+    fakes: FakeTools,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    reuse: int,
+    interface: str | None,
+    said: str,
 ) -> None:
-    dialect = DIALECTS[backend]
-    limited = replace(dialect, **{most: replace(getattr(dialect, most), most_bits=99)})
-    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, backend: limited})
+    limited = replace(DIALECTS["vivado"], most_bits=most)
+    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, "vivado": limited})
     fakes.add("vivado_hls", _HLS)
-    model, _ = three_layer(tmp_path, backend=backend, config={"Model": {"ReuseFactor": 16, "Strategy": "Resource"}})
+    config = {"Model": {"ReuseFactor": reuse, "Strategy": "Resource"}}
+    model, _ = three_layer(tmp_path, backend="vivado", config=config, interface=interface)
     assert re.search(said, notes(model.build(csim=False, synth=False)))
     with pytest.raises(CapacityError, match=said):
         model.build(csim=False, synth=True)

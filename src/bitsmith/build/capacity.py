@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import missing
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.hls.project import Word
+from bitsmith.hls.project import Word, WordKind
 from bitsmith.ir import ops
 
 LAYOUT_LIMIT_LUTS = 2_000_000
@@ -39,16 +40,21 @@ def refused_word(words: Sequence[Word], tool: str, *, parallel: bool) -> Capacit
     if word is None:
         return None
     factor = -(-word.bits // word.most)
-    found = f"weights of {word.layer!r} that are read" if word.layer else f"the stream {word.name!r} of"
-    more = (
-        f"a ReuseFactor {factor} times as large for that layer" if word.layer else f"1/{factor} of the bits or elements"
-    )
-    streamed = ", io_type='io_stream'" if parallel and not word.layer else ""
+    fewer = f"1/{factor} of the bits or elements"
+    match word.kind:
+        case WordKind.WEIGHTS:
+            more = f"a ReuseFactor {factor} times as large for that layer"
+        case WordKind.PORT:
+            more = "no Interface, for a port per element,"
+        case WordKind.ROWS | WordKind.TOKEN:
+            more = f"{fewer}, io_type='io_stream'" if parallel else fewer
+        case _:
+            assert_never(word.kind)
     return CapacityError(
-        f"{found} {word.bits:,} bits at a time",
+        f"{word.kind.value.format(name=repr(word.name))}: {word.bits:,} bits",
         where="build",
         accepted=f"at most {word.most:,} bits, as {tool} does",
-        remedy=f"{more}{streamed} or backend='rtl'",
+        remedy=f"{more} or backend='rtl'",
     )
 
 

@@ -20,6 +20,7 @@ from bitsmith.dump import dumping
 from bitsmith.errors import ConfigError
 from bitsmith.flows import run as flows
 from bitsmith.flows.run import Progress, run
+from bitsmith.flows.tools import require
 from bitsmith.project import Json, Project, StageRecord, digest
 from bitsmith.report.folder import write_report
 from bitsmith.report.report import Report
@@ -32,11 +33,14 @@ def execute(plan: Plan, progress: Progress | None = None, timeout: float | None 
 
     Raises:
         ConfigError: a time limit that is none.
+        ToolMissingError: of a stage; nothing has been done.
         ProjectError: the folder is not a project of ours, or in use.
         BitsmithError: of a stage.
     """
     if timeout is not None and not 0 < timeout < threading.TIMEOUT_MAX:
         raise ConfigError(f"{timeout!r}", where="timeout", accepted="seconds, more than 0, or None")
+    for stage in plan.stages:
+        require(stage.find())
     with Project.open(plan.folder, plan.name) as project:
         if plan.reset:
             project.forget()
@@ -92,7 +96,7 @@ class Execution:
 
     def run(self, stage: Stage) -> Sections:
         """The stage's sections: remembered if nothing that it depends on has changed, otherwise by running it."""
-        tools = stage.find()
+        tools = require(stage.find())
         inputs = [
             f"{name} {content}"
             for need in stage.needs
@@ -107,7 +111,8 @@ class Execution:
         for name in stage.outdates:
             self._project.path(name).unlink(missing_ok=True)
         before = self._project.stages.get(stage.name)
-        expected = stage.seconds if before is None else before.seconds
+        guessed = stage.seconds() if before is None and stage.seconds is not None else None
+        expected = guessed if before is None else before.seconds
         self._announce(stage.name, stage.title, f", expected {_duration(expected)}" if expected is not None else "")
         started = time.perf_counter()
         flow, folder = stage.flow(), self._project.folder

@@ -57,7 +57,6 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
     Raises:
         CapacityError: the design is too large for what was asked.
         ConfigError: a stage that the vendor's tool does not have.
-        ToolMissingError: a stage was asked for whose tool is not there.
     """
     if asked.bitstream and system_board(job.target) is None:
         raise ConfigError(
@@ -99,7 +98,7 @@ class _Hls:
         self.steps = self._vendor_steps(asked)
 
     def _vendor_steps(self, asked: Asked) -> tuple[VendorStep, ...]:
-        """The stages of the vendor's tool that will run, in order, after a look for the tool."""
+        """The stages of the vendor's tool that will run, in order."""
         wishes = {
             VendorStep.SYNTH: asked.synth,
             VendorStep.COSIM: asked.cosim or asked.validation,
@@ -119,12 +118,7 @@ class _Hls:
         if self._usual and find_driver(self._driver) is not None:
             wanted |= set(self._driver.default)
         wanted |= {need for step in wanted for need in step.needs if need in had}
-        ordered = tuple(step for step in VendorStep if step in wanted)
-        for step in sorted(
-            ordered, key=lambda step: step not in named
-        ):  # a missing tool of one that was asked for first
-            self._flow(step).find()
-        return ordered
+        return tuple(step for step in VendorStep if step in wanted)
 
     def _flow(self, step: VendorStep) -> VendorStage:
         return VendorStage(self._driver, self.code.target.top, step)

@@ -128,7 +128,7 @@ _PRODUCTS = {
 }
 
 
-def directives_of(network: Network, io_type: IOType) -> Directives:
+def directives_of(network: Network, io_type: IOType, backend: Backend) -> Directives:
     """What the settings of a network want of its layout."""
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
@@ -136,6 +136,7 @@ def directives_of(network: Network, io_type: IOType) -> Directives:
         io_type is IOType.PARALLEL,
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
+        sweeps=not backend.is_hls,
     )
 
 

@@ -19,7 +19,8 @@ EXPECTED = ".expected"
 def makefile(name: str, folder: Path, stages: Sequence[Stage]) -> str:
     """The text of the Makefile of a project whose files are in ``folder``: a target per stage.
 
-    Programs are variables, so that others can be taken. Where a stage's results are known beforehand, its target compares them.
+    Programs are variables, so that others can be taken; those that are not there are looked for on PATH. Where a stage's
+    results are known beforehand, its target compares them.
     """
     targets = [_target(stage) for stage in stages]
     programs: dict[str, Path] = {}

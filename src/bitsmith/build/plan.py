@@ -50,18 +50,14 @@ class Plan:
         return files
 
     def makefile(self) -> str:
-        """The text of a Makefile that runs all stages without this package, in a folder with :meth:`files`.
-
-        Raises:
-            ToolMissingError: a stage's tool is not there.
-        """
+        """The text of a Makefile that runs all stages without this package, in a folder with :meth:`files`."""
         return makefile(self.name, self.folder.absolute(), self.stages)
 
     def write(self, folder: str | Path | None = None) -> Path:
         """Write all files and the Makefile into ``folder``, by default the project folder; the path of the Makefile.
 
         Raises:
-            ToolMissingError, ProjectError.
+            ProjectError.
         """
         with Project.open(self.folder if folder is None else folder, self.name) as project:
             *_, path = project.write({**self.files(), "Makefile": makefile(self.name, project.folder, self.stages)})

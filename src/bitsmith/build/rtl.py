@@ -54,7 +54,6 @@ def _plan_logic(job: Job, asked: Asked, room: Room) -> Plan:
 
     Raises:
         CapacityError, ConfigError.
-        ToolMissingError: a stage of the tool was asked for.
     """
     assert asked.tool is not None
     if asked.bitstream:
@@ -93,8 +92,6 @@ class _Logic(Rtl):
         there = on_path(self._tool.program) is not None
         wanted = (Step.SYNTH, Step.PNR) if asked.pnr else (Step.SYNTH,)
         self.steps = wanted if asked.pnr or asked.synth or (self._usual and there) else ()
-        for step in self.steps:
-            self._step(step).find()
 
     @cached_property
     def _design(self) -> LogicDesign:

@@ -44,6 +44,9 @@ _BAUD = 115_200
 _COSIM_S, _SYNTH_S, _PNR_S = (4.0, 0.4e-3), (5.0, 4e-3), (10.0, 12e-3)
 """Seconds that stages take: some, and some for each look-up table. Measured with the tools of pip, on one slow core."""
 
+_CYCLE_S = 0.5e-9
+"""Seconds that a simulation takes for each look-up table and cycle, likewise."""
+
 _PNR_BLOCK_S = 0.4
 """Seconds of place and route for each block of a multiplier or memory, around which wires crowd."""
 
@@ -127,7 +130,7 @@ class Rtl:
             needs=("rtl",),
             options=tuple(map(raw_digest, self._raws)),
             log="cosim/run.log",
-            seconds=_COSIM_S[0] + _COSIM_S[1] * self._room.size.lut,
+            seconds=self._simulating,
             expected=lambda: self._circuit.responses(self._simulated()),
         )
 
@@ -178,7 +181,7 @@ class Rtl:
             needs=("rtl",),
             options=(family, part),
             log=f"synth/{family}/yosys.log",
-            seconds=_SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut,
+            seconds=lambda: self._synthesizing,
         )
 
     def _synthesis(self) -> Synthesis:
@@ -219,7 +222,7 @@ class Rtl:
             needs=("synth",),
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
-            seconds=self._placing,
+            seconds=lambda: self._placing,
         )
 
     def bitstream(self) -> Stage:
@@ -249,7 +252,7 @@ class Rtl:
             needs=("rtl",),
             options=(bits.constraints,),
             log=f"pnr/{self._top}.nextpnr.log",
-            seconds=_SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut + self._placing,
+            seconds=lambda: self._synthesizing + self._placing,
         )
 
     def _board(self) -> Board:
@@ -265,6 +268,16 @@ class Rtl:
     @cached_property
     def _target_mhz(self) -> float:
         return 1e3 / self.job.target.clock_period_ns
+
+    def _simulating(self) -> float:
+        """Seconds that a co-simulation takes: those of making the simulator, and of its cycles."""
+        cycles = len(self._simulated()[0]) * self._circuit.cycles[1]
+        return _COSIM_S[0] + (_COSIM_S[1] + _CYCLE_S * cycles) * self._room.size.lut
+
+    @property
+    def _synthesizing(self) -> float:
+        """Seconds that logic synthesis takes."""
+        return _SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut
 
     @property
     def _placing(self) -> float:

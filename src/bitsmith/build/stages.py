@@ -61,7 +61,7 @@ class Stage:
     Args:
         name: in reports.
         title: what it works on, in progress.
-        find: the tools; raises ToolMissingError.
+        find: the tools, also those that are not there, without which the stage does not run.
         flow: scripts, commands, and how figures are read; made only when the stage must run.
         needs: names of the sources and stages whose files it reads.
         options: everything else that its result follows from.
@@ -69,7 +69,7 @@ class Stage:
         rewritten: later stages may write its outputs again, so that only their existence counts.
         outdates: files of later stages that are removed when it runs.
         reported: it has a row in the report; otherwise its time counts for the next stage.
-        seconds: about what it takes on a slow core; None if that is not known.
+        seconds: about what it takes on a slow core, asked for when it runs; None if that is not known.
         expected: the content that files must have after the commands, for those who run the commands without `flow`.
     """
 
@@ -83,7 +83,7 @@ class Stage:
     rewritten: bool = False
     outdates: tuple[str, ...] = ()
     reported: bool = True
-    seconds: float | None = None
+    seconds: Callable[[], float] | None = None
     expected: Callable[[], Mapping[str, bytes]] = _nothing
 
 

@@ -5,6 +5,7 @@ Tokens are rows of raw values. Token functions run in the emulator, all tokens o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
@@ -64,6 +65,8 @@ def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
             stream = process.takes[0]
             source = moved(kind.op, stream.shape)
             return [_rescaled(_picked(takes[0].reshape(-1), source.reshape(-1)), process)]
+        case kinds.Sweep():
+            return [_swept(kind, process, takes[0])]
         case kinds.Reduce():
             rows = takes[0].reshape(-1, kind.count, *takes[0].shape[1:])
             return [objects(rows.sum(axis=1) if isinstance(kind.op, ops.Sum) else rows.max(axis=1))]
@@ -87,6 +90,16 @@ def _picked(values: Ints, source: kinds.Numbers) -> Ints:
     return np.concatenate([values, np.zeros(1, dtype=np.object_)])[source]
 
 
+def _swept(kind: kinds.Sweep, process: Process, tokens: Ints) -> Ints:
+    """The tokens of windows, one after another."""
+    source = moved(kind.op, kind.positions(process.takes[0])).reshape(-1, 1, 1, math.prod(kind.op.size), 1)
+    each = (np.arange(kind.blocks)[:, None] * kind.parts + np.arange(kind.parts))[:, None, None]
+    found = np.where(source < 0, -1, source * kind.blocks * kind.parts + each)
+    found = np.broadcast_to(found, (len(found), kind.blocks, kind.times, *found.shape[3:]))
+    empty = np.zeros((1, *tokens.shape[1:]), dtype=np.object_)
+    return objects(np.concatenate([tokens, empty])[found.ravel()])
+
+
 def _rescaled(values: Ints, process: Process) -> Ints:
     """Elements with the scale of the operand's tokens in that of the result's."""
     have, want = process.takes[0].token, process.results[0].token
@@ -99,7 +112,10 @@ def _folded_product(kind: kinds.FoldedProduct, tokens: Ints) -> Ints:
     """Matrix products, step by step."""
     groups, steps, n, _ = kind.weights.shape
     vectors = tokens.reshape(-1, groups, steps, tokens.shape[1], n)
-    return np.asarray(np.einsum("vgsln,gsnm->vglm", vectors, kind.weights), dtype=np.object_)
+    weights = kind.weights.reshape(groups, steps, n, kind.sets, -1)
+    if kind.sets == 1:
+        weights = np.broadcast_to(weights, (groups, steps, n, tokens.shape[1], weights.shape[-1]))
+    return np.asarray(np.einsum("vgsln,gsnlm->vglm", vectors, weights), dtype=np.object_)
 
 
 def _width_converter(kind: kinds.WidthConverter, process: Process, tokens: Ints) -> Ints:

@@ -47,6 +47,12 @@ class Polyline:
         places = _merged(np.array([0, length - 1]), rises - 1, rises)
         return _through(places, (start + places) // tread)
 
+    @staticmethod
+    def treads(values: npt.ArrayLike, length: int) -> Polyline:
+        """Each of ``values`` so many times."""
+        starts = np.arange(len(np.asarray(values))) * length
+        return _joined(np.stack([starts, starts + length - 1], axis=1).ravel(), np.repeat(np.asarray(values), 2))
+
     def __len__(self) -> int:
         return int(self.places[-1]) + 1
 

@@ -128,13 +128,14 @@ class FoldedProduct:
     """Products with constants over several cycles: ``y = sum over steps of x[step] @ weights[group, step]``.
 
     Takes ``groups * steps`` tokens (lanes, n) for ``groups`` tokens (lanes, m): those of all steps of the first group, then
-    those of the next. ``weights`` has shape (groups, steps, n, m) in units of ``2**-frac``; lanes share them. What is ``loaded``
-    can be replaced while the circuit runs.
+    those of the next. ``weights`` has shape (groups, steps, n, m) in units of ``2**-frac``; lanes share them, or with as many
+    ``sets`` as lanes each has its own: (groups, steps, n, sets * m). What is ``loaded`` can be replaced while the circuit runs.
     """
 
     weights: Ints
     frac: int
     loaded: LoadableWeights | None = None
+    sets: int = 1
 
     @property
     def groups(self) -> int:
@@ -146,12 +147,41 @@ class FoldedProduct:
         """Tokens that a result takes."""
         return int(self.weights.shape[1])
 
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Rows and columns (n, m) of the products of a lane."""
+        n, m = self.weights.shape[2:]
+        return n, m // self.sets
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """Sliding windows over the grid: token (*rest) becomes token (*size, *rest); zeros beyond the interface."""
 
     op: ops.Window
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Sliding windows as single tokens, read from a memory; zeros beyond the interface.
+
+    A position of the grid has ``blocks * parts`` tokens. For each window in turn, each block is read ``times`` times over:
+    its ``parts`` tokens of each tap, taps in row-major order.
+    """
+
+    op: ops.Window
+    blocks: int
+    parts: int
+    times: int
+
+    @property
+    def reads(self) -> int:
+        """Tokens of a window."""
+        return self.blocks * self.times * math.prod(self.op.size) * self.parts
+
+    def positions(self, taken: Stream) -> Grid:
+        """The grid over which windows slide, of the tokens that are taken."""
+        return taken.grid[: len(self.op.size)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +230,7 @@ class Scan:
 
 
 Kind: TypeAlias = (
-    Source | Sink | Rom | Map | FoldedProduct | Window | Reduce | WidthConverter | Reorder | Interleave | Scan
+    Source | Sink | Rom | Map | FoldedProduct | Window | Sweep | Reduce | WidthConverter | Reorder | Interleave | Scan
 )
 
 

@@ -8,6 +8,7 @@ place is free again in the cycle after its token was taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -81,6 +82,8 @@ def timing(process: Process, latency: int) -> ProcessTiming:
             return _width_converter(kind, process)
         case kinds.Window():
             return _window(kind, process)
+        case kinds.Sweep():
+            return _sweep(kind, process)
         case kinds.Reorder():
             return reorder_timing(kind.source, process.takes[0].tokens)
         case kinds.Interleave():
@@ -144,6 +147,37 @@ def window_actions(op: ops.Window, grid: kinds.Grid) -> tuple[Numbers, Numbers]:
     inside, complete = inside.ravel(), complete.ravel()
     last = int(np.flatnonzero(inside | complete)[-1])
     return inside[: last + 1], complete[: last + 1]
+
+
+def _sweep(kind: kinds.Sweep, process: Process) -> ProcessTiming:
+    """A writer takes tokens as long as there is room; a reader waits for all tokens of a window before its first action."""
+    tokens, positions = process.takes[0].tokens, kind.positions(process.takes[0])
+    each = tokens // math.prod(positions)
+    needed, gone = sweep_bounds(kind.op, positions)
+    reads = len(needed) * kind.reads
+    needs = Polyline.treads(needed * each, kind.reads).raised(reads - 1, Polyline.line(1, tokens))
+    freed = Polyline.treads(np.append(gone * each, tokens), kind.reads).part(1, reads + 1)
+    write = Sequencer(*((_all(tokens),),) * 3)
+    return ProcessTiming((write, Sequencer((needs,), (freed,), (_all(reads),), latency=1)))
+
+
+def sweep_bounds(op: ops.Window, positions: kinds.Grid) -> tuple[Numbers, Numbers]:
+    """For each window, how many positions must have come, and how many are no longer needed once it begins.
+
+    Those are the positions up to its last tap, and those before its first one, taps beyond the border moved onto it. A window
+    that begins before the border along some axis keeps all that it has from there on.
+    """
+    needed, gone = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    kept = np.zeros(1, dtype=np.bool_)
+    for axis, size in enumerate(positions):
+        reach = op.dilation[axis] * (op.size[axis] - 1)
+        before, after = op.padding[axis]
+        origins = np.arange(0, size + before + after - reach, op.stride[axis]) - before
+        last = np.clip(origins + reach, 0, size - 1)
+        needed = (needed[:, None] * size + last).ravel()
+        gone = (gone[:, None] * size + np.where(kept[:, None], 0, np.maximum(origins, 0))).ravel()
+        kept = (kept[:, None] | (origins < 0)).ravel()
+    return needed + 1, gone
 
 
 def is_monotone(source: Numbers) -> bool:

@@ -25,6 +25,7 @@ from bitsmith.dataflow.processes import (
     Scan,
     Sink,
     Source,
+    Sweep,
     WidthConverter,
     Window,
 )
@@ -64,6 +65,9 @@ _CONTROL_FFS = 12
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
+
+_SWEEP_LUTS, _SWEEP_FFS = 150, 90
+"""Counters and addresses of a sweep over windows of 3x3."""
 
 _PIPELINE = 5
 """Cycles that pipelines are taken to have; longer ones take deeper FIFOs beside them."""
@@ -107,13 +111,14 @@ def estimate_network(network: Network, family: Family) -> Size:
     latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
     for number, process in enumerate(network.processes):
-        _count_process(count, process)
+        _count_process(count, process, depths.get((number, -1), 0))
         for operand in range(len(process.args)):
             _count_fifo(count, network, process, operand, depths[number, operand])
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
-def _count_process(count: _Count, process: Process) -> None:
+def _count_process(count: _Count, process: Process, depth: int) -> None:
+    """Count a process with a memory of ``depth`` tokens."""
     kind = process.kind
     match kind:
         case Map():
@@ -130,6 +135,8 @@ def _count_process(count: _Count, process: Process) -> None:
                 count.ff += want
         case Window():
             _count_window(count, kind.op, process)
+        case Sweep():
+            count.sweep(process.results[0].bits, depth)
         case Reorder():
             if not is_monotone(kind.source):
                 count.memory(process.takes[0].tokens, process.takes[0].bits)
@@ -205,7 +212,7 @@ class _Count:
 
     def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
         """A tile of multipliers, the adders after it, their registers, and the weights' memory."""
-        groups, steps, n, m = kind.weights.shape
+        groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
         made = multipliers(kind, x, y, self._area.block)
         self.dsp += made.blocks
@@ -214,7 +221,7 @@ class _Count:
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        self.ff += 2 * lanes * n * operand + n * m * made.weight + lanes * m * result
+        self.ff += 2 * lanes * n * operand + n * m * kind.sets * made.weight + lanes * m * result
         terms = made.sums
         for level in range(0, (terms - 1).bit_length() + 1, 2):
             self.ff += lanes * m * terms * min(made.product + level, result)
@@ -222,7 +229,7 @@ class _Count:
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m))
         else:
-            self.table(steps * groups, n * m * made.weight)
+            self.table(steps * groups, n * m * kind.sets * made.weight)
 
     def loadable(self, words: int, bits: float) -> None:
         """A constant table that can be loaded: a memory, its register, and one that collects a word."""
@@ -246,6 +253,12 @@ class _Count:
         """The slots of a FIFO as registers, each filled from outside or from the one after it."""
         self.ff += words * bits
         self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
+
+    def sweep(self, words: int, bits: float) -> None:
+        """A memory of tokens, read by counters and constants."""
+        self.lut += _SWEEP_LUTS
+        self.ff += _SWEEP_FFS + bits
+        self.memory(1 << (words - 1).bit_length(), bits)
 
     def memory(self, words: int, bits: float) -> None:
         """A memory, or the slots of a FIFO."""

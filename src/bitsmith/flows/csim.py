@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import bitsmith.hls
 from bitsmith.errors import InputDataError, ToolFailedError
 from bitsmith.flows.run import Command
-from bitsmith.flows.tools import GXX, FoundTool, find
+from bitsmith.flows.tools import GXX, FoundTool, seek
 from bitsmith.hls.project import HlsProject
 
 HARNESS = Path(__file__).parent / "csim.cpp"
@@ -53,7 +53,7 @@ class BridgeLibrary:
 
     @staticmethod
     def find() -> tuple[FoundTool, ...]:
-        return (find(GXX),)
+        return (seek(GXX),)
 
     def files(self) -> Mapping[str, str | bytes]:
         return {}

@@ -16,7 +16,7 @@ from bitsmith.devices import BOARDS, DEFAULT_PART, FAMILIES, Board, Part, read_b
 from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.run import Command, Progress, execute, inside
-from bitsmith.flows.tools import FoundTool, Tool, find
+from bitsmith.flows.tools import FoundTool, Tool, seek
 from bitsmith.remedies import OPEN, build, given, remedy
 
 _FOLDER = "pnr"
@@ -148,7 +148,7 @@ class OutOfContext:
     target_mhz: float
 
     def find(self) -> tuple[FoundTool, ...]:
-        return (find(nextpnr(place_and_route_of(self.part))),)
+        return (seek(nextpnr(place_and_route_of(self.part))),)
 
     def files(self) -> Mapping[str, str | bytes]:
         return {}
@@ -197,7 +197,7 @@ class Bitstream:
     target_mhz: float
 
     def find(self) -> tuple[FoundTool, ...]:
-        return find(nextpnr(self.board.flow)), find(packer(self.board.flow))
+        return seek(nextpnr(self.board.flow)), seek(packer(self.board.flow))
 
     def files(self) -> Mapping[str, str | bytes]:
         return {f"{self._base}{self._pins}": self.constraints}

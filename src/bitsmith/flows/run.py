@@ -23,7 +23,7 @@ from typing import Generic, Protocol, TypeVar
 
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows import groups
-from bitsmith.flows.tools import FoundTool
+from bitsmith.flows.tools import FoundTool, require
 
 Progress = Callable[[str], None]
 """Called with each line that a running tool writes."""
@@ -235,7 +235,7 @@ class Flow(Protocol[Result_co]):
     """Work of external tools on a project folder."""
 
     def find(self) -> tuple[FoundTool, ...]:
-        """The tools it needs; raises ToolMissingError."""
+        """The tools it needs, also those that are not there."""
 
     def files(self) -> Mapping[str, str | bytes]:
         """The scripts, settings and data that the commands read: path inside the project -> content. Pure."""
@@ -294,7 +294,7 @@ def execute(
 ) -> Result_co:
     """Find the tools, write the flow's files, run its commands and read its result."""
     project = project.resolve()
-    tools = flow.find()
+    tools = require(flow.find())
     for name, content in flow.files().items():
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.run import Command, Progress, execute
-from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, find
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, seek
 from bitsmith.flows.verilator import little_endian, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
@@ -96,7 +96,7 @@ class StreamCosimulation:
 
     @staticmethod
     def find() -> tuple[FoundTool, ...]:
-        return find(VERILATOR), find(GXX), find(MAKE)
+        return seek(VERILATOR), seek(GXX), seek(MAKE)
 
     def files(self) -> Mapping[str, str | bytes]:
         loads = tuple(shape for shape, _ in self.loads)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.run import Command
-from bitsmith.flows.tools import FoundTool, Origin
+from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.flows.vendor import version_in
 from bitsmith.systems import Step, System
 
@@ -24,11 +24,7 @@ class SystemFlow:
     system: System
 
     def find(self) -> tuple[FoundTool, ...]:
-        """The programs of all steps, each once.
-
-        Raises:
-            ToolMissingError: with what a user types where they are.
-        """
+        """The programs of all steps, each once; one that is missing says what a user types where it is."""
         return tuple(dict.fromkeys(self._program(step) for step in self.system.steps))
 
     def files(self) -> Mapping[str, str | bytes]:
@@ -66,9 +62,10 @@ class SystemFlow:
         names = " nor ".join(start[0] for start in step.programs)
         first = self.system.steps[0]
         typed = " ".join((*first.programs[0], *first.arguments))
-        raise ToolMissingError(
+        error = ToolMissingError(
             f"not on PATH: {names}",
             where=f"bitstream for {self.system.board}",
             remedy=f"{self.system.install}. Without it: model.write() writes the project; on a machine that has the tools start "
             f"`{typed}` in its folder" + (f", then {len(self.system.steps) - 1} more" * (len(self.system.steps) > 1)),
         )
+        return absent(step.programs[0][0], step.programs[0][0], error)

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -57,13 +57,17 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class FoundTool:
-    """A program that can be started: its path, version and origin, and the environment it needs."""
+    """A program that can be started: its path, version and origin, and the environment it needs.
+
+    With ``missing`` it was not found: its ``path`` is what it is called, for plans and makefiles that others run.
+    """
 
     name: str
     path: Path
     version: str
     origin: Origin
     env: tuple[tuple[str, str], ...] = ()
+    missing: ToolMissingError | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:
@@ -137,6 +141,28 @@ def find(tool: Tool) -> FoundTool:
     Raises:
         ToolMissingError: says what was looked for, how to install it and what works without it.
     """
+    return require((seek(tool),))[0]
+
+
+def require(tools: Sequence[FoundTool]) -> Sequence[FoundTool]:
+    """The same ``tools``, all of them found.
+
+    Raises:
+        ToolMissingError: of the first that is not.
+    """
+    for tool in tools:
+        if tool.missing is not None:
+            raise tool.missing
+    return tools
+
+
+def absent(name: str, program: str, error: ToolMissingError) -> FoundTool:
+    """What stands for a program that is not there."""
+    return FoundTool(name, Path(program), "", Origin.PATH, missing=error)
+
+
+def seek(tool: Tool) -> FoundTool:
+    """As `find`, with what stands for a tool that is not there."""
     tried: list[str] = []
     for command in tool.commands:
         path = shutil.which(command)
@@ -149,12 +175,13 @@ def find(tool: Tool) -> FoundTool:
     wheel = _find_wheel(tool, tried)
     if wheel is not None:
         return wheel
-    raise ToolMissingError(
+    error = ToolMissingError(
         f"the program was not found ({'; '.join(tried)})",
         where=tool.name,
         accepted=f"version {'.'.join(map(str, tool.minimum))} or newer",
         remedy=remedy(f"{tool.install}. Without it: ", tool.without),
     )
+    return absent(tool.name, tool.commands[0], error)
 
 
 def survey(tools: Sequence[Tool] = TOOLS) -> list[ToolStatus]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.run import Command
-from bitsmith.flows.tools import FoundTool, Origin
+from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.project import Stage
 from bitsmith.remedies import build, remedy
@@ -67,24 +67,20 @@ class VendorStage:
     stage: Stage
 
     def find(self) -> tuple[FoundTool, ...]:
-        """The vendor's tool, and then the other programs that the stage starts.
+        """The vendor's tool, and then the other programs that the stage starts; without the tool, by the preferred way.
 
-        Raises:
-            ToolMissingError: with what was looked for, how to get it, and what works without.
+        What is missing says what was looked for, how to get it, and what works without.
         """
         main = find_driver(self.driver)
         if main is None:
             looked_for = [" and ".join(way.programs) for way in self.driver.ways]
-            raise self._missing(self.driver.tool, " nor ".join(looked_for))
+            program = self.driver.ways[0].programs[0]
+            main = absent(program, program, self._missing(self.driver.tool, " nor ".join(looked_for)))
         programs = dict.fromkeys(call.argv[0] for call in self._calls(main) if not call.argv[0].startswith("./"))
-        found = [main]
-        for program in programs:
-            tool = on_path(program)
-            if tool is None:
-                raise self._missing(program, program)
-            if tool != main:
-                found.append(tool)
-        return tuple(found)
+        others = (
+            on_path(name) or absent(name, name, self._missing(name, name)) for name in programs if name != main.name
+        )
+        return main, *others
 
     def files(self) -> Mapping[str, str | bytes]:
         return {}

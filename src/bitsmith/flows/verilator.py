@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
 from bitsmith.flows.run import Command, Progress, execute, inside, run
-from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, find
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, find, seek
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
 HEADER = Path(__file__).parent / "simulation.h"
@@ -209,7 +209,7 @@ class Cosimulation:
 
     @staticmethod
     def find() -> tuple[FoundTool, ...]:
-        return find(VERILATOR), find(GXX), find(MAKE)
+        return seek(VERILATOR), seek(GXX), seek(MAKE)
 
     def files(self) -> Mapping[str, str | bytes]:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.

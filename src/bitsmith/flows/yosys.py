@@ -14,7 +14,7 @@ from pathlib import Path
 from bitsmith.devices import ECP5, Family, family_named
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.run import Command, Progress, execute, inside
-from bitsmith.flows.tools import YOSYS, FoundTool, find
+from bitsmith.flows.tools import YOSYS, FoundTool, seek
 
 _FOLDER = "synth"
 _NETLIST = "netlist.json"
@@ -83,7 +83,7 @@ class Synthesis:
 
     @staticmethod
     def find() -> tuple[FoundTool, ...]:
-        return (find(YOSYS),)
+        return (seek(YOSYS),)
 
     def files(self) -> Mapping[str, str | bytes]:
         lines = [*self.family.synthesis.before]

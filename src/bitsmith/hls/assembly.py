@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bitsmith.hls.bench import bridge_source, test_bench
 from bitsmith.hls.headers import BESIDE, KERNELS, STREAM_KERNELS, kernel
 from bitsmith.hls.names import comment
-from bitsmith.hls.project import HlsDesign, HlsProject, HlsTarget, Port
+from bitsmith.hls.project import HlsDesign, HlsProject, HlsTarget, Port, WordKind
 from bitsmith.hls.scope import Scope
 
 
@@ -67,12 +67,16 @@ def assembled(
         **dialect.sources(design),
         **dialect.scripts(target),
     }
-    return HlsProject(name, files, inputs, outputs, f"{name}_bridge.cpp", f"{name}_bridge")
+    if dialect.arrays.vector and dialect.arrays.parameter == dialect.arrays.vector:
+        for port in (*inputs, *outputs):
+            scope.word(WordKind.PORT, port.name, port.size * port.scalar.width)
+    words = tuple(scope.words)
+    return HlsProject(name, files, inputs, outputs, f"{name}_bridge.cpp", f"{name}_bridge", too_wide=words)
 
 
 def _kernels(scope: Scope, *, streamed: bool) -> Mapping[str, str]:
     names = (*KERNELS, *(STREAM_KERNELS if streamed else ()), *BESIDE)
-    return {name: kernel(name) for name in names} | dict(scope.dialect.headers(streamed=streamed))
+    return {name: kernel(name) for name in names} | dict(scope.dialect.headers(streamed=streamed, cut=scope.cut))
 
 
 def _header(title: str, top: TopFunction) -> str:

@@ -13,19 +13,18 @@ from typing import assert_never
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, OutputPort, Process, kind_name
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.errors import CapacityError
 from bitsmith.hls.assembly import TopFunction, assembled, namespace
+from bitsmith.hls.beats import step_cycles, token_beats
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import identifier
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
-from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, Word
+from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, WordKind
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.rtl.names import Names
 
-_BYTE = 8
 _LEAST_DEPTH = 2
 """Slots that all tools give to a stream without a depth."""
 
@@ -49,9 +48,10 @@ class NetworkWriter:
         self._plan = plan
         self._target = target
         self._parallel = parallel
+        self._beats = token_beats(network, dialect.streams, parallel=parallel)
         self._top = identifier(target.top)
         self._space = namespace(self._top)
-        self._scope = Scope(replace(dialect, in_layer=dialect.streams.in_function))
+        self._scope = Scope(replace(dialect, in_layer=dialect.streams.in_function), cut=bool(self._beats))
         self._locals = Names()
         for taken in (self._top, *BENCH_NAMES):
             self._locals.unique(taken)
@@ -102,15 +102,7 @@ class NetworkWriter:
         top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
         made = assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
         interval = None if streams.sequential else self._plan.interval
-        return replace(made, interval=interval, too_wide=self._too_wide(streams.most_bits))
-
-    def _too_wide(self, most: int) -> tuple[Word, ...]:
-        """Words that the tool is known to refuse."""
-        tokens = [
-            Word(self._names[source.process], each.size * each.scalar.width, most)
-            for source, each in self._tokens.items()
-        ]
-        return tuple(word for word in (*tokens, *self._scope.words_read) if 0 < word.most < word.bits)
+        return replace(made, interval=interval)
 
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""
@@ -120,7 +112,15 @@ class NetworkWriter:
                 return self._scope.names.unique(f"{identifier(name)}_port")
             case kinds.Map():
                 return self._scope.names.unique(layer)
-            case kinds.Rom() | kinds.Window() | kinds.Reduce() | kinds.Reorder() | kinds.Interleave() | kinds.Scan():
+            case (
+                kinds.Rom()
+                | kinds.Window()
+                | kinds.Sweep()
+                | kinds.Reduce()
+                | kinds.Reorder()
+                | kinds.Interleave()
+                | kinds.Scan()
+            ):
                 return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
             case kinds.FoldedProduct():
                 return self._scope.names.unique(f"{layer}_product")
@@ -130,14 +130,19 @@ class NetworkWriter:
                 assert_never(process.kind)
 
     def _token_type(self, number: int, port: int) -> StreamType:
-        """The types of a result's tokens."""
+        """The types of a result's tokens; a tool that is told to pack them makes a word of each."""
         process, scope = self._network.processes[number], self._scope
         stream, kind = process.results[port], process.kind
         name = identifier(kind.name) if isinstance(kind, kinds.Source) else self._names[number]
         scalar = common_format(stream.token)
         element = scope.typedef(f"{name}_t", scalar)
         token = scope.named(f"{name}_token_t", f"kernels::token<{element}, {max(stream.token.size, 1)}>")
-        return StreamType("", token, element, scalar, stream.token.shape, stream.tokens)
+        if scope.dialect.streams.result:
+            scope.word(WordKind.TOKEN, name, scalar.width * stream.token.size)
+        beats, beat = self._beats.get(OutputPort(number, port), 1), token
+        if beats > 1:
+            beat = scope.named(f"{name}_beat_t", f"kernels::token<{element}, {stream.token.size // beats}>")
+        return StreamType("", token, element, scalar, stream.token.shape, stream.tokens, beats, beat)
 
     def _readers(self, number: int, port: int = 0) -> list[tuple[int, int]]:
         """Operands that are result ``port`` of process ``number``."""
@@ -164,17 +169,17 @@ class NetworkWriter:
         name = self._locals.unique(identifier(process.kind.name))
         port = Port(name, tokens.tokens * tokens.size, tokens.scalar, f"{self._space}::{tokens.element}")
         if not self._parallel:
-            _check_port(process.kind.name, tokens, streams.port_bits)
             spelling = (streams.input if is_source else streams.output) or streams.type
-            stream = self._stream(identifier(process.kind.name), tokens.token, tokens.tokens, spelling)
+            beats = tokens.tokens * tokens.beats
+            stream = self._stream(identifier(process.kind.name), tokens.beat, beats, spelling)
             stream = replace(stream, name=name)
             if is_source:
                 self._gives[OutputPort(number)] = stream
             else:
                 self._takes[number, 0] = stream
             local = self._locals.unique(f"tokens_{'in' if is_source else 'out'}{len(self._ports)}")
-            token, kind = (f"{self._space}::{part}" for part in (tokens.token, stream.type_name))
-            port = replace(port, stream=TokenStream(tokens.tokens, token, kind, local))
+            token, kind = (f"{self._space}::{part}" for part in (tokens.beat, stream.type_name))
+            port = replace(port, stream=TokenStream(beats, token, kind, local))
         self._ports[number] = port
 
     def _connect(self, number: int, process: Process) -> None:
@@ -182,7 +187,7 @@ class NetworkWriter:
         for port in range(len(process.results)):
             source = OutputPort(number, port)
             readers = self._readers(number, port)
-            token = self._tokens[source].token
+            token = self._tokens[source].beat
             if self._parallel and isinstance(process.kind, kinds.Source) and not readers:
                 continue
             given = self._gives.get(source)
@@ -201,7 +206,8 @@ class NetworkWriter:
 
     def _inner(self, source: OutputPort, reader: tuple[int, int], token: str) -> _Stream:
         """A new stream to an operand."""
-        depth = max(self._least(source), self._plan.depth(*reader))
+        depth, beats = max(self._least(source), self._plan.depth(*reader)), self._beats.get(source, 1)
+        depth = depth if beats == 1 else (depth + 1) * beats
         name, alone = self._names[source.process], len(self._readers(source.process, source.port)) == 1
         return self._declared_stream(name if alone else f"{name}_to_{self._names[reader[0]]}", token, depth)
 
@@ -248,7 +254,8 @@ class NetworkWriter:
                     replace(taken_type, shape=stream.token.shape, tokens=stream.tokens)
                     for taken_type, stream in zip(takes, process.takes, strict=True)
                 ]
-                self._texts += process_texts(process, name, reshaped, gives, self._scope)
+                cycles = step_cycles(self._network, number, self._beats)
+                self._texts += process_texts(process, name, reshaped, gives, self._scope, cycles)
                 self._start(name, [*taken, *(self._gives[source].name for source in results)])
         for port in range(len(process.results)):
             self._copies(number, port)
@@ -286,22 +293,3 @@ def _label(layers: Sequence[str]) -> str:
         return "network"
     first, last = layers[0], layers[-1]
     return last if last.startswith(first) else f"{first}_to_{last}"
-
-
-def _check_port(name: str, tokens: StreamType, most: int) -> None:
-    """Refuse tokens that are too wide for a port.
-
-    Raises:
-        CapacityError: says how narrow they must be.
-    """
-    bits = tokens.size * -(-tokens.scalar.width // _BYTE) * _BYTE
-    if not most or bits <= most:
-        return
-    narrow = most // tokens.size // _BYTE * _BYTE
-    remedy = "convert with io_type='io_parallel', whose ports are the elements, or with fewer elements on the last axis"
-    raise CapacityError(
-        f"a stream port {name!r} of {tokens.size:,} elements at a time, {bits:,} bits",
-        where="io_stream",
-        accepted=f"at most {most:,} bits",
-        remedy=f"{remedy}, or give the tensor at most {narrow} bits" if narrow else remedy,
-    )

@@ -25,6 +25,7 @@ from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Fifo, Schedule, schedule
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
+from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Op
@@ -34,18 +35,21 @@ _MULTIPLY, _LOOK_UP, _STREAM = 3, 3, 3
 """Stages of a product, of a look-up, and of reading a stream and writing one."""
 
 
-def scheduled(network: Network, loops: Loops) -> Schedule:
-    """The schedule of the C++ of ``network``, whose loops do as ``loops`` says."""
+def scheduled(network: Network, loops: Loops, beats: Beats = WHOLE) -> Schedule:
+    """The schedule of the C++ of ``network``, whose loops do as ``loops`` says, and whose tokens have so many ``beats``."""
     stages = {number: stages_of(process) for number, process in enumerate(network.processes)}
-    found = schedule(network, stages, lambda process, depth: cpp_timing(process, depth, loops))
+    cycles = {id(process): step_cycles(network, number, beats) for number, process in enumerate(network.processes)}
+    found = schedule(network, stages, lambda process, depth: cpp_timing(process, depth, loops, cycles[id(process)]))
     return deepened(network, found, loops)
 
 
-def cpp_timing(process: Process, stages: int, loops: Loops) -> ProcessTiming:
-    """The actions of a process whose pipeline has so many ``stages``."""
+def cpp_timing(process: Process, stages: int, loops: Loops, cycles: int = 1) -> ProcessTiming:
+    """The actions of a process whose pipeline has so many ``stages``, and begins a step every so many ``cycles`` at most."""
     if isinstance(process.kind, kinds.Source | kinds.Sink):
-        return timing(process, 0)
-    (one,) = _steps(process, stages).sequencers
+        (boundary,) = timing(process, 0).sequencers
+        return ProcessTiming((replace(boundary, gap=cycles),))
+    (one,) = _steps(process, stages + cycles - 1).sequencers
+    one = replace(one, gap=max(one.gap, cycles))
     if loops.function and one.actions == 1:
         return ProcessTiming((one,))
     if not loops.flush:
@@ -155,7 +159,9 @@ def stages_of(process: Process) -> int:
             return _STREAM + _MULTIPLY + _levels(int(kind.weights.shape[2])) + 1
         case kinds.Reduce():
             return _STREAM + 1
-        case kinds.Rom() | kinds.Window() | kinds.WidthConverter() | kinds.Reorder() | kinds.Interleave():
+        case (
+            kinds.Rom() | kinds.Window() | kinds.Sweep() | kinds.WidthConverter() | kinds.Reorder() | kinds.Interleave()
+        ):
             return _STREAM
         case _:
             assert_never(kind)

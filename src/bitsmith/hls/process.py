@@ -12,11 +12,12 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Numbers, Process, union_type
 from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.hls.assembly import indented
+from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
 from bitsmith.hls.pipelines import interval_of
-from bitsmith.hls.process_text import StreamType, function_head, loop_lines, process_text, token_lines
-from bitsmith.hls.project import Memory
+from bitsmith.hls.process_text import StreamType, function_head, loop_lines, paced_lines, process_text, token_lines
+from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
@@ -32,13 +33,19 @@ _LEAST_ROW = 16
 
 
 def process_texts(
-    process: Process, name: str, takes: Sequence[StreamType], gives: Sequence[StreamType], scope: Scope
+    process: Process,
+    name: str,
+    takes: Sequence[StreamType],
+    gives: Sequence[StreamType],
+    scope: Scope,
+    step_cycles: int = 1,
 ) -> list[str]:
     """The function called ``name``; functions that it needs come first.
 
-    Its parameters are the streams ``takes`` and ``gives``, in this order.
+    Its parameters are the streams ``takes`` and ``gives``, in this order. What it reads and writes lets it begin a step
+    every ``step_cycles`` cycles.
     """
-    writer = _ProcessWriter(process, name, takes, gives, scope)
+    writer = _ProcessWriter(process, name, takes, gives, scope, step_cycles)
     about = writer.write()
     ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
     ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
@@ -65,9 +72,16 @@ class _ProcessWriter:
     """The head and the lines of a function, and the texts of functions that it needs."""
 
     def __init__(
-        self, process: Process, name: str, takes: Sequence[StreamType], gives: Sequence[StreamType], scope: Scope
+        self,
+        process: Process,
+        name: str,
+        takes: Sequence[StreamType],
+        gives: Sequence[StreamType],
+        scope: Scope,
+        step_cycles: int,
     ) -> None:
         self.texts: list[str] = []
+        self._step_cycles = step_cycles
         self._process = process
         self._name = name
         self._takes = takes
@@ -99,6 +113,8 @@ class _ProcessWriter:
                 return self._interleave(kind)
             case kinds.Scan():
                 return self._scan(kind)
+            case kinds.Sweep():
+                raise AssertionError("networks for C++ have no sweeps")
             case kinds.Source() | kinds.Sink():
                 raise AssertionError("boundaries are written by their own function")
             case _:
@@ -120,11 +136,12 @@ class _ProcessWriter:
         ``apart``: what is written is read many steps later.
         """
         self._scope.memories.append(Memory(name, width, apart=apart))
+        self._scope.word(WordKind.ROWS, name, width * self._gives[0].scalar.width)
         return self._scope.dialect.streams.rows.declared(name, f"{type_name} {name}[{places}][{width}]", places * width)
 
     def _rom_of(self, name: str, rows: Ints, frac: int) -> str:
         """A constant memory of which a row is read at a time."""
-        rom = self._scope.words(self._name, name, rows, frac)
+        rom = self._scope.rom(self._name, name, rows, frac)
         self.head += self._scope.dialect.roms.words(rom, len(rows))
         return rom
 
@@ -139,10 +156,11 @@ class _ProcessWriter:
         values = self._rom_of("values", objects(raw.reshape(given.tokens, -1)), given.scalar.frac)
         if given.tokens == 1:
             self.lines += token_lines(self._scope, given.token, "item")
-            self.lines += [f"kernels::constant<{given.size}>({values}[0], item.data);", "y0.write(item);"]
+            self.lines += [f"kernels::constant<{given.size}>({values}[0], item.data);", given.given("item", "y0")]
         else:
-            self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
-        self.head += function_head(self._scope, given.tokens)
+            paced = f", {given.beats}, {self._step_cycles}" if given.beats > 1 else ""
+            self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}{paced}>({values}, y0);")
+        self.head += function_head(self._scope, given.tokens, self._step_cycles)
         return "constant tokens."
 
     def _map(self, kind: kinds.Map) -> str:
@@ -155,13 +173,13 @@ class _ProcessWriter:
         name = self._scope.names.unique(f"{self._name}_token")
         function = write_function(program, run, name, self._scope, inputs)
         self.texts += function.texts
-        steps = [f"const {ends.token} token{k} = x{k}.read();" for k, ends in enumerate(self._takes)]
+        steps = [f"const {ends.token} token{k} = {ends.taken(f'x{k}')};" for k, ends in enumerate(self._takes)]
         arguments = [f"token{k}.data" for k in range(len(self._takes))]
         steps += self._called(name, arguments, function.results)
-        steps += [f"y{k}.write(result{k});" for k in range(len(self._gives))]
+        steps += [ends.given(f"result{k}", f"y{k}") for k, ends in enumerate(self._gives)]
         tokens = max((ends.tokens for ends in (*self._takes, *self._gives)), default=1)
-        self.head += function_head(self._scope, tokens)
-        self.lines += loop_lines(tokens, steps)
+        self.head += function_head(self._scope, tokens, self._step_cycles)
+        self.lines += loop_lines(self._scope, tokens, steps, interval=self._step_cycles)
         return "a function of each token."
 
     def _called(self, name: str, arguments: Sequence[str], results: Sequence[Variable]) -> list[str]:
@@ -191,7 +209,7 @@ class _ProcessWriter:
         weights = self._rom_of("weights", objects(raw.reshape(groups * steps, n * m)), scalar.frac)
         self.lines += self._array("sums", sum_t, lanes * m)
         sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m)
-        template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes)))
+        template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes))) + self._paced()
         self.lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
         return f"products with a matrix, {groups * steps} steps each."
 
@@ -203,21 +221,39 @@ class _ProcessWriter:
         else:
             op, words, kept = "greatest", "greatest", taken.element
         self.lines += self._array("before", kept, taken.size)
-        template = f"kernels::{op}, {kept}, {taken.token}, {given.token}, {given.tokens}, {kind.count}, {taken.size}"
+        sizes = f"{given.tokens}, {kind.count}, {taken.size}{self._paced()}"
+        template = f"kernels::{op}, {kept}, {taken.token}, {given.token}, {sizes}"
         self.lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
         return f"the {words} of each {kind.count} tokens."
+
+    def _paced(self) -> str:
+        """Further arguments of a kernel's template where tokens are cut: beats of each end, and cycles of a step."""
+        beats = [each.beats for each in (*self._takes, *self._gives)]
+        return f", {', '.join(map(str, beats))}, {self._step_cycles}" if max(beats) > 1 else ""
 
     def _width_converter(self, kind: kinds.WidthConverter) -> str:
         (taken,), (given,) = self._takes, self._gives
         small, large = sorted((taken, given), key=lambda ends: ends.size)
-        parts = large.size // small.size
-        self.lines += self._array("whole", given.element, large.size)
-        head = f"{taken.token}, {given.token}"
-        if taken.size < given.size:
-            self.lines.append(f"kernels::upsize<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
+        parts, passed = large.size // small.size, whole_parts(large.size // large.beats, small.size // small.beats)
+        upsize = taken.size < given.size
+        if passed and large.beats > 1:  # one beat after the other, as if they were tokens
+            unit, each = small.size // small.beats, (taken.beat, given.beat)
+            if upsize:
+                sizes = [given.tokens * given.beats, passed, unit]
+                self.lines += self._array("whole", given.element, passed * unit)
+            else:
+                sizes = [taken.tokens, large.size // unit, kind.times, unit, passed]
+                self.lines += self._array("whole", given.element, large.size)
+            paced = ""
+        else:
+            sizes = [given.tokens, parts, taken.size] if upsize else [taken.tokens, parts, kind.times, given.size]
+            each, paced = (taken.token, given.token), self._paced()
+            paced = f", {parts}{paced}" if paced and not upsize else paced
+            self.lines += self._array("whole", given.element, large.size)
+        template = f"{', '.join(each)}, {', '.join(map(str, sizes))}{paced}"
+        self.lines.append(f"kernels::{'upsize' if upsize else 'downsize'}<{template}>(x0, whole, y0);")
+        if upsize:
             return f"{parts} tokens become one."
-        template = f"{head}, {taken.tokens}, {parts}, {kind.times}, {given.size}"
-        self.lines.append(f"kernels::downsize<{template}>(x0, whole, y0);")
         return f"a token becomes {parts}{f', {kind.times} times over' if kind.times > 1 else ''}."
 
     def _reorder(self, kind: kinds.Reorder) -> str:
@@ -227,12 +263,14 @@ class _ProcessWriter:
             actions = order_actions(kind.source, taken.tokens)
             flags = self._listed("actions", actions)
             self.lines += self._array("head", taken.element, taken.size)
-            self.lines.append(f"kernels::order<{head}, {len(actions)}, {taken.size}>(x0, {flags}, head, y0);")
+            self.lines.append(
+                f"kernels::order<{head}, {len(actions)}, {taken.size}{self._paced()}>(x0, {flags}, head, y0);"
+            )
             return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
         source = self._listed("source", kind.source)
         memory = self._scope.names.unique(f"{self._name}_memory")
         self.lines += self._memory(memory, taken.element, taken.tokens, taken.size)
-        template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}"
+        template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}{self._paced()}"
         self.lines.append(f"kernels::reorder<{template}>(x0, {source}, {memory}, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
 
@@ -244,10 +282,10 @@ class _ProcessWriter:
         for k, taken in enumerate(self._takes):
             condition = f"if ({which}[i] == {k}) " if k < last else ""
             lines.append(f"{'} else ' if k else ''}{condition}{{")
-            lines.append(f"    const {taken.token} item = x{k}.read();")
+            lines.append(f"    const {taken.token} item = {taken.taken(f'x{k}')};")
             lines.append(f"    kernels::copy<{given.size}>(item.data, result.data);")
-        lines += ["}", "y0.write(result);"]
-        self.lines += loop_lines(given.tokens, lines)
+        lines += ["}", given.given("result", "y0")]
+        self.lines += loop_lines(self._scope, given.tokens, lines, interval=self._step_cycles)
         return f"tokens of {len(self._takes)} streams in turn."
 
     def _window(self, kind: kinds.Window) -> str:
@@ -258,10 +296,14 @@ class _ProcessWriter:
         self.lines += buffers
         self.lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
         flags = [f"{self._listed(f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]" for axis in range(len(grid))]
-        copied = [f"const {taken.token} real = x0.read();", f"kernels::copy<{taken.size}>(real.data, item.data);"]
+        copied = [
+            f"const {taken.token} real = {taken.taken('x0')};",
+            f"kernels::copy<{taken.size}>(real.data, item.data);",
+        ]
         item_t = f"kernels::token<{given.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
         self.lines += loop_lines(
+            self._scope,
             actions,
             [
                 f"const int flags = {' & '.join(flags)};",
@@ -274,7 +316,7 @@ class _ProcessWriter:
                 *token_lines(self._scope, given.token, "window"),
                 *pushes,
                 "if ((flags & kernels::GIVE) != 0) {",
-                "    y0.write(window);",
+                f"    {given.given('window', 'y0')}",
                 "}",
                 *_advanced(padded),
                 # The next frame begins at the start, whether the loop is entered again or goes on.
@@ -283,6 +325,7 @@ class _ProcessWriter:
                 "}",
             ],
             self._apart,
+            self._step_cycles,
         )
         return f"windows of {op.size} tokens, from line buffers."
 
@@ -331,11 +374,13 @@ class _ProcessWriter:
             self.lines += self._array(state.name, state.type_name, state.size)
         lines = ["if (i == 0) {"]
         for k, state in enumerate(states):
-            lines.append(f"    const {self._takes[k].token} start{k} = x{k}.read();")
+            lines.append(f"    const {self._takes[k].token} start{k} = {self._takes[k].taken(f'x{k}')};")
             lines.append(f"    kernels::copy<{state.size}>(start{k}.data, {state.name});")
         lines += ["}"]
         lines += [
-            f"const {ends.token} token{k} = x{k}.read();" for k, ends in enumerate(self._takes) if k >= kind.states
+            f"const {ends.token} token{k} = {ends.taken(f'x{k}')};"
+            for k, ends in enumerate(self._takes)
+            if k >= kind.states
         ]
         following = [Variable(f"next{k}", v.type_name, v.scalar, v.shape) for k, v in enumerate(step.results[:-1])]
         for variable in following:
@@ -346,15 +391,10 @@ class _ProcessWriter:
             f"kernels::copy<{state.size}>({after.name}, {state.name});"
             for state, after in zip(states, following, strict=True)
         ]
-        self.lines += self._recurrence(kind.steps, [*lines, "y0.write(result0);"])
+        interval = max(interval_of(self._process), self._step_cycles)
+        lines.append(self._gives[0].given("result0", "y0"))
+        self.lines += paced_lines(self._scope, kind.steps, lines, interval=interval)
         return f"{kind.steps} steps of a recurrence."
-
-    def _recurrence(self, steps: int, lines: Sequence[str]) -> list[str]:
-        """A loop whose steps wait for the one before."""
-        streams, interval = self._scope.dialect.streams, interval_of(self._process)
-        before, inside = (line.format(interval=interval) for line in (streams.before_loop, streams.in_loop))
-        head = [before, f"for (int i = 0; i < {steps}; i++) {{", f"    {inside}" if inside else ""]
-        return [*(line for line in head if line), *map(indented, lines), "}"]
 
 
 def _axis_flags(op: ops.Window, grid: kinds.Grid, axis: int) -> Numbers:

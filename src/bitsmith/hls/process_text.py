@@ -14,7 +14,10 @@ from bitsmith.hls.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class StreamType:
-    """A stream as a process sees it: the C++ types of the stream, of its tokens and of their elements; tokens per frame."""
+    """A stream as a process sees it: the C++ types of the stream, of its tokens and of their elements; tokens per frame.
+
+    A token comes as so many ``beats``, which are what the stream has, of the type ``beat``; it is one itself if that is one.
+    """
 
     stream: str
     token: str
@@ -22,21 +25,34 @@ class StreamType:
     scalar: Scalar
     shape: tuple[int, ...]
     tokens: int
+    beats: int
+    beat: str
 
     @property
     def size(self) -> int:
         """Elements of a token."""
         return math.prod(self.shape)
 
+    def taken(self, stream: str) -> str:
+        """The next token of ``stream``, as an expression."""
+        whole = f"kernels::carried<{self.token}, {self.size}, {self.beats}>::take({stream})"
+        return f"{stream}.read()" if self.beats == 1 else whole
+
+    def given(self, token: str, stream: str) -> str:
+        """A statement that puts ``token`` into ``stream``."""
+        whole = f"kernels::carried<{self.token}, {self.size}, {self.beats}>::give({token}, {stream});"
+        return f"{stream}.write({token});" if self.beats == 1 else whole
+
 
 def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scope) -> str:
     """The function called ``name`` that puts each token of a stream into streams of the types ``copies``."""
-    lines = [f"const {given.token} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
+    beats = given.tokens * given.beats
+    lines = [f"const {given.beat} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
     if not copies:
         lines = ["x0.read();"]
     ends = [("x0", given.stream), *((f"y{k}", kind) for k, kind in enumerate(copies))]
     about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
-    return process_text(scope, about, name, ends, function_head(scope, given.tokens), loop_lines(given.tokens, lines))
+    return process_text(scope, about, name, ends, function_head(scope, beats), loop_lines(scope, beats, lines))
 
 
 def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool) -> str:
@@ -47,13 +63,13 @@ def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool)
         lines = [
             *token_lines(scope, ends.token, "item"),
             f"kernels::copy<{ends.size}>(x, item.data);",
-            "tokens.write(item);",
+            ends.given("item", "tokens"),
         ]
     else:
-        lines = [f"const {ends.token} item = tokens.read();", f"kernels::copy<{ends.size}>(item.data, x);"]
+        lines = [f"const {ends.token} item = {ends.taken('tokens')};", f"kernels::copy<{ends.size}>(item.data, x);"]
     parameters = [f"const {array}", stream] if is_source else [stream, array]
     about = "The whole tensor is one token."
-    return function_text(scope, about, name, parameters, function_head(scope, 1), lines)
+    return function_text(scope, about, name, parameters, function_head(scope, 1, ends.beats), lines)
 
 
 def process_text(
@@ -74,7 +90,7 @@ def function_text(
 ) -> str:
     """A function that is a process."""
     loops = scope.dialect.streams.loops
-    before = [line for line in head if loops.outside and line == loops.function]
+    before = [line for line in head if loops.outside and line == loops.function.format(interval=1)]
     return "\n".join(
         [
             f"/// {about}",
@@ -98,16 +114,30 @@ def token_lines(scope: Scope, kind: str, name: str) -> list[str]:
     return [f"{kind} {name};", *([result.format(name=name)] if result else [])]
 
 
-def function_head(scope: Scope, steps: int) -> list[str]:
-    """Lines at the head of a process whose loop has so many steps."""
-    function = scope.dialect.streams.loops.function
+def function_head(scope: Scope, steps: int, interval: int = 1) -> list[str]:
+    """Lines at the head of a process whose loop has so many steps, one every ``interval`` cycles."""
+    function = scope.dialect.streams.loops.function.format(interval=interval)
     return [function] if function and steps == 1 else []
 
 
-def loop_lines(steps: int, lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
-    """A loop that begins a step in every cycle, the lines alone for one step; ``before`` are more lines in front of it."""
+def loop_lines(
+    scope: Scope, steps: int, lines: Sequence[str], before: Sequence[str] = (), interval: int = 1
+) -> list[str]:
+    """A loop that begins a step every ``interval`` cycles, the lines alone for one step; ``before`` are more lines ahead."""
     if steps == 1:
         counted = any(re.search(r"\bi\b", line) for line in lines)
         return [*(["const int i = 0;"] if counted else []), *lines]
     head = ["BITSMITH_STEPS", *before, f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
+    if interval > 1:
+        return paced_lines(scope, steps, lines, before, interval)
     return [*head, *map(indented, lines), "}"]
+
+
+def paced_lines(
+    scope: Scope, steps: int, lines: Sequence[str], before: Sequence[str] = (), interval: int = 1
+) -> list[str]:
+    """A loop whose pragmas have the ``interval``."""
+    streams = scope.dialect.streams
+    outside, inside = (line.format(interval=interval) for line in (streams.before_loop, streams.in_loop))
+    head = [outside, *before, f"for (int i = 0; i < {steps}; i++) {{", f"    {inside}" if inside else ""]
+    return [*(line for line in head if line), *map(indented, lines), "}"]

@@ -130,17 +130,23 @@ class Memory:
     apart: bool = False
 
 
+class WordKind(enum.Enum):
+    """What a word is made of; the values say so with its ``name``."""
+
+    WEIGHTS = "weights of {name} that are read together"
+    ROWS = "a row of the line buffer {name}"
+    TOKEN = "a token of {name}"
+    PORT = "the port {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Numbers that C++ reads or writes together as one word of ``bits``, and the most that the tool takes.
+    """Numbers that C++ has as one word of ``bits``, where the tool takes ``most``. ``name`` is of a function, memory or port."""
 
-    ``name`` is a stream's, or that of the weights of ``layer``.
-    """
-
+    kind: WordKind
     name: str
     bits: int
     most: int
-    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.hls import constants
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import USED
-from bitsmith.hls.project import Memory, Word
+from bitsmith.hls.project import Memory, Word, WordKind
 from bitsmith.hls.scalar import Scalar
 from bitsmith.ir.types import Ints, Overflow, Rounding
 from bitsmith.rtl.names import Names
@@ -42,7 +42,7 @@ class Scope:
     """The contents of the project's namespace: names handed out once, typedefs, and texts of constants per function.
 
     ``streams`` between processes, with their slots, and ``memories`` are kept for tools that are told of them by name;
-    ``words_read`` are those of constants, which no tool takes in any width.
+    ``words`` are those that the tool does not take. ``cut``: there are tokens in beats.
     """
 
     dialect: Dialect
@@ -52,7 +52,8 @@ class Scope:
     texts: dict[str, str] = field(default_factory=dict)
     streams: list[tuple[str, int]] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
-    words_read: list[Word] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+    cut: bool = False
 
     def __post_init__(self) -> None:
         for name in USED:
@@ -83,16 +84,16 @@ class Scope:
         self.constants.setdefault(function, []).append(constants.array(unique, values))
         return unique
 
-    def words(self, function: str, name: str, rows: Ints, frac: int) -> str:
+    def rom(self, function: str, name: str, rows: Ints, frac: int) -> str:
         """As ``array``, with ``rows`` of words, read a row at a time, that have exactly the bits that they need."""
         unique = self._constant(function, name, rows, frac)
         self._rom(function, unique, rows, self.dialect.roms.before_words)
         self.memories.append(Memory(unique, width=rows.shape[1]))
-        self.words_read.append(Word(unique, constants.rom_bits(rows), self.dialect.roms.most_bits, function))
+        self.word(WordKind.WEIGHTS, function, constants.rom_bits(rows))
         return unique
 
     def tables(self, function: str, name: str, rows: Ints, readers: int) -> str:
-        """As ``words``, with ``rows`` that are tables, each for as many ``readers``."""
+        """As ``rom``, with ``rows`` that are tables, each for as many ``readers``."""
         unique = self._constant(function, name, rows, None)
         self._rom(function, unique, rows, self.dialect.roms.before_tables)
         self.memories.append(Memory(unique, bank=rows.shape[1] if len(rows) > 1 else 0, readers=readers))
@@ -107,6 +108,12 @@ class Scope:
         if frac is not None:
             self.texts[unique] = ", ".join(constants.decimals(values, frac)) + "\n"
         return unique
+
+    def word(self, kind: WordKind, name: str, bits: int) -> None:
+        """Note a word of so many bits, if that is more than the tool takes."""
+        most = self.dialect.most_bits
+        if 0 < most < bits:
+            self.words.append(Word(kind, name, bits, most))
 
     def number(self, function: str, name: str, value: int) -> str:
         """Define one constant for ``function``; returns its name."""

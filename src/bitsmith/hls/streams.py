@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.errors import UnsupportedError
+from bitsmith.hls.beats import token_beats
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.network import NetworkWriter
 from bitsmith.hls.pipelines import scheduled
@@ -30,9 +33,11 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
         )
     if directives.unrolled(program):
         return write(program, dialect, target)
-    network = partition(program, directives)
+    network = partition(program, replace(directives, sweeps=False))
     parallel = directives.parallel and dialect.streams.arrays
-    return write_streams(network, scheduled(network, dialect.streams.loops), dialect, target, parallel=parallel)
+    beats = token_beats(network, dialect.streams, parallel=parallel)
+    plan = scheduled(network, dialect.streams.loops, beats)
+    return write_streams(network, plan, dialect, target, parallel=parallel)
 
 
 def write_streams(

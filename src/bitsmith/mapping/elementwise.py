@@ -64,24 +64,28 @@ def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: N
 
 
 def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
-    """At the finer grid of native forms that have parts of tokens; None without them, or if positions differ in type."""
+    """At the finest grid of native forms that have parts of tokens; None without them, or if positions differ in type."""
     shape, args = node.type.shape, builder.operands(node)
     bound = [
         arg for arg in args if not builder.is_constant(arg) and not builder.is_parameter(arg)
     ]  # to one size of tokens
-    if not bound or any(
-        builder.shape(arg) != shape or builder.step_of[arg] not in builder.native_forms for arg in bound
-    ):
+    if not bound or any(builder.shape(arg) != shape or builder.native_parallelism(arg) > 1 for arg in bound):
         return None
-    parts = [builder.native_forms[builder.step_of[arg]] for arg in bound]
-    stream = builder.stream(parts[0])
+    forms = [builder.native_forms.get(builder.step_of[arg], builder.step_of[arg]) for arg in bound]
+    if not builder.directives.sweeps and len({builder.stream(form).token.size for form in forms}) > 1:
+        return None
+    stream = min(map(builder.stream, forms), key=lambda one: one.token.size)
+    if stream.token.size == builder.node_stream(bound[0]).token.size:
+        return None
+    parts = [builder.regroup(form, stream.grid, stream.token.shape) for form in forms]
     viewed = _viewed(op, shape, stream.shape)
     on_tokens = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
     if on_tokens is None and isinstance(op, ops.Cast):
         on_tokens = common_cast(op, builder.program.nodes[node.args[0]].type)
     if on_tokens is None or any(builder.stream(part).shape != stream.shape for part in parts):
         return None
-    operands = [step for arg in args if (step := _by_part(builder, arg, shape, stream)) is not None]
+    given = dict(zip(bound, parts, strict=True))
+    operands = [step for arg in args if (step := given.get(arg) or _by_part(builder, arg, shape, stream)) is not None]
     if len(operands) < len(args):
         return None
     grid = builder.node_stream(bound[0]).grid
@@ -89,12 +93,10 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
 
 
 def _by_part(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId | None:
-    """An operand in tokens for those of ``stream``; None if it cannot come so."""
+    """A constant or a parameter in tokens for those of ``stream``; None if it cannot come so."""
     if builder.is_constant(arg):
         return _viewed_constant(builder, arg, shape, stream)
-    if builder.is_parameter(arg):
-        return viewed_parameter(builder, arg, shape, stream)
-    return builder.native_forms[builder.step_of[arg]]
+    return viewed_parameter(builder, arg, shape, stream)
 
 
 def _viewed_constant(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId:

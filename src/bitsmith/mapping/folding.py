@@ -36,6 +36,9 @@ _BLOCK_ROM_BITS = 2 * _AREA.memory.table_bits
 """Constant tables from here on are taken for block memory, whatever their shape. Words of weights are wide, so that tables just
 above the limit of one block are mostly spread over two."""
 
+_SWEEP_LUTS = 120.0
+"""Counters and sums of what reads windows from a memory."""
+
 Factor: TypeAlias = ops.Linear | ops.Parameter
 """The op that has the matrix of a product with weights: the product itself, or its second operand."""
 
@@ -170,6 +173,30 @@ class Matrix:
             luts += rom_area(folding.steps * folding.groups, 3 * folding.steps.bit_length()) + _AREA.control_luts
         return luts
 
+    def area_in_parts(self, folding: Folding, rows: int, lanes: int, have: int, channels: int) -> float:
+        """The same for windows that are read from a memory, ``rows`` of each of ``lanes`` blocks at once.
+
+        Their tokens come with ``have`` elements.
+        """
+        size, width = rows * lanes, self.m // folding.groups
+        luts = self._tile(folding, lanes, rows, width // lanes) + self._results(folding, 1, width)
+        luts += _SWEEP_LUTS + _AREA.memory_luts * size * self.operand
+        words = (
+            2 * channels // size
+        )  # at least; of larger ones most is block memory, or needed for lines of whole tokens, too
+        luts += _AREA.memory_luts * -(-min(words, 4 * _AREA.memory_words) // _AREA.memory_words) * size * self.operand
+        between = math.gcd(have, size)
+        luts += sum(
+            _AREA.select_luts * max(one, between) * self.operand + _AREA.control_luts
+            for one in (have, size)
+            if one != between
+        )
+        return luts
+
+    def area_of_window(self) -> float:
+        """The registers of a window, and of the FIFO after it."""
+        return 2 * self.n * self.operand
+
     def _operands(self, folding: Folding, lanes: int) -> float:
         """The FIFO of the operand, the selection of one position after another, and of the parts of those."""
         bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
@@ -248,8 +275,8 @@ def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, style: Mu
     size = matrix.n // tokens
     found = [
         Folding(1, tokens * parts, groups, multipliers=True)
-        for parts in _divisors(size)
-        for groups in _divisors(matrix.m)
+        for parts in divisors(size)
+        for groups in divisors(matrix.m)
         if parts == groups == 1 or tokens * parts * groups <= cycles
     ]
     return min(found, key=lambda one: (matrix.area_of_tokens(one, tokens), one.cycles))
@@ -258,11 +285,12 @@ def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, style: Mu
 def _tiles(matrix: Matrix, cycles: int) -> Iterator[tuple[int, int]]:
     """Parts of rows and of columns (steps, groups): rows that ``steps`` does not divide are padded."""
     sizes = sorted({-(-matrix.n // size) for size in range(1, matrix.n + 1)})
-    for groups in _divisors(matrix.m):
+    for groups in divisors(matrix.m):
         for steps in sizes:
             if steps * groups <= cycles:
                 yield steps, groups
 
 
-def _divisors(number: int) -> list[int]:
+def divisors(number: int) -> list[int]:
+    """All divisors in ascending order."""
     return [k for k in range(1, number + 1) if number % k == 0]

@@ -14,7 +14,7 @@ from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
-from bitsmith.mapping.products import is_flat, takes_flat
+from bitsmith.mapping.products import in_groups, is_flat, takes_flat
 
 
 def window(builder: DataflowBuilder, op: ops.Window, node: Node) -> StepId:
@@ -123,6 +123,9 @@ def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> StepId:
 
 def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> StepId:
     """Within each token, or tokens of one operand after those of another."""
+    grouped = in_groups(builder, node)
+    if grouped is not None:
+        return grouped
     shape, args = node.type.shape, builder.operands(node)
     axes = min(max(map(builder.grid_axes, args)), len(shape) - 1)
     if op.axis >= axes:

@@ -61,7 +61,7 @@ class Multipliers:
 def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: MultiplierBlock | None) -> Multipliers:
     """The multipliers of ``kind`` for tokens ``x`` and results ``y`` on a family with ``block``."""
     lanes = x.shape[0]
-    _, steps, n, m = kind.weights.shape
+    steps, (n, m) = kind.steps, kind.tile
     operand, weight = union_type(x, 1).raw_range, _weights(kind)
     number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(y.raw_range)
     wanted = min(_bits(_products(operand, weight)), result)
@@ -74,7 +74,7 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
 
     product = _bits(_sums(operand, weight, chains[0]))
     found = [made(chains[0], product, Pairs.NONE, weight_bits, single * lanes * n * m, 0)]
-    if block is None or single != 1:
+    if block is None or single != 1 or kind.sets > 1:
         return found[0]
     for pairs, factor, common, (vectors, others) in (
         (Pairs.COLUMNS, weight, operand, (m, lanes)),

@@ -28,6 +28,7 @@ from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear, matmul
+from bitsmith.mapping.sweeps import reduced
 from bitsmith.passes import drop_dead, simplify
 
 
@@ -38,6 +39,9 @@ def partition(program: Program, directives: Directives) -> Network:
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:
     """Within tokens first, then over tokens."""
+    narrow = reduced(builder, op, node)
+    if narrow is not None:
+        return narrow
     (arg,) = builder.operands(node)
     axes, number = builder.grid_axes(arg), builder.native_parallelism(arg)
     inside = tuple(axis - axes for axis in op.axes if axis >= axes)

@@ -23,12 +23,16 @@ from bitsmith.mapping.folding import (
     weights_of,
 )
 from bitsmith.mapping.parameters import product_with_parameter
+from bitsmith.mapping.sweeps import Windows, choose_tiles, grouped_product, swept, takes_narrow_tokens, windows_of
 
 
 def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
     """``x @ matrix`` over the last axis."""
     arg, layer = builder.operands(node)[0], node.layer
     kind, multiplier_style = builder.program.nodes[arg].type, _multiplier_style(builder, op, layer)
+    narrow = _in_narrow_tokens(builder, op, node, multiplier_style)
+    if narrow is not None:
+        return narrow
     unflattened = _unflattened(builder, arg)
     if unflattened is not None and multiplier_style is not MultiplierStyle.GRAPHS:
         return _accumulated(builder, op, unflattened, node)
@@ -50,6 +54,45 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
     )
     kept = axes if chosen.serial < math.prod(kind.shape[axes:-1]) else len(kind.shape) - 1
     return _folded(builder, op, node, vectors, kept, chosen)
+
+
+def _in_narrow_tokens(builder: DataflowBuilder, op: Factor, node: Node, style: MultiplierStyle) -> StepId | None:
+    """Products of parts of windows that are read from a memory, if tensors come in tokens and that takes the least area."""
+    if not takes_narrow_tokens(builder, node):
+        return None
+    (arg, *_) = builder.operands(node)
+    windows, blocks = windows_of(builder, arg, len(builder.shape(arg)) - 1), 1
+    grouped = grouped_product(builder, node)
+    if grouped is not None:
+        op, windows, blocks = grouped.op, grouped.windows, grouped.groups
+    return None if windows is None else _of_windows(builder, op, windows, blocks, node, style)
+
+
+def in_groups(builder: DataflowBuilder, node: Node) -> StepId | None:
+    """The products of groups of channels side by side, in narrow tokens; None if that is not what ``node`` is, or wanted."""
+    layers = {builder.program.nodes[arg].layer for arg in node.args}
+    if not takes_narrow_tokens(builder, node) or len(layers) > 1:
+        return None
+    grouped = grouped_product(builder, node)
+    if grouped is None:
+        return None
+    style = _multiplier_style(builder, grouped.op, *layers)
+    return _of_windows(builder, grouped.op, grouped.windows, grouped.groups, node, style)
+
+
+def _of_windows(
+    builder: DataflowBuilder, op: Factor, windows: Windows, blocks: int, node: Node, style: MultiplierStyle
+) -> StepId | None:
+    """Products of windows in ``blocks`` blocks of channels; None if wide tokens take less area."""
+    chosen = choose_tiles(builder, op, windows, blocks, node, style)
+    if chosen is None:
+        return None
+    folding, size, lanes = chosen.folding, chosen.size, chosen.lanes
+    chunks = swept(builder, windows, size * lanes, blocks // lanes, folding.groups * lanes // blocks)
+    grid = builder.stream(chunks).grid
+    chunks = builder.regroup(chunks, grid, (lanes, size))
+    results = _tiled(builder, op, node, chunks, folding.steps, folding.groups, windows.places, sets=lanes)
+    return _product(builder, results, node, node.type.shape[:-1], node.type.shape[-1:])
 
 
 def _multiplier_style(builder: DataflowBuilder, op: Factor, layer: str) -> MultiplierStyle:
@@ -154,20 +197,31 @@ def _product(builder: DataflowBuilder, results: StepId, node: Node, grid: Grid, 
 
 
 def _tiled(
-    builder: DataflowBuilder, op: Factor, node: Node, chunks: StepId, steps: int, groups: int, grid: Grid
+    builder: DataflowBuilder,
+    op: Factor,
+    node: Node,
+    chunks: StepId,
+    steps: int,
+    groups: int,
+    grid: Grid,
+    *,
+    sets: int = 1,
 ) -> StepId:
-    """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups."""
+    """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups.
+
+    With as many ``sets`` as lanes, each lane is multiplied with its share of the columns.
+    """
     if isinstance(op, ops.Linear):
-        return _folded_product(builder, op, chunks, steps, groups, grid)
+        return _folded_product(builder, op, chunks, steps, groups, grid, sets)
     return product_with_parameter(
         builder, op, builder.program.nodes[builder.operands(node)[1]], chunks, steps, groups, grid
     )
 
 
 def _folded_product(
-    builder: DataflowBuilder, op: ops.Linear, chunks: StepId, steps: int, groups: int, grid: Grid
+    builder: DataflowBuilder, op: ops.Linear, chunks: StepId, steps: int, groups: int, grid: Grid, sets: int
 ) -> StepId:
-    """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups."""
+    """As `_tiled`, with constants."""
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     n, m = op.weights.shape
@@ -188,9 +242,9 @@ def _folded_product(
     result = infer(linear, [operand])
     token = union_type(infer(ops.Reshape((groups, width)), [result]), 1)
     lo, hi = (objects(part << objects(most - token.frac)) for part in (token.lo, token.hi))
-    kind = TensorType.of((lanes, width), most, lo.reshape(1, -1), hi.reshape(1, -1))
+    kind = TensorType.of((lanes, width // sets), most, lo.reshape(sets, -1), hi.reshape(sets, -1))
     tiles = matrix.reshape(steps, size, groups, width).transpose(2, 0, 1, 3)
-    return builder.add(FoldedProduct(objects(tiles), most), (chunks,), Stream((*grid, groups), kind))
+    return builder.add(FoldedProduct(objects(tiles), most, sets=sets), (chunks,), Stream((*grid, groups), kind))
 
 
 def matmul(builder: DataflowBuilder, node: Node) -> StepId:

@@ -112,7 +112,7 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        return directives_of(self.network, self.target.io_type)
+        return directives_of(self.network, self.target.io_type, self.target.backend)
 
     @property
     def output_dir(self) -> Path:
@@ -268,7 +268,7 @@ class Model:
         ``print(plan)`` lists them; ``plan.write(folder)`` writes them with a Makefile that runs without this package.
 
         Raises:
-            CapacityError, ConfigError, InputDataError, ToolMissingError: as :meth:`build`.
+            CapacityError, ConfigError, InputDataError: as :meth:`build`.
         """
         from bitsmith.build.backends import plan
 

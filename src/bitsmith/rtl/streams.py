@@ -8,6 +8,7 @@ from the first to the last of them everything else is held in reset.
 
 from __future__ import annotations
 
+from itertools import starmap
 from typing import assert_never
 
 import numpy as np
@@ -18,6 +19,7 @@ from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, timing
 from bitsmith.devices.delay import DelayModel
 from bitsmith.ir import ops
+from bitsmith.ir.infer import window_positions
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, machine
 from bitsmith.mapping.multipliers import Pairs, multipliers
@@ -81,6 +83,8 @@ def _write(process: ProcessText) -> None:
             _folded_product(process, kind)
         case kinds.Window():
             _window(process, kind)
+        case kinds.Sweep():
+            _sweep(process, kind)
         case kinds.Reduce():
             _reduce(process, kind)
         case kinds.WidthConverter():
@@ -162,7 +166,7 @@ def _map(process: ProcessText, kind: kinds.Map) -> None:
 
 
 def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
-    groups, steps, n, m = kind.weights.shape
+    groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
     taken, given = process.process.takes[0].token, process.process.results[0].token
     lanes = taken.shape[0]
     operand = layout(union_type(taken, 1)) * lanes  # one type for all lanes
@@ -178,6 +182,7 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
         "LANES": lanes,
         "N": n,
         "M": m,
+        "SETS": kind.sets,
         "X_WIDTH": x_width,
         "X_SIGNED": int(signed),
         "W_WIDTH": made.weight,
@@ -210,24 +215,42 @@ def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, widt
 
 
 def _window(process: ProcessText, kind: kinds.Window) -> None:
-    rank, taps = len(kind.op.size), int(np.prod(kind.op.size))
-    grid = process.process.takes[0].grid
+    taps = int(np.prod(kind.op.size))
     want = process.gives[0][: len(process.gives[0]) // taps]
     x = process.prepared("x", want)
-    parameters = {"WIDTH": bits(want)}
-    for axis in range(3):
-        inner = axis - (3 - rank)
-        before, after = kind.op.padding[inner] if inner >= 0 else (0, 0)
-        values = {
-            "SIZE": grid[inner] if inner >= 0 else 1,
-            "TAPS": kind.op.size[inner] if inner >= 0 else 1,
-            "STRIDE": kind.op.stride[inner] if inner >= 0 else 1,
-            "DILATION": kind.op.dilation[inner] if inner >= 0 else 1,
-            "BEFORE": before,
-            "AFTER": after,
-        }
-        parameters |= {f"{key}_{axis}": value for key, value in values.items()}
+    after = tuple(after for _, after in kind.op.padding)
+    parameters = {"WIDTH": bits(want)} | _axes(kind.op, process.process.takes[0].grid, "AFTER", after)
     process.holds(process.instance("window", parameters, process.ends(x), "_lines"), bits(want))
+
+
+def _axes(op: ops.Window, positions: kinds.Grid, last: str, values: tuple[int, ...]) -> dict[str, int]:
+    """The parameters of three axes, of which the last ones are those of ``op``; ``last`` has ``values`` there."""
+    unused = 3 - len(positions)
+    axes = {
+        "SIZE": (*(1,) * unused, *positions),
+        "TAPS": (*(1,) * unused, *op.size),
+        "STRIDE": (*(1,) * unused, *op.stride),
+        "DILATION": (*(1,) * unused, *op.dilation),
+        "BEFORE": (*(0,) * unused, *(before for before, _ in op.padding)),
+        last: (*(int(last == "WINDOWS"),) * unused, *values),
+    }
+    return {f"{name}_{axis}": numbers[axis] for axis in range(3) for name, numbers in axes.items()}
+
+
+def _sweep(process: ProcessText, kind: kinds.Sweep) -> None:
+    (want,) = process.gives
+    x = process.prepared("x", want)
+    parameters = sweep_parameters(kind, kind.positions(process.process.takes[0]))
+    parameters |= {"WIDTH": bits(want), "DEPTH": process.depth()}
+    process.holds(process.instance("sweep", parameters, process.ends(x), "_buffer"), bits(want))
+
+
+def sweep_parameters(kind: kinds.Sweep, positions: kinds.Grid) -> dict[str, int]:
+    """The parameters of the module of a sweep over ``positions``, but for those of its memory."""
+    op = kind.op
+    padding = zip(positions, op.size, op.stride, op.dilation, op.padding, strict=True)
+    axes = _axes(op, positions, "WINDOWS", tuple(starmap(window_positions, padding)))
+    return {"BLOCKS": kind.blocks, "PARTS": kind.parts, "TIMES": kind.times, **axes}
 
 
 def _reduce(process: ProcessText, kind: kinds.Reduce) -> None:

@@ -117,7 +117,8 @@ class Book:
             case "flag":
                 fits = value == ""
             case "count":
-                fits = value.isdigit() and int(value) >= 1
+                # A template's parameter will do, as in `PIPELINE II=CONFIG_T::reuse_factor` of hls4ml.
+                fits = (value.isdigit() and int(value) >= 1) or (mark is not None and value == "INTERVAL")
             case "natural":
                 fits = value.isdigit()
             case "number":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
 from bitsmith.flows.run import Command
-from bitsmith.flows.tools import FoundTool
+from bitsmith.flows.tools import FoundTool, absent
 from bitsmith.flows.vendor import on_path
 from bitsmith.remedies import build, remedy
 from bitsmith.report.sections import CellUse, Resources
@@ -115,24 +115,18 @@ class LogicFlow:
     step: Step
 
     def find(self) -> tuple[FoundTool, ...]:
-        """Return the tool on PATH.
-
-        Raises:
-            ToolMissingError: with how to get it, and what works without.
-        """
+        """Return the tool on PATH; one that is missing says how to get it, and what works without."""
         tool = self.tool
-        found = on_path(tool.program)
-        if found is None:
-            raise ToolMissingError(
-                f"not on PATH: {tool.program}",
-                where=f"{tool.name} (for {self.step.value})",
-                remedy=remedy(
-                    f"{tool.install}. Without it: ",
-                    build(tool=tool.key),
-                    f" writes the project; start `cd {tool.key} && {tool.by_hand()}` in it where the tool is",
-                ),
-            )
-        return (found,)
+        error = ToolMissingError(
+            f"not on PATH: {tool.program}",
+            where=f"{tool.name} (for {self.step.value})",
+            remedy=remedy(
+                f"{tool.install}. Without it: ",
+                build(tool=tool.key),
+                f" writes the project; start `cd {tool.key} && {tool.by_hand()}` in it where the tool is",
+            ),
+        )
+        return (on_path(tool.program) or absent(tool.program, tool.program, error),)
 
     def files(self) -> Mapping[str, str | bytes]:
         return self.tool.scripts(self.design())

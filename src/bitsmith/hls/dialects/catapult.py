@@ -229,7 +229,9 @@ DIALECT = Dialect(
         # A loop that waits for a token hands on what is in its pipeline; unless told to flush, it does not.
         before_loop='_Pragma("hls_pipeline_init_interval {interval}") _Pragma("hls_stall_mode flush")',
         loops=Loops(
-            flush=True, function="#pragma hls_pipeline_init_interval 1\n#pragma hls_stall_mode flush", outside=True
+            flush=True,
+            function="#pragma hls_pipeline_init_interval {interval}\n#pragma hls_stall_mode flush",
+            outside=True,
         ),
     ),
     driver=Driver(

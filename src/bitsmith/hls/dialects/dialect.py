@@ -89,6 +89,7 @@ class Dialect:
         in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
         roms: what makes memories of constant arrays.
+        most_bits: of the widest word that an array or a token becomes where the tool is told to make one of it; 0 for any.
         most_products: products of constants in one function above which the tool is known to give up; 0 if nothing is known.
         sources: C++ that only this compiler understands, such as its kind of top function, and what else it is told of a
             design.
@@ -111,18 +112,24 @@ class Dialect:
     in_layer: tuple[str, ...] = ()
     arrays: Arrays = field(default=Arrays())
     roms: Roms = field(default=Roms())
+    most_bits: int = 0
     most_products: int = 0
     sources: Callable[[HlsDesign], Mapping[str, str]] = field(default=_no_sources)
     bench: Bench = field(default=Bench())
 
-    def headers(self, *, streamed: bool = False) -> Mapping[str, str]:
-        """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams."""
+    def headers(self, *, streamed: bool = False, cut: bool = False) -> Mapping[str, str]:
+        """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams.
+
+        ``cut``: there are tokens in beats, for which kernels have steps of INTERVAL cycles.
+        """
         streams = self.streams
         macros = [f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}"]
         macros.append(f"#define BITSMITH_INLINE {self.in_kernel}")
         if streamed:
             steps, step = (line.format(interval=1) for line in (streams.before_loop, streams.in_loop))
+            long = streams.in_loop.format(interval="INTERVAL" if cut else 1)
             macros += [f"#define BITSMITH_STEPS {steps}", f"#define BITSMITH_STEP {step}"]
+            macros += [f"#define BITSMITH_LONG_STEP {long}"]
             macros += ["#define BITSMITH_PRAGMA(text) _Pragma(#text)"] if streams.result else []
             result = f"BITSMITH_PRAGMA({streams.result.removeprefix('#pragma ').format(name='name')})"
             macros.append(f"#define BITSMITH_RESULT(name) {result if streams.result else ''}")

@@ -85,7 +85,6 @@ class Roms:
         before_words, before_tables: a line before the definition of words that are read a row at a time, or of tables.
         word: a line where all words of a row are read at once, so that they are one wide word.
         banks: a line where each row is a table of its own, read apart from the others.
-        most_bits: of the widest row; 0 for any.
         small, large: a line that says what the memory is made of, if it has few places, up to ``small_places``, or more.
     """
 
@@ -96,7 +95,6 @@ class Roms:
     small: str = ""
     large: str = ""
     small_places: int = 64
-    most_bits: int = 0
 
     def words(self, name: str, places: int) -> list[str]:
         """Lines for a memory of ``places`` wide words."""
@@ -137,7 +135,8 @@ class Loops:
     Args:
         flush: a pipeline hands on what is in it while it waits for tokens. Else it stands still as a whole.
         rewind: the first step of the next frame follows on the last step. Else the pipeline runs empty in between.
-        function: a line at the head of a process that has one step, for a pipeline of frames that does both.
+        function: a line at the head of a process that has one step, for a pipeline of frames that does both, one every
+            ``{interval}`` cycles.
         outside: that line stands before the process instead.
     """
 
@@ -167,8 +166,8 @@ class Streams:
             and lines after it.
         port: a line at the head of the top function for each stream that is a parameter of it.
         port_bits: of the widest token that such a parameter of the top function may have, its elements filled up to bytes; 0
-            for any.
-        most_bits: of the widest token between processes, its elements side by side; 0 for any.
+            for any. Wider tokens come in beats.
+        most_bits: of the widest token between processes, its elements side by side; 0 for any. Wider ones are beats, too.
         before_top, in_top: lines before the top function, and at the head of its body.
         before_process: lines before a process.
         in_function: lines at the head of a token function, which is part of the process that calls it.

@@ -9,8 +9,8 @@ DIALECT = xilinx(
     (("vitis-run", "--mode", "hls", "--tcl", "build_prj.tcl"), ("vitis_hls", "-f", "build_prj.tcl")),
     "install AMD Vitis and source its settings64.sh, which puts vitis-run (vitis_hls before 2023.2) on PATH",
     step="HLS PIPELINE II={interval} rewind style=flp",
-    loops=Loops(flush=True, rewind=True, function="#pragma HLS PIPELINE II=1 style=flp"),
-    # HLS 214-256; hls4ml issue 1245.
+    loops=Loops(flush=True, rewind=True, function="#pragma HLS PIPELINE II={interval} style=flp"),
+    # Streams between functions are packed as ports are (HLS 214-241, 214-256); hls4ml issue 1245.
     token_bits=4096,
     storage=(
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=lutram",

@@ -12,9 +12,8 @@ DIALECT = xilinx(
     # Flushing is of pipelined functions only. A loop that rewinds without it would hold the last results of a frame back until
     # the next one comes, which may never be; so the pipeline runs empty after each frame.
     step="HLS PIPELINE II={interval}",
-    loops=Loops(function="#pragma HLS PIPELINE II=1 enable_flush"),
+    loops=Loops(function="#pragma HLS PIPELINE II={interval} enable_flush"),
     # XFORM 203-133, of what is reshaped, as DATA_PACK does with arrays (UG1253); hls4ml issues 506 and 623.
-    token_bits=65536,
     word_bits=65536,
     storage=(
         "#pragma HLS RESOURCE variable={name} core=ROM_nP_LUTRAM",

@@ -89,7 +89,7 @@ def xilinx(
     step: str,
     loops: Loops,
     storage: tuple[str, str],
-    token_bits: int,
+    token_bits: int = 0,
     word_bits: int = 0,
     packed: str = "",
     limits: str = "",
@@ -99,8 +99,9 @@ def xilinx(
 
     ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a token in a
     stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
-    needed of a constant array: of look-up tables, and of block RAM. ``token_bits`` and ``word_bits`` are of the widest token
-    and row of weights. ``limits`` are lines of the script that let the tool take large arrays.
+    needed of a constant array: of look-up tables, and of block RAM. ``token_bits`` and ``word_bits`` are of the widest
+    token in a stream, and of the widest word that an array or a token is made. ``limits`` are lines of the script that
+    let the tool take large arrays.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -121,6 +122,7 @@ def xilinx(
         scripts=scripts,
         in_loop='_Pragma("HLS UNROLL")',
         in_kernel='_Pragma("HLS INLINE")',
+        most_bits=word_bits,
         most_products=most_products,
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
@@ -130,7 +132,6 @@ def xilinx(
             banks="#pragma HLS ARRAY_PARTITION variable={name} complete dim=1",
             small=storage[0],
             large=storage[1],
-            most_bits=word_bits,
         ),
         streams=Streams(
             types="#include <hls_stream.h>",

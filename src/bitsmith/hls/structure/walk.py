@@ -420,7 +420,11 @@ class Walker:
         """A function of a vendor: reads and writes of streams, and bits of numbers."""
         takes = {"read": 1, "write": 2}.get(node.name)
         if len(node.parts) == takes and node.parts[0].kind == "variable" and self._region is not None:
-            key = (node.parts[0].name.split("@")[0], node.name)
+            box = frame.get(node.parts[0].name)
+            stream = (
+                box.content.array.name if box is not None and isinstance(box.content, Pointer) else node.parts[0].name
+            )
+            key = (stream.split("@")[0], node.name)
             self._region.streams[key] = self._region.streams.get(key, 0) + 1
         values = [self._value(part, frame, function) for part in node.parts]
         return Value(None, joined(*(value.feedback for value in values)))

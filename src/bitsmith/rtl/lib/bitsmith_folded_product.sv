@@ -1,9 +1,9 @@
 // Products of tokens with constant weights, added up over several tokens: a matrix product over several cycles.
 //
-// Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile. The products are added
-// up over N and over STEPS actions; then LANES vectors of M numbers are put. The tiles of all GROUPS come one after
-// another, over and over. The weights come from a synchronous ROM outside: rom_address is that of the action of the same
-// cycle, rom_data must follow one cycle later.
+// Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile (with as many SETS as
+// lanes, each with its own). The products are added up over N and over STEPS actions; then LANES vectors of M numbers are put.
+// The tiles of all GROUPS come one after another, over and over. The weights come from a synchronous ROM outside: rom_address is
+// that of the action of the same cycle, rom_data must follow one cycle later.
 //
 // Fully pipelined, an action per cycle. Registers stand after the operands, after the products and after every second
 // level of the tree of adders; one level at most goes before the accumulator. Results are put
@@ -21,7 +21,8 @@
 // LANES      vectors of a token, which share the weights
 // N, M       rows and columns of a tile
 // X_WIDTH    bits of a number of the operand, which is signed if X_SIGNED
-// W_WIDTH    bits of a weight, signed; tile element (n, m) is number n * M + m of rom_data
+// SETS       1, or LANES, without pairs
+// W_WIDTH    bits of a weight, signed; tile element (n, m) of set k is number (n * SETS + k) * M + m of rom_data
 // CHAIN      products that are added up in multiplier blocks; 1 without
 // P_WIDTH    bits of the sum of CHAIN products, signed, enough for it; where products share multipliers, for one less, too
 // LANE_PAIRS, COLUMN_PAIRS  which products share multipliers, not both; without a neighbour the last one is alone
@@ -33,6 +34,7 @@ module bitsmith_folded_product #(
     parameter int LANES = 1,
     parameter int N = 8,
     parameter int M = 4,
+    parameter int SETS = 1,
     parameter int X_WIDTH = 8,
     parameter bit X_SIGNED = 1'b1,
     parameter int W_WIDTH = 8,
@@ -53,7 +55,7 @@ module bitsmith_folded_product #(
     input  logic [LANES*N*X_WIDTH-1:0] x_data,
     output logic                       x_take,
     output logic [      TILE_BITS-1:0] rom_address,
-    input  logic [    N*M*W_WIDTH-1:0] rom_data,
+    input  logic [N*SETS*M*W_WIDTH-1:0] rom_data,
     input  logic                       y_free,
     output logic                       y_claim,
     output logic                       y_put,
@@ -71,6 +73,7 @@ module bitsmith_folded_product #(
     localparam int WEIGHT_BITS = COLUMN_PAIRS ? PACKED_WIDTH : W_WIDTH;
     localparam int LANE_BLOCKS = (LANES + LANES_EACH - 1) / LANES_EACH;
     localparam int COLUMN_BLOCKS = (M + COLUMNS_EACH - 1) / COLUMNS_EACH;
+    localparam int COLUMNS = SETS * M;
 
     logic [STEP_BITS-1:0] step;
     logic last_step;
@@ -109,15 +112,15 @@ module bitsmith_folded_product #(
 
     // The operand waits for its weights, then both are registered in front of the multipliers.
     logic [LANES*N*X_WIDTH-1:0] waiting;
-    logic [N*M*W_WIDTH-1:0] columns;  // the tile by columns
+    logic [N*COLUMNS*W_WIDTH-1:0] columns;  // the tile by columns
     logic [LANE_BLOCKS*N*NUMBER_BITS-1:0] numbers;
-    logic [COLUMN_BLOCKS*N*WEIGHT_BITS-1:0] weights;
+    logic [SETS*COLUMN_BLOCKS*N*WEIGHT_BITS-1:0] weights;
 
     always_ff @(posedge clk) waiting <= x_data;
 
-    for (genvar column = 0; column < M; ++column) begin : g_column
+    for (genvar column = 0; column < COLUMNS; ++column) begin : g_column
         for (genvar row = 0; row < N; ++row) begin : g_row
-            assign columns[(column*N+row)*W_WIDTH+:W_WIDTH] = rom_data[(row*M+column)*W_WIDTH+:W_WIDTH];
+            assign columns[(column*N+row)*W_WIDTH+:W_WIDTH] = rom_data[(row*COLUMNS+column)*W_WIDTH+:W_WIDTH];
         end
     end
 
@@ -136,7 +139,7 @@ module bitsmith_folded_product #(
         .factors(numbers)
     );
     bitsmith_product_factors #(
-        .VECTORS(M),
+        .VECTORS(COLUMNS),
         .N(N),
         .WIDTH(W_WIDTH),
         .SIGNED(1'b1),
@@ -166,6 +169,7 @@ module bitsmith_folded_product #(
                 localparam bit PAIR = (LANE_PAIRS && LANE + 1 < LANES) || (COLUMN_PAIRS && COLUMN + 1 < M);
                 localparam int LOW = LANE * M + COLUMN;
                 localparam int HIGH = LANE_PAIRS ? LOW + M : LOW + 1;
+                localparam int FACTOR = (SETS > 1 ? LANE * M : 0) + COLUMN / COLUMNS_EACH;
 
                 for (genvar term = 0; term < N; ++term) begin : g_term
                     logic signed [NUMBER_BITS-1:0] number;
@@ -174,7 +178,7 @@ module bitsmith_folded_product #(
                     logic signed [PRODUCT_BITS-1:0] sum;  // of the products of the chain so far
 
                     assign number = $signed(numbers[(LANE/LANES_EACH*N+term)*NUMBER_BITS+:NUMBER_BITS]);
-                    assign weight = $signed(weights[(COLUMN/COLUMNS_EACH*N+term)*WEIGHT_BITS+:WEIGHT_BITS]);
+                    assign weight = $signed(weights[(FACTOR*N+term)*WEIGHT_BITS+:WEIGHT_BITS]);
                     always_ff @(posedge clk) product <= PRODUCT_BITS'(number) * PRODUCT_BITS'(weight);
                     if (CHAIN == 1) begin : g_product
                         assign sum = product;

@@ -7,16 +7,16 @@ namespace kernels {
 
 /// For each of GROUPS results, the sum over STEPS tokens (LANES, N) of their products with tiles (N, M) of weights, of
 /// type W, in the order in which they are used; VECTORS times over.
-template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, class RAW,
-          class IN, class OUT>
+template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M,
+          int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1, class RAW, class IN, class OUT>
 void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * M], A sums[LANES * M], OUT &y) {
     BITSMITH_INLINE
     int step = 0;
     int tile = 0;
     BITSMITH_STEPS
     for (int i = 0; i < VECTORS * GROUPS * STEPS; i++) {
-        BITSMITH_STEP
-        const X part = x.read();
+        BITSMITH_LONG_STEP
+        const X part = carried<X, LANES * N, X_BEATS>::take(x);
         Y result;
         BITSMITH_RESULT(result)
         BITSMITH_LOOP
@@ -40,7 +40,7 @@ void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * M], A sums[LANE
             }
         }
         if (step == STEPS - 1) {
-            y.write(result);
+            carried<Y, LANES * M, Y_BEATS>::give(result, y);
         }
         step = step == STEPS - 1 ? 0 : step + 1;
         tile = tile == GROUPS * STEPS - 1 ? 0 : tile + 1;
@@ -56,14 +56,15 @@ struct greatest {
 };
 
 /// What OP makes of COUNT tokens of N elements each, element by element.
-template <class OP, class A, class X, class Y, int RESULTS, int COUNT, int N, class IN, class OUT>
+template <class OP, class A, class X, class Y, int RESULTS, int COUNT, int N, int X_BEATS = 1, int Y_BEATS = 1,
+          int INTERVAL = 1, class IN, class OUT>
 void reduce_tokens(IN &x, A before[N], OUT &y) {
     BITSMITH_INLINE
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < RESULTS * COUNT; i++) {
-        BITSMITH_STEP
-        const X item = x.read();
+        BITSMITH_LONG_STEP
+        const X item = carried<X, N, X_BEATS>::take(x);
         Y result;
         BITSMITH_RESULT(result)
         BITSMITH_LOOP
@@ -77,7 +78,7 @@ void reduce_tokens(IN &x, A before[N], OUT &y) {
             result.data[n] = reduced;
         }
         if (step == COUNT - 1) {
-            y.write(result);
+            carried<Y, N, Y_BEATS>::give(result, y);
         }
         step = step == COUNT - 1 ? 0 : step + 1;
     }

@@ -7,14 +7,15 @@ namespace kernels {
 enum action { TAKE = 1, GIVE = 2, GIVE_ZEROS = 4 };
 
 /// Tokens in the order in which they come, some dropped or repeated, or zeros between them: a list of actions.
-template <class X, class Y, int ACTIONS, int N, class FLAGS, class T, class IN, class OUT>
+template <class X, class Y, int ACTIONS, int N, int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1, class FLAGS,
+          class T, class IN, class OUT>
 void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
     BITSMITH_INLINE
     BITSMITH_STEPS
     for (int i = 0; i < ACTIONS; i++) {
-        BITSMITH_STEP
+        BITSMITH_LONG_STEP
         if ((actions[i] & TAKE) != 0) {
-            const X item = x.read();
+            const X item = carried<X, N, X_BEATS>::take(x);
             copy<N>(item.data, head);
         }
         if ((actions[i] & (GIVE | GIVE_ZEROS)) != 0) {
@@ -29,20 +30,21 @@ void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
                     result.data[n] = 0;
                 }
             }
-            y.write(result);
+            carried<Y, N, Y_BEATS>::give(result, y);
         }
     }
 }
 
 /// Any order: the whole frame is in a memory before the first token leaves; zeros where source[i] is negative.
-template <class X, class Y, int TOKENS, int RESULTS, int N, class SOURCE, class T, class IN, class OUT>
+template <class X, class Y, int TOKENS, int RESULTS, int N, int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1,
+          class SOURCE, class T, class IN, class OUT>
 void reorder(IN &x, const SOURCE source[RESULTS], T memory[TOKENS][N], OUT &y) {
     BITSMITH_INLINE
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS + RESULTS; i++) {
-        BITSMITH_STEP
+        BITSMITH_LONG_STEP
         if (i < TOKENS) {
-            const X item = x.read();
+            const X item = carried<X, N, X_BEATS>::take(x);
             copy<N>(item.data, memory[i]);
         } else {
             const bool real = source[i - TOKENS] >= 0;
@@ -58,7 +60,7 @@ void reorder(IN &x, const SOURCE source[RESULTS], T memory[TOKENS][N], OUT &y) {
                     result.data[n] = 0;
                 }
             }
-            y.write(result);
+            carried<Y, N, Y_BEATS>::give(result, y);
         }
     }
 }

@@ -9,6 +9,44 @@ template <class T, int N> struct token {
     T data[N];
 };
 
+/// How a stream has tokens X of N elements: each as BEATS beats, one after another.
+template <class X, int N, int BEATS> struct carried {
+    template <class IN> static X take(IN &x) {
+        BITSMITH_INLINE
+        X item;
+        BITSMITH_RESULT(item)
+        BITSMITH_LOOP
+        for (int beat = 0; beat < BEATS; beat++) {
+            BITSMITH_UNROLL
+            const auto part = x.read();
+            copy<N / BEATS>(part.data, item.data + beat * (N / BEATS));
+        }
+        return item;
+    }
+    template <class OUT> static void give(const X &item, OUT &y) {
+        BITSMITH_INLINE
+        BITSMITH_LOOP
+        for (int beat = 0; beat < BEATS; beat++) {
+            BITSMITH_UNROLL
+            decltype(y.read()) part;
+            BITSMITH_RESULT(part)
+            copy<N / BEATS>(item.data + beat * (N / BEATS), part.data);
+            y.write(part);
+        }
+    }
+};
+
+template <class X, int N> struct carried<X, N, 1> {
+    template <class IN> static X take(IN &x) {
+        BITSMITH_INLINE
+        return x.read();
+    }
+    template <class OUT> static void give(const X &item, OUT &y) {
+        BITSMITH_INLINE
+        y.write(item);
+    }
+};
+
 template <int N, class T> void clear(T x[N]) {
     BITSMITH_INLINE
     BITSMITH_LOOP
@@ -43,16 +81,16 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void drain(STRE
 }
 
 /// Constant tokens, given as their raw values.
-template <class TOKEN, int TOKENS, int N, class RAW, class STREAM>
+template <class TOKEN, int TOKENS, int N, int BEATS = 1, int INTERVAL = 1, class RAW, class STREAM>
 void constants(const RAW values[TOKENS][N], STREAM &stream) {
     BITSMITH_INLINE
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS; i++) {
-        BITSMITH_STEP
+        BITSMITH_LONG_STEP
         TOKEN item;
         BITSMITH_RESULT(item)
         constant<N>(values[i], item.data);
-        stream.write(item);
+        carried<TOKEN, N, BEATS>::give(item, stream);
     }
 }
 

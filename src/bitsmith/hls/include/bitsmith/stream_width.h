@@ -5,14 +5,15 @@
 namespace kernels {
 
 /// One token of PARTS tokens of N elements each.
-template <class X, class Y, int TOKENS, int PARTS, int N, class T, class IN, class OUT>
+template <class X, class Y, int TOKENS, int PARTS, int N, int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1, class T,
+          class IN, class OUT>
 void upsize(IN &x, T whole[PARTS * N], OUT &y) {
     BITSMITH_INLINE
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS * PARTS; i++) {
-        BITSMITH_STEP
-        const X part = x.read();
+        BITSMITH_LONG_STEP
+        const X part = carried<X, N, X_BEATS>::take(x);
         BITSMITH_LOOP
         for (int n = 0; n < (PARTS - 1) * N; n++) {
             BITSMITH_UNROLL
@@ -23,28 +24,31 @@ void upsize(IN &x, T whole[PARTS * N], OUT &y) {
             Y result;
             BITSMITH_RESULT(result)
             copy<PARTS * N>(whole, result.data);
-            y.write(result);
+            carried<Y, PARTS * N, Y_BEATS>::give(result, y);
         }
         step = step == PARTS - 1 ? 0 : step + 1;
     }
 }
 
-/// PARTS tokens of N elements of each token; these TIMES times over.
-template <class X, class Y, int TOKENS, int PARTS, int TIMES, int N, class T, class IN, class OUT>
+/// PARTS tokens of N elements of each token, which comes in tokens X of TAKEN parts each; these TIMES times over.
+template <class X, class Y, int TOKENS, int PARTS, int TIMES, int N, int TAKEN = PARTS, int X_BEATS = 1,
+          int Y_BEATS = 1, int INTERVAL = 1, class T, class IN, class OUT>
 void downsize(IN &x, T whole[PARTS * N], OUT &y) {
     BITSMITH_INLINE
     int step = 0;
+    int next = 0;
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS * TIMES * PARTS; i++) {
-        BITSMITH_STEP
-        if (step == 0) {
-            const X item = x.read();
-            copy<PARTS * N>(item.data, whole);
+        BITSMITH_LONG_STEP
+        if (step < PARTS && next == 0) {
+            const X item = carried<X, TAKEN * N, X_BEATS>::take(x);
+            copy<TAKEN * N>(item.data, whole);
         }
+        next = next == TAKEN - 1 ? 0 : next + 1;
         Y part;
         BITSMITH_RESULT(part)
         copy<N>(whole, part.data);
-        y.write(part);
+        carried<Y, N, Y_BEATS>::give(part, y);
         BITSMITH_LOOP
         for (int n = 0; n < (PARTS - 1) * N; n++) {
             BITSMITH_UNROLL

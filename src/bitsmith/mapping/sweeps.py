@@ -1,0 +1,271 @@
+"""Products of windows in narrow tokens: a few channels at a time, read from a memory tap by tap.
+
+Where multipliers are shared, a tile of a matrix takes few numbers at once. A window as one token would hold all taps of all
+channels in registers and select those numbers; here a `Sweep` reads them from a memory in the order of the weights, so that
+registers shrink with the multipliers. A single position is a window of one tap, a vector a grid of one position.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.dataflow.processes import Grid, Reduce, Stream, Sweep
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
+from bitsmith.ir.program import Node
+from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of, with_zero
+from bitsmith.mapping.folding import Factor, Folding, Matrix, MultiplierStyle, choose_folding, divisors, matrix_shape
+
+
+def takes_narrow_tokens(builder: DataflowBuilder, node: Node) -> bool:
+    """Return True if windows before ``node``, whose first axes are positions, may be read from a memory."""
+    directives = builder.directives
+    return (
+        directives.sweeps and not directives.parallel and directives.parallelism(node.layer, node.type.shape[:-1]) == 1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows ``op`` over ``grid``, at ``places``, of the value of ``node``, whose positions have ``channels`` elements."""
+
+    node: NodeId
+    op: ops.Window
+    grid: Grid
+    places: Grid
+    channels: int
+
+    @property
+    def taps(self) -> int:
+        """Positions of a window."""
+        return math.prod(self.op.size)
+
+    @property
+    def moves(self) -> bool:
+        """Return True if windows are not just the positions in turn."""
+        return self.taps > 1 or self.grid != self.places
+
+    @property
+    def fits_sweep(self) -> bool:
+        """Return True if each window reaches into the interface along each axis."""
+        op = self.op
+        return all(
+            before <= dilation * (taps - 1) and (windows - 1) * stride - before < size
+            for size, windows, taps, stride, dilation, (before, _) in zip(
+                self.grid, self.places, op.size, op.stride, op.dilation, op.padding, strict=True
+            )
+        )
+
+
+def windows_of(builder: DataflowBuilder, arg: NodeId, axes: int) -> Windows | None:
+    """The windows that the value of ``arg`` holds at the positions of its first ``axes`` axes; None if it is a constant."""
+    shape, source = builder.shape(arg), arg
+    while isinstance(builder.program.nodes[source].op, ops.Reshape):
+        (source,) = builder.operands(builder.program.nodes[source])
+    slid = builder.program.nodes[source]
+    if isinstance(slid.op, ops.Window):
+        rank, (x,) = len(slid.op.size), builder.operands(slid)
+        places, have = slid.type.shape[:rank], builder.shape(x)
+        if shape[:axes] == places and not builder.is_constant(x):
+            return Windows(x, slid.op, have[:rank], places, math.prod(have[rank:]))
+    if builder.is_constant(source):
+        return None
+    positions = math.prod(shape[:axes])
+    single = ops.Window((1,), (1,), (1,), ((0, 0),))
+    return Windows(source, single, (positions,), (positions,), math.prod(shape[axes:]))
+
+
+def _blocks(used: npt.NDArray[np.bool_]) -> int:
+    """The most blocks along the diagonal of a matrix outside of which nothing is ``used``."""
+    rows, columns = used.shape
+    for number in reversed(divisors(math.gcd(rows, columns))):
+        parts = used.reshape(number, rows // number, number, columns // number).any(axis=(1, 3))
+        if not bool(np.any(parts & ~np.eye(number, dtype=np.bool_))):
+            return number
+    return 1
+
+
+def narrow(builder: DataflowBuilder, node: NodeId, size: int, grid: Grid) -> StepId:
+    """The step that has a node's value in tokens of ``size`` elements, at the positions of ``grid`` and within each."""
+    step = builder.step_of[node]
+    total = math.prod(builder.shape(node))
+    return builder.regroup(builder.native_forms.get(step, step), (*grid, total // math.prod(grid) // size), (size,))
+
+
+def swept(builder: DataflowBuilder, windows: Windows, size: int, blocks: int, times: int) -> StepId:
+    """Tokens (size,) of windows, block by block, and each block of a window so many times."""
+    step = narrow(builder, windows.node, size, windows.grid)
+    parts = windows.channels // size // blocks
+    reads = blocks * times * windows.taps * parts
+    if reads == blocks * parts and not windows.moves:
+        return builder.regroup(step, (*windows.places, reads), (size,))
+    token = builder.stream(step).token
+    if any(map(any, windows.op.padding)):
+        token = with_zero(token)
+    return builder.add(Sweep(windows.op, blocks, parts, times), (step,), Stream((*windows.places, reads), token))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A product in narrow tokens: ``size`` rows and the columns of a ``groups``-th at once, for as many ``lanes``."""
+
+    folding: Folding
+    size: int
+    lanes: int = 1
+
+
+def choose_tiles(
+    builder: DataflowBuilder, op: Factor, windows: Windows, blocks: int, node: Node, style: MultiplierStyle
+) -> Tiles | None:
+    """How to fold a product of ``windows`` in narrow tokens; None if wide ones take less area.
+
+    Each of ``blocks`` blocks of channels has its share of the columns.
+    """
+    cycles = builder.directives.reuse_factor(node.layer)
+    if cycles == 1 or style is MultiplierStyle.GRAPHS or not windows.fits_sweep:
+        return None
+    positions = math.prod(windows.places)
+    kind = builder.program.nodes[windows.node].type
+    matrix = Matrix.of(op, kind, node.type, 1, builder.directives.block, whole=False)
+    n, m = matrix_shape(op)
+    come = math.prod(windows.grid) * windows.channels
+    step = builder.step_of[windows.node]
+    have = builder.stream(builder.native_forms.get(step, step)).token.size
+    found = [
+        tiles
+        for tiles in _tilings(windows, n, m // blocks, blocks)
+        if 1 < tiles.folding.cycles <= cycles and come <= tiles.size * tiles.lanes * cycles * positions
+    ]
+    if not found:
+        return None
+
+    def area(one: Tiles) -> float:
+        return matrix.area_in_parts(one.folding, one.size, one.lanes, have, windows.channels)
+
+    best = min(found, key=lambda one: (area(one), one.folding.cycles))
+    if blocks > 1:
+        return best  # in groups, products are not folded otherwise
+    held = matrix.area_of_window() if windows.moves else 0.0
+    return best if area(best) < matrix.area(choose_folding(matrix, cycles, style)) + held else None
+
+
+def _tilings(windows: Windows, n: int, m: int, blocks: int) -> Iterator[Tiles]:
+    """All tilings of the matrices (n, m) of the blocks; single channels of several blocks may come at once."""
+    channels = windows.channels // blocks
+    for size in divisors(channels):
+        for groups in divisors(m):
+            yield Tiles(Folding(1, n // size, blocks * groups, multipliers=True), size)
+    if channels == 1:
+        for lanes in divisors(blocks)[1:]:
+            yield Tiles(Folding(1, n, blocks // lanes, multipliers=True), 1, lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """A product of ``windows`` in ``groups`` blocks of channels, each with the rows of ``op`` and its share of the columns."""
+
+    op: ops.Linear
+    windows: Windows
+    groups: int
+
+
+def grouped_product(builder: DataflowBuilder, node: Node) -> Grouped | None:
+    """What ``node`` is as a product in groups: blocks of channels side by side, of matrices with zeros beside their blocks."""
+    operands = builder.operands(node) if isinstance(node.op, ops.Concat) else ()
+    parts = [builder.program.nodes[arg] for arg in operands] or [node]
+    found = [_block_columns(builder, part) for part in parts]
+    if any(part is None for part in found):
+        return None
+    columns = [part for part in found if part is not None]
+    windows, n_in = columns[0].windows, columns[0].n_in
+    first, blocks, fracs = 0, [], []
+    for part in columns:
+        alike = (part.windows.node, part.windows.op, part.n_in, part.weights.shape[-1])
+        if alike != (windows.node, windows.op, n_in, columns[0].weights.shape[-1]) or part.first != first:
+            return None
+        first += len(part.weights) * n_in
+        blocks.append(part.weights)
+        fracs.append(part.frac)
+    if first != windows.channels or first == n_in:
+        return None
+    matrix, frac = (np.concatenate(each).transpose(1, 0, 2) for each in (blocks, fracs))
+    rows = len(matrix)
+    op = ops.Linear(objects(matrix.reshape(rows, -1)), frac.reshape(rows, -1).astype(np.int64))
+    return Grouped(op, windows, first // n_in)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _BlockColumns:
+    """The blocks (blocks, taps * n_in, n_out) of a product's matrix, which takes channels from ``first`` on, ``n_in`` each."""
+
+    windows: Windows
+    first: int
+    n_in: int
+    weights: Ints
+    frac: Ints
+
+
+def _block_columns(builder: DataflowBuilder, node: Node) -> _BlockColumns | None:
+    """The blocks of a product of windows, or of some channels of them; None if it is none, or a single block."""
+    if not isinstance(node.op, ops.Linear):
+        return None
+    (arg,) = builder.operands(node)
+    axes, sliced, first, channels = len(builder.shape(arg)) - 1, arg, 0, 0
+    while isinstance(builder.program.nodes[sliced].op, ops.Reshape):
+        (sliced,) = builder.operands(builder.program.nodes[sliced])
+    inner = builder.program.nodes[sliced]
+    if isinstance(inner.op, ops.Slice):
+        first, channels, (arg,) = inner.op.start[-1], inner.type.shape[-1], builder.operands(inner)
+        if inner.type.shape[:-1] != builder.shape(arg)[:-1] or set(inner.op.step) != {1}:
+            return None
+    windows = windows_of(builder, arg, axes)
+    if windows is None:
+        return None
+    channels = channels or windows.channels
+    weights, frac = node.op.weights, np.broadcast_to(node.op.frac, node.op.weights.shape)
+    taps, n_out = windows.taps, weights.shape[1]
+    if weights.shape[0] != taps * channels:
+        return None
+    number = _blocks(np.asarray(np.any(weights.reshape(taps, channels, n_out) != 0, axis=0), dtype=np.bool_))
+    if number == 1 and channels == windows.channels:
+        return None
+
+    def cut(array: Ints) -> Ints:
+        parts = objects(array).reshape(taps, number, channels // number, number, n_out // number)
+        diagonal = parts[:, np.arange(number), :, np.arange(number)]
+        return objects(diagonal.reshape(number, -1, n_out // number))
+
+    return _BlockColumns(windows, first, channels // number, cut(weights), cut(objects(frac)))
+
+
+def reduced(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId | None:
+    """The sum (or the greatest) over the taps of windows, in narrow tokens; None if that is not what it is, or wide ones do."""
+    if not takes_narrow_tokens(builder, node):
+        return None
+    (arg,) = builder.operands(node)
+    axes, rank = len(node.type.shape) - 1, len(builder.shape(arg))
+    windows = windows_of(builder, arg, axes)
+    if windows is None or windows.taps == 1 or not windows.fits_sweep or op.axes != tuple(range(axes, rank - 1)):
+        return None
+    step, cycles = builder.step_of[windows.node], builder.directives.reuse_factor(node.layer)
+    have = builder.stream(builder.native_forms.get(step, step)).token.size
+    positions, come = math.prod(windows.places), math.prod(windows.grid) * windows.channels
+    sizes = [
+        size
+        for size in divisors(windows.channels)
+        if windows.taps * windows.channels <= size * cycles and come <= size * cycles * positions
+    ]
+    if not sizes or sizes[0] == windows.channels:
+        return None
+    size = have if have in sizes else sizes[0]
+    chunks = swept(builder, windows, size, windows.channels // size, 1)
+    several = TensorType.of((windows.taps, size), *(part[None] for part in parts_of(builder.stream(chunks).token)))
+    token = infer(replace(op, axes=(0,)), [several])
+    step = builder.add(Reduce(op, windows.taps), (chunks,), Stream((*windows.places, windows.channels // size), token))
+    return builder.with_native_form(step, node.type.shape[:-1], node.type.shape[-1:])

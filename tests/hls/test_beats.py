@@ -1,0 +1,72 @@
+"""Tokens that a tool's streams cannot have travel as beats: the same numbers, no deadlock, and as often as planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bitsmith.dataflow.processes import Network, OutputPort
+from bitsmith.hls import HlsTarget, write_project
+from bitsmith.hls.beats import token_beats
+from bitsmith.hls.dialects import DIALECTS, Dialect
+from bitsmith.hls.structure.check import check
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
+from tests.hls.compiled import assert_equal_to_emulator
+from tests.hls.rules.book import book
+from tests.hls.test_execution import COMPILED_DIALECT, programs
+from tests.hls.test_streams import FEW, bounded, cnns, random_demands
+from tests.hls.test_vendor_rules import found_marks
+
+
+def narrow(dialect: Dialect, bits: int = 24) -> Dialect:
+    """``dialect`` whose streams take so few bits that most tokens are cut."""
+    return replace(dialect, streams=replace(dialect.streams, most_bits=bits, port_bits=bits))
+
+
+def some() -> tuple[dict[str, Program], dict[str, Directives]]:
+    cases, demands = cnns()
+    random = programs(FEW)
+    return {**cases, **random}, {**demands, **random_demands(random)}
+
+
+def cut(program: Program, directives: Directives, dialect: Dialect) -> tuple[Network, Mapping[OutputPort, int]]:
+    network = partition(drop_dead(program, keep_probes=False), directives)
+    return network, token_beats(network, dialect.streams, parallel=directives.parallel)
+
+
+@COMPILED_DIALECT
+def test_the_same_numbers(tmp_path: Path, dialect: Dialect) -> None:
+    cases, demands = some()
+    assert_equal_to_emulator(cases, narrow(dialect), tmp_path, demands=demands, samples=4)
+
+
+@pytest.mark.parametrize("many", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))])
+def test_fifos_are_deep_enough(tmp_path: Path, many: bool) -> None:
+    """Each process is a thread of its own, and FIFOs fill."""
+    cases, demands = some()
+    if not many:
+        cases = {name: cases[name] for name in ("streamed", "arrays")}
+    assert_equal_to_emulator(cases, narrow(bounded(DIALECTS["vitis"])), tmp_path, demands=demands, samples=3)
+
+
+@pytest.mark.parametrize("dialect", ["vitis", "vivado"])
+def test_the_plan_counts_beats(dialect: str) -> None:
+    cases, demands = some()
+    narrowed, longer = narrow(DIALECTS[dialect]), 0
+    for name, program in cases.items():
+        program = drop_dead(program, keep_probes=False)
+        made = [
+            write_project(program, demands[name], each, HlsTarget("net", "part"))
+            for each in (DIALECTS[dialect], narrowed)
+        ]
+        assert not check(made[1], dialect, unrolled=demands[name].unrolled(program)).left_out
+        assert not list(filter(None, map(book(dialect).refusal, found_marks(made[1], dialect))))
+        assert made[0].interval is not None and made[1].interval is not None
+        longer += made[0].interval < made[1].interval
+    assert longer > 2

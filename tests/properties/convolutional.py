@@ -1,0 +1,114 @@
+"""Random convolutional networks: windows of all kinds, groups of channels, pooling, sums with what was before, vectors."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.infer import window_positions
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+
+
+def random_network(seed: int) -> Program:
+    """Up to five layers over an image or a sequence."""
+    rng = random.Random(seed)
+    builder = ProgramBuilder()
+    grid = tuple(rng.randint(3, 6) for _ in range(rng.choice([1, 2, 2, 2])))
+    x = builder.input("x", (*grid, rng.choice([1, 2, 3, 4, 6, 8])), FixedFormat(rng.random() < 0.7, 5, 2))
+    for number in range(rng.randint(1, 4)):
+        with builder.layer(f"layer{number}"):
+            step = rng.choice([_convolved, _convolved, _in_groups, _in_groups, _pooled, _summed, _scaled])
+            x = _rounded(builder, rng, step(builder, rng, x))
+    if rng.random() < 0.5:
+        with builder.layer("dense"):
+            flat = builder.reshape(x, (int(np.prod(x.shape)),))
+            x = _rounded(builder, rng, builder.linear(flat, _weights(rng, (flat.shape[0], rng.choice([2, 4, 6]))), 3))
+    return builder.program([("y", x)])
+
+
+def demands(seed: int, program: Program) -> Directives:
+    """Reuse factors for each layer, most of them large."""
+    rng = random.Random(seed)
+    layers = sorted({node.layer for node in program.nodes})
+    reuse = {layer: rng.choice([1, 7, 20, 100, 100, 1000, 10_000]) for layer in layers}
+    return Directives(
+        reuse, False, {layer: rng.choice([MultiplierStyle.SHARED] * 3 + [MultiplierStyle.CHEAPEST]) for layer in layers}
+    )
+
+
+def _weights(rng: random.Random, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    return np.random.default_rng(rng.randrange(1 << 30)).integers(-15, 16, shape)
+
+
+def _windows(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Windows (*positions, taps, channels); single positions now and then."""
+    rank = len(x.shape) - 1
+    while True:
+        size = tuple(rng.choice([1, 2, 3, 3]) for _ in range(rank))
+        stride, dilation = (tuple(rng.choice([1, 1, 1, 2]) for _ in range(rank)) for _ in range(2))
+        padding = tuple((rng.choice([0, 1, k // 2]), rng.choice([0, 1, k // 2])) for k in size)
+        places = [window_positions(*axis) for axis in zip(x.shape, size, stride, dilation, padding, strict=False)]
+        if min(places) > 0:
+            break
+    slid = builder.window(x, size, stride, dilation, padding)
+    return builder.reshape(slid, (*places, int(np.prod(size)), x.shape[-1]))
+
+
+def _convolved(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    windows = x if rng.random() < 0.2 else _windows(builder, rng, x)
+    rank = len(x.shape) - 1
+    flat = builder.reshape(windows, (*windows.shape[:rank], int(np.prod(windows.shape[rank:]))))
+    return builder.linear(flat, _weights(rng, (flat.shape[-1], rng.choice([1, 2, 4, 6, 8]))), 3)
+
+
+def _in_groups(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Blocks of channels by themselves, several blocks as a matrix with zeros beside them."""
+    windows, channels = _windows(builder, rng, x), x.shape[-1]
+    *positions, taps, _ = windows.shape
+    groups = rng.choice([k for k in range(1, channels + 1) if channels % k == 0])
+    together = rng.choice([k for k in range(1, groups + 1) if groups % k == 0])
+    each, n_out = channels // groups, rng.choice([1, 1, 2, 3])
+    results = []
+    for first in range(0, groups, together):
+        start, stop = first * each, (first + together) * each
+        part = builder.slice(windows, (*(0 for _ in positions), 0, start), (*positions, taps, stop))
+        matrix = np.zeros((taps, together, each, together, n_out), dtype=np.int64)
+        for block in range(together):
+            matrix[:, block, :, block] = _weights(rng, (taps, each, n_out))
+        flat = builder.reshape(part, (*positions, taps * together * each))
+        results.append(builder.linear(flat, matrix.reshape(flat.shape[-1], together * n_out), 3))
+    return results[0] if len(results) == 1 else builder.concat(results, -1)
+
+
+def _pooled(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    windows = _windows(builder, rng, x)
+    axis = len(windows.shape) - 2
+    return builder.amax(windows, (axis,)) if rng.random() < 0.5 else builder.sum(windows, (axis,))
+
+
+def _summed(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """A product at each position, and what it is of."""
+    rank, channels = len(x.shape) - 1, x.shape[-1]
+    windows = builder.window(x, (3,) * rank, (1,) * rank, (1,) * rank, ((1, 1),) * rank)
+    flat = builder.reshape(windows, (*x.shape[:-1], 3**rank * channels))
+    y = builder.linear(flat, _weights(rng, (flat.shape[-1], channels)), 3)
+    return builder.add(x, builder.cast(y, FixedFormat(True, 9, 3, Rounding.RND, Overflow.SAT)))
+
+
+def _scaled(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """A factor and a summand for each channel."""
+    factors, summands = (builder.const(_weights(rng, (x.shape[-1],)), 2) for _ in range(2))
+    return builder.add(builder.mul(x, factors), summands)
+
+
+def _rounded(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """In a format, or in one for each channel; rectified now and then."""
+    if rng.random() < 0.5:
+        x = builder.max(x, builder.const(0))
+    overflow = rng.choice([Overflow.SAT, Overflow.WRAP])
+    return builder.cast(x, FixedFormat(True, rng.randint(4, 7), 3, rng.choice([Rounding.TRN, Rounding.RND]), overflow))
