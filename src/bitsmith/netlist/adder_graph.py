@@ -30,7 +30,7 @@ from bitsmith.netlist.patterns import ColumnEntry
 from bitsmith.netlist.sharing import Sharing
 from bitsmith.netlist.sums import Term
 
-__all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
+__all__ = ["DEFAULT_SEARCH", "Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
 
 # Pairs of digits that may be counted, for the time that takes: half a minute at most, many minutes without the extension.
 # Matrices of 256x256 entries of 8 bits are below; larger ones share within blocks of rows.
@@ -56,7 +56,7 @@ class Search:
     extra_depth: int | None = 0
 
 
-_DEFAULT = Search()
+DEFAULT_SEARCH = Search()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class _ColumnPlace(NamedTuple):
     minus: bool
 
 
-def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = _DEFAULT) -> AdderGraph:
+def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFAULT_SEARCH) -> AdderGraph:
     """Return a graph that computes ``weights.T @ inputs`` exactly, by default no later than summing each column alone would be.
 
     Args:
