@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs site package size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs tutorials site package size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -70,6 +70,10 @@ docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
 	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md
 	$(MAKE) site
+
+# The notebooks of the tutorials, executed, as pages with what they print; many minutes.
+tutorials: $(VENV)/.dev
+	PYTHONPATH=docs $(BIN)/python -m generate.tutorials
 
 # The pages as they are, as a site; needs no network.
 site: $(VENV)/.dev

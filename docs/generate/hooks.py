@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,20 +61,19 @@ def _list_of_decisions() -> str:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links to files of the source tree that are not pages into their names."""
-    return _LINK.sub(lambda match: _linked(match, page.file.src_uri, files), markdown)
+    return _LINK.sub(lambda match: _linked(match, page.file.src_uri), markdown)
 
 
-def _linked(match: re.Match[str], source: str, files: Files) -> str:
+def _linked(match: re.Match[str], source: str) -> str:
     text, target = match[1], match[2]
     if re.match(r"[a-z]+:|#", target):
         return match[0]
-    path, _, anchor = target.partition("#")
-    root = _ROOT_PAGES.get(path.removeprefix("../"))
-    if root:
-        return f"[{text}]({root}{'#' + anchor if anchor else ''})"
-    if path.startswith("../") and "/" not in source:
-        name = path.removeprefix("../")
-        return text if text.strip("`") == name or text.startswith("`") else f"{text} (`{name}`)"
-    if path.rstrip("/") == "decisions":
-        return f"[{text}](decisions/index.md)"
-    return match[0]
+    path, mark, anchor = target.partition("#")
+    inside = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
+    page = _ROOT_PAGES.get(path) or _ROOT_PAGES.get(inside.removeprefix("../"))
+    if page:
+        return f"[{text}]({posixpath.relpath(page, posixpath.dirname(source) or '.')}{mark}{anchor})"
+    if inside.startswith("../"):
+        name = inside.removeprefix("../")
+        return text if text.startswith("`") or text == name else f"{text} (`{name}`)"
+    return f"[{text}](decisions/index.md)" if inside == "decisions" else match[0]

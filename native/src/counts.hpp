@@ -34,12 +34,18 @@ inline constexpr int kNodeBits = 24;
 inline constexpr int kShiftBits = 15;
 inline constexpr int kShiftBias = 1 << (kShiftBits - 1);
 
-inline Key key_of(const Digit& first, const Digit& second) {
+inline Key key_of(const Pattern& pattern) {
+    return static_cast<Key>(pattern.a) << (kNodeBits + kShiftBits + 1) | static_cast<Key>(pattern.b) << (kShiftBits + 1) |
+           static_cast<Key>(pattern.shift + kShiftBias) << 1 | static_cast<Key>(pattern.opposite);
+}
+
+inline Pattern pattern_of(const Digit& first, const Digit& second) {
     const bool ordered = first.node != second.node ? first.node < second.node : first.position < second.position;
     const Digit &a = ordered ? first : second, &b = ordered ? second : first;
-    return static_cast<Key>(a.node) << (kNodeBits + kShiftBits + 1) | static_cast<Key>(b.node) << (kShiftBits + 1) |
-           static_cast<Key>(b.position - a.position + kShiftBias) << 1 | static_cast<Key>(a.minus != b.minus);
+    return {a.node, b.node, b.position - a.position, a.minus != b.minus};
 }
+
+inline Key key_of(const Digit& first, const Digit& second) { return key_of(pattern_of(first, second)); }
 
 inline Pattern pattern_of(Key key) {
     constexpr Key mask = (Key{1} << kNodeBits) - 1;

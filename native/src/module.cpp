@@ -16,8 +16,8 @@ using bitsmith::Graph;
 using Matrix = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Table = nb::ndarray<nb::numpy, std::int32_t, nb::ndim<2>>;
 
-// Raised when what Python passes changes its meaning; bitsmith uses only the one that it knows.
-constexpr int kInterface = 3;
+// Raised when what Python passes changes its meaning, or graphs change; bitsmith uses only the one that it knows.
+constexpr int kInterface = 4;
 
 /// Hears Ctrl-C ten times a second, without which a thread that left the interpreter is deaf to it.
 class Listener {

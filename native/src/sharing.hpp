@@ -1,11 +1,13 @@
 // Sharing of two-term patterns among the columns of a matrix in signed digits: greedily, then by removing and rebuilding.
-// The mirror of bitsmith/netlist/sharing.py, which explains it: the same patterns in the same order.
+// The mirror of bitsmith/netlist/columns.py and sharing.py, which explain it: the same patterns in the same order. Its parts:
+// sharing.cpp keeps the books, extraction.cpp takes out patterns, search.cpp removes and rebuilds.
 
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <queue>
 #include <unordered_map>
 #include <utility>
@@ -13,6 +15,7 @@
 
 #include "counts.hpp"
 #include "graph.hpp"
+#include "input_pairs.hpp"
 #include "sums.hpp"
 
 namespace bitsmith {
@@ -28,6 +31,20 @@ using Column = std::vector<ColumnEntry>;
 
 /// Called now and then in long computations; may throw.
 using Interrupt = std::function<void()>;
+
+/// The adder of a pattern, the operand with the smaller shift not subtracted where there is one.
+inline Adder adder_of(const Pattern& pattern) {
+    const std::int32_t shift_a = std::max(-pattern.shift, 0), shift_b = std::max(pattern.shift, 0);
+    if (pattern.opposite && pattern.shift < 0) return {pattern.b, pattern.a, shift_b, shift_a, true};
+    return {pattern.a, pattern.b, shift_a, shift_b, pattern.opposite};
+}
+
+/// A hash of 64 bits (the finalizer of SplitMix64).
+inline std::uint64_t mixed(std::uint64_t value) {
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9u;
+    value = (value ^ value >> 27) * 0x94D049BB133111EBu;
+    return value ^ value >> 31;
+}
 
 class Sharing {
 public:
@@ -48,6 +65,14 @@ public:
     std::vector<Term> build(Nodes& nodes) const;
 
 private:
+    class Levels;
+    /// The digits of a node in a column, as bit masks of those added and those subtracted.
+    struct InColumn {
+        std::int32_t column;
+        std::array<std::uint64_t, 2> masks;
+
+        std::uint64_t taken() const { return masks[0] | masks[1]; }
+    };
     struct Node {
         Pattern pattern;
         Key key = 0;
@@ -55,7 +80,7 @@ private:
         bool alive = false;
         std::int32_t uses = 0;  // digits, and operands of other nodes
         int cost = 0;
-        std::vector<std::int32_t> columns;  // one for each digit
+        std::vector<InColumn> columns;
     };
     struct Rank {
         std::uint64_t gain;
@@ -82,24 +107,41 @@ private:
     }
     std::uint64_t load(std::int32_t node) const { return limit_ ? std::uint64_t{1} << at(node).range.arrival : 0; }
 
+    // extraction.cpp
+    void tally(std::int32_t node, Levels& levels);
+    std::uint32_t possible(const Pattern& pattern);
+    int last_position() const;
     void rebuild();
     void enqueue(Key key, std::uint32_t possible);
     void enqueue_touched();
     std::uint64_t gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const;
-    std::vector<std::int32_t> columns_of(std::int32_t node) const;
+    std::int64_t saving(std::uint32_t count, bool made, const Pattern& pattern) const;
     void find_occurrences(const Pattern& pattern);
-    void extract(const Pattern& pattern, Key key);
+    using Places = std::vector<InColumn>::const_iterator;
+    Places first_from(std::int32_t column, Places start, const std::vector<InColumn>& list) const;
+    void find_in(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern);
+    bool take_room(std::int32_t column, const Pattern& pattern);
+    std::int32_t extract(const Pattern& pattern, Key key);
+
+    // sharing.cpp
     std::int32_t make(const Pattern& pattern, Key key);
     void revive(std::int32_t node);
     void bury();
     void release(std::int32_t node);
 
     void touch(std::int32_t column);
+    std::vector<InColumn>::iterator find(std::int32_t node, std::int32_t column);
     void remove(std::int32_t column, std::size_t place);
     void remove(std::int32_t column, std::int32_t node, int position);
     void insert(std::int32_t column, const Digit& digit);
+    void count(std::int32_t column, const Digit& digit);
     void collect(const std::vector<Digit>& digits, const Digit& digit);
+    void recount();
+    std::vector<Summand> summands(std::size_t output) const;
+    Deadline deadline(std::size_t output) const { return {limit_, loads_[output]}; }
 
+    // search.cpp
+    void count_all();
     void begin();
     void iterate();
     void dissolve_some();
@@ -108,9 +150,7 @@ private:
     void rewrite_some(std::int32_t column);
     bool rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum);
     void undo();
-    void recount();
-    std::vector<Summand> summands(std::size_t output) const;
-    Deadline deadline(std::size_t output) const { return {limit_, loads_[output]}; }
+    std::vector<std::int32_t> nodes_of(std::int32_t column) const;
     std::uint64_t random();
     std::uint32_t below(std::uint32_t bound);
 
@@ -124,6 +164,7 @@ private:
     std::vector<std::int64_t> costs_;  // of each output's sum
     std::vector<std::vector<Digit>> digits_;
     Counts counts_;
+    InputPairs input_pairs_;
     std::unordered_map<Key, std::int32_t> made_;
     std::priority_queue<Rank> queue_;
     std::int64_t cost_ = 0;
@@ -141,6 +182,9 @@ private:
 
     std::vector<Key> keys_, touched_;
     std::vector<Occurrence> found_;
+    std::map<std::size_t, std::uint64_t> room_;  // by output, how many more occurrences the limit allows
+    std::vector<std::uint32_t> tallies_;
+    bool counting_ = false;
     mutable Sum sum_;
 };
 

@@ -1,24 +1,21 @@
 #include "sums.hpp"
 
 #include <algorithm>
-#include <tuple>
+#include <functional>
 
 namespace bitsmith {
 namespace {
 
 constexpr std::uint64_t kSumsAfter = std::uint64_t{1} << 40;
+constexpr std::int32_t kMostShift = 1 << 16;
 
 }  // namespace
 
-bool Sum::Place::operator<(const Place& other) const {
-    return std::tuple(top, -shift, minus, size, order) <
-           std::tuple(other.top, -other.shift, other.minus, other.size, other.order);
-}
-
 Sum::Place Sum::place_of(std::int32_t partial, std::uint64_t order) const {
     const Partial& value = partials_[static_cast<std::size_t>(partial)];
-    return {value.range.span() + value.shift, value.shift, value.minus,
-            static_cast<std::uint64_t>(value.range.high - value.range.low), order, partial};
+    const auto top = static_cast<std::uint64_t>(value.range.span() + value.shift);
+    const auto rank = top << 32 | static_cast<std::uint64_t>(kMostShift - value.shift) << 1 | static_cast<std::uint64_t>(value.minus);
+    return {rank, static_cast<std::uint64_t>(value.range.high - value.range.low), order, partial};
 }
 
 std::int32_t Sum::joined(std::int32_t first, std::int32_t second) {
@@ -45,24 +42,25 @@ void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
         const auto order = static_cast<std::uint64_t>(term.node) * 64 + static_cast<std::uint64_t>(term.shift);
         waiting_.push_back(place_of(static_cast<std::int32_t>(partials_.size()) - 1, order));
     }
-    std::sort(waiting_.begin(), waiting_.end());
+    std::ranges::sort(waiting_, std::greater());
     const auto added = [&](std::size_t i, std::size_t j) {
         return added_load(partials_[static_cast<std::size_t>(waiting_[i].partial)].range.arrival,
                           partials_[static_cast<std::size_t>(waiting_[j].partial)].range.arrival);
     };
     for (std::uint64_t order = kSumsAfter; waiting_.size() > 1; ++order) {
-        std::size_t i = 0, j = 1;
+        std::size_t i = waiting_.size() - 1, j = i - 1;
         if (deadline.limit) {
             while (deadline.load + added(i, j) > deadline.limit) {
-                if (++j == waiting_.size()) j = ++i + 1;
+                if (j == 0) j = --i;
+                --j;
             }
             deadline.load += added(i, j);
         }
         const std::int32_t sum = joined(waiting_[i].partial, waiting_[j].partial);
-        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(j));
         waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(j));
         const Place place = place_of(sum, order);
-        waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), place), place);
+        waiting_.insert(std::ranges::upper_bound(waiting_, place, std::greater()), place);
     }
     const Partial& root = partials_.back();
     if (root.minus) cost_ += stays_negated() ? root.range.width() : root.turn_cost;

@@ -55,15 +55,17 @@ public:
     Term build(Nodes& nodes, const std::vector<Summand>& terms) const;
 
 private:
+    /// A value that waits to be added: the order is by rank, then size, then order.
     struct Place {
-        int top;
-        std::int32_t shift;
-        bool minus;
+        std::uint64_t rank;  // the top, and of equal ones the highest lowest bit, and of equal ones what is not subtracted
         std::uint64_t size;
         std::uint64_t order;
         std::int32_t partial;
 
-        bool operator<(const Place& other) const;
+        bool operator>(const Place& other) const {
+            if (rank != other.rank) return rank > other.rank;
+            return size != other.size ? size > other.size : order > other.order;
+        }
     };
 
     Place place_of(std::int32_t partial, std::uint64_t order) const;
@@ -71,7 +73,7 @@ private:
     std::int32_t node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const;
 
     std::vector<Partial> partials_;
-    std::vector<Place> waiting_;
+    std::vector<Place> waiting_;  // the first is last
     int cost_ = 0;
 };
 

@@ -209,6 +209,26 @@ def test_runs_share_no_state() -> None:
         assert np.array_equal(emulator.run([x])[0], expected)
 
 
+@pytest.mark.parametrize("width", [6, 14])
+@pytest.mark.parametrize("batch", [1, 7])
+def test_what_wraps_is_seen_after_runs_in_which_nothing_did(width: int, batch: int) -> None:
+    fmt, build = FixedFormat(True, width, 2, Rounding.RND, Overflow.WRAP), ProgramBuilder()
+    x = build.input("x", (6,), fmt)
+    rows = np.random.default_rng(0).integers(-2, 3, (3, 6, 6))
+    for weights in rows:
+        x = build.max(build.cast(build.linear(x, weights, 1), fmt), build.const(-1))
+    program = build.program([("y", x)])
+    casts = [node.op for node in program.nodes if isinstance(node.op, ops.Cast)]
+    emulator, bound = Emulator(program, watched=casts), 1 << width - 1
+    for most in (1, bound, 1):
+        raw = np.random.default_rng(1).integers(-most, most, (batch, 6))
+        expected = [oracle.evaluate(program, [each])[0] for each in raw]
+        (found,), _, wrapped = emulator.run_watched([raw / 4.0])
+        assert np.array_equal(found * 4, np.array(expected, dtype=np.float64))
+        assert bool(wrapped) == (most == bound)
+        assert np.array_equal(emulator.run_raw([raw])[0], np.array(expected, dtype=np.int64))
+
+
 def test_a_million_weights_are_ready_within_a_second() -> None:
     build = ProgramBuilder()
     x = build.input("x", (1000,), FixedFormat(True, 16, 10))

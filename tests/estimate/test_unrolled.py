@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +15,8 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
+from bitsmith.netlist import native
+from bitsmith.netlist.pipelined import pipelined
 from tests.netlist.checks import dense_program
 
 UNROLLED = Directives({}, parallel=True)
@@ -62,3 +66,22 @@ def test_a_faster_clock_takes_more_registers() -> None:
     program = dense_program([16, 16, 5], 6, 6, 0.3)
     slow, fast = (estimate_layout(program, UNROLLED, ECP5, budget) for budget in (20.0, 4.0))
     assert fast.ff > 2 * slow.ff and fast.lut < 1.2 * slow.lut
+
+
+@pytest.mark.parametrize(("sizes", "bits"), [((16, 16, 5), 4), ((64, 32), 8)])
+def test_estimates_without_the_native_solver_are_quick(
+    sizes: tuple[int, ...], bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = perceptron(sizes, bits, bits, 0.0)
+    expected = estimate_layout(program, UNROLLED, ULTRASCALE_PLUS).lut
+    monkeypatch.setattr(native, "SOLVE", None)
+    start = time.process_time()
+    assert estimate_layout(program, UNROLLED, ULTRASCALE_PLUS).lut == pytest.approx(expected, rel=0.25)
+    assert time.process_time() - start < 2  # 0.1 s on an idle machine
+
+
+def test_a_netlist_that_was_estimated_is_written() -> None:
+    program = perceptron((8, 8, 4), 4, 4, 0.5)
+    estimate_layout(program, UNROLLED, ECP5, 6.0)
+    made = pipelined(program, ECP5.delays, 6.0, replace(UNROLLED, block=ECP5.area.block).block_layers)
+    assert pipelined(perceptron((8, 8, 4), 4, 4, 0.5), ECP5.delays, 6.0)[0] is made[0]

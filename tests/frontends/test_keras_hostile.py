@@ -246,7 +246,7 @@ def test_weights_of_matching_but_absurd_size(tmp_path: Path) -> None:
         _replace(file, "kernel:0").create_dataset("kernel:0", shape, "f8", chunks=(1, 1 << 20))
         _replace(file, "bias:0").create_dataset("bias:0", (1 << 24,), "f8", chunks=(1 << 20,))
     assert "at most 16777216 elements" in _refused(path, r"a data set of shape \(3, 16777216\)")
-    path.write_text(path.read_text().replace(f'"units": {1 << 24}', f'"units": {1 << 40}'))
+    path.write_text(path.read_text().replace(f'"units": {1 << 24}', f'"units": {1 << 30}'))
     _refused(path, "kernel has shape")
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,3 +57,12 @@ def test_leaves_to_python_what_does_not_fit(weights: list[list[int]], inputs: li
     array = np.array(weights, dtype=np.object_)
     assert native.solve(array, inputs, (1000, 1, 1000, 0)) is None
     assert solve(array, inputs).evaluate([1]) == weights[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of threads")
+def test_other_threads_run_and_ctrl_c_ends_a_solve() -> None:
+    weights = random_matrix((16, 16), 8, 1)
+    timer = threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        native.solve(weights, [InputRange(-128, 127)] * 16, (1 << 40, 1 << 30, 1 << 40, 0))

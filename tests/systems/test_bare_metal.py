@@ -10,9 +10,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bitsmith.build.design import Circuit
+from bitsmith.build.design import Circuit, circuit
+from bitsmith.devices import ECP5
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.directives import Directives
+from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
-from tests.rtl.wrapped import expected, inputs_of, made
+from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
 from tests.systems.written import computed, imported, written
 
 STUBS = {
@@ -32,6 +37,9 @@ static inline void Xil_DCacheInvalidateRange(UINTPTR address, u32 bytes) { (void
     "xparameters.h": """\
 #define XPAR_AXI_DMA_0_BASEADDR 0x40400000
 #define XPAR_AXI_DMA_1_BASEADDR 0x40410000
+#define XPAR_AXI_DMA_2_BASEADDR 0x40420000
+#define XPAR_AXI_DMA_3_BASEADDR 0x40430000
+#define XPAR_AXI_DMA_4_BASEADDR 0x40440000
 #define XPAR_CIRCUIT_BASEADDR 0x43C00000
 """,
     "board.c": """\
@@ -123,6 +131,51 @@ def test_results_are_those_of_the_emulator(tmp_path: Path, monkeypatch: pytest.M
     assert library.net_init() == 1
 
 
-def test_circuits_that_have_none() -> None:
+def test_weights_are_loaded_as_the_driver_in_python_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each = made("loads")
+    written(tmp_path, each, "zcu104")
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    sent = list[bytes]()
+
+    def write(address: int, value: int) -> None:
+        words[address] = value
+        if address & 0xFF == 0x28:
+            assert address >> 16 == 0x4040 + len(net.INPUTS) + which
+            sent.append(ctypes.string_at(words[address - 0x10] | words[address - 0x0C] << 32, value))
+
+    words, functions = dict[int, int](), (IN(lambda address: 1 << 1), OUT(write))
+    library = compiled(tmp_path, "double")
+    library.connect_board(*functions)
+    for which, about in enumerate(net.DESIGN["weights"]):
+        shape, name = about["matrix"], {"weight": "kernel", "bias": "bias"}[about["name"]]
+        values = np.ldexp(np.random.default_rng(which).integers(about["lo"], about["hi"] + 1, shape), -about["frac"])
+        values = np.ascontiguousarray(values + 2.0 ** -about["frac"] / 4)
+        assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 0
+        assert sent[-1] == net.weights(about["layer"], **{name: values})[about["port"]]
+        values[-1, -1] = about["hi"] + 1
+        assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 3
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+def test_wide_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overflow: Overflow) -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (4,), FixedFormat(True, 62, 2, Rounding.RND_CONV, overflow))
+    program = builder.program([("y", builder.cast(x, FixedFormat(True, 62, 2)))])
+    each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    written(tmp_path, each, "zcu104")
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    sent = list[bytes]()
+    monkeypatch.setattr("tests.systems.test_bare_metal.computed", lambda each, net, data: sent.extend(data) or data)
+    library, board = compiled(tmp_path, "double"), Board(each, net)
+    library.connect_board(*board.functions)
+    given = np.array([[0.375, -(2.0**53) - 2, 1.7e18, -1.7e308], [2.0**59, 2.0**59 - 128, -(2.0**59), 3e20]])
+    y = np.zeros(given.shape)
+    pointers = [(ctypes.c_void_p * 1)(array.ctypes.data) for array in (given, y)]
+    assert library.net_predict(*pointers, ctypes.c_size_t(2)) == 0
+    assert sent == net.pack([given])
+    np.testing.assert_array_equal(y, net.unpack(sent)[0])
+
+
+def test_circuits_that_have_none() -> None:
+    each = made("weights")
     assert bare_metal(each.program, each.interface, 8, registers=True) == {}

@@ -128,6 +128,15 @@ def test_where_it_has_no_effect(keys: dict[str, object], told: str) -> None:
     assert told in notes and ("Without effect" in notes) is bool(told)
 
 
+def test_there_is_no_driver_in_c_for_it() -> None:
+    for interface, told in (("axi_master", True), ("axi_stream", False)):
+        keys = {"Board": "pynq-z2", "Interface": interface, "Driver": "c"}
+        made = model({"Backend": "VivadoAccelerator", "AcceleratorConfig": keys})
+        assert any("Driver of c" in note for note in made.notes) is told
+        files = made.plan(csim=False, synth=False, bitstream=True).files()
+        assert ("system/export/net_driver.c" in files) is not told
+
+
 def test_it_needs_a_board() -> None:
     assert read_project({"Interface": "axi_master"}).interface == "axi_master"
     with pytest.raises(ConfigError, match="without a board"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -199,6 +200,34 @@ def test_memory_of_linux_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     driver.check_unused(0x3000_0000, 0x1000_0000, listed)
     with pytest.raises(RuntimeError, match="mem=767M"):
         driver.check_unused(0x2FF0_0000, 0x1000_0000, listed)
+
+
+def test_linux_loads_the_bitstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With stand-ins for the compiler of device trees and for the folders of Linux, in which a made folder is an overlay."""
+    written(tmp_path, made("pipeline"), "de10-nano")
+    driver = imported(monkeypatch, tmp_path)[1]
+    monkeypatch.setattr(driver, "FIRMWARE", tmp_path)
+    monkeypatch.setattr(driver, "OVERLAYS", tmp_path / "overlays")
+    rbf = tmp_path / "system/export/net.rbf"
+    rbf.write_bytes(b"bits")
+    with pytest.raises(RuntimeError, match="with U-Boot"):
+        driver.load_bitstream(rbf)
+    FakeTools(tmp_path / "bin", monkeypatch).add("dtc", "sys.stdout.write(sys.stdin.read())")
+    statuses = iter(["applied\n", "unapplied\n"])
+    make = Path.mkdir
+
+    def mkdir(self: Path, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        (self / "status").write_text(next(statuses))
+
+    monkeypatch.setattr(Path, "rmdir", lambda self: shutil.rmtree(self))
+    (tmp_path / "overlays").mkdir()
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    driver.load_bitstream(rbf)
+    assert 'firmware-name = "net.rbf";' in (tmp_path / "overlays/net/dtbo").read_text()
+    assert (tmp_path / "net.rbf").read_bytes() == b"bits"
+    with pytest.raises(RuntimeError, match=r"not loaded \(unapplied\)"):
+        driver.load_bitstream(rbf)
 
 
 def test_circuits_in_c_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bitsmith.netlist.native import SOLVE
 
 _DISTRIBUTION = "bitsmith"
 _SOLVER = "bitsmith-native"
-_DEVELOPMENT = frozenset({"dev", "site"})
+_DEVELOPMENT = frozenset({"dev", "site", "tutorials"})
 """Extras that only those who work on bitsmith itself need."""
 
 

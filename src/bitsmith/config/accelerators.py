@@ -19,7 +19,9 @@ _MOST_BITS = 32
 _BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
 STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
 _OWN = "the board's system says it"
-C_DRIVER = Idle("Driver", "c", "the driver is in Python; in C it is there for Zynq and Zynq UltraScale+")
+C_DRIVER = Idle(
+    "Driver", "c", "the driver is in Python; in C it is there for Zynq and Zynq UltraScale+ with DMA engines"
+)
 """What is said of a driver in C where there is none."""
 
 _FILE = "the board's system is made by Vivado from its parts, without a platform's file"

@@ -36,6 +36,10 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
         InputDataError: arrays by other names or of another number, other shapes, batches of different lengths, or elements that
             are not real numbers.
     """
+    if isinstance(x, np.ndarray) and len(shapes) == 1:
+        for name, shape in shapes.items():
+            _check(x, name, shape)
+        return [x]
     given = _batches(shapes, x)
     if len(given) != len(shapes):
         raise InputDataError(
@@ -77,8 +81,6 @@ def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np
 
 def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
     """``x`` as arrays; those by name in the order of ``shapes``."""
-    if isinstance(x, np.ndarray):
-        return [x]
     if isinstance(x, Mapping):
         if set(x) != set(shapes):
             raise InputDataError(

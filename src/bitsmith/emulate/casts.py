@@ -31,7 +31,10 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
         return (
             StoredValue(x.parts, storage, type_, x.buffers) if storage.kind is kind else ws.convert(x, storage, type_)
         )
-    made = ws.result(Storage(kind, storage.scale), (x,))
+    lo, hi = op.lo, op.hi
+    looked_at = fold and x.varies and op.overflow is Overflow.WRAP and lo.size == hi.size == 1
+    guarded = ws.guarded(Storage(kind, storage.scale), lo.item(), hi.item()) if looked_at else None
+    made = guarded or ws.result(Storage(kind, storage.scale), (x,))
     if rounds:
         roomy = has_room(op, operand, kind)
         ws.do(rounder(x.floats, made.floats, op.rounding, roomy=roomy), made.varies)
@@ -39,12 +42,11 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
         ws.do(partial(np.copyto, made.part, x.part), made.varies)
     if fold:
         scratch = partial(_scratch, ws, made)
-        steps = folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow, scratch)
-        if op.overflow is Overflow.WRAP and op.lo.size == op.hi.size == 1:
-            note = ws.watch.note(op)
-            steps = [unless_within(made.floats, float(op.lo.item()), float(op.hi.item()), steps, note)]
+        steps = folder(made.floats, lo[..., None], hi[..., None], op.overflow, scratch)
+        if looked_at:
+            steps = [unless_within(made.floats, float(lo.item()), float(hi.item()), steps, ws.watch.note(op))]
         for step in steps:
-            ws.do(step, made.varies)
+            ws.do(step, made.varies) if guarded is None else ws.repair(step)
     if storage.kind is kind:
         return made
     ws.discard(made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -156,9 +157,9 @@ class Emulator:
         self, compiled: _Compiled, arrays: Sequence[Reals]
     ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         batch = len(arrays[0]) if arrays else 1
+        if 0 < batch <= compiled.few:
+            return compiled.execute_few(batch, arrays)
         results = [np.empty((batch, *shape)) for shape in compiled.shapes]
-        if 0 < batch <= _SMALL and compiled.takes(batch):
-            return results, *compiled.execute_few(batch, arrays, results)
         outside, counting = [0] * len(arrays), threading.Lock()
 
         def load(bound: _Bound, start: int, stop: int) -> None:
@@ -167,7 +168,8 @@ class Emulator:
                     outside[k] += count
 
         def store(bound: _Bound, start: int, stop: int) -> None:
-            bound.read(stop - start, [result[start:stop] for result in results])
+            for reader, result in zip(bound.readers, results, strict=True):
+                reader.read(stop - start, result[start:stop])
 
         wrapped = compiled.execute(batch, self.threads, load, store)
         return results, outside, wrapped
@@ -207,11 +209,6 @@ class _Bound:
         """Put samples in; of each input, how many values were outside its range."""
         return [loader.load(array) for loader, array in zip(self.loaders, arrays, strict=True)]
 
-    def read(self, count: int, results: Sequence[Float64s]) -> None:
-        """Put the results of ``count`` samples into ``results``."""
-        for reader, result in zip(self.readers, results, strict=True):
-            reader.read(count, result)
-
 
 _Move: TypeAlias = Callable[[_Bound, int, int], None]
 """Moves samples from the first number to the second."""
@@ -233,7 +230,9 @@ class _Compiled:
         self._watched = watched
         self._plan = plan_storage(program, self._wanted)
         self._chunk = _chunk(self._plan)
-        self._idle: dict[int, list[_Bound]] = {}
+        self.few = min(self._chunk, _SMALL)
+        """Samples that :meth:`execute_few` takes at most."""
+        self._idle: defaultdict[int, list[_Bound]] = defaultdict(list)
 
     def execute(self, batch: int, threads: int, load: _Move, store: _Move) -> Collection[Cast]:
         """Run all chunks of a batch; ``load`` and ``store`` move samples start..stop in and out of a workspace.
@@ -258,23 +257,19 @@ class _Compiled:
             self._share_out(iter(starts), min(threads, len(starts)), size, wrapped, run)
         return wrapped.values()
 
-    def takes(self, batch: int) -> bool:
-        """True if a workspace may hold so many samples."""
-        return batch <= self._chunk
-
     @np.errstate(all="ignore")  # in half the time of a with statement
-    def execute_few(
-        self, batch: int, arrays: Sequence[Reals], results: Sequence[Float64s]
-    ) -> tuple[list[int], Collection[Cast]]:
-        """Run one chunk, without any preparation; how many values of each input were outside, and the casts that wrapped."""
-        wrapped: dict[int, Cast] = {}
+    def execute_few(self, batch: int, arrays: Sequence[Reals]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+        """Run one chunk, without any preparation.
+
+        Returns:
+            The results, how many values of each input were outside, and the casts that wrapped.
+        """
         size = batch if batch <= _FEW else _power_above(batch)
         bound = self._take(size)
         outside = bound.load(arrays)
         bound.workspace.run()
-        bound.read(batch, results)
-        self._give(size, bound, wrapped)
-        return outside, wrapped.values()
+        results = [reader.of(batch) for reader in bound.readers]
+        return results, outside, self._give(size, bound)
 
     def _share_out(
         self,
@@ -299,7 +294,8 @@ class _Compiled:
                         if start is None:
                             break
                         run(start, bound)
-                    self._give(size, bound, wrapped)
+                    with lock:
+                        wrapped.update((id(op), op) for op in self._give(size, bound))
             except BaseException as error:  # handed to the caller's thread
                 errors.append(error)
 
@@ -316,17 +312,17 @@ class _Compiled:
         """A workspace for ``size`` samples."""
         try:
             return self._idle[size].pop()
-        except (KeyError, IndexError):  # there is none, or all are in use
+        except IndexError:  # there is none, or all are in use
             workspace = bind(self._plan, size, self._wanted, Watch(self._watched))
             return _Bound(workspace, self._quantizations, self._wanted)
 
-    def _give(self, size: int, bound: _Bound, wrapped: dict[int, Cast]) -> None:
-        """Keep a workspace for the next time, and add the casts that wrapped in it."""
+    def _give(self, size: int, bound: _Bound) -> Collection[Cast]:
+        """Keep a workspace for the next time; the casts that wrapped in it."""
         noted = bound.workspace.watch.wrapped
-        if noted:
-            wrapped.update(noted)
-            noted.clear()
-        self._idle.setdefault(size, []).append(bound)
+        wrapped = (*noted.values(),) if noted else ()
+        noted.clear()
+        self._idle[size].append(bound)
+        return wrapped
 
 
 @lru_cache(maxsize=1)

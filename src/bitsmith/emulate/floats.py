@@ -17,8 +17,8 @@ from bitsmith.ir.types import Ints, Overflow, Rounding
 FloatArray: TypeAlias = npt.NDArray[np.float32 | np.float64]
 Kernel: TypeAlias = Callable[[], object]
 
-FEW = 1 << 10
-"""Elements, below which reductions over all of an array take longer to begin than to do."""
+MANY = 1 << 14
+"""Elements, from which on reductions over all of an array no longer take longer to begin than to do."""
 
 
 def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool = False) -> Kernel:
@@ -87,7 +87,6 @@ def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Calla
 def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], note: Kernel | None) -> Kernel:
     """A step that takes ``steps`` only if some of ``x`` is outside ``lo..hi``, and calls ``note`` then."""
     flat = x.reshape(-1) if x.flags.c_contiguous else x
-    safe = small_squares(lo, hi)
 
     def step() -> None:
         # Samples that the last chunk does not have may be anything, and are as good as outside.
@@ -98,25 +97,12 @@ def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], 
             for each in steps:
                 each()
 
-    if flat.ndim > 1 or x.size >= FEW or safe < 0.0:
-        return step
-    dot = flat.dot
-
-    def step_of_few() -> None:
-        if not dot(flat) <= safe:
-            step()
-
-    return step_of_few
-
-
-def small_squares(lo: float, hi: float) -> float:
-    """A sum of squares up to which no element is outside ``lo..hi``; one call finds it, and its rounding is within the margin."""
-    return min(lo * lo, hi * hi) * 0.999 if lo <= 0.0 <= hi else -1.0
+    return step
 
 
 def extremes(x: FloatArray) -> tuple[float, float]:
     """The least and the greatest element; NaN if there is one."""
-    if x.size < FEW:  # reductions take a microsecond to begin
+    if x.size < MANY:
         return x.item(x.argmin()), x.item(x.argmax())
     return float(np.minimum.reduce(x, None)), float(np.maximum.reduce(x, None))
 

@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate.bounds import least
-from bitsmith.emulate.floats import FEW, FloatArray, extremes, folder, rounder, small_squares
+from bitsmith.emulate.floats import FloatArray, extremes, folder, rounder
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import Ints, Overflow, objects
 
 Reals: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
+
+FEW = 1 << 10
+"""Elements of an input, below which it is cast in as few calls as possible."""
 
 EXACT = 1 << 52
 """Integers up to here have room for one more bit in a float64."""
@@ -76,11 +79,10 @@ class Quantization:
             return None
         flat, factor = raw.reshape(-1), np.asarray(self._factor)
         lowest, highest = map(float, self._safe)
-        safe = small_squares(lowest, highest)
         rounded, rows = rounder(raw, raw, self.op.rounding, roomy=True), np.moveaxis(raw, -1, 0)
 
         def cast_few(x: Reals) -> bool:
-            if x.dtype.kind != "f" or x.dtype.itemsize == 8:
+            if x.dtype.char not in "fe":
                 return False
             count = len(x)
             if count == len(rows):
@@ -89,8 +91,6 @@ class Quantization:
                 rows[:count], rows[count:] = x, 0
             np.multiply(raw, factor, raw)
             rounded()
-            if flat.dot(flat) <= safe:
-                return True
             least_value, greatest = extremes(flat)
             return lowest <= least_value and greatest <= highest
 

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.bounds import NumberKind
-from bitsmith.emulate.floats import FEW
-from bitsmith.emulate.quantize import Quantization, Reals, quantize_exactly
+from bitsmith.emulate.quantize import FEW, Quantization, Reals, quantize_exactly
 from bitsmith.emulate.workspace import StoredValue, factors
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import IntArray, Ints, TensorType, objects
@@ -113,23 +112,32 @@ def read_raw(value: StoredValue, count: int) -> Raws:
 class RealReader:
     """Reads the real numbers of a value."""
 
-    __slots__ = ("_axes", "_factor", "_rows", "_value")
+    __slots__ = ("_axes", "_doubles", "_factor", "_rows", "_shape", "_value")
 
     def __init__(self, value: StoredValue) -> None:
         self._value = value
         self._factor = np.asarray(factors(-value.storage.scale))
         self._axes = (*range(1, len(value.type.shape) + 1), 0)
-        self._rows = (
-            np.moveaxis(value.floats, -1, 0)
-            if self._factor.ndim == 0 and value.storage.kind is not NumberKind.LIMBS
-            else None
-        )
+        alike = self._factor.ndim == 0 and value.storage.kind is not NumberKind.LIMBS
+        self._rows = np.moveaxis(value.floats, -1, 0) if alike else None
+        self._doubles = value.storage.kind is NumberKind.FLOAT64
+        self._shape = value.type.shape
+
+    def of(self, count: int) -> npt.NDArray[np.float64]:
+        """Real numbers of the first ``count`` samples (batch, *shape)."""
+        target = np.empty((count, *self._shape))
+        self.read(count, target)
+        return target
 
     def read(self, count: int, target: npt.NDArray[np.float64]) -> None:
-        """Real numbers of the first ``count`` samples into ``target`` (batch, *shape)."""
-        if self._rows is not None and count == len(self._rows):
-            target[...] = self._rows  # to convert first takes half the time of a mixed product
-            np.multiply(target, self._factor, target)
+        """Put them into ``target``."""
+        rows = self._rows
+        if rows is not None and count == len(rows):
+            if self._doubles:
+                np.multiply(rows, self._factor, target)
+            else:  # to convert first takes half the time of a mixed product
+                target[...] = rows
+                np.multiply(target, self._factor, target)
         elif self._value.storage.kind is NumberKind.LIMBS:
             numbers = limbs.to_float(tuple(part[..., :count] for part in self._value.limbs))
             np.multiply(numbers, self._factor, target.transpose(self._axes))

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bitsmith.emulate import limbs
 from bitsmith.emulate.bounds import NumberKind, has_safe_exponents, limb_count
 from bitsmith.emulate.floats import FloatArray, Kernel
+from bitsmith.emulate.guard import Guard
 from bitsmith.emulate.storage import Storage, StoragePlan, fitted
 from bitsmith.ir import ops
 from bitsmith.ir.types import Fracs, TensorType, objects
@@ -106,6 +107,9 @@ class Workspace:
         self.batch = batch
         self.watch = watch or Watch()
         self.steps: list[Kernel] = []
+        self._quick: list[Kernel] = []
+        """The steps without those that :meth:`guarded` casts need only if a number of theirs is outside its range."""
+        self._guards: dict[tuple[float, float, object], Guard] = {}
         self.values: dict[int, StoredValue] = {}
         self.node = -1
         """The node that is being bound."""
@@ -124,6 +128,12 @@ class Workspace:
 
     def run(self) -> None:
         """Execute all steps."""
+        if self._guards:
+            for step in self._quick:
+                step()
+            if all(guard.holds() for guard in self._guards.values()):
+                return
+            self._guards.clear()  # what wraps once will wrap again
         for step in self.steps:
             step()
 
@@ -143,8 +153,27 @@ class Workspace:
         """Add a step; one that only concerns constants is done at once."""
         if varies:
             self.steps.append(step)
+            self._quick.append(step)
         else:
             step()
+
+    def guarded(self, storage: Storage, lo: int, hi: int) -> StoredValue | None:
+        """The value of a cast to ``lo..hi``, of numbers that :meth:`run` looks at in the end; None if they are too many."""
+        type_ = self.plan.type(self.node)
+        dtype, shape = DTYPES[storage.kind], (*type_.shape, self.batch)
+        if math.prod(shape) >= MUCH or not lo <= 0 <= hi:
+            return None
+        guard = self._guards.setdefault((lo, hi, dtype), Guard(lo, hi, dtype))
+        array = guard.array(shape)
+        if array is None:
+            return None
+        buffer = Buffer(0)
+        buffer.users += 1  # never free for other values, nor for results in place
+        return StoredValue([array], storage, type_, [buffer])
+
+    def repair(self, step: Kernel) -> None:
+        """Add a step that a guarded value needs only if it is not as it should be."""
+        self.steps.append(step)
 
     def temporary(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
         """An array that is free again when the node is finished."""

@@ -40,16 +40,17 @@ from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
-from bitsmith.netlist import csd
+from bitsmith.netlist import csd, native
+from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.pipelined import pipelined
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
-_MADE_LUTS = 15_000
-"""A circuit of about so many look-up tables is made in half a second; the solver in Python takes some 30 times as
-long for adder graphs as the one in C++."""
+_MADE_LUTS, _MADE_LUTS_IN_PYTHON = 15_000, 4_000
+"""A circuit of about so many look-up tables is made in a second: by the solver in C++, and by that in Python without its search,
+which takes ten times as long for one adder in a hundred."""
 
 _SUMS_OF_THREE = 0.7
 """What sums take where three terms are added at once, of what they take two by two: 0.65 to 0.75 in six perceptrons."""
@@ -90,18 +91,20 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes.
 
     Unrolled circuits of some thousand look-up tables are made for it, with stages of ``budget_ns``, of the family's usual clock
-    unless given.
+    unless given. Without the native solver these are fewer, and their adder graphs are not searched for better ones.
     """
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
         return estimate_network(partition(program, directives), family)
     size = estimate(program, family, directives.block_layers)
-    if size.lut > _MADE_LUTS:
+    in_python = native.SOLVE is None
+    if size.lut > (_MADE_LUTS_IN_PYTHON if in_python else _MADE_LUTS):
         return size
     budget_ns = budget_ns or family.delays.budget(
         family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
     )
-    return size_of(*pipelined(program, family.delays, budget_ns, directives.block_layers), family)
+    search = Search(effort=0) if in_python else DEFAULT_SEARCH
+    return size_of(*pipelined(program, family.delays, budget_ns, directives.block_layers, search), family)
 
 
 def estimate_network(network: Network, family: Family) -> Size:

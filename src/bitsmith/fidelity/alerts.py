@@ -48,8 +48,8 @@ class Alerts:
 
     def tell_approximate(self) -> None:
         """Repeat once what of the model is approximate."""
-        said, self._approximate = self._approximate, []
-        if said:
+        if self._approximate:
+            said, self._approximate = self._approximate, []
             warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
 
     def tell_outside(self, inputs: Sequence[Input], outside: Sequence[int]) -> None:

@@ -30,10 +30,11 @@ from bitsmith.netlist.patterns import ColumnEntry
 from bitsmith.netlist.sharing import Sharing
 from bitsmith.netlist.sums import Term
 
-__all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
+__all__ = ["DEFAULT_SEARCH", "Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
 
-# Pairs of digits that may be counted: about 30 s and 0.7 GB. Larger matrices share within blocks of rows.
-_PAIR_LIMIT = 12_000_000
+# Pairs of digits that may be counted, for the time that takes: half a minute at most, many minutes without the extension.
+# Matrices of 256x256 entries of 8 bits are below; larger ones share within blocks of rows.
+_PAIR_LIMIT = 250_000_000
 
 
 _REMEMBERED = 1 << 14
@@ -50,12 +51,12 @@ class Search:
         extra_depth: by how many adders the latest output may be later than it has to be; None for any depth.
     """
 
-    effort: int = 16
+    effort: int = 24
     most_steps: int = 10_000_000
     extra_depth: int | None = 0
 
 
-_DEFAULT = Search()
+DEFAULT_SEARCH = Search()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class _ColumnPlace(NamedTuple):
     minus: bool
 
 
-def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = _DEFAULT) -> AdderGraph:
+def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFAULT_SEARCH) -> AdderGraph:
     """Return a graph that computes ``weights.T @ inputs`` exactly, by default no later than summing each column alone would be.
 
     Args:

@@ -20,7 +20,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import Ints, TensorType, objects
-from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
+from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, AdderGraph, InputRange, Search, solve
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.csd import in_blocks, signed_width
@@ -45,8 +45,8 @@ class BlockLayers:
     block: MultiplierBlock
 
 
-def elaborate(program: Program, blocks: BlockLayers | None = None) -> Netlist:
-    """The netlist of ``program``: no pipeline, dead words included."""
+def elaborate(program: Program, blocks: BlockLayers | None = None, search: Search = DEFAULT_SEARCH) -> Netlist:
+    """The netlist of ``program``: no pipeline, dead words included. ``search`` is that of its adder graphs."""
     builder = NetlistBuilder()
     fields: list[Field] = []
     inputs: list[RefTensor] = []
@@ -57,7 +57,7 @@ def elaborate(program: Program, blocks: BlockLayers | None = None) -> Netlist:
         builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
         inputs.append(RefTensor(refs, node.type))
-    values = _Elaborator(builder, "", blocks=blocks).run(program, inputs)
+    values = _Elaborator(builder, "", search, blocks=blocks).run(program, inputs)
     outputs: list[Field] = []
     results: list[WordRef] = []
     for output in program.outputs:
@@ -106,6 +106,7 @@ class _Elaborator:
     Args:
         builder: where words are made.
         prefix: names the step of a recurrence in the ops' names.
+        search: for adder graphs.
         graphs: adder graphs of the steps before, within a recurrence.
         blocks: where constants are multiplied by blocks.
     """
@@ -114,12 +115,14 @@ class _Elaborator:
         self,
         builder: NetlistBuilder,
         prefix: str,
+        search: Search,
         layer: str = "",
         graphs: dict[object, AdderGraph] | None = None,
         blocks: BlockLayers | None = None,
     ) -> None:
         self._builder = builder
         self._prefix = prefix
+        self._search = search
         self._layer = layer
         self._graphs = graphs
         self._blocks = blocks
@@ -301,14 +304,14 @@ class _Elaborator:
         It takes the ranges of the operand's type then, which hold at every step.
         """
         if self._graphs is None:
-            return solve(weights, intervals)
+            return solve(weights, intervals, self._search)
         _, lo, hi = (part.reshape(-1, kind.shape[-1])[0] for part in kind.union(range(len(kind.shape) - 1)).full())
         ranges = zip(lo.tolist(), hi.tolist(), intervals, strict=True)
         origin = min(interval.arrival for interval in intervals)
         general = tuple(InputRange(least, most, interval.arrival - origin) for least, most, interval in ranges)
         key = (weights.shape, tuple(weights.reshape(-1).tolist()), general)
         if key not in self._graphs:
-            self._graphs[key] = solve(weights, general)
+            self._graphs[key] = solve(weights, general, self._search)
         return self._graphs[key]
 
     def _interval(self, refs: Sequence[WordRef] | Refs) -> InputRange:
@@ -387,9 +390,8 @@ class _Elaborator:
         for step in range(node.type.shape[0]):
             slices = [x.refs[step, ...] for x in args[op.states :]]
             inputs = [RefTensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
-            body = _Elaborator(
-                self._builder, f"{self._prefix}step{step}_", node.layer or self._layer, graphs, self._blocks
-            )
+            prefix, layer = f"{self._prefix}step{step}_", node.layer or self._layer
+            body = _Elaborator(self._builder, prefix, self._search, layer, graphs, self._blocks)
             values = body.run(op.body, inputs)
             outputs = [values[output.node].refs for output in op.body.outputs]
             states = outputs[: op.states]

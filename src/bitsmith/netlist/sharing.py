@@ -3,35 +3,26 @@
 In: columns of digits over the inputs. Out: the same columns as sums of inputs and shared adders, which cost less.
 
 A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a common
-shift and sign. The pattern that saves most full adders becomes a node and each occurrence one digit of it, until none saves any.
-Then, again and again, nodes taken at random are dissolved into what they were made of and the gap is filled greedily, with a
-little noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood
-search: P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). Counts of
-patterns are updated for the digits that change, never recounted. Steps are such updates, so that a budget of them means the same
-work on every machine.
+shift and sign. The pattern that saves most becomes a node and each occurrence one digit of it, until none saves any. Then, again
+and again, digits of columns taken at random are dissolved into what their nodes were made of and the gap is filled greedily, with
+noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood search:
+P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). During that search,
+counts of patterns are updated for the digits that change. Steps are pairs of digits looked at, so that a budget of them means the
+same work on every machine.
 
-``native/src/sharing.cpp`` does the same in C++; in both, nothing may depend on the order of sets.
+``native/src`` does the same in C++ (``extraction.cpp``, ``search.cpp``); in both, nothing may depend on the order of sets.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from bitsmith.netlist.adders import InputRange, Nodes
-from bitsmith.netlist.patterns import (
-    NODE_BITS,
-    SHIFT_BIAS,
-    SHIFT_BITS,
-    ColumnEntry,
-    Pattern,
-    matches_of,
-    pairs_with_two_forms,
-    set_bits,
-)
-from bitsmith.netlist.sums import Deadline, Sum, Summand, Term
+from bitsmith.netlist.columns import Columns, Digit
+from bitsmith.netlist.patterns import NODE_BITS, ColumnEntry, Pattern, matches_of, pairs_with_two_forms, set_bits
+from bitsmith.netlist.sums import Sum, Summand, Term
 
 _NOISE = 512
 _NOISELESS = 1024
@@ -39,44 +30,12 @@ _COLUMNS = 2
 _OF_COLUMN = 4
 _REWRITTEN = 4
 _OVERHEAD = 100
+_LEVELS = 1 << 16
 _WORD = (1 << 64) - 1
-_OF_INPUTS = Pattern(-1, -1, 0, 0)
 
 
-class _Digit(NamedTuple):
-    node: int
-    position: int
-    minus: int
-
-
-class _Node:
-    """An input, or an adder made for a pattern; ``uses`` counts digits and operands of other nodes."""
-
-    __slots__ = ("alive", "arrival", "cost", "digits", "pattern", "range", "uses")
-
-    def __init__(self, pattern: Pattern, range_: tuple[int, int], arrival: int, cost: int) -> None:
-        self.pattern = pattern
-        self.range = range_
-        self.arrival = arrival
-        self.cost = cost
-        self.alive = False
-        self.uses = 0
-        self.digits: dict[int, list[int]] = {}
-
-
-class Sharing:
-    """Columns in digits, how often each pattern occurs in them, and a queue of the patterns that save something.
-
-    Depth is kept by the Kraft sum: terms that arrive at t can be summed by time T if and only if the sum of 2**t is at most 2**T.
-    An occurrence is replaced only where the sum of its output stays within the limit. A pattern of two equally late terms leaves
-    the sum as it is, so that balanced patterns are always allowed and chains end where they would make an output late.
-
-    Args:
-        inputs: ranges and arrival times, which are not negative.
-        columns: the entries of every column.
-        outputs: for every column, the output it is a part of. Columns of one output are summed later.
-        latest: the arrival time that no output may exceed, reachable without sharing; None if there is none.
-    """
+class Sharing(Columns):
+    """Columns in which patterns are shared, and queues of the patterns that save something."""
 
     def __init__(
         self,
@@ -85,42 +44,31 @@ class Sharing:
         outputs: Sequence[int],
         latest: int | None,
     ) -> None:
-        self._inputs = len(inputs)
-        self._nodes = [_Node(_OF_INPUTS, (i.lo, i.hi), i.arrival, 0) for i in inputs]
-        for each in self._nodes:
-            each.uses = 1
-        self._outputs = outputs
-        self._parts: list[list[int]] = [[] for _ in range(max(outputs, default=-1) + 1)]
-        for column, output in enumerate(outputs):
-            self._parts[output].append(column)
-        self._limit = None if latest is None else 1 << latest
-        self._loads = [0] * len(self._parts)
-        self._costs = [0] * len(self._parts)
-        self._digits: list[dict[tuple[int, int], _Digit]] = [{} for _ in columns]
-        self._counts: dict[int, int] = {}
-        self._made: dict[int, int] = {}
-        self._queued: dict[int, int] = {}
+        super().__init__(inputs, columns, outputs, latest)
+        self._waiting: list[tuple[int, int, int]] = []
         self._queue: list[tuple[int, int, int]] = []
-        self._touched: set[int] = set()
-        self._dying: list[int] = []
-        self._free: list[int] = []
-        self._cost = self._steps = self._noise = 0
+        self._queued: dict[int, int] = {}
+        self._noise = 0
         self._random = 1
-        self._begin()
-        for column, entries in enumerate(columns):
-            self._touch(column)
-            for node, plus, minus in entries:
-                for position in set_bits(plus | minus):
-                    self._insert(column, _Digit(node, position, minus >> position & 1))
-
-    @property
-    def cost(self) -> int:
-        """Full adders of all there is."""
-        return self._cost
 
     def run(self) -> None:
-        """Extract patterns until none saves anything."""
-        self._rebuild()
+        """Extract patterns until none saves anything, each time the one that saves most.
+
+        The patterns of a node are counted when it is made. Later there can only be fewer of them, so a pattern's occurrences are
+        searched when its turn comes, and if it saves less than was thought it waits again.
+        """
+        for number in range(self._inputs):
+            self._tally(number)
+        while self._waiting:
+            most, _, key = heapq.heappop(self._waiting)
+            pattern = Pattern.of(key)
+            occurrences = self._occurrences(pattern)
+            saved = self._saving(pattern, len(occurrences))
+            if min(saved, _LEVELS - 1) == -most:
+                self._tally(self._extract(pattern, occurrences))
+            else:
+                self._wait(pattern, saved)
+        self._bury()
         self._recount()
 
     def improve(self, effort: int, most_steps: int) -> None:
@@ -129,6 +77,7 @@ class Sharing:
         Ends after ``effort`` times the steps so far, or ``most_steps`` if that is less.
         """
         end = self._steps + min(effort * self._steps, most_steps)
+        self._count_all()
         while self._steps < end and len(self._nodes) > self._inputs:
             self._iterate()
 
@@ -148,6 +97,26 @@ class Sharing:
             roots.append(total.build(nodes))
         return roots
 
+    def _tally(self, number: int) -> None:
+        """Count the patterns of a node with itself and those before it; those that save something wait for their turn."""
+        counts: dict[int, int] = {}
+        for column, (plus, minus) in self._nodes[number].digits.items():
+            for position in set_bits(plus | minus):
+                digit = Digit(number, position, minus >> position & 1)
+                earlier = (d for d in self._digits[column].values() if d < digit)
+                for key in self._keys(earlier, digit):
+                    counts[key] = counts.get(key, 0) + 1
+                self._steps += len(self._digits[column])
+        for key, count in counts.items():
+            if count > 1:
+                pattern = Pattern.of(key)
+                self._wait(pattern, self._saving(pattern, count))
+
+    def _wait(self, pattern: Pattern, saved: int) -> None:
+        """Put a pattern among those that save at most as much, that with the newest node first."""
+        if saved > 0:
+            heapq.heappush(self._waiting, (-min(saved, _LEVELS - 1), -pattern.b, pattern.key))
+
     def _rebuild(self) -> None:
         """Extract the patterns among those touched that save something, and those that come of it."""
         self._enqueue_touched()
@@ -163,6 +132,7 @@ class Sharing:
             occurrences = self._occurrences(pattern)
             if len(occurrences) == count:
                 self._extract(pattern, occurrences)
+                self._enqueue_touched()
             else:
                 self._push(pattern, len(occurrences))
         self._bury()
@@ -219,8 +189,8 @@ class Sharing:
             found += [(column, position, minus) for position, minus in matches]
         return found
 
-    def _extract(self, pattern: Pattern, occurrences: Sequence[tuple[int, int, int]]) -> None:
-        """Put one digit of the pattern's node in place of each occurrence."""
+    def _extract(self, pattern: Pattern, occurrences: Sequence[tuple[int, int, int]]) -> int:
+        """Put one digit of the pattern's node in place of each occurrence, and return the node."""
         node = self._made.get(pattern.key)
         if node is None:
             node = self._make(pattern)
@@ -229,121 +199,8 @@ class Sharing:
             self._touch(column)
             self._remove(column, pattern.a, position)
             self._remove(column, pattern.b, position + pattern.shift)
-            self._insert(column, _Digit(node, position + offset, minus ^ pattern.swapped))
-        self._enqueue_touched()
-
-    def _make(self, pattern: Pattern) -> int:
-        a, b = self._nodes[pattern.a], self._nodes[pattern.b]
-        adder = pattern.adder()
-        range_ = adder.range(self._nodes[adder.a].range, self._nodes[adder.b].range)
-        node = _Node(pattern, range_, max(a.arrival, b.arrival) + 1, adder.cost(*range_))
-        if self._free:
-            number = self._free.pop()
-            self._nodes[number] = node
-        else:
-            number = len(self._nodes)
-            self._nodes.append(node)
-        self._born.append(number)
-        self._revive(number)
-        return number
-
-    def _revive(self, number: int) -> None:
-        node = self._nodes[number]
-        pattern = node.pattern
-        node.alive = True
-        self._nodes[pattern.a].uses += 1
-        self._nodes[pattern.b].uses += 1
-        self._cost += node.cost
-        self._made[pattern.key] = number
-
-    def _release(self, number: int) -> None:
-        self._nodes[number].uses -= 1
-        if not self._nodes[number].uses:
-            self._dying.append(number)
-
-    def _bury(self) -> None:
-        """Take out the nodes that nothing uses any more."""
-        while self._dying:
-            number = self._dying.pop()
-            node = self._nodes[number]
-            if node.alive and not node.uses:
-                pattern = node.pattern
-                node.alive = False
-                self._cost -= node.cost
-                del self._made[pattern.key]
-                self._died.append(number)
-                self._release(pattern.a)
-                self._release(pattern.b)
-
-    def _touch(self, column: int) -> None:
-        """Keep the digits of a column as they were before this iteration."""
-        if column not in self._saved:
-            self._saved[column] = list(self._digits[column].values())
-
-    def _keys(self, column: int, digit: _Digit) -> Iterator[int]:
-        """The keys of a digit's patterns with each digit of a column."""
-        digits = self._digits[column]
-        self._steps += len(digits)
-        node, position, minus = digit
-        for other, place, sign in digits.values():
-            if (node, position) < (other, place):
-                yield (((node << NODE_BITS | other) << SHIFT_BITS | place - position + SHIFT_BIAS) << 1) | (
-                    minus ^ sign
-                )
-            else:
-                yield (((other << NODE_BITS | node) << SHIFT_BITS | position - place + SHIFT_BIAS) << 1) | (
-                    minus ^ sign
-                )
-
-    def _remove(self, column: int, node: int, position: int) -> None:
-        """Take a digit out of a column, and its patterns out of the counts."""
-        gone = self._digits[column].pop((node, position))
-        counts = self._counts
-        for key in self._keys(column, gone):
-            if counts[key] > 1:
-                counts[key] -= 1
-            else:
-                del counts[key]
-        masks = self._nodes[node].digits[column]
-        masks[gone.minus] ^= 1 << position
-        if not masks[0] | masks[1]:
-            del self._nodes[node].digits[column]
-        self._count_load(column, node, -1)
-        self._release(node)
-
-    def _insert(self, column: int, digit: _Digit) -> None:
-        """Put a digit into a column and its patterns into the counts; those that may save something are touched.
-
-        With an equal one there it becomes one of the next position, with an opposite one nothing.
-        """
-        there = self._digits[column].get((digit.node, digit.position))
-        if there is not None:
-            self._remove(column, digit.node, digit.position)
-            if there == digit:
-                self._insert(column, digit._replace(position=digit.position + 1))
-            return
-        counts = self._counts
-        for key in self._keys(column, digit):
-            counts[key] = counts.get(key, 0) + 1
-            if counts[key] > 1 or key in self._made:
-                self._touched.add(key)
-        node, position, minus = digit
-        self._digits[column][node, position] = digit
-        self._nodes[node].digits.setdefault(column, [0, 0])[minus] |= 1 << position
-        self._nodes[node].uses += 1
-        self._count_load(column, node, 1)
-
-    def _count_load(self, column: int, node: int, times: int) -> None:
-        if self._limit is not None:
-            self._loads[self._outputs[column]] += times << self._nodes[node].arrival
-
-    def _begin(self) -> None:
-        self._saved: dict[int, list[_Digit]] = {}
-        self._born: list[int] = []
-        self._died: list[int] = []
-        self._costs_before: list[tuple[int, int]] = []
-        self._free_before = list(self._free)
-        self._size_before = len(self._nodes)
+            self._insert(column, Digit(node, position + offset, minus ^ pattern.swapped))
+        return node
 
     def _iterate(self) -> None:
         """Dissolve some nodes, rebuild, and keep that if it costs no more."""
@@ -389,8 +246,8 @@ class Sharing:
                 if _mixed(place ^ self._noise) % _REWRITTEN == 0:
                     self._remove(column, node, low + 2 - is_sum)
                     self._remove(column, node, low)
-                    self._insert(column, _Digit(node, low + 1 + is_sum, minus))
-                    self._insert(column, _Digit(node, low, minus ^ is_sum))
+                    self._insert(column, Digit(node, low + 1 + is_sum, minus))
+                    self._insert(column, Digit(node, low, minus ^ is_sum))
                     break
 
     def _dissolve(self, number: int, pattern: Pattern) -> None:
@@ -402,44 +259,8 @@ class Sharing:
             for place in set_bits(plus | minus):
                 self._remove(column, number, place)
                 position, sign = place - offset, (minus >> place & 1) ^ pattern.swapped
-                self._insert(column, _Digit(pattern.a, position, sign))
-                self._insert(column, _Digit(pattern.b, position + pattern.shift, sign ^ pattern.opposite))
-
-    def _undo(self) -> None:
-        """Go back to what there was before this iteration."""
-        for column, digits in self._saved.items():
-            for node, position, _ in set(self._digits[column].values()).difference(digits):
-                self._remove(column, node, position)
-        self._bury()
-        for number in set(self._died) - set(self._born):
-            self._revive(number)
-        for column, digits in self._saved.items():
-            for digit in set(digits).difference(self._digits[column].values()):
-                self._insert(column, digit)
-        self._touched.clear()
-        for output, cost in self._costs_before:
-            self._cost += cost - self._costs[output]
-            self._costs[output] = cost
-        del self._nodes[self._size_before :]
-        self._free = self._free_before
-
-    def _recount(self) -> None:
-        """Take the costs of the sums that changed."""
-        for output in sorted({self._outputs[column] for column in self._saved}):
-            cost = Sum(self._summands(output), self._deadline(output)).cost
-            self._costs_before.append((output, self._costs[output]))
-            self._cost += cost - self._costs[output]
-            self._costs[output] = cost
-
-    def _deadline(self, output: int) -> Deadline:
-        return Deadline(self._limit, self._loads[output])
-
-    def _summands(self, output: int) -> list[Summand]:
-        return [
-            Summand(Term(node, position, bool(minus)), *self._nodes[node].range, self._nodes[node].arrival)
-            for column in self._parts[output]
-            for node, position, minus in self._digits[column].values()
-        ]
+                self._insert(column, Digit(pattern.a, position, sign))
+                self._insert(column, Digit(pattern.b, position + pattern.shift, sign ^ pattern.opposite))
 
     def _next_random(self) -> int:
         self._random = self._random + 0x9E3779B97F4A7C15 & _WORD

@@ -10,24 +10,25 @@ import numpy as np
 
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import Overflow
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.systems.system import template
 
-_MOST_BITS = 52
-"""Of an element: it is rounded and limited in double precision."""
+_MOST_BITS = 63
+"""Of an element: it is rounded in double precision, and limited as an integer of 64 bits."""
+
+_EXACT_BITS = 52
+"""Up to which the remainder of any range is exact in double precision; beyond them that of powers of two is."""
 
 
 def bare_metal(program: Program, interface: Interface, bus_bytes: int, *, registers: bool) -> Mapping[str, str]:
-    """The driver's files by their names; none for a circuit with weights that are loaded, or elements too wide for it."""
+    """The driver's files by their names; none for a circuit whose weights come with each frame, or elements too wide for it."""
     ports = (*interface.inputs, *interface.outputs)
-    bounds = [
-        abs(bound) for op in program.input_ops() for each in (op.lo, op.hi) for bound in each.reshape(-1).tolist()
-    ]
-    if interface.load_ports or interface.weights or max(bounds) >= 1 << _MOST_BITS:
+    if interface.weights or any(field.width > _MOST_BITS for port in ports for field in port.fields):
         return {}
-    if any(field.width > _MOST_BITS for port in ports for field in port.fields):
+    if not all(map(_fits, program.input_ops())):
         return {}
     shapes = [program.nodes[output.node].type.shape for output in program.outputs]
     words = {
@@ -35,6 +36,8 @@ def bare_metal(program: Program, interface: Interface, bus_bytes: int, *, regist
         "@tables@": "\n".join(_tables(program, interface, bus_bytes, registers)),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
+        "@loads@": str(len(interface.loads)),
+        "@weights@": ", ".join(f"{interface.top}_{port.name}".upper() for port in interface.load_ports),
         "@top@": interface.top,
         "@TOP@": interface.top.upper(),
     }
@@ -45,6 +48,15 @@ def bare_metal(program: Program, interface: Interface, bus_bytes: int, *, regist
             text = text.replace(key, value)
         found[f"{interface.top}_{name}"] = text
     return found
+
+
+def _fits(op: Input) -> bool:
+    """Return True if all of an input's numbers are integers that the driver can handle."""
+    pairs = list(zip(*(np.broadcast_to(each, op.shape).reshape(-1).tolist() for each in (op.lo, op.hi)), strict=True))
+    spans = [hi - lo + 1 for lo, hi in pairs]
+    return max(max(abs(lo), hi) for lo, hi in pairs) <= 1 << _MOST_BITS - 1 and (
+        op.overflow is not Overflow.WRAP or all(span <= 1 << _EXACT_BITS or not span & (span - 1) for span in spans)
+    )
 
 
 def _tables(program: Program, interface: Interface, bus_bytes: int, registers: bool) -> Iterator[str]:
@@ -59,7 +71,8 @@ def _tables(program: Program, interface: Interface, bus_bytes: int, registers: b
     yield f"static const struct tensor input_tensors[] = {{{', '.join(rows)}}};"
     for side, ports, tensors in (("input", interface.inputs, len(ops)), ("output", interface.outputs, len(sizes))):
         yield from _streams(side, ports, tensors, bus_bytes, top.upper())
-    engines = max(len(interface.inputs), len(interface.outputs))
+    yield from _loads(interface, bus_bytes)
+    engines = max(len(interface.inputs) + len(interface.loads), len(interface.outputs))
     yield f"static const UINTPTR engines[] = {{{', '.join(f'XPAR_AXI_DMA_{k}_BASEADDR' for k in range(engines))}}};"
     digest = int(interface.title.digest, 16)
     yield f"static const uint32_t DIGEST[] = {{0x{digest & 0xFFFFFFFF:08x}, 0x{digest >> 32:08x}}};"
@@ -70,6 +83,22 @@ def _tables(program: Program, interface: Interface, bus_bytes: int, registers: b
     }
     yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
     yield f"#define CIRCUIT {'((UINTPTR)XPAR_CIRCUIT_BASEADDR)' if registers else '((UINTPTR)0)'}"
+
+
+def _loads(interface: Interface, bus_bytes: int) -> Iterator[str]:
+    """The memories whose weights can be loaded."""
+    rows = list[str]()
+    for k, (port, loaded) in enumerate((each.port, each.loaded) for each in interface.loads):
+        size = token_bytes(port)
+        beat = beat_bytes(size, bus_bytes)
+        token, each = -(-size // beat) * beat, len(port.fields)
+        yield f"static unsigned char load_buffer{k}[{port.tokens * token}] __attribute__((aligned(128)));"
+        format_ = f"{{{each}, {loaded.frac}, {loaded.lo}, {loaded.hi}}}"
+        shape = ", ".join(map(str, (*loaded.matrix, loaded.steps, loaded.groups)))
+        width = port.fields[0].width
+        rows.append(f"{{{shape}, {format_}, {width}, {each}, {port.tokens}, {token}, load_buffer{k}}}")
+    if rows:
+        yield f"static const struct weights loads[] = {{{', '.join(rows)}}};"
 
 
 def _ranges(op: Input) -> Iterator[str]:

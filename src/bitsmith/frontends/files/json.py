@@ -31,6 +31,9 @@ MAX_CONSTANTS = 1 << 20
 MAX_NAME = 200
 MAX_LIST = 1 << 16
 """Most integers of one argument."""
+MAX_SIZE = (1 << 31) - 1
+"""Greatest size, step or number of channels: products of one with any number of elements fit 64 bits."""
+_INTEGERS = range(-(1 << 63), 1 << 63)
 
 
 def parse_json(text: str | bytes, where: str, most: int = MAX_JSON_BYTES) -> dict[str, Json]:
@@ -118,14 +121,14 @@ class Arguments(ABC):
         """An integer; ``default`` if the argument is absent or null."""
         value = default if (given := self.get(key)) is None else given
         if not is_integer(value):
-            raise self.wrong(key, "an integer")
+            raise self.wrong(key, "an integer of at most 64 bits")
         return value
 
     def positive(self, key: str, default: int | None = None) -> int:
         """A positive integer; ``default`` if the entry is absent or null."""
         value = self.integer(key, default)
-        if value < 1:
-            raise self.wrong(key, "a positive integer")
+        if not 1 <= value <= MAX_SIZE:
+            raise self.wrong(key, f"a positive integer up to {MAX_SIZE}")
         return value
 
     def given_integers(self, key: str) -> tuple[int, ...] | None:
@@ -135,7 +138,7 @@ class Arguments(ABC):
         items = value if isinstance(value, list | tuple) else (value,)
         found = tuple(item for item in items if is_integer(item))
         if len(found) != len(items) or len(found) > MAX_LIST:
-            raise self.wrong(key, "an integer or a list of them")
+            raise self.wrong(key, "an integer of at most 64 bits, or a list of them")
         return found
 
     def integers(self, key: str) -> tuple[int, ...]:
@@ -146,8 +149,8 @@ class Arguments(ABC):
         """One integer for each of ``rank`` axes; a single one counts for all of them."""
         values = self.integers(key) or (() if default is None else (default,))
         values = values * rank if len(values) == 1 else values
-        if len(values) != rank or min(values) < least:
-            raise self.wrong(key, f"an integer from {least} on, or {rank} of them")
+        if len(values) != rank or min(values) < least or max(values) > MAX_SIZE:
+            raise self.wrong(key, f"an integer from {least} to {MAX_SIZE}, or {rank} of them")
         return values
 
 
@@ -236,8 +239,8 @@ class Fields(Arguments):
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """Return True of an integer (JSON's true and false are none)."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Return True of an integer that 64 bits hold (JSON's true and false are none)."""
+    return isinstance(value, int) and not isinstance(value, bool) and value in _INTEGERS
 
 
 def constant(value: Json) -> Floats | None:

@@ -160,6 +160,6 @@ def integers(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], what: str
     Raises:
         ModelFileError: something else.
     """
-    if array.ndim > 1 or array.dtype.kind not in "iu" or array.size > 1 << 20:
+    if array.ndim > 1 or array.dtype.kind not in "iu" or array.dtype == np.uint64 or array.size > 1 << 20:
         raise ModelFileError(f"{what} is of type {array.dtype} and shape {array.shape}", accepted="integers")
     return tuple(int(value) for value in array.ravel())

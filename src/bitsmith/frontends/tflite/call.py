@@ -16,6 +16,7 @@ import numpy.typing as npt
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
+from bitsmith.frontends.files.json import MAX_SIZE
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.graph import Operator, Options, Tensor
 from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, step_of
@@ -122,8 +123,9 @@ class Call:
     def integers(self, number: int, what: str) -> tuple[int, ...]:
         """The same as a list of integers."""
         found = self.array(number, what)
-        whole = found.dtype.kind in "iu" or (found.dtype.kind == "f" and bool(np.all(found == np.rint(found))))
-        if found.ndim > 2 or found.size > _MAX_INTEGERS or not whole:
+        if found.dtype.kind == "f" and bool(np.all((np.abs(found) <= MAX_SIZE) & (found == np.rint(found)))):
+            found = found.astype(np.int64)
+        if found.ndim > 2 or found.size > _MAX_INTEGERS or found.dtype.kind not in "iu" or found.dtype == np.uint64:
             raise self.error(f"{what} of type {found.dtype} and shape {found.shape}", "integers")
         return tuple(int(value) for value in found.ravel())
 

@@ -17,7 +17,6 @@ from bitsmith.layers.layer import Floats
 
 MAX_NODES = 100_000
 _MAX_LIST = 1 << 16
-_MAX_INTEGER = 1 << 63
 _PREFIX = "torch.ops."
 _INSIDE = ("brevitas.proxy.", "brevitas.core.")
 """What Brevitas's layers are made of: not modules that users know."""
@@ -219,13 +218,13 @@ def _single(tag: str, value: Json, fields: Fields) -> Argument:
             if "as_none" in inner.values:
                 return None
             plain = next((inner.values[key] for key in ("as_int", "as_bool", "as_float") if key in inner.values), None)
-            if isinstance(plain, bool | int | float):
+            if isinstance(plain, bool | float) or is_integer(plain):
                 return plain
             name = inner.values.get("name", inner.get("as_name"))
             if isinstance(name, str):
                 return Ref(name)
         case "as_int" | "as_float" | "as_bool" | "as_string":
-            if isinstance(value, bool | float | str) or (isinstance(value, int) and abs(value) <= _MAX_INTEGER):
+            if isinstance(value, bool | float | str) or is_integer(value):
                 return value
         case "as_scalar_type" if is_integer(value):
             return DType(value)

@@ -26,7 +26,7 @@ enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM };
 struct range {
     size_t count;
     int frac;
-    double lo, hi;
+    int64_t lo, hi;
 };
 
 struct tensor {
@@ -50,12 +50,28 @@ struct stream {
     unsigned char *buffer;
 };
 
+#if @TOP@_LOADS > 0
+/* Weights of a memory: a matrix, cut into tiles (parts of its rows, and of its columns), whose elements are as in a range. */
+struct weights {
+    size_t rows, columns, steps, groups;
+    struct range format;
+    unsigned width;
+    size_t each, tokens, bytes;
+    unsigned char *buffer;
+};
+#endif
+
 @tables@
+
+static int64_t limit(int64_t raw, int64_t lo, int64_t hi)
+{
+    return raw < lo ? lo : raw > hi ? hi : raw;
+}
 
 static int quantize(double real, const struct tensor *about, const struct range *in, int64_t *raw)
 {
     double x = ldexp(real, in->frac), whole, rest;
-    const double span = in->hi - in->lo + 1;
+    const double span = (double)in->hi - (double)in->lo + 1;
     int up = 0, tie;
     if (!isfinite(real)) return 0;
     if (isinf(x)) {
@@ -75,17 +91,17 @@ static int quantize(double real, const struct tensor *about, const struct range 
     case RND_CONV: up = rest > 0.5 || (tie && fmod(whole, 2) == 1); break;
     }
     x = copysign(whole + up, x);
+    if (about->overflow == WRAP) x = fmod(x, span);
+    *raw = x >= 0x1p63 ? INT64_MAX : x < -0x1p63 ? INT64_MIN : (int64_t)x;
     switch (about->overflow) {
     case WRAP:
-        x = fmod(x, span);
-        if (x < in->lo) x += span;
-        if (x > in->hi) x -= span;
+        if (*raw < in->lo) *raw += in->hi - in->lo + 1;
+        if (*raw > in->hi) *raw -= in->hi - in->lo + 1;
         break;
-    case SAT_ZERO: x = x < in->lo || x > in->hi ? 0 : x; break;
-    case SAT_SYM: x = fmin(fmax(x, fmax(in->lo, -in->hi)), in->hi); break;
-    case SAT: x = fmin(fmax(x, in->lo), in->hi); break;
+    case SAT_ZERO: *raw = *raw < in->lo || *raw > in->hi ? 0 : *raw; break;
+    case SAT_SYM: *raw = limit(*raw, in->lo > -in->hi ? in->lo : -in->hi, in->hi); break;
+    case SAT: *raw = limit(*raw, in->lo, in->hi); break;
     }
-    *raw = (int64_t)x;
     return 1;
 }
 
@@ -180,7 +196,7 @@ enum @top@_status @top@_init(void)
                           Xil_In32(CIRCUIT + DIGEST_HIGH) != DIGEST[1])) {
         return @TOP@_OTHER_CIRCUIT;
     }
-    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) {
+    for (size_t k = 0; k < INPUT_STREAMS + @TOP@_LOADS && status == @TOP@_OK; k++) {
         Xil_Out32(engines[k] + CONTROL, RESET);
         status = until(engines[k] + CONTROL, RESET, 0);
     }
@@ -240,3 +256,24 @@ enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_R
     }
     return @TOP@_OK;
 }
+
+#if @TOP@_LOADS > 0
+enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
+{
+    const struct weights *of = &loads[which];
+    const size_t size = (of->rows + of->steps - 1) / of->steps, columns = of->columns / of->groups;
+    for (size_t k = 0; k < of->tokens * of->bytes; k++) of->buffer[k] = 0;
+    for (size_t k = 0; k < of->tokens * of->each; k++) {
+        const size_t column = k % columns, tile = k / columns / size;
+        const size_t row = tile % of->steps * size + k / columns % size;
+        double x = 0;
+        if (row < of->rows) x = ldexp((double)values[row * of->columns + tile / of->steps * columns + column], of->format.frac);
+        x = rint(x);
+        if (!(x >= (double)of->format.lo && x <= (double)of->format.hi)) return @TOP@_NUMBER;
+        put(of->buffer + k / of->each * of->bytes, k % of->each * of->width, of->width, (uint64_t)(int64_t)x);
+    }
+    Xil_DCacheFlushRange((UINTPTR)of->buffer, (uint32_t)(of->tokens * of->bytes));
+    start(engines[INPUT_STREAMS + which], of->buffer, (uint32_t)(of->tokens * of->bytes));
+    return until(engines[INPUT_STREAMS + which] + STATUS, IDLE, IDLE);
+}
+#endif

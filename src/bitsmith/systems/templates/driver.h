@@ -22,6 +22,7 @@ extern "C" {
 
 #define @TOP@_INPUTS @inputs@
 #define @TOP@_OUTPUTS @outputs@
+#define @TOP@_LOADS @loads@
 
 /* Elements of a sample of each. */
 extern const size_t @top@_input_size[@TOP@_INPUTS];
@@ -31,7 +32,7 @@ enum @top@_status {
     @TOP@_OK = 0,
     @TOP@_OTHER_CIRCUIT = 1, /* the bitstream is of another network */
     @TOP@_ENGINE = 2,        /* a DMA engine tells of an error, or does not end */
-    @TOP@_NUMBER = 3,        /* a number is NaN or infinite */
+    @TOP@_NUMBER = 3,        /* a number is NaN or infinite, or weights do not fit */
 };
 
 /* Look if the circuit is this one, and reset its engines. */
@@ -39,6 +40,15 @@ enum @top@_status @top@_init(void);
 
 /* The results y of samples x, one array of `samples` rows for each input and output. They are those of the model's predict. */
 enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples);
+
+#if @TOP@_LOADS > 0
+/* Memories whose weights can be replaced. */
+enum @top@_weights { @weights@ };
+
+/* Replace them, by real numbers in the shape that they have in the model. Frames that are under way are lost; numbers outside of the
+ * circuit's format are @TOP@_NUMBER. */
+enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values);
+#endif
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import re
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,42 @@ def check_unused(address: int, size: int, listed: str) -> None:
                 f"memory from {address:#x} to {address + size - 1:#x} is in use by Linux ({first}-{last}): start it with "
                 f"mem={address >> 20}M, or say memory=(address, bytes) of some that it leaves alone"
             )
+
+
+FIRMWARE, OVERLAYS = Path("/lib/firmware"), Path("/sys/kernel/config/device-tree/overlays")
+"""Where Linux looks for bitstreams, and where it takes overlays of its device tree."""
+
+OVERLAY = """\
+/dts-v1/;
+/plugin/;
+/ {{
+    fragment@0 {{
+        target-path = "/soc/base_fpga_region";
+        __overlay__ {{
+            firmware-name = "{name}";
+        }};
+    }};
+}};
+"""
+
+
+def load_bitstream(path: Path) -> None:
+    """Have Linux load a bitstream into its FPGA region (Documentation/devicetree/bindings/fpga/fpga-region)."""
+    folder = OVERLAYS / path.stem
+    if not OVERLAYS.is_dir():
+        raise RuntimeError(
+            f"this Linux takes no overlays ({OVERLAYS}): load {path.name} with U-Boot, and say download=False"
+        )
+    (FIRMWARE / path.name).write_bytes(path.read_bytes())
+    command = ["dtc", "-q", "-I", "dts", "-O", "dtb"]
+    overlay = subprocess.run(command, input=OVERLAY.format(name=path.name).encode(), stdout=subprocess.PIPE, check=True)
+    if folder.is_dir():
+        folder.rmdir()
+    folder.mkdir()
+    (folder / "dtbo").write_bytes(overlay.stdout)
+    status = (folder / "status").read_text(encoding="ascii").strip()
+    if status != "applied":
+        raise RuntimeError(f"{path.name} is not loaded ({status}): dmesg says why")
 
 
 class Engine:
@@ -93,12 +130,13 @@ class NeuralNetworkOverlay(Predicting):
     """The circuit's engines, and memory for frames.
 
     Args:
-        bitfile_name: ``@top@.rbf``, which U-Boot or Linux has loaded; it is not read here.
+        bitfile_name: ``@top@.rbf``, which U-Boot or Linux has loaded.
         x_shape, y_shape: with samples first, as those of the arrays, for circuits of one input and output; other numbers
             of samples do as well.
         dtype: of the results.
         memory: address and bytes of memory that Linux does not use.
         seconds: that a transfer may take.
+        download: have Linux load the bitstream now.
     """
 
     def __init__(
@@ -109,7 +147,10 @@ class NeuralNetworkOverlay(Predicting):
         dtype: Any = np.float32,
         memory: tuple[int, int] = (0x30000000, 0x10000000),
         seconds: float = 10.0,
+        download: bool = False,
     ) -> None:
+        if download:
+            load_bitstream(Path(bitfile_name))
         check_unused(*memory, Path("/proc/iomem").read_text(encoding="ascii"))
         number = len(net.INPUTS) + len(net.LOADS) + len(net.OUTPUTS)
         words = map_physical(BRIDGE, -(-number * ENGINE_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE, np.uint32)

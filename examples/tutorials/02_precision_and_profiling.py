@@ -1,0 +1,105 @@
+# %% [markdown]
+# # Precision, profiling and trace
+#
+# Which formats does a network need? Here `auto` gives the first answer, figures show what a hand-written one does, and the trace
+# tells where results go wrong.
+
+# %%
+from importlib import resources
+
+import numpy as np
+
+import bitsmith
+
+bitsmith.utils.fetch_example_model("digits.keras")
+with np.load(resources.files("bitsmith") / "data" / "models" / "digits_test.npz") as data:
+    images, labels = data["inputs"], data["labels"]
+
+
+def accuracy(model: bitsmith.Model) -> float:
+    return float(np.mean(model.predict(images).argmax(axis=1) == labels))
+
+
+# %% [markdown]
+# ## What `auto` chooses
+#
+# `auto` formats hold every value that can occur, which is proved with exact intervals, and so many bits of it as an output shows.
+# `bits` is the budget.
+
+# %%
+found = {}
+for bits in (16, 8, 6, 5, 4):
+    model = bitsmith.convert("digits.keras", f"bits{bits}", calibration=images, bits=bits, check=False)
+    estimate = model.build(synth=False, cosim=False)["Estimate"]
+    found[bits] = (accuracy(model), estimate["LUT"])
+    print(f"{bits:2} bits: {found[bits][0]:.1%}, about {found[bits][1]:,} LUTs")
+assert found[16][0] > 0.95
+
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(figsize=(6, 3.5))
+axes.plot([luts for _, luts in found.values()], [100 * share for share, _ in found.values()], "o-")
+for bits, (share, luts) in found.items():
+    axes.annotate(f"{bits}", (luts, 100 * share), textcoords="offset points", xytext=(6, -12))
+axes.set(xlabel="look-up tables (estimate)", ylabel="accuracy, %", title="bits that auto keeps")
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## Distributions beside formats
+#
+# `numerical` draws weights and results as boxes, and each format as a gray bar. A box beyond its bar loses values.
+
+# %%
+model = bitsmith.convert("digits.keras", "profiled", calibration=images, bits=8, check=False)
+figures = bitsmith.profiling.numerical(hls_model=model, X=images)
+figures.weights_in_circuit
+
+# %%
+figures.results_in_circuit
+
+# %% [markdown]
+# ## A format of one's own, and what it loses
+#
+# Formats are written per layer or type of layer, and mean what the vendors' headers mean: `fixed<8,3>` wraps. That is a bad idea
+# here:
+
+# %%
+import warnings
+
+config = {"LayerName": {"fc1": {"Precision": {"result": "fixed<8,3>"}}}}
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    narrow = bitsmith.convert("digits.keras", "narrow", config=config, calibration=images, check=False)
+print(told[0].message if told else "no warning")
+print(f"{accuracy(narrow):.1%}")
+
+# %% [markdown]
+# The warning names the layer and the remedy. `losses` counts what wraps on given data:
+
+# %%
+for loss in narrow.losses(images):
+    print(loss)
+
+# %% [markdown]
+# ## Trace
+#
+# `trace` gives every layer's result; the difference to another conversion begins where the format was changed.
+
+# %%
+_, good = model.trace(images)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    _, bad = narrow.trace(images)
+for name in good:
+    print(f"{name:15} {np.abs(good[name] - bad[name]).max():8.3f}")
+
+# %% [markdown]
+# ## The certificate
+#
+# `model.fidelity` compares each layer with the float model. `SNR` is the signal beside the error, `Own error` what is left if
+# the operands are those of the circuit.
+
+# %%
+print(model.fidelity)

@@ -1,0 +1,260 @@
+"""Columns of digits over nodes, which are inputs and adders shared by columns, and how often each pattern of digits occurs.
+
+In: columns of digits over the inputs. It keeps the books while patterns become nodes and nodes are dissolved: who uses what, what
+all costs, and what changed since a mark, so that it can be undone. It decides nothing; :mod:`bitsmith.netlist.sharing` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from bitsmith.netlist.adders import InputRange
+from bitsmith.netlist.patterns import NODE_BITS, SHIFT_BIAS, SHIFT_BITS, ColumnEntry, Pattern, set_bits
+from bitsmith.netlist.sums import Deadline, Sum, Summand, Term
+
+_OF_INPUTS = Pattern(-1, -1, 0, 0)
+
+
+class Digit(NamedTuple):
+    node: int
+    position: int
+    minus: int
+
+
+class Node:
+    """An input, or an adder made for a pattern; ``uses`` counts digits and operands of other nodes."""
+
+    __slots__ = ("alive", "arrival", "cost", "digits", "pattern", "range", "uses")
+
+    def __init__(self, pattern: Pattern, range_: tuple[int, int], arrival: int, cost: int) -> None:
+        self.pattern = pattern
+        self.range = range_
+        self.arrival = arrival
+        self.cost = cost
+        self.alive = False
+        self.uses = 0
+        self.digits: dict[int, list[int]] = {}
+
+
+class Columns:
+    """Columns in digits, the nodes that they use and, once counting, how often each pattern occurs.
+
+    Depth is kept by the Kraft sum: terms that arrive at t can be summed by time T if and only if the sum of 2**t is at most 2**T.
+    An occurrence is replaced only where the sum of its output stays within the limit. A pattern of two equally late terms leaves
+    the sum as it is, so that balanced patterns are always allowed and chains end where they would make an output late.
+
+    Args:
+        inputs: ranges and arrival times, which are not negative.
+        columns: the entries of every column.
+        outputs: for every column, the output it is a part of. Columns of one output are summed later.
+        latest: the arrival time that no output may exceed, reachable without sharing; None if there is none.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[InputRange],
+        columns: Sequence[Sequence[ColumnEntry]],
+        outputs: Sequence[int],
+        latest: int | None,
+    ) -> None:
+        self._inputs = len(inputs)
+        self._nodes = [Node(_OF_INPUTS, (i.lo, i.hi), i.arrival, 0) for i in inputs]
+        for each in self._nodes:
+            each.uses = 1
+        self._outputs = outputs
+        self._parts: list[list[int]] = [[] for _ in range(max(outputs, default=-1) + 1)]
+        for column, output in enumerate(outputs):
+            self._parts[output].append(column)
+        self._limit = None if latest is None else 1 << latest
+        self._loads = [0] * len(self._parts)
+        self._costs = [0] * len(self._parts)
+        self._digits: list[dict[tuple[int, int], Digit]] = [{} for _ in columns]
+        self._counts: dict[int, int] = {}
+        self._made: dict[int, int] = {}
+        self._counting = False
+        self._touched: set[int] = set()
+        self._dying: list[int] = []
+        self._free: list[int] = []
+        self._cost = self._steps = 0
+        self._begin()
+        for column, entries in enumerate(columns):
+            self._touch(column)
+            for node, plus, minus in entries:
+                for position in set_bits(plus | minus):
+                    self._insert(column, Digit(node, position, minus >> position & 1))
+
+    @property
+    def cost(self) -> int:
+        """Full adders of all there is."""
+        return self._cost
+
+    def _make(self, pattern: Pattern) -> int:
+        a, b = self._nodes[pattern.a], self._nodes[pattern.b]
+        adder = pattern.adder()
+        range_ = adder.range(self._nodes[adder.a].range, self._nodes[adder.b].range)
+        node = Node(pattern, range_, max(a.arrival, b.arrival) + 1, adder.cost(*range_))
+        if self._free:
+            number = self._free.pop()
+            self._nodes[number] = node
+        else:
+            number = len(self._nodes)
+            self._nodes.append(node)
+        self._born.append(number)
+        self._revive(number)
+        return number
+
+    def _revive(self, number: int) -> None:
+        node = self._nodes[number]
+        pattern = node.pattern
+        node.alive = True
+        self._nodes[pattern.a].uses += 1
+        self._nodes[pattern.b].uses += 1
+        self._cost += node.cost
+        self._made[pattern.key] = number
+
+    def _release(self, number: int) -> None:
+        self._nodes[number].uses -= 1
+        if not self._nodes[number].uses:
+            self._dying.append(number)
+
+    def _bury(self) -> None:
+        """Take out the nodes that nothing uses any more."""
+        while self._dying:
+            number = self._dying.pop()
+            node = self._nodes[number]
+            if node.alive and not node.uses:
+                pattern = node.pattern
+                node.alive = False
+                self._cost -= node.cost
+                del self._made[pattern.key]
+                self._died.append(number)
+                self._release(pattern.a)
+                self._release(pattern.b)
+
+    def _touch(self, column: int) -> None:
+        """Keep the digits of a column as they were before this iteration."""
+        if column not in self._saved:
+            self._saved[column] = list(self._digits[column].values())
+
+    def _keys(self, others: Iterable[Digit], digit: Digit) -> Iterator[int]:
+        """The keys of a digit's patterns with other digits of its column."""
+        node, position, minus = digit
+        for other, place, sign in others:
+            if (node, position) < (other, place):
+                yield (((node << NODE_BITS | other) << SHIFT_BITS | place - position + SHIFT_BIAS) << 1) | (
+                    minus ^ sign
+                )
+            else:
+                yield (((other << NODE_BITS | node) << SHIFT_BITS | position - place + SHIFT_BIAS) << 1) | (
+                    minus ^ sign
+                )
+
+    def _remove(self, column: int, node: int, position: int) -> None:
+        """Take a digit out of a column, and its patterns out of the counts."""
+        gone = self._digits[column].pop((node, position))
+        if self._counting:
+            self._discount(column, gone)
+        masks = self._nodes[node].digits[column]
+        masks[gone.minus] ^= 1 << position
+        if not masks[0] | masks[1]:
+            del self._nodes[node].digits[column]
+        self._count_load(column, node, -1)
+        self._release(node)
+
+    def _insert(self, column: int, digit: Digit) -> None:
+        """Put a digit into a column, and its patterns into the counts.
+
+        With an equal one there it becomes one of the next position, with an opposite one nothing.
+        """
+        there = self._digits[column].get((digit.node, digit.position))
+        if there is not None:
+            self._remove(column, digit.node, digit.position)
+            if there == digit:
+                self._insert(column, digit._replace(position=digit.position + 1))
+            return
+        if self._counting:
+            self._count(column, digit)
+        node, position, minus = digit
+        self._digits[column][node, position] = digit
+        self._nodes[node].digits.setdefault(column, [0, 0])[minus] |= 1 << position
+        self._nodes[node].uses += 1
+        self._count_load(column, node, 1)
+
+    def _count(self, column: int, digit: Digit) -> None:
+        """Count the patterns of a digit with the others of its column; those that may save something are touched."""
+        counts = self._counts
+        self._steps += len(self._digits[column])
+        for key in self._keys(self._digits[column].values(), digit):
+            counts[key] = counts.get(key, 0) + 1
+            if counts[key] > 1 or key in self._made:
+                self._touched.add(key)
+
+    def _discount(self, column: int, digit: Digit) -> None:
+        counts = self._counts
+        self._steps += len(self._digits[column])
+        for key in self._keys(self._digits[column].values(), digit):
+            if counts[key] > 1:
+                counts[key] -= 1
+            else:
+                del counts[key]
+
+    def _count_load(self, column: int, node: int, times: int) -> None:
+        if self._limit is not None:
+            self._loads[self._outputs[column]] += times << self._nodes[node].arrival
+
+    def _count_all(self) -> None:
+        """Count all patterns there are, from here on kept up to date."""
+        if self._counting:
+            return
+        self._counting = True
+        for column, digits in enumerate(self._digits):
+            self._digits[column] = {}
+            for place, digit in digits.items():
+                self._count(column, digit)
+                self._digits[column][place] = digit
+        self._touched.clear()
+
+    def _begin(self) -> None:
+        self._saved: dict[int, list[Digit]] = {}
+        self._born: list[int] = []
+        self._died: list[int] = []
+        self._costs_before: list[tuple[int, int]] = []
+        self._free_before = list(self._free)
+        self._size_before = len(self._nodes)
+
+    def _undo(self) -> None:
+        """Go back to what there was before this iteration."""
+        for column, digits in self._saved.items():
+            for node, position, _ in set(self._digits[column].values()).difference(digits):
+                self._remove(column, node, position)
+        self._bury()
+        for number in set(self._died) - set(self._born):
+            self._revive(number)
+        for column, digits in self._saved.items():
+            for digit in set(digits).difference(self._digits[column].values()):
+                self._insert(column, digit)
+        self._touched.clear()
+        for output, cost in self._costs_before:
+            self._cost += cost - self._costs[output]
+            self._costs[output] = cost
+        del self._nodes[self._size_before :]
+        self._free = self._free_before
+
+    def _recount(self) -> None:
+        """Take the costs of the sums that changed."""
+        for output in sorted({self._outputs[column] for column in self._saved}):
+            cost = Sum(self._summands(output), self._deadline(output)).cost
+            self._costs_before.append((output, self._costs[output]))
+            self._cost += cost - self._costs[output]
+            self._costs[output] = cost
+
+    def _deadline(self, output: int) -> Deadline:
+        return Deadline(self._limit, self._loads[output])
+
+    def _summands(self, output: int) -> list[Summand]:
+        return [
+            Summand(Term(node, position, bool(minus)), *self._nodes[node].range, self._nodes[node].arrival)
+            for column in self._parts[output]
+            for node, position, minus in self._digits[column].values()
+        ]

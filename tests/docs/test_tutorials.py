@@ -1,0 +1,27 @@
+"""The tutorials run, and their pages show the cells that they have."""
+
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from generate.tutorials import ROOT, SOURCES, executed
+
+PAGES = ROOT / "docs" / "tutorials"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_page_shows_the_cells(source: Path) -> None:
+    page = (PAGES / f"{source.stem}.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```python\n(.*?)\n```$", page, re.MULTILINE | re.DOTALL)
+    cells = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
+    assert shown == [cell for cell in cells if cell.strip()], "renew it: make tutorials"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source", [pytest.param(path, marks=[pytest.mark.ci] * (path.stem[:2] == "01"), id=path.stem) for path in SOURCES]
+)
+def test_tutorial_runs(source: Path, tmp_path: Path) -> None:
+    executed(source, tmp_path)
