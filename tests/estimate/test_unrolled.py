@@ -40,7 +40,7 @@ def perceptron(sizes: tuple[int, ...], weight_bits: int, bits: int, zeros: float
 
 
 MEASURED = [
-    (((8, 8, 4), 4, 4, 0.5), ULTRASCALE_PLUS, 214, 66),
+    (((8, 8, 4), 4, 4, 0.5), ULTRASCALE_PLUS, 181, 60),
     (((8, 8, 4), 4, 4, 0.5), ECP5, 407, 156),
     (((16, 16, 5), 3, 4, 0.0), ULTRASCALE_PLUS, 753, 122),
     (((16, 16, 5), 3, 4, 0.0), ECP5, 1268, 408),

@@ -16,6 +16,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.pipeline import Delays, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.regroup_sums import regroup_sums
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title, write
@@ -38,7 +39,8 @@ def circuit(
     program: Program, budget_ns: float, top: str, samples: int, seed: int = 0, delays: Delays | None = None
 ) -> Circuit:
     delays = delays or SteadyDelays()
-    netlist = fuse_adders(reduce_widths(elaborate(program)), delays, budget_ns)
+    netlist = regroup_sums(reduce_widths(elaborate(program)), delays, budget_ns)
+    netlist = fuse_adders(netlist, delays, budget_ns)
     design = write(netlist, pipeline(netlist, delays, budget_ns), top, TITLE)
     return Circuit(program, design, random_stimuli(program, seed, samples))
 

@@ -89,10 +89,10 @@ def _fits(netlist: Netlist, reader: int, index: int, delays: Delays, budget_ns: 
     if delay is None or delay > budget_ns:
         return False
     shift = (outer.cell.a if outer.cell.a.word == index else outer.cell.b).shift
-    return outer.width + outer.drop <= inner.width + shift or _is_exact(netlist, inner)
+    return outer.width + outer.drop <= inner.width + shift or is_exact(netlist, inner)
 
 
-def _is_exact(netlist: Netlist, word: Word) -> bool:
+def is_exact(netlist: Netlist, word: Word) -> bool:
     """True if the word's interval holds every sum, so that none of its upper bits is cut off."""
     assert isinstance(word.cell, AddSub)
     (a_lo, a_hi), (b_lo, b_hi) = (_interval(netlist, ref) for ref in (word.cell.a, word.cell.b))

@@ -1,4 +1,4 @@
-"""Cuts a netlist into pipeline stages for a clock, with as few register bits as a local search finds.
+"""Cuts a netlist into pipeline stages for a clock, with as few register bits as can be (of large ones, as a search finds).
 
 In: a netlist and how long each cell takes. Out: the stage of every word. Nothing is rewritten: a word of stage ``s`` that is read
 in stage ``t`` passes ``t - s`` registers, shared by all who read it. Stage 0 starts at the unregistered inputs; the outputs are
@@ -8,6 +8,8 @@ enter every cycle. Absorbed words (see `absorb`) belong to no stage: what they a
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -27,10 +29,13 @@ from bitsmith.netlist.netlist import (
     live_words,
     operands,
 )
+from bitsmith.netlist.place_registers import Placement, fewest_registers
 
 _MAX_LUT_INPUTS = 8
 _SWEEPS = 6
 _SLACK_NS = 1e-9
+_EXACT_WORDS = 4000
+"""Of so many words the best placement is sought, of more a good one."""
 
 
 class Delays(Protocol):
@@ -89,6 +94,19 @@ class Timing:
     def late(self, stages: int) -> frozenset[int]:
         """The words that are ready too late for ``stages`` stages."""
         return self._scheduler.late(stages)
+
+    def ready(self, word: int, times: Sequence[float]) -> float:
+        """Nanoseconds from the first stage's start until ``word`` is ready, its operands being ready at ``times``."""
+        return self._scheduler.ready(word, times)
+
+    def due(self, stages: int) -> Mapping[int, float]:
+        """Nanoseconds from the first stage's start until words are needed, in ``stages`` stages."""
+        budget = self._scheduler.budget
+        return {word: stage * budget + finish for word, (stage, finish) in self._scheduler.due(stages).items()}
+
+    def after(self, start: float, delay: float) -> float:
+        """When a cell of ``delay`` is ready that begins at ``start`` or in the next stage."""
+        return self._scheduler.after(start, delay)
 
 
 def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
@@ -151,7 +169,7 @@ class _Scheduler:
     def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
         count = len(netlist.words)
         self._netlist = netlist
-        self._budget = budget_ns + _SLACK_NS
+        self.budget = budget_ns + _SLACK_NS
         absorbed = absorb(netlist, lut_inputs(delays))
         self._absorbed = absorbed
         self._order = [
@@ -179,12 +197,12 @@ class _Scheduler:
             self._readers[x].append(word)
         inputs = absorbed.inputs[word]
         cell = netlist.words[word].cell
-        self._registers_after[word], delay = registers_after(netlist, netlist.words[word], delays, self._budget)
+        self._registers_after[word], delay = registers_after(netlist, netlist.words[word], delays, self.budget)
         self._delay[word] = delays.table(inputs) if inputs else delay
-        if self._delay[word] > self._budget:
+        if self._delay[word] > self.budget:
             if not isinstance(cell, RomRead) or not self._registers_after[word]:
                 self._too_slow.append(word)
-            self._delay[word] = self._budget
+            self._delay[word] = self.budget
 
     def stages(self) -> int:
         """The number of stages, words as soon as possible."""
@@ -193,20 +211,41 @@ class _Scheduler:
 
     def late(self, stages: int) -> frozenset[int]:
         """Words that cannot be ready, as soon as possible as they are, when they are needed in the last of ``stages``."""
-        due = dict.fromkeys(self._order, (stages - 1, self._budget))
-        late: set[int] = set()
+        due = self.due(stages)
+        return frozenset(
+            word
+            for word, (stage, finish) in due.items()
+            if (self._stage[word], self._finish[word]) > (stage, finish + _SLACK_NS)
+        )
+
+    def ready(self, word: int, times: Sequence[float]) -> float:
+        """When a word is ready, counted from the first stage's start; ``times`` are those of all words before it."""
+        start = 0.0
+        if self._absorbed.sources[word] != (word,):
+            return max((times[x] for x in self._absorbed.sources[word]), default=start)
+        for x in self._reads[word]:
+            after = self._registers_after[x]
+            start = max(start, (int((times[x] - _SLACK_NS) / self.budget) + after) * self.budget if after else times[x])
+        return self.after(start, self._delay[word])
+
+    def after(self, start: float, delay: float) -> float:
+        """When a cell is ready that begins at ``start`` or in the next stage."""
+        end = (int((start + _SLACK_NS) / self.budget) + 1) * self.budget
+        return start + delay if start + delay <= end else end + delay
+
+    def due(self, stages: int) -> dict[int, tuple[int, float]]:
+        """The stage in which each word is needed, as late as possible, and when in it."""
+        due = dict.fromkeys(self._order, (stages - 1, self.budget))
         for word in reversed(self._order):
             stage, finish = due[word]
-            if (self._stage[word], self._finish[word]) > (stage, finish + _SLACK_NS):
-                late.add(word)
             start = finish - self._delay[word]
             for x in self._reads[word]:
                 if self._registers_after[x]:
-                    need = (stage - self._registers_after[x], self._budget)
+                    need = (stage - self._registers_after[x], self.budget)
                 else:
-                    need = (stage, start) if start >= self._delay[x] else (stage - 1, self._budget)
+                    need = (stage, start) if start >= self._delay[x] else (stage - 1, self.budget)
                 due[x] = min(due[x], need)
-        return frozenset(late)
+        return due
 
     def run(self) -> PipelineStages:
         stages = self.stages()
@@ -225,12 +264,61 @@ class _Scheduler:
             bits -= saved
             if saved <= bits // 200:
                 break
+        if len(self._order) <= _EXACT_WORDS:
+            bits = self._place(stages)
         return PipelineStages(stages, tuple(self._stage), bits, tuple(self._too_slow))
+
+    def _place(self, stages: int) -> int:
+        """Put words where there are fewest bits of registers; return these."""
+        number = {word: k for k, word in enumerate(self._order)}
+        reads = [(number[x], number[word]) for word in self._order for x in self._reads[word]]
+        gaps = [(u, v, self._registers_after[self._order[u]]) for u, v in reads]
+        gaps += [(number[word], number[x], 1) for word in self._order for x in self._beyond_a_stage(word)]
+        results = {
+            number[word]: stages
+            for ref in self._netlist.results
+            for word in self._absorbed.sources[ref.word]
+            if word in number
+        }
+        words = self._netlist.words
+        ports = frozenset(number[word] for word in self._order if isinstance(words[word].cell, InputPort))
+        widths = [self._width[word] for word in self._order]
+        found = fewest_registers(
+            Placement(widths, stages, gaps, reads, results, ports), [self._stage[word] for word in self._order]
+        )
+        last = dict(results)
+        for word, stage in zip(self._order, found, strict=True):
+            self._stage[word] = stage
+        for u, v in reads:
+            last[u] = max(last.get(u, 0), found[v])
+        return sum((stage - found[u]) * widths[u] for u, stage in last.items())
+
+    def _beyond_a_stage(self, word: int) -> list[int]:
+        """The nearest words that cannot be ready in a stage in which ``word`` begins."""
+        if self._registers_after[word]:
+            return []
+        ready = {word: self._delay[word]}
+        found: list[int] = []
+        queue = list(self._readers[word])
+        heapq.heapify(queue)
+        while queue:
+            reader = heapq.heappop(queue)
+            if reader in ready:
+                continue
+            ready[reader] = max(ready.get(x, 0.0) for x in self._reads[reader]) + self._delay[reader]
+            if ready[reader] > self.budget:
+                found.append(reader)
+            if ready[reader] > self.budget or self._registers_after[reader]:
+                ready[reader] = 0.0
+            else:
+                for further in self._readers[reader]:
+                    heapq.heappush(queue, further)
+        return found
 
     def _as_soon_as_possible(self) -> None:
         for word in self._order:
             stage, start = self._start(word)
-            if start > 0 and start + self._delay[word] > self._budget:
+            if start > 0 and start + self._delay[word] > self.budget:
                 stage, start = stage + 1, 0.0
             self._stage[word], self._finish[word] = stage, start + self._delay[word]
 
@@ -257,20 +345,20 @@ class _Scheduler:
             for reader in self._readers[word]:
                 stage = self._stage[reader]
                 limit = min(limit, stage - self._registers_after[word])
-                latest[stage] = min(latest.get(stage, self._budget), self._finish[reader] - self._delay[reader])
+                latest[stage] = min(latest.get(stage, self.budget), self._finish[reader] - self._delay[reader])
             here = self._stage[word]
             if isinstance(self._netlist.words[word].cell, InputPort):
                 limit = here
-            allowed = [t for t in range(here + 1, limit + 1) if latest.get(t, self._budget) >= self._delay[word]]
+            allowed = [t for t in range(here + 1, limit + 1) if latest.get(t, self.budget) >= self._delay[word]]
             self._move(word, [*reversed(allowed), here])
-            self._finish[word] = latest.get(self._stage[word], self._budget)
+            self._finish[word] = latest.get(self._stage[word], self.budget)
 
     def _sweep_early(self) -> None:
         """From the inputs: each word into the cheapest stage from where its operands are to where it is, earlier if equal."""
         for word in self._order:
             here = self._stage[word]
             first, start = self._start(word)
-            allowed = [] if start + self._delay[word] > self._budget or first == here else [first]
+            allowed = [] if start + self._delay[word] > self.budget or first == here else [first]
             self._move(word, [*allowed, *range(first + 1, here), here])
             stage = self._stage[word]
             self._finish[word] = (start if stage == first else 0.0) + self._delay[word]

@@ -14,6 +14,7 @@ from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.regroup_sums import regroup_sums
 
 _REMEMBERED = 1 << 15
 """Products of a program whose netlist is kept for the next time; it takes some tens of megabytes at most."""
@@ -44,6 +45,7 @@ def _made(
 ) -> Pipelined:
     netlist = elaborate(program, blocks, search)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
+    netlist = regroup_sums(netlist, delays, budget_ns)
     netlist = fuse_adders(netlist, delays, budget_ns)
     return netlist, pipeline(netlist, delays, budget_ns)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -26,12 +27,14 @@ def renumbered(netlist: Netlist) -> Netlist:
     """``netlist`` without dead words."""
     live = sorted(live_words(netlist))
     numbers = {old: new for new, old in enumerate(live)}
-    words = tuple(replace(netlist.words[old], cell=_moved(netlist.words[old].cell, numbers)) for old in live)
+    words = tuple(replace(netlist.words[old], cell=moved(netlist.words[old].cell, numbers)) for old in live)
     results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
     return replace(netlist, words=words, results=results)
 
 
-def _moved(cell: Cell, numbers: dict[int, int]) -> Cell:
+def moved(cell: Cell, numbers: Mapping[int, int]) -> Cell:
+    """``cell`` with the new numbers of the words that it reads."""
+
     def ref(x: WordRef) -> WordRef:
         return WordRef(numbers[x.word], x.shift)
 

@@ -1,0 +1,204 @@
+"""Whole networks, unrolled, beside da4ml and alkaid: same weights, types and stages, after Yosys, no block memory.
+
+The rivals need an environment of their own, whose Python is the first argument::
+
+    python -m venv rivals && rivals/bin/pip install da4ml alkaid
+    python benchmarks/against_rivals.py rivals/bin/python [NAME...] [--models FILE...] [--family xcup] [--stages N]
+
+Networks are those of ``circuits.py``, up to the first operation that a rival has no symbol for (softmax). What a rival's
+interpreter makes of random samples must equal our emulator's outputs. da4ml's registers at the inputs are taken out, since the
+others have none. ``alkaid3`` has alkaid's sums of three, as its Verilog says them; ``cost`` is the rivals' own estimate, before
+those. Rounding half to even, which no rival has, is replaced by rounding half up on all sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from circuits import NETWORKS, converted, stages_of
+from rich.console import Console
+from rich.table import Table
+
+from bitsmith.devices import Family, family_named
+from bitsmith.emulate.emulator import Emulator
+from bitsmith.flows.run import execute
+from bitsmith.flows.yosys import Resources, Synthesis
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.types import Rounding
+from bitsmith.passes import drop_dead
+
+SAMPLES = 200
+_OVERFLOWS = {"WRAP": "WRAP", "SAT": "SAT", "SAT_SYM": "SAT_SYM"}
+_ROUNDINGS = {"TRN": "TRN", "RND": "RND"}
+
+Step = dict[str, object]
+
+
+def real(raw: np.ndarray, frac: np.ndarray) -> np.ndarray:
+    """The numbers ``raw * 2**-frac``."""
+    return raw.astype(np.float64) * 2.0 ** -frac.astype(np.float64)
+
+
+def step_of(node: Node, program: Program) -> Step | None:
+    """A node for the rivals; None if they have no symbol for it."""
+    op = node.op
+    name, numbers, modes = type(op).__name__.lower(), [], {}
+    match op:
+        case ops.Input():
+            frac, lo, hi = node.type.full()
+            numbers = [real(lo, frac), real(hi, frac), real(np.ones_like(frac), frac)]
+        case ops.Const():
+            numbers = [real(op.raw, np.broadcast_to(op.frac, op.raw.shape))]
+        case ops.Linear():
+            numbers = [real(op.weights, np.broadcast_to(op.frac, op.weights.shape))]
+        case ops.Add() | ops.Max():
+            pass
+        case ops.Cast():
+            frac, lo, hi = (
+                np.broadcast_to(x, node.type.shape).astype(np.int64).reshape(-1) for x in (op.frac, op.lo, op.hi)
+            )
+            signed = lo < 0
+            bits = np.array([int(top).bit_length() for top in hi])
+            if op.rounding.name not in _ROUNDINGS or op.overflow.name not in _OVERFLOWS:
+                return None
+            if (hi != (1 << bits) - 1).any() or (lo != np.where(signed, -(1 << bits), 0)).any():
+                return None
+            numbers = [x.reshape(node.type.shape) for x in (signed.astype(np.int64), bits - frac, frac)]
+            modes = {"overflow": _OVERFLOWS[op.overflow.name], "rounding": _ROUNDINGS[op.rounding.name]}
+        case _:
+            return None
+    return {"op": name, "args": node.args, "numbers": [x.tolist() for x in numbers], **modes}
+
+
+def half_up(node: Node) -> Node:
+    """``node``, which rounds half up where it rounded half to even."""
+    if isinstance(node.op, ops.Cast) and node.op.rounding is Rounding.RND_CONV:
+        return replace(node, op=replace(node.op, rounding=Rounding.RND))
+    return node
+
+
+def steps_of(program: Program) -> tuple[Program, list[Step]]:
+    """The part of ``program`` that rivals have symbols for, and that part for them."""
+    steps: list[Step] = []
+    program = replace(program, nodes=tuple(half_up(node) for node in program.nodes))
+    for node in program.nodes:
+        step = step_of(node, program)
+        if step is None:
+            break
+        steps.append(step)
+    last = max(index for index, step in enumerate(steps) if step["op"] != "const")
+    return Program(program.nodes[: last + 1], (Output("y", last),)), steps[: last + 1]
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A solver's circuit after Yosys; ``cost`` is its own estimate of look-up tables."""
+
+    name: str
+    stages: int
+    cost: float
+    found: Resources
+
+
+def synthesized(folder: Path, sources: tuple[str, ...], family: Family) -> Resources:
+    """What Yosys makes of a project."""
+    mapping = replace(family.synthesis, command=f"{family.synthesis.command} -nobram")
+    return execute(Synthesis("all", "top", sources, replace(family, synthesis=mapping)), folder)
+
+
+class Rivals:
+    """The process that makes the rivals' circuits."""
+
+    def __init__(self, python: str) -> None:
+        command = [python, str(Path(__file__).with_name("rival_circuits.py"))]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def circuits(
+        self, program: Program, steps: list[Step], stages: int, family: Family, names: frozenset[str]
+    ) -> list[Circuit]:
+        """Their circuits of a network in so many stages."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        _, lo, hi = (kind := program.types(program.inputs)[0]).full()
+        raw = np.random.default_rng(0).integers(lo, hi, size=(SAMPLES, *kind.shape), endpoint=True)
+        samples = real(raw, np.broadcast_to(kind.full()[0], raw.shape))
+        expected = Emulator(program).run([samples])[0]
+        with tempfile.TemporaryDirectory() as folder:
+            case = {"steps": steps, "stages": stages, "folder": folder, "samples": samples.tolist()}
+            print(json.dumps(case), file=self._process.stdin, flush=True)
+            found: list[Circuit] = []
+            while answer := json.loads(self._process.stdout.readline()):
+                if not np.array_equal(np.array(answer["outputs"]).reshape(expected.shape), expected):
+                    raise SystemExit(f"{answer['name']} computes something else")
+                if answer["name"] not in names:
+                    continue
+                project = Path(folder) / answer["name"]
+                files = sorted(project.glob("src/**/*.v"))
+                # Neither of these is used by any of the networks, and Yosys refuses the first without its file.
+                sources = [file for file in files if file.name not in ("lookup_table.v", "top_wrapper.v")]
+                resources = synthesized(project, tuple(str(file.relative_to(project)) for file in sources), family)
+                found.append(Circuit(answer["name"], answer["stages"], answer["cost"], resources))
+        return found
+
+
+def ours(program: Program, family: Family, stages: int | None, budget_ns: float) -> Circuit:
+    """Our circuit."""
+    design, expected = stages_of(program, family, stages, budget_ns)
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in design.sources.items():
+            (Path(folder) / file).write_text(text)
+        found = synthesized(Path(folder), tuple(design.sources), family)
+    return Circuit("bitsmith", design.latency, float(expected.lut), found)
+
+
+def row_of(name: str, circuits: Mapping[str, Circuit]) -> tuple[tuple[str, ...], float, float]:
+    """A row of the table, and our look-up tables and flip-flops relative to the better rival's."""
+    mine = circuits["bitsmith"]
+    rivals = [circuit for key, circuit in circuits.items() if key != "bitsmith"]
+    lut = mine.found.lut / min(rival.found.lut for rival in rivals)
+    ff = mine.found.ff / max(min(rival.found.ff for rival in rivals), 1)
+    shown = (f"{x.found.lut:,} / {x.found.ff:,} / {x.cost:,.0f} / {x.stages}" for x in circuits.values())
+    return (name, *shown, f"{lut:.2f}", f"{ff:.2f}"), lut, ff
+
+
+def main() -> None:
+    """Print a row per network, and geometric means."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("python", help="interpreter of the environment that has da4ml and alkaid")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
+    parser.add_argument("--family", default="xcup")
+    parser.add_argument("--stages", type=int)
+    parser.add_argument("--budget", type=float, default=4.0, help="nanoseconds of logic per stage")
+    parser.add_argument("--rivals", default="da4ml,alkaid,alkaid3")
+    parser.add_argument("--models", type=Path, nargs="*", default=[])
+    given = parser.parse_args()
+    family = family_named(given.family)
+    names = given.names or ([] if given.models else list(NETWORKS))
+    programs = {name: NETWORKS[name]() for name in names} | {p.stem: converted(p) for p in given.models}
+    rivals, kept = Rivals(given.python), frozenset(given.rivals.split(","))
+    table = Table("network", "bitsmith", *given.rivals.split(","), "LUT", "FF", title="LUT / FF / cost / stages")
+    ratios: list[tuple[float, float]] = []
+    for name, whole in programs.items():
+        program, steps = steps_of(drop_dead(whole, keep_probes=False))
+        mine = ours(program, family, given.stages, given.budget)
+        theirs = rivals.circuits(program, steps, mine.stages, family, kept)
+        row, lut, ff = row_of(name, {circuit.name: circuit for circuit in (mine, *theirs)})
+        print(*row, sep="  ", file=sys.stderr, flush=True)
+        table.add_row(*row)
+        ratios.append((lut, ff))
+    console = Console(width=170)
+    console.print(table)
+    means = np.exp(np.log(np.array(ratios)).mean(axis=0))
+    console.print(f"geometric means of ours/theirs: LUT {means[0]:.3f}, FF {means[1]:.3f}")
+
+
+if __name__ == "__main__":
+    main()

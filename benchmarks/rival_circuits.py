@@ -1,0 +1,96 @@
+"""Whole networks by da4ml and alkaid, for ``against_rivals.py``; runs in an environment of its own that has both.
+
+Reads one network per line as JSON: ``steps`` (see ``against_rivals.step_of``), ``stages``, a ``folder`` to write Verilog to, and
+``samples``. Writes one line for each circuit: its stages, the rival's own cost, and what its interpreter makes of the samples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import alkaid.codegen
+import alkaid.trace
+import da4ml.codegen
+import da4ml.trace
+import numpy as np
+
+Step = Mapping[str, object]
+
+
+def traced(steps: Sequence[Step], array: type) -> tuple[object, object]:
+    """The input and the result of ``steps``, in a rival's arrays of symbols."""
+    values: list[object] = []
+    for step in steps:
+        args = [values[index] for index in step["args"]]
+        numbers = [np.array(numbers, dtype=np.float64) for numbers in step["numbers"]]
+        match step["op"]:
+            case "input":
+                # Without decisions by the depth of adders alone, which is both rivals' default for whole networks.
+                values.append(array.from_lhs(*numbers, hwconf=(1, -1, -1), solver_options={"hard_dc": 2}))
+            case "const":
+                values.append(numbers[0])
+            case "linear":
+                values.append(args[0] @ numbers[0])
+            case "add":
+                values.append(args[0] + args[1])
+            case "max":
+                values.append(np.maximum(args[0], args[1]))
+            case "cast":
+                formats = (part.astype(np.int64) for part in numbers)
+                values.append(args[0].quantize(*formats, step["overflow"], step["rounding"]))
+    return values[0], values[-1]
+
+
+def of_da4ml(case: Mapping[str, object]) -> Iterator[tuple[str, object, float]]:
+    """da4ml's circuit; its registers at the inputs are taken out, since the other circuits have none."""
+    combinational = da4ml.trace.comb_trace(*traced(case["steps"], da4ml.trace.FixedVariableArray))
+    stages = case["stages"]
+    latency = max(combinational.latency)
+    for cutoff in np.arange(max(latency // (stages + 1), 1), latency + 2, 0.5):
+        pipeline = da4ml.trace.to_pipeline(combinational, float(cutoff), verbose=False)
+        if len(pipeline.solutions) <= stages:
+            break
+    folder = Path(case["folder"]) / "da4ml"
+    da4ml.codegen.RTLModel(pipeline, "top", folder, print_latency=False).write()
+    top = folder / "src" / "top.v"
+    text, found = re.subn(r"reg (\[\d+:0\] stage0_inp);", r"wire \1 = model_inp;", top.read_text())
+    text, removed = re.subn(r"stage0_inp <= model_inp;", "", text)
+    if (found, removed) != (1, 1):
+        raise SystemExit("da4ml's top module has another form than this benchmark knows")
+    top.write_text(text)
+    yield "da4ml", combinational, len(pipeline.solutions)
+
+
+def of_alkaid(case: Mapping[str, object]) -> Iterator[tuple[str, object, float]]:
+    """alkaid's circuits, without and with its sums of three."""
+    combinational = alkaid.trace.trace(*traced(case["steps"], alkaid.trace.FVArray))
+    for name, fused in (("alkaid", False), ("alkaid3", True)):
+        machine = alkaid.trace.to_pipeline(combinational, n_stages=case["stages"], reg_inp=False, verbose=False)
+        folder = Path(case["folder"]) / name
+        alkaid.codegen.RTLModel(machine, folder, "top", print_latency=False, ternary_fuse=fused).write()
+        yield name, combinational, case["stages"]
+
+
+def main() -> None:
+    """Answer networks until there are no more."""
+    for line in sys.stdin:
+        case = json.loads(line)
+        for rival in (of_da4ml, of_alkaid):
+            with contextlib.redirect_stdout(sys.stderr):
+                made = list(rival(case))
+            for name, combinational, stages in made:
+                outputs = combinational.predict(np.array(case["samples"], dtype=np.float64))
+                answer = {"name": name, "stages": stages, "cost": combinational.cost, "outputs": outputs.tolist()}
+                print(json.dumps(answer), flush=True)
+        print(json.dumps({}), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
