@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from large_streams import saved
 from rich.console import Console
 from rich.table import Table
@@ -59,6 +60,9 @@ PUBLISHED: Mapping[str, Sequence[Published]] = {
 }
 """MLPerf Tiny 0.7 (hls4ml, another autoencoder) and 1.1 (fpgaConvNet): github.com/mlcommons/tiny_results_v0.7, _v1.1."""
 
+SHAPES = {"resnet-8": (32, 32, 3), "ds-cnn": (49, 10, 1), "mobilenet": (96, 96, 3), "autoencoder": (640,)}
+"""Of inputs, of which ranges of results are taken from normally distributed ones: all results have 8 bits."""
+
 DEFAULT = [f"{name}:{reuse}" for name in PUBLISHED for reuse in (64, 1024, 4096)]
 
 
@@ -74,8 +78,9 @@ def row(name: str, reuse: int, *, synth: bool) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as folder:
         settings = {"Model": {"ReuseFactor": reuse, "Strategy": "resource"}}
         start = time.process_time()
+        path, data = saved(name, Path(folder)), np.random.default_rng(0).standard_normal((64, *SHAPES[name]))
         model = bitsmith.convert(
-            saved(name, Path(folder)), Path(folder) / "project", settings, io_type="io_stream", bits=8, part=PART
+            path, Path(folder) / "project", settings, io_type="io_stream", bits=8, part=PART, calibration=data
         )
         converted = time.process_time()
         family, program = resolve_part(PART).family, drop_dead(model.program, keep_probes=False)

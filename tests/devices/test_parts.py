@@ -10,6 +10,7 @@ from bitsmith.devices import (
     FAMILIES,
     ICE40,
     ICE40UP,
+    NEXUS,
     ULTRASCALE,
     ULTRASCALE_PLUS,
     XILINX_7,
@@ -33,6 +34,8 @@ from bitsmith.errors import ConfigError
         ("xc7a35ticsg324-1L", XILINX_7, 20_800),
         ("xc7z020clg400-1", XILINX_7, 53_200),
         ("iCE40UP5K-SG48", ICE40UP, 5_280),
+        ("LIFCL-40-9BG400C", NEXUS, 32_256),
+        ("LFD2NX-40-7BG256C", NEXUS, 32_256),
     ],
 )
 def test_resolves(text: str, family: Family, luts: int) -> None:

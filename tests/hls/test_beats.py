@@ -17,9 +17,9 @@ from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
-from tests.hls.compiled import assert_equal_to_emulator
+from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.rules.book import book
-from tests.hls.test_execution import COMPILED_DIALECT, programs
+from tests.hls.test_execution import COMPILED_DIALECT, EACH_FAMILY, networks, programs
 from tests.hls.test_streams import FEW, bounded, cnns, random_demands
 from tests.hls.test_vendor_rules import found_marks
 
@@ -44,6 +44,24 @@ def cut(program: Program, directives: Directives, dialect: Dialect) -> tuple[Net
 def test_the_same_numbers(tmp_path: Path, dialect: Dialect) -> None:
     cases, demands = some()
     assert_equal_to_emulator(cases, narrow(dialect), tmp_path, demands=demands, samples=4)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@EACH_FAMILY
+def test_random_networks(tmp_path: Path, dialect: Dialect) -> None:
+    cases = networks(range(6))
+    assert_equal_to_emulator(cases, narrow(dialect), tmp_path, demands=random_demands(cases), samples=4)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@EACH_FAMILY
+def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
+    cases = {"folded": cnns()[0]["folded"], **programs((36,))}
+    demands = {**random_demands(cases), "folded": cnns()[1]["folded"]}
+    include = open_headers(dialect.family)
+    assert_equal_to_emulator(cases, narrow(dialect), tmp_path, include=include, demands=demands, samples=4)
 
 
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))])

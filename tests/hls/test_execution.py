@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,12 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
 @COMPILED_DIALECT
 def test_random_programs(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(programs(FEW), dialect, tmp_path)
+
+
+@compiled(("vitis", "vivado"), "vitis")
+def test_vector_ports(tmp_path: Path, dialect: Dialect) -> None:
+    vectors = replace(dialect, arrays=replace(dialect.arrays, parameter=dialect.arrays.vector))
+    assert_equal_to_emulator(programs(FEW[:2]), vectors, tmp_path)
 
 
 @EACH_FAMILY

@@ -18,6 +18,7 @@ from bitsmith.passes import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE
 from tests.hls.named_networks import named_networks
 from tests.hls.test_execution import networks, programs
+from tests.hls.test_streams import FEW as SEEDS
 from tests.hls.test_streams import cnns, random_demands
 from tests.hls.test_writer import dense
 
@@ -69,6 +70,13 @@ def test_networks_of_users_keep_the_interval_of_the_plan(name: str, dialect: str
 def test_processes_of_all_layers_keep_the_interval_of_the_plan(dialect: str) -> None:
     for program, directives in many().values():
         checked(program, directives, dialect)
+
+
+@pytest.mark.parametrize("dialect", ["vitis", "vivado"])
+def test_a_random_program_keeps_the_interval_of_the_plan(dialect: str) -> None:
+    """A recurrence among maps, whose steps wait for one another."""
+    cases = programs(SEEDS)
+    checked(drop_dead(cases["net43"], keep_probes=False), random_demands(cases)["net43"], dialect)
 
 
 def test_steps_and_cycles() -> None:
@@ -169,7 +177,7 @@ def test_faults_are_found(dialect: str, path: str, right: str, wrong: str, said:
 @pytest.mark.slow
 def test_feedback_through_a_memory_needs_a_promise() -> None:
     project = written(CNNS["streamed"], DEMANDS["streamed"], "oneapi")
-    kernels = project.files["firmware/bitsmith/kernels.h"].replace("[[intel::ivdep(memory, 16)]]", "")
+    kernels = project.files["firmware/bitsmith/kernels.h"].replace("[[intel::ivdep(memory, steps)]]", "")
     with pytest.raises(VerificationError, match="'conv1_window' takes 280 cycles per frame: 140 steps, one in every 2"):
         files = {**project.files, "firmware/bitsmith/kernels.h": kernels}
         check(replace(project, files=files), "oneapi", unrolled=False)

@@ -52,6 +52,29 @@ def test_a_digit_is_in_one_occurrence_only() -> None:
     assert matches_of([0b10001, 0b100], [0b10001, 0b100], Pattern(0, 0, 2, 1)) == [(0, 0)]
 
 
+def most_saving(sharing: Sharing) -> tuple[int, int, int]:
+    """What the best of all patterns saves, its newer node and its key, all counted."""
+    keys = {
+        key
+        for digits in sharing._digits
+        for digit in digits.values()
+        for key in sharing._keys((other for other in digits.values() if other < digit), digit)
+    }
+    patterns = [Pattern.of(key) for key in keys]
+    saved = [sharing._saving(pattern, len(sharing._occurrences(pattern))) for pattern in patterns]
+    return max((saving, pattern.b, -pattern.key) for saving, pattern in zip(saved, patterns, strict=True))
+
+
+@pytest.mark.parametrize("latest", [None, 5, 7])
+def test_patterns_are_taken_as_if_counted_each_time(latest: int | None) -> None:
+    shared, counted = (Sharing([InputRange(-128, 127)] * 6, columns_of((6, 6), 4), range(6), latest) for _ in range(2))
+    shared.run()
+    while (best := most_saving(counted))[0] > 0:
+        pattern = Pattern.of(-best[2])
+        counted._extract(pattern, counted._occurrences(pattern))
+    assert shared._digits == counted._digits
+
+
 @pytest.mark.parametrize("latest", [None, 6, 8])
 def test_cost_is_that_of_the_adders_and_falls(latest: int | None) -> None:
     inputs = [InputRange(-128, 127)] * 8

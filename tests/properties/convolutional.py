@@ -6,10 +6,11 @@ import random
 
 import numpy as np
 
+from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 
@@ -110,5 +111,11 @@ def _rounded(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     """In a format, or in one for each channel; rectified now and then."""
     if rng.random() < 0.5:
         x = builder.max(x, builder.const(0))
+    if rng.random() < 0.25:  # nothing is lost but bits below a step of its own
+        fracs = np.array([rng.choice([1, 2, 3]) for _ in range(x.shape[-1])])
+        bound = objects(np.full(x.shape[-1], 1 << 40))
+        return builder.apply(
+            ops.Cast(fracs, -bound, bound - 1, rng.choice([Rounding.TRN, Rounding.RND]), Overflow.WRAP), x
+        )
     overflow = rng.choice([Overflow.SAT, Overflow.WRAP])
     return builder.cast(x, FixedFormat(True, rng.randint(4, 7), 3, rng.choice([Rounding.TRN, Rounding.RND]), overflow))

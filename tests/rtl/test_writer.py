@@ -156,4 +156,4 @@ def test_tables_that_are_registered_anyway_have_the_register_inside() -> None:
     design = circuit(build.program([("y", build.add(y, build.const([3])))]), 4.0, "dut", 1).design
     (table,) = (text for name, text in design.sources.items() if name.endswith("table.sv"))
     assert "input logic clk" in table and "always_ff @(posedge clk) begin\n    case (address)" in table
-    assert '(* rom_style = "block" *) output logic [7:0] value' in table
+    assert '(* rom_style = "block", syn_romstyle = "EBR" *) output logic [7:0] value' in table

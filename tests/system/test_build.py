@@ -146,6 +146,27 @@ def test_the_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert cosim["Status"] == "Pass" and "verilator" in cosim["Tool"]
 
 
+@pytest.mark.slow
+@pytest.mark.tools
+def test_wide_constants_in_multiplier_blocks(tmp_path: Path) -> None:
+    """Products go to DSP blocks where the configuration says so, and the results stay the same, bit for bit."""
+    rng = np.random.default_rng(0)
+    path = write_dense(tmp_path, [rng.uniform(-1, 1, shape) for shape in ((6, 5), (5, 3))])
+    x = rng.uniform(-4, 4, (50, 6))
+    resources, results = [], []
+    for strategy in ("Latency", "MultiplierBlocks"):
+        config = {"Model": {"Precision": {"default": "auto", "weight": "fixed<12,2>"}, "Strategy": strategy}}
+        model = bitsmith.convert(path, tmp_path / strategy, config, part="xcku5p-ffvb676-2-e")
+        found = model.build(inputs=x)["Resources"]  # compares every bit in co-simulation
+        assert isinstance(found, dict)
+        resources.append(found)
+        results.append(np.asarray(model.predict(x)))
+    graphs, blocks = resources
+    assert 15 < blocks["DSP"] - graphs["DSP"] <= 45  # the softmax has some of its own
+    assert blocks["LUT"] < graphs["LUT"]
+    assert np.array_equal(*results)
+
+
 @pytest.mark.tools
 def test_ultrascale_counts(tmp_path: Path) -> None:
     model, x = three_layer(tmp_path, part="xcvu13p-flga2577-2-e")

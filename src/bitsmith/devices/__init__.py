@@ -8,6 +8,7 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
 from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
+from bitsmith.devices.nexus import NEXUS
 from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, part_or_typical, resolve_part
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
@@ -23,6 +24,7 @@ __all__ = [
     "FAMILIES",
     "ICE40",
     "ICE40UP",
+    "NEXUS",
     "STRATIX_10",
     "SYSTEM_BOARDS",
     "ULTRASCALE",

@@ -8,11 +8,12 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Die, Family, Part
 from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
+from bitsmith.devices.nexus import NEXUS
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 from bitsmith.errors import ConfigError
 
 FAMILIES: tuple[Family, ...] = (
-    *(ECP5, ICE40, ICE40UP),
+    *(ECP5, ICE40, ICE40UP, NEXUS),
     *(XILINX_7, ULTRASCALE, ULTRASCALE_PLUS),
     *(CYCLONE_V, ARRIA_10, STRATIX_10, AGILEX_7),
 )

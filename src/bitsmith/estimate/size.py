@@ -67,8 +67,8 @@ _CONTROL_FFS = 12
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
-_SWEEP_LUTS, _SWEEP_FFS = 150, 90
-"""Counters and addresses of a sweep over windows of 3x3."""
+_SWEEP_LUTS, _SWEEP_FFS, _SWEEP_SUMS = 130, 110, 12
+"""Counters of a sweep, and its sums of addresses; of windows of 3x3, 16 channels of 32x32, 7-series have 244 and 109 in all."""
 
 _PIPELINE = 5
 """Cycles that pipelines are taken to have; longer ones take deeper FIFOs beside them."""
@@ -259,7 +259,7 @@ class _Count:
 
     def sweep(self, words: int, bits: float) -> None:
         """A memory of tokens, read by counters and constants."""
-        self.lut += _SWEEP_LUTS
+        self.lut += _SWEEP_LUTS + _SWEEP_SUMS * words.bit_length()
         self.ff += _SWEEP_FFS + bits
         self.memory(1 << (words - 1).bit_length(), bits)
 

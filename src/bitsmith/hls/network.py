@@ -101,8 +101,9 @@ class NetworkWriter:
         whole_head = (*streams.in_top, *head)
         top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
         made = assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
+        # Calls of a component overlap if its compiler finds that they can (Intel 683152, "Executing Multiple Loops in Parallel").
         interval = None if streams.sequential else self._plan.interval
-        return replace(made, interval=interval)
+        return replace(made, interval=interval, slowest=self._plan.interval)
 
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""

@@ -341,7 +341,9 @@ class _ProcessWriter:
             if gap >= _LEAST_ROW:
                 rows = self._scope.names.unique(f"{self._name}_rows{axis}")
                 declared += [*self._memory(rows, given.element, gap, width, apart=True), f"int place{axis} = 0;"]
-                self._apart += [line.format(name=rows) for line in (self._scope.dialect.streams.apart,) if line]
+                self._apart += [
+                    line.format(name=rows, steps=gap) for line in (self._scope.dialect.streams.apart,) if line
+                ]
                 push = f"kernels::push_rows<{template}>({rows}, place{axis}"
             else:
                 declared += self._array(f"taps{axis}", given.element, gap * width)

@@ -173,7 +173,8 @@ class HlsProject:
 
     ``files`` maps paths inside of the project to texts. ``bridge`` is the source that exports ``bridge_function``
     (``void(const uint64_t *in, uint64_t *out)``, one sample) with C linkage. ``interval`` is the planned number of cycles
-    between samples; None where there is no plan. ``too_wide`` are words that the tool is known to refuse.
+    between samples; None where only the tool knows how far they overlap. ``slowest`` are the cycles that each process may
+    take for a sample. ``too_wide`` are words that the tool is known to refuse.
     """
 
     top: str
@@ -183,6 +184,7 @@ class HlsProject:
     bridge: str
     bridge_function: str
     interval: int | None = 1
+    slowest: int = 1
     too_wide: tuple[Word, ...] = ()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import assert_never
 
 import numpy as np
@@ -14,7 +15,7 @@ from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
-from bitsmith.mapping.formats import common_cast
+from bitsmith.mapping.formats import Flags, casts_by_step, common_cast
 from bitsmith.mapping.parameters import viewed_parameter
 
 
@@ -80,16 +81,37 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     parts = [builder.regroup(form, stream.grid, stream.token.shape) for form in forms]
     viewed = _viewed(op, shape, stream.shape)
     on_tokens = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
+    if any(builder.stream(part).shape != stream.shape for part in parts):
+        return None
+    grid = builder.node_stream(bound[0]).grid
     if on_tokens is None and isinstance(op, ops.Cast):
-        on_tokens = common_cast(op, builder.program.nodes[node.args[0]].type)
-    if on_tokens is None or any(builder.stream(part).shape != stream.shape for part in parts):
+        kind = builder.program.nodes[node.args[0]].type
+        on_tokens = common_cast(op, kind)
+        casts = casts_by_step(op, kind) if on_tokens is None and builder.directives.sweeps else None
+        if casts is not None:
+            return builder.with_native_form(_cast_by_step(builder, casts, parts[0]), grid, shape[len(grid) :])
+    if on_tokens is None:
         return None
     given = dict(zip(bound, parts, strict=True))
     operands = [step for arg in args if (step := given.get(arg) or _by_part(builder, arg, shape, stream)) is not None]
     if len(operands) < len(args):
         return None
-    grid = builder.node_stream(bound[0]).grid
     return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
+
+
+def _cast_by_step(builder: DataflowBuilder, casts: Sequence[tuple[ops.Cast, Flags]], part: StepId) -> StepId:
+    """Each of ``casts`` of the tokens of ``part``, selected for the channels that it is for."""
+    stream = builder.stream(part)
+    (first, _), *others = casts
+    result = builder.token_op(first, (part,), stream.grid)
+    for cast, channels in others:
+        repeats = math.prod(stream.shape) // len(channels)
+        flags = objects(np.tile(channels, repeats).reshape(stream.shape).astype(np.int64))
+        const = ops.Const(flags, np.zeros((1,) * flags.ndim, dtype=np.int64))
+        chosen = builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
+        found = builder.token_op(cast, (part,), stream.grid)
+        result = builder.token_op(ops.Select(), (chosen, found, result), stream.grid)
+    return result
 
 
 def _by_part(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId | None:

@@ -36,7 +36,7 @@ _BLOCK_ROM_BITS = 2 * _AREA.memory.table_bits
 """Constant tables from here on are taken for block memory, whatever their shape. Words of weights are wide, so that tables just
 above the limit of one block are mostly spread over two."""
 
-_SWEEP_LUTS = 120.0
+_SWEEP_LUTS = 350.0
 """Counters and sums of what reads windows from a memory."""
 
 Factor: TypeAlias = ops.Linear | ops.Parameter

@@ -6,12 +6,20 @@ with enough range; what is rounded or overflows decides the common format.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.processes import union_type
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.types import Ints, Overflow, TensorType, objects
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+_MOST_STEPS = 6
+"""Steps of channels whose results are selected from one another."""
 
 _BEYOND = 1 << 400
 """No value is as large, and a type can still hold it."""
@@ -43,6 +51,31 @@ def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
     if not bool(np.any(under | over)):
         bottom, top, overflow = *_whole_range(bottom, top), Overflow.WRAP
     return ops.Cast(np.array(common), objects(np.array(bottom)), objects(np.array(top)), op.rounding, overflow)
+
+
+def casts_by_step(op: ops.Cast, x: TensorType) -> list[tuple[ops.Cast, Flags]] | None:
+    """``op`` with a format per channel as one cast for all channels of a step, with those; None if no few will do.
+
+    For other channels a cast gives anything.
+    """
+    channels, positions = x.shape[-1], len(x.shape) - 1
+    if any(part.ndim > 0 and part.size not in (1, part.shape[-1]) for part in (op.frac, op.lo, op.hi)):
+        return None
+    frac, lo, hi = (np.broadcast_to(objects(part).reshape(-1), (channels,)) for part in (op.frac, op.lo, op.hi))
+    kind = union_type(x, positions)
+    have = [np.broadcast_to(objects(part), (channels,)) for part in (kind.frac, kind.lo, kind.hi)]
+    steps = sorted(set(frac.tolist()))
+    if len(steps) > _MOST_STEPS:
+        return None
+    found: list[tuple[ops.Cast, Flags]] = []
+    for step in steps:
+        mine = np.asarray(frac == step, dtype=np.bool_)
+        part = ops.Cast(frac[mine].astype(np.int64), objects(lo[mine]), objects(hi[mine]), op.rounding, op.overflow)
+        cast = common_cast(part, TensorType.of((int(mine.sum()),), *(objects(each[mine]) for each in have)))
+        if cast is None:
+            return None
+        found.append((cast, mine))
+    return found
 
 
 def _scaled(values: Ints, frac: Ints, common: int) -> Ints:

@@ -76,6 +76,8 @@ class Sharing(Columns):
 
         Ends after ``effort`` times the steps so far, or ``most_steps`` if that is less.
         """
+        if not effort:
+            return
         end = self._steps + min(effort * self._steps, most_steps)
         self._count_all()
         while self._steps < end and len(self._nodes) > self._inputs:

@@ -14,9 +14,10 @@ _FAMILIES = (
     *("aspartan7", "aartix7", "akintex7", "azynq", "azynquplus"),
     *("qartix7", "qkintex7", "qkintex7l", "qvirtex7", "qzynq"),
 )
-"""Vivado's names of the families that its block designs show an IP for; nothing in a circuit is particular to one of them.
+"""Vivado's names of families, for which its block designs then show the IP; nothing in a circuit is particular to one of them.
 
-All of them stand in IPs that Vivado packaged, as public repositories have them (component.xml and scripts that Vivado wrote).
+Each stands in IPs that Vivado packaged, as public repositories have them (component.xml and scripts that Vivado wrote). There
+may be others: Vivado lists those of an installation, which depend on its release.
 """
 
 

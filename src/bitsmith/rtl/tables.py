@@ -17,11 +17,11 @@ BLOCK_ROM_BITS = 2048
 
 
 def rom_style(bits: int) -> str:
-    """The attribute of the register of a table of ``bits`` bits, for Vivado and Yosys; empty for small ones.
+    """The attributes of the register of a table of ``bits`` bits, for Vivado, Yosys and Lattice's LSE; none for small ones.
 
     Quartus makes block memory of such tables by itself, and knows no name for it that fits all families.
     """
-    return '(* rom_style = "block" *) ' if bits >= BLOCK_ROM_BITS else ""
+    return '(* rom_style = "block", syn_romstyle = "EBR" *) ' if bits >= BLOCK_ROM_BITS else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ template <class ID, class T, int DEPTH> struct pipe {
     task.async()
 #define BITSMITH_FRAMES while (true)
 #define BITSMITH_PIPELINED(interval) [[intel::initiation_interval(interval)]]
-#define BITSMITH_APART(memory) [[intel::ivdep(memory, 16)]]
+#define BITSMITH_APART(memory, steps) [[intel::ivdep(memory, steps)]]
 #else
 #include <hls_stream.h>
 namespace kernels {
@@ -109,7 +109,7 @@ template <class ID, class T, int DEPTH> struct pipe {
 #define BITSMITH_START(task, function) function()
 #define BITSMITH_FRAMES
 #define BITSMITH_PIPELINED(interval)
-#define BITSMITH_APART(memory)
+#define BITSMITH_APART(memory, steps)
 #endif"""
 
 _KERNEL = """\
@@ -309,7 +309,7 @@ DIALECT = Dialect(
         # Clusters of operations run on without further input. A task of one step is a loop over frames.
         loops=Loops(flush=True, function="BITSMITH_PIPELINED(1)"),
         # A place of a line buffer is read again after a row, which has at least so many.
-        apart="BITSMITH_APART({name})",
+        apart="BITSMITH_APART({name}, {steps})",
         frames="BITSMITH_FRAMES",
         start="BITSMITH_START({name}, {function});",
     ),

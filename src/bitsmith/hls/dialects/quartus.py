@@ -224,7 +224,7 @@ DIALECT = Dialect(
         # Clusters of operations run on without further input (best practices guide, 4.3.2.2).
         loops=Loops(flush=True),
         # A place of a line buffer is read again after a row, which has at least so many.
-        apart="#pragma ivdep array({name}) safelen(16)",
+        apart="#pragma ivdep array({name}) safelen({steps})",
     ),
     driver=Driver(
         tool="Intel HLS compiler",

@@ -176,7 +176,7 @@ class Streams:
         loops: what pipelines such loops become.
         result: a line after the declaration of the token ``{name}``.
         rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place.
-        apart: a line before a loop that reads a place of the memory ``{name}`` again only many steps after writing it.
+        apart: a line before a loop that reads a place of the memory ``{name}`` again only ``{steps}`` steps after writing it.
         frames: what the body of a process stands in, as a block; it handles a frame.
         start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
             is free for what they share.

@@ -110,9 +110,7 @@ def check(project: HlsProject, dialect: str, *, unrolled: bool) -> Structure:
         VerificationError: names the process, and the array or loop.
     """
     found = structure(project.files, project.top, dialect, unrolled=unrolled)
-    planned = project.interval
-    if planned is None:
-        return found
+    planned = project.slowest
     for process, cycles in found.cycles().items():
         if cycles > planned:
             slow = max(

@@ -35,8 +35,8 @@ DEFINED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _PRAGMA = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+(.*?)[ \t]*$", re.MULTILINE)
 _OPERATOR = re.compile(r'_Pragma\("((?:[^"\\]|\\.)*)"\)')
-_MACRO = re.compile(r"^(#define \w+\((\w+)\) )(static_assert\(.*)$", re.MULTILINE)
-"""A mark that has a macro's parameter."""
+_MACRO = re.compile(r"^(#define \w+\(([\w, ]+)\) )(static_assert\(.*)$", re.MULTILINE)
+"""A mark that has a macro's parameters."""
 
 _ATTRIBUTE = re.compile(r"\[\[(intel::(?:[^\]\"]|\"[^\"]*\")*)\]\]")
 
@@ -46,7 +46,12 @@ def marked(text: str) -> str:
     text = _PRAGMA.sub(lambda found: _mark(found[1].replace("\\", "\\\\").replace('"', '\\"')), text)
     text = _OPERATOR.sub(lambda found: _mark(found[1]), text)
     text = _ATTRIBUTE.sub(lambda found: _mark("[[" + found[1].replace('"', '\\"') + "]]"), text)
-    return _MACRO.sub(lambda found: found[1] + re.sub(rf"\b{found[2]}\b", f'" #{found[2]} "', found[3]), text)
+    return _MACRO.sub(_with_parameters, text)
+
+
+def _with_parameters(found: re.Match[str]) -> str:
+    words = found[2].replace(",", " ").split()
+    return found[1] + re.sub(rf"\b({'|'.join(words)})\b", r'" #\1 "', found[3])
 
 
 def _mark(quoted: str) -> str:
