@@ -62,7 +62,11 @@ def test_leaves_to_python_what_does_not_fit(weights: list[list[int]], inputs: li
 @pytest.mark.skipif(os.name == "nt", reason="signals of threads")
 def test_other_threads_run_and_ctrl_c_ends_a_solve() -> None:
     weights = random_matrix((16, 16), 8, 1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     timer = threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        native.solve(weights, [InputRange(-128, 127)] * 16, (1 << 40, 1 << 30, 1 << 40, 0))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            native.solve(weights, [InputRange(-128, 127)] * 16, (1 << 40, 1 << 30, 1 << 40, 0))
+    finally:
+        signal.signal(signal.SIGINT, before)
