@@ -24,6 +24,7 @@ from bitsmith.build.design import circuit
 from bitsmith.devices import resolve_part
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.passes import drop_dead
+from bitsmith.report.sections import Resources
 from bitsmith.rtl.writer import Title
 
 PART = "xc7z020clg400-1"
@@ -66,11 +67,11 @@ SHAPES = {"resnet-8": (32, 32, 3), "ds-cnn": (49, 10, 1), "mobilenet": (96, 96, 
 DEFAULT = [f"{name}:{reuse}" for name in PUBLISHED for reuse in (64, 1024, 4096)]
 
 
-def cells(model: bitsmith.Model, folder: Path) -> tuple[float, ...]:
-    """Look-up tables, flip-flops, multiplier blocks and memory blocks by synthesis in ``folder``."""
-    report = model.build(output_dir=folder, csim=False, cosim=False, synth=True, force=True)
-    found = report["synthesis"]
-    return tuple(found[key] for key in ("luts", "ffs", "dsps", "brams"))
+def cells(model: bitsmith.Model) -> tuple[float, ...]:
+    """Look-up tables, flip-flops, multiplier blocks and memory blocks by synthesis in the model's project folder."""
+    found = model.build(cosim=False, synth=True, force=True).find(Resources)
+    assert found is not None
+    return tuple(number or 0 for number in (found.lut, found.ff, found.dsp, found.bram))
 
 
 def row(name: str, reuse: int, *, synth: bool) -> tuple[str, ...]:
@@ -92,7 +93,7 @@ def row(name: str, reuse: int, *, synth: bool) -> tuple[str, ...]:
         latency, interval = made.cycles
         found: tuple[float, ...] = (size.lut, size.ff, size.dsp, size.bram)
         if synth:
-            found = cells(model, Path(folder) / "synth")
+            found = cells(model)
     rates = ", ".join(f"{theirs.megahertz * 1e6 / interval:,.0f}" for theirs in PUBLISHED[name])
     areas = tuple(f"{number:,.0f}" for number in found)
     spent = f"{converted - start:.0f} + {estimated - converted:.0f} + {seconds:.0f}"
