@@ -1,0 +1,100 @@
+# %% [markdown]
+# # PyTorch and ONNX
+#
+# The same network three ways: a live PyTorch module, the program that `torch.export` saves, and an ONNX file. All three become
+# the same circuit. Needs `torch`, `onnx` and `onnxscript`.
+
+# %%
+from importlib import resources
+
+import numpy as np
+import torch
+from torch import nn
+
+import bitsmith
+
+torch.manual_seed(0)
+with np.load(resources.files("bitsmith") / "data" / "models" / "digits_test.npz") as data:
+    images, labels = torch.tensor(data["inputs"]), torch.tensor(data["labels"]).long()
+
+
+class Classifier(nn.Module):
+    """An image of 8x8 pixels, channels first, as PyTorch has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.pool = nn.AvgPool2d(2)
+        self.scores = nn.Linear(36, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(torch.relu(self.conv(x)))
+        return self.scores(x.flatten(1))
+
+
+module, x = Classifier(), images.reshape(-1, 1, 8, 8)
+optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+for _ in range(150):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(module(x[:280]), labels[:280]).backward()
+    optimizer.step()
+module.eval()
+with torch.no_grad():
+    print(f"{(module(x[280:]).argmax(1) == labels[280:]).float().mean():.1%} of 80 images that were held out")
+
+# %% [markdown]
+# ## A live module
+#
+# Calibration data show the shape of the inputs, too.
+
+# %%
+live = bitsmith.convert(module, "live", calibration=x[:280], bits=8)
+print(live)
+
+# %% [markdown]
+# ## A file of `torch.export`
+#
+# It is read without torch, and nothing in it is executed.
+
+# %%
+torch.export.save(
+    torch.export.export(module, (x[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},)), "classifier.pt2"
+)
+exported = bitsmith.convert("classifier.pt2", "exported", calibration=x[:280].numpy(), bits=8)
+assert np.array_equal(exported.predict(x.numpy()), live.predict(x))
+
+# %% [markdown]
+# ## ONNX
+
+# %%
+import contextlib
+import io
+
+with contextlib.redirect_stdout(io.StringIO()):
+    torch.onnx.export(module, (x[:2],), "classifier.onnx", input_names=["image"], dynamo=True)
+onnx_model = bitsmith.convert("classifier.onnx", "from_onnx", calibration=x[:280].numpy(), bits=8)
+print([row.name for row in onnx_model.get_layers()])
+same = np.mean(onnx_model.predict(x[:2].numpy()) == live.predict(x[:2]))
+print(f"{same:.0%} of the outputs are the same")
+
+# %% [markdown]
+# ## Compared with the framework
+#
+# Each conversion compares itself with the framework's own outputs where that costs little: `model.fidelity`.
+
+# %%
+print(live.fidelity)
+with torch.no_grad():
+    difference = np.abs(live.predict(x[280:]) - module(x[280:]).numpy())
+print(f"at most {difference.max():.3f} from PyTorch's scores, which reach {module(x).abs().max().item():.1f}")
+
+# %% [markdown]
+# ## The circuit
+
+# %%
+report = live.build(inputs=x[:50].numpy(), synth=False)
+print(report["Verification"], report["Latency"], report["Estimate"])
+assert report["Verification"]["Mismatches"] == 0
+
+# %% [markdown]
+# More: [PyTorch](../pytorch.md), [ONNX](../onnx.md), and networks that were [trained for few bits](../quantized-networks.md).

@@ -1,0 +1,61 @@
+# %% [markdown]
+# # A layer of your own
+#
+# A layer that bitsmith does not know is a function of a few lines of Python. The emulator, the SystemVerilog and the C++ of every
+# vendor have it at once. Needs `keras` and `jax`.
+
+# %%
+import keras
+import numpy as np
+
+import bitsmith
+from bitsmith.custom import Call, Tensor
+
+
+class SoftClip(keras.layers.Layer):
+    """Bounds each channel smoothly, by a limit of its own that is trained."""
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        self.limit = self.add_weight(shape=(shape[-1],), name="limit", initializer="ones")
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return self.limit * keras.ops.tanh(x / self.limit)
+
+
+keras.utils.set_random_seed(0)
+network = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6), SoftClip(), keras.layers.Dense(3)])
+inputs = np.random.default_rng(0).normal(size=(200, 8))
+
+# %% [markdown]
+# Without help it is refused by name:
+
+# %%
+try:
+    bitsmith.convert(network, calibration=inputs)
+except bitsmith.errors.BitsmithError as error:
+    print(error)
+
+# %% [markdown]
+# ## Say what it computes
+
+
+# %%
+def soft_clip(call: Call) -> Tensor:
+    (x,), (limit,) = call.inputs, call.weights()
+    return (x / limit).tanh() * limit
+
+
+model = bitsmith.convert(network, "clipped", calibration=inputs, layers={SoftClip: soft_clip})
+print(model)
+
+# %% [markdown]
+# ## Check it
+#
+# `check` compares the framework with the float layers, these with the emulator, and the emulator bit for bit with each backend.
+
+# %%
+for found in bitsmith.custom.check(network, inputs, ("rtl", "vitis"), layers={SoftClip: soft_clip}):
+    print(found.backend, f"{found.framework_error:.1e}", found.report["Verification"])
+
+# %% [markdown]
+# What tensors can do, layers of layers, PyTorch and ONNX: [layers of your own](../custom-layers.md).
