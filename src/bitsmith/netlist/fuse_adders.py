@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, Word, WordRef, live_words, operands
+from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, Word, WordRef, operands, readers_of
 from bitsmith.netlist.pipeline import Delays, Timing, carry_start
 from bitsmith.netlist.renumber import renumbered
 
@@ -19,8 +19,8 @@ _ROUNDS = 4
 _SHARE = 4
 """Where there are too many stages, one of so many sums that are in the way comes back at a time, those that save least first."""
 
-_CONSTANT = 0.5
-"""What a sum with a constant counts."""
+CONSTANT_SHARE = 0.5
+"""What a sum with a constant counts: most of its look-up tables only invert, and go into those before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +61,16 @@ def _without(netlist: Netlist, candidates: Mapping[int, _Sum], gone: Sequence[in
 
 
 def _candidates(netlist: Netlist, delays: Delays, budget_ns: float) -> dict[int, _Sum]:
-    live = sorted(live_words(netlist))
-    readers: dict[int, list[int]] = {index: [] for index in live}
-    for index in live:
-        for operand in operands(netlist.words[index].cell):
-            readers[operand].append(index)
+    readers = readers_of(netlist)
     results = {ref.word for ref in netlist.results}
     found: dict[int, _Sum] = {}
-    for index in live:
-        word, own = netlist.words[index], readers[index]
+    for index, own in readers.items():
+        word = netlist.words[index]
         if index in results or not isinstance(word.cell, AddSub) or word.drop or len(own) > len(set(own)):
             continue
         if all(_fits(netlist, reader, index, delays, budget_ns) for reader in own):
             lost = sum(_row(_joined(netlist, reader, index), netlist.words[reader]) for reader in own)
-            saved = _saved(netlist, word) - (lost - sum(_luts(netlist.words[reader]) for reader in own))
+            saved = luts_of_sum(netlist, word) - (lost - sum(_luts(netlist.words[reader]) for reader in own))
             if saved > 0:
                 found[index] = _Sum(tuple(own), saved)
     return found
@@ -126,11 +122,11 @@ def _luts(word: Word) -> int:
     return max(word.width + word.drop - carry_start(word.cell), 0)
 
 
-def _saved(netlist: Netlist, word: Word) -> float:
-    """The look-up tables that are saved without a sum: few of one with a constant, whose look-up tables only invert."""
+def luts_of_sum(netlist: Netlist, word: Word) -> float:
+    """The look-up tables that are saved without a sum of two: few of one with a constant, most of which only invert."""
     assert isinstance(word.cell, AddSub)
     given = any(isinstance(netlist.words[ref.word].cell, Literal) for ref in (word.cell.a, word.cell.b))
-    return _luts(word) * (_CONSTANT if given else 1.0)
+    return _luts(word) * (CONSTANT_SHARE if given else 1.0)
 
 
 def _row(cell: TernaryAdder, word: Word) -> int:

@@ -229,3 +229,13 @@ def live_words(netlist: Netlist) -> Iterator[int]:
             yield index
             for operand in operands(netlist.words[index].cell):
                 live[operand] = 1
+
+
+def readers_of(netlist: Netlist) -> dict[int, list[int]]:
+    """For each live word, in order, the live words that read it, as often as they do."""
+    live = sorted(live_words(netlist))
+    found: dict[int, list[int]] = {index: [] for index in live}
+    for index in live:
+        for operand in operands(netlist.words[index].cell):
+            found[operand].append(index)
+    return found

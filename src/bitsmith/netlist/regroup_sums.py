@@ -13,17 +13,14 @@ from itertools import combinations
 from typing import NamedTuple
 
 from bitsmith.ir.types import width_of
-from bitsmith.netlist.fuse_adders import is_exact
-from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, View, Word, WordRef, live_words, operands
+from bitsmith.netlist.fuse_adders import CONSTANT_SHARE, is_exact, luts_of_sum
+from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, View, Word, WordRef, readers_of
 from bitsmith.netlist.pipeline import Delays, Timing, carry_start
 from bitsmith.netlist.renumber import moved, renumbered
 
 _LEAST_TERMS = 4
 _CHOICES = 7
 """Of so many terms with the least tops, and as many of the earliest, a row takes those that cost least."""
-
-_CONSTANT = 0.5
-"""What a sum with a constant counts: most of its look-up tables only invert, and go into those before them."""
 
 _NEVER = 1e9
 
@@ -87,16 +84,12 @@ def regroup_sums(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
 
 def _trees(netlist: Netlist) -> dict[int, _Tree]:
     """The trees of at least four terms, by their roots."""
-    live = sorted(live_words(netlist))
-    readers: dict[int, list[int]] = {index: [] for index in live}
-    for index in live:
-        for operand in operands(netlist.words[index].cell):
-            readers[operand].append(index)
+    readers = readers_of(netlist)
     results = {ref.word for ref in netlist.results}
     parts = {index for index, own in readers.items() if len(own) == 1 and index not in results}
     found: dict[int, _Tree] = {}
     inner: set[int] = set()
-    for index in reversed(live):
+    for index in reversed(readers):
         if isinstance(netlist.words[index].cell, AddSub) and index not in inner:
             tree, below = _tree(netlist, index, parts)
             inner |= below
@@ -122,8 +115,7 @@ def _tree(netlist: Netlist, root: int, parts: Collection[int]) -> tuple[_Tree, s
             terms.append((minus, ref))
             continue
         below.add(ref.word)
-        given = any(isinstance(netlist.words[x.word].cell, Literal) for x in (word.cell.a, word.cell.b))
-        cost += max(word.width + word.drop - carry_start(word.cell), 0) * (_CONSTANT if given else 1.0)
+        cost += luts_of_sum(netlist, word)
         open_terms.append((minus != word.cell.subtract, word.cell.b.shifted(ref.shift)))
         open_terms.append((minus, word.cell.a.shifted(ref.shift)))
     return _Tree(tuple(terms), cost), below - {root}
@@ -280,6 +272,6 @@ class _Builder:
             cell = TernaryAdder(refs[0], refs[1], refs[2], signs[1], signs[2])
             passed = cell.passed
         width = max((top if is_root else width_of(lo, hi)) - passed, 1)
-        cost = width * (_CONSTANT if len(refs) == 2 and any(term.given for term in group) else 1.0)
+        cost = width * (CONSTANT_SHARE if len(refs) == 2 and any(term.given for term in group) else 1.0)
         ready = self._timing.after(max(term.ready for term in group), self._delay(len(refs), width))
         return _Row(cell, lo, hi, shift, minus, cost, ready)
