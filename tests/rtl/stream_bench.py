@@ -33,6 +33,7 @@ class Unit:
     body: str
     in_depth: int = 3
     out_depth: int = 3
+    sources: tuple[Path, ...] = ()
 
 
 def instance(module: str, parameters: Mapping[str, int], ports: Mapping[str, str]) -> str:
@@ -102,7 +103,7 @@ class Bench:
     def __init__(self, folder: Path, unit: Unit) -> None:
         self._folder = folder
         self._unit = unit
-        sources = []
+        sources = [*unit.sources]
         for name, text in {**library(STREAM_LIBRARY), f"{unit.name}.sv": top(unit)}.items():
             (folder / name).write_text(text)
             sources.append(folder / name)

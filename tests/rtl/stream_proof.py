@@ -15,7 +15,7 @@ from bitsmith.rtl.library import STREAM_LIBRARY, library
 _FORMAL = Path(__file__).parent / "formal"
 _PARTS = {
     "window": ("window", "window_axis", "delay"),
-    "folded_product": ("folded_product", "product_factors"),
+    "folded_product": ("folded_product", "product_factors", "chained_product"),
     "sweep": ("sweep", "sweep_axis"),
 }
 

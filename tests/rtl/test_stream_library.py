@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -180,13 +181,15 @@ def test_fold_of_pairs(
 
 
 @pytest.mark.parametrize(
-    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups", "pairs", "chain"),
+    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups", "pairs", "chain", "cells"),
     sets(
-        (1, 5, 3, 4, True, 5, 2, 2, "COLUMN_PAIRS", 3),
-        (2, 8, 1, 6, True, 4, 3, 1, None, 4),
-        (1, 7, 2, 5, False, 4, 1, 2, None, 2),
-        (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4),
-        (1, 9, 3, 3, True, 3, 2, 2, None, 4),
+        (1, 5, 3, 4, True, 5, 2, 2, "COLUMN_PAIRS", 3, 1),
+        (2, 8, 1, 6, True, 4, 3, 1, None, 4, 0),
+        (1, 7, 2, 5, False, 4, 1, 2, None, 2, 0),
+        (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4, 0),
+        (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4, 1),
+        (1, 9, 3, 3, True, 3, 2, 2, None, 4, 0),
+        (1, 8, 1, 18, True, 27, 2, 1, None, 4, 1),
         fast=True,
     ),
 )
@@ -202,12 +205,15 @@ def test_fold_of_chains(
     groups: int,
     pairs: str | None,
     chain: int,
+    cells: int,
 ) -> None:
     """Multipliers that add up their products one after another: as many cycles later as a chain is long."""
     y_width = x_width + w_width + (n * steps).bit_length()
     weights = numbers((groups, steps, n, m), w_width, seed=1)
-    parameters = {"CHAIN": chain} | ({pairs: 1} if pairs else {})
+    parameters = {"CHAIN": chain, "CELLS": cells} | ({pairs: 1} if pairs else {})
     unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width, parameters)
+    if cells:
+        unit = replace(unit, sources=(Path(__file__).with_name("dsp48e2.v"),))
     bench = Bench(tmp_path, unit)
     values = numbers((6 * FRAMES, groups, steps, lanes, n), x_width, signed)
     expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
@@ -580,7 +586,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 MADE_OF = [
     ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
     ("bitsmith_sweep", "bitsmith_sweep_axis"),
-    ("bitsmith_folded_product", "bitsmith_product_factors"),
+    ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
 ]
 """Modules with those that they are made of."""
 
@@ -590,6 +596,7 @@ def test_every_module_has_a_variant() -> None:
         "bitsmith_window_axis",
         "bitsmith_sweep_axis",
         "bitsmith_product_factors",
+        "bitsmith_chained_product",
     }
     assert {module for module, _ in VARIANTS} == modules
 

@@ -282,6 +282,7 @@ def test_every_module_has_a_mutant() -> None:
         "window_axis",
         "sweep_axis",
         "product_factors",
+        "chained_product",
     }
     assert {module for module, _, _ in MUTANTS} == modules
 

@@ -20,7 +20,7 @@ Sums of three take one look-up table (LUT6_2) per bit and, since the carry of th
 time of one more level than a sum of two.
 
 UltraScale lies between them; nothing was found for it. Multipliers are DSP48E1 and DSP48E2, of which Yosys makes products of
-9 bits and more. Memories count in halves of 18 Kib.
+9 bits and more; chains of DSP48E2 are written as cells, since it makes none. Memories count in halves of 18 Kib.
 """
 
 from __future__ import annotations
@@ -38,7 +38,17 @@ _SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*", re.ASCII)
 _SOURCE = "estimate from public timing figures of cells; no circuit was placed"
 # Longer chains save fewer look-up tables of adders than they take to delay factors.
 _DSP48E1 = MultiplierBlock(wide=25, narrow=18, least=9, registers=2, digits=4, chain=4)
-_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9, registers=2, digits=4, chain=1)
+_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9, registers=2, digits=4, chain=4)
+# The ports that bitsmith_chained_product connects: Yosys declares the cell in a file of all cells, which takes seconds to read.
+_DSP48E2_PORTS = """\
+module DSP48E2 #(parameter AREG = 1, BREG = 1, ACASCREG = 1, BCASCREG = 1, ALUMODEREG = 1, CARRYINREG = 1, CARRYINSELREG = 1,
+  INMODEREG = 1, OPMODEREG = 1) (input [29:0] A, ACIN, input [17:0] B, BCIN, input [47:0] C, PCIN, input [26:0] D,
+  input [8:0] OPMODE, input [4:0] INMODE, input [3:0] ALUMODE, input [2:0] CARRYINSEL, input CLK, CARRYIN, CARRYCASCIN,
+  MULTSIGNIN, CEA1, CEA2, CEB1, CEB2, CEC, CED, CEAD, CEM, CEP, CEALUMODE, CECARRYIN, CECTRL, CEINMODE, RSTA, RSTB, RSTC, RSTD,
+  RSTM, RSTP, RSTALLCARRYIN, RSTALUMODE, RSTCTRL, RSTINMODE, output [47:0] P, PCOUT);
+endmodule
+"""
+_CHAINS = ("verilog_defines -DBITSMITH_DSP48E2=1", f"read_verilog -lib <<EOT\n{_DSP48E2_PORTS}EOT")
 _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
@@ -88,7 +98,11 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
         ),
         synthesis=YosysMapping(
             command=f"synth_xilinx -family {name} -noiopad -noclkbuf -flatten",
-            before=("verilog_defines -DBITSMITH_PRIMITIVES=1", "read_verilog -lib +/xilinx/cells_sim.v"),
+            before=(
+                "verilog_defines -DBITSMITH_PRIMITIVES=1",
+                "read_verilog -lib +/xilinx/cells_sim.v",
+                *(() if delays.block is _DSP48E1 else _CHAINS),
+            ),
             lut={
                 **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
                 **each("RAM32X1S", "RAM64X1S"),

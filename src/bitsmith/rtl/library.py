@@ -20,7 +20,7 @@ WRAPPER_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *A
 """All modules of wrappers: around a pipeline `AXI_STREAM_LIBRARY`, and those of the wrapper itself."""
 STREAM_LIBRARY = (
     *("bitsmith_fifo.sv", "bitsmith_downsizer.sv", "bitsmith_upsizer.sv", "bitsmith_reduce.sv"),
-    *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv"),
+    *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv", "bitsmith_chained_product.sv"),
     *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),
     *("bitsmith_sweep.sv", "bitsmith_sweep_axis.sv"),
     *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),

@@ -1,3 +1,7 @@
+`ifndef BITSMITH_DSP48E2
+`define BITSMITH_DSP48E2 0
+`endif
+
 // Products of tokens with constant weights, added up over several tokens: a matrix product over several cycles.
 //
 // Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile (with as many SETS as
@@ -24,6 +28,7 @@
 // SETS       1, or LANES, without pairs
 // W_WIDTH    bits of a weight, signed; tile element (n, m) of set k is number (n * SETS + k) * M + m of rom_data
 // CHAIN      products that are added up in multiplier blocks; 1 without
+// CELLS      write these blocks as AMD's cells; by default what the macro BITSMITH_DSP48E2 says
 // P_WIDTH    bits of the sum of CHAIN products, signed, enough for it; where products share multipliers, for one less, too
 // LANE_PAIRS, COLUMN_PAIRS  which products share multipliers, not both; without a neighbour the last one is alone
 // PACKED_WIDTH  bits of two factors that are packed, signed, enough for them
@@ -39,6 +44,7 @@ module bitsmith_folded_product #(
     parameter bit X_SIGNED = 1'b1,
     parameter int W_WIDTH = 8,
     parameter int CHAIN = 1,
+    parameter bit CELLS = `BITSMITH_DSP48E2,
     parameter int P_WIDTH = X_WIDTH + W_WIDTH + $clog2(CHAIN),
     parameter bit LANE_PAIRS = 1'b0,
     parameter bit COLUMN_PAIRS = 1'b0,
@@ -74,6 +80,8 @@ module bitsmith_folded_product #(
     localparam int LANE_BLOCKS = (LANES + LANES_EACH - 1) / LANES_EACH;
     localparam int COLUMN_BLOCKS = (M + COLUMNS_EACH - 1) / COLUMNS_EACH;
     localparam int COLUMNS = SETS * M;
+    localparam bit CELL = CELLS && CHAIN > 1;
+    localparam int INSIDE = CELL ? 2 : 0;  // registers of a factor that a cell takes in
 
     logic [STEP_BITS-1:0] step;
     logic last_step;
@@ -132,6 +140,7 @@ module bitsmith_folded_product #(
         .PAIRS(LANE_PAIRS),
         .SHIFT(P_WIDTH),
         .CHAIN(CHAIN),
+        .INSIDE(INSIDE),
         .FACTOR_WIDTH(NUMBER_BITS)
     ) number_factors (
         .clk,
@@ -146,6 +155,7 @@ module bitsmith_folded_product #(
         .PAIRS(COLUMN_PAIRS),
         .SHIFT(P_WIDTH),
         .CHAIN(CHAIN),
+        .INSIDE(INSIDE),
         .FACTOR_WIDTH(WEIGHT_BITS)
     ) weight_factors (
         .clk,
@@ -172,20 +182,44 @@ module bitsmith_folded_product #(
                 localparam int FACTOR = (SETS > 1 ? LANE * M : 0) + COLUMN / COLUMNS_EACH;
 
                 for (genvar term = 0; term < N; ++term) begin : g_term
+                    localparam int LACKS = (term >= N - N % CHAIN) ? CHAIN - N % CHAIN : 0;
+                    localparam int LATE = term % CHAIN + LACKS;  // as in bitsmith_product_factors
+                    localparam bit FIRST = term % CHAIN == 0;
                     logic signed [NUMBER_BITS-1:0] number;
                     logic signed [WEIGHT_BITS-1:0] weight;
-                    logic signed [PRODUCT_BITS-1:0] product;
                     logic signed [PRODUCT_BITS-1:0] sum;  // of the products of the chain so far
 
                     assign number = $signed(numbers[(LANE/LANES_EACH*N+term)*NUMBER_BITS+:NUMBER_BITS]);
                     assign weight = $signed(weights[(FACTOR*N+term)*WEIGHT_BITS+:WEIGHT_BITS]);
-                    always_ff @(posedge clk) product <= PRODUCT_BITS'(number) * PRODUCT_BITS'(weight);
                     if (CHAIN == 1) begin : g_product
-                        assign sum = product;
-                    end else if (term % CHAIN == 0) begin : g_first
-                        always_ff @(posedge clk) sum <= product;
-                    end else begin : g_next
-                        always_ff @(posedge clk) sum <= product + g_term[term-1].sum;
+                        always_ff @(posedge clk) sum <= PRODUCT_BITS'(number) * PRODUCT_BITS'(weight);
+                    end else begin : g_chained
+                        localparam int CASCADE_BITS = CELL ? 48 : PRODUCT_BITS;
+                        logic signed [CASCADE_BITS-1:0] chain_in;
+                        logic signed [CASCADE_BITS-1:0] chain_out;
+                        logic unused;
+
+                        assign unused = ^{sum, chain_out};
+                        if (FIRST) begin : g_first
+                            assign chain_in = '0;
+                        end else begin : g_next
+                            assign chain_in = g_term[term-1].g_chained.chain_out;
+                        end
+                        bitsmith_chained_product #(
+                            .A_WIDTH(NUMBER_BITS),
+                            .B_WIDTH(WEIGHT_BITS),
+                            .SUM_WIDTH(PRODUCT_BITS),
+                            .FIRST(FIRST),
+                            .REGISTERS(LATE > 0 ? 2 : 1),
+                            .CELL(CELL)
+                        ) chained_product (
+                            .clk,
+                            .a(number),
+                            .b(weight),
+                            .chain_in,
+                            .chain_out,
+                            .sum
+                        );
                     end
                     if (term % CHAIN == CHAIN - 1 || term == N - 1) begin : g_last
                         localparam int AT = LOW * TERMS + term / CHAIN;

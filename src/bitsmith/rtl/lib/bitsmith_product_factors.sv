@@ -9,6 +9,7 @@
 // SHIFT         at least WIDTH, and more if not SIGNED
 // CHAIN         N products are added up in chains of CHAIN, each a cycle after the one before it: so are their factors. What
 //               lacks in the last chain lacks at its beginning, so that all end in the same cycle.
+// INSIDE        registers of a factor that are left out, if it has as many, since multiplier blocks have them
 // FACTOR_WIDTH  bits of a factor, signed, enough for it
 module bitsmith_product_factors #(
     parameter int VECTORS = 2,
@@ -18,6 +19,7 @@ module bitsmith_product_factors #(
     parameter bit PAIRS = 1'b1,
     parameter int SHIFT = 8,
     parameter int CHAIN = 1,
+    parameter int INSIDE = 0,
     parameter int FACTOR_WIDTH = 13,
     localparam int EACH = PAIRS ? 2 : 1,
     localparam int FACTORS = (VECTORS + EACH - 1) / EACH * N
@@ -32,10 +34,15 @@ module bitsmith_product_factors #(
     for (genvar factor = 0; factor < FACTORS; ++factor) begin : g_factor
         localparam int LOW = factor / N * EACH * N + factor % N;
         localparam int LATE = factor % N % CHAIN + ((factor % N >= N - N % CHAIN) ? CHAIN - N % CHAIN : 0);
+        localparam int REGISTERS = (1 + LATE > INSIDE) ? 1 + LATE - INSIDE : 0;
         logic [WIDTH-1:0] low;
         logic [FACTOR_WIDTH-1:0] word;
 
-        always_ff @(posedge clk) low <= data[LOW*WIDTH+:WIDTH];
+        if (REGISTERS == 0) begin : g_low
+            assign low = data[LOW*WIDTH+:WIDTH];
+        end else begin : g_low_register
+            always_ff @(posedge clk) low <= data[LOW*WIDTH+:WIDTH];
+        end
 
         if (LOW + N < VECTORS * N && PAIRS) begin : g_pair
             localparam int HIGH_BITS = FACTOR_WIDTH - SHIFT;
@@ -45,7 +52,11 @@ module bitsmith_product_factors #(
 
             assign negative = EXTENDS & data[LOW*WIDTH+WIDTH-1];
             assign given = {{(HIGH_BITS - WIDTH) {EXTENDS & data[(LOW+N)*WIDTH+WIDTH-1]}}, data[(LOW+N)*WIDTH+:WIDTH]};
-            always_ff @(posedge clk) high <= given - HIGH_BITS'(negative);
+            if (REGISTERS == 0) begin : g_high
+                assign high = given - HIGH_BITS'(negative);
+            end else begin : g_high_register
+                always_ff @(posedge clk) high <= given - HIGH_BITS'(negative);
+            end
             assign word = {
                 high, {(SHIFT - WIDTH) {EXTENDS & low[WIDTH-1]}}, low
             };
@@ -54,15 +65,16 @@ module bitsmith_product_factors #(
                 {(FACTOR_WIDTH - WIDTH) {EXTENDS & low[WIDTH-1]}}, low
             };
         end
-        if (LATE == 0) begin : g_now
+        if (REGISTERS <= 1) begin : g_now
             assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = word;
         end else begin : g_late
-            logic [LATE*FACTOR_WIDTH-1:0] waiting;
-            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = waiting[LATE*FACTOR_WIDTH-1-:FACTOR_WIDTH];
-            if (LATE == 1) begin : g_one
+            localparam int MORE = REGISTERS - 1;
+            logic [MORE*FACTOR_WIDTH-1:0] waiting;
+            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = waiting[MORE*FACTOR_WIDTH-1-:FACTOR_WIDTH];
+            if (MORE == 1) begin : g_one
                 always_ff @(posedge clk) waiting <= word;
             end else begin : g_more
-                always_ff @(posedge clk) waiting <= {waiting[(LATE-1)*FACTOR_WIDTH-1:0], word};
+                always_ff @(posedge clk) waiting <= {waiting[(MORE-1)*FACTOR_WIDTH-1:0], word};
             end
         end
     end
