@@ -207,6 +207,13 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         output_predictions=section.get("OutputPredictions", _path),
         idle=(*section.idle, *idle, *idle_of_board, *writer.idle),
     )
+    _check_one_model(project, problems)
+    problems.finish()
+    return project
+
+
+def _check_one_model(project: ProjectConfig, problems: Problems) -> None:
+    """Models of several frameworks, or one of Keras in two forms, are a problem."""
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
     keras = project.keras_model is not None or project.keras_json is not None or project.keras_h5 is not None
@@ -219,8 +226,6 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     several = [key for key, found in models.items() if found]
     if len(several) > 1:
         problems.add("two models, of different frameworks", where=several[-1], accepted="one of them")
-    problems.finish()
-    return project
 
 
 def _without_board(section: Section) -> Iterator[Idle]:
