@@ -24,6 +24,14 @@ def test_mypy_is_content() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.ci
+def test_pyright_is_content() -> None:
+    settings = str(Path(__file__).with_name("pyrightconfig.json"))
+    command = [sys.executable, "-m", "basedpyright", "-p", settings, "--pythonpath", sys.executable]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
 @pytest.mark.parametrize(("kind", "name"), [(Backend, BackendName), (IOType, IOTypeName)])
 def test_editors_propose_all_names(kind: type[Backend | IOType], name: object) -> None:
     (proposed,) = (each for each in get_args(name) if get_args(each))
