@@ -100,9 +100,7 @@ from_brevitas = bitsmith.convert("models/digits_brevitas.onnx", "brevitas")
 scores = from_brevitas.predict(x_test)
 difference = np.abs(scores - np.load("models/digits_brevitas_scores.npy"))
 print(from_brevitas)
-print(
-    f"{np.mean(scores.argmax(axis=1) == y_test):.1%} of {len(y_test)} images; at most {difference.max():.1e} from Brevitas's scores"
-)
+print(f"{np.mean(scores.argmax(axis=1) == y_test):.1%} of {len(y_test)} images; {difference.max():.1e} from Brevitas")
 
 # %% [markdown]
 # ## What formats cost
