@@ -261,7 +261,7 @@ def converted(
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
     from bitsmith.fitting import ways_to_fit
 
-    wanted = directives_of(compiled.network, target.io_type, target.backend)
+    wanted = directives_of(compiled.network, target.io_type)
     return ways_to_fit(source, compiled.program, wanted, part_or_typical(target.part))
 
 

@@ -128,7 +128,7 @@ _PRODUCTS = {
 }
 
 
-def directives_of(network: Network, io_type: IOType, backend: Backend) -> Directives:
+def directives_of(network: Network, io_type: IOType) -> Directives:
     """What the settings of a network want of its layout."""
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
@@ -136,7 +136,6 @@ def directives_of(network: Network, io_type: IOType, backend: Backend) -> Direct
         io_type is IOType.PARALLEL,
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
-        sweeps=not backend.is_hls,
     )
 
 
