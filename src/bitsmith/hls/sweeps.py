@@ -21,6 +21,7 @@ import numpy as np
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Grid, Process, Sweep
 from bitsmith.hls.assembly import indented
+from bitsmith.ir.infer import window_positions
 
 SETTLED = 16
 """Steps from a write to the first read of what was written where the tool is promised that they are apart."""
@@ -113,9 +114,9 @@ def _sweep_loop(kind: Sweep, positions: Grid) -> SweepLoop:
 
 
 def _windows(kind: Sweep, positions: Grid, axis: int) -> int:
+    """Windows along an axis."""
     op = kind.op
-    reach = op.dilation[axis] * (op.size[axis] - 1)
-    return (positions[axis] + sum(op.padding[axis]) - reach - 1) // op.stride[axis] + 1
+    return window_positions(positions[axis], op.size[axis], op.stride[axis], op.dilation[axis], op.padding[axis])
 
 
 def _levels(kind: Sweep, positions: Grid, units: Sequence[int]) -> list[Level]:
