@@ -268,7 +268,7 @@ def converted(
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
     from bitsmith.fitting import ways_to_fit
 
-    wanted = directives_of(compiled.network, target.io_type, target.backend, target.latency)
+    wanted = directives_of(compiled.network, target.io_type, target.latency)
     return ways_to_fit(source, compiled.program, wanted, part_or_typical(target.part))
 
 
