@@ -104,7 +104,8 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
         family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
     )
     search = Search(effort=0) if in_python else DEFAULT_SEARCH
-    return size_of(*pipelined(program, family.delays, budget_ns, directives.block_layers, search), family)
+    made = pipelined(program, family.delays, budget_ns, directives.block_layers, search, directives.latency)
+    return size_of(*made, family)
 
 
 def estimate_network(network: Network, family: Family) -> Size:

@@ -112,7 +112,7 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        return directives_of(self.network, self.target.io_type, self.target.backend)
+        return directives_of(self.network, self.target.io_type, self.target.backend, self.target.latency)
 
     @property
     def output_dir(self) -> Path:
