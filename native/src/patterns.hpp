@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Digits and patterns of two of them as 64-bit words, and the nodes made of patterns.
 
 #pragma once

@@ -132,7 +132,7 @@ _PRODUCTS = {
 }
 
 
-def directives_of(network: Network, io_type: IOType, backend: Backend, latency: int | None = None) -> Directives:
+def directives_of(network: Network, io_type: IOType, latency: int | None = None) -> Directives:
     """What the settings of a network want of its layout, and a target with a goal for its cycles."""
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
@@ -140,7 +140,6 @@ def directives_of(network: Network, io_type: IOType, backend: Backend, latency: 
         io_type is IOType.PARALLEL,
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
-        sweeps=not backend.is_hls,
         latency=latency,
     )
 
