@@ -129,6 +129,7 @@ EXAMPLES: Mapping[str, Example] = {
     for one in (
         Example(ROOT / "README.md", _dense),
         Example(DOCS / "index.md", _dense),
+        Example(DOCS / "auto-precision.md"),
         Example(DOCS / "quickstart.md"),
         Example(DOCS / "configuration.md"),
         Example(DOCS / "custom-layers.md"),
@@ -173,6 +174,12 @@ def test_every_block_runs_or_is_listed() -> None:
     listed = {f"docs/{name}" for name in (*HARDWARE, *SOURCES)}
     assert with_blocks <= {*EXAMPLES, *listed, *TRANSLATED}
     assert {*EXAMPLES, *TRANSLATED} <= with_blocks
+
+
+def test_what_does_not_run_is_on_the_page_of_limits() -> None:
+    page = (DOCS / "limits.md").read_text(encoding="utf-8")
+    assert [name for name, need in HARDWARE.items() if f"| [{name}]({name}) | {need} |" not in page] == []
+    assert [name for name in SOURCES if f"]({name})" not in page] == []
 
 
 @pytest.mark.parametrize("name", HARDWARE)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a DSP48E2 does that multiplies and adds what comes from the block before it, by UG579 (v1.11: Figures 2-1 and 2-6 to 2-8,
 // Tables 2-2 to 2-5) and UG974 (2022.2, "DSP48E2"). Written for these tests; what they do not use is an error.
 module DSP48E2 #(

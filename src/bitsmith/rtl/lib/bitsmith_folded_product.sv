@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 `ifndef BITSMITH_DSP48E2
 `define BITSMITH_DSP48E2 0
 `endif
