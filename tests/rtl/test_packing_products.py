@@ -140,9 +140,10 @@ def test_packed_products_are_added_up_where_they_fit() -> None:
 
 @pytest.mark.slow
 @pytest.mark.tools
-@pytest.mark.parametrize("case", [Case(16, 4, 8, True, 9, 8, Pairs.NONE, family=XILINX_7)], ids=str)
-def test_chains_are_blocks_without_adders(case: Case, tmp_path: Path) -> None:
-    """Yosys puts a chain with its registers into cascaded blocks of the 7 series."""
+@pytest.mark.parametrize("family", [XILINX_7, ULTRASCALE_PLUS], ids=lambda family: family.name)
+def test_chains_are_blocks_without_adders(family: Family, tmp_path: Path) -> None:
+    """Yosys puts a chain with its registers into cascaded blocks of the 7 series, and takes the cells of UltraScale+."""
+    case = Case(16, 4, 8, True, 9, 8, Pairs.NONE, family=family)
     network, process, _ = case.fold()
     block, results = case.family.block, process.results[0].token.size
     assert block is not None
