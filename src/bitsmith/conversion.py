@@ -143,6 +143,15 @@ def convert(
         FidelityWarning: the circuit does not compute what the model does, with the layers where that starts and the formats that
             would do.
         ApproximationWarning: at the first prediction, with ``allow_approximate``.
+
+    Examples:
+        ```python
+        model = bitsmith.convert("digits.keras", "out", calibration=x, bits=8)
+        print(model)  # layers, formats and ranges, and how far the results are from the float model's
+
+        config = {"Model": {"Precision": "fixed<16,6>"}, "LayerName": {"fc1": {"ReuseFactor": 4}}}
+        shared = bitsmith.convert("digits.keras", "shared", config, part="xc7z020clg400-1", clock_period=5)
+        ```
     """
     project = read_project(
         {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Processes that make one token of several: sums of products, sums, greatest elements. A is the accumulator's type: it
 // has the result's integer bits and every fractional bit. Arrays that outlive a step belong to the caller.
 #ifndef BITSMITH_KERNELS_STREAM_ACCUMULATE_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens in another order.
 #ifndef BITSMITH_KERNELS_STREAM_ORDER_H
 #define BITSMITH_KERNELS_STREAM_ORDER_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Streams of tokens: what streams of all vendors have in common are read() and write().
 #ifndef BITSMITH_KERNELS_STREAM_TOKEN_H
 #define BITSMITH_KERNELS_STREAM_TOKEN_H
