@@ -45,7 +45,7 @@ _WRITES = ("copy_.", "fill_.", "index_put_.")
 
 
 def is_module(model: object) -> TypeGuard[torch.nn.Module]:
-    """Return True if ``model`` is a live module, without importing torch; models of Keras on PyTorch are modules, too, but Keras's."""
+    """Return True if ``model`` is a live module that is not a model of Keras on PyTorch; without importing torch."""
     return (
         "torch" in sys.modules
         and isinstance(model, sys.modules["torch"].nn.Module)
