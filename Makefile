@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs tutorials site package size clean
+.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs tutorials site package size clean \
+	scenario-edge
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -78,6 +79,14 @@ tutorials: $(VENV)/.dev
 # The pages as they are, as a site; needs no network.
 site: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# A complete small project of examples: data, training, conversion, build, figures. Minutes; renews what its README states.
+scenario-%: $(VENV)/.dev
+	$(BIN)/python -m examples.$*
+
+scenario-edge: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ice40]'
+	$(BIN)/python -m examples.edge
 
 # The wheel and the source distribution in dist, checked.
 package: $(VENV)/.dev

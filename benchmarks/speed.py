@@ -205,7 +205,7 @@ MEASURES = {
     "bulk": Measure(bulk, 1.0),
     "conversion": Measure(conversion, 2.0, rounds=2),
     "cosimulation": Measure(cosimulation, 2.0, rounds=1),
-    "prediction": Measure(prediction, 6.0),
+    "prediction": Measure(prediction, 10.0),
 }
 
 

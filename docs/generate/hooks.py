@@ -47,8 +47,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, page in _ROOT_PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=re.sub(r"\]\(docs/", "](", text)))
+    for picture in sorted((ROOT / "examples").glob("*/*.png")):
+        files.append(
+            File.generated(config, _picture(picture.relative_to(ROOT).as_posix()), content=picture.read_bytes())
+        )
     files.append(File.generated(config, "decisions/index.md", content=_list_of_decisions()))
     return files
+
+
+def _picture(path: str) -> str:
+    """Where the site has a picture of a scenario."""
+    return path.replace("examples/", "scenarios/", 1)
 
 
 def _list_of_decisions() -> str:
@@ -75,5 +84,7 @@ def _linked(match: re.Match[str], source: str) -> str:
         return f"[{text}]({posixpath.relpath(page, posixpath.dirname(source) or '.')}{mark}{anchor})"
     if inside.startswith("../"):
         name = inside.removeprefix("../")
+        if name.startswith("examples/") and name.endswith(".png"):
+            return f"[{text}]({_picture(name)})"
         return text if text.startswith("`") or text == name else f"{text} (`{name}`)"
     return f"[{text}](decisions/index.md)" if inside == "decisions" else match[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -32,12 +33,13 @@ _ENVIRONMENT = {
 
 
 def executed(source: Path, folder: Path) -> NotebookNode:
-    """The notebook with the outputs of a run in ``folder``.
+    """The notebook with the outputs of a run in ``folder``, beside a copy of the models that tutorials read.
 
     Raises:
         CellExecutionError: a cell failed.
     """
     notebook = jupytext.read(source)
+    shutil.copytree(source.parent / "models", folder / "models")
     before = dict(os.environ)
     os.environ.update(_ENVIRONMENT)
     try:

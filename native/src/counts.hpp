@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Patterns as 64-bit keys, and what is known of each: a hash table with open addressing.
 
 #pragma once

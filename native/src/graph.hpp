@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Two-operand adders over integer nodes, and the growing list of them. The mirror of bitsmith/netlist/adders.py.
 
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How often each pattern of two inputs occurs while digits of inputs are only removed: a table without holes.
 
 #pragma once

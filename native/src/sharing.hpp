@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sharing of two-term patterns among the columns of a matrix in signed digits: greedily, then by removing and rebuilding.
 // The mirror of bitsmith/netlist/columns.py and sharing.py, which explain it: the same patterns in the same order. Its parts:
 // sharing.cpp keeps the books, extraction.cpp takes out patterns, search.cpp removes and rebuilds.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Multiplication of a vector by a constant integer matrix with shifts, additions and subtractions only.
 // The mirror of bitsmith/netlist/adder_graph.py: the same graphs.
 

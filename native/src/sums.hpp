@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums of shifted terms in the order that takes the fewest full adders. The mirror of bitsmith/netlist/sums.py.
 
 #pragma once

@@ -20,6 +20,7 @@ class Further(TypedDict, total=False):
     input_data_tb: str | Path | None
     backend: BackendName
     clock_uncertainty: float | str | None
+    latency: int | str | None
     io_type: IOTypeName
     board: str | Path | None
     platform: str | None

@@ -80,6 +80,12 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
 
     Raises:
         ConfigError: a layer that does not exist, or after which the model cannot be cut.
+
+    Examples:
+        ```python
+        first, second = bitsmith.split(model, at=["fc1_relu"], output_dir="halves").parts
+        assert (second.predict(first.predict(x)) == model.predict(x)).all()
+        ```
     """
     program = _with_stored_results(model.program, model.network.live())
     places = {one.name: one.node for one in (*program.probes, *program.outputs)}
@@ -189,6 +195,14 @@ def compose(
 
     Raises:
         ConfigError: fewer than two models, wires between things that do not exist or do not fit, or that run in a circle.
+
+    Examples:
+        ```python
+        first, second = bitsmith.split(model, at=["fc1_relu"], output_dir="halves").parts
+        wires = {"b.fc1_relu": "a.fc1_relu"}
+        whole = bitsmith.compose({"a": first, "b": second}, wires, output_dir="whole")
+        assert (whole.predict(x) == model.predict(x)).all()
+        ```
     """
     if len(models) < 2 or not all(isinstance(one, Model) for one in models.values()):
         raise ConfigError(f"{len(models)} models", where="compose", accepted="two or more, by name")

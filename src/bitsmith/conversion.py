@@ -67,6 +67,7 @@ def convert(
     project_name: str = "myproject",
     weights: str | Path | None = None,
     clock_uncertainty: float | str | None = None,
+    latency: int | str | None = None,
     input_data_tb: str | Path | None = None,
     board: str | Path | None = None,
     platform: str | None = None,
@@ -100,6 +101,8 @@ def convert(
         project_name: name of the circuit's top module.
         weights: the weight file of a ``.json`` model.
         clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
+        latency: at most so many cycles (``4``), or nanoseconds (``'40ns'``), from input to output of a pipeline (``rtl``,
+            ``io_parallel``, reuse factors of 1): its stages get longer where the clock needs more of them, and the build says so.
         input_data_tb: inputs for the co-simulation (``.npy``).
         board: a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the
             default of ``part``.
@@ -140,6 +143,15 @@ def convert(
         FidelityWarning: the circuit does not compute what the model does, with the layers where that starts and the formats that
             would do.
         ApproximationWarning: at the first prediction, with ``allow_approximate``.
+
+    Examples:
+        ```python
+        model = bitsmith.convert("digits.keras", "out", calibration=x, bits=8)
+        print(model)  # layers, formats and ranges, and how far the results are from the float model's
+
+        config = {"Model": {"Precision": "fixed<16,6>"}, "LayerName": {"fc1": {"ReuseFactor": 4}}}
+        shared = bitsmith.convert("digits.keras", "shared", config, part="xc7z020clg400-1", clock_period=5)
+        ```
     """
     project = read_project(
         {
@@ -150,6 +162,7 @@ def convert(
             "Part": part,
             "ClockPeriod": clock_period,
             "ClockUncertainty": clock_uncertainty,
+            "Latency": latency,
             "InputData": input_data_tb,
             "Board": board,
             "Platform": platform,
@@ -218,11 +231,12 @@ def converted(
     """A network with settings as the :class:`Model` that ``project`` describes; the other arguments as of :func:`convert`."""
     project = _on_board(project)
     part, clock_period_ns = _part(project)
+    period_ns = project.clock_period_ns or clock_period_ns
     target = Target(
         project.output_dir,
         project.project_name,
         part,
-        project.clock_period_ns or clock_period_ns,
+        period_ns,
         DEFAULT_CLOCK_UNCERTAINTY if project.clock_uncertainty is None else project.clock_uncertainty,
         project.input_data,
         project.backend,
@@ -232,8 +246,10 @@ def converted(
         project.interface,
         project.bus_input,
         project.bus_output,
+        None if project.latency is None else project.latency.cycles(period_ns),
     )
     _check_weights(network, target)
+    _check_latency(target)
     _check_interface(target)
     batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
     said: tuple[str, ...] = ()
@@ -261,7 +277,7 @@ def converted(
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
     from bitsmith.fitting import ways_to_fit
 
-    wanted = directives_of(compiled.network, target.io_type, target.backend)
+    wanted = directives_of(compiled.network, target.io_type, target.latency)
     return ways_to_fit(source, compiled.program, wanted, part_or_typical(target.part))
 
 
@@ -295,6 +311,17 @@ def _check_interface(target: Target) -> None:
         where="Interface",
         accepted="it with backend 'vivado' or 'vitis' and io_type 'io_parallel', without a board",
     )
+
+
+def _check_latency(target: Target) -> None:
+    """Refuse a goal that would be without effect."""
+    if target.latency is not None and (target.backend.is_hls or target.io_type is IOType.STREAM):
+        raise ConfigError(
+            f"Latency with backend {target.backend.value!r}, io_type {target.io_type.value!r}",
+            where="Latency",
+            accepted="it with backend 'rtl' and io_type 'io_parallel'",
+            remedy="for streams and HLS tools choose the clock period, and reuse factors",
+        )
 
 
 def _check_weights(network: Network, target: Target) -> None:

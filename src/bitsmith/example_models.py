@@ -50,6 +50,12 @@ def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, object]:
 
     Warns:
         ExampleWarning: ours is taken instead.
+
+    Examples:
+        ```python
+        project = bitsmith.utils.fetch_example_model("digits.keras")
+        model = bitsmith.converters.convert_from_config(project)
+        ```
     """
     if name in _SHIPPED:
         weights, hls_config = _put(name, name)

@@ -55,6 +55,13 @@ def config_from_keras_model(
             accuracy.
         bits: those of ``auto``, as for :func:`bitsmith.convert`.
         layers: translations of layers of your own, as for :func:`bitsmith.convert`.
+
+    Examples:
+        ```python
+        config = bitsmith.utils.config_from_keras_model("digits.keras", granularity="name")
+        config["LayerName"]["fc1"]["Precision"]["weight"] = "fixed<6,2>"
+        model = bitsmith.convert("digits.keras", "six-bits", config)
+        ```
     """
     return config_from_network(
         read_keras(model, layers=layers),
@@ -204,6 +211,11 @@ def plot_model(
         ConfigError: another ending, direction or resolution.
         ToolMissingError: matplotlib is needed and not installed.
         ProjectError: the file cannot be written.
+
+    Examples:
+        ```python
+        bitsmith.utils.plot_model(model, "layers.svg", show_shapes=True, show_precision=True)
+        ```
     """
     path = Path("model.svg" if to_file is None else to_file)
     if not str(path).isprintable():

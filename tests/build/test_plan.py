@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bitsmith.build.makefile import makefile
+from bitsmith.build.stages import Sections, Stage
 from bitsmith.errors import ConfigError
-from bitsmith.flows.tools import MAKE, find
+from bitsmith.flows.run import Command
+from bitsmith.flows.tools import MAKE, FoundTool, find
 from bitsmith.model import Model
 from bitsmith.report import read_report
 from tests.system.examples import three_layer
@@ -84,6 +89,29 @@ def test_makefile_simulates_and_compares(tmp_path: Path, reuse: int) -> None:
     expected.write_bytes(content)
     wrong = make(path.parent, "cosim")
     assert wrong.returncode != 0 and "differ" in wrong.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A flow that writes its argument."""
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return ()
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return {}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        return (Command(("printf", "%s", "it's $HOME #1"), project, project / "log"),)
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
+        return ()
+
+
+def test_makefile_passes_arguments_as_they_are(tmp_path: Path) -> None:
+    stage = Stage("echo", "", find=lambda: (), flow=Echo)
+    (tmp_path / "Makefile").write_text(makefile("echo", tmp_path, [stage]))
+    assert make(tmp_path).stdout.endswith("it's $HOME #1")
 
 
 @pytest.mark.tools

@@ -191,7 +191,8 @@ def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypat
     with builder.layer("conv"):
         windows = builder.reshape(builder.window(x, (3, 3), (2, 2), (1, 1), ((0, 0), (0, 0))), (5, 5, 18))
         y = builder.linear(windows, np.arange(18 * 4).reshape(18, 4) % 13 - 6, 3)
-    directives = Directives({"conv": 24}, False, {"conv": MultiplierStyle.SHARED}, sweeps=False)
+    directives = Directives({"conv": 24}, False, {"conv": MultiplierStyle.SHARED})
+    monkeypatch.setattr("bitsmith.mapping.products.takes_narrow_tokens", lambda *_: False)
     network = partition(builder.program([("y", y)]), directives)
     found = schedule(network, {})
     assert found.interval == 25 * 24

@@ -85,7 +85,7 @@ def test_tables_on_ice40(words: int, bits: int, block: bool) -> None:
 
 
 def test_fifos_in_hardware_become_block_memory_where_it_is_estimated() -> None:
-    from bitsmith.estimate.size import FIFO_BLOCK_BITS, FIFO_BLOCK_WORDS
+    from bitsmith.estimate.count import FIFO_BLOCK_BITS, FIFO_BLOCK_WORDS
 
     text = (Path(bitsmith.rtl.__file__).parent / "lib" / "bitsmith_fifo.sv").read_text()
     found = re.search(r"BLOCK = DEPTH > (\d+) && WIDTH \* DEPTH > (\d+)", text)

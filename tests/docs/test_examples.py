@@ -129,6 +129,7 @@ EXAMPLES: Mapping[str, Example] = {
     for one in (
         Example(ROOT / "README.md", _dense),
         Example(DOCS / "index.md", _dense),
+        Example(DOCS / "auto-precision.md"),
         Example(DOCS / "quickstart.md"),
         Example(DOCS / "configuration.md"),
         Example(DOCS / "custom-layers.md"),

@@ -15,16 +15,16 @@ import yaml
 from bitsmith import __version__
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def test_citation_agrees_with_the_package() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert cited["version"] == __version__
-    assert (cited["license"], cited["cff-version"]) == (project["license"], "1.2.0")
-    assert cited["authors"] == project["authors"]
-    assert cited["title"].lower() == f"{project['name']}: {project['description']}".lower()
+    assert (cited["license"], cited["cff-version"]) == (PROJECT["license"], "1.2.0")
+    assert cited["authors"] == PROJECT["authors"]
+    assert cited["title"].lower() == f"{PROJECT['name']}: {PROJECT['description']}".lower()
 
 
 def test_there_are_workflows_for_tests_wheels_and_docs() -> None:
@@ -41,9 +41,34 @@ def test_workflows_call_what_there_is(path: Path) -> None:
         assert {"runs-on", "timeout-minutes", "steps"} <= set(job)
 
 
+def test_workflows_have_the_keys_that_there_are() -> None:
+    """By the published schema; actionlint looks deeper, where it is."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*command, *map(str, WORKFLOWS)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.skipif(shutil.which("actionlint") is None, reason="needs actionlint on PATH")
 def test_workflows_pass_actionlint() -> None:
     subprocess.run(["actionlint", *map(str, WORKFLOWS)], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "files", ["src/bitsmith/rtl/lib/*.sv", "src/bitsmith/hls/include/bitsmith/*.h", "native/src/*.?pp"]
+)
+def test_files_that_travel_say_their_license(files: str) -> None:
+    """Those that are copied into users' projects, or compiled on their own."""
+    found = sorted(ROOT.glob(files))
+    assert found
+    license_line = f"// SPDX-License-Identifier: {PROJECT['license']}\n"
+    assert [path.name for path in found if not path.read_text(encoding="utf-8").startswith(license_line)] == []
+
+
+def test_classifiers_are_the_versions_that_workflows_install() -> None:
+    named = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)]
+    wheels = yaml.safe_load((ROOT / ".github" / "workflows" / "wheels.yml").read_text(encoding="utf-8"))
+    assert wheels["jobs"]["install"]["strategy"]["matrix"]["python"] == named
+    assert PROJECT["requires-python"] == f">={named[0]}"
 
 
 @pytest.mark.ci

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.bounds import NumberKind, has_room
+from bitsmith.emulate.storage import plan_storage
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir import ops, oracle
@@ -190,6 +191,31 @@ def test_values_outside_are_counted(width: int) -> None:
     x[::10, 2] = 2.0**60
     _, outside = Emulator(dense(width, 4)).run_counted([x])
     assert outside == [500]
+
+
+def test_few_values_outside_are_counted() -> None:
+    """Of singles, which are looked at in the end of a run only: the same emulator is right before and after."""
+    emulator, x = Emulator(dense(16, 4)), np.ones((2, 6), np.float32)
+    expected = emulator.run([x])[0]
+    for value in (np.nan, np.inf):
+        with pytest.raises(InputDataError, match="1 values that are NaN"):
+            emulator.run([np.where(np.eye(2, 6), np.float32(value), x)[:1]])
+    results, outside = emulator.run_counted([np.where(np.eye(2, 6), np.float32(5000), x)])
+    assert outside == [2] and not np.array_equal(results[0], expected)
+    np.testing.assert_array_equal(emulator.run([x])[0], expected)
+
+
+@pytest.mark.parametrize(("frac", "shape", "together"), [(0, (4,), True), (0, (3, 4), True), (1, (4,), False)])
+def test_constants_added_to_products(frac: int, shape: tuple[int, ...], *, together: bool) -> None:
+    """One product of matrices computes both, unless that takes more than 24 bits on the way."""
+    build = ProgramBuilder()
+    products = build.linear(
+        build.input("x", shape, FixedFormat(False, 21, 0)), np.array([[1, 2], [1, -2], [-1, 2], [-1, -2]])
+    )
+    program = build.program([("y", build.add(products, build.const(np.array([1, -3]), frac)))])
+    plan = plan_storage(program, [program.outputs[0].node])
+    assert bool(plan.biased) is together and plan.storage[program.outputs[0].node].kind is NumberKind.FLOAT32
+    assert_oracle(program, samples=40)
 
 
 def test_no_negative_zeros() -> None:

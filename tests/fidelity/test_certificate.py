@@ -240,7 +240,7 @@ def test_a_jump_in_a_channel_that_rarely_changes_is_not_told() -> None:
 
 
 def test_losses_are_counted() -> None:
-    kernel = np.array([[1.0, 0.5], [1.0, 0.25]])
+    kernel = np.array([[1.0, 0.875], [1.0, 0.25]])
     config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"result": "fixed<5,3>"}}}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

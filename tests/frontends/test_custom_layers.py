@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
 from bitsmith import custom
+from bitsmith.config import BackendName
 from bitsmith.custom import Call, Tensor
 from bitsmith.errors import BitsmithError, ConfigError, FidelityError, ProjectError, UnsupportedError
 from bitsmith.frontends.keras.read import read_keras
@@ -335,17 +336,14 @@ class Cubes(torch.nn.Module):
 
 
 def test_an_operator_that_was_added_to_torch(tmp_path: Path) -> None:
-    def translate(call: Call) -> Tensor:
-        factor = call.options["factor"]
-        assert isinstance(factor, float)
-        return call.inputs[0] ** 3 * factor
-
     path = tmp_path / "cubes.pt2"
     torch.export.save(torch.export.export(Cubes(), (torch.zeros(2, 4),)), path)
-    network = read_torch(path, layers={"bitsmith_tests::cube": translate})
+    network = read_torch(path, layers={"bitsmith_tests::cube": _cubes})
     np.testing.assert_allclose(network.evaluate([Y])[network.outputs[0]], Y**3 * 0.5)
     with pytest.raises(UnsupportedError, match="custom-layers"):
         read_torch(path)
+    with pytest.raises(ConfigError, match="a sub-layer of a PyTorch operator"):
+        read_torch(path, layers={"bitsmith_tests::cube": lambda call: call.inputs[0] * call.weights("part")[0]})
 
 
 class Doubled(Unary):
@@ -359,17 +357,75 @@ class Doubled(Unary):
         return lowering.result(build.add(inputs[0], inputs[0]))
 
 
+def _cubes(call: Call) -> Tensor:
+    factor = call.options["factor"]
+    assert isinstance(factor, float)
+    return call.inputs[0] ** 3 * factor
+
+
+def _sum_of_all(call: Call) -> Tensor:
+    x, y, w = call.inputs
+    return (x * w).tanh() + y
+
+
+BACKENDS: tuple[BackendName, ...] = ("rtl", "vitis", "oneapi")
+
+
 @pytest.mark.slow
 @pytest.mark.ci
-def test_all_backends_have_a_layer_at_once(tmp_path: Path) -> None:
+def test_all_backends_have_a_layer_of_keras_at_once(tmp_path: Path) -> None:
     model = _keras_model()
     inputs = np.random.default_rng(7).normal(size=(100, 6))
-    found = custom.check(model, inputs, ("rtl", "vitis", "oneapi"), tmp_path, layers={Scaled: scaled})
-    assert [one.backend for one in found] == ["rtl", "vitis", "oneapi"]
-    assert all(one.framework_error is not None and one.framework_error < 1e-5 for one in found)
-    assert all(one.report.section("Verification")["Mismatches"] == 0 for one in found)
+    _assert_in_all_backends(custom.check(model, inputs, BACKENDS, tmp_path, layers={Scaled: scaled}))
     with pytest.raises(FidelityError):
         custom.check(model, inputs, ("rtl",), tmp_path, layers={Scaled: lambda call: call.inputs[0] * 0.5})
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_all_backends_have_an_operator_of_torch_at_once(tmp_path: Path) -> None:
+    layers = {"bitsmith_tests::cube": _cubes}
+    _assert_in_all_backends(custom.check(Cubes(), Y, BACKENDS, tmp_path, input_shape=(4,), layers=layers))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_all_backends_have_an_operator_of_onnx_at_once(tmp_path: Path) -> None:
+    """onnxruntime does not know the operator, so that its results are given."""
+    layers, expected = {"my.ops::Mine": _sum_of_all}, np.tanh(X * ROW) + Y[:, None]
+    _assert_in_all_backends(custom.check(_onnx(), [X, Y], BACKENDS, tmp_path, expected=expected, layers=layers))
+
+
+@pytest.mark.parametrize(
+    ("factor", "samples", "said"), [(1.1, 20, "differ from what is expected"), (1.0, 1, "1 sample")]
+)
+def test_what_is_expected_is_compared(factor: float, samples: int, said: str, tmp_path: Path) -> None:
+    expected = (np.tanh(X * ROW) + Y[:, None])[:samples] * factor
+    layers = {"my.ops::Mine": _sum_of_all}
+    with pytest.raises(BitsmithError, match=said):
+        custom.check(_onnx(), [X, Y], ("rtl",), tmp_path, expected=expected, layers=layers)
+
+
+def _assert_in_all_backends(found: Sequence[custom.Checked]) -> None:
+    assert [one.backend for one in found] == list(BACKENDS)
+    assert all(one.framework_error is not None and one.framework_error < 1e-5 for one in found)
+    assert all(one.report.section("Verification")["Mismatches"] == 0 for one in found)
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+def test_a_keras_layer_on_each_time_step(live: bool, tmp_path: Path) -> None:
+    """Constants within a translation stand beside operands that have an axis of time steps."""
+    keras.utils.set_random_seed(6)
+    model = keras.Sequential([keras.Input((3, 4)), keras.layers.TimeDistributed(Scaled(name="inner"), name="steps")])
+
+    def translate(call: Call) -> Tensor:
+        return custom.maximum(scaled(call), np.full(4, 0.01))
+
+    model.save(tmp_path / "model.keras")
+    layers: custom.Layers = {Scaled: translate} if live else {"Scaled": translate}
+    network = read_keras(model if live else tmp_path / "model.keras", layers=layers)
+    wanted = np.maximum(np.asarray(model(X)), 0.01)
+    np.testing.assert_allclose(network.evaluate([X])[network.outputs[0]], wanted, atol=1e-5)
 
 
 def test_a_layer_of_core_ops(tmp_path: Path) -> None:

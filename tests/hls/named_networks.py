@@ -8,7 +8,7 @@ import numpy as np
 
 from bitsmith.build.job import directives_of
 from bitsmith.compiler import compile_network
-from bitsmith.config import Backend, IOType
+from bitsmith.config import IOType
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.dense import Dense
@@ -67,8 +67,5 @@ def named_networks() -> dict[str, tuple[Program, Directives]]:
         compiled = compile_network(network)
         program = drop_dead(compiled.program, keep_probes=False)
         for io_type in IOType:
-            found[f"{network.name}_{io_type.value}"] = (
-                program,
-                directives_of(compiled.network, io_type, Backend.VITIS),
-            )
+            found[f"{network.name}_{io_type.value}"] = (program, directives_of(compiled.network, io_type))
     return found

@@ -40,6 +40,8 @@ def cut(program: Program, directives: Directives, dialect: Dialect) -> tuple[Net
     return network, token_beats(network, dialect.streams, parallel=directives.parallel)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @COMPILED_DIALECT
 def test_the_same_numbers(tmp_path: Path, dialect: Dialect) -> None:
     cases, demands = some()
@@ -73,7 +75,7 @@ def test_fifos_are_deep_enough(tmp_path: Path, many: bool) -> None:
     assert_equal_to_emulator(cases, narrow(bounded(DIALECTS["vitis"])), tmp_path, demands=demands, samples=3)
 
 
-@pytest.mark.parametrize("dialect", ["vitis", "vivado"])
+@pytest.mark.parametrize("dialect", ["vitis", pytest.param("vivado", marks=(pytest.mark.slow, pytest.mark.ci))])
 def test_the_plan_counts_beats(dialect: str) -> None:
     cases, demands = some()
     narrowed, longer = narrow(DIALECTS[dialect]), 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,10 +103,7 @@ def some() -> list[Network]:
     cases, demands = cnns()
     random = programs(FEW)
     cases, demands = {**cases, **random}, {**demands, **random_demands(random)}
-    return [
-        partition(drop_dead(case, keep_probes=False), replace(demands[top], sweeps=False))
-        for top, case in cases.items()
-    ]
+    return [partition(drop_dead(case, keep_probes=False), demands[top]) for top, case in cases.items()]
 
 
 def test_depths_hold_for_pipelines_of_any_length() -> None:

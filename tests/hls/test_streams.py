@@ -43,7 +43,7 @@ THREADS = Streams(
 def random_demands(programs: Mapping[str, Program]) -> dict[str, Directives]:
     """Random reuse factors; arrays or streams at the interface."""
     return {
-        top: replace(demanded(seed, drop_dead(program, keep_probes=False)), sweeps=False)
+        top: demanded(seed, drop_dead(program, keep_probes=False))
         for seed, (top, program) in enumerate(programs.items())
     }
 
@@ -180,7 +180,7 @@ void dense_1_product(dense_1_width_stream_t &x0, dense_1_product_stream_t &y0) {
     dense_1_product_sum_t sums[2];
 #pragma HLS ARRAY_PARTITION variable=sums complete
     kernels::folded_product<dense_1_product_weights_t, dense_1_product_sum_t, dense_1_width_token_t, dense_1_product_token_t, \
-1, 1, 3, 1, 1, 2>(x0, dense_1_product_weights, sums, y0);
+1, 1, 3, 1, 1, 2, 1>(x0, dense_1_product_weights, sums, y0);
 }
 """ in files["firmware/net.cpp"]
     assert """\

@@ -1,13 +1,14 @@
 """Seeded mutants: small plausible mistakes in copies of ``src``, each of which named tests must notice.
 
 A mutant is an entry of one of the ``*.toml`` files here: a file below ``src/bitsmith``, text that occurs in it exactly once,
-other text in its place, and tests (files or functions below ``tests``) of which at least one must fail then. Start with
-``make mutants``, or ``python tests/mutants/run.py --only TEXT`` for those whose name or file contains a text.
+other text in its place, and tests (files or functions below ``tests``) of which at least one must fail then, and pass without the
+mutant. Start with ``make mutants``, or ``python tests/mutants/run.py --only TEXT`` for those whose name or file contains a text.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -16,9 +17,9 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -35,7 +36,7 @@ TIMEOUT_S = 180.0
 """For the tests of one mutant; a mistake may lead to an endless loop."""
 
 ALL_TIMEOUT_S = 3600.0
-"""For the tests of all of them without a mistake."""
+"""For the tests that failed with a mistake, without one."""
 
 _PYTEST_OK, _PYTEST_FAILED = 0, 1
 
@@ -73,16 +74,18 @@ class Verdict(StrEnum):
     SURVIVED = "survived"
     SLOW = "took too long"
     BROKEN = "tests did not run"
+    WRONG = "tests fail without it, too"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict, how long it took, and the end of what pytest wrote."""
+    """A verdict, how long it took, the end of what pytest wrote, and the names that it gives to the tests that failed."""
 
     mutant: Mutant
     verdict: Verdict
     seconds: float
     said: str
+    failed: frozenset[str] = frozenset()
 
 
 def read_mutants() -> list[Mutant]:
@@ -94,16 +97,16 @@ def read_mutants() -> list[Mutant]:
     ]
 
 
-def run_tests(sources: Path, tests: Sequence[str], timeout_s: float, *options: str) -> tuple[int, str]:
-    """Exit code and output of pytest on the checkout's tests and a copy of its sources.
+def run_tests(sources: Path, tests: Iterable[str], timeout_s: float, *options: str) -> tuple[int, str, frozenset[str]]:
+    """Exit code and output of pytest on tests of the checkout and a copy of its sources, and the tests that failed.
 
     Raises:
         subprocess.TimeoutExpired: the tests took longer than ``timeout_s``; all of their processes are ended.
     """
     environment = {**os.environ, "PYTHONPATH": str(sources)}
-    plugins = ("-p", "tests.mutants.quick", "-p", "no:cacheprovider", "-m", "")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", *plugins, *options]
-    command += [f"tests/{test}" for test in tests]
+    cache = sources.parent / "cache"
+    plugins = ("-p", "tests.mutants.quick", "-o", f"cache_dir={cache}", "-m", "")
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=line", *plugins, *options, *tests]
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -119,22 +122,37 @@ def run_tests(sources: Path, tests: Sequence[str], timeout_s: float, *options: s
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    return process.returncode, said
+    last_failed = cache / "v" / "cache" / "lastfailed"
+    failed = frozenset(json.loads(last_failed.read_text(encoding="utf-8"))) if last_failed.exists() else frozenset()
+    return process.returncode, said, failed
 
 
 def judge(mutant: Mutant, base: Path) -> Outcome:
     """Whether the tests of ``mutant`` notice it in a copy of the sources ``base``."""
     started = time.perf_counter()
+    failed: frozenset[str] = frozenset()
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutant-") as scratch:
         sources = Path(scratch) / "src"
         shutil.copytree(base, sources)
         mutant.path(sources).write_text(mutant.mutated(), encoding="utf-8")
         try:
-            code, said = run_tests(sources, mutant.tests, TIMEOUT_S)
+            code, said, failed = run_tests(sources, [f"tests/{test}" for test in mutant.tests], TIMEOUT_S, "-x")
             verdict = {_PYTEST_OK: Verdict.SURVIVED, _PYTEST_FAILED: Verdict.KILLED}.get(code, Verdict.BROKEN)
         except subprocess.TimeoutExpired:
             verdict, said = Verdict.SLOW, ""
-    return Outcome(mutant, verdict, time.perf_counter() - started, said[-2000:])
+    return Outcome(mutant, verdict, time.perf_counter() - started, said[-2000:], failed)
+
+
+def checked(outcomes: Sequence[Outcome], base: Path) -> list[Outcome]:
+    """The outcomes, after the tests that failed with a mutant were run without one: those that fail then, too, killed nothing."""
+    killers = sorted({test for outcome in outcomes for test in outcome.failed})
+    if not killers:
+        return list(outcomes)
+    _, said, failed = run_tests(base, killers, ALL_TIMEOUT_S, "-n", str(PROCESSES))
+    return [
+        replace(outcome, verdict=Verdict.WRONG, said=said[-2000:]) if outcome.failed & failed else outcome
+        for outcome in outcomes
+    ]
 
 
 def judge_all(mutants: Sequence[Mutant], base: Path, console: Console) -> list[Outcome]:
@@ -176,13 +194,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutants-") as scratch:
         base = Path(scratch) / "src"
         shutil.copytree(SOURCES, base, ignore=shutil.ignore_patterns("__pycache__"))
-        with console.status("tests without a mutant"):
-            tests = sorted({test for mutant in mutants for test in mutant.tests})
-            code, said = run_tests(base, tests, ALL_TIMEOUT_S, "-n", str(PROCESSES))
-        if code != _PYTEST_OK:
-            console.print(f"{said}\nThe tests fail without a mutant.", markup=False, highlight=False)
-            return 1
         outcomes = judge_all(mutants, base, console)
+        with console.status("those tests without a mutant"):
+            outcomes = checked(outcomes, base)
     left = [outcome for outcome in outcomes if outcome.verdict is not Verdict.KILLED]
     for outcome in left:
         console.print(f"\n{outcome.mutant.name}: {outcome.verdict}\n{outcome.said}", markup=False, highlight=False)

@@ -110,6 +110,18 @@ def test_lint(seed: int, tmp_path: Path) -> None:
     lint(save(each.design, tmp_path), "dut")
 
 
+def test_layers_may_read_one_word(tmp_path: Path) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (2,), FixedFormat(True, 4, 2))
+    with build.layer("first"):
+        y = build.linear(x, np.array([[3, 1], [-1, 2]]))
+    with build.layer("left"):
+        left = build.linear(y, np.array([[5, 3], [7, -1]]))
+    with build.layer("right"):
+        right = build.linear(y, np.array([[1, 1], [3, -9]]))
+    lint(save(circuit(build.program([("l", left), ("r", right)]), 50.0, "dut", 1).design, tmp_path), "dut")
+
+
 def test_simulation(tmp_path: Path) -> None:
     programs = [dense_program([6, 8, 3], 4, 5, 0.3), tiny(), random_program(0, max_ops=12)]
     circuits = [circuit(p, BUDGETS[k % 4], f"dut{k}", 20, k, DELAYS[k % 2]) for k, p in enumerate(programs)]

@@ -60,6 +60,16 @@ def test_a_circuit_is_generated_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         model.build(synth=False, inputs=x[:20])
 
 
+def test_sources_of_another_network_are_removed(tmp_path: Path) -> None:
+    earlier, _ = three_layer(tmp_path)
+    earlier.build(cosim=False, synth=False)
+    model, _ = digits(tmp_path)
+    stale = model.output_dir / "rtl" / "myproject_fc3_relu.sv"
+    assert stale.exists()
+    model.build(cosim=False, synth=False)
+    assert not stale.exists()
+
+
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     model, x = digits(tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,26 @@ def test_mypy_is_content() -> None:
         [sys.executable, "-m", "mypy", "--strict", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout
+
+
+def _pyright(code: str, folder: Path) -> tuple[int, str]:
+    """Exit code and words of pyright, with node from a wheel, for the code of a user."""
+    (folder / "user.py").write_text(code, encoding="utf-8")
+    settings = {"include": ["user.py"], "extraPaths": [str(ROOT / "src")], "typeCheckingMode": "strict"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    command = [sys.executable, "-m", "basedpyright", "-p", str(folder), "--pythonpath", sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.ci
+def test_pyright_is_content(tmp_path: Path) -> None:
+    code = Path(__file__).with_name("session.py").read_text(encoding="utf-8")
+    exit_code, said = _pyright(code, tmp_path)
+    assert exit_code == 0, said
+    exit_code, said = _pyright(code.replace("bits=8", "bits=[8]"), tmp_path)
+    assert exit_code == 1
+    assert "reportArgumentType" in said
 
 
 @pytest.mark.parametrize(("kind", "name"), [(Backend, BackendName), (IOType, IOTypeName)])

@@ -93,6 +93,10 @@ class Circuit(Protocol):
         """Operations that take longer than the clock period."""
 
     @property
+    def stage_ns(self) -> float:
+        """Nanoseconds of logic that a stage may have; more than the clock leaves where there must be few."""
+
+    @property
     def parts(self) -> Mapping[str, LayerPart]:
         """What there is of each layer, by the name of its part of the top."""
 
@@ -112,14 +116,14 @@ def circuit(
     """The circuit of ``program``."""
     directives = replace(directives, block=delays.block)
     if directives.unrolled(program):
-        netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers)
+        netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
-        return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), title)
+        return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), stages.stage_ns, title)
     network = dumped("token-network", partition(program, directives), network_to_text)
     design = streams.lay_out(network, delays, budget_ns, top, title)
     dumped("schedule", design.schedule, schedule_to_text)
-    return Streaming(program, design, title)
+    return Streaming(program, design, budget_ns, title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class Pipeline:
     program: Program
     design: RtlDesign
     over_budget: int
+    stage_ns: float
     title: Title
 
     @property
@@ -190,6 +195,7 @@ class Streaming:
 
     program: Program
     design: StreamDesign
+    stage_ns: float
     title: Title
 
     @property

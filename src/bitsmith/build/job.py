@@ -47,6 +47,8 @@ class Target:
     bus_input: str | None = None
     bus_output: str | None = None
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
+    latency: int | None = None
+    """Cycles that a pipeline takes at most; None: as many as the clock needs."""
 
 
 _KEYS = {
@@ -63,6 +65,7 @@ _KEYS = {
     "interface": "Interface",
     "bus_input": "BusInput",
     "bus_output": "BusOutput",
+    "latency": "Latency",
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
@@ -116,6 +119,7 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         project.interface,
         project.bus_input,
         project.bus_output,
+        None if project.latency is None else project.latency.cycles(project.clock_period_ns),
     )
 
 
@@ -128,15 +132,15 @@ _PRODUCTS = {
 }
 
 
-def directives_of(network: Network, io_type: IOType, backend: Backend) -> Directives:
-    """What the settings of a network want of its layout."""
+def directives_of(network: Network, io_type: IOType, latency: int | None = None) -> Directives:
+    """What the settings of a network want of its layout, and a target with a goal for its cycles."""
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
         {name: chosen.reuse_factor for name, chosen in settings.items()},
         io_type is IOType.PARALLEL,
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
-        sweeps=not backend.is_hls,
+        latency=latency,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -62,10 +62,17 @@ class Rtl:
 
     @cached_property
     def _circuit(self) -> Circuit:
-        job, target, delays = self.job, self.job.target, self._part.family.delays
-        budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
+        job, delays = self.job, self._part.family.delays
         title = Title(f"bitsmith {__version__}", job.program_digest[:16])
-        return circuit(job.program, job.directives, delays, budget, self._top, title)
+        return circuit(job.program, job.directives, delays, self._budget_ns, self._top, title)
+
+    @property
+    def _budget_ns(self) -> float:
+        """The nanoseconds of logic that the clock leaves to a stage."""
+        target = self.job.target
+        return self._part.family.delays.budget(
+            target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns
+        )
 
     @cached_property
     def _raws(self) -> list[Raw]:
@@ -106,11 +113,27 @@ class Rtl:
         if self._system is not None:
             system, more = self._system
             files |= {**more, **system.files}
-        slow = (
-            f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
-            f"({self._part.family.delays.source}); the clock may not be reached."
-        )
-        return Generated(files, (slow,) if made.over_budget else ())
+        return Generated(files, tuple(self._warnings()))
+
+    def _warnings(self) -> Iterator[str]:
+        """Why the clock, or the latency that the user wants, may not be reached."""
+        made, target = self._circuit, self.job.target
+        most, cycles, missing = target.latency, made.cycles[0], made.stage_ns - self._budget_ns
+        if most is not None and cycles > most:
+            yield (
+                f"the circuit takes {cycles} cycles, more than the {most} of Latency: shared multipliers (ReuseFactor) and "
+                "tables in block memory take theirs whatever the clock."
+            )
+        if most is not None and missing > 0:
+            yield (
+                f"in {cycles} cycles, for Latency, a stage has {made.stage_ns:.1f} ns of logic by the delay model, where the "
+                f"clock leaves {self._budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
+            )
+        if made.over_budget:
+            yield (
+                f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
+                f"({self._part.family.delays.source}); the clock may not be reached."
+            )
 
     def _bench(self) -> Mapping[str, str]:
         """The bench for cocotb, with few frames: users add theirs."""

@@ -80,6 +80,9 @@ class ModelOptions:
     ] = None
     clock_period: Annotated[float | None, typer.Option(min=0.1, help="Clock target in ns.")] = None
     clock_uncertainty: Annotated[str | None, typer.Option(help="Part of the period to keep back: 12.5%.")] = None
+    latency: Annotated[
+        str | None, typer.Option(metavar="N|Nns", help="Cycles or ns that a pipeline may take, whatever the clock.")
+    ] = None
     backend: Annotated[
         str | None, typer.Option(help="rtl, or an HLS tool: vitis, oneapi, ...", autocompletion=completing(BACKENDS))
     ] = None

@@ -78,13 +78,8 @@ def config_from_network(
         model["Precision"][MAXIMUM] = max_precision
     if bits is not None:
         model["Bits"] = _read_bits(bits)
-    config = {"Model": model}
-    by_type: dict[str, list[NetworkNode]] = {}
-    known = [node for node in network.nodes if not node.inner]
-    for node in known:
-        by_type.setdefault(node.layer.kind, []).append(node)
-    groups = {"type": by_type, "name": {node.name: [node] for node in known}}.get(granularity, {})
-    if groups:
+    config: dict[str, Any] = {"Model": model}
+    if groups := _groups(network, granularity):
         section = {"type": "LayerType", "name": "LayerName"}[granularity]
         own = decided(network)
         config[section] = {
@@ -94,6 +89,18 @@ def config_from_network(
         if not any(precision in entry["Precision"].values() for entry in config[section].values()):
             model["Precision"][DEFAULT] = _AUTO  # of a network without weights a format would have no effect
     return config
+
+
+def _groups(network: Network, granularity: str) -> dict[str, list[NetworkNode]]:
+    """The layers that an entry of a configuration is for, by its name; none where the model has the only entry."""
+    known = [node for node in network.nodes if not node.inner]
+    if granularity == "name":
+        return {node.name: [node] for node in known}
+    by_type: dict[str, list[NetworkNode]] = {}
+    if granularity == "type":
+        for node in known:
+            by_type.setdefault(node.layer.kind, []).append(node)
+    return by_type
 
 
 def _read_bits(bits: BitsLike) -> dict[str, int]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from bitsmith.config.accelerators import accelerator_named, bus_format, split_accelerator
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
+from bitsmith.config.latency import Latency, read_latency
 from bitsmith.config.model import HLSConfig, collect_hls_config
 from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, mapping, number, shown, squash, text
 from bitsmith.errors import ConfigError
@@ -92,6 +93,7 @@ class ProjectConfig:
     part: str | None = None
     clock_period_ns: float | None = None
     clock_uncertainty: float | None = None
+    latency: Latency | None = None
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
     platform: str | None = None
@@ -132,6 +134,7 @@ PROJECT_KEYS = (
     "Part",
     "ClockPeriod",
     "ClockUncertainty",
+    "Latency",
     "IOType",
     "Board",
     "Platform",
@@ -181,6 +184,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         part=section.get("Part", _part),
         clock_period_ns=section.get("ClockPeriod", _clock_period),
         clock_uncertainty=section.get("ClockUncertainty", _clock_uncertainty),
+        latency=section.get("Latency", read_latency),
         io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
         board=section.get("Board", _board),
         platform=section.get("Platform", _platform),
@@ -203,6 +207,13 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         output_predictions=section.get("OutputPredictions", _path),
         idle=(*section.idle, *idle, *idle_of_board, *writer.idle),
     )
+    _check_one_model(project, problems)
+    problems.finish()
+    return project
+
+
+def _check_one_model(project: ProjectConfig, problems: Problems) -> None:
+    """Models of several frameworks, or one of Keras in two forms, are a problem."""
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
     keras = project.keras_model is not None or project.keras_json is not None or project.keras_h5 is not None
@@ -215,8 +226,6 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     several = [key for key, found in models.items() if found]
     if len(several) > 1:
         problems.add("two models, of different frameworks", where=several[-1], accepted="one of them")
-    problems.finish()
-    return project
 
 
 def _without_board(section: Section) -> Iterator[Idle]:

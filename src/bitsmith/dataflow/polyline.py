@@ -53,6 +53,11 @@ class Polyline:
         starts = np.arange(len(np.asarray(values))) * length
         return _joined(np.stack([starts, starts + length - 1], axis=1).ravel(), np.repeat(np.asarray(values), 2))
 
+    @staticmethod
+    def through(places: Numbers, values: Numbers) -> Polyline:
+        """The sequence with such corners, of which a place may be named several times in a row, and some may be in line."""
+        return _joined(places, values)
+
     def __len__(self) -> int:
         return int(self.places[-1]) + 1
 

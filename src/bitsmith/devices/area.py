@@ -30,6 +30,8 @@ class AreaModel:
         control_luts: counters and flags of a process and of the FIFO before it.
         packing_luts: what place and route takes for each addition beyond what synthesis counts.
         block: the multiplier block, None if not all parts of the family have some.
+        shift_registers: so many registers in a row that nothing else reads become a look-up table; 0: none do.
+        block_registers: registers in a row before and after a multiplier block that synthesis takes into it.
         memory: the block memory that large tables and FIFOs become.
     """
 
@@ -48,6 +50,8 @@ class AreaModel:
     control_luts: int
     packing_luts: float
     block: MultiplierBlock | None
+    shift_registers: int
+    block_registers: int
     memory: MemoryBlock
 
     def adder(self, width: int) -> int:

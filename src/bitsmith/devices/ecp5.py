@@ -113,6 +113,8 @@ ECP5 = Family(
         memory_words=16,
         control_luts=18,
         packing_luts=4.0,  # of a perceptron: 115,802 placed, 91,500 counted, 5,872 additions; 47,400, 34,394, 3,185
+        shift_registers=0,
+        block_registers=0,
         block=_BLOCK,
         memory=_MEMORY,
     ),

@@ -102,6 +102,8 @@ def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, del
             memory_words=16,
             control_luts=18,
             packing_luts=0.0,  # areas are what nextpnr counts
+            shift_registers=0,
+            block_registers=0,
             block=delays.block,
             memory=_MEMORY,
         ),

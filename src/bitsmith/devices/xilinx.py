@@ -83,6 +83,8 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             memory_words=16,
             control_luts=18,
             packing_luts=0.0,
+            shift_registers=3,
+            block_registers=2,
             block=delays.block,
             memory=_MEMORY,
         ),

@@ -39,6 +39,10 @@ COMPARISONS: dict[Relation, np.ufunc] = {
 def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredValue:
     """Sums, differences and extremes of two operands."""
     storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    for arg in args:
+        if ws.plan.biased.get(arg) == ws.node:
+            x = ws.values[arg]
+            return StoredValue(x.parts, storage, ws.plan.type(ws.node), x.buffers)
     if kind is not NumberKind.LIMBS:
         x, y = (ws.fetch(arg, storage.kind, storage.scale) for arg in args)
         made = ws.result(storage, (x, y))

@@ -18,7 +18,7 @@ from bitsmith.emulate.arithmetic import (
     bind_shift,
     bind_sign,
 )
-from bitsmith.emulate.bounds import NumberKind, limb_count
+from bitsmith.emulate.bounds import NumberKind, least, limb_count
 from bitsmith.emulate.casts import bind_cast, bind_table
 from bitsmith.emulate.floats import Kernel
 from bitsmith.emulate.limbs import Limbs
@@ -30,9 +30,15 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 
 
-def bind(plan: StoragePlan, batch: int, wanted: Sequence[int], watch: Watch | None = None) -> Workspace:
-    """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on."""
+def bind(
+    plan: StoragePlan, batch: int, wanted: Sequence[int], watch: Watch | None = None, *, guards_inputs: bool = False
+) -> Workspace:
+    """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on.
+
+    With ``guards_inputs`` its :meth:`~Workspace.run_quick` looks at the inputs too, if each of them can be guarded.
+    """
     ws = Workspace(plan, batch, watch)
+    ws.guards_inputs = guards_inputs
     ws.keep([*wanted, *plan.program.inputs])
     # Inputs are written before the first step: they must not share a buffer with an earlier node's temporaries.
     inputs = set(plan.program.inputs)
@@ -46,9 +52,7 @@ def _bind_node(ws: Workspace, node: Node) -> StoredValue:
     op = node.op
     match op:
         case ops.Input():
-            storage = ws.plan.storage[ws.node]
-            count = limb_count(node.type) if storage.kind is NumberKind.LIMBS else 1
-            return ws.new(node.type.shape, storage, node.type, count=count)
+            return _bind_input(ws, op)
         case ops.Const() | ops.Parameter():
             return constant(op, ws.plan.storage[ws.node], node.type)
         case ops.Linear():
@@ -88,6 +92,20 @@ def _bind_node(ws: Workspace, node: Node) -> StoredValue:
             return bind_wiring(ws, op, node.args)
         case _:
             assert_never(op)
+
+
+def _bind_input(ws: Workspace, op: ops.Input) -> StoredValue:
+    storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
+    if ws.guards_inputs and op.lo.size == op.hi.size == 1:
+        lo, hi = least(op).item(), op.hi.item()
+        # With a bit of room all numbers that are outside stay so when they are converted.
+        tellable = storage.kind is not NumberKind.LIMBS and 2 * max(-lo, hi) < 1 << storage.kind.bits
+        guarded = ws.guarded(storage, lo, hi) if tellable else None
+        if guarded is not None:
+            return guarded
+    ws.guards_inputs = False
+    count = limb_count(type_) if storage.kind is NumberKind.LIMBS else 1
+    return ws.new(type_.shape, storage, type_, count=count)
 
 
 def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValue:

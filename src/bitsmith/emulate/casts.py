@@ -9,11 +9,11 @@ import numpy as np
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
-from bitsmith.emulate.bounds import NumberKind, has_room, least, overflows, rounded_range
+from bitsmith.emulate.bounds import NumberKind, has_room, least, magnitude_bits, overflows, rounded_range
 from bitsmith.emulate.floats import FloatArray, folder, rounder, unless_within
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Storage
-from bitsmith.emulate.workspace import DTYPES, Array, StoredValue, Workspace, spread
+from bitsmith.emulate.workspace import DTYPES, MUCH, Array, StoredValue, Workspace, spread
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
 
@@ -103,7 +103,13 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredVal
     made = ws.new(type_.shape, storage, type_, varies=x.varies, count=len(tables))
     index = ws.temporary(type_.shape, np.intp) if x.varies else np.empty((*type_.shape, 1), np.intp)
     if len(x.parts) == 1:
-        ws.do(partial(index.__setitem__, ..., x.part), x.varies)
+        if x.part.size >= MUCH and x.part.dtype.kind == "f" and magnitude_bits(operand) < 32:
+            # Processors convert floats to short integers, and those to long ones, several at a time.
+            short = ws.temporary(type_.shape, np.int32)
+            ws.do(partial(short.__setitem__, ..., x.part), x.varies)
+            ws.do(partial(index.__setitem__, ..., short), x.varies)
+        else:
+            ws.do(partial(index.__setitem__, ..., x.part), x.varies)
     else:
         ws.do(lambda: np.copyto(index, limbs.resize(x.limbs, 1)[0]), x.varies)
     if np.any(offset):

@@ -6,9 +6,6 @@ is repeated with a check, and perhaps a wrap, after each cast. That is worth it 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -28,13 +25,13 @@ class Guard:
         self._kept = np.zeros(MANY, dtype)
         self._used = 0
 
-    def array(self, shape: Sequence[int]) -> FloatArray | None:
-        """An array that is looked at; None if there is no room for it."""
-        start, size = self._used, math.prod(shape)
-        if start + size > self._kept.size:
+    def rows(self, count: int, size: int) -> FloatArray | None:
+        """An array (count, size) that is looked at; None if there is no room for it."""
+        start, end = self._used, self._used + count * size
+        if end > self._kept.size:
             return None
-        self._used = -(-(start + size) // _ALIGNED) * _ALIGNED
-        found: FloatArray = self._kept[start : start + size].reshape(shape)
+        self._used = -(-end // _ALIGNED) * _ALIGNED
+        found: FloatArray = self._kept[start:end].reshape(count, size)
         return found
 
     def holds(self) -> bool:

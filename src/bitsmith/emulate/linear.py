@@ -8,16 +8,18 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
+from bitsmith.emulate.biases import per_channel
 from bitsmith.emulate.bounds import NumberKind, magnitude, magnitude_bits
 from bitsmith.emulate.floats import FloatArray
 from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
 from bitsmith.emulate.storage import channel_scale, position_free
-from bitsmith.emulate.workspace import StoredValue, Workspace
+from bitsmith.emulate.workspace import Array, StoredValue, Workspace
 from bitsmith.ir.scaling import channel_frac, rescale
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import Fracs, Ints, objects
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
 ROWS_BYTES = 1 << 18
@@ -37,30 +39,45 @@ def bind_linear(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     own = ws.plan.storage[args[0]].scale
     operand = ws.plan.type(args[0])
     x = ws.fetch(args[0], storage.kind, own if position_free(own) else operand.frac)
+    if ws.node in ws.plan.biased and x.part.ndim > 2:
+        return _by_rows(ws, x)
     weights = ws.plan.prepared(ws.node, lambda: _scaled(ws, x))
     type_ = ws.plan.type(ws.node)
     made = ws.new(type_.shape, storage, type_, varies=x.varies)
+    rows = ws.with_ones(x) if ws.node in ws.plan.biased else x.part
     if made.part.ndim == 2 and made.part.flags.c_contiguous:
-        ws.do(partial(weights.dot, x.part, made.part), x.varies)  # the same call of BLAS, sooner
+        ws.do(partial(weights.dot, rows, made.part), x.varies)  # the same call of BLAS, sooner
     else:
-        ws.do(partial(np.matmul, weights, x.part, made.part), x.varies)
+        ws.do(partial(np.matmul, weights, rows, made.part), x.varies)
     return made
 
 
 def _by_rows(ws: Workspace, x: StoredValue) -> StoredValue:
-    """Windows that overlap, each as one row of the operand: written out for some positions only, which stay in the cache."""
+    """Rows of the operand, as windows that overlap are: written out for some positions only, which stay in the cache."""
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     weights = ws.plan.prepared(ws.node, lambda: _scaled(ws, x))
     made = ws.new(type_.shape, storage, type_)
-    count, *rest = x.type.shape
-    together = min(max(ROWS_BYTES // (math.prod(rest) * weights.itemsize * ws.batch), 1), count)
-    rows = ws.temporary((together, *rest), weights.dtype)
+    count, *rest, channels = x.type.shape
+    wide = weights.shape[-1]  # with a row of ones for a constant
+    together = min(max(ROWS_BYTES // (math.prod(rest) * wide * weights.itemsize * ws.batch), 1), count)
+    rows = ws.temporary((together, *rest, wide), weights.dtype)
+    if wide > channels:
+        ws.do(partial(rows[..., channels:, :].fill, 1))
     for start in range(0, count, together):
         source = x.part[start : start + together]
         flat = rows[: len(source)]
-        ws.do(partial(np.copyto, flat.reshape(source.shape), source, casting="same_kind"))
+        ws.do(partial(np.copyto, _like(flat[..., :channels, :], source.shape), source, casting="same_kind"))
         ws.do(partial(np.matmul, weights, flat, out=made.part[start : start + together]))
     return made
+
+
+def _like(rows: Array, shape: tuple[int, ...]) -> Array:
+    """``rows``, the last but one axis of which may be but a part, with that axis split as in ``shape``."""
+    if rows.shape == shape:
+        return rows
+    split = shape[rows.ndim - 2 : -1]
+    strides = [rows.strides[-2] * math.prod(split[k + 1 :]) for k in range(len(split))]
+    return as_strided(rows, shape, (*rows.strides[:-2], *strides, rows.strides[-1]))
 
 
 def _scaled(ws: Workspace, x: StoredValue) -> FloatArray:
@@ -73,7 +90,23 @@ def _scaled(ws: Workspace, x: StoredValue) -> FloatArray:
     # Weights of channels that are always 0 have no bound; they do not matter.
     numbers = np.where(zero[:, None], 0, weights).astype(np.float64).T
     scaled = np.ldexp(numbers, up[:, None] + down[None, :])
+    if ws.node in ws.plan.biased:
+        scaled = np.concatenate([scaled, _bias(ws, storage.scale)[:, None]], axis=1)
     return scaled.astype(np.float32) if storage.kind is NumberKind.FLOAT32 else np.ascontiguousarray(scaled)
+
+
+def _bias(ws: Workspace, scale: Fracs) -> Float64s:
+    """The constants that are added, as results are to be scaled."""
+    program = ws.plan.program
+    channels = ws.plan.type(ws.node).shape[-1]
+    for arg in program.nodes[ws.plan.biased[ws.node]].args:
+        constant = per_channel(program.nodes[arg], channels)
+        if constant is not None:
+            raw, frac = constant
+            exponents = np.broadcast_to(scale.reshape(-1), (channels,)) - frac
+            numbers: Float64s = np.ldexp(raw.astype(np.float64), exponents)
+            return numbers
+    raise AssertionError("a sum without a constant")
 
 
 def _channel_magnitude(x: StoredValue) -> Ints:

@@ -73,12 +73,11 @@ class Quantization:
     def of_few(self, raw: npt.NDArray[np.float64]) -> Callable[[Reals], bool] | None:
         """A function that casts singles (batch, *shape) into ``raw`` (*shape, up to as many samples, the others 0), in few calls.
 
-        It returns False where more must be looked at: values that may be outside, or other numbers. None if there is none.
+        It returns False for other numbers, and looks at no value: :meth:`surely_inside` does. None if there is none.
         """
         if raw.size >= FEW or not isinstance(self._factor, float) or not raw.flags.c_contiguous:
             return None
-        flat, factor = raw.reshape(-1), np.asarray(self._factor)
-        lowest, highest = map(float, self._safe)
+        factor = np.asarray(self._factor)
         rounded, rows = rounder(raw, raw, self.op.rounding, roomy=True), np.moveaxis(raw, -1, 0)
 
         def cast_few(x: Reals) -> bool:
@@ -91,10 +90,14 @@ class Quantization:
                 rows[:count], rows[count:] = x, 0
             np.multiply(raw, factor, raw)
             rounded()
-            least_value, greatest = extremes(flat)
-            return lowest <= least_value and greatest <= highest
+            return True
 
         return cast_few
+
+    def surely_inside(self, raw: npt.NDArray[np.float64]) -> bool:
+        """Return True if all of ``raw``, rounded already or not, are numbers that are within the range when they are rounded."""
+        least_value, greatest = extremes(raw)
+        return self._safe[0] <= least_value and greatest <= self._safe[1]
 
     def into(self, x: Reals, raw: npt.NDArray[np.float64]) -> int:
         """Cast ``x`` (batch, *shape) into ``raw`` (*shape, batch), for :func:`fast` inputs; the count of values outside.

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar, assert_never, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from bitsmith.emulate.biases import Scaled, biased
 from bitsmith.emulate.bounds import (
     NumberKind,
     can_share_scale,
@@ -35,12 +35,9 @@ from bitsmith.ir import ops
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import channel_frac, machine_weights
-from bitsmith.ir.types import Fracs, Ints, TensorType, compact
+from bitsmith.ir.types import Fracs, TensorType, compact
 
 T = TypeVar("T")
-
-Scaled: TypeAlias = tuple[Ints | npt.NDArray[np.int64], Fracs]
-"""Integer weights of a linear op and the ``frac`` of its results: see :func:`bitsmith.ir.scaling.machine_weights`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,8 @@ class StoragePlan:
     """Kinds and scales of the ``needed`` nodes of a program, those that the wanted results depend on.
 
     ``bodies`` are the plans of the bodies of scans. ``by_rows`` are reshapes of windows that are never written out: the
-    product that reads one takes it row by row.
+    product that reads one takes it row by row. ``biased`` are the linear ops that add a constant too, each with the sum that
+    it computes.
     """
 
     program: Program
@@ -74,6 +72,7 @@ class StoragePlan:
     storage: Mapping[int, Storage]
     bodies: Mapping[int, StoragePlan]
     by_rows: frozenset[int]
+    biased: Mapping[int, int]
     _prepared: dict[int, object] = field(default_factory=dict)
 
     def type(self, index: int) -> TensorType:
@@ -118,7 +117,10 @@ def plan_storage(program: Program, wanted: Sequence[int]) -> StoragePlan:
     storage = {index: Storage(kinds[index].stored, scales[index]) for index in needed}
     computed = {index: kinds[index].computed for index in needed}
     by_rows = _by_rows(program, computed, storage) - set(wanted)
-    return StoragePlan(program, needed, weights, computed, storage, bodies, by_rows)
+    sums = biased(program, {index: each.kind for index, each in storage.items()}, weights, wanted, by_rows)
+    sums = {linear: index for linear, index in sums.items() if position_free(storage[index].scale)}
+    storage |= {linear: storage[index] for linear, index in sums.items()}
+    return StoragePlan(program, needed, weights, computed, storage, bodies, by_rows, sums)
 
 
 def _reached(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
@@ -192,11 +194,52 @@ def widen(program: Program, kinds: dict[int, Kinds]) -> dict[int, Kinds]:
         if result[index].computed is wide and not isinstance(node.op, ops.Cast | ops.Table | ops.Scan):
             for arg in node.args:
                 store_wide(arg)
-    for index, chosen in result.items():
-        node = program.nodes[index]
-        if isinstance(node.op, ops.Cast) and chosen.computed is NumberKind.FLOAT32:
-            result[index] = replace(chosen, computed=min(result[node.args[0]].stored, wide))
+    _stay_wide(program, result)
     return result
+
+
+def _stay_wide(program: Program, kinds: dict[int, Kinds]) -> None:
+    """Change ``kinds`` to float64 where that comes from operands, and a conversion saves less than it takes."""
+    wide, narrow = NumberKind.FLOAT64, NumberKind.FLOAT32
+    passes = _passes_to_come(program, kinds)
+    for index, chosen in kinds.items():
+        node = program.nodes[index]
+        stored = [kinds[arg].stored for arg in node.args if not _is_constant(program.nodes[arg])]
+        if isinstance(node.op, ops.Cast):
+            if chosen.computed is narrow:
+                chosen = replace(chosen, computed=min(stored[0], wide) if stored else narrow)
+            if chosen == Kinds(wide, narrow) and len(passes[index]) <= _FEW_PASSES:
+                chosen = Kinds(wide, wide)
+        elif chosen == Kinds(narrow, narrow) and isinstance(node.op, _PASSES) and stored and min(stored) is wide:
+            chosen = Kinds(wide, wide)
+        kinds[index] = chosen
+
+
+def _passes_to_come(program: Program, kinds: dict[int, Kinds]) -> dict[int, frozenset[int]]:
+    """For each node those that go over its numbers, or numbers made of them, in float32 before a look-up; some, if many."""
+    passes: dict[int, frozenset[int]] = dict.fromkeys(kinds, frozenset())
+    for index in reversed(kinds):
+        node = program.nodes[index]
+        if kinds[index].computed is NumberKind.FLOAT32 and not isinstance(node.op, ops.Table):
+            own = passes[index] if isinstance(node.op, ops.Movement) else passes[index] | {index}
+            for arg in node.args:
+                more = passes[arg] | (own if isinstance(node.op, _PASSES) else _MANY_PASSES)
+                passes[arg] = more if len(more) <= _FEW_PASSES else _MANY_PASSES
+    return passes
+
+
+def _is_constant(node: Node) -> bool:
+    return isinstance(node.op, ops.Const | ops.Parameter)
+
+
+_FEW_PASSES = 3
+"""Passes over numbers in float64 rather than in float32, which take no longer than a conversion does."""
+
+_MANY_PASSES = frozenset(range(-_FEW_PASSES - 1, 0))
+
+_PASSES: TypeAlias = (
+    ops.Max | ops.Min | ops.Add | ops.Sub | ops.Abs | ops.Neg | ops.Cast | ops.Sum | ops.AMax | ops.Mul | ops.Movement
+)
 
 
 _CHEAP_IN_FLOAT64: TypeAlias = ops.Max | ops.Min | ops.Add | ops.Sub | ops.Abs | ops.Neg | ops.Cast
@@ -204,23 +247,40 @@ _CHEAP_IN_FLOAT64: TypeAlias = ops.Max | ops.Min | ops.Add | ops.Sub | ops.Abs |
 
 def choose_scales(program: Program, kinds: dict[int, Kinds], weights: Mapping[int, Scaled]) -> dict[int, Fracs]:
     """The scale of each node: the one that its readers wish where that is free, else that of its operands or its type."""
-    wishes = _wishes(program, kinds)
+    wishes, products = _wishes(program, kinds)
     scales: dict[int, Fracs] = {}
     for index, chosen in kinds.items():
         node = program.nodes[index]
         scales[index] = node.type.frac
         if chosen.stored is NumberKind.LIMBS:
             continue
-        free = _free_scale(program, node, [scales[arg] for arg in node.args], wishes.get(index), weights.get(index))
+        wish = wishes.get(index)
+        if wish is None and index in products and isinstance(node.op, ops.Table):
+            wish = products[index].wish(scales)
+        free = _free_scale(program, node, [scales[arg] for arg in node.args], wish, weights.get(index))
         scale = fitted(free, node.type.shape)
         if scale is not None and has_safe_exponents(chosen.stored, node.type, scale):
             scales[index] = scale
     return scales
 
 
-def _wishes(program: Program, kinds: dict[int, Kinds]) -> dict[int, Fracs]:
-    """The scale that the first reader of each node would like it to have."""
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    """Of a product that is to have the scale ``product``; the other factor is node ``other``."""
+
+    product: Fracs
+    other: int
+
+    def wish(self, scales: Mapping[int, Fracs]) -> Fracs | None:
+        """The scale with which the product needs no other; None if that of the other factor is not one that is known."""
+        other = scales.get(self.other)
+        return None if other is None or other.size > 1 else self.product - other.reshape(())
+
+
+def _wishes(program: Program, kinds: dict[int, Kinds]) -> tuple[dict[int, Fracs], dict[int, _Factor]]:
+    """The scale that the first reader of each node would like it to have, and the product that each is a factor of."""
     wishes: dict[int, Fracs] = {}
+    products: dict[int, _Factor] = {}
     for index in reversed(kinds):
         node = program.nodes[index]
         own = wishes.get(index)
@@ -228,7 +288,12 @@ def _wishes(program: Program, kinds: dict[int, Kinds]) -> dict[int, Fracs]:
             wish = _wish(node.op, own, program.nodes[arg].type.shape)
             if wish is not None:
                 wishes[arg] = wish
-    return wishes
+        if isinstance(node.op, ops.Mul) and own is not None and own.size == 1:
+            first, second = node.args
+            products |= {first: _Factor(own.reshape(()), second), second: _Factor(own.reshape(()), first)}
+        elif isinstance(node.op, ops.Movement) and index in products:
+            products |= dict.fromkeys(node.args, products[index])
+    return wishes, products
 
 
 def _wish(op: Op, own: Fracs | None, shape: tuple[int, ...]) -> Fracs | None:

@@ -65,12 +65,18 @@ class RealLoader:
         self._raw = np.zeros(value.part.shape) if indirect else self._direct
         self._quick = None if self._raw is None else quantization.of_few(self._raw)
 
+    def load_unseen(self, chunk: Reals) -> bool:
+        """Cast ``chunk`` without a look at whether it is within the range; False if that takes more than few calls."""
+        if self._quick is None or not self._quick(chunk):
+            return False
+        if self._direct is None and self._raw is not None:
+            self._value.part[...] = self._raw
+        return True
+
     def load(self, chunk: Reals) -> int:
         """Cast ``chunk`` (batch, *shape); how many were outside the range. Places of absent samples become 0."""
         value, quantization = self._value, self._quantization
-        if self._quick is not None and self._quick(chunk):
-            if self._raw is not None and self._direct is None:
-                value.part[...] = self._raw
+        if self.load_unseen(chunk) and self._raw is not None and quantization.surely_inside(self._raw):
             return 0
         if self._direct is not None and len(chunk) == self._direct.shape[-1]:
             return quantization.into(chunk, self._direct)
@@ -112,7 +118,7 @@ def read_raw(value: StoredValue, count: int) -> Raws:
 class RealReader:
     """Reads the real numbers of a value."""
 
-    __slots__ = ("_axes", "_doubles", "_factor", "_rows", "_shape", "_value")
+    __slots__ = ("_axes", "_factor", "_rows", "_shape", "_value")
 
     def __init__(self, value: StoredValue) -> None:
         self._value = value
@@ -120,7 +126,6 @@ class RealReader:
         self._axes = (*range(1, len(value.type.shape) + 1), 0)
         alike = self._factor.ndim == 0 and value.storage.kind is not NumberKind.LIMBS
         self._rows = np.moveaxis(value.floats, -1, 0) if alike else None
-        self._doubles = value.storage.kind is NumberKind.FLOAT64
         self._shape = value.type.shape
 
     def of(self, count: int) -> npt.NDArray[np.float64]:
@@ -133,11 +138,8 @@ class RealReader:
         """Put them into ``target``."""
         rows = self._rows
         if rows is not None and count == len(rows):
-            if self._doubles:
-                np.multiply(rows, self._factor, target)
-            else:  # to convert first takes half the time of a mixed product
-                target[...] = rows
-                np.multiply(target, self._factor, target)
+            target[...] = rows  # at first, since a product of mixed or transposed numbers takes longer
+            np.multiply(target, self._factor, target)
         elif self._value.storage.kind is NumberKind.LIMBS:
             numbers = limbs.to_float(tuple(part[..., :count] for part in self._value.limbs))
             np.multiply(numbers, self._factor, target.transpose(self._axes))

@@ -39,13 +39,15 @@ MUCH = 1 << 12
 class Buffer:
     """Memory that values share until the last of them is dropped."""
 
-    __slots__ = ("bytes", "users")
+    __slots__ = ("bytes", "kept", "used", "users")
 
-    def __init__(self, size: int) -> None:
-        raw = np.empty(size + 64, dtype=np.uint8)
-        start = -raw.ctypes.data % 64
-        self.bytes = raw[start : start + size]
-        self.users = 0
+    def __init__(self, memory: npt.NDArray[np.uint8], used: int = 0, *, kept: bool = False) -> None:
+        self.bytes = memory
+        self.used = used
+        """Bytes of the array that is here; there is room for one row more."""
+        self.kept = kept
+        """The memory is never used for other values, nor for results in place."""
+        self.users = int(kept)
 
 
 class StoredValue:
@@ -110,12 +112,16 @@ class Workspace:
         self._quick: list[Kernel] = []
         """The steps without those that :meth:`guarded` casts need only if a number of theirs is outside its range."""
         self._guards: dict[tuple[float, float, object], Guard] = {}
+        self.guards_inputs = False
+        """True while :meth:`run_quick` looks at all inputs."""
         self.values: dict[int, StoredValue] = {}
         self.node = -1
         """The node that is being bound."""
         self._converted: dict[int, list[StoredValue]] = {}
         self._free: list[Buffer] = []
         self._temporaries: list[Buffer] = []
+        self._with_ones = {plan.program.nodes[linear].args[0] for linear in plan.biased}
+        """Nodes that :meth:`with_ones` is called for: where there is little to do, their memory is not shared."""
         self._last_use: dict[int, int] = {}
         for index in plan.needed:
             for arg in plan.program.nodes[index].args:
@@ -131,11 +137,18 @@ class Workspace:
         if self._guards:
             for step in self._quick:
                 step()
-            if all(guard.holds() for guard in self._guards.values()):
+            if all(map(Guard.holds, self._guards.values())):
                 return
             self._guards.clear()  # what wraps once will wrap again
+            self.guards_inputs = False
         for step in self.steps:
             step()
+
+    def run_quick(self) -> bool:
+        """Execute the steps that suffice if all guarded numbers are within their ranges; return True if they are."""
+        for step in self._quick:
+            step()
+        return all(map(Guard.holds, self._guards.values()))
 
     def finish(self, value: StoredValue) -> None:
         """The node that is being bound has this value; operands used for the last time give back their buffers."""
@@ -158,18 +171,17 @@ class Workspace:
             step()
 
     def guarded(self, storage: Storage, lo: int, hi: int) -> StoredValue | None:
-        """The value of a cast to ``lo..hi``, of numbers that :meth:`run` looks at in the end; None if they are too many."""
+        """The value of an input or a cast to ``lo..hi``, of numbers that a run looks at in the end; None if they are too many."""
         type_ = self.plan.type(self.node)
         dtype, shape = DTYPES[storage.kind], (*type_.shape, self.batch)
         if math.prod(shape) >= MUCH or not lo <= 0 <= hi:
             return None
         guard = self._guards.setdefault((lo, hi, dtype), Guard(lo, hi, dtype))
-        array = guard.array(shape)
+        array = guard.rows(math.prod(shape[:-1]) + 1, self.batch)
         if array is None:
             return None
-        buffer = Buffer(0)
-        buffer.users += 1  # never free for other values, nor for results in place
-        return StoredValue([array], storage, type_, [buffer])
+        whole, used = array.view(np.uint8).reshape(-1), array.nbytes - self.batch * array.itemsize
+        return StoredValue([array[:-1].reshape(shape)], storage, type_, [Buffer(whole, used, kept=True)])
 
     def repair(self, step: Kernel) -> None:
         """Add a step that a guarded value needs only if it is not as it should be."""
@@ -259,6 +271,21 @@ class Workspace:
                 self.do(partial(np.multiply, source[0], factor, target, casting="same_kind"), varies)
         return made
 
+    def with_ones(self, value: StoredValue) -> Array:
+        """The rows of a value of one axis, and one of ones after them: in its own memory, if that is possible."""
+        part = value.part
+        (buffer,) = value.buffers if len(value.buffers) == 1 else (None,)
+        if buffer is not None and part.flags.c_contiguous and part.nbytes == buffer.used:
+            whole = buffer.bytes[: part.nbytes + part.strides[0]].view(part.dtype).reshape(len(part) + 1, -1)
+            if buffer.kept:
+                whole[-1:].fill(1)
+                return whole
+        else:
+            whole = self.temporary((len(part) + 1,), part.dtype)
+            self.do(partial(np.copyto, whole[:-1], part))
+        self.do(partial(whole[-1:].fill, 1))  # other values may have been there
+        return whole
+
     def _used_up(self, value: StoredValue) -> bool:
         args = self.plan.program.nodes[self.node].args
         mine = [arg for arg in args if value is self.values[arg] or value in self._converted.get(arg, ())]
@@ -271,19 +298,28 @@ class Workspace:
         )
 
     def _array(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[Buffer, Array]:
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        fitting = [buffer for buffer in self._free if buffer.bytes.size >= size]
-        if fitting:
+        size, row = (math.prod(each) * dtype.itemsize for each in (shape, shape[-1:]))
+        kept = self.node in self._with_ones and math.prod(shape) < MUCH
+        fitting = [buffer for buffer in self._free if buffer.bytes.size >= size + row]
+        if fitting and not kept:
             buffer = min(fitting, key=lambda each: each.bytes.size)
             self._free.remove(buffer)
+            buffer.used = size
         else:
-            buffer = Buffer(size)
+            buffer = Buffer(aligned(size + row), size, kept=kept)
         return buffer, buffer.bytes[:size].view(dtype).reshape(shape)
 
     def _drop(self, buffer: Buffer) -> None:
         buffer.users -= 1
         if buffer.users == 0:
             self._free.append(buffer)
+
+
+def aligned(size: int) -> npt.NDArray[np.uint8]:
+    """Fresh memory that begins at a line of the cache."""
+    raw = np.empty(size + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
 
 
 def spread(x: Array, shape: tuple[int, ...]) -> Array:

@@ -11,6 +11,7 @@ from collections import Counter
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
+from bitsmith.estimate.registers import registers
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import (
     AddSub,
@@ -27,6 +28,7 @@ from bitsmith.netlist.netlist import (
     WordRef,
     live_words,
     operands,
+    readers_of,
 )
 from bitsmith.netlist.pipeline import PipelineStages, carry_start, lut_inputs
 
@@ -40,8 +42,8 @@ def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
     for index in live_words(netlist):
         counted.add(index)
     luts = counted.lut + counted.thresholds()
-    ff = stages.register_bits + stages.stages
-    return Size(round(luts), ff, counted.dsp, counted.adders, counted.bram)
+    kept = registers(netlist, stages, counted.absorbed, family.area)
+    return Size(round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram)
 
 
 class _Counted:
@@ -52,9 +54,10 @@ class _Counted:
         self.dsp = self.bram = self.adders = 0
         self._words = netlist.words
         self._area: AreaModel = family.area
-        self._absorbed = absorb(netlist, lut_inputs(family.delays))
+        self.absorbed = absorb(netlist, lut_inputs(family.delays))
         self._stages = stages
         self._read_at_once = bytearray(len(netlist.words))
+        self._readers = readers_of(netlist)
         self._compared: Counter[int] = Counter()
         """Comparisons with constants, by the word that is compared."""
         for index in live_words(netlist):
@@ -66,7 +69,7 @@ class _Counted:
         """Count a word."""
         word = self._words[index]
         cell = word.cell
-        if isinstance(cell, InputPort | Literal | View) or self._absorbed.sources[index] != (index,):
+        if isinstance(cell, InputPort | Literal | View) or self.absorbed.sources[index] != (index,):
             return
         if isinstance(cell, AddSub):
             self.adders += 1
@@ -109,16 +112,21 @@ class _Counted:
     def _choice(self, index: int, word: Word, cell: Mux) -> float:
         """A choice; one of a constant is the reset of a register if nothing reads it before that."""
         arms = [ref.word for ref in (cell.a, cell.b) if not isinstance(self._words[ref.word].cell, Literal)]
-        alone = not any(
-            isinstance(self._words[arm].cell, Mux) and self._absorbed.sources[arm] != (arm,) for arm in arms
-        )
+        alone = not any(isinstance(self._words[arm].cell, Mux) and self.absorbed.sources[arm] != (arm,) for arm in arms)
         if len(arms) == 1 and alone and not self._read_at_once[index]:
             return 0.0
-        return float(word.width) * (1.0 if self._absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+        if len(arms) == 1 and self._chosen_again(index):
+            return 1.0
+        return float(word.width) * (1.0 if self.absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+
+    def _chosen_again(self, index: int) -> bool:
+        """Return True if a word only goes into another choice: its bits are in that choice's tables."""
+        readers = self._readers[index]
+        return len(readers) == 1 and isinstance(self._words[readers[0]].cell, Mux) and self._read_at_once[index] == 1
 
     def _compare(self, index: int, cell: Comparator) -> None:
         given = isinstance(self._words[cell.b.word].cell, Literal)
-        if self._absorbed.inputs[index]:
+        if self.absorbed.inputs[index]:
             self.lut += 1
         elif given:
             self._compared[cell.a.word] += 1

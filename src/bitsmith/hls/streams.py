@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.errors import UnsupportedError
@@ -33,7 +31,7 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
         )
     if directives.unrolled(program):
         return write(program, dialect, target)
-    network = partition(program, replace(directives, sweeps=False))
+    network = partition(program, directives)
     parallel = directives.parallel and dialect.streams.arrays
     beats = token_beats(network, dialect.streams, parallel=parallel)
     plan = scheduled(network, dialect.streams.loops, beats)

@@ -25,7 +25,7 @@ class Directives:
         positions: positions that come at once where tensors come in tokens; 1 if absent. Of what does not divide the
             positions of a layer, the next lower number that does is taken.
         block: the multiplier block that products are to be made of, if any.
-        sweeps: windows may be read from a memory, a few channels of a tap at a time.
+        latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
     reuse: Mapping[str, int]
@@ -33,7 +33,7 @@ class Directives:
     products: Mapping[str, MultiplierStyle] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)
     block: MultiplierBlock | None = None
-    sweeps: bool = True
+    latency: int | None = None
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

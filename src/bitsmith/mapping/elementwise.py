@@ -73,8 +73,6 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     if not bound or any(builder.shape(arg) != shape or builder.native_parallelism(arg) > 1 for arg in bound):
         return None
     forms = [builder.native_forms.get(builder.step_of[arg], builder.step_of[arg]) for arg in bound]
-    if not builder.directives.sweeps and len({builder.stream(form).token.size for form in forms}) > 1:
-        return None
     stream = min(map(builder.stream, forms), key=lambda one: one.token.size)
     if stream.token.size == builder.node_stream(bound[0]).token.size:
         return None
@@ -87,7 +85,7 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     if on_tokens is None and isinstance(op, ops.Cast):
         kind = builder.program.nodes[node.args[0]].type
         on_tokens = common_cast(op, kind)
-        casts = casts_by_step(op, kind) if on_tokens is None and builder.directives.sweeps else None
+        casts = casts_by_step(op, kind) if on_tokens is None else None
         if casts is not None:
             return builder.with_native_form(_cast_by_step(builder, casts, parts[0]), grid, shape[len(grid) :])
     if on_tokens is None:

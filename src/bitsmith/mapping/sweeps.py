@@ -26,9 +26,7 @@ from bitsmith.mapping.folding import Factor, Folding, Matrix, MultiplierStyle, c
 def takes_narrow_tokens(builder: DataflowBuilder, node: Node) -> bool:
     """Return True if windows before ``node``, whose first axes are positions, may be read from a memory."""
     directives = builder.directives
-    return (
-        directives.sweeps and not directives.parallel and directives.parallelism(node.layer, node.type.shape[:-1]) == 1
-    )
+    return not directives.parallel and directives.parallelism(node.layer, node.type.shape[:-1]) == 1
 
 
 @dataclass(frozen=True, slots=True)

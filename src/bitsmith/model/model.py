@@ -112,7 +112,7 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        return directives_of(self.network, self.target.io_type, self.target.backend)
+        return directives_of(self.network, self.target.io_type, self.target.latency)
 
     @property
     def output_dir(self) -> Path:
@@ -135,6 +135,12 @@ class Model:
             InputRangeWarning: with counts, when values lie outside the input type.
             FidelityWarning: once, when values inside wrap, or many saturate, for which one of 32 samples is looked at.
                 :meth:`losses` counts them all.
+
+        Examples:
+            ```python
+            scores = model.predict(x)
+            print(scores.argmax(axis=1))
+            ```
         """
         batches = self._batches(x)
         self._alerts.tell_approximate()
@@ -201,6 +207,12 @@ class Model:
         A layer that became several has the further results as ``<layer>_<step>``: ``dense_relu`` after the activation
         within ``dense``, ``attention_scores`` before ``attention``. A layer that a batch normalization was folded into has
         no result of its own and is left out.
+
+        Examples:
+            ```python
+            scores, layers = model.trace(x)
+            print(layers["fc1_relu"].max())
+            ```
         """
         outputs, layers, outside = self.emulator.trace(self._batches(x))
         self._alerts.tell_outside(self.emulator.inputs, outside)
@@ -255,6 +267,12 @@ class Model:
             ToolMissingError: a stage was asked for whose tool is not there.
             ToolFailedError: a tool failed.
             ProjectError: the project folder cannot be used.
+
+        Examples:
+            ```python
+            report = model.build(inputs=x, synth=False)  # written and simulated
+            print(report["Verification"]["Mismatches"], report["Latency"]["Cycles"])
+            ```
         """
         from bitsmith.build.execute import execute
         from bitsmith.report.live import working
@@ -269,6 +287,13 @@ class Model:
 
         Raises:
             CapacityError, ConfigError, InputDataError: as :meth:`build`.
+
+        Examples:
+            ```python
+            plan = model.plan(pnr=True)
+            print(plan)
+            plan.write("handed-over")
+            ```
         """
         from bitsmith.build.backends import plan
 
@@ -325,6 +350,13 @@ class Model:
 
         Raises:
             ProjectError: they cannot be written.
+
+        Examples:
+            ```python
+            model.save("digits.bitsmith")
+            again = bitsmith.Model.load("digits.bitsmith")
+            assert (again.predict(x) == model.predict(x)).all()
+            ```
         """
         known = self._certificate
         saved = serialization.SavedModel(

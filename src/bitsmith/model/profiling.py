@@ -16,6 +16,7 @@ import numpy as np
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError
 from bitsmith.fidelity.framework import layer_results
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.read import AnyModel, read_model
 from bitsmith.frontends.torch.live import InputShapes, is_module, module_weights
 from bitsmith.ir.types import FixedFormat
@@ -62,6 +63,7 @@ def numerical(
     plot: Plot | str = Plot.BOXPLOT,
     *,
     input_shape: InputShapes | None = None,
+    layers: Layers | None = None,
 ) -> Figures:
     """Distributions of the magnitudes of all weights and activations that are not zero.
 
@@ -73,6 +75,7 @@ def numerical(
         plot: ``boxplot``, ``violinplot`` or ``histogram``.
         input_shape: of a live PyTorch module, as for :func:`bitsmith.convert`. Of a module without it, ``hls_model`` and
             ``X``, the weights are shown as PyTorch has them, by PyTorch's names.
+        layers: translations of layers of your own in ``model``, as for :func:`bitsmith.convert`.
 
     Returns:
         The weights before and after quantisation, and the activations before and after it; None for what was not asked for.
@@ -81,6 +84,12 @@ def numerical(
         ConfigError: no model, or another kind of plot.
         InputDataError: inputs that do not fit.
         ToolMissingError: matplotlib is not installed.
+
+    Examples:
+        ```python
+        figures = bitsmith.profiling.numerical("digits.keras", model, x)
+        figures.results_in_circuit.savefig("results.png")
+        ```
     """
     kind = _chosen(Plot, plot, "plot")
     if isinstance(model, Model) and hls_model is None:
@@ -89,9 +98,9 @@ def numerical(
         own = [Row(name, values, None) for name, values in module_weights(model).items()]
         return Figures(distributions(own, "Weights before quantisation", kind), None, None, None)
     if hls_model is not None:
-        network = hls_model.network if model is None else _network(model, hls_model, X)
+        network = hls_model.network if model is None else _network(model, hls_model, X, layers=layers)
     elif model is not None:
-        network = _network(model, None, X, input_shape)
+        network = _network(model, None, X, input_shape, layers)
     else:
         raise ConfigError("no model", where="profiling.numerical", accepted="model, hls_model or both")
     spans = {} if hls_model is None else _spans(hls_model)
@@ -111,7 +120,12 @@ def numerical(
 
 
 def compare(
-    keras_model: AnyModel | None, hls_model: Model, X: Arrays, plot_type: Comparison | str = Comparison.DIST_DIFF
+    keras_model: AnyModel | None,
+    hls_model: Model,
+    X: Arrays,
+    plot_type: Comparison | str = Comparison.DIST_DIFF,
+    *,
+    layers: Layers | None = None,
 ) -> Figure:
     """How far each layer's result is from that of the float model, for inputs ``X``.
 
@@ -119,17 +133,24 @@ def compare(
         keras_model: the float model of any framework, a file or a live one; None: the layers that ``hls_model`` was
             converted from.
         plot_type: ``dist_diff`` or ``norm_diff``, see :class:`Comparison`.
+        layers: translations of layers of your own in ``keras_model``.
 
     Raises:
         ConfigError: another kind of plot.
         InputDataError: inputs that do not fit.
         ToolMissingError: matplotlib is not installed.
+
+    Examples:
+        ```python
+        figure = bitsmith.profiling.compare("digits.keras", model, x, plot_type="norm_diff")
+        figure.savefig("differences.png")
+        ```
     """
     kind = _chosen(Comparison, plot_type, "plot_type")
     if keras_model is None:
         floats = _evaluated(hls_model.network, X)
     else:
-        floats = _float_results(keras_model, _network(keras_model, hls_model, X), X)
+        floats = _float_results(keras_model, _network(keras_model, hls_model, X, layers=layers), X)
     fixed = hls_model.trace(X)[1]
     names = [name for name in fixed if name in floats]
     if kind is Comparison.NORM_DIFF:
@@ -139,29 +160,34 @@ def compare(
     return relative_differences(shares, "Differences from the float model")
 
 
-def get_ymodel(model: AnyModel, X: Arrays) -> dict[str, Floats]:
+def get_ymodel(model: AnyModel, X: Arrays, *, layers: Layers | None = None) -> dict[str, Floats]:
     """Each layer's float result by the name that ``hls_model.trace`` gives it.
 
     Of a live model the layers' results are Keras's or PyTorch's own. What these have no tensor of (the sum before an activation
     within a layer, the steps within attention, functions that are no modules, the layers of nested and shared Keras models), all
-    results of an ONNX model and all results of a file are those of the layers' float64 references.
+    results of an ONNX model and all results of a file are those of the layers' float64 references. ``layers`` are translations of
+    layers of your own.
     """
-    return _float_results(model, _network(model, None, X), X)
+    return _float_results(model, _network(model, None, X, layers=layers), X)
 
 
 get_ymodel_keras = get_ymodel
 
 
 def _network(
-    model: AnyModel, hls_model: Model | None, X: Arrays | None, input_shape: InputShapes | None = None
+    model: AnyModel,
+    hls_model: Model | None,
+    X: Arrays | None,
+    input_shape: InputShapes | None = None,
+    layers: Layers | None = None,
 ) -> Network:
     """The float model's layers; a live PyTorch module gets its inputs' shapes from what is given beside it."""
     if not is_module(model) or input_shape is not None:
-        return read_model(model, input_shape=input_shape)
+        return read_model(model, input_shape=input_shape, layers=layers)
     if hls_model is not None:
-        return read_model(model, input_shape=[op.shape for op in hls_model.program.input_ops()])
+        return read_model(model, input_shape=[op.shape for op in hls_model.program.input_ops()], layers=layers)
     given = X if isinstance(X, list | tuple) else () if X is None else (X,)
-    return read_model(model, example=[np.asarray(batch) for batch in given] or None)
+    return read_model(model, example=[np.asarray(batch) for batch in given] or None, layers=layers)
 
 
 def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:

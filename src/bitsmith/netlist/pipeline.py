@@ -70,13 +70,14 @@ class Delays(Protocol):
 class PipelineStages:
     """The stage of every word (-1 for constants, absorbed and dead words) and what the pipeline costs.
 
-    ``over_budget`` lists words that take longer than a whole stage.
+    ``over_budget`` lists words that take longer than a whole stage, which is ``stage_ns`` of logic.
     """
 
     stages: int
     stage: tuple[int, ...]
     register_bits: int
     over_budget: tuple[int, ...]
+    stage_ns: float
 
 
 def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> PipelineStages:
@@ -266,7 +267,7 @@ class _Scheduler:
                 break
         if len(self._order) <= _EXACT_WORDS:
             bits = self._place(stages)
-        return PipelineStages(stages, tuple(self._stage), bits, tuple(self._too_slow))
+        return PipelineStages(stages, tuple(self._stage), bits, tuple(self._too_slow), self.budget - _SLACK_NS)
 
     def _place(self, stages: int) -> int:
         """Put words where there are fewest bits of registers; return these."""

@@ -12,12 +12,15 @@ from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import Netlist
-from bitsmith.netlist.pipeline import PipelineStages, pipeline
+from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
 
 _REMEMBERED = 1 << 15
 """Products of a program whose netlist is kept for the next time; it takes some tens of megabytes at most."""
+
+_LONGEST_NS, _STAGE_STEP_NS = 1e5, 0.01
+"""The longest stages that are sought for a latency, and how exactly these are."""
 
 Pipelined: TypeAlias = tuple[Netlist, PipelineStages]
 
@@ -28,9 +31,14 @@ def pipelined(
     budget_ns: float,
     blocks: BlockLayers | None = None,
     search: Search = DEFAULT_SEARCH,
+    latency: int | None = None,
 ) -> Pipelined:
-    """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``."""
-    return (_remembered if _products(program) <= _REMEMBERED else _made)(program, delays, budget_ns, blocks, search)
+    """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``.
+
+    If these are more than ``latency`` they are longer, so that there are as many, or as few as can be.
+    """
+    make = _remembered if _products(program) <= _REMEMBERED else _made
+    return make(program, delays, budget_ns, blocks, search, latency)
 
 
 def _products(program: Program) -> int:
@@ -41,13 +49,35 @@ def _products(program: Program) -> int:
 
 
 def _made(
-    program: Program, delays: DelayModel, budget_ns: float, blocks: BlockLayers | None, search: Search
+    program: Program,
+    delays: DelayModel,
+    budget_ns: float,
+    blocks: BlockLayers | None,
+    search: Search,
+    latency: int | None,
 ) -> Pipelined:
     netlist = elaborate(program, blocks, search)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
+    if latency is not None:
+        budget_ns = _long_enough(netlist, delays, budget_ns, latency)
     netlist = regroup_sums(netlist, delays, budget_ns)
     netlist = fuse_adders(netlist, delays, budget_ns)
     return netlist, pipeline(netlist, delays, budget_ns)
+
+
+def _long_enough(netlist: Netlist, delays: DelayModel, budget_ns: float, latency: int) -> float:
+    """The shortest stages, of ``budget_ns`` at least, of which there are as few as ``latency``, or as few as can be."""
+    if Timing(netlist, delays, budget_ns).stages <= latency:
+        return budget_ns
+    short, long = budget_ns, _LONGEST_NS
+    fewest = max(latency, Timing(netlist, delays, long).stages)
+    while long - short > _STAGE_STEP_NS:
+        middle = (short + long) / 2
+        if Timing(netlist, delays, middle).stages <= fewest:
+            long = middle
+        else:
+            short = middle
+    return long
 
 
 _remembered = lru_cache(maxsize=2)(_made)

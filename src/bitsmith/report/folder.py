@@ -33,6 +33,13 @@ def read_report(output_dir: str | os.PathLike[str]) -> Report:
 
     Raises:
         ProjectError: no such folder, nothing was run in it, or a damaged report.
+
+    Examples:
+        ```python
+        model.build(synth=False, cosim=False)
+        report = bitsmith.report.read_report(model.output_dir)
+        print(report["Estimate"]["LUT"])
+        ```
     """
     folder = existing_folder(output_dir)
     own = folder / REPORT_JSON

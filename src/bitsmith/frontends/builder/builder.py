@@ -142,12 +142,20 @@ class Builder:
             with np.errstate(all="ignore"):
                 result = layer.reference([values[None] for values in known if values is not None])
             return Value(as_weights(result[0]), shape, batch, operands[0].label, kind, _moved(layer, operands))
-        inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in operands)
+        stepped = (self.at_each_step(operand) for operand in operands)
+        inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in stepped)
         name = joined_names(self.prefix, suffix)
         whole = kind.is_integer or kind is Kind.BOOL
         emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner, whole=whole)
         emitted = replace(emitted, quantizers=quantizers)
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind, codes=codes)
+
+    def at_each_step(self, value: Value) -> Value:
+        """A constant as often as there are :attr:`steps`; anything else as it is."""
+        steps = self.steps
+        if steps is None or value.constant is None:
+            return value
+        return value.moved(lambda elements: np.repeat(elements[None], steps, axis=0))
 
     def _shape(self, layer: Layer, shapes: Sequence[Shape]) -> Shape:
         """The shape of a layer's result."""

@@ -17,6 +17,7 @@ from bitsmith.frontends.keras.graph import Call as Use
 from bitsmith.frontends.keras.graph import Operands
 from bitsmith.frontends.keras.live import LiveLayer
 from bitsmith.frontends.keras.weights import Stored, sub_layer
+from bitsmith.frontends.keras.wrappers import distributed
 from bitsmith.layers.layer import Floats, as_weights
 
 
@@ -32,9 +33,16 @@ class CustomLayers:
 
         ``live`` is the layer itself, None of a file.
         """
-        entry = use.entry
+        entry, keywords = use.entry, frozenset(use.arguments.kwargs)
         translate = self.table.of_object(live) or self.table.named(entry.registered, entry.class_name)
-        return None if translate is None else self._of(translate, live, frozenset(use.arguments.kwargs))
+        if translate is not None:
+            return self._of(translate, live, keywords)
+        if entry.class_name != "TimeDistributed" or entry.custom or entry.model is not None:
+            return None
+        wrapped, inside = getattr(live, "layer", None), entry.config.fields("layer")
+        class_name = inside.text("class_name")
+        translate = self.table.of_object(wrapped) or self.table.named(inside.text("registered_name", ""), class_name)
+        return None if translate is None else distributed(self._of(translate, wrapped, keywords), class_name)
 
     def _of(self, translate: Translate, live: object, keywords: frozenset[str]) -> Translation:
         return Translation(lambda call: self._read(translate, live, call), "what the user says", keywords)

@@ -25,7 +25,10 @@ def each_step(call: LayerCall, translation: Translation, class_name: str) -> tup
     steps = shapes[0][0]
     build = replace(call.build, steps=steps, source=class_name.rpartition(">")[2])
     one = replace(call, given=call.given.mapped(lambda x: replace(x, shape=x.shape[1:])), build=build)
-    return tuple(replace(value, shape=(steps, *value.shape)) for value in translation.results(one))
+    results = (build.at_each_step(value) for value in translation.results(one))
+    return tuple(
+        value if value.constant is not None else replace(value, shape=(steps, *value.shape)) for value in results
+    )
 
 
 def on_each_step(translation: Translation, class_name: str) -> Translation:
@@ -33,14 +36,24 @@ def on_each_step(translation: Translation, class_name: str) -> Translation:
     return replace(translation, read=lambda call: each_step(call, translation, class_name))
 
 
+def distributed(translation: Translation, class_name: str) -> Translation:
+    """The wrapper around a layer of the class, whose own ``translation`` is given."""
+
+    def translate(call: LayerCall) -> tuple[Value, ...]:
+        if len(call.given.tensors) != 1 or len(call.given.args) != 1:
+            raise call.config.error(f"called on {len(call.given.args)} arguments", "one tensor")
+        config = call.config.fields("layer").fields("config")
+        return each_step(_inner(call, config), translation, class_name)
+
+    return replace(translation, read=translate)
+
+
 def time_distributed(known: Callable[[], Mapping[str, Translation]]) -> Translation:
     """The wrapper, for ``known`` layers; models within it are opened by the graph."""
 
     def translate(call: LayerCall) -> tuple[Value, ...]:
-        class_name, config = wrapped("TimeDistributed", call.config, "layer", known(), _ACCEPTED)
-        if len(call.given.tensors) != 1 or len(call.given.args) != 1:
-            raise call.config.error(f"called on {len(call.given.args)} arguments", "one tensor")
-        return each_step(_inner(call, config), known()[class_name], class_name)
+        class_name, _ = wrapped("TimeDistributed", call.config, "layer", known(), _ACCEPTED)
+        return distributed(known()[class_name], class_name).results(call)
 
     return Translation(translate, "the wrapped layer, or TimeDistributed")
 

@@ -104,6 +104,12 @@ def _read_operator(translate: Translate, use: Use) -> Result:
             options[name] = argument
 
     def stored(parts: Sequence[str]) -> tuple[Floats, ...]:
+        if parts:
+            raise ConfigError(
+                "a sub-layer of a PyTorch operator",
+                where=use.node.name,
+                accepted="those of modules, or of layers of Keras",
+            )
         return tuple(x.array for x in inputs if x.array is not None)
 
     return translated(translate, Call(tuple(inputs), options, None, use.build, stored, _no_part), use.node.name)

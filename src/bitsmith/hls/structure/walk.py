@@ -214,11 +214,24 @@ class Walker:
         body = node.parts[-1]
         head = tuple(part.name for part in body.parts if part.kind == "mark")
         if self._region is None and self._pipelines.found(head, marks):
-            trips = sum(1 for _ in self._turns(node, dict(frame), function))
+            trips = self._trips(node, dict(frame), function)
             self._pipeline(Region(function.name, node.place, trips, (*marks, *head)), node, frame, function)
             return
         for _ in self._turns(node, frame, function):
             self._statement(body, frame, function, results, ())
+
+    def _trips(self, node: Node, frame: _Frame, function: Function) -> int:
+        """The turns of a loop, counted one by one unless they count up to a constant."""
+        start, condition, step, _ = node.parts
+        counter = start.parts[0].name
+        counted = [each.name for each in (*condition.parts[:1], *step.parts[:1]) if each.kind == "variable"]
+        if counted == [counter, counter] and (condition.name, step.name) == ("<", "x++"):
+            self._statement(start, frame, function, [], ())
+            ends = [self._value(each, frame, function).index for each in condition.parts]
+            if all(end is not None and not end.symbols for end in ends):
+                first, last = (end.constant for end in ends if end is not None)
+                return max(last - first, 0)
+        return sum(1 for _ in self._turns(node, frame, function))
 
     def _turns(self, node: Node, frame: _Frame, function: Function) -> Iterator[None]:
         """Each turn of a loop, with its counter set."""

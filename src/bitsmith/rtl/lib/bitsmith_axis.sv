@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AXI4-Stream ports for a core that cannot stall.
 //
 // One transfer is one sample. TDATA holds the core's word in its low bits, padded with zeros to whole bytes; the padding

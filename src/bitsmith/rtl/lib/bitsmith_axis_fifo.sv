@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Synchronous first-in first-out buffer with first-word fall-through.
 //
 // A word written in one cycle can be read in the next: out_data shows the oldest word whenever out_valid is high, and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PARTS beats of an AXI4-Stream in a row as one token, the first in the lowest bits.
 //
 // PARTS   beats of a token, at least 2

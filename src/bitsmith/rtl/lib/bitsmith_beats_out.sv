@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A token as PARTS beats of an AXI4-Stream, its lowest bits first. The last beat of a token with TLAST has TLAST.
 //
 // PARTS   beats of a token, at least 2

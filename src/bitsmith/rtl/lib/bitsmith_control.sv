@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Control and status of a network as AXI4-Lite registers of 32 bits.
 //
 //  address  name            access      meaning

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What came in LENGTH steps ago.
 //
 // Short lines are registers, longer ones circular memories. Small memories are read asynchronously and become look-up-table

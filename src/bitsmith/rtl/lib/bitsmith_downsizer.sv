@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A token as its parts, one per action, lowest part first, all of them TIMES times over.
 //
 // The parts are selected from the token where it waits; it is taken with the last one. Results are put in the cycle of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FIFO in front of an operand, whose slots are claimed before they are filled.
 //
 // A slot is claimed (only if free) when an action starts that will fill it, filled in order by put in the same cycle or any

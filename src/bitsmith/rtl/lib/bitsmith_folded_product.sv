@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Products of tokens with constant weights, added up over several tokens: a matrix product over several cycles.
 //
 // Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile (with as many SETS as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts the transfers of a stream, and tells where the next one is in a frame and in a packet.
 //
 // TOKENS          transfers of a frame

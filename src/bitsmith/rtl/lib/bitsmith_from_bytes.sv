@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Makes tokens of bytes that cannot wait, with room for a whole frame.
 //
 // BYTES     of a token, the first in its lowest bits

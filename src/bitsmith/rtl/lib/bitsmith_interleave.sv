@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens of several operands as one stream, in a fixed order.
 //
 // A table outside says whose token is next: which for the action in the same cycle as index (a combinational table), or

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collects the words of a memory that can be loaded, from a stream of their elements.
 //
 // Elements come in the order of addresses from 0 up, those of a word from bit 0 up, one per transfer. A word is written as

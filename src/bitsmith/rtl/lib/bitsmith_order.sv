@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens in the order in which they come, some dropped, some repeated, and zeros in between.
 //
 // A table outside says what each action of a frame does: flags for the action in the same cycle as index (a combinational

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Factors of the products of bitsmith_folded_product, registered: VECTORS vectors of N numbers, number k of vector v being number
 // v * N + k of data.
 //

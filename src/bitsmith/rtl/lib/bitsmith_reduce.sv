@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sums, or the greatest, of COUNT tokens in a row, element by element.
 //
 // Results are put in the cycle after their last action; only that action needs a free place.

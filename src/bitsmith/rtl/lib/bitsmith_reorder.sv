@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens of a frame in any order, dropped, repeated, or zeros in between, through a circular memory.
 //
 // A writer takes tokens into the memory as long as a place is free. A reader does the actions of a frame one after

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Constant tokens in order, over and over.
 //
 // The tokens come from a table outside: table_data in the same cycle as index (a combinational table), or one cycle after

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Control and states of a recurrence around a core that makes the next states and a result of states and tokens.
 //
 // The first action of a frame takes the initial states and the first tokens, those that follow use the states that the core

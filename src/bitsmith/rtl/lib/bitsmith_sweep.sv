@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sliding windows over up to three axes of positions as single tokens, out of a circular memory, with zeros beyond the border.
 //
 // A position has BLOCKS * PARTS tokens. A writer takes them into the memory as long as a place is free. For each window in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One axis of bitsmith_sweep: the place of a tap, and which positions its window needs.
 //
 // SIZE, BEFORE             positions, and zeros before them; BEFORE is less than the positions that a window spans

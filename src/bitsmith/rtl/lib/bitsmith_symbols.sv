@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bytes of a word in the opposite order: our first byte is in the lowest bits, the first symbol of Avalon-ST in the highest.
 //
 // BYTES   of the word

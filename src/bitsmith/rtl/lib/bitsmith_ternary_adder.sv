@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 `ifndef BITSMITH_PRIMITIVES
 `define BITSMITH_PRIMITIVES 0
 `endif

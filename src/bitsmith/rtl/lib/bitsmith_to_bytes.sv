@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Makes bytes of the tokens of a stream.
 //
 // BYTES         of a token, the lowest bits first

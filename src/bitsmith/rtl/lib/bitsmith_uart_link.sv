@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A serial port that carries frames of bytes, and the reset of the circuit after it. For bringing a design up on any board.
 //
 // The host sends the FRAME_BYTES bytes of a frame, and the next frame after it has the answer. Bytes come out with their number

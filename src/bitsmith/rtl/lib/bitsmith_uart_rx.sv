@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Serial receiver: 8 data bits, no parity, one stop bit, least significant bit first.
 //
 // CLOCKS_PER_BIT   clock cycles of one bit, at least 4

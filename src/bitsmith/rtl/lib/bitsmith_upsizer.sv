@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PARTS tokens in a row as one, the first in the lowest bits.
 //
 // The last part goes from the operand straight into the result, which is put in the cycle in which it is taken; only that

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sliding windows over up to three axes of positions, with zeros beyond the border.
 //
 // An action per position of the padded tensor, in row-major order, up to the last that matters: a token is taken or, in the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A position along one axis of bitsmith_window, and what it means there.
 //
 // SIZE, BEFORE, PADDED   tokens, zeros before them, and all with the zeros after

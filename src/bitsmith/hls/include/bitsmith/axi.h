@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Beats of AXI4-Streams for DMA engines, and the tensors that they carry: a beat has some elements from bit 0 up, zeros above.
 #ifndef BITSMITH_KERNELS_AXI_H
 #define BITSMITH_KERNELS_AXI_H

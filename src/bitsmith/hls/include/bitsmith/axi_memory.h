@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Beats between a memory and streams.
 #ifndef BITSMITH_KERNELS_AXI_MEMORY_H
 #define BITSMITH_KERNELS_AXI_MEMORY_H

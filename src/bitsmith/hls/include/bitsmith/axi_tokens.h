@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens that beats of AXI4-Streams carry.
 #ifndef BITSMITH_KERNELS_AXI_TOKENS_H
 #define BITSMITH_KERNELS_AXI_TOKENS_H

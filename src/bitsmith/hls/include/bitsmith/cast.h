@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rounding and overflow: the only kernels that lose anything.
 #ifndef BITSMITH_KERNELS_CAST_H
 #define BITSMITH_KERNELS_CAST_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers as exact decimal text: how test benches read and write tensors. No part of the circuit.
 #ifndef BITSMITH_KERNELS_DECIMAL_H
 #define BITSMITH_KERNELS_DECIMAL_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Arithmetic element by element. An operand of fewer elements repeats: element i meets element i % N of it.
 #ifndef BITSMITH_KERNELS_ELEMENTWISE_H
 #define BITSMITH_KERNELS_ELEMENTWISE_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Products of matrices. A is the accumulator's type: it has the result's integer bits and every fractional bit.
 #ifndef BITSMITH_KERNELS_LINEAR_H
 #define BITSMITH_KERNELS_LINEAR_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The few things that kernels need and that are spelled differently per family of types: here ac_fixed and ac_int.
 #ifndef BITSMITH_KERNELS_NUMBERS_H
 #define BITSMITH_KERNELS_NUMBERS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Constants as their bits: machine integers up to 64 bits, else 64-bit words, least significant first.
 #ifndef BITSMITH_KERNELS_RAW_H
 #define BITSMITH_KERNELS_RAW_H

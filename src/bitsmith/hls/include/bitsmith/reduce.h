@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of M elements become one element each.
 #ifndef BITSMITH_KERNELS_REDUCE_H
 #define BITSMITH_KERNELS_REDUCE_H

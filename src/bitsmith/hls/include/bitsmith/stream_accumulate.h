@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Processes that make one token of several: sums of products, sums, greatest elements. A is the accumulator's type: it
 // has the result's integer bits and every fractional bit. Arrays that outlive a step belong to the caller.
 #ifndef BITSMITH_KERNELS_STREAM_ACCUMULATE_H
@@ -5,11 +6,11 @@
 
 namespace kernels {
 
-/// For each of GROUPS results, the sum over STEPS tokens (LANES, N) of their products with tiles (N, M) of weights, of
-/// type W, in the order in which they are used; VECTORS times over.
-template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M,
+/// For each of GROUPS results, the sum over STEPS tokens (LANES, N) of their products with tiles (N, SETS, M) of weights,
+/// of type W, in the order in which they are used; VECTORS times over. There is one set for all lanes, or one for each.
+template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, int SETS,
           int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1, class RAW, class IN, class OUT>
-void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * M], A sums[LANES * M], OUT &y) {
+void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * SETS * M], A sums[LANES * M], OUT &y) {
     BITSMITH_INLINE
     int step = 0;
     int tile = 0;
@@ -29,7 +30,7 @@ void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * M], A sums[LANE
                 BITSMITH_LOOP
                 for (int n = 0; n < N; n++) {
                     BITSMITH_UNROLL
-                    sum += part.data[lane * N + n] * from_raw<W>(weights[tile][n * M + m]);
+                    sum += part.data[lane * N + n] * from_raw<W>(weights[tile][(n * SETS + lane % SETS) * M + m]);
                 }
                 // One addition from step to step, whatever the depth of the products' pipeline.
                 if (step != 0) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens in another order.
 #ifndef BITSMITH_KERNELS_STREAM_ORDER_H
 #define BITSMITH_KERNELS_STREAM_ORDER_H
@@ -5,6 +6,20 @@
 namespace kernels {
 
 enum action { TAKE = 1, GIVE = 2, GIVE_ZEROS = 4 };
+
+/// The elements, or zeros.
+template <int N, class X, class T> void copy_if(bool real, const X x[N], T result[N]) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int n = 0; n < N; n++) {
+        BITSMITH_UNROLL
+        if (real) {
+            result[n] = x[n];
+        } else {
+            result[n] = 0;
+        }
+    }
+}
 
 /// Tokens in the order in which they come, some dropped or repeated, or zeros between them: a list of actions.
 template <class X, class Y, int ACTIONS, int N, int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1, class FLAGS,
@@ -21,15 +36,7 @@ void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
         if ((actions[i] & (GIVE | GIVE_ZEROS)) != 0) {
             Y result;
             BITSMITH_RESULT(result)
-            BITSMITH_LOOP
-            for (int n = 0; n < N; n++) {
-                BITSMITH_UNROLL
-                if ((actions[i] & GIVE) != 0) {
-                    result.data[n] = head[n];
-                } else {
-                    result.data[n] = 0;
-                }
-            }
+            copy_if<N>((actions[i] & GIVE) != 0, head, result.data);
             carried<Y, N, Y_BEATS>::give(result, y);
         }
     }
@@ -51,15 +58,7 @@ void reorder(IN &x, const SOURCE source[RESULTS], T memory[TOKENS][N], OUT &y) {
             const int place = real ? source[i - TOKENS] : 0;
             Y result;
             BITSMITH_RESULT(result)
-            BITSMITH_LOOP
-            for (int n = 0; n < N; n++) {
-                BITSMITH_UNROLL
-                if (real) {
-                    result.data[n] = memory[place][n];
-                } else {
-                    result.data[n] = 0;
-                }
-            }
+            copy_if<N>(real, memory[place], result.data);
             carried<Y, N, Y_BEATS>::give(result, y);
         }
     }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Line buffers. A window over several axes has a buffer for each of them that it is wider than one token along, the
 // outermost first: it takes what the one before it gives. Their arrays are those of the process that has them.
 #ifndef BITSMITH_KERNELS_STREAM_TAPS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Streams of tokens: what streams of all vendors have in common are read() and write().
 #ifndef BITSMITH_KERNELS_STREAM_TOKEN_H
 #define BITSMITH_KERNELS_STREAM_TOKEN_H
@@ -80,17 +81,19 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void drain(STRE
     }
 }
 
-/// Constant tokens, given as their raw values.
-template <class TOKEN, int TOKENS, int N, int BEATS = 1, int INTERVAL = 1, class RAW, class STREAM>
-void constants(const RAW values[TOKENS][N], STREAM &stream) {
+/// Constant tokens, given as the raw values of those that come over and over.
+template <class TOKEN, int TOKENS, int PERIOD, int N, int BEATS = 1, int INTERVAL = 1, class RAW, class STREAM>
+void constants(const RAW values[PERIOD][N], STREAM &stream) {
     BITSMITH_INLINE
+    int next = 0;
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS; i++) {
         BITSMITH_LONG_STEP
         TOKEN item;
         BITSMITH_RESULT(item)
-        constant<N>(values[i], item.data);
+        constant<N>(values[next], item.data);
         carried<TOKEN, N, BEATS>::give(item, stream);
+        next = next == PERIOD - 1 ? 0 : next + 1;
     }
 }
 

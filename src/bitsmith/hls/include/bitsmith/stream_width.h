@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The same elements in the same order in larger or smaller tokens. The array ``whole`` is a shift register.
 #ifndef BITSMITH_KERNELS_STREAM_WIDTH_H
 #define BITSMITH_KERNELS_STREAM_WIDTH_H

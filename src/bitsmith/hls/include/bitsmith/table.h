@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Look-up tables, addressed by the bits of the operand.
 #ifndef BITSMITH_KERNELS_TABLE_H
 #define BITSMITH_KERNELS_TABLE_H

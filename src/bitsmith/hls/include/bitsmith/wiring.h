@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Moves elements; no arithmetic, so it costs wires only.
 #ifndef BITSMITH_KERNELS_WIRING_H
 #define BITSMITH_KERNELS_WIRING_H

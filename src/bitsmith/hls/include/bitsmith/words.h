@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tensors as 64-bit words, least significant word of each element first: how test benches hand over exact values.
 #ifndef BITSMITH_KERNELS_WORDS_H
 #define BITSMITH_KERNELS_WORDS_H

@@ -1,0 +1,303 @@
+"""Estimates before any tool runs beside what Yosys counts: look-up tables, flip-flops, multiplier and memory blocks.
+
+``estimates.py [NAME...] [--family ecp5|xcup|both] [--results FILE] [--limits]``. Networks are small and varied. What Yosys
+counted of a circuit is kept in a file, by the circuit's text, so that a run that was stopped goes on where it was. With
+``--limits`` the exit status is 1 where estimates are farther off than is promised: look-up tables by 10 % in the median and
+25 % at worst, flip-flops by 10 % in the median, blocks not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import bitsmith
+from bitsmith.build.design import circuit
+from bitsmith.devices import DEFAULT_PART, ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.flows.yosys import synthesize
+from bitsmith.passes import drop_dead
+from bitsmith.rtl.writer import Title
+
+MEDIAN, WORST = 0.10, 0.25
+_FEW = 20
+"""Of fewer cells than this a share says little: the difference counts as one of this many."""
+
+FAMILIES = (ECP5, ULTRASCALE_PLUS)
+PARTS = {ECP5.name: DEFAULT_PART, ULTRASCALE_PLUS.name: "xcku5p-ffvb676-2-e"}
+
+Maker = Callable[[], nn.Module]
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer and a dense one on its last state."""
+
+    def __init__(self, layer: nn.Module, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.layer, self.head = layer, nn.Linear(hidden, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The scores of a batch of sequences."""
+        return self.head(self.layer(x)[0][:, -1])
+
+
+class Attention(nn.Module):
+    """Attention of a sequence to itself, added to it, and a mean."""
+
+    def __init__(self, features: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(features, heads, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The mean over the sequence."""
+        return (x + self.attention(x, x, x, need_weights=False)[0]).mean(dim=1)
+
+
+def dense(*sizes: int, act: Callable[[], nn.Module] = nn.ReLU) -> Maker:
+    """Dense layers with an activation between."""
+
+    def make() -> nn.Module:
+        pairs = pairwise(sizes)
+        return nn.Sequential(*[layer for n, m in pairs for layer in (nn.Linear(n, m), act())][:-1])
+
+    return make
+
+
+def conv(*channels: int, size: int = 3, pool: bool = True, outputs: int = 4) -> Maker:
+    """Convolutions with rectifiers and poolings of an 8x8 image, and a dense layer."""
+
+    def make() -> nn.Module:
+        layers: list[nn.Module] = []
+        side = 8
+        for n, m in pairwise(channels):
+            layers += [nn.Conv2d(n, m, size, padding=size // 2), nn.ReLU(), *([nn.MaxPool2d(2)] if pool else [])]
+            side //= 2 if pool else 1
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * side * side, outputs))
+
+    return make
+
+
+def conv1d(*channels: int, length: int) -> Maker:
+    """Convolutions of a sequence, and the mean of it."""
+
+    def make() -> nn.Module:
+        pairs = pairwise(channels)
+        layers = [layer for n, m in pairs for layer in (nn.Conv1d(n, m, 3, padding=1), nn.ReLU())]
+        return nn.Sequential(*layers, nn.AvgPool1d(length), nn.Flatten())
+
+    return make
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, the shape of a sample, bits of numbers and weights, and how it is laid out."""
+
+    make: Maker
+    shape: tuple[int, ...]
+    bits: int = 8
+    weight_bits: int = 6
+    reuse: int = 1
+    stream: bool = False
+    zeros: float = 0.0
+    strategy: str = "Latency"
+
+    def model(self, part: str, folder: str) -> bitsmith.Model:
+        """The network, converted."""
+        torch.manual_seed(0)
+        module = self.make().eval()
+        with torch.no_grad():
+            for weights in module.parameters():
+                if weights.dim() > 1:
+                    weights *= torch.rand(weights.shape) >= self.zeros
+        precision = {"default": f"fixed<{self.bits},3>", "weight": f"fixed<{self.weight_bits},1>"}
+        chosen = {"Model": {"Precision": precision, "ReuseFactor": self.reuse, "Strategy": self.strategy}}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bitsmith.convert(
+                module,
+                folder,
+                chosen,
+                input_shape=self.shape,
+                part=part,
+                io_type="io_stream" if self.stream else "io_parallel",
+                check=False,
+            )
+
+
+IMAGE = (1, 8, 8)
+NETWORKS: Mapping[str, Case] = {
+    "dense4": Case(dense(16, 16, 5), (16,), 6, 4),
+    "dense6": Case(dense(16, 16, 5), (16,), 6, 6),
+    "dense8": Case(dense(10, 10, 4), (10,), 8, 8),
+    "sparse": Case(dense(16, 32, 16, 5), (16,), 6, 6, zeros=0.75),
+    "sparser": Case(dense(32, 32, 32, 5), (32,), 8, 6, zeros=0.9),
+    "tanh": Case(dense(8, 8, 8, 3, act=nn.Tanh), (8,), 7, 5),
+    "sigmoid": Case(dense(8, 12, 4, act=nn.Sigmoid), (8,), 9, 6),
+    "blocks": Case(dense(8, 8, 4), (8,), 12, 12, strategy="MultiplierBlocks"),
+    "folded": Case(dense(16, 16, 8, 4), (16,), 8, 8, reuse=16),
+    "shared": Case(dense(16, 16, 8, 4), (16,), 8, 8, reuse=16, strategy="Resource"),
+    "cnn": Case(conv(1, 4), IMAGE, 8, 6, stream=True),
+    "narrowcnn": Case(conv(1, 4, 8), IMAGE, 8, 6, stream=True, reuse=36),
+    "lstm": Case(lambda: Recurrent(nn.LSTM(4, 6, batch_first=True), 6, 3), (6, 4), 8, 6, stream=True, reuse=8),
+    "gru": Case(lambda: Recurrent(nn.GRU(4, 4, batch_first=True), 4, 3), (6, 4), 8, 6, stream=True),
+    "attention": Case(lambda: Attention(4, 2), (4, 4), 6, 6),
+    "dense3": Case(dense(20, 20, 5), (20,), 5, 3),
+    "dense10": Case(dense(8, 8, 3), (8,), 10, 10),
+    "dense12": Case(dense(6, 6, 2), (6,), 12, 8),
+    "ternary": Case(dense(24, 24, 4), (24,), 6, 2),
+    "deep": Case(dense(8, 8, 8, 8, 8, 8, 3), (8,), 6, 5),
+    "wide": Case(dense(48, 8, 3), (48,), 4, 4),
+    "half": Case(dense(16, 24, 4), (16,), 8, 5, zeros=0.5),
+    "leaky": Case(dense(10, 10, 3, act=lambda: nn.LeakyReLU(0.25)), (10,), 7, 5),
+    "relu6": Case(dense(12, 12, 3, act=nn.ReLU6), (12,), 8, 5),
+    "hardtanh": Case(dense(12, 12, 3, act=nn.Hardtanh), (12,), 6, 5),
+    "hardswish": Case(dense(8, 6, 2, act=nn.Hardswish), (8,), 7, 5),
+    "gelu": Case(dense(8, 8, 2, act=nn.GELU), (8,), 6, 5),
+    "softmax": Case(lambda: nn.Sequential(nn.Linear(8, 5), nn.Softmax(dim=-1)), (8,), 8, 5),
+    "conv1d": Case(conv1d(2, 4, length=8), (2, 8), 6, 4),
+    "conv1dstream": Case(conv1d(2, 6, 4, length=16), (2, 16), 8, 6, stream=True),
+    "conv5": Case(conv(1, 3, size=5), IMAGE, 6, 5, stream=True),
+    "twoconv": Case(conv(1, 3, 4), IMAGE, 6, 4, stream=True),
+    "unpooled": Case(conv(2, 4, pool=False), (2, 8, 8), 7, 5, stream=True, reuse=4),
+    "foldedcnn": Case(conv(1, 4, 6), IMAGE, 8, 6, stream=True, reuse=9),
+    "smallcnn": Case(conv(1, 2, size=3, outputs=3), IMAGE, 5, 4, stream=True, reuse=9),
+    "folded4": Case(dense(16, 16, 4), (16,), 8, 6, reuse=4),
+    "folded64": Case(dense(32, 16, 4), (32,), 8, 8, reuse=64),
+    "foldedsparse": Case(dense(32, 16, 4), (32,), 8, 6, reuse=8, zeros=0.8),
+    "streamdense": Case(dense(12, 12, 4), (12,), 8, 6, stream=True),
+    "rnn": Case(lambda: Recurrent(nn.RNN(3, 6, batch_first=True), 6, 2), (5, 3), 7, 5, stream=True),
+    "lstmsmall": Case(lambda: Recurrent(nn.LSTM(2, 3, batch_first=True), 3, 2), (4, 2), 6, 5, stream=True),
+    "rnnunrolled": Case(lambda: Recurrent(nn.RNN(2, 3, batch_first=True), 3, 2), (4, 2), 6, 5),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Cells that Yosys counts."""
+
+    lut: int
+    ff: int
+    dsp: int
+    bram: int
+
+
+class Results:
+    """What Yosys counted, kept in a file by a digest of sources and family."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.exists() else {}
+
+    def of(self, top: str, sources: Mapping[str, str], family: Family) -> Found:
+        """The cells of a design."""
+        digest = hashlib.sha256(json.dumps([family.name, sorted(sources.items())]).encode()).hexdigest()[:24]
+        if digest not in self._known:
+            self._known[digest] = asdict(_synthesized(top, sources, family))
+            self._path.write_text(json.dumps(self._known, indent=1))
+        return Found(**self._known[digest])
+
+
+def _synthesized(top: str, sources: Mapping[str, str], family: Family) -> Found:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in sources]
+        for path in paths:
+            path.write_text(sources[path.name])
+        found = synthesize(Path(folder), top, paths, family)
+    return Found(found.lut, found.ff, found.dsp, found.bram)
+
+
+def measured(case: Case, family: Family, results: Results) -> tuple[Found, Size]:
+    """What Yosys counts, and what was expected."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = case.model(PARTS[family.name], folder)
+    program, target = drop_dead(model.program, keep_probes=False), model.target
+    budget = family.delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
+    expected = estimate_layout(program, model.directives, family, budget)
+    made = circuit(program, model.directives, family.delays, budget, "net", Title("benchmark", ""))
+    return results.of(made.top, made.sources, family), expected
+
+
+def ratio(expected: int, found: int) -> float:
+    """An estimate as a multiple of what there is; of few cells that of a few more."""
+    few = max(_FEW - found, 0)
+    return (expected + few) / (found + few)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network on a family."""
+
+    name: str
+    family: str
+    found: Found
+    expected: Size
+
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """Look-up tables and flip-flops."""
+        return ratio(self.expected.lut, self.found.lut), ratio(self.expected.ff, self.found.ff)
+
+    @property
+    def exact(self) -> bool:
+        """Return True if blocks are as expected."""
+        return (self.expected.dsp, self.expected.bram) == (self.found.dsp, self.found.bram)
+
+    def cells(self) -> tuple[str, ...]:
+        """The row of the table."""
+        found, lut, ff = self.found, *self.ratios
+        blocks = f"{found.dsp} / {found.bram}"
+        said = "" if self.exact else f" not {self.expected.dsp} / {self.expected.bram}"
+        return self.name, f"{found.lut:,}", f"{lut:.2f}", f"{found.ff:,}", f"{ff:.2f}", blocks + said
+
+
+def summary(rows: Sequence[Row]) -> tuple[bool, str]:
+    """Return True if estimates are as near as is promised, and how near they are."""
+    offs = [[abs(row.ratios[k] - 1) for row in rows] for k in range(2)]
+    lut, worst, ff = statistics.median(offs[0]), max(offs[0]), statistics.median(offs[1])
+    inexact = sum(not row.exact for row in rows)
+    said = f"LUT {lut:.1%} off in the median, {worst:.0%} at worst; FF {ff:.1%}, {max(offs[1]):.0%}; blocks of {inexact} differ"
+    return lut <= MEDIAN and worst <= WORST and ff <= MEDIAN and not inexact, said
+
+
+def main() -> None:
+    """Print a table per family."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
+    parser.add_argument("--family", default="both", choices=[*PARTS, "both"])
+    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-estimates.json")
+    parser.add_argument("--limits", action="store_true")
+    given = parser.parse_args()
+    results, kept = Results(given.results), True
+    for family in FAMILIES:
+        if given.family not in (family.name, "both"):
+            continue
+        rows = []
+        for name in given.names or NETWORKS:
+            rows.append(Row(name, family.name, *measured(NETWORKS[name], family, results)))
+            print(family.name, *rows[-1].cells(), sep="  ", file=sys.stderr, flush=True)
+        near, said = summary(rows)
+        kept = kept and near
+        table = Table("network", "LUT", "estimate", "FF", "estimate", "DSP / BRAM", title=family.name, caption=said)
+        for row in rows:
+            table.add_row(*row.cells())
+        Console(width=110).print(table)
+    sys.exit(int(given.limits and not kept))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Driving: the road found in a camera's image by a small U-Net."""

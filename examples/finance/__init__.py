@@ -1,0 +1,1 @@
+"""Tick to decision: an order book's next move, decided in nanoseconds."""

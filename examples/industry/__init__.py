@@ -1,0 +1,1 @@
+"""Industry: scratched surfaces found by a camera, and worn bearings by their vibration."""

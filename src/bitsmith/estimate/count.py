@@ -1,0 +1,279 @@
+"""Running totals of what ops, processes and memories take, without making any circuit.
+
+Adder counts come from `bitsmith.netlist.csd.estimate`, areas per operation from `bitsmith.devices.area`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias, assert_never
+
+import numpy as np
+
+from bitsmith.dataflow.processes import FoldedProduct
+from bitsmith.devices import Family
+from bitsmith.estimate.figures import Size
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
+from bitsmith.ir.types import Overflow, Rounding, TensorType
+from bitsmith.mapping.multipliers import multipliers
+from bitsmith.netlist import csd
+from bitsmith.netlist.elaborate import BlockLayers
+
+_REGISTERS_PER_LUT = 0.6
+"""A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
+
+_SUMS_OF_THREE = 0.7
+"""What sums take where three terms are added at once, of what they take two by two: 0.65 to 0.75 in six perceptrons."""
+
+WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
+"""What takes no logic."""
+
+_CONTROL_FFS = 12
+"""Counters and flags of a FIFO, and of the process after it."""
+
+_LOAD_LUTS, _LOAD_FFS = 12, 8
+"""Counters of a memory that can be loaded."""
+
+_SWEEP_LUTS, _SWEEP_FFS, _SWEEP_SUMS = 130, 110, 12
+"""Counters of a sweep, and its sums of addresses; of windows of 3x3, 16 channels of 32x32, 7-series have 244 and 109 in all."""
+
+FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
+"""Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
+
+
+class Count:
+    """Running totals over the nodes of a program."""
+
+    def __init__(self, family: Family, blocks: BlockLayers | None = None) -> None:
+        self.lut = 0.0
+        self.dsp = 0.0
+        self.adders = 0.0
+        self.ff = 0.0
+        self.bram = 0.0
+        self._area = family.area
+        self._sums = 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
+        self._blocks = blocks
+
+    def program(self, program: Program, repeats: int = 1) -> None:
+        """Count every node that an output depends on, ``repeats`` times."""
+        live = _live(program)
+        for index, node in enumerate(program.nodes):
+            if live[index]:
+                self._node(node, program, repeats)
+
+    def made(self, size: Size) -> None:
+        """Count a circuit that was made."""
+        self.lut += size.lut
+        self.ff += size.ff
+        self.dsp += size.dsp
+        self.adders += size.adders
+        self.bram += size.bram
+
+    @property
+    def choice_luts(self) -> float:
+        """Look-up tables of a bit that is one of two."""
+        return self._area.mux2_luts.per_bit
+
+    def registered(self, program: Program) -> None:
+        """Count a program and the registers of its pipeline."""
+        before = self.lut
+        self.program(program)
+        self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums
+
+    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
+        """A tile of multipliers, the adders after it, their registers, and the weights' memory."""
+        groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
+        lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
+        made = multipliers(kind, x, y, self._area.block)
+        self.dsp += made.blocks
+        self.lut += made.luts + self._area.multiplier(made.number, made.weight, made.wanted)[1] * lanes * n * m
+        self.add(lanes * (made.sums - 1) * m, made.product)
+        if steps > 1:
+            self.add(lanes * m, result)
+        # There are registers after operands and weights, products and every second level of adders.
+        self.ff += 2 * lanes * n * operand + n * m * kind.sets * made.weight + lanes * m * result
+        terms = made.sums
+        for level in range(0, (terms - 1).bit_length() + 1, 2):
+            self.ff += lanes * m * terms * min(made.product + level, result)
+            terms = -(-terms // 4)
+        if kind.loaded:
+            self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m))
+        else:
+            self.table(steps * groups, n * m * kind.sets * made.weight)
+
+    def loadable(self, words: int, bits: float) -> None:
+        """A constant table that can be loaded: a memory, its register, and one that collects a word."""
+        self.lut += _LOAD_LUTS
+        self.ff += _LOAD_FFS + 2 * bits
+        if words > 1:
+            self.memory(words, bits)
+        else:
+            self.ff += bits
+
+    def control(self) -> None:
+        """The counters of a FIFO, and of the process after it."""
+        self.lut += self._area.control_luts
+        self.ff += _CONTROL_FFS
+
+    def select(self, bits: float) -> None:
+        """A part selected from ``bits`` bits."""
+        self.lut += self._area.select_luts * bits
+
+    def registers(self, words: int, bits: float) -> None:
+        """The slots of a FIFO as registers, each filled from outside or from the one after it."""
+        self.ff += words * bits
+        self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
+
+    def sweep(self, words: int, bits: float) -> None:
+        """A memory of tokens, read by counters and constants."""
+        self.lut += _SWEEP_LUTS + _SWEEP_SUMS * words.bit_length()
+        self.ff += _SWEEP_FFS + bits
+        self.memory(1 << (words - 1).bit_length(), bits)
+
+    def memory(self, words: int, bits: float) -> None:
+        """A memory, or the slots of a FIFO."""
+        if words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS:
+            self.bram += self._area.memory.count(words, bits)
+        else:
+            wide = -(-words // self._area.memory_words)
+            self.lut += self._area.memory_luts * wide * bits
+
+    def table(self, words: int, bits: float) -> None:
+        """A constant table."""
+        if self._area.memory.holds_table(words, bits):
+            self.bram += self._area.memory.count(words, bits)
+        elif words > 1:
+            self.lut += self._area.table((words - 1).bit_length(), round(bits))
+
+    def add(self, adders: float, width: float) -> None:
+        """Additions of ``width`` bits; the carry's way in and out of a chain is not charged."""
+        self.adders += adders
+        self.lut += adders * width * self._area.adder_luts.per_bit
+
+    def _choose(self, count: float, width: float) -> None:
+        self.lut += count * width * self._area.mux2_luts.per_bit
+
+    def _compare(self, count: float, width: float) -> None:
+        self.lut += count * width * self._area.comparator_luts.per_bit
+
+    def _compare_constants(self, program: Program, operand: int, count: int, repeats: int) -> None:
+        """``count`` comparisons of the elements of ``operand``, each of which may be in many places, with constants."""
+        words = program.nodes[operand]
+        while isinstance(words.op, ops.Broadcast | ops.Reshape):
+            words = program.nodes[words.args[0]]
+        number = min(words.type.size * repeats, count)
+        self.lut += number * self._area.comparisons(count / number, _mean_width(words.type))
+
+    def _node(self, node: Node, program: Program, repeats: int) -> None:
+        op, args = node.op, program.types(node.args)
+        size, width = node.type.size * repeats, _mean_width(node.type)
+        constants = [isinstance(program.nodes[index].op, ops.Const) for index in node.args]
+        match op:
+            case _ if isinstance(op, WIRING):
+                pass
+            case ops.Linear():
+                self._linear(op, args[0], node, repeats)
+            case ops.MatMul():
+                self._products(args[0], args[1], size * args[0].shape[-1])
+                self.add(size * (args[0].shape[-1] - 1), width)
+            case ops.Mul():
+                if any(constants):
+                    self._scale(args, constants, size)
+                else:
+                    self._products(args[0], args[1], size)
+            case ops.Add() | ops.Sub():
+                self.add(size * _nonzero_share(args, constants), width)
+            case ops.Neg():
+                self.add(size, width)
+            case ops.Abs():
+                self.add(size, width)
+                self._choose(size, width)
+            case ops.Max() | ops.Min():
+                # A rectifier joins the look-up tables of the saturation after it.
+                if not any(constants):
+                    self._compare(size, width)
+                    self._choose(size, width)
+            case ops.Compare():
+                if any(constants):
+                    self._compare_constants(program, node.args[constants[0]], size, repeats)
+                else:
+                    self._compare(size, max(map(_mean_width, args)))
+            case ops.Select():
+                self._choose(size, width)
+            case ops.Sum():
+                self.add(args[0].size * repeats - size, width)
+            case ops.AMax():
+                self._compare(args[0].size * repeats - size, width)
+                self._choose(args[0].size * repeats - size, width)
+            case ops.Table():
+                self._table(args[0], node.type, size)
+            case ops.Cast():
+                follows_add = isinstance(program.nodes[node.args[0]].op, ops.Add | ops.Max)
+                self._cast(op, args[0], node.type, size, follows_add)
+            case ops.Scan():
+                self.program(op.body, repeats * node.type.shape[0])
+            case _:
+                assert_never(op)
+
+    def _linear(self, op: ops.Linear, x: TensorType, node: Node, repeats: int) -> None:
+        y, weights = node.type, op.weights
+        positions = y.size // y.shape[-1] * repeats
+        if self._blocks is not None and node.layer in self._blocks.layers:
+            by_block = np.where(csd.in_blocks(weights, csd.signed_width(x), self._blocks.block), weights, 0)
+            self.dsp += sum(len(set(row[row != 0] // (row & -row)[row != 0])) for row in by_block) * positions
+            self.add(int(np.count_nonzero(by_block)) * positions, _mean_width(y))
+            weights = weights - by_block
+        adders = csd.estimate(weights) * positions
+        share = self._area.bit_sums if x.max_width == 1 else self._sums
+        self.add(adders, share * csd.adder_width(_mean_width(x), _mean_width(y)))
+
+    def _products(self, x: TensorType, y: TensorType, count: int) -> None:
+        blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
+        self.dsp += blocks * count
+        self.lut += luts * count
+
+    def _scale(self, args: Sequence[TensorType], constants: Sequence[bool], count: int) -> None:
+        """Products with constants, in shifts and adders."""
+        factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
+        adders = float(np.maximum(csd.count_digits(factors.lo) - 1, 0).mean()) * count
+        self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
+
+    def _table(self, x: TensorType, y: TensorType, count: int) -> None:
+        address, width = max(x.max_width, 1), max(y.max_width, 1)
+        if self._area.memory.holds_table(1 << address, width):
+            self.bram += self._area.memory.count(1 << address, width) * count
+        else:
+            self.lut += self._area.table(address, width) * count
+
+    def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: int, follows_add: bool) -> None:
+        width = _mean_width(y)
+        drops = bool(np.any(x.frac > op.frac))
+        # Constants for rounding join a bias that was added before.
+        if drops and op.rounding is not Rounding.TRN and not (follows_add and op.rounding is Rounding.RND):
+            self.add(count, width + 1)
+        if op.overflow is not Overflow.WRAP and _mean_width(x) > width:
+            self._choose(count, width + 2)
+
+
+def _live(program: Program) -> list[bool]:
+    live = [False] * len(program.nodes)
+    for output in program.outputs:
+        live[output.node] = True
+    for index in range(len(program.nodes) - 1, -1, -1):
+        if live[index]:
+            for arg in program.nodes[index].args:
+                live[arg] = True
+    return live
+
+
+def _mean_width(kind: TensorType) -> float:
+    return float(kind.width.mean())
+
+
+def _nonzero_share(args: Sequence[TensorType], constants: Sequence[bool]) -> float:
+    """The share of a constant operand that is not 0; 1 without one."""
+    for kind, constant in zip(args, constants, strict=True):
+        if constant:
+            return float(np.mean(kind.lo != 0))
+    return 1.0

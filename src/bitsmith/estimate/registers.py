@@ -1,0 +1,92 @@
+"""What registers of a pipeline become: flip-flops, shift registers in look-up tables, or part of a block.
+
+In: a netlist, its stages and a family's areas. Out: flip-flops and look-up tables. The rules are Yosys's. A register that only
+multiplier blocks read goes into these (those with a reset do not, which a choice of a constant becomes); the first one after a
+block memory is the memory's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bitsmith.devices.area import AreaModel
+from bitsmith.netlist.lut_packing import Absorption
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words, operands
+from bitsmith.netlist.pipeline import PipelineStages
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """Flip-flops, and look-up tables that are shift registers."""
+
+    ff: int
+    lut: int
+
+
+def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> Registers:
+    """What the registers of a pipeline become, and those of the pipeline of valid samples."""
+    uses = _uses(netlist, stages, absorbed, area)
+    ff, lut = stages.stages, 0
+    for word, used in uses.items():
+        width, first = netlist.words[word].width, stages.stage[word]
+        if first < 0:
+            continue
+        inside = _inside(netlist, word, stages, uses, area)
+        ends = [stage for stage in range(first + 1, max(used) + 1) if stage in used or stage in inside]
+        for start, end in pairwise((first, *ends)):
+            length = end - start - (end in inside)
+            if 0 < area.shift_registers <= length:
+                lut += width
+            else:
+                ff += length * width
+    return Registers(ff, lut)
+
+
+def _uses(
+    netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel
+) -> Mapping[int, dict[int, bool]]:
+    """For each word the stages in which it is read, and if only multiplier blocks do that."""
+    uses: dict[int, dict[int, bool]] = {}
+
+    def use(operand: int, stage: int, by_block: bool) -> None:
+        for word in absorbed.sources[operand]:
+            found = uses.setdefault(word, {})
+            found[stage] = by_block and found.get(stage, True)
+
+    for ref in netlist.results:
+        use(ref.word, stages.stages, by_block=False)
+    for index in live_words(netlist):
+        if absorbed.sources[index] == (index,):
+            for operand in operands(netlist.words[index].cell):
+                use(operand, stages.stage[index], by_block=_is_block(netlist, index, area))
+    return uses
+
+
+def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
+    """Return True if a word is the product of one multiplier block."""
+    word = netlist.words[index]
+    if not isinstance(word.cell, Multiplier):
+        return False
+    widths = (netlist.words[word.cell.a].width, netlist.words[word.cell.b].width)
+    return area.multiplier(*widths, word.width + word.drop)[0] == 1
+
+
+def _inside(
+    netlist: Netlist, index: int, stages: PipelineStages, uses: Mapping[int, dict[int, bool]], area: AreaModel
+) -> set[int]:
+    """The stages to which registers of a word lead that are inside of blocks."""
+    word, first, used = netlist.words[index], stages.stage[index], uses[index]
+    last = max(used)
+    found: set[int] = set()
+    deepest = 0 if isinstance(word.cell, Mux) else area.block_registers
+    for stage in range(last, max(last - deepest, first), -1):
+        if not used.get(stage, stage < last):
+            break
+        found.add(stage)
+    if isinstance(word.cell, RomRead) and first not in used and first < last:
+        address = netlist.words[word.cell.address].width
+        if area.memory.holds_table(1 << address, word.width):
+            found.add(first + 1)
+    return found

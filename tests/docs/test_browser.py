@@ -1,0 +1,138 @@
+"""A headless browser opens each page of the site by its links, and looks at the report page as readers do.
+
+Screenshots of the landing page and of the report are left in the folder that the variable SCREENSHOTS names.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+pytestmark = [pytest.mark.slow, pytest.mark.ci]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_REPORT = "samples/digits-report.html"
+_NARROW = 360
+_Scheme = Literal["dark", "light"]
+_OUTLINE = "document.activeElement.matches(':focus-visible')"
+_OPEN = "document.activeElement.parentElement.open"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as found:
+        own = next(filter(None, map(shutil.which, _NAMES)), None)
+        if own is None and not Path(found.chromium.executable_path).exists():
+            pytest.skip("needs Chromium on PATH, or that of `playwright install chromium`")
+        opened = found.chromium.launch(executable_path=own, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield opened
+        opened.close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_every_page_is_reached_and_none_complains(site: Path, address: str, browser: Browser) -> None:
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+    page.on("request", lambda request: complaints.append(request.url) if not _is_own(request.url, address) else None)
+    waiting, seen = [f"{address}index.html"], set[str]()
+    while waiting:
+        url = waiting.pop()
+        if url in seen:
+            continue
+        seen.add(url)
+        response = page.goto(url)
+        assert response is not None and response.ok, url
+        if not url.endswith(".html"):
+            continue
+        assert page.locator("h1").count() > 0, url
+        links: list[str] = page.eval_on_selector_all("a[href]", "found => found.map(one => one.href.split('#')[0])")
+        waiting += [link for link in links if link.startswith(address) and link not in seen]
+        assert complaints == [], url
+    pages = {path.relative_to(site).as_posix() for path in site.rglob("*.html")} - {"404.html"}
+    assert pages - {url.removeprefix(address) for url in seen} == set()
+
+
+def _is_own(url: str, address: str) -> bool:
+    return url.startswith((address, "data:", "blob:"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", _REPORT])
+@pytest.mark.parametrize("width", [1280, _NARROW])
+def test_pages_fit_the_screen(
+    name: str, scheme: _Scheme, width: int, address: str, browser: Browser, screenshots: Path
+) -> None:
+    page = _opened(browser, address + name, scheme, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red, green, blue = (int(part) for part in background.removeprefix("rgb(").rstrip(")").split(","))
+    assert (red + green + blue < 3 * 128) == (scheme == "dark")
+    page.screenshot(path=screenshots / f"{Path(name).stem}-{scheme}-{width}.png", full_page=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, _NARROW])
+def test_the_report_is_accessible(scheme: _Scheme, width: int, address: str, browser: Browser) -> None:
+    """Names, roles, contrast and order, by the rules of axe."""
+    found = Axe().run(_opened(browser, address + _REPORT, scheme, width))
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_landing_page_is_accessible(scheme: _Scheme, address: str, browser: Browser) -> None:
+    """What is ours of it; the frame around it is the theme's."""
+    found = Axe().run(_opened(browser, f"{address}index.html", scheme, 1280), context=".md-content")
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_report_is_read_by_keyboard(address: str, browser: Browser) -> None:
+    """Tab reaches all that can be opened or followed, visibly, and Enter unfolds."""
+    page = _opened(browser, address + _REPORT, "light", 1280)
+    wanted = page.locator("a[href], summary, [tabindex]").filter(visible=True).count()
+    for _ in range(wanted):
+        page.keyboard.press("Tab")
+        assert page.evaluate(_OUTLINE), page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+    for summary in page.locator("summary").filter(visible=True).all():
+        summary.focus()
+        before = page.evaluate(_OPEN)
+        page.keyboard.press("Enter")
+        assert page.evaluate(_OPEN) != before
+
+
+def _opened(browser: Browser, url: str, scheme: _Scheme, width: int) -> Page:
+    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page.goto(url)
+    return page

@@ -1,0 +1,75 @@
+"""Registers that are no flip-flops: in multiplier blocks, in block memories, and in look-up tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS
+from bitsmith.estimate.registers import Registers, registers
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.lut_packing import absorb
+from bitsmith.netlist.netlist import Netlist
+from bitsmith.netlist.pipeline import PipelineStages, pipeline
+from bitsmith.netlist.pipelined import pipelined
+from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.netlist.checks import SteadyDelays
+
+AREA = ULTRASCALE_PLUS.area
+NOWHERE = replace(AREA, block_registers=0, shift_registers=0)
+BITS = 9
+
+
+def product(*, read_elsewhere: bool) -> Program:
+    """The product of two sums, one of which is an output too."""
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(True, BITS - 1, 0))
+    a, b = (build.add(build.slice(x, [k], [k + 1]), build.slice(x, [k + 1], [k + 2])) for k in (0, 2))
+    outputs: list[tuple[str, Value]] = [("y", build.mul(a, b))]
+    return build.program([*outputs, ("a", a)] if read_elsewhere else outputs)
+
+
+def found(made: tuple[Netlist, PipelineStages]) -> tuple[Registers, Registers]:
+    """What registers become, and what they would be without anything to be part of."""
+    absorbed = absorb(made[0], 6)
+    with_blocks, without = (registers(*made, absorbed, area) for area in (AREA, NOWHERE))
+    return with_blocks, without
+
+
+@pytest.mark.parametrize(("read_elsewhere", "inside"), [(False, 2 * BITS), (True, BITS)])
+def test_registers_that_only_blocks_read_are_theirs(read_elsewhere: bool, inside: int) -> None:
+    made = pipelined(product(read_elsewhere=read_elsewhere), ULTRASCALE_PLUS.delays, 2.5)
+    assert made[1].stages == 2
+    with_blocks, without = found(made)
+    assert (without.ff - with_blocks.ff, with_blocks.lut) == (inside, 0)
+    assert without.ff == made[1].register_bits + made[1].stages
+    assert ECP5.area.block_registers == ECP5.area.shift_registers == 0
+
+
+def test_the_first_register_after_a_block_memory_is_its_own() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 10, 0))
+    values = np.random.default_rng(0).integers(0, 1 << 12, 1024)
+    made = pipelined(build.program([("y", build.table(x, -512, values, 0))]), ULTRASCALE_PLUS.delays, 4.0)
+    with_blocks, without = found(made)
+    assert with_blocks.ff == without.ff == made[1].register_bits + made[1].stages - 12
+
+
+@pytest.mark.parametrize(("budget", "shift"), [(3.6, False), (2.4, True)])
+def test_words_that_wait_for_long_are_shift_registers(budget: float, shift: bool) -> None:
+    """An input that goes straight to an output waits for all stages."""
+    build = ProgramBuilder()
+    x = build.input("x", (2,), FixedFormat(True, 8, 0))
+    y, waits = build.slice(x, [0], [1]), build.slice(x, [1], [2])
+    for k in range(2):
+        y = build.cast(build.add(build.mul(y, y), build.const([2 * k + 1])), FixedFormat(True, 8, 0))
+    netlist = reduce_widths(elaborate(build.program([("y", y), ("x", waits)])))
+    stages = pipeline(netlist, SteadyDelays(), budget)
+    assert (stages.stages >= AREA.shift_registers) == shift
+    with_blocks, _ = found((netlist, stages))
+    assert with_blocks.lut == (8 if shift else 0)

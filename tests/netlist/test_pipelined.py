@@ -1,0 +1,24 @@
+"""A pipeline of few stages, whatever the clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.netlist.pipelined import pipelined
+from tests.netlist.checks import dense_program
+
+
+@pytest.mark.parametrize("family", [ECP5, ULTRASCALE_PLUS], ids=lambda family: family.name)
+def test_stages_are_no_longer_than_a_latency_needs(family: Family) -> None:
+    program, budget = dense_program([8, 8, 4], 5, 5, 0.3), 3.0
+    _, free = pipelined(program, family.delays, budget)
+    lengths = []
+    for latency in range(1, free.stages + 2):
+        _, found = pipelined(program, family.delays, budget, latency=latency)
+        assert found.stages <= latency and not found.over_budget
+        lengths.append(found.stage_ns)
+        if latency < free.stages:
+            shorter = pipelined(program, family.delays, found.stage_ns - 0.02)[1]
+            assert shorter.stages > latency
+    assert lengths[-2:] == [budget, budget] and lengths == sorted(lengths, reverse=True)

@@ -1,0 +1,58 @@
+"""A goal for the cycles of a pipeline, from the user to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import bitsmith
+from bitsmith.errors import ConfigError
+from bitsmith.model import Model
+from tests.any_models import proto
+
+
+def converted(folder: Path, latency: int | str | None, **further: str) -> Model:
+    return bitsmith.convert(
+        proto(),
+        folder,
+        {"Model": {"Precision": "fixed<8,3>"}},
+        clock_period=5.0,
+        latency=latency,
+        check=False,
+        **further,
+    )
+
+
+def notes(model: Model) -> str:
+    design = model.build(synth=False, cosim=False).design
+    assert design is not None
+    return "\n".join(design.notes)
+
+
+def test_a_pipeline_takes_no_more_cycles_and_says_what_that_costs(tmp_path: Path) -> None:
+    def said(latency: int | str | None) -> str:
+        return notes(converted(tmp_path, latency))
+
+    assert "Latency" not in said(None) and "Latency" not in said(99)
+    for goal in (2, "14ns"):
+        assert "in 2 cycles, for Latency, a stage has" in said(goal) and "ns may be reached" in said(goal)
+
+
+def test_a_goal_is_kept_with_the_model(tmp_path: Path) -> None:
+    model = converted(tmp_path / "a", "14 ns")
+    assert (model.target.latency, model.directives.latency) == (2, 2)
+    model.save(tmp_path / "model.json")
+    assert Model.load(tmp_path / "model.json").target == model.target
+
+
+@pytest.mark.parametrize("further", [{"io_type": "io_stream"}, {"backend": "vitis"}])
+def test_where_there_is_no_pipeline_a_goal_is_refused(further: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="it with backend 'rtl' and io_type 'io_parallel'"):
+        converted(tmp_path, 4, **further)
+
+
+def test_shared_multipliers_take_their_cycles(tmp_path: Path) -> None:
+    config = {"Model": {"Precision": "fixed<8,3>", "ReuseFactor": 12, "Strategy": "Resource"}}
+    model = bitsmith.convert(proto(), tmp_path, config, latency=3, check=False)
+    assert "more than the 3 of Latency" in notes(model)
