@@ -170,7 +170,7 @@ def test_fifos_that_are_too_short_are_reported(monkeypatch: pytest.MonkeyPatch) 
     program = builder.program([("y", builder.add(builder.sum(windows, (1,)), x))])
     graph = _SequencerGraph(partition(program, Directives({}, parallel=False)), {}, timing)
     assert max(graph.depths(6)) > 1
-    for patience in (16, 0):
+    for patience in (4, 0):
         monkeypatch.setattr("bitsmith.dataflow.schedule._PATIENCE", patience)
         with pytest.raises(ProgramError, match="locks up"):
             graph.run([1] * len(graph.links), 1, None)

@@ -44,7 +44,7 @@ _MOST_TRIED = 12
 _LEAST_BITS = 256
 """FIFOs that are not worth a trial have fewer."""
 
-_PATIENCE = 16
+_PATIENCE = 4
 """Raises of each sequencer, on average, after which the rest is found slice by slice."""
 
 _SLICES = 16
