@@ -10,6 +10,7 @@ import argparse
 import io
 import itertools
 import json
+import math
 import os
 import resource
 import subprocess
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 import bitsmith
 
@@ -36,6 +38,9 @@ SEED = "e5ce57b"
 MLP = (16, 64, 32, 32, 5)
 STEPS, FEATURES, UNITS = 20, 8, 20
 CHUNK = 2000
+TIMES_OF_SINGLES = {"dense": 2.0, "LSTM": 1 / 0.35}
+"""Of the time that a network takes in single precision, at most."""
+
 MILLION = (64, 960, 1008, 32, 10)
 
 
@@ -191,7 +196,8 @@ def bulk(folder: Path) -> dict[str, float]:
             shape = model.program.input_ops()[0].shape
             x = np.random.default_rng(0).normal(0.0, 1.0, (10 * CHUNK, *shape)).astype(np.float32)
             model.predict(x)
-            ours, bound = spent(partial(model.predict, x)), spent(floats, 10)
+            with threadpool_limits(1, user_api="blas"):  # threads that wait take time as those that work do
+                ours, bound = spent(partial(model.predict, x)), spent(floats, 10)
             rows[f"{name}, {bits} bits: times of single precision"] = ours / len(x) * CHUNK / bound
     return rows
 
@@ -250,7 +256,7 @@ def main() -> None:
                 before, after = (min(pair[k][row] for pair in pairs) for k in range(2))
                 least = MEASURES[name].least
                 table.add_row(row, f"{before:.3g}", f"{after:.3g}", f"{before / after:.2f}", f"{least:g}")
-                failed |= before / after < least
+                failed |= before / after < least or after > TIMES_OF_SINGLES.get(row.partition(",")[0], math.inf)
     Console().print(table)
     sys.exit(int(failed))
 

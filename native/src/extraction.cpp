@@ -14,7 +14,8 @@ constexpr std::int64_t kLevels = 1 << 16;  // savings that are told apart
 }  // namespace
 
 bool Sharing::Rank::operator<(const Rank& other) const {
-    return gain != other.gain ? gain < other.gain : key > other.key;
+    if (gain != other.gain) return gain < other.gain;
+    return key != other.key ? key > other.key : count > other.count;
 }
 
 /// Patterns by what they save at most; of equal ones that with the newest node is first.
@@ -61,7 +62,7 @@ void Sharing::run() {
     for (std::uint64_t step = 0; levels.pop(most, key); ++step) {
         if (step % 256 == 0) interrupt_();
         const Pattern pattern = pattern_of(key);
-        const std::int64_t saved = saving(possible(pattern), made_.contains(key), pattern);
+        const std::int64_t saved = saving(possible(pattern), made_.find(key) >= 0, pattern);
         if (std::min(saved, kLevels - 1) == most) {
             find_occurrences(pattern);
             tally(extract(pattern, key), levels);
@@ -78,7 +79,7 @@ void Sharing::run() {
 int Sharing::last_position() const {
     int last = 0;
     for (const std::vector<Digit>& column : digits_) {
-        for (const Digit& digit : column) last = std::max<int>(last, digit.position);
+        for (const Digit& digit : column) last = std::max(last, digit.position());
     }
     return last;
 }
@@ -92,10 +93,11 @@ void Sharing::tally(std::int32_t node, Levels& levels) {
         for (std::uint64_t left = place.taken(); left; left &= left - 1) {
             const int position = std::countr_zero(left);
             const bool minus = place.masks[1] >> position & 1;
+            const std::uint64_t limit = Digit(node, position, false).word();
             for (const Digit& other : digits(place.column)) {
-                if (other.node > node || (other.node == node && other.position >= position)) continue;
-                const auto shift = static_cast<std::size_t>(position - other.position + static_cast<int>(kShifts / 2));
-                const std::size_t index = (static_cast<std::size_t>(other.node) * kShifts + shift) * 2 + (minus != other.minus);
+                if (other.word() >= limit) continue;
+                const auto shift = static_cast<std::size_t>(position - other.position() + static_cast<int>(kShifts / 2));
+                const std::size_t index = (static_cast<std::size_t>(other.node()) * kShifts + shift) * 2 + (minus != other.minus());
                 if (tallies_[index]++ == 0) seen.push_back(index);
             }
             steps_ += digits(place.column).size();
@@ -121,50 +123,86 @@ std::uint32_t Sharing::possible(const Pattern& pattern) {
     return static_cast<std::uint32_t>(found_.size());
 }
 
+/// Extract the patterns of what is new in columns that save something, and those that come of it.
 void Sharing::rebuild() {
-    enqueue_touched();
+    for (const Saved& saved : saved()) {
+        const std::span<const Digit> all = digits(saved.column);
+        for (std::size_t fresh = kept(saved); fresh < all.size(); ++fresh) consider(saved.column, all[fresh], all.first(fresh));
+    }
+    enqueue_considered();
     for (std::uint64_t step = 0; !queue_.empty(); ++step) {
         if (step % 256 == 0) interrupt_();
         const Rank rank = queue_.top();
         queue_.pop();
-        Count& count = counts_[rank.key];
-        if (count.queued != rank.count) {
-            counts_.tidy(rank.key);
-            continue;
-        }
-        count.queued = 0;
-        const std::uint32_t now = count.now;
-        counts_.tidy(rank.key);
-        if (now < rank.count) {
-            enqueue(rank.key, now);
-            continue;
-        }
         const Pattern pattern = pattern_of(rank.key);
         find_occurrences(pattern);
-        const auto possible = static_cast<std::uint32_t>(found_.size());
-        if (possible == rank.count) {
-            extract(pattern, rank.key);
-            enqueue_touched();
-        } else {
-            enqueue(rank.key, possible);
+        if (found_.size() != rank.count) {
+            enqueue(rank.key);
+            continue;
         }
+        consider_all(extract(pattern, rank.key));
+        enqueue_considered();
     }
     bury();
 }
 
-/// Queue a pattern that can be replaced `possible` times, if that saves something.
-void Sharing::enqueue(Key key, std::uint32_t possible) {
-    const Count count = counts_.get(key);
-    if (possible < (count.made ? 1u : 2u) || possible == count.queued) return;
-    const std::uint64_t rank = gain(possible, count.made, pattern_of(key), key);
-    if (!rank) return;
-    counts_[key].queued = possible;
-    queue_.push({rank, possible, key});
+/// Queue a pattern of which the occurrences were found, if replacing them saves something.
+void Sharing::enqueue(Key key) {
+    const bool made = made_.find(key) >= 0;
+    const auto count = static_cast<std::uint32_t>(found_.size());
+    if (count < (made ? 1u : 2u)) return;
+    const std::uint64_t rank = gain(count, made, pattern_of(key), key);
+    if (rank) queue_.push({rank, count, key});
 }
 
-void Sharing::enqueue_touched() {
-    for (const Key key : touched_) enqueue(key, counts_.get(key).now);
-    touched_.clear();
+void Sharing::enqueue_considered() {
+    std::ranges::sort(considered_);
+    considered_.erase(std::unique(considered_.begin(), considered_.end()), considered_.end());
+    for (const Key key : considered_) {
+        find_occurrences(pattern_of(key));
+        enqueue(key);
+    }
+    considered_.clear();
+}
+
+/// Consider the digits of a node in the columns where it was put.
+void Sharing::consider_all(std::int32_t node) {
+    std::int32_t last = -1;
+    for (const Occurrence& each : found_) {
+        if (each.column == last) continue;
+        last = each.column;
+        const std::span<const Digit> all = digits(last);
+        for (const Digit& digit : all) {
+            if (digit.node() == node) consider(last, digit, all);
+        }
+    }
+}
+
+/// Note the patterns of a digit with others of its column, but those that cannot occur twice and that no node has.
+void Sharing::consider(std::int32_t column, const Digit& digit, std::span<const Digit> others) {
+    for (const Digit& other : others) {
+        if (other == digit) continue;
+        const Key key = key_of(digit, other);
+        if (may_repeat(pattern_of(key), column) || made_.find(key) >= 0) considered_.push_back(key);
+    }
+    steps_ += others.size();
+}
+
+/// Return False if the pattern, which occurs in `column`, surely does so once only.
+bool Sharing::may_repeat(const Pattern& pattern, std::int32_t column) const {
+    const Spread &of_a = spread(pattern.a), &of_b = spread(pattern.b);
+    const std::uint64_t both = of_a.once & of_b.once, here = std::uint64_t{1} << (column % 64);
+    if (!few_columns()) return (both & (both - 1)) || (both & of_a.twice & of_b.twice);
+    const InColumn *const in_a = at(pattern.a).columns.data(), *const in_b = at(pattern.b).columns.data();
+    const auto found = [&](std::uint64_t bit) {
+        return matches(in_a[std::popcount(of_a.once & (bit - 1))], in_b[std::popcount(of_b.once & (bit - 1))], pattern);
+    };
+    for (std::uint64_t left = both & ~here; left; left &= left - 1) {
+        if (found(left & -left)) return true;
+    }
+    if (!(here & of_a.twice & of_b.twice)) return false;
+    const std::uint64_t match = found(here);
+    return (match & (match - 1)) != 0;
 }
 
 std::uint64_t Sharing::gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const {
@@ -188,7 +226,7 @@ void Sharing::find_occurrences(const Pattern& pattern) {
     const bool fewer = at(pattern.a).columns.size() < at(pattern.b).columns.size();
     const std::vector<InColumn>& few = at(fewer ? pattern.a : pattern.b).columns;
     const std::vector<InColumn>& many = at(fewer ? pattern.b : pattern.a).columns;
-    room_.clear();
+    ++room_of_;
     found_.clear();
     auto other = many.begin();
     for (const InColumn& each : few) {
@@ -211,15 +249,16 @@ auto Sharing::first_from(std::int32_t column, Places start, const std::vector<In
     return std::lower_bound(start, end, column, [](const InColumn& each, std::int32_t sought) { return each.column < sought; });
 }
 
+/// The positions at which `a` has a digit that forms the pattern with one of `b`.
+std::uint64_t Sharing::matches(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern) {
+    const auto aligned = [&](std::uint64_t mask) { return pattern.shift >= 0 ? mask >> pattern.shift : mask << -pattern.shift; };
+    return (of_a.masks[0] & aligned(of_b.masks[pattern.opposite])) | (of_a.masks[1] & aligned(of_b.masks[!pattern.opposite]));
+}
+
 /// Occurrences in one column, where the nodes of the pattern have these digits.
 void Sharing::find_in(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern) {
-    std::uint64_t match[2];
-    for (const int minus : {0, 1}) {
-        const std::uint64_t partner = of_b.masks[minus ^ static_cast<int>(pattern.opposite)];
-        match[minus] = of_a.masks[minus] & (pattern.shift >= 0 ? partner >> pattern.shift : partner << -pattern.shift);
-    }
     std::uint64_t used = 0;
-    for (std::uint64_t left = match[0] | match[1]; left; left &= left - 1) {
+    for (std::uint64_t left = matches(of_a, of_b, pattern); left; left &= left - 1) {
         const int position = std::countr_zero(left);
         if (pattern.a == pattern.b) {
             const std::uint64_t both = std::uint64_t{1} << position | std::uint64_t{1} << (position + pattern.shift);
@@ -227,7 +266,7 @@ void Sharing::find_in(const InColumn& of_a, const InColumn& of_b, const Pattern&
             used |= both;
         }
         if (!take_room(of_a.column, pattern)) return;
-        found_.push_back({of_a.column, static_cast<std::int16_t>(position), (match[1] >> position & 1) != 0});
+        found_.push_back({of_a.column, static_cast<std::int16_t>(position), (of_a.masks[1] >> position & 1) != 0});
     }
 }
 
@@ -236,24 +275,23 @@ bool Sharing::take_room(std::int32_t column, const Pattern& pattern) {
     if (!limit_) return true;
     const std::uint64_t added = added_load(at(pattern.a).range.arrival, at(pattern.b).range.arrival);
     if (!added) return true;
-    std::uint64_t& free = room_.try_emplace(output(column), (limit_ - loads_[output(column)]) / added).first->second;
-    if (!free) return false;
-    --free;
+    Room& room = room_[output(column)];
+    if (room.of != room_of_) room = {room_of_, (limit_ - loads_[output(column)]) / added};
+    if (!room.left) return false;
+    --room.left;
     return true;
 }
 
 /// Put one digit of the pattern's node in place of each occurrence.
 std::int32_t Sharing::extract(const Pattern& pattern, Key key) {
-    const auto known = made_.find(key);
-    const std::int32_t node = known == made_.end() ? make(pattern, key) : known->second;
+    const std::int32_t known = made_.find(key);
+    const std::int32_t node = known < 0 ? make(pattern, key) : known;
     const bool swapped = pattern.opposite && pattern.shift < 0;
-    const std::vector<Occurrence> found = found_;
-    for (const Occurrence& each : found) {
+    for (const Occurrence& each : found_) {
         touch(each.column);
         remove(each.column, pattern.a, each.position);
         remove(each.column, pattern.b, each.position + pattern.shift);
-        const auto position = static_cast<std::int16_t>(each.position + std::min(pattern.shift, 0));
-        insert(each.column, {node, position, each.minus != swapped});
+        insert(each.column, {node, each.position + std::min(pattern.shift, 0), each.minus != swapped});
     }
     return node;
 }

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "counts.hpp"
+#include "patterns.hpp"
 
 namespace bitsmith {
 
@@ -39,10 +39,10 @@ public:
 
     /// A digit leaves a column, in which `others` stay.
     void remove(const Digit& gone, std::span<const Digit> others) {
-        if (gone.node >= inputs_) return;
+        if (gone.node() >= inputs_) return;
         for (const Digit& other : others) {
-            if (other.node >= inputs_) continue;
-            std::uint32_t& count = at(pattern_of(gone, other));
+            if (other.node() >= inputs_) continue;
+            std::uint32_t& count = at(pattern_of(key_of(gone, other)));
             if (count) --count;  // what occurred once was not noted
         }
     }

@@ -13,36 +13,17 @@ constexpr int kOfColumn = 4;              // digits of each of them
 constexpr std::uint64_t kRewritten = 4;   // one of so many pairs that have another form is written in it
 constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in any case
 
-bool has(const std::vector<Digit>& digits, const Digit& digit) { return std::ranges::find(digits, digit) != digits.end(); }
-
 }  // namespace
 
 void Sharing::improve(std::uint64_t effort, std::uint64_t most_steps) {
     if (!effort) return;
     const std::uint64_t end = steps_ + std::min(effort * steps_, most_steps);
-    count_all();
     while (steps_ < end && static_cast<std::int32_t>(nodes_.size()) > inputs_) iterate();
-}
-
-/// Count all patterns there are, from here on kept up to date.
-void Sharing::count_all() {
-    if (counting_) return;
-    counting_ = true;
-    for (std::vector<Digit>& column : digits_) {
-        std::vector<Digit> all;
-        all.swap(column);
-        const auto number = static_cast<std::int32_t>(&column - digits_.data());
-        for (const Digit& digit : all) {
-            count(number, digit);
-            column.push_back(digit);
-        }
-    }
-    touched_.clear();
 }
 
 void Sharing::begin() {
     ++iteration_;
-    saved_.clear();
+    saved_count_ = 0;
     born_.clear();
     died_.clear();
     costs_before_.clear();
@@ -71,11 +52,11 @@ void Sharing::dissolve_some() {
     for (int start = 0; start < kColumns; ++start) {
         const auto column = static_cast<std::int32_t>(below(static_cast<std::uint32_t>(digits_.size())));
         for (int each = 0; each < kOfColumn; ++each) {
-            const std::vector<std::int32_t> nodes = nodes_of(column);
-            dissolve_down(nodes[below(static_cast<std::uint32_t>(nodes.size()))]);
+            const std::vector<Digit>& all = digits(column);
+            dissolve_down(all[below(static_cast<std::uint32_t>(all.size()))].node());
         }
     }
-    for (const Saved& saved : saved_) rewrite_some(saved.column);
+    for (const Saved& saved : saved()) rewrite_some(saved.column);
 }
 
 /// Dissolve a node, and some of those that it was made of.
@@ -92,22 +73,18 @@ void Sharing::dissolve_down(std::int32_t node) {
 
 /// Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1.
 void Sharing::rewrite_some(std::int32_t column) {
-    std::vector<std::int32_t> nodes = nodes_of(column);
-    nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
-    for (const std::int32_t node : nodes) {
+    sorted_.clear();
+    for (const Digit& digit : digits(column)) {
+        if (spread(digit.node()).twice >> (column % 64) & 1) sorted_.push_back(digit.node());
+    }
+    std::ranges::sort(sorted_);
+    sorted_.erase(std::unique(sorted_.begin(), sorted_.end()), sorted_.end());
+    for (const std::int32_t node : sorted_) {
         const std::array<std::uint64_t, 2> masks = find(node, column)->masks;
         for (const int form : {0, 1, 2, 3}) {
             if (rewrite(column, node, masks, form >> 1, form & 1)) break;
         }
     }
-}
-
-/// The nodes of a column's digits, in order.
-std::vector<std::int32_t> Sharing::nodes_of(std::int32_t column) const {
-    std::vector<std::int32_t> nodes;
-    for (const Digit& digit : digits_[static_cast<std::size_t>(column)]) nodes.push_back(digit.node);
-    std::ranges::sort(nodes);
-    return nodes;
 }
 
 /// Write a pair of digits of a node, the higher one of sign `minus`, in its other form, if there is one that noise selects.
@@ -123,8 +100,8 @@ bool Sharing::rewrite(std::int32_t column, std::int32_t node, const std::array<s
         const int high = sum ? low + 1 : low + 2, fresh = sum ? low + 2 : low + 1;
         remove(column, node, high);
         remove(column, node, low);
-        insert(column, {node, static_cast<std::int16_t>(fresh), minus != 0});
-        insert(column, {node, static_cast<std::int16_t>(low), (minus != 0) != (sum != 0)});
+        insert(column, {node, fresh, minus != 0});
+        insert(column, {node, low, (minus != 0) != (sum != 0)});
         return true;
     }
     return false;
@@ -134,43 +111,57 @@ bool Sharing::rewrite(std::int32_t column, std::int32_t node, const std::array<s
 void Sharing::dissolve(std::int32_t node) {
     const Pattern pattern = at(node).pattern;
     const bool swapped = pattern.opposite && pattern.shift < 0;
-    const std::vector<InColumn> columns = at(node).columns;
-    for (const auto& [column, masks] : columns) {
+    while (!at(node).columns.empty()) {
+        const auto [column, masks] = at(node).columns.back();
         touch(column);
         for (std::uint64_t left = masks[0] | masks[1]; left; left &= left - 1) {
             const int place = std::countr_zero(left);
             remove(column, node, place);
-            const auto position = static_cast<std::int16_t>(place - std::min(pattern.shift, 0));
+            const int position = place - std::min(pattern.shift, 0);
             const bool minus = (masks[1] >> place & 1) != swapped;
             insert(column, {pattern.a, position, minus});
-            insert(column, {pattern.b, static_cast<std::int16_t>(position + pattern.shift), minus != pattern.opposite});
+            insert(column, {pattern.b, position + pattern.shift, minus != pattern.opposite});
         }
     }
 }
 
+/// How many digits of a column are older than this iteration; they come first.
+std::size_t Sharing::kept(const Saved& saved) const {
+    const std::vector<Digit>& now = digits_[static_cast<std::size_t>(saved.column)];
+    std::size_t kept = 0;
+    for (const Digit& digit : saved.digits) kept += kept < now.size() && now[kept] == digit;
+    return kept;
+}
+
 /// Go back to what there was before this iteration.
 void Sharing::undo() {
-    for (const Saved& saved : saved_) {
-        for (std::size_t place = digits(saved.column).size(); place-- > 0;) {
-            if (!has(saved.digits, digits(saved.column)[place])) remove(saved.column, place);
-        }
+    for (const Saved& saved : saved()) {
+        const std::vector<Digit>& now = digits(saved.column);
+        for (std::size_t fresh = kept(saved); fresh < now.size(); ++fresh) detach(saved.column, now[fresh]);
     }
     bury();
     std::ranges::sort(born_);
     for (const std::int32_t node : died_) {
         if (!std::ranges::binary_search(born_, node)) revive(node);
     }
-    for (const Saved& saved : saved_) {
+    for (const Saved& saved : saved()) {
+        std::vector<Digit>& now = digits(saved.column);
+        std::size_t kept = 0;
         for (const Digit& digit : saved.digits) {
-            if (!has(digits(saved.column), digit)) insert(saved.column, digit);
+            if (kept < now.size() && now[kept] == digit) {
+                ++kept;
+            } else {
+                attach(saved.column, digit);
+            }
         }
+        now = saved.digits;
     }
-    touched_.clear();
     for (const auto& [output, cost] : costs_before_) {
         cost_ += cost - costs_[output];
         costs_[output] = cost;
     }
     nodes_.resize(size_before_);
+    spread_.resize(size_before_);
     free_ = free_before_;
 }
 

@@ -26,6 +26,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
     : interrupt_(std::move(interrupt)),
       inputs_(static_cast<std::int32_t>(inputs.size())),
       nodes_(inputs.size()),
+      spread_(inputs.size()),
       outputs_(std::move(outputs)),
       limit_(latest < 0 ? 0 : std::uint64_t{1} << latest),
       digits_(columns.size()),
@@ -40,6 +41,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
     }
     loads_.resize(parts_.size());
     costs_.resize(parts_.size());
+    room_.resize(parts_.size());
     begin();
     for (std::size_t column = 0; column < columns.size(); ++column) {
         interrupt_();
@@ -47,7 +49,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
         touch(number);
         for (const ColumnEntry& entry : columns[column]) {
             for (std::uint64_t left = entry.plus | entry.minus; left; left &= left - 1) {
-                const auto position = static_cast<std::int16_t>(std::countr_zero(left));
+                const int position = std::countr_zero(left);
                 insert(number, {entry.node, position, (entry.minus >> position & 1) != 0});
             }
         }
@@ -71,7 +73,8 @@ std::vector<Term> Sharing::build(Nodes& nodes) const {
     }
     std::vector<Term> roots;
     for (std::size_t output = 0; output < parts_.size(); ++output) {
-        std::vector<Summand> terms = summands(output);
+        std::vector<Summand> terms;
+        summands(output, terms);
         for (Summand& each : terms) each.term.node = place(each.term.node);
         std::ranges::sort(terms, {}, [](const Summand& each) { return std::pair(each.term.node, each.term.shift); });
         sum_.plan(terms, deadline(output));
@@ -85,6 +88,7 @@ std::int32_t Sharing::make(const Pattern& pattern, Key key) {
     std::int32_t node = static_cast<std::int32_t>(nodes_.size());
     if (free_.empty()) {
         nodes_.emplace_back();
+        spread_.emplace_back();
     } else {
         node = free_.back();
         free_.pop_back();
@@ -92,6 +96,7 @@ std::int32_t Sharing::make(const Pattern& pattern, Key key) {
     const Adder adder = adder_of(pattern);
     const Range range = adder.range(at(adder.a).range, at(adder.b).range);
     at(node) = {pattern, key, range, false, 0, adder.cost(range), {}};
+    spread(node) = {};
     born_.push_back(node);
     revive(node);
     return node;
@@ -103,8 +108,7 @@ void Sharing::revive(std::int32_t node) {
     ++at(revived.pattern.a).uses;
     ++at(revived.pattern.b).uses;
     cost_ += revived.cost;
-    counts_[revived.key].made = 1;
-    made_[revived.key] = node;
+    made_.put(revived.key, node);
 }
 
 void Sharing::release(std::int32_t node) {
@@ -120,8 +124,6 @@ void Sharing::bury() {
         if (!gone.alive || gone.uses) continue;
         gone.alive = false;
         cost_ -= gone.cost;
-        counts_[gone.key].made = 0;
-        counts_.tidy(gone.key);
         made_.erase(gone.key);
         died_.push_back(node);
         release(gone.pattern.a);
@@ -134,99 +136,90 @@ void Sharing::touch(std::int32_t column) {
     std::uint64_t& saved_in = saved_in_[static_cast<std::size_t>(column)];
     if (saved_in == iteration_) return;
     saved_in = iteration_;
-    saved_.push_back({column, digits(column)});
-}
-
-void Sharing::collect(const std::vector<Digit>& others, const Digit& digit) {
-    keys_.clear();
-    for (const Digit& other : others) {
-        keys_.push_back(key_of(digit, other));
-        counts_.prefetch(keys_.back());
-    }
-    steps_ += others.size();
+    if (saved_count_ == saved_.size()) saved_.emplace_back();
+    Saved& saved = saved_[saved_count_++];
+    saved.column = column;
+    saved.digits = digits(column);
 }
 
 /// The digits of a node in a column, or where they would be.
 auto Sharing::find(std::int32_t node, std::int32_t column) -> std::vector<InColumn>::iterator {
-    return std::ranges::lower_bound(at(node).columns, column, {}, &InColumn::column);
+    std::vector<InColumn>& columns = at(node).columns;
+    if (!few_columns()) return std::ranges::lower_bound(columns, column, {}, &InColumn::column);
+    const std::uint64_t before = (std::uint64_t{1} << column) - 1;
+    return columns.begin() + std::popcount(spread(node).once & before);
 }
 
 void Sharing::remove(std::int32_t column, std::size_t place) {
     std::vector<Digit>& all = digits(column);
     const Digit gone = all[place];
-    all[place] = all.back();
-    all.pop_back();
-    if (counting_) {
-        collect(all, gone);
-        for (const Key key : keys_) counts_.decrease(key);
-    } else if (gone.node < inputs_) {
-        input_pairs_.remove(gone, all);
-    }
-    loads_[output(column)] -= load(gone.node);
-    const auto there = find(gone.node, column);
-    there->masks[gone.minus] ^= std::uint64_t{1} << gone.position;
-    if (!there->taken()) at(gone.node).columns.erase(there);
-    release(gone.node);
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(place));  // the order tells what is new
+    input_pairs_.remove(gone, all);
+    detach(column, gone);
 }
 
 void Sharing::remove(std::int32_t column, std::int32_t node, int position) {
     const std::vector<Digit>& all = digits(column);
-    const auto place = std::ranges::find_if(
-        all, [&](const Digit& digit) { return digit.node == node && digit.position == position; });
+    const std::uint64_t sought = Digit(node, position, true).word();
+    const auto place = std::ranges::find_if(all, [=](const Digit& digit) { return (digit.word() | 1) == sought; });
     remove(column, static_cast<std::size_t>(place - all.begin()));
 }
 
 /// Put a digit into a column; with an equal one there it becomes one of the next position, with an opposite one nothing.
 void Sharing::insert(std::int32_t column, const Digit& digit) {
-    std::vector<InColumn>& columns = at(digit.node).columns;
-    auto there = find(digit.node, column);
-    if (there == columns.end() || there->column != column) {
-        there = columns.insert(there, {column, {0, 0}});
-    } else if (there->taken() >> digit.position & 1) {
-        const bool same = there->masks[digit.minus] >> digit.position & 1;
-        remove(column, digit.node, digit.position);
-        if (same) insert(column, {digit.node, static_cast<std::int16_t>(digit.position + 1), digit.minus});
+    const auto there = find(digit.node(), column);
+    if (there != at(digit.node()).columns.end() && there->column == column && there->taken() >> digit.position() & 1) {
+        const bool same = there->masks[digit.minus()] >> digit.position() & 1;
+        remove(column, digit.node(), digit.position());
+        if (same) insert(column, {digit.node(), digit.position() + 1, digit.minus()});
         return;
     }
-    there->masks[digit.minus] |= std::uint64_t{1} << digit.position;
-    if (counting_) count(column, digit);
     digits(column).push_back(digit);
-    loads_[output(column)] += load(digit.node);
-    ++at(digit.node).uses;
+    attach(column, digit);
 }
 
-/// Count the patterns of a digit with the others of its column; those that may save something are touched.
-void Sharing::count(std::int32_t column, const Digit& digit) {
-    collect(digits(column), digit);
-    for (const Key key : keys_) {
-        Count& count = counts_[key];
-        ++count.now;
-        if (count.now > 1 || count.made) touched_.push_back(key);
-    }
+/// Enter a digit that a column has in the books of its node.
+void Sharing::attach(std::int32_t column, const Digit& digit) {
+    std::vector<InColumn>& columns = at(digit.node()).columns;
+    auto there = find(digit.node(), column);
+    if (there == columns.end() || there->column != column) there = columns.insert(there, {column, {0, 0}});
+    there->masks[digit.minus()] |= std::uint64_t{1} << digit.position();
+    spread(digit.node()).add(column);
+    loads_[output(column)] += load(digit.node());
+    ++at(digit.node()).uses;
+}
+
+void Sharing::detach(std::int32_t column, const Digit& digit) {
+    const auto there = find(digit.node(), column);
+    there->masks[digit.minus()] ^= std::uint64_t{1} << digit.position();
+    spread(digit.node()).remove(column, there->taken(), few_columns());
+    if (!there->taken()) at(digit.node()).columns.erase(there);
+    loads_[output(column)] -= load(digit.node());
+    release(digit.node());
 }
 
 /// Take the costs of the sums that changed.
 void Sharing::recount() {
-    std::vector<std::size_t> changed;
-    for (const Saved& saved : saved_) changed.push_back(output(saved.column));
-    std::ranges::sort(changed);
-    changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
-    for (const std::size_t output : changed) {
-        sum_.plan(summands(output), deadline(output));
+    changed_.clear();
+    for (const Saved& saved : saved()) changed_.push_back(output(saved.column));
+    std::ranges::sort(changed_);
+    changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());
+    for (const std::size_t output : changed_) {
+        summands(output, terms_);
+        sum_.plan(terms_, deadline(output));
         costs_before_.emplace_back(output, costs_[output]);
         cost_ += sum_.cost() - costs_[output];
         costs_[output] = sum_.cost();
     }
 }
 
-std::vector<Summand> Sharing::summands(std::size_t output) const {
-    std::vector<Summand> terms;
+void Sharing::summands(std::size_t output, std::vector<Summand>& terms) const {
+    terms.clear();
     for (const std::int32_t column : parts_[output]) {
         for (const Digit& digit : digits_[static_cast<std::size_t>(column)]) {
-            terms.push_back({{digit.node, digit.position, digit.minus}, at(digit.node).range});
+            terms.push_back({{digit.node(), digit.position(), digit.minus()}, at(digit.node()).range});
         }
     }
-    return terms;
 }
 
 }  // namespace bitsmith

@@ -8,15 +8,14 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <queue>
-#include <unordered_map>
+#include <span>
 #include <utility>
 #include <vector>
 
-#include "counts.hpp"
 #include "graph.hpp"
 #include "input_pairs.hpp"
+#include "patterns.hpp"
 #include "sums.hpp"
 
 namespace bitsmith {
@@ -83,6 +82,25 @@ private:
         int cost = 0;
         std::vector<InColumn> columns;
     };
+    /// The columns that have a digit of a node, and those that may have several, by number modulo 64.
+    struct Spread {
+        std::uint64_t once = 0;
+        std::uint64_t twice = 0;
+
+        void add(std::int32_t column) {
+            const std::uint64_t bit = std::uint64_t{1} << (column % 64);
+            twice |= once & bit;
+            once |= bit;
+        }
+
+        /// A digit of `column` goes, and those of `left` stay there; others have the same bit unless `alone`.
+        void remove(std::int32_t column, std::uint64_t left, bool alone) {
+            const std::uint64_t bit = std::uint64_t{1} << (column % 64);
+            if (!alone || (left & (left - 1))) return;
+            twice &= ~bit;
+            if (!left) once &= ~bit;
+        }
+    };
     struct Rank {
         std::uint64_t gain;
         std::uint32_t count;
@@ -95,17 +113,29 @@ private:
         std::int16_t position;
         bool minus;
     };
+    /// How many more occurrences the limit allows an output, as found in search `of`.
+    struct Room {
+        std::uint64_t of = 0;
+        std::uint64_t left = 0;
+    };
     struct Saved {
-        std::int32_t column;
+        std::int32_t column = 0;
         std::vector<Digit> digits;
     };
 
     Node& at(std::int32_t node) { return nodes_[static_cast<std::size_t>(node)]; }
     const Node& at(std::int32_t node) const { return nodes_[static_cast<std::size_t>(node)]; }
+    Spread& spread(std::int32_t node) { return spread_[static_cast<std::size_t>(node)]; }
+    const Spread& spread(std::int32_t node) const { return spread_[static_cast<std::size_t>(node)]; }
     std::vector<Digit>& digits(std::int32_t column) { return digits_[static_cast<std::size_t>(column)]; }
     std::size_t output(std::int32_t column) const {
         return static_cast<std::size_t>(outputs_[static_cast<std::size_t>(column)]);
     }
+    /// True if the bits of `Spread` are those of columns.
+    bool few_columns() const { return digits_.size() <= 64; }
+
+    /// The columns that this iteration changed.
+    std::span<const Saved> saved() const { return std::span(saved_).first(saved_count_); }
     std::uint64_t load(std::int32_t node) const { return limit_ ? std::uint64_t{1} << at(node).range.arrival : 0; }
 
     // extraction.cpp
@@ -113,13 +143,17 @@ private:
     std::uint32_t possible(const Pattern& pattern);
     int last_position() const;
     void rebuild();
-    void enqueue(Key key, std::uint32_t possible);
-    void enqueue_touched();
+    void enqueue(Key key);
+    void enqueue_considered();
+    void consider(std::int32_t column, const Digit& digit, std::span<const Digit> others);
+    void consider_all(std::int32_t node);
+    bool may_repeat(const Pattern& pattern, std::int32_t column) const;
     std::uint64_t gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const;
     std::int64_t saving(std::uint32_t count, bool made, const Pattern& pattern) const;
     void find_occurrences(const Pattern& pattern);
     using Places = std::vector<InColumn>::const_iterator;
     Places first_from(std::int32_t column, Places start, const std::vector<InColumn>& list) const;
+    static std::uint64_t matches(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern);
     void find_in(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern);
     bool take_room(std::int32_t column, const Pattern& pattern);
     std::int32_t extract(const Pattern& pattern, Key key);
@@ -135,14 +169,13 @@ private:
     void remove(std::int32_t column, std::size_t place);
     void remove(std::int32_t column, std::int32_t node, int position);
     void insert(std::int32_t column, const Digit& digit);
-    void count(std::int32_t column, const Digit& digit);
-    void collect(const std::vector<Digit>& digits, const Digit& digit);
+    void attach(std::int32_t column, const Digit& digit);
+    void detach(std::int32_t column, const Digit& digit);
     void recount();
-    std::vector<Summand> summands(std::size_t output) const;
+    void summands(std::size_t output, std::vector<Summand>& terms) const;
     Deadline deadline(std::size_t output) const { return {limit_, loads_[output]}; }
 
     // search.cpp
-    void count_all();
     void begin();
     void iterate();
     void dissolve_some();
@@ -151,22 +184,22 @@ private:
     void rewrite_some(std::int32_t column);
     bool rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum);
     void undo();
-    std::vector<std::int32_t> nodes_of(std::int32_t column) const;
+    std::size_t kept(const Saved& saved) const;
     std::uint64_t random();
     std::uint32_t below(std::uint32_t bound);
 
     Interrupt interrupt_;
     std::int32_t inputs_;
     std::vector<Node> nodes_;
+    std::vector<Spread> spread_;  // of each node
     std::vector<std::int32_t> outputs_;
     std::vector<std::vector<std::int32_t>> parts_;  // columns of each output
     std::uint64_t limit_;
     std::vector<std::uint64_t> loads_;
     std::vector<std::int64_t> costs_;  // of each output's sum
     std::vector<std::vector<Digit>> digits_;
-    Counts counts_;
     InputPairs input_pairs_;
-    std::unordered_map<Key, std::int32_t> made_;
+    NodesByKey made_;
     std::priority_queue<Rank> queue_;
     std::int64_t cost_ = 0;
     std::uint64_t steps_ = 0;
@@ -175,17 +208,21 @@ private:
 
     // What the last iteration changed.
     std::vector<Saved> saved_;
+    std::size_t saved_count_ = 0;          // the rest of them only keeps its memory
     std::vector<std::uint64_t> saved_in_;  // by column, the iteration in which it was saved
     std::uint64_t iteration_ = 0;
     std::vector<std::int32_t> born_, died_, dying_, free_, free_before_;
     std::size_t size_before_ = 0;
     std::vector<std::pair<std::size_t, std::int64_t>> costs_before_;
 
-    std::vector<Key> keys_, touched_;
+    std::vector<Key> considered_;
     std::vector<Occurrence> found_;
-    std::map<std::size_t, std::uint64_t> room_;  // by output, how many more occurrences the limit allows
+    std::vector<Room> room_;  // by output
+    std::uint64_t room_of_ = 0;
+    std::vector<std::int32_t> sorted_;
+    std::vector<Summand> terms_;
+    std::vector<std::size_t> changed_;
     std::vector<std::uint32_t> tallies_;
-    bool counting_ = false;
     mutable Sum sum_;
 };
 

@@ -176,6 +176,12 @@ def test_every_block_runs_or_is_listed() -> None:
     assert {*EXAMPLES, *TRANSLATED} <= with_blocks
 
 
+def test_what_does_not_run_is_on_the_page_of_limits() -> None:
+    page = (DOCS / "limits.md").read_text(encoding="utf-8")
+    assert [name for name, need in HARDWARE.items() if f"| [{name}]({name}) | {need} |" not in page] == []
+    assert [name for name in SOURCES if f"]({name})" not in page] == []
+
+
 @pytest.mark.parametrize("name", HARDWARE)
 def test_what_needs_hardware_is_python(name: str) -> None:
     for block in blocks(DOCS / name, CodeBlockParser("python")):

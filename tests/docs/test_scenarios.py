@@ -11,7 +11,7 @@ from examples.figures import EXAMPLES, PAGE, stored, with_table
 
 from generate.hooks import ROOT
 
-SCENARIOS = sorted(path.parent.name for path in EXAMPLES.glob("*/results.json"))
+SCENARIOS = sorted(path.parent.name for path in EXAMPLES.glob("*/__main__.py"))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

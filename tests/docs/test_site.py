@@ -46,6 +46,26 @@ def test_words_of_the_inside_stay_there(page: Path) -> None:
 _FOR_CONTRIBUTORS = {"glossary", "architecture", "tour", "layers", "new-hls-dialect", "CONTRIBUTING", "CHANGELOG"}
 
 
+_STYLE = {
+    r"\b(anew|whoever|whole numbers)\b": "again, who, integers",
+    r"\bis no (power|operator|layer|multiple|number)\b": "is not a",
+    r"\b(quantisation|optimisation|colour|behaviour)\b": "American spelling",
+    r"\b(the the|a a|of of|to to|is is)\b": "a word twice",
+}
+"""What the style linter finds, and what to write instead."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.suffixes == [".md"] and page.parent.name != "decisions"],
+    ids=lambda page: page.stem,
+)
+def test_style(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "code", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = {instead: re.findall(rule, text) for rule, instead in _STYLE.items() if re.search(rule, text)}
+    assert found == {}
+
+
 def test_spelling() -> None:
     """American English, and no common misspellings."""
     folders = [str(ROOT / name) for name in ("docs", "README.md", "CONTRIBUTING.md", "SECURITY.md", "examples")]

@@ -163,7 +163,7 @@ def full_adders(netlist: Netlist) -> int:
 
 def test_rows_are_shorter_than_where_sums_are_only_joined() -> None:
     before = after = 0
-    for seed in range(3):
+    for seed in range(8):
         netlist = reduce_widths(elaborate(dense_program([16, 16, 5], 6, 6, 0.5, seed)))
         before += full_adders(fuse_adders(netlist, DELAYS, 100.0))
         after += full_adders(fuse_adders(regroup_sums(netlist, DELAYS, 100.0), DELAYS, 100.0))

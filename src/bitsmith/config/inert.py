@@ -53,7 +53,7 @@ MODEL_INERT: Mapping[str, Inert] = _SHARED_INERT | {
     "AllowV2Fallback": Inert(_SWITCH, (False, True)),
 }
 LAYER_INERT: Mapping[str, Inert] = _SHARED_INERT | {
-    "Static": Inert("states begin anew with each sample"),
+    "Static": Inert("states begin again with each sample"),
     "Direction": Inert("the model says it"),
     "Algorithm": Inert("the model says it"),
     "RecurrentReuseFactor": Inert(_UNROLLED),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -19,11 +17,12 @@ from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s
 from bitsmith.emulate.lookups import with_tables
 from bitsmith.emulate.quantize import Quantization, Reals, checked, fast, quantize_exactly, quantize_into
+from bitsmith.emulate.settled import settled
 from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import Raws, RealLoader, RealReader, checked_raw, empty_raw, load_raw, narrow, read_raw
 from bitsmith.emulate.workspace import Watch, Workspace
 from bitsmith.errors import InputDataError
-from bitsmith.ir.ops import Cast, Linear, MatMul, Parameter
+from bitsmith.ir.ops import Cast
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints
 
@@ -65,7 +64,7 @@ class Emulator:
         self._watched = frozenset(watched)
         self._tables = tables
         self._quantizations = tuple(map(Quantization, self.inputs))
-        self._settled = _settled(program)
+        self._settled = settled(program)
         self._outputs = self._compiled(program.outputs)
         self._traced: _Compiled | None = None
 
@@ -178,19 +177,6 @@ class Emulator:
 def _evaluated(program: Program, raw: Ints) -> Raws:
     """Raw values of the output of ``program`` for raw values of its input."""
     return Emulator(program, threads=1).run_raw([raw])[0]
-
-
-def _settled(program: Program) -> Program:
-    """``program`` with products with parameters, whose values are known here, as those with constants, which are faster."""
-    nodes = list(program.nodes)
-    for index, node in enumerate(nodes):
-        if not isinstance(node.op, MatMul):
-            continue
-        factor, x = program.nodes[node.args[1]], program.nodes[node.args[0]].type
-        if isinstance(factor.op, Parameter) and factor.op.raw.ndim == 2 and math.prod(x.frac.shape[:-1]) == 1:
-            frac = np.broadcast_to(factor.type.frac, factor.type.shape)
-            nodes[index] = replace(node, op=Linear(factor.op.raw, frac), args=node.args[:1])
-    return replace(program, nodes=tuple(nodes))
 
 
 class _Bound:

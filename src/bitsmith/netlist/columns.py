@@ -1,4 +1,4 @@
-"""Columns of digits over nodes, which are inputs and adders shared by columns, and how often each pattern of digits occurs.
+"""Columns of digits over nodes, which are inputs and adders shared by columns.
 
 In: columns of digits over the inputs. It keeps the books while patterns become nodes and nodes are dissolved: who uses what, what
 all costs, and what changed since a mark, so that it can be undone. It decides nothing; :mod:`bitsmith.netlist.sharing` does.
@@ -38,7 +38,7 @@ class Node:
 
 
 class Columns:
-    """Columns in digits, the nodes that they use and, once counting, how often each pattern occurs.
+    """Columns in digits, and the nodes that they use.
 
     Depth is kept by the Kraft sum: terms that arrive at t can be summed by time T if and only if the sum of 2**t is at most 2**T.
     An occurrence is replaced only where the sum of its output stays within the limit. A pattern of two equally late terms leaves
@@ -70,10 +70,7 @@ class Columns:
         self._loads = [0] * len(self._parts)
         self._costs = [0] * len(self._parts)
         self._digits: list[dict[tuple[int, int], Digit]] = [{} for _ in columns]
-        self._counts: dict[int, int] = {}
         self._made: dict[int, int] = {}
-        self._counting = False
-        self._touched: set[int] = set()
         self._dying: list[int] = []
         self._free: list[int] = []
         self._cost = self._steps = 0
@@ -135,7 +132,7 @@ class Columns:
     def _touch(self, column: int) -> None:
         """Keep the digits of a column as they were before this iteration."""
         if column not in self._saved:
-            self._saved[column] = list(self._digits[column].values())
+            self._saved[column] = dict(self._digits[column])
 
     def _keys(self, others: Iterable[Digit], digit: Digit) -> Iterator[int]:
         """The keys of a digit's patterns with other digits of its column."""
@@ -151,19 +148,11 @@ class Columns:
                 )
 
     def _remove(self, column: int, node: int, position: int) -> None:
-        """Take a digit out of a column, and its patterns out of the counts."""
-        gone = self._digits[column].pop((node, position))
-        if self._counting:
-            self._discount(column, gone)
-        masks = self._nodes[node].digits[column]
-        masks[gone.minus] ^= 1 << position
-        if not masks[0] | masks[1]:
-            del self._nodes[node].digits[column]
-        self._count_load(column, node, -1)
-        self._release(node)
+        """Take a digit out of a column."""
+        self._detach(column, self._digits[column].pop((node, position)))
 
     def _insert(self, column: int, digit: Digit) -> None:
-        """Put a digit into a column, and its patterns into the counts.
+        """Put a digit into a column.
 
         With an equal one there it becomes one of the next position, with an opposite one nothing.
         """
@@ -173,68 +162,62 @@ class Columns:
             if there == digit:
                 self._insert(column, digit._replace(position=digit.position + 1))
             return
-        if self._counting:
-            self._count(column, digit)
+        self._digits[column][digit.node, digit.position] = digit
+        self._attach(column, digit)
+
+    def _attach(self, column: int, digit: Digit) -> None:
+        """Enter a digit that a column has in the books of its node."""
         node, position, minus = digit
-        self._digits[column][node, position] = digit
         self._nodes[node].digits.setdefault(column, [0, 0])[minus] |= 1 << position
         self._nodes[node].uses += 1
         self._count_load(column, node, 1)
 
-    def _count(self, column: int, digit: Digit) -> None:
-        """Count the patterns of a digit with the others of its column; those that may save something are touched."""
-        counts = self._counts
-        self._steps += len(self._digits[column])
-        for key in self._keys(self._digits[column].values(), digit):
-            counts[key] = counts.get(key, 0) + 1
-            if counts[key] > 1 or key in self._made:
-                self._touched.add(key)
-
-    def _discount(self, column: int, digit: Digit) -> None:
-        counts = self._counts
-        self._steps += len(self._digits[column])
-        for key in self._keys(self._digits[column].values(), digit):
-            if counts[key] > 1:
-                counts[key] -= 1
-            else:
-                del counts[key]
+    def _detach(self, column: int, digit: Digit) -> None:
+        node, position, minus = digit
+        masks = self._nodes[node].digits[column]
+        masks[minus] ^= 1 << position
+        if not masks[0] | masks[1]:
+            del self._nodes[node].digits[column]
+        self._count_load(column, node, -1)
+        self._release(node)
 
     def _count_load(self, column: int, node: int, times: int) -> None:
         if self._limit is not None:
             self._loads[self._outputs[column]] += times << self._nodes[node].arrival
 
-    def _count_all(self) -> None:
-        """Count all patterns there are, from here on kept up to date."""
-        if self._counting:
-            return
-        self._counting = True
-        for column, digits in enumerate(self._digits):
-            self._digits[column] = {}
-            for place, digit in digits.items():
-                self._count(column, digit)
-                self._digits[column][place] = digit
-        self._touched.clear()
-
     def _begin(self) -> None:
-        self._saved: dict[int, list[Digit]] = {}
+        self._saved: dict[int, dict[tuple[int, int], Digit]] = {}
         self._born: list[int] = []
         self._died: list[int] = []
         self._costs_before: list[tuple[int, int]] = []
         self._free_before = list(self._free)
         self._size_before = len(self._nodes)
 
+    def _kept(self, column: int) -> dict[tuple[int, int], Digit]:
+        """Return the digits of a column that are older than this iteration; they come first."""
+        now = iter(self._digits[column].values())
+        kept: dict[tuple[int, int], Digit] = {}
+        fresh = next(now, None)
+        for place, digit in self._saved[column].items():
+            if digit == fresh:
+                kept[place] = digit
+                fresh = next(now, None)
+        return kept
+
     def _undo(self) -> None:
         """Go back to what there was before this iteration."""
-        for column, digits in self._saved.items():
-            for node, position, _ in set(self._digits[column].values()).difference(digits):
-                self._remove(column, node, position)
+        kept = {column: self._kept(column) for column in self._saved}
+        for column, old in kept.items():
+            for digit in list(self._digits[column].values())[len(old) :]:
+                self._detach(column, digit)
         self._bury()
         for number in set(self._died) - set(self._born):
             self._revive(number)
         for column, digits in self._saved.items():
-            for digit in set(digits).difference(self._digits[column].values()):
-                self._insert(column, digit)
-        self._touched.clear()
+            for place, digit in digits.items():
+                if place not in kept[column]:
+                    self._attach(column, digit)
+            self._digits[column] = digits
         for output, cost in self._costs_before:
             self._cost += cost - self._costs[output]
             self._costs[output] = cost

@@ -7,7 +7,7 @@ shift and sign. The pattern that saves most becomes a node and each occurrence o
 and again, digits of columns taken at random are dissolved into what their nodes were made of and the gap is filled greedily, with
 noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood search:
 P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). During that search,
-counts of patterns are updated for the digits that change. Steps are pairs of digits looked at, so that a budget of them means the
+only the patterns of digits that are new are looked for. Steps are pairs of digits looked at, so that a budget of them means the
 same work on every machine.
 
 ``native/src`` does the same in C++ (``extraction.cpp``, ``search.cpp``); in both, nothing may depend on the order of sets.
@@ -16,7 +16,7 @@ same work on every machine.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bitsmith.netlist.adders import InputRange, Nodes
@@ -47,7 +47,6 @@ class Sharing(Columns):
         super().__init__(inputs, columns, outputs, latest)
         self._waiting: list[tuple[int, int, int]] = []
         self._queue: list[tuple[int, int, int]] = []
-        self._queued: dict[int, int] = {}
         self._noise = 0
         self._random = 1
 
@@ -79,7 +78,6 @@ class Sharing(Columns):
         if not effort:
             return
         end = self._steps + min(effort * self._steps, most_steps)
-        self._count_all()
         while self._steps < end and len(self._nodes) > self._inputs:
             self._iterate()
 
@@ -120,45 +118,59 @@ class Sharing(Columns):
             heapq.heappush(self._waiting, (-min(saved, _LEVELS - 1), -pattern.b, pattern.key))
 
     def _rebuild(self) -> None:
-        """Extract the patterns among those touched that save something, and those that come of it."""
-        self._enqueue_touched()
+        """Extract the patterns of what is new in columns that save something, and those that come of it."""
+        fresh: set[int] = set()
+        for column in self._saved:
+            digits = list(self._digits[column].values())
+            for k in range(len(self._kept(column)), len(digits)):
+                fresh |= self._considered(digits[k], digits[:k])
+        self._look_up(fresh)
         while self._queue:
             _, key, count = heapq.heappop(self._queue)
-            if self._queued.get(key) != count:
-                continue
-            del self._queued[key]
-            if self._counts.get(key, 0) < count:
-                self._enqueue(key)
-                continue
             pattern = Pattern.of(key)
             occurrences = self._occurrences(pattern)
             if len(occurrences) == count:
-                self._extract(pattern, occurrences)
-                self._enqueue_touched()
+                node = self._extract(pattern, occurrences)
+                self._look_up(self._considered_with(node, {column for column, _, _ in occurrences}))
             else:
                 self._push(pattern, len(occurrences))
         self._bury()
 
-    def _enqueue_touched(self) -> None:
-        for key in self._touched:
-            self._enqueue(key)
-        self._touched.clear()
+    def _considered_with(self, node: int, columns: Iterable[int]) -> set[int]:
+        """The keys of the patterns of a node's digits in columns."""
+        keys: set[int] = set()
+        for column in columns:
+            digits = list(self._digits[column].values())
+            for digit in digits:
+                if digit.node == node:
+                    keys |= self._considered(digit, digits)
+        return keys
 
-    def _enqueue(self, key: int) -> None:
-        count = self._counts.get(key, 0)
-        if count != self._queued.get(key, 0):
-            self._push(Pattern.of(key), count)
+    def _considered(self, digit: Digit, others: Sequence[Digit]) -> set[int]:
+        """The keys of the patterns of a digit with others of its column."""
+        self._steps += len(others)
+        return set(self._keys([other for other in others if other != digit], digit))
+
+    def _look_up(self, keys: Iterable[int]) -> None:
+        for key in keys:
+            pattern = Pattern.of(key)
+            if key in self._made or self._in_two_places(pattern):
+                self._push(pattern, len(self._occurrences(pattern)))
+
+    def _in_two_places(self, pattern: Pattern) -> bool:
+        """Return False if the pattern surely has less than two occurrences."""
+        of_a, of_b = self._nodes[pattern.a].digits, self._nodes[pattern.b].digits
+        both = of_a.keys() & of_b.keys()
+        return len(both) > 1 or any((of_a[column][0] | of_a[column][1]).bit_count() > 1 for column in both)
 
     def _push(self, pattern: Pattern, count: int) -> None:
         """Queue a pattern that can be replaced ``count`` times, if that saves something."""
         key = pattern.key
-        times = count - (key not in self._made)
-        if times < 1:
+        if count < (1 if key in self._made else 2):
             return
         saved = self._saving(pattern, count)
         if saved <= 0:
             return
-        self._queued[key] = count
         factor = _NOISELESS + (_mixed(key ^ self._noise) % _NOISE if self._noise else 0)
         # Of equal ones the pattern with the newest node is first.
         heapq.heappush(self._queue, (-((saved * factor << NODE_BITS) + pattern.b), key, count))
@@ -223,8 +235,8 @@ class Sharing(Columns):
         for _ in range(_COLUMNS):
             column = self._below(len(self._digits))
             for _ in range(_OF_COLUMN):
-                nodes = sorted(node for node, _ in self._digits[column])
-                self._dissolve_down(nodes[self._below(len(nodes))])
+                digits = list(self._digits[column].values())
+                self._dissolve_down(digits[self._below(len(digits))].node)
         for column in self._saved:
             self._rewrite_some(column)
 

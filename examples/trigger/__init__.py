@@ -1,0 +1,1 @@
+"""Trigger: jets tagged and anomalies found within a microsecond."""
