@@ -114,6 +114,7 @@ class Case:
     reuse: int = 1
     stream: bool = False
     zeros: float = 0.0
+    spread: float = 1.0
     strategy: str = "Latency"
 
     def model(self, part: str, folder: str) -> bitsmith.Model:
@@ -123,7 +124,7 @@ class Case:
         with torch.no_grad():
             for weights in module.parameters():
                 if weights.dim() > 1:
-                    weights *= torch.rand(weights.shape) >= self.zeros
+                    weights *= self.spread * (torch.rand(weights.shape) >= self.zeros)
         precision = {"default": f"fixed<{self.bits},3>", "weight": f"fixed<{self.weight_bits},1>"}
         chosen = {"Model": {"Precision": precision, "ReuseFactor": self.reuse, "Strategy": self.strategy}}
         with warnings.catch_warnings():
@@ -159,7 +160,7 @@ NETWORKS: Mapping[str, Case] = {
     "dense3": Case(dense(20, 20, 5), (20,), 5, 3),
     "dense10": Case(dense(8, 8, 3), (8,), 10, 10),
     "dense12": Case(dense(6, 6, 2), (6,), 12, 8),
-    "ternary": Case(dense(24, 24, 4), (24,), 6, 2),
+    "ternary": Case(dense(24, 24, 4), (24,), 6, 2, spread=4.0),
     "deep": Case(dense(8, 8, 8, 8, 8, 8, 3), (8,), 6, 5),
     "wide": Case(dense(48, 8, 3), (48,), 4, 4),
     "half": Case(dense(16, 24, 4), (16,), 8, 5, zeros=0.5),

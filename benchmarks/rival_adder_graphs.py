@@ -1,6 +1,6 @@
 """Adder graphs of da4ml and alkaid, for ``adder_graphs.py``; runs in an environment of its own that has both.
 
-Reads one case per line as JSON (rows, columns, bits, seed, zeros, depth) and writes one line for each solver. Their graphs are
+Reads one case per line as JSON (weights, depth) and writes one line for each solver. Their graphs are
 measured here as ours are: full adders from exact integer ranges, processor time of the call alone.
 """
 
@@ -77,14 +77,10 @@ def main() -> None:
     """Answer cases until there are no more."""
     for line in sys.stdin:
         case = json.loads(line)
-        rng = np.random.default_rng(case["seed"])
-        limit = 2 ** (case["bits"] - 1)
-        weights = rng.integers(-limit, limit, size=(case["rows"], case["columns"]))
-        if case["zeros"]:
-            weights[rng.random(weights.shape) < case["zeros"]] = 0
+        weights = np.array(case["weights"], dtype=np.float32)
         for name, solve in SOLVERS.items():
             start = time.process_time()
-            parts = solve(weights.astype(np.float32), case["depth"])
+            parts = solve(weights, case["depth"])
             seconds = time.process_time() - start
             bits, adders, depth = measure(parts)
             answer = {"solver": name, "bits": bits, "adders": adders, "depth": depth, "seconds": seconds}

@@ -38,7 +38,7 @@ def dense_schedule(network: Network, latencies: Mapping[int, int]) -> Schedule:
         if max(tokens, *((ends[:, -1] - ends[:, -1 - several]) // several)) >= interval:
             break
         frames *= 2
-    return Schedule(dense.graph.fifos(depths), latency, interval, frames)
+    return Schedule(dense.graph.fifos(depths), latency, interval, lambda: frames)
 
 
 class _Dense:

@@ -30,6 +30,7 @@ def test_operations_are_those_of_arrays(seed: int) -> None:
     same(line.plus(3, -2), x + 3 - 2 * np.arange(len(x)))
     same(line.running_max(), np.maximum.accumulate(x))
     same(line.repeated(3, 5), np.concatenate([x, x + 5, x + 10]))
+    same(line.followed_by(rising), np.concatenate([x, up]))
     start = int(rng.integers(0, len(x)))
     stop = int(rng.integers(start + 1, len(x) + 1))
     same(line.part(start, stop), x[start:stop])

@@ -119,7 +119,15 @@ def test_cycles_are_those_of_a_clock(seed: int) -> None:
 )
 def test_schedules_are_those_of_arrays_of_all_actions(seeds: range) -> None:
     for seed in seeds:
-        assert schedule(*small(seed)) == dense_schedule(*small(seed))
+        found, wanted = schedule(*small(seed)), dense_schedule(*small(seed))
+        assert (found, found.frames) == (wanted, wanted.frames)
+
+
+def test_slices_of_time_give_the_same_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitsmith.dataflow.schedule._PATIENCE", 0)
+    for seed in range(500, 512):
+        found, wanted = schedule(*small(seed)), dense_schedule(*small(seed))
+        assert (found, found.frames) == (wanted, wanted.frames)
 
 
 def parts() -> Program:
@@ -155,15 +163,17 @@ def test_no_stall_at_the_borders_locks_up(seed: int) -> None:
     Clock(network, latencies, schedule(network, latencies)).run(2, np.random.default_rng(seed))
 
 
-def test_fifos_that_are_too_short_are_reported() -> None:
+def test_fifos_that_are_too_short_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     builder = ProgramBuilder()
     x = builder.input("x", (6, 1), FixedFormat(True, 4, 2))
     windows = builder.window(x, (3,), (1,), (1,), ((1, 1),))
     program = builder.program([("y", builder.add(builder.sum(windows, (1,)), x))])
     graph = _SequencerGraph(partition(program, Directives({}, parallel=False)), {}, timing)
     assert max(graph.depths(6)) > 1
-    with pytest.raises(ProgramError, match="locks up"):
-        graph.run([1] * len(graph.links), 1, None)
+    for patience in (4, 0):
+        monkeypatch.setattr("bitsmith.dataflow.schedule._PATIENCE", patience)
+        with pytest.raises(ProgramError, match="locks up"):
+            graph.run([1] * len(graph.links), 1, None)
 
 
 @pytest.mark.parametrize("share", range(4))

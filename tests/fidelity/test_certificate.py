@@ -84,6 +84,17 @@ def test_what_cancels_has_no_range_of_its_own() -> None:
     convert(model, calibration=x, input_shape=(2, 3), strict=True)
 
 
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [({"Skip": True}, "left out, as Skip asks"), ({"Implementation": "argmax"}, "as Implementation: argmax asks")],
+)
+def test_what_settings_ask_for_is_no_lack_of_bits(settings: dict[str, object], asked: str) -> None:
+    model = nn.Sequential(nn.Linear(8, 5), nn.Softmax(-1)).eval()
+    x = np.random.default_rng(0).normal(size=(64, 8))
+    with pytest.warns(FidelityWarning, match=f"{asked}; compare classes, not probabilities"):
+        convert(model, config={"LayerName": {"1": settings}}, calibration=x, input_shape=(8,))
+
+
 def test_strict_raises() -> None:
     with pytest.raises(FidelityError, match=r"fc1.*wrap in fixed<8,3>"):
         convert(DIGITS, config=WRAPPING, strict=True)

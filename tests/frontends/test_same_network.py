@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -130,3 +133,21 @@ def test_cnn() -> None:
     assert _program(read_onnx(_exported(module, torch.zeros(1, 2, 4, 4)))) == wanted
     arrays = [values.detach().numpy().astype(np.float64) for values in module.parameters()]
     assert _program(read_onnx(_cnn_of_tf2onnx(arrays))) == wanted
+
+
+_ON_TORCH = """
+import keras, numpy, bitsmith
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="relu", name="fc")])
+converted = bitsmith.convert(model, calibration=numpy.eye(3))
+print([row.name for row in converted.get_layers()][1:], "as Keras computes it" in str(converted.fidelity))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_keras_model_on_pytorch_is_one_of_keras(tmp_path: Path) -> None:
+    """It is a module of PyTorch, too."""
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, "-c", _ON_TORCH]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['fc', 'fc_relu'] True"

@@ -106,6 +106,12 @@ class Polyline:
             np.concatenate([*edges, self.places + before, ends]), np.concatenate([*values, self.values, last])
         )
 
+    def followed_by(self, other: Polyline) -> Polyline:
+        """The sequence and then another."""
+        return _through(
+            np.concatenate([self.places, other.places + len(self)]), np.concatenate([self.values, other.values])
+        )
+
     def running_max(self) -> Polyline:
         """The greatest element up to each."""
         highest = np.maximum.accumulate(self.values)

@@ -17,11 +17,13 @@ a part that takes long catches up with a slow one that began early.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import zip_longest
 
 import numpy as np
 
+from bitsmith.dataflow.advance import Wait, settled
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process, Source
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, timing
@@ -42,6 +44,12 @@ _MOST_TRIED = 12
 _LEAST_BITS = 256
 """FIFOs that are not worth a trial have fewer."""
 
+_PATIENCE = 4
+"""Raises of each sequencer, on average, after which the rest is found slice by slice."""
+
+_SLICES = 16
+"""Of the interval, before it is known how long ones suit the network."""
+
 _BITS_ALIKE = 3
 """Sequences are about equally costly if their numbers of corners have as many bits, in steps of so many."""
 
@@ -57,7 +65,7 @@ class Fifo:
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schedule:
     """Depths and cycles.
 
@@ -65,13 +73,18 @@ class Schedule:
         fifos: one per operand of each process, and one per memory.
         latency: cycles from the transfer of a frame's first token into the empty network to that of its last token out of it.
         interval: cycles between frames in the long run, if neither side waits.
-        frames: how many to look at so that the last ones follow at the interval; with fewer they may follow faster.
+        count: gives the ``frames``, which takes longer than all the rest, and only simulation asks for.
     """
 
     fifos: tuple[Fifo, ...]
     latency: int
     interval: int
-    frames: int
+    count: Callable[[], int] = field(compare=False, repr=False)
+
+    @cached_property
+    def frames(self) -> int:
+        """How many to look at so that the last ones follow at the interval; with fewer they may follow faster."""
+        return self.count()
 
     def depth(self, consumer: int, operand: int) -> int:
         """Slots of the FIFO of an operand."""
@@ -98,10 +111,24 @@ def schedule(
     interval = graph.interval
     depths = graph.depths(interval)
     latency = graph.latency(graph.run(depths, 1, None), network)
-    frames = latency // interval + _FRAMES  # so many are under way at once
-    while graph.pace(graph.run(depths, frames, None), network, frames) < interval and frames < _MOST_MEASURED:
+    return Schedule(
+        graph.fifos(depths), latency, interval, partial(_frames, network, latencies, timed, depths, latency)
+    )
+
+
+def _frames(
+    network: Network,
+    latencies: Mapping[int, int],
+    timed: Callable[[Process, int], ProcessTiming],
+    depths: Sequence[int],
+    latency: int,
+) -> int:
+    """How many frames to look at so that the last ones follow at the interval."""
+    graph = _SequencerGraph(network, latencies, timed)
+    frames = latency // graph.interval + _FRAMES  # so many are under way at once
+    while graph.pace(graph.run(depths, frames, None), network, frames) < graph.interval and frames < _MOST_MEASURED:
         frames *= 2
-    return Schedule(graph.fifos(depths), latency, interval, frames)
+    return frames
 
 
 def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
@@ -208,7 +235,7 @@ class _SequencerGraph:
         return sum(self.links[k].bits * depths[k] for k in links)
 
     def _held_back(
-        self, link: _Link, times: Sequence[Polyline], waits: Sequence[Sequence[_Wait]], frames: int, bound: int
+        self, link: _Link, times: Sequence[Polyline], waits: Sequence[Sequence[Wait]], frames: int, bound: int
     ) -> list[Polyline]:
         """The times if what fills ``link`` acts only when all but ``bound`` of its tokens are taken as ``times`` has it."""
         held, wait = list(times), self._waits_for_room(link, frames, bound)
@@ -286,12 +313,13 @@ class _SequencerGraph:
         return self._settled(times, self._waits(depths, frames), range(len(times)))
 
     def _settled(
-        self, least: Sequence[Polyline], waits: Sequence[Sequence[_Wait]], raised: Iterable[int]
+        self, least: Sequence[Polyline], waits: Sequence[Sequence[Wait]], raised: Iterable[int]
     ) -> list[Polyline]:
         """The least times not before ``least`` that keep all rules; of ``raised`` there are those that break one of others.
 
-        They are raised where a rule is broken, until none is.
+        They are raised where a rule is broken, until none is. Where that creeps, time goes on in slices.
         """
+        patience = _PATIENCE * len(least)
         times, latest = list(least), self._latest(least)
         waiting: list[set[int]] = [set() for _ in times]
         for number, ahead in enumerate(waits):
@@ -303,6 +331,10 @@ class _SequencerGraph:
             for reader in waiting[number]:
                 news.setdefault(reader, set()).add(number)
         while news:
+            if patience == 0:
+                gaps = [sequencer.gap for sequencer in self.sequencers]
+                return settled(times, gaps, waits, -(-self.interval // _SLICES), latest)
+            patience -= 1
             # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
             number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))
             others = news.pop(number)
@@ -321,24 +353,24 @@ class _SequencerGraph:
         steps = [sequencer.gap + sequencer.latency + 1 for sequencer in self.sequencers]
         return max(at[-1] for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
 
-    def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[_Wait]]:
+    def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[Wait]]:
         """By sequencer, what its actions wait for: tokens, and slots in FIFOs that have ``depths``."""
-        waits: list[list[_Wait]] = [[] for _ in self.sequencers]
+        waits: list[list[Wait]] = [[] for _ in self.sequencers]
         for link, depth in zip(self.links, depths, strict=True):
             writer, moves = self.sequencers[link.writer], self._moves(link, frames)
             made = _indices(moves.filling, moves.needed, 0)
             if made is not None:
-                waits[link.reader].append(_Wait(*made, link.writer, writer.latency + 1))
+                waits[link.reader].append(Wait(*made, link.writer, writer.latency + 1))
             room = None if depth is None else self._waits_for_room(link, frames, depth)
             if room is not None:
                 waits[link.writer].append(room)
         return waits
 
-    def _waits_for_room(self, link: _Link, frames: int, depth: int) -> _Wait | None:
+    def _waits_for_room(self, link: _Link, frames: int, depth: int) -> Wait | None:
         """What fills ``link`` waits until of earlier tokens all but ``depth`` are taken; None if it never has to."""
         moves = self._moves(link, frames)
         gone = _indices(moves.taking, moves.filled, depth)
-        return None if gone is None else _Wait(*gone, link.reader, 1)
+        return None if gone is None else Wait(*gone, link.reader, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -358,16 +390,6 @@ class _Moves:
     taking: Polyline
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Wait:
-    """A sequencer's actions from number ``first`` on come ``cycles`` or more after actions of another, one for each."""
-
-    first: int
-    actions: Polyline
-    other: int
-    cycles: int
-
-
 def _indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyline] | None:
     """The first of ``counts`` above ``spare``; and from it on, which action moves the last token but ``spare`` of each count."""
     first = int(counts.below(np.array(spare + 1)))
@@ -376,7 +398,7 @@ def _indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyl
     return first, moving.of_indices(counts.part(first, len(counts)).plus(-spare - 1))
 
 
-def _raised(times: Sequence[Polyline], own: Polyline, waits: Sequence[_Wait], gap: int) -> Polyline:
+def _raised(times: Sequence[Polyline], own: Polyline, waits: Sequence[Wait], gap: int) -> Polyline:
     """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbours."""
     for wait in waits:
         own = own.raised(wait.first, times[wait.other].of_indices(wait.actions).plus(wait.cycles))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+BLOCK_TABLE_BITS = 2048
+"""Registered constant tables of so many bits have the attributes of block memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class MultiplierBlock:
@@ -74,3 +77,7 @@ class MemoryBlock:
     def holds_table(self, words: int, bits: float) -> bool:
         """True if Yosys makes block memory of a constant table of ``words`` words of ``bits`` bits."""
         return words * bits > self.table_bits * self.count(words, bits)
+
+    def takes_table(self, words: int, bits: float) -> bool:
+        """True if a registered constant table becomes block memory after Yosys, by itself or since it is written as one."""
+        return words * bits >= BLOCK_TABLE_BITS or self.holds_table(words, bits)

@@ -141,7 +141,7 @@ class Count:
 
     def table(self, words: int, bits: float) -> None:
         """A constant table."""
-        if self._area.memory.holds_table(words, bits):
+        if self._area.memory.takes_table(words, bits):
             self.bram += self._area.memory.count(words, bits)
         elif words > 1:
             self.lut += self._area.table((words - 1).bit_length(), round(bits))
@@ -241,7 +241,7 @@ class Count:
 
     def _table(self, x: TensorType, y: TensorType, count: int) -> None:
         address, width = max(x.max_width, 1), max(y.max_width, 1)
-        if self._area.memory.holds_table(1 << address, width):
+        if self._area.memory.takes_table(1 << address, width):
             self.bram += self._area.memory.count(1 << address, width) * count
         else:
             self.lut += self._area.table(address, width) * count

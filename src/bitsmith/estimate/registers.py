@@ -87,6 +87,6 @@ def _inside(
         found.add(stage)
     if isinstance(word.cell, RomRead) and first not in used and first < last:
         address = netlist.words[word.cell.address].width
-        if area.memory.holds_table(1 << address, word.width):
+        if area.memory.takes_table(1 << address, word.width):
             found.add(first + 1)
     return found

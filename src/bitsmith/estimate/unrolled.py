@@ -6,7 +6,10 @@ cell; where bits of an operand are constant (above an unsigned one, or a literal
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+
+import numpy as np
 
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
@@ -54,7 +57,9 @@ class _Counted:
         self.dsp = self.bram = self.adders = 0
         self._words = netlist.words
         self._area: AreaModel = family.area
-        self.absorbed = absorb(netlist, lut_inputs(family.delays))
+        self._netlist = netlist
+        self._inputs = lut_inputs(family.delays)
+        self.absorbed = absorb(netlist, self._inputs)
         self._stages = stages
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
@@ -135,7 +140,23 @@ class _Counted:
 
     def _read(self, word: Word, cell: RomRead) -> None:
         address = self._words[cell.address].width
-        if self._area.memory.holds_table(1 << address, word.width):
+        if self._area.memory.takes_table(1 << address, word.width):
             self.bram += self._area.memory.count(1 << address, word.width)
         else:
-            self.lut += self._area.table(address, word.width)
+            self.lut += self._area.table(address, word.width) * self._unlike(word, cell)
+
+    def _unlike(self, word: Word, cell: RomRead) -> float:
+        """What a regular table takes, as a share of a random one.
+
+        It is the root of the share of its parts, of as many words as a look-up table has, that are neither constant nor like
+        another: those that are alike are chosen from as before.
+        """
+        address = self._words[cell.address].width
+        entries = np.array(self._netlist.tables[cell.table], dtype=np.object_) >> word.drop
+        usual, _ = Counter(entries.tolist()).most_common(1)[0]
+        words = np.full(1 << address, usual, dtype=np.object_)
+        words[np.arange(cell.first, cell.first + len(entries)) % (1 << address)] = entries
+        bits = np.array([[int(value) >> bit & 1 for value in words] for bit in range(word.width)], dtype=np.uint8)
+        parts = bits.reshape(-1, min(1 << self._inputs, 1 << address))
+        found = {part.tobytes() for part in parts if part.min() != part.max()}
+        return math.sqrt(len(found) / len(parts))

@@ -18,6 +18,7 @@ from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.report.sections import LayerFidelity, percent
 
 _SUMS = ("accum", "result")
@@ -60,6 +61,15 @@ def would_wrap(node: NetworkNode, reached: Span) -> bool:
     return fmt is not None and fmt.overflow is Overflow.WRAP and not _holds(fmt, reached)
 
 
+def _asked_for(node: NetworkNode) -> str | None:
+    """A setting by which a layer is to compute something else, and what that is."""
+    if node.settings.skip:
+        return "it is left out, as Skip asks"
+    if node.settings.implementation is SoftmaxImplementation.ARGMAX:
+        return "it gives 1 to the largest and 0 to all others, as Implementation: argmax asks"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Causes:
     """Finds out why a layer's results are wrong."""
@@ -77,6 +87,8 @@ class Causes:
         )
         if losses:
             return self._lost(losses[0])
+        if (asked := _asked_for(node)) is not None:
+            return Problem(name, asked, "compare classes, not probabilities")
         fmt = node.settings.precision.get("result")
         if would_wrap(node, self._span(name)):
             reached = self._span(name)

@@ -263,10 +263,11 @@ class _ProcessWriter:
         head = f"{taken.token}, {given.token}"
         if is_monotone(kind.source):
             actions = order_actions(kind.source, taken.tokens)
-            flags = self._listed("actions", actions)
+            again = kinds.period(actions)
+            flags = self._listed("actions", actions[:again])
             self.lines += self._array("head", taken.element, taken.size)
             self.lines.append(
-                f"kernels::order<{head}, {len(actions)}, {taken.size}{self._paced()}>(x0, {flags}, head, y0);"
+                f"kernels::order<{head}, {len(actions)}, {again}, {taken.size}{self._paced()}>(x0, {flags}, head, y0);"
             )
             return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
         source = self._listed("source", kind.source)
@@ -278,16 +279,17 @@ class _ProcessWriter:
 
     def _interleave(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
-        which = self._listed("which", kind.source)
+        again = kinds.period(kind.source)
+        which = self._listed("which", kind.source[:again])
         lines = [*token_lines(self._scope, given.token, "result")]
         last = len(self._takes) - 1
         for k, taken in enumerate(self._takes):
-            condition = f"if ({which}[i] == {k}) " if k < last else ""
+            condition = f"if ({which}[next] == {k}) " if k < last else ""
             lines.append(f"{'} else ' if k else ''}{condition}{{")
             lines.append(f"    const {taken.token} item = {taken.taken(f'x{k}')};")
             lines.append(f"    kernels::copy<{given.size}>(item.data, result.data);")
-        lines += ["}", given.given("result", "y0")]
-        self.lines += loop_lines(self._scope, given.tokens, lines, interval=self._step_cycles)
+        lines += ["}", given.given("result", "y0"), f"next = next == {again - 1} ? 0 : next + 1;"]
+        self.lines += ["int next = 0;", *loop_lines(self._scope, given.tokens, lines, interval=self._step_cycles)]
         return f"tokens of {len(self._takes)} streams in turn."
 
     def _window(self, kind: kinds.Window) -> str:

@@ -134,7 +134,7 @@ def _result_frac(lowering: Lowering) -> int:
 
 def _probability(lowering: Lowering, y: Value) -> Value:
     """The result; without a given precision its range is 0..1, which intervals alone cannot prove."""
-    if lowering.format("result") is not None:
+    if lowering.format("result") is not None or y.type.span.frac == 0:  # 0 and 1 need no fraction
         return lowering.result(y)
     frac, widest = lowering.result_frac(), lowering.settings.widest
     if widest is not None:

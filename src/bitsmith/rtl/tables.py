@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from bitsmith.devices.blocks import BLOCK_TABLE_BITS
 from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
 from bitsmith.rtl.expressions import literal
-
-BLOCK_ROM_BITS = 2048
-"""Registered tables from here on are to be block memory: smaller ones leave most of a block empty."""
 
 
 def rom_style(bits: int) -> str:
@@ -21,7 +19,7 @@ def rom_style(bits: int) -> str:
 
     Quartus makes block memory of such tables by itself, and knows no name for it that fits all families.
     """
-    return '(* rom_style = "block", syn_romstyle = "EBR" *) ' if bits >= BLOCK_ROM_BITS else ""
+    return '(* rom_style = "block", syn_romstyle = "EBR" *) ' if bits >= BLOCK_TABLE_BITS else ""
 
 
 @dataclass(frozen=True, slots=True)

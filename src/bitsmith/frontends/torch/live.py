@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.layers.layer import Floats, Shape
 
 if TYPE_CHECKING:
@@ -44,8 +45,12 @@ _WRITES = ("copy_.", "fill_.", "index_put_.")
 
 
 def is_module(model: object) -> TypeGuard[torch.nn.Module]:
-    """Return True if ``model`` is a live module; without importing torch."""
-    return "torch" in sys.modules and isinstance(model, sys.modules["torch"].nn.Module)
+    """Return True if ``model`` is a live module that is not a model of Keras on PyTorch; without importing torch."""
+    return (
+        "torch" in sys.modules
+        and isinstance(model, sys.modules["torch"].nn.Module)
+        and not isinstance(model, LiveModel)
+    )
 
 
 def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:

@@ -21,24 +21,27 @@ template <int N, class X, class T> void copy_if(bool real, const X x[N], T resul
     }
 }
 
-/// Tokens in the order in which they come, some dropped or repeated, or zeros between them: a list of actions.
-template <class X, class Y, int ACTIONS, int N, int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1, class FLAGS,
-          class T, class IN, class OUT>
-void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
+/// Tokens in the order in which they come, some dropped or repeated, or zeros between them: actions, of which PERIOD
+/// come over and over.
+template <class X, class Y, int ACTIONS, int PERIOD, int N, int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1,
+          class FLAGS, class T, class IN, class OUT>
+void order(IN &x, const FLAGS actions[PERIOD], T head[N], OUT &y) {
     BITSMITH_INLINE
+    int next = 0;
     BITSMITH_STEPS
     for (int i = 0; i < ACTIONS; i++) {
         BITSMITH_LONG_STEP
-        if ((actions[i] & TAKE) != 0) {
+        if ((actions[next] & TAKE) != 0) {
             const X item = carried<X, N, X_BEATS>::take(x);
             copy<N>(item.data, head);
         }
-        if ((actions[i] & (GIVE | GIVE_ZEROS)) != 0) {
+        if ((actions[next] & (GIVE | GIVE_ZEROS)) != 0) {
             Y result;
             BITSMITH_RESULT(result)
-            copy_if<N>((actions[i] & GIVE) != 0, head, result.data);
+            copy_if<N>((actions[next] & GIVE) != 0, head, result.data);
             carried<Y, N, Y_BEATS>::give(result, y);
         }
+        next = next == PERIOD - 1 ? 0 : next + 1;
     }
 }
 

@@ -1,0 +1,200 @@
+"""The least times of actions that wait for one another in turn, as they are where FIFOs have a depth.
+
+What empties a FIFO waits for what fills it, and that for places. Raised as a whole, one after another, their times would creep up
+a row of an image at a time, each time with all that comes later and with all other processes. So time goes on in slices: within
+one, only what happens there is raised, until it is settled, and nothing later can change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bitsmith.dataflow.polyline import Polyline
+from bitsmith.errors import ProgramError
+
+_FEW, _MANY = 12, 24
+"""Raises of each process in a slice, on average, with which the next slice is longer, and shorter."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wait:
+    """A sequencer's actions from number ``first`` on come ``cycles`` or more after actions of another, one for each."""
+
+    first: int
+    actions: Polyline
+    other: int
+    cycles: int
+
+
+@dataclass(slots=True)
+class _Track:
+    """A sequencer's times: none is before ``least``, ``gap`` cycles are between neighbours.
+
+    Args:
+        past: times of the first actions, which are settled.
+        now: the least times of the next ones, as far as they may be in this slice.
+        readers: sequencers that wait for this one.
+    """
+
+    least: Polyline
+    gap: int
+    waits: Sequence[Wait]
+    past: Polyline | None = None
+    now: Polyline | None = None
+    readers: list[int] = field(default_factory=list)
+
+    @property
+    def start(self) -> int:
+        """Actions that are settled."""
+        return 0 if self.past is None else len(self.past)
+
+    @property
+    def stop(self) -> int:
+        """Actions that are settled or in this slice."""
+        return self.start + (0 if self.now is None else len(self.now))
+
+    @property
+    def earliest(self) -> int | None:
+        """No action that is not settled comes before; None if all are."""
+        if self.start == len(self.least):
+            return None
+        first = self.least[self.start]
+        return first if self.past is None else max(first, self.past[-1] + self.gap)
+
+    def at(self, indices: Polyline) -> Polyline:
+        """The times of actions before ``stop``, whose numbers never fall."""
+        split = int(indices.below(np.array(self.start)))
+        found: Polyline | None = None
+        if self.past is not None and split:
+            early = indices.part(0, split)
+            found = self.past.part(early[0], early[-1] + 1).of_indices(early.plus(-early[0]))
+        if self.now is not None and split < len(indices):
+            late = indices.part(split, len(indices)).plus(-self.start)
+            there = self.now.part(late[0], late[-1] + 1).of_indices(late.plus(-late[0]))
+            found = there if found is None else found.followed_by(there)
+        assert found is not None
+        return found
+
+    def begin(self, begin: int, end: int) -> None:
+        """Take what may come from ``begin`` to before ``end``."""
+        first = self.earliest
+        if first is None or first >= end:
+            return
+        first = max(first, begin)
+        most = min(len(self.least), self.start + (end - 1 - first) // self.gap + 1)
+        least = self.least.part(self.start, most).raised(0, Polyline.line(most - self.start, first, self.gap))
+        self.now = least.part(0, int(least.below(np.array(end))))
+
+    def finish(self) -> None:
+        """Settle what is in this slice."""
+        if self.now is not None:
+            self.past = self.now if self.past is None else self.past.followed_by(self.now)
+            self.now = None
+
+
+def settled(
+    least: Sequence[Polyline], gaps: Sequence[int], waits: Sequence[Sequence[Wait]], step: int, latest: int
+) -> list[Polyline]:
+    """The least times not before ``least`` that keep ``gaps`` and ``waits``; the first slice has ``step`` cycles.
+
+    Raises:
+        ProgramError: the network locks up: something would come after ``latest``.
+    """
+    tracks = [_Track(*parts) for parts in zip(least, gaps, waits, strict=True)]
+    for number, track in enumerate(tracks):
+        for other in sorted({wait.other for wait in track.waits}):
+            tracks[other].readers.append(number)
+    begin = 0
+    while True:
+        open_times = [first for track in tracks if (first := track.earliest) is not None]
+        if not open_times:
+            return [track.past for track in tracks if track.past is not None]
+        begin = max(begin, min(open_times))
+        end = begin + step
+        if begin > latest:
+            raise ProgramError("a network of processes that locks up", where="schedule")
+        for track in tracks:
+            track.begin(begin, end)
+        active = [number for number, track in enumerate(tracks) if track.now is not None]
+        raises = _settle(tracks, active, end)
+        for number in active:
+            tracks[number].finish()
+        begin = end
+        if raises <= _FEW * len(active):
+            step *= 2
+        elif raises > _MANY * len(active):
+            step = max(step // 2, 1)
+
+
+def _settle(tracks: Sequence[_Track], active: Sequence[int], end: int) -> int:
+    """Raise what is in the slice that ends before ``end`` where a rule is broken, until none is; how often.
+
+    What is broken first comes first: those that wait for each other in turn settle before what comes later is raised once.
+    """
+    news: dict[int, set[int] | None] = dict.fromkeys(active)
+    """By sequencer, the others that it waits for and that were raised since it was; None stands for all."""
+    since = {number: now[0] for number in active if (now := tracks[number].now) is not None}
+    """By sequencer, no earlier action of those others was raised."""
+    raises = 0
+    while news:
+        number = min(news, key=lambda one: (since[one], one))
+        others, track, before = news.pop(number), tracks[number], tracks[number].now
+        if before is None:
+            continue
+        raises += 1
+        track.now = _raised(tracks, track, others, end)
+        changed = _first_change(before, track.now)
+        if changed is None:
+            continue
+        for reader in track.readers:
+            since[reader] = min(since[reader], changed) if reader in news else changed
+            known = news.setdefault(reader, set())
+            if known is not None:
+                known.add(number)
+    return raises
+
+
+def _first_change(before: Polyline, after: Polyline | None) -> int | None:
+    """No element of less than this is another one in ``after``; None if all are the same."""
+    if after is None:
+        return int(before.values[0])
+    common = min(len(before.places), len(after.places))
+    same = (before.places[:common] == after.places[:common]) & (before.values[:common] == after.values[:common])
+    if bool(np.all(same)) and len(before.places) == len(after.places):
+        return None
+    corner = int(np.argmin(np.append(same, False)))  # the first that is another one
+    if corner == 0:
+        return int(before.values[0])
+    alike = corner < common and before.steps[corner - 1] == after.steps[corner - 1]
+    place = min(before.places[corner], after.places[corner]) if alike else before.places[corner - 1]
+    return int(before.at(place))
+
+
+def _raised(tracks: Sequence[_Track], track: _Track, others: set[int] | None, end: int) -> Polyline | None:
+    """The least times not before those of now that keep the waits for ``others``, as far as they are before ``end``."""
+    now, start = track.now, track.start
+    for wait in track.waits:
+        if now is None or (others is not None and wait.other not in others):
+            continue
+        begin, stop = max(start - wait.first, 0), start + len(now) - wait.first
+        if begin >= stop:
+            continue
+        other, actions = tracks[wait.other], wait.actions.part(begin, stop)
+        count = int(actions.below(np.array(other.stop)))
+        if count < stop - begin:  # what waits for more comes later
+            now = _cut(now, begin + count + wait.first - start)
+        if now is not None and count:
+            times = other.at(actions.part(0, count)).plus(wait.cycles)
+            now = now.raised(begin + wait.first - start, times)
+    if now is None:
+        return None
+    now = now.plus(0, -track.gap).running_max().plus(0, track.gap)
+    return _cut(now, int(now.below(np.array(end))))
+
+
+def _cut(times: Polyline, length: int) -> Polyline | None:
+    """The first ``length`` of ``times``; None if there is none."""
+    return times.part(0, length) if length else None
