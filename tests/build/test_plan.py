@@ -75,7 +75,7 @@ def test_what_results_follow_from(model: Model, tmp_path: Path) -> None:
     assert model.plan().sources.digest != other.plan().sources.digest
 
 
-@pytest.mark.parametrize("reuse", [1, 8])
+@pytest.mark.parametrize("reuse", [pytest.param(1, marks=(pytest.mark.slow, pytest.mark.ci)), 8])
 def test_makefile_simulates_and_compares(tmp_path: Path, reuse: int) -> None:
     precision = {"Precision": "fixed<9,4>", "ReuseFactor": reuse}
     model, inputs = three_layer(tmp_path / "it's $1", config={"Model": precision})

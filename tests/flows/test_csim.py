@@ -205,6 +205,8 @@ def test_large_arrays_fit_the_stack(tmp_path: Path) -> None:
     assert words[:, 0].tolist() == [7, 9]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_two_libraries_in_one_process(tmp_path: Path) -> None:
     """Equal names inside of both, unequal constants."""
     given = np.array([[8, 0]], dtype=np.uint64)  # 1.0 and 0.0

@@ -57,6 +57,8 @@ def test_other_inputs_take_the_simulator_that_is_there(tmp_path: Path) -> None:
     assert program.stat().st_mtime_ns != before
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_folders_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(passthrough(12, 12, 3), tmp_path, samples=2)  # the run-time library into the user's cache
     cache = tmp_path / "ca che $(x)"

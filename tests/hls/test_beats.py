@@ -75,7 +75,9 @@ def test_fifos_are_deep_enough(tmp_path: Path, many: bool) -> None:
     assert_equal_to_emulator(cases, narrow(bounded(DIALECTS["vitis"])), tmp_path, demands=demands, samples=3)
 
 
-@pytest.mark.parametrize("dialect", ["vitis", pytest.param("vivado", marks=(pytest.mark.slow, pytest.mark.ci))])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("dialect", ["vitis", "vivado"])
 def test_the_plan_counts_beats(dialect: str) -> None:
     cases, demands = some()
     narrowed, longer = narrow(DIALECTS[dialect]), 0

@@ -95,6 +95,8 @@ def test_vector_ports(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(programs(FEW[:2]), vectors, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @EACH_FAMILY
 def test_random_networks(tmp_path: Path, dialect: Dialect) -> None:
     """All layers of the project, as they are lowered."""

@@ -109,6 +109,8 @@ def test_programs_cover_every_kind_of_process() -> None:
     assert seen == set(kinds.Kind.__args__) - {kinds.Sweep}  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @EACH_FAMILY
 def test_random_networks(tmp_path: Path, dialect: Dialect) -> None:
     """All layers of the project, as they are lowered."""
@@ -158,6 +160,8 @@ def test_a_frame_waits_beside_a_memory(tmp_path: Path) -> None:
     assert_equal_to_emulator(cases, bounded(DIALECTS["vitis"]), tmp_path, demands={"net": STREAMED}, samples=3)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_hostile_names(tmp_path: Path) -> None:
     cases = {top: hostile_program() for top in ("net", "size", "x0")}
     demands = {"net": STREAMED, "size": STREAMED, "x0": Directives({"fc1": 2, "class": 2}, parallel=True)}

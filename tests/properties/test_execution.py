@@ -66,7 +66,9 @@ def test_each_node_alone(share: int) -> None:
         assert_equal_to_oracle(visible, seed, 3)
 
 
-@pytest.mark.parametrize("share", range(8))
+@pytest.mark.parametrize(
+    "share", [pytest.param(k, marks=() if k < 2 else (pytest.mark.slow, pytest.mark.ci)) for k in range(8)]
+)
 def test_text_round_trip(share: int) -> None:
     for seed in range(share * 25, (share + 1) * 25):
         program = random_program(seed, parameters=True)

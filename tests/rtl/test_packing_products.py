@@ -102,7 +102,7 @@ def test_the_upper_product_may_be_one_less() -> None:
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=() if k == 0 else (slow, ci) if k == 4 else slow)
+        pytest.param(case, marks=(slow, ci) if k in (0, 4) else slow)
         for k, case in enumerate(case for case in CASES if case.family is ECP5)
     ],
     ids=str,

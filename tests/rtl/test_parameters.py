@@ -17,8 +17,7 @@ from tests.mapping.test_parameters import demands, loadable_program
 from tests.rtl.streaming import assert_streams, written
 
 SEEDS = [
-    2,
-    *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (3, 7)),
+    *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (2, 3, 7)),
     *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 160)),
 ]
 

@@ -58,9 +58,7 @@ def test_fifo_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
     assert int(taken) > 3_000
 
 
-@pytest.mark.parametrize(
-    ("element", "parts", "words"), sets((5, 3, 4), (8, 1, 1), (3, 4, 1), (9, 1, 5), (1, 2, 2), fast=True)
-)
+@pytest.mark.parametrize(("element", "parts", "words"), sets((5, 3, 4), (8, 1, 1), (3, 4, 1), (9, 1, 5), (1, 2, 2)))
 def test_load_against_a_model(tmp_path: Path, element: int, parts: int, words: int) -> None:
     (tmp_path / "bitsmith_load.sv").write_text(library(["bitsmith_load.sv"])["bitsmith_load.sv"])
     parameters = {"ELEMENT": element, "PARTS": parts, "WORDS": words}
@@ -97,7 +95,7 @@ def test_upsizer(tmp_path: Path, parts: int, width: int) -> None:
 
 @pytest.mark.parametrize(
     ("count", "elements", "width", "greatest"),
-    sets((4, 3, 9, False), (5, 2, 7, True), (1, 2, 6, False), (2, 1, 1, True), fast=True),
+    sets((4, 3, 9, False), (5, 2, 7, True), (1, 2, 6, False), (2, 1, 1, True)),
 )
 def test_reduce(tmp_path: Path, count: int, elements: int, width: int, greatest: bool) -> None:
     parameters = {"COUNT": count, "ELEMENTS": elements, "WIDTH": width, "GREATEST": int(greatest)}
@@ -151,7 +149,6 @@ def test_folded_product(
         (2, 1, 3, 6, False, 3, 1, 3, "LANE_PAIRS"),
         (1, 1, 4, 8, True, 8, 3, 2, "COLUMN_PAIRS"),
         (2, 7, 5, 5, False, 6, 2, 1, "COLUMN_PAIRS"),
-        fast=True,
     ),
 )
 def test_fold_of_pairs(
@@ -190,7 +187,6 @@ def test_fold_of_pairs(
         (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4, 1),
         (1, 9, 3, 3, True, 3, 2, 2, None, 4, 0),
         (1, 8, 1, 18, True, 27, 2, 1, None, 4, 1),
-        fast=True,
     ),
 )
 def test_fold_of_chains(
@@ -391,7 +387,6 @@ def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: bool
         (5, [3, -1, 0, 0, 2], 9),
         (9, [0, 3, 6, 1, 4, 7, 2, 5, 8], 7),
         (16, [*range(15, -1, -1)], 24),
-        fast=True,
     ),
 )
 def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, synchronous: bool) -> None:

@@ -104,7 +104,9 @@ def test_hostile_names_do_not_reach_the_code(tmp_path: Path) -> None:
     lint(sources, each.design.top)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(k, marks=() if k < 2 else (pytest.mark.slow, pytest.mark.ci)) for k in range(6)]
+)
 def test_lint(seed: int, tmp_path: Path) -> None:
     each = circuit(random_program(seed, hardware=True), BUDGETS[seed % 4], "dut", 1, delays=DELAYS[seed % 2])
     lint(save(each.design, tmp_path), "dut")

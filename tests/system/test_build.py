@@ -15,6 +15,8 @@ from tests.system.examples import MODELS, digits, three_layer
 from tests.system.keras2 import write_dense
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_cosimulation_on_given_inputs(tmp_path: Path) -> None:
     model, x = digits(tmp_path)
     report = model.build(synth=False, inputs=x[:100])
@@ -44,6 +46,8 @@ def test_an_unchanged_stage_comes_from_the_cache_and_a_changed_one_does_not(tmp_
     assert not cached()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_circuit_is_generated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = digits(tmp_path)
     first = model.build(synth=False, inputs=x[:20])
@@ -70,6 +74,8 @@ def test_sources_of_another_network_are_removed(tmp_path: Path) -> None:
     assert not stale.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     model, x = digits(tmp_path)
 
