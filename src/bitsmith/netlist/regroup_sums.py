@@ -66,20 +66,13 @@ def regroup_sums(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
     if delays.ternary_adder(1) is None:
         return netlist
     trees = _trees(netlist)
-    while trees:
-        builder = _Builder(netlist, trees, delays, budget_ns)
-        rebuilt = builder.run()
-        if not builder.made:
-            return netlist
-        after = Timing(rebuilt, delays, budget_ns)
-        if after.stages <= builder.stages:
-            return renumbered(rebuilt)
-        late = after.late(builder.stages)
-        guilty = {root for root, words in builder.made.items() if not late.isdisjoint(words)}
-        if not guilty:
-            return netlist
-        trees = {root: tree for root, tree in trees.items() if root in builder.made and root not in guilty}
-    return netlist
+    if not trees:
+        return netlist
+    builder = _Builder(netlist, trees, delays, budget_ns)
+    rebuilt = builder.run()
+    if not builder.made or Timing(rebuilt, delays, budget_ns).stages > builder.stages:
+        return netlist
+    return renumbered(rebuilt)
 
 
 def _trees(netlist: Netlist) -> dict[int, _Tree]:
@@ -130,11 +123,11 @@ def _is_part(netlist: Netlist, ref: WordRef, top: int, parts: Collection[int]) -
 class _Builder:
     """A netlist under construction: words of the old one, and rows in the place of trees.
 
-    ``made`` are the words of these, by roots; ``stages`` those of the old netlist.
+    ``made`` is true once there are such rows; ``stages`` are those of the old netlist.
     """
 
     def __init__(self, netlist: Netlist, trees: Mapping[int, _Tree], delays: Delays, budget_ns: float) -> None:
-        self.made: dict[int, range] = {}
+        self.made = False
         self._netlist = netlist
         self._trees = trees
         self._delays = delays
@@ -171,7 +164,7 @@ class _Builder:
             del self._words[first:]
             return None
         self._words.append(last)
-        self.made[root] = range(first, len(self._words))
+        self.made = True
         return rows[-1].ready
 
     def _without_passed(self, word: Word) -> Word | None:
