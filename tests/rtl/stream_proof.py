@@ -20,6 +20,11 @@ _PARTS = {
 }
 
 
+def files(module: str) -> list[str]:
+    """The files of the library that the proof of a module looks into."""
+    return [f"bitsmith_{part}.sv" for part in _PARTS.get(module, (module,))]
+
+
 def model(
     folder: Path, module: str, parameters: Mapping[str, int | str], mutant: tuple[str, str] | None = None
 ) -> None:
@@ -28,7 +33,7 @@ def model(
     ``mutant``: text of the library that is replaced by another.
     """
     texts = library(STREAM_LIBRARY)
-    parts = [f"bitsmith_{part}.sv" for part in _PARTS.get(module, (module,))]
+    parts = files(module)
     for name in parts:
         text = texts[name]
         if mutant is not None and mutant[0] in text:

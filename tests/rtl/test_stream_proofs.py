@@ -15,10 +15,10 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency, reorder_timing, sweep_bounds, timing
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
-from bitsmith.rtl.library import STREAM_LIBRARY
+from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.streams import sweep_parameters
 from tests.rtl.stream_bench import process
-from tests.rtl.stream_proof import counterexample, model
+from tests.rtl.stream_proof import counterexample, files, model
 
 pytestmark = pytest.mark.tools
 slow = pytest.mark.slow
@@ -247,9 +247,9 @@ MUTANTS = [
     ("folded_product", "if (acts[STAGES-1]) total", "total"),
     ("delay", "else if (enable) at <= next_at", "else at <= next_at"),
     ("window", "assign x_take = act & inside_all", "assign x_take = x_valid & inside_all"),
-    ("window", "else if (enable & (at == BITS'(REACH - 1)))", "else if (enable & (at == BITS'(REACH)))"),
+    ("window", "REACHED = BITS'(REACH - 1)", "REACHED = BITS'(REACH)"),
     ("order", "(y_free | ~flags[2])", "1'b1"),
-    ("reorder", "x_valid & (held != COUNT_BITS'(DEPTH))", "x_valid"),
+    ("reorder", "x_valid & (held != FULL)", "x_valid"),
     ("reorder", "(held >= needed)", "(held > needed)"),
     ("sweep", "(came - freed != FULL)", "1'b1"),
     ("sweep", "(came >= wanted)", "(came >= wanted - 1'b1)"),
@@ -285,6 +285,12 @@ def test_every_module_has_a_mutant() -> None:
         "chained_product",
     }
     assert {module for module, _, _ in MUTANTS} == modules
+
+
+def test_what_mutants_replace_is_in_the_library() -> None:
+    texts = library(STREAM_LIBRARY)
+    for module, text, _ in MUTANTS:
+        assert any(text in texts[name] for name in files(module)), (module, text)
 
 
 @pytest.mark.parametrize(("module", "text", "instead"), MUTANTS)
