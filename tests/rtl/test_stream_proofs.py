@@ -287,6 +287,7 @@ def test_every_module_has_a_mutant() -> None:
     assert {module for module, _, _ in MUTANTS} == modules
 
 
+@ci
 def test_what_mutants_replace_is_in_the_library() -> None:
     texts = library(STREAM_LIBRARY)
     for module, text, _ in MUTANTS:
