@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 # A machine that does other things, too, must not fail a test.
-settings.register_profile("bitsmith", deadline=None, max_examples=40)
+settings.register_profile("bitsmith", deadline=None, max_examples=25)
 settings.load_profile("bitsmith")
 
 # Chosen before the first import of Keras. Models run once or twice, for which jax compiles four times as long as numpy computes;

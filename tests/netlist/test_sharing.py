@@ -75,7 +75,14 @@ def test_patterns_are_taken_as_if_counted_each_time(latest: int | None) -> None:
     assert shared._digits == counted._digits
 
 
-@pytest.mark.parametrize("latest", [None, 6, 8])
+@pytest.mark.parametrize(
+    "latest",
+    [
+        pytest.param(None, marks=(pytest.mark.slow, pytest.mark.ci)),
+        pytest.param(6, marks=(pytest.mark.slow, pytest.mark.ci)),
+        8,
+    ],
+)
 def test_cost_is_that_of_the_adders_and_falls(latest: int | None) -> None:
     inputs = [InputRange(-128, 127)] * 8
     sharing = Sharing(inputs, columns_of((8, 8), 0), range(8), latest)
