@@ -120,13 +120,20 @@ def _operands(call: Call, x: Value, *names: str, steps: int = 0) -> list[Floats]
 def _checked(call: Call, grid: _Grid) -> _Grid:
     """The grid, if it is one."""
     whole = np.array_equal(grid.zero, np.rint(grid.zero)) and float(np.abs(grid.zero).max(initial=0)) < _MOST
-    if not whole or not bool(np.all(grid.scale > 0)) or not -_MOST < grid.lo < grid.hi < _MOST:
+    if not whole or not _are_scales(grid.scale) or not -_MOST < grid.lo < grid.hi < _MOST:
         raise ModelFileError(
             f"codes {grid.lo}..{grid.hi} with a scale or a zero point that makes no grid",
             where=call.build.where,
             accepted="positive scales, integers as zero points, at most 32 bits",
         )
     return grid
+
+
+def _are_scales(values: Floats) -> bool:
+    """Return True if all are positive, and they and what numbers are multiplied by are finite in single precision."""
+    with np.errstate(all="ignore"):
+        singles = np.stack([values.astype(np.float32), _inverse(values)])
+    return bool(np.all((singles > 0) & np.isfinite(singles)))
 
 
 def _per_tensor(call: Call) -> _Grid:
