@@ -13,9 +13,10 @@ import torch
 from onnx import helper
 from torch import nn
 
-from bitsmith.devices import resolve_part
+from bitsmith.devices import ECP5, resolve_part
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.estimate.fit import fits
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.explain import explain
 from tests.any_models import Sample, proto, samples
 
@@ -105,6 +106,21 @@ def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
     assert told.proposal.latency > told.proposal.interval
     assert told.proposal.document()["ReuseFactor"] == fit.reuse
     assert all(str(factor) in fit.description for factor in fit.reuse.values())
+
+
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_the_size_is_that_of_a_build_at_the_clock(io_type: str) -> None:
+    """A faster clock wants more registers, in tokens as well."""
+    sizes: list[int] = []
+    for period in (40.0, 6.0):
+        told = explain(
+            *(_MODELS / "digits.keras", None, _MODELS / "digits.config.json"), clock_period=period, io_type=io_type
+        )
+        assert told.model is not None and told.size is not None
+        given = told.model.target.budget_ns(ECP5)
+        assert told.size == estimate_layout(told.model.program, told.model.directives, ECP5, given)
+        sizes.append(told.size.ff)
+    assert sizes[0] < sizes[1]
 
 
 def test_what_fits_gets_no_proposal() -> None:

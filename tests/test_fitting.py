@@ -52,7 +52,7 @@ def convert(
 
 def size(model: bitsmith.Model) -> tuple[Size, Part]:
     part = resolve_part(model.target.part)
-    return size_of(model.program, model.directives, part), part
+    return size_of(model.program, model.directives, model.target), part
 
 
 @pytest.mark.parametrize(("lut", "adders", "placed"), [(89_396, 5_872, 115_802), (33_969, 3_185, 47_400)])

@@ -34,7 +34,6 @@ from bitsmith.devices import (
     Card,
     Zynq,
     any_board,
-    part_or_typical,
     resolve_part,
 )
 from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
@@ -278,7 +277,7 @@ def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable
     from bitsmith.fitting import ways_to_fit
 
     wanted = directives_of(compiled.network, target.io_type, target.latency)
-    return ways_to_fit(source, compiled.program, wanted, part_or_typical(target.part))
+    return ways_to_fit(source, compiled.program, wanted, target)
 
 
 def _with_outliers(network: Network, outliers: str | None) -> Network:

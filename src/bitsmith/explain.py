@@ -107,10 +107,10 @@ def explain(
         program, found = _translated(network)
         return Explanation(rows(network, program), found or (first,))
     layers, target_part = rows(converted.network, converted.program), part_or_typical(converted.target.part)
-    size = size_of(converted.program, converted.directives, target_part)
+    size = size_of(converted.program, converted.directives, converted.target)
     if fits(size, target_part):
         return Explanation(layers, (), converted, size)
-    ways = tuple(choices(converted.source, converted.program, converted.directives, target_part))
+    ways = tuple(choices(converted.source, converted.program, converted.directives, converted.target))
     shared = next((choice for choice in ways if choice.bits is None), None)
     proposed = None if shared is None else _proposed(converted, shared)
     return Explanation(layers, (), converted, size, False, proposed, ways)
@@ -118,10 +118,10 @@ def explain(
 
 def _proposed(model: Model, choice: Choice) -> Proposal:
     """Reuse factors, and the cycles of the circuit that they make."""
-    target, delays = model.target, choice.part.family.delays
-    budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
+    target, family = model.target, choice.part.family
     program = drop_dead(model.program, keep_probes=False)
-    made = circuit(program, choice.directives, delays, budget, target.project_name, Title("", ""))
+    budget_ns = target.budget_ns(family)
+    made = circuit(program, choice.directives, family.delays, budget_ns, target.project_name, Title("", ""))
     return Proposal(Fit(choice.directives, choice.size), *made.cycles)
 
 

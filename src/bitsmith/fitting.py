@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import IOType
-from bitsmith.devices import Part
+from bitsmith.devices import Part, part_or_typical
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fits, missing, packed_luts, proposal
@@ -92,19 +93,21 @@ class Choice:
         return f"{', '.join(said)} (about {packed:,} of {self.part.luts:,} LUTs)"
 
 
-def size_of(program: Program, directives: Directives, part: Part) -> Size:
-    """The expected size of a program's circuit."""
-    return estimate_layout(drop_dead(program, keep_probes=False), directives, part.family)
+def size_of(program: Program, directives: Directives, target: Target) -> Size:
+    """The expected size of a program's circuit, with stages as the clock of ``target`` wants them."""
+    family = part_or_typical(target.part).family
+    return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
 
 
-def fewer_bits(source: Source, size: Size, directives: Directives, part: Part) -> Choice | None:
+def fewer_bits(source: Source, size: Size, directives: Directives, target: Target) -> Choice | None:
     """The largest budget of :data:`BUDGETS` with which the circuit fits; None without one."""
+    part = part_or_typical(target.part)
     if packed_luts(size, part) > _MOST * part.luts or not _has_budget(source.network):
         return None
 
     def tried(bits: int) -> Choice | None:
         compiled = _compiled(source, bits)
-        found = size_of(compiled.program, directives, part)
+        found = size_of(compiled.program, directives, target)
         return Choice(found, part, directives, bits, compiled) if fits(found, part) else None
 
     return _largest(tried)
@@ -117,62 +120,65 @@ def _largest(tried: Callable[[int], Choice | None]) -> Choice | None:
     return None if smallest is None else next(filter(None, map(tried, larger)), smallest)
 
 
-def reused(program: Program, directives: Directives, part: Part) -> Choice | None:
+def reused(program: Program, directives: Directives, target: Target) -> Choice | None:
     """Reuse factors with which the circuit fits, without any loss of accuracy; None without some."""
-    found = proposal(drop_dead(program, keep_probes=False), part, directives)
+    part = part_or_typical(target.part)
+    found = proposal(drop_dead(program, keep_probes=False), part, directives, target.budget_ns(part.family))
     return None if found is None else Choice(found.size, part, found.directives)
 
 
-def choices(source: Source | None, program: Program, directives: Directives, part: Part) -> Iterator[Choice]:
+def choices(source: Source | None, program: Program, directives: Directives, target: Target) -> Iterator[Choice]:
     """What fits, the one nearest to what the user asked for first: fewer bits, reuse factors, or else both."""
     if source is not None:
-        narrow = fewer_bits(source, size_of(program, directives, part), directives, part)
+        narrow = fewer_bits(source, size_of(program, directives, target), directives, target)
         if narrow is not None:
             yield narrow
-    shared = reused(program, directives, part)
+    shared = reused(program, directives, target)
     if shared is not None:
         yield shared
     elif source is not None and _has_budget(source.network):
-        both = _bits_and_reuse(source, directives, part)
+        both = _bits_and_reuse(source, directives, target)
         if both is not None:
             yield both
 
 
-def _bits_and_reuse(source: Source, directives: Directives, part: Part) -> Choice | None:
+def _bits_and_reuse(source: Source, directives: Directives, target: Target) -> Choice | None:
     """The largest budget for which there are reuse factors with which the circuit fits."""
 
     def tried(bits: int) -> Choice | None:
         compiled = _compiled(source, bits)
-        found = reused(compiled.program, directives, part)
+        found = reused(compiled.program, directives, target)
         return None if found is None else replace(found, bits=bits, compiled=compiled)
 
     return _largest(tried)
 
 
-def ways_to_fit(source: Source, program: Program, directives: Directives, part: Part) -> Iterator[Choice | None]:
+def ways_to_fit(source: Source, program: Program, directives: Directives, target: Target) -> Iterator[Choice | None]:
     """None if the circuit fits as it is, else all :func:`choices`, and when these have run out an error.
 
     Raises:
         CapacityError: nothing more fits.
     """
-    size = size_of(program, directives, part)
+    size = size_of(program, directives, target)
+    part = part_or_typical(target.part)
     if fits(size, part):
         yield None
         return
-    yield from choices(source, program, directives, part)
+    yield from choices(source, program, directives, target)
     raise nothing_fits(size, part)
 
 
-def layout_that_fits(program: Program, directives: Directives, part: Part) -> Choice | None:
+def layout_that_fits(program: Program, directives: Directives, target: Target) -> Choice | None:
     """Reuse factors with which the circuit fits; None if it fits as it is.
 
     Raises:
         CapacityError: there are none.
     """
-    size = size_of(program, directives, part)
+    size = size_of(program, directives, target)
+    part = part_or_typical(target.part)
     if fits(size, part):
         return None
-    found = reused(program, directives, part)
+    found = reused(program, directives, target)
     if found is None:
         raise nothing_fits(size, part)
     return found

@@ -68,10 +68,9 @@ class Room:
     @staticmethod
     def of(job: Job) -> Room:
         """Those of a build."""
-        target, part = job.target, part_or_typical(job.target.part)
-        period = target.clock_period_ns
-        budget = part.family.delays.budget(period, target.clock_uncertainty * period)
-        return Room(part, estimate_layout(job.program, job.directives, part.family, budget))
+        part = part_or_typical(job.target.part)
+        budget_ns = job.target.budget_ns(part.family)
+        return Room(part, estimate_layout(job.program, job.directives, part.family, budget_ns))
 
     @property
     def misfit(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
 from bitsmith.config import Backend, IOType, read_project
+from bitsmith.devices import Family
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
@@ -49,6 +50,10 @@ class Target:
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
     latency: int | None = None
     """Cycles that a pipeline takes at most; None: as many as the clock needs."""
+
+    def budget_ns(self, family: Family) -> float:
+        """The nanoseconds of logic that the clock leaves between two registers."""
+        return family.delays.budget(self.clock_period_ns, self.clock_uncertainty * self.clock_period_ns)
 
 
 _KEYS = {

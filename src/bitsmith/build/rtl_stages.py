@@ -69,10 +69,7 @@ class Rtl:
     @property
     def _budget_ns(self) -> float:
         """The nanoseconds of logic that the clock leaves to a stage."""
-        target = self.job.target
-        return self._part.family.delays.budget(
-            target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns
-        )
+        return self.job.target.budget_ns(self._part.family)
 
     @cached_property
     def _raws(self) -> list[Raw]:

@@ -281,7 +281,7 @@ def _misfit(model: Model) -> str:
     from bitsmith.fitting import size_of
 
     part = part_or_typical(model.target.part)
-    lacking = missing(size_of(model.program, model.directives, part), part)
+    lacking = missing(size_of(model.program, model.directives, model.target), part)
     return f"The circuit does not fit {part.name}: about {lacking} (estimated)" if lacking else ""
 
 

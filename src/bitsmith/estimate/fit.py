@@ -109,43 +109,47 @@ def _has_room(size: Size, part: Part, blocks: float) -> bool:
     return fits(size, part) and size.dsp <= blocks * part.dsps
 
 
-def proposal(program: Program, part: Part, directives: Directives) -> Fit | None:
+def proposal(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
     Layouts that crowd the multiplier blocks are taken where no other fits.
 
-    Nothing of ``directives`` changes but reuse factors, and whether tensors come whole.
+    Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``.
     """
     for blocks, parallel in product(_BLOCKS, (True, False)):
-        found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel), blocks)
+        found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel), blocks, budget_ns)
         if found is not None:
             return found
     return None
 
 
-def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: float) -> Fit | None:
-    """Bisection over the interval, in steps of a fraction of an octave."""
+def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
+    """Bisection over the interval, in steps of a fraction of an octave.
+
+    It looks at rough estimates, without circuits of token functions; what it finds, or else the next slower one, fits by the
+    estimate that reports have.
+    """
     layers = _layers(program, wanted)
     least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
     most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
 
-    def laid_out(step: int) -> Fit:
+    def laid_out(step: int, budget_ns: float | None = None) -> Fit:
         interval = round(2 ** (step / _STEPS_PER_OCTAVE))
         reuse = {name: min(max(interval // tokens, 1), cycles) for name, (tokens, cycles) in layers.items()}
         directives = replace(wanted, reuse=reuse)
-        return Fit(directives, estimate_layout(program, directives, part.family))
+        return Fit(directives, estimate_layout(program, directives, part.family, budget_ns))
 
-    best = laid_out(most)
-    if not _has_room(best.size, part, blocks):
+    if not _has_room(laid_out(most).size, part, blocks):
         return None
-    while least < most:
-        middle = (least + most) // 2
-        found = laid_out(middle)
-        if _has_room(found.size, part, blocks):
-            best, most = found, middle
+    low, high = least, most
+    while low < high:
+        middle = (low + high) // 2
+        if _has_room(laid_out(middle).size, part, blocks):
+            high = middle
         else:
-            least = middle + 1
-    return best
+            low = middle + 1
+    slower = (laid_out(step, budget_ns) for step in range(low, most + 1))
+    return next((found for found in slower if _has_room(found.size, part, blocks)), None)
 
 
 def _step(interval: int) -> int:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from bitsmith import serialization
 from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
 from bitsmith.compiler import Source
-from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import InputDataError
@@ -318,7 +317,7 @@ class Model:
         """
         from bitsmith.fitting import layout_that_fits
 
-        found = layout_that_fits(self.program, self.directives, part_or_typical(self.target.part))
+        found = layout_that_fits(self.program, self.directives, self.target)
         if found is None:
             return self
         made, target = copy(self), replace(self.target, io_type=found.io_type)
@@ -421,7 +420,7 @@ class Model:
     def _what_fits(self) -> Remedy:
         from bitsmith.fitting import choices, ways_out
 
-        return ways_out(choices(self.source, self.program, self.directives, part_or_typical(self.target.part)))
+        return ways_out(choices(self.source, self.program, self.directives, self.target))
 
     def __str__(self) -> str:
         from bitsmith.report.terminal import render
