@@ -41,8 +41,9 @@ constraints of nextpnr are also read by the tool itself in tests.
 
 ## What a review found, and what is written now
 
-Numbers are the review's: 1 is what would not have compiled or met its plan, 2 what probably would not, 3 style, 6 what was
-missing. What is open says so.
+Numbers are the review's, and items of its sections in their order: 1 is what would not have compiled or met its plan, 2 what
+probably would not, 3 style, 4 what it ran, 5 what another tool has, 6 what was missing; one was found later. What is open says
+so.
 
 | | found | written now | rule | test |
 |---|---|---|---|---|

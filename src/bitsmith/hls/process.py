@@ -311,7 +311,7 @@ class _ProcessWriter:
             actions,
             [
                 f"const int flags = {' & '.join(flags)};",
-                f"{item_t} item;",
+                *token_lines(self._scope, item_t, "item"),
                 "if ((flags & kernels::TAKE) != 0) {",
                 *map(indented, copied),
                 "} else {",

@@ -109,7 +109,7 @@ def parameter(scope: Scope, kind: str, name: str) -> str:
 
 
 def token_lines(scope: Scope, kind: str, name: str) -> list[str]:
-    """Lines that declare a token which will be written."""
+    """Lines that declare a token whose elements will be written."""
     result = scope.dialect.streams.result
     return [f"{kind} {name};", *([result.format(name=name)] if result else [])]
 

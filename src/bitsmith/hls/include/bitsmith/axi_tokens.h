@@ -9,6 +9,7 @@ namespace kernels {
 template <int W, int TOKENS, int N, int G, class T, class STREAM>
 bool take_tokens(hls::stream<typename beats<W>::type> &stream, STREAM &tokens) {
     token<T, N> item;
+    BITSMITH_RESULT(item)
     bool last = false;
     int part = 0;
     for (int i = 0; i < TOKENS * (N / G); i++) {
@@ -45,6 +46,7 @@ void receive(hls::stream<typename beats<W>::type> &stream, STREAM &tokens, hls::
 template <int W, int TOKENS, int N, int G, class T, class STREAM>
 bool give_tokens(STREAM &tokens, hls::stream<typename beats<W>::type> &stream, hls::stream<bool> &lasts) {
     token<T, N> item;
+    BITSMITH_RESULT(item)
     bool last = false;
     int part = 0;
     for (int i = 0; i < TOKENS * (N / G); i++) {
