@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7
 from bitsmith.estimate.registers import Registers, registers
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import Netlist
+from bitsmith.netlist.netlist import AddSub, Netlist, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays
 
-AREA = ULTRASCALE_PLUS.area
+AREA = XILINX_7.area
 NOWHERE = replace(AREA, block_registers=0, shift_registers=0)
 BITS = 9
 
@@ -48,7 +48,7 @@ def test_registers_that_only_blocks_read_are_theirs(read_elsewhere: bool, inside
     with_blocks, without = found(made)
     assert (without.ff - with_blocks.ff, with_blocks.lut) == (inside, 0)
     assert without.ff == made[1].register_bits + made[1].stages
-    assert ECP5.area.block_registers == ECP5.area.shift_registers == 0
+    assert ECP5.area.block_registers == ULTRASCALE_PLUS.area.block_registers == ECP5.area.shift_registers == 0
 
 
 def test_the_first_register_after_a_block_memory_is_its_own() -> None:
@@ -73,3 +73,20 @@ def test_words_that_wait_for_long_are_shift_registers(budget: float, shift: bool
     assert (stages.stages >= AREA.shift_registers) == shift
     with_blocks, _ = found((netlist, stages))
     assert with_blocks.lut == (8 if shift else 0)
+
+
+def test_only_bits_that_are_still_read_are_kept() -> None:
+    """The top of a sum is read some stages after the sum itself."""
+    build = ProgramBuilder()
+    x = build.input("x", (3,), FixedFormat(True, BITS, 0))
+    a, b, c = (build.slice(x, [k], [k + 1]) for k in range(3))
+    total = build.add(a, b)
+    top = build.cast(total, FixedFormat(True, 4, -6))
+    netlist = reduce_widths(elaborate(build.program([("y", build.mul(build.mul(total, c), c)), ("top", top)])))
+    stages = pipeline(netlist, SteadyDelays(), 1.0)
+    index = next(k for k, word in enumerate(netlist.words) if isinstance(word.cell, AddSub))
+    waits = stages.stages - max(stages.stage[k] for k in readers_of(netlist)[index])
+    low = netlist.words[index].width - 4
+    assert waits > 0 and low > 0
+    without = registers(netlist, stages, absorb(netlist, 6), NOWHERE)
+    assert without.ff == stages.register_bits + stages.stages - waits * low

@@ -7,12 +7,14 @@ import time
 import numpy as np
 import pytest
 
+from bitsmith.dataflow.processes import Stream
 from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, Family
+from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Mux, live_words
@@ -134,3 +136,11 @@ def test_a_branch_that_waits_is_counted() -> None:
     alone, beside = builder.program([("y", reduced)]), builder.program([("y", builder.add(reduced, x))])
     sizes = [estimate_layout(program, Directives({}, parallel=False), ECP5) for program in (alone, beside)]
     assert sizes[1].bram == sizes[0].bram + 2  # a row of tokens of 64 bits, until the first window is complete
+
+
+@pytest.mark.parametrize(("tokens", "blocks"), [(128, 2), (96, 1)])
+def test_a_memory_takes_the_attributes_of_the_table_that_addresses_it(tokens: int, blocks: int) -> None:
+    """In Yosys; where frames do not begin at the same place, an adder is between them."""
+    count = Count(ECP5)
+    count.reorder(Stream((tokens,), TensorType.of((), 0, 0, 127)), 128, 128)
+    assert count.bram == blocks

@@ -94,7 +94,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             control_luts=18,
             packing_luts=0.0,
             shift_registers=3,
-            block_registers=2,
+            block_registers=2 if delays.block is _DSP48E1 else 0,  # Yosys packs none into DSP48E2
             block=delays.block,
             memory=_MEMORY,
         ),

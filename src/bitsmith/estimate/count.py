@@ -10,7 +10,7 @@ from typing import TypeAlias, assert_never
 
 import numpy as np
 
-from bitsmith.dataflow.processes import FoldedProduct
+from bitsmith.dataflow.processes import FoldedProduct, Stream
 from bitsmith.devices import Family
 from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
@@ -138,6 +138,20 @@ class Count:
         else:
             wide = -(-words // self._area.memory_words)
             self.lut += self._area.memory_luts * wide * bits
+
+    def reorder(self, taken: Stream, reads: int, depth: int) -> None:
+        """A memory of ``depth`` tokens, read in the order of a table.
+
+        The words of the table are addresses of the memory. Where nothing is added to them, since each frame begins at the same
+        place, Yosys takes the table's attributes for those of the memory, and makes block memory of either.
+        """
+        places = 1 << max(depth - 1, 1).bit_length()
+        width = (places - 1).bit_length() + 1 + 2 * depth.bit_length()
+        self.table(reads, width)
+        if taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
+            self.bram += self._area.memory.count(places, taken.bits)
+        else:
+            self.memory(places, taken.bits)
 
     def table(self, words: int, bits: float) -> None:
         """A constant table."""

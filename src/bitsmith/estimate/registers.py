@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import or_
+from typing import TypeAlias
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words, operands
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words
 from bitsmith.netlist.pipeline import PipelineStages
+from bitsmith.netlist.reads import Read, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +29,30 @@ class Registers:
     lut: int
 
 
+@dataclass(slots=True)
+class _Use:
+    """What is read of a word in a stage: a mask of its bits, and if only multiplier blocks do that."""
+
+    mask: int = 0
+    by_blocks: bool = True
+
+
+_Uses: TypeAlias = Mapping[int, Mapping[int, _Use]]
+"""By word and stage."""
+
+
 def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> Registers:
     """What the registers of a pipeline become, and those of the pipeline of valid samples."""
     uses = _uses(netlist, stages, absorbed, area)
     ff, lut = stages.stages, 0
     for word, used in uses.items():
-        width, first = netlist.words[word].width, stages.stage[word]
+        first = stages.stage[word]
         if first < 0:
             continue
         inside = _inside(netlist, word, stages, uses, area)
         ends = [stage for stage in range(first + 1, max(used) + 1) if stage in used or stage in inside]
         for start, end in pairwise((first, *ends)):
+            width = reduce(or_, (use.mask for stage, use in used.items() if stage >= end)).bit_count()
             length = end - start - (end in inside)
             if 0 < area.shift_registers <= length:
                 lut += width
@@ -44,23 +61,27 @@ def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, ar
     return Registers(ff, lut)
 
 
-def _uses(
-    netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel
-) -> Mapping[int, dict[int, bool]]:
-    """For each word the stages in which it is read, and if only multiplier blocks do that."""
-    uses: dict[int, dict[int, bool]] = {}
+def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> _Uses:
+    """What is read of each word that is computed."""
+    uses: dict[int, dict[int, _Use]] = {}
 
-    def use(operand: int, stage: int, by_block: bool) -> None:
-        for word in absorbed.sources[operand]:
-            found = uses.setdefault(word, {})
-            found[stage] = by_block and found.get(stage, True)
+    def use(read: Read, stage: int, *, by_block: bool) -> None:
+        if absorbed.sources[read.word] != (read.word,):
+            for inner in reads(netlist, *read):
+                use(inner, stage, by_block=by_block)
+            return
+        found = uses.setdefault(read.word, {}).setdefault(stage, _Use())
+        found.mask |= (1 << read.high) - (1 << read.low)
+        found.by_blocks &= by_block
 
     for ref in netlist.results:
-        use(ref.word, stages.stages, by_block=False)
+        if width := netlist.words[ref.word].width:
+            use(Read(ref.word, 0, width), stages.stages, by_block=False)
     for index in live_words(netlist):
         if absorbed.sources[index] == (index,):
-            for operand in operands(netlist.words[index].cell):
-                use(operand, stages.stage[index], by_block=_is_block(netlist, index, area))
+            by_block = _is_block(netlist, index, area)
+            for read in reads(netlist, index, 0, netlist.words[index].width):
+                use(read, stages.stage[index], by_block=by_block)
     return uses
 
 
@@ -73,16 +94,14 @@ def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
     return area.multiplier(*widths, word.width + word.drop)[0] == 1
 
 
-def _inside(
-    netlist: Netlist, index: int, stages: PipelineStages, uses: Mapping[int, dict[int, bool]], area: AreaModel
-) -> set[int]:
+def _inside(netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel) -> set[int]:
     """The stages to which registers of a word lead that are inside of blocks."""
     word, first, used = netlist.words[index], stages.stage[index], uses[index]
     last = max(used)
     found: set[int] = set()
     deepest = 0 if isinstance(word.cell, Mux) else area.block_registers
     for stage in range(last, max(last - deepest, first), -1):
-        if not used.get(stage, stage < last):
+        if stage in used and not used[stage].by_blocks:
             break
         found.add(stage)
     if isinstance(word.cell, RomRead) and first not in used and first < last:

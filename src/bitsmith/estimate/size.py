@@ -178,8 +178,7 @@ def _count_process(count: Count, process: Process, depth: int) -> None:
             count.sweep(process.results[0].bits, depth)
         case Reorder():
             if not is_monotone(kind.source):
-                count.memory(process.takes[0].tokens, process.takes[0].bits)
-                count.table(len(kind.source), 3 * max(process.takes[0].tokens.bit_length(), 1))
+                count.reorder(process.takes[0], len(kind.source), depth)
         case Rom():
             if kind.loaded:
                 count.loadable(kind.loaded.steps * kind.loaded.groups, process.results[0].bits)
