@@ -317,12 +317,10 @@ class _Compiled:
 
     def _give(self, size: int, bound: _Bound) -> Collection[Cast]:
         """Keep a workspace for the next time; the casts that wrapped in it."""
-        self._idle[size].append(bound)
         noted = bound.workspace.watch.wrapped
-        if not noted:
-            return ()
-        wrapped = (*noted.values(),)
+        wrapped = (*noted.values(),) if noted else ()
         noted.clear()
+        self._idle[size].append(bound)  # last: another thread may take it at once
         return wrapped
 
 
