@@ -27,7 +27,10 @@ _BEYOND = 1 << 400
 
 def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
     """``op`` on values of type ``x`` with one format for all elements; None if no single one will do."""
-    frac, lo, hi = (np.broadcast_to(objects(part), x.shape).ravel() for part in (op.frac, op.lo, op.hi))
+    # Positions alike in type and format are one.
+    shape = np.broadcast_shapes(*(part.shape for part in (op.frac, op.lo, op.hi, x.frac, x.lo, x.hi)))
+    x = TensorType.of(shape, x.frac, x.lo, x.hi)
+    frac, lo, hi = (np.broadcast_to(objects(part), shape).ravel() for part in (op.frac, op.lo, op.hi))
     unbounded = ops.Cast(op.frac, objects(np.array(-_BEYOND)), objects(np.array(_BEYOND)), op.rounding, Overflow.SAT)
     own, least, greatest = (objects(part).ravel() for part in infer(unbounded, [x]).full())
     have = x.full()[0].ravel()
@@ -37,9 +40,10 @@ def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
     if len(wanted) > 1 or bool(np.any(have[~rounded] > common)):
         return None
     least, greatest = (_scaled(part, own, common) for part in (least, greatest))
-    low, high = _bounds(lo, frac, common), _bounds(hi, frac, common)
-    under = np.array([b is None or a < b for a, b in zip(least, low, strict=True)])
-    over = np.array([b is None or a > b for a, b in zip(greatest, high, strict=True)])
+    low, high = _scaled(lo, frac, common), _scaled(hi, frac, common)
+    if bool(np.any(_scaled(low, common, frac) != lo) or np.any(_scaled(high, common, frac) != hi)):
+        return None  # a bound that is not a multiple of the step
+    under, over = np.asarray(least < low, dtype=np.bool_), np.asarray(greatest > high, dtype=np.bool_)
     if op.overflow is not Overflow.SAT:
         under = over = under | over
         if bool(np.any(frac[over] != common)):
@@ -78,25 +82,15 @@ def casts_by_step(op: ops.Cast, x: TensorType) -> list[tuple[ops.Cast, Flags]] |
     return found
 
 
-def _scaled(values: Ints, frac: Ints, common: int) -> Ints:
-    """Values that are multiples of ``2**-common``, in units of that."""
+def _scaled(values: Ints, frac: Ints | int, common: Ints | int) -> Ints:
+    """Multiples of ``2**-frac`` in units of ``2**-common``, rounded down."""
     up = objects(values << objects(np.maximum(common - frac, 0)))
     return objects(up >> objects(np.maximum(frac - common, 0)))
 
 
-def _bounds(values: Ints, frac: Ints, common: int) -> list[int | None]:
-    """Bounds in units of ``2**-common``; None where they are not multiples of it."""
-    found: list[int | None] = []
-    for value, have in zip(values.tolist(), frac.tolist(), strict=True):
-        scaled = int(value) << max(common - have, 0)
-        down = max(have - common, 0)
-        found.append(scaled >> down if scaled % (1 << down) == 0 else None)
-    return found
-
-
-def _shared(bounds: list[int | None], strict: npt.NDArray[np.bool_], otherwise: int) -> int | None:
+def _shared(bounds: Ints, reached: Flags, otherwise: int) -> int | None:
     """The one bound of all elements that reach theirs."""
-    needed = {bound for bound, is_strict in zip(bounds, strict, strict=True) if is_strict}
+    needed = set(bounds[reached].tolist())
     if len(needed) > 1:
         return None
     return needed.pop() if needed else otherwise
