@@ -158,20 +158,16 @@ def _linear(op: ops.Linear, x: TensorType) -> TensorType:
     # Only distinct positions matter: the arrays of the type are as small as they can be.
     lo = np.broadcast_to(x.lo, (*x.lo.shape[:-1], x.shape[-1]))
     hi = np.broadcast_to(x.hi, (*x.hi.shape[:-1], x.shape[-1]))
-    positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
-    return TensorType.of(
-        (*x.shape[:-1], weights.shape[1]),
-        frac,
-        _dot(lo, positive) + _dot(hi, negative),
-        _dot(hi, positive) + _dot(lo, negative),
-    )
+    # lo + hi of the results is that of the operands times the weights, and hi - lo that times their magnitudes.
+    sums, widths = _dot(lo + hi, weights), _dot(hi - lo, np.maximum(weights, -weights))
+    return TensorType.of((*x.shape[:-1], weights.shape[1]), frac, (sums - widths) >> 1, (sums + widths) >> 1)
 
 
 def _dot(x: Ints, weights: Ints | npt.NDArray[np.int64]) -> Ints:
     """``x @ weights``, in machine integers where they cannot overflow."""
     bits = _bits(x) + _bits(weights) + x.shape[-1].bit_length()
     if bits <= 62:
-        return objects(x.astype(np.int64) @ weights.astype(np.int64))
+        return objects(x.astype(np.int64) @ weights.astype(np.int64, copy=False))
     return np.asarray(x @ objects(weights), dtype=np.object_)
 
 
