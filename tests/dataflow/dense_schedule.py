@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.dataflow import timing as contract
+from bitsmith.dataflow.links import Link
 from bitsmith.dataflow.processes import Network, Numbers
-from bitsmith.dataflow.schedule import Schedule, _Link, _SequencerGraph
+from bitsmith.dataflow.schedule import Schedule, _SequencerGraph
 from bitsmith.dataflow.timing import timing
 
 _FRAMES, _MOST_MEASURED, _MOST_FRAMES, _BOUNDS, _MOST_TRIED, _LEAST_BITS = 4, 64, 1 << 12, (1, 2), 12, 256
@@ -72,12 +73,13 @@ class _Dense:
                 if self._is_steady(later, interval) and self._bits(everything, found) < self._bits(everything, depths):
                     times, depths, pace = later, found, held
                     break
-        return depths
+        within = [link.names[3] == -1 for link in self.links]
+        return [1 << (depth - 1).bit_length() if inner else depth for inner, depth in zip(within, depths, strict=True)]
 
     def _bits(self, links: Sequence[int], depths: Sequence[int]) -> int:
         return sum(self.links[k].bits * depths[k] for k in links)
 
-    def _held_back(self, link: _Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
+    def _held_back(self, link: Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
         """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""
         made, gone = self._moves(link, frames)
         least = times[link.writer].copy()
@@ -100,12 +102,12 @@ class _Dense:
         begun = min(int(times[self.first[entry]][0]) for entry in network.sources)
         return np.array([times[self.first[number]].reshape(frames, -1)[:, -1] - begun for number in network.sinks])
 
-    def _moves(self, link: _Link, frames: int) -> tuple[Numbers, Numbers]:
+    def _moves(self, link: Link, frames: int) -> tuple[Numbers, Numbers]:
         """The actions that fill ``link`` and those that take from it, once per token."""
         writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
         return _events(writer.fills[link.row], frames), _events(reader.takes[link.column], frames)
 
-    def _most(self, link: _Link, times: Sequence[Numbers], frames: int) -> int:
+    def _most(self, link: Link, times: Sequence[Numbers], frames: int) -> int:
         """The most slots of ``link`` that are taken at once."""
         made, gone = self._moves(link, frames)
         filled, left = times[link.writer][made], times[link.reader][gone]

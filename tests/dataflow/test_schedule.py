@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from bitsmith.dataflow import advance
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
 from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing, timing
 from bitsmith.errors import ProgramError
-from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
@@ -217,6 +220,42 @@ def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypat
     assert behind(unbounded) > 2
     assert bits(unbounded) > bits(found)
     assert unbounded.interval == found.interval
+
+
+def convolution(builder: ProgramBuilder, x: Value, name: str, channels: int, stride: int) -> Value:
+    """A 3x3 convolution with padding, and 4 bits."""
+    height, width, depth = x.shape
+    with builder.layer(name):
+        after = 1 if stride == 1 else 0
+        windows = builder.window(x, (3, 3), (stride, stride), (1, 1), ((1, after), (1, after)))
+        flat = builder.reshape(windows, (height // stride, width // stride, 9 * depth))
+        weights = np.arange(9 * depth * channels).reshape(9 * depth, channels) % 13 - 6
+        return builder.cast(builder.linear(flat, weights, 3), FixedFormat(False, 4, 2))
+
+
+def test_raises_do_not_follow_tokens_around_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small U-Net: the image comes in parts through FIFOs of one token, what is passed by waits for what goes down and up."""
+    builder = ProgramBuilder()
+    first = convolution(builder, builder.input("x", (16, 16, 3), FixedFormat(True, 6, 2)), "first", 4, 1)
+    second = convolution(builder, first, "second", 6, 2)
+    with builder.layer("grow"):
+        rows = builder.broadcast(builder.reshape(second, (8, 1, 8, 1, 6)), (8, 2, 8, 2, 6))
+        joined = builder.concat([builder.reshape(rows, (16, 16, 6)), first], 2)
+    program = builder.program([("y", convolution(builder, joined, "last", 4, 1))])
+    factors = {"first": 108, "second": 54, "last": 360}
+    network = partition(program, Directives(factors, False, dict.fromkeys(factors, MultiplierStyle.SHARED)))
+    latencies = {k: 6 for k, p in enumerate(network.processes) if isinstance(p.kind, kinds.Map | kinds.FoldedProduct)}
+    raises: list[int] = []
+
+    def counted(tracks: Sequence[advance._Track], active: Sequence[int], end: int) -> int:
+        raises.append(settle(tracks, active, end))
+        return raises[-1]
+
+    settle = advance._settle
+    monkeypatch.setattr(advance, "_settle", counted)
+    found = schedule(network, latencies)
+    assert found.interval == 256 * 360
+    assert sum(raises) < 512  # 2,209 if FIFOs of one token are found out about token by token
 
 
 @pytest.mark.parametrize("n", range(1, 40))

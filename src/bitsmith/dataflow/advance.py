@@ -34,6 +34,7 @@ class _Track:
     """A sequencer's times: none is before ``least``, ``gap`` cycles are between neighbours.
 
     Args:
+        offsets: the cycles from the first action to each if waits make them more than gaps all along.
         past: times of the first actions, which are settled.
         now: the least times of the next ones, as far as they may be in this slice.
         readers: sequencers that wait for this one.
@@ -41,6 +42,7 @@ class _Track:
 
     least: Polyline
     gap: int
+    offsets: Polyline | None
     waits: Sequence[Wait]
     past: Polyline | None = None
     now: Polyline | None = None
@@ -96,14 +98,19 @@ class _Track:
 
 
 def settled(
-    least: Sequence[Polyline], gaps: Sequence[int], waits: Sequence[Sequence[Wait]], step: int, latest: int
+    least: Sequence[Polyline],
+    gaps: Sequence[int],
+    offsets: Sequence[Polyline | None],
+    waits: Sequence[Sequence[Wait]],
+    step: int,
+    latest: int,
 ) -> list[Polyline]:
     """The least times not before ``least`` that keep ``gaps`` and ``waits``; the first slice has ``step`` cycles.
 
     Raises:
         ProgramError: the network locks up: something would come after ``latest``.
     """
-    tracks = [_Track(*parts) for parts in zip(least, gaps, waits, strict=True)]
+    tracks = [_Track(*parts) for parts in zip(least, gaps, offsets, waits, strict=True)]
     for number, track in enumerate(tracks):
         for other in sorted({wait.other for wait in track.waits}):
             tracks[other].readers.append(number)
@@ -191,10 +198,17 @@ def _raised(tracks: Sequence[_Track], track: _Track, others: set[int] | None, en
             now = now.raised(begin + wait.first - start, times)
     if now is None:
         return None
-    now = now.plus(0, -track.gap).running_max().plus(0, track.gap)
+    now = spaced(now, track.gap, None if track.offsets is None else track.offsets.part(start, start + len(now)))
     return _cut(now, int(now.below(np.array(end))))
 
 
 def _cut(times: Polyline, length: int) -> Polyline | None:
     """The first ``length`` of ``times``; None if there is none."""
     return times.part(0, length) if length else None
+
+
+def spaced(times: Polyline, gap: int, offsets: Polyline | None) -> Polyline:
+    """The least times not before ``times``, as far from each other as ``offsets``, or else with ``gap`` between neighbors."""
+    if offsets is None:
+        return times.plus(0, -gap).running_max().plus(0, gap)
+    return times.plus_each(offsets, -1).running_max().plus_each(offsets, 1)

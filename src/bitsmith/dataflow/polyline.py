@@ -96,6 +96,11 @@ class Polyline:
         """Each element plus ``number``, and ``step`` times its index."""
         return Polyline(self.places, self.values + number + step * self.places, self.steps + step)
 
+    def plus_each(self, other: Polyline, factor: int) -> Polyline:
+        """Each element plus ``factor`` times that of ``other``, which is as long."""
+        places = _merged(self.places, other.places)
+        return _through(places, self.at(places) + factor * other.at(places))
+
     def held(self, before: int, after: int) -> Polyline:
         """So many zeros, the sequence, and its last element so many times again."""
         edges = [np.array([0, before - 1])] if before else []

@@ -4,7 +4,8 @@ Everything is known in advance, since rates do not depend on data. Method: the s
 scheduled as soon as possible with unbounded FIFOs and inputs that come evenly at that interval; the most slots in use at once
 are the depths. What waits before a slow process often takes fewer bits further up (tokens before they become windows): so
 what fills the largest FIFOs is held back, one after another, until all tokens but one or two are taken, which stays if frames
-still follow at the interval and all FIFOs together have fewer bits. FIFOs of the depths found admit that schedule, and
+still follow at the interval and all FIFOs together have fewer bits. Memories within processes have as many places as their
+addresses. FIFOs of the depths found admit that schedule, and
 execution by data-driven rules is monotonic: with the same slots every action happens as early or earlier (G. Kahn, "The
 Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE
 83(5), 1995). So no stall at the interface can lock the network up, and no FIFO lowers the rate. A second run with the depths
@@ -23,7 +24,8 @@ from itertools import zip_longest
 
 import numpy as np
 
-from bitsmith.dataflow.advance import Wait, settled
+from bitsmith.dataflow.advance import Wait, settled, spaced
+from bitsmith.dataflow.links import Link, Moves, indices, round_trips
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process, Source
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, timing
@@ -137,21 +139,6 @@ def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
     return graph.fifos(graph.depths(graph.interval))
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """A FIFO: sequencer and row that fills it, sequencer and row that takes from it."""
-
-    writer: int
-    row: int
-    reader: int
-    column: int
-    names: tuple[int, int, int, int]
-    constant: int | None
-    """Places, where the producer only gives constants and never waits: enough for a token in every cycle."""
-    bits: int
-    """Of a token."""
-
-
 class _SequencerGraph:
     """All sequencers of a network and the FIFOs between them."""
 
@@ -159,7 +146,7 @@ class _SequencerGraph:
         self, network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], ProcessTiming]
     ) -> None:
         self.sequencers: list[Sequencer] = []
-        self.links: list[_Link] = []
+        self.links: list[Link] = []
         self.first: list[int] = []
         last: list[int] = []
         constants: set[int] = set()
@@ -172,13 +159,13 @@ class _SequencerGraph:
             last.append(len(self.sequencers) - 1)
             if len(parts) == 2:
                 self.links.append(
-                    _Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None, process.takes[0].bits)
+                    Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None, process.takes[0].bits)
                 )
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
                 constant = latencies.get(source.process, 0) + 2 if source.process in constants else None
                 self.links.append(
-                    _Link(
+                    Link(
                         last[source.process],
                         source.port,
                         self.first[number],
@@ -188,7 +175,7 @@ class _SequencerGraph:
                         process.takes[operand].bits,
                     )
                 )
-        self._known: dict[tuple[tuple[int, int, int, int], int], _Moves] = {}
+        self._known: dict[tuple[tuple[int, int, int, int], int], Moves] = {}
         self.sources = [self.first[number] for number in network.sources]
 
     @property
@@ -228,20 +215,20 @@ class _SequencerGraph:
                 if self._bits(all_links, found) < self._bits(all_links, depths):
                     times, depths, steady = later, found, True
                     break
-        return depths
+        return [_rounded(depth) if link.within else depth for link, depth in zip(self.links, depths, strict=True)]
 
     def _bits(self, links: Iterable[int], depths: Sequence[int]) -> int:
         """Of FIFOs of ``depths``."""
         return sum(self.links[k].bits * depths[k] for k in links)
 
     def _held_back(
-        self, link: _Link, times: Sequence[Polyline], waits: Sequence[Sequence[Wait]], frames: int, bound: int
+        self, link: Link, times: Sequence[Polyline], waits: Sequence[Sequence[Wait]], frames: int, bound: int
     ) -> list[Polyline]:
         """The times if what fills ``link`` acts only when all but ``bound`` of its tokens are taken as ``times`` has it."""
         held, wait = list(times), self._waits_for_room(link, frames, bound)
         if wait is not None:
-            held[link.writer] = _raised(times, times[link.writer], [wait], 1)
-        return self._settled(held, waits, [link.writer])
+            held[link.writer] = _raised(times, times[link.writer], [wait], 1, None)
+        return self._settled(held, waits, [link.writer], [None] * len(held))
 
     def _is_steady(self, times: Sequence[Polyline], interval: int, before: Sequence[Polyline] = ()) -> bool:
         """Return True if the last two frames are alike, as they are ``before``, where times may be the same."""
@@ -278,20 +265,13 @@ class _SequencerGraph:
             found.append((times[sink][-1] - before) // several)
         return max(found)
 
-    def _moves(self, link: _Link, frames: int) -> _Moves:
+    def _moves(self, link: Link, frames: int) -> Moves:
         """The tokens of ``link`` in so many frames."""
         if (link.names, frames) not in self._known:
-            writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
-            fills, takes = writer.fills[link.row], reader.takes[link.column]
-            self._known[link.names, frames] = _Moves(
-                reader.needs[link.column].repeated(frames, takes[-1]).running_max(),
-                fills.repeated(frames, fills[-1]),
-                fills.rises().repeated(frames, writer.actions),
-                takes.rises().repeated(frames, reader.actions),
-            )
+            self._known[link.names, frames] = Moves.of(link, self.sequencers, frames)
         return self._known[link.names, frames]
 
-    def _most(self, link: _Link, times: Sequence[Polyline], frames: int) -> int:
+    def _most(self, link: Link, times: Sequence[Polyline], frames: int) -> int:
         """The most slots of ``link`` that are taken at once."""
         moves = self._moves(link, frames)
         filled = times[link.writer].of_indices(moves.filling)
@@ -310,10 +290,14 @@ class _SequencerGraph:
         times = [Polyline.line(one.actions * frames, 0, one.gap) for one in self.sequencers]
         for number, least in (pace or {}).items():
             times[number] = least
-        return self._settled(times, self._waits(depths, frames), range(len(times)))
+        return self._settled(times, self._waits(depths, frames), range(len(times)), self._offsets(depths, frames))
 
     def _settled(
-        self, least: Sequence[Polyline], waits: Sequence[Sequence[Wait]], raised: Iterable[int]
+        self,
+        least: Sequence[Polyline],
+        waits: Sequence[Sequence[Wait]],
+        raised: Iterable[int],
+        offsets: Sequence[Polyline | None],
     ) -> list[Polyline]:
         """The least times not before ``least`` that keep all rules; of ``raised`` there are those that break one of others.
 
@@ -333,13 +317,13 @@ class _SequencerGraph:
         while news:
             if patience == 0:
                 gaps = [sequencer.gap for sequencer in self.sequencers]
-                return settled(times, gaps, waits, -(-self.interval // _SLICES), latest)
+                return settled(times, gaps, offsets, waits, -(-self.interval // _SLICES), latest)
             patience -= 1
             # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
             number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))
             others = news.pop(number)
             ahead = [wait for wait in waits[number] if wait.other in others]
-            found = _raised(times, times[number], ahead, self.sequencers[number].gap)
+            found = _raised(times, times[number], ahead, self.sequencers[number].gap, offsets[number])
             if found[-1] > latest:
                 raise ProgramError("a network of processes that locks up", where="schedule")
             if found != times[number]:
@@ -358,7 +342,7 @@ class _SequencerGraph:
         waits: list[list[Wait]] = [[] for _ in self.sequencers]
         for link, depth in zip(self.links, depths, strict=True):
             writer, moves = self.sequencers[link.writer], self._moves(link, frames)
-            made = _indices(moves.filling, moves.needed, 0)
+            made = indices(moves.filling, moves.needed, 0)
             if made is not None:
                 waits[link.reader].append(Wait(*made, link.writer, writer.latency + 1))
             room = None if depth is None else self._waits_for_room(link, frames, depth)
@@ -366,43 +350,45 @@ class _SequencerGraph:
                 waits[link.writer].append(room)
         return waits
 
-    def _waits_for_room(self, link: _Link, frames: int, depth: int) -> Wait | None:
+    def _offsets(self, depths: Sequence[int | None], frames: int) -> list[Polyline | None]:
+        """By sequencer, the least cycles from its first action to each, where a FIFO of one place makes them more than gaps.
+
+        What fills the only place waits for the token before to be taken, and that for having come. This follows from what the
+        sequencers wait for; but found out by waiting it would take a raise for each token.
+        """
+        offsets: list[Polyline | None] = [None] * len(self.sequencers)
+        most = [0] * len(self.sequencers)
+        for link, depth in zip(self.links, depths, strict=True):
+            if depth != 1:
+                continue
+            for number, extra, before in round_trips(link, self.sequencers, self._moves(link, frames)):
+                if extra > most[number]:
+                    one, most[number] = self.sequencers[number], extra
+                    offsets[number] = Polyline.line(one.actions * frames, 0, one.gap).plus_each(before, extra)
+        return offsets
+
+    def _waits_for_room(self, link: Link, frames: int, depth: int) -> Wait | None:
         """What fills ``link`` waits until of earlier tokens all but ``depth`` are taken; None if it never has to."""
         moves = self._moves(link, frames)
-        gone = _indices(moves.taking, moves.filled, depth)
+        gone = indices(moves.taking, moves.filled, depth)
         return None if gone is None else Wait(*gone, link.reader, 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Moves:
-    """Tokens of a FIFO over all frames.
+def _rounded(depth: int) -> int:
+    """The places of a memory that is read by address: as many as its addresses have.
 
-    Args:
-        needed: how many must have come before each action of the reader.
-        filled: how many are made when an action of the writer is done.
-        filling: for each token, the action that makes it.
-        taking: for each token, the action that takes it.
+    What waits for the last one to be free would otherwise often wait for what it makes, around a whole network, in turn.
     """
-
-    needed: Polyline
-    filled: Polyline
-    filling: Polyline
-    taking: Polyline
+    return 1 << (depth - 1).bit_length()
 
 
-def _indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyline] | None:
-    """The first of ``counts`` above ``spare``; and from it on, which action moves the last token but ``spare`` of each count."""
-    first = int(counts.below(np.array(spare + 1)))
-    if first == len(counts):
-        return None
-    return first, moving.of_indices(counts.part(first, len(counts)).plus(-spare - 1))
-
-
-def _raised(times: Sequence[Polyline], own: Polyline, waits: Sequence[Wait], gap: int) -> Polyline:
-    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbours."""
+def _raised(
+    times: Sequence[Polyline], own: Polyline, waits: Sequence[Wait], gap: int, offsets: Polyline | None
+) -> Polyline:
+    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbours, and ``offsets``."""
     for wait in waits:
         own = own.raised(wait.first, times[wait.other].of_indices(wait.actions).plus(wait.cycles))
-    return own.plus(0, -gap).running_max().plus(0, gap)
+    return spaced(own, gap, offsets)
 
 
 def _even(actions: int, interval: int, frames: int) -> Polyline:
