@@ -7,15 +7,17 @@ import time
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import Stream
+from bitsmith.dataflow.processes import Stream, Sweep
 from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.size import estimate, estimate_layout
+from bitsmith.estimate.size import estimate, estimate_layout, estimate_network
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.mapping.partition import partition
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Mux, live_words
 from bitsmith.netlist.pipeline import carry_start
@@ -144,3 +146,21 @@ def test_a_memory_takes_the_attributes_of_the_table_that_addresses_it(tokens: in
     count = Count(ECP5)
     count.reorder(Stream((tokens,), TensorType.of((), 0, 0, 127)), 128, 128)
     assert count.bram == blocks
+
+
+def test_lines_of_narrow_tokens_are_memories() -> None:
+    """Rows that are eight times as long take as many flip-flops, but for wider counters."""
+    sizes = []
+    for width in (16, 128):
+        builder = ProgramBuilder()
+        x = builder.input("x", (8, width, 4), FixedFormat(True, 8, 3))
+        with builder.layer("conv"):
+            windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+            y = builder.linear(builder.reshape(windows, (8, width, 36)), np.arange(36 * 4).reshape(36, 4) % 13 - 6, 3)
+        directives = Directives({"conv": 144}, False, {"conv": MultiplierStyle.SHARED})
+        network = partition(builder.program([("y", y)]), directives)
+        assert any(isinstance(process.kind, Sweep) for process in network.processes)
+        sizes.append(estimate_network(network, ULTRASCALE_PLUS))
+    short, long = sizes
+    assert abs(long.ff - short.ff) < 16
+    assert long.bram > short.bram

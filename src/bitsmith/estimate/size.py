@@ -175,7 +175,7 @@ def _count_process(count: Count, process: Process, depth: int) -> None:
         case Window():
             _count_window(count, kind.op, process)
         case Sweep():
-            count.sweep(process.results[0].bits, depth)
+            count.sweep(depth, process.results[0].bits)
         case Reorder():
             if not is_monotone(kind.source):
                 count.reorder(process.takes[0], len(kind.source), depth)
