@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import BOARDS, read_board
+from bitsmith.devices import read_board, serial_boards
 from tests.build.test_plan_goldens import CASES, GOLDENS, Case, model, stand_ins
 from tests.hls.rules.book import Book, book
 from tests.hls.rules.marks import marks
@@ -88,7 +88,7 @@ def test_scripts_and_constraints(case: str) -> None:
     assert not any(problems), "\n".join(filter(None, problems))
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", serial_boards())
 def test_constraints_of_boards(name: str) -> None:
     check_constraints(read_board(name).constraints(0), name)
 

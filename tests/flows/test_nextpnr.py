@@ -143,7 +143,7 @@ def test_bitstream_with_a_serial_port(tmp_path: Path) -> None:
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     synthesize(tmp_path, "net_uart", [tmp_path / name for name in texts], "ecp5", name="shell")
-    path, timing = bitstream(tmp_path, netlist(tmp_path, "shell"), "net")
+    path, timing = bitstream(tmp_path, netlist(tmp_path, "shell"), "net", board=ULX3S)
     assert timing.fmax_mhz > 25
     assert timing.utilization["TRELLIS_IO"][0] == 3
     content = path.read_bytes()

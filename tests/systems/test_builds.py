@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import SYSTEM_BOARDS, Card, SocFpga, any_board
+from bitsmith.devices import Card, SocFpga, any_board, system_boards
 from tests.flows.fake_tools import FakeTools
 from tests.system.examples import three_layer
 from tests.systems.vivado import stand_in
@@ -65,7 +65,7 @@ def called(name: str, backend: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.ci
-@pytest.mark.parametrize("name", SYSTEM_BOARDS)
+@pytest.mark.parametrize("name", system_boards())
 def test_every_board_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     board = any_board(name)
     suffix = "xclbin" if isinstance(board, Card) else "rbf" if isinstance(board, SocFpga) else "bit"

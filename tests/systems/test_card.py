@@ -15,7 +15,7 @@ import pytest
 
 from bitsmith.build.design import Circuit
 from bitsmith.build.system import system_board
-from bitsmith.devices import SYSTEM_BOARDS, Card, any_board
+from bitsmith.devices import Card, any_board, system_boards
 from bitsmith.errors import ConfigError
 from bitsmith.flows.verilator import lint
 from tests.flows.fake_tools import FakeTools
@@ -25,7 +25,7 @@ from tests.systems.test_hls_core import headers
 from tests.systems.vivado import Vivado, stand_in
 from tests.systems.written import computed, imported, written
 
-CARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Card)]
+CARDS = [name for name in system_boards() if isinstance(any_board(name), Card)]
 
 
 @pytest.mark.parametrize("name", CARDS)

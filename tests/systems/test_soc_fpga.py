@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.build.design import Circuit
-from bitsmith.devices import SYSTEM_BOARDS, SocFpga, any_board
+from bitsmith.devices import SocFpga, any_board, system_boards
 from bitsmith.errors import ConfigError
 from bitsmith.flows.verilator import lint
 from tests.flows.fake_tools import FakeTools
@@ -20,7 +20,7 @@ from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.written import computed, imported, written
 
-BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), SocFpga)]
+BOARDS = [name for name in system_boards() if isinstance(any_board(name), SocFpga)]
 PORTS = {
     "clock_source": "clk clk_in clk_in_reset clk_reset",
     "altera_pll": "refclk reset outclk0",

@@ -15,7 +15,7 @@ import bitsmith
 from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.system import rtl_core
-from bitsmith.devices import SYSTEM_BOARDS, Zynq, any_board
+from bitsmith.devices import Zynq, any_board, system_boards
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
 from tests.flows.fake_tools import FakeTools
 from tests.rtl.test_bus_wrappers import buffer
@@ -27,7 +27,7 @@ from tests.systems.written import computed, imported, written
 pytest.importorskip("_tkinter")
 
 TARGET = Target(Path(), "net", "", 10.0)
-BOARDS = [name for name in SYSTEM_BOARDS if isinstance(any_board(name), Zynq)]
+BOARDS = [name for name in system_boards() if isinstance(any_board(name), Zynq)]
 
 
 def board_named(name: str) -> Zynq:

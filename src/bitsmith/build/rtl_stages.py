@@ -276,7 +276,7 @@ class Rtl:
         )
 
     def _board(self) -> Board:
-        """The user's board, else our first one with a part of the family."""
+        """The user's board, else ours that stands for the family."""
         if self.job.target.board is not None:
             return read_board(self.job.target.board)
         board = default_board(self._part.family)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from bitsmith.devices.board import BOARDS, SYSTEM_BOARDS, AnyBoard, Board, any_board, default_board, read_board
+from bitsmith.devices.board import (
+    BOARDS,
+    AnyBoard,
+    Board,
+    any_board,
+    default_board,
+    read_board,
+    serial_boards,
+    system_boards,
+)
 from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
@@ -26,7 +35,6 @@ __all__ = [
     "ICE40UP",
     "NEXUS",
     "STRATIX_10",
-    "SYSTEM_BOARDS",
     "ULTRASCALE",
     "ULTRASCALE_PLUS",
     "XILINX_7",
@@ -45,4 +53,6 @@ __all__ = [
     "part_or_typical",
     "read_board",
     "resolve_part",
+    "serial_boards",
+    "system_boards",
 ]

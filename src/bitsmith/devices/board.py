@@ -7,7 +7,9 @@ constraints file.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,17 +22,11 @@ from bitsmith.files import open_file
 if TYPE_CHECKING:
     from bitsmith.devices.board_file import BoardFile, SystemFile
 
-BOARDS = ("ulx3s-85f", "ice40-hx8k-evn", "icebreaker")
-"""Names of the boards with a serial port; the first of a family is its default."""
-
-SYSTEM_BOARDS = (
-    *("pynq-z1", "pynq-z2", "arty-z7-20", "arty-z7-10", "zcu102", "zcu104", "ultra96-v2", "kv260"),
-    *("alveo-u50", "alveo-u55c", "alveo-u200", "alveo-u250", "alveo-u280"),
-    *("de10-nano", "de1-soc"),
-)
-"""Names of the boards with a processor or in a host, for which the vendors' tools make bitstreams."""
-
 _FOLDER = Path(__file__).parent / "boards"
+
+BOARDS = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+"""Names of our boards, which are those of their files."""
+
 _LARGEST_FILE = 64 * 1024
 _TABLES = ("zynq", "card", "soc_fpga")
 
@@ -58,6 +54,18 @@ class Board:
 AnyBoard: TypeAlias = Board | SystemBoard
 
 
+@cache
+def serial_boards() -> tuple[str, ...]:
+    """Names of our boards with a serial port."""
+    return tuple(name for name in BOARDS if not _is_system(_content(_FOLDER / f"{name}.toml")))
+
+
+@cache
+def system_boards() -> tuple[str, ...]:
+    """Names of our boards with a processor or in a host, for which the vendors' tools make bitstreams."""
+    return tuple(name for name in BOARDS if name not in serial_boards())
+
+
 def any_board(board: str | Path) -> AnyBoard:
     """Return one of our boards by its name (in any case), or the board in the TOML file ``board``.
 
@@ -65,11 +73,11 @@ def any_board(board: str | Path) -> AnyBoard:
         ConfigError: there is no such board or file, or the file does not follow the schema; names the file and the keys.
     """
     name = board.lower() if isinstance(board, str) else ""
-    if name in BOARDS or name in SYSTEM_BOARDS:
+    if name in BOARDS:
         return _read(_FOLDER / f"{name}.toml")
     path = Path(board)
     if isinstance(board, str) and path.suffix != ".toml":
-        accepted = f"{', '.join((*BOARDS, *SYSTEM_BOARDS))}, or the path of a .toml file with a board"
+        accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"
         raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted)
     return _read(path)
 
@@ -82,13 +90,14 @@ def read_board(board: str | Path) -> Board:
     """
     found = any_board(board)
     if not isinstance(found, Board):
-        raise ConfigError(f"{found.name} is not a board with a serial port", where="Board", accepted=", ".join(BOARDS))
+        accepted = ", ".join(serial_boards())
+        raise ConfigError(f"{found.name} is not a board with a serial port", where="Board", accepted=accepted)
     return found
 
 
 def default_board(family: Family) -> Board | None:
-    """Return our first board with a part of ``family``; None if there is none."""
-    return next((board for board in map(read_board, BOARDS) if board.part.family is family), None)
+    """Return our board that stands for ``family``; None if no open tool makes bitstreams for it."""
+    return read_board(family.place_and_route.board) if family.place_and_route else None
 
 
 def _read(path: Path) -> AnyBoard:
@@ -98,13 +107,17 @@ def _read(path: Path) -> AnyBoard:
 
     content = _content(path)
     try:
-        if any(table in content for table in _TABLES):
+        if _is_system(content):
             return _system(SystemFile.model_validate(content), path)
         return _serial(BoardFile.model_validate(content), path)
     except ValidationError as error:
         faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
         found = "; ".join(f"{key}: {message}" for key, message in faults)
         raise ConfigError(found, where=str(path), accepted="the keys of a board, see docs/add-a-device.md") from None
+
+
+def _is_system(content: Mapping[str, object]) -> bool:
+    return any(table in content for table in _TABLES)
 
 
 def _part(name: str, path: Path) -> Part:
@@ -149,11 +162,7 @@ def _content(path: Path) -> dict[str, object]:
     """Read a TOML file of which nothing is known."""
     try:
         if not path.is_file():
-            raise ConfigError(
-                "no such file",
-                where=str(path),
-                accepted=f"a board's .toml file, or {', '.join((*BOARDS, *SYSTEM_BOARDS))}",
-            )
+            raise ConfigError("no such file", where=str(path), accepted=f"a board's .toml file, or {', '.join(BOARDS)}")
         with open_file(path) as file:
             raw = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:

@@ -147,5 +147,6 @@ ECP5 = Family(
         ),
         # The usual router does not end where wires crowd around multiplier blocks.
         options=("--router", "router2"),
+        board="ulx3s-85f",
     ),
 )

@@ -107,6 +107,7 @@ class PlaceAndRoute:
         routed: option that names the file which the packer reads.
         packer: makes the bitstream.
         options: how it places and routes.
+        board: name of our board that bitstreams are made for where the user names none.
     """
 
     program: str
@@ -118,6 +119,7 @@ class PlaceAndRoute:
     routed: str
     packer: Packer
     options: tuple[str, ...]
+    board: str
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
@@ -75,10 +76,13 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
         suffix=".bin",
     ),
     options=(),
+    board="ice40-hx8k-evn",
 )
 
 
-def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, delays: DelayModel, flags: str) -> Family:
+def _family(
+    name: str, dies: Mapping[str, Die], form: str, period_ns: float, delays: DelayModel, flags: str, flow: PlaceAndRoute
+) -> Family:
     """What the families have in common."""
     return Family(
         name=name,
@@ -116,7 +120,7 @@ def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, del
             bram=each("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
             carry=("SB_CARRY",),
         ),
-        place_and_route=_PLACE_AND_ROUTE,
+        place_and_route=flow,
     )
 
 
@@ -145,6 +149,7 @@ ICE40 = _family(
         memory=_MEMORY,
     ),
     flags="",
+    flow=_PLACE_AND_ROUTE,
 )
 
 ICE40UP = _family(
@@ -166,4 +171,5 @@ ICE40UP = _family(
         memory=_MEMORY,
     ),
     flags=" -dsp",
+    flow=replace(_PLACE_AND_ROUTE, board="icebreaker"),
 )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.devices import BOARDS, DEFAULT_PART, FAMILIES, Board, Part, read_board, resolve_part
+from bitsmith.devices import DEFAULT_PART, FAMILIES, Board, Part, resolve_part
 from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.run import Command, Progress, execute, inside
@@ -289,7 +289,7 @@ def bitstream(
     netlist: Path,
     name: str,
     *,
-    board: Board | None = None,
+    board: Board,
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> tuple[Path, Timing]:
@@ -301,6 +301,5 @@ def bitstream(
         CapacityError: the part is too small.
         ToolFailedError: also when the board's clock is not met; no bitstream is written then.
     """
-    chosen = board or read_board(BOARDS[0])
-    flow = Bitstream(inside(project_dir, netlist), name, chosen, chosen.clock_hz / 1e6)
+    flow = Bitstream(inside(project_dir, netlist), name, board, board.clock_hz / 1e6)
     return execute(flow, project_dir, progress, timeout)
