@@ -1,6 +1,6 @@
 """A convolutional network of 14,000 weights for 32x32x3 images, with the reuse factors that ``explain`` proposes, on an ECP5-85.
 
-Simulates a frame, synthesises, and with ``--pnr`` places and routes, which takes many minutes. Fails if anything differs or
+Simulates a frame, synthesizes, and with ``--pnr`` places and routes, which takes many minutes. Fails if anything differs or
 does not fit.
 """
 

@@ -1,4 +1,4 @@
-"""Quantisation-aware training of small dense networks, and their exact fixed-point arithmetic.
+"""Quantization-aware training of small dense networks, and their exact fixed-point arithmetic.
 
 Enters: a description of the layers and their fixed-point formats, and labeled data. Leaves: weights that are exact multiples
 of a power of two, most of them zero. Nothing here needs bitsmith: the integer arithmetic below is a second, independent

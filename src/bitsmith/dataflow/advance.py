@@ -31,7 +31,7 @@ class Wait:
 
 @dataclass(slots=True)
 class _Track:
-    """A sequencer's times: none is before ``least``, ``gap`` cycles are between neighbours.
+    """A sequencer's times: none is before ``least``, ``gap`` cycles are between neighbors.
 
     Args:
         offsets: the cycles from the first action to each if waits make them more than gaps all along.

@@ -21,7 +21,7 @@ class Polyline:
     Args:
         places: indices of the corners, the first and the last element among them; no three corners are in line.
         values: the elements there.
-        steps: the differences of neighbouring elements from each corner to the next; 0 for a single element.
+        steps: the differences of neighboring elements from each corner to the next; 0 for a single element.
     """
 
     places: Numbers

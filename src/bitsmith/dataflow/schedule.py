@@ -385,7 +385,7 @@ def _rounded(depth: int) -> int:
 def _raised(
     times: Sequence[Polyline], own: Polyline, waits: Sequence[Wait], gap: int, offsets: Polyline | None
 ) -> Polyline:
-    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbours, and ``offsets``."""
+    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbors, and ``offsets``."""
     for wait in waits:
         own = own.raised(wait.first, times[wait.other].of_indices(wait.actions).plus(wait.cycles))
     return spaced(own, gap, offsets)

@@ -1,4 +1,4 @@
-"""The fast execution of a program: vectorised over the batch, in chunks that stay in the cache, on several threads."""
+"""The fast execution of a program: vectorized over the batch, in chunks that stay in the cache, on several threads."""
 
 from __future__ import annotations
 

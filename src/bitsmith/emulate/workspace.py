@@ -197,7 +197,7 @@ class Workspace:
     def new(
         self, shape: Sequence[int], storage: Storage, type_: TensorType, *, varies: bool = True, count: int = 1
     ) -> StoredValue:
-        """A value of uninitialised arrays, ``count`` limbs of it."""
+        """A value of uninitialized arrays, ``count`` limbs of it."""
         dtype = DTYPES[storage.kind]
         if not varies:
             return StoredValue([np.empty((*shape, 1), dtype) for _ in range(count)], storage, type_)

@@ -208,7 +208,7 @@ def _count_fifo(count: Count, network: Network, process: Process, operand: int, 
 
 
 def _count_window(count: Count, op: ops.Window, process: Process) -> None:
-    """A line of delays from tap to tap: registers between neighbours, memories from row to row."""
+    """A line of delays from tap to tap: registers between neighbors, memories from row to row."""
     padded = [size + before + after for size, (before, after) in zip(process.takes[0].grid, op.padding, strict=True)]
     bits = process.takes[0].bits
     grids = np.meshgrid(

@@ -69,7 +69,7 @@ std::uint64_t next_random(std::uint64_t& state) {  // xorshift64
 class Bench {
   public:
     Bench(std::vector<std::uint32_t> stimuli, std::size_t samples, unsigned in_width, std::int64_t patience)
-        : dut_(randomised(context_)), stimuli_(std::move(stimuli)), samples_(samples), patience_(patience) {
+        : dut_(randomized(context_)), stimuli_(std::move(stimuli)), samples_(samples), patience_(patience) {
         in_words_ = words_of(dut_.in_data);
         out_words_ = words_of(dut_.out_data);
         if (in_width % 32) top_mask_ = (std::uint32_t{1} << (in_width % 32)) - 1;
@@ -92,7 +92,7 @@ class Bench {
     const std::vector<std::uint32_t>& responses() const { return responses_; }
 
   private:
-    static VerilatedContext* randomised(VerilatedContext& context) {
+    static VerilatedContext* randomized(VerilatedContext& context) {
         context.randReset(2);
         context.randSeed(1);
         return &context;

@@ -25,8 +25,8 @@ class Run:
 def runs(program: Program) -> tuple[Run, ...]:
     """The runs of ``program`` in the order in which they can be called.
 
-    Nodes are in evaluation order, so runs of neighbours never wait for one another; a layer whose nodes are not
-    neighbours becomes several functions.
+    Nodes are in evaluation order, so runs of neighbors never wait for one another; a layer whose nodes are not
+    neighbors becomes several functions.
     """
     inner = [index for index, node in enumerate(program.nodes) if not isinstance(node.op, ops.Input | ops.Const)]
     groups = [(layer, tuple(group)) for layer, group in groupby(inner, lambda index: program.nodes[index].layer)]

@@ -30,7 +30,7 @@ class Whole(enum.Enum):
     CEIL = "ceil"
     TRUNC = "trunc"
     ROUND = "round"
-    """Halves to the even neighbour."""
+    """Halves to the even neighbor."""
 
 
 class Wave(enum.Enum):

@@ -1,4 +1,4 @@
-"""Normalisations by statistics of each sample: layer, RMS, group and unit (L2) normalization.
+"""Normalizations by statistics of each sample: layer, RMS, group and unit (L2) normalization.
 
 Sums and sums of squares are exact, and nothing is divided by the number ``n`` of elements: with ``S = sum(x)``,
 ``d = n * x - S`` and ``q = n * sum(x**2) - S**2`` are ``n`` times the centered operand and ``n**2`` times the variance, so that

@@ -1,4 +1,4 @@
-"""Exact statistics of each sample, as the normalisations and reductions need them."""
+"""Exact statistics of each sample, as the normalizations and reductions need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From steps to processes: neighbouring ops on tokens of one grid become token functions."""
+"""From steps to processes: neighboring ops on tokens of one grid become token functions."""
 
 from __future__ import annotations
 

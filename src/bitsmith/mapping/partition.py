@@ -2,7 +2,7 @@
 
 In: a program, the reuse factor of each layer, and whether tensors come and go whole (``io_parallel``) or a token per position
 (``io_stream``). Out: the processes. Two steps: each node becomes *steps* (ops on tokens, or processes) with regrouping and
-reordering put between them; then neighbouring ops on tokens of one grid become token functions.
+reordering put between them; then neighboring ops on tokens of one grid become token functions.
 
 The rules are stated per kind of core op. What has no better rule takes its operands whole, as one token per frame.
 """

@@ -78,7 +78,7 @@ def numerical(
         layers: translations of layers of your own in ``model``, as for :func:`bitsmith.convert`.
 
     Returns:
-        The weights before and after quantisation, and the activations before and after it; None for what was not asked for.
+        The weights before and after quantization, and the activations before and after it; None for what was not asked for.
 
     Raises:
         ConfigError: no model, or another kind of plot.
@@ -96,7 +96,7 @@ def numerical(
         model, hls_model = None, model
     if is_module(model) and hls_model is None and X is None and input_shape is None:
         own = [Row(name, values, None) for name, values in module_weights(model).items()]
-        return Figures(distributions(own, "Weights before quantisation", kind), None, None, None)
+        return Figures(distributions(own, "Weights before quantization", kind), None, None, None)
     if hls_model is not None:
         network = hls_model.network if model is None else _network(model, hls_model, X, layers=layers)
     elif model is not None:
@@ -108,14 +108,14 @@ def numerical(
     def drawn(tensors: Mapping[str, Floats], title: str) -> Figure:
         return distributions([Row(name, x, spans.get(name)) for name, x in tensors.items()], title, kind)
 
-    weights = drawn(_float_weights(network), "Weights before quantisation")
-    held = None if hls_model is None else drawn(_held_weights(hls_model.network), "Weights after quantisation")
+    weights = drawn(_float_weights(network), "Weights before quantization")
+    held = None if hls_model is None else drawn(_held_weights(hls_model.network), "Weights after quantization")
     activations = traced = None
     if X is not None:
         floats = _evaluated(network, X) if model is None else _float_results(model, network, X)
-        activations = drawn(floats, "Activations before quantisation")
+        activations = drawn(floats, "Activations before quantization")
         if hls_model is not None:
-            traced = drawn(hls_model.trace(X)[1], "Activations after quantisation")
+            traced = drawn(hls_model.trace(X)[1], "Activations after quantization")
     return Figures(weights, held, activations, traced)
 
 

@@ -8,7 +8,7 @@ permutations of their own become identities, while those of a frontend (:attr:`N
 nevertheless is moved by the user's permutations or by new ones.
 
 A plan costs the permutations that move anything. It is found by going through the network against its direction and along it,
-giving each node the best order that a neighbour has, until nothing gets better: not always the least, but never more than the
+giving each node the best order that a neighbor has, until nothing gets better: not always the least, but never more than the
 network as it was.
 """
 

@@ -68,7 +68,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A labelled bar; ``percent`` of the full length."""
+    """A labeled bar; ``percent`` of the full length."""
 
     label: str
     text: str

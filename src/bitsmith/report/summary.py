@@ -131,7 +131,7 @@ class LayerRow:
 
     @property
     def nonzero(self) -> int:
-        """Number of trained values that are not zero after quantisation."""
+        """Number of trained values that are not zero after quantization."""
         return sum(constant.nonzero for constant in self.constants)
 
     @property

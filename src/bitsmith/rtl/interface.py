@@ -52,7 +52,7 @@ def token_bytes(port: StreamPort) -> int:
 
 
 def runs(fields: Sequence[Field]) -> Iterator[tuple[int, int, bool, int]]:
-    """Neighbours of one format: how many, and their bits, sign and fractional bits."""
+    """Neighbors of one format: how many, and their bits, sign and fractional bits."""
     for (width, signed, frac), equal in groupby(fields, key=lambda field: (field.width, field.signed, field.frac)):
         yield sum(1 for _ in equal), width, signed, frac
 

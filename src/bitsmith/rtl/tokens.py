@@ -57,7 +57,7 @@ def converted(name: str, have: Layout, want: Layout, offset: int = 0) -> str:
     Values are the same; ``want`` has at least the fractional bits of ``have``, and room for the values that occur.
     """
     parts: list[str] = []
-    run: tuple[int, int] | None = None  # neighbours that stay as they are become one slice
+    run: tuple[int, int] | None = None  # neighbors that stay as they are become one slice
     low = offset
     for mine, other in zip(have, want, strict=True):
         plain = mine.frac == other.frac and mine.width == other.width

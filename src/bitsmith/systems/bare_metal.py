@@ -102,7 +102,7 @@ def _loads(interface: Interface, bus_bytes: int) -> Iterator[str]:
 
 
 def _ranges(op: Input) -> Iterator[str]:
-    """Neighbouring elements of one format."""
+    """Neighboring elements of one format."""
     own = zip(*(np.broadcast_to(each, op.shape).reshape(-1).tolist() for each in (op.frac, op.lo, op.hi)), strict=True)
     for (frac, lo, hi), equal in groupby(own):
         yield f"{{{sum(1 for _ in equal)}, {frac}, {lo}, {hi}}}"

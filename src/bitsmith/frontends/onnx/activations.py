@@ -35,7 +35,7 @@ def _along_axis(make: Callable[[Builder, Value, int], Value], becomes: str) -> T
             return make(call.build, x, call.attributes.integer("axis", -1))
         axis = x.counted(call.attributes.integer("axis", 1)) if x.rank > 1 else 0
         if x.batch is not None and axis <= x.batch.axis:
-            raise MixedSamplesError("normalises all samples together")
+            raise MixedSamplesError("normalizes all samples together")
         longest = [k for k in range(axis, x.rank) if x.dims[k] > 1]
         if len(longest) <= 1:
             return make(call.build, x, longest[0] if longest else -1)

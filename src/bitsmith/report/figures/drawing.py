@@ -37,7 +37,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A layer of the diagram: ``x`` is its centre, ``y`` its upper edge."""
+    """A layer of the diagram: ``x`` is its center, ``y`` its upper edge."""
 
     x: float
     y: float
@@ -136,7 +136,7 @@ def _lanes(source: _Place, level: int, levels: list[list[_Place]]) -> _Place:
 
 
 def _spread(levels: list[list[_Place]], frame: Frame) -> None:
-    """Order each level by where its operands stand, and centre it; ``x`` is then relative to the picture's middle."""
+    """Order each level by where its operands stand, and center it; ``x`` is then relative to the picture's middle."""
     for _ in range(_SWEEPS):
         for places in levels:
             places.sort(key=lambda place: sum(a.x for a in place.above) / len(place.above) if place.above else place.x)

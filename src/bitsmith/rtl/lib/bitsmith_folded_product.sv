@@ -14,12 +14,12 @@
 // level of the tree of adders; one level at most goes before the accumulator. Results are put
 // 4 + floor(ceil(log2(N)) / 2) cycles after their last action; only that action needs a free place.
 //
-// With CHAIN, multiplier blocks add up CHAIN products each: every product waits a cycle longer than its neighbour, whose sum it
+// With CHAIN, multiplier blocks add up CHAIN products each: every product waits a cycle longer than its neighbor, whose sum it
 // is added to, with registers after operands, products and sums, as vendors ask for to put all of that into cascaded
 // blocks. The tree adds up the ceil(N / CHAIN) sums, in place of N products; that is CHAIN cycles later.
 //
-// Two products with a common factor may share a multiplier: those of an operand with two neighbouring columns, or those
-// of two neighbouring lanes with a weight. (low + high * 2**P_WIDTH) * common has the product of low in its lower P_WIDTH
+// Two products with a common factor may share a multiplier: those of an operand with two neighboring columns, or those
+// of two neighboring lanes with a weight. (low + high * 2**P_WIDTH) * common has the product of low in its lower P_WIDTH
 // bits; what stands above them is the product of high, less 1 if that of low is negative. This 1 is the carry of an
 // adder that the product goes through anyway: of N products, N - 1 adders of the tree and the accumulator take one each.
 //
@@ -31,7 +31,7 @@
 // CHAIN      products that are added up in multiplier blocks; 1 without
 // CELLS      write these blocks as AMD's cells; by default what the macro BITSMITH_DSP48E2 says
 // P_WIDTH    bits of the sum of CHAIN products, signed, enough for it; where products share multipliers, for one less, too
-// LANE_PAIRS, COLUMN_PAIRS  which products share multipliers, not both; without a neighbour the last one is alone
+// LANE_PAIRS, COLUMN_PAIRS  which products share multipliers, not both; without a neighbor the last one is alone
 // PACKED_WIDTH  bits of two factors that are packed, signed, enough for them
 // Y_WIDTH    bits of a number of the result, signed, enough for it
 // STEPS      actions of a result

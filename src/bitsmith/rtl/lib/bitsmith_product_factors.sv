@@ -2,8 +2,8 @@
 // Factors of the products of bitsmith_folded_product, registered: VECTORS vectors of N numbers, number k of vector v being number
 // v * N + k of data.
 //
-// With PAIRS the numbers of each two neighbouring vectors are packed as low + high * 2**SHIFT; those of a last vector
-// without a neighbour stay as they are. The sum is the bits of low, its sign up to bit SHIFT, and high, less 1 if low is
+// With PAIRS the numbers of each two neighboring vectors are packed as low + high * 2**SHIFT; those of a last vector
+// without a neighbor stay as they are. The sum is the bits of low, its sign up to bit SHIFT, and high, less 1 if low is
 // negative; the sign is not registered again.
 //
 // WIDTH         bits of a number, which is signed if SIGNED

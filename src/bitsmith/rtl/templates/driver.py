@@ -95,7 +95,7 @@ class Stream:
         return tensors
 
     def _runs(self) -> list[tuple[int, int]]:
-        """Neighbouring elements of one format, from, to."""
+        """Neighboring elements of one format, from, to."""
         formats = list(zip(self.widths, self.signed, self.fracs))
         starts = [k for k in range(len(formats)) if k == 0 or formats[k] != formats[k - 1]]
         return list(zip(starts, [*starts[1:], len(formats)]))
