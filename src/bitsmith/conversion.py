@@ -336,7 +336,7 @@ def _check_weights(network: Network, target: Target) -> None:
 
 def _loaded(network: Network) -> Iterator[str]:
     """What weights come from outside."""
-    for way, found in ((Weights.RELOADABLE, "can be loaded at run time"), (Weights.EXTERNAL, "come in with each frame")):
+    for way, found in ((Weights.RELOADABLE, "can be loaded later"), (Weights.EXTERNAL, "come in with each frame")):
         names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
         if names:
             yield f"Weights of {names} {found}."

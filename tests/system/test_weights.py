@@ -173,7 +173,7 @@ def test_backends_with_constants_only_refuse_them(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"layer 'fc1_relu'(.|\n)*backend 'rtl'"):
         three_layer(tmp_path, config=config, backend="Vitis")
     model, x = three_layer(tmp_path, config=config)
-    assert any("'fc1_relu' can be loaded at run time" in note for note in model.notes)
+    assert any("'fc1_relu' can be loaded later" in note for note in model.notes)
     assert "fixed<" in str(model)
     model.save(tmp_path / "model.json")
     again = Model.load(tmp_path / "model.json")

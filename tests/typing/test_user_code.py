@@ -6,16 +6,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import pytest
 
 from bitsmith.config import Backend, BackendName, IOType, IOTypeName
+from bitsmith.config.accelerators import ACCELERATORS
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.ci
 def test_mypy_is_content() -> None:
     script = str(Path(__file__).with_name("session.py"))
@@ -35,6 +36,7 @@ def _pyright(code: str, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.ci
 def test_pyright_is_content(tmp_path: Path) -> None:
     code = Path(__file__).with_name("session.py").read_text(encoding="utf-8")
@@ -45,7 +47,10 @@ def test_pyright_is_content(tmp_path: Path) -> None:
     assert "reportArgumentType" in said
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Backend, BackendName), (IOType, IOTypeName)])
-def test_editors_propose_all_names(kind: type[Backend | IOType], name: object) -> None:
-    (proposed,) = (each for each in get_args(name) if get_args(each))
-    assert proposed == Literal[tuple(each.value for each in kind)]
+@pytest.mark.parametrize(
+    ("kind", "name", "familiar"),
+    [(Backend, BackendName, {each.name for each in ACCELERATORS.values()}), (IOType, IOTypeName, set())],
+)
+def test_editors_propose_all_names(kind: type[Backend | IOType], name: object, familiar: set[str]) -> None:
+    proposed = {value for each in get_args(name) for value in get_args(each)}
+    assert proposed == {each.value for each in kind} | familiar
