@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.bounds import NumberKind, has_room
 from bitsmith.emulate.linear import _columns
-from bitsmith.emulate.settled import settled
 from bitsmith.emulate.storage import plan_storage
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
@@ -246,25 +245,6 @@ def test_products_in_parts_are_those_of_few_samples() -> None:
     assert _columns(np.zeros((60, 61)), 500) == 256
     few = [emulator.run([part])[0] for part in np.split(x, 50)]
     np.testing.assert_array_equal(emulator.run([x])[0], np.concatenate(few))
-
-
-@pytest.mark.parametrize("wide", [False, True])
-def test_states_are_as_narrow_as_what_comes_into_them(*, wide: bool) -> None:
-    body, build, fmt = ProgramBuilder(), ProgramBuilder(), FixedFormat(True, 20, 8)
-    state, x = body.input("state", (3,), fmt), body.input("x", (3,), fmt)
-    total = body.add(body.linear(state, np.full((3, 3), 100)), x)
-    following = body.cast(body.cast(total, fmt if wide else FixedFormat(True, 9, 8, Rounding.TRN, Overflow.SAT)), fmt)
-    scan = build.scan(
-        body.program([("next", following), ("y", following)]),
-        [build.const(np.ones(3, int), 8)],
-        [build.input("x", (4, 3), fmt)],
-    )
-    program = build.program([("y", scan)])
-    inner = settled(program).nodes[scan.index].op
-    assert isinstance(inner, ops.Scan)
-    plan = plan_storage(inner.body, [output.node for output in inner.body.outputs])
-    assert (plan.storage[total.index].kind is NumberKind.FLOAT32) is not wide
-    assert_oracle(program, samples=20)
 
 
 @pytest.mark.parametrize("width", [6, 14])

@@ -11,11 +11,12 @@ import pytest
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.check import check
-from bitsmith.ir.ops import Parameter
+from bitsmith.ir.ops import Parameter, Scan
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.passes import PASSES, drop_dead, fold_constants, reduce_widths, share, simplify
 from bitsmith.passes.load import load, parameters
 from tests.properties.programs import random_program, random_stimuli
@@ -182,3 +183,22 @@ def test_transpositions_are_merged_and_cancelled() -> None:
     raw = np.arange(-3, 3, dtype=object).reshape(1, 2, 1, 3)
     for expected, got in zip(Emulator(program).run_raw([raw]), Emulator(simple).run_raw([raw]), strict=True):
         np.testing.assert_array_equal(expected, got)
+
+
+@pytest.mark.parametrize(("width", "states"), [(9, 9), (20, 20)])
+def test_states_are_as_narrow_as_what_comes_into_them(width: int, states: int) -> None:
+    body, build, fmt = ProgramBuilder(), ProgramBuilder(), FixedFormat(True, 20, 8)
+    state, x = body.input("state", (3,), fmt), body.input("x", (3,), fmt)
+    total = body.add(body.linear(state, np.full((3, 3), 100)), x)
+    following = body.cast(body.cast(total, FixedFormat(True, width, 8, Rounding.TRN, Overflow.SAT)), fmt)
+    scan = build.scan(
+        body.program([("next", following), ("y", following)]),
+        [build.const(np.ones(3, int), 8)],
+        [build.cast(build.input("x", (4, 3), FixedFormat(True, 5, 8)), fmt)],
+    )
+    before = build.program([("y", scan)])
+    after = drop_dead(reduce_widths(before))
+    inner = next(node.op for node in after.nodes if isinstance(node.op, Scan))
+    assert [inner.body.nodes[index].type.max_width for index in inner.body.inputs] == [states, 5]
+    stimuli = random_stimuli(before, 1, 16)
+    np.testing.assert_array_equal(Emulator(before).run_raw(stimuli)[0], Emulator(after).run_raw(stimuli)[0])

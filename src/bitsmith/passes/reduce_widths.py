@@ -1,17 +1,22 @@
 """Removes ops that change none of the values that reach them, and tightens types.
 
 Before: ``%1 = cast %0`` to a format that holds all of ``%0`` with as many fractional bits. After: ``%0`` itself.
+
+The states of a recurrence are in the range of the first and the next ones, where their formats hold more.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.ir import ops
+from bitsmith.ir.infer import step_type
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
 from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import Overflow, Rounding, TensorType, compact, objects
 from bitsmith.passes.rewrite import Rewriter, rewrite
 
 
@@ -53,6 +58,8 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
             return args[0]
         case ops.Pad() if not any((*op.before, *op.after)):
             return args[0]
+        case ops.Scan():
+            return _scan(new, op, args, layer)
         case _:
             return None
 
@@ -122,3 +129,23 @@ def _select(new: Rewriter, op: ops.Select, args: tuple[int, ...]) -> int | None:
     result = new.infer(op, args)
     same = new.type(chosen).shape == result.shape and bool(np.all(new.type(chosen).frac == result.frac))
     return chosen if same else None
+
+
+def _scan(new: Rewriter, op: ops.Scan, args: tuple[int, ...], layer: str) -> int | None:
+    """The recurrence with a body that takes no more than what reaches it; None if it takes just that."""
+    body = op.body
+    nodes, narrower = list(body.nodes), False
+    for number, (index, arg) in enumerate(zip(body.inputs, args, strict=True)):
+        declared, given = nodes[index].op, new.type(arg)
+        assert isinstance(declared, ops.Input)
+        if number < op.states:
+            following = body.nodes[body.outputs[number].node].type
+            lo, hi = np.minimum(given.lo, following.lo), np.maximum(given.hi, following.hi)
+        else:
+            lo, hi = step_type(given).lo, step_type(given).hi
+        if np.any(lo > declared.lo) or np.any(hi < declared.hi):
+            tight = replace(declared, lo=objects(compact(objects(lo))), hi=objects(compact(objects(hi))))
+            nodes[index], narrower = replace(nodes[index], op=tight), True
+    if not narrower:
+        return None
+    return new.append(ops.Scan(rewrite(replace(body, nodes=tuple(nodes)), _rule), op.states), args, layer)
