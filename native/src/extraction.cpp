@@ -4,12 +4,16 @@
 #include <cstdlib>
 
 #include "sharing.hpp"
+#include "team.hpp"
 
 namespace bitsmith {
 namespace {
 
 constexpr std::uint64_t kNoise = 512;   // in 1024ths of what patterns save
 constexpr std::int64_t kLevels = 1 << 16;  // savings that are told apart
+constexpr std::uint64_t kFewSteps = 500'000;  // of counting the inputs' patterns; fewer are no work for several threads
+constexpr std::size_t kMembers = 4;
+constexpr std::size_t kAhead = 2048;  // patterns that are looked up together at most
 
 }  // namespace
 
@@ -29,18 +33,20 @@ public:
         top_ = std::max(top_, level);
     }
 
-    /// Take out the first, with what it is said to save; false if there are none.
-    bool pop(std::int64_t& saving, Key& key) {
+    /// Take out the first ones of the highest level, `most` or as many as it has; false if there are none.
+    bool pop(std::size_t most, std::size_t& level, std::vector<Key>& first) {
         while (top_ > 0 && keys_[top_].empty()) {
             keys_[top_].shrink_to_fit();
             --top_;
         }
-        if (top_ == 0) return false;
-        std::ranges::pop_heap(keys_[top_], {}, newest);
-        saving = static_cast<std::int64_t>(top_);
-        key = keys_[top_].back();
-        keys_[top_].pop_back();
-        return true;
+        level = top_;
+        first.clear();
+        while (top_ > 0 && first.size() < most && !keys_[top_].empty()) {
+            std::ranges::pop_heap(keys_[top_], {}, newest);
+            first.push_back(keys_[top_].back());
+            keys_[top_].pop_back();
+        }
+        return !first.empty();
     }
 
 private:
@@ -57,22 +63,43 @@ void Sharing::run() {
         interrupt_();
         tally(node, levels);
     }
-    std::int64_t most = 0;
-    Key key = 0;
-    for (std::uint64_t step = 0; levels.pop(most, key); ++step) {
-        if (step % 256 == 0) interrupt_();
-        const Pattern pattern = pattern_of(key);
-        const std::int64_t saved = saving(possible(pattern), made_.find(key) >= 0, pattern);
-        if (std::min(saved, kLevels - 1) == most) {
-            find_occurrences(pattern);
-            tally(extract(pattern, key), levels);
-        } else if (saved > 0) {
-            levels.push(saved, key);
-        }
+    // How many are looked up together must not depend on the machine, for patterns that a node has already may become more.
+    const std::size_t ahead = steps_ >= kFewSteps ? kAhead : 1;
+    Team team(ahead > 1 ? std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMembers) : 1);
+    std::vector<Found> found(team.members(), Found{{}, std::vector<Room>(parts_.size()), 0});
+    std::size_t most = 1, level = 0;
+    for (std::uint64_t step = 0; levels.pop(most, level, ahead_); ++step) {
+        if (most > 1 || step % 256 == 0) interrupt_();
+        ahead_saved_.resize(ahead_.size());
+        team.share(ahead_.size(), [&](std::size_t member, std::size_t first, std::size_t last) {
+            for (std::size_t k = first; k < last; ++k) ahead_saved_[k] = most_saved(ahead_[k], found[member]);
+        });
+        most = take_first(static_cast<std::int64_t>(level), levels) ? 1 : std::min(2 * most, ahead);
     }
     input_pairs_ = InputPairs();
     bury();
     recount();
+}
+
+/// Extract the first of the patterns that were looked up that saves as much as was thought; the others wait again.
+bool Sharing::take_first(std::int64_t level, Levels& levels) {
+    std::int32_t taken = -1;
+    Key taken_key = 0;
+    for (std::size_t k = 0; k < ahead_.size(); ++k) {
+        const Key key = ahead_[k];
+        const Pattern pattern = pattern_of(key);
+        std::int64_t saved = ahead_saved_[k];
+        if (taken < 0 && std::min(saved, kLevels - 1) == level) {
+            find_occurrences(pattern);
+            taken = extract(pattern, key);
+            taken_key = key;
+            tally(taken, levels);
+            continue;
+        }
+        if (taken >= 0 && (key == taken_key || pattern.a == taken || pattern.b == taken)) saved = level;  // may be more now
+        if (saved > 0) levels.push(saved, key);
+    }
+    return taken >= 0;
 }
 
 /// The highest position of a digit.
@@ -115,12 +142,14 @@ void Sharing::tally(std::int32_t node, Levels& levels) {
     }
 }
 
-/// How often a pattern can be replaced.
-std::uint32_t Sharing::possible(const Pattern& pattern) {
+/// What a pattern saves now, so at most later.
+std::int64_t Sharing::most_saved(Key key, Found& found) const {
+    const Pattern pattern = pattern_of(key);
     const bool free = !limit_ || !added_load(at(pattern.a).range.arrival, at(pattern.b).range.arrival);
-    if (free && pattern.a != pattern.b && input_pairs_.counts(pattern)) return input_pairs_.at(pattern);
-    find_occurrences(pattern);
-    return static_cast<std::uint32_t>(found_.size());
+    const bool known = free && pattern.a != pattern.b && input_pairs_.counts(pattern);
+    if (!known) find_occurrences(pattern, found);
+    const std::uint32_t count = known ? input_pairs_.at(pattern) : static_cast<std::uint32_t>(found.places.size());
+    return saving(count, made_.find(key) >= 0, pattern);
 }
 
 /// Extract the patterns of what is new in columns that save something, and those that come of it.
@@ -136,7 +165,7 @@ void Sharing::rebuild() {
         queue_.pop();
         const Pattern pattern = pattern_of(rank.key);
         find_occurrences(pattern);
-        if (found_.size() != rank.count) {
+        if (found_.places.size() != rank.count) {
             enqueue(rank.key);
             continue;
         }
@@ -149,7 +178,7 @@ void Sharing::rebuild() {
 /// Queue a pattern of which the occurrences were found, if replacing them saves something.
 void Sharing::enqueue(Key key) {
     const bool made = made_.find(key) >= 0;
-    const auto count = static_cast<std::uint32_t>(found_.size());
+    const auto count = static_cast<std::uint32_t>(found_.places.size());
     if (count < (made ? 1u : 2u)) return;
     const std::uint64_t rank = gain(count, made, pattern_of(key), key);
     if (rank) queue_.push({rank, count, key});
@@ -168,7 +197,7 @@ void Sharing::enqueue_considered() {
 /// Consider the digits of a node in the columns where it was put.
 void Sharing::consider_all(std::int32_t node) {
     std::int32_t last = -1;
-    for (const Occurrence& each : found_) {
+    for (const Occurrence& each : found_.places) {
         if (each.column == last) continue;
         last = each.column;
         const std::span<const Digit> all = digits(last);
@@ -222,17 +251,17 @@ std::int64_t Sharing::saving(std::uint32_t count, bool made, const Pattern& patt
 }
 
 /// Occurrences that share no digit and that the limit allows, in order of column and position.
-void Sharing::find_occurrences(const Pattern& pattern) {
+void Sharing::find_occurrences(const Pattern& pattern, Found& found) const {
     const bool fewer = at(pattern.a).columns.size() < at(pattern.b).columns.size();
     const std::vector<InColumn>& few = at(fewer ? pattern.a : pattern.b).columns;
     const std::vector<InColumn>& many = at(fewer ? pattern.b : pattern.a).columns;
-    ++room_of_;
-    found_.clear();
+    ++found.room_of;
+    found.places.clear();
     auto other = many.begin();
     for (const InColumn& each : few) {
         other = first_from(each.column, other, many);
         if (other == many.end()) return;
-        if (other->column == each.column) fewer ? find_in(each, *other, pattern) : find_in(*other, each, pattern);
+        if (other->column == each.column) fewer ? find_in(each, *other, pattern, found) : find_in(*other, each, pattern, found);
     }
 }
 
@@ -256,7 +285,7 @@ std::uint64_t Sharing::matches(const InColumn& of_a, const InColumn& of_b, const
 }
 
 /// Occurrences in one column, where the nodes of the pattern have these digits.
-void Sharing::find_in(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern) {
+void Sharing::find_in(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern, Found& found) const {
     std::uint64_t used = 0;
     for (std::uint64_t left = matches(of_a, of_b, pattern); left; left &= left - 1) {
         const int position = std::countr_zero(left);
@@ -265,18 +294,18 @@ void Sharing::find_in(const InColumn& of_a, const InColumn& of_b, const Pattern&
             if (used & both) continue;
             used |= both;
         }
-        if (!take_room(of_a.column, pattern)) return;
-        found_.push_back({of_a.column, static_cast<std::int16_t>(position), (of_a.masks[1] >> position & 1) != 0});
+        if (!take_room(of_a.column, pattern, found)) return;
+        found.places.push_back({of_a.column, static_cast<std::int16_t>(position), (of_a.masks[1] >> position & 1) != 0});
     }
 }
 
 /// Return False if the limit of the column's output allows no further occurrence; else count one.
-bool Sharing::take_room(std::int32_t column, const Pattern& pattern) {
+bool Sharing::take_room(std::int32_t column, const Pattern& pattern, Found& found) const {
     if (!limit_) return true;
     const std::uint64_t added = added_load(at(pattern.a).range.arrival, at(pattern.b).range.arrival);
     if (!added) return true;
-    Room& room = room_[output(column)];
-    if (room.of != room_of_) room = {room_of_, (limit_ - loads_[output(column)]) / added};
+    Room& room = found.room[output(column)];
+    if (room.of != found.room_of) room = {found.room_of, (limit_ - loads_[output(column)]) / added};
     if (!room.left) return false;
     --room.left;
     return true;
@@ -287,7 +316,7 @@ std::int32_t Sharing::extract(const Pattern& pattern, Key key) {
     const std::int32_t known = made_.find(key);
     const std::int32_t node = known < 0 ? make(pattern, key) : known;
     const bool swapped = pattern.opposite && pattern.shift < 0;
-    for (const Occurrence& each : found_) {
+    for (const Occurrence& each : found_.places) {
         touch(each.column);
         remove(each.column, pattern.a, each.position);
         remove(each.column, pattern.b, each.position + pattern.shift);

@@ -31,11 +31,8 @@ public:
     /// True if occurrences of the pattern are counted.
     bool counts(const Pattern& pattern) const { return pattern.b < inputs_; }
 
-    std::uint32_t& at(const Pattern& pattern) {
-        const std::size_t row = static_cast<std::size_t>(pattern.b) * static_cast<std::size_t>(inputs_);
-        const std::size_t pair = row + static_cast<std::size_t>(pattern.a);
-        return counts_[(pair * shifts() + static_cast<std::size_t>(pattern.shift + last_)) * 2 + pattern.opposite];
-    }
+    std::uint32_t& at(const Pattern& pattern) { return counts_[place_of(pattern)]; }
+    std::uint32_t at(const Pattern& pattern) const { return counts_[place_of(pattern)]; }
 
     /// A digit leaves a column, in which `others` stay.
     void remove(const Digit& gone, std::span<const Digit> others) {
@@ -48,6 +45,12 @@ public:
     }
 
 private:
+    std::size_t place_of(const Pattern& pattern) const {
+        const std::size_t row = static_cast<std::size_t>(pattern.b) * static_cast<std::size_t>(inputs_);
+        const std::size_t pair = row + static_cast<std::size_t>(pattern.a);
+        return (pair * shifts() + static_cast<std::size_t>(pattern.shift + last_)) * 2 + pattern.opposite;
+    }
+
     std::size_t shifts() const { return 2 * static_cast<std::size_t>(last_) + 1; }
 
     std::int32_t inputs_ = 0;

@@ -41,7 +41,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
     }
     loads_.resize(parts_.size());
     costs_.resize(parts_.size());
-    room_.resize(parts_.size());
+    found_.room.resize(parts_.size());
     begin();
     for (std::size_t column = 0; column < columns.size(); ++column) {
         interrupt_();

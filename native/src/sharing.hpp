@@ -118,6 +118,12 @@ private:
         std::uint64_t of = 0;
         std::uint64_t left = 0;
     };
+    /// Occurrences of a pattern, and what finding them takes; each thread has its own.
+    struct Found {
+        std::vector<Occurrence> places;
+        std::vector<Room> room;  // by output
+        std::uint64_t room_of = 0;
+    };
     struct Saved {
         std::int32_t column = 0;
         std::vector<Digit> digits;
@@ -140,7 +146,8 @@ private:
 
     // extraction.cpp
     void tally(std::int32_t node, Levels& levels);
-    std::uint32_t possible(const Pattern& pattern);
+    std::int64_t most_saved(Key key, Found& found) const;
+    bool take_first(std::int64_t level, Levels& levels);
     int last_position() const;
     void rebuild();
     void enqueue(Key key);
@@ -150,12 +157,13 @@ private:
     bool may_repeat(const Pattern& pattern, std::int32_t column) const;
     std::uint64_t gain(std::uint32_t count, bool made, const Pattern& pattern, Key key) const;
     std::int64_t saving(std::uint32_t count, bool made, const Pattern& pattern) const;
-    void find_occurrences(const Pattern& pattern);
+    void find_occurrences(const Pattern& pattern) { find_occurrences(pattern, found_); }
+    void find_occurrences(const Pattern& pattern, Found& found) const;
     using Places = std::vector<InColumn>::const_iterator;
     Places first_from(std::int32_t column, Places start, const std::vector<InColumn>& list) const;
     static std::uint64_t matches(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern);
-    void find_in(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern);
-    bool take_room(std::int32_t column, const Pattern& pattern);
+    void find_in(const InColumn& of_a, const InColumn& of_b, const Pattern& pattern, Found& found) const;
+    bool take_room(std::int32_t column, const Pattern& pattern, Found& found) const;
     std::int32_t extract(const Pattern& pattern, Key key);
 
     // sharing.cpp
@@ -216,9 +224,9 @@ private:
     std::vector<std::pair<std::size_t, std::int64_t>> costs_before_;
 
     std::vector<Key> considered_;
-    std::vector<Occurrence> found_;
-    std::vector<Room> room_;  // by output
-    std::uint64_t room_of_ = 0;
+    Found found_;
+    std::vector<Key> ahead_;               // patterns that are looked up together
+    std::vector<std::int64_t> ahead_saved_;  // what they save
     std::vector<std::int32_t> sorted_;
     std::vector<Summand> terms_;
     std::vector<std::size_t> changed_;

@@ -36,7 +36,13 @@ def test_same_graphs(weights: IntArray, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "bits"),
-    [((24, 24), 8), ((40, 10), 4), ((6, 60), 6), pytest.param((12, 12), 24, marks=(pytest.mark.slow, pytest.mark.ci))],
+    [
+        ((24, 24), 8),
+        ((40, 10), 4),
+        ((6, 60), 6),
+        pytest.param((12, 12), 24, marks=(pytest.mark.slow, pytest.mark.ci)),
+        pytest.param((48, 48), 8, marks=(pytest.mark.slow, pytest.mark.ci)),  # many patterns are looked up together
+    ],
 )
 def test_same_graphs_of_larger_matrices(shape: tuple[int, int], bits: int) -> None:
     both(random_matrix(shape, bits, 1), [InputRange(-128, 127, k % 3) for k in range(shape[0])], Search(2))
@@ -63,13 +69,15 @@ def test_leaves_to_python_what_does_not_fit(weights: list[list[int]], inputs: li
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of threads")
-def test_other_threads_run_and_ctrl_c_ends_a_solve() -> None:
-    weights = random_matrix((16, 16), 8, 1)
+@pytest.mark.parametrize(("size", "effort"), [(16, 1 << 30), (192, 0)])
+def test_other_threads_run_and_ctrl_c_ends_a_solve(size: int, effort: int) -> None:
+    """In the search, and while several threads look patterns of a large matrix up."""
+    weights = random_matrix((size, size), 8, 1)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     timer = threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,))
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            native.solve(weights, [InputRange(-128, 127)] * 16, (1 << 40, 1 << 30, 1 << 40, 0))
+            native.solve(weights, [InputRange(-128, 127)] * size, (1 << 40, effort, 1 << 40, 0))
     finally:
         signal.signal(signal.SIGINT, before)

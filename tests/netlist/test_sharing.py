@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from bitsmith.netlist import sharing as sharing_module
 from bitsmith.netlist.adders import Adder, InputRange, Nodes
 from bitsmith.netlist.csd import digit_masks
 from bitsmith.netlist.patterns import ColumnEntry, Pattern, matches_of
@@ -65,8 +66,13 @@ def most_saving(sharing: Sharing) -> tuple[int, int, int]:
     return max((saving, pattern.b, -pattern.key) for saving, pattern in zip(saved, patterns, strict=True))
 
 
+@pytest.mark.parametrize("few_steps", [0, 1 << 40])
 @pytest.mark.parametrize("latest", [None, 5, 7])
-def test_patterns_are_taken_as_if_counted_each_time(latest: int | None) -> None:
+def test_patterns_are_taken_as_if_counted_each_time(
+    latest: int | None, few_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One by one, and where many are looked up together."""
+    monkeypatch.setattr(sharing_module, "_FEW_STEPS", few_steps)
     shared, counted = (Sharing([InputRange(-128, 127)] * 6, columns_of((6, 6), 4), range(6), latest) for _ in range(2))
     shared.run()
     while (best := most_saving(counted))[0] > 0:

@@ -31,6 +31,8 @@ _OF_COLUMN = 4
 _REWRITTEN = 4
 _OVERHEAD = 100
 _LEVELS = 1 << 16
+_FEW_STEPS = 500_000
+_AHEAD = 2048
 _WORD = (1 << 64) - 1
 
 
@@ -54,21 +56,36 @@ class Sharing(Columns):
         """Extract patterns until none saves anything, each time the one that saves most.
 
         The patterns of a node are counted when it is made. Later there can only be fewer of them, so a pattern's occurrences are
-        searched when its turn comes, and if it saves less than was thought it waits again.
+        searched when its turn comes, and if it saves less than was thought it waits again. Of large matrices many are looked up
+        together, which the extension does in several threads.
         """
         for number in range(self._inputs):
             self._tally(number)
+        ahead, most = 1 if self._steps < _FEW_STEPS else _AHEAD, 1
         while self._waiting:
-            most, _, key = heapq.heappop(self._waiting)
-            pattern = Pattern.of(key)
-            occurrences = self._occurrences(pattern)
-            saved = self._saving(pattern, len(occurrences))
-            if min(saved, _LEVELS - 1) == -most:
-                self._tally(self._extract(pattern, occurrences))
-            else:
-                self._wait(pattern, saved)
+            level, keys = -self._waiting[0][0], list[int]()
+            while len(keys) < most and self._waiting and self._waiting[0][0] == -level:
+                keys.append(heapq.heappop(self._waiting)[2])
+            most = 1 if self._take_first(level, keys) else min(2 * most, ahead)
         self._bury()
         self._recount()
+
+    def _take_first(self, level: int, keys: Sequence[int]) -> bool:
+        """Extract the first of the patterns that saves as much as was thought; the others wait again."""
+        patterns = [Pattern.of(key) for key in keys]
+        found = [self._occurrences(pattern) for pattern in patterns]
+        saved = [self._saving(pattern, len(places)) for pattern, places in zip(patterns, found, strict=True)]
+        first = next((k for k, each in enumerate(saved) if min(each, _LEVELS - 1) == level), None)
+        taken = -1
+        if first is not None:
+            taken = self._extract(patterns[first], found[first])
+            self._tally(taken)
+        for k, pattern in enumerate(patterns):
+            # Of a pattern that has its node by now, and of those of a node that is in more places, there may be more.
+            more = first is not None and k > first and (keys[k] == keys[first] or taken in (pattern.a, pattern.b))
+            if k != first:
+                self._wait(pattern, level if more else saved[k])
+        return first is not None
 
     def improve(self, effort: int, most_steps: int) -> None:
         """Remove and rebuild parts, keeping what does not cost more.
