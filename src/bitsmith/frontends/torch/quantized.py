@@ -73,7 +73,7 @@ class _Grid:
     def numbers(self, codes: Floats, label: str) -> Value:
         """What trained codes stand for."""
         zero = self.zero.astype(np.int64)
-        lo, hi = min(self.lo, int(codes.min())), max(self.hi, int(codes.max()))
+        lo, hi = int(codes.min(initial=self.lo)), int(codes.max(initial=self.hi))
         return constant((codes - zero) * self.step, label, quantizer=Quantizer.uniform(self.step, lo - zero, hi - zero))
 
 
