@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -14,9 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
 from bitsmith import custom
-from bitsmith.config import BackendName
 from bitsmith.custom import Call, Tensor
-from bitsmith.errors import BitsmithError, ConfigError, FidelityError, ProjectError, UnsupportedError
+from bitsmith.errors import BitsmithError, ConfigError, ProjectError, UnsupportedError
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
@@ -368,34 +367,6 @@ def _sum_of_all(call: Call) -> Tensor:
     return (x * w).tanh() + y
 
 
-BACKENDS: tuple[BackendName, ...] = ("rtl", "vitis", "oneapi")
-
-
-@pytest.mark.slow
-@pytest.mark.ci
-def test_all_backends_have_a_layer_of_keras_at_once(tmp_path: Path) -> None:
-    model = _keras_model()
-    inputs = np.random.default_rng(7).normal(size=(100, 6))
-    _assert_in_all_backends(custom.check(model, inputs, BACKENDS, tmp_path, layers={Scaled: scaled}))
-    with pytest.raises(FidelityError):
-        custom.check(model, inputs, ("rtl",), tmp_path, layers={Scaled: lambda call: call.inputs[0] * 0.5})
-
-
-@pytest.mark.slow
-@pytest.mark.ci
-def test_all_backends_have_an_operator_of_torch_at_once(tmp_path: Path) -> None:
-    layers = {"bitsmith_tests::cube": _cubes}
-    _assert_in_all_backends(custom.check(Cubes(), Y, BACKENDS, tmp_path, input_shape=(4,), layers=layers))
-
-
-@pytest.mark.slow
-@pytest.mark.ci
-def test_all_backends_have_an_operator_of_onnx_at_once(tmp_path: Path) -> None:
-    """onnxruntime does not know the operator, so that its results are given."""
-    layers, expected = {"my.ops::Mine": _sum_of_all}, np.tanh(X * ROW) + Y[:, None]
-    _assert_in_all_backends(custom.check(_onnx(), [X, Y], BACKENDS, tmp_path, expected=expected, layers=layers))
-
-
 @pytest.mark.parametrize(
     ("factor", "samples", "said"), [(1.1, 20, "differ from what is expected"), (1.0, 1, "1 sample")]
 )
@@ -404,12 +375,6 @@ def test_what_is_expected_is_compared(factor: float, samples: int, said: str, tm
     layers = {"my.ops::Mine": _sum_of_all}
     with pytest.raises(BitsmithError, match=said):
         custom.check(_onnx(), [X, Y], ("rtl",), tmp_path, expected=expected, layers=layers)
-
-
-def _assert_in_all_backends(found: Sequence[custom.Checked]) -> None:
-    assert [one.backend for one in found] == list(BACKENDS)
-    assert all(one.framework_error is not None and one.framework_error < 1e-5 for one in found)
-    assert all(one.report.section("Verification")["Mismatches"] == 0 for one in found)
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
