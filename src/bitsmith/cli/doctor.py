@@ -85,7 +85,8 @@ def _packages() -> Iterator[Finding]:
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
         match = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
         extra = match[1] if match else ""
-        if extra in _DEVELOPMENT:
+        system = re.search(r"sys_platform\s*==\s*['\"]([^'\"]+)", requirement)
+        if extra in _DEVELOPMENT or (system is not None and system[1] != sys.platform):
             continue
         try:
             version = importlib.metadata.version(name)
