@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import AddSub, Netlist, TernaryAdder, live_words
-from bitsmith.netlist.pipeline import pipeline
+from bitsmith.netlist.pipeline import Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import parse, to_text
 from tests.netlist.checks import SteadyDelays, TernaryDelays, dense_program, flat_inputs
@@ -147,3 +148,25 @@ def test_the_result_depends_on_nothing_but_the_netlist() -> None:
     rng = np.random.default_rng(0)
     netlist = reduce_widths(elaborate(dense_program([8, 8, 4], 6, 6, 0.2, int(rng.integers(100)))))
     assert fuse_adders(netlist, DELAYS, 5.0) == fuse_adders(netlist, DELAYS, 5.0)
+
+
+@pytest.mark.parametrize(("seed", "budget"), [(0, 2.0), (1, 3.0), (2, 4.0), (3, 5.0)])
+def test_times_are_those_of_the_netlist_with_fused_sums(
+    seed: int, budget: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not all worked out again for each choice of sums."""
+    tried: list[tuple[Timing, Netlist]] = []
+    usual = Timing.fused
+
+    def fused(before: Timing, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> Timing:
+        tried.append((usual(before, netlist, sums, gone), netlist))
+        return tried[-1][0]
+
+    monkeypatch.setattr(Timing, "fused", fused)
+    fuse_adders(reduce_widths(elaborate(dense_program([8, 8, 4], 6, 6, 0.2, seed))), DELAYS, budget)
+    assert tried
+    for timing, netlist in tried:
+        again = Timing(netlist, DELAYS, budget)
+        assert timing.stages == again.stages
+        assert timing.due(timing.stages) == again.due(timing.stages)
+        assert timing.late(timing.stages - 1) == again.late(timing.stages - 1)

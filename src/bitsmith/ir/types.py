@@ -170,7 +170,7 @@ def width_of(lo: int, hi: int) -> int:
     """Bits that hold all of ``lo..hi``: two's complement if ``lo < 0``, plain binary otherwise (0 bits for 0..0)."""
     if lo >= 0:
         return hi.bit_length()
-    return max((-lo - 1).bit_length(), max(hi, 0).bit_length()) + 1
+    return max(-lo - 1, hi).bit_length() + 1
 
 
 _widths = np.frompyfunc(width_of, 2, 1)

@@ -37,10 +37,11 @@ def fuse_adders(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
         return netlist
     candidates = _candidates(netlist, delays, budget_ns)
     gone = _heaviest(netlist, candidates)
-    stages = Timing(netlist, delays, budget_ns).stages
+    before = Timing(netlist, delays, budget_ns)
+    stages = before.stages
     while gone:
         fused = _without(netlist, candidates, gone)
-        timing = Timing(fused, delays, budget_ns)
+        timing = before.fused(fused, {reader for index in gone for reader in candidates[index].readers}, set(gone))
         if timing.stages <= stages:
             return renumbered(fused)
         late = timing.late(stages)

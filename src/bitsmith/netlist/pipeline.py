@@ -9,7 +9,8 @@ enter every cycle. Absorbed words (see `absorb`) belong to no stage: what they a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -89,8 +90,17 @@ class Timing:
     """When words are ready at the earliest, without a search for few registers."""
 
     def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
-        self._scheduler = _Scheduler(netlist, delays, budget_ns)
-        self.stages = self._scheduler.stages()
+        self._start_with(_Scheduler(netlist, delays, budget_ns))
+
+    def _start_with(self, scheduler: _Scheduler) -> None:
+        self._scheduler = scheduler
+        self.stages = scheduler.stages()
+
+    def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> Timing:
+        """That of ``netlist``, in which the words ``sums`` add what the sums ``gone`` did, which are dead."""
+        other = copy(self)
+        other._start_with(self._scheduler.fused(netlist, sums, gone))
+        return other
 
     def late(self, stages: int) -> frozenset[int]:
         """The words that are ready too late for ``stages`` stages."""
@@ -179,8 +189,9 @@ class _Scheduler:
             if absorbed.sources[word] == (word,) and not isinstance(netlist.words[word].cell, Literal)
         ]
         self._width = [word.width for word in netlist.words]
+        self._delays = delays
         self._reads: list[tuple[int, ...]] = [()] * count
-        self._readers: list[list[int]] = [[] for _ in range(count)]
+        self._readers: list[list[int]] = []
         self._delay = [0.0] * count
         self._registers_after = bytearray(count)
         self._too_slow: list[int] = []
@@ -188,14 +199,24 @@ class _Scheduler:
         self._finish = [0.0] * count
         self._uses: list[list[int]] = []
         for word in self._order:
-            self._enter(word, delays)
+            self._enter(word)
 
-    def _enter(self, word: int, delays: Delays) -> None:
-        netlist, absorbed = self._netlist, self._absorbed
+    def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> _Scheduler:
+        """That of ``netlist``; what is absorbed stays, for no sum is, and none absorbs anything."""
+        other = copy(self)
+        other._netlist = netlist
+        other._order = [word for word in self._order if word not in gone]
+        other._reads, other._delay, other._too_slow = list(self._reads), list(self._delay), list(self._too_slow)
+        other._registers_after = bytearray(self._registers_after)
+        other._stage, other._finish = list(self._stage), list(self._finish)
+        for word in sums:
+            other._enter(word)
+        return other
+
+    def _enter(self, word: int) -> None:
+        netlist, absorbed, delays = self._netlist, self._absorbed, self._delays
         found = dict.fromkeys(x for y in operands(netlist.words[word].cell) for x in absorbed.sources[y])
         self._reads[word] = tuple(x for x in found if not isinstance(netlist.words[x].cell, Literal))
-        for x in self._reads[word]:
-            self._readers[x].append(word)
         inputs = absorbed.inputs[word]
         cell = netlist.words[word].cell
         self._registers_after[word], delay = registers_after(netlist, netlist.words[word], delays, self.budget)
@@ -251,12 +272,14 @@ class _Scheduler:
     def run(self) -> PipelineStages:
         stages = self.stages()
         self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
+        self._readers = [[] for _ in self._netlist.words]
         for ref in self._netlist.results:
             for word in self._absorbed.sources[ref.word]:
                 self._uses[word][stages] += 1
         for word in self._order:
             for x in self._reads[word]:
                 self._uses[x][self._stage[word]] += 1
+                self._readers[x].append(word)
         bits = self._register_bits()
         for _ in range(_SWEEPS):
             self._sweep_late(stages)
