@@ -92,7 +92,7 @@ class HlsCode:
 
     def sources(self) -> Sources:
         """The C++ without the scripts of the vendor's tool."""
-        return Sources(self.dialect.name, "", job_digest(self.job), self._generate, "firmware/weights/*.*")
+        return Sources(self.dialect.name, "", job_digest(self.job), self._generate, "firmware/weights/*.*", 0.0)
 
     def _generate(self) -> Generated:
         scripts = self.dialect.scripts(self.target)

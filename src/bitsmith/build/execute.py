@@ -27,6 +27,9 @@ from bitsmith.report.report import Report
 from bitsmith.report.sections import Origin, StageRun, Stages, Timing, plain, section_of
 from bitsmith.version import __version__
 
+_LONG_S = 2.0
+"""Sources that are generated sooner are not said to take time."""
+
 
 def execute(plan: Plan, progress: Progress | None = None, timeout: float | None = None) -> Report:
     """Do what ``plan`` says and write the report; each program has ``timeout`` seconds.
@@ -80,9 +83,10 @@ class Execution:
     def write(self, sources: Sources) -> tuple[str, ...]:
         """Write the files, unless the project has them; notes on them."""
         started = time.perf_counter()
-        self._announce(sources.name, sources.title)
         record = None if dumping() else self._project.cached(sources.name, sources.digest)
         cached = record is not None
+        lasts = not cached and sources.seconds >= _LONG_S
+        self._announce(sources.name, sources.title, f", in about {_duration(sources.seconds)}" if lasts else "")
         if record is None:
             made = sources.generate()
             written = self._project.write(made.files)

@@ -38,6 +38,7 @@ class Sources:
         digest: of everything that the files follow from; unless it changes they are not generated again.
         generate: makes the files.
         owned: patterns of files in the project that are removed unless they are generated.
+        seconds: about what generating them takes on a slow core.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Sources:
     digest: str
     generate: Callable[[], Generated]
     owned: str
+    seconds: float
 
 
 def _nothing() -> Mapping[str, bytes]:

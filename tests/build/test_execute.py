@@ -1,0 +1,23 @@
+"""What a build says of its sources while it makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bitsmith.build.execute import Execution
+from bitsmith.build.stages import Generated, Sources
+from bitsmith.project import Project
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(75.0, "rtl: a circuit, in about 1 min 15 s"), (0.5, "rtl: a circuit")])
+def test_sources_that_take_long_are_announced_with_their_time(tmp_path: Path, seconds: float, said: str) -> None:
+    lines: list[str] = []
+    sources = Sources("rtl", "a circuit", "digest", lambda: Generated({"rtl/a.sv": ""}), "rtl/*.*", seconds)
+    with Project.open(tmp_path / "project", "name") as project:
+        for _ in range(2):
+            Execution(project, lines.append).write(sources)
+    first, done, again, cached = lines
+    assert first == said and again == "rtl: a circuit"
+    assert done.startswith("rtl: done in ") and cached.startswith("rtl: nothing has changed")
