@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
-    from bitsmith import converters, custom, errors, model, profiling, report, utils
+    from bitsmith import converters, custom, errors, explain, model, profiling, report, utils
     from bitsmith.composition import Split, compose, split
     from bitsmith.conversion import convert
     from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
@@ -28,6 +28,7 @@ __all__ = [
     "converters",
     "custom",
     "errors",
+    "explain",
     "model",
     "profiling",
     "report",

@@ -28,6 +28,8 @@ from bitsmith.passes.calibration import calibrate
 from bitsmith.report.summary import LayerRow, rows
 from bitsmith.rtl.writer import Title
 
+__all__ = ["Explanation", "Proposal", "explain"]
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

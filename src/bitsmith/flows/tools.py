@@ -24,7 +24,7 @@ from bitsmith.errors import ToolMissingError
 from bitsmith.remedies import Remedy, given, remedy
 
 _FLOW_EXTRA = 'pip install "bitsmith[flow]"'
-_VERSION_TIMEOUT_S = 120.0  # the first call of a WebAssembly tool compiles it
+_VERSION_TIMEOUT_S = 300.0  # the first call of a WebAssembly tool compiles it
 
 
 class Origin(Enum):
