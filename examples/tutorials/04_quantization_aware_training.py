@@ -3,7 +3,7 @@
 #
 # A network that is trained with its number formats needs no configuration: the circuit computes what its quantizers define.
 # This is done here for a network of HGQ2, which is trained on the spot, and for files of QKeras and Brevitas, which are read
-# without either. Needs `keras`, `jax`, `scikit-learn`, `hgq2` and `onnx`.
+# without either. Needs `keras`, `jax`, `scikit-learn`, `hgq2`, `onnx` and `matplotlib`.
 
 # %%
 import keras
@@ -33,7 +33,7 @@ x_train, x_test, y_train, y_test = train_test_split(
 with (
     QuantizerConfigScope(place="all", overflow_mode="SAT_SYM"),
     QuantizerConfigScope(place="datalane", overflow_mode="WRAP"),
-    LayerConfigScope(enable_ebops=True, beta0=1e-4),
+    LayerConfigScope(enable_ebops=True, beta0=5e-6),
 ):
     network = keras.Sequential(
         [
@@ -44,8 +44,8 @@ with (
         ]
     )
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-network.compile(keras.optimizers.Adam(1e-2), loss, metrics=["accuracy"])
-history = network.fit(x_train, y_train, epochs=50, batch_size=256, verbose=0)
+network.compile(keras.optimizers.Adam(5e-3), loss, metrics=["accuracy"])
+history = network.fit(x_train, y_train, epochs=100, batch_size=64, verbose=0)
 
 # %% [markdown]
 # Values on their way through the network wrap in these formats, which costs nothing. So their integer bits are set last, from the
@@ -63,6 +63,26 @@ trace_minmax(network, x_train, verbose=0)
 # %%
 model = bitsmith.convert(network, "hgq")
 print(model)
+
+# %% [markdown]
+# Training gave each pixel bits of its own, too: those at the edges, where digits seldom have ink, lost most of theirs. On the
+# right the bits of all weights; those with none are connections that the circuit does not have.
+
+# %%
+import matplotlib.pyplot as plt
+
+dense = [layer for layer in network.layers if isinstance(layer, QDense)]
+pixels = np.asarray(dense[0].iq.bits).reshape(8, 8)
+weights = [np.where(np.asarray(layer.qkernel) == 0, 0, np.asarray(layer.kq.bits)) for layer in dense]
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
+shown = left.imshow(pixels, cmap="Blues")
+left.set_title("bits of each pixel")
+figure.colorbar(shown, ax=left)
+right.hist([one.ravel() for one in weights], bins=np.arange(9) - 0.5, stacked=True, label=[one.name for one in dense])
+right.set(title="bits of weights", xlabel="bits", ylabel="weights")
+right.legend(loc="upper center")
+figure.tight_layout()
+plt.show()
 
 # %%
 scores = model.predict(x_test)
@@ -119,10 +139,16 @@ plain = keras.Sequential(
 plain.compile(keras.optimizers.Adam(1e-2), loss)
 history = plain.fit(x_train, y_train, epochs=15, batch_size=128, verbose=0)
 rounded = bitsmith.convert(plain, "rounded", calibration=x_train, bits=8)
+figure, axes = plt.subplots(figsize=(6, 3.5))
 for name, one in {"8 bits": rounded, "HGQ2": model, "QKeras": from_qkeras, "Brevitas": from_brevitas}.items():
     accuracy = np.mean(one.predict(x_test).argmax(axis=1) == y_test)
-    estimate = one.build(synth=False, cosim=False)["Estimate"]
-    print(f"{name:10} {accuracy:.1%}, about {estimate['LUT']:,} LUTs")
+    luts = one.build(synth=False, cosim=False)["Estimate"]["LUT"]
+    print(f"{name:10} {accuracy:.1%}, about {luts:,} LUTs")
+    axes.plot(luts, 100 * accuracy, "o", label=name)
+axes.set(xlabel="LUTs (estimate)", ylabel="% of test images")
+axes.legend()
+figure.tight_layout()
+plt.show()
 
 # %% [markdown]
 # More: [quantized networks](../quantized-networks.md), models of [HGQ and HGQ2](../hgq2.md), of [QKeras](../qkeras.md), and

@@ -49,8 +49,8 @@ for model in (whole, stream):
 # %% [markdown]
 # ## Reuse
 #
-# A reuse factor is a bound of cycles for each token: more cycles never take more area. Latency and interval are known before any
-# simulation; the simulation of the last one shows that they hold.
+# A reuse factor is the number of cycles that a layer may take for each token, with fewer multipliers and, as a rule, less logic.
+# Latency and interval are known before any simulation; the simulation of the last one shows that they hold.
 
 # %%
 rows = []

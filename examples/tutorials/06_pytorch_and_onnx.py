@@ -2,7 +2,7 @@
 # # PyTorch and ONNX
 #
 # The same network three ways: a live PyTorch module, the program that `torch.export` saves, and an ONNX file. All three become
-# the same circuit. Needs `torch`, `onnx` and `onnxscript`.
+# the same circuit. Needs `torch`, `onnx`, `onnxscript` and `matplotlib`.
 
 # %%
 from importlib import resources
@@ -51,6 +51,9 @@ with torch.no_grad():
 live = bitsmith.convert(module, "live", calibration=x[:280], bits=8)
 print(live)
 
+# %%
+bitsmith.utils.plot_model(live, to_file=None, show_shapes=True, show_precision=True)
+
 # %% [markdown]
 # ## A file of `torch.export`
 #
@@ -85,8 +88,18 @@ print(f"{same:.0%} of the outputs are the same")
 # %%
 print(live.fidelity)
 with torch.no_grad():
-    difference = np.abs(live.predict(x[280:]) - module(x[280:]).numpy())
-print(f"at most {difference.max():.3f} from PyTorch's scores, which reach {module(x).abs().max().item():.1f}")
+    expected = module(x[280:]).numpy()
+scores = live.predict(x[280:])
+print(f"at most {np.abs(scores - expected).max():.3f} from PyTorch's scores, which reach {np.abs(expected).max():.1f}")
+
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(figsize=(6, 3.5))
+axes.plot(expected.ravel(), (scores - expected).ravel(), ".", alpha=0.5)
+axes.set(xlabel="score of PyTorch", ylabel="difference of the circuit's")
+figure.tight_layout()
+plt.show()
 
 # %% [markdown]
 # ## The circuit

@@ -78,6 +78,22 @@ import myproject
 print(len(frames) // 2, "bytes for each image of 64 pixels with 5 bits:", frames[:20].hex(" "), "...")
 
 # %% [markdown]
+# An image, and what the bus carries of it: a row for each byte, the lowest bit on the left. (Pictures need `matplotlib`.)
+
+# %%
+import matplotlib.pyplot as plt
+
+size = len(frames) // 2
+sent = np.unpackbits(np.frombuffer(frames[:size], np.uint8).reshape(-1, 1), axis=1, bitorder="little")
+figure, (left, right) = plt.subplots(1, 2, figsize=(6, 4))
+left.imshow(images[0].reshape(8, 8), cmap="gray")
+left.set_title("image")
+right.imshow(sent, cmap="gray", aspect="auto")
+right.set(title="frame", xlabel="bit", ylabel="byte")
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
 # What moves them is an argument: `Dma` on a board with PYNQ, `Serial` on one with a serial port, or a function of yours that
 # takes the bytes of each stream and returns those of the results. A DMA engine of your own would come here.
 #

@@ -2,7 +2,7 @@
 # # A layer of your own
 #
 # A layer that bitsmith does not know is a function of a few lines of Python. The emulator, the SystemVerilog and the C++ of every
-# vendor have it at once. Needs `keras` and `jax`.
+# vendor have it at once. Needs `keras`, `jax` and `matplotlib`.
 
 # %%
 import keras
@@ -47,6 +47,24 @@ def soft_clip(call: Call) -> Tensor:
 
 model = bitsmith.convert(network, "clipped", calibration=inputs, layers={SoftClip: soft_clip})
 print(model)
+
+# %% [markdown]
+# The layer alone, with four bits of fraction: the function that it is in Keras, and the steps that the circuit has.
+
+# %%
+import matplotlib.pyplot as plt
+
+alone = keras.Sequential([keras.Input((1,)), SoftClip(name="clip")])
+line = np.linspace(-4, 4, 801)[:, None]
+coarse = {"LayerName": {"clip": {"Precision": {"result": "fixed<6,2>"}}}}
+steps = bitsmith.convert(alone, "alone", coarse, calibration=line, layers={SoftClip: soft_clip})
+figure, axes = plt.subplots(figsize=(6, 3.5))
+axes.plot(line, alone(line), label="Keras")
+axes.step(line[:, 0], steps.predict(line)[:, 0], where="mid", label="circuit")
+axes.set(xlabel="input", ylabel="output")
+axes.legend()
+figure.tight_layout()
+plt.show()
 
 # %% [markdown]
 # ## Check it
