@@ -42,7 +42,7 @@ def test_resolves(text: str, family: Family, luts: int) -> None:
     part = resolve_part(text)
     assert (part.name, part.family, part.luts) == (text.strip(), family, luts)
     assert part.ffs >= part.luts
-    assert bool(part.nextpnr) == (family in (ECP5, ICE40, ICE40UP))
+    assert bool(part.nextpnr) == (family in (ECP5, ICE40, ICE40UP, NEXUS))
 
 
 def test_flags_of_nextpnr() -> None:
@@ -50,6 +50,8 @@ def test_flags_of_nextpnr() -> None:
     assert resolve_part("LFE5U-25F-7BG256C").nextpnr == ("--25k", "--package", "CABGA256", "--speed", "7")
     assert resolve_part("LFE5U-25F").nextpnr == ("--25k", "--package", "CABGA381", "--speed", "6")
     assert resolve_part("ice40hx8k").nextpnr == ("--hx8k", "--package", "ct256")
+    assert resolve_part("lifcl-40-9bg400c").nextpnr == ("--device", "LIFCL-40-9BG400C")
+    assert resolve_part("LFD2NX-40").nextpnr == ("--device", "LFD2NX-40-7BG256C")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, Family
+from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, Family
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import Synthesis, count, netlist, part_of, synthesize
@@ -39,8 +39,9 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
         "hierarchy -check -top net\n"
         "proc\n"
         "techmap -map synth/ecp5/adders.v\n"
-        "synth_ecp5 -top net -json synth/ecp5/netlist.json\n"
+        "synth_ecp5 -top net\n"
         "tee -q -o synth/ecp5/cells.json stat -json\n"
+        "write_json synth/ecp5/netlist.json\n"
     )
     assert list(files) == ["synth/ecp5/synth.ys", "synth/ecp5/adders.v"]
     (command,) = flow.commands(tmp_path, (TOOL,))
@@ -53,8 +54,17 @@ def test_a_netlist_to_place_without_pads_has_no_port_but_the_clock() -> None:
         Synthesis("net", "net", (), ICE40, pads).files()["synth/net/synth.ys"] for pads in (True, False)
     )
     assert isinstance(with_pads, str) and isinstance(without, str)
-    assert without == with_pads + "delete -port net/w:* net/w:clk %d\nwrite_json synth/net/netlist.json\n"
+    written = "write_json synth/net/netlist.json\n"
+    assert with_pads.endswith(written)
+    assert without == with_pads.removesuffix(written) + "delete -port net/w:* net/w:clk %d\n" + written
     assert "delete" not in str(Synthesis("net", "net", (), ECP5).files())
+
+
+def test_pads_are_put_where_nextpnr_wants_them() -> None:
+    with_pads, without = (str(Synthesis("net", "net", (), NEXUS, pads).files()) for pads in (True, False))
+    assert "iopadmap" in with_pads and "OSCA" not in with_pads and "delete" not in with_pads
+    assert without.index("net/w:clk %d") < without.index("OSCA") < without.index("delete -port net/w:clk")
+    assert "iopadmap" not in str(Synthesis("net", "net", (), ICE40, pads=True).files())
 
 
 def test_cell_counts_that_cannot_be_read(tmp_path: Path) -> None:

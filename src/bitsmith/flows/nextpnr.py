@@ -229,7 +229,8 @@ class Bitstream:
             Command(
                 argv=(
                     *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.nextpnr),
-                    *(*flow.options, "--json", self.netlist, flow.constraints, f"{base}{self._pins}", "--seed", "1"),
+                    *(*flow.options, "--json", self.netlist, flow.constraints, f"{base}{self._pins}"),
+                    *("--freq", f"{max(self.target_mhz, self.board.clock_hz / 1e6):g}", "--seed", "1"),
                     *(flow.routed, routed, "--report", f"{base}.report.json", "--timing-allow-fail"),
                 ),
                 cwd=project,

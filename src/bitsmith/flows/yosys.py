@@ -89,14 +89,18 @@ class Synthesis:
         lines = [*self.family.synthesis.before]
         lines += [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
         lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
-        flow, netlist = self.family.place_and_route, f"{self.folder}/{_NETLIST}"
-        lines.append(f"{self.family.synthesis.command} -top {self.top}{f' -json {netlist}' if flow else ''}")
+        lines += [f"{self.family.synthesis.command} -top {self.top}", *self.family.synthesis.after]
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
         if self.parts:  # cells are named after the nets that they drive, and these after the instance that they are in
             lines.append("autoname")
             lines += [f"select -write {self.folder}/{name}{_NAMES} t:{name}" for name in sorted(self._counted)]
-        if flow and not flow.out_of_context and not self.pads:
-            lines += [f"delete -port {self.top}/w:* {self.top}/w:{_CLOCK} %d", f"write_json {netlist}"]
+        flow = self.family.place_and_route
+        if flow and self.pads:
+            lines += flow.pads
+        elif flow and not flow.out_of_context:
+            lines.append(f"delete -port {self.top}/w:* {self.top}/w:{_CLOCK} %d")
+            lines += [command.format(top=self.top) for command in flow.clock]
+        lines += [f"write_json {self.folder}/{_NETLIST}"] if flow else []
         return {
             f"{self.folder}/synth.ys": "\n".join(lines) + "\n",
             f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(encoding="utf-8"),
