@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import tempfile
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from bitsmith import Model
-from bitsmith.build.job import BuildOptions
-from bitsmith.config import read_project
+from bitsmith.build.job import BuildOptions, Target
+from bitsmith.build.logic import LOGIC_TOOLS
+from bitsmith.config import Backend, read_project
 from bitsmith.conversion import converted
-from bitsmith.errors import ToolMissingError
+from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
+from bitsmith.errors import BitsmithError, ToolMissingError
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -30,12 +33,13 @@ GOLDENS = Path(__file__).parent / "goldens"
 
 PROGRAMS = (
     *("verilator", "g++", "make", "yosys", "nextpnr-ecp5", "ecppack", "nextpnr-ice40", "icepack"),
+    *("nextpnr-nexus", "prjoxide"),
     *("vivado", "vivado_hls", "vitis-run", "v++", "catapult", "shls", "icpx", "cmake", "i++", "vsim"),
     *("quartus_sh", "quartus_map", "qsys-script", "qsys-generate", "radiantc"),
 )
 ANSWER = """\
 #!/bin/sh
-echo "Verilator 5.048; Yosys 0.70; g++ (stand-in) 12.2.0; GNU Make 4.3; nextpnr-0.9; ecppack Version 1.4"
+echo "Verilator 5.048; Yosys 0.70; g++ (stand-in) 12.2.0; GNU Make 4.3; nextpnr-0.9; ecppack Version 1.4; prjoxide 0.1"
 """
 """What all of them say of their versions."""
 
@@ -46,6 +50,20 @@ CASES: Mapping[str, Case] = {
     "rtl-icebreaker": ({"Board": "icebreaker", "IOType": "io_stream"}, {"bitstream": True, "pnr": True}),
     "rtl-vivado": ({"Part": "xc7z020clg400-1"}, {"tool": "vivado", "pnr": True}),
     "rtl-quartus": ({"Part": "5CSEBA6U23I7"}, {"tool": "quartus", "cosim": False, "pnr": True}),
+    "rtl-quartus-pro": ({"Part": "AGFB014R24A2E2V"}, {"tool": "quartus", "cosim": False, "pnr": True}),
+    "rtl-xcvu13p": ({"Part": "xcvu13p-flga2577-2-e"}, {"cosim": False, "synth": True}),
+    "rtl-hx8k": ({"Board": "ice40-hx8k-evn"}, {"cosim": False, "bitstream": True}),
+    "rtl-crosslink-nx": ({"Board": "crosslink-nx-evn"}, {"cosim": False, "bitstream": True, "pnr": True}),
+    "rtl-zcu104": ({"Board": "zcu104"}, {"cosim": False, "synth": False, "bitstream": True}),
+    "rtl-alveo-u250": ({"Board": "alveo-u250"}, {"cosim": False, "synth": False, "bitstream": True}),
+    "vitis-alveo-u250": (
+        {"Backend": "vitis", "Board": "alveo-u250"},
+        {"csim": False, "synth": False, "bitstream": True},
+    ),
+    "vitis-pynq-z2-memory": (
+        {"Backend": "vitis", "Board": "pynq-z2", "Interface": "axi_master"},
+        {"csim": False, "synth": False, "bitstream": True},
+    ),
     "rtl-radiant": ({"Part": "iCE40UP5K-SG48"}, {"tool": "radiant", "cosim": False, "pnr": True}),
     "vitis": ({"Backend": "vitis"}, {"synth": True, "cosim": True, "export": True, "vsynth": True}),
     "vivado": ({"Backend": "vivado"}, {"synth": True, "cosim": True, "export": True, "vsynth": True}),
@@ -145,6 +163,39 @@ def test_plans_need_no_tools(case: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_every_golden_has_its_case() -> None:
     assert {path.stem for path in GOLDENS.iterdir()} == set(CASES)
+
+
+def kind(board: AnyBoard) -> str:
+    """What plans depend on: its nextpnr, its processor, or its card's memory."""
+    match board:
+        case Board():
+            return board.flow.board
+        case Card():
+            return board.memory
+        case Zynq():
+            return board.processor.value
+        case SocFpga():
+            return board.family
+
+
+def combination(target: Target) -> tuple[str, str]:
+    return target.backend.value, kind(any_board(target.board)) if target.board else ""
+
+
+def test_every_backend_tool_and_kind_of_board_has_its_golden() -> None:
+    """What is not refused, such as circuits in C++ with a serial port."""
+    there = {combination(model(keys).target) for keys, _ in CASES.values()}
+    named = {kind(any_board(name)): {"Board": name} for name in BOARDS}
+    missing = list[str]()
+    for backend, keys in itertools.product(Backend, ({}, *named.values())):
+        try:
+            asked = model({"Backend": backend.value, **keys})
+            plan = asked.plan(bitstream=bool(keys))
+        except BitsmithError:
+            continue
+        missing += [] if combination(asked.target) in there else [f"{backend}, {keys}: {plan}"]
+    assert len(there) > 15 and not missing
+    assert {asked.get("tool") for _, asked in CASES.values()} == {None, *(tool.key for tool in LOGIC_TOOLS)}
 
 
 def test_makefiles_start_in_the_project_folder() -> None:

@@ -32,7 +32,21 @@ STREAMED: Mapping[str, Case] = {
 }
 ALL = {**CASES, **STREAMED}
 HLS_SYSTEMS = [case for case in ALL if case.startswith(("vitis-", "vivado-"))]
-OPEN_TOOLS = {"rm", "ln", "touch", "grep", "cp", "cd", "verilator", "make", "yosys", "g++", "icepack", "ecppack"}
+OPEN_TOOLS = {
+    "rm",
+    "ln",
+    "touch",
+    "grep",
+    "cp",
+    "cd",
+    "verilator",
+    "make",
+    "yosys",
+    "g++",
+    "icepack",
+    "ecppack",
+    "prjoxide",
+}
 SCRIPT_BOOKS = (
     (r"system/settings\.tcl|.*/settings\.tcl|project\.tcl|directives\.tcl", "vivado_system"),  # variables only
     (r"rtl/\w+_ip\.tcl|system/(zynq|kernel)\.tcl|vivado/.*", "vivado_system"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a DSP48E2 does that multiplies and adds what comes from the block before it, by UG579 (v1.11: Figures 2-1 and 2-6 to 2-8,
-// Tables 2-2 to 2-5) and UG974 (2022.2, "DSP48E2"). Written for these tests; what they do not use is an error.
+// Tables 2-2 to 2-5; the codes of OPMODE were found again in AM004, "W, X, Y, and Z Multiplexers", which has them for DSP58 alike, and
+// in public circuits, the numbers of figures and tables were not) and UG974 (2022.2, "DSP48E2"). Written for these tests; what they do not use is an error.
 module DSP48E2 #(
     parameter AREG = 1, BREG = 1, ACASCREG = 1, BCASCREG = 1, ALUMODEREG = 1, CARRYINREG = 1, CARRYINSELREG = 1,
     parameter INMODEREG = 1, OPMODEREG = 1
