@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 
 from bitsmith.dataflow.processes import Sweep
+from bitsmith.devices import ECP5
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.mapping.test_partition import assert_same
@@ -21,3 +31,33 @@ def test_random_networks(share: int) -> None:
         network = partition(drop_dead(program, keep_probes=False), directives)
         narrow += any(isinstance(process.kind, Sweep) for process in network.processes)
     assert narrow > 3
+
+
+def layer(kind: str) -> Program:
+    """A dense layer of 64 to 4, or a convolution of 3x3 of 8 channels, in one or in eight groups."""
+    rng, form = np.random.default_rng(0), FixedFormat(True, 8, 3)
+    builder = ProgramBuilder()
+    x = builder.input("x", (8, 8) if kind == "dense" else (8, 8, 8), form)
+    with builder.layer("layer"):
+        if kind == "dense":
+            y = builder.linear(builder.reshape(x, (64,)), rng.integers(-127, 128, (64, 4)), 6)
+        else:
+            weights = rng.integers(-127, 128, (9, 8, 8))
+            if kind == "depthwise":
+                weights *= np.eye(8, dtype=np.int64)
+            windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+            y = builder.linear(builder.reshape(windows, (8, 8, 72)), weights.reshape(72, 8), 6)
+        y = builder.cast(y, form)
+    return builder.program([("y", y)])
+
+
+@pytest.mark.parametrize("style", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
+@pytest.mark.parametrize("kind", ["dense", "convolution", "depthwise"])
+def test_area_falls_to_that_of_one_multiplier(kind: str, style: MultiplierStyle) -> None:
+    program, sizes = layer(kind), []
+    for reuse in (2, 8, 32, 128, 1024):
+        sizes.append(estimate_layout(program, Directives({"layer": reuse}, False, {"layer": style}), ECP5))
+    areas = [size.lut + 72 * size.dsp for size in sizes]
+    assert all(after <= 1.02 * before for before, after in pairwise(areas))
+    assert sizes[-1].dsp == 1
+    assert max(sizes[-1].lut, sizes[-1].ff) < 700

@@ -23,16 +23,30 @@ from bitsmith.mapping.folding import (
     weights_of,
 )
 from bitsmith.mapping.parameters import product_with_parameter
-from bitsmith.mapping.sweeps import Windows, choose_tiles, grouped_product, swept, takes_narrow_tokens, windows_of
+from bitsmith.mapping.sweeps import (
+    Grouped,
+    Windows,
+    choose_tiles,
+    grouped_product,
+    swept,
+    takes_narrow_tokens,
+    windows_of,
+)
 
 
 def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
     """``x @ matrix`` over the last axis."""
     arg, layer = builder.operands(node)[0], node.layer
     kind, multiplier_style = builder.program.nodes[arg].type, _multiplier_style(builder, op, layer)
-    narrow = _in_narrow_tokens(builder, op, node, multiplier_style)
-    if narrow is not None:
-        return narrow
+    if takes_narrow_tokens(builder, node):
+        grouped = grouped_product(builder, node)
+        narrow = _in_narrow_tokens(builder, op, grouped, node, multiplier_style)
+        if narrow is not None:
+            return narrow
+        if grouped is not None and multiplier_style is MultiplierStyle.SHARED:
+            multiplier_style = (
+                MultiplierStyle.CHEAPEST
+            )  # multipliers of whole tokens would multiply zeros beside the blocks
     unflattened = _unflattened(builder, arg)
     if unflattened is not None and multiplier_style is not MultiplierStyle.GRAPHS:
         return _accumulated(builder, op, unflattened, node)
@@ -56,13 +70,12 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
     return _folded(builder, op, node, vectors, kept, chosen)
 
 
-def _in_narrow_tokens(builder: DataflowBuilder, op: Factor, node: Node, style: MultiplierStyle) -> StepId | None:
-    """Products of parts of windows that are read from a memory, if tensors come in tokens and that takes the least area."""
-    if not takes_narrow_tokens(builder, node):
-        return None
+def _in_narrow_tokens(
+    builder: DataflowBuilder, op: Factor, grouped: Grouped | None, node: Node, style: MultiplierStyle
+) -> StepId | None:
+    """Products of parts of windows that are read from a memory, if that takes the least area."""
     (arg, *_) = builder.operands(node)
     windows, blocks = windows_of(builder, arg, len(builder.shape(arg)) - 1), 1
-    grouped = grouped_product(builder, node)
     if grouped is not None:
         op, windows, blocks = grouped.op, grouped.windows, grouped.groups
     return None if windows is None else _of_windows(builder, op, windows, blocks, node, style)
