@@ -1,7 +1,7 @@
 """A picture of the area of single layers over the reuse factor, down to one multiplier.
 
 ``area_by_reuse.py [PICTURE] [--synth]``. Layers of Keras with fixed random weights, 8 bits, ``io_stream``, for ECP5. Lines are
-estimates; dots, with ``--synth``, are what Yosys makes of it. Area is in look-up tables, with each multiplier block counted as the
+estimates; dots, with ``--synth``, are what Yosys makes of it. Area is in look-up tables, a multiplier block counted as the
 72 look-up tables of a product of 8 by 8 bits. Ends with 1 if the estimated area of a layer ever grows by more than 2 %.
 """
 

@@ -22,6 +22,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Mux, live_words
 from bitsmith.netlist.pipeline import carry_start
 from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.mapping.test_folding import convolution
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
 
@@ -164,3 +165,10 @@ def test_lines_of_narrow_tokens_are_memories() -> None:
     short, long = sizes
     assert abs(long.ff - short.ff) < 16
     assert long.bram > short.bram
+
+
+@pytest.mark.parametrize(("cycles", "products"), [(2, 196), (3, 168), (4, 98), (6, 84), (9, 72)])
+def test_products_with_zeros_of_the_padding_are_not_counted(cycles: int, products: int) -> None:
+    """A 3x3 convolution of a whole image of 3x3: of 81 taps 49 are within the image, of those of its middle column 63."""
+    size = estimate_layout(convolution(3), Directives({"conv": cycles}, True, {"conv": MultiplierStyle.SHARED}), ECP5)
+    assert size.dsp == products

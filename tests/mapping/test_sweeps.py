@@ -54,9 +54,11 @@ def layer(kind: str) -> Program:
 @pytest.mark.parametrize("style", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
 @pytest.mark.parametrize("kind", ["dense", "convolution", "depthwise"])
 def test_area_falls_to_that_of_one_multiplier(kind: str, style: MultiplierStyle) -> None:
-    program, sizes = layer(kind), []
-    for reuse in (2, 8, 32, 128, 1024):
-        sizes.append(estimate_layout(program, Directives({"layer": reuse}, False, {"layer": style}), ECP5))
+    program = layer(kind)
+    sizes = [
+        estimate_layout(program, Directives({"layer": reuse}, False, {"layer": style}), ECP5)
+        for reuse in (2, 8, 32, 128, 1024)
+    ]
     areas = [size.lut + 72 * size.dsp for size in sizes]
     assert all(after <= 1.02 * before for before, after in pairwise(areas))
     assert sizes[-1].dsp == 1

@@ -81,21 +81,26 @@ class Count:
         self.program(program)
         self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums
 
-    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
-        """A tile of multipliers, the adders after it, their registers, and the weights' memory."""
+    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType, padded: float) -> None:
+        """A tile of multipliers, the adders after it, their registers, and the weights' memory.
+
+        Of the operand's elements a share ``padded`` is always zero, products with which disappear.
+        """
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
         made = multipliers(kind, x, y, self._area.block)
-        self.dsp += made.blocks
-        self.lut += made.luts + self._area.multiplier(made.number, made.weight, made.wanted)[1] * lanes * n * m
-        self.add(lanes * (made.sums - 1) * m, made.product)
+        used, sums = 1 - padded, max(made.sums * (1 - padded), 1)
+        self.dsp += round(made.blocks * used)
+        each = self._area.multiplier(made.number, made.weight, made.wanted)[1]
+        self.lut += (made.luts + each * lanes * n * m) * used
+        self.add(lanes * (sums - 1) * m, made.product)
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        self.ff += 2 * lanes * n * operand + n * m * kind.sets * made.weight + lanes * m * result
+        self.ff += 2 * lanes * n * used * operand + n * m * kind.sets * made.weight + lanes * m * result
         terms = made.sums
         for level in range(0, (terms - 1).bit_length() + 1, 2):
-            self.ff += lanes * m * terms * min(made.product + level, result)
+            self.ff += lanes * m * terms * used * min(made.product + level, result)
             terms = -(-terms // 4)
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m))

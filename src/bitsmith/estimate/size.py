@@ -33,6 +33,7 @@ from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latenc
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
 from bitsmith.estimate.count import WIRING, Count
 from bitsmith.estimate.figures import Size
+from bitsmith.estimate.padding import padding
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
@@ -111,7 +112,7 @@ def estimate_network(network: Network, family: Family, budget_ns: float | None =
         if number in cores:
             count.made(size_of(*cores[number], family))
         else:
-            _count_process(count, process, depths.get((number, -1), 0))
+            _count_process(count, network, process, depths.get((number, -1), 0))
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind)
         for operand in range(len(process.args)):
@@ -156,7 +157,7 @@ def _count_states(count: Count, kind: Scan) -> None:
     count.lut += bits * count.choice_luts + steps
 
 
-def _count_process(count: Count, process: Process, depth: int) -> None:
+def _count_process(count: Count, network: Network, process: Process, depth: int) -> None:
     """Count a process with a memory of ``depth`` tokens."""
     kind = process.kind
     match kind:
@@ -165,7 +166,8 @@ def _count_process(count: Count, process: Process, depth: int) -> None:
         case Scan():
             count.registered(kind.body)
         case FoldedProduct():
-            count.fold(kind, process.takes[0].token, process.results[0].token)
+            padded = float(padding(network, process).mean())
+            count.fold(kind, process.takes[0].token, process.results[0].token, padded)
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
             if have > want:
