@@ -1,4 +1,4 @@
-"""Bounded proofs of modules of the stream library, with Yosys and z3."""
+"""Bounded proofs of modules of the library, with Yosys and z3."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from pathlib import Path
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
-from bitsmith.rtl.library import STREAM_LIBRARY, library
+from bitsmith.rtl.library import BEATS_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
 _PARTS = {
     "window": ("window", "window_axis", "delay"),
     "folded_product": ("folded_product", "product_factors", "chained_product"),
     "sweep": ("sweep", "sweep_axis"),
+    "axis": ("axis", "axis_fifo"),
+    "from_bytes": ("from_bytes", "fifo"),
+    "to_bytes": ("to_bytes", "fifo", "framer"),
 }
+_NEIGHBOURS = ("formal_neighbours.sv", "formal_streams.sv")
 
 
 def files(module: str) -> list[str]:
@@ -32,7 +36,7 @@ def model(
 
     ``mutant``: text of the library that is replaced by another.
     """
-    texts = library(STREAM_LIBRARY)
+    texts = library((*STREAM_LIBRARY, *WRAPPER_LIBRARY, *BEATS_LIBRARY))
     parts = files(module)
     for name in parts:
         text = texts[name]
@@ -41,7 +45,7 @@ def model(
         (folder / name).write_text(text)
     if mutant is not None:
         assert any(texts[name] != (folder / name).read_text() for name in parts)
-    wrappers = ["formal_neighbours.sv", f"formal_{module}.sv"]
+    wrappers = [*_NEIGHBOURS, f"formal_{module}.sv"]
     for name in wrappers:
         (folder / name).write_text((_FORMAL / name).read_text())
     script = [f"read_verilog -sv -formal {' '.join([*wrappers, *parts])}"]

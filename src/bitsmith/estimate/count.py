@@ -5,7 +5,7 @@ Adder counts come from `bitsmith.netlist.csd.estimate`, areas per operation from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -55,12 +55,12 @@ class Count:
         self._sums = 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
         self._blocks = blocks
 
-    def program(self, program: Program, repeats: int = 1) -> None:
-        """Count every node that an output depends on, ``repeats`` times."""
+    def program(self, program: Program, padded: Mapping[int, float], repeats: int = 1) -> None:
+        """Count every node that an output depends on, ``repeats`` times; ``padded`` as for `registered`."""
         live = _live(program)
         for index, node in enumerate(program.nodes):
             if live[index]:
-                self._node(node, program, repeats)
+                self._node(node, program, repeats, padded.get(index, 0.0))
 
     def made(self, size: Size) -> None:
         """Count a circuit that was made."""
@@ -75,10 +75,13 @@ class Count:
         """Look-up tables of a bit that is one of two."""
         return self._area.mux2_luts.per_bit
 
-    def registered(self, program: Program) -> None:
-        """Count a program and the registers of its pipeline."""
+    def registered(self, program: Program, padded: Mapping[int, float]) -> None:
+        """Count a program and the registers of its pipeline.
+
+        Of the operand's elements of a product with a constant matrix a share ``padded``, by node, is always zero.
+        """
         before = self.lut
-        self.program(program)
+        self.program(program, padded)
         self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums
 
     def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType, padded: float) -> None:
@@ -184,7 +187,7 @@ class Count:
         number = min(words.type.size * repeats, count)
         self.lut += number * self._area.comparisons(count / number, _mean_width(words.type))
 
-    def _node(self, node: Node, program: Program, repeats: int) -> None:
+    def _node(self, node: Node, program: Program, repeats: int, padded: float) -> None:
         op, args = node.op, program.types(node.args)
         size, width = node.type.size * repeats, _mean_width(node.type)
         constants = [isinstance(program.nodes[index].op, ops.Const) for index in node.args]
@@ -192,7 +195,7 @@ class Count:
             case _ if isinstance(op, WIRING):
                 pass
             case ops.Linear():
-                self._linear(op, args[0], node, repeats)
+                self._linear(op, args[0], node, repeats * (1 - padded))
             case ops.MatMul():
                 self._products(args[0], args[1], size * args[0].shape[-1])
                 self.add(size * (args[0].shape[-1] - 1), width)
@@ -231,11 +234,11 @@ class Count:
                 follows_add = isinstance(program.nodes[node.args[0]].op, ops.Add | ops.Max)
                 self._cast(op, args[0], node.type, size, follows_add)
             case ops.Scan():
-                self.program(op.body, repeats * node.type.shape[0])
+                self.program(op.body, {}, repeats * node.type.shape[0])
             case _:
                 assert_never(op)
 
-    def _linear(self, op: ops.Linear, x: TensorType, node: Node, repeats: int) -> None:
+    def _linear(self, op: ops.Linear, x: TensorType, node: Node, repeats: float) -> None:
         y, weights = node.type, op.weights
         positions = y.size // y.shape[-1] * repeats
         if self._blocks is not None and node.layer in self._blocks.layers:

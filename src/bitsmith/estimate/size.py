@@ -33,7 +33,7 @@ from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latenc
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
 from bitsmith.estimate.count import WIRING, Count
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.padding import padding
+from bitsmith.estimate.padding import Padding
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
@@ -62,7 +62,7 @@ _SHORT_DELAY = 4
 def estimate(program: Program, family: Family, blocks: BlockLayers | None = None) -> Size:
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
     count = Count(family, blocks)
-    count.registered(program)
+    count.registered(program, {})
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
@@ -108,11 +108,12 @@ def estimate_network(network: Network, family: Family, budget_ns: float | None =
         if latency is not None:
             latencies.setdefault(number, latency)
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
+    padding = Padding(network)
     for number, process in enumerate(network.processes):
         if number in cores:
             count.made(size_of(*cores[number], family))
         else:
-            _count_process(count, network, process, depths.get((number, -1), 0))
+            _count_process(count, padding, number, depths.get((number, -1), 0))
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind)
         for operand in range(len(process.args)):
@@ -157,16 +158,17 @@ def _count_states(count: Count, kind: Scan) -> None:
     count.lut += bits * count.choice_luts + steps
 
 
-def _count_process(count: Count, network: Network, process: Process, depth: int) -> None:
+def _count_process(count: Count, padding: Padding, number: int, depth: int) -> None:
     """Count a process with a memory of ``depth`` tokens."""
+    process = padding.network.processes[number]
     kind = process.kind
     match kind:
         case Map():
-            count.registered(kind.program)
+            count.registered(kind.program, padding.of_products(number, kind.program))
         case Scan():
-            count.registered(kind.body)
+            count.registered(kind.body, {})
         case FoldedProduct():
-            padded = float(padding(network, process).mean())
+            padded = float(padding.of_operand(number).mean())
             count.fold(kind, process.takes[0].token, process.results[0].token, padded)
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
