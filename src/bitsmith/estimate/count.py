@@ -35,8 +35,12 @@ _CONTROL_FFS = 12
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
-_SWEEP_LUTS, _SWEEP_FFS, _SWEEP_SUMS = 130, 110, 12
-"""Counters of a sweep, and its sums of addresses; of windows of 3x3, 16 channels of 32x32, 7-series have 244 and 109 in all."""
+_SWEEP_CHOICES, _SWEEP_COUNTERS = 26, 8
+"""Of each bit of a sweep's counters, among which are addresses: as many choices as its look-up tables are worth, and counters.
+
+Sweeps of 30 to 70 tokens have 80 to 190 look-up tables (ECP5), 60 to 110 (UltraScale+) and 41 to 80 flip-flops; of windows of 3x3,
+16 channels of 32x32, 7-series have 244 and 109.
+"""
 
 FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 """Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
@@ -129,14 +133,15 @@ class Count:
         self.lut += self._area.select_luts * bits
 
     def registers(self, words: int, bits: float) -> None:
-        """The slots of a FIFO as registers, each filled from outside or from the one after it."""
+        """The slots of a FIFO as registers, each filled from outside or from the one after it: a look-up table for each bit."""
         self.ff += words * bits
-        self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
+        self.lut += (words - 1) * bits
 
-    def sweep(self, words: int, bits: float) -> None:
-        """A memory of tokens, read by counters and constants."""
-        self.lut += _SWEEP_LUTS + _SWEEP_SUMS * words.bit_length()
-        self.ff += _SWEEP_FFS + bits
+    def sweep(self, taken: Stream, words: int, bits: float) -> None:
+        """A memory of ``words`` tokens, read by counters and constants; ``bits`` of a token that is given."""
+        width = (taken.tokens + words).bit_length()
+        self.lut += _SWEEP_CHOICES * width * self._area.mux2_luts.per_bit
+        self.ff += _SWEEP_COUNTERS * width + bits
         self.memory(1 << (words - 1).bit_length(), bits)
 
     def memory(self, words: int, bits: float) -> None:

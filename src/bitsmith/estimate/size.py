@@ -179,7 +179,7 @@ def _count_process(count: Count, padding: Padding, number: int, depth: int) -> N
         case Window():
             _count_window(count, kind.op, process)
         case Sweep():
-            count.sweep(depth, process.results[0].bits)
+            count.sweep(process.takes[0], depth, process.results[0].bits)
         case Reorder():
             if not is_monotone(kind.source):
                 count.reorder(process.takes[0], len(kind.source), depth)
