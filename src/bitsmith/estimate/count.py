@@ -38,8 +38,8 @@ _LOAD_LUTS, _LOAD_FFS = 12, 8
 _SWEEP_CHOICES, _SWEEP_COUNTERS = 26, 8
 """Of each bit of a sweep's counters, among which are addresses: as many choices as its look-up tables are worth, and counters.
 
-Sweeps of 30 to 70 tokens have 80 to 190 look-up tables (ECP5), 60 to 110 (UltraScale+) and 41 to 80 flip-flops; of windows of 3x3,
-16 channels of 32x32, 7-series have 244 and 109.
+Sweeps of 30 to 70 tokens have 80 to 190 look-up tables on ECP5, 60 to 110 on UltraScale+, and 41 to 80 flip-flops; of windows
+of 3x3, 16 channels of 32x32, 7-series have 244 and 109.
 """
 
 FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
