@@ -88,10 +88,11 @@ class Count:
         self.program(program, padded)
         self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums
 
-    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType, padded: float) -> None:
+    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType, padded: float, distinct: float) -> None:
         """A tile of multipliers, the adders after it, their registers, and the weights' memory.
 
-        Of the operand's elements a share ``padded`` is always zero, products with which disappear.
+        Of the operand's elements a share ``padded`` is always zero, products with which disappear; a share
+        ``distinct`` has wires of its own.
         """
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
@@ -104,7 +105,7 @@ class Count:
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        self.ff += 2 * lanes * n * used * operand + n * m * kind.sets * made.weight + lanes * m * result
+        self.ff += 2 * lanes * n * distinct * operand + n * m * kind.sets * made.weight + lanes * m * result
         terms = made.sums
         for level in range(0, (terms - 1).bit_length() + 1, 2):
             self.ff += lanes * m * terms * used * min(made.product + level, result)

@@ -31,10 +31,10 @@ from bitsmith.dataflow.processes import (
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
-from bitsmith.estimate.count import WIRING, Count
+from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.padding import Padding
 from bitsmith.estimate.unrolled import size_of
+from bitsmith.estimate.wires import Wiring, distinct
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -108,16 +108,16 @@ def estimate_network(network: Network, family: Family, budget_ns: float | None =
         if latency is not None:
             latencies.setdefault(number, latency)
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
-    padding = Padding(network)
+    wiring = Wiring(network)
     for number, process in enumerate(network.processes):
         if number in cores:
             count.made(size_of(*cores[number], family))
         else:
-            _count_process(count, padding, number, depths.get((number, -1), 0))
+            _count_process(count, wiring, number, depths.get((number, -1), 0))
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind)
         for operand in range(len(process.args)):
-            _count_fifo(count, network, process, operand, depths[number, operand])
+            _count_fifo(count, wiring, number, operand, depths[number, operand])
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
@@ -158,18 +158,20 @@ def _count_states(count: Count, kind: Scan) -> None:
     count.lut += bits * count.choice_luts + steps
 
 
-def _count_process(count: Count, padding: Padding, number: int, depth: int) -> None:
+def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> None:
     """Count a process with a memory of ``depth`` tokens."""
-    process = padding.network.processes[number]
+    process = wiring.network.processes[number]
     kind = process.kind
     match kind:
         case Map():
-            count.registered(kind.program, padding.of_products(number, kind.program))
+            count.registered(kind.program, wiring.of_products(number, kind.program))
         case Scan():
             count.registered(kind.body, {})
         case FoldedProduct():
-            padded = float(padding.of_operand(number).mean())
-            count.fold(kind, process.takes[0].token, process.results[0].token, padded)
+            wires = wiring.of_operand(number)
+            count.fold(
+                kind, process.takes[0].token, process.results[0].token, float((wires < 0).mean()), distinct(wires)
+            )
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
             if have > want:
@@ -199,16 +201,14 @@ def _count_process(count: Count, padding: Padding, number: int, depth: int) -> N
             assert_never(kind)
 
 
-def _count_fifo(count: Count, network: Network, process: Process, operand: int, depth: int) -> None:
+def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
-    bits, maker = process.takes[operand].bits, network.processes[process.args[operand].process]
+    bits = wiring.network.processes[number].takes[operand].bits
     count.control()
     if depth > _REGISTERS:
         count.memory(depth, bits)
-        return
-    if isinstance(maker.kind, Map) and all(isinstance(node.op, WIRING) for node in maker.kind.program.nodes):
-        bits = min(bits, sum(stream.bits for stream in maker.takes))
-    count.registers(depth, bits)
+    else:
+        count.registers(depth, bits * distinct(wiring.of_operand(number, operand)))
 
 
 def _count_window(count: Count, op: ops.Window, process: Process) -> None:
