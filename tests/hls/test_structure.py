@@ -147,9 +147,9 @@ WEIGHTS = "firmware/weights/conv2_product.h"
         pytest.param(
             "vitis",
             "firmware/bitsmith/stream_width.h",
-            "const X part = x.read();",
-            "const X part = x.read(); x.read(); x.read(); x.read();",
-            r"'conv2_width' takes 1,080 .* 4 reads of stream 'x'",
+            "const X part = carried<X, N, X_BEATS>::take(x);",
+            "const X part = carried<X, N, X_BEATS>::take(x); x.read(); x.read(); x.read();",
+            r"'conv2_width' takes 1,080 .* 4 reads of stream 'x0'",
             id="stream-read-twice",
             marks=pytest.mark.slow,
         ),
