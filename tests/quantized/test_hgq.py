@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import h5py
@@ -16,8 +17,9 @@ import pytest
 
 import bitsmith
 from bitsmith.errors import BitsmithError
+from bitsmith.frontends.keras.hgq.grids import FixedPoint
 from bitsmith.frontends.keras.read import read_keras
-from bitsmith.ir.types import Overflow
+from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.quantize import Quantize
 
@@ -293,3 +295,11 @@ def test_any_other_value_is_one_error_at_most(seed: int, tmp_path: Path) -> None
     new = str(rng.choice(["null", "-1", "0", "1e300", "true", '"x"', "[]", "{}", "[1, 2, 3]", "99999999999"]))
     with contextlib.suppress(BitsmithError):
         read_keras(changed(tmp_path, name, {old: f"{old.partition(':')[0]}: {new}"}, {}))
+
+
+def test_a_scaled_quantizer_may_have_one_format_without_axes() -> None:
+    bits = [np.array(number) for number in (1, 2, 3)]
+    fixed = FixedPoint(*bits, Rounding.RND, Overflow.SAT, scaler=0.75, slope=2.0)
+    assert (fixed.quantizer.scale.item(), fixed.quantizer.step.item()) == (Fraction(3, 32), Fraction(3, 16))
+    values = np.linspace(-5.0, 5.0, 101)
+    np.testing.assert_array_equal(fixed.quantizer.applied(values), fixed.applied(values))

@@ -127,7 +127,9 @@ class Quantizer:
         if bool(np.any(self.scale == 0)) or bool(np.any(objects(self.lo) > objects(self.hi))):
             raise UnsupportedError("a quantizer with a scale of 0, or an empty range")
         for name in ("scale", "step", "offset", "lo", "hi"):
-            object.__setattr__(self, name, frozen(compact(getattr(self, name))))
+            # Arithmetic on arrays of objects without axes gives numbers.
+            array = np.asarray(getattr(self, name), dtype=np.object_)
+            object.__setattr__(self, name, frozen(compact(array)))
 
     @staticmethod
     def fixed(
