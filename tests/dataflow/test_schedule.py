@@ -23,6 +23,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.mapping.test_partition import demanded
+from tests.properties.convolutional import demands, random_network
 from tests.properties.programs import random_program
 
 
@@ -124,6 +125,16 @@ def test_schedules_are_those_of_arrays_of_all_actions(seeds: range) -> None:
     for seed in seeds:
         found, wanted = schedule(*small(seed)), dense_schedule(*small(seed))
         assert (found, found.frames) == (wanted, wanted.frames)
+
+
+@pytest.mark.parametrize("seed", [1, 62, 116])
+def test_what_comes_after_the_last_token_waits_for_none(seed: int) -> None:
+    """Windows that end in padding, from a FIFO of one place."""
+    program = drop_dead(random_network(seed), keep_probes=False)
+    network = partition(program, demands(seed, program))
+    pipelined = (kinds.Map, kinds.FoldedProduct, kinds.Scan)
+    latencies = {number: 2 for number, one in enumerate(network.processes) if isinstance(one.kind, pipelined)}
+    assert schedule(network, latencies) == dense_schedule(network, latencies)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,5 @@ def round_trips(link: Link, sequencers: Sequence[Sequencer], moves: Moves) -> It
         cycles = there_and_back + held[0] * reader.gap
         yield link.writer, cycles - writer.gap, Polyline.line(len(moves.filled), 0)
     if begun.part(1, len(begun)) == moves.taking.part(0, len(begun) - 1).plus(1):
-        takes = reader.takes[link.column]
-        takes = takes.repeated(len(moves.needed) // len(takes), takes[-1])
-        yield link.reader, there_and_back - reader.gap, takes.held(1, 0).part(0, len(takes))
+        waited = moves.needed.plus(-1).raised(0, Polyline.line(len(moves.needed), 0, 0))  # not for the first token
+        yield link.reader, there_and_back - reader.gap, waited
