@@ -44,9 +44,8 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
         if narrow is not None:
             return narrow
         if grouped is not None and multiplier_style is MultiplierStyle.SHARED:
-            multiplier_style = (
-                MultiplierStyle.CHEAPEST
-            )  # multipliers of whole tokens would multiply zeros beside the blocks
+            # Multipliers of whole tokens would multiply zeros beside the blocks.
+            multiplier_style = MultiplierStyle.CHEAPEST
     unflattened = _unflattened(builder, arg)
     if unflattened is not None and multiplier_style is not MultiplierStyle.GRAPHS:
         return _accumulated(builder, op, unflattened, node)
