@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes tokens of bytes that cannot wait, with room for a whole frame.
+// Makes tokens of bytes that cannot wait, with room for a whole frame: no more tokens than that are to wait.
 //
 // BYTES     of a token, the first in its lowest bits
 // TOKENS    of a frame
@@ -17,39 +17,57 @@ module bitsmith_from_bytes #(
     input  logic               token_ready,
     output logic [8*BYTES-1:0] token_data
 );
-    localparam int COUNT_BITS = (BYTES > 1) ? $clog2(BYTES) : 1;
-    localparam logic [COUNT_BITS-1:0] LAST = COUNT_BITS'(BYTES - 1);
-
     logic [8*BYTES-1:0] word;
-    logic [COUNT_BITS-1:0] count;
-    logic put;
-    logic unused_free;
+    logic [BYTES-1:0] turn;  // one bit, that of the byte that comes next
+    logic complete;
 
-    assign pending = put | token_valid;
+    assign complete = byte_valid & turn[BYTES-1];
 
     always_ff @(posedge clk) begin
-        put <= 1'b0;
-        if (rst) begin
-            count <= '0;
-        end else if (byte_valid) begin
-            word <= (8 * BYTES)'({byte_data, word} >> 8);
-            put <= count == LAST;
-            count <= (count == LAST) ? '0 : count + 1'b1;
+        if (rst) turn <= BYTES'(1);
+        else if (byte_valid) turn <= BYTES'({turn, turn[BYTES-1]});
+    end
+
+    // Each byte has an enable of its own: one for all bits of a wide token would be the slowest wire of a circuit.
+    for (genvar k = 0; k < BYTES; k++) begin : g_byte
+        always_ff @(posedge clk) begin
+            if (byte_valid & turn[k]) word[8*k+:8] <= byte_data;
         end
     end
 
-    bitsmith_fifo #(
-        .WIDTH(8 * BYTES),
-        .DEPTH(TOKENS)
-    ) frame (
-        .clk     (clk),
-        .rst     (rst),
-        .free    (unused_free),
-        .claim   (put),
-        .put     (put),
-        .put_data(word),
-        .valid   (token_valid),
-        .take    (token_valid & token_ready),
-        .data    (token_data)
-    );
+    if (TOKENS == 1) begin : g_single
+        // The next byte comes only after the token has been taken.
+        logic full;
+
+        always_ff @(posedge clk) begin
+            if (rst) full <= 1'b0;
+            else full <= complete | (full & ~token_ready);
+        end
+
+        assign pending = full;
+        assign token_valid = full;
+        assign token_data = word;
+    end else begin : g_several
+        logic put;
+        logic unused_free;
+
+        assign pending = put | token_valid;
+
+        always_ff @(posedge clk) put <= complete & ~rst;
+
+        bitsmith_fifo #(
+            .WIDTH(8 * BYTES),
+            .DEPTH(TOKENS)
+        ) frame (
+            .clk     (clk),
+            .rst     (rst),
+            .free    (unused_free),
+            .claim   (put),
+            .put     (put),
+            .put_data(word),
+            .valid   (token_valid),
+            .take    (token_valid & token_ready),
+            .data    (token_data)
+        );
+    end
 endmodule
