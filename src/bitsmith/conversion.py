@@ -107,8 +107,8 @@ def convert(
             default of ``part``.
         platform: of an accelerator card, what its kernels are linked to.
         interface: ``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``);
-            by default each element is a port. ``axi_master`` makes a circuit in C++ on a board with a Zynq read and write memory
-            itself (``docs/boards.md``).
+            by default each element is a port. ``axi_master`` makes a circuit on a board with a Zynq read and write memory itself
+            (``docs/boards.md``).
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input; without
             both, calibration data show it.
@@ -300,7 +300,7 @@ def _check_interface(target: Target) -> None:
     """Refuse ports that the circuit would not have."""
     parallel = target.io_type is IOType.PARALLEL
     if target.interface == AXI_MASTER and target.board is None:
-        accepted = "it with a board that has a Zynq, such as 'pynq-z2', and backend 'vivado' or 'vitis'"
+        accepted = "it with a board that has a Zynq, such as 'pynq-z2'"
         raise ConfigError(f"Interface {AXI_MASTER!r} without a board", where="Interface", accepted=accepted)
     if target.interface != AP_VLD or (parallel and target.backend in _WITH_PORTS and target.board is None):
         return
@@ -395,7 +395,7 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
         backend = Backend.VITIS
         idle.append(Idle("Backend", project.accelerator, "cards want Vitis HLS, for which the C++ is"))
     interface = project.interface
-    if interface == AXI_MASTER and not (isinstance(board, Zynq) and backend in _WITH_PORTS):
+    if interface == AXI_MASTER and not isinstance(board, Zynq):
         interface = None
         if not card:  # whose movers have such ports
             idle.append(Idle("Interface", AXI_MASTER, STREAMS))

@@ -55,6 +55,10 @@ CASES: Mapping[str, Case] = {
     "rtl-hx8k": ({"Board": "ice40-hx8k-evn"}, {"cosim": False, "bitstream": True}),
     "rtl-crosslink-nx": ({"Board": "crosslink-nx-evn"}, {"cosim": False, "bitstream": True, "pnr": True}),
     "rtl-zcu104": ({"Board": "zcu104"}, {"cosim": False, "synth": False, "bitstream": True}),
+    "rtl-kv260-memory": (
+        {"Board": "kv260", "IOType": "io_stream", "Interface": "axi_master"},
+        {"cosim": False, "synth": False, "bitstream": True},
+    ),
     "rtl-alveo-u250": ({"Board": "alveo-u250"}, {"cosim": False, "synth": False, "bitstream": True}),
     "vitis-alveo-u250": (
         {"Backend": "vitis", "Board": "alveo-u250"},

@@ -16,14 +16,16 @@ from pyslang.syntax import SyntaxKind, SyntaxNode, SyntaxTree
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
 from bitsmith.rtl import uart_wrapper
-from bitsmith.rtl.library import STREAM_LIBRARY, WRAPPER_LIBRARY
+from bitsmith.rtl.beats import beats, with_beats
+from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
+from bitsmith.rtl.memory_wrapper import memory
 from tests.rtl.wrapped import made
 
 TOPS = {
     "pipeline": "net_avalon",
     "stream": "net_uart",
     "streams": "net_avalon",
-    "loads": "net_axil",
+    "loads": "net_memory",
     "weights": "net_axil",
 }
 """All kinds of circuits, with a wrapper each."""
@@ -51,6 +53,9 @@ def write(folder: Path, kind: str) -> list[Path]:
     each = made(kind)
     texts = {**{f"rtl/{name}": text for name, text in each.sources.items()}, **each.extras}
     texts["rtl/net_uart.sv"] = uart_wrapper.uart(each.interface, 1_000_000, 10_000)
+    texts["rtl/net_dma_axis.sv"] = beats(each.interface, 2)
+    texts["rtl/net_memory.v"] = memory(with_beats(each.interface, 2))
+    texts |= {f"rtl/{name}": text for name, text in library((*BEATS_LIBRARY, *MEMORY_LIBRARY)).items()}
     paths = [folder / Path(name).name for name in texts if Path(name).suffix in (".sv", ".v")]
     for path, text in zip(paths, (text for name, text in texts.items() if name.endswith((".sv", ".v"))), strict=True):
         path.write_text(text)
@@ -63,7 +68,9 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 
 
 def test_projects_have_every_module_of_the_library(projects: dict[str, list[Path]]) -> None:
-    assert {path.name for paths in projects.values() for path in paths} >= {*STREAM_LIBRARY, *WRAPPER_LIBRARY}
+    assert {path.name for paths in projects.values() for path in paths} >= {
+        *(*STREAM_LIBRARY, *WRAPPER_LIBRARY, *MEMORY_LIBRARY)
+    }
 
 
 def nodes(node: SyntaxNode, around: tuple[SyntaxNode, ...] = ()) -> Iterator[tuple[SyntaxNode, tuple[SyntaxNode, ...]]]:

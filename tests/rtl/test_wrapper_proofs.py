@@ -71,6 +71,8 @@ MUTANTS = [
     ("control", "reset_left <= 5'd16", "reset_left <= 5'd15", 24),
     ("control", "if (s_axi_wstrb[lane]) ", "", 24),
     ("control", "else if (s_axi_bready) s_axi_bvalid", "else s_axi_bvalid", 24),
+    ("control", "~(hold & (reset_left == 5'd1))", "1'b1", 24),
+    ("control", "above ? value_above : '0", "value_above", 24),
 ]
 SETTINGS: dict[str, dict[str, int | str]] = {"axis_fifo": {"DEPTH": 3}}
 WITHOUT = {"symbols", "uart_link"}

@@ -260,7 +260,11 @@ def ports_of(design: Design, module: str) -> set[str]:
         return {"ap_clk", "ap_rst_n", *re.findall(r"INTERFACE axis port=(\w+)", text), *masters, *slaves}
     (text,) = found
     names = re.findall(r"(?:input|output) wire (?:\[[0-9:]+\] )?(\w+)", text.partition("\n);\n")[0])
-    buses = {re.sub(r"_(tvalid|awaddr)$", "", name) for name in names if name.endswith(("_tvalid", "_awaddr"))}
+    buses = {
+        re.sub(r"_(tvalid|awaddr|araddr)$", "", name)
+        for name in names
+        if name.endswith(("_tvalid", "_awaddr", "_araddr"))
+    }
     return {*(name for name in names if not any(name.startswith(f"{bus}_") for bus in buses)), *buses}
 
 

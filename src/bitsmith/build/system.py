@@ -10,6 +10,7 @@ from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.stages import Sections, Stage
 from bitsmith.config.precision import parse_precision
+from bitsmith.config.project import AXI_MASTER
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
@@ -17,7 +18,9 @@ from bitsmith.report.sections import Files
 from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.driver import driver
+from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
 from bitsmith.systems import Core, Language, System, bare_metal, card_system, soc_fpga_system, zynq_system
 
 
@@ -50,7 +53,8 @@ def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, M
     """A circuit with streams of beats, and the files for that beside its own."""
     interface = made.interface
     narrow = with_beats(interface, board.bus_bytes)
-    module, wrapper, below = _outside(narrow, board)
+    in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
+    module, wrapper, below = _memory(narrow) if in_memory else _outside(narrow, board)
     suffix = "sv" if isinstance(board, SocFpga) else "v"
     texts = {
         f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes),
@@ -61,10 +65,13 @@ def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, M
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
     text = driver(made.program, interface, board.bus_bytes, registers=isinstance(board, Zynq))
     core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
-    if isinstance(board, Zynq):
+    if in_memory:
+        core = replace(core, memory_ports=master_names(narrow))
+    elif isinstance(board, Zynq):
         core = replace(core, bare_metal=bare_metal(made.program, interface, board.bus_bytes, registers=True))
-    files = {**texts, **library.library(library.BEATS_LIBRARY)}
-    return core, {f"rtl/{name}": content for name, content in files.items()}
+    files = {**texts, **library.library((*library.BEATS_LIBRARY, *below))}
+    bench = memory_bench(interface, names) if in_memory else {}
+    return core, {**{f"rtl/{name}": content for name, content in files.items()}, **bench}
 
 
 def _outside(narrow: Interface, board: SystemBoard) -> tuple[str, str, tuple[str, ...]]:
@@ -78,6 +85,11 @@ def _outside(narrow: Interface, board: SystemBoard) -> tuple[str, str, tuple[str
             return bus_wrappers.avalon_name(narrow.top), bus_wrappers.avalon(narrow), library.AVALON_LIBRARY
         case _:
             assert_never(board)
+
+
+def _memory(narrow: Interface) -> tuple[str, str, tuple[str, ...]]:
+    """The same with ports to memory."""
+    return memory_name(narrow), memory(narrow), (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY)
 
 
 def core_of(

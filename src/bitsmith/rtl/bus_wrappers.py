@@ -7,7 +7,7 @@ Every function takes the interface of a circuit and returns the text of one file
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
@@ -137,29 +137,32 @@ def axi_lite(interface: Interface) -> str:
 
     Vivado's block designs take plain Verilog as it is. The registers are those of ``bitsmith_control``.
     """
+    sides = (("s_axis", interface.inputs), ("m_axis", interface.outputs), ("s_axis", interface.load_ports))
+    about = (
+        f"{interface.top} for a processor with DMA: registers on s_axi (of bitsmith_control), tokens on the AXI4-Streams",
+        f"of {axi_stream_name(interface.top)}. TLAST comes at the end of every PACKET_FRAMES frames.",
+    )
     text = total(
         [
-            _axil_head(interface),
-            *(_axil_input(f"in{k}", port) for k, port in enumerate(interface.inputs)),
-            *(_axil_output(f"out{k}", port) for k, port in enumerate(interface.outputs)),
-            *(_axil_load(f"load{k}", port) for k, port in enumerate(interface.load_ports)),
-            _axil_control(interface),
+            registers_head(about, [prefix(side, port) for side, ports in sides for port in ports]),
+            *(counted_input(f"in{k}", port) for k, port in enumerate(interface.inputs)),
+            *(counted_output(f"out{k}", port) for k, port in enumerate(interface.outputs)),
+            *(held_input(f"load{k}", port) for k, port in enumerate(interface.load_ports)),
+            Text(lines=("wire unused_written;",)),
+            registers(interface, {"hold": "1'b0", "written": "unused_written", "value_above": "32'd0"}),
         ]
     )
     return text.module(interface, axi_lite_name(interface.top), axi_stream_name(interface.top))
 
 
-def _axil_head(interface: Interface) -> Text:
-    sides = (("s_axis", interface.inputs), ("m_axis", interface.outputs), ("s_axis", interface.load_ports))
-    buses = ":".join(["s_axi", *(prefix(side, port) for side, ports in sides for port in ports)])
+def registers_head(about: tuple[str, ...], buses: Sequence[str]) -> Text:
+    """The clock of ``buses`` beside the registers, and the ports of these."""
+    together = ":".join(["s_axi", *buses])
     return Text(
-        (
-            f"{interface.top} for a processor with DMA: registers on s_axi (of bitsmith_control), tokens on the AXI4-Streams",
-            f"of {axi_stream_name(interface.top)}. TLAST comes at the end of every PACKET_FRAMES frames.",
-        ),
+        about,
         (
             '(* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)\n'
-            f'  (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {buses}, ASSOCIATED_RESET aresetn" *)\n'
+            f'  (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {together}, ASSOCIATED_RESET aresetn" *)\n'
             "  input wire aclk",
             '(* X_INTERFACE_INFO = "xilinx.com:signal:reset:1.0 aresetn RST" *)\n'
             '  (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)\n'
@@ -171,8 +174,8 @@ def _axil_head(interface: Interface) -> Text:
     )
 
 
-def _axil_load(signal: str, port: StreamPort) -> Text:
-    """Weights for a memory: not taken during a reset."""
+def held_input(signal: str, port: StreamPort) -> Text:
+    """A stream that is not taken during a reset."""
     name = prefix("s_axis", port)
     return Text(
         (),
@@ -182,13 +185,15 @@ def _axil_load(signal: str, port: StreamPort) -> Text:
     )
 
 
-def _axil_input(signal: str, port: StreamPort) -> Text:
+def counted_input(signal: str, port: StreamPort) -> Text:
+    """The same, whose transfers are counted."""
     name = prefix("s_axis", port)
     framer = _framer(signal, port, "aclk", "~core_resetn", "packet_frames", ("last",), "wire")
-    return _axil_load(signal, port) + Text(lines=(f"wire {signal}_transfer = {name}_tvalid & {name}_tready;", *framer))
+    return held_input(signal, port) + Text(lines=(f"wire {signal}_transfer = {name}_tvalid & {name}_tready;", *framer))
 
 
-def _axil_output(signal: str, port: StreamPort) -> Text:
+def counted_output(signal: str, port: StreamPort) -> Text:
+    """A stream of results, whose transfers are counted."""
     name = prefix("m_axis", port)
     return Text(
         (),
@@ -205,8 +210,8 @@ def _axil_output(signal: str, port: StreamPort) -> Text:
     )
 
 
-def _axil_control(interface: Interface) -> Text:
-    """The registers, and what they count."""
+def registers(interface: Interface, above: Mapping[str, str]) -> Text:
+    """The registers, and what they count; ``above``: what is connected to the ports for registers above them."""
     streams = (*interface.inputs, *interface.outputs)
     shapes = [f"32'd{value}" for port in streams for value in (port.tokens, token_bytes(port))]
     major, minor, patch = version_numbers()
@@ -231,6 +236,7 @@ def _axil_control(interface: Interface) -> Text:
         "frame_out": "out0_transfer & out0_last",
         "misplaced": misplaced,
         "packet_frames": "packet_frames",
+        **above,
     }
     settings = ", ".join(f".{key}({value})" for key, value in parameters.items())
     connections = ", ".join(f".{key}({value})" for key, value in ports.items())

@@ -124,9 +124,19 @@ def bench(
     return {f"bench/{name}": text for name, text in {**texts, **listed}.items()}
 
 
+def memory_bench(interface: Interface, sources: Sequence[str]) -> Mapping[str, str]:
+    """What the folder ``bench`` has besides for ``<top>_memory``; ``sources`` are all its files."""
+    text = (_TEMPLATES / "memory.py.in").read_text(encoding="utf-8").replace("@top@", interface.top)
+    return {"bench/memory.py": text, "bench/memory_sources.txt": "\n".join(sources) + "\n"}
+
+
 def _streams(side: str, ports: Sequence[StreamPort], tokens: Sequence[Words]) -> list[dict[str, object]]:
     return [
-        {"name": prefix(side, port), "frames": [_hex(frame, token_bytes(port)) for frame in words]}
+        {
+            "name": prefix(side, port),
+            "tokens": port.tokens,
+            "frames": [_hex(frame, token_bytes(port)) for frame in words],
+        }
         for port, words in zip(ports, tokens, strict=True)
     ]
 

@@ -16,6 +16,9 @@ UART_LIBRARY = (
 )
 TERNARY_LIBRARY = ("bitsmith_ternary_adder.sv",)
 BEATS_LIBRARY = ("bitsmith_beats_in.sv", "bitsmith_beats_out.sv")
+MEMORY_LIBRARY = (
+    *("bitsmith_axis_fifo.sv", "bitsmith_memory_read.sv", "bitsmith_memory_write.sv", "bitsmith_memory_control.sv"),
+)
 WRAPPER_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
 """All modules of wrappers: around a pipeline `AXI_STREAM_LIBRARY`, and those of the wrapper itself."""
 STREAM_LIBRARY = (

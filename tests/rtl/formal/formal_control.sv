@@ -1,15 +1,16 @@
-// bitsmith_control: each access is answered once, reads give what a plain list of registers has, and a reset takes 16 cycles.
+// bitsmith_control: each access is answered once, reads give what a plain list of registers has, and a reset takes 16 cycles, or until
+// hold is low.
 module formal_control (
     input logic clk
 );
     localparam logic [31:0] VERSION = 32'h10203, LATENCY = 32'd77, INTERVAL = 32'd55;
     localparam logic [63:0] DIGEST = 64'h0123456789abcdef;
     localparam logic [127:0] SHAPES = {32'd4, 32'd10, 32'd2, 32'd64};
-    (* anyseq *) logic awvalid, wvalid, bready, arvalid, rready, frame_in, frame_out, misplaced;
+    (* anyseq *) logic awvalid, wvalid, bready, arvalid, rready, frame_in, frame_out, misplaced, hold;
     (* anyseq *) logic [11:0] awaddr, araddr;
-    (* anyseq *) logic [31:0] wdata;
+    (* anyseq *) logic [31:0] wdata, value_above;
     (* anyseq *) logic [3:0] wstrb;
-    logic rst, eager, awready, wready, bvalid, arready, rvalid, core_resetn;
+    logic rst, eager, awready, wready, bvalid, arready, rvalid, core_resetn, written;
     logic [7:0] cycle;
     logic [1:0] bresp, rresp;
     logic [31:0] rdata, packet_frames;
@@ -22,7 +23,7 @@ module formal_control (
         .s_axi_wdata(wdata), .s_axi_wstrb(wstrb), .s_axi_wvalid(wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
         .s_axi_bvalid(bvalid), .s_axi_bready(bready), .s_axi_araddr(araddr), .s_axi_arvalid(arvalid),
         .s_axi_arready(arready), .s_axi_rdata(rdata), .s_axi_rresp(rresp), .s_axi_rvalid(rvalid), .s_axi_rready(rready),
-        .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames
+        .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .written, .value_above
     );
 
     logic writes, reads, owes_answer, owes_data, in_reset, seen;
@@ -55,7 +56,8 @@ module formal_control (
             if (rvalid) assert (rdata == wanted);
             owes_answer <= writes | (owes_answer & ~bready);
             owes_data <= reads | (owes_data & ~rready);
-            since <= (writes && awaddr[11:2] == 4 && wstrb[0] && wdata[0]) ? '0 : since + (since != '1);
+            assert (written == (writes && awaddr[11]));
+            since <= (writes && awaddr[11:2] == 4 && wstrb[0] && wdata[0]) ? '0 : since + (since != '1 && !(since == 15 && hold));
             if (writes && awaddr[11:2] == 10) packet <= (packet & ~mask) | (wdata & mask);
             taken <= in_reset ? '0 : taken + frame_in;
             given <= in_reset ? '0 : given + frame_out;
@@ -77,7 +79,7 @@ module formal_control (
                     12'h44: wanted <= SHAPES[63:32];
                     12'h48: wanted <= SHAPES[95:64];
                     12'h4c: wanted <= SHAPES[127:96];
-                    default: wanted <= '0;
+                    default: wanted <= araddr[11] ? value_above : '0;
                 endcase
             end
         end

@@ -17,11 +17,15 @@
 //  0x40+8k  TOKENS          read        tokens of a frame of stream k, inputs first
 //  0x44+8k  BYTES           read        bytes of a token of stream k
 //
-// All other addresses read as 0; writing to what cannot be written does nothing. All answers are OKAY.
+// From 0x800 on there may be registers of others. All other addresses read as 0; writing to what cannot be written does nothing. All
+// answers are OKAY.
 //
 // SHAPES        TOKENS and BYTES of all streams, that of the first in the lowest bits
 // core_resetn   reset of the network, active low: aresetn, or the CONTROL register
 // frame_in, frame_out, misplaced   high for a cycle with each event
+// hold          a reset by the CONTROL register does not end while it is high
+// written       a word is written to 0x800 or above: s_axi_awaddr, s_axi_wdata and s_axi_wstrb say which
+// value_above   the word at s_axi_araddr, if that is 0x800 or above
 module bitsmith_control #(
     parameter logic [31:0] VERSION = '0,
     parameter logic [63:0] DIGEST = '0,
@@ -54,7 +58,10 @@ module bitsmith_control #(
     input  logic        frame_in,
     input  logic        frame_out,
     input  logic        misplaced,
-    output logic [31:0] packet_frames
+    output logic [31:0] packet_frames,
+    input  logic        hold,
+    output logic        written,
+    input  logic [31:0] value_above
 );
     localparam logic [9:0] CONTROL = 10'h4;
     localparam logic [9:0] PACKET_FRAMES = 10'ha;
@@ -75,6 +82,7 @@ module bitsmith_control #(
     assign core_resetn = aresetn & ~resetting;
     assign write = s_axi_awvalid & s_axi_wvalid & ~s_axi_bvalid & aresetn;
     assign write_word = s_axi_awaddr[11:2];
+    assign written = write & write_word[9];
     assign s_axi_awready = write;
     assign s_axi_wready = write;
     assign s_axi_bresp = 2'b00;
@@ -90,7 +98,7 @@ module bitsmith_control #(
             if (write) s_axi_bvalid <= 1'b1;
             else if (s_axi_bready) s_axi_bvalid <= 1'b0;
             if (write & (write_word == CONTROL) & s_axi_wstrb[0] & s_axi_wdata[0]) reset_left <= 5'd16;
-            else if (resetting) reset_left <= reset_left - 1'b1;
+            else if (resetting & ~(hold & (reset_left == 5'd1))) reset_left <= reset_left - 1'b1;
             if (write & (write_word == PACKET_FRAMES)) begin
                 for (int lane = 0; lane < 4; ++lane) begin
                     if (s_axi_wstrb[lane]) packet_frames[8*lane+:8] <= s_axi_wdata[8*lane+:8];
@@ -113,8 +121,10 @@ module bitsmith_control #(
 
     logic [9:0] word;
     logic [31:0] value;
+    logic above;
 
     assign word = s_axi_araddr[11:2];
+    assign above = word[9];
 
     always_comb begin
         case (word)
@@ -129,7 +139,7 @@ module bitsmith_control #(
             10'h9: value = frames_out;
             10'ha: value = packet_frames;
             10'hb: value = {16'(OUTPUTS), 16'(INPUTS)};
-            default: value = '0;
+            default: value = above ? value_above : '0;
         endcase
         for (int k = 0; k < SHAPE_WORDS; ++k) begin
             if (word == $unsigned(10'(FIRST_SHAPE + k))) value = SHAPES[32*k+:32];

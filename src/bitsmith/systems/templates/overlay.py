@@ -89,6 +89,35 @@ class Port:
         self._buffer.invalidate()
 
 
+class Master:
+    """A port to memory of a circuit with registers, used as the channel of an engine is; ``number`` is its stream's."""
+
+    START, FAILED, PLACES = 0x800, 0x804, 0x810
+    SECONDS = 10.0
+
+    def __init__(self, registers: Any, number: int) -> None:
+        self._registers = registers
+        self._number = number
+        self._buffer: Any = None
+
+    def transfer(self, buffer: Any) -> None:
+        self._buffer = buffer
+        buffer.flush()
+        address = buffer.physical_address
+        for k, value in enumerate((address & 0xFFFFFFFF, address >> 32, len(buffer))):
+            self._registers.write(self.PLACES + 16 * self._number + 4 * k, value)
+        self._registers.write(self.START, 1 << self._number)
+
+    def wait(self) -> None:
+        last = time.monotonic() + self.SECONDS
+        while self._registers.read(self.START) >> self._number & 1:
+            if time.monotonic() > last:
+                raise TimeoutError("the circuit does not end")
+        if self._registers.read(self.FAILED) >> self._number & 1:
+            raise RuntimeError("memory has answered with an error")
+        self._buffer.invalidate()
+
+
 class NeuralNetworkOverlay(Predicting, Overlay):
     """The bitstream with its DMA engines, or a circuit that does without.
 
@@ -124,6 +153,14 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             senders = [engine.sendchannel for engine in engines[: len(net.INPUTS)]]
             receivers = [engine.recvchannel for engine in engines[: len(net.OUTPUTS)]]
             self._loads = {name: engines[len(net.INPUTS) + k].sendchannel for k, name in enumerate(net.LOADS)}
+        elif registers is not None:
+            ports = [Master(registers, k) for k in range(len(net.INPUTS) + len(net.OUTPUTS) + len(net.LOADS))]
+            senders, receivers, loads = (
+                ports[: len(net.INPUTS)],
+                ports[len(net.INPUTS) :][: len(net.OUTPUTS)],
+                ports[len(net.INPUTS) + len(net.OUTPUTS) :],
+            )
+            self._loads = dict(zip(net.LOADS, loads, strict=True))
         else:
             function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"])
             senders = [function.port(f"in_{k}") for k in range(len(net.INPUTS))]

@@ -92,7 +92,7 @@ set engines [expr {[llength $memory_ports] ? 0 : max([llength $inputs], [llength
 set readers [list]
 set controlled [list]
 foreach port $memory_ports { lappend readers circuit/$port }
-if {[llength $memory_ports]} { lappend controlled circuit/s_axi_control }
+if {[llength $memory_ports] && !$registers} { lappend controlled circuit/s_axi_control }
 for {set k 0} {$k < $engines} {incr k} {
     set dma axi_dma_$k
     set sends [expr {$k < [llength $inputs]}]

@@ -1,0 +1,130 @@
+"""The module ``<top>_memory``: a circuit that reads its inputs from memory and writes its results there, as an AXI4 master.
+
+It is made around ``<top>_dma_axis``, whose streams of beats end in readers and writers; registers tell them where and how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from bitsmith.rtl.beats import dma_name
+from bitsmith.rtl.bus_wrappers import Text, counted_input, counted_output, held_input, registers, registers_head, total
+from bitsmith.rtl.interface import Interface, prefix
+from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.stream_ports import StreamPort
+
+_LEAST_BITS = 32
+"""Of a word of memory: interconnects of vendors take no narrower ones (PG247)."""
+
+_ADDRESS = {"valid": 1, "ready": 1, "addr": 64, "len": 8, "size": 3, "burst": 2, "cache": 4, "prot": 3}
+_BACK = ("awready", "wready", "bvalid", "bresp", "arready", "rvalid", "rdata", "rresp", "rlast")
+"""Signals that memory drives."""
+
+
+def memory_name(narrow: Interface) -> str:
+    """The name of the circuit ``<top>_dma`` with ports to memory."""
+    return f"{narrow.top.removesuffix(dma_name(''))}_memory"
+
+
+def master_names(narrow: Interface) -> tuple[str, ...]:
+    """Names of the ports to memory, in the order of their registers: inputs, outputs, loads."""
+    sides = (("in", narrow.inputs), ("out", narrow.outputs), ("load", narrow.loads))
+    return tuple(f"{side}_{k}" for side, ports in sides for k in range(len(ports)))
+
+
+def memory(narrow: Interface) -> str:
+    """The module, in plain Verilog, which Vivado's block designs take as it is."""
+    name, masters = memory_name(narrow), master_names(narrow)
+    about = (
+        f"{name.removesuffix('_memory')} beside a processor: registers on s_axi (of bitsmith_control, bitsmith_memory_control),",
+        "and an AXI4 port for each stream, which reads the frames of an input from memory or writes results there:",
+        *(f"  m_axi_{master} is stream {k} of bitsmith_memory_control" for k, master in enumerate(masters)),
+    )
+    inputs = [counted_input(f"in{k}", port) for k, port in enumerate(narrow.inputs)]
+    outputs = [counted_output(f"out{k}", port) for k, port in enumerate(narrow.outputs)]
+    loads = [held_input(f"load{k}", port) for k, port in enumerate(narrow.load_ports)]
+    ends = zip(masters, (*narrow.inputs, *narrow.outputs, *narrow.load_ports), strict=True)
+    text = total(
+        [
+            registers_head(about, [f"m_axi_{master}" for master in masters]),
+            _control(len(masters)),
+            *map(_inside, (*inputs, *outputs, *loads)),
+            *(_end(k, master, port) for k, (master, port) in enumerate(ends)),
+            registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}),
+        ]
+    )
+    return text.module(narrow, name, axi_stream_name(narrow.top))
+
+
+def _inside(text: Text) -> Text:
+    """A stream whose ports are wires."""
+    wires = (f"{port.partition(' ')[2]};" for port in text.ports)
+    return replace(text, ports=(), lines=(*wires, *text.lines))
+
+
+def _control(streams: int) -> Text:
+    wires = {"start": 1, "busy": 1, "failed": 1, "address": 64, "bytes": 32}
+    connections = {
+        **{name: name for name in ("aclk", "aresetn", "written", *wires)},
+        "write_word": "s_axi_awaddr[10:2]",
+        "data": "s_axi_wdata",
+        "strobe": "s_axi_wstrb",
+        "read_word": "s_axi_araddr[10:2]",
+        "value": "value_above",
+    }
+    declared = (f"wire [{width * streams - 1}:0] {name};" for name, width in wires.items())
+    instance = _instance("memory_control", "memory_control", {"STREAMS": streams}, connections)
+    return Text(lines=(*declared, "wire written;", "wire [31:0] value_above;", instance))
+
+
+def _end(number: int, master: str, port: StreamPort) -> Text:
+    """The reader or writer of a stream."""
+    reads = not master.startswith("out")
+    name, bits = prefix("s_axis" if reads else "m_axis", port), max(port.width, _LEAST_BITS)
+    signals = dict(_signals(reads, bits))
+    identity, answer = ("arid", "rid") if reads else ("awid", "bid")
+    ports = [
+        f"output wire [0:0] m_axi_{master}_{identity}",
+        f"input wire [0:0] m_axi_{master}_{answer}",
+        *(
+            f"{'input' if signal in _BACK else 'output'} wire {f'[{width - 1}:0] ' if width > 1 else ''}m_axi_{master}_{signal}"
+            for signal, width in signals.items()
+        ),
+    ]
+    side = "m" if reads else "s"
+    connections = {
+        "aclk": "aclk",
+        "aresetn": "aresetn",
+        "clear": "~core_resetn",
+        **{wire: f"{wire}[{number}]" for wire in ("start", "busy", "failed")},
+        "address": f"address[{64 * number}+:64]",
+        "bytes": f"bytes[{32 * number}+:32]",
+        **{f"m_axi_{signal}": f"m_axi_{master}_{signal}" for signal in signals},
+        **{f"{side}_t{role}": f"{name}_t{role}" for role in ("valid", "ready", "data")},
+    }
+    lines = (
+        f"assign m_axi_{master}_{identity} = 1'b0;",
+        f"wire unused_{master} = m_axi_{master}_{answer};",
+        f"assign {name}_tlast = 1'b0;" if reads else f"wire unused_{name}_tlast = {name}_tlast;",
+        _instance("memory_read" if reads else "memory_write", master, {"BEAT": port.width, "WORD": bits}, connections),
+    )
+    return Text(ports=tuple(ports), lines=lines)
+
+
+def _signals(reads: bool, bits: int) -> Iterator[tuple[str, int]]:
+    """The signals of a master that only reads, or only writes, with their bits."""
+    for signal, width in _ADDRESS.items():
+        yield f"a{'r' if reads else 'w'}{signal}", width
+    if reads:
+        yield from (("rvalid", 1), ("rready", 1), ("rdata", bits), ("rresp", 2), ("rlast", 1))
+    else:
+        yield from (("wvalid", 1), ("wready", 1), ("wdata", bits), ("wstrb", bits // 8), ("wlast", 1))
+        yield from (("bvalid", 1), ("bready", 1), ("bresp", 2))
+
+
+def _instance(kind: str, name: str, parameters: Mapping[str, int], connections: Mapping[str, str]) -> str:
+    settings, pins = (
+        ", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (parameters, connections)
+    )
+    return f"bitsmith_{kind} #({settings}) {name} ({pins});"

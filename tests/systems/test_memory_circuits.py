@@ -1,0 +1,177 @@
+"""Circuits in SystemVerilog that read and write memory themselves: simulated memories, block design, overlay."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyslang
+import pytest
+
+from bitsmith.build.design import Circuit
+from bitsmith.flows.verilator import lint
+from tests.rtl.test_integration import run_bench, write_bench
+from tests.rtl.wrapped import expected, inputs_of, made
+from tests.systems.vivado import Vivado
+from tests.systems.written import computed, imported, written
+
+MASTER = "axi_master"
+READ, WRITE, CONTROL = "bitsmith_memory_read.sv", "bitsmith_memory_write.sv", "bitsmith_control.sv"
+FAULTS = [
+    ("stream", READ, "MOST - {1'b0, at[3:0]}", "MOST"),
+    ("stream", READ, "(m_axi_arvalid & ~m_axi_arready)", "(m_axi_arvalid & ~m_axi_arready & ~clear)"),
+    ("stream", WRITE, "MOST - {1'b0, at[3:0]}", "MOST"),
+    ("stream", WRITE, "held_strobe <= whole ? '0 : strobe;", "held_strobe <= strobe;"),
+    ("streams", CONTROL, "~(hold & (reset_left == 5'd1))", "1'b1"),
+]
+"""Circuits, files, and what is replaced in them."""
+
+
+def in_folder(folder: Path, kind: str, name: str = "zcu104") -> Circuit:
+    each = made(kind)
+    written(folder, each, name, interface=MASTER)
+    return each
+
+
+@pytest.mark.parametrize("name", ["pynq-z2", "zcu104"])
+@pytest.mark.parametrize("kind", ["pipeline", "streams", "loads"])
+def test_lint_clean(tmp_path: Path, kind: str, name: str) -> None:
+    in_folder(tmp_path, kind, name)
+    files = [tmp_path / "rtl" / file for file in (tmp_path / "bench/memory_sources.txt").read_text().split()]
+    lint(files, "net_memory")
+    compilation = pyslang.ast.Compilation()
+    for file in files:
+        compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(file)))
+    engine = pyslang.DiagnosticEngine(compilation.sourceManager)
+    assert [engine.reportAll(compilation.sourceManager, [d]) for d in compilation.getAllDiagnostics()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", [pytest.param("streams", marks=pytest.mark.ci), "stream", "pipeline", "loads", "weights"]
+)
+def test_memories_of_cocotb(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("cocotbext.axi")
+    in_folder(tmp_path, kind)
+    assert run_bench(write_bench(tmp_path, kind), "net_memory") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name", "text", "instead"), FAULTS)
+def test_faults_are_found(tmp_path: Path, kind: str, name: str, text: str, instead: str) -> None:
+    pytest.importorskip("cocotbext.axi")
+    in_folder(tmp_path, kind)
+    bench, path = write_bench(tmp_path, kind), tmp_path / "rtl" / name
+    assert text in path.read_text()
+    path.write_text(path.read_text().replace(text, instead))
+    assert "failed" in run_bench(bench, "net_memory")
+
+
+def test_the_block_design_has_no_engines(tmp_path: Path) -> None:
+    pytest.importorskip("_tkinter")
+    in_folder(tmp_path, "streams", "pynq-z2")
+    design = Vivado(tmp_path).source(tmp_path / "system/zynq.tcl")
+    assert sorted(design.buses) == [
+        ("circuit/m_axi_in_0", "to_memory/S00_AXI"),
+        ("circuit/m_axi_in_1", "to_memory/S01_AXI"),
+        ("circuit/m_axi_out_0", "to_memory/S02_AXI"),
+        ("circuit/m_axi_out_1", "to_memory/S03_AXI"),
+        ("processor/M_AXI_GP0", "to_registers/S00_AXI"),
+        ("to_memory/M00_AXI", "processor/S_AXI_HP0"),
+        ("to_registers/M00_AXI", "circuit/s_axi"),
+    ]
+    assert design.cells["circuit"] == "net_memory"
+
+
+class Buffer(np.ndarray):
+    physical_address = 0
+
+    def flush(self) -> None: ...
+
+    def invalidate(self) -> None: ...
+
+
+class Memory:
+    """The registers of such a circuit, and buffers in its memory."""
+
+    def __init__(self, each: Circuit) -> None:
+        self._each = each
+        self._buffers: dict[int, Buffer] = {}
+        self.words = {0: 0x62736D74, 0x08: 0x89ABCDEF, 0x0C: 0x01234567}
+        self.started = 0
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
+        buffer = np.zeros(shape, dtype).view(Buffer)
+        buffer.physical_address = 0x3_0000_0000 + 0x10000 * len(self._buffers)
+        self._buffers[buffer.physical_address] = buffer
+        return buffer
+
+    def read(self, offset: int) -> int:
+        net = sys.modules["net"]
+        shapes = [
+            size for stream in (*net.INPUTS, *net.OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)
+        ]
+        if 0x40 <= offset < 0x40 + 4 * len(shapes):
+            return int(shapes[offset // 4 - 16])
+        return self.words.get(offset, 0)
+
+    def write(self, offset: int, value: int) -> None:
+        if offset != 0x800:
+            self.words[offset] = value
+            return
+        net = sys.modules["net"]
+        self.started |= value
+        count = len(net.INPUTS), len(net.OUTPUTS)
+        if self.started == (1 << sum(count)) - 1:
+            self.started = 0
+            data = [self._bytes(k).tobytes() for k in range(count[0])]
+            for k, result in enumerate(computed(self._each, net, data)):
+                self._bytes(count[0] + k)[:] = np.frombuffer(result, np.uint8)
+
+    def _bytes(self, stream: int) -> Buffer:
+        low, high, size = (self.words[0x810 + 16 * stream + 4 * k] for k in range(3))
+        buffer = self._buffers[high << 32 | low]
+        assert len(buffer) == size
+        return buffer
+
+
+def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, memory: Memory) -> Any:
+    """An overlay on a stand-in for PYNQ."""
+    pynq = ModuleType("pynq")
+
+    class Overlay:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.circuit, self.ip_dict = memory, {"circuit": {}}
+
+    monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
+    monkeypatch.setattr(pynq, "allocate", memory.allocate, raising=False)
+    monkeypatch.setitem(sys.modules, "pynq", pynq)
+    return imported(monkeypatch, folder)[1].NeuralNetworkOverlay("net.bit", dtype=np.float64)
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "streams"])
+def test_the_overlay_starts_the_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    each = in_folder(tmp_path, kind)
+    memory = Memory(each)
+    board, x = overlay(monkeypatch, tmp_path, memory), inputs_of(each.program, 5)
+    for given in (x, [0 * values for values in x]):
+        for have, want in zip(board.predict(given), expected(each.program, given), strict=True):
+            np.testing.assert_array_equal(have, want)
+    memory.words[0x804] = 2
+    with pytest.raises(RuntimeError, match="memory has answered"):
+        board.predict(x)
+
+
+def test_the_overlay_loads_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = in_folder(tmp_path, "loads")
+    memory = Memory(each)
+    board, net = overlay(monkeypatch, tmp_path, memory), sys.modules["net"]
+    about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
+    kernel = np.zeros(about["matrix"])
+    board.load(about["layer"], kernel=kernel)
+    stream = len(net.INPUTS) + len(net.OUTPUTS) + net.LOADS.index(about["port"])
+    assert memory.started == 1 << stream
+    assert memory._bytes(stream).tobytes() == net.weights(about["layer"], kernel=kernel)[about["port"]]
