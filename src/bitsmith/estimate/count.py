@@ -6,11 +6,12 @@ Adder counts come from `bitsmith.netlist.csd.estimate`, areas per operation from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow.processes import FoldedProduct, Stream
+from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
 from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
@@ -25,9 +26,6 @@ _REGISTERS_PER_LUT = 0.6
 
 _SUMS_OF_THREE = 0.7
 """What sums take where three terms are added at once, of what they take two by two: 0.65 to 0.75 in six perceptrons."""
-
-WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
-"""What takes no logic."""
 
 _CONTROL_FFS = 12
 """Counters and flags of a FIFO, and of the process after it."""

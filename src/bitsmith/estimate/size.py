@@ -30,11 +30,11 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
+from bitsmith.dataflow.wires import Wiring, distinct
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
-from bitsmith.estimate.wires import Wiring, distinct
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -203,12 +203,12 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
 
 def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
-    bits = wiring.network.processes[number].takes[operand].bits
+    bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     count.control()
     if depth > _REGISTERS:
-        count.memory(depth, bits)
+        count.memory(depth, round(bits * float((wires >= 0).mean())))
     else:
-        count.registers(depth, bits * distinct(wiring.of_operand(number, operand)))
+        count.registers(depth, bits * distinct(wires))
 
 
 def _count_window(count: Count, op: ops.Window, process: Process) -> None:

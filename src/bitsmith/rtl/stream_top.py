@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
 
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process
 from bitsmith.dataflow.schedule import Schedule
+from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
@@ -86,6 +90,7 @@ class StreamTop:
         self.schedule = schedule
         self.block = block
         self.memory = memory
+        self.wiring = Wiring(network)
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
@@ -212,6 +217,11 @@ class StreamTop:
         return name
 
 
+def _joined(parts: Sequence[str]) -> str:
+    """One vector of several, the first in its lowest bits."""
+    return f"{{{', '.join(reversed(parts))}}}"
+
+
 def _label(layers: Sequence[str]) -> str:
     """One or two layers by their names, more by the first and the last."""
     return ", ".join(layers) if len(layers) < 3 else f"{layers[0]} to {layers[-1]}"
@@ -241,23 +251,19 @@ class ProcessText:
     def declare(self) -> None:
         """Wires and FIFOs. The producers of operands come earlier, so that their wires are declared."""
         top = self.top
-        for operand, (wires, source, elements) in enumerate(zip(self.x, self.process.args, self.takes, strict=True)):
-            producer, width, name = (
-                result_wires(source.process, source.port),
-                bits(elements),
-                f"{self.name}_x{operand}_fifo",
-            )
+        for operand, (wires, source) in enumerate(zip(self.x, self.process.args, strict=True)):
+            producer, name = result_wires(source.process, source.port), f"{self.name}_x{operand}_fifo"
             for wire in (wires.valid, wires.take):
                 top.wire(wire)
-            top.word(wires.data, width)
+            put_data, data, width = self._without_zeros(operand, producer.data, wires.data)
             ports = {
                 "free": wires.free,
                 "claim": producer.claim,
                 "put": producer.put,
-                "put_data": producer.data,
+                "put_data": put_data,
                 "valid": wires.valid,
                 "take": wires.take,
-                "data": wires.data,
+                "data": data,
             }
             self.holds(name, width)
             self._instance("fifo", name, {"WIDTH": width, "DEPTH": top.schedule.depth(self._number, operand)}, ports)
@@ -269,6 +275,29 @@ class ProcessText:
             for free in frees:
                 top.wire(free)
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
+
+    def _without_zeros(self, operand: int, source: str, target: str) -> tuple[str, str, int]:
+        """Declare ``target``, an operand, of which zeros of the padding are not stored: what its FIFO takes and gives, its width.
+
+        Synthesis would make multiplier blocks of products with what comes out of a memory, zeros or not.
+        """
+        top, elements = self.top, self.takes[operand]
+        zero = np.repeat(top.wiring.of_operand(self._number, operand) < 0, [element.width for element in elements])
+        top.word(target, zero.size)
+        if not zero.any() or zero.all():
+            return source, target, zero.size
+        held, width = self.named(f"x{operand}_held"), int(zero.size - zero.sum())
+        stored, spare, given = list[str](), list[str](), list[str]()
+        ends = [0, *(np.flatnonzero(np.diff(zero)) + 1).tolist(), zero.size]
+        for first, after in pairwise(ends):
+            (spare if zero[first] else stored).append(f"{source}[{after - 1}:{first}]")
+            left = int(np.sum(~zero[:first]))
+            given.append(f"{after - first}'d0" if zero[first] else f"{held}[{left + after - first - 1}:{left}]")
+        top.word(held, width)
+        self.say(f"assign {target} = {_joined(given)};")
+        unused = top.word(self.named(f"unused_x{operand}"), zero.size - width)
+        self.say(f"assign {unused} = {_joined(spare)};")
+        return _joined(stored), held, width
 
     def depth(self) -> int:
         """The slots of its own memory of tokens."""

@@ -1,6 +1,6 @@
-"""Which elements of a process's operand are the same wires: synthesis makes what depends on those once.
+"""Which elements of a process's operand are the same wires, and which are zeros of the padding.
 
-Zeros of the padding are none at all: products with them disappear.
+Synthesis makes what depends on the same wires once. Zeros are not stored, and products with them disappear.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Map, Network, WidthConverter
-from bitsmith.estimate.count import WIRING
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
+
+WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
+"""What takes no logic."""
 
 Wires: TypeAlias = npt.NDArray[np.int64]
 """A number per element: the same where the wires are, and -1 for zeros of the padding."""
@@ -24,50 +26,41 @@ Wires: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The wires of tokens in a network.
-
-    A part of a token is chosen among zeros where all parts have them. Synthesis finds out that this is constant when it optimizes
-    look-up tables, which is after it made multiplier blocks.
-    """
+    """The wires of tokens in a network."""
 
     network: Network
 
-    def of_operand(self, number: int, operand: int = 0, *, in_parts: bool = False) -> Wires:
-        """The wires of the flat elements of an operand of a process.
-
-        Zeros that tokens have because all of their parts have them count as such if ``in_parts``.
-        """
+    def of_operand(self, number: int, operand: int = 0) -> Wires:
+        """The wires of the flat elements of an operand of a process."""
         process = self.network.processes[number]
         size, source = process.takes[operand].token.size, process.args[operand]
         maker = self.network.processes[source.process]
         match maker.kind:
             case WidthConverter() if maker.takes[0].token.size == size:
-                return self.of_operand(source.process, in_parts=in_parts)
+                return self.of_operand(source.process)
             case WidthConverter() if maker.takes[0].token.size > size:
-                parts = self.of_operand(source.process, in_parts=in_parts).reshape(-1, size)
+                parts = self.of_operand(source.process).reshape(-1, size)
                 _, same = np.unique(parts, axis=1, return_inverse=True)
-                return np.where(np.all(parts < 0, axis=0) & in_parts, -1, same.ravel())
+                return np.where(np.all(parts < 0, axis=0), -1, same.ravel())
             case Map() as kind if all(isinstance(node.op, WIRING) for node in kind.program.nodes):
-                return self._of_nodes(source.process, kind.program, in_parts=in_parts)[
-                    kind.program.outputs[source.port].node
-                ]
+                return self._of_nodes(source.process, kind.program)[kind.program.outputs[source.port].node]
             case _:
                 return np.arange(size)
 
     def of_products(self, number: int, program: Program) -> dict[int, float]:
         """The share of zeros of the padding in the operand of each product of a token function, by node."""
         linear = [index for index, node in enumerate(program.nodes) if isinstance(node.op, ops.Linear)]
-        wires = self._of_nodes(number, program, in_parts=True) if linear else []
+        wires = self._of_nodes(number, program) if linear else []
         return {index: float((wires[program.nodes[index].args[0]] < 0).mean()) for index in linear}
 
-    def _of_nodes(self, number: int, program: Program, *, in_parts: bool) -> Sequence[Wires]:
+    def _of_nodes(self, number: int, program: Program) -> Sequence[Wires]:
         """The wires of all nodes of the token function of a process, of what it moves."""
         found: list[Wires] = []
         operands, first = iter(range(len(self.network.processes[number].args))), 0
         for node in program.nodes:
             match node.op:
                 case ops.Input():
-                    wires = self.of_operand(number, next(operands), in_parts=in_parts)
+                    wires = self.of_operand(number, next(operands))
                     found.append(np.where(wires < 0, -1, wires + first))
                 case ops.Reshape() | ops.Shift():
                     found.append(found[node.args[0]])
