@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Ints
 from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate
@@ -73,6 +76,37 @@ def test_equal_positions_share_one_adder_graph_and_equal_columns_share_words() -
     program = build.program([("y", same)])
     netlist = elaborate(program)
     assert netlist.results[0] == netlist.results[1]
+
+
+def products_of_one_operand(matrices: Sequence[Ints]) -> Program:
+    build = ProgramBuilder()
+    x = build.input("x", (matrices[0].shape[0],), FixedFormat(True, 6, 6))
+    return build.program([(f"y{k}", build.linear(x, matrix)) for k, matrix in enumerate(matrices)])
+
+
+def adders(matrices: Sequence[Ints]) -> int:
+    netlist = reduce_widths(elaborate(products_of_one_operand(matrices)))
+    return sum(isinstance(netlist.words[index].cell, AddSub) for index in live_words(netlist))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_products_of_one_operand_are_solved_together(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrices = [rng.integers(-16, 16, (8, outputs)) for outputs in (6, 5, 6)]
+    program = products_of_one_operand(matrices)
+    netlist = elaborate(program)
+    check(netlist)
+    stimuli = [rng.integers(-32, 32, (4, 8))]
+    for sample in range(4):
+        assert evaluate(netlist, flat_inputs(stimuli, sample)) == expected(program, stimuli, sample)
+    assert adders(matrices) < sum(adders([matrix]) for matrix in matrices)
+
+
+def test_products_that_take_less_long_are_solved_alone() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.integers(1, 3, (16, 6)), rng.integers(-128, 128, (16, 6))
+    few[4:] = 0
+    assert adders([few, many]) == adders([few]) + adders([many])
 
 
 def test_names_follow_layers_and_elements() -> None:

@@ -25,7 +25,7 @@ from bitsmith.errors import ProgramError, RangeError
 from bitsmith.ir.types import IntArray
 from bitsmith.netlist import native
 from bitsmith.netlist.adders import Adder, InputRange, Nodes
-from bitsmith.netlist.csd import digit_masks
+from bitsmith.netlist.csd import count_digits, digit_masks
 from bitsmith.netlist.patterns import ColumnEntry
 from bitsmith.netlist.sharing import Sharing
 from bitsmith.netlist.sums import Term
@@ -94,6 +94,10 @@ class AdderGraph:
             times.append(max(times[adder.a], times[adder.b]) + 1)
         return times
 
+    def part(self, first: int, end: int) -> AdderGraph:
+        """Return the graph of the outputs ``first`` to ``end - 1``."""
+        return _without_dead(replace(self, outputs=self.outputs[first:end]))
+
     def cost(self, inputs: Sequence[InputRange]) -> int:
         """Return the full adders of all adders."""
         nodes = Nodes(inputs)
@@ -137,6 +141,13 @@ def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFA
     dense = tuple(tuple(column[k] for k in used) for column in columns)
     graph = (_remembered if weights.size <= _REMEMBERED else _solved)(dense, relative, search)
     return graph if len(used) == len(inputs) else _spread(graph, used, len(inputs))
+
+
+def least_depth(weights: IntArray, inputs: Sequence[InputRange]) -> int:
+    """Return when the latest output can be there at the earliest; arguments as of :func:`solve`."""
+    digits = count_digits(weights).tolist()
+    loads = [sum(n << i.arrival for n, i in zip(column, inputs, strict=True)) for column in zip(*digits, strict=True)]
+    return max(((load - 1).bit_length() for load in loads if load), default=0)
 
 
 def _spread(graph: AdderGraph, used: Sequence[int], n_inputs: int) -> AdderGraph:

@@ -20,7 +20,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import Ints, TensorType, objects
-from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, AdderGraph, InputRange, Search, solve
+from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, AdderGraph, InputRange, Search, least_depth, solve
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.csd import in_blocks, signed_width
@@ -127,11 +127,17 @@ class _Elaborator:
         self._graphs = graphs
         self._blocks = blocks
         self._ops: dict[tuple[str, str], int] = {}
+        self._linears: dict[int, list[Node]] = {}
+        """Products with constants by the node that they multiply."""
 
     def run(self, program: Program, inputs: Sequence[RefTensor]) -> list[RefTensor]:
         """The values of all nodes."""
         given = iter(inputs)
         values: list[RefTensor] = []
+        self._linears = {}
+        for node in program.nodes:
+            if isinstance(node.op, ops.Linear):
+                self._linears.setdefault(node.args[0], []).append(node)
         for node in program.nodes:
             if isinstance(node.op, ops.Input):
                 values.append(next(given))
@@ -180,7 +186,7 @@ class _Elaborator:
             case ops.Window():
                 return self._window(op, args[0], kind)
             case ops.Linear():
-                return self._linear(op, args[0], node.layer or self._layer)
+                return self._linear(op, node, args[0])
             case ops.MatMul():
                 return self._matmul(args[0], args[1], kind)
             case ops.Add():
@@ -261,27 +267,45 @@ class _Elaborator:
             picks.append((positions[:, None] + taps).reshape(shape))
         return _picked(refs, *picks)
 
-    def _linear(self, op: ops.Linear, x: RefTensor, layer: str) -> Refs:
+    def _linear(self, op: ops.Linear, node: Node, x: RefTensor) -> Refs:
         """One adder graph for the weights, instantiated at each position; channels that are constant do not take part.
 
-        What blocks multiply is added to it.
+        It is a part of that of all products of the operand that take as long. What blocks multiply is added to it.
         """
-        builder = self._builder
-        weights, _ = linear_weights(op, x.type)
+        builder, siblings = self._builder, self._linears[node.args[0]]
         rows = x.refs.reshape(-1, x.refs.shape[-1])
         fixed = np.array([all(builder.value(ref) is not None for ref in column) for column in rows.T])
-        varying = np.where(fixed[:, None], 0, weights)
-        by_block = self._by_block(varying, x.type, layer)
-        graph = self._graph(varying - by_block, [self._interval(column) for column in rows.T], x.type)
+        intervals = [self._interval(column) for column in rows.T]
+        own = next(k for k, sibling in enumerate(siblings) if sibling is node)
+        weights = [self._weights(sibling, x.type, fixed) for sibling in siblings]
+        added = [every - blocks for every, blocks in weights]
+        varying, by_block = weights[own]
+        graph = self._part(added, own, intervals, x.type)
         results: list[WordRef] = []
         for row in rows:
             outputs = self._with_products(builder.instantiate(graph, row.tolist()), row, by_block)
             if fixed.any():
                 given = objects([builder.value(ref) or 0 for ref in row[fixed]])
-                offsets = given @ weights[fixed]
+                offsets = given @ linear_weights(op, x.type)[0][fixed]
                 outputs = [builder.add_constant(y, int(c)) for y, c in zip(outputs, offsets, strict=True)]
             results += outputs
-        return _array(results, (*x.refs.shape[:-1], weights.shape[1]))
+        return _array(results, (*x.refs.shape[:-1], varying.shape[1]))
+
+    def _part(self, added: Sequence[Ints], own: int, intervals: Sequence[InputRange], kind: TensorType) -> AdderGraph:
+        """The graph of matrix ``own`` of those that multiply one operand: a part of that of all which take as long."""
+        if len(added) == 1:
+            return self._graph(added[0], intervals, kind)
+        depths = [least_depth(matrix, intervals) for matrix in added]
+        joined = [k for k, depth in enumerate(depths) if depth == depths[own]]
+        graph = self._graph(np.concatenate([added[k] for k in joined], axis=1), intervals, kind)
+        first = sum(added[k].shape[1] for k in joined if k < own)
+        return graph.part(first, first + added[own].shape[1])
+
+    def _weights(self, node: Node, kind: TensorType, fixed: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+        """The weights of channels that are not ``fixed``, and those of them that blocks multiply; 0 elsewhere."""
+        assert isinstance(node.op, ops.Linear)
+        varying = np.where(fixed[:, None], 0, linear_weights(node.op, kind)[0])
+        return varying, self._by_block(varying, kind, node.layer or self._layer)
 
     def _by_block(self, weights: Ints, kind: TensorType, layer: str) -> Ints:
         """The entries of ``weights`` that blocks multiply; 0 elsewhere."""
