@@ -248,6 +248,8 @@ def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
     n_in, n_out = kernel.shape
     if groups == 1:
         return np.asarray((x.reshape(-1, n_in) @ kernel).reshape(*x.shape[:-1], n_out))
+    if n_in == 1:
+        return np.asarray((x if groups == n_out else np.repeat(x, n_out // groups, axis=-1)) * kernel[0])
     split = np.moveaxis(x.reshape(-1, groups, n_in), 1, 0)
     products = split @ np.moveaxis(kernel.reshape(n_in, groups, -1), 1, 0)
     return np.moveaxis(products, 0, 1).reshape(*x.shape[:-1], n_out)

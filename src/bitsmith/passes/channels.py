@@ -25,7 +25,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import Add, Subtract
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.network import Network, NetworkNode, Revision
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, exact_nodes
@@ -51,6 +51,9 @@ _SAMPLES = 64
 _LEAST_SAMPLES = 16
 _ELEMENTS = 1 << 22
 """Samples that are looked at rounded; fewer where the largest tensor of all of them would have more elements than that."""
+
+_AT_ONCE = 1 << 18
+"""Elements of the largest tensor for so many samples at a time that they stay in a processor's cache."""
 
 _MOST_HALVED = 16
 """Groups of tensors that are looked at by halves."""
@@ -91,7 +94,7 @@ def refine_channels(
     few = [batch[:: -(-len(batch) // count)] for batch in chosen]
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
         candidates = _together([*candidates, *search.of_steep(steep, few)])
-        needed = _Trial.of(network, few, seen).needed(candidates)
+        needed = _Trial.of(network, few, seen, max(_AT_ONCE // largest, 1)).needed(candidates)
     found: dict[str, dict[str, Fracs]] = {}
     for each in needed:
         found.setdefault(each.node, {})[each.variable] = each.least
@@ -266,15 +269,18 @@ def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
 @dataclass(frozen=True, slots=True)
 class _Trial:
     """What the outputs are, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
-    results of those that might."""
+    results of those that might. ``at_once`` samples are looked at together."""
 
     network: Network
     inputs: Sequence[Floats]
     outputs: Mapping[str, tuple[Floats, Floats]]
     held: Mapping[str, Floats]
+    at_once: int
 
     @classmethod
-    def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange]) -> _Trial:
+    def of(
+        cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange], at_once: int
+    ) -> _Trial:
         """The trial of a network without rounding; ``seen`` are the ranges of its results."""
         bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
         bounded = network.bounded()
@@ -290,7 +296,7 @@ class _Trial:
                 if node.name in bounded:
                     scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
                 outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
-        return cls(network, inputs, outputs, jumping)
+        return cls(network, inputs, outputs, jumping, at_once)
 
     def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
@@ -321,9 +327,15 @@ class _Trial:
             frac = fracs.get(node.name)
             return result if frac is None else np.ldexp(np.rint(np.ldexp(result, frac)), -frac)
 
-        for node, _, result in rounded.evaluation(self.inputs, in_steps, self.held):
+        starts = range(0, len(self.inputs[0]), self.at_once)
+        return any(self._changed(rounded, in_steps, slice(start, start + self.at_once)) for start in starts)
+
+    def _changed(self, rounded: Network, in_steps: Revision, samples: slice) -> bool:
+        """Return True if an output of ``rounded`` differs too much for some ``samples``."""
+        held = {name: results[samples] for name, results in self.held.items()}
+        for node, _, result in rounded.evaluation([batch[samples] for batch in self.inputs], in_steps, held):
             if node.name in self.outputs:
                 wanted, allowed = self.outputs[node.name]
-                if np.any(np.abs(result - wanted) > allowed):
+                if np.any(np.abs(result - wanted[samples]) > allowed):
                     return True
         return False
