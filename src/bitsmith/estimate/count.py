@@ -13,6 +13,7 @@ import numpy as np
 from bitsmith.dataflow.processes import FoldedProduct, Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
+from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
@@ -33,11 +34,10 @@ _CONTROL_FFS = 12
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
-_SWEEP_CHOICES, _SWEEP_COUNTERS = 26, 8
-"""Of each bit of a sweep's counters, among which are addresses: as many choices as its look-up tables are worth, and counters.
+_SWEEP_CHOICES, _SWEEP_COUNTERS = Line(45.0, 11.0), Line(17.0, 4.3)
+"""Over the bits of a number of tokens: the choices that a sweep's look-up tables are worth, and the bits of its counters.
 
-Sweeps of 30 to 70 tokens have 80 to 190 look-up tables on ECP5, 60 to 110 on UltraScale+, and 41 to 80 flip-flops; of windows
-of 3x3, 16 channels of 32x32, 7-series have 244 and 109.
+Sweeps of 32 to 8,192 tokens have 95 to 202 look-up tables on ECP5, 50 to 103 on AMD's families, and 38 to 78 flip-flops.
 """
 
 FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
@@ -139,13 +139,16 @@ class Count:
     def sweep(self, taken: Stream, words: int, bits: float) -> None:
         """A memory of ``words`` tokens, read by counters and constants; ``bits`` of a token that is given."""
         width = (taken.tokens + words).bit_length()
-        self.lut += _SWEEP_CHOICES * width * self._area.mux2_luts.per_bit
-        self.ff += _SWEEP_COUNTERS * width + bits
-        self.memory(1 << (words - 1).bit_length(), bits)
+        self.lut += _SWEEP_CHOICES.at(width) * self._area.mux2_luts.per_bit
+        self.ff += _SWEEP_COUNTERS.at(width)
+        places = 1 << (words - 1).bit_length()
+        self.memory(places, bits)
+        if not _takes_block(places, bits):  # which has a register of its own
+            self.ff += bits
 
     def memory(self, words: int, bits: float) -> None:
         """A memory, or the slots of a FIFO."""
-        if words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS:
+        if _takes_block(words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:
             wide = -(-words // self._area.memory_words)
@@ -280,6 +283,11 @@ class Count:
             self.add(count, width + 1)
         if op.overflow is not Overflow.WRAP and _mean_width(x) > width:
             self._choose(count, width + 2)
+
+
+def _takes_block(words: int, bits: float) -> bool:
+    """Return True if a memory or FIFO becomes block memory."""
+    return words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS
 
 
 def _live(program: Program) -> list[bool]:

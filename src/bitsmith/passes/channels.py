@@ -278,9 +278,7 @@ class _Trial:
     at_once: int
 
     @classmethod
-    def of(
-        cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange], at_once: int
-    ) -> _Trial:
+    def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange], at_once: int) -> _Trial:
         """The trial of a network without rounding; ``seen`` are the ranges of its results."""
         bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
         bounded = network.bounded()

@@ -66,9 +66,29 @@ module bitsmith_sweep #(
     localparam int ROW_0 = (WINDOWS_0 - 1) * STRIDE_0 * UNIT_0;
     localparam int FIRST = -BEFORE_0 * UNIT_0 - BEFORE_1 * UNIT_1 - BEFORE_2 * UNIT_2;
 
+    // Of each axis the last positions of its first and its last window, and the tokens before the last position that these need.
+    localparam int REACH_2 = DILATION_2 * (TAPS_2 - 1) - BEFORE_2;
+    localparam int REACH_1 = DILATION_1 * (TAPS_1 - 1) - BEFORE_1;
+    localparam int REACH_0 = DILATION_0 * (TAPS_0 - 1) - BEFORE_0;
+    localparam int END_2 = (WINDOWS_2 - 1) * STRIDE_2 + REACH_2;
+    localparam int END_1 = (WINDOWS_1 - 1) * STRIDE_1 + REACH_1;
+    localparam int END_0 = (WINDOWS_0 - 1) * STRIDE_0 + REACH_0;
+    localparam int FIRST_2 = ((REACH_2 < SIZE_2) ? REACH_2 : SIZE_2 - 1) * UNIT_2;
+    localparam int FIRST_1 = ((REACH_1 < SIZE_1) ? REACH_1 : SIZE_1 - 1) * UNIT_1;
+    localparam int FIRST_0 = ((REACH_0 < SIZE_0) ? REACH_0 : SIZE_0 - 1) * UNIT_0;
+    localparam int LAST_2 = ((END_2 < SIZE_2) ? END_2 : SIZE_2 - 1) * UNIT_2;
+    localparam int LAST_1 = ((END_1 < SIZE_1) ? END_1 : SIZE_1 - 1) * UNIT_1;
+    localparam int LAST_0 = ((END_0 < SIZE_0) ? END_0 : SIZE_0 - 1) * UNIT_0;
+    localparam int FIRST_WANTED = FIRST_0 + FIRST_1 + FIRST_2 + UNIT_2;
+    localparam int LAST_WANTED = LAST_0 + LAST_1 + LAST_2 + UNIT_2;
+    // Tokens that are not needed by the last window of an axis, and by those of the axes further in.
+    localparam int GONE_2 = ((WINDOWS_2 - 1) * STRIDE_2 > BEFORE_2) ? ROW_2 - BEFORE_2 * UNIT_2 : 0;
+    localparam int GONE_1 = ((WINDOWS_1 - 1) * STRIDE_1 < BEFORE_1) ? 0 : ROW_1 - BEFORE_1 * UNIT_1 + GONE_2;
+    localparam int GONE_0 = ((WINDOWS_0 - 1) * STRIDE_0 < BEFORE_0) ? 0 : ROW_0 - BEFORE_0 * UNIT_0 + GONE_1;
+
     localparam int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1;
     localparam int PLACES = 1 << ADDRESS_BITS;
-    localparam int BITS = $clog2(TOKENS + DEPTH + 1);
+    localparam int BITS = $clog2((TOKENS > DEPTH) ? TOKENS : DEPTH + 1) + 1;
     localparam int PART_BITS = (PARTS > 1) ? $clog2(PARTS) : 1;
     localparam int BLOCK_BITS = (BLOCKS > 1) ? $clog2(BLOCKS) : 1;
     localparam int TIME_BITS = (TIMES > 1) ? $clog2(TIMES) : 1;
@@ -76,8 +96,7 @@ module bitsmith_sweep #(
     localparam logic [BLOCK_BITS-1:0] LAST_BLOCK = BLOCK_BITS'(BLOCKS - 1);
     localparam logic [TIME_BITS-1:0] LAST_TIME = TIME_BITS'(TIMES - 1);
     localparam logic [BITS-1:0] FULL = BITS'(DEPTH);
-    localparam logic [BITS-1:0] FRAME = BITS'(TOKENS);
-    localparam logic [BITS-1:0] POSITION = BITS'(UNIT_2);
+    localparam logic [BITS-1:0] LATER = BITS'(TOKENS - LAST_WANTED);  // tokens of a frame that no window needs
 
     logic [PART_BITS-1:0] part;
     logic [BLOCK_BITS-1:0] block;
@@ -86,33 +105,38 @@ module bitsmith_sweep #(
     logic [2:0] is_last_tap;
     logic [2:0] is_last_window;
     logic [2:0] is_before;
-    logic [BITS-1:0] needed_0;
-    logic [BITS-1:0] needed_1;
-    logic [BITS-1:0] needed_2;
-    logic [BITS-1:0] gone_0;
-    logic [BITS-1:0] gone_1;
-    logic [BITS-1:0] gone_2;
-    // An action ends a part's tap (tap_ends), and what is further out with it.
-    logic act;
-    logic tap_ends;
-    logic row_ends;
-    logic plane_ends;
-    logic time_ends;
-    logic block_ends;
-    logic window_ends;
-    logic line_ends;  // of windows
-    logic sheet_ends;
-    logic frame_ends;
+    logic [BITS-1:0] more_0;
+    logic [BITS-1:0] more_1;
+    logic [BITS-1:0] more_2;
+    logic [BITS-1:0] further_0;
+    logic [BITS-1:0] further_1;
+    logic [BITS-1:0] further_2;
+    logic unused_is_before;
 
-    assign tap_ends = act & (PARTS == 1 || part == LAST_PART);
-    assign row_ends = tap_ends & is_last_tap[2];
-    assign plane_ends = row_ends & is_last_tap[1];
-    assign time_ends = plane_ends & is_last_tap[0];
-    assign block_ends = time_ends & (TIMES == 1 || times == LAST_TIME);
-    assign window_ends = block_ends & (BLOCKS == 1 || block == LAST_BLOCK);
-    assign line_ends = window_ends & is_last_window[2];
-    assign sheet_ends = line_ends & is_last_window[1];
-    assign frame_ends = sheet_ends & is_last_window[0];
+    assign unused_is_before = is_before[2];
+
+    // An action, and whether the next one is the last of its tap and of what is further out. What ends does not follow from
+    // whether it acts, which is known last.
+    logic act;
+    logic ends_tap;
+    logic ends_row;
+    logic ends_plane;
+    logic ends_time;
+    logic ends_block;
+    logic ends_window;
+    logic ends_line;  // of windows
+    logic ends_sheet;
+    logic ends_frame;
+
+    assign ends_tap = PARTS == 1 || part == LAST_PART;
+    assign ends_row = ends_tap & is_last_tap[2];
+    assign ends_plane = ends_row & is_last_tap[1];
+    assign ends_time = ends_plane & is_last_tap[0];
+    assign ends_block = ends_time & (TIMES == 1 || times == LAST_TIME);
+    assign ends_window = ends_block & (BLOCKS == 1 || block == LAST_BLOCK);
+    assign ends_line = ends_window & is_last_window[2];
+    assign ends_sheet = ends_line & is_last_window[1];
+    assign ends_frame = ends_sheet & is_last_window[0];
 
     always_ff @(posedge clk) begin
         if (rst) begin
@@ -120,9 +144,9 @@ module bitsmith_sweep #(
             times <= '0;
             block <= '0;
         end else if (act) begin
-            part <= tap_ends ? '0 : part + 1'b1;
-            if (time_ends) times <= block_ends ? '0 : times + 1'b1;
-            if (block_ends) block <= window_ends ? '0 : block + 1'b1;
+            part <= ends_tap ? '0 : part + 1'b1;
+            if (ends_time) times <= ends_block ? '0 : times + 1'b1;
+            if (ends_block) block <= ends_window ? '0 : block + 1'b1;
         end
     end
 
@@ -134,18 +158,21 @@ module bitsmith_sweep #(
         .DILATION(DILATION_2),
         .WINDOWS (WINDOWS_2),
         .UNIT    (UNIT_2),
-        .BITS    (BITS)
+        .BITS    (BITS),
+        .NEEDED  (0),
+        .GONE    (0)
     ) axis_2 (
         .clk           (clk),
         .rst           (rst),
-        .next_tap      (tap_ends),
-        .next_window   (window_ends),
+        .act           (act),
+        .ends_tap      (ends_tap),
+        .ends_window   (ends_window),
         .is_inside     (is_inside[2]),
         .is_last_tap   (is_last_tap[2]),
         .is_last_window(is_last_window[2]),
         .is_before     (is_before[2]),
-        .needed        (needed_2),
-        .gone          (gone_2)
+        .more          (more_2),
+        .further       (further_2)
     );
 
     bitsmith_sweep_axis #(
@@ -156,18 +183,21 @@ module bitsmith_sweep #(
         .DILATION(DILATION_1),
         .WINDOWS (WINDOWS_1),
         .UNIT    (UNIT_1),
-        .BITS    (BITS)
+        .BITS    (BITS),
+        .NEEDED  (LAST_2 - FIRST_2),
+        .GONE    (GONE_2)
     ) axis_1 (
         .clk           (clk),
         .rst           (rst),
-        .next_tap      (row_ends),
-        .next_window   (line_ends),
+        .act           (act),
+        .ends_tap      (ends_row),
+        .ends_window   (ends_line),
         .is_inside     (is_inside[1]),
         .is_last_tap   (is_last_tap[1]),
         .is_last_window(is_last_window[1]),
         .is_before     (is_before[1]),
-        .needed        (needed_1),
-        .gone          (gone_1)
+        .more          (more_1),
+        .further       (further_1)
     );
 
     bitsmith_sweep_axis #(
@@ -178,33 +208,50 @@ module bitsmith_sweep #(
         .DILATION(DILATION_0),
         .WINDOWS (WINDOWS_0),
         .UNIT    (UNIT_0),
-        .BITS    (BITS)
+        .BITS    (BITS),
+        .NEEDED  (LAST_1 - FIRST_1 + LAST_2 - FIRST_2),
+        .GONE    (GONE_1)
     ) axis_0 (
         .clk           (clk),
         .rst           (rst),
-        .next_tap      (plane_ends),
-        .next_window   (sheet_ends),
+        .act           (act),
+        .ends_tap      (ends_plane),
+        .ends_window   (ends_sheet),
         .is_inside     (is_inside[0]),
         .is_last_tap   (is_last_tap[0]),
         .is_last_window(is_last_window[0]),
         .is_before     (is_before[0]),
-        .needed        (needed_0),
-        .gone          (gone_0)
+        .more          (more_0),
+        .further       (further_0)
     );
 
-    // Tokens of the frame that have come, those that are no longer needed (some may still come: what lies between two
-    // windows), and those that the action needs.
-    logic [BITS-1:0] came;
-    logic [BITS-1:0] freed;
-    logic [BITS-1:0] wanted;
-    logic is_last_read;  // of the frame
+    // Tokens that have come beyond those that the window needs, and those that are still needed. Either may be negative: some that
+    // no window needs may still have to come.
+    logic [BITS-1:0] surplus;
+    logic [BITS-1:0] held;
+    logic [BITS-1:0] spent;  // what surplus loses with the window,
+    logic [BITS-1:0] freed;  // and what held loses
+    logic late;  // the last action of the frame waits for all tokens of the frame
 
-    assign is_last_read = (PARTS == 1 || part == LAST_PART) & (TIMES == 1 || times == LAST_TIME)
-        & (BLOCKS == 1 || block == LAST_BLOCK) & (&is_last_tap) & (&is_last_window);
-    assign freed = is_before[0] ? '0 : gone_0 + (is_before[1] ? '0 : gone_1 + (is_before[2] ? '0 : gone_2));
-    assign wanted = is_last_read ? FRAME : needed_0 + needed_1 + needed_2 + POSITION;
-    assign x_take = x_valid & (came - freed != FULL);
-    assign act = y_free & (came >= wanted);
+    always_comb begin
+        if (ends_frame) begin
+            spent = BITS'(FIRST_WANTED + TOKENS - LAST_WANTED);
+            freed = BITS'(TOKENS - GONE_0);
+        end else if (ends_sheet) begin
+            spent = more_0;
+            freed = further_0;
+        end else if (ends_line) begin
+            spent = more_1;
+            freed = is_before[0] ? '0 : further_1;
+        end else begin
+            spent = more_2;
+            freed = (is_before[0] | is_before[1]) ? '0 : further_2;
+        end
+    end
+
+    assign late = LATER != '0 && ends_frame && surplus < LATER;
+    assign x_take = x_valid & (held != FULL);
+    assign act = y_free & ~surplus[BITS-1] & ~late;
     assign y_claim = act;
 
     (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
@@ -214,26 +261,28 @@ module bitsmith_sweep #(
     logic [ADDRESS_BITS-1:0] onward;
 
     always_comb begin
-        if (frame_ends) onward = ADDRESS_BITS'(TOKENS - ROW_0 - ROW_1 - ROW_2 - SPAN - UNIT_2 + 1);
-        else if (sheet_ends) onward = ADDRESS_BITS'(STRIDE_0 * UNIT_0 - ROW_1 - ROW_2 - SPAN - UNIT_2 + 1);
-        else if (line_ends) onward = ADDRESS_BITS'(STRIDE_1 * UNIT_1 - ROW_2 - SPAN - UNIT_2 + 1);
-        else if (window_ends) onward = ADDRESS_BITS'(STRIDE_2 * UNIT_2 - SPAN - UNIT_2 + 1);
-        else if (block_ends) onward = ADDRESS_BITS'(1 - SPAN);
-        else if (time_ends) onward = ADDRESS_BITS'(1 - SPAN - PARTS);
-        else if (plane_ends) onward = ADDRESS_BITS'(TAP_0 + 1 - PARTS);
-        else if (row_ends) onward = ADDRESS_BITS'(TAP_1 + 1 - PARTS);
-        else if (tap_ends) onward = ADDRESS_BITS'(TAP_2 + 1 - PARTS);
+        if (ends_frame) onward = ADDRESS_BITS'(TOKENS - ROW_0 - ROW_1 - ROW_2 - SPAN - UNIT_2 + 1);
+        else if (ends_sheet) onward = ADDRESS_BITS'(STRIDE_0 * UNIT_0 - ROW_1 - ROW_2 - SPAN - UNIT_2 + 1);
+        else if (ends_line) onward = ADDRESS_BITS'(STRIDE_1 * UNIT_1 - ROW_2 - SPAN - UNIT_2 + 1);
+        else if (ends_window) onward = ADDRESS_BITS'(STRIDE_2 * UNIT_2 - SPAN - UNIT_2 + 1);
+        else if (ends_block) onward = ADDRESS_BITS'(1 - SPAN);
+        else if (ends_time) onward = ADDRESS_BITS'(1 - SPAN - PARTS);
+        else if (ends_plane) onward = ADDRESS_BITS'(TAP_0 + 1 - PARTS);
+        else if (ends_row) onward = ADDRESS_BITS'(TAP_1 + 1 - PARTS);
+        else if (ends_tap) onward = ADDRESS_BITS'(TAP_2 + 1 - PARTS);
         else onward = ADDRESS_BITS'(1);
     end
 
     always_ff @(posedge clk) begin
         if (rst) begin
-            came <= '0;
+            surplus <= BITS'(-FIRST_WANTED);
+            held <= '0;
             write_at <= '0;
             read_at <= ADDRESS_BITS'(FIRST);
             y_put <= 1'b0;
         end else begin
-            came <= came + BITS'(x_take) - (frame_ends ? FRAME : '0);
+            surplus <= surplus + BITS'(x_take) - ((act & ends_window) ? spent : '0);
+            held <= held + BITS'(x_take) - ((act & ends_window) ? freed : '0);
             if (x_take) write_at <= write_at + 1'b1;
             if (act) read_at <= read_at + onward;
             y_put <= act;
@@ -256,7 +305,7 @@ module bitsmith_sweep #(
 
     always_ff @(posedge clk) begin
         if (rst) peak <= '0;
-        else if (came > freed & came - freed > peak) peak <= came - freed;
+        else if ($signed(held) > $signed(peak)) peak <= held;
     end
 
     final $display("%m peak %0d of %0d", peak, DEPTH);
