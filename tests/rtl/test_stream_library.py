@@ -460,6 +460,24 @@ def test_interleave(tmp_path: Path, operands: int, source: list[int], synchronou
     assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES)
 
 
+@pytest.mark.parametrize(("tokens", "rounds"), sets((3, 2), (1, 1), (1, 4), (4, 1), fast=True))
+def test_feedback(tmp_path: Path, tokens: int, rounds: int) -> None:
+    width = 6
+    wires = {f"initial_{port}": f"x0_{port}" for port in ("valid", "data", "take")}
+    wires |= {f"back_{port}": f"x1_{port}" for port in ("valid", "data", "take")}
+    wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
+    parameters = {"TOKENS": tokens, "ROUNDS": rounds, "WIDTH": width}
+    unit = Unit("feedback", (width, width), width, instance("bitsmith_feedback", parameters, wires))
+    bench = Bench(tmp_path, unit)
+    initial, back = numbers((FRAMES, tokens), width), numbers((FRAMES, tokens * rounds), width, seed=1)
+    given = np.concatenate([initial, back], axis=1)[:, : tokens * rounds]
+    operands = [packed(part.reshape(-1, 1), width) for part in (initial, back)]
+    bench.check(operands, packed(given.reshape(-1, 1), width))
+    kind, count = kinds.Feedback(rounds), tokens * rounds
+    process_ = process(kind, [((tokens,), 1), ((count,), 1)], ((count,), 1))
+    assert bench.cycles(operands, FRAMES * count) == predicted(process_, unit, FRAMES)
+
+
 @pytest.mark.parametrize(("steps", "latency"), sets((5, 4), (1, 1), (4, 0), (3, 1)))
 def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
     """Two states: a running sum, and the sum of those; the result is what was in the second one before."""

@@ -208,6 +208,11 @@ def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
     assert_proved(tmp_path, "scan", {"STEPS": steps, "LATENCY": latency}, cycles)
 
 
+@pytest.mark.parametrize(("tokens", "rounds"), [(1, 1), (2, 2), pytest.param(3, 1, marks=ci), (1, 3)])
+def test_feedback(tmp_path: Path, tokens: int, rounds: int) -> None:
+    assert_proved(tmp_path, "feedback", {"TOKENS": tokens, "ROUNDS": rounds}, 2 * tokens * (rounds + 1) + 6)
+
+
 @pytest.mark.parametrize(("tokens", "synchronous"), [(1, 0), (3, 1), pytest.param(3, 0, marks=ci)])
 def test_source(tmp_path: Path, tokens: int, synchronous: int) -> None:
     assert_proved(tmp_path, "rom", {"TOKENS": tokens, "SYNCHRONOUS": bit(synchronous)}, 3 * tokens + 6)
@@ -260,6 +265,9 @@ MUTANTS = [
     ("load", "{load_data, word[ELEMENT*PARTS-1:ELEMENT]}", "{word[ELEMENT*(PARTS-1)-1:0], load_data}"),
     ("scan", "& ~waiting &", "&"),
     ("scan", "if (core_answers) states", "states"),
+    ("feedback", "(y_free | last)", "y_free"),
+    ("feedback", "first ? initial_data : back_data", "back_data"),
+    ("feedback", "turn <= last ? '0", "turn <= turn[0] ? '0"),
     ("rom", "if (y_free) next_index", "next_index"),
 ]
 SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {

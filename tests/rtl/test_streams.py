@@ -14,6 +14,8 @@ from bitsmith.mapping.directives import Directives
 from tests.mapping.test_partition import demanded
 from tests.properties.convolutional import demands, random_network
 from tests.properties.programs import random_program
+from tests.properties.recurrent import demands as recurrent_demands
+from tests.properties.recurrent import random_network as random_recurrent_network
 from tests.rtl.streaming import assert_streams
 
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
@@ -70,3 +72,10 @@ def test_parts_that_are_not_connected(tmp_path: Path) -> None:
 def test_random_convolutional_networks(seed: int, tmp_path: Path) -> None:
     program = random_network(seed)
     assert_streams(program, demands(seed, program), tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 4 else ()) for k in range(100)])
+def test_random_recurrent_networks(seed: int, tmp_path: Path) -> None:
+    program = random_recurrent_network(seed)
+    assert_streams(program, recurrent_demands(seed, program), tmp_path, seed, frames=4)

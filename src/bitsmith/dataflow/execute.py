@@ -12,7 +12,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
@@ -27,7 +27,32 @@ def execute(
 
     ``weights``: raw values of the tensors that come in with each frame, by layer and name.
     """
-    values: dict[tuple[int, int], Ints] = {}
+    back = {
+        (source.process, source.port): _any(stream)
+        for number, process in enumerate(network.processes)
+        for source, stream in zip(process.args, process.takes, strict=True)
+        if gives_back(number, source)
+    }
+    while True:  # each time a round more is right
+        outputs, values = _executed(network, frame, weights or {}, back)
+        if all(bool(np.array_equal(tokens, values[port])) for port, tokens in back.items()):
+            return outputs
+        back = {port: values[port] for port in back}
+
+
+def _any(stream: kinds.Stream) -> Ints:
+    """Some tokens of a stream."""
+    return objects(np.broadcast_to(stream.token.lo, (stream.tokens, *stream.token.shape)))
+
+
+def _executed(
+    network: Network,
+    frame: Sequence[Ints],
+    weights: Mapping[tuple[str, str], Ints],
+    back: Mapping[tuple[int, int], Ints],
+) -> tuple[list[Ints], dict[tuple[int, int], Ints]]:
+    """Raw outputs and the tokens of all results, if those that go ``back`` are these."""
+    values: dict[tuple[int, int], Ints] = dict(back)
     given = iter(frame)
     outputs = []
     for number, process in enumerate(network.processes):
@@ -37,7 +62,7 @@ def execute(
         ]
         if isinstance(process.kind, kinds.Source):
             loaded = process.kind.loaded
-            raw = next(given) if loaded is None else loaded.tiles((weights or {})[loaded.layer, loaded.name])
+            raw = next(given) if loaded is None else loaded.tiles(weights[loaded.layer, loaded.name])
             results = [objects(raw).reshape(process.results[0].tokens, -1)]
         elif isinstance(process.kind, kinds.Sink):
             outputs.append(takes[0].reshape(process.takes[0].shape))
@@ -49,7 +74,7 @@ def execute(
             if bool(np.any(tokens < stream.token.lo)) or bool(np.any(tokens > stream.token.hi)):
                 raise ProgramError(f"tokens of process {number} outside of their type")
             values[number, port] = tokens
-    return outputs
+    return outputs, values
 
 
 def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
@@ -80,6 +105,8 @@ def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
             return [np.stack([objects(next(left[source])) for source in kind.source])]
         case kinds.Scan():
             return [_scan(kind, takes)]
+        case kinds.Feedback():
+            return [np.concatenate([takes[0], takes[1][: -len(takes[0])]])]
         case kinds.Source() | kinds.Sink():
             raise ProgramError("a boundary has no function")
         case _:

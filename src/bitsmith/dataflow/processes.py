@@ -229,8 +229,31 @@ class Scan:
     steps: int
 
 
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A state that goes round: of a frame first the tokens of operand 0, then those that operand 1 gives back.
+
+    Operand 1 is made of this very stream by later processes, ``rounds`` times as many tokens as the state has. Those of the last
+    round are dropped.
+    """
+
+    rounds: int
+
+
 Kind: TypeAlias = (
-    Source | Sink | Rom | Map | FoldedProduct | Window | Sweep | Reduce | WidthConverter | Reorder | Interleave | Scan
+    Source
+    | Sink
+    | Rom
+    | Map
+    | FoldedProduct
+    | Window
+    | Sweep
+    | Reduce
+    | WidthConverter
+    | Reorder
+    | Interleave
+    | Scan
+    | Feedback
 )
 
 
@@ -258,7 +281,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Processes, operands first."""
+    """Processes, operands first, but for what is given back to a `Feedback`."""
 
     processes: tuple[Process, ...]
 
@@ -275,6 +298,11 @@ class Network:
     def sinks(self) -> tuple[int, ...]:
         """Processes that are outputs, in the program's order."""
         return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Sink))
+
+
+def gives_back(consumer: int, source: OutputPort) -> bool:
+    """Return True if an operand of process ``consumer`` is made later than that."""
+    return source.process >= consumer
 
 
 def kind_name(kind: type[Kind]) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 from bitsmith.dataflow.advance import Wait, settled, spaced
 from bitsmith.dataflow.links import Link, Moves, indices, round_trips
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Network, Process, Source
+from bitsmith.dataflow.processes import Feedback, Network, Process, Source
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, timing
 from bitsmith.errors import ProgramError
 
@@ -38,6 +38,9 @@ _MOST_MEASURED = 64
 """Frames after which no more are looked at for a steady pace."""
 
 _MOST_FRAMES = 1 << 12
+
+_ROUNDS = 4
+"""Frames after which processes that wait for what they made follow each other at their pace."""
 
 _BOUNDS = (1, 2)
 """Places that are tried for large FIFOs."""
@@ -157,9 +160,10 @@ class _SequencerGraph:
                 constants.add(number)
             self.sequencers += parts
             last.append(len(self.sequencers) - 1)
-            if len(parts) == 2:
+        for number, process in enumerate(network.processes):
+            if last[number] > self.first[number]:
                 self.links.append(
-                    Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None, process.takes[0].bits)
+                    Link(last[number] - 1, 0, last[number], 0, (number, 0, number, -1), None, process.takes[0].bits)
                 )
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
@@ -177,11 +181,17 @@ class _SequencerGraph:
                 )
         self._known: dict[tuple[tuple[int, int, int, int], int], Moves] = {}
         self.sources = [self.first[number] for number in network.sources]
+        self._rounds = [self.first[k] for k, one in enumerate(network.processes) if isinstance(one.kind, Feedback)]
 
-    @property
+    @cached_property
     def interval(self) -> int:
-        """Fewest cycles per frame of the slowest sequencer."""
-        return max(sequencer.cycles for sequencer in self.sequencers)
+        """Fewest cycles per frame of the slowest sequencer, alone or in a round of those that wait for each other."""
+        slowest = max(sequencer.cycles for sequencer in self.sequencers)
+        if not self._rounds:
+            return slowest
+        times = self.run([link.constant for link in self.links], _ROUNDS, None)
+        ends = [(times[number], len(times[number]) - self.sequencers[number].actions) for number in self._rounds]
+        return max(slowest, *(at[-1] - at[before - 1] for at, before in ends))
 
     def fifos(self, depths: Sequence[int]) -> tuple[Fifo, ...]:
         """The FIFOs with their depths."""
@@ -317,7 +327,8 @@ class _SequencerGraph:
         while news:
             if patience == 0:
                 gaps = [sequencer.gap for sequencer in self.sequencers]
-                return settled(times, gaps, offsets, waits, -(-self.interval // _SLICES), latest)
+                slowest = max(sequencer.cycles for sequencer in self.sequencers)
+                return settled(times, gaps, offsets, waits, -(-slowest // _SLICES), latest)
             patience -= 1
             # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
             number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))

@@ -24,7 +24,16 @@ from typing import cast, get_args
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Kind, LoadableWeights, Network, OutputPort, Process, Stream, kind_name
+from bitsmith.dataflow.processes import (
+    Kind,
+    LoadableWeights,
+    Network,
+    OutputPort,
+    Process,
+    Stream,
+    gives_back,
+    kind_name,
+)
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir import text as programs
@@ -107,7 +116,7 @@ def _lines(network: Network, number: int) -> Iterator[str]:
     words, body = [f"%{number} = {name}"], None
     for source, taken in zip(process.args, process.takes, strict=True):
         words.append(f"%{source.process}.{source.port}" if source.port else f"%{source.process}")
-        if taken != network.stream(source):
+        if gives_back(number, source) or taken != network.stream(source):
             words.append(f"takes {_write_stream(taken)}")
     for key, codec in _FIELDS[name].items():
         value: object = getattr(process.kind, key)
@@ -156,7 +165,13 @@ def parse(text: str) -> Network:
             processes.append(_process(line, body, processes))
         except (BitsmithError, ValueError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise ProgramError(str(error), where=f"line {number}") from error
-    return Network(tuple(processes))
+    network = Network(tuple(processes))
+    for number, process in enumerate(processes):
+        for source, stream in zip(process.args, process.takes, strict=True):
+            if source.process >= len(processes) or source.port >= len(processes[source.process].results):
+                raise ProgramError(f"process %{number} takes what no process gives")
+            _taken(stream, network.stream(source))
+    return network
 
 
 def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Process:
@@ -169,7 +184,7 @@ def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Pro
         raise ProgramError(f"a process of kind {name!r}", accepted=", ".join(_KINDS))
     values: dict[str, object] = {}
     args: list[OutputPort] = []
-    takes: list[Stream] = []
+    takes: list[Stream | None] = []
     results: list[Stream] = []
     layers: list[str] = []
     words = iter(_tokens(match[3]))
@@ -177,7 +192,8 @@ def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Pro
         key, equals, value = word.partition("=")
         if port := _PORT.fullmatch(word):
             args.append(OutputPort(int(port[1]), int(port[2] or 0)))
-            takes.append(earlier[args[-1].process].results[args[-1].port])
+            later = gives_back(len(earlier), args[-1])
+            takes.append(None if later else earlier[args[-1].process].results[args[-1].port])
         elif word == "takes":
             takes[-1] = _taken(_read_stream(words), takes[-1])
         elif word == "gives":
@@ -191,17 +207,19 @@ def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Pro
     wanted_body = [key for key, codec in _FIELDS[name].items() if codec is None]
     if len(wanted_body) != int(body is not None):
         raise ProgramError(f"{name} {'without' if wanted_body else 'with'} a program in braces")
+    if None in takes:
+        raise ProgramError("an operand out of range, or that a later process gives, without what is taken")
     return Process(
         _KINDS[name](**values, **dict.fromkeys(wanted_body, body)),
         tuple(args),
-        tuple(takes),
+        tuple(stream for stream in takes if stream is not None),
         tuple(results),
         tuple(layers),
     )
 
 
-def _taken(stream: Stream, given: Stream) -> Stream:
-    if (stream.tokens, stream.token.size) != (given.tokens, given.token.size):
+def _taken(stream: Stream, given: Stream | None) -> Stream:
+    if given is not None and (stream.tokens, stream.token.size) != (given.tokens, given.token.size):
         raise ProgramError("an operand that is taken in other tokens than it is given")
     return stream
 

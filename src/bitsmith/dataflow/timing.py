@@ -93,6 +93,8 @@ def timing(process: Process, latency: int) -> ProcessTiming:
             first = Polyline.line(kind.steps, 1, 0)
             taken = [first] * kind.states + [_all(kind.steps)] * (len(process.takes) - kind.states)
             return _single(taken, [_all(kind.steps)], latency, gap=latency + 1)
+        case kinds.Feedback():
+            return _feedback(kind, process)
         case _:
             assert_never(kind)
 
@@ -178,6 +180,13 @@ def sweep_bounds(op: ops.Window, positions: kinds.Grid) -> tuple[Numbers, Number
         gone = (gone[:, None] * size + np.where(kept[:, None], 0, np.maximum(origins, 0))).ravel()
         kept = (kept[:, None] | (origins < 0)).ravel()
     return needed + 1, gone
+
+
+def _feedback(kind: kinds.Feedback, process: Process) -> ProcessTiming:
+    """The tokens of a state are passed on, as are those of all rounds but the last, which are only taken."""
+    state, given = process.takes[0].tokens, process.results[0].tokens
+    first = _all(state).held(0, given)
+    return _single([first, _all(given).held(state, 0)], [_all(given).held(0, state)], latency=0)
 
 
 def is_monotone(source: Numbers) -> bool:

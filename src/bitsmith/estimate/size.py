@@ -13,6 +13,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow.processes import (
+    Feedback,
     FoldedProduct,
     Interleave,
     Map,
@@ -195,6 +196,11 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
         case Reduce():
             count.add(process.results[0].token.size, process.results[0].token.max_width)
             count.ff += process.results[0].bits
+        case Feedback():
+            states = process.takes[0].tokens
+            count.select(sum(stream.bits for stream in process.takes))
+            count.ff += (states * kind.rounds).bit_length() + 1
+            count.lut += (states * kind.rounds).bit_length()
         case Source() | Sink():
             pass
         case _:

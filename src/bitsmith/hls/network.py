@@ -121,6 +121,7 @@ class NetworkWriter:
                 | kinds.Reorder()
                 | kinds.Interleave()
                 | kinds.Scan()
+                | kinds.Feedback()
             ):
                 return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
             case kinds.FoldedProduct():

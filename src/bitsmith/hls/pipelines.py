@@ -25,6 +25,7 @@ from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Fifo, Schedule, schedule
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
+from bitsmith.errors import ProgramError
 from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
 from bitsmith.hls.sweeps import sweep_loop
@@ -159,6 +160,8 @@ def stages_of(process: Process) -> int:
             return _STREAM + program_stages(kind.program)
         case kinds.Scan():
             return _STREAM + program_stages(kind.body)
+        case kinds.Feedback():
+            raise ProgramError("a state that goes round between processes, in C++")
         case kinds.FoldedProduct():
             return _STREAM + _MULTIPLY + _levels(int(kind.weights.shape[2])) + 1
         case kinds.Reduce():

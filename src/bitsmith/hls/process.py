@@ -116,7 +116,7 @@ class _ProcessWriter:
                 return self._scan(kind)
             case kinds.Sweep():
                 return self._sweep(kind)
-            case kinds.Source() | kinds.Sink():
+            case kinds.Source() | kinds.Sink() | kinds.Feedback():
                 raise AssertionError("boundaries are written by their own function")
             case _:
                 assert_never(kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.errors import UnsupportedError
@@ -31,7 +33,7 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
         )
     if directives.unrolled(program):
         return write(program, dialect, target)
-    network = partition(program, directives)
+    network = partition(program, replace(directives, feedback=False))
     parallel = directives.parallel and dialect.streams.arrays
     beats = token_beats(network, dialect.streams, parallel=parallel)
     plan = scheduled(network, dialect.streams.loops, beats)

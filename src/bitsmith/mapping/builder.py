@@ -144,7 +144,10 @@ class DataflowBuilder:
 
         Tokens of 6 elements become tokens of 4 through tokens of 2: one width converter makes tokens smaller, one larger.
         """
-        have, want = self.stream(step), math.prod(shape)
+        form, want = self.native_forms.get(step), math.prod(shape)
+        if form is not None and want < self.stream(step).token.size > self.stream(form).token.size:
+            return self.regroup(form, grid, shape)
+        have = self.stream(step)
         if (have.grid, have.token.shape) == (grid, shape):
             return step
         if have.token.size == want:

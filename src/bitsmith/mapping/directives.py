@@ -25,6 +25,7 @@ class Directives:
         positions: positions that come at once where tensors come in tokens; 1 if absent. Of what does not divide the
             positions of a layer, the next lower number that does is taken.
         block: the multiplier block that products are to be made of, if any.
+        feedback: processes may take what later ones make, which processes that run one after another in simulation cannot.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -34,6 +35,7 @@ class Directives:
     positions: Mapping[str, int] = field(default_factory=dict)
     block: MultiplierBlock | None = None
     latency: int | None = None
+    feedback: bool = True
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

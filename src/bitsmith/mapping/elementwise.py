@@ -13,7 +13,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.formats import Flags, casts_by_step, common_cast
 from bitsmith.mapping.parameters import viewed_parameter
@@ -88,6 +88,8 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
         casts = casts_by_step(op, kind) if on_tokens is None else None
         if casts is not None:
             return builder.with_native_form(_cast_by_step(builder, casts, parts[0]), grid, shape[len(grid) :])
+    if isinstance(on_tokens, ops.Table):
+        on_tokens = _covering(on_tokens, builder.program.nodes[node.args[0]].type, builder.stream(parts[0]).token)
     if on_tokens is None:
         return None
     given = dict(zip(bound, parts, strict=True))
@@ -95,6 +97,15 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     if len(operands) < len(args):
         return None
     return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
+
+
+def _covering(op: ops.Table, x: TensorType, token: TensorType) -> ops.Table | None:
+    """``op``, a table for values of type ``x``, with entries for all that ``token`` allows; None if those have other units."""
+    if len({*x.frac.ravel().tolist(), *token.frac.ravel().tolist()}) > 1:
+        return None
+    lo, hi = token.raw_range
+    more = max(op.first - lo, 0), max(hi - op.first - len(op.values) + 1, 0)
+    return ops.Table(op.first - more[0], np.pad(op.values, more, mode="edge"), op.frac)
 
 
 def _cast_by_step(builder: DataflowBuilder, casts: Sequence[tuple[ops.Cast, Flags]], part: StepId) -> StepId:

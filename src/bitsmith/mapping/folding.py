@@ -36,7 +36,7 @@ _BLOCK_ROM_BITS = 2 * _AREA.memory.table_bits
 """Constant tables from here on are taken for block memory, whatever their shape. Words of weights are wide, so that tables just
 above the limit of one block are mostly spread over two."""
 
-_SWEEP_LUTS = 350.0
+SWEEP_LUTS = 350.0
 """Counters and sums of what reads windows from a memory."""
 
 Factor: TypeAlias = ops.Linear | ops.Parameter
@@ -180,7 +180,7 @@ class Matrix:
         """
         size, width = rows * lanes, self.m // folding.groups
         luts = self._tile(folding, lanes, rows, width // lanes) + self._results(folding, 1, width)
-        luts += _SWEEP_LUTS + _AREA.memory_luts * size * self.operand
+        luts += SWEEP_LUTS + _AREA.memory_luts * size * self.operand
         words = (
             2 * channels // size
         )  # at least; of larger ones most is block memory, or needed for lines of whole tokens, too

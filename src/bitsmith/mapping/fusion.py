@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Sink, Source
 from bitsmith.ir import ops
@@ -31,17 +32,24 @@ class _Fusion:
         self._group: dict[StepId, StepId] = {}
         self._processes: list[Process] = []
         self._sources: dict[StepId, OutputPort] = {}
+        self._given_back: list[tuple[int, int, StepId]] = []
+        """Operands of processes that later steps make."""
         for number in self._live:
             self._place(number)
 
     def _reached(self) -> list[StepId]:
         """The steps that some output needs."""
         live: set[StepId] = set()
-        for number in map(StepId, reversed(range(len(self._steps)))):
-            step = self._steps[number]
-            is_input = isinstance(step.kind, Source) and not step.kind.loaded
-            if number in live or is_input or isinstance(step.kind, Sink):
-                live.update((number, *step.args))
+        wanted = [
+            StepId(number)
+            for number, step in enumerate(self._steps)
+            if isinstance(step.kind, Sink) or (isinstance(step.kind, Source) and not step.kind.loaded)
+        ]
+        while wanted:
+            number = wanted.pop()
+            if number not in live:
+                live.add(number)
+                wanted += self._steps[number].args
         return sorted(live)
 
     def _is_op(self, number: StepId) -> bool:
@@ -54,7 +62,7 @@ class _Fusion:
         step = self._steps[number]
         if self._is_constant(number):
             return
-        args = [arg for arg in step.args if not self._is_constant(arg)]
+        args = [arg for arg in step.args if arg < number and not self._is_constant(arg)]
         latest = max((self._stage[arg] for arg in args), default=0)
         self._stage[number] = latest + int(not self._is_op(number))
         if isinstance(step.kind, Sink):
@@ -92,6 +100,10 @@ class _Fusion:
                 self._map(members)
             else:
                 self._process(members[0])
+        for process, operand, number in self._given_back:
+            args = list(self._processes[process].args)
+            args[operand] = self._sources[self._plain(number)]
+            self._processes[process] = replace(self._processes[process], args=tuple(args))
         return Network(tuple(self._processes))
 
     def _plain(self, number: StepId) -> StepId:
@@ -103,7 +115,9 @@ class _Fusion:
     def _process(self, number: StepId) -> None:
         step = self._steps[number]
         assert not isinstance(step.kind, ops.Op)
-        args = tuple(self._sources[self._plain(arg)] for arg in step.args)
+        place = len(self._processes)
+        self._given_back += [(place, operand, arg) for operand, arg in enumerate(step.args) if arg > number]
+        args = tuple(OutputPort(place) if arg > number else self._sources[self._plain(arg)] for arg in step.args)
         takes = tuple(self._steps[arg].stream for arg in step.args)
         results = () if isinstance(step.kind, Sink) else (step.stream,)
         self._processes.append(Process(step.kind, args, takes, results, (step.layer,) if step.layer else ()))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from bitsmith.dataflow.processes import Grid, Interleave, Stream, Window, union_type
+from bitsmith.dataflow.timing import is_monotone
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.infer import infer
@@ -14,7 +15,12 @@ from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
+from bitsmith.mapping.folding import divisors
 from bitsmith.mapping.products import in_groups, is_flat, takes_flat
+from bitsmith.mapping.sweeps import narrow
+
+_MOST_ACTIONS = 4096
+"""Parts of tokens are moved as they are where not more of them come in a frame: each has its place in a table."""
 
 
 def window(builder: DataflowBuilder, op: ops.Window, node: Node) -> StepId:
@@ -155,6 +161,9 @@ def move(builder: DataflowBuilder, op: Move, node: Node) -> StepId:
         return builder.on_whole_tensors(node)
     step, stream = builder.step_of[arg], builder.node_stream(arg)
     source = moved(op, builder.shape(arg))
+    in_parts = _moved_in_parts(builder, arg, source, node)
+    if in_parts is not None:
+        return in_parts
     rank = len(node.type.shape)
     for axes in (*range(rank - 1, -1, -1), rank):
         rows = source.reshape(math.prod(node.type.shape[:axes]), -1)
@@ -169,6 +178,23 @@ def move(builder: DataflowBuilder, op: Move, node: Node) -> StepId:
             )
     single = builder.regroup(step, (source.size,) if source.size == stream.tokens else builder.shape(arg), ())
     return builder.gather(single, source.ravel(), np.zeros(1, dtype=np.int64), node.type.shape, ())
+
+
+def _moved_in_parts(builder: DataflowBuilder, arg: NodeId, source: Positions, node: Node) -> StepId | None:
+    """Parts of tokens, in which the operand is made, moved as they are, if they stay in order; else None."""
+    form, *axes, channels = builder.native_forms.get(builder.step_of[arg]), *node.type.shape
+    if form is None or not axes or builder.stream(form).token.size >= builder.shape(arg)[-1]:
+        return None
+    for size in reversed(divisors(math.gcd(builder.stream(form).token.size, channels))):
+        found = _split(source.reshape(-1, size), size)
+        if found is None or not bool(np.array_equal(found[1], np.arange(size))):
+            continue
+        if not is_monotone(found[0]) or len(found[0]) > _MOST_ACTIONS:
+            return None
+        parts = narrow(builder, arg, size, builder.shape(arg)[:-1])
+        moved_parts = builder.gather(parts, *found, (*axes, channels // size), (size,))
+        return builder.with_native_form(moved_parts, tuple(axes), (channels,))
+    return None
 
 
 def _moved_at_several_positions(

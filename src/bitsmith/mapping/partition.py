@@ -28,6 +28,7 @@ from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear, matmul
+from bitsmith.mapping.recurrence import recurrence
 from bitsmith.mapping.sweeps import reduced
 from bitsmith.passes import drop_dead, simplify
 
@@ -76,6 +77,9 @@ def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId:
         and not any(map(builder.grid_axes, builder.operands(node)))
     ):
         return builder.on_whole_tensors(node)
+    shared = recurrence(builder, op, node, _placed)
+    if shared is not None:
+        return shared
     args = []
     for k, (arg, body_input) in enumerate(zip(builder.operands(node), op.body.inputs, strict=True)):
         args.append(builder.cast_to(builder.as_stream(arg, int(k >= op.states)), op.body.nodes[body_input].type))

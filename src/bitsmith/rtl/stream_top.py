@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process
+from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process, gives_back
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
@@ -101,6 +101,8 @@ class StreamTop:
         )
         self.reset = "halt" if has_memories else "rst"
         self.readers: dict[OutputPort, list[OperandWires]] = {}
+        self.given_back: dict[OutputPort, list[tuple[str, dict[str, int], dict[str, str]]]] = {}
+        """FIFOs of earlier processes, by name, parameters and ports."""
         for number, process in enumerate(network.processes):
             for operand, source in enumerate(process.args):
                 self.readers.setdefault(source, []).append(operand_wires(number, operand))
@@ -249,13 +251,17 @@ class ProcessText:
             top.parts |= {f"{self.core_name}.{name}": LayerPart(part.layer, part.cycles) for name, part in inner}
 
     def declare(self) -> None:
-        """Wires and FIFOs. The producers of operands come earlier, so that their wires are declared."""
+        """Wires and FIFOs. These are written when the wires of both ends are declared."""
         top = self.top
         for operand, (wires, source) in enumerate(zip(self.x, self.process.args, strict=True)):
             producer, name = result_wires(source.process, source.port), f"{self.name}_x{operand}_fifo"
             for wire in (wires.valid, wires.take):
                 top.wire(wire)
-            put_data, data, width = self._without_zeros(operand, producer.data, wires.data)
+            if gives_back(self._number, source):
+                put_data, data, width = producer.data, wires.data, bits(self.takes[operand])
+                top.word(data, width)
+            else:
+                put_data, data, width = self._without_zeros(operand, producer.data, wires.data)
             ports = {
                 "free": wires.free,
                 "claim": producer.claim,
@@ -266,7 +272,11 @@ class ProcessText:
                 "data": data,
             }
             self.holds(name, width)
-            self._instance("fifo", name, {"WIDTH": width, "DEPTH": top.schedule.depth(self._number, operand)}, ports)
+            fifo = name, {"WIDTH": width, "DEPTH": top.schedule.depth(self._number, operand)}, ports
+            if gives_back(self._number, source):
+                top.given_back.setdefault(source, []).append(fifo)
+            else:
+                self._instance("fifo", *fifo)
         for port, (result, elements) in enumerate(zip(self.y, self.gives, strict=True)):
             for wire in (result.free, result.claim, result.put):
                 top.wire(wire)
@@ -275,6 +285,8 @@ class ProcessText:
             for free in frees:
                 top.wire(free)
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
+            for fifo in top.given_back.get(OutputPort(self._number, port), []):
+                self._instance("fifo", *fifo)
 
     def _without_zeros(self, operand: int, source: str, target: str) -> tuple[str, str, int]:
         """Declare ``target``, an operand, of which zeros of the padding are not stored: what its FIFO takes and gives, its width.

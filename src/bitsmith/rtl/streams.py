@@ -95,6 +95,8 @@ def _write(process: ProcessText) -> None:
             _interleave(process, kind)
         case kinds.Scan():
             _scan(process, kind)
+        case kinds.Feedback():
+            _feedback(process, kind)
         case _:
             assert_never(kind)
 
@@ -368,6 +370,20 @@ def _scan(process: ProcessText, kind: kinds.Scan) -> None:
         "y_put": y.put,
     }
     process.instance("scan", {"STEPS": kind.steps, "STATES_WIDTH": state_bits}, ports)
+
+
+def _feedback(process: ProcessText, kind: kinds.Feedback) -> None:
+    (want,), (first, back) = process.gives, process.x
+    parameters = {"TOKENS": process.process.takes[0].tokens, "ROUNDS": kind.rounds, "WIDTH": bits(want)}
+    ports = {
+        "initial_valid": first.valid,
+        "initial_data": process.prepared("initial", want),
+        "initial_take": first.take,
+    }
+    ports |= {"back_valid": back.valid, "back_data": process.prepared("back", want, 1), "back_take": back.take}
+    y = process.y[0]
+    ports |= {"y_free": y.free, "y_claim": y.claim, "y_put": y.put, "y_data": y.data}
+    process.instance("feedback", parameters, ports)
 
 
 def _packed(words: Ints, elements: Layout) -> list[int]:

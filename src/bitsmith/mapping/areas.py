@@ -1,0 +1,76 @@
+"""About how many look-up tables ops and processes take: what one layout of a few ops is compared with another by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bitsmith.dataflow import processes as kinds
+from bitsmith.devices import ECP5
+from bitsmith.ir import ops
+from bitsmith.ir.types import Overflow, TensorType
+from bitsmith.mapping.builder import DataflowBuilder, Step, StepId
+from bitsmith.mapping.folding import SWEEP_LUTS, rom_area
+from bitsmith.netlist import csd
+
+_AREA = ECP5.area
+"""In look-up tables of four inputs, as of `bitsmith.mapping.folding`."""
+
+
+def area_of_op(op: ops.Op, args: Sequence[TensorType], result: TensorType) -> float:
+    """Look-up tables of an op on all its elements; of a multiplier what it would take without multiplier blocks."""
+    match op:
+        case ops.Linear():
+            positions = result.size // result.shape[-1]
+            widths = float(args[0].width.mean()), float(result.width.mean())
+            return positions * csd.estimate(op.weights) * csd.adder_width(*widths)
+        case ops.Mul():
+            return result.size * _product(*(kind.max_width for kind in args))
+        case ops.Table():
+            return result.size * rom_area(op.values.shape[-1], result.max_width)
+        case ops.Cast() if op.overflow is Overflow.WRAP:
+            return 0.0
+        case ops.Shift():
+            return 0.0
+        case _ if isinstance(op, ops.Elementwise):
+            return result.size * float(result.width.mean())
+        case _:
+            return 0.0
+
+
+def area_of_steps(builder: DataflowBuilder, first: int, result: StepId) -> float:
+    """Look-up tables of the steps from number ``first`` on that ``result`` needs."""
+    live = {int(result)}
+    wanted, total = list(live), 0.0
+    while wanted:
+        step = builder.steps[wanted.pop()]
+        total += _area_of_step(builder, step)
+        new = {int(arg) for arg in step.args if arg >= first} - live
+        live |= new
+        wanted += new
+    return total
+
+
+def _area_of_step(builder: DataflowBuilder, step: Step) -> float:
+    takes, kind = [builder.stream(arg) for arg in step.args], step.kind
+    if isinstance(kind, ops.Op):
+        return area_of_op(kind, [stream.token for stream in takes], step.stream.token)
+    luts = sum(_AREA.memory_luts * stream.bits + _AREA.control_luts for stream in takes)
+    match kind:
+        case kinds.FoldedProduct():
+            (n, m), lanes = kind.tile, takes[0].token.shape[0]
+            weight = _weight_bits(kind)
+            luts += n * m * lanes * _product(takes[0].token.max_width, weight) + step.stream.bits * n
+            return luts + rom_area(kind.groups * kind.steps, kind.weights[0, 0].size * weight)
+        case kinds.Sweep():
+            return luts + SWEEP_LUTS + _AREA.memory_luts * step.stream.bits
+        case _:
+            return luts + _AREA.select_luts * max(step.stream.bits, *(stream.bits for stream in takes), 0)
+
+
+def _weight_bits(kind: kinds.FoldedProduct) -> int:
+    """Bits of a weight."""
+    return max(int(kind.weights.max()).bit_length(), int(-kind.weights.min()).bit_length()) + 1
+
+
+def _product(x: int, y: int) -> float:
+    return min(x, y) * (max(x, y) + 1)

@@ -1,0 +1,72 @@
+"""Recurrent networks whose states go round compute what the programs compute."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.dataflow.processes import Feedback, Scan
+from bitsmith.dataflow.text import parse, to_text
+from bitsmith.devices import ECP5
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from bitsmith.layers.settings import Settings
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
+from tests.mapping.test_partition import assert_same
+from tests.properties.recurrent import demands, random_network
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_random_networks(share: int) -> None:
+    round_ = 0
+    for seed in range(share, 48, 4):
+        program = random_network(seed)
+        directives = demands(seed, program)
+        assert_same(program, directives, seed)
+        network = partition(drop_dead(program, keep_probes=False), directives)
+        assert to_text(parse(to_text(network))) == to_text(network)
+        round_ += any(isinstance(process.kind, Feedback) for process in network.processes)
+    assert round_ > 3
+
+
+def cell(kind: type[Recurrent], gates: int) -> Program:
+    """A cell of 8 units over 6 steps of 4 channels."""
+    rng = np.random.default_rng(0)
+    layer = kind(*(as_weights(rng.integers(-127, 128, (n, 8 * gates)) / 256.0) for n in (4, 8)))
+    nodes = (
+        NetworkNode("x", Input((6, 4)), settings=Settings({"result": FixedFormat(True, 8, 2)})),
+        NetworkNode("layer", layer, ("x",), settings=Settings({"state": FixedFormat(True, 8, 1)})),
+    )
+    return compile_network(Network(nodes, ("x",), ("layer",))).program
+
+
+@pytest.mark.parametrize("style", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
+@pytest.mark.parametrize(("kind", "gates"), [(SimpleRNN, 1), (GRU, 3), (LSTM, 4)])
+def test_area_falls_to_that_of_a_multiplier_for_each_product(
+    kind: type[Recurrent], gates: int, style: MultiplierStyle
+) -> None:
+    program = drop_dead(cell(kind, gates), keep_probes=False)
+    sizes = [
+        estimate_layout(program, Directives({"layer": reuse}, False, {"layer": style}), ECP5)
+        for reuse in (4, 16, 64, 256)
+    ]
+    areas = [size.lut + 72 * size.dsp for size in sizes]
+    assert all(after <= 1.02 * before for before, after in pairwise(areas))
+    assert areas[-1] < areas[0] / 3
+
+
+def test_processes_that_run_one_after_another_keep_the_recurrence_in_one() -> None:
+    program = drop_dead(cell(GRU, 3), keep_probes=False)
+    network = partition(program, Directives({"layer": 256}, False, feedback=False))
+    assert sum(isinstance(process.kind, Scan) for process in network.processes) == 1
