@@ -12,6 +12,7 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
+from bitsmith.dataflow.text import parse
 from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing, timing
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -25,6 +26,8 @@ from tests.dataflow.dense_schedule import dense_schedule
 from tests.mapping.test_partition import demanded
 from tests.properties.convolutional import demands, random_network
 from tests.properties.programs import random_program
+from tests.properties.recurrent import demands as recurrent_demands
+from tests.properties.recurrent import random_network as random_recurrent_network
 
 
 class Clock:
@@ -163,6 +166,38 @@ def test_the_interval_is_that_of_the_slowest_part() -> None:
     late = next(number for number, process in enumerate(network.processes) if "late" in process.layers)
     for latency in (0, 5, 30, 50):
         assert schedule(network, {late: latency}).interval == 5
+
+
+ROUND = """
+%0 = source name=x gives (1) (1) 0 -8 7
+%1 = feedback %0 %2 takes (4) (1) 0 -8 7 rounds=4 gives (4) (1) 0 -8 7
+%2 = map %1 gives (4) (1) 0 -8 7 {
+  %0: 1 s4 frac 0 = input name=x0 shape=(1) frac=0 lo=-8 hi=7 rounding=TRN overflow=WRAP
+  output y0 %0
+}
+%3 = sink %2 name=y
+"""
+
+
+def test_a_round_sets_the_interval() -> None:
+    """A token comes back 8 cycles after it was given, and is dropped the fourth time."""
+    assert schedule(parse(ROUND), {2: 6}).interval == 4 * 8 + 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4, 5])
+def test_states_that_go_round(seed: int) -> None:
+    program = drop_dead(random_recurrent_network(seed), keep_probes=False)
+    network = partition(program, recurrent_demands(seed, program))
+    latencies = {
+        number: 2 + number % 7
+        for number, process in enumerate(network.processes)
+        if isinstance(process.kind, kinds.Map | kinds.FoldedProduct | kinds.Scan)
+    }
+    found, graph = schedule(network, latencies), _SequencerGraph(network, latencies, timing)
+    depths = [fifo.depth for fifo in found.fifos]
+    assert Clock(network, latencies, found).run(2) == [at.dense().tolist() for at in graph.run(depths, 2, None)]
+    assert graph.pace(graph.run(depths, 64, None), network, 64) == found.interval
+    Clock(network, latencies, found).run(2, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("seed", range(40, 52))

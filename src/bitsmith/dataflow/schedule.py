@@ -185,13 +185,17 @@ class _SequencerGraph:
 
     @cached_property
     def interval(self) -> int:
-        """Fewest cycles per frame of the slowest sequencer, alone or in a round of those that wait for each other."""
-        slowest = max(sequencer.cycles for sequencer in self.sequencers)
+        """Fewest cycles per frame of the slowest sequencer, or of a round of those that wait for each other."""
         if not self._rounds:
-            return slowest
+            return self._slowest
         times = self.run([link.constant for link in self.links], _ROUNDS, None)
         ends = [(times[number], len(times[number]) - self.sequencers[number].actions) for number in self._rounds]
-        return max(slowest, *(at[-1] - at[before - 1] for at, before in ends))
+        return max(self._slowest, *(at[-1] - at[before - 1] for at, before in ends))
+
+    @property
+    def _slowest(self) -> int:
+        """Fewest cycles per frame of the slowest sequencer."""
+        return max(sequencer.cycles for sequencer in self.sequencers)
 
     def fifos(self, depths: Sequence[int]) -> tuple[Fifo, ...]:
         """The FIFOs with their depths."""
@@ -327,8 +331,7 @@ class _SequencerGraph:
         while news:
             if patience == 0:
                 gaps = [sequencer.gap for sequencer in self.sequencers]
-                slowest = max(sequencer.cycles for sequencer in self.sequencers)
-                return settled(times, gaps, offsets, waits, -(-slowest // _SLICES), latest)
+                return settled(times, gaps, offsets, waits, -(-self._slowest // _SLICES), latest)
             patience -= 1
             # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
             number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))
