@@ -14,11 +14,14 @@ import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Map, Network, WidthConverter
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import moved
+from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.program import Program
 
 WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
+
+Moving: TypeAlias = Move | ops.Reshape | ops.Shift
+"""What has the elements of one operand, at other places."""
 
 Wires: TypeAlias = npt.NDArray[np.int64]
 """A number per element: the same where the wires are, and -1 for zeros of the padding."""
@@ -62,15 +65,34 @@ class Wiring:
                 case ops.Input():
                     wires = self.of_operand(number, next(operands))
                     found.append(np.where(wires < 0, -1, wires + first))
-                case ops.Reshape() | ops.Shift():
-                    found.append(found[node.args[0]])
-                case ops.Transpose() | ops.Slice() | ops.Pad() | ops.Gather() | ops.Broadcast() | ops.Window() as op:
-                    places = moved(op, program.nodes[node.args[0]].type.shape).ravel()
-                    found.append(np.where(places < 0, -1, found[node.args[0]][places]))
+                case op if isinstance(op, Moving):
+                    found.append(_moved(op, program.nodes[node.args[0]].type.shape, found[node.args[0]]))
                 case _:
                     found.append(np.arange(node.type.size) + first)
             first = max(first, int(found[-1].max(initial=-1)) + 1)
         return found
+
+
+def zeros_of(program: Program, index: int) -> npt.NDArray[np.bool_]:
+    """Which of the flat elements of a node's value are zeros of the padding."""
+    moves = list[tuple[Moving, tuple[int, ...]]]()
+    node = program.nodes[index]
+    while isinstance(node.op, Moving):
+        (arg,) = node.args
+        moves.append((node.op, program.nodes[arg].type.shape))
+        node = program.nodes[arg]
+    wires = np.arange(node.type.size)
+    for op, shape in reversed(moves):
+        wires = _moved(op, shape, wires)
+    return wires < 0
+
+
+def _moved(op: Moving, shape: tuple[int, ...], wires: Wires) -> Wires:
+    """The wires of the result of an op that moves elements of a tensor of ``shape``."""
+    if isinstance(op, ops.Reshape | ops.Shift):
+        return wires
+    places = moved(op, shape).ravel()
+    return np.where(places < 0, -1, wires[places])
 
 
 def distinct(wires: Wires) -> float:

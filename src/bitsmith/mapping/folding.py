@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
@@ -104,6 +107,7 @@ class Matrix:
         whole: the operand comes as a whole in every cycle unless its positions or parts come one after another, which
             takes a FIFO before them.
         column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
+        live: (vectors, n), which numbers are no zeros of the padding; None for all.
     """
 
     n: int
@@ -117,6 +121,7 @@ class Matrix:
     whole: bool
     column_pairs: bool = False
     vector_pairs: bool = False
+    live: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -157,8 +162,10 @@ class Matrix:
         luts = self._operands(folding, lanes)
         if not folding.multipliers:
             return luts + lanes * (self.adders * self.graph_bits + self.m * self.result)
-        size, width = -(-self.n // folding.steps), self.m // folding.groups
-        return luts + self._tile(folding, lanes, size, width) + self._results(folding, lanes, width)
+        width = self.m // folding.groups
+        return (
+            luts + self._tile(folding, lanes, self._rows(folding, lanes), width) + self._results(folding, lanes, width)
+        )
 
     def area_of_tokens(self, folding: Folding, tokens: int) -> float:
         """The same for one vector that comes as ``tokens`` tokens, which are held if results come one after another."""
@@ -179,7 +186,7 @@ class Matrix:
         Their tokens come with ``have`` elements.
         """
         size, width = rows * lanes, self.m // folding.groups
-        luts = self._tile(folding, lanes, rows, width // lanes) + self._results(folding, 1, width)
+        luts = self._tile(folding, lanes, size, width // lanes) + self._results(folding, 1, width)
         luts += SWEEP_LUTS + _AREA.memory_luts * size * self.operand
         words = (
             2 * channels // size
@@ -209,17 +216,25 @@ class Matrix:
             luts += (_AREA.memory_luts * held + _AREA.control_luts) * (int(folding.serial > 1) + int(moved))
         return luts
 
-    def _tile(self, folding: Folding, lanes: int, size: int, width: int) -> float:
-        """Multipliers, adders and weights, and the FIFO before them."""
-        product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
-        luts = _AREA.memory_luts * lanes * size * self.operand + _AREA.control_luts
-        luts += lanes * size * width * product
+    def _rows(self, folding: Folding, lanes: int) -> int:
+        """Numbers that are multiplied at once, without those that are zero in every cycle."""
+        size = -(-self.n // folding.steps)
+        if self.live is None:
+            return lanes * size
+        live = np.pad(self.live, ((0, 0), (0, folding.steps * size - self.n)))
+        return int(live.reshape(folding.serial, lanes, folding.steps, size).any(axis=(0, 2)).sum())
+
+    def _tile(self, folding: Folding, lanes: int, rows: int, width: int) -> float:
+        """Multipliers, adders and weights for ``rows`` numbers of ``lanes`` vectors, and the FIFO before them."""
+        product, size = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1), max(rows / lanes, 1)
+        luts = _AREA.memory_luts * rows * self.operand + _AREA.control_luts
+        luts += rows * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
         packing = self.weight + 2 + (self.result / size if folding.steps == 1 else 0)
         luts -= size * shared * max(product - packing, 0)
-        luts += lanes * (size - 1) * width * (self.operand + self.weight + 1)
+        luts += max(rows - lanes, 0) * width * (self.operand + self.weight + 1)
         luts += lanes * width * self.result * int(folding.steps > 1)
-        return luts + rom_area(folding.steps * folding.groups, size * width * self.weight)
+        return luts + rom_area(folding.steps * folding.groups, math.ceil(size) * width * self.weight)
 
     def _results(self, folding: Folding, lanes: int, width: int) -> float:
         """FIFOs of results, and about an adder's worth for the consumer of each of those that come at once."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from bitsmith.dataflow.processes import FoldedProduct, Grid, Reorder, Stream, WidthConverter, regrouped, union_type
+from bitsmith.dataflow.wires import zeros_of
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
@@ -55,6 +57,8 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
         return _at_several_positions(builder, op, node, axes, number)
     whole = builder.directives.parallel and axes == 0
     matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), builder.directives.block, whole=whole)
+    zeros = np.all(zeros_of(builder.program, arg).reshape(-1, matrix.vectors, matrix.n), axis=0)
+    matrix = replace(matrix, live=np.logical_not(zeros) if np.any(zeros) else None)
     cycles = builder.directives.reuse_factor(layer)
     if builder.directives.parallel:
         cycles = max(cycles // math.prod(kind.shape[:axes]), 1)
