@@ -16,6 +16,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.version import __version__
 from tests.hls.compiled import ALL_AT_ONCE
 from tests.hls.test_writer import dense
 
@@ -50,7 +51,7 @@ def test_build_script_calls_the_tool_with_the_target(tmp_path: Path, dialect: st
         "set_clock_uncertainty 10% default",
         "csim_design ",
         "csynth_design ",
-        "export_design -format ip_catalog",
+        f"export_design -format ip_catalog -version {__version__}",
     ]
     assert all(source in project.files for source in ("firmware/net.cpp", "net_test.cpp"))
 
@@ -58,7 +59,7 @@ def test_build_script_calls_the_tool_with_the_target(tmp_path: Path, dialect: st
 STAGES = {
     "synth": ["csynth_design "],
     "cosim": ["add_files -tb net_test.cpp -cflags {-std=c++11 -DRTL_SIM}", "cosim_design -trace_level none"],
-    "export": ["export_design -format ip_catalog"],
+    "export": [f"export_design -format ip_catalog -version {__version__}"],
 }
 
 

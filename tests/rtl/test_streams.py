@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bitsmith.build.design import circuit
+from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
+from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import demanded
 from tests.properties.convolutional import demands, random_network
 from tests.properties.programs import random_program
@@ -79,3 +83,12 @@ def test_random_convolutional_networks(seed: int, tmp_path: Path) -> None:
 def test_random_recurrent_networks(seed: int, tmp_path: Path) -> None:
     program = random_recurrent_network(seed)
     assert_streams(program, recurrent_demands(seed, program), tmp_path, seed, frames=4)
+
+
+def test_instances_are_called_after_layers() -> None:
+    """Reports of tools name what a path goes through by its instances."""
+    each = circuit(convolutional(4, 1), Directives({}, False), ECP5.delays, 8.0, "net", Title("test", "0" * 16))
+    instances = re.findall(r"^  (?:bitsmith_\w+ #\(.*?\)\)|net_core\w*) (\w+) \(", each.sources["net.sv"], re.MULTILINE)
+    assert len(instances) > 8
+    found = {re.sub(r"(_x\d_fifo|_core)$", "", name).partition("__")[2] for name in instances}
+    assert found >= {"conv", "pool", "dense"}

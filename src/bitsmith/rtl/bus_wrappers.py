@@ -6,14 +6,13 @@ Every function takes the interface of a circuit and returns the text of one file
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
-from bitsmith.version import __version__
+from bitsmith.version import version_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +355,3 @@ def empty_bits(size: int) -> int:
 
 def _vector(bits: int) -> str:
     return f"[{bits - 1}:0] " if bits > 1 else ""
-
-
-def version_numbers() -> tuple[int, int, int]:
-    """Major, minor and patch of the generator."""
-    major, minor, patch = (int(number) for number in re.findall(r"\d+", __version__)[:3])
-    return major, minor, patch

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.rtl.bus_wrappers import axi_lite_name, version_numbers
+from bitsmith.rtl.bus_wrappers import axi_lite_name
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.ports import Port, module_ports
 from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.version import version_numbers
 
 Words = npt.NDArray[np.uint32]
 """Tokens as 32-bit words, the lowest first: (frames, tokens, words)."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bitsmith.rtl.bus_wrappers import avalon_name, axi_lite_name, empty_bits, version_numbers
+from bitsmith.rtl.bus_wrappers import avalon_name, axi_lite_name, empty_bits
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.version import version_numbers
 
 _FAMILIES = (
     *("spartan7", "artix7", "artix7l", "kintex7", "kintex7l", "virtex7", "zynq", "kintexu", "virtexu", "versal"),

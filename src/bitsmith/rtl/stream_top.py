@@ -236,12 +236,16 @@ class ProcessText:
         self.top = top
         self.process = process
         self.name = f"p{number}"
+        """What its wires begin with."""
+        layers = identifier("_".join(process.layers[:1] + process.layers[1:][-1:])) if process.layers else ""
+        self.instances = f"{self.name}__{layers}" if layers else self.name
+        """What its instances begin with, so that tools' reports of paths name its layers: wires have no two underscores."""
         self.takes = [layout(stream.token) for stream in process.takes]
         """The layouts of its operands' tokens."""
         self.gives = [layout(stream.token) for stream in process.results]
         self.x = [operand_wires(number, operand) for operand in range(len(process.args))]
         self.y = [result_wires(number, port) for port in range(len(process.results))]
-        self.core_name = f"{self.name}_core"
+        self.core_name = f"{self.instances}_core"
         self._number = number
         self.say = top.say
         core = top.cores.get(number)
@@ -254,7 +258,7 @@ class ProcessText:
         """Wires and FIFOs. These are written when the wires of both ends are declared."""
         top = self.top
         for operand, (wires, source) in enumerate(zip(self.x, self.process.args, strict=True)):
-            producer, name = result_wires(source.process, source.port), f"{self.name}_x{operand}_fifo"
+            producer, name = result_wires(source.process, source.port), f"{self.instances}_x{operand}_fifo"
             for wire in (wires.valid, wires.take):
                 top.wire(wire)
             if gives_back(self._number, source):
@@ -333,7 +337,7 @@ class ProcessText:
 
     def instance(self, module: str, parameters: Mapping[str, int], ports: Mapping[str, str], suffix: str = "") -> str:
         """Instantiate the hand-written module of the process; returns the instance's name."""
-        name = self.name + suffix
+        name = self.instances + suffix
         self._instance(module, name, parameters, ports)
         return name
 

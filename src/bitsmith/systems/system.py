@@ -11,6 +11,7 @@ from pathlib import Path
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from bitsmith.version import version_numbers
 
 FOLDER = "system"
 """The folder of a system in its project."""
@@ -108,6 +109,7 @@ def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]
     return {
         "top": core.top,
         "part": part,
+        "version": ".".join(map(str, version_numbers())),
         "core": core.module,
         "core_clock": "aclk" if rtl else "ap_clk",
         "core_reset": "aresetn" if rtl else "ap_rst_n",

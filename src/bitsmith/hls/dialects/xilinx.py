@@ -8,6 +8,7 @@ from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.spelling import AP, Arrays, Loops, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import tcl_settings
+from bitsmith.version import version_numbers
 
 _BUILD = """\
 # Runs the stages that project.tcl asks for, or the one that the variable BITSMITH_STAGE names. Start with:
@@ -34,7 +35,7 @@ if {{$cosim}} {{
     set results ${{top}}_prj/solution1/sim/wrapc_pc/tb_data/rtl_cosim_results.log
     if {{![file exists tb_data/rtl_cosim_results.log] && [file exists $results]}} {{ file copy $results tb_data }}
 }}
-if {{$export}} {{ export_design -format ip_catalog }}
+if {{$export}} {{ export_design -format ip_catalog -version {version} }}
 exit
 """
 
@@ -107,7 +108,11 @@ def xilinx(
     def scripts(target: HlsTarget) -> dict[str, str]:
         stages = (Stage.SYNTH, Stage.COSIM, Stage.EXPORT)
         return {
-            _BUILD_SCRIPT: _BUILD.format(by_hand=" or ".join(" ".join(start) for start in starts), limits=limits),
+            _BUILD_SCRIPT: _BUILD.format(
+                by_hand=" or ".join(" ".join(start) for start in starts),
+                limits=limits,
+                version=".".join(map(str, version_numbers())),
+            ),
             "project.tcl": tcl_settings(target, f"{target.uncertainty_percent:g}%", stages),
             _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT)), clock=_CLOCK),
             _CLOCK: f"create_clock -period {target.period_ns:g} -name default [get_ports ap_clk]\n",

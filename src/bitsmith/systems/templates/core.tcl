@@ -15,6 +15,6 @@ csynth_design
 if {$kernel} {
     export_design -format xo -output [file join $here $core.xo]
 } else {
-    export_design -format ip_catalog
+    export_design -format ip_catalog -version $version
 }
 exit
