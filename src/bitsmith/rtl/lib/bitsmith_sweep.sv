@@ -231,7 +231,12 @@ module bitsmith_sweep #(
     logic [BITS-1:0] held;
     logic [BITS-1:0] spent;  // what surplus loses with the window,
     logic [BITS-1:0] freed;  // and what held loses
+    logic in_sheet_before;
+    logic in_line_before;
     logic late;  // the last action of the frame waits for all tokens of the frame
+
+    assign in_sheet_before = is_before[0];
+    assign in_line_before = is_before[1];
 
     always_comb begin
         if (ends_frame) begin
@@ -242,10 +247,10 @@ module bitsmith_sweep #(
             freed = further_0;
         end else if (ends_line) begin
             spent = more_1;
-            freed = is_before[0] ? '0 : further_1;
+            freed = in_sheet_before ? '0 : further_1;
         end else begin
             spent = more_2;
-            freed = (is_before[0] | is_before[1]) ? '0 : further_2;
+            freed = (in_sheet_before | in_line_before) ? '0 : further_2;
         end
     end
 
