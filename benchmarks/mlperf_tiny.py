@@ -1,17 +1,23 @@
 """The four networks of MLPerf Tiny as circuits, beside what fpgaConvNet and hls4ml published of them.
 
-``mlperf_tiny.py [--synth] [NAME:R...]``. Fixed random weights, 8 bits. Look-up tables, flip-flops, multiplier blocks and memory
-blocks are estimates for a Zynq-7020, with ``--synth`` those of Yosys. The interval is the planned one; frames per second are
-reckoned at the clock of the published row.
+``mlperf_tiny.py [--cosim] [--synth] [--pnr] [NAME|NAME:R...]``. Fixed random weights, 8 bits, tokens. ``NAME``: for each
+published row of that network the reuse factors with which a frame takes no longer than theirs at their clock, with what is above
+theirs; ``NAME:R``: the reuse factor R for all layers. Look-up tables, flip-flops, multiplier blocks and memory blocks of 18 Kibit
+are estimates for a Zynq-7020; with ``--synth`` those of Yosys. ``--cosim``: whole frames are simulated, without and with random
+waits of both sides, and any bit or cycle that differs from emulator and plan is an error. ``--pnr``: place and route for an
+LFE5U-85F at 50 MHz, and its cells. The interval is the planned one; beside it stands how many times the cycles it is that the
+slowest layer's multiplications by anything but 0 take its multipliers.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +26,21 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.build.design import circuit
+from bitsmith.build.design import Streaming, circuit
+from bitsmith.dataflow.processes import FoldedProduct
 from bitsmith.devices import resolve_part
+from bitsmith.estimate.fit import paced
 from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir import ops
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
-from bitsmith.report.sections import Resources
+from bitsmith.report.sections import Resources, Timing
 from bitsmith.rtl.writer import Title
 
-PART = "xc7z020clg400-1"
+ZYNQ, ECP5 = "xc7z020clg400-1", "LFE5U-85F-6BG381C"
+ECP5_CLOCK_NS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,11 @@ class Published:
     brams: float
     megahertz: int
     frames: int
+
+    @property
+    def cycles(self) -> int:
+        """Between frames, at that clock."""
+        return self.megahertz * 10**6 // self.frames
 
 
 PUBLISHED: Mapping[str, Sequence[Published]] = {
@@ -64,57 +82,149 @@ PUBLISHED: Mapping[str, Sequence[Published]] = {
 SHAPES = {"resnet-8": (32, 32, 3), "ds-cnn": (49, 10, 1), "mobilenet": (96, 96, 3), "autoencoder": (640,)}
 """Of inputs, of which ranges of results are taken from normally distributed ones: all results have 8 bits."""
 
-DEFAULT = [f"{name}:{reuse}" for name in PUBLISHED for reuse in (64, 1024, 4096)]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is done with each circuit."""
+
+    cosim: bool
+    synth: bool
+    pnr: bool
+
+    @property
+    def part(self) -> str:
+        return ECP5 if self.pnr else ZYNQ
 
 
-def cells(model: bitsmith.Model) -> tuple[float, ...]:
-    """Look-up tables, flip-flops, multiplier blocks and memory blocks by synthesis in the model's project folder."""
-    found = model.build(cosim=False, synth=True, force=True).find(Resources)
-    assert found is not None
-    return tuple(number or 0 for number in (found.lut, found.ff, found.dsp, found.bram))
+class Converted:
+    """A network as a model, with any reuse factors."""
 
-
-def row(name: str, reuse: int, *, synth: bool) -> tuple[str, ...]:
-    """A line of the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {"Model": {"ReuseFactor": reuse, "Strategy": "resource"}}
+    def __init__(self, name: str, folder: Path, asked: Asked) -> None:
+        self.name, self.folder, self.asked = name, folder, asked
+        self.path, self.data = saved(name, folder), np.random.default_rng(0).standard_normal((64, *SHAPES[name]))
         start = time.process_time()
-        path, data = saved(name, Path(folder)), np.random.default_rng(0).standard_normal((64, *SHAPES[name]))
-        model = bitsmith.convert(
-            path, Path(folder) / "project", settings, io_type="io_stream", bits=8, part=PART, calibration=data
+        self.model = self.with_reuse({})
+        self.seconds = time.process_time() - start
+        self.program = drop_dead(self.model.program, keep_probes=False)
+
+    def with_reuse(self, reuse: Mapping[str, int]) -> bitsmith.Model:
+        """The model with the reuse factors of its layers."""
+        layers = {layer: {"ReuseFactor": factor} for layer, factor in reuse.items()}
+        return bitsmith.convert(
+            *(self.path, self.folder / "project", {"Model": {"Strategy": "resource"}, "LayerName": layers}),
+            io_type="io_stream",
+            bits=8,
+            part=self.asked.part,
+            clock_period=ECP5_CLOCK_NS if self.asked.pnr else None,
+            calibration=self.data,
         )
-        converted = time.process_time()
-        family, program = resolve_part(PART).family, drop_dead(model.program, keep_probes=False)
-        size = estimate_layout(program, model.directives, family)
+
+    def row(self, directives: Directives, theirs: Published | None, configured: str) -> tuple[str, ...]:
+        """A line of the table."""
+        asked, target, family = self.asked, self.model.target, resolve_part(self.asked.part).family
+        start = time.process_time()
+        size = estimate_layout(self.program, directives, family)
         estimated = time.process_time()
-        budget = family.delays.budget(model.target.clock_period_ns, 0.0)
-        made = circuit(program, model.directives, family.delays, budget, "top", Title("", ""))
+        delays, budget = family.delays, target.budget_ns(family)
+        made = circuit(self.program, directives, delays, budget, "top", Title("", ""))
         seconds = time.process_time() - estimated
+        assert isinstance(made, Streaming)
         latency, interval = made.cycles
+        least = multiplying(self.program, replace(directives, block=delays.block))
         found: tuple[float, ...] = (size.lut, size.ff, size.dsp, size.bram)
-        if synth:
-            found = cells(model)
-    rates = ", ".join(f"{theirs.megahertz * 1e6 / interval:,.0f}" for theirs in PUBLISHED[name])
-    areas = tuple(f"{number:,.0f}" for number in found)
-    spent = f"{converted - start:.0f} + {estimated - converted:.0f} + {seconds:.0f}"
-    return (name, str(reuse), *areas, f"{latency:,}", f"{interval:,}", rates, spent)
+        clock = theirs.megahertz if theirs else 1e3 / target.clock_period_ns
+        if asked.cosim or asked.synth or asked.pnr:
+            model = self.with_reuse(directives.reuse)
+            cells, reached = self.built(model)
+            found, clock = cells or found, reached or clock
+        areas = tuple(f"{number:,.0f}" for number in found)
+        spent = f"{self.seconds:.0f} + {estimated - start:.0f} + {seconds:.0f}"
+        rate = f"{clock * 1e6 / interval:,.0f} at {clock:.0f}"
+        return (
+            *(self.name, configured, *areas, f"{latency:,}", f"{interval:,}", f"{interval / least:.2f}", rate),
+            *(", ".join(above(found, theirs)) if theirs else "", spent),
+        )
+
+    def built(self, model: bitsmith.Model) -> tuple[tuple[float, ...], float | None]:
+        """Cells by synthesis, and the clock after place and route, of what is asked for."""
+        asked = self.asked
+        report = model.build(
+            inputs=self.data[:1],
+            cosim=asked.cosim,
+            synth=asked.synth,
+            pnr=asked.pnr,
+            force=True,
+            progress=lambda _: None,
+        )
+        cells, timing = report.find(Resources), report.find(Timing)
+        found = () if cells is None else (cells.lut, cells.ff, cells.dsp, cells.bram)
+        return tuple(number or 0 for number in found), None if timing is None else timing.fmax_mhz
+
+
+def multiplying(program: Program, directives: Directives) -> int:
+    """The most cycles that a layer's multiplications by anything but 0 take its multipliers."""
+    products = Counter[str]()
+    for node in program.nodes:
+        if isinstance(node.op, ops.Linear):
+            products[node.layer] += int(np.count_nonzero(node.op.weights)) * math.prod(node.type.shape[:-1])
+    multipliers = {
+        process.layers[0]: math.prod((*process.kind.tile, *process.takes[0].token.shape[:-1]))
+        for process in partition(program, directives).processes
+        if isinstance(process.kind, FoldedProduct)
+    }
+    return max(-(-products[layer] // number) for layer, number in multipliers.items())
+
+
+def above(found: Sequence[float], theirs: Published) -> Iterator[str]:
+    """What is more than theirs."""
+    limits = (1000 * theirs.luts, 1000 * theirs.ffs, theirs.dsps, 2 * theirs.brams)
+    for name, number, limit in zip(("LUT", "FF", "DSP", "BRAM"), found, limits, strict=True):
+        if number > limit:
+            yield name
+
+
+def rows(given: str, asked: Asked) -> Iterator[tuple[str, ...]]:
+    """The lines of a network: one, or beside each of the published ones."""
+    name, _, reuse = given.partition(":")
+    with tempfile.TemporaryDirectory() as folder:
+        network = Converted(name, Path(folder), asked)
+        program, directives = network.program, network.model.directives
+        if reuse:
+            layers = {node.layer: int(reuse) for node in program.nodes if isinstance(node.op, ops.Linear)}
+            yield network.row(replace(directives, reuse=layers), None, f"R = {reuse}")
+            return
+        for theirs in PUBLISHED[name]:
+            yield network.row(paced(program, directives, theirs.cycles), theirs, f"as {theirs.who}")
+            areas = (f"{theirs.luts}k", f"{theirs.ffs}k", f"{theirs.dsps}", f"{2 * theirs.brams:g}")
+            rate = f"{theirs.frames:,} at {theirs.megahertz}"
+            yield (theirs.who, "", *areas, "", f"{theirs.cycles:,}", "", rate, "", "")
 
 
 def main() -> None:
     """Print the table."""
-    arguments = [given for given in sys.argv[1:] if given != "--synth"]
-    table = Table(
-        "network", "R", "LUT", "FF", "DSP", "BRAM", "latency", "interval", "frames/s", "convert, estimate, lay out: s"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=list(PUBLISHED), metavar="NAME[:R]")
+    for option in ("cosim", "synth", "pnr"):
+        parser.add_argument(f"--{option}", action="store_true")
+    chosen = parser.parse_args()
+    asked = Asked(chosen.cosim, chosen.synth, chosen.pnr)
+    titles = (
+        "network",
+        "reuse factors",
+        "LUT",
+        "FF",
+        "DSP",
+        "BRAM",
+        "latency",
+        "interval",
+        "of least",
+        "frames/s at MHz",
     )
-    for given in arguments or DEFAULT:
-        name, reuse = given.split(":")
-        table.add_row(*row(name, int(reuse), synth="--synth" in sys.argv))
-    for name, rows in PUBLISHED.items():
-        if not arguments or any(given.startswith(f"{name}:") for given in arguments):
-            for theirs in rows:
-                areas = (f"{theirs.luts}k", f"{theirs.ffs}k", f"{theirs.dsps}", f"{theirs.brams:g}")
-                table.add_row(f"{name} ({theirs.who})", "", *areas, "", "", f"{theirs.frames:,}", "")
-    Console(width=160).print(table)
+    table = Table(*titles, "above theirs", "convert, estimate, lay out: s")
+    for given in chosen.networks:
+        for line in rows(given, asked):
+            table.add_row(*line)
+    Console(width=200).print(table)
 
 
 if __name__ == "__main__":

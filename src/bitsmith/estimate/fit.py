@@ -16,7 +16,8 @@ from itertools import product
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.ir.program import Program
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import matrix_shape, weights_of
 
@@ -134,9 +135,7 @@ def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: flo
     most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
 
     def laid_out(step: int, budget_ns: float | None = None) -> Fit:
-        interval = round(2 ** (step / _STEPS_PER_OCTAVE))
-        reuse = {name: min(max(interval // tokens, 1), cycles) for name, (tokens, cycles) in layers.items()}
-        directives = replace(wanted, reuse=reuse)
+        directives = _paced(layers, wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
         return Fit(directives, estimate_layout(program, directives, part.family, budget_ns))
 
     if not _has_room(laid_out(most).size, part, blocks):
@@ -152,20 +151,41 @@ def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: flo
     return next((found for found in slower if _has_room(found.size, part, blocks)), None)
 
 
+def paced(program: Program, directives: Directives, interval: int) -> Directives:
+    """``directives`` with the reuse factors that a frame in every ``interval`` cycles leaves to each layer."""
+    return _paced(_layers(program, directives), directives, interval)
+
+
+def _paced(layers: Mapping[str, tuple[int, int]], directives: Directives, interval: int) -> Directives:
+    reuse = {name: min(max(interval // tokens, 1), cycles) for name, (tokens, cycles) in layers.items()}
+    return replace(directives, reuse=reuse)
+
+
 def _step(interval: int) -> int:
     return math.ceil(math.log2(interval) * _STEPS_PER_OCTAVE)
 
 
 def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, int]]:
-    """Of each layer with a matrix: the tokens at which it multiplies, and the most cycles that it can use for each."""
+    """Of each layer that a reuse factor is for: the tokens at which it multiplies or pools, and the most cycles for each."""
     found: dict[str, tuple[int, int]] = {}
     for node in program.nodes:
+        here = _pooled(program, node) if not directives.parallel else None
         factor = weights_of(program, node)
         if factor is not None:
             grid = program.nodes[node.args[0]].type.shape[:-1]
             positions, (n, m) = math.prod(grid), matrix_shape(factor)
             number = positions if directives.parallel else directives.parallelism(node.layer, grid)
             here = positions // number, number * n * m
+        if here is not None:
             before = found.get(node.layer, (1, 1))
             found[node.layer] = max(here[0], before[0]), max(here[1], before[1])
     return found
+
+
+def _pooled(program: Program, node: Node) -> tuple[int, int] | None:
+    """The positions of a sum (or the greatest) over windows, and the elements of one; None if it is something else."""
+    if not isinstance(node.op, ops.Sum | ops.AMax):
+        return None
+    positions, elements = math.prod(node.type.shape[:-1]), program.nodes[node.args[0]].type.size
+    over_channels = len(program.nodes[node.args[0]].type.shape) - 1 in node.op.axes
+    return None if over_channels or not node.type.shape else (positions, elements // positions)

@@ -1,0 +1,26 @@
+"""Reuse factors that follow from a number of cycles per frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+import bitsmith
+from bitsmith.dataflow.processes import FoldedProduct, Reduce
+from bitsmith.estimate.fit import paced
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
+
+
+def test_pools_take_as_long_as_products(tmp_path: Path) -> None:
+    """A pool that takes wide tokens would keep those before it wide."""
+    network = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.AvgPool2d(2))
+    settings = {"Model": {"Strategy": "resource"}}
+    model = bitsmith.convert(network, tmp_path, settings, input_shape=(1, 8, 8), io_type="io_stream", bits=8)
+    program = drop_dead(model.program, keep_probes=False)
+    directives = paced(program, model.directives, 64 * 36)
+    assert sorted(directives.reuse.values()) == [16, 36], "a pool sums along one axis at a time: 2 x 8 elements"
+    kinds = {type(process.kind): process for process in partition(program, directives).processes}
+    assert kinds[Reduce].results[0].token.size == 2
+    assert isinstance(kinds[FoldedProduct].kind, FoldedProduct) and kinds[FoldedProduct].kind.tile == (1, 2)
