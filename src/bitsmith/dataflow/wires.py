@@ -42,13 +42,17 @@ class Wiring:
             case WidthConverter() if maker.takes[0].token.size == size:
                 return self.of_operand(source.process)
             case WidthConverter() if maker.takes[0].token.size > size:
-                parts = self.of_operand(source.process).reshape(-1, size)
-                _, same = np.unique(parts, axis=1, return_inverse=True)
-                return np.where(np.all(parts < 0, axis=0), -1, same.ravel())
+                return self.of_parts(source.process)
             case Map() as kind if all(isinstance(node.op, WIRING) for node in kind.program.nodes):
                 return self._of_nodes(source.process, kind.program)[kind.program.outputs[source.port].node]
             case _:
                 return np.arange(size)
+
+    def of_parts(self, number: int) -> Wires:
+        """The wires of the flat elements of the parts that a width converter makes of a token."""
+        parts = self.of_operand(number).reshape(-1, self.network.processes[number].results[0].token.size)
+        _, same = np.unique(parts, axis=1, return_inverse=True)
+        return np.where(np.all(parts < 0, axis=0), -1, same.ravel())
 
     def of_products(self, number: int, program: Program) -> dict[int, float]:
         """The share of zeros of the padding in the operand of each product of a token function, by node."""

@@ -176,7 +176,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
             if have > want:
-                count.select(have)
+                count.select(have * distinct(wiring.of_parts(number)))
             else:
                 count.ff += want
         case Window():
