@@ -361,9 +361,9 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
             )
 
 
-def idle_on(board: AnyBoard, interface: str | None, idle: Iterable[Idle]) -> tuple[Idle, ...]:
-    """Those of ``idle`` that have no effect on ``board``, for a circuit with such ports."""
-    in_c = isinstance(board, Zynq) and interface != AXI_MASTER
+def idle_on(board: AnyBoard, backend: Backend, interface: str | None, idle: Iterable[Idle]) -> tuple[Idle, ...]:
+    """Those of ``idle`` that have no effect on ``board``, for a circuit of ``backend`` with such ports."""
+    in_c = isinstance(board, Zynq) and (interface != AXI_MASTER or not backend.is_hls)
     return tuple(each for each in idle if each != C_DRIVER or not in_c)
 
 
@@ -376,7 +376,7 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
             )
         return project
     board = any_board(project.board)
-    idle = list(idle_on(board, project.interface, project.idle))
+    idle = list(idle_on(board, project.backend, project.interface, project.idle))
     part, platform, backend = project.part, project.platform, project.backend
     if project.accelerator and part is not None and part.lower() != board.part.name.lower():
         idle.append(Idle("Part", part, f"{board.name} has {board.part.name}"))

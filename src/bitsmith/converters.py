@@ -148,7 +148,7 @@ def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Famili
     made = convert(model, output_dir, config, **cast("Arguments", own))
     made.target = replace(made.target, bus_input=words.get("BusInput"), bus_output=words.get("BusOutput"))
     if made.target.board is not None:
-        idle = idle_on(any_board(made.target.board), made.target.interface, idle)
+        idle = idle_on(any_board(made.target.board), made.target.backend, made.target.interface, idle)
     made.notes = (*made.notes, *idle_notes(idle))
     return made
 

@@ -63,10 +63,13 @@ class Board:
         self._each, self._net = each, net
         self.words: dict[int, int] = {0x43C0_0000: 0x62736D74, 0x43C0_0008: 0x89ABCDEF, 0x43C0_000C: 0x01234567}
         self.stuck = False
+        self.failed = 0
         self._started: dict[tuple[str, int], tuple[int, int]] = {}
         self.functions = IN(self.read), OUT(self.write)
 
     def read(self, address: int) -> int:
+        if address in (0x43C0_0800, 0x43C0_0804):  # of a circuit that reads and writes memory itself
+            return (0xFF if self.stuck else 0) if address == 0x43C0_0800 else self.failed
         engine = address >> 24 == 0x40
         if engine and address & 0xFF in (0x04, 0x34):
             return 0 if self.stuck else 1 << 1
@@ -78,7 +81,15 @@ class Board:
             base = address - 0x10
             assert self.words[address - 0x28] == 1, "not running"
             place = self.words[base] | self.words[base + 4] << 32
-            self._started["in" if address & 0xFF == 0x28 else "out", address >> 16 & 1] = place, value
+            self._started["in" if address & 0xFF == 0x28 else "out", address >> 16 & 0xF] = place, value
+            self._compute()
+        if address == 0x43C0_0800:
+            stream = value.bit_length() - 1
+            assert value == 1 << stream
+            low, high, size = (self.words[0x43C0_0810 + 16 * stream + 4 * k] for k in range(3))
+            inputs = len(self._net.INPUTS)
+            place = ("in", stream) if stream < inputs else ("out", stream - inputs)
+            self._started[place] = low | high << 32, size
             self._compute()
 
     def _compute(self) -> None:
@@ -108,10 +119,17 @@ def compiled(folder: Path, real: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(folder / "driver.so"))
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "streams", "stream"])
-def test_results_are_those_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+MASTER = {"interface": "axi_master"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"), [("pipeline", {}), ("streams", {}), ("stream", {}), ("pipeline", MASTER), ("streams", MASTER)]
+)
+def test_results_are_those_of_the_emulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, target: dict[str, str]
+) -> None:
     each, samples = made(kind), 7
-    written(tmp_path, each, "zcu104")
+    written(tmp_path, each, "zcu104", **target)
     (net,) = imported(monkeypatch, tmp_path, "net")
     library, board = compiled(tmp_path, "double"), Board(each, net)
     library.connect_board(*board.functions)
@@ -123,6 +141,9 @@ def test_results_are_those_of_the_emulator(tmp_path: Path, monkeypatch: pytest.M
     assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 0
     for have, right in zip(y, want, strict=True):
         np.testing.assert_array_equal(have, right)
+    if target:
+        board.failed = 1
+        assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
     board.stuck = True
     assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
     x[0].reshape(-1)[-1] = np.nan
@@ -176,6 +197,39 @@ def test_wide_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overflow: O
     np.testing.assert_array_equal(y, net.unpack(sent)[0])
 
 
+@pytest.mark.parametrize("target", [{}, MASTER])
+def test_weights_that_come_with_each_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, str]
+) -> None:
+    each, samples = made("weights"), 5
+    written(tmp_path, each, "zcu104", **target)
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    sent = [b""] * len(net.INPUTS)
+
+    def answer(each: Circuit, net: ModuleType, data: list[bytes]) -> list[bytes]:
+        sent[:] = [before + more for before, more in zip(sent, data, strict=True)]
+        return [bytes(len(data[0]) // net.INPUTS[0].frame_bytes * stream.frame_bytes) for stream in net.OUTPUTS]
+
+    monkeypatch.setattr("tests.systems.test_bare_metal.computed", answer)
+    library, board = compiled(tmp_path, "double"), Board(each, net)
+    library.connect_board(*board.functions)
+    x = [np.ascontiguousarray(values, np.float64) for values in inputs_of(each.program, samples)]
+    y = [np.zeros(values.shape) for values in expected(each.program, x)]
+    pointers = [(ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays]) for arrays in (x, y)]
+    given = dict[str, np.ndarray]()
+    for which, about in enumerate(each for each in net.DESIGN["weights"] if each["external"]):
+        assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 4
+        raw = np.random.default_rng(which).integers(about["lo"], about["hi"] + 1, about["matrix"])
+        given[about["name"]] = np.ldexp(raw.astype(np.float64), -about["frac"])
+        assert library.net_load(which, given[about["name"]].ctypes.data_as(ctypes.c_void_p)) == 0
+    assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 0
+    layer = net.DESIGN["weights"][0]["layer"]
+    assert sent == net.pack(x, external={layer: (given["weight"], given["bias"])})
+
+
 def test_circuits_that_have_none() -> None:
-    each = made("weights")
+    builder = ProgramBuilder()
+    x = builder.input("x", (2,), FixedFormat(True, 70, 2))
+    program = builder.program([("y", builder.cast(x, FixedFormat(True, 8, 2)))])
+    each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
     assert bare_metal(each.program, each.interface, 8, registers=True) == {}

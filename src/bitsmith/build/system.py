@@ -65,10 +65,9 @@ def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, M
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
     text = driver(made.program, interface, board.bus_bytes, registers=isinstance(board, Zynq))
     core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
-    if in_memory:
-        core = replace(core, memory_ports=master_names(narrow))
-    elif isinstance(board, Zynq):
-        core = replace(core, bare_metal=bare_metal(made.program, interface, board.bus_bytes, registers=True))
+    if isinstance(board, Zynq):
+        files_in_c = bare_metal(made.program, interface, board.bus_bytes, registers=True, masters=in_memory)
+        core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = {**texts, **library.library((*library.BEATS_LIBRARY, *below))}
     bench = memory_bench(interface, names) if in_memory else {}
     return core, {**{f"rtl/{name}": content for name, content in files.items()}, **bench}

@@ -23,21 +23,28 @@ _EXACT_BITS = 52
 """Up to which the remainder of any range is exact in double precision; beyond them that of powers of two is."""
 
 
-def bare_metal(program: Program, interface: Interface, bus_bytes: int, *, registers: bool) -> Mapping[str, str]:
-    """The driver's files by their names; none for a circuit whose weights come with each frame, or elements too wide for it."""
+def bare_metal(
+    program: Program, interface: Interface, bus_bytes: int, *, registers: bool, masters: bool = False
+) -> Mapping[str, str]:
+    """The driver's files by their names; none for a circuit with elements too wide for it.
+
+    ``registers``: the circuit has some. ``masters``: it reads and writes memory itself, as these say.
+    """
     ports = (*interface.inputs, *interface.outputs)
-    if interface.weights or any(field.width > _MOST_BITS for port in ports for field in port.fields):
+    if any(field.width > _MOST_BITS for port in ports for field in port.fields):
         return {}
     if not all(map(_fits, program.input_ops())):
         return {}
     shapes = [program.nodes[output.node].type.shape for output in program.outputs]
     words = {
         "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
-        "@tables@": "\n".join(_tables(program, interface, bus_bytes, registers)),
+        "@tables@": "\n".join(_tables(program, interface, bus_bytes, registers, masters)),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
-        "@loads@": str(len(interface.loads)),
-        "@weights@": ", ".join(f"{interface.top}_{port.name}".upper() for port in interface.load_ports),
+        "@loads@": str(len(interface.weights) + len(interface.loads)),
+        "@weights@": ", ".join(
+            f"{interface.top}_{each.port.name}".upper() for each in (*interface.weights, *interface.loads)
+        ),
         "@top@": interface.top,
         "@TOP@": interface.top.upper(),
     }
@@ -59,7 +66,7 @@ def _fits(op: Input) -> bool:
     )
 
 
-def _tables(program: Program, interface: Interface, bus_bytes: int, registers: bool) -> Iterator[str]:
+def _tables(program: Program, interface: Interface, bus_bytes: int, registers: bool, masters: bool) -> Iterator[str]:
     """Definitions that differ between circuits."""
     top, ops = interface.top, list(program.input_ops())
     sizes = [prod(program.nodes[output.node].type.shape) for output in program.outputs]
@@ -73,30 +80,36 @@ def _tables(program: Program, interface: Interface, bus_bytes: int, registers: b
         yield from _streams(side, ports, tensors, bus_bytes, top.upper())
     yield from _loads(interface, bus_bytes)
     engines = max(len(interface.inputs) + len(interface.loads), len(interface.outputs))
-    yield f"static const UINTPTR engines[] = {{{', '.join(f'XPAR_AXI_DMA_{k}_BASEADDR' for k in range(engines))}}};"
+    places = ["0"] if masters else [f"XPAR_AXI_DMA_{k}_BASEADDR" for k in range(engines)]
+    yield f"static const UINTPTR engines[] = {{{', '.join(places)}}};"
     digest = int(interface.title.digest, 16)
     yield f"static const uint32_t DIGEST[] = {{0x{digest & 0xFFFFFFFF:08x}, 0x{digest >> 32:08x}}};"
     numbers = {
         "HAS_REGISTERS": int(registers),
+        "HAS_MASTERS": int(masters),
         "INPUT_STREAMS": len(interface.inputs),
         "OUTPUT_STREAMS": len(interface.outputs),
     }
     yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
+    yield f"static const size_t external = {len(interface.weights)}; /* inputs that are weights, the last ones */"
     yield f"#define CIRCUIT {'((UINTPTR)XPAR_CIRCUIT_BASEADDR)' if registers else '((UINTPTR)0)'}"
 
 
 def _loads(interface: Interface, bus_bytes: int) -> Iterator[str]:
-    """The memories whose weights can be loaded."""
-    rows = list[str]()
-    for k, (port, loaded) in enumerate((each.port, each.loaded) for each in interface.loads):
+    """The weights that come with each frame, whose buffers are those of their streams, and those that can be loaded."""
+    rows, external = list[str](), len(interface.weights)
+    for k, (port, loaded) in enumerate((each.port, each.loaded) for each in (*interface.weights, *interface.loads)):
         size = token_bytes(port)
         beat = beat_bytes(size, bus_bytes)
         token, each = -(-size // beat) * beat, len(port.fields)
-        yield f"static unsigned char load_buffer{k}[{port.tokens * token}] __attribute__((aligned(128)));"
+        copies, buffer = f"{interface.top.upper()}_FRAMES", f"input_buffer{len(interface.inputs) - external + k}"
+        if k >= external:
+            copies, buffer = "1", f"load_buffer{k}"
+            yield f"static unsigned char {buffer}[{port.tokens * token}] __attribute__((aligned(128)));"
         format_ = f"{{{each}, {loaded.frac}, {loaded.lo}, {loaded.hi}}}"
         shape = ", ".join(map(str, (*loaded.matrix, loaded.steps, loaded.groups)))
         width = port.fields[0].width
-        rows.append(f"{{{shape}, {format_}, {width}, {each}, {port.tokens}, {token}, load_buffer{k}}}")
+        rows.append(f"{{{shape}, {format_}, {width}, {each}, {port.tokens}, {token}, {copies}, {buffer}}}")
     if rows:
         yield f"static const struct weights loads[] = {{{', '.join(rows)}}};"
 

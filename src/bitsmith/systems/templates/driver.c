@@ -12,8 +12,8 @@
 enum { CONTROL = 0x00, STATUS = 0x04, ADDRESS = 0x18, ADDRESS_HIGH = 0x1C, LENGTH = 0x28, S2MM = 0x30 };
 enum { RUN = 1 << 0, RESET = 1 << 2, IDLE = 1 << 1, ERRORS = 0x70 };
 
-/* The circuit's registers. */
-enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, PACKET_FRAMES = 0x28 };
+/* The circuit's registers; those from START on are of one that reads and writes memory itself. */
+enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, PACKET_FRAMES = 0x28, START = 0x800, FAILED = 0x804, PLACES = 0x810 };
 
 #ifndef @TOP@_PATIENCE
 #define @TOP@_PATIENCE 100000000UL /* looks at a status before it is an error */
@@ -51,14 +51,17 @@ struct stream {
 };
 
 #if @TOP@_LOADS > 0
-/* Weights of a memory: a matrix, cut into tiles (parts of its rows, and of its columns), whose elements are as in a range. */
+/* Weights of a memory: a matrix, cut into tiles (parts of its rows, and of its columns), whose elements are as in a range. What comes
+ * with each frame has as many copies. */
 struct weights {
     size_t rows, columns, steps, groups;
     struct range format;
     unsigned width;
-    size_t each, tokens, bytes;
+    size_t each, tokens, bytes, copies;
     unsigned char *buffer;
 };
+
+static unsigned char given[@TOP@_LOADS];
 #endif
 
 @tables@
@@ -171,22 +174,64 @@ static void unpack(const struct stream *of, const unsigned char *from, @TOP@_REA
     }
 }
 
-static enum @top@_status until(UINTPTR address, uint32_t mask, uint32_t wanted)
+static enum @top@_status until(UINTPTR address, uint32_t mask, uint32_t wanted, uint32_t errors)
 {
     for (unsigned long k = 0; k < @TOP@_PATIENCE; k++) {
         const uint32_t found = Xil_In32(address);
         if ((found & mask) == wanted) return @TOP@_OK;
-        if (mask == IDLE && found & ERRORS) return @TOP@_ENGINE;
+        if (found & errors) return @TOP@_ENGINE;
     }
     return @TOP@_ENGINE;
 }
 
-static void start(UINTPTR engine, const unsigned char *buffer, uint32_t bytes)
+/* What moves the bytes of a stream: the registers of an engine, or of the circuit and the stream's number there. */
+struct mover {
+    UINTPTR registers;
+    uint32_t number;
+};
+
+/* Of inputs, then of weights for memories. */
+static struct mover reader(size_t k)
 {
-    Xil_Out32(engine + CONTROL, RUN);
-    Xil_Out32(engine + ADDRESS, (uint32_t)(UINTPTR)buffer);
-    if (sizeof(UINTPTR) > 4) Xil_Out32(engine + ADDRESS_HIGH, (uint32_t)((uint64_t)(UINTPTR)buffer >> 32));
-    Xil_Out32(engine + LENGTH, bytes);
+    const struct mover master = {CIRCUIT, (uint32_t)(k < INPUT_STREAMS ? k : k + OUTPUT_STREAMS)};
+    const struct mover engine = {engines[HAS_MASTERS ? 0 : k], 0};
+    return HAS_MASTERS ? master : engine;
+}
+
+static struct mover writer(size_t k)
+{
+    const struct mover master = {CIRCUIT, (uint32_t)(INPUT_STREAMS + k)};
+    const struct mover engine = {engines[HAS_MASTERS ? 0 : k] + S2MM, 0};
+    return HAS_MASTERS ? master : engine;
+}
+
+static void start(struct mover with, const unsigned char *buffer, uint32_t bytes)
+{
+    const UINTPTR at = with.registers + (HAS_MASTERS ? PLACES + 16 * with.number : (UINTPTR)ADDRESS);
+    if (!HAS_MASTERS) Xil_Out32(with.registers + CONTROL, RUN);
+    Xil_Out32(at, (uint32_t)(UINTPTR)buffer);
+    if (HAS_MASTERS || sizeof(UINTPTR) > 4) Xil_Out32(at + 4, (uint32_t)((uint64_t)(UINTPTR)buffer >> 32));
+    if (HAS_MASTERS) Xil_Out32(at + 8, bytes);
+    if (HAS_MASTERS) {
+        Xil_Out32(with.registers + START, (uint32_t)1 << with.number);
+    } else {
+        Xil_Out32(with.registers + LENGTH, bytes);
+    }
+}
+
+static enum @top@_status wait(struct mover with)
+{
+    const uint32_t bit = (uint32_t)1 << with.number;
+    if (!HAS_MASTERS) return until(with.registers + STATUS, IDLE, IDLE, ERRORS);
+    if (until(with.registers + START, bit, 0, 0) != @TOP@_OK) return @TOP@_ENGINE;
+    return Xil_In32(with.registers + FAILED) & bit ? @TOP@_ENGINE : @TOP@_OK;
+}
+
+static enum @top@_status reset(struct mover with)
+{
+    if (HAS_MASTERS) return @TOP@_OK;
+    Xil_Out32(with.registers + CONTROL, RESET);
+    return until(with.registers + CONTROL, RESET, 0, 0);
 }
 
 enum @top@_status @top@_init(void)
@@ -196,14 +241,8 @@ enum @top@_status @top@_init(void)
                           Xil_In32(CIRCUIT + DIGEST_HIGH) != DIGEST[1])) {
         return @TOP@_OTHER_CIRCUIT;
     }
-    for (size_t k = 0; k < INPUT_STREAMS + @TOP@_LOADS && status == @TOP@_OK; k++) {
-        Xil_Out32(engines[k] + CONTROL, RESET);
-        status = until(engines[k] + CONTROL, RESET, 0);
-    }
-    for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
-        Xil_Out32(engines[k] + S2MM + CONTROL, RESET);
-        status = until(engines[k] + S2MM + CONTROL, RESET, 0);
-    }
+    for (size_t k = 0; k < INPUT_STREAMS + @TOP@_LOADS - external && status == @TOP@_OK; k++) status = reset(reader(k));
+    for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) status = reset(writer(k));
     return status;
 }
 
@@ -219,16 +258,16 @@ static enum @top@_status exchange(size_t frames)
     for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
         const uint32_t bytes = bytes_of(&outputs[k], frames);
         Xil_DCacheFlushRange((UINTPTR)outputs[k].buffer, bytes);
-        start(engines[k] + S2MM, outputs[k].buffer, bytes);
+        start(writer(k), outputs[k].buffer, bytes);
     }
     for (size_t k = 0; k < INPUT_STREAMS; k++) {
         const uint32_t bytes = bytes_of(&inputs[k], frames);
         Xil_DCacheFlushRange((UINTPTR)inputs[k].buffer, bytes);
-        start(engines[k], inputs[k].buffer, bytes);
+        start(reader(k), inputs[k].buffer, bytes);
     }
-    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) status = until(engines[k] + STATUS, IDLE, IDLE);
+    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) status = wait(reader(k));
     for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
-        status = until(engines[k] + S2MM + STATUS, IDLE, IDLE);
+        status = wait(writer(k));
         Xil_DCacheInvalidateRange((UINTPTR)outputs[k].buffer, bytes_of(&outputs[k], frames));
     }
     return status;
@@ -236,10 +275,15 @@ static enum @top@_status exchange(size_t frames)
 
 enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples)
 {
+#if @TOP@_LOADS > 0
+    for (size_t k = 0; k < external; k++) {
+        if (!given[k]) return @TOP@_NO_WEIGHTS;
+    }
+#endif
     for (size_t first = 0; first < samples; first += @TOP@_FRAMES) {
         const size_t frames = samples - first < @TOP@_FRAMES ? samples - first : @TOP@_FRAMES;
         enum @top@_status status;
-        for (size_t k = 0; k < INPUT_STREAMS; k++) {
+        for (size_t k = 0; k < INPUT_STREAMS - external; k++) {
             for (size_t frame = 0; frame < frames; frame++) {
                 if (!pack(&inputs[k], inputs[k].buffer + frame * inputs[k].tokens * inputs[k].bytes, x, first + frame)) {
                     return @TOP@_NUMBER;
@@ -269,11 +313,19 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
         double x = 0;
         if (row < of->rows) x = ldexp((double)values[row * of->columns + tile / of->steps * columns + column], of->format.frac);
         x = rint(x);
-        if (!(x >= (double)of->format.lo && x <= (double)of->format.hi)) return @TOP@_NUMBER;
+        if (!(x >= (double)of->format.lo && x <= (double)of->format.hi)) {
+            given[which] = 0;
+            return @TOP@_NUMBER;
+        }
         put(of->buffer + k / of->each * of->bytes, k % of->each * of->width, of->width, (uint64_t)(int64_t)x);
     }
+    given[which] = 1;
+    for (size_t k = of->tokens * of->bytes; k < of->copies * of->tokens * of->bytes; k++) {
+        of->buffer[k] = of->buffer[k - of->tokens * of->bytes];
+    }
+    if ((size_t)which < external) return @TOP@_OK; /* they are sent with the frames */
     Xil_DCacheFlushRange((UINTPTR)of->buffer, (uint32_t)(of->tokens * of->bytes));
-    start(engines[INPUT_STREAMS + which], of->buffer, (uint32_t)(of->tokens * of->bytes));
-    return until(engines[INPUT_STREAMS + which] + STATUS, IDLE, IDLE);
+    start(reader(INPUT_STREAMS + (size_t)which - external), of->buffer, (uint32_t)(of->tokens * of->bytes));
+    return wait(reader(INPUT_STREAMS + (size_t)which - external));
 }
 #endif

@@ -33,6 +33,7 @@ enum @top@_status {
     @TOP@_OTHER_CIRCUIT = 1, /* the bitstream is of another network */
     @TOP@_ENGINE = 2,        /* a DMA engine tells of an error, or does not end */
     @TOP@_NUMBER = 3,        /* a number is NaN or infinite, or weights do not fit */
+    @TOP@_NO_WEIGHTS = 4,    /* weights that come with each frame were not given */
 };
 
 /* Look if the circuit is this one, and reset its engines. */
@@ -42,11 +43,12 @@ enum @top@_status @top@_init(void);
 enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples);
 
 #if @TOP@_LOADS > 0
-/* Memories whose weights can be replaced. */
+/* Weights that come with each frame, or that a memory has, each with its values. */
 enum @top@_weights { @weights@ };
 
-/* Replace them, by real numbers in the shape that they have in the model. Frames that are under way are lost; numbers outside of the
- * circuit's format are @TOP@_NUMBER. */
+/* Replace them, by real numbers in the shape that they have in the model; numbers outside of the circuit's format are
+ * @TOP@_NUMBER. What comes with each frame goes with all that follow. For a memory it is sent now, and frames that are under
+ * way are lost. */
 enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values);
 #endif
 
