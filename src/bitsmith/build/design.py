@@ -26,6 +26,7 @@ from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engines import require_engine
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.text import stages_to_text, to_text
@@ -115,6 +116,7 @@ def circuit(
 ) -> Circuit:
     """The circuit of ``program``."""
     directives = replace(directives, block=delays.block)
+    require_engine(program, directives)
     if directives.unrolled(program):
         netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)

@@ -134,6 +134,7 @@ _PRODUCTS = {
     Strategy.UNROLLED: MultiplierStyle.GRAPHS,
     Strategy.MULTIPLIER_BLOCKS: MultiplierStyle.BLOCKS,
     Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
+    Strategy.SHARED: MultiplierStyle.SHARED,
 }
 
 
@@ -146,6 +147,7 @@ def directives_of(network: Network, io_type: IOType, latency: int | None = None)
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
         latency=latency,
+        engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
     )
 
 

@@ -301,6 +301,7 @@ def _strategy(value: object, where: str) -> Strategy:
             "MultiplierBlocks": Strategy.MULTIPLIER_BLOCKS,
             "DistributedArithmetic": Strategy.DISTRIBUTED_ARITHMETIC,
             "da": Strategy.DISTRIBUTED_ARITHMETIC,
+            "Shared": Strategy.SHARED,
         },
     )
 

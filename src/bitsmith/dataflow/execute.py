@@ -12,6 +12,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.execute_engine import executed
 from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ProgramError
@@ -107,6 +108,8 @@ def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
             return [_scan(kind, takes)]
         case kinds.Feedback():
             return [np.concatenate([takes[0], takes[1][: -len(takes[0])]])]
+        case kinds.Engine():
+            return [executed(kind, takes[0])]
         case kinds.Source() | kinds.Sink():
             raise ProgramError("a boundary has no function")
         case _:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects
@@ -254,6 +255,7 @@ Kind: TypeAlias = (
     | Interleave
     | Scan
     | Feedback
+    | Engine
 )
 
 

@@ -24,6 +24,7 @@ from typing import cast, get_args
 
 import numpy as np
 
+from bitsmith.dataflow.engine import EngineLayer
 from bitsmith.dataflow.processes import (
     Kind,
     LoadableWeights,
@@ -76,6 +77,39 @@ def _read_loaded(text: str) -> LoadableWeights | None:
     return LoadableWeights(read_name(layer), read_name(name), (rows, columns), steps, groups, lo, hi, frac)
 
 
+def _write_layers(value: object) -> str:
+    """Layers of an engine: a list of the text of their fields each, within a string."""
+    layers = cast(tuple[EngineLayer, ...], value)
+    rows = [
+        [
+            write_name(one.name),
+            write_op(one.op),
+            *map(
+                write_tuple,
+                (one.grid, (one.pitch, one.channels, one.blocks, int(one.greatest), one.source, one.target)),
+            ),
+            *map(write_array, (one.weights, one.bias)),
+        ]
+        for one in layers
+    ]
+    return json.dumps(json.dumps(rows))
+
+
+def _read_layers(text: str) -> tuple[EngineLayer, ...]:
+    return tuple(_read_layer(*row) for row in json.loads(json.loads(text)))
+
+
+def _read_layer(name: str, op: str, grid: str, numbers: str, weights: str, bias: str) -> EngineLayer:
+    (rows, columns), window = read_tuple(grid), read_op(op)
+    if not isinstance(window, ops.Window):
+        raise ProgramError(f"the op {op}", accepted="window")
+    pitch, channels, blocks, greatest, source, target = read_tuple(numbers)
+    arrays = read_array(weights), read_array(bias)
+    return EngineLayer(
+        read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, bool(greatest), source, target
+    )
+
+
 def _ops(*accepted: type) -> _Codec:
     """Codec of an op of a field that holds ``accepted`` ones."""
 
@@ -94,6 +128,7 @@ _CODECS: dict[object, _Codec] = {
     "Ints": _Codec(write_array, read_array),
     "Numbers": _Codec(write_array, lambda text: read_array(text).astype(np.int64)),
     "LoadableWeights | None": _Codec(_write_loaded, _read_loaded),
+    "tuple[EngineLayer, ...]": _Codec(_write_layers, _read_layers),
     "ops.Window": _ops(ops.Window),
     "ops.Sum | ops.AMax": _ops(ops.Sum, ops.AMax),
 }

@@ -16,6 +16,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.engine import ENGINE_STAGES
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Numbers, Process
 from bitsmith.ir import ops
@@ -95,6 +96,8 @@ def timing(process: Process, latency: int) -> ProcessTiming:
             return _single(taken, [_all(kind.steps)], latency, gap=latency + 1)
         case kinds.Feedback():
             return _feedback(kind, process)
+        case kinds.Engine():
+            return _engine(kind, process.takes[0].tokens, latency)
         case _:
             assert_never(kind)
 
@@ -187,6 +190,18 @@ def _feedback(kind: kinds.Feedback, process: Process) -> ProcessTiming:
     state, given = process.takes[0].tokens, process.results[0].tokens
     first = _all(state).held(0, given)
     return _single([first, _all(given).held(state, 0)], [_all(given).held(0, state)], latency=0)
+
+
+def _engine(kind: kinds.Engine, tokens: int, latency: int) -> ProcessTiming:
+    """Tokens are taken before all else; those of the result leave with the steps that follow each pass of the last layer."""
+    latency += ENGINE_STAGES
+    actions, last = kind.actions(tokens, latency), kind.layers[-1]
+    ends = np.arange(last.all_passes, 0, -1) * -last.steps + actions - kind.flush(latency) + last.steps - 1
+    places = np.stack([ends, ends + last.lanes], axis=1).ravel()
+    values = np.arange(last.all_passes + 1).repeat(2)[1:-1] * last.lanes
+    fills = Polyline.through(np.concatenate([[0], places, [actions - 1]]), np.concatenate([[0], values, values[-1:]]))
+    takes = Polyline.through(np.array([0, tokens - 1, actions - 1]), np.array([1, tokens, tokens]))
+    return _single([takes], [fills], latency)
 
 
 def is_monotone(source: Numbers) -> bool:

@@ -10,6 +10,7 @@ from typing import assert_never
 
 import numpy as np
 
+from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.processes import FoldedProduct, Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
@@ -17,7 +18,7 @@ from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Overflow, Rounding, TensorType
+from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
@@ -39,6 +40,9 @@ _SWEEP_CHOICES, _SWEEP_COUNTERS = Line(45.0, 11.0), Line(17.0, 4.3)
 
 Sweeps of 32 to 8,192 tokens have 95 to 202 look-up tables on ECP5, 50 to 103 on AMD's families, and 38 to 78 flip-flops.
 """
+
+_ENGINE_CHOICES, _ENGINE_COUNTERS = 40, 12
+"""As of sweeps, of each bit of an engine's addresses."""
 
 FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 """Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
@@ -112,6 +116,24 @@ class Count:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m))
         else:
             self.table(steps * groups, n * m * kind.sets * made.weight)
+
+    def engine(self, kind: Engine, taken: TensorType) -> None:
+        """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
+        total, bias = (kind.program.nodes[index].type.max_width for index in kind.program.inputs[:2])
+        number, _ = kind.number(taken)
+        weight = max(width_of(min(int(one.weights.min()), -1), int(one.weights.max())) for one in kind.layers)
+        blocks, luts = self._area.multiplier(number, weight, total)
+        self.dsp += kind.lanes * blocks
+        self.lut += kind.lanes * luts
+        self.add(kind.lanes, total)
+        self._choose(kind.lanes, total)
+        self.ff += kind.lanes * (2 * weight + number + 2 * total)
+        self.memory(kind.words, number)
+        self.table(sum(one.weights[..., 0].size for one in kind.layers), kind.lanes * weight)
+        self.table(sum(len(one.bias) for one in kind.layers), bias)
+        address = kind.words.bit_length()
+        self.lut += _ENGINE_CHOICES * address * self._area.mux2_luts.per_bit
+        self.ff += _ENGINE_COUNTERS * address
 
     def loadable(self, words: int, bits: float) -> None:
         """A constant table that can be loaded: a memory, its register, and one that collects a word."""

@@ -13,6 +13,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow.processes import (
+    Engine,
     Feedback,
     FoldedProduct,
     Interleave,
@@ -144,7 +145,7 @@ def _latency(process: Process, family: Family) -> int | None:
             return product_latency(int(kind.weights.shape[2]), made.chain)
         case Reduce():
             return REDUCE_LATENCY
-        case Map() | Scan():
+        case Map() | Scan() | Engine():
             return _PIPELINE
         case _:
             return None
@@ -201,6 +202,9 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
             count.select(sum(stream.bits for stream in process.takes))
             count.ff += (states * kind.rounds).bit_length() + 1
             count.lut += (states * kind.rounds).bit_length()
+        case Engine():
+            count.registered(kind.program, {})
+            count.engine(kind, process.takes[0].token)
         case Source() | Sink():
             pass
         case _:

@@ -18,6 +18,7 @@ from bitsmith.hls.beats import step_cycles, token_beats
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import identifier
+from bitsmith.hls.pipelines import NO_ENGINES
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, WordKind
@@ -126,6 +127,8 @@ class NetworkWriter:
                 return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
             case kinds.FoldedProduct():
                 return self._scope.names.unique(f"{layer}_product")
+            case kinds.Engine():
+                raise AssertionError(NO_ENGINES)
             case kinds.WidthConverter():
                 return self._scope.names.unique(f"{layer}_width")
             case _:

@@ -150,6 +150,9 @@ def _bridges(links: Sequence[tuple[int, int, int, int]], ends: dict[int, list[in
     return found
 
 
+NO_ENGINES = "engines are refused before anything is laid out"
+
+
 def stages_of(process: Process) -> int:
     """Stages that the pipeline of a process's loop is taken to have: rather more than a tool makes at 200 MHz."""
     kind = process.kind
@@ -170,6 +173,8 @@ def stages_of(process: Process) -> int:
             kinds.Rom() | kinds.Window() | kinds.Sweep() | kinds.WidthConverter() | kinds.Reorder() | kinds.Interleave()
         ):
             return _STREAM
+        case kinds.Engine():
+            raise AssertionError(NO_ENGINES)
         case _:
             assert_never(kind)
 

@@ -15,7 +15,7 @@ from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
-from bitsmith.hls.pipelines import interval_of
+from bitsmith.hls.pipelines import NO_ENGINES, interval_of
 from bitsmith.hls.process_text import StreamType, function_head, loop_lines, paced_lines, process_text, token_lines
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
@@ -118,6 +118,8 @@ class _ProcessWriter:
                 return self._sweep(kind)
             case kinds.Source() | kinds.Sink() | kinds.Feedback():
                 raise AssertionError("boundaries are written by their own function")
+            case kinds.Engine():
+                raise AssertionError(NO_ENGINES)
             case _:
                 assert_never(kind)
 

@@ -31,6 +31,12 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
             where=f"layer {layer!r}",
             accepted="Weights: onchip; reloadable and external with backend 'rtl'",
         )
+    for layer in sorted(directives.engine):
+        raise UnsupportedError(
+            "strategy 'shared', layers in turn on one row of multipliers",
+            where=f"layer {layer!r}",
+            accepted="strategy 'resource'; or backend 'rtl'",
+        )
     if directives.unrolled(program):
         return write(program, dialect, target)
     network = partition(program, replace(directives, feedback=False))

@@ -18,6 +18,7 @@ class Strategy(enum.Enum):
     UNROLLED = "unrolled"
     MULTIPLIER_BLOCKS = "multiplier_blocks"
     DISTRIBUTED_ARITHMETIC = "distributed_arithmetic"
+    SHARED = "shared"
 
 
 class Binning(enum.Enum):

@@ -32,6 +32,7 @@ from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives
+from bitsmith.passes import drop_dead, simplify
 
 NodeId = NewType("NodeId", int)
 """A node of the program."""
@@ -262,6 +263,11 @@ class DataflowBuilder:
     def on_whole_tensors(self, node: Node) -> StepId:
         """The op on whole operands, one token per frame."""
         return self.token_op(node.op, [self.operand(arg, 0) for arg in self.operands(node)], ())
+
+
+def builder_of(program: Program, directives: Directives) -> DataflowBuilder:
+    """A builder without steps, of what of ``program`` is laid out."""
+    return DataflowBuilder(simplify(drop_dead(program, keep_probes=False)), directives)
 
 
 def _tokens(op: ops.Const, kind: TensorType, axes: int) -> tuple[Ints, TensorType]:

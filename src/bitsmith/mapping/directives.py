@@ -26,6 +26,7 @@ class Directives:
             positions of a layer, the next lower number that does is taken.
         block: the multiplier block that products are to be made of, if any.
         feedback: processes may take what later ones make, which processes that run one after another in simulation cannot.
+        engine: layers that take turns on the multipliers of an engine, where they can.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -36,6 +37,7 @@ class Directives:
     block: MultiplierBlock | None = None
     latency: int | None = None
     feedback: bool = True
+    engine: frozenset[str] = frozenset()
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

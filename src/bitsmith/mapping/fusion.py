@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Sink, Source
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -120,7 +121,9 @@ class _Fusion:
         args = tuple(OutputPort(place) if arg > number else self._sources[self._plain(arg)] for arg in step.args)
         takes = tuple(self._steps[arg].stream for arg in step.args)
         results = () if isinstance(step.kind, Sink) else (step.stream,)
-        self._processes.append(Process(step.kind, args, takes, results, (step.layer,) if step.layer else ()))
+        names = [layer.name for layer in step.kind.layers] if isinstance(step.kind, Engine) else [step.layer]
+        layers = tuple(dict.fromkeys(name for name in names if name))
+        self._processes.append(Process(step.kind, args, takes, results, layers))
         self._sources[number] = OutputPort(len(self._processes) - 1)
 
     def _map(self, members: Sequence[StepId]) -> None:

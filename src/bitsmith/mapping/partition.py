@@ -21,21 +21,21 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, parts_of
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
+from bitsmith.mapping.engines import engines, placed_region
 from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear, matmul
 from bitsmith.mapping.recurrence import recurrence
 from bitsmith.mapping.sweeps import reduced
-from bitsmith.passes import drop_dead, simplify
 
 
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
-    return fuse(_steps(DataflowBuilder(simplify(drop_dead(program, keep_probes=False)), directives)))
+    return fuse(_steps(builder_of(program, directives)))
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:
@@ -146,8 +146,14 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
 
 def _steps(builder: DataflowBuilder) -> list[Step]:
     """All steps, operands first."""
+    shared = {place: (region, lanes) for region, lanes in engines(builder) for place in region.nodes}
     for index, node in enumerate(builder.program.nodes):
         if isinstance(node.op, ops.Const):
+            continue
+        if NodeId(index) in shared:
+            region, lanes = shared[NodeId(index)]
+            if region.result == index:
+                builder.step_of[region.result] = placed_region(builder, region, lanes)
             continue
         builder.layer = node.layer
         builder.step_of[NodeId(index)] = _placed(builder, node)

@@ -26,6 +26,7 @@ STREAM_LIBRARY = (
     *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv", "bitsmith_chained_product.sv"),
     *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),
     *("bitsmith_sweep.sv", "bitsmith_sweep_axis.sv"),
+    *("bitsmith_engine.sv", "bitsmith_engine_axis.sv"),
     *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_feedback.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),
 )
 """Processes that pass tokens, and the FIFOs between them."""

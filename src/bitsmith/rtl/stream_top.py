@@ -246,7 +246,7 @@ class ProcessText:
         self.x = [operand_wires(number, operand) for operand in range(len(process.args))]
         self.y = [result_wires(number, port) for port in range(len(process.results))]
         self.core_name = f"{self.instances}_core"
-        self._number = number
+        self.number = number
         self.say = top.say
         core = top.cores.get(number)
         top.parts[self.name] = LayerPart(_label(process.layers), None if core is None else core.latency)
@@ -261,7 +261,7 @@ class ProcessText:
             producer, name = result_wires(source.process, source.port), f"{self.instances}_x{operand}_fifo"
             for wire in (wires.valid, wires.take):
                 top.wire(wire)
-            if gives_back(self._number, source):
+            if gives_back(self.number, source):
                 put_data, data, width = producer.data, wires.data, bits(self.takes[operand])
                 top.word(data, width)
             else:
@@ -276,8 +276,8 @@ class ProcessText:
                 "data": data,
             }
             self.holds(name, width)
-            fifo = name, {"WIDTH": width, "DEPTH": top.schedule.depth(self._number, operand)}, ports
-            if gives_back(self._number, source):
+            fifo = name, {"WIDTH": width, "DEPTH": top.schedule.depth(self.number, operand)}, ports
+            if gives_back(self.number, source):
                 top.given_back.setdefault(source, []).append(fifo)
             else:
                 self._instance("fifo", *fifo)
@@ -285,11 +285,11 @@ class ProcessText:
             for wire in (result.free, result.claim, result.put):
                 top.wire(wire)
             top.word(result.data, bits(elements))
-            frees = [reader.free for reader in top.readers.get(OutputPort(self._number, port), [])]
+            frees = [reader.free for reader in top.readers.get(OutputPort(self.number, port), [])]
             for free in frees:
                 top.wire(free)
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
-            for fifo in top.given_back.get(OutputPort(self._number, port), []):
+            for fifo in top.given_back.get(OutputPort(self.number, port), []):
                 self._instance("fifo", *fifo)
 
     def _without_zeros(self, operand: int, source: str, target: str) -> tuple[str, str, int]:
@@ -298,7 +298,7 @@ class ProcessText:
         Synthesis would make multiplier blocks of products with what comes out of a memory, zeros or not.
         """
         top, elements = self.top, self.takes[operand]
-        zero = np.repeat(top.wiring.of_operand(self._number, operand) < 0, [element.width for element in elements])
+        zero = np.repeat(top.wiring.of_operand(self.number, operand) < 0, [element.width for element in elements])
         top.word(target, zero.size)
         if not zero.any() or zero.all():
             return source, target, zero.size
@@ -317,7 +317,7 @@ class ProcessText:
 
     def depth(self) -> int:
         """The slots of its own memory of tokens."""
-        return self.top.schedule.depth(self._number, -1)
+        return self.top.schedule.depth(self.number, -1)
 
     def named(self, suffix: str) -> str:
         """The name of a wire of its own."""
@@ -385,7 +385,7 @@ class ProcessText:
 
     def core(self, program: Program, fire: str, data: str) -> tuple[str, list[CoreResult]]:
         """Instantiate the core of a token function; returns the wire that says that results are there, and the results."""
-        core = self.top.cores[self._number]
+        core = self.top.cores[self.number]
         done = self.wire("done")
         out = self.word("out", max(core.out_width, 1))
         self.say(

@@ -25,6 +25,7 @@ from bitsmith.ir.types import Ints, machine
 from bitsmith.mapping.multipliers import Pairs, multipliers
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.engines import write_engine
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.stream_ports import StreamDesign, WeightPort
@@ -60,7 +61,7 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
 
 def _core_program(kind: kinds.Kind) -> Program | None:
     """The token function of a kind of process that has one."""
-    if isinstance(kind, kinds.Map):
+    if isinstance(kind, kinds.Map | kinds.Engine):
         return kind.program
     return kind.body if isinstance(kind, kinds.Scan) else None
 
@@ -97,6 +98,8 @@ def _write(process: ProcessText) -> None:
             _scan(process, kind)
         case kinds.Feedback():
             _feedback(process, kind)
+        case kinds.Engine():
+            write_engine(process, kind)
         case _:
             assert_never(kind)
 

@@ -1,0 +1,111 @@
+"""What an engine executes: layers in turn, as sums of products over windows of numbers in one memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bitsmith.ir import ops
+from bitsmith.ir.infer import window_positions
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints, TensorType, width_of
+
+ENGINE_STAGES = 4
+"""Cycles from a step of an engine until the sum that leaves with it gets to the token function."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineLayer:
+    """One layer: for each window in turn, each block of channels and each pass, the sums of ``lanes`` products per step.
+
+    The result's element at a window, a block, a pass and a lane is the token function of the sum (or the greatest) of the
+    products of the numbers of the block, tap by tap in row-major order, with the weights of the lane, and of the bias.
+
+    Args:
+        name: the user's layer.
+        op: windows over rows and columns of the operand.
+        grid: rows and columns.
+        pitch: words from a row to the next one, of any sign.
+        channels: numbers of a position.
+        blocks: parts of the channels, which have sums of their own.
+        weights: (blocks, or 1 if all have the same; passes; steps; lanes).
+        bias: a number per result of a window.
+        greatest: the greatest product, with one lane, in place of the sum.
+        source: the word of the operand's first number.
+        target: the word of the result's first number; of the last layer nothing is stored.
+    """
+
+    name: str
+    op: ops.Window
+    grid: tuple[int, int]
+    pitch: int
+    channels: int
+    blocks: int
+    weights: Ints
+    bias: Ints
+    greatest: bool
+    source: int
+    target: int
+
+    @property
+    def passes(self) -> int:
+        """Passes over a block."""
+        return int(self.weights.shape[1])
+
+    @property
+    def steps(self) -> int:
+        """Numbers of a block of a window."""
+        return int(self.weights.shape[2])
+
+    @property
+    def lanes(self) -> int:
+        """Results of a pass."""
+        return int(self.weights.shape[3])
+
+    @property
+    def windows(self) -> tuple[int, int]:
+        """Rows and columns of windows."""
+        axes = zip(self.grid, self.op.size, self.op.stride, self.op.dilation, self.op.padding, strict=True)
+        rows, columns = (window_positions(*axis) for axis in axes)
+        return rows, columns
+
+    @property
+    def all_passes(self) -> int:
+        """Passes over all blocks of all windows."""
+        return math.prod(self.windows) * self.blocks * self.passes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Engine:
+    """Layers in turn on one row of multipliers: takes a frame of single numbers into a memory, gives those of the last layer.
+
+    Args:
+        layers: in order.
+        words: numbers that the memory holds.
+        program: the token function, of a sum, a bias and the number of the layer: a number of the memory, and one of the
+            result; raw values, with no fractional bits, but for the result.
+    """
+
+    layers: tuple[EngineLayer, ...]
+    words: int
+    program: Program
+
+    @property
+    def lanes(self) -> int:
+        """Multipliers."""
+        return max(layer.lanes for layer in self.layers)
+
+    def number(self, token: TensorType) -> tuple[int, bool]:
+        """Bits of a number in the memory, and whether it is signed, if tokens of such a type come."""
+        stored = self.program.nodes[self.program.outputs[0].node].type
+        lo, hi = min(int(token.lo.min()), int(stored.lo.min())), max(int(token.hi.max()), int(stored.hi.max()))
+        return max(width_of(lo, hi), 1), lo < 0
+
+    def flush(self, latency: int) -> int:
+        """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""
+        return self.lanes + latency
+
+    def actions(self, tokens: int, latency: int) -> int:
+        """Steps of a frame of so many tokens: those that come, and of each layer one first, its steps and the flush."""
+        steps = sum(layer.all_passes * layer.steps for layer in self.layers)
+        return tokens + steps + len(self.layers) * (1 + self.flush(latency))

@@ -1,0 +1,161 @@
+"""Engines as SystemVerilog: the descriptors of their layers, and the tables around the module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.ir.types import Ints, objects, width_of
+from bitsmith.rtl.memory import address_bits
+from bitsmith.rtl.stream_top import ProcessText, joined
+from bitsmith.rtl.tokens import Element, bits, layout
+
+Fields: TypeAlias = list[tuple[int, int]]
+"""Values and widths, the lowest first."""
+
+
+def write_engine(process: ProcessText, kind: Engine) -> None:
+    """Write the process of an engine."""
+    total, bias, _ = (kind.program.nodes[index].type for index in kind.program.inputs)
+    number = Element(*kind.number(process.process.takes[0].token), 0)
+    x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)])
+    parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
+    parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
+    lanes, weight = parameters["LANES"], parameters["WEIGHT"]
+    index = process.word("layer", address_bits(len(kind.layers)))
+    descriptor = process.top.table(
+        process.named("descriptor"), index, sum(width for _, width in words[0]), list(map(packed, words)), clocked=False
+    )
+    weights_at = process.word("weights_address", parameters["WEIGHTS_BITS"])
+    rows = [[(int(one), weight) for one in row] for each in kind.layers for row in weight_rows(each, lanes)]
+    weights = process.top.table(
+        process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
+    )
+    bias_at = process.word("bias_address", parameters["BIAS_BITS"])
+    bias_bits = bits(layout(bias))
+    values = [packed([(int(one), bias_bits)]) for each in kind.layers for one in each.bias]
+    biases = process.top.table(process.named("bias"), bias_at, max(bias_bits, 1), values, clocked=True)
+    valid, sums = process.wire("core_valid"), process.word("core_sum", parameters["SUM"])
+    data = joined([sums, *([biases] if bias_bits else []), index])
+    done, (kept, given) = process.core(kind.program, valid, data)
+    ports = {
+        **process.ends(x),
+        "layer": index,
+        "descriptor": descriptor,
+        "weights_address": weights_at,
+        "weights": weights,
+        "bias_address": bias_at,
+        "core_valid": valid,
+        "core_sum": sums,
+        "core_done": done,
+        "core_stored": kept.converted([number]),
+    }
+    del ports["y_data"]
+    process.say(f"assign {process.y[0].data} = {given.converted(process.gives[0])};")
+    process.instance("engine", parameters, ports)
+
+
+def packed(fields: Fields) -> int:
+    """A word of ``fields``."""
+    word, low = 0, 0
+    for value, width in fields:
+        word |= (value & (1 << width) - 1) << low
+        low += width
+    return word
+
+
+def weight_rows(layer: EngineLayer, lanes: int) -> Ints:
+    """The words of a layer's weights, in the order in which they are read, for so many lanes."""
+    used = layer.weights.reshape(-1, layer.lanes)
+    rows = np.zeros((len(used), lanes), dtype=np.object_)
+    rows[:, : layer.lanes] = used
+    return objects(rows)
+
+
+def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) -> tuple[dict[str, int], list[Fields]]:
+    """The parameters of the module, but for its latency, and the descriptors of all layers.
+
+    ``number`` is the format of numbers in the memory, ``total`` are the bits of sums.
+    """
+    layers, lanes = kind.layers, kind.lanes
+    raws = np.concatenate([layer.weights.reshape(-1) for layer in layers])
+    sizes = {
+        "PLACE": 1 + max(max(_reach(layer, axis), 1) for layer in layers for axis in range(2)).bit_length(),
+        "TAP": address_bits(max(size for layer in layers for size in layer.op.size)),
+        "WINDOW": address_bits(max(count for layer in layers for count in layer.windows)),
+        "CHANNEL": address_bits(max(layer.channels // layer.blocks for layer in layers)),
+        "PASS": address_bits(max(layer.passes for layer in layers)),
+        "BLOCK": address_bits(max(layer.blocks for layer in layers)),
+        "WEIGHTS": address_bits(sum(layer.weights[..., 0].size for layer in layers)),
+        "BIAS": address_bits(sum(len(layer.bias) for layer in layers)),
+        "WORD": address_bits(kind.words),
+    }
+    words, weights, biases = list[Fields](), 0, 0
+    for layer in layers:
+        fields = [*_axis(layer, 1, sizes), *_axis(layer, 0, sizes)]
+        fields += [
+            (layer.channels // layer.blocks - 1, sizes["CHANNEL"]),
+            (layer.passes - 1, sizes["PASS"]),
+            (layer.blocks - 1, sizes["BLOCK"]),
+            (layer.lanes, lanes.bit_length()),
+            (weights, sizes["WEIGHTS"]),
+            (biases, sizes["BIAS"]),
+        ]
+        fields += [(address, sizes["WORD"]) for address in _addresses(layer)]
+        fields += [(int(len(layer.weights) < layer.blocks), 1), (int(layer.greatest), 1)]
+        words.append(fields)
+        weights += layer.weights[..., 0].size
+        biases += len(layer.bias)
+    parameters = {
+        "LANES": lanes,
+        "WIDTH": number.width,
+        "SIGNED": int(number.signed),
+        "WEIGHT": width_of(min(int(raws.min()), -1), int(raws.max())),
+        "SUM": total,
+        "WORDS": kind.words,
+        "TOKENS": tokens,
+        "LAYERS": len(layers),
+        "GREATEST": int(any(layer.greatest for layer in layers)),
+    }
+    return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD"}, words
+
+
+def _reach(layer: EngineLayer, axis: int) -> int:
+    """The largest number of a place along an axis, and places of a step, in magnitude."""
+    op = layer.op
+    span = op.dilation[axis] * (op.size[axis] - 1)
+    return max(layer.grid[axis] + sum(op.padding[axis]), span, op.stride[axis])
+
+
+def _axis(layer: EngineLayer, axis: int, sizes: dict[str, int]) -> Fields:
+    op, places = layer.op, sizes["PLACE"]
+    span = op.dilation[axis] * (op.size[axis] - 1)
+    values = (layer.grid[axis], -op.padding[axis][0], op.dilation[axis], -span, op.stride[axis] - span)
+    last = [(op.size[axis] - 1, sizes["TAP"]), (layer.windows[axis] - 1, sizes["WINDOW"])]
+    return [*((value, places) for value in values), *last]
+
+
+def _addresses(layer: EngineLayer) -> Sequence[int]:
+    """The words of the first tap and of the first result, and how far it is from the last number of a tap to the next tap."""
+    op, each = layer.op, layer.channels // layer.blocks
+    tap = op.dilation[0] * layer.pitch, op.dilation[1] * layer.channels
+    beyond = each - 1
+    along = (op.size[1] - 1) * tap[1] + beyond
+    span = (op.size[0] - 1) * tap[0] + along
+    others = layer.channels - each
+    window = op.stride[1] * layer.channels
+    first = layer.source - op.padding[0][0] * layer.pitch - op.padding[1][0] * layer.channels
+    return (
+        first,
+        layer.target,
+        tap[1] - beyond,
+        tap[0] - along,
+        -span,
+        each - span,
+        window - others - span,
+        op.stride[0] * layer.pitch - (layer.windows[1] - 1) * window - others - span,
+    )

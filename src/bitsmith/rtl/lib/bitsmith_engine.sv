@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several layers in turn on one row of multipliers, with all their operands and results in one memory.
+//
+// A frame: its tokens, single numbers, are taken into the memory (LOAD). Then each layer, as its descriptor says, begins (SETUP) and
+// multiplies (RUN): for each window, each block of channels and each pass over it, a step reads a number (0 outside of the
+// interface) and adds its products with a word of LANES weights to LANES accumulators. Sums move to registers with the last step of a
+// pass, and from there one by one, with the steps after it, through the token function that is connected here (core), into
+// the memory, or, of the last layer, to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
+// Only steps with which a number of the last layer leaves wait for a free place; what is on its way never waits.
+//
+// LANES             multipliers
+// WIDTH, SIGNED     of a number in the memory
+// WEIGHT, SUM       bits of a weight and of an accumulator, both signed
+// WORDS             numbers in the memory
+// TOKENS            numbers of a frame that come
+// LAYERS            layers
+// LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
+// GREATEST          whether a layer may want the greatest of its products, with one lane, in place of their sum
+// ..._BITS          of the fields of descriptors
+module bitsmith_engine #(
+    parameter int LANES = 2,
+    parameter int WIDTH = 8,
+    parameter bit SIGNED = 1'b1,
+    parameter int WEIGHT = 8,
+    parameter int SUM = 20,
+    parameter int WORDS = 64,
+    parameter int TOKENS = 16,
+    parameter int LAYERS = 2,
+    parameter int LATENCY = 4,
+    parameter bit GREATEST = 1'b0,
+    parameter int PLACE_BITS = 4,
+    parameter int TAP_BITS = 2,
+    parameter int WINDOW_BITS = 3,
+    parameter int CHANNEL_BITS = 4,
+    parameter int PASS_BITS = 1,
+    parameter int BLOCK_BITS = 1,
+    parameter int WEIGHTS_BITS = 6,
+    parameter int BIAS_BITS = 4,
+    localparam int LANE_BITS = $clog2(LANES + 1),
+    localparam int WORD_BITS = (WORDS > 1) ? $clog2(WORDS) : 1,
+    localparam int LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1,
+    localparam int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
+    localparam int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
+        + 8 * WORD_BITS + 2
+) (
+    input  logic                    clk,
+    input  logic                    rst,
+    input  logic                    x_valid,
+    input  logic [       WIDTH-1:0] x_data,
+    output logic                    x_take,
+    output logic [  LAYER_BITS-1:0] layer,
+    input  logic [  DESCRIPTOR-1:0] descriptor,       // of layer
+    output logic [WEIGHTS_BITS-1:0] weights_address,
+    input  logic [LANES*WEIGHT-1:0] weights,          // in the next cycle
+    output logic [   BIAS_BITS-1:0] bias_address,     // the word is taken by the token function in the next cycle
+    output logic                    core_valid,
+    output logic [         SUM-1:0] core_sum,
+    input  logic                    core_done,
+    input  logic [       WIDTH-1:0] core_stored,
+    input  logic                    y_free,
+    output logic                    y_claim,
+    output logic                    y_put
+);
+    localparam int PRODUCT = WIDTH + WEIGHT;
+    localparam int FLUSH_STEPS = LANES + LATENCY;
+    localparam int FLUSH_BITS = $clog2(FLUSH_STEPS);
+    localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(FLUSH_STEPS - 1);
+    localparam logic [WORD_BITS-1:0] LAST_TOKEN = WORD_BITS'(TOKENS - 1);
+    localparam logic [LAYER_BITS-1:0] LAST_LAYER = LAYER_BITS'(LAYERS - 1);
+
+    localparam logic [1:0] LOAD = 2'd0;
+    localparam logic [1:0] SETUP = 2'd1;
+    localparam logic [1:0] RUN = 2'd2;
+    localparam logic [1:0] FLUSH = 2'd3;
+
+    logic [AXIS-1:0] columns;
+    logic [AXIS-1:0] rows;
+    logic [CHANNEL_BITS-1:0] last_channel;
+    logic [PASS_BITS-1:0] last_pass;
+    logic [BLOCK_BITS-1:0] last_block;
+    logic [LANE_BITS-1:0] lanes;  // that the layer uses
+    logic [WEIGHTS_BITS-1:0] first_weights;
+    logic [BIAS_BITS-1:0] first_bias;
+    logic [WORD_BITS-1:0] source;  // of the first tap, which may be outside
+    logic [WORD_BITS-1:0] target;
+    logic [WORD_BITS-1:0] to_column;  // from the last number of a tap to the first one of the next: in a row,
+    logic [WORD_BITS-1:0] to_row;  // in the next row,
+    logic [WORD_BITS-1:0] to_pass;  // at the beginning of the block,
+    logic [WORD_BITS-1:0] to_block;  // of the next block,
+    logic [WORD_BITS-1:0] to_window;  // of the next window,
+    logic [WORD_BITS-1:0] to_line;  // of the first window of the next row of windows
+    logic alike;  // all blocks have the same weights
+    logic greatest;
+
+    assign {greatest, alike, to_line, to_window, to_block, to_pass, to_row, to_column, target, source, first_bias,
+        first_weights, lanes, last_block, last_pass, last_channel, rows, columns} = descriptor;
+
+    logic [1:0] state;
+    logic act;
+    logic step;
+    logic start;
+    logic flushed;
+    logic is_last_layer;
+    logic [FLUSH_BITS-1:0] flush;
+    logic [LANE_BITS-1:0] left;  // sums in registers
+    logic leaves;
+    logic is_window_done;  // the sums are the last ones of a window
+
+    assign is_last_layer = layer == LAST_LAYER;
+    assign leaves = left != '0;
+    assign y_claim = act & leaves & is_last_layer;
+    assign act = (state == LOAD) ? x_valid : ~(leaves & is_last_layer) | y_free;
+    assign x_take = act & (state == LOAD);
+    assign start = act & (state == SETUP);
+    assign step = act & (state == RUN);
+    assign flushed = act & (state == FLUSH) & (flush == LAST_FLUSH);
+
+    // A step ends the numbers of a tap (tap_ends), and what is further out with them.
+    logic [CHANNEL_BITS-1:0] channel;
+    logic [PASS_BITS-1:0] pass;
+    logic [BLOCK_BITS-1:0] block;
+    logic tap_ends;
+    logic row_ends;
+    logic pass_ends;
+    logic block_ends;
+    logic window_ends;
+    logic line_ends;  // of windows
+    logic layer_ends;
+    logic [1:0] is_inside;
+    logic [1:0] is_last_tap;
+    logic [1:0] is_last_window;
+    logic is_first;  // of a pass
+
+    assign tap_ends = step & (channel == last_channel);
+    assign row_ends = tap_ends & is_last_tap[0];
+    assign pass_ends = row_ends & is_last_tap[1];
+    assign block_ends = pass_ends & (pass == last_pass);
+    assign window_ends = block_ends & (block == last_block);
+    assign line_ends = window_ends & is_last_window[0];
+    assign layer_ends = line_ends & is_last_window[1];
+
+    for (genvar k = 0; k < 2; ++k) begin : g_axis
+        logic [PLACE_BITS-1:0] size, first, further, back, onward;
+        logic [TAP_BITS-1:0] last_tap;
+        logic [WINDOW_BITS-1:0] last_window;
+
+        assign {last_window, last_tap, onward, back, further, first, size} = (k == 0) ? columns : rows;
+
+        bitsmith_engine_axis #(
+            .PLACE_BITS (PLACE_BITS),
+            .TAP_BITS   (TAP_BITS),
+            .WINDOW_BITS(WINDOW_BITS)
+        ) axis (
+            .clk           (clk),
+            .start         (start),
+            .next_tap      ((k == 0) ? tap_ends : row_ends),
+            .next_window   ((k == 0) ? window_ends : line_ends),
+            .size          (size),
+            .first         (first),
+            .further       (further),
+            .back          (back),
+            .onward        (onward),
+            .last_tap      (last_tap),
+            .last_window   (last_window),
+            .is_inside     (is_inside[k]),
+            .is_last_tap   (is_last_tap[k]),
+            .is_last_window(is_last_window[k])
+        );
+    end
+
+    logic [WORD_BITS-1:0] read_at;
+    logic [WORD_BITS-1:0] write_at;
+    logic [WORD_BITS-1:0] onward;
+
+    always_comb begin
+        if (line_ends) onward = to_line;
+        else if (window_ends) onward = to_window;
+        else if (block_ends) onward = to_block;
+        else if (pass_ends) onward = to_pass;
+        else if (row_ends) onward = to_row;
+        else if (tap_ends) onward = to_column;
+        else onward = WORD_BITS'(1);
+    end
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            state <= LOAD;
+            layer <= '0;
+            flush <= '0;
+            left  <= '0;
+        end else if (act) begin
+            if (x_take & (write_at == LAST_TOKEN)) state <= SETUP;
+            if (start) state <= RUN;
+            if (layer_ends) state <= FLUSH;
+            if (flushed) begin
+                state <= is_last_layer ? LOAD : SETUP;
+                layer <= is_last_layer ? '0 : layer + 1'b1;
+            end
+            if (state == FLUSH) flush <= flushed ? '0 : flush + 1'b1;
+            if (pass_ends) left <= lanes;
+            else if (leaves) left <= left - 1'b1;
+        end
+    end
+
+    always_ff @(posedge clk) begin
+        if (start) begin
+            channel <= '0;
+            pass <= '0;
+            block <= '0;
+            read_at <= source;
+            weights_address <= first_weights;
+        end else if (step) begin
+            channel <= tap_ends ? '0 : channel + 1'b1;
+            if (pass_ends) pass <= block_ends ? '0 : pass + 1'b1;
+            if (block_ends) block <= window_ends ? '0 : block + 1'b1;
+            read_at <= read_at + onward;
+            weights_address <= (window_ends | (block_ends & alike)) ? first_weights : weights_address + 1'b1;
+        end
+        if (act) is_first <= pass_ends | start;
+        if (pass_ends) is_window_done <= window_ends;
+    end
+
+    always_ff @(posedge clk) begin
+        if (rst | (flushed & is_last_layer)) write_at <= '0;
+        else if (start) write_at <= target;
+        else if (x_take | (core_done & ~is_last_layer)) write_at <= write_at + 1'b1;
+    end
+
+    // Writes and reads of a number that matters are never in one cycle.
+    (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
+    logic [WIDTH-1:0] memory[WORDS];
+    logic [WIDTH-1:0] stored;
+
+    always_ff @(posedge clk) begin
+        if (x_take | (core_done & ~is_last_layer)) memory[write_at] <= x_take ? x_data : core_stored;
+        stored <= memory[read_at];
+    end
+
+    // What the stages do: 1 has the number and its weights, 2 multiplies them, 3 adds, 4 has sums.
+    logic [3:1] adds;
+    logic [3:1] begins;
+    logic [4:1] ends;
+    logic [4:1] moves;
+    logic [3:1] rewinds;
+    logic is_real;
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            adds  <= '0;
+            ends  <= '0;
+            moves <= '0;
+        end else begin
+            adds  <= {adds[2:1], step};
+            ends  <= {ends[3:1], pass_ends};
+            moves <= {moves[3:1], act & leaves};
+        end
+        begins  <= {begins[2:1], is_first};
+        rewinds <= {rewinds[2:1], is_window_done & (left == LANE_BITS'(1))};
+        is_real <= &is_inside;
+    end
+
+    logic signed [WIDTH:0] number;
+    logic [LANES*WEIGHT-1:0] factors;
+
+    always_ff @(posedge clk) begin
+        number  <= is_real ? $signed({SIGNED & stored[WIDTH-1], stored}) : '0;
+        factors <= weights;
+    end
+
+    logic [LANES*SUM-1:0] sums;
+    logic [LANES*SUM-1:0] held;
+
+    for (genvar k = 0; k < LANES; ++k) begin : g_lane
+        logic signed [PRODUCT-1:0] product;
+        logic signed [WEIGHT-1:0] factor;
+        logic signed [SUM-1:0] operand;
+        logic signed [SUM-1:0] sum;
+        logic signed [SUM-1:0] joined;
+
+        assign factor = $signed(factors[k*WEIGHT+:WEIGHT]);
+        assign operand = SUM'(product);
+        assign sums[k*SUM+:SUM] = sum;
+
+        if (GREATEST && k == 0) begin : g_greatest
+            assign joined = greatest ? ((operand > sum) ? operand : sum) : sum + operand;
+        end else begin : g_sum
+            assign joined = sum + operand;
+        end
+
+        always_ff @(posedge clk) begin
+            product <= PRODUCT'(number) * PRODUCT'(factor);
+            if (adds[3]) sum <= begins[3] ? operand : joined;
+        end
+    end
+
+    always_ff @(posedge clk) begin
+        if (ends[4]) held <= sums;
+        else if (moves[4]) held <= held >> SUM;
+        if (start) bias_address <= first_bias;
+        else if (moves[3]) bias_address <= rewinds[3] ? first_bias : bias_address + 1'b1;
+    end
+
+    assign core_valid = moves[4];
+    assign core_sum = held[SUM-1:0];
+    assign y_put = core_done & is_last_layer;
+
+    if (!GREATEST) begin : g_unused
+        logic unused;
+        assign unused = greatest;
+    end
+endmodule
