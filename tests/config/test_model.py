@@ -130,6 +130,7 @@ def test_keys_in_any_case(key: str) -> None:
         ("ResourceUnrolled", Strategy.UNROLLED),
         ("MultiplierBlocks", Strategy.MULTIPLIER_BLOCKS),
         ("DistributedArithmetic", Strategy.DISTRIBUTED_ARITHMETIC),
+        ("Shared", Strategy.SHARED),
         ("distributed_arithmetic", Strategy.DISTRIBUTED_ARITHMETIC),
         ("DA", Strategy.DISTRIBUTED_ARITHMETIC),
         (Strategy.RESOURCE, Strategy.RESOURCE),

@@ -24,7 +24,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.mapping.test_partition import demanded
-from tests.properties.convolutional import demands, random_network
+from tests.properties.convolutional import demands, random_network, turns
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network as random_recurrent_network
@@ -137,6 +137,17 @@ def test_what_comes_after_the_last_token_waits_for_none(seed: int) -> None:
     network = partition(program, demands(seed, program))
     pipelined = (kinds.Map, kinds.FoldedProduct, kinds.Scan)
     latencies = {number: 2 for number, one in enumerate(network.processes) if isinstance(one.kind, pipelined)}
+    assert schedule(network, latencies) == dense_schedule(network, latencies)
+
+
+@pytest.mark.parametrize("seed", [1, 23, 39])
+def test_engines(seed: int) -> None:
+    """Tokens are taken first, and results leave after each pass of the last layer."""
+    program = drop_dead(random_network(seed), keep_probes=False)
+    network = partition(program, turns(seed, program))
+    latencies = {number: 2 for number, one in enumerate(network.processes) if isinstance(one.kind, kinds.Map)}
+    latencies |= {number: 3 for number, one in enumerate(network.processes) if isinstance(one.kind, kinds.Engine)}
+    assert len(latencies) > 0
     assert schedule(network, latencies) == dense_schedule(network, latencies)
 
 

@@ -42,6 +42,15 @@ def demands(seed: int, program: Program) -> Directives:
     )
 
 
+def turns(seed: int, program: Program) -> Directives:
+    """All layers are to share an engine, mostly with cycles enough for few multipliers."""
+    rng = random.Random(seed)
+    layers = frozenset(node.layer for node in program.nodes)
+    parallel, reuse = rng.random() < 0.3, rng.choice([20, 50, 100, 300, 10_000])
+    styles = dict.fromkeys(layers, MultiplierStyle.SHARED)
+    return Directives(dict.fromkeys(layers, reuse * (30 if parallel else 1)), parallel, styles, engine=layers)
+
+
 def _weights(rng: random.Random, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return np.random.default_rng(rng.randrange(1 << 30)).integers(-15, 16, shape)
 

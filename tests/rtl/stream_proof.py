@@ -17,6 +17,7 @@ _PARTS = {
     "window": ("window", "window_axis", "delay"),
     "folded_product": ("folded_product", "product_factors", "chained_product"),
     "sweep": ("sweep", "sweep_axis"),
+    "engine": ("engine", "engine_axis"),
     "axis": ("axis", "axis_fifo"),
     "from_bytes": ("from_bytes", "fifo"),
     "to_bytes": ("to_bytes", "fifo", "framer"),

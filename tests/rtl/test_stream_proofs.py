@@ -17,6 +17,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.streams import sweep_parameters
+from tests.rtl.engines import convolution, dense, proof_parameters
 from tests.rtl.stream_bench import process
 from tests.rtl.stream_proof import counterexample, files, model
 
@@ -194,6 +195,22 @@ def test_sweep(tmp_path: Path, grid: tuple[int, int], op: ops.Window, each: tupl
     assert_proved(tmp_path, "sweep", parameters, by + 3)
 
 
+ENGINES = {
+    "dense": ([dense([[1, -2], [-1, 1]], 1, [1, 0], 0, 2), dense([[1], [-2]], 1, [1], 2, 0)], 2, 4),
+    "lanes": ([dense([[1, -2], [-1, 1]], 2, [1, 0], 0, 1), dense([[1, 1], [-2, 1]], 1, [0, 1], 1, 0)], 2, 3),
+    "convolution": ([convolution([1, -1], 2, 1, 0, 2), dense([[1], [1]], 1, [0], 2, 0)], 2, 4),
+    "blocks": ([convolution([1], 1, 2, 0, 2), convolution([-1], 1, 2, 2, 0)], 2, 4),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("dense", marks=ci), "lanes", "blocks", pytest.param("convolution", marks=slow)]
+)
+def test_engine(tmp_path: Path, name: str) -> None:
+    parameters, by = proof_parameters(*ENGINES[name])
+    assert_proved(tmp_path, "engine", parameters, by + 2)
+
+
 @pytest.mark.parametrize(("which", "synchronous"), [([0, 1, 1, 0, 1], 0), ([1, 0, 0], 1)])
 def test_interleave(tmp_path: Path, which: list[int], synchronous: int) -> None:
     parameters = {"ACTIONS": len(which), "WHICH": table(which, 1), "SYNCHRONOUS": bit(synchronous)}
@@ -259,6 +276,9 @@ MUTANTS = [
     ("sweep", "(held != FULL)", "1'b1"),
     ("sweep", "~surplus[BITS-1]", "(~surplus[BITS-1] | &surplus)"),
     ("sweep", "empty  <= ~(&is_inside)", "empty  <= 1'b0"),
+    ("engine", "~(leaves & is_last_layer) | y_free", "1'b1"),
+    ("engine", "(window_ends | (block_ends & alike)) ? first_weights", "layer_ends ? first_weights"),
+    ("engine", "is_real <= &is_inside", "is_real <= 1'b1"),
     ("interleave", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
     ("load", "transfer | complete | (part", "transfer | (part"),
     ("load", "? '0 : following + 1'b1", "? '0 : following"),
@@ -278,6 +298,7 @@ SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
     "window": ({"SIZE_1": 1, "SIZE_2": 4, "TAPS_1": 1, "TAPS_2": 3, "ACTIONS": 4}, 12),
     "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
     "sweep": ({"READS": 8, "SOURCE": table([255, 0, 0, 1, 255, 2, 2, 3], 8), "DEPTH": 2, "BY": 26}, 28),
+    "engine": (proof_parameters(*ENGINES["convolution"])[0], 44),
     "reorder": (
         {"DEPTH": 2, "TOKENS": 2, "READS": 2, "BY": 9, "SOURCE": "16'h0001", "NEEDED": "16'h0202", "FREED": "16'h0200"},
         12,
@@ -289,6 +310,7 @@ def test_every_module_has_a_mutant() -> None:
     modules = {name.removeprefix("bitsmith_").removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "window_axis",
         "sweep_axis",
+        "engine_axis",
         "product_factors",
         "chained_product",
     }

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 
 from bitsmith.build.design import circuit
+from bitsmith.dataflow.processes import Engine
 from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import demanded
-from tests.properties.convolutional import demands, random_network
+from tests.properties.convolutional import demands, random_network, turns
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network as random_recurrent_network
@@ -92,3 +95,21 @@ def test_instances_are_called_after_layers() -> None:
     assert len(instances) > 8
     found = {re.sub(r"(_x\d_fifo|_core)$", "", name).partition("__")[2] for name in instances}
     assert found >= {"conv", "pool", "dense"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 4 else ()) for k in range(150)])
+def test_random_networks_that_share_an_engine(seed: int, tmp_path: Path) -> None:
+    program = random_network(seed)
+    directives = turns(seed, program)
+    network = partition(drop_dead(program, keep_probes=False), directives)
+    if any(isinstance(process.kind, Engine) for process in network.processes):
+        assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+def test_layers_in_turn(tmp_path: Path) -> None:
+    """A convolution, pooling and a dense layer, with transfers that wait, and frames that follow each other at once."""
+    program = convolutional(4)
+    names = frozenset({"conv", "pool", "dense"})
+    simulation = assert_streams(program, Directives(dict.fromkeys(names, 200), False, engine=names), tmp_path)
+    assert not any("lines" in name or "buffer" in name for name in simulation.peaks)

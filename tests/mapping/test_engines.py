@@ -1,0 +1,197 @@
+"""Layers that share an engine compute what the program computes, and take fewer cells; what cannot is refused or left out."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bitsmith.build.design import circuit
+from bitsmith.dataflow.processes import Engine, Network
+from bitsmith.dataflow.text import parse, to_text
+from bitsmith.devices import ECP5
+from bitsmith.errors import UnsupportedError
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.project import HlsTarget
+from bitsmith.hls.streams import write_project
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
+from bitsmith.rtl.writer import Title
+from tests.mapping.test_partition import assert_same
+from tests.properties.convolutional import random_network, turns
+
+FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
+
+
+def engines(network: Network) -> list[Engine]:
+    return [process.kind for process in network.processes if isinstance(process.kind, Engine)]
+
+
+def shared(program: Program, reuse: int, parallel: bool = False) -> Directives:
+    """All layers in turn."""
+    layers = frozenset(node.layer for node in program.nodes if node.layer)
+    styles = dict.fromkeys(layers, MultiplierStyle.SHARED)
+    return Directives(dict.fromkeys(layers, reuse), parallel, styles, engine=layers)
+
+
+def convolved(builder: ProgramBuilder, x: Value, n_out: int, seed: int, stride: int = 1) -> Value:
+    """A convolution of 3x3 with a bias for each channel."""
+    rows, columns, channels = x.shape
+    rng = np.random.default_rng(seed)
+    windows = builder.window(x, (3, 3), (stride, stride), (1, 1), ((1, 1), (1, 1)))
+    flat = builder.reshape(windows, (-(-rows // stride), -(-columns // stride), 9 * channels))
+    y = builder.linear(flat, rng.integers(-15, 16, (9 * channels, n_out)), 5)
+    return builder.cast(builder.add(y, builder.const(rng.integers(-9, 9, n_out), 3)), FORMAT)
+
+
+def residual(channels: int = 4) -> Program:
+    """Two convolutions beside a skip connection, rectifiers, pooling and a dense layer."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (6, 6, channels), FORMAT)
+    zero = builder.const(0)
+    with builder.layer("first"):
+        y = builder.max(convolved(builder, x, channels, 1), zero)
+    with builder.layer("second"):
+        y = convolved(builder, y, channels, 2)
+    with builder.layer("join"):
+        y = builder.max(builder.cast(builder.add(x, y), FORMAT), zero)
+    with builder.layer("pool"):
+        y = builder.amax(builder.window(y, (2, 2), (2, 2), (1, 1), ((0, 0), (0, 0))), (2, 3))
+    with builder.layer("dense"):
+        flat = builder.reshape(y, (9 * channels,))
+        y = builder.linear(flat, np.random.default_rng(3).integers(-15, 16, (9 * channels, 6)), 5)
+    return builder.program([("y", y)])
+
+
+def perceptron(sizes: tuple[int, ...]) -> Program:
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", sizes[:1], FORMAT)
+    for number, (n, m) in enumerate(pairwise(sizes)):
+        with builder.layer(f"dense{number}"):
+            x = builder.cast(builder.max(builder.linear(x, rng.integers(-15, 16, (n, m)), 6), builder.const(0)), FORMAT)
+    return builder.program([("y", x)])
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_random_networks(share: int) -> None:
+    found = 0
+    for seed in range(share, 60, 4):
+        program = random_network(seed)
+        directives = turns(seed, program)
+        assert_same(program, directives, seed)
+        network = partition(drop_dead(program, keep_probes=False), directives)
+        text = to_text(network)
+        assert to_text(parse(text)) == text
+        found += len(engines(network))
+    assert found > 1
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_network_with_a_skip_connection_is_one_engine(parallel: bool) -> None:
+    program = residual()
+    directives = shared(program, 100_000, parallel)
+    (engine,) = engines(partition(program, directives))
+    assert [layer.name for layer in engine.layers] == ["first", "second", "join", "pool", "dense"]
+    assert engine.lanes == 1
+    assert engine.words == 3 * 144  # the image, which is needed to the end, and what follows in turn
+    assert_same(program, directives)
+
+
+def test_cycles_decide_how_many_multipliers_there_are() -> None:
+    program = residual()
+    found = [engines(partition(program, shared(program, reuse)))[0] for reuse in (100, 150, 250, 600)]
+    assert [engine.lanes for engine in found] == [4, 4, 2, 1]
+    for reuse, engine in zip((100, 150, 250, 600), found, strict=True):
+        assert engine.actions(144, 12) <= reuse * 36
+
+
+def test_an_engine_is_smaller_than_layers_side_by_side() -> None:
+    for program, reuse in ((perceptron((16, 16, 12, 8)), 1000), (residual(), 600)):
+        beside = estimate_layout(
+            program, Directives(shared(program, reuse).reuse, False, shared(program, reuse).products), ECP5
+        )
+        engine = estimate_layout(program, shared(program, reuse), ECP5)
+        assert engine.dsp == 1 < beside.dsp
+        assert engine.lut < 0.8 * beside.lut
+        assert engine.ff < 0.8 * beside.ff
+
+
+def test_shifts_by_layer_share_a_circuit() -> None:
+    """Layers whose weights have other steps differ in a selection of the sum's bits only."""
+    sizes = []
+    for fracs in ((6, 6, 6, 6), (6, 5, 4, 6)):
+        builder, rng = ProgramBuilder(), np.random.default_rng(0)
+        x = builder.input("x", (8,), FORMAT)
+        for number, frac in enumerate(fracs):
+            with builder.layer(f"dense{number}"):
+                weights = rng.integers(-15, 16, (8, 8)) * 2 + 1
+                x = builder.cast(builder.linear(x, weights, frac), FORMAT)
+        program = builder.program([("y", x)])
+        assert_same(program, shared(program, 10_000))
+        (engine,) = engines(partition(program, shared(program, 10_000)))
+        names = [type(node.op).__name__ for node in engine.program.nodes]
+        assert names.count("Cast") <= 2 + 3 * (len(set(fracs)) - 1) + 1
+        sizes.append(names.count("Select"))
+    assert sizes == [0, 2]
+
+
+def test_formats_and_parameters_of_channels_end_an_engine() -> None:
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8,), FORMAT)
+    for number in range(4):
+        with builder.layer(f"dense{number}"):
+            x = builder.cast(builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), FORMAT)
+            if number == 1:
+                x = builder.mul(x, builder.const(rng.integers(1, 9, 8), 2))
+    program = builder.program([("y", x)])
+    names = [[layer.name for layer in one.layers] for one in engines(partition(program, shared(program, 1000)))]
+    assert names == [["dense0", "dense1"], ["dense2", "dense3"]]
+    assert_same(program, shared(program, 1000))
+
+
+def test_ranges_of_channels_that_cut_nothing_are_one() -> None:
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8,), FORMAT)
+    for number in range(2):
+        with builder.layer(f"dense{number}"):
+            weights = rng.integers(-15, 16, (8, 8))
+            weights[:, 0] = 0
+            x = builder.linear(x, weights, 6)
+            if number == 0:
+                lo, frac = objects(np.where(np.arange(8) == 0, 0, -128)), np.full(8, 4)
+                x = builder.apply(ops.Cast(frac, lo, objects(np.full(8, 127)), Rounding.RND, Overflow.SAT), x)
+    program = builder.program([("y", x)])
+    assert len(engines(partition(program, shared(program, 1000)))) == 1
+    assert_same(program, shared(program, 1000))
+
+
+def made(program: Program, directives: Directives) -> None:
+    circuit(program, directives, ECP5.delays, 8.0, "dut", Title("test", "0"))
+
+
+def test_too_few_cycles_are_refused() -> None:
+    program = perceptron((16, 16, 16))
+    with pytest.raises(UnsupportedError, match="leave 20 cycles for a frame") as refused:
+        made(program, shared(program, 20, parallel=True))
+    assert "cycles or more" in str(refused.value) and "'dense0', 'dense1'" in str(refused.value)
+
+
+def test_a_single_layer_is_refused() -> None:
+    program = perceptron((16, 16))
+    with pytest.raises(UnsupportedError, match="nothing that layers can share"):
+        made(program, shared(program, 1000))
+
+
+def test_cpp_is_refused() -> None:
+    program = perceptron((16, 16, 16))
+    for dialect in DIALECTS.values():
+        with pytest.raises(UnsupportedError, match="backend 'rtl'"):
+            write_project(program, shared(program, 1000), dialect, HlsTarget("dut", "part"))

@@ -1,0 +1,81 @@
+"""A small engine for proofs: numbers of two bits, sums and biases that wrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.dataflow.execute_engine import executed
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.rtl.engines import engine_parameters, packed, weight_rows
+from bitsmith.rtl.tokens import Element
+
+WIDTH = 2
+_SIGNED = FixedFormat(True, WIDTH, 0, Rounding.TRN, Overflow.WRAP)
+
+
+def dense(weights: Sequence[Sequence[int]], lanes: int, bias: Sequence[int], source: int, target: int) -> EngineLayer:
+    """A matrix (inputs, results) as a layer."""
+    matrix = np.array(weights, dtype=np.object_)
+    tiles = matrix.reshape(1, len(matrix), -1, lanes).transpose(0, 2, 1, 3)
+    single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    raw = objects(list(bias))
+    return EngineLayer("dense", single, (1, 1), len(matrix), len(matrix), 1, objects(tiles), raw, False, source, target)
+
+
+def convolution(weights: Sequence[int], size: int, blocks: int, source: int, target: int) -> EngineLayer:
+    """Windows of the taps that ``weights`` has for each block, zeros before the first place, over ``size`` places."""
+    taps = np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)
+    op = ops.Window((1, taps.shape[2]), (1, 1), (1, 1), ((0, 0), (taps.shape[2] - 1, 0)))
+    raw = objects(np.arange(blocks))
+    return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, objects(taps), raw, False, source, target)
+
+
+def wrapping() -> Program:
+    """The sum of a sum and a bias, cut to the bits of a number."""
+    builder = ProgramBuilder()
+    total, bias = (builder.input(name, (1,), FixedFormat(True, 16, 0)) for name in ("sum", "bias"))
+    builder.input("layer", (1,), FixedFormat(False, 4, 0))
+    y = builder.cast(builder.add(total, bias), _SIGNED)
+    return builder.program([("stored", y), ("given", y)])
+
+
+def proof_parameters(layers: Sequence[EngineLayer], tokens: int, words: int) -> tuple[dict[str, int | str], int]:
+    """The parameters of ``formal_engine``, and the cycle by which two frames are done if nothing waits."""
+    engine = Engine(tuple(layers), words, wrapping())
+    parameters, descriptors = engine_parameters(engine, tokens, Element(WIDTH, True, 0), WIDTH)
+    bits = sum(width for _, width in descriptors[0])
+    rows = [[(int(one), WIDTH) for one in row] for each in layers for row in weight_rows(each, engine.lanes)]
+    biases = [(int(one), WIDTH) for each in layers for one in each.bias]
+    offsets = executed(engine, objects(np.zeros((tokens, 1), dtype=np.int64)))
+    columns = [executed(engine, objects(row.reshape(-1, 1))) - offsets for row in np.eye(tokens, dtype=np.int64)]
+    found: dict[str, int | str] = {
+        name: value
+        for name, value in parameters.items()
+        if name not in ("WIDTH", "SIGNED", "WEIGHT", "SUM", "GREATEST")
+    }
+    found |= {
+        "DESCRIPTOR": bits,
+        "RESULTS": len(offsets),
+        "DESCRIPTORS": vector([(packed(fields), bits) for fields in descriptors], bits * len(layers)),
+        "WEIGHTS": vector(
+            [(packed(row), WIDTH * engine.lanes) for row in rows], WIDTH * engine.lanes << parameters["WEIGHTS_BITS"]
+        ),
+        "BIASES": vector(biases, WIDTH << parameters["BIAS_BITS"]),
+        "MATRIX": vector(
+            [(int(one), WIDTH) for one in np.stack(columns, axis=1).ravel()], WIDTH * tokens * len(offsets)
+        ),
+        "OFFSETS": vector([(int(one), WIDTH) for one in offsets], WIDTH * len(offsets)),
+    }
+    by = 2 * engine.actions(tokens, ENGINE_STAGES)
+    return found | {"BY": by}, by
+
+
+def vector(fields: list[tuple[int, int]], width: int) -> str:
+    """A constant of ``width`` bits that has ``fields``, the first lowest."""
+    return f"{width}'h{packed(fields):x}"

@@ -1,0 +1,78 @@
+// bitsmith_engine with sums and biases that wrap, so that results are MATRIX times the tokens, and OFFSETS, for each of two frames.
+module formal_engine #(
+    parameter int unsigned LANES = 1,
+    parameter int unsigned WORDS = 4,
+    parameter int unsigned TOKENS = 2,
+    parameter int unsigned LAYERS = 2,
+    parameter int unsigned PLACE_BITS = 2,
+    parameter int unsigned TAP_BITS = 1,
+    parameter int unsigned WINDOW_BITS = 1,
+    parameter int unsigned CHANNEL_BITS = 1,
+    parameter int unsigned PASS_BITS = 1,
+    parameter int unsigned BLOCK_BITS = 1,
+    parameter int unsigned WEIGHTS_BITS = 3,
+    parameter int unsigned BIAS_BITS = 2,
+    parameter int unsigned DESCRIPTOR = 60,
+    parameter int unsigned RESULTS = 1,
+    parameter logic [DESCRIPTOR*LAYERS-1:0] DESCRIPTORS = '0,
+    parameter logic [2*LANES*(1<<WEIGHTS_BITS)-1:0] WEIGHTS = '0,
+    parameter logic [2*(1<<BIAS_BITS)-1:0] BIASES = '0,
+    parameter logic [2*RESULTS*TOKENS-1:0] MATRIX = '0,
+    parameter logic [2*RESULTS-1:0] OFFSETS = '0,
+    parameter int unsigned BY = 20
+) (
+    input logic clk
+);
+    localparam int unsigned WIDTH = 2;
+    localparam int unsigned LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1;
+    logic rst, eager, x_valid, x_take, y_free, y_claim, y_put, core_valid;
+    logic [7:0] cycle, taken, puts;
+    logic [WIDTH-1:0] x_data, expected, core_sum, bias;
+    logic [2*TOKENS*WIDTH-1:0] tokens;
+    logic [LAYER_BITS-1:0] layer;
+    logic [DESCRIPTOR-1:0] descriptor;
+    logic [WEIGHTS_BITS-1:0] weights_address;
+    logic [BIAS_BITS-1:0] bias_address;
+    logic [LANES*WIDTH-1:0] weights;
+
+    formal_start start (.clk, .rst, .eager, .cycle);
+    formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(WIDTH)) operand (
+        .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
+    );
+    formal_result #(.RESULTS(2 * RESULTS), .LATENCY(4), .BY(BY)) result (
+        .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
+    );
+    bitsmith_engine #(
+        .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .TOKENS(TOKENS),
+        .LAYERS(LAYERS), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
+        .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
+        .BIAS_BITS(BIAS_BITS)
+    ) dut (
+        .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .weights_address, .weights, .bias_address,
+        .core_valid, .core_sum, .core_done(core_valid), .core_stored(core_sum + bias), .y_free, .y_claim, .y_put
+    );
+
+    assign descriptor = DESCRIPTORS[layer*DESCRIPTOR+:DESCRIPTOR];
+
+    always_ff @(posedge clk) begin
+        weights <= WEIGHTS[weights_address*LANES*WIDTH+:LANES*WIDTH];
+        bias <= BIASES[bias_address*WIDTH+:WIDTH];
+    end
+
+    logic [7:0] number;
+    assign number = puts % RESULTS;
+
+    always_comb begin
+        expected = OFFSETS[number*WIDTH+:WIDTH];
+        for (int k = 0; k < TOKENS; ++k) begin
+            expected = expected
+                + MATRIX[(number*TOKENS+k)*WIDTH+:WIDTH] * tokens[(puts/RESULTS*TOKENS+k)*WIDTH+:WIDTH];
+        end
+    end
+
+    always_ff @(posedge clk) begin
+        if (!rst) begin
+            if (y_put) assert (core_sum + bias == expected);
+        end
+    end
+endmodule
