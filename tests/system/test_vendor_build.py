@@ -364,6 +364,13 @@ def test_reports_of_an_earlier_build_are_told_apart(fakes: FakeTools, model: bit
     assert "of an earlier build" in notes(report)
 
 
+@pytest.mark.parametrize(("io_type", "told"), [("io_stream", True), ("io_parallel", False)])
+def test_an_interval_that_no_manual_promises(tmp_path: Path, io_type: str, told: bool) -> None:
+    model, _ = three_layer(tmp_path, backend="quartus", io_type=io_type)
+    said = notes(model.build(csim=False, synth=False))
+    assert ("No interval is planned" in said) is told and (" cycles for a sample" in said) is told
+
+
 @pytest.mark.parametrize(
     "backend",
     [

@@ -213,6 +213,11 @@ class _Hls:
         notes += (
             [] if self.too_wide is None else [f"The tool would refuse {self.too_wide.found}: {self.too_wide.remedy}."]
         )
+        if self.code.project.interval is None:
+            notes.append(
+                f"No interval is planned: {driver.tool} alone decides how far samples overlap, which its manual leaves open. "
+                f"A process takes {self.code.project.slowest:,} cycles for a sample at most."
+            )
         verified = [section for section in found if isinstance(section, Verification)]
         if not verified:
             notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")
