@@ -23,7 +23,9 @@ def random_network(seed: int) -> Program:
     x = builder.input("x", (*grid, rng.choice([1, 2, 3, 4, 6, 8])), FixedFormat(rng.random() < 0.7, 5, 2))
     for number in range(rng.randint(1, 4)):
         with builder.layer(f"layer{number}"):
-            step = rng.choice([_convolved, _convolved, _in_groups, _in_groups, _pooled, _summed, _scaled])
+            step = rng.choice(
+                [_convolved, _convolved, _in_groups, _in_groups, _pooled, _summed, _scaled, _joined, _larger]
+            )
             x = _rounded(builder, rng, step(builder, rng, x))
     if rng.random() < 0.5:
         with builder.layer("dense"):
@@ -114,6 +116,21 @@ def _scaled(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     """A factor and a summand for each channel."""
     factors, summands = (builder.const(_weights(rng, (x.shape[-1],)), 2) for _ in range(2))
     return builder.add(builder.mul(x, factors), summands)
+
+
+def _joined(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """A product at each position beside what it is of, as in a U-Net."""
+    y = builder.linear(x, _weights(rng, (x.shape[-1], rng.choice([2, 4, x.shape[-1]]))), 3)
+    parts = [builder.cast(y, FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)), x]
+    return builder.concat(parts if rng.random() < 0.5 else parts[::-1], -1)
+
+
+def _larger(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Each position several times over along some axes."""
+    for axis, size in enumerate(x.shape[:-1]):
+        if size < 7 and rng.random() < 0.7:
+            x = builder.gather(x, np.repeat(np.arange(size), rng.choice([2, 2, 3])), axis)
+    return x
 
 
 def _rounded(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:

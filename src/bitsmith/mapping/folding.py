@@ -42,6 +42,9 @@ above the limit of one block are mostly spread over two."""
 SWEEP_LUTS = 350.0
 """Counters and sums of what reads windows from a memory."""
 
+_ADDED = 2
+"""Look-up tables per bit of a sum, or of the greater of two numbers."""
+
 Factor: TypeAlias = ops.Linear | ops.Parameter
 """The op that has the matrix of a product with weights: the product itself, or its second operand."""
 
@@ -192,13 +195,7 @@ class Matrix:
             2 * channels // size
         )  # at least; of larger ones most is block memory, or needed for lines of whole tokens, too
         luts += _AREA.memory_luts * -(-min(words, 4 * _AREA.memory_words) // _AREA.memory_words) * size * self.operand
-        between = math.gcd(have, size)
-        luts += sum(
-            _AREA.select_luts * max(one, between) * self.operand + _AREA.control_luts
-            for one in (have, size)
-            if one != between
-        )
-        return luts
+        return luts + area_of_regrouping(have, size, self.operand)
 
     def area_of_window(self) -> float:
         """The registers of a window, and of the FIFO after it."""
@@ -245,6 +242,23 @@ class Matrix:
         if folding.groups > 1:
             luts += _CONSTANT_LUTS * part
         return luts + part + _AREA.control_luts * int(folding.serial * folding.groups > 1)
+
+
+def area_of_regrouping(have: int, want: int, bits: int) -> float:
+    """Look-up tables of what makes tokens of ``want`` elements of such of ``have``."""
+    between = math.gcd(have, want)
+    return sum(_AREA.select_luts * one * bits + _AREA.control_luts for one in (have, want) if one != between)
+
+
+def area_of_reduction(size: int, have: int, bits: int) -> float:
+    """Look-up tables of a sum over windows that are read from a memory, ``size`` of their elements at once."""
+    return SWEEP_LUTS + (_ADDED + _AREA.memory_luts) * size * bits + area_of_regrouping(have, size, bits)
+
+
+def area_of_whole_reduction(taps: int, channels: int, have: int, bits: int) -> float:
+    """The same of whole windows."""
+    held = (2 * taps + _ADDED * (taps - 1)) * channels * bits
+    return held + area_of_regrouping(have, channels, bits)
 
 
 def rom_area(words: int, bits: int) -> float:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Grid, Interleave, Stream, Window, union_type
+from bitsmith.dataflow.processes import Grid, Interleave, Stream, Sweep, Window, regrouped, union_type
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
@@ -17,7 +17,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
 from bitsmith.mapping.folding import divisors
 from bitsmith.mapping.products import in_groups, is_flat, takes_flat
-from bitsmith.mapping.sweeps import narrow
+from bitsmith.mapping.sweeps import narrow, takes_narrow_tokens
 
 _MOST_ACTIONS = 4096
 """Parts of tokens are moved as they are where not more of them come in a frame: each has its place in a table."""
@@ -132,6 +132,9 @@ def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> StepId:
     grouped = in_groups(builder, node)
     if grouped is not None:
         return grouped
+    in_parts = _joined_in_parts(builder, op, node)
+    if in_parts is not None:
+        return in_parts
     shape, args = node.type.shape, builder.operands(node)
     axes = min(max(map(builder.grid_axes, args)), len(shape) - 1)
     if op.axis >= axes:
@@ -154,11 +157,62 @@ def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> StepId:
     )
 
 
+def _joined_in_parts(builder: DataflowBuilder, op: ops.Concat, node: Node) -> StepId | None:
+    """Parts of the channels of one operand after those of another, if some operand is made in parts; else None."""
+    *axes, channels = node.type.shape
+    args = builder.operands(node)
+    if op.axis != len(axes) or not takes_narrow_tokens(builder, node) or any(map(builder.is_constant, args)):
+        return None
+    finest = min(_made_in(builder, arg) for arg in args)
+    each = [builder.shape(arg)[-1] for arg in args]
+    sizes = [part for part in divisors(math.gcd(*each)) if part <= finest]
+    if finest >= min(each) or channels > sizes[-1] * builder.directives.reuse_factor(node.layer):
+        return None
+    kind = regrouped(union_type(node.type, len(axes)), (sizes[-1],))
+    parts = [builder.cast_to(narrow(builder, arg, sizes[-1], builder.shape(arg)[:-1]), kind) for arg in args]
+    source = np.repeat(np.arange(len(args)), [number // sizes[-1] for number in each])
+    joined = Interleave(np.tile(source, math.prod(axes)))
+    step = builder.add(joined, tuple(parts), Stream((*axes, channels // sizes[-1]), kind))
+    return builder.with_native_form(step, tuple(axes), (channels,))
+
+
+def _made_in(builder: DataflowBuilder, arg: NodeId) -> int:
+    """Elements of the tokens in which a value is made."""
+    step = builder.step_of[arg]
+    return builder.stream(builder.native_forms.get(step, step)).token.size
+
+
+def _repeated_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepId | None:
+    """Each slice along an axis several times over, read from a memory, if it is made in parts of tokens; else None."""
+    if not isinstance(op, ops.Gather) or not takes_narrow_tokens(builder, node):
+        return None
+    (arg,), (*axes, channels) = builder.operands(node), node.type.shape
+    have = builder.shape(arg)
+    times, rest = divmod(len(op.indices), have[op.axis]) if op.indices.ndim == 1 and op.axis < len(axes) else (0, 1)
+    if rest or times < 2 or not bool(np.array_equal(op.indices, np.repeat(np.arange(have[op.axis]), times))):
+        return None
+    size = math.gcd(_made_in(builder, arg), channels)
+    if size == channels or channels > size * builder.directives.reuse_factor(node.layer):
+        return None
+    slices = math.prod(have[: op.axis + 1])
+    step = narrow(builder, arg, size, have[:-1])
+    single = ops.Window((1,), (1,), (1,), ((0, 0),))
+    parts = math.prod(have) // slices // size
+    viewed = builder.regroup(step, (slices, parts), (size,))
+    stream = Stream((slices, times * parts), builder.stream(viewed).token)
+    return builder.with_native_form(
+        builder.add(Sweep(single, 1, parts, times), (viewed,), stream), tuple(axes), (channels,)
+    )
+
+
 def move(builder: DataflowBuilder, op: Move, node: Node) -> StepId:
     """Tokens moved as they are, and the same move of elements within each; single elements where that is not enough."""
     (arg,) = builder.operands(node)
     if builder.grid_axes(arg) == 0:
         return builder.on_whole_tensors(node)
+    repeated = _repeated_in_parts(builder, op, node)
+    if repeated is not None:
+        return repeated
     step, stream = builder.step_of[arg], builder.node_stream(arg)
     source = moved(op, builder.shape(arg))
     in_parts = _moved_in_parts(builder, arg, source, node)

@@ -20,7 +20,17 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of, with_zero
-from bitsmith.mapping.folding import Factor, Folding, Matrix, MultiplierStyle, choose_folding, divisors, matrix_shape
+from bitsmith.mapping.folding import (
+    Factor,
+    Folding,
+    Matrix,
+    MultiplierStyle,
+    area_of_reduction,
+    area_of_whole_reduction,
+    choose_folding,
+    divisors,
+    matrix_shape,
+)
 
 
 def takes_narrow_tokens(builder: DataflowBuilder, node: Node) -> bool:
@@ -259,9 +269,11 @@ def reduced(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
         for size in divisors(windows.channels)
         if windows.taps * windows.channels <= size * cycles and come <= size * cycles * positions
     ]
-    if not sizes or sizes[0] == windows.channels:
+    bits = max(builder.program.nodes[windows.node].type.max_width, 1)
+    areas = {size: area_of_reduction(size, have, bits) for size in sizes}
+    size = min(areas, key=lambda one: areas[one], default=0)
+    if not size or areas[size] >= area_of_whole_reduction(windows.taps, windows.channels, have, bits):
         return None
-    size = have if have in sizes else sizes[0]
     chunks = swept(builder, windows, size, windows.channels // size, 1)
     several = TensorType.of((windows.taps, size), *(part[None] for part in parts_of(builder.stream(chunks).token)))
     token = infer(replace(op, axes=(0,)), [several])
