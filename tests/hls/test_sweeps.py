@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.execute import execute
-from bitsmith.dataflow.processes import FoldedProduct, Network, OutputPort, Process, Sink, Source, Stream, Sweep
+from bitsmith.dataflow.processes import FoldedProduct, Interleave, Network, OutputPort, Process, Sink, Source, Stream, Sweep
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.structure.check import check
 from bitsmith.hls.sweeps import SETTLED, sweep_lines, sweep_loop
@@ -102,14 +102,15 @@ def test_each_token_is_in_its_place(first: int) -> None:
 
 
 def test_networks_have_all_forms() -> None:
-    kinds = [process.kind for process in processes(7, 11)]
+    kinds = [process.kind for process in processes(21, 27)]
     assert any(isinstance(kind, FoldedProduct) and kind.sets > 1 for kind in kinds)
     assert sum(isinstance(kind, Sweep) for kind in kinds) > 1
+    assert any(isinstance(kind, Interleave) for kind in kinds)
 
 
 @COMPILED_DIALECT
 def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
-    programs, directives = cases(7, 11)
+    programs, directives = cases(21, 27)
     assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)
 
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import Sweep
+from bitsmith.dataflow.processes import FoldedProduct, Interleave, Network, Sweep
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
@@ -63,3 +63,44 @@ def test_area_falls_to_that_of_one_multiplier(kind: str, style: MultiplierStyle)
     assert all(after <= 1.02 * before for before, after in pairwise(areas))
     assert sizes[-1].dsp == 1
     assert max(sizes[-1].lut, sizes[-1].ff) < 720
+
+
+def pooled(channels: int, reuse: int) -> Network:
+    """The greatest of 2x2 positions."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (6, 6, channels), FixedFormat(True, 6, 3))
+    with builder.layer("pool"):
+        windows = builder.window(x, (2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))
+        y = builder.amax(builder.reshape(windows, (3, 3, 4, channels)), (2,))
+    return partition(builder.program([("y", y)]), Directives({"pool": reuse}, False))
+
+
+def test_windows_are_read_from_a_memory_where_that_takes_less_area() -> None:
+    assert [
+        any(isinstance(process.kind, Sweep) for process in pooled(channels, 256).processes) for channels in (2, 64)
+    ] == [False, True]
+
+
+def test_decoders_pass_few_channels() -> None:
+    """What is made one channel at a time is repeated and joined so."""
+    rng, form = np.random.default_rng(0), FixedFormat(True, 6, 3)
+    builder = ProgramBuilder()
+
+    def convolved(name: str, x: Value, filters: int) -> Value:
+        with builder.layer(name):
+            windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+            flat = builder.reshape(windows, (*x.shape[:2], 9 * x.shape[2]))
+            return builder.cast(builder.linear(flat, rng.integers(-15, 16, (flat.shape[-1], filters)), 3), form)
+
+    small, large = convolved("a", builder.input("x", (3, 3, 4), form), 6), builder.input("y", (6, 6, 4), form)
+    with builder.layer("up"):
+        for axis in range(2):
+            small = builder.gather(small, np.repeat(np.arange(3), 2), axis)
+        joined = builder.concat([small, convolved("b", large, 4)], -1)
+    program = builder.program([("y", convolved("c", joined, 2))])
+    directives = Directives(dict.fromkeys(("a", "b", "c", "up"), 10_000), False)
+    network = partition(program, directives)
+    narrow = [process for process in network.processes if isinstance(process.kind, Sweep | Interleave | FoldedProduct)]
+    assert sum(isinstance(process.kind, Interleave) for process in narrow) == 1
+    assert max(stream.token.size for process in narrow for stream in process.results) == 1
+    assert_same(program, directives)
