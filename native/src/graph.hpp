@@ -53,6 +53,16 @@ struct Adder {
         const int passed = subtract ? shift_b : shift_a + shift_b;
         return std::max(result.width() - passed, 0);
     }
+
+    /// True if the operands have no bit in common: their sum is wiring.
+    bool joins(const Range& of_a, const Range& of_b) const {
+        const Range& lower = shift_b ? of_a : of_b;
+        const int apart = std::max(shift_a, shift_b);
+        return !subtract && apart > 0 && lower.low >= 0 && lower.width() <= apart;
+    }
+
+    /// Full adders for operands in these ranges.
+    int paid(const Range& of_a, const Range& of_b) const { return joins(of_a, of_b) ? 0 : cost(range(of_a, of_b)); }
 };
 
 /// `node` shifted left by `shift`, subtracted if `minus`.

@@ -94,8 +94,8 @@ std::int32_t Sharing::make(const Pattern& pattern, Key key) {
         free_.pop_back();
     }
     const Adder adder = adder_of(pattern);
-    const Range range = adder.range(at(adder.a).range, at(adder.b).range);
-    at(node) = {pattern, key, range, false, 0, adder.cost(range), {}};
+    const Range &a = at(adder.a).range, &b = at(adder.b).range;
+    at(node) = {pattern, key, adder.range(a, b), false, 0, adder.paid(a, b), {}};
     spread(node) = {};
     born_.push_back(node);
     revive(node);

@@ -7,6 +7,7 @@
 namespace bitsmith {
 namespace {
 
+constexpr std::uint64_t kJoinsAfter = std::uint64_t{1} << 39;
 constexpr std::uint64_t kSumsAfter = std::uint64_t{1} << 40;
 constexpr std::int32_t kMostShift = 1 << 16;
 
@@ -29,9 +30,39 @@ std::int32_t Sum::joined(std::int32_t first, std::int32_t second) {
     const Adder adder{0, 0, 0, apart, a.minus != b.minus};
     const int turn_cost = adder.subtract ? apart : std::min(a.turn_cost, b.turn_cost + apart);
     const Partial sum{adder.range(a.range, b.range), a.shift, a.minus, first, second, adder.subtract, turn_cost};
-    cost_ += adder.cost(sum.range);
+    cost_ += adder.paid(a.range, b.range);
     partials_.push_back(sum);
     return static_cast<std::int32_t>(partials_.size()) - 1;
+}
+
+/// Join terms that have no bit in common with a higher one of their sign, as far as there is time: that is wiring.
+void Sum::join(Deadline& deadline) {
+    const auto count = static_cast<std::int32_t>(partials_.size());
+    const auto at = [&](std::int32_t partial) -> const Partial& { return partials_[static_cast<std::size_t>(partial)]; };
+    if (std::ranges::none_of(partials_, [](const Partial& term) { return term.range.low >= 0; })) return;
+    rising_.clear();
+    for (std::int32_t term = 0; term < count; ++term) rising_.push_back(term);
+    std::ranges::sort(rising_, {}, [&](std::int32_t term) { return std::pair(at(term).shift, term); });
+    joined_.assign(partials_.size(), 0);
+    std::uint64_t order = kJoinsAfter;
+    for (std::size_t first = 0; first < rising_.size(); ++first) {
+        std::int32_t lower = rising_[first];
+        if (joined_[static_cast<std::size_t>(lower)]) continue;
+        for (std::size_t second = first + 1; second < rising_.size() && at(lower).range.low >= 0; ++second) {
+            const std::int32_t upper = rising_[second];
+            if (joined_[static_cast<std::size_t>(upper)] || at(upper).minus != at(lower).minus) continue;
+            if (at(upper).shift < at(lower).shift + at(lower).range.width()) continue;
+            const std::uint64_t added = added_load(at(lower).range.arrival, at(upper).range.arrival);
+            if (deadline.limit && deadline.load + added > deadline.limit) continue;
+            deadline.load += added;
+            joined_[static_cast<std::size_t>(upper)] = 1;
+            joined_[static_cast<std::size_t>(rising_[first])] = 1;
+            lower = joined(lower, upper);
+
+        }
+        if (lower >= count) waiting_.push_back(place_of(lower, order++));
+    }
+    std::erase_if(waiting_, [&](const Place& place) { return place.partial < count && joined_[static_cast<std::size_t>(place.partial)]; });
 }
 
 void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
@@ -43,6 +74,7 @@ void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
         const auto order = static_cast<std::uint64_t>(term.node) * 64 + static_cast<std::uint64_t>(term.shift);
         waiting_.push_back(place_of(static_cast<std::int32_t>(partials_.size()) - 1, order));
     }
+    join(deadline);
     std::ranges::sort(waiting_, std::greater());
     const auto added = [&](std::size_t i, std::size_t j) {
         return added_load(partials_[static_cast<std::size_t>(waiting_[i].partial)].range.arrival,

@@ -70,11 +70,14 @@ private:
     };
 
     Place place_of(std::int32_t partial, std::uint64_t order) const;
+    void join(Deadline& deadline);
     std::int32_t joined(std::int32_t first, std::int32_t second);
     std::int32_t node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const;
 
     std::vector<Partial> partials_;
     std::vector<Place> waiting_;  // the first is last
+    std::vector<std::int32_t> rising_;  // terms by shift
+    std::vector<char> joined_;  // terms that others were joined with
     int cost_ = 0;
 };
 

@@ -255,3 +255,23 @@ def test_estimate_counts_equal_columns_once() -> None:
 )
 def test_estimate_of_wiring_is_zero(weights: npt.NDArray[np.int64]) -> None:
     assert estimate(weights) == 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "inputs", "full_adders"),
+    [
+        ([1, 4, 16], InputRange(0, 3), 0),
+        ([-4, -1], InputRange(0, 3), 0),
+        ([4, -1], InputRange(0, 3), 5),
+        ([1, 2], InputRange(0, 3), 3),
+        ([1, 4], InputRange(-1, 3), 3),
+        ([1, 4, 5], InputRange(0, 3), 5),
+    ],
+)
+def test_terms_without_a_common_bit_are_joined_for_nothing(
+    weights: list[int], inputs: InputRange, full_adders: int
+) -> None:
+    graph = solve(np.array(weights)[:, None], [inputs] * len(weights))
+    assert graph.cost([inputs] * len(weights)) == full_adders
+    sample = [inputs.hi, inputs.lo, 1][: len(weights)]
+    assert graph.evaluate(sample) == [int(np.dot(sample, weights))]

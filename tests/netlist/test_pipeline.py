@@ -12,7 +12,18 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import Absorption, absorb
-from bitsmith.netlist.netlist import Comparator, InputPort, Literal, Mux, Netlist, RomRead, View, live_words, operands
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Mux,
+    Netlist,
+    RomRead,
+    View,
+    live_words,
+    operands,
+)
 from bitsmith.netlist.pipeline import PipelineStages, pipeline, registers_after
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
@@ -147,3 +158,17 @@ def test_a_saturation_is_one_look_up_table_per_bit() -> None:
     assert absorbed.inputs[result.word] == 4  # three upper bits and the bit itself
     assert pipeline(netlist, DELAYS, 0.6).stages == 1
     assert len(absorb(netlist, 2).sources[result.word]) == 1
+
+
+def test_a_sum_of_words_without_a_common_bit_is_wiring() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (3,), FixedFormat(False, 2, 2))
+    program = build.program([("y", build.linear(x, np.array([[1, 1, 1], [4, 3, 4], [16, 16, -16]])))])
+    netlist = netlist_of(program)
+    absorbed = absorb(netlist, LUT_INPUTS)
+    sums = [index for index in live_words(netlist) if isinstance(netlist.words[index].cell, AddSub)]
+    inputs = {index for index in live_words(netlist) if isinstance(netlist.words[index].cell, InputPort)}
+    assert set(absorbed.sources[netlist.results[0].word]) == inputs
+    assert sum(absorbed.sources[index] == (index,) for index in sums) == 3  # x1 * 3, the sum with it, a difference
+    schedule = pipeline(netlist, DELAYS, 100.0)
+    check(netlist, schedule, 100.0)

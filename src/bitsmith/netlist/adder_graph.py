@@ -101,7 +101,9 @@ class AdderGraph:
     def cost(self, inputs: Sequence[InputRange]) -> int:
         """Return the full adders of all adders."""
         nodes = Nodes(inputs)
-        return sum(adder.cost(*nodes.ranges[nodes.add(adder)]) for adder in self.adders)
+        for adder in self.adders:
+            nodes.add(adder)
+        return sum(adder.paid(nodes.ranges[adder.a], nodes.ranges[adder.b]) for adder in nodes.adders)
 
     def depth(self) -> int:
         """Return the number of adders on the longest path from an input to an output."""

@@ -48,6 +48,15 @@ class Adder:
         passed = self.shift_b if self.subtract else self.shift_a + self.shift_b
         return max(width_of(lo, hi) - passed, 0)
 
+    def joins(self, a: tuple[int, int], b: tuple[int, int]) -> bool:
+        """Return True if operands in these intervals have no bit in common: their sum is wiring."""
+        lower, apart = a if self.shift_b else b, max(self.shift_a, self.shift_b)
+        return not self.subtract and apart > 0 and lower[0] >= 0 and width_of(*lower) <= apart
+
+    def paid(self, a: tuple[int, int], b: tuple[int, int]) -> int:
+        """Return the full adders for operands in these intervals."""
+        return 0 if self.joins(a, b) else self.cost(*self.range(a, b))
+
 
 class Nodes:
     """Inputs and the adders made so far; an adder asked for twice is made once."""

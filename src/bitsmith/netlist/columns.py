@@ -89,8 +89,8 @@ class Columns:
     def _make(self, pattern: Pattern) -> int:
         a, b = self._nodes[pattern.a], self._nodes[pattern.b]
         adder = pattern.adder()
-        range_ = adder.range(self._nodes[adder.a].range, self._nodes[adder.b].range)
-        node = Node(pattern, range_, max(a.arrival, b.arrival) + 1, adder.cost(*range_))
+        ranges = self._nodes[adder.a].range, self._nodes[adder.b].range
+        node = Node(pattern, adder.range(*ranges), max(a.arrival, b.arrival) + 1, adder.paid(*ranges))
         if self._free:
             number = self._free.pop()
             self._nodes[number] = node

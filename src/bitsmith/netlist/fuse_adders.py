@@ -11,7 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, Word, WordRef, operands, readers_of
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Literal,
+    Netlist,
+    TernaryAdder,
+    Word,
+    WordRef,
+    is_wiring,
+    operands,
+    readers_of,
+)
 from bitsmith.netlist.pipeline import Delays, Timing, carry_start
 from bitsmith.netlist.renumber import renumbered
 
@@ -67,7 +77,7 @@ def _candidates(netlist: Netlist, delays: Delays, budget_ns: float) -> dict[int,
     found: dict[int, _Sum] = {}
     for index, own in readers.items():
         word = netlist.words[index]
-        if index in results or not isinstance(word.cell, AddSub) or word.drop or len(own) > len(set(own)):
+        if index in results or not is_sum(netlist, index) or word.drop or len(own) > len(set(own)):
             continue
         if all(_fits(netlist, reader, index, delays, budget_ns) for reader in own):
             lost = sum(_row(_joined(netlist, reader, index), netlist.words[reader]) for reader in own)
@@ -80,13 +90,19 @@ def _candidates(netlist: Netlist, delays: Delays, budget_ns: float) -> dict[int,
 def _fits(netlist: Netlist, reader: int, index: int, delays: Delays, budget_ns: float) -> bool:
     """True if ``reader`` can add the terms of sum ``index`` itself, in time."""
     outer, inner = netlist.words[reader], netlist.words[index]
-    if not isinstance(outer.cell, AddSub):
+    if not is_sum(netlist, reader):
         return False
+    assert isinstance(outer.cell, AddSub)
     delay = delays.ternary_adder(outer.width + outer.drop)
     if delay is None or delay > budget_ns:
         return False
     shift = (outer.cell.a if outer.cell.a.word == index else outer.cell.b).shift
     return outer.width + outer.drop <= inner.width + shift or is_exact(netlist, inner)
+
+
+def is_sum(netlist: Netlist, index: int) -> bool:
+    """True if a word is a sum of two that takes look-up tables."""
+    return isinstance(netlist.words[index].cell, AddSub) and not is_wiring(netlist, index)
 
 
 def is_exact(netlist: Netlist, word: Word) -> bool:

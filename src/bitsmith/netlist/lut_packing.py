@@ -20,6 +20,7 @@ from bitsmith.netlist.netlist import (
     RomRead,
     TernaryAdder,
     View,
+    is_wiring,
     live_words,
     operands,
 )
@@ -43,14 +44,14 @@ class Absorption:
 
 
 def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
-    """Absorb views, and bitwise logic that fits into look-up tables of ``lut_inputs`` inputs together with all its readers."""
+    """Absorb wiring, and bitwise logic that fits into look-up tables of ``lut_inputs`` inputs together with all its readers."""
     leaves: list[Leaves | None] = [_leaves(netlist, index, lut_inputs) for index in range(len(netlist.words))]
     readers: list[list[int]] = [[] for _ in netlist.words]
     for index in live_words(netlist):
         for operand in operands(netlist.words[index].cell):
             readers[operand].append(index)
     results = {ref.word for ref in netlist.results}
-    absorbed = [isinstance(word.cell, View) for word in netlist.words]
+    absorbed = [is_wiring(netlist, index) for index in range(len(netlist.words))]
     # Comparisons first: the choices between them then share their leaves.
     for kind in (Comparator, Mux):
         for index, word in enumerate(netlist.words):

@@ -212,6 +212,16 @@ def operands(cell: Cell) -> tuple[int, ...]:
             assert_never(cell)
 
 
+def is_wiring(netlist: Netlist, index: int) -> bool:
+    """True if a word is bits of others, unchanged: a view, or a sum of two that have no bit in common."""
+    cell = netlist.words[index].cell
+    if not isinstance(cell, AddSub):
+        return isinstance(cell, View)
+    lower, apart = (cell.a, cell.b.shift) if cell.b.shift else (cell.b, cell.a.shift)
+    word = netlist.words[lower.word]
+    return not cell.subtract and apart > 0 and not word.signed and word.width <= apart
+
+
 def reduce_bits(value: int, lo: int, hi: int) -> int:
     """``value`` modulo the width of ``lo..hi``, as that interval's two's complement or plain binary number."""
     width = width_of(lo, hi)

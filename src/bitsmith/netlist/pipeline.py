@@ -202,7 +202,7 @@ class _Scheduler:
             self._enter(word)
 
     def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> _Scheduler:
-        """That of ``netlist``; what is absorbed stays, for no sum is, and none absorbs anything."""
+        """That of ``netlist``; what is absorbed stays, for sums that are wiring do not change."""
         other = copy(self)
         other._netlist = netlist
         other._order = [word for word in self._order if word not in gone]

@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from bitsmith.ir.types import width_of
-from bitsmith.netlist.fuse_adders import CONSTANT_SHARE, is_exact, luts_of_sum
+from bitsmith.netlist.fuse_adders import CONSTANT_SHARE, is_exact, is_sum, luts_of_sum
 from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, View, Word, WordRef, readers_of
 from bitsmith.netlist.pipeline import Delays, Timing, carry_start
 from bitsmith.netlist.renumber import moved, renumbered
@@ -83,7 +83,7 @@ def _trees(netlist: Netlist) -> dict[int, _Tree]:
     found: dict[int, _Tree] = {}
     inner: set[int] = set()
     for index in reversed(readers):
-        if isinstance(netlist.words[index].cell, AddSub) and index not in inner:
+        if is_sum(netlist, index) and index not in inner:
             tree, below = _tree(netlist, index, parts)
             inner |= below
             if len(tree.terms) >= _LEAST_TERMS:
@@ -104,9 +104,10 @@ def _tree(netlist: Netlist, root: int, parts: Collection[int]) -> tuple[_Tree, s
     while open_terms:
         minus, ref = open_terms.pop()
         word = netlist.words[ref.word]
-        if not isinstance(word.cell, AddSub) or (ref.word != root and not _is_part(netlist, ref, top, parts)):
+        if not is_sum(netlist, ref.word) or (ref.word != root and not _is_part(netlist, ref, top, parts)):
             terms.append((minus, ref))
             continue
+        assert isinstance(word.cell, AddSub)
         below.add(ref.word)
         cost += luts_of_sum(netlist, word)
         open_terms.append((minus != word.cell.subtract, word.cell.b.shifted(ref.shift)))

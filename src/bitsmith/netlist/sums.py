@@ -6,6 +6,8 @@ An adder pays for the bits from the top of its result down to the higher of its 
 Whatever the order, each lowest bit but the least is the higher one once. So what counts are the tops, and the two values with
 the least tops are joined first, as in Huffman's code. Of two values the one with the lower lowest bit is never subtracted, for
 then nothing would pass; a sum that comes out negated is turned round where that costs least.
+
+Terms that have no bit in common, as ``x`` and ``16 y`` of four bits without a sign, are joined before all that: it is wiring.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from bitsmith.ir.types import width_of
 from bitsmith.netlist.adders import Adder, Nodes
 
 _NEVER = (1 << 31) // 2
+_JOINS_AFTER = 1 << 39
 _SUMS_AFTER = 1 << 40
 
 
@@ -79,8 +82,9 @@ class Sum:
         self._terms = terms
         self._partials = [_Partial(s.lo, s.hi, s.arrival, s.term.shift, s.term.minus) for s in terms]
         self._cost = 0
-        waiting = sorted(self._place(k, s.term.node * 64 + s.term.shift) for k, s in enumerate(terms))
-        load, order = deadline.load, _SUMS_AFTER
+        waiting, load = self._first(deadline)
+        waiting.sort()
+        order = _SUMS_AFTER
         while len(waiting) > 1:
             i, j = 0, 1
             if deadline.limit is not None:
@@ -120,6 +124,32 @@ class Sum:
     def _added(self, deadline: Deadline, a: _Place, b: _Place) -> int:
         return deadline.added(self._partials[a[-1]].arrival, self._partials[b[-1]].arrival)
 
+    def _first(self, deadline: Deadline) -> tuple[list[_Place], int]:
+        """What is to be added, and the load: terms, joined with higher ones of their sign where these have no bit in common."""
+        partials, load = self._partials, deadline.load
+        taken: set[int] = set()
+        places: list[_Place] = []
+        count = len(partials) if any(value.lo >= 0 for value in partials) else 0
+        rising = sorted(range(count), key=lambda k: (partials[k].shift, k))
+        for place, first in enumerate(rising):
+            lower = first
+            for upper in rising[place + 1 :] if first not in taken else ():
+                a, b = partials[lower], partials[upper]
+                if a.lo < 0:
+                    break
+                if upper in taken or a.minus != b.minus or b.shift < a.shift + width_of(a.lo, a.hi):
+                    continue
+                added = deadline.added(a.arrival, b.arrival)
+                if deadline.limit is None or load + added <= deadline.limit:
+                    load += added
+                    taken |= {first, upper}
+                    lower = self._joined(lower, upper)
+            if lower != first:
+                places.append(self._place(lower, _JOINS_AFTER + len(places)))
+        terms = enumerate(self._terms)
+        places += [self._place(k, s.term.node * 64 + s.term.shift) for k, s in terms if k not in taken]
+        return places, load
+
     def _joined(self, first: int, second: int) -> int:
         a, b = self._partials[first], self._partials[second]
         if b.shift < a.shift or (b.shift == a.shift and a.minus and not b.minus):
@@ -128,7 +158,7 @@ class Sum:
         adder = Adder(0, 0, 0, apart, a.minus != b.minus)
         lo, hi = adder.range((a.lo, a.hi), (b.lo, b.hi))
         turn_cost = apart if adder.subtract else min(a.turn_cost, b.turn_cost + apart)
-        self._cost += adder.cost(lo, hi)
+        self._cost += adder.paid((a.lo, a.hi), (b.lo, b.hi))
         arrival = max(a.arrival, b.arrival) + 1
         self._partials.append(_Partial(lo, hi, arrival, a.shift, a.minus, first, second, adder.subtract, turn_cost))
         return len(self._partials) - 1
