@@ -30,14 +30,14 @@ from tests.properties.recurrent import demands, random_network
 @pytest.mark.parametrize("share", range(4))
 def test_random_networks(share: int) -> None:
     round_ = 0
-    for seed in range(share, 48, 4):
+    for seed in range(share, 24, 4):
         program = random_network(seed)
         directives = demands(seed, program)
         assert_same(program, directives, seed)
         network = partition(drop_dead(program, keep_probes=False), directives)
         assert to_text(parse(to_text(network))) == to_text(network)
         round_ += any(isinstance(process.kind, Feedback) for process in network.processes)
-    assert round_ > 3
+    assert round_ > 1
 
 
 def cell(kind: type[Recurrent], gates: int) -> Program:
