@@ -111,7 +111,9 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        return directives_of(self.network, self.target.io_type, self.target.latency)
+        return directives_of(
+            self.network, self.target.io_type, self.target.latency, feedback=not self.target.backend.is_hls
+        )
 
     @property
     def output_dir(self) -> Path:
