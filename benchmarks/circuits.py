@@ -94,12 +94,12 @@ NETWORKS: Mapping[str, Callable[[], Program]] = {
 def stages_of(program: Program, family: Family, stages: int | None, budget_ns: float) -> tuple[RtlDesign, Size]:
     """The circuit of ``program`` and its expected size, in ``stages`` stages or at ``budget_ns``."""
     if stages is not None:
-        budget_ns = _slowest(program, family, stages)
+        budget_ns = slowest(program, family, stages)
     netlist, found = pipelined(program, family.delays, budget_ns)
     return write(netlist, found, "top", Title("bitsmith", "benchmark")), size_of(netlist, found, family)
 
 
-def _slowest(program: Program, family: Family, stages: int) -> float:
+def slowest(program: Program, family: Family, stages: int) -> float:
     """The longest nanoseconds per stage at which there are at least so many stages."""
     low, high = _FASTEST_NS, _SLOWEST_NS
     for _ in range(14):
