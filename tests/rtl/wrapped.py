@@ -60,12 +60,20 @@ def loaded(*, external: bool) -> Program:
     return builder.program([("y", builder.cast(x, FixedFormat(True, 9, 2, Rounding.RND, Overflow.SAT)))])
 
 
+def narrow() -> Program:
+    """Tokens of less than a byte on both sides."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (6, 1), FixedFormat(True, 7, 3, Rounding.RND, Overflow.SAT))
+    return builder.program([("y", builder.cast(builder.neg(x), FixedFormat(True, 5, 2, Rounding.RND, Overflow.SAT)))])
+
+
 def made(name: str) -> Circuit:
     """A circuit, by the kind of its interface."""
     program, directives = {
         "pipeline": (branches(), Directives({}, True)),
         "stream": (convolutional(4, 1), Directives({"conv": 3}, False)),
         "streams": (branches(), Directives({}, False)),
+        "narrow": (narrow(), Directives({}, False)),
         "loads": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]

@@ -24,7 +24,7 @@ FAULTS = [
     ("stream", READ, "MOST - {1'b0, at[3:0]}", "MOST"),
     ("stream", READ, "(m_axi_arvalid & ~m_axi_arready)", "(m_axi_arvalid & ~m_axi_arready & ~clear)"),
     ("stream", WRITE, "MOST - {1'b0, at[3:0]}", "MOST"),
-    ("stream", WRITE, "held_strobe <= whole ? '0 : strobe;", "held_strobe <= strobe;"),
+    ("narrow", WRITE, "held_strobe <= whole ? '0 : strobe;", "held_strobe <= strobe;"),
     ("streams", CONTROL, "~(hold & (reset_left == 5'd1))", "1'b1"),
 ]
 """Circuits, files, and what is replaced in them."""
@@ -51,7 +51,7 @@ def test_lint_clean(tmp_path: Path, kind: str, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", [pytest.param("streams", marks=pytest.mark.ci), "stream", "pipeline", "loads", "weights"]
+    "kind", [pytest.param("streams", marks=pytest.mark.ci), "stream", "narrow", "pipeline", "loads", "weights"]
 )
 def test_memories_of_cocotb(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("cocotbext.axi")
