@@ -255,7 +255,7 @@ module bitsmith_engine #(
             moves <= {moves[3:1], act & leaves};
         end
         begins  <= {begins[2:1], is_first};
-        rewinds <= {rewinds[2:1], is_window_done & (left == LANE_BITS'(1))};
+        rewinds <= {rewinds[2:1], is_window_done & (left == $unsigned(LANE_BITS'(1)))};
         is_real <= &is_inside;
     end
 
@@ -263,7 +263,8 @@ module bitsmith_engine #(
     logic [LANES*WEIGHT-1:0] factors;
 
     always_ff @(posedge clk) begin
-        number  <= is_real ? $signed({SIGNED & stored[WIDTH-1], stored}) : '0;
+        if (is_real) number <= $signed({SIGNED & stored[WIDTH-1], stored});
+        else number <= '0;
         factors <= weights;
     end
 
@@ -279,7 +280,7 @@ module bitsmith_engine #(
 
         assign factor = $signed(factors[k*WEIGHT+:WEIGHT]);
         assign operand = SUM'(product);
-        assign sums[k*SUM+:SUM] = sum;
+        assign sums[k*SUM+:SUM] = $unsigned(sum);
 
         if (GREATEST && k == 0) begin : g_greatest
             assign joined = greatest ? ((operand > sum) ? operand : sum) : sum + operand;
