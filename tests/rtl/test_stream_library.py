@@ -594,11 +594,17 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_load", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
     ("bitsmith_load", {"ELEMENT": 5, "PARTS": 1, "WORDS": 7}),
     ("bitsmith_load", {"ELEMENT": 9, "PARTS": 6, "WORDS": 1}),
+    ("bitsmith_feedback", {}),
+    ("bitsmith_feedback", {"TOKENS": 1, "ROUNDS": 1, "WIDTH": 1}),
+    ("bitsmith_engine", {}),
+    ("bitsmith_engine", {"LANES": 1, "LAYERS": 1, "WEIGHT": 2, "SIGNED": 0, "GREATEST": 1, "LATENCY": 5}),
+    ("bitsmith_engine", {"LANES": 5, "LAYERS": 3, "WORDS": 33, "TOKENS": 1, "WIDTH": 1}),
 ]
 
 MADE_OF = [
     ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
     ("bitsmith_sweep", "bitsmith_sweep_axis"),
+    ("bitsmith_engine", "bitsmith_engine_axis"),
     ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
 ]
 """Modules with those that they are made of."""
@@ -608,6 +614,7 @@ def test_every_module_has_a_variant() -> None:
     modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "bitsmith_window_axis",
         "bitsmith_sweep_axis",
+        "bitsmith_engine_axis",
         "bitsmith_product_factors",
         "bitsmith_chained_product",
     }

@@ -114,7 +114,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "LANES": lanes,
         "WIDTH": number.width,
         "SIGNED": int(number.signed),
-        "WEIGHT": width_of(min(int(raws.min()), -1), int(raws.max())),
+        "WEIGHT": width_of(min(int(raws.min()), -2), int(raws.max())),
         "SUM": total,
         "WORDS": kind.words,
         "TOKENS": tokens,

@@ -10,7 +10,7 @@
 //
 // LANES             multipliers
 // WIDTH, SIGNED     of a number in the memory
-// WEIGHT, SUM       bits of a weight and of an accumulator, both signed
+// WEIGHT, SUM       bits of a weight, at least 2, and of an accumulator, both signed
 // WORDS             numbers in the memory
 // TOKENS            numbers of a frame that come
 // LAYERS            layers
@@ -296,7 +296,7 @@ module bitsmith_engine #(
 
     always_ff @(posedge clk) begin
         if (ends[4]) held <= sums;
-        else if (moves[4]) held <= held >> SUM;
+        else if (moves[4]) held <= (LANES * SUM)'({SUM'(0), held} >> SUM);
         if (start) bias_address <= first_bias;
         else if (moves[3]) bias_address <= rewinds[3] ? first_bias : bias_address + 1'b1;
     end
