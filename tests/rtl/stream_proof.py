@@ -53,7 +53,9 @@ def model(
     if parameters:
         sets = " ".join(f"-set {name} {value}" for name, value in parameters.items())
         script.append(f"chparam {sets} formal_{module}")
-    script += [f"prep -top formal_{module} -flatten", "memory_map", "async2sync", "dffunmap", "opt_clean"]
+    script += [f"prep -top formal_{module} -flatten", "memory_map"]
+    script.append("simplemap t:$eq r:A_WIDTH=0 %i")  # the address of a memory of one word, which SMT has no word for
+    script += ["async2sync", "dffunmap", "opt_clean"]
     script.append("write_smt2 -wires model.smt2")
     (folder / "model.ys").write_text("\n".join(script) + "\n")
     run(

@@ -17,6 +17,7 @@ slow = pytest.mark.slow
 ci = pytest.mark.ci
 
 PROOFS = [
+    ("axis_fifo", {"DEPTH": 1}, 14),
     ("axis_fifo", {"DEPTH": 2}, 14),
     pytest.param("axis_fifo", {"DEPTH": 3}, 14, marks=ci),
     pytest.param("axis", {"LATENCY": 1}, 12, marks=ci),
