@@ -103,15 +103,16 @@ class Converted:
         self.name, self.folder, self.asked = name, folder, asked
         self.path, self.data = saved(name, folder), np.random.default_rng(0).standard_normal((64, *SHAPES[name]))
         start = time.process_time()
-        self.model = self.with_reuse({})
+        self.model = self.configured()
         self.seconds = time.process_time() - start
         self.program = drop_dead(self.model.program, keep_probes=False)
 
-    def with_reuse(self, reuse: Mapping[str, int]) -> bitsmith.Model:
-        """The model with the reuse factors of its layers."""
-        layers = {layer: {"ReuseFactor": factor} for layer, factor in reuse.items()}
+    def configured(self, reuse: int = 1, layers: Mapping[str, int] | None = None) -> bitsmith.Model:
+        """The model with a reuse factor, and others for some layers."""
+        chosen = {layer: {"ReuseFactor": factor} for layer, factor in (layers or {}).items()}
+        config = {"Model": {"Strategy": "resource", "ReuseFactor": reuse}, "LayerName": chosen}
         return bitsmith.convert(
-            *(self.path, self.folder / "project", {"Model": {"Strategy": "resource"}, "LayerName": layers}),
+            *(self.path, self.folder / "project", config),
             io_type="io_stream",
             bits=8,
             part=self.asked.part,
@@ -119,8 +120,9 @@ class Converted:
             calibration=self.data,
         )
 
-    def row(self, directives: Directives, theirs: Published | None, configured: str) -> tuple[str, ...]:
+    def row(self, model: bitsmith.Model, theirs: Published | None, configured: str) -> tuple[str, ...]:
         """A line of the table."""
+        directives = model.directives
         asked, target, family = self.asked, self.model.target, resolve_part(self.asked.part).family
         start = time.process_time()
         size = estimate_layout(self.program, directives, family)
@@ -134,7 +136,6 @@ class Converted:
         found: tuple[float, ...] = (size.lut, size.ff, size.dsp, size.bram)
         clock = theirs.megahertz if theirs else 1e3 / target.clock_period_ns
         if asked.cosim or asked.synth or asked.pnr:
-            model = self.with_reuse(directives.reuse)
             cells, reached = self.built(model)
             found, clock = cells or found, reached or clock
         areas = tuple(f"{number:,.0f}" for number in found)
@@ -188,13 +189,12 @@ def rows(given: str, asked: Asked) -> Iterator[tuple[str, ...]]:
     name, _, reuse = given.partition(":")
     with tempfile.TemporaryDirectory() as folder:
         network = Converted(name, Path(folder), asked)
-        program, directives = network.program, network.model.directives
         if reuse:
-            layers = {node.layer: int(reuse) for node in program.nodes if isinstance(node.op, ops.Linear)}
-            yield network.row(replace(directives, reuse=layers), None, f"R = {reuse}")
+            yield network.row(network.configured(int(reuse)), None, f"R = {reuse}")
             return
         for theirs in PUBLISHED[name]:
-            yield network.row(paced(program, directives, theirs.cycles), theirs, f"as {theirs.who}")
+            layers = paced(network.program, network.model.directives, theirs.cycles).reuse
+            yield network.row(network.configured(layers=layers), theirs, f"as {theirs.who}")
             areas = (f"{theirs.luts}k", f"{theirs.ffs}k", f"{theirs.dsps}", f"{2 * theirs.brams:g}")
             rate = f"{theirs.frames:,} at {theirs.megahertz}"
             yield (theirs.who, "", *areas, "", f"{theirs.cycles:,}", "", rate, "", "")

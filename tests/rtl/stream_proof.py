@@ -47,7 +47,7 @@ def model(
     if mutant is not None:
         assert any(texts[name] != (folder / name).read_text() for name in parts)
     wrappers = [*_NEIGHBOURS, f"formal_{module}.sv"]
-    for name in wrappers:
+    for name in (*wrappers, "formal_start.svh"):
         (folder / name).write_text((_FORMAL / name).read_text())
     script = [f"read_verilog -sv -formal {' '.join([*wrappers, *parts])}"]
     if parameters:

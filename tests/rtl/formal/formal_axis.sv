@@ -5,12 +5,13 @@ module formal_axis #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned TOKENS = LATENCY + 4;
     localparam int unsigned IN_WIDTH = 2;
     localparam int unsigned OUT_WIDTH = 9;
-    logic rst, eager, s_valid, s_ready, m_valid, m_ready, m_last, core_rst, core_in_valid;
+    logic s_valid, s_ready, m_valid, m_ready, m_last, core_rst, core_in_valid;
     (* anyseq *) logic [5:0] padding;
-    logic [7:0] cycle, given, taken;
+    logic [7:0] given, taken;
     logic [2:0] s_data;
     logic [15:0] m_data;
     logic [IN_WIDTH-1:0] core_in_data;
@@ -32,7 +33,6 @@ module formal_axis #(
         words  <= (LATENCY * OUT_WIDTH)'({words, made(core_in_data)});
     end
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(TOKENS), .WIDTH(3)) operand (
         .clk, .rst, .eager, .valid(s_valid), .data(s_data), .take(s_valid & s_ready), .tokens, .taken(given)
     );

@@ -4,14 +4,14 @@ module formal_axis_fifo #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned TOKENS = 5;
     localparam int unsigned WIDTH = 2;
-    logic rst, eager, in_valid, in_ready, out_valid, out_ready;
-    logic [7:0] cycle, put, taken;
+    logic in_valid, in_ready, out_valid, out_ready;
+    logic [7:0] put, taken;
     logic [WIDTH-1:0] in_data, out_data;
     logic [TOKENS*WIDTH-1:0] tokens;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(TOKENS), .WIDTH(WIDTH)) operand (
         .clk, .rst, .eager, .valid(in_valid), .data(in_data), .take(in_valid & in_ready), .tokens, .taken(put)
     );

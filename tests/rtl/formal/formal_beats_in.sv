@@ -4,16 +4,16 @@ module formal_beats_in #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned RESULTS = 3;
     localparam int unsigned WIDTH = 2;
     localparam int unsigned BEATS = RESULTS * PARTS;
-    logic rst, eager, s_valid, s_ready, m_valid, m_ready;
-    logic [7:0] cycle, given, taken;
+    logic s_valid, s_ready, m_valid, m_ready;
+    logic [7:0] given, taken;
     logic [WIDTH-1:0] s_data;
     logic [PARTS*WIDTH-1:0] m_data;
     logic [BEATS*WIDTH-1:0] tokens;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(BEATS), .WIDTH(WIDTH)) operand (
         .clk, .rst, .eager, .valid(s_valid), .data(s_data), .take(s_valid & s_ready), .tokens, .taken(given)
     );

@@ -4,12 +4,13 @@ module formal_beats_out #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned WORDS = 3;
     localparam int unsigned WIDTH = 2;
     localparam int unsigned RESULTS = WORDS * PARTS;
     localparam int unsigned WORD = PARTS * WIDTH + 1;
-    logic rst, eager, s_valid, s_ready, m_valid, m_ready, m_last;
-    logic [7:0] cycle, given, taken;
+    logic s_valid, s_ready, m_valid, m_ready, m_last;
+    logic [7:0] given, taken;
     logic [WORD-1:0] s_data;
     logic [WIDTH-1:0] m_data;
     logic [WORDS*WORD-1:0] tokens;
@@ -20,7 +21,6 @@ module formal_beats_out #(
         assign expected[(WIDTH+1)*k+WIDTH] = tokens[(k/PARTS)*WORD+PARTS*WIDTH] & 1'(k % PARTS == PARTS - 1);
     end
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(WORDS), .WIDTH(WORD)) operand (
         .clk, .rst, .eager, .valid(s_valid), .data(s_data), .take(s_valid & s_ready), .tokens, .taken(given)
     );

@@ -3,6 +3,7 @@
 module formal_control (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam logic [31:0] VERSION = 32'h10203, LATENCY = 32'd77, INTERVAL = 32'd55;
     localparam logic [63:0] DIGEST = 64'h0123456789abcdef;
     localparam logic [127:0] SHAPES = {32'd4, 32'd10, 32'd2, 32'd64};
@@ -10,12 +11,10 @@ module formal_control (
     (* anyseq *) logic [11:0] awaddr, araddr;
     (* anyseq *) logic [31:0] wdata, value_above;
     (* anyseq *) logic [3:0] wstrb;
-    logic rst, eager, awready, wready, bvalid, arready, rvalid, core_resetn, written;
-    logic [7:0] cycle;
+    logic awready, wready, bvalid, arready, rvalid, core_resetn, written;
     logic [1:0] bresp, rresp;
     logic [31:0] rdata, packet_frames;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     bitsmith_control #(
         .VERSION(VERSION), .DIGEST(DIGEST), .LATENCY(LATENCY), .INTERVAL(INTERVAL), .INPUTS(1), .OUTPUTS(1), .SHAPES(SHAPES)
     ) dut (

@@ -5,16 +5,15 @@ module formal_delay #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned WORDS = 2 * LENGTH + 3;
     localparam int unsigned WIDTH = 2;
     (* anyconst *) logic [WORDS*WIDTH-1:0] words;
     (* anyseq *) logic [WIDTH-1:0] noise;
     (* anyseq *) logic steps_now;
-    logic rst, eager, enable;
-    logic [7:0] cycle, steps;
+    logic enable;
+    logic [7:0] steps;
     logic [WIDTH-1:0] in_data, out_data;
-
-    formal_start start (.clk, .rst, .eager, .cycle);
 
     assign enable = steps_now & (steps != WORDS);
     assign in_data = enable ? words[steps*WIDTH+:WIDTH] : noise;

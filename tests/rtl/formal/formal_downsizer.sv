@@ -5,16 +5,16 @@ module formal_downsizer #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned TOKENS = 2;
     localparam int unsigned WIDTH = 2;
     localparam int unsigned RESULTS = TOKENS * PARTS * TIMES;
-    logic rst, eager, x_valid, x_take, y_free, y_claim, y_put;
-    logic [7:0] cycle, taken, puts;
+    logic x_valid, x_take, y_free, y_claim, y_put;
+    logic [7:0] taken, puts;
     logic [PARTS*WIDTH-1:0] x_data;
     logic [TOKENS*PARTS*WIDTH-1:0] tokens;
     logic [WIDTH-1:0] y_data;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(TOKENS), .WIDTH(PARTS * WIDTH)) operand (
         .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
     );

@@ -5,16 +5,15 @@ module formal_fifo #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned TOKENS = 8;
     localparam int unsigned WIDTH = 2;
     (* anyconst *) logic [TOKENS*WIDTH-1:0] tokens;
     (* anyseq *) logic [WIDTH-1:0] noise;
     (* anyseq *) logic claims_now, puts_now, takes_now;
-    logic rst, eager, free, claim, put, valid, take;
-    logic [7:0] cycle, claimed, filled, taken;
+    logic free, claim, put, valid, take;
+    logic [7:0] claimed, filled, taken;
     logic [WIDTH-1:0] data, put_data;
-
-    formal_start start (.clk, .rst, .eager, .cycle);
 
     assign claim = free & claims_now & (claimed != TOKENS);
     assign put = puts_now & (filled != claimed + claim);

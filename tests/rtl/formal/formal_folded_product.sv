@@ -13,6 +13,7 @@ module formal_folded_product #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned X = 2;
     localparam int unsigned W = 2;
     localparam int unsigned Y = 5;
@@ -21,8 +22,8 @@ module formal_folded_product #(
     localparam int unsigned RESULTS = 2 * GROUPS;
     localparam int unsigned ADDRESS_BITS = (TILES > 1) ? $clog2(TILES) : 1;
     (* anyconst *) logic [TILES*N*M*W-1:0] weights;
-    logic rst, eager, x_valid, x_take, y_free, y_claim, y_put;
-    logic [7:0] cycle, taken, puts;
+    logic x_valid, x_take, y_free, y_claim, y_put;
+    logic [7:0] taken, puts;
     logic [LANES*N*X-1:0] x_data;
     logic [TOKENS*LANES*N*X-1:0] tokens;
     logic [ADDRESS_BITS-1:0] rom_address;
@@ -30,7 +31,6 @@ module formal_folded_product #(
     logic [LANES*M*Y-1:0] y_data;
     logic [RESULTS*LANES*M*Y-1:0] expected;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(TOKENS), .WIDTH(LANES * N * X)) operand (
         .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
     );

@@ -4,12 +4,12 @@ module formal_framer #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     (* anyseq *) logic transfer;
     (* anyconst *) logic [1:0] frames;
-    logic rst, eager, first, last, packet_last;
-    logic [7:0] cycle, count, packet;
+    logic first, last, packet_last;
+    logic [7:0] count, packet;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     bitsmith_framer #(.TOKENS(TOKENS)) dut (
         .clk, .rst, .transfer, .packet_frames({30'd0, frames}), .first, .last, .packet_last
     );

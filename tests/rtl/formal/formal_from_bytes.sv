@@ -5,17 +5,17 @@ module formal_from_bytes #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned RESULTS = TOKENS + 1;
     (* anyconst *) logic [8*BYTES*RESULTS-1:0] tokens;
     (* anyseq *) logic comes;
     (* anyseq *) logic [7:0] noise;
-    logic rst, eager, byte_valid, pending, token_valid, token_ready;
-    logic [7:0] cycle, sent, taken;
+    logic byte_valid, pending, token_valid, token_ready;
+    logic [7:0] sent, taken;
     logic [8*BYTES-1:0] token_data;
 
     assign byte_valid = (comes | eager) & (sent < BYTES * RESULTS) & (sent < BYTES * (taken + TOKENS));
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_taker #(.RESULTS(RESULTS), .WIDTH(8 * BYTES), .BY(RESULTS * (BYTES + 3) + 1)) result (
         .clk, .rst, .eager, .cycle, .valid(token_valid), .ready(token_ready), .data(token_data), .expected(tokens), .taken
     );

@@ -6,19 +6,19 @@ module formal_interleave #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1;
     localparam int unsigned RESULTS = 2 * ACTIONS;
     localparam int unsigned WIDTH = 2;
-    logic rst, eager, y_free, y_claim, y_put, which;
+    logic y_free, y_claim, y_put, which;
     logic [1:0] x_valid, x_take;
-    logic [7:0] cycle, puts;
+    logic [7:0] puts;
     logic [15:0] taken;
     logic [2*WIDTH-1:0] x_data;
     logic [WIDTH-1:0] y_data;
     logic [2*RESULTS*WIDTH-1:0] tokens;
     logic [INDEX_BITS-1:0] index, next_index;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     for (genvar k = 0; k < 2; ++k) begin : g_operand
         formal_operand #(.TOKENS(RESULTS), .WIDTH(WIDTH)) operand (
             .clk, .rst, .eager, .valid(x_valid[k]), .data(x_data[k*WIDTH+:WIDTH]), .take(x_take[k]),

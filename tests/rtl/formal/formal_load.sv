@@ -6,6 +6,7 @@ module formal_load #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned ELEMENT = 2;
     localparam int unsigned WIDTH = ELEMENT * PARTS;
     localparam int unsigned ELEMENTS = PARTS * WORDS;
@@ -13,14 +14,13 @@ module formal_load #(
     (* anyseq *) logic load_valid;
     (* anyseq *) logic [ELEMENT-1:0] load_data;
     (* anyconst *) logic [ADDRESS_BITS-1:0] place;
-    logic rst, eager, load_ready, loading, write, transfer;
-    logic [7:0] cycle, count, quiet;
+    logic load_ready, loading, write, transfer;
+    logic [7:0] count, quiet;
     logic [ADDRESS_BITS-1:0] address;
     logic [WIDTH-1:0] word, value;
     logic [ELEMENT*ELEMENTS-1:0] memory, given;
     logic complete;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     bitsmith_load #(.ELEMENT(ELEMENT), .PARTS(PARTS), .WORDS(WORDS)) dut (
         .clk, .rst, .load_valid, .load_ready, .load_data, .loading, .write, .address, .word
     );

@@ -9,16 +9,16 @@ module formal_order #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1;
     localparam int unsigned WIDTH = 2;
-    logic rst, eager, x_valid, x_take, y_free, y_claim, y_put;
-    logic [7:0] cycle, taken, puts;
+    logic x_valid, x_take, y_free, y_claim, y_put;
+    logic [7:0] taken, puts;
     logic [WIDTH-1:0] x_data, y_data, expected;
     logic [2*TOKENS*WIDTH-1:0] tokens;
     logic [INDEX_BITS-1:0] index, next_index;
     logic [2:0] flags;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(WIDTH)) operand (
         .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
     );

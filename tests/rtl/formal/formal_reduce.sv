@@ -5,18 +5,18 @@ module formal_reduce #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned RESULTS = 3;
     localparam int unsigned ELEMENTS = 2;
     localparam int unsigned WIDTH = 2;
     localparam int unsigned SIZE = ELEMENTS * WIDTH;
     localparam int unsigned TOKENS = RESULTS * COUNT;
-    logic rst, eager, x_valid, x_take, y_free, y_claim, y_put;
-    logic [7:0] cycle, taken, puts;
+    logic x_valid, x_take, y_free, y_claim, y_put;
+    logic [7:0] taken, puts;
     logic [SIZE-1:0] x_data, y_data;
     logic [TOKENS*SIZE-1:0] tokens;
     logic [RESULTS*SIZE-1:0] expected;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(TOKENS), .WIDTH(SIZE)) operand (
         .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
     );

@@ -5,15 +5,15 @@ module formal_rom #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned INDEX_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1;
     localparam int unsigned WIDTH = 2;
     (* anyconst *) logic [TOKENS*WIDTH-1:0] constants;
-    logic rst, eager, y_free, y_claim, y_put;
-    logic [7:0] cycle, puts;
+    logic y_free, y_claim, y_put;
+    logic [7:0] puts;
     logic [WIDTH-1:0] table_data, y_data;
     logic [INDEX_BITS-1:0] index, next_index;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_result #(.RESULTS(3 * TOKENS), .ENDLESS(1'b1), .BY(3 * TOKENS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );

@@ -5,18 +5,18 @@ module formal_scan #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned WIDTH = 2;
     localparam int unsigned RESULTS = 2 * STEPS;
     (* anyconst *) logic [RESULTS*WIDTH-1:0] answers;
     (* anyseq *) logic [WIDTH-1:0] noise;
-    logic rst, eager, initial_valid, initial_take, x_valid, x_take, x_data, y_free, y_claim, y_put;
+    logic initial_valid, initial_take, x_valid, x_take, x_data, y_free, y_claim, y_put;
     logic core_valid, core_answers;
-    logic [7:0] cycle, taken, frames, puts;
+    logic [7:0] taken, frames, puts;
     logic [WIDTH-1:0] initial_data, core_states, next_states;
     logic [2*WIDTH-1:0] states;
     logic [RESULTS-1:0] tokens;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(2), .WIDTH(WIDTH)) first (
         .clk, .rst, .eager, .valid(initial_valid), .data(initial_data), .take(initial_take), .tokens(states), .taken(frames)
     );

@@ -6,11 +6,12 @@ module formal_to_bytes #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned FRAMES = 2;
     localparam int unsigned WORDS = FRAMES * TOKENS;
     localparam int unsigned RESULTS = WORDS * BYTES;
-    logic rst, eager, token_valid, token_ready, byte_valid, byte_ready, byte_last;
-    logic [7:0] cycle, given, taken, byte_data;
+    logic token_valid, token_ready, byte_valid, byte_ready, byte_last;
+    logic [7:0] given, taken, byte_data;
     logic [8*BYTES-1:0] token_data;
     logic [8*BYTES*WORDS-1:0] tokens;
     logic [9*RESULTS-1:0] expected;
@@ -19,7 +20,6 @@ module formal_to_bytes #(
         assign expected[9*k+:9] = {1'(k % (BYTES * TOKENS) == BYTES * TOKENS - 1), tokens[8*k+:8]};
     end
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(WORDS), .WIDTH(8 * BYTES)) operand (
         .clk, .rst, .eager, .valid(token_valid), .data(token_data), .take(token_valid & token_ready), .tokens, .taken(given)
     );

@@ -4,11 +4,12 @@ module formal_uart_rx #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned TOKENS = 2;
     (* anyconst *) logic [8*TOKENS-1:0] tokens;
     (* anyseq *) logic comes;
-    logic rst, eager, rx, valid;
-    logic [7:0] cycle, since, data, begun, given;
+    logic rx, valid;
+    logic [7:0] since, data, begun, given;
     logic [9:0] frame;
     logic busy;
 
@@ -16,7 +17,6 @@ module formal_uart_rx #(
     assign busy = since < 10 * CLOCKS;
     assign rx = busy ? frame[since/CLOCKS] : 1'b1;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     bitsmith_uart_rx #(.CLOCKS_PER_BIT(CLOCKS)) dut (.clk, .rst, .rx, .valid, .data);
 
     always_ff @(posedge clk) begin

@@ -4,13 +4,13 @@ module formal_uart_tx #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned TOKENS = 2;
-    logic rst, eager, valid, ready, tx;
-    logic [7:0] cycle, given, data, since;
+    logic valid, ready, tx;
+    logic [7:0] given, data, since;
     logic [8*TOKENS-1:0] tokens;
     logic [9:0] frame;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(TOKENS), .WIDTH(8)) operand (
         .clk, .rst, .eager, .valid, .data, .take(valid & ready), .tokens, .taken(given)
     );

@@ -12,19 +12,19 @@ module formal_window #(
 ) (
     input logic clk
 );
+    `include "formal_start.svh"
     localparam int unsigned PAD = PADDED ? 1 : 0;
     localparam int unsigned ROWS = (SIZE_1 + 2 * PAD - TAPS_1) / STRIDE_1 + 1;
     localparam int unsigned COLUMNS = (SIZE_2 + 2 * PAD - DILATION_2 * (TAPS_2 - 1) - 1) / STRIDE_2 + 1;
     localparam int unsigned TAPS = TAPS_1 * TAPS_2;
     localparam int unsigned TOKENS = 2 * SIZE_1 * SIZE_2;
     localparam int unsigned RESULTS = 2 * ROWS * COLUMNS;
-    logic rst, eager, x_valid, x_data, x_take, y_free, y_claim, y_put;
-    logic [7:0] cycle, taken, puts;
+    logic x_valid, x_data, x_take, y_free, y_claim, y_put;
+    logic [7:0] taken, puts;
     logic [TOKENS-1:0] tokens;
     logic [TAPS-1:0] y_data;
     logic [RESULTS*TAPS-1:0] expected;
 
-    formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(TOKENS), .WIDTH(1)) operand (
         .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
     );
