@@ -106,7 +106,8 @@ def test_programs_cover_every_kind_of_process() -> None:
         for top, directives in random_demands(cases).items()
         for process in partition(cases[top], directives).processes
     }
-    assert seen == set(kinds.Kind.__args__) - {kinds.Sweep}  # type: ignore[attr-defined]
+    elsewhere = {kinds.Sweep, kinds.Engine, kinds.Feedback}  # the first has its own tests, the others are not for C++
+    assert seen == set(kinds.Kind.__args__) - elsewhere  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

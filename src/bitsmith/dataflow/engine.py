@@ -98,7 +98,8 @@ class Engine:
     def number(self, token: TensorType) -> tuple[int, bool]:
         """Bits of a number in the memory, and whether it is signed, if tokens of such a type come."""
         stored = self.program.nodes[self.program.outputs[0].node].type
-        lo, hi = min(int(token.lo.min()), int(stored.lo.min())), max(int(token.hi.max()), int(stored.hi.max()))
+        least, most = zip(token.raw_range, stored.raw_range, strict=True)
+        lo, hi = min(least), max(most)
         return max(width_of(lo, hi), 1), lo < 0
 
     def flush(self, latency: int) -> int:

@@ -35,8 +35,8 @@ def token_function(units: Sequence[Unit]) -> TokenFunction:
         objects(unit.bias << (fracs[number] + frac_of(unit.kind) - unit.bias_frac)) for number, unit in enumerate(units)
     )
     builder = ProgramBuilder()
-    lo = min(-1, *(int(unit.total.lo.min()) for unit in units))
-    total = _input(builder, "sum", lo, max(1, *(int(unit.total.hi.max()) for unit in units)))
+    least, most = zip(*(unit.total.raw_range for unit in units), strict=True)
+    total = _input(builder, "sum", min(-1, *least), max(1, *most))
     bias = _input(builder, "bias", min(int(each.min()) for each in biases), max(int(each.max()) for each in biases))
     layer = _input(builder, "layer", 0, max(len(units) - 1, 1))
     made = _Functions(builder, units, total, bias, layer)
@@ -130,7 +130,8 @@ class _Functions:
 
     def _known(self, value: Value, frac: int, kinds: Sequence[TensorType]) -> Value:
         """``value``, whose raw values with ``frac`` are known to be of ``kinds``: bits are left out."""
-        lo, hi = min(int(kind.lo.min()) for kind in kinds), max(int(kind.hi.max()) for kind in kinds)
+        least, most = zip(*(kind.raw_range for kind in kinds), strict=True)
+        lo, hi = min(least), max(most)
         bits = max(hi.bit_length(), (-lo - 1).bit_length() if lo < 0 else 0)
         return self.builder.apply(_cast(frac, -(1 << bits) if lo < 0 else 0, (1 << bits) - 1, Overflow.WRAP), value)
 

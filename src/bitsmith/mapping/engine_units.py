@@ -266,9 +266,10 @@ def _followed(builder: DataflowBuilder, unit: Unit, node: Node) -> Unit | None:
 
 def _cast(op: ops.Cast, kind: TensorType) -> ops.Cast | None:
     """A cast into one range, where ranges of their own are no narrower than what comes into them."""
-    frac, lo, hi = _same(objects(op.frac)), int(np.min(op.lo)), int(np.max(op.hi))
+    frac = _same(objects(op.frac))
     if frac is None:
         return None
+    lo, hi = TensorType.of(kind.shape, op.frac, op.lo, op.hi).raw_range
     overflow = op.overflow
     if not (np.all(op.lo == lo) and np.all(op.hi == hi)):
         if overflow is Overflow.SAT_SYM:

@@ -193,8 +193,10 @@ def require_engine(program: Program, directives: Directives) -> None:
     Raises:
         UnsupportedError: none does.
     """
+    if not directives.engine:
+        return
     found = regions_of(builder_of(program, directives))
-    if not directives.engine or any(region.lanes is not None for region in found):
+    if any(region.lanes is not None for region in found):
         return
     where = f"layers {', '.join(repr(name) for name in sorted(directives.engine))}"
     if not found:
