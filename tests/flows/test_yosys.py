@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, Family
+from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import Synthesis, count, netlist, part_of, synthesize
+from bitsmith.rtl.library import library
 from tests.flows.designs import adders
 
 TOOL = FoundTool("yosys", Path("/opt/yosys"), "0.70", Origin.PATH)
@@ -44,6 +47,8 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
         "write_json synth/ecp5/netlist.json\n"
     )
     assert list(files) == ["synth/ecp5/synth.ys", "synth/ecp5/adders.v"]
+    chains = replace(flow, sources=("rtl/net.sv", "rtl/bitsmith_chained_product.sv")).files()["synth/ecp5/synth.ys"]
+    assert "techmap -map synth/ecp5/adders.v * *bitsmith_chained_product* %d\n" in str(chains)
     (command,) = flow.commands(tmp_path, (TOOL,))
     assert command.argv == ("/opt/yosys", "-q", "-l", "synth/ecp5/yosys.log", "-s", "synth/ecp5/synth.ys")
     assert list(tmp_path.iterdir()) == []
@@ -98,6 +103,23 @@ def test_pipelined_adders(tmp_path: Path, family: Family) -> None:
     if family is ECP5:
         modules = json.loads(netlist(tmp_path).read_text())["modules"]
         assert "net" in modules
+
+
+@pytest.mark.tools
+@pytest.mark.ci
+def test_chains_go_into_multiplier_blocks(tmp_path: Path) -> None:
+    """Sums of four products that are chained take no carry cells on 7 series; two chains, and what adds over time, do."""
+    sources = []
+    parts = [f"bitsmith_{name}.sv" for name in ("folded_product", "product_factors", "chained_product")]
+    for name, text in library(parts).items():
+        sources.append(tmp_path / name)
+        given = {"N": 8, "M": 2, "CHAIN": 4, "STEPS": 4, "GROUPS": 2}
+        for parameter, value in given.items() if name == parts[0] else ():
+            text = re.sub(rf"(parameter int {parameter}) = \d+", rf"\1 = {value}", text)
+        sources[-1].write_text(text)
+    found = synthesize(tmp_path, "bitsmith_folded_product", sources, XILINX_7)
+    assert found.dsp == 16
+    assert found.carry < 30  # of 24 bits: two sums of two chains, two accumulators; 12 more would be of 18 bits
 
 
 @pytest.mark.tools

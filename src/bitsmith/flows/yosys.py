@@ -21,6 +21,8 @@ _NETLIST = "netlist.json"
 _CLOCK = "clk"
 _NAMES = ".names"
 _ADDERS = Path(__file__).parent / "adders.v"
+_CASCADE = "bitsmith_chained_product"
+"""The module whose sums Yosys is to find as such: it puts them into multiplier blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Synthesis:
         lines = [*self.family.synthesis.before]
         lines += [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
         lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
+        if any(_CASCADE in source for source in self.sources):
+            lines[-1] += f" * *{_CASCADE}* %d"
         lines += [f"{self.family.synthesis.command} -top {self.top}", *self.family.synthesis.after]
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
         if self.parts:  # cells are named after the nets that they drive, and these after the instance that they are in

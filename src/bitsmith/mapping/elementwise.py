@@ -31,6 +31,9 @@ def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> St
     if on_tokens is None:
         return builder.on_whole_tensors(node)
     args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
+    if isinstance(on_tokens, ops.Table):  # tokens of a recurrence have one type for all its steps
+        covering = _covering(on_tokens, builder.program.nodes[node.args[0]].type, builder.stream(args[0]).token)
+        on_tokens = covering or on_tokens
     return builder.token_op(on_tokens, args, shape[:axes])
 
 
@@ -104,8 +107,9 @@ def _covering(op: ops.Table, x: TensorType, token: TensorType) -> ops.Table | No
     if len({*x.frac.ravel().tolist(), *token.frac.ravel().tolist()}) > 1:
         return None
     lo, hi = token.raw_range
-    more = max(op.first - lo, 0), max(hi - op.first - len(op.values) + 1, 0)
-    return ops.Table(op.first - more[0], np.pad(op.values, more, mode="edge"), op.frac)
+    more = max(op.first - lo, 0), max(hi - op.first - op.values.shape[-1] + 1, 0)
+    each = [(0, 0)] * (op.values.ndim - 1)
+    return ops.Table(op.first - more[0], np.pad(op.values, [*each, more], mode="edge"), op.frac)
 
 
 def _cast_by_step(builder: DataflowBuilder, casts: Sequence[tuple[ops.Cast, Flags]], part: StepId) -> StepId:

@@ -115,12 +115,20 @@ module bitsmith_chained_product #(
             .PCOUT(above)
         );
     end else begin : g_expression
-        logic signed [SUM_WIDTH-1:0] product;
+        // Of the product's own width, since Yosys takes no register of repeated sign bits into a block that adds.
+        localparam int PRODUCT_WIDTH = (A_WIDTH + B_WIDTH < SUM_WIDTH) ? A_WIDTH + B_WIDTH : SUM_WIDTH;
+        logic signed [PRODUCT_WIDTH-1:0] product;
+        logic signed [SUM_WIDTH-1:0] extended;
 
+        if (PRODUCT_WIDTH < SUM_WIDTH) begin : g_extended
+            assign extended = $signed({{(SUM_WIDTH - PRODUCT_WIDTH) {product[PRODUCT_WIDTH-1]}}, product});
+        end else begin : g_same
+            assign extended = product;
+        end
         assign sum = chain_out;
         always_ff @(posedge clk) begin
-            product <= SUM_WIDTH'(wide) * SUM_WIDTH'(narrow);
-            chain_out <= FIRST ? product : product + chain_in;
+            product <= PRODUCT_WIDTH'(wide) * PRODUCT_WIDTH'(narrow);
+            chain_out <= FIRST ? extended : extended + chain_in;
         end
     end
 endmodule
