@@ -9,7 +9,7 @@ from bitsmith.devices import ECP5
 from bitsmith.ir import ops
 from bitsmith.ir.types import Overflow, TensorType
 from bitsmith.mapping.builder import DataflowBuilder, Step, StepId
-from bitsmith.mapping.folding import SWEEP_LUTS, rom_area
+from bitsmith.mapping.folding import SWEEP_LUTS, product_luts, rom_area
 from bitsmith.netlist import csd
 
 _AREA = ECP5.area
@@ -24,7 +24,7 @@ def area_of_op(op: ops.Op, args: Sequence[TensorType], result: TensorType) -> fl
             widths = float(args[0].width.mean()), float(result.width.mean())
             return positions * csd.estimate(op.weights) * csd.adder_width(*widths)
         case ops.Mul():
-            return result.size * _product(*(kind.max_width for kind in args))
+            return result.size * product_luts(*(kind.max_width for kind in args))
         case ops.Table():
             return result.size * rom_area(op.values.shape[-1], result.max_width)
         case ops.Cast() if op.overflow is Overflow.WRAP:
@@ -59,7 +59,7 @@ def _area_of_step(builder: DataflowBuilder, step: Step) -> float:
         case kinds.FoldedProduct():
             (n, m), lanes = kind.tile, takes[0].token.shape[0]
             weight = _weight_bits(kind)
-            luts += n * m * lanes * _product(takes[0].token.max_width, weight) + step.stream.bits * n
+            luts += n * m * lanes * product_luts(takes[0].token.max_width, weight) + step.stream.bits * n
             return luts + rom_area(kind.groups * kind.steps, kind.weights[0, 0].size * weight)
         case kinds.Sweep():
             return luts + SWEEP_LUTS + _AREA.memory_luts * step.stream.bits
@@ -70,7 +70,3 @@ def _area_of_step(builder: DataflowBuilder, step: Step) -> float:
 def _weight_bits(kind: kinds.FoldedProduct) -> int:
     """Bits of a weight."""
     return max(int(kind.weights.max()).bit_length(), int(-kind.weights.min()).bit_length()) + 1
-
-
-def _product(x: int, y: int) -> float:
-    return min(x, y) * (max(x, y) + 1)

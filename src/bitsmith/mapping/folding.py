@@ -223,7 +223,7 @@ class Matrix:
 
     def _tile(self, folding: Folding, lanes: int, rows: int, width: int) -> float:
         """Multipliers, adders and weights for ``rows`` numbers of ``lanes`` vectors, and the FIFO before them."""
-        product, size = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1), max(rows / lanes, 1)
+        product, size = product_luts(self.operand, self.weight), max(rows / lanes, 1)
         luts = _AREA.memory_luts * rows * self.operand + _AREA.control_luts
         luts += rows * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
@@ -259,6 +259,11 @@ def area_of_whole_reduction(taps: int, channels: int, have: int, bits: int) -> f
     """The same of whole windows."""
     held = (2 * taps + _ADDED * (taps - 1)) * channels * bits
     return held + area_of_regrouping(have, channels, bits)
+
+
+def product_luts(x: int, y: int) -> int:
+    """Look-up tables of a product of numbers of ``x`` and ``y`` bits without multiplier blocks."""
+    return min(x, y) * (max(x, y) + 1)
 
 
 def rom_area(words: int, bits: int) -> float:
