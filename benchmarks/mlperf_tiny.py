@@ -1,12 +1,13 @@
 """The four networks of MLPerf Tiny as circuits, beside what fpgaConvNet and hls4ml published of them.
 
-``mlperf_tiny.py [--cosim] [--synth] [--pnr] [NAME|NAME:R...]``. Fixed random weights, 8 bits, tokens. ``NAME``: for each
-published row of that network the reuse factors with which a frame takes no longer than theirs at their clock, with what is above
-theirs; ``NAME:R``: the reuse factor R for all layers. Look-up tables, flip-flops, multiplier blocks and memory blocks of 18 Kibit
-are estimates for a Zynq-7020; with ``--synth`` those of Yosys. ``--cosim``: whole frames are simulated, without and with random
-waits of both sides, and any bit or cycle that differs from emulator and plan is an error. ``--pnr``: place and route for an
-LFE5U-85F at 50 MHz, and its cells. The interval is the planned one; beside it stands how many times the cycles it is that the
-slowest layer's multiplications by anything but 0 take its multipliers.
+``mlperf_tiny.py [--part PART] [--cosim] [--synth] [--pnr] [NAME|NAME:R|NAME:fit...]``. Fixed random weights, 8 bits, tokens.
+``NAME``: for each published row of that network the reuse factors with which a frame takes no longer than theirs at their clock,
+with what is above theirs; ``NAME:R``: the reuse factor R for all layers; ``NAME:fit``: those that ``explain`` proposes for the
+part, with what is above what it has. Look-up tables, flip-flops, multiplier blocks and memory blocks of 18 Kibit are estimates
+for a Zynq-7020; with ``--synth`` those of Yosys. ``--cosim``: whole frames are simulated, without and with random waits of both
+sides, and any bit or cycle that differs from emulator and plan is an error. ``--pnr``: place and route for an LFE5U-85F at
+50 MHz, and its cells. The interval is the planned one; beside it stands how many times the cycles it is that the slowest layer's
+multiplications by anything but 0 take its multipliers.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class Published:
         """Between frames, at that clock."""
         return self.megahertz * 10**6 // self.frames
 
+    @property
+    def cells(self) -> Sequence[float]:
+        """Look-up tables, flip-flops, multiplier blocks and halves of memory blocks."""
+        return 1000 * self.luts, 1000 * self.ffs, self.dsps, 2 * self.brams
+
 
 PUBLISHED: Mapping[str, Sequence[Published]] = {
     "resnet-8": (
@@ -85,15 +91,16 @@ SHAPES = {"resnet-8": (32, 32, 3), "ds-cnn": (49, 10, 1), "mobilenet": (96, 96, 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is done with each circuit."""
+    """What is done with each circuit, and the part it is for."""
 
+    part: str
     cosim: bool
     synth: bool
     pnr: bool
 
     @property
-    def part(self) -> str:
-        return ECP5 if self.pnr else ZYNQ
+    def clock_period(self) -> float | None:
+        return ECP5_CLOCK_NS if self.part == ECP5 else None
 
 
 class Converted:
@@ -107,8 +114,10 @@ class Converted:
         self.seconds = time.process_time() - start
         self.program = drop_dead(self.model.program, keep_probes=False)
 
-    def configured(self, reuse: int = 1, layers: Mapping[str, int] | None = None) -> bitsmith.Model:
-        """The model with a reuse factor, and others for some layers."""
+    def configured(
+        self, reuse: int = 1, layers: Mapping[str, int] | None = None, *, fit: bool = False
+    ) -> bitsmith.Model:
+        """The model with a reuse factor and others for some layers, or with those with which it fits."""
         chosen = {layer: {"ReuseFactor": factor} for layer, factor in (layers or {}).items()}
         config = {"Model": {"Strategy": "resource", "ReuseFactor": reuse}, "LayerName": chosen}
         return bitsmith.convert(
@@ -116,12 +125,15 @@ class Converted:
             io_type="io_stream",
             bits=8,
             part=self.asked.part,
-            clock_period=ECP5_CLOCK_NS if self.asked.pnr else None,
+            clock_period=self.asked.clock_period,
             calibration=self.data,
+            fit=fit,
         )
 
-    def row(self, model: bitsmith.Model, theirs: Published | None, configured: str) -> tuple[str, ...]:
-        """A line of the table."""
+    def row(
+        self, model: bitsmith.Model, configured: str, limits: Sequence[float] = (), megahertz: int | None = None
+    ) -> tuple[str, ...]:
+        """A line of the table: at a clock, with what is above the limits."""
         directives = model.directives
         asked, target, family = self.asked, self.model.target, resolve_part(self.asked.part).family
         start = time.process_time()
@@ -134,7 +146,7 @@ class Converted:
         latency, interval = made.cycles
         least = multiplying(self.program, replace(directives, block=delays.block))
         found: tuple[float, ...] = (size.lut, size.ff, size.dsp, size.bram)
-        clock = theirs.megahertz if theirs else 1e3 / target.clock_period_ns
+        clock = megahertz or 1e3 / target.clock_period_ns
         if asked.cosim or asked.synth or asked.pnr:
             cells, reached = self.built(model)
             found, clock = cells or found, reached or clock
@@ -143,7 +155,7 @@ class Converted:
         rate = f"{clock * 1e6 / interval:,.0f} at {clock:.0f}"
         return (
             *(self.name, configured, *areas, f"{latency:,}", f"{interval:,}", f"{interval / least:.2f}", rate),
-            *(", ".join(above(found, theirs)) if theirs else "", spent),
+            *(", ".join(above(found, limits)) if limits else "", spent),
         )
 
     def built(self, model: bitsmith.Model) -> tuple[tuple[float, ...], float | None]:
@@ -176,9 +188,8 @@ def multiplying(program: Program, directives: Directives) -> int:
     return max(-(-products[layer] // number) for layer, number in multipliers.items())
 
 
-def above(found: Sequence[float], theirs: Published) -> Iterator[str]:
-    """What is more than theirs."""
-    limits = (1000 * theirs.luts, 1000 * theirs.ffs, theirs.dsps, 2 * theirs.brams)
+def above(found: Sequence[float], limits: Sequence[float]) -> Iterator[str]:
+    """What is more than that."""
     for name, number, limit in zip(("LUT", "FF", "DSP", "BRAM"), found, limits, strict=True):
         if number > limit:
             yield name
@@ -189,12 +200,18 @@ def rows(given: str, asked: Asked) -> Iterator[tuple[str, ...]]:
     name, _, reuse = given.partition(":")
     with tempfile.TemporaryDirectory() as folder:
         network = Converted(name, Path(folder), asked)
+        if reuse == "fit":
+            part = resolve_part(asked.part)
+            has = (part.luts, part.ffs, part.dsps, part.brams)
+            yield network.row(network.configured(fit=True), "as explain proposes", has)
+            yield (part.name, "", *(f"{number:,}" for number in has), *("",) * 6)
+            return
         if reuse:
-            yield network.row(network.configured(int(reuse)), None, f"R = {reuse}")
+            yield network.row(network.configured(int(reuse)), f"R = {reuse}")
             return
         for theirs in PUBLISHED[name]:
             layers = paced(network.program, network.model.directives, theirs.cycles).reuse
-            yield network.row(network.configured(layers=layers), theirs, f"as {theirs.who}")
+            yield network.row(network.configured(layers=layers), f"as {theirs.who}", theirs.cells, theirs.megahertz)
             areas = (f"{theirs.luts}k", f"{theirs.ffs}k", f"{theirs.dsps}", f"{2 * theirs.brams:g}")
             rate = f"{theirs.frames:,} at {theirs.megahertz}"
             yield (theirs.who, "", *areas, "", f"{theirs.cycles:,}", "", rate, "", "")
@@ -203,11 +220,12 @@ def rows(given: str, asked: Asked) -> Iterator[tuple[str, ...]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=list(PUBLISHED), metavar="NAME[:R]")
+    parser.add_argument("networks", nargs="*", default=list(PUBLISHED), metavar="NAME[:R|:fit]")
+    parser.add_argument("--part")
     for option in ("cosim", "synth", "pnr"):
         parser.add_argument(f"--{option}", action="store_true")
     chosen = parser.parse_args()
-    asked = Asked(chosen.cosim, chosen.synth, chosen.pnr)
+    asked = Asked(chosen.part or (ECP5 if chosen.pnr else ZYNQ), chosen.cosim, chosen.synth, chosen.pnr)
     titles = (
         "network",
         "reuse factors",
@@ -220,7 +238,7 @@ def main() -> None:
         "of least",
         "frames/s at MHz",
     )
-    table = Table(*titles, "above theirs", "convert, estimate, lay out: s")
+    table = Table(*titles, "above", "convert, estimate, lay out: s")
     for given in chosen.networks:
         for line in rows(given, asked):
             table.add_row(*line)
