@@ -1,4 +1,4 @@
-"""The sum of three is the same as an expression and in AMD's cells: proved, and one look-up table per bit."""
+"""The sum of three is the same as an expression and in cells of AMD and Intel: proved, and one look-up table per bit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import ULTRASCALE_PLUS
+from bitsmith.devices import ARRIA_10, CYCLONE_V, ULTRASCALE_PLUS, Family
 from bitsmith.flows.tools import YOSYS, find
 from bitsmith.flows.yosys import synthesize
 from bitsmith.rtl.library import TERNARY_LIBRARY, library
@@ -25,8 +25,14 @@ module CARRY4 (input CI, CYINIT, input [3:0] DI, S, output [3:0] O, CO);
   assign O = S ^ carry[3:0];
   assign CO = carry[4:1];
 endmodule
+module cyclonev_lcell_comb #(parameter [63:0] lut_mask = 0, parameter shared_arith = "", parameter extended_lut = "")
+  (input dataa, datab, datac, datad, datae, dataf, datag, cin, sharein, output combout, sumout, cout, shareout);
+  wire [3:0] address = {datad, datac, datab, dataa};
+  assign {cout, sumout} = lut_mask[{2'b00, address}] + sharein + cin;
+  assign shareout = lut_mask[{2'b10, address}];
+endmodule
 """
-"""What AMD's cells do, by their documentation (UG474, UG574)."""
+"""What AMD's cells do, by their documentation (UG474, UG574), and Intel's in shared arithmetic mode (CV-52001)."""
 
 SHAPES = [(5, 0, 0, 0, 0), (6, 2, 0, 1, 0), (9, 1, 2, 0, 1), (8, 0, 3, 1, 1), (2, 0, 0, 1, 1)]
 
@@ -56,7 +62,7 @@ def sources(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("cells", [0, 1])
+@pytest.mark.parametrize("cells", [0, 1, 2])
 def test_sums_are_proved(shape: tuple[int, int, int, int, int], cells: int, sources: list[Path]) -> None:
     sources[-1].write_text(top(*shape, cells))
     script = [f"read_verilog -sv {path.name}" for path in sources]
@@ -65,7 +71,22 @@ def test_sums_are_proved(shape: tuple[int, int, int, int, int], cells: int, sour
     subprocess.run(command, cwd=sources[0].parent, check=True, capture_output=True)
 
 
-def test_a_bit_is_a_look_up_table(sources: list[Path]) -> None:
-    sources[-1].write_text(top(12, 0, 3, 1, 0, 1).replace(", expected", "").replace("  assign expected", "  //"))
-    found = synthesize(sources[0].parent, "top", [sources[0], sources[2]], ULTRASCALE_PLUS)
-    assert (found.lut, found.cells["LUT6_2"], found.cells["CARRY4"]) == (9, 9, 3)
+@pytest.mark.parametrize(
+    ("family", "cells", "made"),
+    [
+        (ULTRASCALE_PLUS, 1, {"LUT6_2": 9, "CARRY4": 3}),
+        *((x, 2, {"cyclonev_lcell_comb": 9}) for x in (CYCLONE_V, ARRIA_10)),
+    ],
+)
+def test_a_bit_is_a_look_up_table(family: Family, cells: int, made: dict[str, int], sources: list[Path]) -> None:
+    """Without that of the term that is subtracted, on Intel's."""
+    sources[-1].write_text(top(12, 0, 3, 0, 0, cells).replace(", expected", "").replace("  assign expected", "  //"))
+    found = synthesize(sources[0].parent, "top", [sources[0], sources[2]], family)
+    assert found.lut == 9
+    assert {cell: found.cells[cell] for cell in made} == made
+
+
+def test_a_term_that_is_subtracted_takes_half_an_alm_more(sources: list[Path]) -> None:
+    sources[-1].write_text(top(12, 0, 3, 1, 1, 2).replace(", expected", "").replace("  assign expected", "  //"))
+    found = synthesize(sources[0].parent, "top", [sources[0], sources[2]], CYCLONE_V)
+    assert found.lut == 11

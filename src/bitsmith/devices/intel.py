@@ -3,11 +3,16 @@
 Yosys maps to the cells of Cyclone V, whose adaptive logic modules (ALMs) the later families have, too: of those, its counts are
 estimates. Look-up tables count ALUTs, two to an ALM; multiplier blocks count products of 18 by 18 bits, two to a DSP block.
 
+Cyclone V and Arria 10 add three bits in half an ALM, in shared arithmetic mode (CV-52001, 683461); the later families have no
+such mode (683353). Quartus makes such sums of expressions of three terms (683323); for Yosys, which knows none, there are
+the cells, counted as an ALUT each.
+
 Delays are estimates that have not been held against placed circuits. Those of Cyclone V follow Yosys's cells, which have
 Quartus's figures of speed grade C7 (``techlibs/intel_alm/common``), and nets of 0.7 ns; ns, without the 0.73 of the register:
 
     adder of 8, 16, 32 bits    2.37 2.65 3.23    net, into the carry chain 1.08, 0.036 per bit, out 0.37
     look-up table              1.31              net, slowest of 6 inputs 0.61
+    sum of three               as an adder, and once more 0.37 for the way from one look-up table to the next adder
 
 The CORDIC stages of Intel's NCO, additions of about 20 bits, reach 260 MHz on Cyclone V (683406); predicted are 276. The later
 families are scaled. Blocks reach with all their registers, in MHz: Cyclone 10 GX -E6 364 (683828), Stratix 10 -E2 771 (683181),
@@ -41,6 +46,14 @@ _M10K = MemoryBlock(
     registers=2,
 )
 _M20K = MemoryBlock(bits=20 * 1024, shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)), table_bits=2048, registers=2)
+
+# The ports that bitsmith_ternary_adder connects; synth_intel_alm declares other cells only.
+_ALM_PORTS = """\
+module cyclonev_lcell_comb #(parameter lut_mask = 64'h0, shared_arith = "off", extended_lut = "off")
+  (input dataa, datab, datac, datad, datae, dataf, datag, cin, sharein, output combout, sumout, cout, shareout);
+endmodule
+"""
+_SHARED_ARITHMETIC = ("verilog_defines -DBITSMITH_PRIMITIVES=2", f"read_verilog -lib <<EOT\n{_ALM_PORTS}EOT")
 
 
 def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
@@ -93,13 +106,13 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
         ),
         synthesis=YosysMapping(
             command="synth_intel_alm -family cyclonev -noiopad -noclkbuf",
-            before=(),
+            before=_SHARED_ARITHMETIC if delays.ternary_ns else (),
             after=(),
             lut={
                 **each(
                     "MISTRAL_NOT", "MISTRAL_ALUT2", "MISTRAL_ALUT3", "MISTRAL_ALUT4", "MISTRAL_ALUT5", "MISTRAL_ALUT6"
                 ),
-                **each("MISTRAL_ALUT_ARITH", "MISTRAL_MLAB"),
+                **each("MISTRAL_ALUT_ARITH", "MISTRAL_MLAB", "cyclonev_lcell_comb"),
             },
             ff=each("MISTRAL_FF"),
             dsp={**each("MISTRAL_MUL9X9", "MISTRAL_MUL18X18"), **each("MISTRAL_MUL27X27", count=2)},
@@ -110,14 +123,14 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
     )
 
 
-def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock) -> DelayModel:
-    """Delays of Cyclone V (speed grade 7), times ``scale``; blocks are faster by less."""
+def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock, *, shares: bool) -> DelayModel:
+    """Delays of Cyclone V (speed grade 7), times ``scale``; blocks are faster by less. ``shares``: in shared arithmetic mode."""
     table = (0.0, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.7, 2.2, 3.0, 3.6)
     return DelayModel(
         source=_SOURCE,
         register_ns=register_ns,
         adder_ns=Line(2.1 * scale, 0.036 * scale),
-        ternary_ns=None,
+        ternary_ns=Line(2.47 * scale, 0.036 * scale) if shares else None,
         comparator_ns=Line(2.2 * scale, 0.036 * scale),
         mux2_ns=Line(1.2 * scale, 0.01 * scale),
         table_ns=tuple(scale * ns for ns in table),
@@ -142,7 +155,7 @@ CYCLONE_V = _family(
         **dict.fromkeys(("5ceba9", "5cgxfc9"), _die(113_560, 342, 1_220)),
     },
     10.0,
-    _delays(1.0, 0.8, _Block(3.6, 0, 0.0), _M10K),
+    _delays(1.0, 0.8, _Block(3.6, 0, 0.0), _M10K, shares=True),
 )
 
 ARRIA_10 = _family(
@@ -154,7 +167,7 @@ ARRIA_10 = _family(
         **dict.fromkeys(("10ax115", "10at115"), _die(427_200, 1_518, 2_713)),
     },
     5.0,
-    _delays(0.6, 0.4, _Block(3.0, 2, 2.4), _M20K),
+    _delays(0.6, 0.4, _Block(3.0, 2, 2.4), _M20K, shares=True),
 )
 
 STRATIX_10 = _family(
@@ -162,7 +175,7 @@ STRATIX_10 = _family(
     "1SX280LU2F50E2VG",
     dict.fromkeys(("1sx280", "1sg280"), _die(933_120, 5_760, 11_721)),
     5.0,
-    _delays(0.5, 0.3, _Block(2.6, 3, 1.1), _M20K),
+    _delays(0.5, 0.3, _Block(2.6, 3, 1.1), _M20K, shares=False),
 )
 
 AGILEX_7 = _family(
@@ -173,5 +186,5 @@ AGILEX_7 = _family(
         **dict.fromkeys(("agfb027", "agib027"), _die(912_800, 8_528, 13_272)),
     },
     4.0,
-    _delays(0.4, 0.25, _Block(2.2, 3, 1.1), _M20K),
+    _delays(0.4, 0.25, _Block(2.2, 3, 1.1), _M20K, shares=False),
 )
