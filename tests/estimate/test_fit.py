@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from torch import nn
 
 import bitsmith
 from bitsmith.dataflow.processes import FoldedProduct, Reduce
-from bitsmith.estimate.fit import paced
+from bitsmith.devices import resolve_part
+from bitsmith.estimate.fit import paced, proposal
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 
@@ -24,3 +26,18 @@ def test_pools_take_as_long_as_products(tmp_path: Path) -> None:
     kinds = {type(process.kind): process for process in partition(program, directives).processes}
     assert kinds[Reduce].results[0].token.size < 8
     assert isinstance(kinds[FoldedProduct].kind, FoldedProduct) and kinds[FoldedProduct].kind.tile == (1, 2)
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("xc7z010clg400-1", 0.5, 0.75), ("LFE5U-85F-6BG381C", 0.25, 0.5)])
+def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str, least: float, most: float) -> None:
+    """Products alone, so that multiplier blocks decide; twice the interval would take half of them."""
+    network = nn.Sequential(nn.Conv2d(8, 32, 3), nn.Conv2d(32, 32, 3))
+    settings = {"Model": {"Strategy": "resource"}}
+    model = bitsmith.convert(
+        network, tmp_path, settings, input_shape=(8, 16, 16), io_type="io_stream", bits=12, part=name
+    )
+    part = resolve_part(name)
+    found = proposal(
+        drop_dead(model.program, keep_probes=False), part, model.directives, model.target.budget_ns(part.family)
+    )
+    assert found is not None and least * part.dsps < found.size.dsp <= most * part.dsps, found

@@ -22,10 +22,10 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import matrix_shape, weights_of
 
 _FULL = 0.75
-"""The share of look-up tables and flip-flops that can be placed and routed without trouble."""
+"""The share of look-up tables and flip-flops that is placed and routed without trouble; with vendors' tools of blocks, too."""
 
-_BLOCKS = (0.5, 1.0)
-"""Shares of multiplier blocks of a proposed circuit, the best first: these are in few rows, where wires crowd (decision 22)."""
+_ROUTED_BLOCKS = 0.5
+"""The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
 
 _STEPS_PER_OCTAVE = 4
 
@@ -117,7 +117,8 @@ def proposal(program: Program, part: Part, directives: Directives, budget_ns: fl
 
     Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``.
     """
-    for blocks, parallel in product(_BLOCKS, (True, False)):
+    easily = _ROUTED_BLOCKS if part.family.place_and_route else _FULL
+    for blocks, parallel in product((easily, 1.0), (True, False)):
         found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel), blocks, budget_ns)
         if found is not None:
             return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bitsmith.dataflow import processes as kinds
 from bitsmith.devices import ECP5
 from bitsmith.ir import ops
-from bitsmith.ir.types import Overflow, TensorType
+from bitsmith.ir.types import Overflow, TensorType, width_of
 from bitsmith.mapping.builder import DataflowBuilder, Step, StepId
 from bitsmith.mapping.folding import SWEEP_LUTS, product_luts, rom_area
 from bitsmith.netlist import csd
@@ -58,15 +58,10 @@ def _area_of_step(builder: DataflowBuilder, step: Step) -> float:
     match kind:
         case kinds.FoldedProduct():
             (n, m), lanes = kind.tile, takes[0].token.shape[0]
-            weight = _weight_bits(kind)
+            weight = width_of(min(int(kind.weights.min()), -1), int(kind.weights.max()))
             luts += n * m * lanes * product_luts(takes[0].token.max_width, weight) + step.stream.bits * n
             return luts + rom_area(kind.groups * kind.steps, kind.weights[0, 0].size * weight)
         case kinds.Sweep():
             return luts + SWEEP_LUTS + _AREA.memory_luts * step.stream.bits
         case _:
             return luts + _AREA.select_luts * max(step.stream.bits, *(stream.bits for stream in takes), 0)
-
-
-def _weight_bits(kind: kinds.FoldedProduct) -> int:
-    """Bits of a weight."""
-    return max(int(kind.weights.max()).bit_length(), int(-kind.weights.min()).bit_length()) + 1

@@ -138,7 +138,7 @@ class Matrix:
             short = machine(op.weights)
             weights = op.weights if short is None else short
             (n, m), lo, hi = weights.shape, int(weights.min()), int(weights.max())
-            weight_bits, adders = max(hi.bit_length(), lo.bit_length()) + 1, csd.estimate(op.weights)
+            weight_bits, adders = width_of(min(lo, -1), hi), csd.estimate(op.weights)
             graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
         weight, number = (lo, hi), x.raw_range
         column_pairs, vector_pairs = (
