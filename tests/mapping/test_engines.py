@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,7 +27,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import assert_same
-from tests.properties.convolutional import random_network, turns
+from tests.properties.convolutional import channels_of_their_own, random_network, turns
 
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 
@@ -94,6 +95,22 @@ def test_random_networks(share: int) -> None:
     assert found > 1
 
 
+@pytest.mark.parametrize("share", range(4))
+def test_random_networks_whose_channels_differ(share: int) -> None:
+    """In most of them choices are stored by channel."""
+    found: list[Engine] = []
+    for seed in range(share, 60, 4):
+        program = channels_of_their_own(seed)
+        directives = replace(turns(seed, program), reuse=dict.fromkeys(turns(seed, program).reuse, 10_000))
+        assert_same(program, directives, seed)
+        network = partition(drop_dead(program, keep_probes=False), directives)
+        text = to_text(network)
+        assert to_text(parse(text)) == text
+        found += engines(network)
+    assert len(found) > 5
+    assert sum(not each.by_layer for each in found) > 3
+
+
 @pytest.mark.parametrize("parallel", [False, True])
 def test_a_network_with_a_skip_connection_is_one_engine(parallel: bool) -> None:
     program = residual()
@@ -143,14 +160,34 @@ def test_shifts_by_layer_share_a_circuit() -> None:
     assert sizes == [0, 2]
 
 
-def test_formats_and_parameters_of_channels_end_an_engine() -> None:
+def test_formats_and_parameters_of_channels_are_looked_up() -> None:
+    """They share a circuit with layers that have none of their own, by a choice for each channel."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8,), FORMAT)
+    fracs = np.array([3, 4, 5, 4, 3, 3, 3, 3])
+    for number in range(4):
+        with builder.layer(f"dense{number}"):
+            x = builder.add(
+                builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), builder.const(rng.integers(-9, 9, 8), 3)
+            )
+            one = ops.Cast(fracs, objects(np.arange(8) * 5 - 70), objects(np.full(8, 90)), Rounding.RND, Overflow.SAT)
+            x = builder.apply(one, x) if number == 1 else builder.cast(x, FORMAT)
+    program = builder.program([("y", x)])
+    assert_same(program, shared(program, 1000))
+    (engine,) = engines(partition(program, shared(program, 1000)))
+    names = [type(node.op).__name__ for node in engine.program.nodes]
+    assert [layer.choices.tolist() for layer in engine.layers] == [[0] * 8, [1, 2, 3, 4, 5, 6, 1, 7], [8] * 8, [0] * 8]
+    assert (names.count("Add"), names.count("Min"), names.count("Max")) == (1, 1, 1)
+
+
+def test_tables_of_channels_end_an_engine() -> None:
     builder, rng = ProgramBuilder(), np.random.default_rng(0)
     x = builder.input("x", (8,), FORMAT)
     for number in range(4):
         with builder.layer(f"dense{number}"):
             x = builder.cast(builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), FORMAT)
             if number == 1:
-                x = builder.mul(x, builder.const(rng.integers(1, 9, 8), 2))
+                x = builder.apply(ops.Table(-128, objects(rng.integers(0, 99, (8, 256))), np.array([4])), x)
     program = builder.program([("y", x)])
     names = [[layer.name for layer in one.layers] for one in engines(partition(program, shared(program, 1000)))]
     assert names == [["dense0", "dense1"], ["dense2", "dense3"]]

@@ -34,6 +34,21 @@ def random_network(seed: int) -> Program:
     return builder.program([("y", x)])
 
 
+def channels_of_their_own(seed: int) -> Program:
+    """Layers that an engine executes, with formats, limits and constants that differ by channel after them."""
+    rng = random.Random(seed)
+    builder = ProgramBuilder()
+    grid = tuple(rng.randint(2, 5) for _ in range(rng.choice([1, 2])))
+    x = builder.input("x", (*grid, rng.choice([2, 3, 4])), FixedFormat(rng.random() < 0.7, 5, 2))
+    for number in range(rng.randint(2, 4)):
+        with builder.layer(f"layer{number}"):
+            x = rng.choice([_convolved, _convolved, _in_groups, _pooled, _summed])(builder, rng, x)
+            for _ in range(rng.randint(0, 2)):
+                x = rng.choice([_scaled, _limited, _limited, _looked_up, _rounded])(builder, rng, x)
+            x = _limited(builder, rng, x)
+    return builder.program([("y", x)])
+
+
 def demands(seed: int, program: Program) -> Directives:
     """Reuse factors for each layer, most of them large."""
     rng = random.Random(seed)
@@ -131,6 +146,25 @@ def _larger(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
         if size < 7 and rng.random() < 0.7:
             x = builder.gather(x, np.repeat(np.arange(size), rng.choice([2, 2, 3])), axis)
     return x
+
+
+def _limited(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Formats of a few kinds for channels, between limits of their own, rectified before or after."""
+    channels, zero = x.shape[-1], builder.const(rng.choice([0, 0, 1]))
+    if rng.random() < 0.3:
+        x = rng.choice([builder.max, builder.min])(x, zero)
+    fracs = np.array([rng.choice([1, 2, 2, 4]) for _ in range(channels)])
+    lows, highs = ([rng.choice(some) for _ in range(channels)] for some in ((-13, -8, -8, -300), (7, 7, 9, 300)))
+    overflow = rng.choice([Overflow.SAT] * 4 + [Overflow.WRAP, Overflow.SAT_SYM, Overflow.SAT_ZERO])
+    x = builder.apply(ops.Cast(fracs, objects(lows), objects(highs), rng.choice([*Rounding]), overflow), x)
+    return rng.choice([builder.max, builder.min])(x, zero) if rng.random() < 0.5 else x
+
+
+def _looked_up(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """A table of five bits."""
+    x = builder.cast(x, FixedFormat(True, 5, rng.choice([1, 2]), Rounding.RND, Overflow.SAT))
+    values = objects([rng.randint(-20, 20) for _ in range(32)])
+    return builder.apply(ops.Table(-16, values, np.array([rng.choice([2, 3])])), x)
 
 
 def _rounded(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:

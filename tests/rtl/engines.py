@@ -24,23 +24,23 @@ def dense(weights: Sequence[Sequence[int]], lanes: int, bias: Sequence[int], sou
     matrix = np.array(weights, dtype=np.object_)
     tiles = matrix.reshape(1, len(matrix), -1, lanes).transpose(0, 2, 1, 3)
     single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
-    raw = objects(list(bias))
-    return EngineLayer("dense", single, (1, 1), len(matrix), len(matrix), 1, objects(tiles), raw, False, source, target)
+    arrays = objects(tiles), objects(list(bias)), objects([0])
+    return EngineLayer("dense", single, (1, 1), len(matrix), len(matrix), 1, *arrays, False, source, target)
 
 
 def convolution(weights: Sequence[int], size: int, blocks: int, source: int, target: int) -> EngineLayer:
     """Windows of the taps that ``weights`` has for each block, zeros before the first place, over ``size`` places."""
     taps = np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)
     op = ops.Window((1, taps.shape[2]), (1, 1), (1, 1), ((0, 0), (taps.shape[2] - 1, 0)))
-    raw = objects(np.arange(blocks))
-    return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, objects(taps), raw, False, source, target)
+    arrays = objects(taps), objects(np.arange(blocks)), objects([0])
+    return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target)
 
 
 def wrapping() -> Program:
     """The sum of a sum and a bias, cut to the bits of a number."""
     builder = ProgramBuilder()
     total, bias = (builder.input(name, (1,), FixedFormat(True, 16, 0)) for name in ("sum", "bias"))
-    builder.input("layer", (1,), FixedFormat(False, 4, 0))
+    builder.input("choice", (1,), FixedFormat(False, 4, 0))
     y = builder.cast(builder.add(total, bias), _SIGNED)
     return builder.program([("stored", y), ("given", y)])
 

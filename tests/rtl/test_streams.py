@@ -19,7 +19,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import demanded
-from tests.properties.convolutional import demands, random_network, turns
+from tests.properties.convolutional import channels_of_their_own, demands, random_network, turns
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network as random_recurrent_network
@@ -105,6 +105,13 @@ def test_random_networks_that_share_an_engine(seed: int, tmp_path: Path) -> None
     network = partition(drop_dead(program, keep_probes=False), directives)
     if any(isinstance(process.kind, Engine) for process in network.processes):
         assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 4 else ()) for k in range(60)])
+def test_random_engines_whose_channels_differ(seed: int, tmp_path: Path) -> None:
+    program = channels_of_their_own(seed)
+    assert_streams(program, turns(seed, program), tmp_path, seed, frames=4)
 
 
 def test_layers_in_turn(tmp_path: Path) -> None:

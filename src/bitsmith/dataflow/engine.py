@@ -30,6 +30,7 @@ class EngineLayer:
         blocks: parts of the channels, which have sums of their own.
         weights: (blocks, or 1 if all have the same; passes; steps; lanes).
         bias: a number per result of a window.
+        choices: what the token function does, of each result of a window, or of all.
         greatest: the greatest product, with one lane, in place of the sum.
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
@@ -43,6 +44,7 @@ class EngineLayer:
     blocks: int
     weights: Ints
     bias: Ints
+    choices: Ints
     greatest: bool
     source: int
     target: int
@@ -82,8 +84,8 @@ class Engine:
     Args:
         layers: in order.
         words: numbers that the memory holds.
-        program: the token function, of a sum, a bias and the number of the layer: a number of the memory, and one of the
-            result; raw values, with no fractional bits, but for the result.
+        program: the token function, of a sum, a bias and a choice: a number of the memory, and one of the result; raw values,
+            with no fractional bits, but for the result.
     """
 
     layers: tuple[EngineLayer, ...]
@@ -94,6 +96,11 @@ class Engine:
     def lanes(self) -> int:
         """Multipliers."""
         return max(layer.lanes for layer in self.layers)
+
+    @property
+    def by_layer(self) -> bool:
+        """Return True if all choices are the numbers of the layers."""
+        return all(one.choices.tolist() == [number] for number, one in enumerate(self.layers))
 
     def number(self, token: TensorType) -> tuple[int, bool]:
         """Bits of a number in the memory, and whether it is signed, if tokens of such a type come."""

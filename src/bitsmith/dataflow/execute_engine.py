@@ -18,8 +18,9 @@ def executed(engine: Engine, tokens: Ints) -> Ints:
     given = memory
     for number, layer in enumerate(engine.layers):
         sums = _sums(layer, memory)
-        biases = np.broadcast_to(layer.bias, (len(sums) // len(layer.bias), len(layer.bias))).reshape(-1)
-        raws = [objects(each).reshape(-1, 1) for each in (sums, biases, np.full(len(sums), number))]
+        results = len(sums) // len(layer.bias), len(layer.bias)
+        biases, choices = (np.broadcast_to(each, results) for each in (layer.bias, layer.choices))
+        raws = [objects(each).reshape(-1, 1) for each in (sums, biases, choices)]
         stored, given = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
         if number < len(engine.layers) - 1:
             memory[layer.target : layer.target + len(stored)] = stored

@@ -88,7 +88,7 @@ def _write_layers(value: object) -> str:
                 write_tuple,
                 (one.grid, (one.pitch, one.channels, one.blocks, int(one.greatest), one.source, one.target)),
             ),
-            *map(write_array, (one.weights, one.bias)),
+            *map(write_array, (one.weights, one.bias, one.choices)),
         ]
         for one in layers
     ]
@@ -99,12 +99,12 @@ def _read_layers(text: str) -> tuple[EngineLayer, ...]:
     return tuple(_read_layer(*row) for row in json.loads(json.loads(text)))
 
 
-def _read_layer(name: str, op: str, grid: str, numbers: str, weights: str, bias: str) -> EngineLayer:
+def _read_layer(name: str, op: str, grid: str, numbers: str, weights: str, bias: str, choices: str) -> EngineLayer:
     (rows, columns), window = read_tuple(grid), read_op(op)
     if not isinstance(window, ops.Window):
         raise ProgramError(f"the op {op}", accepted="window")
     pitch, channels, blocks, greatest, source, target = read_tuple(numbers)
-    arrays = read_array(weights), read_array(bias)
+    arrays = read_array(weights), read_array(bias), read_array(choices)
     return EngineLayer(
         read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, bool(greatest), source, target
     )

@@ -1,50 +1,54 @@
 """The token function of an engine: what is done to the sums of all its layers, in one circuit.
 
-Raw values have no fractional bits. Layers that do the same but for places of the binary point share a circuit: their sums
-are shifted to one place first.
+What is done alike but for places of the binary point, limits and constants shares a circuit: sums are shifted to one place first,
+and limits and constants come from tables. A number, the choice, says which of them: that of the layer, or where channels of a
+layer differ one that is stored for each channel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
-from bitsmith.mapping.engine_units import Following, Unit, frac_of
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.mapping.engine_steps import Following, frac_of
+from bitsmith.mapping.engine_units import Unit
+from bitsmith.mapping.engine_ways import Bound, Group, Numbers, Way, groups_of, numbered
 from bitsmith.passes import simplify
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenFunction:
-    """The program of an `Engine`, and the biases of its layers in the units in which it takes them."""
+    """The program of an `Engine`, and the biases and choices of its layers as it takes them."""
 
     program: Program
     biases: tuple[Ints, ...]
+    choices: tuple[Ints, ...]
 
 
 def token_function(units: Sequence[Unit]) -> TokenFunction:
     """The function for ``units`` in turn."""
-    groups = _groups(units)
-    fracs = {number: _bias_frac(units, group) for group in groups for number in group}
-    biases = tuple(
-        objects(unit.bias << (fracs[number] + frac_of(unit.kind) - unit.bias_frac)) for number, unit in enumerate(units)
-    )
+    groups = groups_of(units)
+    numbers, choices = numbered(units, groups)
+    fracs = {(way.unit, way.function): way.first + group.bias_frac for group in groups for way in group.ways}
+    biases = tuple(_biases(unit, [fracs[number, one] for one in unit.chosen]) for number, unit in enumerate(units))
     builder = ProgramBuilder()
     least, most = zip(*(unit.total.raw_range for unit in units), strict=True)
     total = _input(builder, "sum", min(-1, *least), max(1, *most))
     bias = _input(builder, "bias", min(int(each.min()) for each in biases), max(int(each.max()) for each in biases))
-    layer = _input(builder, "layer", 0, max(len(units) - 1, 1))
-    made = _Functions(builder, units, total, bias, layer)
-    results = [(group, made.function(group, fracs[group[0]])) for group in groups]
-    *inner, (_, given) = results
-    kept = made.chosen(inner) if inner else total
+    choice = _input(builder, "choice", 0, max(1, *numbers.values()))
+    made = _Functions(builder, units, numbers, choice)
+    results = [(group, made.function(group, total, bias)) for group in groups]
+    last = len(units) - 1
+    kept = made.result(results, lambda way: way.unit != last) if last else total
+    given = made.result(results, lambda way: way.unit == last)
     given = builder.apply(ops.Shift(np.array([-frac_of(units[-1].kind)], dtype=np.int64)), given)
-    return TokenFunction(simplify(builder.program([("stored", kept), ("given", given)])), biases)
+    return TokenFunction(simplify(builder.program([("stored", kept), ("given", given)])), biases, choices)
 
 
 def _input(builder: ProgramBuilder, name: str, lo: int, hi: int) -> Value:
@@ -52,90 +56,127 @@ def _input(builder: ProgramBuilder, name: str, lo: int, hi: int) -> Value:
     return builder.apply(ops.Input(name, (1,), zero, objects([lo]), objects([hi]), Rounding.TRN, Overflow.WRAP))
 
 
-def _cast(frac: int, lo: int, hi: int, overflow: Overflow) -> ops.Cast:
-    return ops.Cast(np.array([frac], dtype=np.int64), objects([lo]), objects([hi]), Rounding.TRN, overflow)
+def _cast(frac: int, lo: int, hi: int, overflow: Overflow, rounding: Rounding = Rounding.TRN) -> ops.Cast:
+    return ops.Cast(np.array([frac], dtype=np.int64), objects([lo]), objects([hi]), rounding, overflow)
 
 
-def _groups(units: Sequence[Unit]) -> list[list[int]]:
-    """Numbers of units that do the same to their sums; the last one's is by itself, at the end."""
-    found: dict[object, list[int]] = {}
-    for number, unit in enumerate(units[:-1]):
-        key = tuple((one.op.key(), one.frac, one.const and one.const.key(), one.is_first) for one in _centered(unit))
-        found.setdefault((key, bool(np.any(unit.bias != 0))), []).append(number)
-    return [*found.values(), [len(units) - 1]]
-
-
-def _centered(unit: Unit) -> tuple[Following, ...]:
-    """What is done to sums, if the result is taken to have no fractional bits."""
-    return tuple(_moved(one, frac_of(unit.kind)) for one in unit.following)
-
-
-def _moved(one: Following, by: int) -> Following:
-    const = one.const
-    if const is not None and not isinstance(one.op, ops.Mul):
-        const = replace(const, frac=const.frac - by)
-    frac = one.frac - by if isinstance(one.op, ops.Table) else 0
-    if isinstance(one.op, ops.Cast | ops.Table):
-        return Following(replace(one.op, frac=one.op.frac - by), frac, const, one.is_first)
-    return Following(one.op, 0, const, one.is_first)
-
-
-def _bias_frac(units: Sequence[Unit], group: Sequence[int]) -> int:
-    """Fractional bits of the biases of a group, whose results have none."""
-    return max(units[number].bias_frac - frac_of(units[number].kind) for number in group)
+def _biases(unit: Unit, fracs: Sequence[int]) -> Ints:
+    """The biases of a unit, each with so many fractional bits."""
+    values = [raw and raw << (frac - unit.bias_frac) for raw, frac in zip(unit.bias.tolist(), fracs, strict=True)]
+    return objects(np.array(values, dtype=np.object_))
 
 
 @dataclass(frozen=True, slots=True)
 class _Functions:
     builder: ProgramBuilder
     units: Sequence[Unit]
-    total: Value
-    bias: Value
-    layer: Value
+    numbers: Numbers
+    choice: Value
 
-    def function(self, group: Sequence[int], bias_frac: int) -> Value:
-        """The results of the units of a group, as raw values."""
-        value = self._aligned(group)
-        if any(bool(np.any(self.units[number].bias != 0)) for number in group):
-            bias = self.builder.apply(ops.Shift(np.array([-bias_frac], dtype=np.int64)), self.bias)
-            value = self.builder.apply(ops.Add(), value, bias)
-        for one in _centered(self.units[group[0]]):
-            if isinstance(one.op, ops.Table):
-                value = self._within(one.op, one.frac, value)
-            args = [value] if one.const is None else [value, self.builder.apply(one.const)]
-            value = self.builder.apply(one.op, *(reversed(args) if one.is_first else args))
-        kinds = [self.units[number].kind for number in group]
-        return self._known(value, 0, kinds)
+    def function(self, group: Group, total: Value, bias: Value) -> Value:
+        """The results of the ways of a group, as raw values."""
+        numbers = [self.numbers[way.unit, way.function] for way in group.ways]
+        units = [self.units[way.unit] for way in group.ways]
+        columns = iter([dict(zip(numbers, each, strict=True)) for each in zip(*group.parameters, strict=True)])
+        added = self._moved(bias, -group.bias_frac) if any(bool(np.any(unit.bias != 0)) for unit in units) else None
+        value = total
+        for index, (step, frac) in enumerate(zip(group.ways[0].steps, group.fracs, strict=True)):
+            places = {number: -place for number, place in next(columns).items()}
+            value = self._shifted(value, places, [*zip(numbers, (way.comes[index] for way in group.ways), strict=True)])
+            value = self._applied(value if index else self._biased(value, added), step, frac, columns)
+        value = value if group.fracs else self._biased(value, added)
+        results = [(number, Bound(*unit.kind.raw_range, 0)) for number, unit in zip(numbers, units, strict=True)]
+        return self._shifted(value, next(columns), results)
 
-    def _aligned(self, group: Sequence[int]) -> Value:
-        """The sum, its binary point where the unit has it."""
-        places: dict[int, list[int]] = {}
-        for number in group:
-            unit = self.units[number]
-            places.setdefault(frac_of(unit.total) - frac_of(unit.kind), []).append(number)
-        shifted = []
-        for frac, members in places.items():
-            value = self.builder.apply(ops.Shift(np.array([-frac], dtype=np.int64)), self.total)
-            shifted.append((members, self._known(value, frac, [self.units[number].total for number in members])))
-        return self.chosen(shifted)
+    def _biased(self, value: Value, bias: Value | None) -> Value:
+        return value if bias is None else self.builder.apply(ops.Add(), value, bias)
 
-    def chosen(self, values: Sequence[tuple[Sequence[int], Value]]) -> Value:
-        """The value of the layer, of those that layers have."""
-        *others, (_, value) = values
-        for members, other in others:
-            flags = [int(number in members) for number in range(self.layer.type.span.hi + 1)]
-            table = ops.Table(0, objects(flags), np.zeros(1, dtype=np.int64))
-            value = self.builder.apply(ops.Select(), self.builder.apply(table, self.layer), other, value)
+    def _applied(self, value: Value, step: Following, frac: int, columns: Iterator[Mapping[int, int]]) -> Value:
+        """What a step makes of ``value``, with limits or a constant of ``columns``."""
+        if step.clamps:
+            return self._clamped(value, step.op, next(columns), next(columns))
+        if step.const is not None:
+            args = [value, self._parameter(next(columns), frac)]
+            return self.builder.apply(step.op, *(args[::-1] if step.is_first else args))
+        if isinstance(step.op, ops.Table):
+            last = step.op.first + step.op.values.shape[-1] - 1
+            value = self.builder.apply(_cast(0, step.op.first, last, Overflow.SAT), value)
+        return self.builder.apply(step.op, value)
+
+    def result(self, results: Sequence[tuple[Group, Value]], takes: Callable[[Way], bool]) -> Value:
+        """The raw value of the result, of those of all groups, for the ways that it ``takes``."""
+        ways = [([way for way in group.ways if takes(way)], value) for group, value in results]
+        chosen = [
+            ({self.numbers[way.unit, way.function] for way in members}, value) for members, value in ways if members
+        ]
+        kinds = [self.units[way.unit].kind for members, _ in ways for way in members]
+        return self._known(self._chosen(chosen), 0, [Bound(*kind.raw_range, 0) for kind in kinds])
+
+    def _moved(self, value: Value, amount: int) -> Value:
+        return self.builder.apply(ops.Shift(np.array([amount], dtype=np.int64)), value)
+
+    def _shifted(self, value: Value, amounts: Mapping[int, int], bounds: Sequence[tuple[int, Bound | None]]) -> Value:
+        """``value`` times two to the power of the amount of the choice, if it has ``bounds`` by choice, in which results are."""
+        known = [(number, bound) for number, bound in bounds if bound is not None]
+        if not known:
+            return value
+        distinct = sorted(set(amounts.values()))
+        least, span = distinct[0], distinct[-1] - distinct[0]
+        if span.bit_length() >= len(distinct) - 1:
+            moved = []
+            for amount in distinct:
+                members = {number for number, one in amounts.items() if one == amount}
+                own = [bound for number, bound in known if number in members]
+                moved.append((members, self._known(self._moved(value, amount), -amount, own)))
+            return self._chosen(moved)
+        value = self._moved(value, least)
+        for bit in range(span.bit_length()):
+            members = {number for number, amount in amounts.items() if (amount - least) >> bit & 1}
+            chosen = self._chosen([(members, self._moved(value, 1 << bit)), (set(), value)])
+            value = self._known(chosen, -least, [bound for _, bound in known])
         return value
 
-    def _known(self, value: Value, frac: int, kinds: Sequence[TensorType]) -> Value:
-        """``value``, whose raw values with ``frac`` are known to be of ``kinds``: bits are left out."""
-        least, most = zip(*(kind.raw_range for kind in kinds), strict=True)
+    def _chosen(self, values: Sequence[tuple[Set[int], Value]]) -> Value:
+        """The value of the choice, of those for some choices each, the last for all others."""
+        *others, (_, value) = values
+        for members, other in others:
+            flags = self._looked_up([int(number in members) for number in range(self._choices)], 0)
+            value = self.builder.apply(ops.Select(), flags, other, value)
+        return value
+
+    @property
+    def _choices(self) -> int:
+        return self.choice.type.span.hi + 1
+
+    def _looked_up(self, values: Sequence[int], frac: int) -> Value:
+        """The value of the choice."""
+        table = ops.Table(0, objects(np.array(values, dtype=np.object_)), np.array([frac], dtype=np.int64))
+        return self.builder.apply(table, self.choice)
+
+    def _parameter(self, values: Mapping[int, int], frac: int) -> Value:
+        """The raw value of the choice, of those for some choices."""
+        some = next(iter(values.values()))
+        if len(set(values.values())) == 1:
+            return self.builder.const(some, frac)
+        return self._looked_up([values.get(number, some) for number in range(self._choices)], frac)
+
+    def _clamped(self, value: Value, op: ops.Op, lows: Mapping[int, int], highs: Mapping[int, int]) -> Value:
+        """``value`` rounded as ``op`` does, between limits."""
+        if not isinstance(op, ops.Cast):
+            raise AssertionError(f"{op} is not a cast")
+        if len(set(lows.values())) > 1 or len(set(highs.values())) > 1:
+            beyond = 1 << max(64, 2 * value.type.max_width + 64)
+            value = self.builder.apply(_cast(0, -beyond, beyond - 1, Overflow.WRAP, op.rounding), value)
+            if len(set(highs.values())) > 1:
+                value = self.builder.apply(ops.Min(), value, self._parameter(highs, 0))
+            if len(set(lows.values())) > 1:
+                value = self.builder.apply(ops.Max(), value, self._parameter(lows, 0))
+        limits = min(lows.values()), max(highs.values())
+        return self.builder.apply(_cast(0, *limits, Overflow.SAT, op.rounding), value)
+
+    def _known(self, value: Value, frac: int, bounds: Sequence[Bound]) -> Value:
+        """``value``, whose raw values with ``frac`` are known to be in one of ``bounds``: bits are left out."""
+        least, most = zip(*(bound.raw(frac) for bound in bounds), strict=True)
         lo, hi = min(least), max(most)
         bits = max(hi.bit_length(), (-lo - 1).bit_length() if lo < 0 else 0)
         return self.builder.apply(_cast(frac, -(1 << bits) if lo < 0 else 0, (1 << bits) - 1, Overflow.WRAP), value)
-
-    def _within(self, table: ops.Table, frac: int, value: Value) -> Value:
-        """``value``, which is known to have an entry, with as many fractional bits as ``table`` takes."""
-        last = table.first + table.values.shape[-1] - 1
-        return self.builder.apply(_cast(frac, table.first, last, Overflow.SAT), value)

@@ -1,7 +1,7 @@
 """What an engine can execute: parts of a core program that are sums of products over windows, and functions of these sums.
 
 A unit is a product with constants, a pooling, or the sum of two tensors; what is added, rounded and looked up after it belongs
-to it as long as all elements have that done alike, but for one bias.
+to it as long as all positions have that done alike.
 """
 
 from __future__ import annotations
@@ -14,28 +14,15 @@ import numpy as np
 
 from bitsmith.dataflow.processes import union_type
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import linear_weights
-from bitsmith.ir.types import Ints, Overflow, TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId
+from bitsmith.mapping.engine_steps import Following, const_by_channel, frac_of, steps_of
 from bitsmith.mapping.sweeps import Windows, grouped_product, windows_of
 
 _AXES = 2
 """Of windows."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Following:
-    """An op after a sum, on one number of ``frac`` fractional bits.
-
-    Its other operand, if it has one, is ``const``; ``is_first``: that is its first one.
-    """
-
-    op: ops.Op
-    frac: int
-    const: ops.Const | None = None
-    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +35,9 @@ class Unit:
         op, grid: windows over rows and columns.
         channels: of a position, in ``blocks``.
         weights: (blocks, or 1 if all have the same; steps; columns), in units of 2**-(sum's frac - source's frac).
-        total: the type of sums.
+        total: the type of sums; ``sums`` are the types of those of each column of all blocks.
         bias: of each column of all blocks, with ``bias_frac``.
-        following: what is done to each sum.
+        functions: what is done to a sum, each way once; ``chosen`` is the one of each column of all blocks.
         kind: the type of each number of the result.
     """
 
@@ -64,9 +51,11 @@ class Unit:
     blocks: int
     weights: Ints
     total: TensorType
+    sums: TensorType
     bias: Ints
     bias_frac: int
-    following: tuple[Following, ...]
+    functions: tuple[tuple[Following, ...], ...]
+    chosen: Ints
     kind: TensorType
     greatest: bool = False
 
@@ -80,11 +69,6 @@ def element(kind: TensorType) -> TensorType:
     """A type of all elements of a tensor, of shape (1,)."""
     one = union_type(kind, len(kind.shape))
     return TensorType.of((1,), *(objects(part).reshape(1) for part in (one.frac, one.lo, one.hi)))
-
-
-def frac_of(kind: TensorType) -> int:
-    """The fractional bits of a number's type."""
-    return int(np.asarray(kind.frac).reshape(-1)[0])
 
 
 def units_of(builder: DataflowBuilder) -> list[Unit]:
@@ -162,7 +146,7 @@ def _pooling(builder: DataflowBuilder, place: NodeId, node: Node, op: ops.Sum | 
 
 
 def _merge(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
-    """The sum or difference of two tensors: windows of a number of each."""
+    """The sum or difference of two tensors: for each channel windows of a number of each."""
     first, second = builder.operands(node)
     if any(builder.is_constant(arg) or builder.shape(arg) != node.type.shape for arg in (first, second)):
         return None
@@ -170,9 +154,10 @@ def _merge(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
     finest = max(fracs)
     sign = -1 if isinstance(node.op, ops.Sub) else 1
     weights = np.array([1 << (finest - fracs[0]), sign << (finest - fracs[1])], dtype=np.object_).reshape(1, 2, 1)
-    op, grid = ops.Window((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), (2, math.prod(node.type.shape))
-    windows = Windows(first, op, grid, (1, grid[1]), 1)
-    made = _unit(builder, place, node, windows, 1, objects(weights), finest)
+    *positions, channels = node.type.shape
+    op, grid = ops.Window((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), (2, math.prod(positions))
+    windows = Windows(first, op, grid, (1, grid[1]), channels)
+    made = _unit(builder, place, node, windows, channels, objects(weights), finest)
     return None if made is None else replace(made, sources=(first, second), nodes=frozenset({place}))
 
 
@@ -192,6 +177,9 @@ def _unit(
         return None
     total = TensorType.of((1,), frac, kind.lo << lift, kind.hi << lift)
     bias = np.zeros(blocks * weights.shape[2], dtype=np.object_)
+    sums = union_type(node.type, len(node.type.shape) - 1)
+    if sums.shape != bias.shape:
+        return None
     nodes = _between(builder, place, windows.node)
     return Unit(
         node.layer,
@@ -204,9 +192,11 @@ def _unit(
         blocks,
         weights,
         total,
+        sums,
         objects(bias),
         0,
-        (),
+        ((),),
+        objects(np.zeros(len(bias), dtype=np.int64)),
         kind,
     )
 
@@ -230,81 +220,37 @@ def _extended(builder: DataflowBuilder, unit: Unit, numbers: Mapping[int, NodeId
         readers = builder.readers[id(node)]
         if len(readers) != 1 or unit.result in outputs or readers[0].type.shape != node.type.shape:
             return unit
-        longer = _followed(builder, unit, readers[0])
+        longer = _longer(builder, unit, readers[0])
         if longer is None:
             return unit
         place = numbers[id(readers[0])]
         unit = replace(longer, nodes=unit.nodes | {place}, result=place, kind=element(readers[0].type))
 
 
-def _followed(builder: DataflowBuilder, unit: Unit, node: Node) -> Unit | None:
-    """``unit`` and ``node``, which reads its result; None if that is not the same function of each number."""
-    kind = builder.program.nodes[unit.result].type
-    op, frac = _scalar(node.op, kind), frac_of(element(kind))
-    if op is None:
+def _longer(builder: DataflowBuilder, unit: Unit, node: Node) -> Unit | None:
+    """``unit`` and ``node``, which reads its result; None if that is not the same for all positions."""
+    before, operands = builder.program.nodes[unit.result].type, builder.operands(node)
+    others = [arg for arg in operands if arg != unit.result]
+    const = builder.program.nodes[others[0]].op if others else None
+    if const is not None and not isinstance(const, ops.Const):
         return None
-    others = [arg for arg in builder.operands(node) if arg != unit.result]
-    if not others:
-        return replace(unit, following=(*unit.following, Following(op, frac)))
-    const = builder.program.nodes[others[0]].op
-    if not isinstance(const, ops.Const):
+    columns = len(unit.bias)
+    if isinstance(node.op, ops.Add) and unit.functions == ((),) and not np.any(unit.bias != 0) and const is not None:
+        added = const_by_channel(const, node.type.shape, columns)
+        if added is not None:
+            finest = max(frac for _, frac in added)
+            bias = [raw << (finest - frac) for raw, frac in added]
+            return replace(unit, bias=objects(np.array(bias, dtype=np.object_)), bias_frac=finest)
+    steps = steps_of(node, before, const, bool(others) and operands[0] == others[0], columns)
+    if steps is None:
         return None
-    raw, fracs = (np.broadcast_to(part, node.type.shape) for part in (const.raw, objects(const.frac)))
-    is_first = builder.operands(node)[0] == others[0]
-    value, places = _same(raw), _same(fracs)
-    if value is not None and places is not None:
-        one = ops.Const(objects([value]), np.array([places], dtype=np.int64))
-        return replace(unit, following=(*unit.following, Following(op, frac, one, is_first)))
-    if not isinstance(op, ops.Add) or unit.following or bool(np.any(unit.bias != 0)):
-        return None
-    finest = max(int(np.max(fracs)), 0)
-    values = objects(raw << objects(finest - fracs)).reshape(-1, node.type.shape[-1])
-    if len(unit.bias) != values.shape[1] or bool(np.any(values != values[0])):
-        return None
-    return replace(unit, bias=objects(values[0]), bias_frac=finest)
-
-
-def _cast(op: ops.Cast, kind: TensorType) -> ops.Cast | None:
-    """A cast into one range, where ranges of their own are no narrower than what comes into them."""
-    frac = _same(objects(op.frac))
-    if frac is None:
-        return None
-    lo, hi = TensorType.of(kind.shape, op.frac, op.lo, op.hi).raw_range
-    overflow = op.overflow
-    if not (np.all(op.lo == lo) and np.all(op.hi == hi)):
-        if overflow is Overflow.SAT_SYM:
-            return None
-        beyond = objects(1 << max(64, 2 * kind.max_width + 64))
-        rounded = infer(replace(op, lo=-beyond, hi=beyond - 1, overflow=Overflow.WRAP), [kind])
-        saturates = op.overflow is Overflow.SAT
-        if not np.all((saturates & (op.lo == lo)) | (rounded.lo >= op.lo)):
-            return None
-        if not np.all((saturates & (op.hi == hi)) | (rounded.hi <= op.hi)):
-            return None
-        overflow = Overflow.SAT
-    return ops.Cast(np.array([frac], dtype=np.int64), objects([lo]), objects([hi]), op.rounding, overflow)
-
-
-def _same(values: Ints) -> int | None:
-    """The value that all have."""
-    flat = np.asarray(values).reshape(-1)
-    return int(flat[0]) if bool(np.all(flat == flat[0])) else None
-
-
-def _scalar(op: ops.Op, kind: TensorType) -> ops.Op | None:
-    """An op that does to each number what ``op`` does to those of type ``kind``; None if there is none such."""
-    match op:
-        case ops.Cast():
-            return _cast(op, kind)
-        case ops.Shift():
-            amount = _same(objects(op.amount))
-            return None if amount is None else ops.Shift(np.array([amount], dtype=np.int64))
-        case ops.Table():
-            frac = _same(objects(op.frac))
-            if frac is None or op.values.ndim > 1 or _same(objects(kind.frac)) is None:
-                return None
-            return replace(op, frac=np.array([frac], dtype=np.int64))
-        case ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs():
-            return op
-        case _:
-            return None
+    numbers = dict[tuple[object, ...], int]()
+    functions = list[tuple[Following, ...]]()
+    chosen = list[int]()
+    for number, step in zip(unit.chosen.tolist(), steps, strict=True):
+        key = (number, step.key)
+        if key not in numbers:
+            numbers[key] = len(functions)
+            functions.append((*unit.functions[number], step))
+        chosen.append(numbers[key])
+    return replace(unit, functions=tuple(functions), chosen=objects(chosen))

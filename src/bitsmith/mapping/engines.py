@@ -10,13 +10,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
 from bitsmith.dataflow.processes import Stream
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine_function import token_function
@@ -104,7 +102,7 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
 
 
 def _windows(unit: Unit) -> tuple[int, int]:
-    return _layer(unit, 1, 0, 0, 0, unit.bias).windows
+    return _layer(unit, 1, 0, 0, 0, unit.bias, unit.chosen).windows
 
 
 def _lanes(unit: Unit, most: int) -> int:
@@ -113,9 +111,7 @@ def _lanes(unit: Unit, most: int) -> int:
     return max(lanes for lanes in divisors(columns) if lanes <= min(most, steps))
 
 
-def _layer(
-    unit: Unit, lanes: int, pitch: int, source: int, target: int, bias: np.typing.NDArray[np.object_]
-) -> EngineLayer:
+def _layer(unit: Unit, lanes: int, pitch: int, source: int, target: int, bias: Ints, choices: Ints) -> EngineLayer:
     blocks, steps, columns = unit.weights.shape
     weights = unit.weights.reshape(blocks, steps, columns // lanes, lanes).transpose(0, 2, 1, 3)
     return EngineLayer(
@@ -127,6 +123,7 @@ def _layer(
         unit.blocks,
         objects(weights),
         bias,
+        choices,
         unit.greatest,
         source,
         target,
@@ -135,7 +132,7 @@ def _layer(
 
 def _cycles(units: Sequence[Unit], tokens: int, lanes: int) -> int:
     """Cycles of a frame with so many lanes."""
-    layers = [_layer(unit, _lanes(unit, lanes), 0, 0, 0, unit.bias) for unit in units]
+    layers = [_layer(unit, _lanes(unit, lanes), 0, 0, 0, unit.bias, unit.chosen) for unit in units]
     steps = sum(layer.all_passes * layer.steps for layer in layers)
     flush = max(layer.lanes for layer in layers) + ENGINE_STAGES + _FUNCTION_STAGES
     return tokens + steps + len(layers) * (1 + flush)
@@ -151,10 +148,10 @@ def placed_region(builder: DataflowBuilder, region: Region, lanes: int) -> StepI
     function = token_function(units)
     words, places = _places(builder, region)
     layers = []
-    for unit, bias in zip(units, function.biases, strict=True):
+    for unit, bias, choices in zip(units, function.biases, function.choices, strict=True):
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
-        layers.append(_layer(unit, _lanes(unit, lanes), pitch, at[0], places.get(unit.result, 0), bias))
+        layers.append(_layer(unit, _lanes(unit, lanes), pitch, at[0], places.get(unit.result, 0), bias, choices))
     engine = Engine(tuple(layers), words, function.program)
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
@@ -204,7 +201,7 @@ def require_engine(program: Program, directives: Directives) -> None:
             "strategy 'shared', and nothing that layers can share",
             where=where,
             accepted="two dense layers or convolutions or more, one after another, with pooling and sums of tensors between them",
-            remedy="formats that differ by channel, parameters per channel (but biases), and other functions end such a part",
+            remedy="parameters that differ by position, tables that differ by channel, and other functions end such a part",
         )
     region = min(found, key=lambda one: one.needed / one.cycles)
     names = ", ".join(repr(unit.name) for unit in region.units if unit.is_product)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ Fields: TypeAlias = list[tuple[int, int]]
 
 def write_engine(process: ProcessText, kind: Engine) -> None:
     """Write the process of an engine."""
-    total, bias, _ = (kind.program.nodes[index].type for index in kind.program.inputs)
+    total, bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs)
     number = Element(*kind.number(process.process.takes[0].token), 0)
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)])
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
@@ -36,11 +36,11 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
     )
     bias_at = process.word("bias_address", parameters["BIAS_BITS"])
-    bias_bits = bits(layout(bias))
-    values = [packed([(int(one), bias_bits)]) for each in kind.layers for one in each.bias]
-    biases = process.top.table(process.named("bias"), bias_at, max(bias_bits, 1), values, clocked=True)
+    widths = bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
+    values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
+    told = process.top.table(process.named("bias"), bias_at, max(sum(widths), 1), values, clocked=True)
     valid, sums = process.wire("core_valid"), process.word("core_sum", parameters["SUM"])
-    data = joined([sums, *([biases] if bias_bits else []), index])
+    data = joined([sums, *([told] if sum(widths) else []), *([index] if kind.by_layer else [])])
     done, (kept, given) = process.core(kind.program, valid, data)
     ports = {
         **process.ends(x),
@@ -57,6 +57,12 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     del ports["y_data"]
     process.say(f"assign {process.y[0].data} = {given.converted(process.gives[0])};")
     process.instance("engine", parameters, ports)
+
+
+def _pairs(layer: EngineLayer) -> Iterator[tuple[int, int]]:
+    """The bias and the choice of each result of a window."""
+    for bias, choice in zip(layer.bias, np.broadcast_to(layer.choices, layer.bias.shape), strict=True):
+        yield int(bias), int(choice)
 
 
 def packed(fields: Fields) -> int:
