@@ -221,6 +221,12 @@ def test_too_few_cycles_are_refused() -> None:
     assert "cycles or more" in str(refused.value) and "'dense0', 'dense1'" in str(refused.value)
 
 
+def test_no_reuse_factors_are_refused() -> None:
+    program = perceptron((16, 16, 16))
+    with pytest.raises(UnsupportedError, match="leave 1 cycle for a frame"):
+        made(program, shared(program, 1, parallel=True))
+
+
 def test_a_single_layer_is_refused() -> None:
     program = perceptron((16, 16))
     with pytest.raises(UnsupportedError, match="nothing that layers can share"):

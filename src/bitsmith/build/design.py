@@ -116,13 +116,14 @@ def circuit(
 ) -> Circuit:
     """The circuit of ``program``."""
     directives = replace(directives, block=delays.block)
-    require_engine(program, directives)
     if directives.unrolled(program):
+        require_engine(program, directives, ())
         netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
         return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), stages.stage_ns, title)
     network = dumped("token-network", partition(program, directives), network_to_text)
+    require_engine(program, directives, network.processes)
     design = streams.lay_out(network, delays, budget_ns, top, title)
     dumped("schedule", design.schedule, schedule_to_text)
     return Streaming(program, design, budget_ns, title)

@@ -7,11 +7,11 @@ of them. The engine has as few multipliers as that allows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
-from bitsmith.dataflow.processes import Stream
+from bitsmith.dataflow.processes import Process, Stream
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, objects
@@ -184,17 +184,15 @@ def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, int]]:
             yield region, region.lanes
 
 
-def require_engine(program: Program, directives: Directives) -> None:
-    """Check that layers that ask for an engine get one.
+def require_engine(program: Program, directives: Directives, processes: Iterable[Process]) -> None:
+    """Check that layers that ask for an engine have one among the ``processes`` that were made of them.
 
     Raises:
-        UnsupportedError: none does.
+        UnsupportedError: none has.
     """
-    if not directives.engine:
+    if not directives.engine or any(isinstance(process.kind, Engine) for process in processes):
         return
     found = regions_of(builder_of(program, directives))
-    if any(region.lanes is not None for region in found):
-        return
     where = f"layers {', '.join(repr(name) for name in sorted(directives.engine))}"
     if not found:
         raise UnsupportedError(
@@ -206,7 +204,7 @@ def require_engine(program: Program, directives: Directives) -> None:
     region = min(found, key=lambda one: one.needed / one.cycles)
     names = ", ".join(repr(unit.name) for unit in region.units if unit.is_product)
     raise UnsupportedError(
-        f"strategy 'shared' with reuse factors that leave {region.cycles} cycles for a frame",
+        f"strategy 'shared' with reuse factors that leave {region.cycles} cycle{'s' * (region.cycles > 1)} for a frame",
         where=f"layers {names}",
         accepted=f"{region.needed} cycles or more: the largest product of a reuse factor and a layer's positions",
         remedy="raise ReuseFactor: the layers take turns on the same multipliers",
