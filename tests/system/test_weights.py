@@ -33,13 +33,13 @@ class Net:
 
     def __init__(self, seed: int) -> None:
         rng = self.rng = np.random.default_rng(seed)
-        self.groups = int(rng.choice([1, 1, 2]))
+        self.groups = int(rng.choice([1, 2, 4]))
         self.size, self.channels = int(rng.integers(2, 5)), self.groups * int(rng.integers(1, 3))
         self.filters, self.taps = self.groups * int(rng.integers(1, 3)), int(rng.integers(1, 3))
         self.first = bool(rng.random() < 0.4)
         self.out = int(rng.integers(1, 5))
         self.parallel = bool(rng.random() < 0.5)
-        reuse, strategy = int(rng.choice([1, 2, 4, 9])), str(rng.choice(["Latency", "Resource"]))
+        reuse, strategy = int(rng.choice([1, 4, 9, 40, 200])), str(rng.choice(["Latency", "Resource"]))
         self.config = {
             "Model": {"Precision": PRECISION, "ReuseFactor": reuse, "Strategy": strategy},
             "LayerName": {

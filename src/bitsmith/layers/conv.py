@@ -91,6 +91,8 @@ class Conv(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x, rank = lowering.builder, inputs[0], len(self.size)
+        if lowering.loaded:
+            x = builder.aligned(x)  # weights that are not known cannot take the scales of elements
         if (*self.size, *self.strides) != (1,) * (2 * rank) or any(map(any, self.padding)):
             x = builder.window(x, self.size, self.strides, self.dilation, self.padding)
         windows = builder.reshape(x, (*x.shape[:rank], math.prod(self.size), x.shape[-1]))
@@ -113,7 +115,7 @@ class Conv(Layer):
         rank, each = len(positions), channels // self.groups
         split = builder.reshape(windows, (*positions, taps, self.groups, each))
         split = builder.transpose(split, (*range(rank), rank + 1, rank, rank + 2))
-        rows = builder.aligned(builder.reshape(split, (*positions, self.groups, 1, taps * each)))
+        rows = builder.reshape(split, (*positions, self.groups, 1, taps * each))
         matrix = builder.reshape(lowering.parameter("weight", weight), (taps * each, self.groups, n_out // self.groups))
         return builder.reshape(builder.matmul(rows, builder.transpose(matrix, (1, 0, 2))), (*positions, n_out))
 

@@ -19,7 +19,8 @@ from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId
 from bitsmith.mapping.engine_steps import Following, const_by_channel, frac_of, steps_of
-from bitsmith.mapping.sweeps import Windows, grouped_product, windows_of
+from bitsmith.mapping.grouped import grouped_product
+from bitsmith.mapping.sweeps import Windows, windows_of
 
 _AXES = 2
 """Of windows."""
@@ -112,6 +113,7 @@ def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None
         op, windows, blocks = node.op, found, 1
     else:
         return None
+    assert isinstance(op, ops.Linear)
     rows, columns = op.weights.shape
     source = element(builder.program.nodes[windows.node].type)
     operand = TensorType.of((rows,), *(np.broadcast_to(objects(part), (rows,)) for part in _parts(source)))

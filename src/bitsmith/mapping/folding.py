@@ -20,7 +20,6 @@ import numpy.typing as npt
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType, machine, width_of
 from bitsmith.mapping.multipliers import packed
@@ -45,25 +44,37 @@ SWEEP_LUTS = 350.0
 _ADDED = 2
 """Look-up tables per bit of a sum, or of the greater of two numbers."""
 
-Factor: TypeAlias = ops.Linear | ops.Parameter
-"""The op that has the matrix of a product with weights: the product itself, or its second operand."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedMatrix:
+    """A matrix of weights from outside: the parameter ``node``, or what movements make of its elements."""
+
+    node: Node
+    shape: tuple[int, int]
+
+
+Factor: TypeAlias = ops.Linear | LoadedMatrix
+"""What has the matrix of a product with weights: the product itself, or its second operand."""
 
 
 def weights_of(program: Program, node: Node) -> Factor | None:
-    """The op that has the matrix of weights that a node multiplies by; None if it does not multiply by one."""
+    """What has the matrix of weights that a node multiplies by; None if it does not multiply by one."""
     match node.op:
         case ops.Linear():
             return node.op
         case ops.MatMul():
-            factor = program.nodes[node.args[1]].op
-            return factor if isinstance(factor, ops.Parameter) and factor.raw.ndim == 2 else None
+            factor = program.nodes[node.args[1]]
+            if not isinstance(factor.op, ops.Parameter) or factor.op.raw.ndim != 2:
+                return None
+            n, m = factor.op.raw.shape
+            return LoadedMatrix(factor, (n, m))
         case _:
             return None
 
 
 def matrix_shape(factor: Factor) -> tuple[int, int]:
     """Rows and columns."""
-    n, m = (factor.raw if isinstance(factor, ops.Parameter) else factor.weights).shape
+    n, m = factor.weights.shape if isinstance(factor, ops.Linear) else factor.shape
     return n, m
 
 
@@ -131,8 +142,8 @@ class Matrix:
         cls, op: Factor, x: TensorType, y: TensorType, vectors: int, block: MultiplierBlock | None, *, whole: bool
     ) -> Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
-        if isinstance(op, ops.Parameter):
-            (n, m), (lo, hi) = op.raw.shape, infer(op, ()).raw_range
+        if isinstance(op, LoadedMatrix):
+            (n, m), (lo, hi) = op.shape, op.node.type.raw_range
             weight_bits, adders, graph_bits = width_of(min(lo, -1), hi), math.inf, math.inf
         else:
             short = machine(op.weights)

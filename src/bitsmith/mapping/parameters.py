@@ -22,6 +22,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType, compact, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
+from bitsmith.mapping.folding import LoadedMatrix
 
 
 def whole_parameter(builder: DataflowBuilder, op: ops.Parameter, node: Node) -> StepId:
@@ -51,34 +52,50 @@ def viewed_parameter(builder: DataflowBuilder, index: NodeId, shape: tuple[int, 
 
 
 def product_with_parameter(
-    builder: DataflowBuilder, op: ops.Parameter, node: Node, chunks: StepId, steps: int, groups: int, grid: Grid
+    builder: DataflowBuilder, matrix: LoadedMatrix, chunks: StepId, steps: int, groups: int, grid: Grid, *, sets: int
 ) -> StepId:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups.
 
-    ``node`` is that of ``op``.
+    With as many ``sets`` as lanes, each lane is multiplied with its share of the columns.
     """
+    op = matrix.node.op
+    assert isinstance(op, ops.Parameter)
     chunks = builder.cast_to(chunks, builder.stream(chunks).token.aligned())
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
-    width = op.raw.shape[1] // groups
-    given = loaded(op, node, (op.raw.shape[0], op.raw.shape[1]), steps, groups)
+    width = matrix.shape[1] // groups
+    given = loaded(op, matrix.node, matrix.shape, steps, groups)
     tile = given.token((size, width))
     each = union_type(stream.token, 1)  # one type for all lanes
     frac = each.span.frac + tile.span.frac
     if op.external:
         place = (*grid, groups * steps)
         tiles = _given(builder, op, given, (size, width), place)
-        products = builder.token_op(ops.MatMul(), (chunks, tiles), place)
+        products = _by_tiles(builder, chunks, tiles, sets)
         if steps == 1:
-            return builder.regroup(products, (*grid, groups), (lanes, width))
+            return builder.regroup(products, (*grid, groups), (lanes, width // sets))
         token = builder.stream(products).token
         several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
         total = Stream((*grid, groups), infer(ops.Sum((0,)), [several]))
         return builder.add(Reduce(ops.Sum((0,)), steps), (products,), total)
     row = TensorType.of((1, steps * size), *(np.tile(np.broadcast_to(part, size), steps) for part in parts_of(each)))
     result = infer(ops.MatMul(), [row, given.token((steps * size, width))])
-    kind = TensorType.of((lanes, width), frac, result.lo, result.hi)
-    return builder.add(FoldedProduct(given.tiles(op.raw), frac, given), (chunks,), Stream((*grid, groups), kind))
+    lo, hi = (np.broadcast_to(part, (1, width)).reshape(sets, -1) for part in (result.lo, result.hi))
+    kind = TensorType.of((lanes, width // sets), frac, objects(lo), objects(hi))
+    product = FoldedProduct(given.tiles(op.raw), frac, given, sets)
+    return builder.add(product, (chunks,), Stream((*grid, groups), kind))
+
+
+def _by_tiles(builder: DataflowBuilder, chunks: StepId, tiles: StepId, sets: int) -> StepId:
+    """Tokens (lanes, n) by tokens (n, m), or each lane by its share of those of several ``sets`` of columns."""
+    stream, (size, width) = builder.stream(tiles), builder.stream(tiles).token.shape
+    if sets == 1:
+        return builder.token_op(ops.MatMul(), (chunks, tiles), stream.grid)
+    rows = builder.token_op(ops.Reshape((sets, 1, size)), (chunks,), stream.grid)
+    cut = builder.token_op(ops.Reshape((size, sets, width // sets)), (tiles,), stream.grid)
+    columns = builder.token_op(ops.Transpose((1, 0, 2)), (cut,), stream.grid)
+    products = builder.token_op(ops.MatMul(), (rows, columns), stream.grid)
+    return builder.token_op(ops.Reshape((sets, width // sets)), (products,), stream.grid)
 
 
 def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, groups: int) -> LoadableWeights:

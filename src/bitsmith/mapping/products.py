@@ -18,22 +18,17 @@ from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.folding import (
     Factor,
     Folding,
+    LoadedMatrix,
     Matrix,
     MultiplierStyle,
     choose_folding,
     choose_folding_of_tokens,
+    matrix_shape,
     weights_of,
 )
+from bitsmith.mapping.grouped import Grouped, grouped_product, loaded_groups
 from bitsmith.mapping.parameters import product_with_parameter
-from bitsmith.mapping.sweeps import (
-    Grouped,
-    Windows,
-    choose_tiles,
-    grouped_product,
-    swept,
-    takes_narrow_tokens,
-    windows_of,
-)
+from bitsmith.mapping.sweeps import Windows, choose_tiles, swept, takes_narrow_tokens, windows_of
 
 
 def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
@@ -92,7 +87,12 @@ def in_groups(builder: DataflowBuilder, node: Node) -> StepId | None:
     grouped = grouped_product(builder, node)
     if grouped is None:
         return None
-    style = _multiplier_style(builder, grouped.op, *layers)
+    return _of_groups(builder, grouped, node, *layers)
+
+
+def _of_groups(builder: DataflowBuilder, grouped: Grouped, node: Node, layer: str) -> StepId | None:
+    """The products ``grouped``, which ``node`` is; None if they are not wanted so."""
+    style = _multiplier_style(builder, grouped.op, layer)
     return _of_windows(builder, grouped.op, grouped.windows, grouped.groups, node, style)
 
 
@@ -107,12 +107,13 @@ def _of_windows(
     chunks = swept(builder, windows, size * lanes, blocks // lanes, folding.groups * lanes // blocks)
     grid = builder.stream(chunks).grid
     chunks = builder.regroup(chunks, grid, (lanes, size))
-    results = _tiled(builder, op, node, chunks, folding.steps, folding.groups, windows.places, sets=lanes)
-    return _product(builder, results, node, node.type.shape[:-1], node.type.shape[-1:])
+    results = _tiled(builder, op, chunks, folding.steps, folding.groups, windows.places, sets=lanes)
+    axes = len(node.type.shape) - (3 if isinstance(node.op, ops.MatMul) and blocks > 1 else 1)  # a row for each group
+    return _product(builder, results, node, node.type.shape[:axes], node.type.shape[axes:])
 
 
 def _multiplier_style(builder: DataflowBuilder, op: Factor, layer: str) -> MultiplierStyle:
-    return MultiplierStyle.LOADED if isinstance(op, ops.Parameter) else builder.directives.multiplier_style(layer)
+    return MultiplierStyle.LOADED if isinstance(op, LoadedMatrix) else builder.directives.multiplier_style(layer)
 
 
 def _at_several_positions(builder: DataflowBuilder, op: Factor, node: Node, axes: int, number: int) -> StepId:
@@ -174,7 +175,7 @@ def _accumulated(builder: DataflowBuilder, op: Factor, x: NodeId, node: Node) ->
     if groups > 1:
         token = builder.stream(chunks).token
         chunks = builder.add(Reorder(np.tile(np.arange(steps), groups)), (chunks,), Stream((groups * steps,), token))
-    results = _tiled(builder, op, node, chunks, steps, groups, ())
+    results = _tiled(builder, op, chunks, steps, groups, ())
     return _product(builder, results, node, (), node.type.shape)
 
 
@@ -183,13 +184,14 @@ def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, a
 
     ``vectors`` are tokens (lanes, n); the result has the first ``axes`` axes as grid.
     """
-    n, m = op.weights.shape if isinstance(op, ops.Linear) else op.raw.shape
+    n, m = matrix_shape(op)
     steps, groups = chosen.steps, chosen.groups
     grid = builder.stream(vectors).grid
     lanes, _ = builder.stream(vectors).token.shape
     size = -(-n // steps)
     place, shape_there = node.type.shape[:axes], node.type.shape[axes:]
     if not chosen.multipliers:
+        assert isinstance(op, ops.Linear)
         return builder.with_native_form(builder.token_op(op, (vectors,), grid), place, shape_there)
     if steps * size > n:
         vectors = builder.token_op(ops.Pad((0, 0), (0, steps * size - n)), (vectors,), grid)
@@ -198,7 +200,7 @@ def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, a
         cut_up = builder.token_op(ops.Transpose((1, 0, 2)), (cut_up,), grid)
     chunk = regrouped(builder.stream(cut_up).token, (lanes, size))
     chunks = builder.add(WidthConverter(groups), (cut_up,), Stream((*grid, groups * steps), chunk))
-    results = _tiled(builder, op, node, chunks, steps, groups, grid)
+    results = _tiled(builder, op, chunks, steps, groups, grid)
     if lanes > 1 and groups > 1:
         results = builder.regroup(results, grid, (groups, lanes, m // groups))
         results = builder.token_op(ops.Transpose((1, 0, 2)), (results,), grid)
@@ -213,15 +215,7 @@ def _product(builder: DataflowBuilder, results: StepId, node: Node, grid: Grid, 
 
 
 def _tiled(
-    builder: DataflowBuilder,
-    op: Factor,
-    node: Node,
-    chunks: StepId,
-    steps: int,
-    groups: int,
-    grid: Grid,
-    *,
-    sets: int = 1,
+    builder: DataflowBuilder, op: Factor, chunks: StepId, steps: int, groups: int, grid: Grid, *, sets: int = 1
 ) -> StepId:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups.
 
@@ -229,9 +223,7 @@ def _tiled(
     """
     if isinstance(op, ops.Linear):
         return _folded_product(builder, op, chunks, steps, groups, grid, sets)
-    return product_with_parameter(
-        builder, op, builder.program.nodes[builder.operands(node)[1]], chunks, steps, groups, grid
-    )
+    return product_with_parameter(builder, op, chunks, steps, groups, grid, sets=sets)
 
 
 def _folded_product(
@@ -269,6 +261,10 @@ def matmul(builder: DataflowBuilder, node: Node) -> StepId:
     factor = weights_of(builder.program, node)
     if factor is not None and not builder.is_constant(x):
         return linear(builder, factor, node)
+    grouped = loaded_groups(builder, node) if takes_narrow_tokens(builder, node) else None
+    in_tiles = None if grouped is None else _of_groups(builder, grouped, node, node.layer)
+    if in_tiles is not None:
+        return in_tiles
     shape = node.type.shape
     rank = len(shape)
     rows = (

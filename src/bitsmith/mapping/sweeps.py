@@ -11,14 +11,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from bitsmith.dataflow.processes import Grid, Reduce, Stream, Sweep
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
-from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of, with_zero
 from bitsmith.mapping.folding import (
     Factor,
@@ -87,16 +84,6 @@ def windows_of(builder: DataflowBuilder, arg: NodeId, axes: int) -> Windows | No
     positions = math.prod(shape[:axes])
     single = ops.Window((1,), (1,), (1,), ((0, 0),))
     return Windows(source, single, (positions,), (positions,), math.prod(shape[axes:]))
-
-
-def _blocks(used: npt.NDArray[np.bool_]) -> int:
-    """The most blocks along the diagonal of a matrix outside of which nothing is ``used``."""
-    rows, columns = used.shape
-    for number in reversed(divisors(math.gcd(rows, columns))):
-        parts = used.reshape(number, rows // number, number, columns // number).any(axis=(1, 3))
-        if not bool(np.any(parts & ~np.eye(number, dtype=np.bool_))):
-            return number
-    return 1
 
 
 def narrow(builder: DataflowBuilder, node: NodeId, size: int, grid: Grid) -> StepId:
@@ -172,84 +159,6 @@ def _tilings(windows: Windows, n: int, m: int, blocks: int) -> Iterator[Tiles]:
     if channels == 1:
         for lanes in divisors(blocks)[1:]:
             yield Tiles(Folding(1, n, blocks // lanes, multipliers=True), 1, lanes)
-
-
-@dataclass(frozen=True, slots=True)
-class Grouped:
-    """A product of ``windows`` in ``groups`` blocks of channels, each with the rows of ``op`` and its share of the columns."""
-
-    op: ops.Linear
-    windows: Windows
-    groups: int
-
-
-def grouped_product(builder: DataflowBuilder, node: Node) -> Grouped | None:
-    """What ``node`` is as a product in groups: blocks of channels side by side, of matrices with zeros beside their blocks."""
-    operands = builder.operands(node) if isinstance(node.op, ops.Concat) else ()
-    parts = [builder.program.nodes[arg] for arg in operands] or [node]
-    found = [_block_columns(builder, part) for part in parts]
-    if any(part is None for part in found):
-        return None
-    columns = [part for part in found if part is not None]
-    windows, n_in = columns[0].windows, columns[0].n_in
-    first, blocks, fracs = 0, [], []
-    for part in columns:
-        alike = (part.windows.node, part.windows.op, part.n_in, part.weights.shape[-1])
-        if alike != (windows.node, windows.op, n_in, columns[0].weights.shape[-1]) or part.first != first:
-            return None
-        first += len(part.weights) * n_in
-        blocks.append(part.weights)
-        fracs.append(part.frac)
-    if first != windows.channels or first == n_in:
-        return None
-    matrix, frac = (np.concatenate(each).transpose(1, 0, 2) for each in (blocks, fracs))
-    rows = len(matrix)
-    op = ops.Linear(objects(matrix.reshape(rows, -1)), frac.reshape(rows, -1).astype(np.int64))
-    return Grouped(op, windows, first // n_in)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _BlockColumns:
-    """The blocks (blocks, taps * n_in, n_out) of a product's matrix, which takes channels from ``first`` on, ``n_in`` each."""
-
-    windows: Windows
-    first: int
-    n_in: int
-    weights: Ints
-    frac: Ints
-
-
-def _block_columns(builder: DataflowBuilder, node: Node) -> _BlockColumns | None:
-    """The blocks of a product of windows, or of some channels of them; None if it is none, or a single block."""
-    if not isinstance(node.op, ops.Linear):
-        return None
-    (arg,) = builder.operands(node)
-    axes, sliced, first, channels = len(builder.shape(arg)) - 1, arg, 0, 0
-    while isinstance(builder.program.nodes[sliced].op, ops.Reshape):
-        (sliced,) = builder.operands(builder.program.nodes[sliced])
-    inner = builder.program.nodes[sliced]
-    if isinstance(inner.op, ops.Slice):
-        first, channels, (arg,) = inner.op.start[-1], inner.type.shape[-1], builder.operands(inner)
-        if inner.type.shape[:-1] != builder.shape(arg)[:-1] or set(inner.op.step) != {1}:
-            return None
-    windows = windows_of(builder, arg, axes)
-    if windows is None:
-        return None
-    channels = channels or windows.channels
-    weights, frac = node.op.weights, np.broadcast_to(node.op.frac, node.op.weights.shape)
-    taps, n_out = windows.taps, weights.shape[1]
-    if weights.shape[0] != taps * channels:
-        return None
-    number = _blocks(np.asarray(np.any(weights.reshape(taps, channels, n_out) != 0, axis=0), dtype=np.bool_))
-    if number == 1 and channels == windows.channels:
-        return None
-
-    def cut(array: Ints) -> Ints:
-        parts = objects(array).reshape(taps, number, channels // number, number, n_out // number)
-        diagonal = parts[:, np.arange(number), :, np.arange(number)]
-        return objects(diagonal.reshape(number, -1, n_out // number))
-
-    return _BlockColumns(windows, first, channels // number, cut(weights), cut(objects(frac)))
 
 
 def reduced(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId | None:
