@@ -33,11 +33,17 @@ from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
-from tests.properties.convolutional import demands, random_network
+from tests.properties.convolutional import demands, random_decoder, random_network
 
 
 def cases(*seeds: int) -> tuple[dict[str, Program], dict[str, Directives]]:
     programs = {f"net{seed}": drop_dead(random_network(seed), keep_probes=False) for seed in seeds}
+    return programs, {f"net{seed}": demands(seed, programs[f"net{seed}"]) for seed in seeds}
+
+
+def decoders(*seeds: int) -> tuple[dict[str, Program], dict[str, Directives]]:
+    """Networks of transposed convolutions, whose results are read from memories in another order."""
+    programs = {f"net{seed}": drop_dead(random_decoder(seed), keep_probes=False) for seed in seeds}
     return programs, {f"net{seed}": demands(seed, programs[f"net{seed}"]) for seed in seeds}
 
 
@@ -103,7 +109,10 @@ def wanted(process: Process) -> list[int]:
 
 @pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in range(40, 320, 40))])
 def test_each_token_is_in_its_place(first: int) -> None:
-    sweeps = [process for process in processes(*range(first, first + 40)) if isinstance(process.kind, Sweep)]
+    programs, directives = decoders(*range(first, first + 8))
+    networks = [partition(program, directives[name]).processes for name, program in programs.items()]
+    found = [*processes(*range(first, first + 40)), *(process for network in networks for process in network)]
+    sweeps = [process for process in found if isinstance(process.kind, Sweep)]
     loops = [sweep_loop(process) for process in sweeps]
     for process in sweeps:
         assert given(process) == wanted(process)
@@ -153,4 +162,11 @@ def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
 @EACH_DIALECT
 def test_many_networks(tmp_path: Path, dialect: Dialect) -> None:
     programs, directives = cases(*range(100, 112))
+    assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)
+
+
+@pytest.mark.slow
+@EACH_DIALECT
+def test_transposed_convolutions(tmp_path: Path, dialect: Dialect) -> None:
+    programs, directives = decoders(*range(6))
     assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)

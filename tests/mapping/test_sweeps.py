@@ -18,7 +18,7 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.mapping.test_partition import assert_same
-from tests.properties.convolutional import demands, random_network
+from tests.properties.convolutional import demands, random_decoder, random_network
 
 
 @pytest.mark.parametrize("share", range(4))
@@ -30,6 +30,21 @@ def test_random_networks(share: int) -> None:
         assert_same(program, directives, seed)
         network = partition(drop_dead(program, keep_probes=False), directives)
         narrow += any(isinstance(process.kind, Sweep) for process in network.processes)
+    assert narrow > 3
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_random_decoders(share: int) -> None:
+    narrow = 0
+    for seed in range(share, 60, 2):
+        program = random_decoder(seed)
+        directives = demands(seed, program)
+        assert_same(program, directives, seed)
+        network = partition(drop_dead(program, keep_probes=False), directives)
+        narrow += sum(
+            isinstance(process.kind, Sweep) and process.kind.op.stride == process.kind.op.size
+            for process in network.processes
+        )
     assert narrow > 3
 
 

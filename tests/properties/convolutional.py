@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,8 +17,16 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 
 
-def random_network(seed: int) -> Program:
-    """Up to five layers over an image or a sequence."""
+_Step: TypeAlias = Callable[[ProgramBuilder, random.Random, Value], Value]
+
+
+def random_decoder(seed: int) -> Program:
+    """A random network in which transposed convolutions are common."""
+    return random_network(seed, (_transposed,) * 6)
+
+
+def random_network(seed: int, more: Sequence[_Step] = ()) -> Program:
+    """Up to five layers over an image or a sequence, and ``more`` kinds of them."""
     rng = random.Random(seed)
     builder = ProgramBuilder()
     grid = tuple(rng.randint(3, 6) for _ in range(rng.choice([1, 2, 2, 2])))
@@ -24,7 +34,7 @@ def random_network(seed: int) -> Program:
     for number in range(rng.randint(1, 4)):
         with builder.layer(f"layer{number}"):
             step = rng.choice(
-                [_convolved, _convolved, _in_groups, _in_groups, _pooled, _summed, _scaled, _joined, _larger]
+                [_convolved, _convolved, _in_groups, _in_groups, _pooled, _summed, _scaled, _joined, _larger, *more]
             )
             x = _rounded(builder, rng, step(builder, rng, x))
     if rng.random() < 0.5:
@@ -165,6 +175,22 @@ def _looked_up(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     x = builder.cast(x, FixedFormat(True, 5, rng.choice([1, 2]), Rounding.RND, Overflow.SAT))
     values = objects([rng.randint(-20, 20) for _ in range(32)])
     return builder.apply(ops.Table(-16, values, np.array([rng.choice([2, 3])])), x)
+
+
+def _transposed(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Several results of each window, laid side by side, some at the borders left out."""
+    *positions, taps, channels = (windows := _windows(builder, rng, x)).shape
+    rank, n_out = len(positions), rng.choice([1, 2, 3, 4])
+    phases = [rng.choice([1, 2, 2, 3]) if size < 5 else 1 for size in positions]
+    flat = builder.reshape(windows, (*positions, taps * channels))
+    y = builder.linear(flat, _weights(rng, (flat.shape[-1], int(np.prod(phases)) * n_out)), 3)
+    y = builder.cast(y, FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT))
+    y = builder.reshape(y, (*positions, *phases, n_out))
+    y = builder.transpose(y, (*(axis for k in range(rank) for axis in (k, rank + k)), 2 * rank))
+    sizes = [n * number for n, number in zip(positions, phases, strict=True)]
+    start = [rng.choice([0, 0, 1]) if size > 1 else 0 for size in sizes]
+    stop = [size - rng.choice([0, 0, 1]) if size > 2 else size for size in sizes]
+    return builder.slice(builder.reshape(y, (*sizes, n_out)), (*start, 0), (*stop, n_out))
 
 
 def _rounded(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:

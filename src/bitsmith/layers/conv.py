@@ -185,21 +185,18 @@ class ConvTranspose(Layer):
         """Outputs ``stride * j + phase`` for all phases are the channels of one convolution at ``j``, then laid side by side."""
         builder, x, rank = lowering.builder, inputs[0], len(self.size)
         phases, n_out = math.prod(self.strides), self.kernel.shape[-1]
-        spans = [d * (n - 1) // s + 1 for n, s, d in zip(self.size, self.strides, self.dilation, strict=True)]
-        # Window j reads x[j - span + 1 .. j]; the first and the last one that any kept output needs:
-        first = [min(crop // s, span - 1) for crop, s, span in zip(self.crop, self.strides, spans, strict=True)]
-        last = [(crop + n - 1) // s for crop, n, s in zip(self.crop, self.output, self.strides, strict=True)]
-        padding = [
-            (span - 1 - start, max(end - n + 1, 0))
-            for span, start, end, n in zip(spans, first, last, x.shape, strict=False)
+        axes = [
+            _PhasedAxis.fewest_products(*axis)
+            for axis in zip(x.shape, self.size, self.strides, self.dilation, self.crop, self.output, strict=False)
         ]
-        x = builder.window(x, spans, (1,) * rank, (1,) * rank, padding)
+        spans = tuple(axis.span for axis in axes)
+        x = builder.window(x, spans, (1,) * rank, (1,) * rank, [axis.padding for axis in axes])
         positions = x.shape[:rank]
         windows = builder.reshape(x, (*positions, math.prod(spans), x.shape[-1]))
         raw, frac = lowering.scaled_constant("weight", self.kernel)
         if frac.ndim > 0:
-            frac = self._phased(np.broadcast_to(frac, raw.shape), spans)
-        result = _products(builder, windows, self._phased(raw, spans), frac, self.groups)
+            frac = self._phased(np.broadcast_to(frac, raw.shape), axes)
+        result = _products(builder, windows, self._phased(raw, axes), frac, self.groups)
         result = builder.reshape(result, (*positions, self.groups, phases, n_out // self.groups))
         result = builder.transpose(result, (*range(rank), rank + 1, rank, rank + 2))
         result = builder.reshape(result, (*positions, phases, n_out))
@@ -210,20 +207,55 @@ class ConvTranspose(Layer):
         result = builder.reshape(lowering.result(result), (*positions, *self.strides, n_out))
         result = builder.transpose(result, (*(axis for k in range(rank) for axis in (k, rank + k)), 2 * rank))
         result = builder.reshape(result, (*(n * s for n, s in zip(positions, self.strides, strict=True)), n_out))
-        start = [crop - s * j for crop, s, j in zip(self.crop, self.strides, first, strict=True)]
+        start = [axis.cropped for axis in axes]
         stop = [a + n for a, n in zip(start, self.output, strict=True)]
         return builder.slice(result, (*start, 0), (*stop, n_out))
 
-    def _phased(self, kernel: npt.NDArray[_Number], spans: Sequence[int]) -> npt.NDArray[_Number]:
+    def _phased(self, kernel: npt.NDArray[_Number], axes: Sequence[_PhasedAxis]) -> npt.NDArray[_Number]:
         """The kernel (window, in // groups, groups * phases * out // groups) of the convolution that computes all phases."""
         n_in, n_out = kernel.shape[-2:]
+        spans = tuple(axis.span for axis in axes)
         result = np.zeros((*spans, n_in, self.groups, *self.strides, n_out // self.groups), dtype=kernel.dtype)
         for tap in np.ndindex(*self.size):
-            places = [divmod(t * d, s) for t, d, s in zip(tap, self.dilation, self.strides, strict=True)]
-            back = tuple(span - 1 - behind for span, (behind, _) in zip(spans, places, strict=True))
-            phase = tuple(offset for _, offset in places)
-            result[(*back, slice(None), slice(None), *phase)] = kernel[tap].reshape(n_in, self.groups, -1)
+            place, phase = zip(*(axis.taps[t] for t, axis in zip(tap, axes, strict=True)), strict=True)
+            result[(*place, slice(None), slice(None), *phase)] = kernel[tap].reshape(n_in, self.groups, -1)
         return result.reshape(math.prod(spans), n_in, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _PhasedAxis:
+    """An axis of a transposed convolution as one of windows over its operand, each of which has ``stride`` results.
+
+    ``taps`` has the place in the window, and the phase, of each tap; ``cropped`` results come before the first that is wanted.
+    """
+
+    span: int
+    padding: tuple[int, int]
+    taps: tuple[tuple[int, int], ...]
+    cropped: int
+
+    @classmethod
+    def fewest_products(cls, n: int, taps: int, stride: int, dilation: int, crop: int, output: int) -> _PhasedAxis:
+        """As few windows times places as there can be."""
+        found = [cls._of(n, taps, stride, dilation, crop, output, early) for early in range(stride)]
+        windows = [n + sum(one.padding) - one.span + 1 for one in found]
+        return min(zip(windows, found, strict=True), key=lambda each: (each[0] * each[1].span, each[1].cropped))[1]
+
+    @classmethod
+    def _of(cls, n: int, taps: int, stride: int, dilation: int, crop: int, output: int, early: int) -> _PhasedAxis:
+        """Windows whose first result comes ``early`` positions before the first one that is wanted, or whole windows more.
+
+        Result ``stride * j + phase`` is made of operands ``j + (first + phase - tap * dilation) / stride``.
+        """
+        first = crop - early
+        phases = [(tap * dilation - first) % stride for tap in range(taps)]
+        behind = [(first + phase - tap * dilation) // stride for tap, phase in enumerate(phases)]
+        later = max(min(behind), 0)  # no window begins after the first operand
+        least = min(behind) - later
+        span, last = max(behind) - later - least + 1, -(-(early + stride * later + output) // stride) - 1
+        after = max(last + least + span - n, 0)
+        places = tuple((each - later - least, phase) for each, phase in zip(behind, phases, strict=True))
+        return cls(span, (-least, after), places, early + stride * later)
 
 
 def _check_channels(shape: Shape, kernel: Floats, groups: int) -> None:

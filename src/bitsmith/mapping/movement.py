@@ -124,6 +124,9 @@ def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> StepId:
     if is_flat(op.shape) and all(takes_flat(builder, reader) for reader in builder.readers[id(node)]):
         return step  # its readers take the tokens as they come
     axes = max(len(op.shape) - 1, 0)
+    form = builder.native_forms.get(step, step)
+    if builder.stream(form).token.size < math.prod(op.shape[axes:]):
+        return builder.with_native_form(form, op.shape[:axes], op.shape[axes:])
     return builder.regroup(step, op.shape[:axes], op.shape[axes:])
 
 
@@ -205,14 +208,43 @@ def _repeated_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepId
     )
 
 
+def _exchanged_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepId | None:
+    """Two neighboring axes exchanged, of what is made in parts of tokens, by reading slices from a memory; else None."""
+    if not isinstance(op, ops.Transpose) or not takes_narrow_tokens(builder, node):
+        return None
+    (arg,), *axes, channels = builder.operands(node), *node.type.shape
+    made, exchange = _made_in(builder, arg), _exchange(op.perm)
+    if exchange is None or made >= builder.node_stream(arg).token.size:
+        return None
+    first, second, end = exchange
+    have = builder.shape(arg)
+    rows, columns, parts = (math.prod(part) for part in (have[first:second], have[second:end], have[end:]))
+    if parts % made:
+        return None
+    step = narrow(builder, arg, made, have[:-1])
+    viewed = builder.regroup(step, (math.prod(have[:second]), columns * parts // made), (made,))
+    slices = Sweep(ops.Window((rows,), (rows,), (1,), ((0, 0),)), columns, parts // made, 1)
+    stream = Stream((math.prod(have[:first]), rows * columns * parts // made), builder.stream(viewed).token)
+    return builder.with_native_form(builder.add(slices, (viewed,), stream), tuple(axes), (channels,))
+
+
+def _exchange(perm: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """The first axes of two neighboring runs of axes that ``perm`` exchanges, and the one after those; None if it does not."""
+    first = next((k for k, axis in enumerate(perm) if axis != k), len(perm))
+    second = perm[first] if first < len(perm) else first
+    end = next((k for k in range(second, len(perm)) if perm[k - second + first] != k), len(perm))
+    exchanged = (*range(first), *range(second, end), *range(first, second), *range(end, len(perm)))
+    return (first, second, end) if first < len(perm) and perm == exchanged else None
+
+
 def move(builder: DataflowBuilder, op: Move, node: Node) -> StepId:
     """Tokens moved as they are, and the same move of elements within each; single elements where that is not enough."""
     (arg,) = builder.operands(node)
     if builder.grid_axes(arg) == 0:
         return builder.on_whole_tensors(node)
-    repeated = _repeated_in_parts(builder, op, node)
-    if repeated is not None:
-        return repeated
+    read = _repeated_in_parts(builder, op, node) or _exchanged_in_parts(builder, op, node)
+    if read is not None:
+        return read
     step, stream = builder.step_of[arg], builder.node_stream(arg)
     source = moved(op, builder.shape(arg))
     in_parts = _moved_in_parts(builder, arg, source, node)
