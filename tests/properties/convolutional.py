@@ -16,7 +16,6 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 
-
 _Step: TypeAlias = Callable[[ProgramBuilder, random.Random, Value], Value]
 
 
