@@ -276,7 +276,7 @@ def converted(
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
     from bitsmith.fitting import ways_to_fit
 
-    wanted = directives_of(compiled.network, target.io_type, target.latency, feedback=not target.backend.is_hls)
+    wanted = directives_of(compiled.network, target.io_type, target.latency)
     return ways_to_fit(source, compiled.program, wanted, target)
 
 

@@ -50,7 +50,7 @@ def test_translations_name_layers_that_exist() -> None:
 
 def test_what_does_not_run_is_said_with_its_reason() -> None:
     build = ProgramBuilder()
-    x = build.input("x", (2,), FixedFormat(True, 6, 3))
+    x = build.input("x", (2,), FixedFormat(True, 6, 2))
     y = build.cast_to(x, np.zeros(2, dtype=np.int64), objects([-1, -1]), objects([1, 1]), Rounding.TRN, Overflow.WRAP)
     ways = executions(build.program([("y", y)]))
     assert ways == {

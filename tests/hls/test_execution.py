@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
-from bitsmith.errors import RangeError
+from bitsmith.errors import RangeError, UnsupportedError
+from bitsmith.hls import HlsTarget, write
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -121,6 +122,22 @@ def test_programs_cover_every_op() -> None:
 def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
     include = open_headers(dialect.family)
     assert_equal_to_emulator({"casts": all_casts(FORMATS[:1]), **programs((950,))}, dialect, tmp_path, include=include)
+
+
+@COMPILED_DIALECT
+def test_casts_that_wrap_once(tmp_path: Path, dialect: Dialect) -> None:
+    """Ranges of other lengths than powers of two, which values miss by up to their length; by more, they are refused."""
+    build = ProgramBuilder()
+    x = build.input("x", (40,), FixedFormat(True, 9, 4))
+    outputs = [
+        build.cast_to(x, 4, lo, hi, Rounding.TRN, Overflow.WRAP) for lo, hi in ((-100, 170), (-170, 85), (0, 300))
+    ]
+    outputs.append(build.cast_to(x, 2, -40, 30, Rounding.RND, Overflow.WRAP))
+    program = build.program([(f"y{k}", y) for k, y in enumerate(outputs)])
+    assert_equal_to_emulator({"net": program}, dialect, tmp_path)
+    far = build.program([("y", build.cast_to(x, 4, -9, 9, Rounding.TRN, Overflow.WRAP))])
+    with pytest.raises(UnsupportedError, match="wraps in a range"):
+        write(far, dialect, HlsTarget("net", "part"))
 
 
 @pytest.mark.slow

@@ -138,13 +138,8 @@ _PRODUCTS = {
 }
 
 
-def directives_of(
-    network: Network, io_type: IOType, latency: int | None = None, *, feedback: bool = True
-) -> Directives:
-    """What the settings of a network want of its layout, and a target with a goal for its cycles.
-
-    ``feedback``: processes may take what later ones make, which those in C++ cannot.
-    """
+def directives_of(network: Network, io_type: IOType, latency: int | None = None) -> Directives:
+    """What the settings of a network want of its layout, and a target with a goal for its cycles."""
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
         {name: chosen.reuse_factor for name, chosen in settings.items()},
@@ -152,7 +147,6 @@ def directives_of(
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
         latency=latency,
-        feedback=feedback,
         engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
     )
 

@@ -293,9 +293,16 @@ class _FunctionWriter:
             name = self._scope.typedef(f"{self._name}_cast_t", plain, (op.rounding, overflow))
             self._call("cast", [name, result.size], [x.name, result.name])
             return
+        mode = op.overflow.value
         if op.overflow is Overflow.WRAP:
-            hi = self._wrapping(lo, hi, safe)
-        self._cast_within(op, (frac, lo, hi), x, result)
+            span = objects(op.hi - op.lo + 1)
+            if not bool(np.all(safe | _powers_of_two(span))) and bool(
+                np.all((least >= op.lo - span) & (most <= op.hi + span))
+            ):
+                mode = "WRAP_ONCE"
+            else:
+                hi = self._wrapping(lo, hi, safe)
+        self._cast_within(op, mode, (frac, lo, hi), x, result)
 
     def _wrapping(self, lo: Ints, hi: Ints, safe: npt.NDArray[np.bool_]) -> Ints:
         """``hi`` such that each range has a power of two of values, which elements that never wrap do not notice."""
@@ -309,7 +316,9 @@ class _FunctionWriter:
         whole = objects(lo + objects(_next_powers(objects(hi - lo + 1))) - 1)
         return objects(np.where(odd, whole, hi))
 
-    def _cast_within(self, op: ops.Cast, parts: tuple[Ints, Ints, Ints], x: Variable, result: Variable) -> None:
+    def _cast_within(
+        self, op: ops.Cast, mode: str, parts: tuple[Ints, Ints, Ints], x: Variable, result: Variable
+    ) -> None:
         frac, lo, hi = (repeated(part, x.shape) for part in parts)
         left = max(0, int(frac.max()) - x.scalar.frac)
         bits = x.scalar.width + 1 + left
@@ -322,7 +331,7 @@ class _FunctionWriter:
             self._array("hi", hi),
             self._array("up", objects(result.scalar.frac - frac)),
         ]
-        modes = [f"kernels::{op.rounding.value}", f"kernels::{op.overflow.value}"]
+        modes = [f"kernels::{op.rounding.value}", f"kernels::{mode}"]
         sizes = [width, left, result.size, drop.size, lo.size, hi.size, frac.size]
         self._call("cast_within", [*modes, *sizes], [x.name, *arrays, result.name])
 

@@ -22,6 +22,8 @@ from bitsmith.hls.pipelines import NO_ENGINES
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, WordKind
+from bitsmith.hls.rounds import Recurrence
+from bitsmith.hls.rounds_text import recurrence_texts
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.rtl.names import Names
@@ -109,6 +111,8 @@ class NetworkWriter:
     def _function_name(self, process: Process) -> str:
         """A name made of the process's layers and of what it does with them."""
         layer = identifier(_label(process.layers))
+        if isinstance(process, Recurrence):
+            return self._scope.names.unique(f"{layer}_recurrence")
         match process.kind:
             case kinds.Source(name) | kinds.Sink(name):
                 return self._scope.names.unique(f"{identifier(name)}_port")
@@ -122,11 +126,12 @@ class NetworkWriter:
                 | kinds.Reorder()
                 | kinds.Interleave()
                 | kinds.Scan()
-                | kinds.Feedback()
             ):
                 return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
             case kinds.FoldedProduct():
                 return self._scope.names.unique(f"{layer}_product")
+            case kinds.Feedback():
+                raise AssertionError("states go round within one process")
             case kinds.Engine():
                 raise AssertionError(NO_ENGINES)
             case kinds.WidthConverter():
@@ -260,7 +265,10 @@ class NetworkWriter:
                     for taken_type, stream in zip(takes, process.takes, strict=True)
                 ]
                 cycles = step_cycles(self._network, number, self._beats)
-                self._texts += process_texts(process, name, reshaped, gives, self._scope, cycles)
+                if isinstance(process, Recurrence):
+                    self._texts += recurrence_texts(process, name, reshaped, gives, self._scope, cycles)
+                else:
+                    self._texts += process_texts(process, name, reshaped, gives, self._scope, cycles)
                 self._start(name, [*taken, *(self._gives[source].name for source in results)])
         for port in range(len(process.results)):
             self._copies(number, port)

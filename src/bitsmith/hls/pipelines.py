@@ -22,12 +22,12 @@ import numpy as np
 
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.processes import Network, Numbers, Process
 from bitsmith.dataflow.schedule import Fifo, Schedule, schedule
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
-from bitsmith.errors import ProgramError
 from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
+from bitsmith.hls.rounds import Part, Recurrence
 from bitsmith.hls.sweeps import sweep_loop
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Op
@@ -50,6 +50,8 @@ def cpp_timing(process: Process, stages: int, loops: Loops, cycles: int = 1) -> 
     if isinstance(process.kind, kinds.Source | kinds.Sink):
         (boundary,) = timing(process, 0).sequencers
         return ProcessTiming((replace(boundary, gap=cycles),))
+    if isinstance(process, Recurrence):
+        return ProcessTiming((_in_rounds(process, cycles),))
     (one,) = _steps(process, stages + cycles - 1).sequencers
     one = replace(one, gap=max(one.gap, cycles))
     if loops.function and one.actions == 1:
@@ -87,6 +89,29 @@ def _held_back(one: Sequencer, stages: int) -> Sequencer:
     more = -(-stages // one.gap)
     needs, takes = (tuple(row.held(0, more) for row in rows) for rows in (one.needs, one.takes))
     return Sequencer(needs, takes, tuple(row.held(more, 0) for row in one.fills), one.gap)
+
+
+def _in_rounds(process: Recurrence, cycles: int) -> Sequencer:
+    """The steps of all parts, one part after the other, each of which runs empty before the next one begins."""
+
+    def counts(part: Part) -> Numbers:
+        """Tokens that go in and out in each cycle of a part."""
+        (one,) = _steps(part.process, stages_of(part.process) + cycles - 1).sequencers
+        one = _held_back(replace(one, gap=cycles), stages_of(part.process) + cycles - 1)
+        found = np.zeros((len(process.takes) + len(process.results), one.cycles), dtype=np.int64)
+        for operand, row in zip(part.operands, one.takes, strict=True):
+            if isinstance(operand, int):
+                found[operand, ::cycles] = np.diff(row.dense(), prepend=0)
+        for given, row in zip(part.gives, one.fills, strict=True):
+            if given is not None:
+                found[len(process.takes) + given, ::cycles] = np.diff(row.dense(), prepend=0)
+        return found
+
+    begun = [counts(process.initial(state)) for state in range(process.states)]
+    step = np.concatenate([counts(part) for part in process.parts], axis=1)
+    rows = np.cumsum(np.concatenate([*begun, np.tile(step, process.rounds)], axis=1), axis=1)
+    takes, fills = (tuple(map(Polyline.of, part)) for part in np.split(rows, [len(process.takes)]))
+    return Sequencer(takes, takes, fills)
 
 
 def deepened(network: Network, plan: Schedule, loops: Loops) -> Schedule:
@@ -156,6 +181,8 @@ NO_ENGINES = "engines are refused before anything is laid out"
 def stages_of(process: Process) -> int:
     """Stages that the pipeline of a process's loop is taken to have: rather more than a tool makes at 200 MHz."""
     kind = process.kind
+    if isinstance(process, Recurrence):
+        return max(stages_of(part.process) for part in process.parts)
     match kind:
         case kinds.Source() | kinds.Sink():
             return 0
@@ -164,7 +191,7 @@ def stages_of(process: Process) -> int:
         case kinds.Scan():
             return _STREAM + program_stages(kind.body)
         case kinds.Feedback():
-            raise ProgramError("a state that goes round between processes, in C++")
+            raise AssertionError("states go round within one process")
         case kinds.FoldedProduct():
             return _STREAM + _MULTIPLY + _levels(int(kind.weights.shape[2])) + 1
         case kinds.Reduce():

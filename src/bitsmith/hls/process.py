@@ -11,6 +11,7 @@ import numpy as np
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Numbers, Process, union_type
 from bitsmith.dataflow.timing import is_monotone, window_actions
+from bitsmith.hls.actions import axis_flags, order_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
@@ -25,9 +26,6 @@ from bitsmith.hls.sweeps import sweep_lines, sweep_loop
 from bitsmith.ir import ops
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, objects
-
-_TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
-"""As ``kernels::action`` has them."""
 
 _LEAST_ROW = 16
 """Steps between a write to a line buffer's memory and the read of it; below that, registers do."""
@@ -46,7 +44,7 @@ def process_texts(
     Its parameters are the streams ``takes`` and ``gives``, in this order. What it reads and writes lets it begin a step
     every ``step_cycles`` cycles.
     """
-    writer = _ProcessWriter(process, name, takes, gives, scope, step_cycles)
+    writer = ProcessWriter(process, name, takes, gives, scope, step_cycles)
     about = writer.write()
     ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
     ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
@@ -55,21 +53,7 @@ def process_texts(
     return [*writer.texts, process_text(scope, about, name, ends, writer.head, writer.lines)]
 
 
-def order_actions(source: Numbers, tokens: int) -> Numbers:
-    """The actions at the head of a FIFO of ``tokens`` tokens, for them to leave as ``source`` says."""
-    actions: list[int] = []
-    taken = 0
-    for number in source.tolist():
-        if number < 0:
-            actions.append(_GIVE_ZEROS)
-            continue
-        actions += [_TAKE] * (number - taken)
-        actions.append(_GIVE | _TAKE if number >= taken else _GIVE)
-        taken = max(taken, number + 1)
-    return np.array(actions + [_TAKE] * (tokens - taken), dtype=np.int64)
-
-
-class _ProcessWriter:
+class ProcessWriter:
     """The head and the lines of a function, and the texts of functions that it needs."""
 
     def __init__(
@@ -117,7 +101,7 @@ class _ProcessWriter:
             case kinds.Sweep():
                 return self._sweep(kind)
             case kinds.Source() | kinds.Sink() | kinds.Feedback():
-                raise AssertionError("boundaries are written by their own function")
+                raise AssertionError("boundaries and recurrences are written by their own functions")
             case kinds.Engine():
                 raise AssertionError(NO_ENGINES)
             case _:
@@ -181,10 +165,13 @@ class _ProcessWriter:
         arguments = [f"token{k}.data" for k in range(len(self._takes))]
         steps += self._called(name, arguments, function.results)
         steps += [ends.given(f"result{k}", f"y{k}") for k, ends in enumerate(self._gives)]
-        tokens = max((ends.tokens for ends in (*self._takes, *self._gives)), default=1)
+        self._looped(max((ends.tokens for ends in (*self._takes, *self._gives)), default=1), steps)
+        return "a function of each token."
+
+    def _looped(self, tokens: int, steps: list[str]) -> None:
+        """The loop of a token function."""
         self.head += function_head(self._scope, tokens, self._step_cycles)
         self.lines += loop_lines(self._scope, tokens, steps, interval=self._step_cycles)
-        return "a function of each token."
 
     def _called(self, name: str, arguments: Sequence[str], results: Sequence[Variable]) -> list[str]:
         """Lines that call a token function, whose last results become the tokens ``result0``, ``result1``, ..."""
@@ -205,30 +192,42 @@ class _ProcessWriter:
         (taken,), (given,) = self._takes, self._gives
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes = taken.size // n
-        each = union_type(self._process.takes[0].token, 1)
-        frac = (kind.frac - np.broadcast_to(each.frac, each.shape)).reshape(1, 1, n, 1)
-        raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
-        weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
-        sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac + scalar.frac]))
-        weights = self._rom_of("weights", objects(raw.reshape(groups * steps, -1)), scalar.frac)
-        self.lines += self._array("sums", sum_t, lanes * m)
+        weights_t, sum_t, weights = self._product_parts(kind)
         sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m, kind.sets)
         template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes))) + self._paced()
         self.lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
         return f"products with a matrix, {groups * steps} steps each."
 
+    def _product_parts(self, kind: kinds.FoldedProduct) -> tuple[str, str, str]:
+        """The types of weights and sums, and the memory of weights; ``sums`` is declared."""
+        (taken,), (given,) = self._takes, self._gives
+        n, m = kind.tile
+        each = union_type(self._process.takes[0].token, 1)
+        frac = (kind.frac - np.broadcast_to(each.frac, each.shape)).reshape(1, 1, n, 1)
+        raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
+        weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
+        sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac + scalar.frac]))
+        weights = self._rom_of("weights", objects(raw.reshape(kind.groups * kind.steps, -1)), scalar.frac)
+        self.lines += self._array("sums", sum_t, taken.size // n * m)
+        return weights_t, sum_t, weights
+
     def _reduce(self, kind: kinds.Reduce) -> str:
         (taken,), (given,) = self._takes, self._gives
-        if isinstance(kind.op, ops.Sum):
-            op, words = "total", "sum"
-            kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac]))
-        else:
-            op, words, kept = "greatest", "greatest", taken.element
-        self.lines += self._array("before", kept, taken.size)
+        op, kept = self._reduce_parts(kind)
         sizes = f"{given.tokens}, {kind.count}, {taken.size}{self._paced()}"
-        template = f"kernels::{op}, {kept}, {taken.token}, {given.token}, {sizes}"
+        template = f"{op}, {kept}, {taken.token}, {given.token}, {sizes}"
         self.lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
-        return f"the {words} of each {kind.count} tokens."
+        return f"the {'sum' if isinstance(kind.op, ops.Sum) else 'greatest'} of each {kind.count} tokens."
+
+    def _reduce_parts(self, kind: kinds.Reduce) -> tuple[str, str]:
+        """The operation and the type of ``before``, which is declared."""
+        (taken,), (given,) = self._takes, self._gives
+        op, kept = "kernels::greatest", taken.element
+        if isinstance(kind.op, ops.Sum):
+            op = "kernels::total"
+            kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac]))
+        self.lines += self._array("before", kept, taken.size)
+        return op, kept
 
     def _paced(self) -> str:
         """Further arguments of a kernel's template where tokens are cut: beats of each end, and cycles of a step."""
@@ -301,7 +300,7 @@ class _ProcessWriter:
         buffers, pushes = self._buffers(op, padded)
         self.lines += buffers
         self.lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
-        flags = [f"{self._listed(f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]" for axis in range(len(grid))]
+        flags = [f"{self._listed(f'axis{axis}', axis_flags(op, grid, axis))}[at{axis}]" for axis in range(len(grid))]
         copied = [
             f"const {taken.token} real = {taken.taken('x0')};",
             f"kernels::copy<{taken.size}>(real.data, item.data);",
@@ -425,15 +424,6 @@ class _ProcessWriter:
         lines.append(self._gives[0].given("result0", "y0"))
         self.lines += paced_lines(self._scope, kind.steps, lines, interval=interval)
         return f"{kind.steps} steps of a recurrence."
-
-
-def _axis_flags(op: ops.Window, grid: kinds.Grid, axis: int) -> Numbers:
-    """For each place along an axis of the padded tensor: whether tokens there are real, and whether windows end there."""
-    before, after = op.padding[axis]
-    flags = np.zeros(before + grid[axis] + after, dtype=np.int64)
-    flags[before : before + grid[axis]] |= _TAKE
-    flags[op.dilation[axis] * (op.size[axis] - 1) :: op.stride[axis]] |= _GIVE
-    return flags
 
 
 def _advanced(sizes: Sequence[int]) -> list[str]:

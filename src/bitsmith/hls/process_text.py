@@ -134,10 +134,17 @@ def loop_lines(
 
 
 def paced_lines(
-    scope: Scope, steps: int, lines: Sequence[str], before: Sequence[str] = (), interval: int = 1
+    scope: Scope,
+    steps: int,
+    lines: Sequence[str],
+    before: Sequence[str] = (),
+    interval: int = 1,
+    *,
+    nested: bool = False,
 ) -> list[str]:
-    """A loop whose pragmas have the ``interval``."""
+    """A loop whose pragmas have the ``interval``; ``nested``: it is within another one."""
     streams = scope.dialect.streams
-    outside, inside = (line.format(interval=interval) for line in (streams.before_loop, streams.in_loop))
+    marks = streams.before_loop, (nested and streams.in_nested) or streams.in_loop
+    outside, inside = (line.format(interval=interval) for line in marks)
     head = [outside, *before, f"for (int i = 0; i < {steps}; i++) {{", f"    {inside}" if inside else ""]
     return [*(line for line in head if line), *map(indented, lines), "}"]

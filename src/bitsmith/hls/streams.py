@@ -12,6 +12,7 @@ from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.network import NetworkWriter
 from bitsmith.hls.pipelines import scheduled
 from bitsmith.hls.project import HlsProject, HlsTarget
+from bitsmith.hls.rounds import in_rounds
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -39,7 +40,7 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
         )
     if directives.unrolled(program):
         return write(program, dialect, target)
-    network = partition(program, replace(directives, feedback=False))
+    network = in_rounds(partition(program, directives)) or partition(program, replace(directives, feedback=False))
     parallel = directives.parallel and dialect.streams.arrays
     beats = token_beats(network, dialect.streams, parallel=parallel)
     plan = scheduled(network, dialect.streams.loops, beats)

@@ -25,7 +25,7 @@ class Directives:
         positions: positions that come at once where tensors come in tokens; 1 if absent. Of what does not divide the
             positions of a layer, the next lower number that does is taken.
         block: the multiplier block that products are to be made of, if any.
-        feedback: processes may take what later ones make, which processes that run one after another in simulation cannot.
+        feedback: the states of recurrences may go round through processes.
         engine: layers that take turns on the multipliers of an engine, where they can.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """

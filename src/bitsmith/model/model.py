@@ -111,9 +111,7 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        return directives_of(
-            self.network, self.target.io_type, self.target.latency, feedback=not self.target.backend.is_hls
-        )
+        return directives_of(self.network, self.target.io_type, self.target.latency)
 
     @property
     def output_dir(self) -> Path:

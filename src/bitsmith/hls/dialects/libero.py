@@ -179,6 +179,7 @@ DIALECT = Dialect(
         # An empty FIFO stops the first stage only (Canny_FIFO_Switch.v of Microchip's examples, which the tool has written).
         loops=Loops(flush=True),
         rows=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
+        banks=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
         apart="#pragma HLS loop dependence variable({name}) type(inter) dependent(false)",
     ),
     driver=Driver(

@@ -173,9 +173,11 @@ class Streams:
         in_function: lines at the head of a token function, which is part of the process that calls it.
         before_loop, in_loop: what lets a loop begin a step every ``{interval}`` cycles, before it or as first line of its
             body.
+        in_nested: ``in_loop`` of a loop within another one, where that differs.
         loops: what pipelines such loops become.
         result: a line after the declaration of the token ``{name}``.
         rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place.
+        banks: that of one of which a step reads or writes some neighbors in a place.
         apart: a line before a loop that reads a place of the memory ``{name}`` again only ``{steps}`` steps after writing it.
         frames: what the body of a process stands in, as a block; it handles a frame.
         start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
@@ -203,9 +205,11 @@ class Streams:
     in_function: tuple[str, ...] = ()
     before_loop: str = ""
     in_loop: str = ""
+    in_nested: str = ""
     loops: Loops = field(default=Loops())
     result: str = ""
     rows: Arrays = field(default=Arrays())
+    banks: Arrays = field(default=Arrays())
     apart: str = ""
     frames: str = ""
     start: str = "{function}({arguments});"

@@ -79,6 +79,7 @@ _CLOCK = "clock.xdc"
 
 
 _ROWS = "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2"
+_BANKS = "#pragma HLS ARRAY_PARTITION variable={name} complete dim=2"
 
 
 def xilinx(
@@ -149,9 +150,12 @@ def xilinx(
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),
             in_loop=f'_Pragma("{step}")',
+            # Loops that rewind are alone in their function.
+            in_nested=f'_Pragma("{step.replace(" rewind", "")}")',
             loops=loops,
             result=packed,
             rows=Arrays(after=_ROWS),
+            banks=Arrays(after=_BANKS),
             # A place is read again after as many steps as a row has, when what was written has long arrived.
             apart="#pragma HLS DEPENDENCE variable={name} inter false",
         ),

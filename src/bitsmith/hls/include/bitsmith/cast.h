@@ -17,7 +17,8 @@ template <class M, int N, class X, class R> void cast(const X x[N], R result[N])
 }
 
 enum rounding { TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
-enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM };
+/// WRAP_ONCE is WRAP of values that are no further from the range than it is long.
+enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM, WRAP_ONCE };
 
 /// value / 2**drop, rounded to an integer.
 template <rounding Q, int W> integer<W> round_off(const integer<W> &value, int drop) {
@@ -52,6 +53,12 @@ template <overflow O, int W> integer<W> bring_inside(const integer<W> &value, co
         const integer<W> mask = hi - lo;
         const integer<W> offset = (value - lo) & mask;
         return offset + lo;
+    }
+    if (O == WRAP_ONCE) {
+        const integer<W> span = hi - lo + 1;
+        const integer<W> above = value + span;
+        const integer<W> below = value - span;
+        return value < lo ? above : hi < value ? below : value;
     }
     const integer<W> negated = -hi;
     const integer<W> least = O == SAT_SYM && lo < negated ? negated : lo;

@@ -6,6 +6,34 @@
 
 namespace kernels {
 
+/// One of the steps of products with a matrix: those of a token (LANES, N) with a tile (N, SETS, M) of weights, of type W,
+/// and the sums of the steps before it, if there are any (``more``). There is one set for all lanes, or one for each.
+template <class W, class A, int LANES, int N, int M, int SETS, class X, class RAW, class Y>
+void add_products(const X x[LANES * N], const RAW weights[N * SETS * M], bool more, A sums[LANES * M],
+                  Y result[LANES * M]) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int lane = 0; lane < LANES; lane++) {
+        BITSMITH_UNROLL
+        BITSMITH_LOOP
+        for (int m = 0; m < M; m++) {
+            BITSMITH_UNROLL
+            A sum = 0;
+            BITSMITH_LOOP
+            for (int n = 0; n < N; n++) {
+                BITSMITH_UNROLL
+                sum += x[lane * N + n] * from_raw<W>(weights[(n * SETS + lane % SETS) * M + m]);
+            }
+            // One addition from step to step, whatever the depth of the products' pipeline.
+            if (more) {
+                sum += sums[lane * M + m];
+            }
+            sums[lane * M + m] = sum;
+            result[lane * M + m] = sum;
+        }
+    }
+}
+
 /// For each of GROUPS results, the sum over STEPS tokens (LANES, N) of their products with tiles (N, SETS, M) of weights,
 /// of type W, in the order in which they are used; VECTORS times over. There is one set for all lanes, or one for each.
 template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, int SETS,
@@ -20,26 +48,7 @@ void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * SETS * M], A su
         const X part = carried<X, LANES * N, X_BEATS>::take(x);
         Y result;
         BITSMITH_RESULT(result)
-        BITSMITH_LOOP
-        for (int lane = 0; lane < LANES; lane++) {
-            BITSMITH_UNROLL
-            BITSMITH_LOOP
-            for (int m = 0; m < M; m++) {
-                BITSMITH_UNROLL
-                A sum = 0;
-                BITSMITH_LOOP
-                for (int n = 0; n < N; n++) {
-                    BITSMITH_UNROLL
-                    sum += part.data[lane * N + n] * from_raw<W>(weights[tile][(n * SETS + lane % SETS) * M + m]);
-                }
-                // One addition from step to step, whatever the depth of the products' pipeline.
-                if (step != 0) {
-                    sum += sums[lane * M + m];
-                }
-                sums[lane * M + m] = sum;
-                result.data[lane * M + m] = sum;
-            }
-        }
+        add_products<W, A, LANES, N, M, SETS>(part.data, weights[tile], step != 0, sums, result.data);
         if (step == STEPS - 1) {
             carried<Y, LANES * M, Y_BEATS>::give(result, y);
         }
@@ -56,6 +65,21 @@ struct greatest {
     template <class A> static A of(const A &a, const A &b) { return a < b ? b : a; }
 };
 
+/// One of its steps: what OP makes of a token of N elements, and of those before it, if there are any (``more``).
+template <class OP, class A, int N, class X, class Y> void add_token(const X x[N], bool more, A before[N], Y result[N]) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int n = 0; n < N; n++) {
+        BITSMITH_UNROLL
+        A reduced = x[n];
+        if (more) {
+            reduced = OP::of(before[n], reduced);
+        }
+        before[n] = reduced;
+        result[n] = reduced;
+    }
+}
+
 /// What OP makes of COUNT tokens of N elements each, element by element.
 template <class OP, class A, class X, class Y, int RESULTS, int COUNT, int N, int X_BEATS = 1, int Y_BEATS = 1,
           int INTERVAL = 1, class IN, class OUT>
@@ -68,16 +92,7 @@ void reduce_tokens(IN &x, A before[N], OUT &y) {
         const X item = carried<X, N, X_BEATS>::take(x);
         Y result;
         BITSMITH_RESULT(result)
-        BITSMITH_LOOP
-        for (int n = 0; n < N; n++) {
-            BITSMITH_UNROLL
-            A reduced = item.data[n];
-            if (step != 0) {
-                reduced = OP::of(before[n], reduced);
-            }
-            before[n] = reduced;
-            result.data[n] = reduced;
-        }
+        add_token<OP, A, N>(item.data, step != 0, before, result.data);
         if (step == COUNT - 1) {
             carried<Y, N, Y_BEATS>::give(result, y);
         }

@@ -1,0 +1,34 @@
+"""What a step of a loop does that takes or gives some tokens only, as numbers that kernels know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsmith.dataflow.processes import Grid, Numbers
+from bitsmith.ir import ops
+
+_TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
+"""As ``kernels::action`` has them."""
+
+
+def order_actions(source: Numbers, tokens: int) -> Numbers:
+    """The actions at the head of a FIFO of ``tokens`` tokens, for them to leave as ``source`` says."""
+    actions: list[int] = []
+    taken = 0
+    for number in source.tolist():
+        if number < 0:
+            actions.append(_GIVE_ZEROS)
+            continue
+        actions += [_TAKE] * (number - taken)
+        actions.append(_GIVE | _TAKE if number >= taken else _GIVE)
+        taken = max(taken, number + 1)
+    return np.array(actions + [_TAKE] * (tokens - taken), dtype=np.int64)
+
+
+def axis_flags(op: ops.Window, grid: Grid, axis: int) -> Numbers:
+    """For each place along an axis of the padded tensor: whether tokens there are real, and whether windows end there."""
+    before, after = op.padding[axis]
+    flags = np.zeros(before + grid[axis] + after, dtype=np.int64)
+    flags[before : before + grid[axis]] |= _TAKE
+    flags[op.dilation[axis] * (op.size[axis] - 1) :: op.stride[axis]] |= _GIVE
+    return flags

@@ -1,0 +1,263 @@
+"""The C++ function of a recurrence whose states go round: a loop over its steps, and a loop for each of their parts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Numbers, Stream
+from bitsmith.hls.assembly import indented
+from bitsmith.hls.names import comment
+from bitsmith.hls.process import ProcessWriter
+from bitsmith.hls.process_text import StreamType, paced_lines, process_text, token_lines
+from bitsmith.hls.project import Memory, WordKind
+from bitsmith.hls.rounds import Operand, Part, PartMemory, Recurrence, Slices
+from bitsmith.hls.scalar import Scalar, common_format
+from bitsmith.hls.scope import Scope
+
+
+def recurrence_texts(
+    process: Recurrence,
+    name: str,
+    takes: Sequence[StreamType],
+    gives: Sequence[StreamType],
+    scope: Scope,
+    step_cycles: int,
+) -> list[str]:
+    """The function called ``name``, as :func:`bitsmith.hls.process.process_texts` has those of other processes."""
+    writer = _RecurrenceWriter(process, name, takes, gives, scope, step_cycles)
+    lines = writer.lines()
+    ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
+    ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
+    layers = ", ".join(comment(repr(layer)) for layer in process.layers)
+    about = f"Layer {layers}: {process.rounds} steps of a recurrence, each in {len(process.parts)} parts."
+    return [*writer.texts, process_text(scope, about, name, ends, writer.head, lines)]
+
+
+@dataclass(frozen=True, slots=True)
+class _End(StreamType):
+    """Where a part has tokens from or puts them: an expression, and statements about a ``{token}``."""
+
+    taking: str
+    giving: str
+
+    def taken(self, stream: str) -> str:
+        """The next token."""
+        return self.taking
+
+    def given(self, token: str, stream: str) -> str:
+        """Statements that put ``token`` where it belongs."""
+        return self.giving.format(token=token)
+
+
+@dataclass(slots=True)
+class _Counting:
+    """Variables of a part beside the number of its step: lines before its loop, and at the end of a step."""
+
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+
+
+class _RecurrenceWriter:
+    """Writes the lines of one function; ``head`` and ``texts`` are what else it needs."""
+
+    def __init__(
+        self,
+        process: Recurrence,
+        name: str,
+        takes: Sequence[StreamType],
+        gives: Sequence[StreamType],
+        scope: Scope,
+        step_cycles: int,
+    ) -> None:
+        self.texts: list[str] = []
+        self.head: list[str] = []
+        self._process, self._name, self._scope = process, name, scope
+        self._takes, self._gives = takes, gives
+        self._step_cycles = step_cycles
+        self._memories = [self._memory_type(each) for each in process.memories]
+
+    def lines(self) -> list[str]:
+        """The body."""
+        process = self._process
+        declared = [
+            line
+            for known, each in zip(self._memories, process.memories, strict=True)
+            for line in self._declared(known, each)
+        ]
+        begun = [
+            line for state in range(process.states) for line in self._part(process.initial(state), f"first{state}")
+        ]
+        step = [line for number, part in enumerate(process.parts) for line in self._part(part, f"part{number}")]
+        head = f"for (int step = 0; step < {process.rounds}; step++) {{"
+        return [*declared, *begun, head, *map(indented, step), "}"]
+
+    def _memory_type(self, memory: PartMemory) -> tuple[str, str, Scalar]:
+        """The name of a memory, that of its elements' type, and the type."""
+        scalar = common_format(memory.token)
+        name = self._scope.names.unique(f"{self._name}_memory")
+        return name, self._scope.typedef(f"{self._name}_kept_t", scalar), scalar
+
+    def _declared(self, known: tuple[str, str, Scalar], memory: PartMemory) -> list[str]:
+        """Lines that declare a memory, whose columns are written apart."""
+        name, element, scalar = known
+        self._scope.memories.append(Memory(name, memory.row))
+        self._scope.word(WordKind.ROWS, name, memory.row * scalar.width)
+        places = memory.elements // memory.row
+        banks = self._scope.dialect.streams.banks
+        return banks.declared(name, f"{element} {name}[{places}][{memory.row}]", memory.elements)
+
+    def _part(self, part: Part, name: str) -> list[str]:
+        """The loop of a part, as a block."""
+        counting = _Counting()
+        results = range(len(part.targets))
+        made = "made" if isinstance(part.process.kind, kinds.FoldedProduct | kinds.Reduce) else "i"
+        name = f"{self._name}_{name}"
+        takes = [
+            self._taking(operand, stream, f"{name}_in{k}", counting)
+            for k, (operand, stream) in enumerate(zip(part.operands, part.process.takes, strict=True))
+        ]
+        gives = [self._giving(part, k, f"{name}_out{k}", made) for k in results]
+        writer = _PartWriter(part, name, takes, gives, self._scope, self._step_cycles, counting)
+        about = writer.write()
+        self.texts += writer.texts
+        self.head += writer.head
+        return [f"{{ // {about}", *map(indented, writer.lines), "}"]
+
+    def _taking(self, operand: Operand, stream: Stream, name: str, counting: _Counting) -> _End:
+        """Where a part has its tokens from."""
+        shape, size = stream.token.shape, stream.token.size
+        if isinstance(operand, int):
+            outer = self._takes[operand]
+            return _end(outer, shape, stream.tokens, taking=outer.taken(f"x{operand}"))
+        memory, element, kept = self._memories[operand.memory]
+        scalar = common_format(stream.token)
+        if scalar != kept:
+            element = self._scope.typedef(f"{name}_t", scalar)
+        token = self._token(name, element, size)
+        row = self._process.memories[operand.memory].row
+        place, part = self._index(name, operand, row // size, "i", counting)
+        taking = f"kernels::taken_from<{token}, {size}, {row}>({memory}[{place}], {part})"
+        return _End("", token, element, scalar, shape, stream.tokens, 1, token, taking, "")
+
+    def _giving(self, part: Part, result: int, name: str, made: str) -> _End:
+        """Where a part puts the tokens of a result."""
+        target, given, stream = part.targets[result], part.gives[result], part.process.results[result]
+        shape, size = stream.token.shape, stream.token.size
+        outside = "" if given is None else self._gives[given].given("{token}", f"y{given}")
+        if target is None:
+            assert given is not None
+            return _end(self._gives[given], shape, stream.tokens, giving=outside)
+        memory, element, scalar = self._memories[target.memory]
+        row = self._process.memories[target.memory].row
+        place, number = self._index(name, target, row // size, made, _Counting())
+        inside = f"kernels::put_into<{size}, {row}>({{token}}, {number}, {memory}[{place}]);"
+        if given is not None:
+            return _end(self._gives[given], shape, stream.tokens, giving=f"{inside} {outside}")
+        token = self._token(name, element, size)
+        return _End("", token, element, scalar, shape, stream.tokens, 1, token, "", inside)
+
+    def _token(self, name: str, element: str, size: int) -> str:
+        return self._scope.named(f"{name}_token_t", f"kernels::token<{element}, {size}>")
+
+    def _index(self, name: str, slices: Slices, parts: int, step: str, counting: _Counting) -> tuple[str, str]:
+        """Expressions of the row and the part of it that are step ``step``'s."""
+        period = kinds.period(slices.places)
+        places, at = slices.places[:period], step
+        if 1 < period < len(slices.places):
+            at = f"at{len(counting.before)}"
+            counting.before.append(f"int {at} = 0;")
+            counting.after.append(f"{at} = {at} == {period - 1} ? 0 : {at} + 1;")
+        rows, numbers = places // parts, places % parts
+        return self._listed(f"{name}_row", rows, at), self._listed(f"{name}_part", numbers, at)
+
+    def _listed(self, name: str, values: Numbers, at: str) -> str:
+        """An expression of element ``at`` of ``values``."""
+        if bool(np.all(values == values[0])):
+            return str(values[0])
+        if bool(np.all(values == np.arange(len(values)))):
+            return at
+        unique = self._scope.array(self._name, name.removeprefix(f"{self._name}_"), values)
+        self._scope.memories.append(Memory(unique))
+        return f"{unique}[{at}]"
+
+
+def _end(outer: StreamType, shape: tuple[int, ...], tokens: int, *, taking: str = "", giving: str = "") -> _End:
+    return _End("", outer.token, outer.element, outer.scalar, shape, tokens, outer.beats, outer.beat, taking, giving)
+
+
+class _PartWriter(ProcessWriter):
+    """The lines of one part: what its process does to tokens, in a loop within the one over steps."""
+
+    def __init__(
+        self,
+        part: Part,
+        name: str,
+        takes: Sequence[_End],
+        gives: Sequence[_End],
+        scope: Scope,
+        step_cycles: int,
+        counting: _Counting,
+    ) -> None:
+        super().__init__(part.process, name, takes, gives, scope, step_cycles)
+        self._counting = counting
+
+    def _looped(self, tokens: int, steps: list[str]) -> None:
+        lines = [*steps, *self._counting.after]
+        self.lines += self._counting.before
+        self.lines += paced_lines(self._scope, tokens, lines, interval=self._step_cycles, nested=True)
+
+    def _width_converter(self, kind: kinds.WidthConverter) -> str:
+        (taken,), (given,) = self._takes, self._gives
+        self._looped(
+            taken.tokens,
+            [
+                f"const {taken.token} item = {taken.taken('x0')};",
+                *token_lines(self._scope, given.token, "result"),
+                f"kernels::copy<{taken.size}>(item.data, result.data);",
+                given.given("result", "y0"),
+            ],
+        )
+        return "tokens as they are."
+
+    def _folded_product(self, kind: kinds.FoldedProduct) -> str:
+        (taken,) = self._takes
+        (n, m), tiles = kind.tile, kind.groups * kind.steps
+        weights_t, sum_t, weights = self._product_parts(kind)
+        self.lines += ["int tile = 0;"]
+        template = f"{weights_t}, {sum_t}, {taken.size // n}, {n}, {m}, {kind.sets}"
+        added = f"kernels::add_products<{template}>(item.data, {weights}[tile], turn != 0, sums, result.data);"
+        self._summed(kind.steps, added, [f"tile = tile == {tiles - 1} ? 0 : tile + 1;"])
+        return f"products with a matrix, {tiles} steps each."
+
+    def _reduce(self, kind: kinds.Reduce) -> str:
+        (taken,) = self._takes
+        op, kept = self._reduce_parts(kind)
+        self._summed(
+            kind.count,
+            f"kernels::add_token<{op}, {kept}, {taken.size}>(item.data, turn != 0, before, result.data);",
+            [],
+        )
+        return f"what {kind.count} tokens become."
+
+    def _summed(self, count: int, added: str, after: Sequence[str]) -> None:
+        """A loop of which each ``count``-th step gives what was ``added`` up."""
+        (taken,), (given,) = self._takes, self._gives
+        self.lines += ["int turn = 0;", "int made = 0;"]
+        self._looped(
+            taken.tokens,
+            [
+                f"const {taken.token} item = {taken.taken('x0')};",
+                *token_lines(self._scope, given.token, "result"),
+                added,
+                f"if (turn == {count - 1}) {{",
+                f"    {given.given('result', 'y0')}",
+                "    made++;",
+                "}",
+                f"turn = turn == {count - 1} ? 0 : turn + 1;",
+                *after,
+            ],
+        )

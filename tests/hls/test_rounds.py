@@ -1,0 +1,155 @@
+"""Recurrences whose states go round, as one function in C++, beside the emulator and their plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.dataflow.processes import (
+    Feedback,
+    FoldedProduct,
+    Map,
+    Network,
+    OutputPort,
+    Process,
+    Reorder,
+    Rom,
+    Sink,
+    Stream,
+)
+from bitsmith.hls.dialects import DIALECTS, Dialect
+from bitsmith.hls.pipelines import scheduled, stages_of
+from bitsmith.hls.rounds import Recurrence, circles, in_rounds
+from bitsmith.hls.structure.check import check
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, TensorType
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
+from tests.hls.compiled import assert_equal_to_emulator, open_headers
+from tests.hls.named_networks import named_networks
+from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
+from tests.hls.test_streams import bounded
+from tests.hls.test_structure import written
+from tests.properties.recurrent import demands, random_network
+
+FEW = (0, 18, 43)
+
+
+def cases(*seeds: int) -> tuple[dict[str, Program], dict[str, Directives]]:
+    """Random networks, and what is asked of them."""
+    programs = {f"net{seed}": drop_dead(random_network(seed), keep_probes=False) for seed in seeds}
+    return programs, {f"net{seed}": demands(seed, programs[f"net{seed}"]) for seed in seeds}
+
+
+def recurrences(*seeds: int) -> list[Recurrence]:
+    """Those whose states go round."""
+    programs, directives = cases(*seeds)
+    found = list[Recurrence]()
+    for name, program in programs.items():
+        network = in_rounds(partition(program, directives[name]))
+        assert network is not None
+        found += [process for process in network.processes if isinstance(process, Recurrence)]
+    return found
+
+
+def lstm() -> tuple[Network, Recurrence]:
+    """The network of a user's layer, and its recurrence."""
+    network = in_rounds(partition(*named_networks()["lstm_io_stream"]))
+    assert network is not None
+    (found,) = (process for process in network.processes if isinstance(process, Recurrence))
+    return network, found
+
+
+@COMPILED_DIALECT
+def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
+    programs, directives = cases(*FEW)
+    assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)
+
+
+def test_networks_have_all_forms() -> None:
+    found = recurrences(*FEW)
+    assert {each.states for each in found} == {1, 2}
+    assert any(memory.row > memory.token.size for each in found for memory in each.memories)
+    assert any(sum(isinstance(part.process.kind, FoldedProduct) for part in each.parts) > 1 for each in found)
+
+
+def test_a_circle_becomes_one_process() -> None:
+    """Nothing but products, functions and the next states is left of a step: what only moves tokens takes no time."""
+    before = partition(*named_networks()["lstm_io_stream"])
+    (circle,) = circles(before)
+    network, found = lstm()
+    assert len(network.processes) == len(before.processes) - len(circle) + 1
+    assert [type(part.process.kind) for part in found.parts[:2]] == [FoldedProduct, Map]
+    assert sum(part.process.takes[0].tokens for part in found.parts) == 43
+
+
+def test_parts_wait_for_one_another() -> None:
+    """A part begins when the pipeline of the one before it is empty."""
+    network, found = lstm()
+    steps = [part.process.takes[0].tokens + stages_of(part.process) for part in found.parts]
+    begun = sum(stream.tokens + stages_of(found.initial(0).process) for stream in found.takes[: found.states])
+    plan = scheduled(network, DIALECTS["vitis"].streams.loops)
+    assert plan.interval == begun + found.rounds * sum(steps)
+
+
+@pytest.mark.parametrize(
+    "dialect", ["vitis", *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS if name != "vitis")]
+)
+def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
+    programs, directives = cases(18)
+    found = check(written(programs["net18"], directives["net18"], dialect), dialect, unrolled=False)
+    assert not found.left_out and any(pace.process.endswith("recurrence") for pace in found.paces)
+
+
+def test_loops_within_others_do_not_rewind() -> None:
+    project = written(*named_networks()["lstm_io_stream"], "vitis")
+    text = project.files["firmware/net.cpp"]
+    begun = text.index("void lstm_recurrence(")
+    function = text[begun : text.index("\n}\n", begun)]
+    assert "PIPELINE" in function and "rewind" not in function
+
+
+def test_steps_that_differ_stay_apart() -> None:
+    """Tokens that change places from step to step are not those of a loop over steps."""
+    build = ProgramBuilder()
+    token = TensorType.of((1,), 0, -8, 7)
+    one, all_steps = Stream((1,), token), Stream((2,), token)
+    same = build.program([("y", build.neg(build.neg(build.input("x", (1,), FixedFormat(True, 4, 4)))))])
+    for source in ([0, 1], [1, 0]):
+        network = Network(
+            (
+                Process(Rom(np.zeros((1, 1), dtype=np.object_)), (), (), (one,)),
+                Process(Feedback(2), (OutputPort(0), OutputPort(3)), (one, all_steps), (all_steps,)),
+                Process(Map(same), (OutputPort(1),), (all_steps,), (all_steps,)),
+                Process(Reorder(np.array(source)), (OutputPort(2),), (all_steps,), (all_steps,)),
+                Process(Sink("y"), (OutputPort(2),), (all_steps,), ()),
+            )
+        )
+        assert (in_rounds(network) is None) == (source == [1, 0])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_fifos_are_deep_enough(tmp_path: Path) -> None:
+    programs, directives = cases(3, 17, 21, 27)
+    assert_equal_to_emulator(programs, bounded(DIALECTS["vitis"]), tmp_path, demands=directives, samples=3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@EACH_FAMILY
+def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
+    programs, directives = cases(16)
+    include = open_headers(dialect.family)
+    assert_equal_to_emulator(programs, dialect, tmp_path, include=include, demands=directives, samples=3)
+
+
+@pytest.mark.slow
+@EACH_DIALECT
+def test_many_networks(tmp_path: Path, dialect: Dialect) -> None:
+    programs, directives = cases(*range(100, 124))
+    assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)
