@@ -8,16 +8,17 @@
 namespace bitsmith {
 namespace {
 
-constexpr int kColumns = 2;               // columns from which an iteration starts to dissolve
-constexpr int kOfColumn = 4;              // digits of each of them
-constexpr std::uint64_t kRewritten = 4;   // one of so many pairs that have another form is written in it
+constexpr int kOfColumn = 6;              // digits of a column that an iteration dissolves
+constexpr std::size_t kEverywhere = 2;    // columns of a node that is dissolved in all of them
+constexpr std::uint64_t kRewritten = 2;   // one of so many pairs that have another form is written in it
+constexpr std::uint64_t kPerDigit = 16;   // steps for each digit that a unit of effort has at least
 constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in any case
 
 }  // namespace
 
 void Sharing::improve(std::uint64_t effort, std::uint64_t most_steps) {
     if (!effort) return;
-    const std::uint64_t end = steps_ + std::min(effort * steps_, most_steps);
+    const std::uint64_t end = steps_ + std::min(effort * std::max(steps_, kPerDigit * given_), most_steps);
     while (steps_ < end && static_cast<std::int32_t>(nodes_.size()) > inputs_) iterate();
 }
 
@@ -47,23 +48,21 @@ void Sharing::iterate() {
     free_.insert(free_.end(), died_.begin(), died_.end());
 }
 
-/// Dissolve digits of a few columns taken at random.
+/// Dissolve digits of a column taken at random.
 void Sharing::dissolve_some() {
-    for (int start = 0; start < kColumns; ++start) {
-        const auto column = static_cast<std::int32_t>(below(static_cast<std::uint32_t>(digits_.size())));
-        for (int each = 0; each < kOfColumn; ++each) {
-            const std::vector<Digit>& all = digits(column);
-            dissolve_down(all[below(static_cast<std::uint32_t>(all.size()))].node());
-        }
+    const auto column = static_cast<std::int32_t>(below(static_cast<std::uint32_t>(digits_.size())));
+    for (int each = 0; each < kOfColumn; ++each) {
+        const std::vector<Digit>& all = digits(column);
+        dissolve_down(column, all[below(static_cast<std::uint32_t>(all.size()))].node());
     }
     for (const Saved& saved : saved()) rewrite_some(saved.column);
 }
 
 /// Dissolve a node, and some of those that it was made of.
-void Sharing::dissolve_down(std::int32_t node) {
+void Sharing::dissolve_down(std::int32_t column, std::int32_t node) {
     while (node >= inputs_ && at(node).alive) {
         const Pattern pattern = at(node).pattern;
-        dissolve(node);
+        dissolve(column, node);
         bury();
         const std::uint32_t choice = below(4);
         if (choice >= 2) return;
@@ -107,21 +106,28 @@ bool Sharing::rewrite(std::int32_t column, std::int32_t node, const std::array<s
     return false;
 }
 
-/// Put the operands of a node in place of its digits.
-void Sharing::dissolve(std::int32_t node) {
+/// Put the operands of a node in place of its digits in a column, and in all others if they are few.
+void Sharing::dissolve(std::int32_t column, std::int32_t node) {
+    if (at(node).columns.size() > kEverywhere) {
+        const auto there = find(node, column);
+        if (there != at(node).columns.end() && there->column == column) dissolve(node, *there);
+        return;
+    }
+    while (!at(node).columns.empty()) dissolve(node, at(node).columns.back());
+}
+
+/// Put the operands of a node in place of its digits in one column.
+void Sharing::dissolve(std::int32_t node, InColumn digits) {
+    touch(digits.column);
     const Pattern pattern = at(node).pattern;
     const bool swapped = pattern.opposite && pattern.shift < 0;
-    while (!at(node).columns.empty()) {
-        const auto [column, masks] = at(node).columns.back();
-        touch(column);
-        for (std::uint64_t left = masks[0] | masks[1]; left; left &= left - 1) {
-            const int place = std::countr_zero(left);
-            remove(column, node, place);
-            const int position = place - std::min(pattern.shift, 0);
-            const bool minus = (masks[1] >> place & 1) != swapped;
-            insert(column, {pattern.a, position, minus});
-            insert(column, {pattern.b, position + pattern.shift, minus != pattern.opposite});
-        }
+    for (std::uint64_t left = digits.taken(); left; left &= left - 1) {
+        const int place = std::countr_zero(left);
+        remove(digits.column, node, place);
+        const int position = place - std::min(pattern.shift, 0);
+        const bool minus = (digits.masks[1] >> place & 1) != swapped;
+        insert(digits.column, {pattern.a, position, minus});
+        insert(digits.column, {pattern.b, position + pattern.shift, minus != pattern.opposite});
     }
 }
 

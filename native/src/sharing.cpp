@@ -53,6 +53,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
                 insert(number, {entry.node, position, (entry.minus >> position & 1) != 0});
             }
         }
+        given_ += digits(number).size();
     }
 }
 
@@ -84,7 +85,15 @@ std::vector<Term> Sharing::build(Nodes& nodes) const {
     return roots;
 }
 
+/// The node of a pattern that has none. One that was taken out in this iteration comes back, so that its columns are as before.
 std::int32_t Sharing::make(const Pattern& pattern, Key key) {
+    const auto gone = std::ranges::find(died_, key, [&](std::int32_t node) { return at(node).key; });
+    if (gone != died_.end()) {
+        const std::int32_t node = *gone;
+        died_.erase(gone);
+        revive(node);
+        return node;
+    }
     std::int32_t node = static_cast<std::int32_t>(nodes_.size());
     if (free_.empty()) {
         nodes_.emplace_back();
@@ -198,10 +207,19 @@ void Sharing::detach(std::int32_t column, const Digit& digit) {
     release(digit.node());
 }
 
+/// True if a column has other digits than before this iteration.
+bool Sharing::differs(const Saved& saved) const {
+    const std::span<const Digit> now = digits_[static_cast<std::size_t>(saved.column)];
+    const auto is_new = [&](const Digit& digit) { return std::ranges::find(saved.digits, digit) == saved.digits.end(); };
+    return now.size() != saved.digits.size() || std::ranges::any_of(now.subspan(kept(saved)), is_new);
+}
+
 /// Take the costs of the sums that changed.
 void Sharing::recount() {
     changed_.clear();
-    for (const Saved& saved : saved()) changed_.push_back(output(saved.column));
+    for (const Saved& saved : saved()) {
+        if (differs(saved)) changed_.push_back(output(saved.column));
+    }
     std::ranges::sort(changed_);
     changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());
     for (const std::size_t output : changed_) {

@@ -179,6 +179,7 @@ private:
     void insert(std::int32_t column, const Digit& digit);
     void attach(std::int32_t column, const Digit& digit);
     void detach(std::int32_t column, const Digit& digit);
+    bool differs(const Saved& saved) const;
     void recount();
     void summands(std::size_t output, std::vector<Summand>& terms) const;
     Deadline deadline(std::size_t output) const { return {limit_, loads_[output]}; }
@@ -187,8 +188,9 @@ private:
     void begin();
     void iterate();
     void dissolve_some();
-    void dissolve_down(std::int32_t node);
-    void dissolve(std::int32_t node);
+    void dissolve_down(std::int32_t column, std::int32_t node);
+    void dissolve(std::int32_t column, std::int32_t node);
+    void dissolve(std::int32_t node, InColumn digits);
     void rewrite_some(std::int32_t column);
     bool rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum);
     void undo();
@@ -210,6 +212,7 @@ private:
     NodesByKey made_;
     std::priority_queue<Rank> queue_;
     std::int64_t cost_ = 0;
+    std::uint64_t given_ = 0;  // digits at the start
     std::uint64_t steps_ = 0;
     std::uint64_t noise_ = 0;   // of this iteration; 0: none
     std::uint64_t random_ = 1;

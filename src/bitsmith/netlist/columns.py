@@ -80,6 +80,7 @@ class Columns:
             for node, plus, minus in entries:
                 for position in set_bits(plus | minus):
                     self._insert(column, Digit(node, position, minus >> position & 1))
+        self._given = sum(len(digits) for digits in self._digits)
 
     @property
     def cost(self) -> int:
@@ -87,6 +88,12 @@ class Columns:
         return self._cost
 
     def _make(self, pattern: Pattern) -> int:
+        """Return the node of a pattern that has none; one that was taken out in this iteration comes back."""
+        for number in self._died:
+            if self._nodes[number].pattern == pattern:
+                self._died.remove(number)
+                self._revive(number)
+                return number
         a, b = self._nodes[pattern.a], self._nodes[pattern.b]
         adder = pattern.adder()
         ranges = self._nodes[adder.a].range, self._nodes[adder.b].range
@@ -226,7 +233,8 @@ class Columns:
 
     def _recount(self) -> None:
         """Take the costs of the sums that changed."""
-        for output in sorted({self._outputs[column] for column in self._saved}):
+        changed = (column for column, digits in self._saved.items() if digits != self._digits[column])
+        for output in sorted({self._outputs[column] for column in changed}):
             cost = Sum(self._summands(output), self._deadline(output)).cost
             self._costs_before.append((output, self._costs[output]))
             self._cost += cost - self._costs[output]

@@ -4,7 +4,7 @@ In: columns of digits over the inputs. Out: the same columns as sums of inputs a
 
 A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a common
 shift and sign. The pattern that saves most becomes a node and each occurrence one digit of it, until none saves any. Then, again
-and again, digits of columns taken at random are dissolved into what their nodes were made of and the gap is filled greedily, with
+and again, digits of a random column are dissolved into what their nodes were made of and the gap is filled greedily, with
 noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood search:
 P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). During that search,
 only the patterns of digits that are new are looked for. Steps are pairs of digits looked at, so that a budget of them means the
@@ -26,9 +26,10 @@ from bitsmith.netlist.sums import Sum, Summand, Term
 
 _NOISE = 512
 _NOISELESS = 1024
-_COLUMNS = 2
-_OF_COLUMN = 4
-_REWRITTEN = 4
+_OF_COLUMN = 6
+_EVERYWHERE = 2
+_REWRITTEN = 2
+_PER_DIGIT = 16
 _OVERHEAD = 100
 _LEVELS = 1 << 16
 _FEW_STEPS = 500_000
@@ -90,11 +91,12 @@ class Sharing(Columns):
     def improve(self, effort: int, most_steps: int) -> None:
         """Remove and rebuild parts, keeping what does not cost more.
 
-        Ends after ``effort`` times the steps so far, or ``most_steps`` if that is less.
+        Ends after ``effort`` times the steps so far, or ``most_steps`` if that is less. Where little is shared,
+        which takes few steps, there are at least some for each digit.
         """
         if not effort:
             return
-        end = self._steps + min(effort * self._steps, most_steps)
+        end = self._steps + min(effort * max(self._steps, _PER_DIGIT * self._given), most_steps)
         while self._steps < end and len(self._nodes) > self._inputs:
             self._iterate()
 
@@ -248,25 +250,26 @@ class Sharing(Columns):
             self._free += sorted(self._died, reverse=True)
 
     def _dissolve_some(self) -> None:
-        """Dissolve digits of a few columns taken at random, and write some numbers in other forms."""
-        for _ in range(_COLUMNS):
-            column = self._below(len(self._digits))
-            for _ in range(_OF_COLUMN):
-                digits = list(self._digits[column].values())
-                self._dissolve_down(digits[self._below(len(digits))].node)
+        """Dissolve digits of a column taken at random, and write some numbers in other forms."""
+        column = self._below(len(self._digits))
+        for _ in range(_OF_COLUMN):
+            digits = list(self._digits[column].values())
+            self._dissolve_down(column, digits[self._below(len(digits))].node)
         for column in self._saved:
             self._rewrite_some(column)
 
-    def _dissolve_down(self, number: int) -> None:
+    def _dissolve_down(self, column: int, number: int) -> None:
         """Dissolve a node, and some of those that it was made of."""
         while number >= self._inputs and self._nodes[number].alive:
-            pattern = self._nodes[number].pattern
-            self._dissolve(number, pattern)
+            node = self._nodes[number]
+            everywhere = len(node.digits) <= _EVERYWHERE
+            for each in [each for each in node.digits if everywhere or each == column]:
+                self._dissolve(each, number)
             self._bury()
             choice = self._below(4)
             if choice >= 2:
                 return
-            number = pattern.a if choice else pattern.b
+            number = node.pattern.a if choice else node.pattern.b
 
     def _rewrite_some(self, column: int) -> None:
         """Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1."""
@@ -281,17 +284,16 @@ class Sharing(Columns):
                     self._insert(column, Digit(node, low, minus ^ is_sum))
                     break
 
-    def _dissolve(self, number: int, pattern: Pattern) -> None:
-        """Put the operands of a node in place of its digits."""
-        offset = min(pattern.shift, 0)
-        for column, masks in list(self._nodes[number].digits.items()):
-            self._touch(column)
-            plus, minus = masks
-            for place in set_bits(plus | minus):
-                self._remove(column, number, place)
-                position, sign = place - offset, (minus >> place & 1) ^ pattern.swapped
-                self._insert(column, Digit(pattern.a, position, sign))
-                self._insert(column, Digit(pattern.b, position + pattern.shift, sign ^ pattern.opposite))
+    def _dissolve(self, column: int, number: int) -> None:
+        """Put the operands of a node in place of its digits in a column."""
+        pattern = self._nodes[number].pattern
+        plus, minus = self._nodes[number].digits[column]
+        self._touch(column)
+        for place in set_bits(plus | minus):
+            self._remove(column, number, place)
+            position, sign = place - min(pattern.shift, 0), (minus >> place & 1) ^ pattern.swapped
+            self._insert(column, Digit(pattern.a, position, sign))
+            self._insert(column, Digit(pattern.b, position + pattern.shift, sign ^ pattern.opposite))
 
     def _next_random(self) -> int:
         self._random = self._random + 0x9E3779B97F4A7C15 & _WORD
