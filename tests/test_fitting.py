@@ -17,6 +17,7 @@ from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
+from bitsmith.explain import explain
 from bitsmith.fitting import size_of
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense
@@ -148,3 +149,38 @@ def test_backends_of_vendors_look_before_they_start_too(
     with pytest.raises(CapacityError, match="does not fit xc7z010"):
         model.build()
     assert tools.calls() == []
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More layers than even a multiplier each lets a small part have."""
+    rng = np.random.default_rng(0)
+    kernels = [rng.standard_normal(shape) / 4 for shape in [(24, 16), *[(16, 16)] * 37, (16, 4)]]
+    return write_dense(tmp_path_factory.mktemp("deep"), kernels)
+
+
+def test_layers_take_turns_where_no_reuse_factors_fit(
+    deep: Path, data: npt.NDArray[np.float64], tmp_path: Path
+) -> None:
+    asked: dict[str, object] = {"Model": {"Bits": 8}}
+    model = convert(deep, data, tmp_path, asked, part="LFE5U-12F")
+    fitted = model.fitted()
+    inside = np.minimum(data, 0.99)
+    assert fits(*size(fitted)) and np.array_equal(fitted.predict(inside), model.predict(inside))
+    assert "with Strategy Shared and ReuseFactor" in fitted.notes[-1]
+    told = explain(deep, config=asked, calibration=data, part="LFE5U-12F", io_type="io_parallel")
+    assert told.proposal is not None and told.proposal.fit.in_turn and told.proposal.interval > 1000
+    assert told.proposal.document()["Strategy"] == "Shared"
+    (found,) = told.choices
+    assert found.configuration == {"Model": {"Strategy": "shared", "ReuseFactor": found.fit.of_all}}
+    with pytest.raises(CapacityError, match="no reuse factors"):
+        bitsmith.convert(deep, tmp_path / "cpp", asked, data, part="LFE5U-12F", backend="vitis").fitted()
+
+
+def test_layers_take_turns_if_they_are_as_fast_as_asked(
+    deep: Path, data: npt.NDArray[np.float64], tmp_path: Path
+) -> None:
+    model = convert(deep, data, tmp_path, {"Model": {"Bits": 8, "ReuseFactor": 20_000}}, part="LFE5U-12F")
+    assert not fits(*size(model))
+    fitted = model.fitted()
+    assert fits(*size(fitted)) and fitted.directives.engine and set(fitted.directives.reuse.values()) == {20_000}

@@ -44,6 +44,7 @@ class Proposal:
         io_type = IOType.PARALLEL if self.fit.directives.parallel else IOType.STREAM
         return {
             "IOType": io_type.value,
+            **({"Strategy": "Shared"} if self.fit.in_turn else {}),
             "ReuseFactor": dict(self.fit.reuse),
             "LatencyCycles": self.latency,
             "II": self.interval,

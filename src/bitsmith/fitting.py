@@ -1,7 +1,7 @@
 """What makes a model fit its part: fewer bits, or reuse factors.
 
 In: the network as it was configured, its program, and what is wanted of its layout. Out: choices, each with its size and as a
-configuration. Fewer bits cost accuracy, reuse factors cost cycles and no accuracy.
+configuration. Fewer bits cost accuracy; reuse factors, and layers that take turns on multipliers, cost cycles and no accuracy.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from bitsmith.config import IOType
 from bitsmith.devices import Part, part_or_typical
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, fits, missing, packed_luts, proposal
+from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, missing, packed_luts, proposal
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
-from bitsmith.layers.settings import Bits
+from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.remedies import Call, Remedy, build, convert, given, remedy
@@ -61,8 +61,12 @@ class Choice:
     @property
     def configuration(self) -> dict[str, object]:
         """The keys of the configuration that say it."""
-        chosen: dict[str, object] = {} if self.bits is None else {"Model": {"Bits": self.bits}}
-        if self.fit.reuse:
+        model: dict[str, object] = {} if self.bits is None else {"Bits": self.bits}
+        same = self.fit.of_all if self.fit.in_turn else None
+        if self.fit.in_turn:
+            model |= {"Strategy": Strategy.SHARED.value} | ({} if same is None else {"ReuseFactor": same})
+        chosen: dict[str, object] = {"Model": model} if model else {}
+        if self.fit.reuse and same is None:
             chosen["LayerName"] = {name: {"ReuseFactor": factor} for name, factor in self.fit.reuse.items()}
         return chosen
 
@@ -80,11 +84,13 @@ class Choice:
         return f"Chosen to fit {self.part.name}: {self}; {effect}."
 
     def network(self, network: Network) -> Network:
-        """A compiled network with the reuse factors."""
-        factors = {node.name: self.directives.reuse_factor(node.name) for node in network.nodes}
-        return network.with_nodes(
-            [replace(node, settings=replace(node.settings, reuse_factor=factors[node.name])) for node in network.nodes]
-        )
+        """A compiled network with the reuse factors, and the strategy if layers take turns."""
+
+        def chosen(name: str, settings: Settings) -> Settings:
+            strategy = Strategy.SHARED if self.fit.in_turn else settings.strategy
+            return replace(settings, reuse_factor=self.directives.reuse_factor(name), strategy=strategy)
+
+        return network.with_nodes([replace(node, settings=chosen(node.name, node.settings)) for node in network.nodes])
 
     def __str__(self) -> str:
         said = [] if self.bits is None else [f"{self.bits} bits"]
@@ -121,9 +127,17 @@ def _largest(tried: Callable[[int], Choice | None]) -> Choice | None:
 
 
 def reused(program: Program, directives: Directives, target: Target) -> Choice | None:
-    """Reuse factors with which the circuit fits, without any loss of accuracy; None without some."""
-    part = part_or_typical(target.part)
-    found = proposal(drop_dead(program, keep_probes=False), part, directives, target.budget_ns(part.family))
+    """Reuse factors with which the circuit fits, without any loss of accuracy; None without some.
+
+    Of layers beside each other, or if these do not fit, in turn; in turn, too, if they are then as fast as was asked for.
+    """
+    part, program = part_or_typical(target.part), drop_dead(program, keep_probes=False)
+    has_engines, asked = not target.backend.is_hls, any(factor > 1 for factor in directives.reuse.values())
+    budget_ns = target.budget_ns(part.family)
+    found = in_turn(program, part, directives, budget_ns) if has_engines and asked else None
+    found = found or proposal(program, part, replace(directives, engine=frozenset()), budget_ns)
+    if found is None and has_engines:
+        found = fastest_in_turn(program, part, directives, budget_ns)
     return None if found is None else Choice(found.size, part, found.directives)
 
 

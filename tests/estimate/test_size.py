@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.processes import Stream, Sweep
-from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, Family
+from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate, estimate_layout, estimate_network
@@ -22,6 +22,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Mux, live_words
 from bitsmith.netlist.pipeline import carry_start
 from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.mapping.test_engines import perceptron, residual, shared
 from tests.mapping.test_folding import convolution
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
@@ -172,3 +173,30 @@ def test_products_with_zeros_of_the_padding_are_not_counted(cycles: int, product
     """A 3x3 convolution of a whole image of 3x3: of 81 taps 49 are within it. With 3 cycles parts of tokens are chosen."""
     size = estimate_layout(convolution(3), Directives({"conv": cycles}, True, {"conv": MultiplierStyle.SHARED}), ECP5)
     assert size.dsp == products
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "luts", "ffs"),
+    [
+        ("dense", ECP5, 378, 406),
+        ("dense", XILINX_7, 188, 376),
+        ("one", ECP5, 580, 536),
+        ("one", XILINX_7, 369, 471),
+        ("four", ECP5, 803, 684),
+        ("four", XILINX_7, 540, 565),
+        ("sixteen", ECP5, 1771, 1617),
+        ("sixteen", XILINX_7, 1410, 1278),
+    ],
+)
+def test_engines(name: str, family: Family, luts: int, ffs: int) -> None:
+    """Of one multiplier, and of several, as Yosys makes them."""
+    programs = {
+        "dense": (perceptron((16, 16, 12, 8)), 1000),
+        "one": (residual(), 600),
+        "four": (residual(), 100),
+        "sixteen": (residual(16), 600),
+    }
+    program, reuse = programs[name]
+    size = estimate_layout(program, shared(program, reuse, parallel=name == "dense"), family, 8.0)
+    assert size.lut == pytest.approx(luts, rel=0.25)
+    assert size.ff == pytest.approx(ffs, rel=0.1)

@@ -13,13 +13,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
+from bitsmith.dataflow.processes import Engine
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.size import estimate_layout
+from bitsmith.estimate.size import estimate_layout, estimate_network
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import matrix_shape, weights_of
+from bitsmith.mapping.folding import MultiplierStyle, matrix_shape, weights_of
+from bitsmith.mapping.partition import partition
 
 _FULL = 0.75
 """The share of look-up tables and flip-flops that is placed and routed without trouble; with vendors' tools of blocks, too."""
@@ -43,11 +45,23 @@ class Fit:
         return {name: factor for name, factor in self.directives.reuse.items() if factor > 1}
 
     @property
+    def in_turn(self) -> bool:
+        """Return True if layers take turns on the multipliers of an engine."""
+        return bool(self.directives.engine)
+
+    @property
+    def of_all(self) -> int | None:
+        """The reuse factor of all layers; None if it is not the same."""
+        factors = set(self.directives.reuse.values())
+        return factors.pop() if len(factors) == 1 else None
+
+    @property
     def description(self) -> str:
         """The choice, in the words of the configuration."""
         factors = ", ".join(f"{name}: {factor}" for name, factor in self.reuse.items())
-        same = len(set(self.reuse.values())) == 1 and self.directives.parallel
+        same = len(set(self.reuse.values())) == 1 and (self.directives.parallel or self.in_turn)
         chosen = f"ReuseFactor {next(iter(self.reuse.values()))} for the model" if same else f"ReuseFactor {factors}"
+        chosen = f"Strategy Shared and {chosen}" if self.in_turn else chosen
         return f"{'io_parallel' if self.directives.parallel else 'io_stream'} with {chosen if self.reuse else 'ReuseFactor 1'}"
 
 
@@ -150,6 +164,52 @@ def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: flo
             low = middle + 1
     slower = (laid_out(step, budget_ns) for step in range(low, most + 1))
     return next((found for found in slower if _has_room(found.size, part, blocks)), None)
+
+
+def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, blocks: float = 1.0) -> Fit | None:
+    """The layout with the reuse factors of ``wanted`` in which layers take turns on the multipliers of engines.
+
+    None if that leaves too few cycles, or does not fit into the share ``blocks`` of the multiplier blocks of ``part``.
+    """
+    layers = frozenset(node.layer for node in program.nodes)
+    directives = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
+    network = partition(program, replace(directives, block=part.family.area.block))
+    if not any(isinstance(process.kind, Engine) for process in network.processes):
+        return None
+    size = estimate_network(network, part.family, budget_ns)
+    return Fit(directives, size) if _has_room(size, part, blocks) else None
+
+
+def fastest_in_turn(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:
+    """The layout of `in_turn` with the least reuse factor for all layers that fits ``part``; None without one.
+
+    Tensors come whole only where ``directives`` want it.
+    """
+    easily = _ROUTED_BLOCKS if part.family.place_and_route else _FULL
+    ways = (True, False) if directives.parallel else (False,)
+    found = (
+        _least_in_turn(program, part, replace(directives, parallel=parallel), blocks, budget_ns)
+        for blocks, parallel in product((easily, 1.0), ways)
+    )
+    return next(filter(None, found), None)
+
+
+def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
+    """Bisection over the reuse factor, in steps of a fraction of an octave."""
+    layers, counts = {node.layer for node in program.nodes}, _layers(program, wanted).values()
+    longest = max((tokens for tokens, _ in counts), default=1)
+    low, high = 0, _step(2 + 4 * sum(tokens * cycles for tokens, cycles in counts) // longest)
+
+    def tried(step: int) -> Fit | None:
+        reuse = dict.fromkeys(layers, round(2 ** (step / _STEPS_PER_OCTAVE)))
+        return in_turn(program, part, replace(wanted, reuse=reuse), budget_ns, blocks)
+
+    found = tried(high)
+    while found is not None and low < high:
+        middle = (low + high) // 2
+        faster = tried(middle)
+        low, high, found = (middle + 1, high, found) if faster is None else (low, middle, faster)
+    return found
 
 
 def paced(program: Program, directives: Directives, interval: int) -> Directives:

@@ -118,6 +118,8 @@ def estimate_network(network: Network, family: Family, budget_ns: float | None =
             _count_process(count, wiring, number, depths.get((number, -1), 0))
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind)
+        if isinstance(process.kind, Engine):
+            count.engine(process.kind, process.takes[0])
         for operand in range(len(process.args)):
             _count_fifo(count, wiring, number, operand, depths[number, operand])
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
@@ -128,8 +130,8 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
     found: dict[int, Pipelined] = {}
     left = _made_luts()
     for number, process in enumerate(network.processes):
-        if isinstance(process.kind, Map | Scan):
-            program = process.kind.program if isinstance(process.kind, Map) else process.kind.body
+        if isinstance(process.kind, Map | Scan | Engine):
+            program = process.kind.body if isinstance(process.kind, Scan) else process.kind.program
             size = estimate(program, family).lut
             if size <= left:
                 left -= size
@@ -204,7 +206,6 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
             count.lut += (states * kind.rounds).bit_length()
         case Engine():
             count.registered(kind.program, {})
-            count.engine(kind, process.takes[0].token)
         case Source() | Sink():
             pass
         case _:

@@ -39,6 +39,8 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     widths = bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
     values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
     told = process.top.table(process.named("bias"), bias_at, max(sum(widths), 1), values, clocked=True)
+    inverted = (1 << sum(widths)) - (1 << widths[0])
+    told = f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told
     valid, sums = process.wire("core_valid"), process.word("core_sum", parameters["SUM"])
     data = joined([sums, *([told] if sum(widths) else []), *([index] if kind.by_layer else [])])
     done, (kept, given) = process.core(kind.program, valid, data)
@@ -60,9 +62,12 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
 
 
 def _pairs(layer: EngineLayer) -> Iterator[tuple[int, int]]:
-    """The bias and the choice of each result of a window."""
+    """The bias and the inverted choice of each result of a window.
+
+    A choice is the address of tables, and Yosys wants these as block memory, too, if a wire from block memory is their address.
+    """
     for bias, choice in zip(layer.bias, np.broadcast_to(layer.choices, layer.bias.shape), strict=True):
-        yield int(bias), int(choice)
+        yield int(bias), ~int(choice)
 
 
 def packed(fields: Fields) -> int:
