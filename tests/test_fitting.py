@@ -184,3 +184,12 @@ def test_layers_take_turns_if_they_are_as_fast_as_asked(
     assert not fits(*size(model))
     fitted = model.fitted()
     assert fits(*size(fitted)) and fitted.directives.engine and set(fitted.directives.reuse.values()) == {20_000}
+
+
+def test_layers_that_take_turns_as_asked_get_fewer_multipliers(
+    deep: Path, data: npt.NDArray[np.float64], tmp_path: Path
+) -> None:
+    asked: dict[str, object] = {"Model": {"Bits": 12, "Strategy": "Shared", "ReuseFactor": 1500}}
+    model = convert(deep, data, tmp_path, asked, part="LFE5U-12F")
+    before, after = size(model)[0], size(model.fitted())[0]
+    assert not fits(*size(model)) and fits(*size(model.fitted())) and after.dsp < before.dsp
