@@ -129,7 +129,7 @@ def _largest(tried: Callable[[int], Choice | None]) -> Choice | None:
 def reused(program: Program, directives: Directives, target: Target) -> Choice | None:
     """Reuse factors with which the circuit fits, without any loss of accuracy; None without some.
 
-    Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as was asked for.
+    Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked for.
     """
     part, program = part_or_typical(target.part), drop_dead(program, keep_probes=False)
     has_engines, asked = not target.backend.is_hls, any(factor > 1 for factor in directives.reuse.values())

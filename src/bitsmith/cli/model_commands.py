@@ -298,7 +298,9 @@ def _size_said(told: Explanation) -> str:
     if told.fits:
         return lines[0]
     if not told.choices:
-        return f"{lines[0]}\nThis does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn."
+        return (
+            f"{lines[0]}\nThis does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn."
+        )
     lines.append(
         f"This does not fit {part} with room for routing. Estimated to fit (the first by --fit, or --write FILE):"
     )
