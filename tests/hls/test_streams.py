@@ -106,7 +106,7 @@ def test_programs_cover_every_kind_of_process() -> None:
         for top, directives in random_demands(cases).items()
         for process in partition(cases[top], directives).processes
     }
-    elsewhere = {kinds.Sweep, kinds.Engine, kinds.Feedback}  # the first has its own tests, the others are not for C++
+    elsewhere = {kinds.Sweep, kinds.Engine, kinds.Feedback}  # these have tests of their own
     assert seen == set(kinds.Kind.__args__) - elsewhere  # type: ignore[attr-defined]
 
 

@@ -14,9 +14,6 @@ from bitsmith.dataflow.text import parse, to_text
 from bitsmith.devices import ECP5
 from bitsmith.errors import UnsupportedError
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.project import HlsTarget
-from bitsmith.hls.streams import write_project
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -231,10 +228,3 @@ def test_a_single_layer_is_refused() -> None:
     program = perceptron((16, 16))
     with pytest.raises(UnsupportedError, match="nothing that layers can share"):
         made(program, shared(program, 1000))
-
-
-def test_cpp_is_refused() -> None:
-    program = perceptron((16, 16, 16))
-    for dialect in DIALECTS.values():
-        with pytest.raises(UnsupportedError, match="backend 'rtl'"):
-            write_project(program, shared(program, 1000), dialect, HlsTarget("dut", "part"))

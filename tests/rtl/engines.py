@@ -12,7 +12,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
-from bitsmith.rtl.engines import engine_parameters, packed, weight_rows
+from bitsmith.rtl.engines import engine_parameters, packed
 from bitsmith.rtl.tokens import Element
 
 WIDTH = 2
@@ -50,7 +50,7 @@ def proof_parameters(layers: Sequence[EngineLayer], tokens: int, words: int) -> 
     engine = Engine(tuple(layers), words, wrapping())
     parameters, descriptors = engine_parameters(engine, tokens, Element(WIDTH, True, 0), WIDTH)
     bits = sum(width for _, width in descriptors[0])
-    rows = [[(int(one), WIDTH) for one in row] for each in layers for row in weight_rows(each, engine.lanes)]
+    rows = [[(int(one), WIDTH) for one in row] for each in layers for row in each.rows(engine.lanes)]
     biases = [(int(one), WIDTH) for each in layers for one in each.bias]
     offsets = executed(engine, objects(np.zeros((tokens, 1), dtype=np.int64)))
     columns = [executed(engine, objects(row.reshape(-1, 1))) - offsets for row in np.eye(tokens, dtype=np.int64)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Ints, TensorType, width_of
+from bitsmith.ir.types import Ints, TensorType, objects, width_of
 
 ENGINE_STAGES = 4
 """Cycles from a step of an engine until the sum that leaves with it gets to the token function."""
@@ -75,6 +77,39 @@ class EngineLayer:
     def all_passes(self) -> int:
         """Passes over all blocks of all windows."""
         return math.prod(self.windows) * self.blocks * self.passes
+
+    def rows(self, lanes: int) -> Ints:
+        """The words of the weights, in the order in which they are read, for so many lanes."""
+        used = self.weights.reshape(-1, self.lanes)
+        rows = np.zeros((len(used), lanes), dtype=np.object_)
+        rows[:, : self.lanes] = used
+        return objects(rows)
+
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """The words of the first tap and of the first result, and how far it is from the last number of a tap to the next one.
+
+        The next one is: in the row, in the next row, at the beginning of the block, of the next block, of the next window, of the
+        first window of the next row of windows.
+        """
+        op, each = self.op, self.channels // self.blocks
+        tap = op.dilation[0] * self.pitch, op.dilation[1] * self.channels
+        beyond = each - 1
+        along = (op.size[1] - 1) * tap[1] + beyond
+        span = (op.size[0] - 1) * tap[0] + along
+        others = self.channels - each
+        window = op.stride[1] * self.channels
+        first = self.source - op.padding[0][0] * self.pitch - op.padding[1][0] * self.channels
+        return (
+            first,
+            self.target,
+            tap[1] - beyond,
+            tap[0] - along,
+            -span,
+            each - span,
+            window - others - span,
+            op.stride[0] * self.pitch - (self.windows[1] - 1) * window - others - span,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

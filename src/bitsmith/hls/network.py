@@ -17,8 +17,8 @@ from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.beats import step_cycles, token_beats
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
+from bitsmith.hls.engine_text import engine_texts
 from bitsmith.hls.names import identifier
-from bitsmith.hls.pipelines import NO_ENGINES
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, WordKind
@@ -132,8 +132,8 @@ class NetworkWriter:
                 return self._scope.names.unique(f"{layer}_product")
             case kinds.Feedback():
                 raise AssertionError("states go round within one process")
-            case kinds.Engine():
-                raise AssertionError(NO_ENGINES)
+            case kinds.Engine(layers):
+                return self._scope.names.unique(f"{identifier(_label([layer.name for layer in layers]))}_engine")
             case kinds.WidthConverter():
                 return self._scope.names.unique(f"{layer}_width")
             case _:
@@ -267,6 +267,9 @@ class NetworkWriter:
                 cycles = step_cycles(self._network, number, self._beats)
                 if isinstance(process, Recurrence):
                     self._texts += recurrence_texts(process, name, reshaped, gives, self._scope, cycles)
+                elif isinstance(process.kind, kinds.Engine):
+                    ends = reshaped[0], gives[0]
+                    self._texts += engine_texts(process, process.kind, name, *ends, self._scope, cycles)
                 else:
                     self._texts += process_texts(process, name, reshaped, gives, self._scope, cycles)
                 self._start(name, [*taken, *(self._gives[source].name for source in results)])

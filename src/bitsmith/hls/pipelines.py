@@ -56,6 +56,9 @@ def cpp_timing(process: Process, stages: int, loops: Loops, cycles: int = 1) -> 
     one = replace(one, gap=max(one.gap, cycles))
     if loops.function and one.actions == 1:
         return ProcessTiming((one,))
+    if isinstance(process.kind, kinds.Engine):
+        # What is taken is in the memory, and the pipeline empty, before the first layer begins.
+        return ProcessTiming((_held_back(one, 2 * stages),))
     if not loops.flush:
         # Results leave as many steps later; steps after the last one take nothing.
         return ProcessTiming((_held_back(one, stages),))
@@ -175,9 +178,6 @@ def _bridges(links: Sequence[tuple[int, int, int, int]], ends: dict[int, list[in
     return found
 
 
-NO_ENGINES = "engines are refused before anything is laid out"
-
-
 def stages_of(process: Process) -> int:
     """Stages that the pipeline of a process's loop is taken to have: rather more than a tool makes at 200 MHz."""
     kind = process.kind
@@ -201,7 +201,7 @@ def stages_of(process: Process) -> int:
         ):
             return _STREAM
         case kinds.Engine():
-            raise AssertionError(NO_ENGINES)
+            return _STREAM + _MULTIPLY + 1 + program_stages(kind.program)
         case _:
             assert_never(kind)
 

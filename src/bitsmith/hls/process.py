@@ -16,7 +16,7 @@ from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
-from bitsmith.hls.pipelines import NO_ENGINES, interval_of
+from bitsmith.hls.pipelines import interval_of
 from bitsmith.hls.process_text import StreamType, function_head, loop_lines, paced_lines, process_text, token_lines
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
@@ -100,10 +100,8 @@ class ProcessWriter:
                 return self._scan(kind)
             case kinds.Sweep():
                 return self._sweep(kind)
-            case kinds.Source() | kinds.Sink() | kinds.Feedback():
-                raise AssertionError("boundaries and recurrences are written by their own functions")
-            case kinds.Engine():
-                raise AssertionError(NO_ENGINES)
+            case kinds.Source() | kinds.Sink() | kinds.Feedback() | kinds.Engine():
+                raise AssertionError("boundaries, recurrences and engines are written by functions of their own")
             case _:
                 assert_never(kind)
 

@@ -135,7 +135,7 @@ def loop_lines(
 
 def paced_lines(
     scope: Scope,
-    steps: int,
+    steps: int | str,
     lines: Sequence[str],
     before: Sequence[str] = (),
     interval: int = 1,

@@ -16,6 +16,7 @@ from bitsmith.hls.rounds import in_rounds
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engines import require_engine
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.load import parameters
 
@@ -32,15 +33,11 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
             where=f"layer {layer!r}",
             accepted="Weights: onchip; reloadable and external with backend 'rtl'",
         )
-    for layer in sorted(directives.engine):
-        raise UnsupportedError(
-            "strategy 'shared', layers in turn on one row of multipliers",
-            where=f"layer {layer!r}",
-            accepted="strategy 'resource'; or backend 'rtl'",
-        )
     if directives.unrolled(program):
+        require_engine(program, directives, ())
         return write(program, dialect, target)
     network = in_rounds(partition(program, directives)) or partition(program, replace(directives, feedback=False))
+    require_engine(program, directives, network.processes)
     parallel = directives.parallel and dialect.streams.arrays
     beats = token_beats(network, dialect.streams, parallel=parallel)
     plan = scheduled(network, dialect.streams.loops, beats)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
-from bitsmith.ir.types import Ints, objects, width_of
+from bitsmith.ir.types import width_of
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.stream_top import ProcessText, joined
 from bitsmith.rtl.tokens import Element, bits, layout
@@ -31,7 +31,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         process.named("descriptor"), index, sum(width for _, width in words[0]), list(map(packed, words)), clocked=False
     )
     weights_at = process.word("weights_address", parameters["WEIGHTS_BITS"])
-    rows = [[(int(one), weight) for one in row] for each in kind.layers for row in weight_rows(each, lanes)]
+    rows = [[(int(one), weight) for one in row] for each in kind.layers for row in each.rows(lanes)]
     weights = process.top.table(
         process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
     )
@@ -79,14 +79,6 @@ def packed(fields: Fields) -> int:
     return word
 
 
-def weight_rows(layer: EngineLayer, lanes: int) -> Ints:
-    """The words of a layer's weights, in the order in which they are read, for so many lanes."""
-    used = layer.weights.reshape(-1, layer.lanes)
-    rows = np.zeros((len(used), lanes), dtype=np.object_)
-    rows[:, : layer.lanes] = used
-    return objects(rows)
-
-
 def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) -> tuple[dict[str, int], list[Fields]]:
     """The parameters of the module, but for its latency, and the descriptors of all layers.
 
@@ -116,7 +108,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
             (weights, sizes["WEIGHTS"]),
             (biases, sizes["BIAS"]),
         ]
-        fields += [(address, sizes["WORD"]) for address in _addresses(layer)]
+        fields += [(address, sizes["WORD"]) for address in layer.addresses]
         fields += [(int(len(layer.weights) < layer.blocks), 1), (int(layer.greatest), 1)]
         words.append(fields)
         weights += layer.weights[..., 0].size
@@ -148,25 +140,3 @@ def _axis(layer: EngineLayer, axis: int, sizes: dict[str, int]) -> Fields:
     values = (layer.grid[axis], -op.padding[axis][0], op.dilation[axis], -span, op.stride[axis] - span)
     last = [(op.size[axis] - 1, sizes["TAP"]), (layer.windows[axis] - 1, sizes["WINDOW"])]
     return [*((value, places) for value in values), *last]
-
-
-def _addresses(layer: EngineLayer) -> Sequence[int]:
-    """The words of the first tap and of the first result, and how far it is from the last number of a tap to the next tap."""
-    op, each = layer.op, layer.channels // layer.blocks
-    tap = op.dilation[0] * layer.pitch, op.dilation[1] * layer.channels
-    beyond = each - 1
-    along = (op.size[1] - 1) * tap[1] + beyond
-    span = (op.size[0] - 1) * tap[0] + along
-    others = layer.channels - each
-    window = op.stride[1] * layer.channels
-    first = layer.source - op.padding[0][0] * layer.pitch - op.padding[1][0] * layer.channels
-    return (
-        first,
-        layer.target,
-        tap[1] - beyond,
-        tap[0] - along,
-        -span,
-        each - span,
-        window - others - span,
-        op.stride[0] * layer.pitch - (layer.windows[1] - 1) * window - others - span,
-    )

@@ -158,6 +158,7 @@ def xilinx(
             banks=Arrays(after=_BANKS),
             # A place is read again after as many steps as a row has, when what was written has long arrived.
             apart="#pragma HLS DEPENDENCE variable={name} inter false",
+            apart_inside=True,
         ),
         driver=Driver(
             tool=tool,

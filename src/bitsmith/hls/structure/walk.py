@@ -293,7 +293,8 @@ class Walker:
         if len(indices) != len(array.sizes):
             return UNKNOWN
         if self._region is None:
-            return UNKNOWN
+            wired = array.role == "constant" and not any(index.symbols for index in indices)
+            return Value(self._constant(array, indices)) if wired else UNKNOWN
         self._region.accesses.append(Access(array, indices, False, place))
         known = self._written.get((id(array), indices))
         if known is not None:

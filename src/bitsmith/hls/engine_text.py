@@ -1,0 +1,219 @@
+"""The C++ function of an engine: layers in turn on one row of multipliers, a loop over the steps of each layer.
+
+What differs between layers are numbers in constant arrays, which the function reads before each loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.dataflow.engine import Engine, EngineLayer
+from bitsmith.dataflow.processes import Process
+from bitsmith.hls.assembly import indented
+from bitsmith.hls.kernels import write_function
+from bitsmith.hls.names import comment
+from bitsmith.hls.process_text import StreamType, paced_lines, process_text, token_lines
+from bitsmith.hls.project import Memory
+from bitsmith.hls.runs import body
+from bitsmith.hls.scalar import Scalar, common_format, scalar_of
+from bitsmith.hls.scope import Scope, Variable
+from bitsmith.ir.types import Ints, objects
+
+
+def engine_texts(
+    process: Process, kind: Engine, name: str, taken: StreamType, given: StreamType, scope: Scope, step_cycles: int
+) -> list[str]:
+    """The function called ``name``, as :func:`bitsmith.hls.process.process_texts` has those of other processes."""
+    writer = _EngineWriter(process, kind, name, taken, given, scope, step_cycles)
+    lines = writer.lines()
+    layers = ", ".join(comment(repr(layer.name)) for layer in kind.layers)
+    about = f"Layers {layers}: in turn on {kind.lanes} multiplier{'s' if kind.lanes > 1 else ''}."
+    ends = [("x0", taken.stream), ("y0", given.stream)]
+    return [*writer.texts, process_text(scope, about, name, ends, writer.head, lines)]
+
+
+class _EngineWriter:
+    """Writes the lines of one function; ``head`` and ``texts`` are what else it needs."""
+
+    def __init__(
+        self,
+        process: Process,
+        kind: Engine,
+        name: str,
+        taken: StreamType,
+        given: StreamType,
+        scope: Scope,
+        step_cycles: int,
+    ) -> None:
+        self.texts: list[str] = []
+        self.head: list[str] = []
+        self._process, self._kind, self._name = process, kind, name
+        self._taken, self._given = taken, given
+        self._scope = scope
+        self._step_cycles = step_cycles
+        self._memory = scope.names.unique(f"{name}_memory")
+        width, signed = kind.number(process.takes[0].token)
+        self._number = Scalar(signed, width, width)
+        self._number_t = scope.typedef(f"{name}_number_t", self._number)
+
+    def lines(self) -> list[str]:
+        """The body."""
+        kind, dialect, scope = self._kind, self._scope.dialect, self._scope
+        program = kind.program
+        names = ("sum", "bias", "choice")
+        inputs = {
+            index: Variable(each, scope.typedef(f"{self._name}_{each}_t", scalar), scalar, (1,))
+            for index, each in zip(program.inputs, names, strict=True)
+            for scalar in [common_format(program.nodes[index].type)]
+        }
+        total, bias, choice = inputs.values()
+        function_name = scope.names.unique(f"{self._name}_token")
+        function = write_function(program, body(program), function_name, scope, inputs)
+        self.texts += function.texts
+        scope.memories.append(Memory(self._memory, apart=True))
+        rows = dialect.streams.rows
+        declared = rows.declared(self._memory, f"{self._number_t} {self._memory}[{kind.words}][1]", kind.words)
+        for array in ("sums", "leaving"):
+            declared += dialect.arrays.declared(array, f"{total.type_name} {array}[{kind.lanes}]", kind.lanes)
+        step = [*self._multiplied(), *self._leaving(function_name, function.results, (total, bias, choice))]
+        step += ["if (runs) {", *map(indented, self._summed(total)), *map(indented, self._advanced()), "}"]
+        layer = [*self._begun(), *self._looped("steps", *self._promised(step))]
+        head = f"for (int layer = 0; layer < {len(kind.layers)}; layer++) {{"
+        return [*declared, *self._loaded(), head, *map(indented, layer), "}"]
+
+    def _looped(self, steps: str, lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
+        return paced_lines(self._scope, steps, lines, before, self._step_cycles, nested=True)
+
+    def _promised(self, step: list[str]) -> tuple[list[str], list[str]]:
+        """A step, and lines before its loop, from which the tool knows that no layer reads what it writes itself."""
+        streams = self._scope.dialect.streams
+        lines = [streams.apart.format(name=self._memory, steps=self._kind.words)] if streams.apart else []
+        return ([*lines, *step], []) if streams.apart_inside else (step, lines)
+
+    def _loaded(self) -> list[str]:
+        """The loop that takes the numbers of a frame."""
+        taken, token = self._taken, self._process.takes[0].token
+        amount = self._scope.array(self._name, "amount", objects(np.broadcast_to(token.frac, token.shape)))
+        lines = [
+            f"const {taken.token} item = {taken.taken('x0')};",
+            f"kernels::shift<1, 1>(item.data, {amount}, {self._memory}[i]);",
+        ]
+        return self._looped(str(taken.tokens), lines)
+
+    def _begun(self) -> list[str]:
+        """Lines before the loop of a layer: its numbers, and all variables at its beginning."""
+        found = list[str]()
+        weights, biases, fields = 0, 0, list[dict[str, int]]()
+        for layer in self._kind.layers:
+            fields.append(_fields(layer, weights, biases))
+            weights += len(layer.rows(layer.lanes))
+            biases += len(layer.bias)
+        for key in fields[0]:
+            values = np.array([each[key] for each in fields])
+            kind = "bool" if key in ("alike", "greatest") else "int"
+            found.append(f"const {kind} {key} = {self._by_layer(key, values)};")
+        starts = {"at": "first_word", "place0": "first_row", "place1": "first_column"}
+        starts |= {"row": "first_weights", "target": "first_target", "bias_at": "first_bias"}
+        counters = ("channel", "tap1", "tap0", "pass", "block", "window1", "left")
+        starts |= dict.fromkeys(counters, "0")
+        return [*found, *(f"int {name} = {start};" for name, start in starts.items()), "bool more = false;"]
+
+    def _by_layer(self, key: str, values: np.typing.NDArray[np.int64]) -> str:
+        """The number of the layer."""
+        if bool(np.all(values == values[0])):
+            return str(values[0])
+        unique = self._scope.array(self._name, key, values)
+        self._scope.memories.append(Memory(unique))
+        return f"{unique}[layer]"
+
+    def _multiplied(self) -> list[str]:
+        """What a step reads: a number, or zero beyond the interface and after the last step."""
+        return [
+            "const bool runs = i < busy;",
+            "const bool real = runs && place0 >= 0 && place0 < rows && place1 >= 0 && place1 < columns;",
+            f"{self._number_t} number[1];",
+            f"kernels::copy_if<1>(real, {self._memory}[real ? at : 0], number);",
+        ]
+
+    def _leaving(
+        self, function: str, results: Sequence[Variable], inputs: tuple[Variable, Variable, Variable]
+    ) -> list[str]:
+        """What a step does with a sum that leaves: through the token function, into the memory or out."""
+        kind, given, (total, bias, choice) = self._kind, self._given, inputs
+        biases = np.concatenate([layer.bias for layer in kind.layers])
+        lines = [f"{total.type_name} sum[1];", "kernels::copy<1>(leaving, sum);"]
+        lines += self._told("bias", bias, biases)
+        if kind.by_layer:
+            lines.append(f"const {choice.type_name} choice[1] = {{layer}};")
+        else:
+            choices = [np.broadcast_to(layer.choices, layer.bias.shape) for layer in kind.layers]
+            lines += self._told("choice", choice, np.concatenate(choices))
+        stored, answer = results
+        lines += [f"{stored.type_name} stored[1];", f"{answer.type_name} answer[1];"]
+        lines.append(f"{function}(sum, bias, choice, stored, answer);")
+        out = [*token_lines(self._scope, given.token, "result"), "kernels::copy<1>(answer, result.data);"]
+        lines += [f"if (layer == {len(kind.layers) - 1}) {{", *map(indented, [*out, given.given("result", "y0")])]
+        lines += ["} else {", f"    kernels::copy<1>(stored, {self._memory}[target]);", "}"]
+        lines += [f"kernels::engine_leave<{kind.lanes}>(leaving);", "target++;", "left--;"]
+        lines.append("bias_at = bias_at == last_bias ? first_bias : bias_at + 1;")
+        return ["if (left != 0) {", *map(indented, lines), "}"]
+
+    def _told(self, name: str, variable: Variable, values: Ints) -> list[str]:
+        """Lines that read what is known of the result that leaves."""
+        rom = self._rom(name, objects(values.reshape(-1, 1)))
+        return [f"{variable.type_name} {name}[1];", f"kernels::constant<1>({rom}[bias_at], {name});"]
+
+    def _rom(self, name: str, rows: Ints) -> str:
+        rom = self._scope.rom(self._name, name, rows, 0)
+        self.head += self._scope.dialect.roms.words(rom, len(rows))
+        return rom
+
+    def _summed(self, total: Variable) -> list[str]:
+        """The products of a step, and their sums."""
+        kind = self._kind
+        rows = np.concatenate([layer.rows(kind.lanes) for layer in kind.layers])
+        scalar = scalar_of(int(rows.min()), int(rows.max()), 0)
+        weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
+        greatest = str(any(layer.greatest for layer in kind.layers)).lower()
+        template = f"{weights_t}, {total.type_name}, {kind.lanes}, {greatest}"
+        weights = self._rom("weights", objects(rows))
+        return [f"kernels::engine_step<{template}>(number[0], {weights}[row], more, greatest, sums);"]
+
+    def _advanced(self) -> list[str]:
+        """Lines that move on to the next number, and at the end of a pass give its sums to those that leave."""
+        pass_ends = [f"kernels::copy<{self._kind.lanes}>(sums, leaving);", "left = lanes;", "more = false;"]
+        line = ["window1 = 0;", "place1 = first_column;", "place0 += stride0;", "at += to_line;"]
+        window = _else("window1 != last_window1", ["window1++;", "place1 += stride1;", "at += to_window;"], line)
+        blocks = ["block++;", "at += to_block;", "if (alike) {", "    row = first_weights;", "}"]
+        block = _else("block != last_block", blocks, ["block = 0;", "row = first_weights;", *window])
+        passed = _else("pass != last_pass", ["pass++;", "at += to_pass;"], ["pass = 0;", *block])
+        rows = ["tap0 = 0;", "place0 -= span0;", *pass_ends, *passed]
+        row = _else("tap0 != last_tap0", ["tap0++;", "place0 += dilation0;", "at += to_row;"], rows)
+        taps = ["tap1 = 0;", "place1 -= span1;", *row]
+        tap = _else("tap1 != last_tap1", ["tap1++;", "place1 += dilation1;", "at += to_column;"], taps)
+        number = _else("channel != last_channel", ["channel++;", "at++;"], ["channel = 0;", *tap])
+        return ["more = true;", "row++;", *number]
+
+
+def _else(condition: str, lines: Sequence[str], others: Sequence[str]) -> list[str]:
+    return [f"if ({condition}) {{", *map(indented, lines), "} else {", *map(indented, others), "}"]
+
+
+def _fields(layer: EngineLayer, weights: int, biases: int) -> dict[str, int]:
+    """The numbers of a layer, whose weights and biases begin at these rows."""
+    busy = layer.all_passes * layer.steps
+    names = ("first_word", "first_target", "to_column", "to_row", "to_pass", "to_block", "to_window", "to_line")
+    found = {"busy": busy, "steps": busy + layer.lanes, "lanes": layer.lanes}
+    found |= dict(zip(names, layer.addresses, strict=True))
+    found |= {"rows": layer.grid[0], "columns": layer.grid[1]}
+    found |= {"first_row": -layer.op.padding[0][0], "first_column": -layer.op.padding[1][0]}
+    for axis in range(2):
+        dilation, last = layer.op.dilation[axis], layer.op.size[axis] - 1
+        found |= {f"dilation{axis}": dilation, f"last_tap{axis}": last, f"span{axis}": dilation * last}
+        found[f"stride{axis}"] = layer.op.stride[axis]
+    found |= {"last_channel": layer.channels // layer.blocks - 1, "last_pass": layer.passes - 1}
+    found |= {"last_block": layer.blocks - 1, "last_window1": layer.windows[1] - 1}
+    found |= {"first_weights": weights, "first_bias": biases, "last_bias": biases + len(layer.bias) - 1}
+    return found | {"alike": int(len(layer.weights) < layer.blocks), "greatest": int(layer.greatest)}
