@@ -45,10 +45,6 @@ LAYERS: Mapping[str, tuple[tuple[int, ...], Callable[[], list[layers.Layer]]]] =
     "dense, 128 to 8": ((16, 8), lambda: [layers.Flatten(), layers.Dense(8, activation="relu")]),
     "convolution, 3x3, 8 to 8": ((16, 16, 8), lambda: [layers.Conv2D(8, 3, padding="same", activation="relu")]),
     "depthwise, 3x3, 16": ((16, 16, 16), lambda: [layers.DepthwiseConv2D(3, padding="same", activation="relu")]),
-    "transposed, 3x3 by 2, 8 to 4": (
-        (8, 8, 8),
-        lambda: [layers.Conv2DTranspose(4, 3, 2, padding="same", activation="relu")],
-    ),
     "recurrent, 8 to 8": ((16, 8), lambda: [layers.SimpleRNN(8)]),
 }
 

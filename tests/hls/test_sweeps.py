@@ -34,6 +34,7 @@ from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
 from tests.properties.convolutional import demands, random_decoder, random_network
+from tests.properties.pairs import random_pair
 
 
 def cases(*seeds: int) -> tuple[dict[str, Program], dict[str, Directives]]:
@@ -169,4 +170,13 @@ def test_many_networks(tmp_path: Path, dialect: Dialect) -> None:
 @EACH_DIALECT
 def test_transposed_convolutions(tmp_path: Path, dialect: Dialect) -> None:
     programs, directives = decoders(*range(6))
+    assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)
+
+
+@pytest.mark.slow
+@EACH_DIALECT
+def test_products_of_two_variables(tmp_path: Path, dialect: Dialect) -> None:
+    cases = {f"net{seed}": random_pair(seed) for seed in range(12)}
+    programs, directives = ({name: case[k] for name, case in cases.items()} for k in range(2))
+    assert any(isinstance(one.kind, Sweep) for case in cases.values() for one in partition(*case).processes)
     assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)

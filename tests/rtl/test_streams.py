@@ -20,6 +20,7 @@ from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import demanded
 from tests.properties.convolutional import channels_of_their_own, demands, random_decoder, random_network, turns
+from tests.properties.pairs import random_pair
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network as random_recurrent_network
@@ -86,6 +87,12 @@ def test_random_convolutional_networks(seed: int, tmp_path: Path) -> None:
 def test_random_decoders(seed: int, tmp_path: Path) -> None:
     program = random_decoder(seed)
     assert_streams(program, demands(seed, program), tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 4 else ()) for k in range(60)])
+def test_random_pairs(seed: int, tmp_path: Path) -> None:
+    assert_streams(*random_pair(seed), tmp_path, seed, frames=4)
 
 
 @pytest.mark.slow

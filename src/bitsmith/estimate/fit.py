@@ -230,7 +230,7 @@ def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, in
     """Of each layer that a reuse factor is for: the tokens at which it multiplies or pools, and the most cycles for each."""
     found: dict[str, tuple[int, int]] = {}
     for node in program.nodes:
-        here = _pooled(program, node) if not directives.parallel else None
+        here = (_pooled(program, node) or _paired(program, node)) if not directives.parallel else None
         factor = weights_of(program, node)
         if factor is not None:
             grid = program.nodes[node.args[0]].type.shape[:-1]
@@ -241,6 +241,14 @@ def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, in
             before = found.get(node.layer, (1, 1))
             found[node.layer] = max(here[0], before[0]), max(here[1], before[1])
     return found
+
+
+def _paired(program: Program, node: Node) -> tuple[int, int] | None:
+    """The rows of a product of two variables, and the products of one; None if it is something else."""
+    if not isinstance(node.op, ops.MatMul):
+        return None
+    *rows, k = program.nodes[node.args[0]].type.shape
+    return math.prod(rows), k * node.type.shape[-1]
 
 
 def _pooled(program: Program, node: Node) -> tuple[int, int] | None:

@@ -272,6 +272,21 @@ def area_of_whole_reduction(taps: int, channels: int, have: int, bits: int) -> f
     return held + area_of_regrouping(have, channels, bits)
 
 
+def area_of_pairs(size: int, elements: int, x: int, y: int, result: int) -> float:
+    """Look-up tables of products of two variables of ``x`` and ``y`` bits, ``size`` elements of the second operand at once.
+
+    Of its ``elements`` a memory has twice as many, of which a sweep reads one token after another.
+    """
+    words = min(2 * elements // size, 4 * _AREA.memory_words)
+    held = _AREA.memory_luts * -(-words // _AREA.memory_words) * size * y
+    return 2 * SWEEP_LUTS + held + size * (product_luts(x, y) + _AREA.memory_luts * (x + y) + _ADDED * result)
+
+
+def area_of_whole_pairs(rows: int, columns: int, x: int, y: int, result: int) -> float:
+    """The same of all elements of a matrix of ``rows`` and ``columns`` at once, which is held."""
+    return columns * (rows * (product_luts(x, y) + 2 * y + result) + 2 * result)
+
+
 def product_luts(x: int, y: int) -> int:
     """Look-up tables of a product of numbers of ``x`` and ``y`` bits without multiplier blocks."""
     return min(x, y) * (max(x, y) + 1)

@@ -17,7 +17,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
 from bitsmith.mapping.folding import divisors
 from bitsmith.mapping.products import in_groups, is_flat, takes_flat
-from bitsmith.mapping.sweeps import narrow, takes_narrow_tokens
+from bitsmith.mapping.sweeps import Exchange, narrow, reordered, takes_narrow_tokens
 
 _MOST_ACTIONS = 4096
 """Parts of tokens are moved as they are where not more of them come in a frame: each has its place in a table."""
@@ -213,28 +213,15 @@ def _exchanged_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepI
     if not isinstance(op, ops.Transpose) or not takes_narrow_tokens(builder, node):
         return None
     (arg,), *axes, channels = builder.operands(node), *node.type.shape
-    made, exchange = _made_in(builder, arg), _exchange(op.perm)
-    if exchange is None or made >= builder.node_stream(arg).token.size:
+    made, have = _made_in(builder, arg), builder.shape(arg)
+    keeps_tokens = made == 1 or op.perm[-1] == len(have) - 1
+    if made >= builder.node_stream(arg).token.size or have[-1] % made or not keeps_tokens:
         return None
-    first, second, end = exchange
-    have = builder.shape(arg)
-    rows, columns, parts = (math.prod(part) for part in (have[first:second], have[second:end], have[end:]))
-    if parts % made:
+    exchange = Exchange.of((*have[:-1], have[-1] // made), op.perm)
+    if exchange is None:
         return None
-    step = narrow(builder, arg, made, have[:-1])
-    viewed = builder.regroup(step, (math.prod(have[:second]), columns * parts // made), (made,))
-    slices = Sweep(ops.Window((rows,), (rows,), (1,), ((0, 0),)), columns, parts // made, 1)
-    stream = Stream((math.prod(have[:first]), rows * columns * parts // made), builder.stream(viewed).token)
-    return builder.with_native_form(builder.add(slices, (viewed,), stream), tuple(axes), (channels,))
-
-
-def _exchange(perm: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """The first axes of two neighboring runs of axes that ``perm`` exchanges, and the one after those; None if it does not."""
-    first = next((k for k, axis in enumerate(perm) if axis != k), len(perm))
-    second = perm[first] if first < len(perm) else first
-    end = next((k for k in range(second, len(perm)) if perm[k - second + first] != k), len(perm))
-    exchanged = (*range(first), *range(second, end), *range(first, second), *range(end, len(perm)))
-    return (first, second, end) if first < len(perm) and perm == exchanged else None
+    step = reordered(builder, narrow(builder, arg, made, have[:-1]), exchange)
+    return builder.with_native_form(step, tuple(axes), (channels,))
 
 
 def move(builder: DataflowBuilder, op: Move, node: Node) -> StepId:

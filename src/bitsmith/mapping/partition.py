@@ -26,9 +26,10 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
 from bitsmith.mapping.engines import engines, placed_region
 from bitsmith.mapping.fusion import fuse
+from bitsmith.mapping.matmul import matmul
 from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
-from bitsmith.mapping.products import linear, matmul
+from bitsmith.mapping.products import linear
 from bitsmith.mapping.recurrence import recurrence
 from bitsmith.mapping.sweeps import reduced
 

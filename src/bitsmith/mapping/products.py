@@ -26,7 +26,7 @@ from bitsmith.mapping.folding import (
     matrix_shape,
     weights_of,
 )
-from bitsmith.mapping.grouped import Grouped, grouped_product, loaded_groups
+from bitsmith.mapping.grouped import Grouped, grouped_product
 from bitsmith.mapping.parameters import product_with_parameter
 from bitsmith.mapping.sweeps import Windows, choose_tiles, swept, takes_narrow_tokens, windows_of
 
@@ -87,10 +87,10 @@ def in_groups(builder: DataflowBuilder, node: Node) -> StepId | None:
     grouped = grouped_product(builder, node)
     if grouped is None:
         return None
-    return _of_groups(builder, grouped, node, *layers)
+    return of_groups(builder, grouped, node, *layers)
 
 
-def _of_groups(builder: DataflowBuilder, grouped: Grouped, node: Node, layer: str) -> StepId | None:
+def of_groups(builder: DataflowBuilder, grouped: Grouped, node: Node, layer: str) -> StepId | None:
     """The products ``grouped``, which ``node`` is; None if they are not wanted so."""
     style = _multiplier_style(builder, grouped.op, layer)
     return _of_windows(builder, grouped.op, grouped.windows, grouped.groups, node, style)
@@ -109,7 +109,7 @@ def _of_windows(
     chunks = builder.regroup(chunks, grid, (lanes, size))
     results = _tiled(builder, op, chunks, folding.steps, folding.groups, windows.places, sets=lanes)
     axes = len(node.type.shape) - (3 if isinstance(node.op, ops.MatMul) and blocks > 1 else 1)  # a row for each group
-    return _product(builder, results, node, node.type.shape[:axes], node.type.shape[axes:])
+    return with_type_of(builder, results, node, node.type.shape[:axes], node.type.shape[axes:])
 
 
 def _multiplier_style(builder: DataflowBuilder, op: Factor, layer: str) -> MultiplierStyle:
@@ -176,7 +176,7 @@ def _accumulated(builder: DataflowBuilder, op: Factor, x: NodeId, node: Node) ->
         token = builder.stream(chunks).token
         chunks = builder.add(Reorder(np.tile(np.arange(steps), groups)), (chunks,), Stream((groups * steps,), token))
     results = _tiled(builder, op, chunks, steps, groups, ())
-    return _product(builder, results, node, (), node.type.shape)
+    return with_type_of(builder, results, node, (), node.type.shape)
 
 
 def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, axes: int, chosen: Folding) -> StepId:
@@ -204,10 +204,10 @@ def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, a
     if lanes > 1 and groups > 1:
         results = builder.regroup(results, grid, (groups, lanes, m // groups))
         results = builder.token_op(ops.Transpose((1, 0, 2)), (results,), grid)
-    return _product(builder, results, node, place, shape_there)
+    return with_type_of(builder, results, node, place, shape_there)
 
 
-def _product(builder: DataflowBuilder, results: StepId, node: Node, grid: Grid, shape: tuple[int, ...]) -> StepId:
+def with_type_of(builder: DataflowBuilder, results: StepId, node: Node, grid: Grid, shape: tuple[int, ...]) -> StepId:
     """The results of a folded product, the elements of a product in order, in the formats and at the positions of that."""
     token = builder.stream(results).token
     kind = regrouped(union_type(node.type, len(grid)), token.shape)
@@ -253,33 +253,3 @@ def _folded_product(
     kind = TensorType.of((lanes, width // sets), most, lo.reshape(sets, -1), hi.reshape(sets, -1))
     tiles = matrix.reshape(steps, size, groups, width).transpose(2, 0, 1, 3)
     return builder.add(FoldedProduct(objects(tiles), most, sets=sets), (chunks,), Stream((*grid, groups), kind))
-
-
-def matmul(builder: DataflowBuilder, node: Node) -> StepId:
-    """Row by row of the first operand where that is how it comes; the second one whole but for batch axes."""
-    x, y = builder.operands(node)
-    factor = weights_of(builder.program, node)
-    if factor is not None and not builder.is_constant(x):
-        return linear(builder, factor, node)
-    grouped = loaded_groups(builder, node) if takes_narrow_tokens(builder, node) else None
-    in_tiles = None if grouped is None else _of_groups(builder, grouped, node, node.layer)
-    if in_tiles is not None:
-        return in_tiles
-    shape = node.type.shape
-    rank = len(shape)
-    rows = (
-        not builder.is_constant(x)
-        and builder.grid_axes(x) + rank - len(builder.shape(x)) >= rank - 1
-        and builder.grid_axes(x) > 0
-    )
-    if rows:
-        grid = shape[:-1]
-        left = builder.broadcast(x, grid, rank)
-        left = builder.token_op(ops.Reshape((1, builder.shape(x)[-1])), (left,), grid)
-        right = builder.broadcast(y, shape[:-2], rank)
-        if not isinstance(builder.steps[right].kind, ops.Const):
-            kept = np.repeat(np.arange(math.prod(shape[:-2])), shape[-2])
-            right = builder.add(Reorder(kept), (right,), Stream(grid, builder.stream(right).token))
-        return builder.token_op(ops.Reshape((shape[-1],)), (builder.token_op(node.op, (left, right), grid),), grid)
-    grid = shape[: min(builder.common_grid_axes(node), rank - 2)]
-    return builder.token_op(node.op, [builder.broadcast(arg, grid, rank) for arg in (x, y)], grid)

@@ -107,6 +107,50 @@ def swept(builder: DataflowBuilder, windows: Windows, size: int, blocks: int, ti
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """Two neighboring runs of axes that exchange places: of each slice the columns, of each of them the rows, in parts."""
+
+    slices: int
+    rows: int
+    columns: int
+    parts: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], perm: tuple[int, ...]) -> Exchange | None:
+        """What the axes of ``shape`` in the order ``perm`` are; None if that is more than one exchange."""
+        perm = tuple(axis for axis in perm if shape[axis] > 1)
+        first = next((k for k, axis in enumerate(perm) if axis != sorted(perm)[k]), len(perm))
+        rest = perm[first:]
+        end = next((k for k in range(1, len(rest)) if rest[k] < rest[k - 1]), len(rest))
+        last = next((k for k in range(end, len(rest)) if rest[k] > rest[0]), len(rest))
+        runs = perm[:first], rest[end:last], rest[:end], rest[last:]
+        if tuple(axis for run in runs for axis in run) != tuple(sorted(perm)):
+            return None
+        slices, rows, columns, parts = (math.prod(shape[axis] for axis in run) for run in runs)
+        return cls(slices, rows, columns, parts)
+
+
+def reordered(builder: DataflowBuilder, step: StepId, exchange: Exchange, units: int = 1, times: int = 1) -> StepId:
+    """Tokens with two runs of axes exchanged; they are ``units`` equal parts then, of each of which they come ``times`` times."""
+    token, moved, more = builder.stream(step).token, step, times
+    if min(exchange.rows, exchange.columns) > 1:
+        at_once = times if exchange.slices * exchange.columns == units else 1
+        viewed = builder.regroup(
+            step, (exchange.slices * exchange.rows, exchange.columns * exchange.parts), token.shape
+        )
+        rows = ops.Window((exchange.rows,), (exchange.rows,), (1,), ((0, 0),))
+        sweep = Sweep(rows, exchange.columns, exchange.parts, at_once)
+        given = exchange.columns * at_once * exchange.rows * exchange.parts
+        moved, more = builder.add(sweep, (viewed,), Stream((exchange.slices, given), token)), times // at_once
+    if more == 1:
+        return moved
+    parts = builder.stream(moved).tokens // units
+    viewed = builder.regroup(moved, (units, parts), token.shape)
+    single = ops.Window((1,), (1,), (1,), ((0, 0),))
+    return builder.add(Sweep(single, 1, parts, more), (viewed,), Stream((units, more * parts), token))
+
+
+@dataclass(frozen=True, slots=True)
 class Tiles:
     """A product in narrow tokens: ``size`` rows and the columns of a ``groups``-th at once, for as many ``lanes``."""
 

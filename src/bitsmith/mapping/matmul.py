@@ -1,0 +1,143 @@
+"""Products of two variables in tokens: row by row, the second operand whole, or in tiles that are read from a memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.dataflow.processes import Reduce, Reorder, Stream
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
+from bitsmith.ir.program import Node
+from bitsmith.ir.types import TensorType
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
+from bitsmith.mapping.folding import area_of_pairs, area_of_whole_pairs, divisors, weights_of
+from bitsmith.mapping.grouped import loaded_groups
+from bitsmith.mapping.products import linear, of_groups, with_type_of
+from bitsmith.mapping.sweeps import Exchange, narrow, reordered, takes_narrow_tokens
+
+
+def matmul(builder: DataflowBuilder, node: Node) -> StepId:
+    """Row by row of the first operand where that is how it comes; the second one in tiles, or whole but for batch axes."""
+    x, y = builder.operands(node)
+    factor = weights_of(builder.program, node)
+    if factor is not None and not builder.is_constant(x):
+        return linear(builder, factor, node)
+    in_parts = _in_narrow_tokens(builder, node) if takes_narrow_tokens(builder, node) else None
+    if in_parts is not None:
+        return in_parts
+    shape = node.type.shape
+    rank = len(shape)
+    rows = (
+        not builder.is_constant(x)
+        and builder.grid_axes(x) + rank - len(builder.shape(x)) >= rank - 1
+        and builder.grid_axes(x) > 0
+    )
+    if rows:
+        grid = shape[:-1]
+        left = builder.broadcast(x, grid, rank)
+        left = builder.token_op(ops.Reshape((1, builder.shape(x)[-1])), (left,), grid)
+        right = builder.broadcast(y, shape[:-2], rank)
+        if not isinstance(builder.steps[right].kind, ops.Const):
+            kept = np.repeat(np.arange(math.prod(shape[:-2])), shape[-2])
+            right = builder.add(Reorder(kept), (right,), Stream(grid, builder.stream(right).token))
+        return builder.token_op(ops.Reshape((shape[-1],)), (builder.token_op(node.op, (left, right), grid),), grid)
+    grid = shape[: min(builder.common_grid_axes(node), rank - 2)]
+    return builder.token_op(node.op, [builder.broadcast(arg, grid, rank) for arg in (x, y)], grid)
+
+
+def _in_narrow_tokens(builder: DataflowBuilder, node: Node) -> StepId | None:
+    """Weights from outside in groups, or two variables, a few elements at a time; None if whole tokens take less area."""
+    grouped = loaded_groups(builder, node)
+    if grouped is not None:
+        return of_groups(builder, grouped, node, node.layer)
+    chosen = _chosen_tile(builder, node)
+    return None if chosen is None else _tiled(builder, node, *chosen)
+
+
+_Order: TypeAlias = tuple[NodeId, Exchange]
+"""The value whose elements are read, and the exchange of its axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """A part of the second operand (k, m) that is multiplied at once: some ``rows`` of a column, or ``columns`` of a row."""
+
+    rows: int
+    columns: int
+
+
+def _chosen_tile(builder: DataflowBuilder, node: Node) -> tuple[_Tile, _Order] | None:
+    """The tile that takes the least area in the cycles that a row has; None if there is none, or all at once takes less."""
+    x, y = builder.operands(node)
+    *batch, k, m = builder.shape(y)
+    if any(builder.is_constant(arg) or builder.is_parameter(arg) for arg in (x, y)):
+        return None
+    if builder.shape(x)[:-2] != tuple(batch) or node.type.shape[:-2] != tuple(batch):
+        return None
+    cycles = builder.directives.reuse_factor(node.layer)
+    tiles = [_Tile(rows, 1) for rows in divisors(k)] + [_Tile(1, columns) for columns in divisors(m)[1:]]
+    orders = {tile: order for tile in tiles if (order := _order(builder, y, tile)) is not None}
+    wide = node.type.max_width
+    x_bits, y_bits = (max(builder.program.nodes[arg].type.max_width, 1) for arg in (x, y))
+    areas = {
+        tile: area_of_pairs(tile.rows * tile.columns, k * m, x_bits, y_bits, wide)
+        for tile in orders
+        if 1 < k * m // (tile.rows * tile.columns) <= cycles
+    }
+    best = min(areas, key=lambda tile: areas[tile], default=None)
+    if best is None or areas[best] >= area_of_whole_pairs(k, m, x_bits, y_bits, wide):
+        return None
+    return best, orders[best]
+
+
+def _order(builder: DataflowBuilder, y: NodeId, tile: _Tile) -> _Order | None:
+    """How ``y`` is read for tiles of each part of its columns, one part after another; None if it cannot be."""
+    *batch, rows, columns = range(len(builder.shape(y)))
+    inner = rows if tile.columns == 1 else columns
+    return _read(builder, y, (*batch, columns, rows), inner, tile.rows * tile.columns)
+
+
+def _read(builder: DataflowBuilder, arg: NodeId, order: tuple[int, ...], inner: int, size: int) -> _Order | None:
+    """How a value ``arg`` is read with its axes in another ``order``.
+
+    Elements come as tokens of ``size`` neighbors along the axis ``inner``. None if they cannot.
+    """
+    node = builder.program.nodes[arg]
+    source, perm = arg, tuple(range(len(order)))
+    if isinstance(node.op, ops.Transpose):
+        (source,), perm = builder.operands(node), node.op.perm
+    shape = [*builder.shape(source)]
+    if size > 1 and perm[inner] != len(shape) - 1:
+        return None
+    shape[-1] //= size
+    exchange = Exchange.of(tuple(shape), tuple(perm[axis] for axis in order))
+    return None if exchange is None else (source, exchange)
+
+
+def _tiled(builder: DataflowBuilder, node: Node, tile: _Tile, order: _Order) -> StepId:
+    """For each row of the first operand, and each part of the columns, the sum of the products with all tiles, in ``order``."""
+    x, y = builder.operands(node)
+    *batch, n, _ = builder.shape(x)
+    *_, k, m = builder.shape(y)
+    steps, groups, units = k // tile.rows, m // tile.columns, math.prod(batch)
+    place = (*batch, n, groups * steps)
+    axes = tuple(range(len(batch) + 2))
+    source, exchange = _read(builder, x, axes, axes[-1], tile.rows) or (x, Exchange(1, 1, 1, 1))
+    chunks = reordered(builder, narrow(builder, source, tile.rows, builder.shape(source)[:-1]), exchange)
+    chunks = reordered(builder, chunks, Exchange(1, 1, 1, units * n * steps), units * n, groups)
+    source, exchange = order
+    tiles = narrow(builder, source, tile.rows * tile.columns, builder.shape(source)[:-1])
+    tiles = reordered(builder, tiles, exchange, units, n)
+    chunks = builder.regroup(chunks, place, (1, tile.rows))
+    tiles = builder.regroup(tiles, place, (tile.rows, tile.columns))
+    products = builder.token_op(ops.MatMul(), (chunks, tiles), place)
+    if steps > 1:
+        token = builder.stream(products).token
+        several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
+        total = Stream((*batch, n, groups), infer(ops.Sum((0,)), [several]))
+        products = builder.add(Reduce(ops.Sum((0,)), steps), (products,), total)
+    return with_type_of(builder, products, node, node.type.shape[:-1], node.type.shape[-1:])

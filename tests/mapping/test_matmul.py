@@ -1,0 +1,74 @@
+"""Products of two variables in tokens compute what the programs compute, down to one multiplier."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from bitsmith.dataflow.processes import Map, Sweep
+from bitsmith.devices import ECP5
+from bitsmith.estimate.fit import paced
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ops import MatMul
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from tests.mapping.test_partition import assert_same
+from tests.properties.pairs import random_pair
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_random_pairs(share: int) -> None:
+    narrow = 0
+    for seed in range(share, 160, 4):
+        program, directives = random_pair(seed)
+        assert_same(program, directives, seed)
+        narrow += any(isinstance(process.kind, Sweep) for process in partition(program, directives).processes)
+    assert narrow > 6
+
+
+def attention(*, turned: bool) -> Program:
+    """Two heads, each a product of (16, 8) and (8, 16), the second one ``turned`` so that its rows come one by one."""
+    builder, form = ProgramBuilder(), FixedFormat(True, 8, 3)
+    x, y = builder.input("x", (16, 2, 8), form), builder.input("y", (16, 2, 8) if turned else (2, 8, 16), form)
+    with builder.layer("scores"):
+        y = builder.transpose(y, (1, 2, 0)) if turned else y
+        z = builder.cast(builder.matmul(builder.transpose(x, (1, 0, 2)), y), form)
+    return builder.program([("z", z)])
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_area_falls_to_that_of_one_multiplier(turned: bool) -> None:
+    program = attention(turned=turned)
+    sizes = [estimate_layout(program, Directives({"scores": reuse}, False), ECP5) for reuse in (1, 8, 32, 128)]
+    areas = [size.lut + 72 * size.dsp for size in sizes]
+    assert all(after <= 1.02 * before for before, after in pairwise(areas))
+    assert sizes[0].dsp == 128 and sizes[-1].dsp == 1
+    assert max(sizes[-1].lut, sizes[-1].ff) < (1100 if turned else 1800)
+
+
+def test_no_token_has_a_whole_operand() -> None:
+    """The keys of a head are read an element at a time, over and over."""
+    processes = partition(attention(turned=True), Directives({"scores": 128}, False)).processes
+    (product,) = (
+        process
+        for process in processes
+        if isinstance(process.kind, Map) and any(isinstance(node.op, MatMul) for node in process.kind.program.nodes)
+    )
+    assert [stream.token.size for stream in product.takes] == [1, 1]
+    assert product.takes[0].tokens == 2 * 16 * 128
+    sweeps = [process.kind for process in processes if isinstance(process.kind, Sweep)]
+    assert sorted(sweep.times for sweep in sweeps) == [
+        1,
+        16,
+        16,
+    ]  # each query for all keys, and all keys for each query
+
+
+def test_a_layer_of_a_pair_is_given_cycles() -> None:
+    program = attention(turned=True)
+    assert paced(program, Directives({}, False), 2 * 16 * 32).reuse == {"scores": 32}
+    assert paced(program, Directives({}, True), 2 * 16 * 32).reuse == {}
