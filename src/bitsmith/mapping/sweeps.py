@@ -190,7 +190,9 @@ def choose_tiles(
     best = min(found, key=lambda one: (area(one), one.folding.cycles))
     if blocks > 1:
         return best  # in groups, products are not folded otherwise
-    held = matrix.area_of_window() if windows.moves else 0.0
+    # Positions that are made in parts are gathered before wide products; those of a vector are multiplied as they come.
+    gathered = have < windows.channels and builder.node_stream(windows.node).tokens == math.prod(windows.grid)
+    held = matrix.area_of_window() if windows.moves or gathered else 0.0
     return best if area(best) < matrix.area(choose_folding(matrix, cycles, style)) + held else None
 
 
