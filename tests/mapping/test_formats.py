@@ -10,7 +10,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
-from bitsmith.mapping.formats import common_cast
+from bitsmith.mapping.formats import ChannelCast, cast_by_channel, common_cast
 from tests.mapping.test_partition import assert_equal_values
 
 COUNT = 3
@@ -67,3 +67,42 @@ def test_values_are_the_same(data: st.DataObject) -> None:
     own, shared = Emulator(program).run_raw([raws])
     types = [program.nodes[output.node].type for output in program.outputs]
     assert_equal_values(own, types[0].frac, objects(shared), types[1].frac)
+
+
+def of_channel(cast: ChannelCast, channel: int, raw: int) -> int:
+    """What the cast makes of a number, in the same units."""
+    number = int(cast.numbers[channel])
+    bits = int(cast.dropped[number])
+    total = raw + (1 << bits >> 1 if cast.rounds else 0)
+    if cast.limits is not None:
+        low, high = cast.limits[number]
+        wraps = cast.overflow is Overflow.WRAP
+        total = (total - low) % (high - low + 1) + low if wraps else min(max(total, low), high)
+    return total >> bits << bits
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_a_format_per_channel_is_a_sum_a_range_and_lower_bits_left_out(data: st.DataObject) -> None:
+    def numbers(least: int, greatest: int) -> list[int]:
+        return data.draw(st.lists(st.integers(least, greatest), min_size=COUNT, max_size=COUNT))
+
+    frac, limit = numbers(0, 3), data.draw(st.integers(2, 14))
+    alike = data.draw(st.booleans())
+    hi = [(limit << step) - 1 >> 1 for step in frac] if alike else numbers(2, 30)
+    rounding, overflow = data.draw(st.sampled_from(Rounding)), data.draw(st.sampled_from(Overflow))
+    op = ops.Cast(np.array(frac), objects([-each - 1 for each in hi]), objects(hi), rounding, overflow)
+    lo, greatest, x_frac = numbers(-90, -1), numbers(0, 90), data.draw(st.integers(0, 4))
+    builder = ProgramBuilder()
+    units = np.array([x_frac] * COUNT)
+    x = builder.apply(ops.Input("x", (COUNT,), units, objects(lo), objects(greatest), Rounding.TRN, Overflow.WRAP))
+    found = cast_by_channel(op, x.type, x_frac)
+    if found is None:
+        plain = rounding in (Rounding.TRN, Rounding.RND) and overflow is Overflow.SAT
+        assert not (plain and alike and x_frac >= max(frac)), "channels of a step have one range"
+        return
+    program = builder.program([("y", builder.apply(op, x))])
+    raws = np.array([[min(max(k, a), b) for a, b in zip(lo, greatest, strict=True)] for k in range(-90, 91)])
+    (own,) = Emulator(program).run_raw([raws])
+    casted = objects([[of_channel(found, channel, int(raw)) for channel, raw in enumerate(row)] for row in raws])
+    assert_equal_values(own, program.nodes[program.outputs[0].node].type.frac, casted, units)

@@ -13,9 +13,9 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
-from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
-from bitsmith.mapping.formats import Flags, casts_by_step, common_cast
+from bitsmith.mapping.formats import cast_by_channel, common_cast
 from bitsmith.mapping.parameters import viewed_parameter
 
 
@@ -88,9 +88,9 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     if on_tokens is None and isinstance(op, ops.Cast):
         kind = builder.program.nodes[node.args[0]].type
         on_tokens = common_cast(op, kind)
-        casts = casts_by_step(op, kind) if on_tokens is None else None
-        if casts is not None:
-            return builder.with_native_form(_cast_by_step(builder, casts, parts[0]), grid, shape[len(grid) :])
+        step = _cast_by_channel(builder, op, kind, parts[0]) if on_tokens is None else None
+        if step is not None:
+            return builder.with_native_form(step, grid, shape[len(grid) :])
     if isinstance(on_tokens, ops.Table):
         on_tokens = _covering(on_tokens, builder.program.nodes[node.args[0]].type, builder.stream(parts[0]).token)
     if on_tokens is None:
@@ -112,19 +112,48 @@ def _covering(op: ops.Table, x: TensorType, token: TensorType) -> ops.Table | No
     return ops.Table(op.first - more[0], np.pad(op.values, [*each, more], mode="edge"), op.frac)
 
 
-def _cast_by_step(builder: DataflowBuilder, casts: Sequence[tuple[ops.Cast, Flags]], part: StepId) -> StepId:
-    """Each of ``casts`` of the tokens of ``part``, selected for the channels that it is for."""
+def _cast_by_channel(builder: DataflowBuilder, op: ops.Cast, kind: TensorType, part: StepId) -> StepId | None:
+    """A cast with a format per channel of a value of type ``kind``, in tokens like those of ``part``; None where it cannot be."""
     stream = builder.stream(part)
-    (first, _), *others = casts
-    result = builder.token_op(first, (part,), stream.grid)
-    for cast, channels in others:
-        repeats = math.prod(stream.shape) // len(channels)
-        flags = objects(np.tile(channels, repeats).reshape(stream.shape).astype(np.int64))
-        const = ops.Const(flags, np.zeros((1,) * flags.ndim, dtype=np.int64))
-        chosen = builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
-        found = builder.token_op(cast, (part,), stream.grid)
-        result = builder.token_op(ops.Select(), (chosen, found, result), stream.grid)
-    return result
+    frac, *others = set(stream.token.frac.ravel().tolist())
+    cast = None if others else cast_by_channel(op, kind, frac)
+    if cast is None:
+        return None
+    numbers = np.tile(cast.numbers, math.prod(stream.shape) // len(cast.numbers)).reshape(stream.shape)
+    const = ops.Const(objects(numbers), np.zeros((1,) * numbers.ndim, dtype=np.int64))
+    number = builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
+
+    def made(made_of: ops.Op, *args: StepId) -> StepId:
+        return builder.token_op(made_of, args, stream.grid)
+
+    def looked_up(values: Sequence[int]) -> StepId:
+        return made(ops.Table(0, objects(np.array(values, dtype=np.object_)), np.array(frac)), number)
+
+    if cast.rounds:
+        part = made(ops.Add(), part, looked_up([1 << bits >> 1 for bits in cast.dropped]))
+    if cast.limits is not None and len(set(cast.limits)) == 1:
+        ((low, high), *_) = cast.limits
+        part = made(ops.Cast(np.array(frac), *_bounds(low, high), Rounding.TRN, cast.overflow), part)
+    elif cast.limits is not None:
+        lows, highs = zip(*cast.limits, strict=True)
+        part = made(ops.Max(), made(ops.Min(), part, looked_up(highs)), looked_up(lows))
+    low, high = builder.stream(part).token.raw_range
+
+    def cut(first: int, last: int) -> StepId:
+        """Without the lower bits, for the numbers ``first..last``."""
+        if first == last:
+            bits = cast.dropped[first]
+            bounds = _bounds(low >> bits, high >> bits)
+            return made(ops.Cast(np.array(frac - bits), *bounds, Rounding.TRN, Overflow.SAT), part)
+        middle = (first + last + 1) // 2
+        above = made(ops.Compare(ops.Relation.GE), number, builder.token_constant(objects(middle), np.array(0)))
+        return made(ops.Select(), above, cut(middle, last), cut(first, middle - 1))
+
+    return cut(0, len(cast.dropped) - 1)
+
+
+def _bounds(low: int, high: int) -> tuple[Ints, Ints]:
+    return objects(np.array(low, dtype=np.object_)), objects(np.array(high, dtype=np.object_))
 
 
 def _by_part(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId | None:

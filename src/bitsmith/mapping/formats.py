@@ -6,20 +6,18 @@ with enough range; what is rounded or overflows decides the common format.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.processes import union_type
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
-from bitsmith.ir.types import Ints, Overflow, TensorType, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
-
-_MOST_STEPS = 6
-"""Steps of channels whose results are selected from one another."""
 
 _BEYOND = 1 << 400
 """No value is as large, and a type can still hold it."""
@@ -31,8 +29,7 @@ def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
     shape = np.broadcast_shapes(*(part.shape for part in (op.frac, op.lo, op.hi, x.frac, x.lo, x.hi)))
     x = TensorType.of(shape, x.frac, x.lo, x.hi)
     frac, lo, hi = (np.broadcast_to(objects(part), shape).ravel() for part in (op.frac, op.lo, op.hi))
-    unbounded = ops.Cast(op.frac, objects(np.array(-_BEYOND)), objects(np.array(_BEYOND)), op.rounding, Overflow.SAT)
-    own, least, greatest = (objects(part).ravel() for part in infer(unbounded, [x]).full())
+    own, least, greatest = (part.ravel() for part in _unbounded(op, x))
     have = x.full()[0].ravel()
     rounded = np.asarray(have > frac, dtype=np.bool_)
     wanted = set(frac[rounded].tolist())
@@ -57,29 +54,75 @@ def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
     return ops.Cast(np.array(common), objects(np.array(bottom)), objects(np.array(top)), op.rounding, overflow)
 
 
-def casts_by_step(op: ops.Cast, x: TensorType) -> list[tuple[ops.Cast, Flags]] | None:
-    """``op`` with a format per channel as one cast for all channels of a step, with those; None if no few will do.
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelCast:
+    """A cast with a format per channel: half a step is added, the sum brought into a range, and lower bits left out.
 
-    For other channels a cast gives anything.
+    Attributes:
+        dropped: lower bits that are left out of units of the values, in ascending order.
+        numbers: of each channel, which of these is its.
+        rounds: half of what the lower bits can hold is added before.
+        limits: the least and the greatest sum for each of ``dropped``; None if all stay as they are.
+        overflow: what becomes of others.
     """
-    channels, positions = x.shape[-1], len(x.shape) - 1
+
+    dropped: Sequence[int]
+    numbers: npt.NDArray[np.intp]
+    rounds: bool
+    limits: Sequence[tuple[int, int]] | None
+    overflow: Overflow
+
+
+def cast_by_channel(op: ops.Cast, x: TensorType, frac: int) -> ChannelCast | None:
+    """``op`` with a format per channel on values of type ``x`` that come in units of ``2**-frac``; None where ranges differ, too.
+
+    To bring ``x + 2**(k - 1)`` into ``lo * 2**k ... (hi + 1) * 2**k - 1`` and to leave its lower ``k`` bits out is to round
+    ``x / 2**k`` half up and to bring it into ``lo..hi``, by saturation as well as modulo.
+    """
+    if op.rounding not in (Rounding.TRN, Rounding.RND) or op.overflow not in (Overflow.WRAP, Overflow.SAT):
+        return None
     if any(part.ndim > 0 and part.size not in (1, part.shape[-1]) for part in (op.frac, op.lo, op.hi)):
         return None
-    frac, lo, hi = (np.broadcast_to(objects(part).reshape(-1), (channels,)) for part in (op.frac, op.lo, op.hi))
-    kind = union_type(x, positions)
-    have = [np.broadcast_to(objects(part), (channels,)) for part in (kind.frac, kind.lo, kind.hi)]
-    steps = sorted(set(frac.tolist()))
-    if len(steps) > _MOST_STEPS:
+    wanted, lo, hi = (np.broadcast_to(objects(part), x.shape) for part in (op.frac, op.lo, op.hi))
+    own, least, greatest = _unbounded(op, x)
+    least, greatest = _scaled(least, own, frac), _scaled(greatest, own, frac)
+    lost = objects(np.maximum(frac - wanted, 0))
+    summed = objects(greatest + (objects(1 << lost) - 1 if op.rounding is Rounding.RND else 0))
+    low, high = _scaled(lo, wanted, frac), objects(_scaled(objects(hi + 1), wanted, frac) - 1)
+    under, over = np.asarray(least < low, dtype=np.bool_), np.asarray(greatest > high, dtype=np.bool_)
+    wraps = op.overflow is Overflow.WRAP
+    if wraps:
+        under = over = under | over
+        greatest = summed  # of those that do not overflow no part of a step may, either
+    if bool(np.any(wanted[under | over] > frac)):
         return None
-    found: list[tuple[ops.Cast, Flags]] = []
-    for step in steps:
-        mine = np.asarray(frac == step, dtype=np.bool_)
-        part = ops.Cast(frac[mine].astype(np.int64), objects(lo[mine]), objects(hi[mine]), op.rounding, op.overflow)
-        cast = common_cast(part, TensorType.of((int(mine.sum()),), *(objects(each[mine]) for each in have)))
-        if cast is None:
+
+    def shared(mine: Flags) -> tuple[int, int] | None:
+        """The one range for some elements."""
+        bottom = _shared(low[mine], under[mine], int(least[mine].min()))
+        top = _shared(high[mine], over[mine], int(summed[mine].max()))
+        if bottom is None or top is None:
             return None
-        found.append((cast, mine))
-    return found
+        fits = np.all(least[mine & ~under] >= bottom) and np.all(greatest[mine & ~over] <= top)
+        return (bottom, top) if bool(fits) else None
+
+    dropped, numbers = np.unique(lost.reshape(-1, x.shape[-1])[0], return_inverse=True)
+    common = shared(np.ones(x.shape, dtype=np.bool_))
+    ranges = [common if common or wraps else shared(np.asarray(lost == bits, dtype=np.bool_)) for bits in dropped]
+    limits = [each for each in ranges if each is not None]
+    if len(limits) < len(ranges):
+        return None
+    unlimited = not bool(np.any(under | over))
+    return ChannelCast(
+        dropped.tolist(), numbers, op.rounding is Rounding.RND, None if unlimited else limits, op.overflow
+    )
+
+
+def _unbounded(op: ops.Cast, x: TensorType) -> tuple[Ints, Ints, Ints]:
+    """The units and limits of ``op`` on values of type ``x`` if its range were unlimited."""
+    rounded = ops.Cast(op.frac, objects(np.array(-_BEYOND)), objects(np.array(_BEYOND)), op.rounding, Overflow.SAT)
+    frac, lo, hi = infer(rounded, [x]).full()
+    return objects(frac), objects(lo), objects(hi)
 
 
 def _scaled(values: Ints, frac: Ints | int, common: Ints | int) -> Ints:

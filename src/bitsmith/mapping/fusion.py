@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitsmith.dataflow.engine import Engine
-from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Sink, Source
+from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Rom, Sink, Source
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding
@@ -23,7 +23,8 @@ class _Fusion:
     """From steps to processes: connected ops on tokens of equal number become one token function.
 
     A step's *stage* counts the processes on the way to it. Ops of one stage can stand in one function: a way out of it
-    and back would lead through a process to a later stage.
+    and back would lead through a process to a later stage. Ops on constant tokens alone are *free*: each function that reads
+    their results has them.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -31,6 +32,7 @@ class _Fusion:
         self._live = self._reached()
         self._stage: dict[StepId, int] = {}
         self._group: dict[StepId, StepId] = {}
+        self._free: set[StepId] = set()
         self._processes: list[Process] = []
         self._sources: dict[StepId, OutputPort] = {}
         self._given_back: list[tuple[int, int, StepId]] = []
@@ -64,6 +66,10 @@ class _Fusion:
         if self._is_constant(number):
             return
         args = [arg for arg in step.args if arg < number and not self._is_constant(arg)]
+        if self._is_op(number) and all(isinstance(self._steps[arg].kind, Rom) or arg in self._free for arg in args):
+            self._free.add(number)
+        elif self._is_op(number):
+            args = [arg for arg in args if arg not in self._free]
         latest = max((self._stage[arg] for arg in args), default=0)
         self._stage[number] = latest + int(not self._is_op(number))
         if isinstance(step.kind, Sink):
@@ -130,20 +136,24 @@ class _Fusion:
         """A token function of what ``members`` take from outside."""
         inside = set(members)
         outer = {
-            arg for number in self._live if number not in inside for arg in map(self._plain, self._steps[number].args)
+            self._plain(arg)
+            for number in self._live
+            if number not in inside
+            for arg in self._steps[number].args
+            if not (arg in self._free and self._is_op(number))
         }
         results = [number for number in members if number in outer]
         if not results:
             return  # reshapes that nothing but their readers' view of them is left of
         builder, values = ProgramBuilder(), dict[StepId, Value]()
         taken: dict[StepId, Value] = {}
-        for number in members:
+        for number in self._with_free(members):
             step = self._steps[number]
             assert isinstance(step.kind, ops.Op)
             with builder.layer(step.layer):
                 args = []
                 for arg in step.args:
-                    if arg in inside:
+                    if arg in values:
                         args.append(values[arg])
                     elif isinstance(constant := self._steps[arg].kind, ops.Const):
                         args.append(builder.apply(constant))
@@ -158,6 +168,15 @@ class _Fusion:
             self._sources[number] = OutputPort(len(self._processes), port)
         streams = tuple(self._steps[number].stream for number in results)
         self._processes.append(Process(Map(simplify(program)), sources, takes, streams, layers))
+
+    def _with_free(self, members: Sequence[StepId]) -> list[StepId]:
+        """``members``, and the free ops that these read, in order."""
+        found, wanted = set(members), list(members)
+        while wanted:
+            more = {arg for arg in self._steps[wanted.pop()].args if arg in self._free} - found
+            found |= more
+            wanted += more
+        return sorted(found)
 
     def _taken(self, builder: ProgramBuilder, taken: dict[StepId, Value], arg: StepId) -> Value:
         """An operand from outside, in the shape in which it is taken."""
