@@ -29,7 +29,7 @@ from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.patterns import Pattern
 from bitsmith.netlist.sharing import Sharing
-from bitsmith.netlist.sums import Sum
+from bitsmith.netlist.sums import Deadline, Sum, _Place
 from bitsmith.passes import drop_dead
 
 Changes = Sequence[tuple[object, str, object]]
@@ -41,20 +41,20 @@ _BUDGET_NS = 4.0
 
 
 def matrices() -> Iterator[np.ndarray]:
-    """Eight of 8x8 to 16x16 entries: 4 and 8 bits, dense and with 75 % zeros; and ternary ones, whose columns repeat."""
-    for rows, columns, bits, zeros in (
+    """Three of each of eight kinds, of 8x8 to 16x16 entries: 4 and 8 bits, dense and with 75 % zeros; and ternary ones."""
+    kinds = (
         *((8, 8, bits, 0.0) for bits in (4, 8)),
         *((16, 16, bits, zeros) for bits in (4, 8) for zeros in (0.0, 0.75)),
         (12, 48, 2, 0.75),
         (4, 32, 2, 0.0),
-    ):
-        rng = np.random.default_rng(rows * columns + bits)
-        limit = 2 ** (bits - 1)
-        weights = (
-            rng.integers(-limit, limit, size=(rows, columns)) if bits > 2 else rng.integers(-1, 2, size=(rows, columns))
-        )
-        weights[rng.random(weights.shape) < zeros] = 0
-        yield weights
+    )
+    for rows, columns, bits, zeros in kinds:
+        for seed in range(3):
+            rng = np.random.default_rng((rows * columns + bits, seed))
+            limit, shape = 2 ** (bits - 1), (rows, columns)
+            weights = rng.integers(-limit, limit, size=shape) if bits > 2 else rng.integers(-1, 2, size=shape)
+            weights[rng.random(shape) < zeros] = 0
+            yield weights
 
 
 def _by_count(_: Sharing, pattern: Pattern, count: int) -> int:
@@ -72,6 +72,18 @@ def _by_own_adder(self: Sharing, pattern: Pattern, count: int) -> int:
 def _in_order(self: Sum, partial: int, order: int) -> tuple[int, int, bool, int, int, int]:
     """The place of a value that is added as it comes, those of the least arrival first."""
     return (self._partials[partial].arrival, 0, False, 0, order, partial)
+
+
+def _next_in_line(
+    self: Sum, waiting: Sequence[_Place], i: int, deadline: Deadline, load: int
+) -> tuple[int, int, int] | None:
+    """The first of the other values that the limit allows."""
+    for j in range(i + 1, len(waiting)):
+        arrivals = (self._partials[waiting[k][-1]].arrival for k in (i, j))
+        added = 0 if deadline.limit is None else deadline.added(*arrivals)
+        if deadline.limit is None or load + added <= deadline.limit:
+            return i, j, added
+    return None
 
 
 def _apart(columns: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[object]]:
@@ -105,6 +117,7 @@ GRAPHS: Mapping[str, tuple[Search, Changes]] = {
     "search as long as the greedy solution": (_SEARCH, [(sharing, "_PER_DIGIT", 0)]),
     "patterns by their own adders": (_SEARCH, [(Sharing, "_saving", _by_own_adder)]),
     "patterns by count": (_SEARCH, [(Sharing, "_saving", _by_count)]),
+    "sums of the two least tops": (_SEARCH, [(Sum, "_fitting", _next_in_line)]),
     "sums by arrival": (_SEARCH, [(Sum, "_place", _in_order)]),
     "shared in blocks of rows": (_SEARCH, [(adder_graph, "_PAIR_LIMIT", 600)]),
     "any depth": (Search(most_steps=_NEVER, extra_depth=None), ()),

@@ -16,8 +16,9 @@ constexpr std::int32_t kMostShift = 1 << 16;
 Sum::Place Sum::place_of(std::int32_t partial, std::uint64_t order) const {
     const Partial& value = partials_[static_cast<std::size_t>(partial)];
     const auto top = static_cast<std::uint64_t>(value.range.span() + value.shift);
-    const auto rank = top << 32 | static_cast<std::uint64_t>(kMostShift - value.shift) << 1 | static_cast<std::uint64_t>(value.minus);
-    return {rank, static_cast<std::uint64_t>(value.range.high - value.range.low), order, partial};
+    const auto rank = top << kTop | static_cast<std::uint64_t>(kMostShift - value.shift) << 1 | static_cast<std::uint64_t>(value.minus);
+    const auto size = static_cast<std::uint64_t>(value.range.high - value.range.low);
+    return {rank, size, order, size << value.shift, partial, value.range.arrival};
 }
 
 std::int32_t Sum::joined(std::int32_t first, std::int32_t second) {
@@ -65,6 +66,31 @@ void Sum::join(Deadline& deadline) {
     std::erase_if(waiting_, [&](const Place& place) { return place.partial < count && joined_[static_cast<std::size_t>(place.partial)]; });
 }
 
+/// What to join a waiting value with: of those after it that the limit allows, the one with which the sum's top is least, that adds the
+/// least load, and that fills it most. The value itself if there is none.
+std::size_t Sum::fitting(std::size_t first, const Deadline& deadline) const {
+    const Place& one = waiting_[first];
+    std::size_t found = first;
+    std::uint64_t least_top = 0, least_load = 0, most = 0;
+    for (std::size_t k = first; k-- > 0;) {
+        const Place& other = waiting_[k];
+        if (found != first && other.top() > least_top) break;
+        const std::uint64_t load = deadline.limit ? added_load(one.arrival, other.arrival) : 0;
+        if (deadline.limit && deadline.load + load > deadline.limit) continue;
+        const std::uint64_t size = one.scaled + other.scaled;
+        const auto top = static_cast<std::uint64_t>(std::bit_width(size));
+        if (found != first) {
+            if (top > least_top || (top == least_top && load > least_load)) continue;
+            if (top == least_top && load == least_load && size <= most) continue;
+        }
+        found = k;
+        least_top = top;
+        least_load = load;
+        most = size;
+    }
+    return found;
+}
+
 void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
     partials_.clear();
     waiting_.clear();
@@ -76,19 +102,10 @@ void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
     }
     join(deadline);
     std::ranges::sort(waiting_, std::greater());
-    const auto added = [&](std::size_t i, std::size_t j) {
-        return added_load(partials_[static_cast<std::size_t>(waiting_[i].partial)].range.arrival,
-                          partials_[static_cast<std::size_t>(waiting_[j].partial)].range.arrival);
-    };
     for (std::uint64_t order = kSumsAfter; waiting_.size() > 1; ++order) {
-        std::size_t i = waiting_.size() - 1, j = i - 1;
-        if (deadline.limit) {
-            while (deadline.load + added(i, j) > deadline.limit) {
-                if (j == 0) j = --i;
-                --j;
-            }
-            deadline.load += added(i, j);
-        }
+        std::size_t i = waiting_.size() - 1, j = fitting(i, deadline);
+        while (j == i) j = fitting(--i, deadline);
+        if (deadline.limit) deadline.load += added_load(waiting_[i].arrival, waiting_[j].arrival);
         const std::int32_t sum = joined(waiting_[i].partial, waiting_[j].partial);
         waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
         waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(j));

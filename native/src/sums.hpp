@@ -56,13 +56,18 @@ public:
     Term build(Nodes& nodes, const std::vector<Summand>& terms) const;
 
 private:
+    static constexpr int kTop = 32;  // where the top is in a rank
+
     /// A value that waits to be added: the order is by rank, then size, then order.
     struct Place {
         std::uint64_t rank;  // the top, and of equal ones the highest lowest bit, and of equal ones what is not subtracted
         std::uint64_t size;
         std::uint64_t order;
+        std::uint64_t scaled;  // the distance of the ends of its range, at its shift
         std::int32_t partial;
+        int arrival;
 
+        std::uint64_t top() const { return rank >> kTop; }
         bool operator>(const Place& other) const {
             if (rank != other.rank) return rank > other.rank;
             return size != other.size ? size > other.size : order > other.order;
@@ -71,6 +76,7 @@ private:
 
     Place place_of(std::int32_t partial, std::uint64_t order) const;
     void join(Deadline& deadline);
+    std::size_t fitting(std::size_t first, const Deadline& deadline) const;
     std::int32_t joined(std::int32_t first, std::int32_t second);
     std::int32_t node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const;
 

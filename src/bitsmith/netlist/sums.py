@@ -3,9 +3,10 @@
 In: terms with their ranges. Out: the adders that sum them, or only their cost.
 
 An adder pays for the bits from the top of its result down to the higher of its operands' lowest bits: those below pass through.
-Whatever the order, each lowest bit but the least is the higher one once. So what counts are the tops, and the two values with
-the least tops are joined first, as in Huffman's code. Of two values the one with the lower lowest bit is never subtracted, for
-then nothing would pass; a sum that comes out negated is turned round where that costs least.
+Whatever the order, each lowest bit but the least is the higher one once. So what counts are the tops. The value with the least
+top is joined next, as in Huffman's code, but with the one that fits best: that with which the top of the sum is least, and of
+those the largest. Of two values the one with the lower lowest bit is never subtracted, for then nothing would pass; a sum that
+comes out negated is turned round where that costs least.
 
 Terms that have no bit in common, as ``x`` and ``16 y`` of four bits without a sign, are joined before all that: it is wiring.
 """
@@ -86,13 +87,8 @@ class Sum:
         waiting.sort()
         order = _SUMS_AFTER
         while len(waiting) > 1:
-            i, j = 0, 1
-            if deadline.limit is not None:
-                while load + (added := self._added(deadline, waiting[i], waiting[j])) > deadline.limit:
-                    j += 1
-                    if j == len(waiting):
-                        i, j = i + 1, i + 2
-                load += added
+            i, j, added = next(pair for i in range(len(waiting)) if (pair := self._fitting(waiting, i, deadline, load)))
+            load += added
             second, first = waiting.pop(j), waiting.pop(i)
             insort(waiting, self._place(self._joined(first[-1], second[-1]), order))
             order += 1
@@ -121,8 +117,23 @@ class Sum:
         span = value.hi - value.lo
         return (span.bit_length() + value.shift, -value.shift, value.minus, span, order, partial)
 
-    def _added(self, deadline: Deadline, a: _Place, b: _Place) -> int:
-        return deadline.added(self._partials[a[-1]].arrival, self._partials[b[-1]].arrival)
+    def _fitting(self, waiting: Sequence[_Place], i: int, deadline: Deadline, load: int) -> tuple[int, int, int] | None:
+        """Return ``i``, what to join it with, and the load that adds; None if the limit allows nothing."""
+        best: tuple[int, int, int] | None = None
+        found: tuple[int, int, int] | None = None
+        for j in range(i + 1, len(waiting)):
+            if best is not None and waiting[j][0] > best[0]:
+                break
+            added = 0
+            if deadline.limit is not None:
+                added = deadline.added(self._partials[waiting[i][-1]].arrival, self._partials[waiting[j][-1]].arrival)
+                if load + added > deadline.limit:
+                    continue
+            size = sum(span << -negated_shift for _, negated_shift, _, span, *_ in (waiting[i], waiting[j]))
+            fit = size.bit_length(), added, -size
+            if best is None or fit < best:
+                best, found = fit, (i, j, added)
+        return found
 
     def _first(self, deadline: Deadline) -> tuple[list[_Place], int]:
         """What is to be added, and the load: terms, joined with higher ones of their sign where these have no bit in common."""
