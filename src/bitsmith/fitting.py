@@ -132,13 +132,14 @@ def reused(program: Program, directives: Directives, target: Target) -> Choice |
     Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked for.
     """
     part, program = part_or_typical(target.part), drop_dead(program, keep_probes=False)
-    has_engines, asked = not target.backend.is_hls, any(factor > 1 for factor in directives.reuse.values())
+    directives = replace(directives, banks=not target.backend.is_hls)
     budget_ns = target.budget_ns(part.family)
-    found = in_turn(program, part, directives, budget_ns) if has_engines and asked else None
+    found = None
+    if any(factor > 1 for factor in directives.reuse.values()):
+        found = in_turn(program, part, directives, budget_ns)
     if found is None and not directives.engine:
         found = proposal(program, part, directives, budget_ns)
-    if found is None and has_engines:
-        found = fastest_in_turn(program, part, directives, budget_ns)
+    found = found or fastest_in_turn(program, part, directives, budget_ns)
     return None if found is None else Choice(found.size, part, found.directives)
 
 

@@ -69,6 +69,23 @@ def residual(channels: int = 4) -> Program:
     return builder.program([("y", y)])
 
 
+def depthwise(channels: int = 8) -> Program:
+    """Depthwise convolutions between others."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(5)
+    y = builder.input("x", (5, 5, 3), FORMAT)
+    for number in range(2):
+        with builder.layer(f"full{number}"):
+            y = builder.max(convolved(builder, y, channels, number), builder.const(0))
+        with builder.layer(f"depthwise{number}"):
+            windows = builder.window(y, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+            flat = builder.reshape(windows, (5, 5, 9, channels))
+            parts = [builder.slice(flat, (0, 0, 0, k), (5, 5, 9, k + 1)) for k in range(channels)]
+            taps = [builder.reshape(part, (5, 5, 9)) for part in parts]
+            sums = [builder.linear(each, rng.integers(-15, 16, (9, 1)), 5) for each in taps]
+            y = builder.cast(builder.concat(sums, -1), FORMAT)
+    return builder.program([("y", y)])
+
+
 def perceptron(sizes: tuple[int, ...]) -> Program:
     builder, rng = ProgramBuilder(), np.random.default_rng(0)
     x = builder.input("x", sizes[:1], FORMAT)
@@ -125,6 +142,26 @@ def test_cycles_decide_how_many_multipliers_there_are() -> None:
     assert [engine.lanes for engine in found] == [4, 4, 2, 1]
     for reuse, engine in zip((100, 150, 250, 600), found, strict=True):
         assert engine.actions(144, 12) <= reuse * 36
+
+
+def test_depthwise_convolutions_use_several_lanes() -> None:
+    """As many as cycles ask for; in C++ one."""
+    program = depthwise()
+    found = {}
+    for reuse, banks in ((1000, True), (300, True), (150, True), (300, False)):
+        directives = replace(shared(program, reuse), banks=banks)
+        (engine,) = engines(partition(program, directives))
+        found[reuse, banks] = engine.lanes, engine.banks, [layer.apart for layer in engine.layers]
+        assert_same(program, directives)
+        assert engine.actions(75, 16) <= 25 * reuse
+        assert all(layer.source % engine.banks == 0 for layer in engine.layers)
+    kinds = [False, True, False, True]
+    assert found == {
+        (1000, True): (1, 1, [False] * 4),
+        (300, True): (4, 2, kinds),
+        (150, True): (8, 4, kinds),
+        (300, False): (8, 1, [False] * 4),
+    }
 
 
 def test_an_engine_is_smaller_than_layers_side_by_side() -> None:

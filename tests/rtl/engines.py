@@ -36,6 +36,14 @@ def convolution(weights: Sequence[int], size: int, blocks: int, source: int, tar
     return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target)
 
 
+def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineLayer:
+    """A window of as many taps as there are rows of weights; each channel has a column of these, and a lane."""
+    taps, channels = np.array(weights, dtype=np.object_).shape
+    op = ops.Window((1, taps), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    arrays = objects(np.array([[weights]], dtype=np.object_)), objects([1] * channels), objects([0])
+    return EngineLayer("apart", op, (1, taps), taps * channels, channels, 1, *arrays, False, source, target, apart=True)
+
+
 def wrapping() -> Program:
     """The sum of a sum and a bias, cut to the bits of a number."""
     builder = ProgramBuilder()

@@ -599,6 +599,8 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {}),
     ("bitsmith_engine", {"LANES": 1, "LAYERS": 1, "WEIGHT": 2, "SIGNED": 0, "GREATEST": 1, "LATENCY": 5}),
     ("bitsmith_engine", {"LANES": 5, "LAYERS": 3, "WORDS": 33, "TOKENS": 1, "WIDTH": 1}),
+    ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "SIGNED": 0}),
+    ("bitsmith_engine", {"LANES": 3, "BANKS": 2, "WORDS": 5, "GREATEST": 1}),
 ]
 
 MADE_OF = [

@@ -18,6 +18,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
+from tests.mapping.test_engines import depthwise
 from tests.mapping.test_partition import demanded
 from tests.properties.convolutional import channels_of_their_own, demands, random_decoder, random_network, turns
 from tests.properties.pairs import random_pair
@@ -134,3 +135,15 @@ def test_layers_in_turn(tmp_path: Path) -> None:
     names = frozenset({"conv", "pool", "dense"})
     simulation = assert_streams(program, Directives(dict.fromkeys(names, 200), False, engine=names), tmp_path)
     assert not any("lines" in name or "buffer" in name for name in simulation.peaks)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_lanes_with_numbers_of_their_own(tmp_path: Path) -> None:
+    """A depthwise convolution takes a number for each of four lanes, and other layers one for eight, from the same memory."""
+    program = depthwise()
+    names = frozenset(node.layer for node in program.nodes if node.layer)
+    directives = Directives(dict.fromkeys(names, 150), False, engine=names)
+    (engine,) = (one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine))
+    assert (engine.lanes, engine.banks) == (8, 4)
+    assert_streams(program, directives, tmp_path)

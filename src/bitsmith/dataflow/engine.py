@@ -34,6 +34,7 @@ class EngineLayer:
         bias: a number per result of a window.
         choices: what the token function does, of each result of a window, or of all.
         greatest: the greatest product, with one lane, in place of the sum.
+        apart: each lane has a number of its own in place of all the same: as many as a block has channels.
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
     """
@@ -50,6 +51,12 @@ class EngineLayer:
     greatest: bool
     source: int
     target: int
+    apart: bool = False
+
+    @property
+    def numbers(self) -> int:
+        """Steps that a tap takes."""
+        return 1 if self.apart else self.channels // self.blocks
 
     @property
     def passes(self) -> int:
@@ -58,7 +65,7 @@ class EngineLayer:
 
     @property
     def steps(self) -> int:
-        """Numbers of a block of a window."""
+        """Numbers of a block of a window, or of a lane."""
         return int(self.weights.shape[2])
 
     @property
@@ -94,7 +101,7 @@ class EngineLayer:
         """
         op, each = self.op, self.channels // self.blocks
         tap = op.dilation[0] * self.pitch, op.dilation[1] * self.channels
-        beyond = each - 1
+        beyond = self.numbers - 1
         along = (op.size[1] - 1) * tap[1] + beyond
         span = (op.size[0] - 1) * tap[0] + along
         others = self.channels - each
@@ -131,6 +138,11 @@ class Engine:
     def lanes(self) -> int:
         """Multipliers."""
         return max(layer.lanes for layer in self.layers)
+
+    @property
+    def banks(self) -> int:
+        """Numbers of the memory that are read at once."""
+        return max((layer.lanes for layer in self.layers if layer.apart), default=1)
 
     @property
     def by_layer(self) -> bool:

@@ -35,6 +35,7 @@ def _sums(layer: EngineLayer, memory: Ints) -> Ints:
     each = layer.channels // layer.blocks
     channels = np.arange(layer.channels).reshape(layer.blocks, 1, each)
     places = np.where(taps < 0, -1, words.reshape(-1)[taps] + channels)
-    numbers = np.where(places < 0, 0, memory[places]).reshape(len(places), layer.blocks, 1, layer.steps, 1)
+    of_lanes = each if layer.apart else 1
+    numbers = np.where(places < 0, 0, memory[places]).reshape(len(places), layer.blocks, 1, layer.steps, of_lanes)
     products = numbers * layer.weights  # windows, blocks, passes, steps, lanes
     return objects(products.max(axis=3) if layer.greatest else products.sum(axis=3)).reshape(-1)

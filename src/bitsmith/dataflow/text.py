@@ -86,7 +86,10 @@ def _write_layers(value: object) -> str:
             write_op(one.op),
             *map(
                 write_tuple,
-                (one.grid, (one.pitch, one.channels, one.blocks, int(one.greatest), one.source, one.target)),
+                (
+                    one.grid,
+                    (one.pitch, one.channels, one.blocks, int(one.greatest), one.source, one.target, int(one.apart)),
+                ),
             ),
             *map(write_array, (one.weights, one.bias, one.choices)),
         ]
@@ -103,11 +106,10 @@ def _read_layer(name: str, op: str, grid: str, numbers: str, weights: str, bias:
     (rows, columns), window = read_tuple(grid), read_op(op)
     if not isinstance(window, ops.Window):
         raise ProgramError(f"the op {op}", accepted="window")
-    pitch, channels, blocks, greatest, source, target = read_tuple(numbers)
+    pitch, channels, blocks, greatest, source, target, apart = read_tuple(numbers)
     arrays = read_array(weights), read_array(bias), read_array(choices)
-    return EngineLayer(
-        read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, bool(greatest), source, target
-    )
+    at = source, target, bool(apart)
+    return EngineLayer(read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, bool(greatest), *at)
 
 
 def _ops(*accepted: type) -> _Codec:

@@ -134,7 +134,11 @@ class Count:
         self.lut += kind.lanes * (luts + _ENGINE_LANE_LUTS * total)
         inside = blocks > 0 and self._area.block_registers > 1
         self.ff += kind.lanes * (2 * total + (0 if inside else 2 * weight + number))
-        self.memory(kind.words, number)
+        for _ in range(kind.banks):
+            self.memory(-(-kind.words // kind.banks), number)
+        if kind.banks > 1:
+            self._choose(2 * kind.banks - 1, number)
+            self.ff += 0 if inside else kind.banks * number
         self.table(sum(one.weights[..., 0].size for one in kind.layers), kind.lanes * weight)
         self.table(sum(len(one.bias) for one in kind.layers), bias + (0 if kind.by_layer else choice))
         address = (kind.words - 1).bit_length()

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
 from bitsmith.dataflow.processes import Process, Stream
 from bitsmith.errors import UnsupportedError
@@ -29,12 +31,20 @@ _FUNCTION_STAGES = 12
 """Cycles that the token function is taken to have, at most."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """Multipliers, and of how many of these each may have a number of its own."""
+
+    lanes: int
+    banks: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """Units that share an engine with so many ``lanes``, if there are ``cycles`` for it; ``needed`` with the most lanes."""
+    """Units that share an engine with a ``row`` of multipliers, if there are ``cycles`` for it; ``needed`` with the best."""
 
     units: tuple[Unit, ...]
-    lanes: int | None
+    row: Row | None
     cycles: int
     needed: int
 
@@ -95,50 +105,68 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         if unit.is_product
     )
     tokens = math.prod(builder.shape(units[0].sources[0]))
-    possible = sorted({lanes for unit in units for lanes in divisors(unit.weights.shape[2])})
-    fitting = [lanes for lanes in possible if _cycles(units, tokens, lanes) <= cycles]
-    needed = min(_cycles(units, tokens, lanes) for lanes in possible)
-    return Region(tuple(units), fitting[0] if fitting else None, cycles, needed)
+    found = {row: _cycles(units, tokens, row) for row in _rows(units, directives.banks)}
+    fitting = [row for row, taken in sorted(found.items()) if taken <= cycles]
+    return Region(tuple(units), fitting[0] if fitting else None, cycles, min(found.values()))
+
+
+def _rows(units: Sequence[Unit], banks: bool) -> Iterator[Row]:
+    """Rows of multipliers that a unit can use all of."""
+    lanes = {lanes for unit in units for lanes in divisors(unit.weights.shape[2])}
+    numbers = {count for unit in units for count in _POWERS if banks and _is_apart(unit, count)}
+    for number in {1, *numbers}:
+        yield from (Row(each, number) for each in {*lanes, number} if each >= number)
+
+
+_POWERS = (2, 4, 8, 16, 32, 64)
+
+
+def _is_apart(unit: Unit, banks: int) -> bool:
+    """Return True if several lanes can have blocks of a channel each; their results leave in time."""
+    blocks, steps, columns = unit.blocks, unit.weights.shape[1], unit.weights.shape[2]
+    single = columns == 1 and blocks == unit.channels and blocks % banks == 0 and not unit.greatest
+    return 1 < banks <= steps and single
 
 
 def _windows(unit: Unit) -> tuple[int, int]:
-    return _layer(unit, 1, 0, 0, 0, unit.bias, unit.chosen).windows
+    return _layer(unit, Row(1, 1), 0, 0, 0, unit.bias, unit.chosen).windows
 
 
-def _lanes(unit: Unit, most: int) -> int:
-    """The lanes that a unit uses of so many: no more than its steps, so that its results leave in time."""
-    columns, steps = unit.weights.shape[2], unit.weights.shape[1]
-    return max(lanes for lanes in divisors(columns) if lanes <= min(most, steps))
-
-
-def _layer(unit: Unit, lanes: int, pitch: int, source: int, target: int, bias: Ints, choices: Ints) -> EngineLayer:
-    blocks, steps, columns = unit.weights.shape
-    weights = unit.weights.reshape(blocks, steps, columns // lanes, lanes).transpose(0, 2, 1, 3)
+def _layer(unit: Unit, row: Row, pitch: int, source: int, target: int, bias: Ints, choices: Ints) -> EngineLayer:
+    """A unit with as many lanes as it can use: no more than its steps, so that its results leave in time."""
+    apart, (count, steps, columns) = _is_apart(unit, row.banks), unit.weights.shape
+    if apart:
+        alike = np.broadcast_to(unit.weights, (max(count, row.banks), steps, 1))
+        weights = alike.reshape(-1, 1, row.banks, steps).transpose(0, 1, 3, 2)
+    else:
+        lanes = max(lanes for lanes in divisors(columns) if lanes <= min(row.lanes, steps))
+        weights = unit.weights.reshape(count, steps, columns // lanes, lanes).transpose(0, 2, 1, 3)
     return EngineLayer(
         unit.name,
         unit.op,
         unit.grid,
         pitch,
         unit.channels,
-        unit.blocks,
+        unit.blocks // row.banks if apart else unit.blocks,
         objects(weights),
         bias,
         choices,
         unit.greatest,
         source,
         target,
+        apart,
     )
 
 
-def _cycles(units: Sequence[Unit], tokens: int, lanes: int) -> int:
-    """Cycles of a frame with so many lanes."""
-    layers = [_layer(unit, _lanes(unit, lanes), 0, 0, 0, unit.bias, unit.chosen) for unit in units]
+def _cycles(units: Sequence[Unit], tokens: int, row: Row) -> int:
+    """Cycles of a frame with a row of multipliers."""
+    layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in units]
     steps = sum(layer.all_passes * layer.steps for layer in layers)
     flush = max(layer.lanes for layer in layers) + ENGINE_STAGES + _FUNCTION_STAGES
     return tokens + steps + len(layers) * (1 + flush)
 
 
-def placed_region(builder: DataflowBuilder, region: Region, lanes: int) -> StepId:
+def placed_region(builder: DataflowBuilder, region: Region, row: Row) -> StepId:
     """The engine of ``region``, as the step that has its result."""
     units, source = region.units, region.source
     kind = element(builder.program.nodes[source].type)
@@ -146,12 +174,12 @@ def placed_region(builder: DataflowBuilder, region: Region, lanes: int) -> StepI
     if builder.stream(operand).token.frac != kind.frac:
         operand = builder.cast_to(operand, kind)
     function = token_function(units)
-    words, places = _places(builder, region)
+    words, places = _places(builder, region, row.banks)
     layers = []
     for unit, bias, choices in zip(units, function.biases, function.choices, strict=True):
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
-        layers.append(_layer(unit, _lanes(unit, lanes), pitch, at[0], places.get(unit.result, 0), bias, choices))
+        layers.append(_layer(unit, row, pitch, at[0], places.get(unit.result, 0), bias, choices))
     engine = Engine(tuple(layers), words, function.program)
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
@@ -159,10 +187,14 @@ def placed_region(builder: DataflowBuilder, region: Region, lanes: int) -> StepI
     return builder.with_native_form(builder.add(engine, (operand,), result), shape[:-1], shape[-1:])
 
 
-def _places(builder: DataflowBuilder, region: Region) -> tuple[int, dict[NodeId, int]]:
-    """The words of the memory, and where each tensor begins: the lowest place that is free as long as it is needed."""
+def _places(builder: DataflowBuilder, region: Region, banks: int) -> tuple[int, dict[NodeId, int]]:
+    """The words of the memory, and where each tensor begins: the lowest place that is free as long as it is needed.
+
+    Each begins in the first of ``banks`` parts of the memory.
+    """
     units, places = region.units, {region.source: 0}
-    size = {node: math.prod(builder.shape(node)) for node in (region.source, *(unit.result for unit in units))}
+    nodes = (region.source, *(unit.result for unit in units))
+    size = {node: -(-math.prod(builder.shape(node)) // banks) * banks for node in nodes}
     last = {source: number for number, unit in enumerate(units) for source in unit.sources}
     words = size[region.source]
     for number, unit in enumerate(units[:-1]):
@@ -177,11 +209,11 @@ def _places(builder: DataflowBuilder, region: Region) -> tuple[int, dict[NodeId,
     return words, places
 
 
-def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, int]]:
-    """The regions that have cycles enough, with their lanes."""
+def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:
+    """The regions that have cycles enough, with their multipliers."""
     for region in regions_of(builder):
-        if region.lanes is not None:
-            yield region, region.lanes
+        if region.row is not None:
+            yield region, region.row
 
 
 def require_engine(program: Program, directives: Directives, processes: Iterable[Process]) -> None:

@@ -147,14 +147,14 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
 
 def _steps(builder: DataflowBuilder) -> list[Step]:
     """All steps, operands first."""
-    shared = {place: (region, lanes) for region, lanes in engines(builder) for place in region.nodes}
+    shared = {place: (region, row) for region, row in engines(builder) for place in region.nodes}
     for index, node in enumerate(builder.program.nodes):
         if isinstance(node.op, ops.Const):
             continue
         if NodeId(index) in shared:
-            region, lanes = shared[NodeId(index)]
+            region, row = shared[NodeId(index)]
             if region.result == index:
-                builder.step_of[region.result] = placed_region(builder, region, lanes)
+                builder.step_of[region.result] = placed_region(builder, region, row)
             continue
         builder.layer = node.layer
         builder.step_of[NodeId(index)] = _placed(builder, node)

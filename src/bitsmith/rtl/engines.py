@@ -90,7 +90,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "PLACE": 1 + max(max(_reach(layer, axis), 1) for layer in layers for axis in range(2)).bit_length(),
         "TAP": address_bits(max(size for layer in layers for size in layer.op.size)),
         "WINDOW": address_bits(max(count for layer in layers for count in layer.windows)),
-        "CHANNEL": address_bits(max(layer.channels // layer.blocks for layer in layers)),
+        "CHANNEL": address_bits(max(layer.numbers for layer in layers)),
         "PASS": address_bits(max(layer.passes for layer in layers)),
         "BLOCK": address_bits(max(layer.blocks for layer in layers)),
         "WEIGHTS": address_bits(sum(layer.weights[..., 0].size for layer in layers)),
@@ -101,7 +101,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
     for layer in layers:
         fields = [*_axis(layer, 1, sizes), *_axis(layer, 0, sizes)]
         fields += [
-            (layer.channels // layer.blocks - 1, sizes["CHANNEL"]),
+            (layer.numbers - 1, sizes["CHANNEL"]),
             (layer.passes - 1, sizes["PASS"]),
             (layer.blocks - 1, sizes["BLOCK"]),
             (layer.lanes, lanes.bit_length()),
@@ -109,7 +109,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
             (biases, sizes["BIAS"]),
         ]
         fields += [(address, sizes["WORD"]) for address in layer.addresses]
-        fields += [(int(len(layer.weights) < layer.blocks), 1), (int(layer.greatest), 1)]
+        fields += [(int(len(layer.weights) < layer.blocks), 1), (int(layer.greatest), 1), (int(layer.apart), 1)]
         words.append(fields)
         weights += layer.weights[..., 0].size
         biases += len(layer.bias)
@@ -120,6 +120,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "WEIGHT": width_of(min(int(raws.min()), -2), int(raws.max())),
         "SUM": total,
         "WORDS": kind.words,
+        "BANKS": kind.banks,
         "TOKENS": tokens,
         "LAYERS": len(layers),
         "GREATEST": int(any(layer.greatest for layer in layers)),

@@ -2,6 +2,7 @@
 module formal_engine #(
     parameter int unsigned LANES = 1,
     parameter int unsigned WORDS = 4,
+    parameter int unsigned BANKS = 1,
     parameter int unsigned TOKENS = 2,
     parameter int unsigned LAYERS = 2,
     parameter int unsigned PLACE_BITS = 2,
@@ -43,7 +44,7 @@ module formal_engine #(
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
     bitsmith_engine #(
-        .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .TOKENS(TOKENS),
+        .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
         .LAYERS(LAYERS), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS)

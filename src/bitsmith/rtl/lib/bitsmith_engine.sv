@@ -3,7 +3,8 @@
 //
 // A frame: its tokens, single numbers, are taken into the memory (LOAD). Then each layer, as its descriptor says, begins (SETUP) and
 // multiplies (RUN): for each window, each block of channels and each pass over it, a step reads a number (0 outside of the
-// interface) and adds its products with a word of LANES weights to LANES accumulators. Sums move to registers with the last step of a
+// interface) and adds its products with a word of LANES weights to LANES accumulators; if the layer is so described, each of the first
+// BANKS lanes takes a number of its own, of as many that follow each other. Sums move to registers with the last step of a
 // pass, and from there one by one, with the steps after it, through the token function that is connected here (core), into
 // the memory, or, of the last layer, to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
 // Only steps with which a number of the last layer leaves wait for a free place; what is on its way never waits.
@@ -12,6 +13,7 @@
 // WIDTH, SIGNED     of a number in the memory
 // WEIGHT, SUM       bits of a weight, at least 2, and of an accumulator, both signed
 // WORDS             numbers in the memory
+// BANKS             parts of the memory, a power of two up to LANES and half of WORDS: number k is in part k modulo BANKS
 // TOKENS            numbers of a frame that come
 // LAYERS            layers
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
@@ -24,6 +26,7 @@ module bitsmith_engine #(
     parameter int WEIGHT = 8,
     parameter int SUM = 20,
     parameter int WORDS = 64,
+    parameter int BANKS = 1,
     parameter int TOKENS = 16,
     parameter int LAYERS = 2,
     parameter int LATENCY = 4,
@@ -38,10 +41,13 @@ module bitsmith_engine #(
     parameter int BIAS_BITS = 4,
     localparam int LANE_BITS = $clog2(LANES + 1),
     localparam int WORD_BITS = (WORDS > 1) ? $clog2(WORDS) : 1,
+    localparam int ROWS = (WORDS + BANKS - 1) / BANKS,
+    localparam int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
+    localparam int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1,
     localparam int LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1,
     localparam int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
     localparam int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
-        + 8 * WORD_BITS + 2
+        + 8 * WORD_BITS + 3
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -62,6 +68,7 @@ module bitsmith_engine #(
     output logic                    y_put
 );
     localparam int PRODUCT = WIDTH + WEIGHT;
+    localparam int NUMBERS = (BANKS == 1) ? 1 : (LANES > BANKS) ? BANKS + 1 : BANKS;
     localparam int FLUSH_STEPS = LANES + LATENCY;
     localparam int FLUSH_BITS = $clog2(FLUSH_STEPS);
     localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(FLUSH_STEPS - 1);
@@ -91,8 +98,9 @@ module bitsmith_engine #(
     logic [WORD_BITS-1:0] to_line;  // of the first window of the next row of windows
     logic alike;  // all blocks have the same weights
     logic greatest;
+    logic apart;  // lanes have numbers of their own
 
-    assign {greatest, alike, to_line, to_window, to_block, to_pass, to_row, to_column, target, source, first_bias,
+    assign {apart, greatest, alike, to_line, to_window, to_block, to_pass, to_row, to_column, target, source, first_bias,
         first_weights, lanes, last_block, last_pass, last_channel, rows, columns} = descriptor;
 
     logic [1:0] state;
@@ -226,14 +234,40 @@ module bitsmith_engine #(
         else if (x_take | (core_done & ~is_last_layer)) write_at <= write_at + 1'b1;
     end
 
-    // Writes and reads of a number that matters are never in one cycle.
-    (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
-    logic [WIDTH-1:0] memory[WORDS];
-    logic [WIDTH-1:0] stored;
+    logic [BANKS*WIDTH-1:0] stored;
+    logic [WIDTH-1:0] single;  // of them
+    logic writes;
+    logic [WIDTH-1:0] written;
 
-    always_ff @(posedge clk) begin
-        if (x_take | (core_done & ~is_last_layer)) memory[write_at] <= x_take ? x_data : core_stored;
-        stored <= memory[read_at];
+    assign writes = x_take | (core_done & ~is_last_layer);
+    assign written = x_take ? x_data : core_stored;
+
+    for (genvar k = 0; k < BANKS; ++k) begin : g_bank
+        // Writes and reads of a number that matters are never in one cycle.
+        (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
+        logic [WIDTH-1:0] memory[ROWS];
+        logic is_written;
+
+        if (BANKS == 1) begin : g_all
+            assign is_written = writes;
+        end else begin : g_one
+            assign is_written = writes & (write_at[BANK_BITS-1:0] == $unsigned(BANK_BITS'(k)));
+        end
+
+        always_ff @(posedge clk) begin
+            if (is_written) memory[write_at[WORD_BITS-1-:ROW_BITS]] <= written;
+            stored[k*WIDTH+:WIDTH] <= memory[read_at[WORD_BITS-1-:ROW_BITS]];
+        end
+    end
+
+    if (BANKS == 1) begin : g_single
+        assign single = stored;
+    end else begin : g_selected
+        logic [BANK_BITS-1:0] bank;
+
+        assign single = stored[int'(bank)*WIDTH+:WIDTH];
+
+        always_ff @(posedge clk) bank <= read_at[BANK_BITS-1:0];
     end
 
     // What the stages do: 1 has the number and its weights, 2 multiplies them, 3 adds, 4 has sums.
@@ -259,14 +293,26 @@ module bitsmith_engine #(
         is_real <= &is_inside;
     end
 
-    logic signed [WIDTH:0] number;
+    // Those that lanes may have by themselves, and the one that others have.
+    logic [NUMBERS*(WIDTH+1)-1:0] numbers;
     logic [LANES*WEIGHT-1:0] factors;
 
-    always_ff @(posedge clk) begin
-        if (is_real) number <= $signed({SIGNED & stored[WIDTH-1], stored});
-        else number <= '0;
-        factors <= weights;
+    for (genvar k = 0; k < NUMBERS; ++k) begin : g_number
+        logic [WIDTH-1:0] number;
+
+        if (BANKS > 1 && k < BANKS) begin : g_own
+            assign number = apart ? stored[k*WIDTH+:WIDTH] : single;
+        end else begin : g_common
+            assign number = single;
+        end
+
+        always_ff @(posedge clk) begin
+            if (is_real) numbers[k*(WIDTH+1)+:WIDTH+1] <= {SIGNED & number[WIDTH-1], number};
+            else numbers[k*(WIDTH+1)+:WIDTH+1] <= '0;
+        end
     end
+
+    always_ff @(posedge clk) factors <= weights;
 
     logic [LANES*SUM-1:0] sums;
     logic [LANES*SUM-1:0] held;
@@ -277,7 +323,9 @@ module bitsmith_engine #(
         logic signed [SUM-1:0] operand;
         logic signed [SUM-1:0] sum;
         logic signed [SUM-1:0] joined;
+        logic signed [WIDTH:0] number;
 
+        assign number = $signed(numbers[((k<NUMBERS)?k:NUMBERS-1)*(WIDTH+1)+:WIDTH+1]);
         assign factor = $signed(factors[k*WEIGHT+:WEIGHT]);
         assign operand = SUM'(product);
         assign sums[k*SUM+:SUM] = $unsigned(sum);
@@ -308,5 +356,10 @@ module bitsmith_engine #(
     if (!GREATEST) begin : g_unused
         logic unused;
         assign unused = greatest;
+    end
+
+    if (BANKS == 1) begin : g_together
+        logic unused;
+        assign unused = apart;
     end
 endmodule
