@@ -122,6 +122,7 @@ def test_random_networks_whose_channels_differ(share: int) -> None:
         assert to_text(parse(text)) == text
         found += engines(network)
     assert len(found) > 5
+    assert all(layer.lanes <= layer.steps for each in found for layer in each.layers if layer.lanes > 1)
     assert sum(not each.by_layer for each in found) > 3
 
 
@@ -144,6 +145,14 @@ def test_cycles_decide_how_many_multipliers_there_are() -> None:
         assert engine.actions(144, 12) <= reuse * 36
 
 
+def test_sums_of_two_tensors_use_two_lanes_and_no_more() -> None:
+    """More results than there are steps would not leave in time."""
+    (engine,) = engines(partition(residual(), shared(residual(), 89)))
+    assert (engine.lanes, engine.banks, [layer.name for layer in engine.layers if layer.apart]) == (4, 2, ["join"])
+    assert_same(residual(), shared(residual(), 89))
+    assert engines(partition(residual(), shared(residual(), 88))) == []
+
+
 def test_depthwise_convolutions_use_several_lanes() -> None:
     """As many as cycles ask for; in C++ one."""
     program = depthwise()
@@ -155,6 +164,7 @@ def test_depthwise_convolutions_use_several_lanes() -> None:
         assert_same(program, directives)
         assert engine.actions(75, 16) <= 25 * reuse
         assert all(layer.source % engine.banks == 0 for layer in engine.layers)
+        assert all(layer.lanes <= layer.steps for layer in engine.layers)
     kinds = [False, True, False, True]
     assert found == {
         (1000, True): (1, 1, [False] * 4),
