@@ -17,6 +17,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
+from bitsmith.rtl import memory
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import depthwise
 from tests.mapping.test_partition import demanded
@@ -147,3 +148,15 @@ def test_lanes_with_numbers_of_their_own(tmp_path: Path) -> None:
     (engine,) = (one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine))
     assert (engine.lanes, engine.banks) == (8, 4)
     assert_streams(program, directives, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_tables_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of an engine in tables of powers of two words, as large ones are."""
+    monkeypatch.setattr(memory, "_SAVED_BITS", 1)
+    program = depthwise()
+    names = frozenset(node.layer for node in program.nodes if node.layer)
+    assert_streams(program, Directives(dict.fromkeys(names, 300), False, engine=names), tmp_path)
+    texts = [path.read_text() for path in (tmp_path / "rtl").iterdir() if path.name.endswith("_weights_rom.sv")]
+    assert texts and all("part1" in text for text in texts)

@@ -6,9 +6,13 @@ In: words as integers. Out: the text of a module, which has a file of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from bitsmith.rtl.tables import rom_style
 from bitsmith.rtl.writer import Title
+
+_SAVED_BITS = 1 << 17
+"""A table is cut into parts for so many bits: seven or eight blocks, for choices of as many bits as a word has."""
 
 
 def address_bits(words: int) -> int:
@@ -17,22 +21,57 @@ def address_bits(words: int) -> int:
 
 
 def rom(module: str, width: int, values: Sequence[int], title: Title, *, clocked: bool) -> str:
-    """A constant table of ``values``. With ``clocked``, a word comes a cycle after its address, as from block memory."""
-    bits, assign = address_bits(len(values)), "<=" if clocked else "="
+    """A constant table of ``values``. With ``clocked``, a word comes a cycle after its address, as from block memory.
+
+    Synthesis may make tables of a power of two words, so large ones are cut into such.
+    """
+    bits = address_bits(len(values))
+    starts = _parts(len(values), width) if clocked else [0]
+    style = rom_style(width * len(values)) if clocked else ""
     ports = [
         *(["input logic clk"] if clocked else []),
         f"input logic [{bits - 1}:0] address",
-        f"{rom_style(width * len(values)) if clocked else ''}output logic [{width - 1}:0] value",
+        f"{style if len(starts) == 1 else ''}output logic [{width - 1}:0] value",
     ]
-    body = [
+    if len(starts) == 1:
+        return _module(module, ports, _looked_up("value", "address", width, values, clocked), title)
+    choice = address_bits(len(starts))
+    body = [f"  logic [{choice - 1}:0] which;"]
+    for number, (start, end) in enumerate(pairwise([*starts, len(values)])):
+        body.append(f"  {style}logic [{width - 1}:0] part{number};")
+        within = f"address[{address_bits(end - start) - 1}:0]"
+        body += _looked_up(f"part{number}", within, width, values[start:end], clocked)
+    later = [f"{choice}'(address >= {bits}'d{start})" for start in starts[1:]]
+    body.append(f"  always_ff @(posedge clk) which <= {' + '.join(later)};")
+    chosen = "".join(f"which == {choice}'d{number} ? part{number} : " for number in range(len(starts) - 1))
+    body.append(f"  assign value = {chosen}part{len(starts) - 1};")
+    return _module(module, ports, body, title)
+
+
+def _parts(words: int, width: int) -> list[int]:
+    """Where the parts of a table begin: each has as many words as the largest power of two that is left, but the last."""
+    found, starts, padded = [0], [0], 1 << (words - 1).bit_length()
+    least = padded * width
+    while words - starts[-1] > 1:
+        starts = [*starts, starts[-1] + (1 << (words - starts[-1] - 1).bit_length() - 1)]
+        padded = starts[-1] + (1 << (words - starts[-1] - 1).bit_length())
+        cost = padded * width + (len(starts) - 1) * _SAVED_BITS
+        if cost < least:
+            found, least = starts, cost
+    return found
+
+
+def _looked_up(name: str, address: str, width: int, values: Sequence[int], clocked: bool) -> list[str]:
+    """The lines that give ``name`` the word of ``values`` at an address."""
+    bits, assign = address_bits(len(values)), "<=" if clocked else "="
+    return [
         "  always_ff @(posedge clk) begin" if clocked else "  always_comb begin",
-        "    case (address)",
-        *(f"      {bits}'d{at}: value {assign} {width}'h{value:x};" for at, value in enumerate(values)),
-        f"      default: value {assign} '0;",
+        f"    case ({address})",
+        *(f"      {bits}'d{at}: {name} {assign} {width}'h{value:x};" for at, value in enumerate(values)),
+        f"      default: {name} {assign} '0;",
         "    endcase",
         "  end",
     ]
-    return _module(module, ports, body, title)
 
 
 def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
