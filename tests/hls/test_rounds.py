@@ -21,7 +21,8 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.pipelines import scheduled, stages_of
-from bitsmith.hls.rounds import Recurrence, circles, in_rounds
+from bitsmith.hls.round_parts import Fed, Recurrence
+from bitsmith.hls.rounds import circles, in_rounds
 from bitsmith.hls.structure.check import check
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -74,7 +75,9 @@ def test_networks_have_all_forms() -> None:
     found = recurrences(*FEW)
     assert {each.states for each in found} == {1, 2}
     assert any(memory.row > memory.token.size for each in found for memory in each.memories)
-    assert any(sum(isinstance(part.process.kind, FoldedProduct) for part in each.parts) > 1 for each in found)
+    assert any(sum(isinstance(loop[0].process.kind, FoldedProduct) for loop in each.loops) > 1 for each in found)
+    parts = [part for each in found for loop in each.loops for part in loop[1:]]
+    assert any(isinstance(operand, Fed) and operand.part > 0 for part in parts for operand in part.operands)
 
 
 def test_a_circle_becomes_one_process() -> None:
@@ -83,14 +86,32 @@ def test_a_circle_becomes_one_process() -> None:
     (circle,) = circles(before)
     network, found = lstm()
     assert len(network.processes) == len(before.processes) - len(circle) + 1
-    assert [type(part.process.kind) for part in found.parts[:2]] == [FoldedProduct, Map]
-    assert sum(part.process.takes[0].tokens for part in found.parts) == 43
+    assert [loop[0].process.takes[0].tokens for loop in found.loops] == [16, 4, 2, 2, 3, 3]
+    names = [[type(part.process.kind).__name__ for part in loop] for loop in found.loops]
+    assert names[0] == ["FoldedProduct", "Map"] and names[2] == ["Map", "Map"]
+    assert names[4:] == [
+        ["Map", "WidthConverter"],
+        ["WidthConverter"],
+    ]  # the one state is not needed any more, the other is
+
+
+def test_no_loop_reads_what_it_writes() -> None:
+    """So steps of a loop need not wait for one another, and no state is written before all of the step has read it."""
+    for each in recurrences(*FEW, 12, 19):
+        reads, writes = (
+            [set[int]().union(*(getattr(part, name) for part in loop)) for loop in each.loops]
+            for name in ("reads", "writes")
+        )
+        assert not any(read & written for read, written in zip(reads, writes, strict=True))
+        for state in range(each.states):
+            (end,) = (number for number, written in enumerate(writes) if state in written)
+            assert not any(state in read for read in reads[end:])
 
 
 def test_parts_wait_for_one_another() -> None:
     """A part begins when the pipeline of the one before it is empty."""
     network, found = lstm()
-    steps = [part.process.takes[0].tokens + stages_of(part.process) for part in found.parts]
+    steps = [loop[0].process.takes[0].tokens + sum(stages_of(part.process) for part in loop) for loop in found.loops]
     begun = sum(stream.tokens + stages_of(found.initial(0).process) for stream in found.takes[: found.states])
     plan = scheduled(network, DIALECTS["vitis"].streams.loops)
     assert plan.interval == begun + found.rounds * sum(steps)

@@ -22,7 +22,7 @@ from bitsmith.hls.names import identifier
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, WordKind
-from bitsmith.hls.rounds import Recurrence
+from bitsmith.hls.round_parts import Recurrence
 from bitsmith.hls.rounds_text import recurrence_texts
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope

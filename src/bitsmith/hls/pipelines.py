@@ -27,7 +27,7 @@ from bitsmith.dataflow.schedule import Fifo, Schedule, schedule
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
 from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
-from bitsmith.hls.rounds import Part, Recurrence
+from bitsmith.hls.round_parts import PartLoop, Recurrence
 from bitsmith.hls.sweeps import sweep_loop
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Op
@@ -95,26 +95,35 @@ def _held_back(one: Sequencer, stages: int) -> Sequencer:
 
 
 def _in_rounds(process: Recurrence, cycles: int) -> Sequencer:
-    """The steps of all parts, one part after the other, each of which runs empty before the next one begins."""
+    """The steps of all loops, one loop after the other, each of which runs empty before the next one begins."""
 
-    def counts(part: Part) -> Numbers:
-        """Tokens that go in and out in each cycle of a part."""
-        (one,) = _steps(part.process, stages_of(part.process) + cycles - 1).sequencers
-        one = _held_back(replace(one, gap=cycles), stages_of(part.process) + cycles - 1)
+    def counts(loop: PartLoop) -> Numbers:
+        """Tokens that go in and out in each cycle of a loop."""
+        stages = _loop_stages(loop) + cycles - 1
+        (one,) = _steps(loop[0].process, stages).sequencers
+        made = one.fills[0].held(0, -(-stages // cycles))
+        one = _held_back(replace(one, gap=cycles), stages)
         found = np.zeros((len(process.takes) + len(process.results), one.cycles), dtype=np.int64)
-        for operand, row in zip(part.operands, one.takes, strict=True):
-            if isinstance(operand, int):
-                found[operand, ::cycles] = np.diff(row.dense(), prepend=0)
-        for given, row in zip(part.gives, one.fills, strict=True):
-            if given is not None:
-                found[len(process.takes) + given, ::cycles] = np.diff(row.dense(), prepend=0)
+        for number, part in enumerate(loop):
+            takes = [made] * len(part.operands) if number else one.takes
+            for operand, row in zip(part.operands, takes, strict=True):
+                if isinstance(operand, int):
+                    found[operand, ::cycles] = np.diff(row.dense(), prepend=0)
+            for given in part.gives:
+                if given is not None:
+                    found[len(process.takes) + given, ::cycles] = np.diff(one.fills[0].dense(), prepend=0)
         return found
 
-    begun = [counts(process.initial(state)) for state in range(process.states)]
-    step = np.concatenate([counts(part) for part in process.parts], axis=1)
+    begun = [counts((process.initial(state),)) for state in range(process.states)]
+    step = np.concatenate(list(map(counts, process.loops)), axis=1)
     rows = np.cumsum(np.concatenate([*begun, np.tile(step, process.rounds)], axis=1), axis=1)
     takes, fills = (tuple(map(Polyline.of, part)) for part in np.split(rows, [len(process.takes)]))
     return Sequencer(takes, takes, fills)
+
+
+def _loop_stages(loop: PartLoop) -> int:
+    """Stages of the pipeline of a loop of a recurrence."""
+    return sum(stages_of(part.process) for part in loop)
 
 
 def deepened(network: Network, plan: Schedule, loops: Loops) -> Schedule:
@@ -182,7 +191,7 @@ def stages_of(process: Process) -> int:
     """Stages that the pipeline of a process's loop is taken to have: rather more than a tool makes at 200 MHz."""
     kind = process.kind
     if isinstance(process, Recurrence):
-        return max(stages_of(part.process) for part in process.parts)
+        return max(map(_loop_stages, process.loops))
     match kind:
         case kinds.Source() | kinds.Sink():
             return 0

@@ -10,69 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import replace
 
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, Numbers, OutputPort, Process, Stream
+from bitsmith.hls.round_loops import joined
+from bitsmith.hls.round_parts import Operand, Part, PartMemory, Recurrence, Slices
 from bitsmith.ir.types import TensorType
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Slices:
-    """The tokens of a part's operand or result: token ``k`` is slice ``places[k]`` of a memory, in units of tokens."""
-
-    memory: int
-    places: Numbers
-
-
-Operand: TypeAlias = Slices | int
-"""In a memory; or the next ones of an operand of the whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A loop: a process as it is in one step of the recurrence; one that is a width converter passes tokens on as they are.
-
-    ``targets`` are the places of results, and ``gives`` the results of the whole that they are, if any.
-    """
-
-    process: Process
-    operands: tuple[Operand, ...]
-    targets: tuple[Slices | None, ...]
-    gives: tuple[int | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PartMemory:
-    """A memory of rows of so many elements, whose type is that of tokens of such a type."""
-
-    token: TensorType
-    elements: int
-    row: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recurrence(Process):
-    """A circle of processes as one. Its first operands are the initial states, for the first memories, in the same order."""
-
-    parts: tuple[Part, ...] = ()
-    memories: tuple[PartMemory, ...] = ()
-    states: int = 0
-
-    @property
-    def rounds(self) -> int:
-        """Steps of the recurrence."""
-        assert isinstance(self.kind, kinds.Feedback)
-        return self.kind.rounds
-
-    def initial(self, state: int) -> Part:
-        """The loop that takes an initial state."""
-        stream = self.takes[state]
-        passed = Process(kinds.WidthConverter(), (), (stream,), (stream,))
-        return Part(passed, (state,), (Slices(state, np.arange(stream.tokens)),), (None,))
 
 
 def in_rounds(network: Network) -> Network | None:
@@ -184,7 +130,7 @@ class _Circle:
             tuple(self._takes),
             tuple(self._network.stream(port) for port in self._given),
             layers,
-            tuple(self._parts),
+            joined(self._parts),
             tuple(memories),
             len(states),
         )

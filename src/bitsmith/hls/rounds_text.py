@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bitsmith.hls.names import comment
 from bitsmith.hls.process import ProcessWriter
 from bitsmith.hls.process_text import StreamType, paced_lines, process_text, token_lines
 from bitsmith.hls.project import Memory, WordKind
-from bitsmith.hls.rounds import Operand, Part, PartMemory, Recurrence, Slices
+from bitsmith.hls.round_parts import Fed, Part, PartLoop, PartMemory, Recurrence, Slices
 from bitsmith.hls.scalar import Scalar, common_format
 from bitsmith.hls.scope import Scope
 
@@ -33,7 +33,7 @@ def recurrence_texts(
     ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
     ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
     layers = ", ".join(comment(repr(layer)) for layer in process.layers)
-    about = f"Layer {layers}: {process.rounds} steps of a recurrence, each in {len(process.parts)} parts."
+    about = f"Layer {layers}: {process.rounds} steps of a recurrence, each in {len(process.loops)} loops."
     return [*writer.texts, process_text(scope, about, name, ends, writer.head, lines)]
 
 
@@ -55,9 +55,9 @@ class _End(StreamType):
 
 @dataclass(slots=True)
 class _Counting:
-    """Variables of a part beside the number of its step: lines before its loop, and at the end of a step."""
+    """Variables of a part beside the number of its step: lines before its loop, of all its parts, and at the end of a step."""
 
-    before: list[str] = field(default_factory=list)
+    before: list[str]
     after: list[str] = field(default_factory=list)
 
 
@@ -78,20 +78,21 @@ class _RecurrenceWriter:
         self._process, self._name, self._scope = process, name, scope
         self._takes, self._gives = takes, gives
         self._step_cycles = step_cycles
-        self._memories = [self._memory_type(each) for each in process.memories]
+        kept = process.kept
+        self._memories = {
+            number: self._memory_type(each) for number, each in enumerate(process.memories) if number in kept
+        }
 
     def lines(self) -> list[str]:
         """The body."""
         process = self._process
         declared = [
-            line
-            for known, each in zip(self._memories, process.memories, strict=True)
-            for line in self._declared(known, each)
+            line for number, known in self._memories.items() for line in self._declared(known, process.memories[number])
         ]
         begun = [
-            line for state in range(process.states) for line in self._part(process.initial(state), f"first{state}")
+            line for state in range(process.states) for line in self._loop((process.initial(state),), f"first{state}")
         ]
-        step = [line for number, part in enumerate(process.parts) for line in self._part(part, f"part{number}")]
+        step = [line for number, loop in enumerate(process.loops) for line in self._loop(loop, f"loop{number}")]
         head = f"for (int step = 0; step < {process.rounds}; step++) {{"
         return [*declared, *begun, head, *map(indented, step), "}"]
 
@@ -110,24 +111,41 @@ class _RecurrenceWriter:
         banks = self._scope.dialect.streams.banks
         return banks.declared(name, f"{element} {name}[{places}][{memory.row}]", memory.elements)
 
-    def _part(self, part: Part, name: str) -> list[str]:
-        """The loop of a part, as a block."""
-        counting = _Counting()
-        results = range(len(part.targets))
-        made = "made" if isinstance(part.process.kind, kinds.FoldedProduct | kinds.Reduce) else "i"
-        name = f"{self._name}_{name}"
-        takes = [
-            self._taking(operand, stream, f"{name}_in{k}", counting)
-            for k, (operand, stream) in enumerate(zip(part.operands, part.process.takes, strict=True))
-        ]
-        gives = [self._giving(part, k, f"{name}_out{k}", made) for k in results]
-        writer = _PartWriter(part, name, takes, gives, self._scope, self._step_cycles, counting)
-        about = writer.write()
-        self.texts += writer.texts
-        self.head += writer.head
-        return [f"{{ // {about}", *map(indented, writer.lines), "}"]
+    def _loop(self, loop: PartLoop, name: str) -> list[str]:
+        """One loop, as a block."""
+        sums = isinstance(loop[0].process.kind, kinds.FoldedProduct | kinds.Reduce)
+        before, gives, writers = list[str](), list[list[_End]](), list[_PartWriter]()
+        for number, part in enumerate(loop):
+            own = name if number == 0 else f"{name}_{number}"
+            made = "made" if sums else "i"
+            step, counting = made if number else "i", _Counting(before)
+            takes = [
+                self._fed(loop, gives, operand, stream)
+                if isinstance(operand, Fed)
+                else self._taking(operand, stream, f"{own}_in{k}", step, counting)
+                for k, (operand, stream) in enumerate(zip(part.operands, part.process.takes, strict=True))
+            ]
+            fed = {other: _feeder(one) for other, one in enumerate(loop) if other > number and _maker(one) == number}
+            results = range(len(part.targets))
+            gives.append(
+                [self._giving(part, k, f"{own}_out{k}", made, [one for one in fed if fed[one] == k]) for k in results]
+            )
+            kind = _FollowingWriter if number else _PartWriter
+            full = f"{self._name}_{own}"
+            writers.append(kind(part, full, takes, gives[-1], self._scope, self._step_cycles, counting))
+        about = [writer.write() for writer in reversed(writers)][::-1]
+        for writer in writers:
+            self.texts += writer.texts
+            self.head += writer.head
+        lines = list(_expanded(writers[0].lines, [writer.lines for writer in writers]))
+        return [f"{{ // {' '.join(about)}", *map(indented, lines), "}"]
 
-    def _taking(self, operand: Operand, stream: Stream, name: str, counting: _Counting) -> _End:
+    def _fed(self, loop: PartLoop, gives: Sequence[Sequence[_End]], fed: Fed, stream: Stream) -> _End:
+        """The tokens that a part of the same loop has just made."""
+        variable = f"result{fed.result}" if isinstance(loop[fed.part].process.kind, kinds.Map) else "result"
+        return replace(gives[fed.part][fed.result], shape=stream.token.shape, taking=variable, giving="")
+
+    def _taking(self, operand: Slices | int, stream: Stream, name: str, step: str, counting: _Counting) -> _End:
         """Where a part has its tokens from."""
         shape, size = stream.token.shape, stream.token.size
         if isinstance(operand, int):
@@ -136,32 +154,36 @@ class _RecurrenceWriter:
         memory, element, kept = self._memories[operand.memory]
         scalar = common_format(stream.token)
         if scalar != kept:
-            element = self._scope.typedef(f"{name}_t", scalar)
+            element = self._scope.typedef(f"{self._name}_{name}_t", scalar)
         token = self._token(name, element, size)
         row = self._process.memories[operand.memory].row
-        place, part = self._index(name, operand, row // size, "i", counting)
+        place, part = self._index(name, operand, row // size, step, counting)
         taking = f"kernels::taken_from<{token}, {size}, {row}>({memory}[{place}], {part})"
         return _End("", token, element, scalar, shape, stream.tokens, 1, token, taking, "")
 
-    def _giving(self, part: Part, result: int, name: str, made: str) -> _End:
-        """Where a part puts the tokens of a result."""
+    def _giving(self, part: Part, result: int, name: str, made: str, fed: Sequence[int]) -> _End:
+        """Where a part puts the tokens of a result, and the parts of the loop for which these are the last that they wait for."""
         target, given, stream = part.targets[result], part.gives[result], part.process.results[result]
         shape, size = stream.token.shape, stream.token.size
-        outside = "" if given is None else self._gives[given].given("{token}", f"y{given}")
-        if target is None:
-            assert given is not None
-            return _end(self._gives[given], shape, stream.tokens, giving=outside)
-        memory, element, scalar = self._memories[target.memory]
-        row = self._process.memories[target.memory].row
-        place, number = self._index(name, target, row // size, made, _Counting())
-        inside = f"kernels::put_into<{size}, {row}>({{token}}, {number}, {memory}[{place}]);"
+        lines = [_marked(number) for number in fed]
         if given is not None:
-            return _end(self._gives[given], shape, stream.tokens, giving=f"{inside} {outside}")
+            lines.insert(0, self._gives[given].given("{token}", f"y{given}"))
+        if target is not None:
+            memory, element, scalar = self._memories[target.memory]
+            row = self._process.memories[target.memory].row
+            place, number = self._index(name, target, row // size, made, _Counting([]))
+            lines.insert(0, f"kernels::put_into<{size}, {row}>({{token}}, {number}, {memory}[{place}]);")
+        giving = "\n".join(lines)
+        if given is not None:
+            return _end(self._gives[given], shape, stream.tokens, giving=giving)
+        if target is None:
+            scalar = common_format(stream.token)
+            element = self._scope.typedef(f"{self._name}_{name}_t", scalar)
         token = self._token(name, element, size)
-        return _End("", token, element, scalar, shape, stream.tokens, 1, token, "", inside)
+        return _End("", token, element, scalar, shape, stream.tokens, 1, token, "", giving)
 
     def _token(self, name: str, element: str, size: int) -> str:
-        return self._scope.named(f"{name}_token_t", f"kernels::token<{element}, {size}>")
+        return self._scope.named(f"{self._name}_{name}_token_t", f"kernels::token<{element}, {size}>")
 
     def _index(self, name: str, slices: Slices, parts: int, step: str, counting: _Counting) -> tuple[str, str]:
         """Expressions of the row and the part of it that are step ``step``'s."""
@@ -180,13 +202,43 @@ class _RecurrenceWriter:
             return str(values[0])
         if bool(np.all(values == np.arange(len(values)))):
             return at
-        unique = self._scope.array(self._name, name.removeprefix(f"{self._name}_"), values)
+        unique = self._scope.array(self._name, name, values)
         self._scope.memories.append(Memory(unique))
         return f"{unique}[{at}]"
 
 
 def _end(outer: StreamType, shape: tuple[int, ...], tokens: int, *, taking: str = "", giving: str = "") -> _End:
     return _End("", outer.token, outer.element, outer.scalar, shape, tokens, outer.beats, outer.beat, taking, giving)
+
+
+def _maker(part: Part) -> int:
+    """The part of its loop that a part takes tokens from; -1 if it is the first one."""
+    return max((operand.part for operand in part.operands if isinstance(operand, Fed)), default=-1)
+
+
+def _feeder(part: Part) -> int:
+    """The last of the results that a part takes from another one of its loop: after it, all are there."""
+    return max(operand.result for operand in part.operands if isinstance(operand, Fed))
+
+
+def _marked(number: int) -> str:
+    """A line where part ``number`` of a loop belongs."""
+    return f"<part {number}>"
+
+
+def _expanded(lines: Sequence[str], parts: Sequence[Sequence[str]]) -> Iterator[str]:
+    """``lines`` with those of parts where they belong, as blocks."""
+    marks = {_marked(number): number for number in range(len(parts))}
+    for line in lines:
+        space = line[: len(line) - len(line.lstrip())]
+        for each in line.strip().split("\n"):
+            if each not in marks:
+                yield f"{space}{each}"
+                continue
+            yield f"{space}{{"
+            for inner in map(indented, _expanded(parts[marks[each]], parts)):
+                yield inner if inner.startswith("#") else f"{space}{inner}"
+            yield f"{space}}}"
 
 
 class _PartWriter(ProcessWriter):
@@ -261,3 +313,10 @@ class _PartWriter(ProcessWriter):
                 *after,
             ],
         )
+
+
+class _FollowingWriter(_PartWriter):
+    """The lines of a part that takes the tokens that another one of its loop has just made."""
+
+    def _looped(self, tokens: int, steps: list[str]) -> None:
+        self.lines += [*steps, *self._counting.after]
