@@ -19,6 +19,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
 from bitsmith.explain import explain
 from bitsmith.fitting import size_of
+from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense
 
@@ -193,3 +194,12 @@ def test_layers_that_take_turns_as_asked_get_fewer_multipliers(
     model = convert(deep, data, tmp_path, asked, part="LFE5U-12F")
     before, after = size(model)[0], size(model.fitted())[0]
     assert not fits(*size(model)) and fits(*size(model.fitted())) and after.dsp < before.dsp
+
+
+@pytest.mark.slow
+def test_layers_in_turn_that_fit_are_verified(deep: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
+    model = convert(deep, data, tmp_path, {"Model": {"Bits": 8}}, part="LFE5U-12F")
+    report = model.build(inputs=np.minimum(data[:20], 0.99), fit=True, synth=False)
+    compared, latency = report.find(Verification), report.find(Latency)
+    assert compared is not None and (compared.inputs, compared.mismatches) == (20, 0)
+    assert latency is not None and (latency.ii or 0) > 1000
