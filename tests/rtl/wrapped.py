@@ -44,18 +44,21 @@ def branches() -> Program:
 
 
 def loaded(*, external: bool) -> Program:
-    """A convolution along one axis and a dense layer; the latter's weights come with each frame if ``external``."""
+    """A transposed convolution and a dense layer; the latter's weights come with each frame if ``external``."""
     rng = np.random.default_rng(3)
     builder, narrow = ProgramBuilder(), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT)
     weight, bias = FixedFormat(True, 5, 3), FixedFormat(False, 4, 2)
     x = builder.input("x", (5, 2), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT))
     with builder.layer("conv"):
-        windows = builder.reshape(builder.window(x, (3,), (1,), (1,), ((1, 1),)), (5, 6))
-        x = builder.matmul(windows, builder.parameter("weight", rng.integers(-16, 16, (6, 3)), weight))
+        windows = builder.reshape(builder.window(x, (2,), (1,), (1,), ((1, 0),)), (5, 4))
+        taps = builder.reshape(builder.parameter("weight", rng.integers(-16, 16, (6, 3)), weight), (3, 2, 3))
+        placed = builder.gather(builder.pad(taps, (0, 0, 0), (1, 0, 0)), [[2, 3], [0, 1]], 0)
+        matrix = builder.reshape(builder.transpose(placed, (0, 2, 1, 3)), (4, 6))
+        x = builder.reshape(builder.matmul(windows, matrix), (10, 3))
         x = builder.cast(builder.add(x, builder.parameter("bias", rng.integers(0, 16, 3), bias)), narrow)
     with builder.layer("dense"):
-        kernel = builder.parameter("weight", rng.integers(-16, 16, (15, 2)), weight, external=external)
-        x = builder.matmul(builder.reshape(x, (1, 15)), kernel)
+        kernel = builder.parameter("weight", rng.integers(-16, 16, (30, 2)), weight, external=external)
+        x = builder.matmul(builder.reshape(x, (1, 30)), kernel)
         x = builder.add(builder.reshape(x, (2,)), builder.parameter("bias", [3, 5], bias, external=external))
     return builder.program([("y", builder.cast(x, FixedFormat(True, 9, 2, Rounding.RND, Overflow.SAT)))])
 

@@ -15,7 +15,7 @@ from bitsmith.config import Backend, IOType, resolve
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
 from bitsmith.ir.ops import Linear, Parameter
 from bitsmith.layers.activation import ReLU
-from bitsmith.layers.conv import Conv
+from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
@@ -29,11 +29,12 @@ PRECISION = {"default": "fixed<8,3,RND,SAT>", "weight": "fixed<5,2>", "bias": "f
 
 
 class Net:
-    """A small convolutional network of random weights, in one or several groups, seen with channels first or last."""
+    """A small convolutional network of random weights, in groups or transposed, seen with channels first or last."""
 
     def __init__(self, seed: int) -> None:
         rng = self.rng = np.random.default_rng(seed)
-        self.groups = int(rng.choice([1, 2, 4]))
+        self.transposed = bool(rng.random() < 0.3)
+        self.groups = 1 if self.transposed else int(rng.choice([1, 2, 4]))
         self.size, self.channels = int(rng.integers(2, 5)), self.groups * int(rng.integers(1, 3))
         self.filters, self.taps = self.groups * int(rng.integers(1, 3)), int(rng.integers(1, 3))
         self.first = bool(rng.random() < 0.4)
@@ -54,7 +55,7 @@ class Net:
     def weights(self) -> dict[str, tuple[Floats, Floats]]:
         """Kernel and bias of each layer."""
         kernel = self.drawn(self.taps, self.taps, self.channels // self.groups, self.filters)
-        flat = (self.size - self.taps + 1) ** 2 * self.filters
+        flat = (2 * self.size if self.transposed else self.size - self.taps + 1) ** 2 * self.filters
         return {"conv": (kernel, self.drawn(self.filters)), "dense": (self.drawn(flat, self.out), self.drawn(self.out))}
 
     def network(self, weights: dict[str, tuple[Floats, Floats]]) -> Network:
@@ -63,7 +64,11 @@ class Net:
         def put(name: str, layer: Layer) -> None:
             nodes.append(NetworkNode(name, layer, (nodes[-1].name,)))
 
-        put("conv", Conv(*weights["conv"], (1, 1), (1, 1), ((0, 0), (0, 0)), self.groups))
+        if self.transposed:
+            crop = (self.size % 2, 0)
+            put("conv", ConvTranspose(*weights["conv"], (2, 2), (1, 1), crop, (2 * self.size, 2 * self.size)))
+        else:
+            put("conv", Conv(*weights["conv"], (1, 1), (1, 1), ((0, 0), (0, 0)), self.groups))
         put("relu", ReLU())
         if self.first:
             put("permute", Permute((2, 0, 1)))
@@ -166,6 +171,14 @@ def test_refusals(tmp_path: Path) -> None:
         resolve(model.network, {"LayerName": {"relu": {"Weights": "reloadable"}}})
     with pytest.raises(UnsupportedError, match="adder graphs"):
         compile_network(resolve(net.network(net.weights()), {"Model": {"Weights": "reloadable", "Strategy": "da"}}))
+
+
+def test_transposed_convolutions_in_groups_have_constants_only() -> None:
+    layer = ConvTranspose(as_weights(np.ones((2, 1, 4))), None, (2,), (1,), (0,), (6,), 2)
+    nodes = (NetworkNode("x", Input((3, 2))), NetworkNode("up", layer, ("x",)))
+    config = {"LayerName": {"up": {"Weights": "reloadable"}}}
+    with pytest.raises(UnsupportedError, match="layer 'up': weights of 2 groups that are reloadable"):
+        compile_network(resolve(Network(nodes, ("x",), ("up",)), config))
 
 
 def test_backends_with_constants_only_refuse_them(tmp_path: Path) -> None:

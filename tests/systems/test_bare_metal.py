@@ -6,6 +6,7 @@ import ctypes
 import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +153,12 @@ def test_results_are_those_of_the_emulator(
     assert library.net_init() == 1
 
 
+def shape_of(about: dict[str, Any]) -> tuple[int, int]:
+    """Of a tensor of weights, as rows."""
+    (rows, columns), blocks = about["matrix"], about["blocks"]
+    return (max(map(max, blocks)) + 1) * rows // len(blocks), columns // len(blocks[0])
+
+
 def test_weights_are_loaded_as_the_driver_in_python_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each = made("loads")
     written(tmp_path, each, "zcu104")
@@ -168,7 +175,7 @@ def test_weights_are_loaded_as_the_driver_in_python_does(tmp_path: Path, monkeyp
     library = compiled(tmp_path, "double")
     library.connect_board(*functions)
     for which, about in enumerate(net.DESIGN["weights"]):
-        shape, name = about["matrix"], {"weight": "kernel", "bias": "bias"}[about["name"]]
+        shape, name = shape_of(about), {"weight": "kernel", "bias": "bias"}[about["name"]]
         values = np.ldexp(np.random.default_rng(which).integers(about["lo"], about["hi"] + 1, shape), -about["frac"])
         values = np.ascontiguousarray(values + 2.0 ** -about["frac"] / 4)
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 0

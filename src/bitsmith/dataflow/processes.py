@@ -23,6 +23,7 @@ from bitsmith.ir.types import Ints, TensorType, objects
 
 Grid: TypeAlias = tuple[int, ...]
 Numbers: TypeAlias = npt.NDArray[np.int64]
+Blocks: TypeAlias = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class LoadableWeights:
     The tensor is seen as a matrix (rows, columns), of which rows of zeros fill up what ``steps`` does not divide. It is cut
     into tiles: ``steps`` parts of its rows, ``groups`` parts of its columns. Tiles come as those of a :class:`FoldedProduct`,
     elements of each row by row.
+
+    The matrix is made of ``blocks`` of the tensor's rows, all of one size and as wide as the tensor: number ``k`` has the
+    ``k``-th rows, -1 is zeros. Mostly that is all of the tensor.
     """
 
     layer: str
@@ -65,19 +69,27 @@ class LoadableWeights:
     lo: int
     hi: int
     frac: int
+    blocks: Blocks = ((0,),)
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Rows and columns of a block."""
+        return self.matrix[0] // len(self.blocks), self.matrix[1] // len(self.blocks[0])
 
     def tiles(self, raw: Ints) -> Ints:
         """The tiles (groups, steps, rows, columns) of the tensor's raw values."""
         rows, columns = self.matrix
         size = -(-rows // self.steps)
+        parts = raw.reshape(-1, *self.block)
+        parts = np.concatenate([parts, np.zeros((1, *self.block), dtype=np.object_)])
         padded = np.zeros((self.steps * size, columns), dtype=np.object_)
-        padded[:rows] = raw.reshape(rows, columns)
+        padded[:rows] = parts[np.array(self.blocks)].transpose(0, 2, 1, 3).reshape(rows, columns)
         cut = padded.reshape(self.steps, size, self.groups, columns // self.groups)
         return objects(np.ascontiguousarray(cut.transpose(2, 0, 1, 3)))
 
     def token(self, shape: tuple[int, ...]) -> TensorType:
         """The type of a token of such elements."""
-        padded = self.matrix[0] % self.steps > 0
+        padded = self.matrix[0] % self.steps > 0 or min(map(min, self.blocks)) < 0
         return TensorType.of(
             shape, self.frac, min(self.lo, 0) if padded else self.lo, max(self.hi, 0) if padded else self.hi
         )

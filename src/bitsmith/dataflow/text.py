@@ -65,16 +65,19 @@ def _write_loaded(value: object) -> str:
     loaded = cast(LoadableWeights, value)
     numbers = (loaded.steps, loaded.groups, loaded.lo, loaded.hi, loaded.frac)
     names = map(write_name, (loaded.layer, loaded.name))
-    return json.dumps(" ".join([*names, write_tuple(loaded.matrix), *map(str, numbers)]))
+    return json.dumps(
+        " ".join([*names, write_tuple(loaded.matrix), *map(str, numbers), *map(write_tuple, loaded.blocks)])
+    )
 
 
 def _read_loaded(text: str) -> LoadableWeights | None:
     if text == "none":
         return None
-    layer, name, matrix, *numbers = _tokens(json.loads(text))
+    layer, name, matrix, *words = _tokens(json.loads(text))
     rows, columns = read_tuple(matrix)
-    steps, groups, lo, hi, frac = map(int, numbers)
-    return LoadableWeights(read_name(layer), read_name(name), (rows, columns), steps, groups, lo, hi, frac)
+    steps, groups, lo, hi, frac = map(int, words[:5])
+    blocks = tuple(map(read_tuple, words[5:]))
+    return LoadableWeights(read_name(layer), read_name(name), (rows, columns), steps, groups, lo, hi, frac, blocks)
 
 
 def _write_layers(value: object) -> str:

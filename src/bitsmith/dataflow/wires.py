@@ -70,7 +70,7 @@ class Wiring:
                     wires = self.of_operand(number, next(operands))
                     found.append(np.where(wires < 0, -1, wires + first))
                 case op if isinstance(op, Moving):
-                    found.append(_moved(op, program.nodes[node.args[0]].type.shape, found[node.args[0]]))
+                    found.append(moved_wires(op, program.nodes[node.args[0]].type.shape, found[node.args[0]]))
                 case _:
                     found.append(np.arange(node.type.size) + first)
             first = max(first, int(found[-1].max(initial=-1)) + 1)
@@ -87,11 +87,11 @@ def zeros_of(program: Program, index: int) -> npt.NDArray[np.bool_]:
         node = program.nodes[arg]
     wires = np.arange(node.type.size)
     for op, shape in reversed(moves):
-        wires = _moved(op, shape, wires)
+        wires = moved_wires(op, shape, wires)
     return wires < 0
 
 
-def _moved(op: Moving, shape: tuple[int, ...], wires: Wires) -> Wires:
+def moved_wires(op: Moving, shape: tuple[int, ...], wires: Wires) -> Wires:
     """The wires of the result of an op that moves elements of a tensor of ``shape``."""
     if isinstance(op, ops.Reshape | ops.Shift):
         return wires

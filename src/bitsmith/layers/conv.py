@@ -137,6 +137,7 @@ class ConvTranspose(Layer):
     groups: int = 1
 
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     @property
     def kind(self) -> str:
@@ -190,18 +191,23 @@ class ConvTranspose(Layer):
             for axis in zip(x.shape, self.size, self.strides, self.dilation, self.crop, self.output, strict=False)
         ]
         spans = tuple(axis.span for axis in axes)
+        if lowering.loaded:
+            x = builder.aligned(x)
         x = builder.window(x, spans, (1,) * rank, (1,) * rank, [axis.padding for axis in axes])
         positions = x.shape[:rank]
         windows = builder.reshape(x, (*positions, math.prod(spans), x.shape[-1]))
-        raw, frac = lowering.scaled_constant("weight", self.kernel)
-        if frac.ndim > 0:
-            frac = self._phased(np.broadcast_to(frac, raw.shape), axes)
-        result = _products(builder, windows, self._phased(raw, axes), frac, self.groups)
+        if lowering.loaded:
+            result = self._loaded_products(lowering, windows, axes)
+        else:
+            raw, frac = lowering.scaled_constant("weight", self.kernel)
+            if frac.ndim > 0:
+                frac = self._phased(np.broadcast_to(frac, raw.shape), axes)
+            result = _products(builder, windows, self._phased(raw, axes), frac, self.groups)
         result = builder.reshape(result, (*positions, self.groups, phases, n_out // self.groups))
         result = builder.transpose(result, (*range(rank), rank + 1, rank, rank + 2))
         result = builder.reshape(result, (*positions, phases, n_out))
         if self.bias is not None:
-            result = builder.add(result, lowering.const("bias", self.bias))
+            result = builder.add(result, lowering.trained("bias", self.bias))
         result = lowering.cast("accum", result)
         result = builder.unify(result)  # over the phases, which become positions
         result = builder.reshape(lowering.result(result), (*positions, *self.strides, n_out))
@@ -210,6 +216,25 @@ class ConvTranspose(Layer):
         start = [axis.cropped for axis in axes]
         stop = [a + n for a, n in zip(start, self.output, strict=True)]
         return builder.slice(result, (*start, 0), (*stop, n_out))
+
+    def _loaded_products(self, lowering: Lowering, windows: Value, axes: Sequence[_PhasedAxis]) -> Value:
+        """Windows (*positions, taps, in) by weights that are not known, each tap at its places among those of all phases."""
+        if self.groups > 1:
+            raise UnsupportedError(
+                f"weights of {self.groups} groups that are {lowering.settings.weights.value}",
+                where=f"layer {lowering.name!r}",
+                accepted="Weights: onchip; or one group",
+            )
+        builder, (*_, n_in, n_out) = lowering.builder, self.kernel.shape
+        taps, phases = math.prod(self.size), math.prod(self.strides)
+        numbers = np.arange(1, taps + 1).reshape(*self.size, 1, 1)
+        tap_of = self._phased(numbers, axes).reshape(-1, phases) - 1
+        kernel = builder.reshape(lowering.parameter("weight", self.kernel.reshape(-1, n_out)), (taps, n_in, n_out))
+        padded = builder.pad(kernel, (0, 0, 0), (1, 0, 0))
+        placed = builder.gather(padded, np.where(tap_of < 0, taps, tap_of), 0)
+        matrix = builder.reshape(builder.transpose(placed, (0, 2, 1, 3)), (len(tap_of) * n_in, phases * n_out))
+        rows = builder.reshape(windows, (*windows.shape[:-2], len(tap_of) * n_in))
+        return builder.matmul(rows, matrix)
 
     def _phased(self, kernel: npt.NDArray[_Number], axes: Sequence[_PhasedAxis]) -> npt.NDArray[_Number]:
         """The kernel (window, in // groups, groups * phases * out // groups) of the convolution that computes all phases."""

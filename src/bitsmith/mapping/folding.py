@@ -17,6 +17,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.processes import Blocks
+from bitsmith.dataflow.wires import Moving, moved_wires
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
@@ -47,10 +49,11 @@ _ADDED = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedMatrix:
-    """A matrix of weights from outside: the parameter ``node``, or what movements make of its elements."""
+    """A matrix of weights from outside: the parameter ``node``, or ``blocks`` of its rows (`LoadableWeights`)."""
 
     node: Node
     shape: tuple[int, int]
+    blocks: Blocks = ((0,),)
 
 
 Factor: TypeAlias = ops.Linear | LoadedMatrix
@@ -63,13 +66,39 @@ def weights_of(program: Program, node: Node) -> Factor | None:
         case ops.Linear():
             return node.op
         case ops.MatMul():
-            factor = program.nodes[node.args[1]]
-            if not isinstance(factor.op, ops.Parameter) or factor.op.raw.ndim != 2:
-                return None
-            n, m = factor.op.raw.shape
-            return LoadedMatrix(factor, (n, m))
+            return _loaded_matrix(program, node.args[1])
         case _:
             return None
+
+
+def _loaded_matrix(program: Program, index: int) -> LoadedMatrix | None:
+    """What a value is as a matrix of blocks of a parameter's rows; None if it is something else."""
+    moves = list[tuple[Moving, tuple[int, ...]]]()
+    node, shape = program.nodes[index], program.nodes[index].type.shape
+    while isinstance(node.op, Moving):
+        (arg,) = node.args
+        moves.append((node.op, program.nodes[arg].type.shape))
+        node = program.nodes[arg]
+    if not isinstance(node.op, ops.Parameter) or len(shape) != 2:
+        return None
+    n, m = shape
+    if not moves:
+        return LoadedMatrix(node, (n, m))
+    width = node.type.shape[-1]
+    places = np.arange(node.type.size)
+    for op, taken in reversed(moves):
+        places = moved_wires(op, taken, places)
+    if m % width:
+        return None
+    for height in reversed(divisors(math.gcd(n, node.type.size // width))):
+        size = height * width
+        cut = places.reshape(n // height, height, m // width, width).transpose(0, 2, 1, 3).reshape(-1, size)
+        first = np.where(cut[:, 0] < 0, -1, cut[:, 0] // size)
+        expected = np.where(first[:, None] < 0, -1, first[:, None] * size + np.arange(size))
+        if np.array_equal(cut, expected):
+            blocks = first.reshape(n // height, m // width).tolist()
+            return LoadedMatrix(node, (n, m), tuple(map(tuple, blocks)))
+    return None
 
 
 def matrix_shape(factor: Factor) -> tuple[int, int]:

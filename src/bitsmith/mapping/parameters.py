@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.processes import (
-    FoldedProduct,
-    Grid,
-    LoadableWeights,
-    Reduce,
-    Reorder,
-    Rom,
-    Source,
-    Stream,
-    union_type,
-)
+from bitsmith.dataflow.processes import FoldedProduct, Grid, LoadableWeights, Reduce, Rom, Source, Stream, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType, compact, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
 from bitsmith.mapping.folding import LoadedMatrix
+from bitsmith.mapping.sweeps import Exchange, reordered
 
 
 def whole_parameter(builder: DataflowBuilder, op: ops.Parameter, node: Node) -> StepId:
@@ -64,7 +56,7 @@ def product_with_parameter(
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     width = matrix.shape[1] // groups
-    given = loaded(op, matrix.node, matrix.shape, steps, groups)
+    given = replace(loaded(op, matrix.node, matrix.shape, steps, groups), blocks=matrix.blocks)
     tile = given.token((size, width))
     each = union_type(stream.token, 1)  # one type for all lanes
     frac = each.span.frac + tile.span.frac
@@ -118,4 +110,4 @@ def _given(
     if times == 1:
         return builder.add(entry, (), Stream(grid, token))
     step = builder.add(entry, (), Stream((parts,), token))
-    return builder.add(Reorder(np.tile(np.arange(parts), times)), (step,), Stream(grid, token))
+    return builder.regroup(reordered(builder, step, Exchange(1, 1, 1, parts), 1, times), grid, shape)

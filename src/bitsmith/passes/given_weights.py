@@ -12,7 +12,7 @@ from bitsmith.errors import InputDataError
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, width_of
 from bitsmith.layers.auto import to_raw
-from bitsmith.layers.conv import Conv
+from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -35,7 +35,7 @@ def with_weights(
             accepted=", ".join(f"{name} of {place!r}" for place, name in known) or "layers with Weights: reloadable",
         )
     node = network.node(layer)
-    assert isinstance(node.layer, Dense | Conv)
+    assert isinstance(node.layer, Dense | Conv | ConvTranspose)
     shapes = {name: node.layer.weights()[name].shape for name in given}
     now = {name: _as_given(values, shapes[name], f"{layer}.{name}") for name, values in given.items()}
     raws = {(layer, name): _raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()}

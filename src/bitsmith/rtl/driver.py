@@ -68,6 +68,7 @@ def _weights(each: WeightPort, bus_bytes: int, *, external: bool) -> _Described:
         "name": loaded.name,
         "external": external,
         "matrix": list(loaded.matrix),
+        "blocks": [list(row) for row in loaded.blocks],
         "steps": loaded.steps,
         "groups": loaded.groups,
         "lo": loaded.lo,

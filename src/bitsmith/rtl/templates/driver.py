@@ -208,9 +208,12 @@ def weights(layer: str, kernel: Any = None, bias: Any = None) -> dict[str, bytes
 def _tiles(about: dict[str, Any], values: Any) -> Any:
     """Raw elements in the order in which they are sent."""
     x, (rows, columns) = np.asarray(values, dtype=np.float64), about["matrix"]
-    if x.size != rows * columns or not x.ndim or (rows > 1 and x.shape[-1] != columns):
+    blocks = np.array(about["blocks"])
+    block = rows // len(blocks), columns // len(blocks[0])
+    count = (blocks.max() + 1) * block[0] * block[1]
+    if x.size != count or not x.ndim or (rows > 1 and x.shape[-1] != block[1]):
         raise ValueError(
-            f"{about['layer']}: {about['name']} of shape {x.shape}, not (..., {columns}) with {rows * columns} elements"
+            f"{about['layer']}: {about['name']} of shape {x.shape}, not (..., {block[1]}) with {count} elements"
         )
     scaled = np.rint(np.ldexp(x, about["frac"]))
     if not np.all((scaled >= about["lo"]) & (scaled <= about["hi"])):
@@ -218,7 +221,8 @@ def _tiles(about: dict[str, Any], values: Any) -> Any:
         raise ValueError(f"{about['layer']}: {about['name']} has values outside {least:g}..{most:g}")
     size = -(-rows // about["steps"])
     padded = np.zeros((about["steps"] * size, columns), dtype=object)
-    padded[:rows] = np.array([int(value) for value in scaled.reshape(-1)], dtype=object).reshape(rows, columns)
+    parts = np.array([int(value) for value in scaled.reshape(-1)] + [0] * (block[0] * block[1]), dtype=object)
+    padded[:rows] = parts.reshape(-1, *block)[blocks].transpose(0, 2, 1, 3).reshape(rows, columns)
     return padded.reshape(about["steps"], size, about["groups"], -1).transpose(2, 0, 1, 3)
 
 
