@@ -120,6 +120,7 @@ GRAPHS: Mapping[str, tuple[Search, Changes]] = {
     "sums of the two least tops": (_SEARCH, [(Sum, "_fitting", _next_in_line)]),
     "sums by arrival": (_SEARCH, [(Sum, "_place", _in_order)]),
     "shared in blocks of rows": (_SEARCH, [(adder_graph, "_PAIR_LIMIT", 600)]),
+    "signs of outputs free": (Search(most_steps=_NEVER, free_signs=True), ()),
     "any depth": (Search(most_steps=_NEVER, extra_depth=None), ()),
 }
 

@@ -6,8 +6,8 @@ The rivals need an environment of their own, whose Python is the argument::
     python benchmarks/adder_graphs.py rivals/bin/python [--sparse] [--models FILE...] [--efforts N...] [--picture FILE]
 
 Inputs are signed 8-bit integers. Each case is solved by all one after the other, each in one thread; "theirs" is the rival with
-fewer full adders. da4ml decides by the bits of adders, as we do. Outputs that come
-out negated count nothing on any side. The picture shows what more time brings, for several efforts.
+fewer full adders. da4ml decides by the bits of adders, as we do. Outputs may come
+out negated at no cost on all sides. The picture shows what more time brings, for several efforts.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def ours(case: Case, effort: int) -> Result:
     """Our graph, checked by symbolic expansion."""
     weights = case.weights
     inputs = [InputRange(-128, 127)] * len(weights)
-    search = Search(effort, 1 << 40, None if case.depth < 0 else case.depth)
+    search = Search(effort, 1 << 40, None if case.depth < 0 else case.depth, free_signs=True)
     start = time.process_time()
     graph = _solved(weights.T.tolist(), inputs, search)
     seconds = time.process_time() - start

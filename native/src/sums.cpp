@@ -113,7 +113,7 @@ void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
         waiting_.insert(std::ranges::upper_bound(waiting_, place, std::greater()), place);
     }
     const Partial& root = partials_.back();
-    if (root.minus) cost_ += stays_negated() ? root.range.width() : root.turn_cost;
+    if (wrong()) cost_ += stays_negated() ? root.range.width() : root.turn_cost;
 }
 
 std::int32_t Sum::node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const {
@@ -131,7 +131,7 @@ std::int32_t Sum::node_of(Nodes& nodes, const std::vector<Summand>& terms, std::
 
 Term Sum::build(Nodes& nodes, const std::vector<Summand>& terms) const {
     const Partial& root = partials_.back();
-    const bool turned = root.minus && !stays_negated();
+    const bool turned = wrong() && !stays_negated();
     const auto last = static_cast<std::int32_t>(partials_.size()) - 1;
     return {node_of(nodes, terms, last, turned), root.shift, root.minus && !turned};
 }

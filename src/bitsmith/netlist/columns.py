@@ -49,6 +49,7 @@ class Columns:
         columns: the entries of every column.
         outputs: for every column, the output it is a part of. Columns of one output are summed later.
         latest: the arrival time that no output may exceed, reachable without sharing; None if there is none.
+        free_signs: outputs may come out negated at no cost.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Columns:
         columns: Sequence[Sequence[ColumnEntry]],
         outputs: Sequence[int],
         latest: int | None,
+        free_signs: bool,
     ) -> None:
         self._inputs = len(inputs)
+        self._free_signs = free_signs
         self._nodes = [Node(_OF_INPUTS, (i.lo, i.hi), i.arrival, 0) for i in inputs]
         for each in self._nodes:
             each.uses = 1
@@ -235,13 +238,16 @@ class Columns:
         """Take the costs of the sums that changed."""
         changed = (column for column, digits in self._saved.items() if digits != self._digits[column])
         for output in sorted({self._outputs[column] for column in changed}):
-            cost = Sum(self._summands(output), self._deadline(output)).cost
+            cost = self._sum(output, self._summands(output)).cost
             self._costs_before.append((output, self._costs[output]))
             self._cost += cost - self._costs[output]
             self._costs[output] = cost
 
     def _deadline(self, output: int) -> Deadline:
         return Deadline(self._limit, self._loads[output])
+
+    def _sum(self, output: int, terms: Sequence[Summand]) -> Sum:
+        return Sum(terms, self._deadline(output), self._free_signs)
 
     def _summands(self, output: int) -> list[Summand]:
         return [

@@ -22,7 +22,7 @@ from dataclasses import replace
 from bitsmith.netlist.adders import InputRange, Nodes
 from bitsmith.netlist.columns import Columns, Digit
 from bitsmith.netlist.patterns import NODE_BITS, ColumnEntry, Pattern, matches_of, pairs_with_two_forms, set_bits
-from bitsmith.netlist.sums import Sum, Summand, Term
+from bitsmith.netlist.sums import Summand, Term
 
 _NOISE = 512
 _NOISELESS = 1024
@@ -46,8 +46,9 @@ class Sharing(Columns):
         columns: Sequence[Sequence[ColumnEntry]],
         outputs: Sequence[int],
         latest: int | None,
+        free_signs: bool = False,
     ) -> None:
-        super().__init__(inputs, columns, outputs, latest)
+        super().__init__(inputs, columns, outputs, latest, free_signs)
         self._waiting: list[tuple[int, int, int]] = []
         self._queue: list[tuple[int, int, int]] = []
         self._noise = 0
@@ -110,9 +111,9 @@ class Sharing(Columns):
         roots: list[Term] = []
         for output in range(len(self._parts)):
             terms = sorted(s._replace(term=s.term._replace(node=made[s.term.node])) for s in self._summands(output))
-            total = Sum(terms, self._deadline(output))
+            total = self._sum(output, terms)
             if total.stays_negated:
-                total = Sum(_with_one_turned(nodes, terms), self._deadline(output))
+                total = self._sum(output, _with_one_turned(nodes, terms))
             roots.append(total.build(nodes))
         return roots
 

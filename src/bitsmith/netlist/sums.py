@@ -77,10 +77,11 @@ _Place = tuple[int, int, bool, int, int, int]
 
 
 class Sum:
-    """The order in which ``terms``, at least one, are added."""
+    """The order in which ``terms``, at least one, are added; with ``free_sign`` the sum may come out negated at no cost."""
 
-    def __init__(self, terms: Sequence[Summand], deadline: Deadline) -> None:
+    def __init__(self, terms: Sequence[Summand], deadline: Deadline, free_sign: bool = False) -> None:
         self._terms = terms
+        self._free_sign = free_sign
         self._partials = [_Partial(s.lo, s.hi, s.arrival, s.term.shift, s.term.minus) for s in terms]
         self._cost = 0
         waiting, load = self._first(deadline)
@@ -96,21 +97,26 @@ class Sum:
     @property
     def cost(self) -> int:
         """Full adders, with what turning round takes if the sum came out negated."""
-        root = self._partials[-1]
-        if not root.minus:
+        if not self._wrong:
             return self._cost
+        root = self._partials[-1]
         return self._cost + (width_of(root.lo, root.hi) if self.stays_negated else root.turn_cost)
 
     @property
     def stays_negated(self) -> bool:
-        """True if the sum comes out negated and nothing in it can be turned round."""
-        return self._partials[-1].minus and self._partials[-1].turn_cost >= _NEVER
+        """True if the sum comes out negated, which is not free, and nothing in it can be turned round."""
+        return self._wrong and self._partials[-1].turn_cost >= _NEVER
 
     def build(self, nodes: Nodes) -> Term:
-        """Make the adders and return the sum, negated if it cannot be turned round."""
+        """Make the adders and return the sum, negated if that is free or it cannot be turned round."""
         root = self._partials[-1]
-        turned = root.minus and not self.stays_negated
+        turned = self._wrong and not self.stays_negated
         return Term(self._node(nodes, len(self._partials) - 1, turned), root.shift, root.minus and not turned)
+
+    @property
+    def _wrong(self) -> bool:
+        """True if the sum comes out with a sign that it should not have."""
+        return self._partials[-1].minus and not self._free_sign
 
     def _place(self, partial: int, order: int) -> _Place:
         value = self._partials[partial]
