@@ -15,6 +15,7 @@ from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
+from bitsmith.netlist.tabulate_cones import tabulate_cones
 
 _REMEMBERED = 1 << 15
 """Products of a program whose netlist is kept for the next time; it takes some tens of megabytes at most."""
@@ -58,6 +59,7 @@ def _made(
 ) -> Pipelined:
     netlist = elaborate(program, blocks, search)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
+    netlist = tabulate_cones(netlist, delays)
     if latency is not None:
         budget_ns = _long_enough(netlist, delays, budget_ns, latency)
     netlist = regroup_sums(netlist, delays, budget_ns)
