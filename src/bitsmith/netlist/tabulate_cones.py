@@ -262,8 +262,8 @@ class _Tabulation:
         made = replace(word, drop=0, lo=min(entries), hi=max(entries))
         luts = table_luts(entries, address.lo, made.width, self._inputs)
         cone = self._cone(index, source)
-        cells = [cell for x in cone if not isinstance(cell := self._words[x].cell, View)]
-        if len(cells) == 1 or all(isinstance(cell, AddSub) for cell in cells) or luts >= sum(map(self._luts, cone)):
+        choices = [x for x in cone if not isinstance(self._words[x].cell, AddSub | View)]
+        if len(choices) < 2 or luts >= sum(map(self._luts, cone)):
             return None
         if self._delays.table(address.width) > self._time(index, source):
             return None
