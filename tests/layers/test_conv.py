@@ -181,6 +181,17 @@ def test_a_transposed_convolution_adds_only_products_of_inputs() -> None:
     assert adders(layer, (3, 3, 1)) == 0
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_a_transposed_convolution_is_cropped_anywhere(stride: int, dilation: int) -> None:
+    kernel = as_weights(np.random.default_rng(stride).integers(-8, 8, (3, 1, 2)) / 4)
+    full = 3 * stride + 2 * dilation + 1
+    for crop in range(full):
+        layer = ConvTranspose(kernel, None, (stride,), (dilation,), (crop,), (full - crop + crop % 2,))
+        outcome = run(network_of(layer, [(4, 1)], formats={0: SMALL}), samples=3)
+        np.testing.assert_array_equal(outcome.fixed, outcome.real)
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("kind", [conv, transposed])
 def test_batch_normalisation_folds_into_it(kind: Callable[..., Layer], groups: int) -> None:
