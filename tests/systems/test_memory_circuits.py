@@ -170,7 +170,8 @@ def test_the_overlay_loads_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     memory = Memory(each)
     board, net = overlay(monkeypatch, tmp_path, memory), sys.modules["net"]
     about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
-    kernel = np.zeros(about["matrix"])
+    (rows, columns), blocks = about["matrix"], np.array(about["blocks"])
+    kernel = np.zeros(((blocks.max() + 1) * rows // len(blocks), columns // blocks.shape[1]))
     board.load(about["layer"], kernel=kernel)
     stream = len(net.INPUTS) + len(net.OUTPUTS) + net.LOADS.index(about["port"])
     assert memory.started == 1 << stream
