@@ -85,7 +85,7 @@ class Functions:
             found = {u: self._values(word, u) for u in sources[:_SOURCES]}
         self.of[index] = found
         if 0 < word.width <= _NARROW and not isinstance(word.cell, Literal):
-            sets = [np.unique(values) for values in found.values()]
+            sets = [np.unique(values[(values >= word.lo) & (values <= word.hi)]) for values in found.values()]
             self.reached[index] = min(sets, key=len) if sets else np.arange(word.lo, word.hi + 1)
 
     def _is_followed(self, word: Word) -> bool:
@@ -131,7 +131,8 @@ class Functions:
             case RomRead():
                 if cell.table not in self._tables:
                     self._tables[cell.table] = np.array(self._netlist.tables[cell.table], dtype=np.int64)
-                values = self._tables[cell.table][of(cell.address) - cell.first]
+                entries = self._tables[cell.table]
+                values = entries[np.clip(of(cell.address) - cell.first, 0, len(entries) - 1)]  # others never occur
             case InputPort() | Literal() | TernaryAdder():
                 raise TypeError(f"{type(cell).__name__} is not followed")
             case _:
