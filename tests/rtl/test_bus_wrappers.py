@@ -194,7 +194,7 @@ def test_weights_come_with_each_frame(tmp_path: Path) -> None:
     with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
         simulated.write(driver.Registers.PACKET_FRAMES, 2)
         for seed in range(2):
-            raws = np.random.default_rng(seed).integers(-16, 16, (15, 2))
+            raws = np.random.default_rng(seed).integers(-16, 16, (30, 2))
             other = load(
                 each.program, {("dense", "weight"): objects(raws), ("dense", "bias"): objects(np.array([2, seed]))}
             )

@@ -96,7 +96,8 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     if on_tokens is None:
         return None
     given = dict(zip(bound, parts, strict=True))
-    operands = [step for arg in args if (step := given.get(arg) or _by_part(builder, arg, shape, stream)) is not None]
+    found = [given[arg] if arg in given else _by_part(builder, arg, shape, stream) for arg in args]
+    operands = [step for step in found if step is not None]
     if len(operands) < len(args):
         return None
     return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
@@ -115,10 +116,12 @@ def _covering(op: ops.Table, x: TensorType, token: TensorType) -> ops.Table | No
 def _cast_by_channel(builder: DataflowBuilder, op: ops.Cast, kind: TensorType, part: StepId) -> StepId | None:
     """A cast with a format per channel of a value of type ``kind``, in tokens like those of ``part``; None where it cannot be."""
     stream = builder.stream(part)
-    frac, *others = set(stream.token.frac.ravel().tolist())
-    cast = None if others else cast_by_channel(op, kind, frac)
+    token, frac = stream.token, int(stream.token.frac.max())
+    cast = cast_by_channel(op, kind, frac)
     if cast is None:
         return None
+    lo, hi = (objects(bounds << objects(frac - token.frac)) for bounds in (token.lo, token.hi))
+    part = builder.cast_to(part, TensorType.of(token.shape, frac, lo, hi))
     numbers = np.tile(cast.numbers, math.prod(stream.shape) // len(cast.numbers)).reshape(stream.shape)
     const = ops.Const(objects(numbers), np.zeros((1,) * numbers.ndim, dtype=np.int64))
     number = builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)

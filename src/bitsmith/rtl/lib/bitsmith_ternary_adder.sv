@@ -96,11 +96,12 @@ module bitsmith_ternary_adder #(
         logic [CELLS:0] share;
         logic [CELLS:0] carry;
         logic [CELLS-1:0] upper;
+        logic [CELLS-1:0] before_carry;
         (* maybe_unused *) logic unused;
 
         assign share[0] = 1'b0;
         assign carry[0] = 1'b0;
-        assign unused   = &{1'b0, share[CELLS], carry[CELLS], upper};
+        assign unused   = &{1'b0, share[CELLS], carry[CELLS], upper, before_carry};
 
         for (genvar k = 0; k < CELLS; k++) begin : g_cell
             localparam int PLACE = k < ONES ? 0 : PASSED + k - ONES;
@@ -120,7 +121,7 @@ module bitsmith_ternary_adder #(
                 .datag(1'b0),
                 .cin(carry[k]),
                 .sharein(share[k]),
-                .combout(),
+                .combout(before_carry[k]),
                 .sumout(upper[k]),
                 .cout(carry[k+1]),
                 .shareout(share[k+1])
