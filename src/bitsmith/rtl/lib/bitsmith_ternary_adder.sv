@@ -35,7 +35,7 @@ module bitsmith_ternary_adder #(
     logic [WIDTH-1:0] whole;
     localparam logic [15:0] B = SUBTRACT_B ? 16'h3333 : 16'hcccc;
     localparam logic [15:0] C = SUBTRACT_C ? 16'h0f0f : 16'hf0f0;
-    localparam logic [15:0] MOST = 16'haaaa & B | 16'haaaa & C | B & C;
+    localparam logic [15:0] MOST = (16'haaaa & B) | (16'haaaa & C) | (B & C);
 
     assign {c, b, a} = terms;
     assign sum = whole[WIDTH-1:DROP];
