@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.devices import ECP5
 from bitsmith.rtl import memory
 from bitsmith.rtl.writer import Title
 from tests.rtl.circuits import lint
@@ -17,19 +18,21 @@ from tests.rtl.circuits import lint
     [
         (1 << 15, 96, [1 << 15]),
         ((1 << 15) + 200, 96, [1 << 15, 200]),
-        ((1 << 15) + 200, 2, [(1 << 15) + 200]),
+        ((1 << 15) + 200, 2, [1 << 15, 200]),
+        (1152, 256, [1152]),
         (26_212, 96, [1 << 14, 1 << 13, 1636]),
         ((1 << 15) - 1, 96, [(1 << 15) - 1]),
     ],
 )
 def test_parts_that_save_blocks(words: int, width: int, parts: list[int]) -> None:
-    text = memory.rom("weights", width, range(words), Title("test", "0"), clocked=True)
+    text = memory.rom("weights", width, range(words), Title("test", "0"), ECP5.memory, clocked=True)
     found = [len(re.findall("'d", case)) for case in re.findall(r"case(.*?)endcase", text, re.DOTALL)]
     assert found == parts
 
 
 def test_parts_are_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_SAVED_BITS", 1)
-    (tmp_path / "weights.sv").write_text(memory.rom("weights", 4, range(11), Title("test", "0"), clocked=True))
-    assert "part2" in (tmp_path / "weights.sv").read_text()
+    monkeypatch.setattr(memory, "_parts", lambda words, width, block: [0, 8, 10])
+    text = memory.rom("weights", 4, range(11), Title("test", "0"), ECP5.memory, clocked=True)
+    (tmp_path / "weights.sv").write_text(text)
+    assert "part2" in text
     lint([tmp_path / "weights.sv"], "weights")

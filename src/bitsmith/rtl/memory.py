@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.rtl.tables import rom_style
 from bitsmith.rtl.writer import Title
 
-_SAVED_BITS = 1 << 17
-"""A table is cut into parts for so many bits: seven or eight blocks, for choices of as many bits as a word has."""
+_BLOCK_LUTS = 16
+"""Look-up tables that choose between parts of a table, for each block memory that these save."""
 
 
 def address_bits(words: int) -> int:
@@ -20,13 +21,13 @@ def address_bits(words: int) -> int:
     return max((words - 1).bit_length(), 1)
 
 
-def rom(module: str, width: int, values: Sequence[int], title: Title, *, clocked: bool) -> str:
+def rom(module: str, width: int, values: Sequence[int], title: Title, block: MemoryBlock, *, clocked: bool) -> str:
     """A constant table of ``values``. With ``clocked``, a word comes a cycle after its address, as from block memory.
 
-    Synthesis may make tables of a power of two words, so large ones are cut into such.
+    Synthesis may make tables of a power of two words, so those are cut into such that take fewer of the family's ``block`` then.
     """
     bits = address_bits(len(values))
-    starts = _parts(len(values), width) if clocked else [0]
+    starts = _parts(len(values), width, block) if clocked else [0]
     style = rom_style(width * len(values)) if clocked else ""
     ports = [
         *(["input logic clk"] if clocked else []),
@@ -48,17 +49,23 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, *, clocked
     return _module(module, ports, body, title)
 
 
-def _parts(words: int, width: int) -> list[int]:
+def _parts(words: int, width: int, block: MemoryBlock) -> list[int]:
     """Where the parts of a table begin: each has as many words as the largest power of two that is left, but the last."""
-    found, starts, padded = [0], [0], 1 << (words - 1).bit_length()
-    least = padded * width
+    found, starts, blocks = [0], [0], 0
+    least = _BLOCK_LUTS * block.count(_padded(words), width)
     while words - starts[-1] > 1:
-        starts = [*starts, starts[-1] + (1 << (words - starts[-1] - 1).bit_length() - 1)]
-        padded = starts[-1] + (1 << (words - starts[-1] - 1).bit_length())
-        cost = padded * width + (len(starts) - 1) * _SAVED_BITS
+        whole = _padded(words - starts[-1]) // 2
+        blocks += block.count(whole, width)
+        starts = [*starts, starts[-1] + whole]
+        last = block.count(_padded(words - starts[-1]), width)
+        cost = _BLOCK_LUTS * (blocks + last) + (len(starts) - 1) * width
         if cost < least:
             found, least = starts, cost
     return found
+
+
+def _padded(words: int) -> int:
+    return 1 << (words - 1).bit_length()
 
 
 def _looked_up(name: str, address: str, width: int, values: Sequence[int], clocked: bool) -> list[str]:

@@ -181,7 +181,7 @@ class StreamTop:
         """The word ``name``: ``values`` looked up by ``index`` in a module of their own; the next cycle's if ``clocked``."""
         self.word(name, width)
         module = f"{self._name}_{name}_rom"
-        self._sources[f"{module}.sv"] = rom(module, width, values, self._title, clocked=clocked)
+        self._sources[f"{module}.sv"] = rom(module, width, values, self._title, self.memory, clocked=clocked)
         clock = ".clk(clk), " if clocked else ""
         self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({name}));")
         return name
