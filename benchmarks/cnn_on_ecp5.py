@@ -35,7 +35,7 @@ def main() -> None:
         if told.proposal is None:
             raise SystemExit("nothing is proposed")
         fit = told.proposal.fit
-        console.print(f"explained in {time.perf_counter() - begun:.1f} s: {fit.said}, {fit.size}")
+        console.print(f"explained in {time.perf_counter() - begun:.1f} s: {fit.description}, {fit.size}")
         chosen = {name: {"ReuseFactor": factor} for name, factor in fit.reuse.items()}
         model = bitsmith.convert(
             path,
