@@ -69,6 +69,12 @@ def test_values_are_the_same(data: st.DataObject) -> None:
     assert_equal_values(own, types[0].frac, objects(shared), types[1].frac)
 
 
+def test_lower_bits_do_not_reach_beyond_a_range_in_which_another_channel_wraps() -> None:
+    """The second one's 3.5 becomes 3 within -4..3, but is beyond the -3.5..3 of the third one's steps."""
+    op = ops.Cast(np.array([0, 0, 1]), objects([-4, -4, -7]), objects([3, 3, 6]), Rounding.TRN, Overflow.WRAP)
+    assert cast_by_channel(op, values([4, 4, 4], [-1, -1, -57], [0, 56, 0]), 4) is None
+
+
 def of_channel(cast: ChannelCast, channel: int, raw: int) -> int:
     """What the cast makes of a number, in the same units."""
     number = int(cast.numbers[channel])

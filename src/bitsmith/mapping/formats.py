@@ -87,7 +87,7 @@ def cast_by_channel(op: ops.Cast, x: TensorType, frac: int) -> ChannelCast | Non
     own, least, greatest = _unbounded(op, x)
     least, greatest = _scaled(least, own, frac), _scaled(greatest, own, frac)
     lost = objects(np.maximum(frac - wanted, 0))
-    summed = objects(greatest + (objects(1 << lost) - 1 if op.rounding is Rounding.RND else 0))
+    summed = objects(greatest + objects(1 << lost) - 1)  # with the lower bits that are left out, at most
     low, high = _scaled(lo, wanted, frac), objects(_scaled(objects(hi + 1), wanted, frac) - 1)
     under, over = np.asarray(least < low, dtype=np.bool_), np.asarray(greatest > high, dtype=np.bool_)
     wraps = op.overflow is Overflow.WRAP
