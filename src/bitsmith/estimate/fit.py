@@ -124,6 +124,11 @@ def _has_room(size: Size, part: Part, blocks: float) -> bool:
     return fits(size, part) and size.dsp <= blocks * part.dsps
 
 
+def _shares_of_blocks(part: Part) -> tuple[float, float]:
+    """Shares of the multiplier blocks of a proposed circuit, the best first."""
+    return (_ROUTED_BLOCKS if part.family.place_and_route else _FULL), 1.0
+
+
 def proposal(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
@@ -131,8 +136,7 @@ def proposal(program: Program, part: Part, directives: Directives, budget_ns: fl
 
     Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``.
     """
-    easily = _ROUTED_BLOCKS if part.family.place_and_route else _FULL
-    for blocks, parallel in product((easily, 1.0), (True, False)):
+    for blocks, parallel in product(_shares_of_blocks(part), (True, False)):
         found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel), blocks, budget_ns)
         if found is not None:
             return found
@@ -185,11 +189,10 @@ def fastest_in_turn(program: Program, part: Part, directives: Directives, budget
 
     Tensors come whole only where ``directives`` want it.
     """
-    easily = _ROUTED_BLOCKS if part.family.place_and_route else _FULL
     ways = (True, False) if directives.parallel else (False,)
     found = (
         _least_in_turn(program, part, replace(directives, parallel=parallel), blocks, budget_ns)
-        for blocks, parallel in product((easily, 1.0), ways)
+        for blocks, parallel in product(_shares_of_blocks(part), ways)
     )
     return next(filter(None, found), None)
 

@@ -17,7 +17,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
 from bitsmith.mapping.folding import divisors
 from bitsmith.mapping.products import in_groups, is_flat, takes_flat
-from bitsmith.mapping.sweeps import Exchange, narrow, reordered, takes_narrow_tokens
+from bitsmith.mapping.sweeps import SINGLE, Exchange, narrow, reordered, takes_narrow_tokens
 
 _MOST_ACTIONS = 4096
 """Parts of tokens are moved as they are where not more of them come in a frame: each has its place in a table."""
@@ -199,12 +199,11 @@ def _repeated_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepId
         return None
     slices = math.prod(have[: op.axis + 1])
     step = narrow(builder, arg, size, have[:-1])
-    single = ops.Window((1,), (1,), (1,), ((0, 0),))
     parts = math.prod(have) // slices // size
     viewed = builder.regroup(step, (slices, parts), (size,))
     stream = Stream((slices, times * parts), builder.stream(viewed).token)
     return builder.with_native_form(
-        builder.add(Sweep(single, 1, parts, times), (viewed,), stream), tuple(axes), (channels,)
+        builder.add(Sweep(SINGLE, 1, parts, times), (viewed,), stream), tuple(axes), (channels,)
     )
 
 

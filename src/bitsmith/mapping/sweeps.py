@@ -29,6 +29,9 @@ from bitsmith.mapping.folding import (
     matrix_shape,
 )
 
+SINGLE = ops.Window((1,), (1,), (1,), ((0, 0),))
+"""Single positions along one axis, in turn."""
+
 
 def takes_narrow_tokens(builder: DataflowBuilder, node: Node) -> bool:
     """Return True if windows before ``node``, whose first axes are positions, may be read from a memory."""
@@ -82,8 +85,7 @@ def windows_of(builder: DataflowBuilder, arg: NodeId, axes: int) -> Windows | No
     if builder.is_constant(source):
         return None
     positions = math.prod(shape[:axes])
-    single = ops.Window((1,), (1,), (1,), ((0, 0),))
-    return Windows(source, single, (positions,), (positions,), math.prod(shape[axes:]))
+    return Windows(source, SINGLE, (positions,), (positions,), math.prod(shape[axes:]))
 
 
 def narrow(builder: DataflowBuilder, node: NodeId, size: int, grid: Grid) -> StepId:
@@ -146,8 +148,7 @@ def reordered(builder: DataflowBuilder, step: StepId, exchange: Exchange, units:
         return moved
     parts = builder.stream(moved).tokens // units
     viewed = builder.regroup(moved, (units, parts), token.shape)
-    single = ops.Window((1,), (1,), (1,), ((0, 0),))
-    return builder.add(Sweep(single, 1, parts, more), (viewed,), Stream((units, more * parts), token))
+    return builder.add(Sweep(SINGLE, 1, parts, more), (viewed,), Stream((units, more * parts), token))
 
 
 @dataclass(frozen=True, slots=True)
