@@ -132,7 +132,6 @@ def reused(program: Program, directives: Directives, target: Target) -> Choice |
     Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked for.
     """
     part, program = part_or_typical(target.part), drop_dead(program, keep_probes=False)
-    directives = replace(directives, banks=not target.backend.is_hls)
     budget_ns = target.budget_ns(part.family)
     found = None
     if any(factor > 1 for factor in directives.reuse.values()):

@@ -24,7 +24,7 @@ from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
-from tests.mapping.test_engines import engines, perceptron, residual, shared
+from tests.mapping.test_engines import depthwise, engines, perceptron, pooled, residual, shared
 from tests.properties.convolutional import random_network, turns
 
 
@@ -33,7 +33,7 @@ def cases(*seeds: int) -> tuple[dict[str, Program], dict[str, Directives]]:
     programs, directives = dict[str, Program](), dict[str, Directives]()
     for seed in seeds:
         program = drop_dead(random_network(seed), keep_probes=False)
-        asked = replace(turns(seed, program), banks=False)
+        asked = turns(seed, program)
         if engines(partition(program, asked)):
             programs[f"net{seed}"], directives[f"net{seed}"] = program, asked
     return programs, directives
@@ -43,6 +43,8 @@ def some() -> tuple[dict[str, Program], dict[str, Directives]]:
     """A network with a skip connection, in streams and in arrays, and dense layers."""
     programs = {"streamed": residual(), "arrays": residual(), "dense": perceptron((16, 16, 12, 8))}
     directives = {"streamed": shared(programs["streamed"], 150), "dense": shared(programs["dense"], 1000)}
+    for name, made in (("depthwise", depthwise()), ("pooled", pooled())):
+        programs[name], directives[name] = made, shared(made, 150)
     return programs, {**directives, "arrays": shared(programs["arrays"], 100_000, parallel=True)}
 
 
@@ -68,13 +70,16 @@ def test_networks_have_all_forms() -> None:
     assert {len(layer.weights) < layer.blocks for layer in layers} == {False, True}
     assert any(layer.blocks > 1 == len(layer.weights) for layer in layers)
     assert any(layer.lanes < one.lanes for one in found for layer in one.layers)
+    assert {(one.banks > 1, one.greatest_lanes > 1) for one in found} == {(False, False), (True, False), (True, True)}
+    assert any(one.banks < one.lanes for one in found if one.banks > 1)
 
 
-def words_read(layer: EngineLayer) -> set[int]:
+def places_read(layer: EngineLayer, banks: int) -> set[int]:
+    """Of the memory, each with as many numbers as are read at once."""
     rows, columns = (np.arange(size) for size in layer.grid)
     words = (layer.source + rows[:, None] * layer.pitch + columns * layer.channels).reshape(-1)
     taps = np.unique(moved(layer.op, layer.grid))
-    return {int(word) + channel for word in words[taps[taps >= 0]] for channel in range(layer.channels)}
+    return {(int(word) + channel) // banks for word in words[taps[taps >= 0]] for channel in range(layer.channels)}
 
 
 def test_no_layer_writes_what_it_reads() -> None:
@@ -82,7 +87,7 @@ def test_no_layer_writes_what_it_reads() -> None:
     for engine in all_engines():
         for layer in engine.layers[:-1]:
             target = range(layer.target, layer.target + layer.all_passes * layer.lanes)
-            assert not words_read(layer).intersection(target)
+            assert not places_read(layer, engine.banks).intersection(word // engine.banks for word in target)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +95,13 @@ def test_no_layer_writes_what_it_reads() -> None:
 )
 def test_the_function_keeps_the_interval_of_the_plan(dialect: str) -> None:
     programs, directives = some()
-    found = check(written(programs["streamed"], directives["streamed"], dialect), dialect, unrolled=False)
-    paces = [pace for pace in found.paces if pace.process.endswith("engine")]
-    (engine,) = engines(partition(programs["streamed"], directives["streamed"]))
-    steps = [layer.all_passes * layer.steps + layer.lanes for layer in engine.layers]
-    assert [(pace.trips, pace.interval) for pace in paces] == [(trips, 1) for trips in (144, *steps)]
-    assert not found.left_out
+    for name, tokens in (("streamed", 144), ("pooled", 72)):
+        found = check(written(programs[name], directives[name], dialect), dialect, unrolled=False)
+        paces = [pace for pace in found.paces if pace.process.endswith("engine")]
+        (engine,) = engines(partition(programs[name], directives[name]))
+        steps = [layer.all_passes * layer.steps + layer.lanes for layer in engine.layers]
+        assert [(pace.trips, pace.interval) for pace in paces] == [(trips, 1) for trips in (tokens, *steps)]
+        assert not found.left_out
 
 
 def test_a_slower_loop_is_refused() -> None:

@@ -147,31 +147,51 @@ def test_cycles_decide_how_many_multipliers_there_are() -> None:
 
 def test_sums_of_two_tensors_use_two_lanes_and_no_more() -> None:
     """More results than there are steps would not leave in time."""
-    (engine,) = engines(partition(residual(), shared(residual(), 89)))
-    assert (engine.lanes, engine.banks, [layer.name for layer in engine.layers if layer.apart]) == (4, 2, ["join"])
-    assert_same(residual(), shared(residual(), 89))
-    assert engines(partition(residual(), shared(residual(), 88))) == []
+    (engine,) = engines(partition(residual(), shared(residual(), 87)))
+    assert (engine.lanes, engine.banks, [layer.name for layer in engine.layers if layer.apart]) == (
+        4,
+        2,
+        ["join", "pool"],
+    )
+    assert_same(residual(), shared(residual(), 87))
+    assert engines(partition(residual(), shared(residual(), 86))) == []
 
 
 def test_depthwise_convolutions_use_several_lanes() -> None:
-    """As many as cycles ask for; in C++ one."""
+    """As many as cycles ask for."""
     program = depthwise()
     found = {}
-    for reuse, banks in ((1000, True), (300, True), (150, True), (300, False)):
-        directives = replace(shared(program, reuse), banks=banks)
+    for reuse in (1000, 300, 150):
+        directives = shared(program, reuse)
         (engine,) = engines(partition(program, directives))
-        found[reuse, banks] = engine.lanes, engine.banks, [layer.apart for layer in engine.layers]
+        found[reuse] = engine.lanes, engine.banks, [layer.apart for layer in engine.layers]
         assert_same(program, directives)
         assert engine.actions(75, 16) <= 25 * reuse
         assert all(layer.source % engine.banks == 0 for layer in engine.layers)
         assert all(layer.lanes <= layer.steps for layer in engine.layers)
     kinds = [False, True, False, True]
-    assert found == {
-        (1000, True): (1, 1, [False] * 4),
-        (300, True): (4, 2, kinds),
-        (150, True): (8, 4, kinds),
-        (300, False): (8, 1, [False] * 4),
-    }
+    assert found == {1000: (1, 1, [False] * 4), 300: (4, 2, kinds), 150: (8, 4, kinds)}
+
+
+def pooled(channels: int = 8) -> Program:
+    """Poolings of the greatest of overlapping windows between convolutions."""
+    builder = ProgramBuilder()
+    y = builder.input("x", (6, 6, 2), FORMAT)
+    for number in range(2):
+        with builder.layer(f"full{number}"):
+            y = builder.max(convolved(builder, y, channels, number), builder.const(0))
+        with builder.layer(f"greatest{number}"):
+            y = builder.amax(builder.window(y, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))), (2, 3))
+    return builder.program([("y", y)])
+
+
+def test_poolings_of_the_greatest_use_several_lanes() -> None:
+    found = {}
+    for reuse in (1000, 300, 150):
+        (engine,) = engines(partition(pooled(), shared(pooled(), reuse)))
+        found[reuse] = engine.lanes, engine.banks, engine.greatest_lanes
+        assert_same(pooled(), shared(pooled(), reuse))
+    assert found == {1000: (1, 1, 1), 300: (4, 2, 2), 150: (8, 4, 4)}
 
 
 def test_an_engine_is_smaller_than_layers_side_by_side() -> None:

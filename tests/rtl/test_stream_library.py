@@ -601,6 +601,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 5, "LAYERS": 3, "WORDS": 33, "TOKENS": 1, "WIDTH": 1}),
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "SIGNED": 0}),
     ("bitsmith_engine", {"LANES": 3, "BANKS": 2, "WORDS": 5, "GREATEST": 1}),
+    ("bitsmith_engine", {"LANES": 5, "BANKS": 4, "GREATEST": 4}),
 ]
 
 MADE_OF = [

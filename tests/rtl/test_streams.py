@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.rtl import memory
 from bitsmith.rtl.writer import Title
-from tests.mapping.test_engines import depthwise
+from tests.mapping.test_engines import depthwise, pooled
 from tests.mapping.test_partition import demanded
 from tests.properties.convolutional import channels_of_their_own, demands, random_decoder, random_network, turns
 from tests.properties.pairs import random_pair
@@ -140,9 +141,10 @@ def test_layers_in_turn(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_lanes_with_numbers_of_their_own(tmp_path: Path) -> None:
-    """A depthwise convolution takes a number for each of four lanes, and other layers one for eight, from the same memory."""
-    program = depthwise()
+@pytest.mark.parametrize("network", [depthwise, pooled])
+def test_lanes_with_numbers_of_their_own(network: Callable[[], Program], tmp_path: Path) -> None:
+    """Depthwise convolutions or poolings take a number for each of four lanes, other layers one for eight, from one memory."""
+    program = network()
     names = frozenset(node.layer for node in program.nodes if node.layer)
     directives = Directives(dict.fromkeys(names, 150), False, engine=names)
     (engine,) = (one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine))

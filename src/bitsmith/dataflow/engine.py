@@ -33,7 +33,7 @@ class EngineLayer:
         weights: (blocks, or 1 if all have the same; passes; steps; lanes).
         bias: a number per result of a window.
         choices: what the token function does, of each result of a window, or of all.
-        greatest: the greatest product, with one lane, in place of the sum.
+        greatest: the greatest product in place of the sum.
         apart: each lane has a number of its own in place of all the same: as many as a block has channels.
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
@@ -143,6 +143,11 @@ class Engine:
     def banks(self) -> int:
         """Numbers of the memory that are read at once."""
         return max((layer.lanes for layer in self.layers if layer.apart), default=1)
+
+    @property
+    def greatest_lanes(self) -> int:
+        """Lanes that may have to find the greatest product."""
+        return max((layer.lanes for layer in self.layers if layer.greatest), default=0)
 
     @property
     def by_layer(self) -> bool:

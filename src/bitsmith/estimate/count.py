@@ -150,8 +150,7 @@ class Count:
         always, choices = _ENGINE_CONTROL
         self.lut += always + choices * self.choice_luts + _ENGINE_ADDRESS_LUTS * address
         self.ff += _ENGINE_ADDRESS_FFS * address
-        if any(one.greatest for one in kind.layers):
-            self.lut += _ENGINE_GREATEST_LUTS * total * self.choice_luts
+        self.lut += kind.greatest_lanes * _ENGINE_GREATEST_LUTS * total * self.choice_luts
 
     def loadable(self, words: int, bits: float) -> None:
         """A constant table that can be loaded: a memory, its register, and one that collects a word."""

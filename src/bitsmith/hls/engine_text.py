@@ -72,9 +72,10 @@ class _EngineWriter:
         function_name = scope.names.unique(f"{self._name}_token")
         function = write_function(program, body(program), function_name, scope, inputs)
         self.texts += function.texts
-        scope.memories.append(Memory(self._memory, apart=True))
-        rows = dialect.streams.rows
-        declared = rows.declared(self._memory, f"{self._number_t} {self._memory}[{kind.words}][1]", kind.words)
+        scope.memories.append(Memory(self._memory, kind.banks, apart=True))
+        places = f"{self._number_t} {self._memory}[{kind.words // kind.banks}][{kind.banks}]"
+        streams = dialect.streams
+        declared = (streams.banks if kind.banks > 1 else streams.rows).declared(self._memory, places, kind.words)
         for array in ("sums", "leaving"):
             declared += dialect.arrays.declared(array, f"{total.type_name} {array}[{kind.lanes}]", kind.lanes)
         step = [*self._multiplied(), *self._leaving(function_name, function.results, (total, bias, choice))]
@@ -98,21 +99,33 @@ class _EngineWriter:
         amount = self._scope.array(self._name, "amount", objects(np.broadcast_to(token.frac, token.shape)))
         lines = [
             f"const {taken.token} item = {taken.taken('x0')};",
-            f"kernels::shift<1, 1>(item.data, {amount}, {self._memory}[i]);",
+            f"{self._number_t} number[1];",
+            f"kernels::shift<1, 1>(item.data, {amount}, number);",
+            self._stored("number", "i"),
         ]
         return self._looped(str(taken.tokens), lines)
+
+    def _stored(self, number: str, word: str) -> str:
+        """A line that writes a number into the memory."""
+        place, single = self._place(word)
+        return f"kernels::engine_store<{self._kind.banks}>({number}, {single}, {self._memory}[{place}]);"
+
+    def _place(self, word: str) -> tuple[str, str]:
+        """The place of a word of the memory, and its number in that."""
+        banks = self._kind.banks
+        return (f"{word} >> {banks.bit_length() - 1}", f"{word} & {banks - 1}") if banks > 1 else (word, "0")
 
     def _begun(self) -> list[str]:
         """Lines before the loop of a layer: its numbers, and all variables at its beginning."""
         found = list[str]()
         weights, biases, fields = 0, 0, list[dict[str, int]]()
         for layer in self._kind.layers:
-            fields.append(_fields(layer, weights, biases))
+            fields.append(_fields(layer, weights, biases, apart=self._kind.banks > 1))
             weights += len(layer.rows(layer.lanes))
             biases += len(layer.bias)
         for key in fields[0]:
             values = np.array([each[key] for each in fields])
-            kind = "bool" if key in ("alike", "greatest") else "int"
+            kind = "bool" if key in ("alike", "greatest", "apart") else "int"
             found.append(f"const {kind} {key} = {self._by_layer(key, values)};")
         starts = {"at": "first_word", "place0": "first_row", "place1": "first_column"}
         starts |= {"row": "first_weights", "target": "first_target", "bias_at": "first_bias"}
@@ -129,13 +142,21 @@ class _EngineWriter:
         return f"{unique}[layer]"
 
     def _multiplied(self) -> list[str]:
-        """What a step reads: a number, or zero beyond the interface and after the last step."""
-        return [
+        """What a step reads: numbers, or zeros beyond the interface and after the last step."""
+        banks, arrays = self._kind.banks, self._scope.dialect.arrays
+        place, single = self._place("word")
+        row = "row_of" if banks > 1 else "numbers"
+        lines = [
             "const bool runs = i < busy;",
             "const bool real = runs && place0 >= 0 && place0 < rows && place1 >= 0 && place1 < columns;",
-            f"{self._number_t} number[1];",
-            f"kernels::copy_if<1>(real, {self._memory}[real ? at : 0], number);",
+            "const int word = real ? at : 0;",
+            *arrays.declared(row, f"{self._number_t} {row}[{banks}]", banks),
+            f"kernels::copy_if<{banks}>(real, {self._memory}[{place}], {row});",
         ]
+        if banks == 1:
+            return lines
+        lines += arrays.declared("numbers", f"{self._number_t} numbers[{banks + 1}]", banks + 1)
+        return [*lines, f"kernels::engine_numbers<{banks}>({row}, {single}, apart, numbers);"]
 
     def _leaving(
         self, function: str, results: Sequence[Variable], inputs: tuple[Variable, Variable, Variable]
@@ -155,7 +176,7 @@ class _EngineWriter:
         lines.append(f"{function}(sum, bias, choice, stored, answer);")
         out = [*token_lines(self._scope, given.token, "result"), "kernels::copy<1>(answer, result.data);"]
         lines += [f"if (layer == {len(kind.layers) - 1}) {{", *map(indented, [*out, given.given("result", "y0")])]
-        lines += ["} else {", f"    kernels::copy<1>(stored, {self._memory}[target]);", "}"]
+        lines += ["} else {", f"    {self._stored('stored', 'target')}", "}"]
         lines += [f"kernels::engine_leave<{kind.lanes}>(leaving);", "target++;", "left--;"]
         lines.append("bias_at = bias_at == last_bias ? first_bias : bias_at + 1;")
         return ["if (left != 0) {", *map(indented, lines), "}"]
@@ -176,10 +197,10 @@ class _EngineWriter:
         rows = np.concatenate([layer.rows(kind.lanes) for layer in kind.layers])
         scalar = scalar_of(int(rows.min()), int(rows.max()), 0)
         weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
-        greatest = str(any(layer.greatest for layer in kind.layers)).lower()
-        template = f"{weights_t}, {total.type_name}, {kind.lanes}, {greatest}"
+        numbers = kind.banks + 1 if kind.banks > 1 else 1
+        template = f"{weights_t}, {total.type_name}, {kind.lanes}, {numbers}, {kind.greatest_lanes}"
         weights = self._rom("weights", objects(rows))
-        return [f"kernels::engine_step<{template}>(number[0], {weights}[row], more, greatest, sums);"]
+        return [f"kernels::engine_step<{template}>(numbers, {weights}[row], more, greatest, sums);"]
 
     def _advanced(self) -> list[str]:
         """Lines that move on to the next number, and at the end of a pass give its sums to those that leave."""
@@ -201,8 +222,8 @@ def _else(condition: str, lines: Sequence[str], others: Sequence[str]) -> list[s
     return [f"if ({condition}) {{", *map(indented, lines), "} else {", *map(indented, others), "}"]
 
 
-def _fields(layer: EngineLayer, weights: int, biases: int) -> dict[str, int]:
-    """The numbers of a layer, whose weights and biases begin at these rows."""
+def _fields(layer: EngineLayer, weights: int, biases: int, *, apart: bool) -> dict[str, int]:
+    """The numbers of a layer, whose weights and biases begin at these rows; ``apart``: layers can be so."""
     busy = layer.all_passes * layer.steps
     names = ("first_word", "first_target", "to_column", "to_row", "to_pass", "to_block", "to_window", "to_line")
     found = {"busy": busy, "steps": busy + layer.lanes, "lanes": layer.lanes}
@@ -213,7 +234,8 @@ def _fields(layer: EngineLayer, weights: int, biases: int) -> dict[str, int]:
         dilation, last = layer.op.dilation[axis], layer.op.size[axis] - 1
         found |= {f"dilation{axis}": dilation, f"last_tap{axis}": last, f"span{axis}": dilation * last}
         found[f"stride{axis}"] = layer.op.stride[axis]
-    found |= {"last_channel": layer.channels // layer.blocks - 1, "last_pass": layer.passes - 1}
+    found |= {"last_channel": layer.numbers - 1, "last_pass": layer.passes - 1}
     found |= {"last_block": layer.blocks - 1, "last_window1": layer.windows[1] - 1}
     found |= {"first_weights": weights, "first_bias": biases, "last_bias": biases + len(layer.bias) - 1}
-    return found | {"alike": int(len(layer.weights) < layer.blocks), "greatest": int(layer.greatest)}
+    found |= {"alike": int(len(layer.weights) < layer.blocks), "greatest": int(layer.greatest)}
+    return found | ({"apart": int(layer.apart)} if apart else {})

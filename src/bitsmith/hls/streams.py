@@ -36,7 +36,6 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
     if directives.unrolled(program):
         require_engine(program, directives, ())
         return write(program, dialect, target)
-    directives = replace(directives, banks=False)
     network = in_rounds(partition(program, directives)) or partition(program, replace(directives, feedback=False))
     require_engine(program, directives, network.processes)
     parallel = directives.parallel and dialect.streams.arrays

@@ -26,7 +26,6 @@ class Directives:
             positions of a layer, the next lower number that does is taken.
         block: the multiplier block that products are to be made of, if any.
         feedback: the states of recurrences may go round through processes.
-        banks: engines may read several numbers at once, which those in C++ cannot.
         engine: layers that take turns on the multipliers of an engine, where they can.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
@@ -39,7 +38,6 @@ class Directives:
     latency: int | None = None
     feedback: bool = True
     engine: frozenset[str] = frozenset()
-    banks: bool = True
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

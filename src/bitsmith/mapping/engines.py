@@ -105,15 +105,15 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         if unit.is_product
     )
     tokens = math.prod(builder.shape(units[0].sources[0]))
-    found = {row: _cycles(units, tokens, row) for row in _rows(units, directives.banks)}
+    found = {row: _cycles(units, tokens, row) for row in _rows(units)}
     fitting = [row for row, taken in sorted(found.items()) if taken <= cycles]
     return Region(tuple(units), fitting[0] if fitting else None, cycles, min(found.values()))
 
 
-def _rows(units: Sequence[Unit], banks: bool) -> Iterator[Row]:
+def _rows(units: Sequence[Unit]) -> Iterator[Row]:
     """Rows of multipliers that a unit can use all of."""
     lanes = {lanes for unit in units for lanes in divisors(unit.weights.shape[2])}
-    numbers = {count for unit in units for count in _POWERS if banks and _is_apart(unit, count)}
+    numbers = {count for unit in units for count in _POWERS if _is_apart(unit, count)}
     for number in {1, *numbers}:
         yield from (Row(each, number) for each in {*lanes, number} if each >= number)
 
@@ -124,7 +124,7 @@ _POWERS = (2, 4, 8, 16, 32, 64)
 def _is_apart(unit: Unit, banks: int) -> bool:
     """Return True if several lanes can have blocks of a channel each; their results leave in time."""
     blocks, steps, columns = unit.blocks, unit.weights.shape[1], unit.weights.shape[2]
-    single = columns == 1 and blocks == unit.channels and blocks % banks == 0 and not unit.greatest
+    single = columns == 1 and blocks == unit.channels and blocks % banks == 0
     return 1 < banks <= steps and single
 
 

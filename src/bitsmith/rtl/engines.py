@@ -123,7 +123,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "BANKS": kind.banks,
         "TOKENS": tokens,
         "LAYERS": len(layers),
-        "GREATEST": int(any(layer.greatest for layer in layers)),
+        "GREATEST": kind.greatest_lanes,
     }
     return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD"}, words
 

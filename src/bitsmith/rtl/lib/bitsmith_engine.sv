@@ -17,7 +17,7 @@
 // TOKENS            numbers of a frame that come
 // LAYERS            layers
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
-// GREATEST          whether a layer may want the greatest of its products, with one lane, in place of their sum
+// GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
 // ..._BITS          of the fields of descriptors
 module bitsmith_engine #(
     parameter int LANES = 2,
@@ -30,7 +30,7 @@ module bitsmith_engine #(
     parameter int TOKENS = 16,
     parameter int LAYERS = 2,
     parameter int LATENCY = 4,
-    parameter bit GREATEST = 1'b0,
+    parameter int GREATEST = 0,
     parameter int PLACE_BITS = 4,
     parameter int TAP_BITS = 2,
     parameter int WINDOW_BITS = 3,
@@ -330,7 +330,7 @@ module bitsmith_engine #(
         assign operand = SUM'(product);
         assign sums[k*SUM+:SUM] = $unsigned(sum);
 
-        if (GREATEST && k == 0) begin : g_greatest
+        if (k < GREATEST) begin : g_greatest
             assign joined = greatest ? ((operand > sum) ? operand : sum) : sum + operand;
         end else begin : g_sum
             assign joined = sum + operand;
@@ -353,7 +353,7 @@ module bitsmith_engine #(
     assign core_sum = held[SUM-1:0];
     assign y_put = core_done & is_last_layer;
 
-    if (!GREATEST) begin : g_unused
+    if (GREATEST == 0) begin : g_unused
         logic unused;
         assign unused = greatest;
     end

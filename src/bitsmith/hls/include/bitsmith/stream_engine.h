@@ -5,17 +5,52 @@
 
 namespace kernels {
 
-/// The products of a number with a row of weights, of type W, added to the sums of the steps before, if there are any
-/// (``more``); or, where layers may want that (ANY) and this one does (``greatest``), in lane 0 the greatest of them.
-template <class W, class A, int LANES, bool ANY, class X, class RAW>
-void engine_step(const X &number, const RAW weights[LANES], bool more, bool greatest, A sums[LANES]) {
+/// The numbers that lanes have by themselves (``apart``): those of a row; or number ``single`` of it, which the last one is always.
+template <int N, class T> void engine_numbers(const T row[N], int single, bool apart, T numbers[N + 1]) {
+    BITSMITH_INLINE
+    T one = row[0];
+    BITSMITH_LOOP
+    for (int k = 1; k < N; k++) {
+        BITSMITH_UNROLL
+        if (k == single) {
+            one = row[k];
+        }
+    }
+    BITSMITH_LOOP
+    for (int k = 0; k < N; k++) {
+        BITSMITH_UNROLL
+        if (apart) {
+            numbers[k] = row[k];
+        } else {
+            numbers[k] = one;
+        }
+    }
+    numbers[N] = one;
+}
+
+/// A number becomes number ``single`` of a row.
+template <int N, class X, class T> void engine_store(const X number[1], int single, T row[N]) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int k = 0; k < N; k++) {
+        BITSMITH_UNROLL
+        if (k == single) {
+            row[k] = number[0];
+        }
+    }
+}
+
+/// The products of numbers, the last one for all further lanes, with a row of weights, of type W, added to the sums of the steps
+/// before, if there are any (``more``); or, where a layer wants that (``greatest``), in so many lanes the greatest of them.
+template <class W, class A, int LANES, int NUMBERS, int GREATEST, class X, class RAW>
+void engine_step(const X numbers[NUMBERS], const RAW weights[LANES], bool more, bool greatest, A sums[LANES]) {
     BITSMITH_INLINE
     BITSMITH_LOOP
     for (int lane = 0; lane < LANES; lane++) {
         BITSMITH_UNROLL
-        const A product = number * from_raw<W>(weights[lane]);
+        const A product = numbers[lane < NUMBERS ? lane : NUMBERS - 1] * from_raw<W>(weights[lane]);
         A sum = product;
-        if (ANY && lane == 0 && greatest) {
+        if (lane < GREATEST && greatest) {
             if (more && product < sums[lane]) {
                 sum = sums[lane];
             }
