@@ -16,6 +16,7 @@ from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import matrix_of_blocks, places_in_parameter
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.load import load, parameters
 from tests.mapping.test_partition import assert_same
@@ -122,6 +123,24 @@ def test_tiles_are_those_of_the_matrix() -> None:
     assert LoadableWeights("dense", "bias", (1, 6), 1, 2, 0, 15, 0).tiles(objects(np.arange(6))).ravel().tolist() == [
         *range(6)
     ]
+
+
+def test_blocks_of_a_tensor() -> None:
+    build = ProgramBuilder()
+    kernel = build.parameter("weight", np.arange(24).reshape(4, 6), FixedFormat(True, 6, 6))
+    parts = {
+        "columns": (build.slice(kernel, (0, 2), (4, 6)), (4, 2), ((1, 2),), 3),
+        "rows": (build.slice(kernel, (2, 0), (4, 6)), (2, 6), ((1,),), 1),
+        "padded": (build.pad(build.slice(kernel, (0, 3), (2, 6)), (2, 0), (0, 0)), (2, 3), ((-1,), (1,)), 2),
+    }
+    program = build.program([(name, part) for name, (part, *_) in parts.items()])
+    for output in program.outputs:
+        node, places = places_in_parameter(program, output.node)
+        assert node is not None
+        found = matrix_of_blocks(node, places.reshape(program.nodes[output.node].type.shape))
+        _, block, blocks, across = parts[output.name]
+        given = LoadableWeights("", "weight", found.shape, 1, 1, -32, 31, 0, found.blocks, found.across)
+        assert (given.block, given.blocks, given.across) == (block, blocks, across)
 
 
 def test_emulator_takes_the_values_that_there_are() -> None:

@@ -203,6 +203,21 @@ def test_weights_come_with_each_frame(tmp_path: Path) -> None:
             np.testing.assert_array_equal(have, expected(other, x)[0])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_tensor_is_loaded_into_two_memories(tmp_path: Path) -> None:
+    each = made("parts")
+    driver, x, raws = load_driver(tmp_path, each), inputs_of(each.program, 3), np.arange(24).reshape(4, 6) - 12
+    assert len(driver.LOADS) == 2
+    with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
+        simulated.write(driver.Registers.PACKET_FRAMES, 3)
+        driver.load("cell", recurrent_kernel=raws / 8, send=simulated.load)
+        (have,) = driver.predict(x, simulated.exchange)
+    other = load(each.program, {("cell", "recurrent_weight"): objects(raws)})
+    np.testing.assert_array_equal(have, expected(other, x)[0])
+    assert np.any(have != expected(each.program, x)[0])
+
+
 def test_driver_refuses_weights_that_do_not_fit(tmp_path: Path) -> None:
     driver = load_driver(tmp_path, made("loads"))
     for layer, weights, found in (

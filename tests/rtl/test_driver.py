@@ -96,9 +96,10 @@ def test_driver_rounds_ties_as_the_emulator_does(tmp_path: Path, rounding: Round
     [
         LoadableWeights("dense", "kernel", (5, 6), steps=2, groups=3, lo=-32, hi=31, frac=2),
         LoadableWeights("up", "kernel", (10, 4), steps=3, groups=4, lo=-32, hi=31, frac=2, blocks=((2, -1), (0, 1))),
+        LoadableWeights("gru", "kernel", (5, 4), steps=2, groups=2, lo=-32, hi=31, frac=2, blocks=((2, 1),), across=3),
     ],
 )
 def test_driver_cuts_weights_into_the_tiles_of_the_circuit(tmp_path: Path, weights: LoadableWeights) -> None:
     about = {field.name: getattr(weights, field.name) for field in fields(weights)}
-    raw = objects(np.arange(30).reshape(-1, weights.block[1]))
+    raw = objects(np.arange(30).reshape(-1, weights.across * weights.block[1]))
     np.testing.assert_array_equal(load_driver(tmp_path, made("loads"))._tiles(about, raw / 4), weights.tiles(raw))

@@ -63,6 +63,18 @@ def loaded(*, external: bool) -> Program:
     return builder.program([("y", builder.cast(x, FixedFormat(True, 9, 2, Rounding.RND, Overflow.SAT)))])
 
 
+def parted() -> Program:
+    """Two products, each with some columns of one tensor."""
+    rng, narrow = np.random.default_rng(3), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT)
+    builder = ProgramBuilder()
+    x = builder.input("x", (1, 4), narrow)
+    with builder.layer("cell"):
+        kernel = builder.parameter("recurrent_weight", rng.integers(-16, 16, (4, 6)), FixedFormat(True, 5, 3))
+        x = builder.cast(builder.matmul(x, builder.slice(kernel, (0, 0), (4, 4))), narrow)
+        x = builder.matmul(x, builder.slice(kernel, (0, 4), (4, 6)))
+    return builder.program([("y", builder.cast(x, narrow))])
+
+
 def narrow() -> Program:
     """Tokens of less than a byte on both sides."""
     builder = ProgramBuilder()
@@ -78,6 +90,7 @@ def made(name: str) -> Circuit:
         "streams": (branches(), Directives({}, False)),
         "narrow": (narrow(), Directives({}, False)),
         "loads": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True)),
+        "parts": (parted(), Directives({"cell": 4}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]
     return circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))

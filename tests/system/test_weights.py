@@ -34,7 +34,7 @@ class Net:
     def __init__(self, seed: int) -> None:
         rng = self.rng = np.random.default_rng(seed)
         self.transposed = bool(rng.random() < 0.3)
-        self.groups = 1 if self.transposed else int(rng.choice([1, 2, 4]))
+        self.groups = int(rng.choice([1, 2, 4]))
         self.size, self.channels = int(rng.integers(2, 5)), self.groups * int(rng.integers(1, 3))
         self.filters, self.taps = self.groups * int(rng.integers(1, 3)), int(rng.integers(1, 3))
         self.first = bool(rng.random() < 0.4)
@@ -66,7 +66,10 @@ class Net:
 
         if self.transposed:
             crop = (self.size % 2, 0)
-            put("conv", ConvTranspose(*weights["conv"], (2, 2), (1, 1), crop, (2 * self.size, 2 * self.size)))
+            put(
+                "conv",
+                ConvTranspose(*weights["conv"], (2, 2), (1, 1), crop, (2 * self.size, 2 * self.size), self.groups),
+            )
         else:
             put("conv", Conv(*weights["conv"], (1, 1), (1, 1), ((0, 0), (0, 0)), self.groups))
         put("relu", ReLU())
@@ -171,14 +174,6 @@ def test_refusals(tmp_path: Path) -> None:
         resolve(model.network, {"LayerName": {"relu": {"Weights": "reloadable"}}})
     with pytest.raises(UnsupportedError, match="adder graphs"):
         compile_network(resolve(net.network(net.weights()), {"Model": {"Weights": "reloadable", "Strategy": "da"}}))
-
-
-def test_transposed_convolutions_in_groups_have_constants_only() -> None:
-    layer = ConvTranspose(as_weights(np.ones((2, 1, 4))), None, (2,), (1,), (0,), (6,), 2)
-    nodes = (NetworkNode("x", Input((3, 2))), NetworkNode("up", layer, ("x",)))
-    config = {"LayerName": {"up": {"Weights": "reloadable"}}}
-    with pytest.raises(UnsupportedError, match="layer 'up': weights of 2 groups that are reloadable"):
-        compile_network(resolve(Network(nodes, ("x",), ("up",)), config))
 
 
 def test_backends_with_constants_only_refuse_them(tmp_path: Path) -> None:

@@ -155,12 +155,15 @@ def test_results_are_those_of_the_emulator(
 
 def shape_of(about: dict[str, Any]) -> tuple[int, int]:
     """Of a tensor of weights, as rows."""
-    (rows, columns), blocks = about["matrix"], about["blocks"]
-    return (max(map(max, blocks)) + 1) * rows // len(blocks), columns // len(blocks[0])
+    (rows, columns), blocks, across = about["matrix"], about["blocks"], about["across"]
+    return (max(map(max, blocks)) // across + 1) * rows // len(blocks), across * columns // len(blocks[0])
 
 
-def test_weights_are_loaded_as_the_driver_in_python_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    each = made("loads")
+@pytest.mark.parametrize("kind", ["loads", "parts"])
+def test_weights_are_loaded_as_the_driver_in_python_does(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = made(kind)
     written(tmp_path, each, "zcu104")
     (net,) = imported(monkeypatch, tmp_path, "net")
     sent = list[bytes]()
@@ -175,12 +178,12 @@ def test_weights_are_loaded_as_the_driver_in_python_does(tmp_path: Path, monkeyp
     library = compiled(tmp_path, "double")
     library.connect_board(*functions)
     for which, about in enumerate(net.DESIGN["weights"]):
-        shape, name = shape_of(about), {"weight": "kernel", "bias": "bias"}[about["name"]]
+        shape, name = shape_of(about), about["name"].replace("weight", "kernel")
         values = np.ldexp(np.random.default_rng(which).integers(about["lo"], about["hi"] + 1, shape), -about["frac"])
         values = np.ascontiguousarray(values + 2.0 ** -about["frac"] / 4)
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 0
         assert sent[-1] == net.weights(about["layer"], **{name: values})[about["port"]]
-        values[-1, -1] = about["hi"] + 1
+        values[-1] = about["hi"] + 1
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 3
 
 

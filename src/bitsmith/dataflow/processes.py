@@ -57,8 +57,8 @@ class LoadableWeights:
     into tiles: ``steps`` parts of its rows, ``groups`` parts of its columns. Tiles come as those of a :class:`FoldedProduct`,
     elements of each row by row.
 
-    The matrix is made of ``blocks`` of the tensor's rows, all of one size and as wide as the tensor: number ``k`` has the
-    ``k``-th rows, -1 is zeros. Mostly that is all of the tensor.
+    The matrix is made of ``blocks`` of the tensor, all of one size: its rows are as wide as ``across`` of them, which are
+    numbered row by row; -1 is zeros. Mostly a single block is all of the tensor.
     """
 
     layer: str
@@ -70,6 +70,7 @@ class LoadableWeights:
     hi: int
     frac: int
     blocks: Blocks = ((0,),)
+    across: int = 1
 
     @property
     def block(self) -> tuple[int, int]:
@@ -80,8 +81,9 @@ class LoadableWeights:
         """The tiles (groups, steps, rows, columns) of the tensor's raw values."""
         rows, columns = self.matrix
         size = -(-rows // self.steps)
-        parts = raw.reshape(-1, *self.block)
-        parts = np.concatenate([parts, np.zeros((1, *self.block), dtype=np.object_)])
+        height, width = self.block
+        parts = raw.reshape(-1, height, self.across, width).transpose(0, 2, 1, 3).reshape(-1, height, width)
+        parts = np.concatenate([parts, np.zeros((1, height, width), dtype=np.object_)])
         padded = np.zeros((self.steps * size, columns), dtype=np.object_)
         padded[:rows] = parts[np.array(self.blocks)].transpose(0, 2, 1, 3).reshape(rows, columns)
         cut = padded.reshape(self.steps, size, self.groups, columns // self.groups)

@@ -63,7 +63,7 @@ def _write_loaded(value: object) -> str:
     if value is None:
         return "none"
     loaded = cast(LoadableWeights, value)
-    numbers = (loaded.steps, loaded.groups, loaded.lo, loaded.hi, loaded.frac)
+    numbers = (loaded.steps, loaded.groups, loaded.lo, loaded.hi, loaded.frac, loaded.across)
     names = map(write_name, (loaded.layer, loaded.name))
     return json.dumps(
         " ".join([*names, write_tuple(loaded.matrix), *map(str, numbers), *map(write_tuple, loaded.blocks)])
@@ -75,9 +75,9 @@ def _read_loaded(text: str) -> LoadableWeights | None:
         return None
     layer, name, matrix, *words = _tokens(json.loads(text))
     rows, columns = read_tuple(matrix)
-    steps, groups, lo, hi, frac = map(int, words[:5])
-    blocks = tuple(map(read_tuple, words[5:]))
-    return LoadableWeights(read_name(layer), read_name(name), (rows, columns), steps, groups, lo, hi, frac, blocks)
+    steps, groups, lo, hi, frac, across = map(int, words[:6])
+    blocks, names = tuple(map(read_tuple, words[6:])), (read_name(layer), read_name(name))
+    return LoadableWeights(*names, (rows, columns), steps, groups, lo, hi, frac, blocks, across)
 
 
 def _write_layers(value: object) -> str:

@@ -112,12 +112,9 @@ class Conv(Layer):
         *positions, taps, channels = windows.shape
         if self.groups == 1:
             return lowering.product(builder.reshape(windows, (*positions, taps * channels)), weight)
-        rank, each = len(positions), channels // self.groups
-        split = builder.reshape(windows, (*positions, taps, self.groups, each))
-        split = builder.transpose(split, (*range(rank), rank + 1, rank, rank + 2))
-        rows = builder.reshape(split, (*positions, self.groups, 1, taps * each))
-        matrix = builder.reshape(lowering.parameter("weight", weight), (taps * each, self.groups, n_out // self.groups))
-        return builder.reshape(builder.matmul(rows, builder.transpose(matrix, (1, 0, 2))), (*positions, n_out))
+        each, outer = channels // self.groups, n_out // self.groups
+        matrix = builder.reshape(lowering.parameter("weight", weight), (taps * each, self.groups, outer))
+        return _in_groups(builder, windows, builder.transpose(matrix, (1, 0, 2)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,19 +216,19 @@ class ConvTranspose(Layer):
 
     def _loaded_products(self, lowering: Lowering, windows: Value, axes: Sequence[_PhasedAxis]) -> Value:
         """Windows (*positions, taps, in) by weights that are not known, each tap at its places among those of all phases."""
-        if self.groups > 1:
-            raise UnsupportedError(
-                f"weights of {self.groups} groups that are {lowering.settings.weights.value}",
-                where=f"layer {lowering.name!r}",
-                accepted="Weights: onchip; or one group",
-            )
         builder, (*_, n_in, n_out) = lowering.builder, self.kernel.shape
         taps, phases = math.prod(self.size), math.prod(self.strides)
-        numbers = np.arange(1, taps + 1).reshape(*self.size, 1, 1)
-        tap_of = self._phased(numbers, axes).reshape(-1, phases) - 1
+        numbers = np.broadcast_to(np.arange(1, taps + 1).reshape(*self.size, 1, 1), (*self.size, 1, self.groups))
+        tap_of = self._phased(numbers, axes).reshape(-1, self.groups, phases)[:, 0] - 1
         kernel = builder.reshape(lowering.parameter("weight", self.kernel.reshape(-1, n_out)), (taps, n_in, n_out))
         padded = builder.pad(kernel, (0, 0, 0), (1, 0, 0))
         placed = builder.gather(padded, np.where(tap_of < 0, taps, tap_of), 0)
+        if self.groups > 1:
+            n_each = n_out // self.groups
+            split = builder.reshape(placed, (len(tap_of), phases, n_in, self.groups, n_each))
+            split = builder.transpose(split, (3, 0, 2, 1, 4))
+            matrix = builder.reshape(split, (self.groups, len(tap_of) * n_in, phases * n_each))
+            return _in_groups(builder, windows, matrix)
         matrix = builder.reshape(builder.transpose(placed, (0, 2, 1, 3)), (len(tap_of) * n_in, phases * n_out))
         rows = builder.reshape(windows, (*windows.shape[:-2], len(tap_of) * n_in))
         return builder.matmul(rows, matrix)
@@ -312,6 +309,17 @@ def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
     split = np.moveaxis(x.reshape(-1, groups, n_in), 1, 0)
     products = split @ np.moveaxis(kernel.reshape(n_in, groups, -1), 1, 0)
     return np.moveaxis(products, 0, 1).reshape(*x.shape[:-1], n_out)
+
+
+def _in_groups(builder: ProgramBuilder, windows: Value, matrices: Value) -> Value:
+    """Windows (*positions, taps, in) by the matrix of each group (groups, taps * in // groups, m): (*positions, groups * m)."""
+    *positions, taps, channels = windows.shape
+    groups, n, m = matrices.shape
+    rank = len(positions)
+    split = builder.reshape(windows, (*positions, taps, groups, channels // groups))
+    split = builder.transpose(split, (*range(rank), rank + 1, rank, rank + 2))
+    rows = builder.reshape(split, (*positions, groups, 1, n))
+    return builder.reshape(builder.matmul(rows, matrices), (*positions, groups * m))
 
 
 def _products(builder: ProgramBuilder, windows: Value, kernel: Ints, frac: Fracs, groups: int) -> Value:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Blocks
-from bitsmith.dataflow.wires import Moving, moved_wires
+from bitsmith.dataflow.wires import Moving, Wires, moved_wires
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
@@ -49,11 +49,12 @@ _ADDED = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedMatrix:
-    """A matrix of weights from outside: the parameter ``node``, or ``blocks`` of its rows (`LoadableWeights`)."""
+    """A matrix of weights from outside: the parameter ``node``, or ``blocks`` of it (`LoadableWeights`)."""
 
     node: Node
     shape: tuple[int, int]
     blocks: Blocks = ((0,),)
+    across: int = 1
 
 
 Factor: TypeAlias = ops.Linear | LoadedMatrix
@@ -72,33 +73,51 @@ def weights_of(program: Program, node: Node) -> Factor | None:
 
 
 def _loaded_matrix(program: Program, index: int) -> LoadedMatrix | None:
-    """What a value is as a matrix of blocks of a parameter's rows; None if it is something else."""
+    """What a value is as a matrix of blocks of a parameter; None if it is something else."""
+    shape, (node, places) = program.nodes[index].type.shape, places_in_parameter(program, index)
+    return None if node is None or len(shape) != 2 else matrix_of_blocks(node, places.reshape(shape))
+
+
+def places_in_parameter(program: Program, index: int) -> tuple[Node | None, Wires]:
+    """The parameter of which a value has elements, and the place there of each, -1 for zeros; None if there is none."""
     moves = list[tuple[Moving, tuple[int, ...]]]()
-    node, shape = program.nodes[index], program.nodes[index].type.shape
+    node = program.nodes[index]
     while isinstance(node.op, Moving):
         (arg,) = node.args
         moves.append((node.op, program.nodes[arg].type.shape))
         node = program.nodes[arg]
-    if not isinstance(node.op, ops.Parameter) or len(shape) != 2:
-        return None
-    n, m = shape
-    if not moves:
-        return LoadedMatrix(node, (n, m))
-    width = node.type.shape[-1]
+    if not isinstance(node.op, ops.Parameter):
+        return None, np.zeros(0, dtype=np.int64)
     places = np.arange(node.type.size)
     for op, taken in reversed(moves):
         places = moved_wires(op, taken, places)
-    if m % width:
+    return node, places
+
+
+def matrix_of_blocks(node: Node, places: Wires) -> LoadedMatrix:
+    """The matrix of the elements of the parameter ``node`` at ``places`` (n, m), in the largest blocks that there are."""
+    (n, m), width = places.shape, node.type.shape[-1]
+    rows = node.type.size // width
+    if places.size == node.type.size and np.array_equal(places.ravel(), np.arange(places.size)):
+        return LoadedMatrix(node, (n, m), ((0,),))
+    sizes = [(high, wide) for wide in divisors(math.gcd(m, width)) for high in divisors(math.gcd(n, rows))]
+    cuts = (_blocks(places, width, *size) for size in sorted(sizes, key=math.prod, reverse=True))
+    blocks = next(cut for cut in cuts if cut is not None)  # at last single elements
+    return LoadedMatrix(node, (n, m), blocks, width // (m // len(blocks[0])))
+
+
+def _blocks(places: Wires, width: int, high: int, wide: int) -> Blocks | None:
+    """A matrix of elements at ``places`` of a tensor of ``width`` columns as blocks of it (high, wide); None if it is none."""
+    n, m = places.shape
+    cut = places.reshape(n // high, high, m // wide, wide).transpose(0, 2, 1, 3)
+    first = cut[:, :, :1, :1]
+    row, column = np.divmod(first[:, :, 0, 0], width)
+    expected = np.where(first < 0, -1, first + np.arange(high)[:, None] * width + np.arange(wide))
+    whole = (row < 0) | ((row % high == 0) & (column % wide == 0))
+    if not np.all(whole) or not np.array_equal(cut, expected):
         return None
-    for height in reversed(divisors(math.gcd(n, node.type.size // width))):
-        size = height * width
-        cut = places.reshape(n // height, height, m // width, width).transpose(0, 2, 1, 3).reshape(-1, size)
-        first = np.where(cut[:, 0] < 0, -1, cut[:, 0] // size)
-        expected = np.where(first[:, None] < 0, -1, first[:, None] * size + np.arange(size))
-        if np.array_equal(cut, expected):
-            blocks = first.reshape(n // height, m // width).tolist()
-            return LoadedMatrix(node, (n, m), tuple(map(tuple, blocks)))
-    return None
+    numbers = np.where(row < 0, -1, row // high * (width // wide) + column // wide)
+    return tuple(map(tuple, numbers.tolist()))
 
 
 def matrix_shape(factor: Factor) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Ints, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId
-from bitsmith.mapping.folding import Factor, LoadedMatrix, divisors
+from bitsmith.mapping.folding import Factor, divisors, matrix_of_blocks, places_in_parameter
 from bitsmith.mapping.sweeps import Windows, windows_of
 
 
@@ -109,21 +109,20 @@ def _block_columns(builder: DataflowBuilder, node: Node) -> _BlockColumns | None
 def loaded_groups(builder: DataflowBuilder, node: Node) -> Grouped | None:
     """What ``node``, a product of two variables, is as a product of windows in groups with weights from outside; else None.
 
-    Of ``(*positions, groups, 1, n) @ (groups, n, m)`` the first operand has the channels of each group, and the second one the
-    columns of a parameter (n, groups * m).
+    Of ``(*positions, groups, 1, n) @ (groups, n, m)`` the first operand has the channels of each group, and the second one
+    elements of a parameter.
     """
     x, y = builder.operands(node)
     shape, rows = builder.shape(y), builder.shape(x)
     if len(shape) != 3 or len(rows) < 4 or rows[-3:-1] != (shape[0], 1):
         return None
     groups, n, m = shape
-    source, places = _unmoved(builder.program, y)
-    factor = builder.program.nodes[source]
-    in_order = np.arange(groups * n * m).reshape(n, groups, m).transpose(1, 0, 2)
-    if not isinstance(factor.op, ops.Parameter) or not np.array_equal(places, in_order):
-        return None
+    factor, places = places_in_parameter(builder.program, y)
     windows = _windows_of_groups(builder, x, len(rows) - 3, groups)
-    return None if windows is None else Grouped(LoadedMatrix(factor, (n, groups * m)), windows, groups)
+    if factor is None or windows is None:
+        return None
+    matrix = places.reshape(groups, n, m).transpose(1, 0, 2).reshape(n, groups * m)
+    return Grouped(matrix_of_blocks(factor, matrix), windows, groups)
 
 
 def _windows_of_groups(builder: DataflowBuilder, x: NodeId, axes: int, groups: int) -> Windows | None:

@@ -56,7 +56,7 @@ def product_with_parameter(
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     width = matrix.shape[1] // groups
-    given = replace(loaded(op, matrix.node, matrix.shape, steps, groups), blocks=matrix.blocks)
+    given = replace(loaded(op, matrix.node, matrix.shape, steps, groups), blocks=matrix.blocks, across=matrix.across)
     tile = given.token((size, width))
     each = union_type(stream.token, 1)  # one type for all lanes
     frac = each.span.frac + tile.span.frac

@@ -69,6 +69,7 @@ def _weights(each: WeightPort, bus_bytes: int, *, external: bool) -> _Described:
         "external": external,
         "matrix": list(loaded.matrix),
         "blocks": [list(row) for row in loaded.blocks],
+        "across": loaded.across,
         "steps": loaded.steps,
         "groups": loaded.groups,
         "lo": loaded.lo,

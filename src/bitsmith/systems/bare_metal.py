@@ -111,7 +111,7 @@ def _loads(interface: Interface, bus_bytes: int) -> Iterator[str]:
         width = port.fields[0].width
         blocks = ", ".join(str(number) for row in loaded.blocks for number in row)
         yield f"static const int blocks{k}[] = {{{blocks}}};"
-        shape += ", " + ", ".join(map(str, (*loaded.block, f"blocks{k}")))
+        shape += ", " + ", ".join(map(str, (*loaded.block, loaded.across, f"blocks{k}")))
         rows.append(f"{{{shape}, {format_}, {width}, {each}, {port.tokens}, {token}, {copies}, {buffer}}}")
     if rows:
         yield f"static const struct weights loads[] = {{{', '.join(rows)}}};"

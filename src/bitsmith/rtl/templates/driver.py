@@ -184,12 +184,26 @@ def _limited(x: Any, lo: Any, hi: Any, mode: str) -> Any:
     return np.minimum(np.maximum(exact, np.maximum(lo, -hi) if mode == "SAT_SYM" else lo), hi)
 
 
-def weights(layer: str, kernel: Any = None, bias: Any = None) -> dict[str, bytes]:
+def weights(
+    layer: str,
+    kernel: Any = None,
+    bias: Any = None,
+    recurrent_kernel: Any = None,
+    recurrent_bias: Any = None,
+    peephole: Any = None,
+) -> dict[str, bytes]:
     """The bytes of a layer's weights for each stream that they go through, by the stream's name.
 
     Real numbers, in the shapes that they have in the model; they are rounded to the nearest value of their format.
     """
-    given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
+    tensors = {
+        "weight": kernel,
+        "bias": bias,
+        "recurrent_weight": recurrent_kernel,
+        "recurrent_bias": recurrent_bias,
+        "peephole_weight": peephole,
+    }
+    given = {name: values for name, values in tensors.items() if values is not None}
     found = {}
     for about in DESIGN["weights"]:
         if about["layer"] == layer and about["name"] in given:
@@ -209,11 +223,11 @@ def _tiles(about: dict[str, Any], values: Any) -> Any:
     """Raw elements in the order in which they are sent."""
     x, (rows, columns) = np.asarray(values, dtype=np.float64), about["matrix"]
     blocks = np.array(about["blocks"])
-    block = rows // len(blocks), columns // len(blocks[0])
-    count = (blocks.max() + 1) * block[0] * block[1]
-    if x.size != count or not x.ndim or (rows > 1 and x.shape[-1] != block[1]):
+    block, across = (rows // len(blocks), columns // len(blocks[0])), about["across"]
+    count, width = (blocks.max() // across + 1) * across * block[0] * block[1], across * block[1]
+    if x.size != count or not x.ndim or (rows > 1 and x.shape[-1] != width):
         raise ValueError(
-            f"{about['layer']}: {about['name']} of shape {x.shape}, not (..., {block[1]}) with {count} elements"
+            f"{about['layer']}: {about['name']} of shape {x.shape}, not (..., {width}) with {count} elements"
         )
     scaled = np.rint(np.ldexp(x, about["frac"]))
     if not np.all((scaled >= about["lo"]) & (scaled <= about["hi"])):
@@ -221,34 +235,37 @@ def _tiles(about: dict[str, Any], values: Any) -> Any:
         raise ValueError(f"{about['layer']}: {about['name']} has values outside {least:g}..{most:g}")
     size = -(-rows // about["steps"])
     padded = np.zeros((about["steps"] * size, columns), dtype=object)
-    parts = np.array([int(value) for value in scaled.reshape(-1)] + [0] * (block[0] * block[1]), dtype=object)
-    padded[:rows] = parts.reshape(-1, *block)[blocks].transpose(0, 2, 1, 3).reshape(rows, columns)
+    raw = np.array([int(value) for value in scaled.reshape(-1)], dtype=object)
+    parts = raw.reshape(-1, block[0], across, block[1]).transpose(0, 2, 1, 3).reshape(-1, *block)
+    parts = np.concatenate([parts, np.zeros((1, *block), dtype=object)])
+    padded[:rows] = parts[blocks].transpose(0, 2, 1, 3).reshape(rows, columns)
     return padded.reshape(about["steps"], size, about["groups"], -1).transpose(2, 0, 1, 3)
 
 
-def load(layer: str, kernel: Any = None, bias: Any = None, *, send: Callable[[str, bytes], object]) -> None:
+def load(layer: str, *tensors: Any, send: Callable[[str, bytes], object], **named: Any) -> None:
     """Load a layer's weights into the circuit: ``send`` takes the name of a stream (``s_axis_<name>``) and its bytes.
 
-    Frames that are under way are lost. Weights that come with each frame are not loaded: give them to ``predict``.
+    The tensors are those of `weights`, in that order or by name. Frames that are under way are lost. Weights that come with each
+    frame are not loaded: give them to ``predict``.
     """
     for about in DESIGN["weights"]:
         if about["layer"] == layer and about["external"]:
             raise ValueError(f"the weights of layer {layer!r} come with each frame: predict(..., external=...)")
-    for name, data in weights(layer, kernel, bias).items():
+    for name, data in weights(layer, *tensors, **named).items():
         send(name, data)
 
 
-def pack(inputs: Sequence[Any], external: dict[str, tuple[Any, Any]] | None = None) -> list[bytes]:
+def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None) -> list[bytes]:
     """The bytes of each input stream for real ``inputs``, one array (frames, *shape) per input of the network.
 
-    ``external``: by layer, the kernel and the bias (or None) of weights that come with each frame.
+    ``external``: by layer, the tensors of `weights` (or None), in that order, of weights that come with each frame.
     """
     if len(inputs) != len(DESIGN["tensors"]) or len({len(x) for x in inputs}) != 1:
         raise ValueError(f"{len(DESIGN['tensors'])} inputs of equally many frames are needed")
     raws = iter([(quantize(k, x), np.array(DESIGN["tensors"][k]["frac"])) for k, x in enumerate(inputs)])
     sent = {}
-    for layer, (kernel, bias) in (external or {}).items():
-        sent.update(weights(layer, kernel, bias))
+    for layer, tensors in (external or {}).items():
+        sent.update(weights(layer, *tensors))
     coming = [about["port"] for about in DESIGN["weights"] if about["external"]]
     if set(sent) != set(coming):
         raise ValueError(f"weights for {sorted(sent)} are given, with each frame come {coming}")
@@ -266,7 +283,7 @@ def unpack(results: Sequence[bytes]) -> list[Any]:
 def predict(
     inputs: Sequence[Any],
     exchange: Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]],
-    external: dict[str, tuple[Any, Any]] | None = None,
+    external: dict[str, Sequence[Any]] | None = None,
 ) -> list[Any]:
     """The circuit's results for real ``inputs``, both one array (frames, *shape) per input or output of the network.
 

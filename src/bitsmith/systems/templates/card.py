@@ -70,7 +70,9 @@ class NeuralNetworkOverlay(Predicting):
         source.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_TO_DEVICE, len(data), 0)
         return kernel(source, len(data) // beat)
 
-    def load(self, layer: str, kernel: Any = None, bias: Any = None) -> None:
-        """Load the weights of a layer whose weights can be loaded."""
+    def load(self, layer: str, *tensors: Any, **named: Any) -> None:
+        """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
         beats = {about["port"]: about["stream"]["beat"] for about in net.DESIGN["weights"]}
-        net.load(layer, kernel, bias, send=lambda name, data: self._send(self._loaders[name], data, beats[name]).wait())
+        net.load(
+            layer, *tensors, **named, send=lambda name, data: self._send(self._loaders[name], data, beats[name]).wait()
+        )

@@ -54,8 +54,8 @@ struct stream {
 /* Weights of a memory: a matrix, cut into tiles (parts of its rows, and of its columns), whose elements are as in a range. What comes
  * with each frame has as many copies. */
 struct weights {
-    size_t rows, columns, steps, groups, block_rows, block_columns;
-    const int *blocks; /* of the rows that are given: which one is where, -1: zeros */
+    size_t rows, columns, steps, groups, block_rows, block_columns, across;
+    const int *blocks; /* of what is given, of which a row has so many blocks: which one is where, -1: zeros */
     struct range format;
     unsigned width;
     size_t each, tokens, bytes, copies;
@@ -315,8 +315,11 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
         if (row < of->rows) {
             const size_t at = tile / of->steps * columns + column, across = of->columns / of->block_columns;
             const int block = of->blocks[row / of->block_rows * across + at / of->block_columns];
-            const size_t given_row = (size_t)block * of->block_rows + row % of->block_rows;
-            if (block >= 0) x = ldexp((double)values[given_row * of->block_columns + at % of->block_columns], of->format.frac);
+            if (block >= 0) {
+                const size_t given_row = (size_t)block / of->across * of->block_rows + row % of->block_rows;
+                const size_t given_column = (size_t)block % of->across * of->block_columns + at % of->block_columns;
+                x = ldexp((double)values[given_row * of->across * of->block_columns + given_column], of->format.frac);
+            }
         }
         x = rint(x);
         if (!(x >= (double)of->format.lo && x <= (double)of->format.hi)) {

@@ -167,8 +167,8 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             receivers = [function.port(f"out_{k}") for k in range(len(net.OUTPUTS))]
         Predicting.__init__(self, net.Dma(registers, senders, receivers, allocate), x_shape, y_shape, dtype)
 
-    def load(self, layer: str, kernel: Any = None, bias: Any = None) -> None:
-        """Load the weights of a layer whose weights can be loaded."""
+    def load(self, layer: str, *tensors: Any, **named: Any) -> None:
+        """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
 
         def send(name: str, data: bytes) -> None:
             buffer = allocate(shape=(len(data),), dtype=np.uint8)
@@ -176,4 +176,4 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             self._loads[name].transfer(buffer)
             self._loads[name].wait()
 
-        net.load(layer, kernel, bias, send=send)
+        net.load(layer, *tensors, **named, send=send)

@@ -192,8 +192,8 @@ class NeuralNetworkOverlay(Predicting):
         self._bytes[at : at + len(data)] = np.frombuffer(data, dtype=np.uint8)
         engine.read(self._address + at, len(data))
 
-    def load(self, layer: str, kernel: Any = None, bias: Any = None) -> None:
-        """Load the weights of a layer whose weights can be loaded."""
+    def load(self, layer: str, *tensors: Any, **named: Any) -> None:
+        """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
 
         def send(name: str, data: bytes) -> None:
             most = min(len(self._bytes), Engine.MOST_BYTES)
@@ -201,4 +201,4 @@ class NeuralNetworkOverlay(Predicting):
                 self._send(self._loaders[name], 0, data[at : at + most])
                 self._loaders[name].wait()
 
-        net.load(layer, kernel, bias, send=send)
+        net.load(layer, *tensors, **named, send=send)
