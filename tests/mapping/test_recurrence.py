@@ -23,6 +23,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
+from bitsmith.passes.load import load, parameters
 from tests.mapping.test_partition import assert_same
 from tests.properties.recurrent import demands, random_network
 
@@ -38,6 +39,19 @@ def test_random_networks(share: int) -> None:
         assert to_text(parse(to_text(network))) == to_text(network)
         round_ += any(isinstance(process.kind, Feedback) for process in network.processes)
     assert round_ > 1
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_random_networks_whose_weights_are_loaded(share: int) -> None:
+    for seed in range(share, 12, 4):
+        program = random_network(seed, loaded=True)
+        directives, places = demands(seed, program), parameters(program)
+        network = partition(drop_dead(program, keep_probes=False), directives)
+        assert to_text(parse(to_text(network))) == to_text(network)
+        end = ("lo", "hi")[seed // 4 % 2]
+        extreme = {place: np.broadcast_to(getattr(node.op, end), node.type.shape) for place, node in places.items()}
+        for each in (program, load(program, extreme)):
+            assert_same(each, directives, seed)  # which refuses tokens outside of their types
 
 
 def cell(kind: type[Recurrent], gates: int) -> Program:

@@ -16,7 +16,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.settings import Settings, Weights
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 
@@ -25,8 +25,9 @@ _STATES = {SimpleRNN: 1, GRU: 1, LSTM: 2}
 
 
 class _Growing:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, loaded: bool) -> None:
         self.rng = random.Random(seed)
+        self.ways = random.Random(seed) if loaded else None
         self.nodes: list[NetworkNode] = []
         self.shapes: dict[str, Shape] = {}
         self.inputs: list[str] = []
@@ -52,7 +53,8 @@ class _Growing:
             "accum": FixedFormat(True, 9, 4, Rounding.TRN, Overflow.WRAP),
             "recurrent_accum": FixedFormat(True, 9, 4, Rounding.RND, Overflow.SAT),
         }
-        return Settings({name: form for name, form in chosen.items() if self.rng.random() < 0.4})
+        formats = {name: form for name, form in chosen.items() if self.rng.random() < 0.4}
+        return Settings(formats) if self.ways is None else Settings(formats, weights=self.ways.choice([*Weights]))
 
     def cell(self, x: str, *, sequences: bool, backwards: bool, units: int) -> str:
         rng, (_, channels) = self.rng, self.shapes[x]
@@ -80,9 +82,9 @@ class _Growing:
         return self.put(layer, tuple(operands), self.formats())
 
 
-def random_network(seed: int) -> Program:
-    """One or two layers of cells, perhaps in both directions, perhaps a dense layer."""
-    grown = _Growing(seed)
+def random_network(seed: int, *, loaded: bool = False) -> Program:
+    """One or two layers of cells, perhaps in both directions, perhaps a dense layer; weights of some may be ``loaded``."""
+    grown = _Growing(seed, loaded=loaded)
     rng = grown.rng
     x = grown.given((rng.randint(2, 5), rng.randint(1, 4)))
     for last in rng.choice([(True,), (False, True)]):

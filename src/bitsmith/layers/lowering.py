@@ -51,6 +51,10 @@ class Lowering:
     """The fewest fractional bits of channels and of trained values, by variable, where one step for all would not do."""
     quantized: Collection[str] = ()
     """Variables of trained tensors that are on the grid of a quantizer: taken exactly, however many bits that are."""
+    owner: str = ""
+    """The first layer with the same trained tensors."""
+    parameters: dict[tuple[str, str], Value] = field(default_factory=dict)
+    """What can be replaced so far, by owner and variable: layers with the same tensors take one parameter."""
 
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""
@@ -154,7 +158,15 @@ class Lowering:
             )
         fmt = self.whole_format(variable, values)
         external = self.settings.weights is Weights.EXTERNAL
-        return self.builder.parameter(variable, to_raw(values, fmt), fmt, external=external)
+        made = self.builder.parameter(variable, to_raw(values, fmt), fmt, external=external)
+        found = self.parameters.setdefault((self.owner, variable), made)
+        if found.type != made.type:
+            raise UnsupportedError(
+                f"a {variable} of another format than that of {self.owner!r}, which has the same weights",
+                where=f"layer {self.name!r}",
+                accepted="the same for both",
+            )
+        return found
 
     def whole_format(self, variable: str, values: Floats) -> FixedFormat:
         """The format of a trained tensor whose values can be replaced."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -38,6 +38,7 @@ from bitsmith.layers.recurrent_cell import (
     OnValues,
     StateFormat,
     T,
+    Trained,
     Weights,
     body_input,
     reach,
@@ -89,7 +90,7 @@ class Recurrent(Layer):
         "state",
         "result",
     )
-    options: ClassVar[frozenset[str]] = TABLE_OPTIONS
+    options: ClassVar[frozenset[str]] = TABLE_OPTIONS | {"weights"}
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("state",)
     """The precision variables of the states, the hidden state first."""
@@ -204,53 +205,73 @@ class Recurrent(Layer):
         builder, steps = lowering.builder, inputs[0].shape[0]
         _, initial, mask = self._parts(inputs)
         projected = self._projected(lowering, inputs[0])
-        constants = list(self._constants(lowering))
-        kernel, bias, peephole = (
-            None if one is None else np.ldexp(one[0].astype(np.float64), -one[1]) for one in constants
-        )
-        assert kernel is not None
-        weights = Weights(kernel, bias, *self._activations(), peephole)
+        trained = self._trained(lowering)
         given = initial or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
-        bounds = self._reach(weights, projected, given, steps)
         formats: dict[str, StateFormat] = {}
-        for name, bound in zip(self.states, bounds, strict=True):
+        for name, bound in zip(self.states, self._reach(trained, projected, given, steps), strict=True):
             formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
         body = ProgramBuilder()
         states = tuple(formats[name].input(body, name, self.units) for name in self.states)
+        loaded = {name: value for name, value in trained.items() if isinstance(value, Value)}
+        held = {name: body_input(body, name, value.type) for name, value in loaded.items()}
         item = body_input(body, "projected", step_type(projected.type))
         sequences = [projected]
         kept = None
         if mask is not None:
             sequences.append(builder.gather(mask, self._ordered(steps), 0) if self.go_backwards else mask)
             kept = body_input(body, "kept", step_type(mask.type))
-        following = self._following(OnValues(lowering, body, weights, formats, constants), item, states, kept)
-        outputs = [*zip(self.states, following, strict=True), ("result", self._combined(body, following))]
+        on = OnValues(lowering, body, self._bounds(trained, max), formats, {**trained, **held})
+        following = self._following(on, item, states, kept)
+        outputs = [
+            *zip(self.states, following, strict=True),
+            *held.items(),
+            ("result", self._combined(body, following)),
+        ]
         first = [formats[name].cast(builder, x) for name, x in zip(self.states, given, strict=True)]
-        return lowering.result(self._taken(builder, builder.scan(body.program(outputs), first, sequences)))
+        results = builder.scan(body.program(outputs), [*first, *loaded.values()], sequences)
+        return lowering.result(self._taken(builder, results))
 
     def _projected(self, lowering: Lowering, x: Value) -> Value:
         """``x @ kernel + bias``, in the order of the computation; steps that are known beforehand in the format of the others."""
         builder = lowering.builder
         if self.go_backwards:
             x = builder.gather(x, self._ordered(x.shape[0]), 0)
-        projected = builder.linear(x, *lowering.scaled_constant("weight", self.kernel))
+        projected = lowering.product(x, self.kernel)
         if self.bias is not None:
-            projected = builder.add(projected, lowering.const("bias", self.bias))
+            projected = builder.add(projected, lowering.trained("bias", self.bias))
         return builder.unify(lowering.cast("accum", projected))
 
-    def _constants(
-        self, lowering: Lowering
-    ) -> Iterator[tuple[np.ndarray[tuple[int, ...], np.dtype[np.object_]], int] | None]:
-        for name, values in (
-            ("recurrent_weight", self.recurrent_kernel),
-            ("recurrent_bias", self.recurrent_bias),
-            ("peephole_weight", self._peephole()),
-        ):
-            yield None if values is None else lowering.constant(name, values)
+    def _trained(self, lowering: Lowering) -> dict[str, Trained]:
+        """The trained tensors of the recurrence: constants, or, if they can be replaced, states that never change."""
+        tensors = {
+            "recurrent_weight": self.recurrent_kernel,
+            "recurrent_bias": self.recurrent_bias,
+            "peephole_weight": self._peephole(),
+        }
+        of = lowering.parameter if lowering.loaded else lowering.constant
+        return {name: of(name, values) for name, values in tensors.items() if values is not None}
 
-    def _reach(self, weights: Weights, projected: Value, given: Sequence[Value], steps: int) -> tuple[Interval, ...]:
-        on, x = OnIntervals(weights), Interval.of(projected.type)
+    def _reach(
+        self, trained: Mapping[str, Trained], projected: Value, given: Sequence[Value], steps: int
+    ) -> tuple[Interval, ...]:
+        """How far the states can get: with the weights that are known, or with any of their formats."""
+        most = self._bounds(trained, max)
+        known = not any(isinstance(each, Value) for each in trained.values())
+        on, x = OnIntervals(most if known else self._bounds(trained, min), most), Interval.of(projected.type)
         return reach(lambda states: self.advance(on, x, states), tuple(Interval.of(y.type) for y in given), steps)
+
+    def _bounds(self, trained: Mapping[str, Trained], end: Callable[[Sequence[float]], float]) -> Weights:
+        """The weights as they are stored; of those that can be replaced an ``end`` of their range."""
+
+        def tensor(variable: str) -> Floats | None:
+            found = trained.get(variable)
+            if isinstance(found, Value):
+                return np.full(found.shape, end(list(map(float, found.type.real_range()))))
+            return None if found is None else np.ldexp(found[0].astype(np.float64), -found[1])
+
+        kernel = tensor("recurrent_weight")
+        assert kernel is not None
+        return Weights(kernel, tensor("recurrent_bias"), *self._activations(), tensor("peephole_weight"))
 
     def _combined(self, body: ProgramBuilder, states: Sequence[Value]) -> Value:
         """What the scan hands out after each step."""

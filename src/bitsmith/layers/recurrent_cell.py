@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -189,10 +189,10 @@ class Interval:
 
 
 class OnIntervals(CellDomain[Interval]):
-    """What values can be at most, for the weights as they are stored."""
+    """What values can be at most, for weights from ``least`` to ``most``."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._weights = weights
+    def __init__(self, least: Weights, most: Weights) -> None:
+        self._weights, self._most = least, most
 
     def add(self, x: Interval, y: Interval) -> Interval:
         return Interval(x.least + y.least, x.most + y.most)
@@ -212,10 +212,16 @@ class OnIntervals(CellDomain[Interval]):
 
     def recurrent(self, hidden: Interval, first: int, last: int) -> Interval:
         columns = self._weights.columns(first, last)
-        kernel = self._weights.kernel[:, columns]
-        up, down = np.maximum(kernel, 0.0), np.minimum(kernel, 0.0)
-        bias = 0.0 if self._weights.bias is None else self._weights.bias[columns]
-        return Interval(hidden.least @ up + hidden.most @ down + bias, hidden.most @ up + hidden.least @ down + bias)
+        kernel, most = self._weights.kernel[:, columns], self._most.kernel[:, columns]
+        if self._most is self._weights:
+            up, down = np.maximum(kernel, 0.0), np.minimum(kernel, 0.0)
+            product = Interval(hidden.least @ up + hidden.most @ down, hidden.most @ up + hidden.least @ down)
+        else:
+            each = self.multiply(Interval(hidden.least[:, None], hidden.most[:, None]), Interval(kernel, most))
+            product = Interval(each.least.sum(axis=0), each.most.sum(axis=0))
+        if self._weights.bias is None or self._most.bias is None:
+            return product
+        return self.add(product, Interval(self._weights.bias[columns], self._most.bias[columns]))
 
     def activation(self, x: Interval) -> Interval:
         return _through(self._weights.activation, x)
@@ -224,9 +230,9 @@ class OnIntervals(CellDomain[Interval]):
         return _through(self._weights.recurrent_activation, x)
 
     def peephole(self, cell: Interval, first: int, last: int) -> Interval:
-        weights = self._weights.peepholes(first, last)
+        weights = Interval(self._weights.peepholes(first, last), self._most.peepholes(first, last))
         least, most = (np.concatenate([ends] * (last - first), axis=-1) for ends in (cell.least, cell.most))
-        return self.multiply(Interval(least, most), Interval(weights, weights))
+        return self.multiply(Interval(least, most), weights)
 
     def clipped(self, x: Interval, limit: float) -> Interval:
         return Interval(np.clip(x.least, -limit, limit), np.clip(x.most, -limit, limit))
@@ -313,8 +319,12 @@ def reach(
     return reached
 
 
+Trained: TypeAlias = tuple[Ints, int] | Value
+"""A trained tensor: raw numbers and their ``frac``, or a value, if it can be replaced."""
+
+
 class OnValues(CellDomain[Value]):
-    """Ops of the body of a ``scan``; ``recurrent_kernel`` and ``recurrent_bias`` are raw numbers and their ``frac``."""
+    """Ops of the body of a ``scan``; ``trained`` tensors by their variables are constants, or values of the body."""
 
     def __init__(
         self,
@@ -322,10 +332,29 @@ class OnValues(CellDomain[Value]):
         body: ProgramBuilder,
         weights: Weights,
         formats: dict[str, StateFormat],
-        constants: Sequence[tuple[Ints, int] | None],
+        trained: Mapping[str, Trained],
     ) -> None:
         self._lowering, self._body, self._weights, self._formats = lowering, body, weights, formats
-        self._kernel, self._bias, self._peephole = constants
+        self._trained = trained
+
+    def _vector(self, variable: str, columns: slice) -> Value:
+        """Elements of a trained vector."""
+        found = self._trained[variable]
+        if isinstance(found, Value):
+            return self._body.slice(found, [columns.start], [columns.stop])
+        raw, frac = found
+        return self._body.const(raw[columns], frac)
+
+    def _product(self, x: Value, columns: slice) -> Value:
+        """``x`` by columns of the recurrent kernel."""
+        kernel, units = self._trained["recurrent_weight"], self._weights.units
+        if not isinstance(kernel, Value):
+            raw, frac = kernel
+            return self._body.linear(x, raw[:, columns], frac)
+        matrix = self._body.slice(kernel, [0, columns.start], [units, columns.stop])
+        return self._body.reshape(
+            self._body.matmul(self._body.reshape(x, (1, units)), matrix), (columns.stop - columns.start,)
+        )
 
     def add(self, x: Value, y: Value) -> Value:
         return self._body.add(x, y)
@@ -342,12 +371,9 @@ class OnValues(CellDomain[Value]):
 
     def recurrent(self, hidden: Value, first: int, last: int) -> Value:
         columns = self._weights.columns(first, last)
-        assert self._kernel is not None
-        raw, frac = self._kernel
-        product = self._body.linear(hidden, raw[:, columns], frac)
-        if self._bias is not None:
-            raw, frac = self._bias
-            product = self._body.add(product, self._body.const(raw[columns], frac))
+        product = self._product(hidden, columns)
+        if "recurrent_bias" in self._trained:
+            product = self._body.add(product, self._vector("recurrent_bias", columns))
         fmt = self._lowering.format("recurrent_accum")
         return product if fmt is None else self._body.cast(product, fmt)
 
@@ -369,10 +395,8 @@ class OnValues(CellDomain[Value]):
         return layer.lower(Lowering(outer.name, self._body, settings, outer.seen(variable)), [x])
 
     def peephole(self, cell: Value, first: int, last: int) -> Value:
-        assert self._peephole is not None
-        raw, frac = self._peephole
         several = self._body.concat([cell] * (last - first), 0) if last - first > 1 else cell
-        return self._body.mul(several, self._body.const(raw[self._weights.columns(first, last)], frac))
+        return self._body.mul(several, self._vector("peephole_weight", self._weights.columns(first, last)))
 
     def clipped(self, x: Value, limit: float) -> Value:
         if max(abs(bound) for bound in x.type.real_range()) <= limit:

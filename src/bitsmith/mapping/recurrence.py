@@ -7,7 +7,7 @@ with the steps as an axis before all others, and each state is a stream that lat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from bitsmith.dataflow.processes import Feedback, Rom, Stream, regrouped, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.held import held_parameters
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import objects
@@ -32,17 +33,19 @@ def recurrence(
     """
     directives, steps = builder.directives, node.type.shape[0]
     cycles = directives.reuse_factor(node.layer) // (steps if directives.parallel else 1)
-    style = directives.multiplier_style(node.layer)
-    if cycles < 2 or steps == 1 or not directives.feedback or style is MultiplierStyle.GRAPHS:
+    style, held = directives.multiplier_style(node.layer), held_parameters(builder.program, node)
+    if not directives.feedback or (not held and (cycles < 2 or steps == 1 or style is MultiplierStyle.GRAPHS)):
         return None
-    program = _over_steps(op.body, steps, node.layer)
+    cycles = max(cycles, 1)
+    program = _over_steps(op, held, steps, node.layer)
     if program is None:
         return None
     inner = DataflowBuilder(program, replace(directives, reuse={node.layer: cycles}, parallel=False, positions={}))
     inner.steps, inner.native_forms, inner.layer = builder.steps, builder.native_forms, node.layer
     begun = len(inner.steps)
-    loops = _states(builder, inner, op, node, cycles)
-    for arg, index in zip(builder.operands(node)[op.states :], program.inputs[op.states :], strict=True):
+    initial = [arg for number, arg in enumerate(builder.operands(node)[: op.states]) if number not in held]
+    loops = _states(builder, inner, op.body, initial, steps, cycles)
+    for arg, index in zip(builder.operands(node)[op.states :], program.inputs[len(initial) :], strict=True):
         inner.step_of[NodeId(index)] = builder.as_stream(arg, 1)
     for index, each in enumerate(program.nodes):
         if not isinstance(each.op, ops.Const | ops.Input):
@@ -53,6 +56,8 @@ def recurrence(
         back = inner.cast_to(inner.regroup(inner.step_of[state], stream.grid, stream.token.shape), stream.token)
         inner.steps[loop] = replace(inner.steps[loop], args=(inner.steps[loop].args[0], back))
     found = inner.step_of[result]
+    if held:
+        return found  # a process of all of it would hold the weights twice
     alone = sum(_area_of_node(program, each, steps) for each in program.nodes)
     return found if area_of_steps(inner, begun, found) < alone else None
 
@@ -62,11 +67,14 @@ def _area_of_node(program: Program, node: Node, steps: int) -> float:
     return area_of_op(node.op, program.types(node.args), node.type) / steps
 
 
-def _states(builder: DataflowBuilder, inner: DataflowBuilder, op: ops.Scan, node: Node, cycles: int) -> list[StepId]:
-    """The streams of the states, the initial ones given: as few channels at a time as one of so many cycles needs."""
-    steps, found = node.type.shape[0], list[StepId]()
-    widest = max(math.prod(each.type.shape) for each in op.body.nodes if not isinstance(each.op, ops.Const))
-    for arg, index in zip(builder.operands(node)[: op.states], inner.program.inputs, strict=False):
+def _states(
+    builder: DataflowBuilder, inner: DataflowBuilder, body: Program, initial: list[NodeId], steps: int, cycles: int
+) -> list[StepId]:
+    """The streams of the states of ``body``, the initial ones given: as few channels at a time as one of so many cycles needs."""
+    found = list[StepId]()
+    vectors = [each for each in body.nodes if len(each.type.shape) < 2 and not isinstance(each.op, ops.Const)]
+    widest = max(math.prod(each.type.shape) for each in vectors)
+    for arg, index in zip(initial, inner.program.inputs, strict=False):
         shape = inner.program.nodes[index].type.shape[1:]
         size = math.prod(shape)
         part = next(part for part in divisors(size) if widest <= cycles * part or part == size)
@@ -90,42 +98,48 @@ def _initial(builder: DataflowBuilder, arg: NodeId, stream: Stream) -> StepId:
     return builder.add(Rom(rescale(raw, frac, np.broadcast_to(stream.token.frac, stream.shape))), (), stream)
 
 
-def _over_steps(body: Program, steps: int, layer: str) -> Program | None:
-    """``body`` for all steps at once, as an axis before the others; None if that is not written here for one of its ops."""
-    builder, values = ProgramBuilder(), list[Value]()
+def _over_steps(op: ops.Scan, held: Mapping[int, Node], steps: int, layer: str) -> Program | None:
+    """The body for all steps at once, as an axis before the others; None if that is not written here for one of its ops.
+
+    States that are ``held`` are parameters there, and no results.
+    """
+    builder, values, known = ProgramBuilder(), list[Value](), list[bool]()
+    loaded = {op.body.inputs[number]: parameter.op for number, parameter in held.items()}
     with builder.layer(layer):
-        for node in body.nodes:
-            value = _on_all(builder, node, [values[arg] for arg in node.args], body, steps)
+        for index, node in enumerate(op.body.nodes):
+            node = replace(node, op=loaded.get(index, node.op))
+            args, fixed = [values[arg] for arg in node.args], [known[arg] for arg in node.args]
+            known.append(not isinstance(node.op, ops.Input) and all(fixed))
+            value = builder.apply(node.op, *args) if known[-1] else _on_all(builder, node, args, fixed, steps)
             if value is None:
                 return None
             values.append(value)
-    if any(isinstance(body.nodes[output.node].op, ops.Const | ops.Input) for output in body.outputs):
+    outputs = [output for number, output in enumerate(op.body.outputs) if number not in held]
+    if any(known[output.node] or isinstance(op.body.nodes[output.node].op, ops.Input) for output in outputs):
         return None
-    return builder.program([(output.name, values[output.node]) for output in body.outputs])
+    return builder.program([(output.name, values[output.node]) for output in outputs])
 
 
-def _on_all(builder: ProgramBuilder, node: Node, args: list[Value], body: Program, steps: int) -> Value | None:
-    """A node on all steps at once; constants stay as they are."""
-    constant = [isinstance(body.nodes[arg].op, ops.Const) for arg in node.args]
+def _on_all(builder: ProgramBuilder, node: Node, args: list[Value], known: Sequence[bool], steps: int) -> Value | None:
+    """A node on all steps at once; those of ``args`` that are ``known``, and not all are, have no axis for steps."""
     match node.op:
-        case ops.Const():
-            return builder.apply(node.op)
         case ops.Input():
             return builder.apply(replace(node.op, shape=(steps, *node.op.shape)))
-        case _ if not args or all(constant):
-            return None
         case ops.Linear():
             return builder.apply(node.op, *args)
+        case ops.MatMul() if [*known] == [False, True] and node.type.shape[:-1] == (1,):
+            rows = builder.reshape(args[0], (steps, args[0].shape[-1]))
+            return builder.reshape(builder.apply(node.op, rows, args[1]), (steps, *node.type.shape))
         case ops.Reshape(shape):
             return builder.apply(ops.Reshape((steps, *shape)), *args)
         case ops.Slice(start, stop, step):
             return builder.apply(ops.Slice((0, *start), (steps, *stop), (1, *step)), *args)
-        case ops.Concat(axis) if not any(constant):
+        case ops.Concat(axis) if not any(known):
             return builder.apply(ops.Concat(axis + 1), *args)
         case _ if isinstance(node.op, ops.Elementwise):
             aligned = [
                 arg if fixed else _aligned(builder, arg, len(node.type.shape) + 1)
-                for arg, fixed in zip(args, constant, strict=True)
+                for arg, fixed in zip(args, known, strict=True)
             ]
             return builder.apply(node.op, *aligned)
         case _:

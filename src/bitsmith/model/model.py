@@ -180,7 +180,14 @@ class Model:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def load_weights(
-        self, layer: str, *, kernel: npt.ArrayLike | None = None, bias: npt.ArrayLike | None = None
+        self,
+        layer: str,
+        *,
+        kernel: npt.ArrayLike | None = None,
+        bias: npt.ArrayLike | None = None,
+        recurrent_kernel: npt.ArrayLike | None = None,
+        recurrent_bias: npt.ArrayLike | None = None,
+        peephole: npt.ArrayLike | None = None,
     ) -> None:
         """Give a layer other weights, as its circuit is given them by a load; what is left out stays.
 
@@ -190,12 +197,22 @@ class Model:
         Args:
             layer: the layer's name.
             kernel: in the shape that it has in the model.
-            bias: one value per result.
+            bias: one value per result; of recurrent layers per result of each gate.
+            recurrent_kernel: what a recurrent layer multiplies its state by.
+            recurrent_bias: the bias of that product, where it has one of its own.
+            peephole: weights of the cell state of an LSTM that has them.
 
         Raises:
             InputDataError: no such weights, another shape, or values beyond the format.
         """
-        given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
+        tensors = {
+            "weight": kernel,
+            "bias": bias,
+            "recurrent_weight": recurrent_kernel,
+            "recurrent_bias": recurrent_bias,
+            "peephole_weight": peephole,
+        }
+        given = {name: values for name, values in tensors.items() if values is not None}
         self.program, self.network = with_weights(self.program, self.network, layer, given)
         for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)

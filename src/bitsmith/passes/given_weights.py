@@ -15,14 +15,25 @@ from bitsmith.layers.auto import to_raw
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.network import Network
-from bitsmith.passes.load import load, parameters
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.recurrent import Recurrent
+from bitsmith.layers.settings import Weights
+from bitsmith.passes.load import ParameterKey, load, parameters
+
+_FIELDS = {
+    "weight": "kernel",
+    "bias": "bias",
+    "recurrent_weight": "recurrent_kernel",
+    "recurrent_bias": "recurrent_bias",
+    "peephole_weight": "peephole",
+}
+"""Fields of layers that hold trained tensors, by the variable."""
 
 
 def with_weights(
     program: Program, network: Network, layer: str, given: Mapping[str, npt.ArrayLike]
 ) -> tuple[Program, Network]:
-    """A program and its network with other weights (``weight``, ``bias``) of ``layer``.
+    """A program and its network with other weights (``weight``, ``bias``, ...) of ``layer``.
 
     Raises:
         InputDataError: no such weights, another shape, or values beyond the format.
@@ -35,13 +46,28 @@ def with_weights(
             accepted=", ".join(f"{name} of {place!r}" for place, name in known) or "layers with Weights: reloadable",
         )
     node = network.node(layer)
-    assert isinstance(node.layer, Dense | Conv | ConvTranspose)
+    assert isinstance(node.layer, Dense | Conv | ConvTranspose | Recurrent)
     shapes = {name: node.layer.weights()[name].shape for name in given}
     now = {name: _as_given(values, shapes[name], f"{layer}.{name}") for name, values in given.items()}
     raws = {(layer, name): _raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()}
-    changed = replace(node.layer, kernel=now.get("weight", node.layer.kernel), bias=now.get("bias", node.layer.bias))
-    nodes = [replace(each, layer=changed) if each is node else each for each in network.nodes]
+    fields = {_FIELDS[name]: values for name, values in now.items()}
+    nodes = [
+        replace(each, layer=replace(each.layer, **fields)) if each is node or _shares(each, node, known) else each
+        for each in network.nodes
+    ]
     return load(program, raws), network.with_nodes(nodes)
+
+
+def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, Node]) -> bool:
+    """Whether the weights of ``node`` are those of ``owner``: it has none of its own that could be replaced."""
+    mine, other = (each.layer.weights().get("weight") for each in (node, owner))
+    return (
+        node.settings.weights is not Weights.ONCHIP
+        and (node.name, "weight") not in known
+        and mine is not None
+        and other is not None
+        and np.array_equal(mine, other)
+    )
 
 
 def _as_given(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:

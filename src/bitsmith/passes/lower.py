@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.auto import ObservedRange
@@ -32,19 +33,44 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
     exact = exact_nodes(network)
     unsettled: set[str] = set()
     """Nodes whose values depend on weights that are not known."""
+    parameters: dict[tuple[str, str], Value] = {}
+    owners = _owners(network)
     for node in network.nodes:
         seen_there = observed[node.name]
         if node.settings.weights is not Weights.ONCHIP or unsettled.intersection(node.inputs):
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
-        lowering = Lowering(node.name, builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node))
+        given = (builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node))
+        lowering = Lowering(node.name, *given, owners[node.name], parameters)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
     probes = [(node.name, seen[node.name]) for node in network.nodes if not node.folded]
     outputs = [(name, seen[node]) for name, node in zip(_distinct(network.outputs), network.outputs, strict=True)]
     return builder.program(outputs, probes)
+
+
+def _owners(network: Network) -> dict[str, str]:
+    """For each node the first one that has the same trained weights, as nodes have that show several results of one layer.
+
+    Raises:
+        UnsupportedError: only one of them can be given other weights.
+    """
+    first: dict[int, NetworkNode] = {}
+    owners = dict[str, str]()
+    for node in network.nodes:
+        kernel = node.layer.weights().get("weight")
+        owner = node if kernel is None else first.setdefault(id(kernel), node)
+        if owner.settings.weights is not node.settings.weights:
+            raise UnsupportedError(
+                f"Weights {node.settings.weights.value!r}, where {owner.name!r}, which has the same weights, has them "
+                f"{owner.settings.weights.value!r}",
+                where=f"layer {node.name!r}",
+                accepted="the same for both",
+            )
+        owners[node.name] = owner.name
+    return owners
 
 
 def _unmeasured(observed: ObservedRange) -> ObservedRange:

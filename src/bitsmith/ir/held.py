@@ -1,0 +1,18 @@
+"""States of a recurrence that never change: how what can be loaded gets into its body."""
+
+from __future__ import annotations
+
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
+
+
+def held_parameters(program: Program, node: Node) -> dict[int, Node]:
+    """The parameters that are states of the recurrence ``node`` which every step hands on, by the number of the state."""
+    assert isinstance(node.op, ops.Scan)
+    body = node.op.body
+    found = dict[int, Node]()
+    for number, (index, output) in enumerate(zip(body.inputs[: node.op.states], body.outputs, strict=False)):
+        initial = program.nodes[node.args[number]]
+        if output.node == index and isinstance(initial.op, ops.Parameter):
+            found[number] = initial
+    return found
