@@ -14,6 +14,8 @@ from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_parameters import demands, loadable_program
+from tests.properties.recurrent import demands as recurrent_demands
+from tests.properties.recurrent import random_network
 from tests.rtl.streaming import assert_streams, written
 
 SEEDS = [
@@ -25,6 +27,18 @@ SEEDS = [
 @pytest.mark.parametrize("seed", SEEDS)
 def test_loaded_weights_give_the_emulators_results(seed: int, tmp_path: Path) -> None:
     assert_streams(loadable_program(seed), demands(seed), tmp_path, seed)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (2, 5)),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 140)),
+    ],
+)
+def test_loaded_weights_of_recurrences(seed: int, tmp_path: Path) -> None:
+    program = random_network(seed, loaded=True)
+    assert_streams(program, recurrent_demands(seed, program), tmp_path, seed)
 
 
 def test_ports_of_weights() -> None:
