@@ -13,6 +13,7 @@ from keras import layers
 from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_same, inputs_of, outputs_of, randomised, save, save_keras2
 
+import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.frontends.keras.read import read_keras
@@ -190,3 +191,34 @@ def test_the_fixed_point_model_is_close_and_shares_the_recurrence_of_its_states(
     assert sum(isinstance(node.op, ops.Scan) for node in program.nodes) == 3
     for have, want in zip(Emulator(program).run(inputs), outputs_of(model, inputs), strict=True):
         assert np.max(np.abs(have - want)) < 2.0**-11
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        layers.SimpleRNN(3, return_sequences=True),
+        layers.LSTM(3, return_sequences=True),
+        layers.GRU(3, return_sequences=True),
+        layers.GRU(3, reset_after=False, return_sequences=True),
+    ],
+)
+def test_loaded_weights_give_what_keras_gives_with_them(cell: Any, wrapped: bool, tmp_path: Path) -> None:
+    """Both directions where ``wrapped``: weights in the order in which Keras has them, the rows of a bias one after another."""
+    x = keras.Input((5, 2))
+    config = {**cell.get_config(), "name": "it"}
+    layer = type(cell).from_config(config)
+    layer = layers.Bidirectional(layer, name="it") if wrapped else layer
+    model = randomised(keras.Model(x, layer(x)))
+    formats = dict.fromkeys(("weight", "recurrent_weight", "bias", "recurrent_bias"), "fixed<16,4>")
+    chosen = {"LayerName": {"it": {"Weights": "reloadable", "Precision": formats}}}
+    converted = bitsmith.convert(model, tmp_path, config=chosen)
+    randomised(model, seed=1)
+    given = iter(layer.get_weights())
+    for name in ("it_forward", "it_backward") if wrapped else ("it",):
+        kernel, recurrent_kernel, bias = (next(given) for _ in range(3))
+        rows = dict(zip(("bias", "recurrent_bias"), np.atleast_2d(bias), strict=False))
+        converted.load_weights(name, kernel=kernel, recurrent_kernel=recurrent_kernel, **rows)
+    (inputs,) = inputs_of(model)
+    (want,) = outputs_of(model, [inputs])
+    np.testing.assert_allclose(converted.predict(inputs), want, atol=0.01)

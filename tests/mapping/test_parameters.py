@@ -9,15 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.compiler import compile_network
 from bitsmith.dataflow.processes import FoldedProduct, LoadableWeights, Map, Rom, Source
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects
+from bitsmith.layers.conv import Conv, ConvTranspose
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Settings, Weights
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import matrix_of_blocks, places_in_parameter
 from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
 from tests.mapping.test_partition import assert_same
 from tests.properties.programs import random_program
@@ -60,6 +67,25 @@ def loadable_program(seed: int) -> Program:
     return build.program([("y", x)])
 
 
+def grouped_program(seed: int) -> Program:
+    """A convolution in groups, transposed or not, whose weights may be given anew, or come from outside."""
+    rng = np.random.default_rng(seed)
+    groups, size, taps = int(rng.choice([2, 3, 4])), int(rng.integers(2, 6)), int(rng.integers(1, 3))
+    channels, filters = groups * int(rng.integers(1, 3)), groups * int(rng.integers(1, 4))
+    kernel = as_weights(rng.integers(-8, 8, (taps, channels // groups, filters)) / 4)
+    bias = as_weights(rng.integers(-8, 8, filters) / 4) if rng.random() < 0.5 else None
+    layer: Layer = Conv(kernel, bias, (1,), (1,), ((0, taps - 1),), groups)
+    if rng.random() < 0.4:
+        layer = ConvTranspose(kernel, bias, (2,), (1,), (0,), (2 * size,), groups)
+    way = Weights.RELOADABLE if rng.random() < 0.7 else Weights.EXTERNAL
+    formats = {"weight": FixedFormat(True, 4, 2), "bias": FixedFormat(True, 5, 3)}
+    nodes = (
+        NetworkNode("x", Input((size, channels)), settings=Settings({"result": FixedFormat(True, 5, 2)})),
+        NetworkNode("conv", layer, ("x",), settings=Settings(formats, weights=way)),
+    )
+    return compile_network(Network(nodes, ("x",), ("conv",))).program
+
+
 def demands(seed: int) -> Directives:
     rng = np.random.default_rng(seed + 1)
     reuse = {layer: int(rng.choice([1, 1, 2, 3, 4, 6, 12, 40])) for layer in ("conv", "dense")}
@@ -72,6 +98,34 @@ def demands(seed: int) -> Directives:
 def test_weights_from_outside_give_the_same_results(seed: int) -> None:
     program = loadable_program(seed)
     assert_same(program, demands(seed), seed)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6))
+def test_weights_of_groups_give_the_same_results(seed: int) -> None:
+    program = grouped_program(seed)
+    extreme = {
+        place: np.broadcast_to((node.op.lo, node.op.hi)[seed % 2], node.type.shape)
+        for place, node in parameters(program).items()
+    }
+    for each in (program, load(program, extreme)):
+        assert_same(each, demands(seed), seed)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_groups_are_folded(parallel: bool) -> None:
+    """Multipliers fall to one, or two where that takes no more area, with the reuse factor."""
+    for seed in (1, 2, 3, 5, 8):
+        program = drop_dead(grouped_program(seed), keep_probes=False)
+        if any(isinstance(node.op, Parameter) and node.op.external for node in program.nodes):
+            continue
+        found = []
+        for reuse in (1, 4, 16, 64, 1000):
+            network = partition(program, Directives({"conv": reuse}, parallel))
+            (fold,) = (process for process in network.processes if isinstance(process.kind, FoldedProduct))
+            assert isinstance(fold.kind, FoldedProduct) and fold.kind.loaded is not None
+            found.append(fold.takes[0].token.size * fold.kind.tile[1])
+        assert found == sorted(found, reverse=True) and found[-1] <= 2
 
 
 @pytest.mark.parametrize("share", range(4))

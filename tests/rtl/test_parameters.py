@@ -13,7 +13,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
-from tests.mapping.test_parameters import demands, loadable_program
+from tests.mapping.test_parameters import demands, grouped_program, loadable_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network
 from tests.rtl.streaming import assert_streams, written
@@ -29,6 +29,11 @@ def test_loaded_weights_give_the_emulators_results(seed: int, tmp_path: Path) ->
     assert_streams(loadable_program(seed), demands(seed), tmp_path, seed)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_loaded_weights_of_groups(seed: int, tmp_path: Path) -> None:
+    assert_streams(grouped_program(seed), demands(seed), tmp_path, seed, frames=4)
+
+
 @pytest.mark.parametrize(
     "seed",
     [
@@ -38,7 +43,7 @@ def test_loaded_weights_give_the_emulators_results(seed: int, tmp_path: Path) ->
 )
 def test_loaded_weights_of_recurrences(seed: int, tmp_path: Path) -> None:
     program = random_network(seed, loaded=True)
-    assert_streams(program, recurrent_demands(seed, program), tmp_path, seed)
+    assert_streams(program, recurrent_demands(seed, program), tmp_path, seed, frames=4)
 
 
 def test_ports_of_weights() -> None:

@@ -143,8 +143,7 @@ def _folded_product(kind: kinds.FoldedProduct, tokens: Ints) -> Ints:
     groups, steps, n, _ = kind.weights.shape
     vectors = tokens.reshape(-1, groups, steps, tokens.shape[1], n)
     weights = kind.weights.reshape(groups, steps, n, kind.sets, -1)
-    if kind.sets == 1:
-        weights = np.broadcast_to(weights, (groups, steps, n, tokens.shape[1], weights.shape[-1]))
+    weights = np.tile(weights, (1, 1, 1, tokens.shape[1] // kind.sets, 1))
     return np.asarray(np.einsum("vgsln,gsnlm->vglm", vectors, weights), dtype=np.object_)
 
 

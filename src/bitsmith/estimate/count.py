@@ -122,7 +122,7 @@ class Count:
             self.ff += lanes * m * terms * used * min(made.product + level, result)
             terms = -(-terms // 4)
         if kind.loaded:
-            self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m))
+            self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
         else:
             self.table(steps * groups, n * m * kind.sets * made.weight)
 

@@ -169,6 +169,7 @@ class Matrix:
         whole: the operand comes as a whole in every cycle unless its positions or parts come one after another, which
             takes a FIFO before them.
         column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
+        sets: matrices, of which each is multiplied with an equal share of the vectors that come at once.
         live: (vectors, n), which numbers are no zeros of the padding; None for all.
     """
 
@@ -183,6 +184,7 @@ class Matrix:
     whole: bool
     column_pairs: bool = False
     vector_pairs: bool = False
+    sets: int = 1
     live: npt.NDArray[np.bool_] | None = None
 
     @classmethod
@@ -290,7 +292,7 @@ class Matrix:
         luts -= size * shared * max(product - packing, 0)
         luts += max(rows - lanes, 0) * width * (self.operand + self.weight + 1)
         luts += lanes * width * self.result * int(folding.steps > 1)
-        return luts + rom_area(folding.steps * folding.groups, math.ceil(size) * width * self.weight)
+        return luts + rom_area(folding.steps * folding.groups, math.ceil(size) * width * self.sets * self.weight)
 
     def _results(self, folding: Folding, lanes: int, width: int) -> float:
         """FIFOs of results, and about an adder's worth for the consumer of each of those that come at once."""
@@ -354,7 +356,7 @@ def choose_folding(matrix: Matrix, cycles: int, style: MultiplierStyle) -> Foldi
     whole = Folding(1, 1, 1, multipliers=False)
     if cycles == 1 and style not in (MultiplierStyle.LOADED, MultiplierStyle.BLOCKS):
         return whole
-    serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
+    serials = [k for k in divisors(matrix.vectors // matrix.sets) if k <= cycles]
     graphs = [Folding(serial, 1, 1, multipliers=False) for serial in serials]
     tiles = [
         Folding(serial, steps, groups, multipliers=True)

@@ -112,17 +112,25 @@ def loaded_groups(builder: DataflowBuilder, node: Node) -> Grouped | None:
     Of ``(*positions, groups, 1, n) @ (groups, n, m)`` the first operand has the channels of each group, and the second one
     elements of a parameter.
     """
+    found, (x, _) = parameter_of_groups(builder, node), builder.operands(node)
+    if found is None:
+        return None
+    factor, places = found
+    groups, n, m = places.shape
+    windows = _windows_of_groups(builder, x, len(builder.shape(x)) - 3, groups)
+    if windows is None:
+        return None
+    return Grouped(matrix_of_blocks(factor, places.transpose(1, 0, 2).reshape(n, groups * m)), windows, groups)
+
+
+def parameter_of_groups(builder: DataflowBuilder, node: Node) -> tuple[Node, Positions] | None:
+    """The parameter of ``(*positions, groups, 1, n) @ (groups, n, m)``, and the places there of the second operand."""
     x, y = builder.operands(node)
     shape, rows = builder.shape(y), builder.shape(x)
     if len(shape) != 3 or len(rows) < 4 or rows[-3:-1] != (shape[0], 1):
         return None
-    groups, n, m = shape
     factor, places = places_in_parameter(builder.program, y)
-    windows = _windows_of_groups(builder, x, len(rows) - 3, groups)
-    if factor is None or windows is None:
-        return None
-    matrix = places.reshape(groups, n, m).transpose(1, 0, 2).reshape(n, groups * m)
-    return Grouped(matrix_of_blocks(factor, matrix), windows, groups)
+    return None if factor is None else (factor, places.reshape(shape))
 
 
 def _windows_of_groups(builder: DataflowBuilder, x: NodeId, axes: int, groups: int) -> Windows | None:

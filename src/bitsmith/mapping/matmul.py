@@ -16,6 +16,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
 from bitsmith.mapping.folding import area_of_pairs, area_of_whole_pairs, divisors, weights_of
 from bitsmith.mapping.grouped import loaded_groups
+from bitsmith.mapping.groups_at_once import groups_at_once
 from bitsmith.mapping.products import linear, of_groups, with_type_of
 from bitsmith.mapping.sweeps import Exchange, narrow, reordered, takes_narrow_tokens
 
@@ -27,6 +28,8 @@ def matmul(builder: DataflowBuilder, node: Node) -> StepId:
     if factor is not None and not builder.is_constant(x):
         return linear(builder, factor, node)
     in_parts = _in_narrow_tokens(builder, node) if takes_narrow_tokens(builder, node) else None
+    if in_parts is None:
+        in_parts = groups_at_once(builder, node)
     if in_parts is not None:
         return in_parts
     shape = node.type.shape

@@ -48,7 +48,7 @@ def product_with_parameter(
 ) -> StepId:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups.
 
-    With as many ``sets`` as lanes, each lane is multiplied with its share of the columns.
+    With several ``sets`` as many lanes in a row are multiplied with a share of the columns each.
     """
     op = matrix.node.op
     assert isinstance(op, ops.Parameter)
@@ -73,21 +73,23 @@ def product_with_parameter(
     row = TensorType.of((1, steps * size), *(np.tile(np.broadcast_to(part, size), steps) for part in parts_of(each)))
     result = infer(ops.MatMul(), [row, given.token((steps * size, width))])
     lo, hi = (np.broadcast_to(part, (1, width)).reshape(sets, -1) for part in (result.lo, result.hi))
+    lo, hi = (np.tile(part, (lanes // sets if sets > 1 else 1, 1)) for part in (lo, hi))
     kind = TensorType.of((lanes, width // sets), frac, objects(lo), objects(hi))
     product = FoldedProduct(given.tiles(op.raw), frac, given, sets)
     return builder.add(product, (chunks,), Stream((*grid, groups), kind))
 
 
 def _by_tiles(builder: DataflowBuilder, chunks: StepId, tiles: StepId, sets: int) -> StepId:
-    """Tokens (lanes, n) by tokens (n, m), or each lane by its share of those of several ``sets`` of columns."""
+    """Tokens (lanes, n) by tokens (n, m), or lanes in a row by their shares of those of several ``sets`` of columns."""
     stream, (size, width) = builder.stream(tiles), builder.stream(tiles).token.shape
     if sets == 1:
         return builder.token_op(ops.MatMul(), (chunks, tiles), stream.grid)
-    rows = builder.token_op(ops.Reshape((sets, 1, size)), (chunks,), stream.grid)
+    lanes = builder.stream(chunks).token.shape[0]
+    rows = builder.token_op(ops.Reshape((lanes // sets, sets, 1, size)), (chunks,), stream.grid)
     cut = builder.token_op(ops.Reshape((size, sets, width // sets)), (tiles,), stream.grid)
     columns = builder.token_op(ops.Transpose((1, 0, 2)), (cut,), stream.grid)
     products = builder.token_op(ops.MatMul(), (rows, columns), stream.grid)
-    return builder.token_op(ops.Reshape((sets, width // sets)), (products,), stream.grid)
+    return builder.token_op(ops.Reshape((lanes, width // sets)), (products,), stream.grid)
 
 
 def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, groups: int) -> LoadableWeights:

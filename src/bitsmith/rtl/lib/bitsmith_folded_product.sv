@@ -5,8 +5,8 @@
 
 // Products of tokens with constant weights, added up over several tokens: a matrix product over several cycles.
 //
-// Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile (with as many SETS as
-// lanes, each with its own). The products are added up over N and over STEPS actions; then LANES vectors of M numbers are put.
+// Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile (with several SETS,
+// as many lanes in a row have one each). The products are added up over N and over STEPS actions; then LANES vectors of M numbers are put.
 // The tiles of all GROUPS come one after another, over and over. The weights come from a synchronous ROM outside: rom_address is
 // that of the action of the same cycle, rom_data must follow one cycle later.
 //
@@ -26,7 +26,7 @@
 // LANES      vectors of a token, which share the weights
 // N, M       rows and columns of a tile
 // X_WIDTH    bits of a number of the operand, which is signed if X_SIGNED
-// SETS       1, or LANES, without pairs
+// SETS       1, or without pairs a divisor of LANES: lane l has set l % SETS
 // W_WIDTH    bits of a weight, signed; tile element (n, m) of set k is number (n * SETS + k) * M + m of rom_data
 // CHAIN      products that are added up in multiplier blocks; 1 without
 // CELLS      write these blocks as AMD's cells; by default what the macro BITSMITH_DSP48E2 says
@@ -180,7 +180,7 @@ module bitsmith_folded_product #(
                 localparam bit PAIR = (LANE_PAIRS && LANE + 1 < LANES) || (COLUMN_PAIRS && COLUMN + 1 < M);
                 localparam int LOW = LANE * M + COLUMN;
                 localparam int HIGH = LANE_PAIRS ? LOW + M : LOW + 1;
-                localparam int FACTOR = (SETS > 1 ? LANE * M : 0) + COLUMN / COLUMNS_EACH;
+                localparam int FACTOR = LANE % SETS * M + COLUMN / COLUMNS_EACH;
 
                 for (genvar term = 0; term < N; ++term) begin : g_term
                     localparam int LACKS = (term >= N - N % CHAIN) ? CHAIN - N % CHAIN : 0;
