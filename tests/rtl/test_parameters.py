@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.dataflow.processes import FoldedProduct
 from bitsmith.devices import ECP5
 from bitsmith.flows.verilator import lint
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
 from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
@@ -32,6 +34,16 @@ def test_loaded_weights_give_the_emulators_results(seed: int, tmp_path: Path) ->
 @pytest.mark.parametrize("seed", SEEDS)
 def test_loaded_weights_of_groups(seed: int, tmp_path: Path) -> None:
     assert_streams(grouped_program(seed), demands(seed), tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_positions_share_the_weights_of_several_groups(tmp_path: Path) -> None:
+    program, directives = grouped_program(158), Directives({"conv": 2}, True)
+    network = partition(drop_dead(program, keep_probes=False), directives)
+    (fold,) = (each for each in network.processes if isinstance(each.kind, FoldedProduct))
+    assert isinstance(fold.kind, FoldedProduct) and 1 < fold.kind.sets < fold.takes[0].token.shape[0]
+    assert_streams(program, directives, tmp_path, 0, frames=4)
 
 
 @pytest.mark.parametrize(

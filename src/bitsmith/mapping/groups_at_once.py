@@ -33,7 +33,10 @@ class _Turns:
 
 
 def groups_at_once(builder: DataflowBuilder, node: Node) -> StepId | None:
-    """``(*positions, groups, 1, n) @ (groups, n, m)`` where the second operand is of a parameter; None of anything else."""
+    """``(*positions, groups, 1, n) @ (groups, n, m)`` where the second operand is of a parameter; None of anything else.
+
+    None, too, where no multipliers are shared: then one word of all weights is as good, and needs no memory before the products.
+    """
     x, _ = builder.operands(node)
     found = parameter_of_groups(builder, node)
     if found is None or builder.is_constant(x):
@@ -49,6 +52,8 @@ def groups_at_once(builder: DataflowBuilder, node: Node) -> StepId | None:
     matrix = Matrix.of(LoadedMatrix(factor, (n, m)), kind, node.type, vectors, block, whole=whole)
     chosen = _chosen(replace(matrix, column_pairs=False, vector_pairs=False), groups, cycles)
     folding, turns = chosen.folding, chosen.turns
+    if turns * folding.cycles == 1:
+        return None
     sets, width = groups // turns, m // folding.groups
     in_order = places.reshape(turns, sets, n, folding.groups, width).transpose(2, 0, 3, 1, 4)
     given = matrix_of_blocks(factor, in_order.reshape(n, groups * m))
