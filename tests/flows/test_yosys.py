@@ -44,6 +44,7 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
         "techmap -map synth/ecp5/adders.v\n"
         "synth_ecp5 -top net\n"
         "tee -q -o synth/ecp5/cells.json stat -json\n"
+        "write_verilog -noattr synth/ecp5/netlist.v\n"
         "write_json synth/ecp5/netlist.json\n"
     )
     assert list(files) == ["synth/ecp5/synth.ys", "synth/ecp5/adders.v"]
@@ -59,9 +60,9 @@ def test_a_netlist_to_place_without_pads_has_no_port_but_the_clock() -> None:
         Synthesis("net", "net", (), ICE40, pads).files()["synth/net/synth.ys"] for pads in (True, False)
     )
     assert isinstance(with_pads, str) and isinstance(without, str)
-    written = "write_json synth/net/netlist.json\n"
+    written, simulated = "write_json synth/net/netlist.json\n", "write_verilog -noattr synth/net/netlist.v\n"
     assert with_pads.endswith(written)
-    assert without == with_pads.removesuffix(written) + "delete -port net/w:* net/w:clk %d\n" + written
+    assert without == with_pads.removesuffix(written) + simulated + "delete -port net/w:* net/w:clk %d\n" + written
     assert "delete" not in str(Synthesis("net", "net", (), ECP5).files())
 
 

@@ -21,7 +21,7 @@ from bitsmith.dump import dumped
 from bitsmith.emulate import Emulator
 from bitsmith.flows.run import Converted, Flow
 from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
-from bitsmith.flows.verilator import Cosimulation
+from bitsmith.flows.verilator import COSIM, Cosimulation
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects
@@ -101,10 +101,10 @@ class Circuit(Protocol):
     def parts(self) -> Mapping[str, LayerPart]:
         """What there is of each layer, by the name of its part of the top."""
 
-    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
-        """Its simulation on ``raws``, one array per input; the ``sources`` are absolute or inside the project."""
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
+        """Its simulation on ``raws``, one array per input, in a ``folder`` of the project, where ``sources`` may be, too."""
 
-    def responses(self, raws: Sequence[Raw]) -> Mapping[str, bytes]:
+    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
         """The files that its simulation on ``raws`` must leave, by their paths in the project."""
 
     def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
@@ -169,27 +169,28 @@ class Pipeline:
     def parts(self) -> Mapping[str, LayerPart]:
         return self.design.parts
 
-    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
         outputs = self.design.outputs
         return Converted(
-            self._flow(sources, raws),
+            self._flow(sources, raws, folder),
             lambda found: Cosimulated(
                 unpack(outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool
             ),
         )
 
-    def responses(self, raws: Sequence[Raw]) -> Mapping[str, bytes]:
+    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
         expected = Emulator(self.program).run_raw(raws)
-        return self._flow((), raws).responses(pack(self.design.outputs, expected))
+        return self._flow((), raws, folder).responses(pack(self.design.outputs, expected))
 
     def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
         words = pack(self.design.inputs, raws), pack(self.design.outputs, Emulator(self.program).run_raw(raws))
         given, found = (each[:, np.newaxis, :] for each in words)
         return [given], [found]
 
-    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Cosimulation:
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
         design, words = self.design, pack(self.design.inputs, raws)
-        return Cosimulation(design.top, tuple(sources), design.in_width, design.out_width, words, design.latency)
+        widths = design.in_width, design.out_width
+        return Cosimulation(design.top, tuple(sources), *widths, words, design.latency, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +235,18 @@ class Streaming:
     def parts(self) -> Mapping[str, LayerPart]:
         return self.design.parts
 
-    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
-        return Converted(self._flow(sources, raws), self._cosimulated)
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
+        return Converted(self._flow(sources, raws, folder), self._cosimulated)
 
-    def responses(self, raws: Sequence[Raw]) -> Mapping[str, bytes]:
-        flow = self._flow((), raws)
+    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
+        flow = self._flow((), raws, folder)
         reloaded = self._words(self._reloaded(), raws) if flow.loads else []
         return flow.responses(self._words(self.program, raws), reloaded)
 
     def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
-        return self._flow((), raws).stimuli, self._words(self.program, raws)
+        return self._flow((), raws, COSIM).stimuli, self._words(self.program, raws)
 
-    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw]) -> StreamCosimulation:
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> StreamCosimulation:
         design, types = self.design, self.program.types(self.program.inputs)
         stimuli = [_tokens(port, raw, kind) for port, raw, kind in zip(design.inputs, raws, types, strict=True)]
         frames, weights = len(raws[0]), values_of(self.program)
@@ -262,6 +263,7 @@ class Streaming:
             sum(self.cycles),
             design.schedule.frames,
             tuple((_shape(given.port), given_words(given, others)) for given in design.loads),
+            folder,
         )
 
     def _cosimulated(self, found: StreamSimulation) -> Cosimulated:

@@ -188,6 +188,7 @@ class BuildOptions(TypedDict, total=False):
     export: bool
     vsynth: bool
     fifo_opt: bool
+    post_synth: bool
     pnr: bool
     bitstream: bool
     bitfile: bool
@@ -208,6 +209,7 @@ class Asked:
     export: bool = False
     vsynth: bool = False
     fifo_opt: bool = False
+    post_synth: bool = False
     pnr: bool = False
     bitstream: bool = False
     bitfile: bool = False

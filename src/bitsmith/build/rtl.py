@@ -15,6 +15,7 @@ from bitsmith.build.rtl_stages import Rtl
 from bitsmith.build.stages import Sections, Stage
 from bitsmith.build.system import system_board
 from bitsmith.errors import ConfigError
+from bitsmith.flows.cells import require_models
 from bitsmith.flows.nextpnr import place_and_route_of
 from bitsmith.flows.run import Converted
 from bitsmith.flows.vendor import on_path
@@ -31,7 +32,9 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     room, board = Room.of(job), system_board(job.target)
     if asked.tool is not None:
         return _plan_logic(job, asked, room)
-    synthesized = asked.synth is not False or asked.pnr or (asked.bitstream and board is None)
+    synthesized = asked.synth is not False or asked.post_synth or asked.pnr or (asked.bitstream and board is None)
+    if asked.post_synth:
+        require_models(room.part.family)
     if asked.pnr or (asked.bitstream and board is None):
         place_and_route_of(room.part)
     if (synthesized or asked.bitstream) and not asked.force:
@@ -42,6 +45,7 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     stages = {
         backend.cosim: asked.cosim is not False or asked.validation,
         backend.synth: synthesized,
+        backend.post_synth: asked.post_synth,
         backend.pnr: asked.pnr and not (asked.bitstream and board is None and backend.on_board()),
         backend.bitstream: asked.bitstream,
     }
@@ -58,6 +62,8 @@ def _plan_logic(job: Job, asked: Asked, room: Room) -> Plan:
     assert asked.tool is not None
     if asked.bitstream:
         raise ConfigError("bitstream=True with a vendor's tool", where="build", accepted="tool=None")
+    if asked.post_synth:
+        raise ConfigError("post_synth=True with a vendor's tool", where="build", accepted="tool=None")
     backend = _Logic(job, room, asked)
     if backend.steps and not asked.force:
         room.check_part(job)

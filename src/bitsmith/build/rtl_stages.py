@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.fit import packed_luts
+from bitsmith.flows.cells import Unmapped
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
@@ -40,6 +42,9 @@ _BENCH_FRAMES, _BENCH_CYCLES = 8, 10_000
 """Frames of the bench for cocotb, whose simulators are slow: so many, or so many cycles' worth."""
 
 _BAUD = 115_200
+
+_POST_SYNTH = "post_synth"
+"""The stage that simulates the netlist, and its folder."""
 
 _COSIM_S, _SYNTH_S, _PNR_S = (4.0, 0.4e-3), (5.0, 4e-3), (10.0, 12e-3)
 """Seconds that stages take: some, and some for each look-up table. Measured with the tools of pip, on one slow core."""
@@ -208,6 +213,29 @@ class Rtl:
             seconds=lambda: self._synthesizing,
         )
 
+    def post_synth(self) -> Stage:
+        """Compare the netlist after synthesis with the emulator, as plain Verilog with what its cells do."""
+        cells = Unmapped(self._top, f"synth/{self._part.family.name}", self._part.family)
+
+        def flow() -> Flow[Sections]:
+            simulation = self._circuit.simulation([Path(cells.netlist)], self._simulated(), _POST_SYNTH)
+            return Converted(Chained(cells, simulation, {}), self._same_netlist)
+
+        return Stage(
+            name=_POST_SYNTH,
+            title=f"up to {len(self._raws[0]):,} samples",
+            find=lambda: (*Unmapped.find(), *Cosimulation.find()),
+            flow=flow,
+            needs=("synth",),
+            options=self.cosim().options,
+            log=f"{_POST_SYNTH}/run.log",
+            expected=lambda: self._circuit.responses(self._simulated(), _POST_SYNTH),
+        )
+
+    def _same_netlist(self, found: Cosimulated) -> Sections:
+        verified = next(each for each in self._compared(found) if isinstance(each, sections.Verification))
+        return (sections.Verification(netlist_inputs=verified.inputs, netlist_tool=verified.tool),)
+
     def _synthesis(self) -> Synthesis:
         paths = tuple(path.as_posix() for path in self._paths())
         parts = tuple(self._circuit.parts)
@@ -327,7 +355,7 @@ class Rtl:
             "Driver": f"driver/{top}.py",
         }
         estimate = sections.section_of("Estimate", self._room.size.section())
-        return (*found, estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+        return (*_joined(found), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:
         """The clock that was reached, by ``what`` beside the circuit."""
@@ -349,6 +377,16 @@ class Rtl:
         inner = cell.partition(".")[2]
         found = part_of(cell, parts) or part_of(inner, parts)
         return parts[found].layer if found else "the top module"
+
+
+def _joined(found: Sections) -> Sections:
+    """Those of the comparisons of circuit and netlist are one."""
+    verified = [section for section in found if isinstance(section, sections.Verification)]
+    if len(verified) < 2:
+        return found
+    circuit, netlist = verified
+    both = replace(circuit, netlist_inputs=netlist.netlist_inputs, netlist_tool=netlist.netlist_tool)
+    return tuple(both if section is circuit else section for section in found if section is not netlist)
 
 
 def _utilization(found: Timing) -> sections.Utilization:

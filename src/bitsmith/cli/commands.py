@@ -38,6 +38,9 @@ def build(
     csim: Annotated[bool | None, typer.Option(help="Compile HLS C++ and compare it with the emulator.")] = None,
     export: Annotated[bool, typer.Option("--export", help="Pack the vendor's circuit for other designs.")] = False,
     vsynth: Annotated[bool, typer.Option("--vsynth", help="Logic synthesis of the vendor's circuit.")] = False,
+    post_synth: Annotated[
+        bool, typer.Option("--post-synth", help="Compare the netlist after synthesis with the emulator, too.")
+    ] = False,
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route, which measures Fmax.")] = False,
     bitstream: Annotated[bool, typer.Option("--bitstream", help="Make a configuration file for the part.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run even what is estimated not to fit the part.")] = False,
@@ -53,8 +56,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Generate the circuit of a project and run the tools on it."""
-    if synth is False and (pnr or bitstream):
-        raise typer.BadParameter("--pnr and --bitstream need synthesis", param_hint="--no-synth")
+    if synth is False and (post_synth or pnr or bitstream):
+        raise typer.BadParameter("--post-synth, --pnr and --bitstream need synthesis", param_hint="--no-synth")
     with command(as_json, verbose=verbose) as terminal:
         model = saved_model(project)
         with terminal.working("building") as progress:
@@ -65,6 +68,7 @@ def build(
                 cosim=cosim,
                 export=export,
                 vsynth=vsynth,
+                post_synth=post_synth,
                 pnr=pnr,
                 bitstream=bitstream,
                 force=force,

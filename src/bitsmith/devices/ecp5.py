@@ -124,12 +124,14 @@ ECP5 = Family(
     synthesis=YosysMapping(
         command="synth_ecp5",
         before=(),
+        prepared=(),
         after=(),
         lut={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
         ff=each("TRELLIS_FF"),
         dsp=each("MULT18X18D"),
         bram=each("DP16KD", "PDPW16KD"),
         carry=("CCU2C",),
+        models=("+/ecp5/cells_sim.v", "ecp5_cells.v"),
     ),
     place_and_route=PlaceAndRoute(
         program="nextpnr-ecp5",

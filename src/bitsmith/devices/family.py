@@ -46,19 +46,23 @@ class YosysMapping:
     Attributes:
         command: the synthesis command without the top module and the netlist to write.
         before: commands before sources are read.
+        prepared: commands after sources are read and before the synthesis command.
         after: commands after the synthesis command, before cells are counted.
         lut, ff, dsp, bram: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks.
         carry: types of carry cells.
+        models: Verilog of what all cells do, files of Yosys (``+/``) or ours; empty where some have no model.
     """
 
     command: str
     before: tuple[str, ...]
+    prepared: tuple[str, ...]
     after: tuple[str, ...]
     lut: Mapping[str, int]
     ff: Mapping[str, int]
     dsp: Mapping[str, int]
     bram: Mapping[str, int]
     carry: tuple[str, ...]
+    models: tuple[str, ...]
 
 
 def each(*cells: str, count: int = 1) -> dict[str, int]:

@@ -58,7 +58,12 @@ def _pins(pins: tuple[Pin, ...], _standard: str, clock_hz: int) -> str:
 
 
 _SOURCE = "fitted to single operators, placed and routed by nextpnr"
-_MEMORY = MemoryBlock(bits=4 * 1024, shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)), table_bits=1024, registers=2)
+_MEMORY = MemoryBlock(
+    bits=4 * 1024, shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)), table_bits=1024, registers=2
+)
+# Yosys 0.70 loses a product that two registers follow: it lets both the second one and the block that takes that in drive the
+# result. It takes none in whose operand is to be kept.
+_ONE_REGISTER = ("flatten", "opt_clean", "setattr -set keep 1 t:$mul %co1:+[Y] %co1:+[D] t:$dff* %i %co1:+[Q] w:* %i")
 _KINDS = ("", "E", "SR", "R", "SS", "S", "ESR", "ER", "ESS", "ES")
 _PLACE_AND_ROUTE = PlaceAndRoute(
     program="nextpnr-ice40",
@@ -116,12 +121,14 @@ def _family(
         synthesis=YosysMapping(
             command=f"synth_ice40{flags}",
             before=(),
+            prepared=_ONE_REGISTER if delays.block else (),
             after=(),
             lut=each("SB_LUT4"),
             ff=each(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _KINDS)),
             dsp=each("SB_MAC16"),
             bram=each("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
             carry=("SB_CARRY",),
+            models=("+/ice40/cells_sim.v",),
         ),
         place_and_route=flow,
     )

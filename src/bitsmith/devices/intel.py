@@ -45,7 +45,9 @@ _M10K = MemoryBlock(
     table_bits=2048,
     registers=2,
 )
-_M20K = MemoryBlock(bits=20 * 1024, shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)), table_bits=2048, registers=2)
+_M20K = MemoryBlock(
+    bits=20 * 1024, shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)), table_bits=2048, registers=2
+)
 
 # The ports that bitsmith_ternary_adder connects; synth_intel_alm declares other cells only.
 _ALM_PORTS = """\
@@ -107,6 +109,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
         synthesis=YosysMapping(
             command="synth_intel_alm -family cyclonev -noiopad -noclkbuf",
             before=_SHARED_ARITHMETIC if delays.ternary_ns else (),
+            prepared=(),
             after=(),
             lut={
                 **each(
@@ -118,6 +121,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
             dsp={**each("MISTRAL_MUL9X9", "MISTRAL_MUL18X18"), **each("MISTRAL_MUL27X27", count=2)},
             bram=each("MISTRAL_M10K"),
             carry=("MISTRAL_ALUT_ARITH",),
+            models=(),
         ),
         place_and_route=None,
     )

@@ -94,12 +94,14 @@ NEXUS = Family(
     synthesis=YosysMapping(
         command="synth_nexus -noiopad",
         before=(),
+        prepared=(),
         after=(*_mapped("constants", _CONSTANTS), *_mapped("carries", _FIRST_CARRY), "clean"),
         lut={"LUT4": 1, "WIDEFN9": 2, "CCU2": 2, "DPR16X4": 6},
         ff=each("FD1P3BX", "FD1P3DX", "FD1P3IX", "FD1P3JX"),
         dsp={**each("MULT9X9", "MULT18X18"), "MULT18X36": 2, "MULT36X36": 4},
         bram=each("DP16K", "PDP16K", "PDPSC16K", "SP16K"),
         carry=("CCU2",),
+        models=(),
     ),
     place_and_route=PlaceAndRoute(
         program="nextpnr-nexus",

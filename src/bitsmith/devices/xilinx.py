@@ -105,6 +105,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
                 "read_verilog -lib +/xilinx/cells_sim.v",
                 *(() if delays.block is _DSP48E1 else _CHAINS),
             ),
+            prepared=(),
             after=(),
             lut={
                 **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
@@ -117,6 +118,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             dsp=each("DSP48E1", "DSP48E2"),
             bram={**each("RAMB18E1", "RAMB18E2"), **each("RAMB36E1", "RAMB36E2", count=2)},
             carry=("CARRY4", "CARRY8"),
+            models=(),
         ),
         place_and_route=None,
     )

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.run import Command, Progress, execute
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, seek
-from bitsmith.flows.verilator import little_endian, read_measured, simulator
+from bitsmith.flows.verilator import COSIM, little_endian, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
-_FOLDER = "cosim"
 _LEAST_PATIENCE_CYCLES = 10_000
 # Measured on a network of 0.95 million weights: -O2 costs 32 s more to compile than -O1 and saves 2.5 us per cycle.
 _MANY_CYCLES = 8_000_000
@@ -68,6 +67,7 @@ class StreamCosimulation:
         latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
         least_frames: frames after which they follow at a steady pace; given ones are repeated until there are so many.
         loads: streams that load weights, with words of shape (transfers, words of one): all is simulated once more with them.
+        folder: where to work, inside the project.
     """
 
     top: str
@@ -78,6 +78,7 @@ class StreamCosimulation:
     latency_hint: int = 0
     least_frames: int = _LEAST_FRAMES
     loads: tuple[tuple[StreamShape, NDArray[np.uint32]], ...] = ()
+    folder: str = COSIM
 
     def __post_init__(self) -> None:
         frames = len(self.stimuli[0])
@@ -104,11 +105,13 @@ class StreamCosimulation:
         counts = f"{len(self.inputs)} {len(self.outputs)} {len(loads)}"
         spec = [counts, *(f"{stream.words} {stream.tokens}" for stream in streams)]
         return {
-            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
-            f"{_FOLDER}/bench.sv": bench(self.top, self.inputs, self.outputs, loads),
-            f"{_FOLDER}/streams.txt": "\n".join([*spec, ""]),
-            f"{_FOLDER}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),
-            f"{_FOLDER}/weights.bin": b"".join(words.astype("<u4", copy=False).tobytes() for _, words in self.loads),
+            f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
+            f"{self.folder}/bench.sv": bench(self.top, self.inputs, self.outputs, loads),
+            f"{self.folder}/streams.txt": "\n".join([*spec, ""]),
+            f"{self.folder}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),
+            f"{self.folder}/weights.bin": b"".join(
+                words.astype("<u4", copy=False).tobytes() for _, words in self.loads
+            ),
         }
 
     def responses(
@@ -117,18 +120,18 @@ class StreamCosimulation:
         """The files that the harness writes if the circuit gives ``outputs``, and ``reloaded`` with the loaded weights."""
         runs = {"": outputs, **({"reloaded_": reloaded} if self.loads else {})}
         return {
-            f"{_FOLDER}/{prefix}responses.bin": b"".join(little_endian(words, self.frames) for words in found)
+            f"{self.folder}/{prefix}responses.bin": b"".join(little_endian(words, self.frames) for words in found)
             for prefix, found in runs.items()
         }
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        folder = project / _FOLDER
+        folder = project / self.folder
         return (
             *simulator(
                 project,
                 tools,
-                folder=_FOLDER,
-                harness=f"{_FOLDER}/{HARNESS.name}",
+                folder=self.folder,
+                harness=f"{self.folder}/{HARNESS.name}",
                 top="bitsmith_bench",
                 sources=(*self.sources, folder / "bench.sv"),
                 optimize=2 if self.frames * self.latency_hint >= _MANY_CYCLES else 1,
@@ -152,7 +155,7 @@ class StreamCosimulation:
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> StreamSimulation:
-        folder = project / _FOLDER
+        folder = project / self.folder
         outputs, latency, interval = self._read(folder, "")
         reloaded: tuple[NDArray[np.uint32], ...] = ()
         if self.loads:

@@ -31,7 +31,9 @@ HEADER = Path(__file__).parent / "simulation.h"
 _RUNTIME = "verilated.cpp", "verilated_threads.cpp"
 """Verilator's run-time library."""
 
-_FOLDER = "cosim"
+COSIM = "cosim"
+"""The folder of simulations of what is written."""
+
 # Measured on 5,000 adders of 20 bits: -O1 costs 5 s more to compile than -O0 and saves 25 us per sample.
 _OPTIMIZE_FROM_SAMPLES = 200_000
 _PATIENCE_CYCLES = 10_000
@@ -192,6 +194,7 @@ class Cosimulation:
         stimuli: shape (samples, ceil(in_width / 32)): the words of each ``in_data``, least significant first, unused
             upper bits zero.
         latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
+        folder: where to work, inside the project.
     """
 
     top: str
@@ -200,6 +203,7 @@ class Cosimulation:
     out_width: int
     stimuli: NDArray[np.uint32]
     latency_hint: int = 0
+    folder: str = COSIM
 
     def __post_init__(self) -> None:
         _check(self.stimuli, self.in_width)
@@ -216,23 +220,23 @@ class Cosimulation:
     def files(self) -> Mapping[str, str | bytes]:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.
         return {
-            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
-            f"{_FOLDER}/stimuli.bin": little_endian(self.stimuli, self.samples),
+            f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
+            f"{self.folder}/stimuli.bin": little_endian(self.stimuli, self.samples),
         }
 
     def responses(self, outputs: NDArray[np.uint32]) -> Mapping[str, bytes]:
         """The files that the harness writes if the circuit gives ``outputs``, one row per sample."""
-        return {f"{_FOLDER}/responses.bin": little_endian(outputs, self.samples)}
+        return {f"{self.folder}/responses.bin": little_endian(outputs, self.samples)}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        folder = project / _FOLDER
+        folder = project / self.folder
         patience = max(_PATIENCE_CYCLES, 4 * self.latency_hint)
         return (
             *simulator(
                 project,
                 tools,
-                folder=_FOLDER,
-                harness=f"{_FOLDER}/{HARNESS.name}",
+                folder=self.folder,
+                harness=f"{self.folder}/{HARNESS.name}",
                 top=self.top,
                 sources=self.sources,
                 optimize=int(self.samples >= _OPTIMIZE_FROM_SAMPLES),
@@ -250,7 +254,7 @@ class Cosimulation:
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Simulation:
-        words, latency, interval = read_measured(project / _FOLDER, self.top, "breaks its own timing")
+        words, latency, interval = read_measured(project / self.folder, self.top, "breaks its own timing")
         outputs = words.reshape(self.samples, -(-self.out_width // 32))[: len(self.stimuli)]
         return Simulation(outputs, latency, interval, tools[0].label)
 

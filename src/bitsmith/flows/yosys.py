@@ -18,6 +18,9 @@ from bitsmith.flows.tools import YOSYS, FoundTool, seek
 
 _FOLDER = "synth"
 _NETLIST = "netlist.json"
+VERILOG = "netlist.v"
+"""The netlist, of a family whose cells have models, as it is simulated: with all ports and without pads."""
+
 _CLOCK = "clk"
 _NAMES = ".names"
 _ADDERS = Path(__file__).parent / "adders.v"
@@ -93,11 +96,14 @@ class Synthesis:
         lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
         if any(_CASCADE in source for source in self.sources):
             lines[-1] += f" * *{_CASCADE}* %d"
-        lines += [f"{self.family.synthesis.command} -top {self.top}", *self.family.synthesis.after]
+        mapping = self.family.synthesis
+        lines += [*mapping.prepared, f"{mapping.command} -top {self.top}", *mapping.after]
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
         if self.parts:  # cells are named after the nets that they drive, and these after the instance that they are in
             lines.append("autoname")
             lines += [f"select -write {self.folder}/{name}{_NAMES} t:{name}" for name in sorted(self._counted)]
+        if self.family.synthesis.models and not self.pads:
+            lines.append(f"write_verilog -noattr {self.folder}/{VERILOG}")
         flow = self.family.place_and_route
         if flow and self.pads:
             lines += flow.pads
@@ -121,6 +127,8 @@ class Synthesis:
         outputs = [folder / "cells.json"]
         if self.family.place_and_route:
             outputs.append(folder / _NETLIST)
+        if self.family.synthesis.models and not self.pads:
+            outputs.append(folder / VERILOG)
         return (
             Command(
                 argv=(

@@ -262,6 +262,8 @@ class Model:
             validation: as ``cosim``, which always compares.
             export: pack the vendor's circuit for use in other designs. Implies ``synth``.
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
+            post_synth: compare the netlist that Yosys makes with the emulator, too, every output bit: for ``rtl`` on ECP5 and
+                iCE40. Implies ``synth``.
             fifo_opt: noted; the schedule gives the depths of all FIFOs.
             pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
             bitstream: a configuration file for the board: by open tools where it has a serial port, which implies ``synth``,

@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 _WIDTH = 100
-_STAGES = ("rtl: ", "csim: ", "synth: ", "cosim: ", "export: ", "vsynth: ", "pnr: ", "bitstream: ")
+_STAGES = ("rtl: ", "csim: ", "synth: ", "post_synth: ", "cosim: ", "export: ", "vsynth: ", "pnr: ", "bitstream: ")
 """How the lines begin that tell of a stage of a build; all others are what a tool writes."""
 
 

@@ -53,6 +53,8 @@ class Verification(FigureSet):
     method: Annotated[str | None, Key("Method", "Verification: method")] = None
     csim_inputs: Annotated[int | None, Key("CsimInputs", "Verification: csiminputs")] = None
     csim_tool: Annotated[str | None, Key("CsimTool", "Verification: csimtool")] = None
+    netlist_inputs: Annotated[int | None, Key("NetlistInputs", "Verification: netlistinputs")] = None
+    netlist_tool: Annotated[str | None, Key("NetlistTool", "Verification: netlisttool")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
