@@ -184,8 +184,8 @@ def test_products_with_zeros_of_the_padding_are_not_counted(cycles: int, product
         ("one", XILINX_7, 369, 471),
         ("four", ECP5, 803, 684),
         ("four", XILINX_7, 540, 565),
-        ("sixteen", ECP5, 1771, 1617),
-        ("sixteen", XILINX_7, 1410, 1278),
+        ("sixteen", ECP5, 1825, 1364),
+        ("sixteen", XILINX_7, 1369, 1025),
     ],
 )
 def test_engines(name: str, family: Family, luts: int, ffs: int) -> None:

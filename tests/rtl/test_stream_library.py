@@ -545,6 +545,7 @@ def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
 VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_fifo", {"WIDTH": 1, "DEPTH": 1}),
     ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2}),
+    ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2, "PAIR": 0}),
     ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100}),
     ("bitsmith_downsizer", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
     ("bitsmith_downsizer", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),

@@ -48,6 +48,10 @@ def test_fifo(tmp_path: Path, depth: int, block: int, cycles: int) -> None:
     assert_proved(tmp_path, "fifo", {"DEPTH": depth, "BLOCK": bit(block)}, cycles)
 
 
+def test_fifo_of_two_slots_in_a_memory(tmp_path: Path) -> None:
+    assert_proved(tmp_path, "fifo", {"DEPTH": 2, "PAIR": bit(0)}, 14)
+
+
 @pytest.mark.parametrize(("parts", "times"), [pytest.param(3, 2, marks=ci), (1, 1), (1, 3), (4, 1)])
 def test_downsizer(tmp_path: Path, parts: int, times: int) -> None:
     assert_proved(tmp_path, "downsizer", {"PARTS": parts, "TIMES": times}, 2 * parts * times + 6)

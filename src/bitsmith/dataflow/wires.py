@@ -99,6 +99,11 @@ def moved_wires(op: Moving, shape: tuple[int, ...], wires: Wires) -> Wires:
     return np.where(places < 0, -1, wires[places])
 
 
+def stored(wires: Wires) -> float:
+    """The share of elements that are not zeros of the padding."""
+    return float((wires >= 0).mean())
+
+
 def distinct(wires: Wires) -> float:
     """The share of elements that have wires of their own."""
     return len(np.unique(wires[wires >= 0])) / len(wires)

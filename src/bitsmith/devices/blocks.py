@@ -48,12 +48,14 @@ class MemoryBlock:
         shapes: words and bits of a word, as it can be configured.
         table_bits: bits of a constant table per block that look-up tables can hold.
         registers: registers that follow a block which is read in a pipeline.
+        pair_bits: two words of so many bits and more take fewer cells as memory of look-up tables than as registers; 0: never.
     """
 
     bits: int
     shapes: tuple[tuple[int, int], ...]
     table_bits: int
     registers: int
+    pair_bits: int
 
     def count(self, words: int, bits: float) -> int:
         """Return the blocks that ``words`` words of ``bits`` bits take."""
@@ -77,6 +79,10 @@ class MemoryBlock:
     def holds_table(self, words: int, bits: float) -> bool:
         """True if Yosys makes block memory of a constant table of ``words`` words of ``bits`` bits."""
         return words * bits > self.table_bits * self.count(words, bits)
+
+    def holds_pair(self, bits: float) -> bool:
+        """True if two words of ``bits`` bits are kept in memory of look-up tables."""
+        return 0 < self.pair_bits <= bits
 
     def takes_table(self, words: int, bits: float) -> bool:
         """True if a registered constant table becomes block memory after Yosys, by itself or since it is written as one."""

@@ -72,6 +72,7 @@ _MEMORY = MemoryBlock(
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     table_bits=2048,
     registers=2,
+    pair_bits=64,
 )
 
 ECP5 = Family(

@@ -59,7 +59,7 @@ def _pins(pins: tuple[Pin, ...], _standard: str, clock_hz: int) -> str:
 
 _SOURCE = "fitted to single operators, placed and routed by nextpnr"
 _MEMORY = MemoryBlock(
-    bits=4 * 1024, shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)), table_bits=1024, registers=2
+    bits=4 * 1024, shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)), table_bits=1024, registers=2, pair_bits=0
 )
 # Yosys 0.70 loses a product that two registers follow: it lets both the second one and the block that takes that in drive the
 # result. It takes none in whose operand is to be kept.

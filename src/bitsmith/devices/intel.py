@@ -44,9 +44,10 @@ _M10K = MemoryBlock(
     shapes=((256, 40), (512, 20), (1024, 10), (2048, 5), (4096, 2), (8192, 1)),
     table_bits=2048,
     registers=2,
+    pair_bits=0,
 )
 _M20K = MemoryBlock(
-    bits=20 * 1024, shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)), table_bits=2048, registers=2
+    bits=20 * 1024, shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)), table_bits=2048, registers=2, pair_bits=0
 )
 
 # The ports that bitsmith_ternary_adder connects; synth_intel_alm declares other cells only.

@@ -54,6 +54,7 @@ _MEMORY = MemoryBlock(
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     table_bits=2048,
     registers=2,
+    pair_bits=64,
 )
 
 
@@ -89,8 +90,8 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 77, 231, 519 in all
             table_luts=(0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0),
             select_luts=0.67 / 2,
-            memory_luts=0.5,
-            memory_words=16,
+            memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
+            memory_words=32,
             control_luts=18,
             packing_luts=0.0,
             shift_registers=3,

@@ -170,6 +170,10 @@ class Count:
         """A part selected from ``bits`` bits."""
         self.lut += self._area.select_luts * bits
 
+    def holds_pair(self, bits: float) -> bool:
+        """Return True if two slots of a FIFO are memory of look-up tables."""
+        return self._area.memory.holds_pair(bits)
+
     def registers(self, words: int, bits: float) -> None:
         """The slots of a FIFO as registers, each filled from outside or from the one after it: a look-up table for each bit."""
         self.ff += words * bits

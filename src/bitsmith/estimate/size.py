@@ -32,7 +32,7 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
-from bitsmith.dataflow.wires import Wiring, distinct
+from bitsmith.dataflow.wires import Wiring, distinct, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
@@ -52,7 +52,7 @@ _MADE_LUTS, _MADE_LUTS_IN_PYTHON = 15_000, 4_000
 which takes ten times as long for one adder in a hundred."""
 
 _REGISTERS = 2
-"""FIFOs of so many slots have no memory."""
+"""FIFOs of so many slots have no memory, or two slots one of look-up tables."""
 
 _PIPELINE = 5
 """Cycles that token functions which are not made are taken to have; longer ones take deeper FIFOs beside them."""
@@ -213,11 +213,12 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
 
 
 def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int) -> None:
-    """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
+    """Registers of what is only wired hold each bit once: synthesis joins those that are alike, but no memories."""
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
+    held = bits * stored(wires)
     count.control()
-    if depth > _REGISTERS:
-        count.memory(depth, round(bits * float((wires >= 0).mean())))
+    if depth > _REGISTERS or (depth == _REGISTERS and distinct(wires) == stored(wires) and count.holds_pair(held)):
+        count.memory(depth, round(held))
     else:
         count.registers(depth, bits * distinct(wires))
 

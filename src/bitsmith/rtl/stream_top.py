@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process, gives_back
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.dataflow.wires import Wiring
+from bitsmith.dataflow.wires import Wiring, distinct, stored
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
@@ -276,7 +276,7 @@ class ProcessText:
                 "data": data,
             }
             self.holds(name, width)
-            fifo = name, {"WIDTH": width, "DEPTH": top.schedule.depth(self.number, operand)}, ports
+            fifo = name, self._slots(operand, width), ports
             if gives_back(self.number, source):
                 top.given_back.setdefault(source, []).append(fifo)
             else:
@@ -291,6 +291,15 @@ class ProcessText:
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
             for fifo in top.given_back.get(OutputPort(self.number, port), []):
                 self._instance("fifo", *fifo)
+
+    def _slots(self, operand: int, width: int) -> dict[str, int]:
+        """The parameters of the FIFO of an operand whose tokens have ``width`` bits."""
+        depth, wires = self.top.schedule.depth(self.number, operand), self.top.wiring.of_operand(self.number, operand)
+        found = {"WIDTH": width, "DEPTH": depth}
+        # All zeros are stored where there is nothing else.
+        if depth == 2 and distinct(wires) == stored(wires) > 0 and self.top.memory.holds_pair(width):
+            found["PAIR"] = 0
+        return found
 
     def _without_zeros(self, operand: int, source: str, target: str) -> tuple[str, str, int]:
         """Declare ``target``, an operand, of which zeros of the padding are not stored: what its FIFO takes and gives, its width.

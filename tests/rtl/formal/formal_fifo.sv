@@ -1,7 +1,8 @@
 // Tokens come out of bitsmith_fifo as they went in, and it tells truly what is free and what is there.
 module formal_fifo #(
     parameter int unsigned DEPTH = 3,
-    parameter bit BLOCK = 1'b0
+    parameter bit BLOCK = 1'b0,
+    parameter bit PAIR = 1'b1
 ) (
     input logic clk
 );
@@ -20,7 +21,7 @@ module formal_fifo #(
     assign take = valid & takes_now;
     assign put_data = put ? tokens[filled*WIDTH+:WIDTH] : noise;
 
-    bitsmith_fifo #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK)) dut (
+    bitsmith_fifo #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .PAIR(PAIR)) dut (
         .clk, .rst, .free, .claim, .put, .put_data, .valid, .take, .data
     );
 

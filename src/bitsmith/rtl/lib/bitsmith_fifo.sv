@@ -5,18 +5,20 @@
 // later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
 // through a pipeline always has a slot to go. free and valid depend on registers only.
 //
-// One slot is a register; two are registers, one after the other. Small memories are read asynchronously and become look-up-table memory. Large
+// One slot is a register; two are registers, one after the other, unless they are to be a memory. Small memories are read asynchronously and become look-up-table memory. Large
 // ones are read synchronously and become block memory: they are read one slot ahead, and a word that is put into the slot
 // that will be shown goes around the memory. In simulation the most slots ever in use are printed at the end.
 //
 // WIDTH   bits of a token, at least 1
 // DEPTH   slots, at least 1, not only powers of two
 // BLOCK   whether the memory is read synchronously
+// PAIR    whether two slots are registers
 // rst     synchronous, active high; empties it
 module bitsmith_fifo #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
-    parameter bit BLOCK = DEPTH > 32 && WIDTH * DEPTH > 2048
+    parameter bit BLOCK = DEPTH > 32 && WIDTH * DEPTH > 2048,
+    parameter bit PAIR = 1
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -97,7 +99,7 @@ module bitsmith_fifo #(
         end
 
         assign data = around ? passed : stored;
-    end else if (DEPTH == 2) begin : g_pair
+    end else if (DEPTH == 2 && PAIR) begin : g_pair
         // The word that is shown is always in the same slot.
         logic [WIDTH-1:0] first;
         logic [WIDTH-1:0] second;
