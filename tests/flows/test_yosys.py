@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.errors import ConfigError, ToolFailedError
-from bitsmith.flows.tools import FoundTool, Origin
+from bitsmith.flows.tools import YOSYS, FoundTool, Origin, find
 from bitsmith.flows.yosys import Synthesis, count, netlist, part_of, synthesize
 from bitsmith.rtl.library import library
 from tests.flows.designs import adders
@@ -41,15 +43,15 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
         'read_verilog -sv "rtl/my table.sv"\n'
         "hierarchy -check -top net\n"
         "proc\n"
-        "techmap -map synth/ecp5/adders.v\n"
+        "techmap -map synth/ecp5/adders.v -map synth/ecp5/comparators.v\n"
         "synth_ecp5 -top net\n"
         "tee -q -o synth/ecp5/cells.json stat -json\n"
         "write_verilog -noattr synth/ecp5/netlist.v\n"
         "write_json synth/ecp5/netlist.json\n"
     )
-    assert list(files) == ["synth/ecp5/synth.ys", "synth/ecp5/adders.v"]
+    assert list(files) == ["synth/ecp5/synth.ys", "synth/ecp5/adders.v", "synth/ecp5/comparators.v"]
     chains = replace(flow, sources=("rtl/net.sv", "rtl/bitsmith_chained_product.sv")).files()["synth/ecp5/synth.ys"]
-    assert "techmap -map synth/ecp5/adders.v * *bitsmith_chained_product* %d\n" in str(chains)
+    assert "-map synth/ecp5/comparators.v * *bitsmith_chained_product* %d\n" in str(chains)
     (command,) = flow.commands(tmp_path, (TOOL,))
     assert command.argv == ("/opt/yosys", "-q", "-l", "synth/ecp5/yosys.log", "-s", "synth/ecp5/synth.ys")
     assert list(tmp_path.iterdir()) == []
@@ -163,3 +165,51 @@ def test_error_of_yosys_is_shown(tmp_path: Path) -> None:
 )
 def test_cells_belong_to_parts_by_their_names(name: str, part: str) -> None:
     assert part_of(name, {"fc1_inst", "p3", "p3_core.fc1_inst"}) == part
+
+
+@pytest.mark.tools
+@pytest.mark.ci
+def test_comparisons_are_carry_chains_that_are_proved_the_same(tmp_path: Path) -> None:
+    """Of equal and unequal widths, signed, unsigned and mixed, in all orders; those of three bits and fewer stay."""
+    shapes = [
+        (4, 4, 1, 1),
+        (5, 5, 1, 1),
+        (8, 8, 1, 1),
+        (9, 9, 0, 0),
+        (6, 9, 1, 1),
+        (7, 4, 0, 0),
+        (8, 5, 1, 0),
+        (3, 3, 1, 1),
+    ]
+    ports, made = list[str](), list[str]()
+    for n, ((a, b, *signs), order) in enumerate(itertools.product(shapes, ("<", "<=", ">", ">="))):
+        first, second = ("signed" if sign else "" for sign in signs)
+        ports += [f"input {first} [{a - 1}:0] a{n}", f"input {second} [{b - 1}:0] b{n}", f"output y{n}"]
+        made.append(f"assign y{n} = a{n} {order} b{n};")
+    ports += ["input signed [7:0] c", "output low", "output high"]
+    made += ["assign low = c < -8'sd3;", "assign high = 8'sd5 <= c;"]
+    (tmp_path / "top.sv").write_text("\n".join([f"module top ({', '.join(ports)});", *made, "endmodule", ""]))
+    (tmp_path / "maps.v").write_text(str(Synthesis("n", "top", (), ECP5).files()["synth/n/comparators.v"]))
+    script = ["read_verilog -sv top.sv", "proc", "copy top gold", "rename top gate", "techmap -map maps.v gate"]
+    script += [
+        "select -assert-count 30 gate/t:$alu",
+        "select -assert-count 4 gate/t:$lt gate/t:$le gate/t:$gt gate/t:$ge",
+    ]
+    script += ["miter -equiv -flatten gold gate miter", "sat -verify -prove trigger 0 miter"]
+    argv = [str(find(YOSYS).path), "-q", "-p", "; ".join(script)]
+    found = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.tools
+@pytest.mark.ci
+@pytest.mark.parametrize("width", [4, 7, 8, 16])
+def test_a_signed_maximum_takes_its_bits_twice(tmp_path: Path, width: int) -> None:
+    """A carry cell for every two bits, at least three, and a choice for each bit."""
+    source = tmp_path / "net.sv"
+    source.write_text(
+        f"module net (input logic clk, input logic signed [{width - 1}:0] a, b, output logic signed [{width - 1}:0] y);\n"
+        f"  logic signed [{width - 1}:0] c, d;\n"
+        "  always_ff @(posedge clk) begin\n    c <= a;\n    d <= b;\n    y <= c < d ? d : c;\n  end\nendmodule\n"
+    )
+    assert synthesize(tmp_path, "net", [source], ECP5).lut <= 2 * max(3, (width + 1) // 2) + width + 1

@@ -133,6 +133,7 @@ ECP5 = Family(
         bram=each("DP16KD", "PDPW16KD"),
         carry=("CCU2C",),
         models=("+/ecp5/cells_sim.v", "ecp5_cells.v"),
+        arithmetic=("adders.v", "comparators.v"),
     ),
     place_and_route=PlaceAndRoute(
         program="nextpnr-ecp5",

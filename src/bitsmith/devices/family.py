@@ -51,6 +51,7 @@ class YosysMapping:
         lut, ff, dsp, bram: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks.
         carry: types of carry cells.
         models: Verilog of what all cells do, files of Yosys (``+/``) or ours; empty where some have no model.
+        arithmetic: files of `bitsmith.flows` that say what sums and comparisons become before the synthesis command.
     """
 
     command: str
@@ -63,6 +64,7 @@ class YosysMapping:
     bram: Mapping[str, int]
     carry: tuple[str, ...]
     models: tuple[str, ...]
+    arithmetic: tuple[str, ...]
 
 
 def each(*cells: str, count: int = 1) -> dict[str, int]:

@@ -129,6 +129,7 @@ def _family(
             bram=each("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
             carry=("SB_CARRY",),
             models=("+/ice40/cells_sim.v",),
+            arithmetic=("adders.v",),
         ),
         place_and_route=flow,
     )

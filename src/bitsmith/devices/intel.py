@@ -123,6 +123,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
             bram=each("MISTRAL_M10K"),
             carry=("MISTRAL_ALUT_ARITH",),
             models=(),
+            arithmetic=("adders.v",),
         ),
         place_and_route=None,
     )

@@ -102,6 +102,7 @@ NEXUS = Family(
         bram=each("DP16K", "PDP16K", "PDPSC16K", "SP16K"),
         carry=("CCU2",),
         models=(),
+        arithmetic=("adders.v",),
     ),
     place_and_route=PlaceAndRoute(
         program="nextpnr-nexus",

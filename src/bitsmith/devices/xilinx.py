@@ -120,6 +120,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             bram={**each("RAMB18E1", "RAMB18E2"), **each("RAMB36E1", "RAMB36E2", count=2)},
             carry=("CARRY4", "CARRY8"),
             models=(),
+            arithmetic=("adders.v",),
         ),
         place_and_route=None,
     )

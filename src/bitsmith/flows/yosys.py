@@ -17,13 +17,13 @@ from bitsmith.flows.run import Command, Progress, execute, inside
 from bitsmith.flows.tools import YOSYS, FoundTool, seek
 
 _FOLDER = "synth"
+_MAPS = Path(__file__).parent
 _NETLIST = "netlist.json"
 VERILOG = "netlist.v"
 """The netlist, of a family whose cells have models, as it is simulated: with all ports and without pads."""
 
 _CLOCK = "clk"
 _NAMES = ".names"
-_ADDERS = Path(__file__).parent / "adders.v"
 _CASCADE = "bitsmith_chained_product"
 """The module whose sums Yosys is to find as such: it puts them into multiplier blocks."""
 
@@ -93,7 +93,9 @@ class Synthesis:
     def files(self) -> Mapping[str, str | bytes]:
         lines = [*self.family.synthesis.before]
         lines += [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
-        lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
+        maps = self.family.synthesis.arithmetic
+        lines += [f"hierarchy -check -top {self.top}", "proc"]
+        lines.append(" ".join(("techmap", *(f"-map {self.folder}/{name}" for name in maps))))
         if any(_CASCADE in source for source in self.sources):
             lines[-1] += f" * *{_CASCADE}* %d"
         mapping = self.family.synthesis
@@ -111,10 +113,8 @@ class Synthesis:
             lines.append(f"delete -port {self.top}/w:* {self.top}/w:{_CLOCK} %d")
             lines += [command.format(top=self.top) for command in flow.clock]
         lines += [f"write_json {self.folder}/{_NETLIST}"] if flow else []
-        return {
-            f"{self.folder}/synth.ys": "\n".join(lines) + "\n",
-            f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(encoding="utf-8"),
-        }
+        texts = {f"{self.folder}/{name}": (_MAPS / name).read_text(encoding="utf-8") for name in maps}
+        return {f"{self.folder}/synth.ys": "\n".join(lines) + "\n", **texts}
 
     @property
     def _counted(self) -> frozenset[str]:
