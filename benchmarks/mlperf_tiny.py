@@ -1,13 +1,14 @@
 """The four networks of MLPerf Tiny as circuits, beside what fpgaConvNet and hls4ml published of them.
 
-``mlperf_tiny.py [--part PART] [--cosim] [--synth] [--pnr] [NAME|NAME:R|NAME:fit...]``. Fixed random weights, 8 bits, tokens.
+``mlperf_tiny.py [--part PART] [--cosim] [--synth] [--post-synth] [--pnr] [NAME|NAME:R|NAME:fit...]``. Fixed random weights,
+8 bits, tokens.
 ``NAME``: for each published row of that network the reuse factors with which a frame takes no longer than theirs at their clock,
 with what is above theirs; ``NAME:R``: the reuse factor R for all layers; ``NAME:fit``: those that ``explain`` proposes for the
 part, with what is above what it has. Look-up tables, flip-flops, multiplier blocks and memory blocks of 18 Kibit are estimates
 for a Zynq-7020; with ``--synth`` those of Yosys. ``--cosim``: whole frames are simulated, without and with random waits of both
-sides, and any bit or cycle that differs from emulator and plan is an error. ``--pnr``: place and route for an LFE5U-85F at
-50 MHz, and its cells. The interval is the planned one; beside it stands how many times the cycles it is that the slowest layer's
-multiplications by anything but 0 take its multipliers.
+sides, and any bit or cycle that differs from emulator and plan is an error. ``--post-synth``: so is the netlist for an LFE5U-85F.
+``--pnr``: place and route for an LFE5U-85F at 50 MHz, and its cells. The interval is the planned one; beside it stands how many
+times the cycles it is that the slowest layer's multiplications by anything but 0 take its multipliers.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ class Asked:
     part: str
     cosim: bool
     synth: bool
+    post_synth: bool
     pnr: bool
 
     @property
@@ -147,7 +149,7 @@ class Converted:
         least = multiplying(self.program, replace(directives, block=delays.block))
         found: tuple[float, ...] = (size.lut, size.ff, size.dsp, size.bram)
         clock = megahertz or 1e3 / target.clock_period_ns
-        if asked.cosim or asked.synth or asked.pnr:
+        if asked.cosim or asked.synth or asked.post_synth or asked.pnr:
             cells, reached = self.built(model)
             found, clock = cells or found, reached or clock
         areas = tuple(f"{number:,.0f}" for number in found)
@@ -165,6 +167,7 @@ class Converted:
             inputs=self.data[:1],
             cosim=asked.cosim,
             synth=asked.synth,
+            post_synth=asked.post_synth,
             pnr=asked.pnr,
             force=True,
             progress=lambda _: None,
@@ -222,10 +225,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=list(PUBLISHED), metavar="NAME[:R|:fit]")
     parser.add_argument("--part")
-    for option in ("cosim", "synth", "pnr"):
+    for option in ("cosim", "synth", "post-synth", "pnr"):
         parser.add_argument(f"--{option}", action="store_true")
     chosen = parser.parse_args()
-    asked = Asked(chosen.part or (ECP5 if chosen.pnr else ZYNQ), chosen.cosim, chosen.synth, chosen.pnr)
+    part = chosen.part or (ECP5 if chosen.pnr or chosen.post_synth else ZYNQ)
+    asked = Asked(part, chosen.cosim, chosen.synth, chosen.post_synth, chosen.pnr)
     titles = (
         "network",
         "reuse factors",

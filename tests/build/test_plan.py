@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import bitsmith
 from bitsmith.build.makefile import makefile
 from bitsmith.build.stages import Sections, Stage
 from bitsmith.errors import ConfigError
@@ -17,6 +19,7 @@ from bitsmith.flows.tools import MAKE, FoundTool, find
 from bitsmith.model import Model
 from bitsmith.report import read_report
 from tests.system.examples import three_layer
+from tests.system.keras2 import write_dense
 
 
 def make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
@@ -124,6 +127,28 @@ def test_makefile_synthesizes_as_the_build_does(model: Model, tmp_path: Path) ->
     cells = Path("synth") / "ecp5" / "cells.json"
     assert (path.parent / cells).read_text() == (model.output_dir / cells).read_text()
     assert "Resources" in read_report(model.output_dir)
+
+
+@pytest.mark.tools
+@pytest.mark.slow
+def test_the_netlist_is_compared_as_the_circuit_is(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).uniform(-1, 1, (4, 3))
+    model = bitsmith.convert(write_dense(tmp_path, [weights]), tmp_path / "project", bits=4)
+    path = model.plan(post_synth=True).write(tmp_path / "elsewhere")
+    done = make(path.parent)
+    assert done.returncode == 0, done.stderr
+    simulated = [(path.parent / folder / "responses.bin").read_bytes() for folder in ("cosim", "post_synth")]
+    assert simulated[0] == simulated[1]
+    report = model.build(post_synth=True)
+    verification = report["Verification"]
+    assert isinstance(verification, dict)
+    assert verification["NetlistInputs"] == verification["Inputs"] > 0
+
+
+def test_netlists_are_compared_where_their_cells_have_models(model: Model, tmp_path: Path) -> None:
+    assert [stage.name for stage in model.plan(post_synth=True, synth=False).stages] == ["cosim", "synth", "post_synth"]
+    with pytest.raises(ConfigError, match="post_synth"):
+        model.plan(post_synth=True, tool="radiant")
 
 
 def test_plan_of_an_hls_project(tmp_path: Path) -> None:

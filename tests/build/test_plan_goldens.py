@@ -45,7 +45,7 @@ echo "Verilator 5.048; Yosys 0.70; g++ (stand-in) 12.2.0; GNU Make 4.3; nextpnr-
 
 Case = tuple[Mapping[str, object], BuildOptions]
 CASES: Mapping[str, Case] = {
-    "rtl": ({"Part": "LFE5U-25F-6BG256C"}, {"pnr": True}),
+    "rtl": ({"Part": "LFE5U-25F-6BG256C"}, {"pnr": True, "post_synth": True}),
     "rtl-ulx3s": ({"Board": "ulx3s-85f"}, {"cosim": False, "bitstream": True}),
     "rtl-icebreaker": ({"Board": "icebreaker", "IOType": "io_stream"}, {"bitstream": True, "pnr": True}),
     "rtl-vivado": ({"Part": "xc7z020clg400-1"}, {"tool": "vivado", "pnr": True}),
