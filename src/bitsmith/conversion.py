@@ -324,14 +324,15 @@ def _check_latency(target: Target) -> None:
 
 
 def _check_weights(network: Network, target: Target) -> None:
-    """Refuse weights that are no constants where the backend only has such."""
-    for node in network.nodes:
-        if node.settings.weights is not Weights.ONCHIP and target.backend.is_hls:
-            raise UnsupportedError(
-                f"Weights {node.settings.weights.value!r} with backend {target.backend.value!r}",
-                where=f"layer {node.name!r}",
-                accepted=f"Weights {Weights.ONCHIP.value!r}, or backend {Backend.RTL.value!r}",
-            )
+    """Refuse weights from outside beside ports that are no streams, and on boards, whose drivers know nothing of them in C++."""
+    loaded = [node.name for node in network.nodes if node.settings.weights is not Weights.ONCHIP]
+    if loaded and target.backend.is_hls and (target.board is not None or target.interface is not None):
+        beside = f"board {target.board!r}" if target.board is not None else f"Interface {target.interface!r}"
+        raise UnsupportedError(
+            f"weights from outside with backend {target.backend.value!r} and {beside}",
+            where=f"layer {loaded[0]!r}",
+            accepted=f"Weights {Weights.ONCHIP.value!r}, or backend {Backend.RTL.value!r}",
+        )
 
 
 def _loaded(network: Network) -> Iterator[str]:

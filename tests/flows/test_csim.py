@@ -248,7 +248,7 @@ def test_words_that_do_not_fit(tmp_path: Path, words: np.ndarray) -> None:
 
 
 def test_no_samples_and_more_than_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csim, "_CHUNK", 7)
+    monkeypatch.setattr(csim, "SAMPLES_AT_ONCE", 7)
     bridge = loaded(tmp_path / "net", project_in(tmp_path, small()))
     assert bridge.run(np.zeros((0, 2), dtype=np.uint64)).shape == (0, 2)
     words = np.arange(40, dtype=np.uint64).reshape(20, 2)

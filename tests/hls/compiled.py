@@ -17,12 +17,13 @@ from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import Dialect, Family
 from bitsmith.hls.dialects.spelling import AC, AP
-from bitsmith.hls.words import pack, unpack
+from bitsmith.hls.words import given_weights, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
+from bitsmith.passes.load import load, parameters, random_values, values_of
 from tests.properties.programs import random_stimuli
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
@@ -68,16 +69,26 @@ def assert_equal_to_emulator(
     samples: int = 12,
     demands: Mapping[str, Directives] | None = None,
 ) -> None:
-    """All outputs of the compiled C++ equal those of the emulator, to the last bit."""
+    """All outputs of the compiled C++ equal those of the emulator, to the last bit, also with other weights that are loaded."""
     programs = {top: drop_dead(program, keep_probes=False) for top, program in programs.items()}
     projects = written(programs, dialect, folder, demands)
     library = _compiled(projects, folder, include)
     for seed, (top, project) in enumerate(projects.items()):
         program = programs[top]
-        stimuli = random_stimuli(program, seed, samples)
-        expected = Emulator(program).run_raw(stimuli)
-        for output, got, want in zip(program.outputs, _run(library, project, program, stimuli), expected, strict=True):
-            assert np.array_equal(objects(want), got), f"{top}, {output}\n{to_text(program)}"
+        for number, (weighted, loads) in enumerate(weightings(program)):
+            stimuli = random_stimuli(program, seed + number, samples)
+            expected = Emulator(weighted).run_raw(stimuli)
+            found = _run(library, project, weighted, stimuli, loads)
+            for output, got, want in zip(program.outputs, found, expected, strict=True):
+                assert np.array_equal(objects(want), got), f"{top}, {output}, weights {number}\n{to_text(program)}"
+
+
+def weightings(program: Program) -> list[tuple[Program, tuple[int, ...]]]:
+    """``program`` with its weights, with random ones and with the least ones, and the samples before which these are loaded."""
+    if not parameters(program):
+        return [(program, ())]
+    least = {place: np.broadcast_to(node.type.span.lo, node.type.shape) for place, node in parameters(program).items()}
+    return [(program, ()), (load(program, random_values(program)), (0,)), (load(program, least), (0, 1))]
 
 
 def _compiled(projects: Mapping[str, HlsProject], folder: Path, include: Path) -> ctypes.CDLL:
@@ -99,8 +110,12 @@ def _compiled(projects: Mapping[str, HlsProject], folder: Path, include: Path) -
     return ctypes.CDLL(str(library))
 
 
-def _run(library: ctypes.CDLL, project: HlsProject, program: Program, stimuli: Raws) -> list[npt.NDArray[np.object_]]:
-    words = np.ascontiguousarray(pack(project.inputs, program.types(program.inputs), stimuli))
+def _run(
+    library: ctypes.CDLL, project: HlsProject, program: Program, stimuli: Raws, loads: Sequence[int]
+) -> list[npt.NDArray[np.object_]]:
+    types, weights = given_weights(project.inputs, values_of(program), len(stimuli[0]), loads)
+    types = [*program.types(program.inputs), *types]
+    words = np.ascontiguousarray(pack(project.inputs, types, [*stimuli, *weights]))
     results = np.zeros((len(words), project.out_words), dtype=np.uint64)
     function = library[project.bridge_function]
     function.restype = None

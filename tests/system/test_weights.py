@@ -23,6 +23,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Flatten, Permute
 from bitsmith.model import Model
+from tests.flows.test_csim import bench, run_bench
 from tests.system.examples import three_layer
 
 PRECISION = {"default": "fixed<8,3,RND,SAT>", "weight": "fixed<5,2>", "bias": "fixed<6,3>"}
@@ -79,10 +80,10 @@ class Net:
         put("dense", Dense(*weights["dense"]))
         return Network(tuple(nodes), ("x",), ("dense",))
 
-    def model(self, weights: dict[str, tuple[Floats, Floats]], folder: Path) -> Model:
+    def model(self, weights: dict[str, tuple[Floats, Floats]], folder: Path, backend: Backend = Backend.RTL) -> Model:
         compiled = compile_network(resolve(self.network(weights), self.config))
         io_type = IOType.PARALLEL if self.parallel else IOType.STREAM
-        target = Target(folder, "net", "LFE5U-85F-6BG381C", 10.0, io_type=io_type)
+        target = Target(folder, "net", "LFE5U-85F-6BG381C", 10.0, backend=backend, io_type=io_type)
         return Model(compiled.network, compiled.program, target)
 
 
@@ -114,6 +115,25 @@ def test_builds_load_other_weights(seed: int, tmp_path: Path) -> None:
     report = model.build(synth=False, inputs=net.rng.uniform(-3.9, 3.9, (3, net.size, net.size, net.channels)))
     assert report["Verification"]["Mismatches"] == 0
     assert (tmp_path / "cosim" / "reloaded_measured.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("seed", [1, 2])
+def test_cpp_is_verified_with_other_weights(seed: int, tmp_path: Path) -> None:
+    """By the build, and by the test bench, of which half of the samples have others; both find a mistake."""
+    net = Net(seed)
+    model = net.model(net.weights(), tmp_path, Backend.VITIS)
+    inputs = net.rng.uniform(-3.9, 3.9, (4, net.size, net.size, net.channels))
+    report = model.build(csim=True, synth=False, inputs=inputs)
+    assert report["Verification"]["Mismatches"] == 0
+    assert run_bench(bench(tmp_path, "net")) == (0, "4 samples, 0 numbers differ from the predictions\n")
+    rows = (tmp_path / "tb_data" / "tb_input_features.dat").read_text().splitlines()
+    assert sum(any(number != "0" for number in row.split()[net.size**2 * net.channels :]) for row in rows) >= 1
+    features = tmp_path / "tb_data" / "tb_input_features.dat"
+    features.write_text("\n".join([*rows[:2], rows[1], rows[3]]) + "\n")  # without the load
+    code, text = run_bench(tmp_path / "bench")
+    assert code == 1, text
 
 
 def test_results_hold_for_any_weights() -> None:
@@ -176,10 +196,14 @@ def test_refusals(tmp_path: Path) -> None:
         compile_network(resolve(net.network(net.weights()), {"Model": {"Weights": "reloadable", "Strategy": "da"}}))
 
 
-def test_backends_with_constants_only_refuse_them(tmp_path: Path) -> None:
+def test_drivers_of_boards_know_nothing_of_weights_in_cpp(tmp_path: Path) -> None:
     config = {"LayerName": {"fc1_relu": {"Weights": "reloadable"}}}
     with pytest.raises(UnsupportedError, match=r"layer 'fc1_relu'(.|\n)*backend 'rtl'"):
-        three_layer(tmp_path, config=config, backend="Vitis")
+        three_layer(tmp_path, config=config, backend="Vitis", board="pynq-z2")
+
+
+def test_weights_that_can_be_loaded_are_saved(tmp_path: Path) -> None:
+    config = {"LayerName": {"fc1_relu": {"Weights": "reloadable"}}}
     model, x = three_layer(tmp_path, config=config)
     assert any("'fc1_relu' can be loaded later" in note for note in model.notes)
     assert "fixed<" in str(model)

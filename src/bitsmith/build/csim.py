@@ -19,14 +19,15 @@ from bitsmith.build.job import Job
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
 from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
-from bitsmith.flows.csim import Bridge, BridgeLibrary
+from bitsmith.flows.csim import SAMPLES_AT_ONCE, Bridge, BridgeLibrary
 from bitsmith.flows.run import Converted, Flow, Progress
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Dialect
-from bitsmith.hls.words import Raws, pack, unpack
+from bitsmith.hls.words import Raws, given_weights, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType
+from bitsmith.passes.load import values_of
 from bitsmith.project import Project
 from bitsmith.remedies import build, predict, remedy
 from bitsmith.version import __version__
@@ -37,17 +38,21 @@ LIBRARY = "csim library"
 
 @dataclass(frozen=True, slots=True)
 class CompiledProgram:
-    """The C++ of ``program``, loaded."""
+    """The C++ of ``program``; weights from outside are those of ``program``, those that are kept only if that ``loads`` them."""
 
     program: Program
     project: HlsProject
     bridge: Bridge
+    loads: bool = False
 
     def run_raw(self, raws: Sequence[Raws]) -> list[Raws]:
         """Raw outputs (batch, *shape) for raw inputs, one array per output and input."""
-        types = self._output_types()
-        words = pack(self.project.inputs, self.program.types(self.program.inputs), raws)
-        return unpack(self.project.outputs, types, self.bridge.run(words))
+        ports, types = self.project.inputs, self.program.types(self.program.inputs)
+        batch = len(raws[0]) if raws else 1
+        begins = range(0, batch, SAMPLES_AT_ONCE) if self.loads else ()
+        weights = given_weights(ports, values_of(self.program), batch, begins)
+        words = pack(ports, [*types, *weights[0]], [*raws, *weights[1]])
+        return unpack(self.project.outputs, self._output_types(), self.bridge.run(words))
 
     def run(self, raws: Sequence[Raws]) -> list[npt.NDArray[np.float64]]:
         """Real outputs for raw inputs: the nearest float64, which is exact up to 53 bits."""

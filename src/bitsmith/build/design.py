@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from bitsmith.mapping.engines import require_engine
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.text import stages_to_text, to_text
-from bitsmith.passes.load import ParameterKey, load, parameters
+from bitsmith.passes.load import ParameterKey, load, parameters, random_values, values_of
 from bitsmith.report.sections import FIFO
 from bitsmith.rtl import bus_wrappers, integration, library, packaging, streams
 from bitsmith.rtl.design import LayerPart, RtlDesign
@@ -288,22 +288,11 @@ class Streaming:
         ]
 
 
-def values_of(program: Program) -> dict[ParameterKey, Ints]:
-    """The raw values of the parameters of ``program``."""
-    return {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
-
-
 def other_values(program: Program) -> dict[ParameterKey, Ints]:
-    """Random raw values for the parameters of ``program`` that are kept in memories, often the extremes of their ranges."""
-    rng, found = np.random.default_rng(1), dict[ParameterKey, Ints]()
-    for place, node in parameters(program).items():
-        assert isinstance(node.op, Parameter)
-        if not node.op.external:
-            shape, lo, hi = node.type.shape, node.type.span.lo, node.type.span.hi
-            uniform = lo + objects(rng.integers(0, 1 << 62, shape)) * (hi - lo + 1) // (1 << 62)
-            kind = rng.integers(0, 8, shape)
-            found[place] = objects(np.where(kind == 0, lo, np.where(kind == 1, hi, uniform)))
-    return found
+    """Random raw values for the parameters of ``program`` that are kept in memories."""
+    kept = [place for place, node in parameters(program).items() if not cast(Parameter, node.op).external]
+    values = random_values(program)
+    return {place: values[place] for place in kept}
 
 
 def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words:

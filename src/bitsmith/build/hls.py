@@ -10,8 +10,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-
+from bitsmith.build.bench_numbers import Numbers, bench_numbers, number_lines
 from bitsmith.build.capacity import Room, refused_word, unrolled_products
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.hls_system import hls_core
@@ -21,23 +20,19 @@ from bitsmith.build.stages import Sections, Stage
 from bitsmith.build.system import bitstream as system_bitstream
 from bitsmith.build.system import system_board, system_of
 from bitsmith.build.verification import compare, raw_digest, stimuli
+from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, ConfigError, ProgramError, ProjectError, VerificationError
 from bitsmith.flows.csim import BridgeLibrary
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
-from bitsmith.hls.constants import decimals
 from bitsmith.hls.project import Stage as VendorStep
 from bitsmith.hls.words import Raws
-from bitsmith.ir.program import Program
-from bitsmith.ir.types import objects
+from bitsmith.passes.load import load, random_values
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
 from bitsmith.report.vendors.vendor import plain, read_text
 from bitsmith.systems import System
-
-_LARGEST_BENCH = 100
-"""Samples that the vendor's test bench reads: its simulations take seconds per sample."""
 
 _TEST_DATA = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 _COSIM_RESULTS = "tb_data/rtl_cosim_results.log"
@@ -46,9 +41,6 @@ _DIFFER = re.compile(r"\b([1-9][0-9]*) numbers differ from the predictions")
 """The test bench's line, before it fails, on results that are not the emulator's."""
 
 _LOOK_THERE = "the circuit does not compute what the C++ says: look at the vendor's log of the co-simulation"
-
-Numbers = Sequence[tuple[str, ...]]
-"""Exact decimals, a row per sample."""
 
 
 def plan_hls(job: Job, asked: Asked) -> Plan:
@@ -135,16 +127,14 @@ class _Hls:
     @cached_property
     def _bench(self) -> tuple[Numbers, Numbers]:
         """The numbers that the vendor's test bench reads, and those that it must print."""
-        program, few = self._job.program, [raw[:_LARGEST_BENCH] for raw in self._raws]
-        outputs = [output.node for output in program.outputs]
-        return _numbers(program, program.inputs, few), _numbers(program, outputs, self._job.emulator.run_raw(few))
+        return bench_numbers(self._job, self.code.project, self._raws)
 
     def scripts(self) -> Mapping[str, str]:
         """The project's scripts, which run the planned stages when a user starts them, and the bench's numbers."""
         target = self.code.target
         scripts = self.code.dialect.scripts(replace(target, stages=self.steps or target.stages))
         system = {} if self._system is None else {**self._system[0].files, **self._system[1]}
-        return {**scripts, **dict(zip(_TEST_DATA, map(_lines, self._bench), strict=True)), **system}
+        return {**scripts, **dict(zip(_TEST_DATA, map(number_lines, self._bench), strict=True)), **system}
 
     @cached_property
     def _system(self) -> tuple[System, Mapping[str, str]] | None:
@@ -194,7 +184,7 @@ class _Hls:
         tools, scripts = flow.find(), self.code.dialect.scripts(self.code.target)
         folder = self._job.target.output_dir
         calls = [command.key for command in flow.commands(folder, tools)]
-        bench = [_lines(self._bench[0])] if step is VendorStep.COSIM else []
+        bench = [number_lines(self._bench[0])] if step is VendorStep.COSIM else []
         return Stage(
             name=step.value,
             title=label(self._driver, tools[0]),
@@ -317,7 +307,12 @@ class _Simulation:
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
         job = self.code.job
-        compare(job.emulator, job.program, self.code.load(project).run_raw(self.raws), self.raws)
+        compiled, others = self.code.load(project), random_values(job.program)
+        compare(job.emulator, job.program, compiled.run_raw(self.raws), self.raws)
+        if others:
+            program = load(job.program, others)
+            found = replace(compiled, program=program, loads=True).run_raw(self.raws)
+            compare(Emulator(program), program, found, self.raws)
         return (Verification(inputs=len(self.raws[0]), mismatches=0, tool=tools[0].label, method=C_SIMULATION),)
 
 
@@ -390,21 +385,6 @@ class _Watch:
             raise VerificationError(
                 f"{differ[1]} numbers differ from the predictions", where=str(self.log), remedy=_LOOK_THERE
             )
-
-
-def _numbers(program: Program, nodes: Sequence[int], raws: Sequence[Raws]) -> Numbers:
-    """A row per sample: the exact real values of all tensors, as decimals."""
-    columns = []
-    for index, raw in zip(nodes, raws, strict=True):
-        frac = program.nodes[index].type.frac
-        most = int(frac.max())
-        texts = decimals(objects(objects(raw) << objects(most - frac)), most)
-        columns.append(np.array(texts, dtype=np.object_).reshape(len(raw), -1))
-    return [tuple(row) for row in np.concatenate(columns, axis=1)]
-
-
-def _lines(numbers: Numbers) -> str:
-    return "".join(f"{' '.join(row)}\n" for row in numbers)
 
 
 def _compare_numbers(found: Numbers, expected: Numbers, where: str) -> None:

@@ -26,11 +26,13 @@ HARNESS = Path(__file__).parent / "csim.cpp"
 INCLUDE = Path(bitsmith.hls.__file__).parent / "include" / "csim"
 _FOLDER = "csim"
 _FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
+_KEPT = "-DBITSMITH_KEPT=static thread_local"
+"""Each call of the library has a thread of its own, and so weights as they are at first."""
 _PRIVATE = "-fvisibility=hidden"
 """Several libraries live in one process: none may see another's templates and their static variables."""
 _COMPILER_ERROR = r"(?i)\berror:|undefined reference|No such file"
-_CHUNK = 4096
-"""Samples between two looks at Ctrl-C."""
+SAMPLES_AT_ONCE = 4096
+"""Samples between two looks at Ctrl-C. The first one finds what a circuit keeps as it is at first."""
 _ROOM = 1024
 
 Words = NDArray[np.uint64]
@@ -61,7 +63,7 @@ class BridgeLibrary:
     @staticmethod
     def environment(include: Path = INCLUDE) -> str:
         """A digest of what is compiled besides the project, and of the options."""
-        total = hashlib.sha256(repr(_FLAGS).encode())
+        total = hashlib.sha256(repr((_FLAGS, _KEPT)).encode())
         for path in (HARNESS, *sorted(path for path in include.rglob("*") if path.is_file())):
             data = path.read_bytes()
             total.update(f"{path} {len(data)}:".encode() + data)
@@ -106,7 +108,7 @@ class BridgeLibrary:
             "BITSMITH_OUT_WORDS": str(self.project.out_words),
         }
         return (
-            *(str(tools[0].path), *_FLAGS, _PRIVATE, "-isystem", str(self.include)),
+            *(str(tools[0].path), *_FLAGS, _KEPT, _PRIVATE, "-isystem", str(self.include)),
             *(f"-D{name}={value}" for name, value in defines.items()),
         )
 
@@ -149,8 +151,8 @@ class Bridge:
         given = np.ascontiguousarray(words)
         results = np.zeros((len(words), self._out_words), dtype=np.uint64)
         message = ctypes.create_string_buffer(_ROOM)
-        for start in range(0, len(words), _CHUNK):
-            part, result = given[start : start + _CHUNK], results[start : start + _CHUNK]
+        for start in range(0, len(words), SAMPLES_AT_ONCE):
+            part, result = given[start : start + SAMPLES_AT_ONCE], results[start : start + SAMPLES_AT_ONCE]
             if self._run(part, result, len(part), message, _ROOM):
                 reason = message.value.decode(errors="replace")
                 raise ToolFailedError(f"the compiled C++ failed: {reason}", where=str(self._path))

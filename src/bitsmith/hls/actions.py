@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bitsmith.dataflow.processes import Grid, Numbers
+from bitsmith.hls.assembly import indented
 from bitsmith.ir import ops
 
 _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
@@ -32,3 +35,12 @@ def axis_flags(op: ops.Window, grid: Grid, axis: int) -> Numbers:
     flags[before : before + grid[axis]] |= _TAKE
     flags[op.dilation[axis] * (op.size[axis] - 1) :: op.stride[axis]] |= _GIVE
     return flags
+
+
+def advanced(sizes: Sequence[int]) -> list[str]:
+    """Lines that move ``at0``, ``at1``, ... on by one in row-major order."""
+    axis = len(sizes) - 1
+    if axis == 0:
+        return ["at0++;"]
+    inner = [f"at{axis} = 0;", *advanced(sizes[:-1])]
+    return [f"at{axis}++;", f"if (at{axis} == {sizes[axis]}) {{", *map(indented, inner), "}"]

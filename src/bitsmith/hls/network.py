@@ -18,6 +18,7 @@ from bitsmith.hls.beats import step_cycles, token_beats
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.engine_text import engine_texts
+from bitsmith.hls.loads import LoadPort
 from bitsmith.hls.names import identifier
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
@@ -88,7 +89,8 @@ class NetworkWriter:
 
     def _assembled(self) -> HlsProject:
         network, streams, scope = self._network, self._scope.dialect.streams, self._scope
-        inputs, outputs = ([self._ports[number] for number in numbers] for numbers in (network.sources, network.sinks))
+        sources = sorted((self._ports[number] for number in network.sources), key=lambda port: port.loaded is not None)
+        inputs, outputs = sources, [self._ports[number] for number in network.sinks]
         if self._parallel:
             parameters = [f"const {port.declaration}" for port in inputs] + [port.declaration for port in outputs]
             head = scope.dialect.arrays.head(tuple(port.name for port in (*inputs, *outputs)))
@@ -177,10 +179,14 @@ class NetworkWriter:
         is_source = isinstance(process.kind, kinds.Source)
         tokens = self._tokens[OutputPort(number) if is_source else process.args[0]]
         name = self._locals.unique(identifier(process.kind.name))
-        port = Port(name, tokens.tokens * tokens.size, tokens.scalar, f"{self._space}::{tokens.element}")
+        loaded = process.kind.loaded if isinstance(process.kind, kinds.Source) else None
+        kept = isinstance(process, LoadPort)
+        count = tokens.tokens + (process.words if isinstance(process, LoadPort) else 0)
+        element = f"{self._space}::{tokens.element}"
+        port = Port(name, count * tokens.size, tokens.scalar, element, loaded=loaded, kept=kept)
         if not self._parallel:
             spelling = (streams.input if is_source else streams.output) or streams.type
-            beats = tokens.tokens * tokens.beats
+            beats = count * tokens.beats
             stream = self._stream(identifier(process.kind.name), tokens.beat, beats, spelling)
             stream = replace(stream, name=name)
             if is_source:

@@ -27,6 +27,7 @@ from bitsmith.dataflow.schedule import Fifo, Schedule, schedule
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
 from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
+from bitsmith.hls.loads import KeptWeights
 from bitsmith.hls.round_parts import PartLoop, Recurrence
 from bitsmith.hls.sweeps import sweep_loop
 from bitsmith.ir import ops
@@ -67,6 +68,11 @@ def cpp_timing(process: Process, stages: int, loops: Loops, cycles: int = 1) -> 
 
 def _steps(process: Process, stages: int) -> ProcessTiming:
     """One step of the process's loop after the other, in which results are handed on."""
+    if isinstance(process, KeptWeights):  # the first step takes a token, and gives none
+        tokens = process.results[0].tokens
+        first = Polyline.line(tokens + 1, 1, 0)
+        fills = Polyline.line(tokens, 1, 1).held(1, 0)
+        return ProcessTiming((Sequencer((first,), (first,), (fills,), latency=stages),))
     if isinstance(process.kind, kinds.Sweep):
         loop = sweep_loop(process)
         return ProcessTiming((Sequencer((loop.takes,), (loop.takes,), (loop.fills,), latency=stages),))

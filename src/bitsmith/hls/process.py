@@ -11,10 +11,11 @@ import numpy as np
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Numbers, Process, union_type
 from bitsmith.dataflow.timing import is_monotone, window_actions
-from bitsmith.hls.actions import axis_flags, order_actions
+from bitsmith.hls.actions import advanced, axis_flags, order_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
+from bitsmith.hls.loads import kept_step
 from bitsmith.hls.names import comment
 from bitsmith.hls.pipelines import interval_of
 from bitsmith.hls.process_text import StreamType, function_head, loop_lines, paced_lines, process_text, token_lines
@@ -139,6 +140,8 @@ class ProcessWriter:
             np.asarray(given.scalar.frac),
         )
         values = self._rom_of("values", objects(raw.reshape(len(raw), -1)), given.scalar.frac)
+        if self._takes:
+            return self._kept(values, len(raw))
         if given.tokens == 1:
             self.lines += token_lines(self._scope, given.token, "item")
             self.lines += [f"kernels::constant<{given.size}>({values}[0], item.data);", given.given("item", "y0")]
@@ -148,6 +151,26 @@ class ProcessWriter:
             self.lines.append(f"kernels::constants<{given.token}, {sizes}>({values}, y0);")
         self.head += function_head(self._scope, given.tokens, self._step_cycles)
         return "constant tokens."
+
+    def _kept(self, values: str, words: int) -> str:
+        """Words of a memory that can be loaded, over and over; ``values`` until then."""
+        (taken,), (given,) = self._takes, self._gives
+        name, size = self._scope.names.unique(f"{self._name}_memory"), given.size
+        if words < _LEAST_ROW:  # what is written may be read in the next step
+            declared = f"BITSMITH_KEPT {given.element} {name}[{words * size}]"
+            self.head += self._scope.dialect.arrays.declared(name, declared, words * size)
+            read = f"item = kernels::taken_from<{given.token}, {size}, {words * size}>({name}, next);"
+            write = f"kernels::put_into<{size}, {words * size}>(item, next, {name});"
+        else:
+            self.head += self._memory(name, f"BITSMITH_KEPT {given.element}", words, size, apart=True)
+            self._promise(name, words)
+            read = f"kernels::copy<{size}>({name}[next], item.data);"
+            write = f"kernels::copy<{size}>(item.data, {name}[next]);"
+        self.head.append("BITSMITH_KEPT bool holds = false;")
+        step = kept_step(self._scope, (taken, given), (values, read, write), words)
+        steps = loop_lines(self._scope, given.tokens + 1, step, self._apart, self._step_cycles)
+        self.lines += ["bool loads = false;", "int next = 0;", *steps]
+        return f"constant tokens, of a memory of {words} that can be loaded."
 
     def _map(self, kind: kinds.Map) -> str:
         program = kind.program
@@ -321,7 +344,7 @@ class ProcessWriter:
                 "if ((flags & kernels::GIVE) != 0) {",
                 f"    {given.given('window', 'y0')}",
                 "}",
-                *_advanced(padded),
+                *advanced(padded),
                 # The next frame begins at the start, whether the loop is entered again or goes on.
                 f"if (i == {actions - 1}) {{",
                 *(f"    at{axis} = 0;" for axis in range(len(grid))),
@@ -422,12 +445,3 @@ class ProcessWriter:
         lines.append(self._gives[0].given("result0", "y0"))
         self.lines += paced_lines(self._scope, kind.steps, lines, interval=interval)
         return f"{kind.steps} steps of a recurrence."
-
-
-def _advanced(sizes: Sequence[int]) -> list[str]:
-    """Lines that move ``at0``, ``at1``, ... on by one in row-major order."""
-    axis = len(sizes) - 1
-    if axis == 0:
-        return ["at0++;"]
-    inner = [f"at{axis} = 0;", *_advanced(sizes[:-1])]
-    return [f"at{axis}++;", f"if (at{axis} == {sizes[axis]}) {{", *map(indented, inner), "}"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from bitsmith.dataflow.processes import LoadableWeights
 from bitsmith.hls.scalar import Scalar
 
 
@@ -69,7 +70,8 @@ class TokenStream:
 class Port:
     """A parameter of the top function: its name, elements (row-major), number format, and that format's name in C++.
 
-    It is an array, or a stream of tokens.
+    It is an array, or a stream of tokens; ``loaded`` if these are weights. They come with each sample; or ``kept``, if a first
+    token says so, whose first element is not zero then.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Port:
     scalar: Scalar
     type_name: str
     stream: TokenStream | None = None
+    loaded: LoadableWeights | None = None
+    kept: bool = False
 
     @property
     def words(self) -> int:
@@ -109,7 +113,7 @@ def called(
         before.append(declared(stream.type_name, stream.local, stream.tokens))
         template = f"<{stream.token_type}, {stream.tokens}, {port.size // stream.tokens}>"
         if any(port is other for other in inputs):
-            before.append(f"kernels::feed{template}({array}, {stream.local});")
+            before.append(f"kernels::{'feed_load' if port.kept else 'feed'}{template}({array}, {stream.local});")
         else:
             after.append(f"kernels::drain{template}({stream.local}, {array});")
     return [*before, f"{function}({', '.join(arguments)});", *after]

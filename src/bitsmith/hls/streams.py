@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.errors import UnsupportedError
 from bitsmith.hls.beats import token_beats
 from bitsmith.hls.dialects import Dialect
+from bitsmith.hls.loads import with_loads
 from bitsmith.hls.network import NetworkWriter
 from bitsmith.hls.pipelines import scheduled
 from bitsmith.hls.project import HlsProject, HlsTarget
@@ -25,20 +25,17 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
     """The project of ``program``: all unrolled if the directives ask for nothing else, else a network of processes.
 
     Raises:
-        RangeError, UnsupportedError: as of the two writers; or weights that are not constants.
+        RangeError, UnsupportedError: as of the two writers.
     """
-    for layer, name in parameters(program):
-        raise UnsupportedError(
-            f"{name} that is loaded or comes with each frame",
-            where=f"layer {layer!r}",
-            accepted="Weights: onchip; reloadable and external with backend 'rtl'",
-        )
     if directives.unrolled(program):
         require_engine(program, directives, ())
         return write(program, dialect, target)
+    directives = replace(directives, tables=False)
     network = in_rounds(partition(program, directives)) or partition(program, replace(directives, feedback=False))
+    network = with_loads(network)
     require_engine(program, directives, network.processes)
-    parallel = directives.parallel and dialect.streams.arrays
+    # Weights from outside come in tiles, and so all that comes with them is in streams.
+    parallel = directives.parallel and dialect.streams.arrays and not parameters(program)
     beats = token_beats(network, dialect.streams, parallel=parallel)
     plan = scheduled(network, dialect.streams.loops, beats)
     return write_streams(network, plan, dialect, target, parallel=parallel)

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.hls.project import Port
-from bitsmith.ir.types import TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 
 Raws = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 Words = npt.NDArray[np.uint64]
 
 _WORD = (1 << 64) - 1
+
+
+def given_weights(
+    ports: Sequence[Port], values: Mapping[tuple[str, str], Ints], batch: int, loads: Iterable[int] = ()
+) -> tuple[list[TensorType], list[Raws]]:
+    """The types and raw values (batch, elements) of those of ``ports`` through which weights come, ``values`` by layer and name.
+
+    What is kept is loaded before the samples of the numbers ``loads``.
+    """
+    types, raws = list[TensorType](), list[Raws]()
+    for port in ports:
+        if port.loaded is not None:
+            loaded, raw = port.loaded, port.loaded.tiles(values[port.loaded.layer, port.loaded.name]).reshape(1, -1)
+            types.append(loaded.token((port.size,)))
+            if port.kept:
+                told = np.full((1, port.size - raw.size), loaded.hi or loaded.lo, dtype=np.object_)
+                rows = np.zeros((batch, port.size), dtype=np.object_)
+                rows[list(loads)] = np.concatenate([told, raw], axis=1)
+                raws.append(objects(rows))
+            else:
+                raws.append(objects(np.broadcast_to(raw, (batch, port.size))))
+    return types, raws
 
 
 def pack(ports: Sequence[Port], types: Sequence[TensorType], raws: Sequence[Raws]) -> Words:

@@ -27,6 +27,7 @@ class Directives:
         block: the multiplier block that products are to be made of, if any.
         feedback: the states of recurrences may go round through processes.
         engine: layers that take turns on the multipliers of an engine, where they can.
+        tables: weights that can be loaded are in tables of folded products; in C++ they come to products as tokens.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -38,6 +39,7 @@ class Directives:
     latency: int | None = None
     feedback: bool = True
     engine: frozenset[str] = frozenset()
+    tables: bool = True
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

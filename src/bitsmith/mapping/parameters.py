@@ -60,7 +60,7 @@ def product_with_parameter(
     tile = given.token((size, width))
     each = union_type(stream.token, 1)  # one type for all lanes
     frac = each.span.frac + tile.span.frac
-    if op.external:
+    if op.external or not builder.directives.tables:
         place = (*grid, groups * steps)
         tiles = _given(builder, op, given, (size, width), place)
         products = _by_tiles(builder, chunks, tiles, sets)

@@ -40,3 +40,19 @@ def load(program: Program, values: Mapping[ParameterKey, Ints]) -> Program:
             infer(node.op, [])
         nodes.append(node)
     return replace(program, nodes=tuple(nodes))
+
+
+def values_of(program: Program) -> dict[ParameterKey, Ints]:
+    """The raw values of the parameters of ``program``."""
+    return {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, ops.Parameter)}
+
+
+def random_values(program: Program) -> dict[ParameterKey, Ints]:
+    """Random raw values for the parameters of ``program``, often the extremes of their ranges."""
+    rng, found = np.random.default_rng(1), dict[ParameterKey, Ints]()
+    for place, node in parameters(program).items():
+        shape, lo, hi = node.type.shape, node.type.span.lo, node.type.span.hi
+        uniform = lo + objects(rng.integers(0, 1 << 62, shape)) * (hi - lo + 1) // (1 << 62)
+        kind = rng.integers(0, 8, shape)
+        found[place] = objects(np.where(kind == 0, lo, np.where(kind == 1, hi, uniform)))
+    return found

@@ -133,6 +133,8 @@ class Dialect:
             macros += ["#define BITSMITH_PRAGMA(text) _Pragma(#text)"] if streams.result else []
             result = f"BITSMITH_PRAGMA({streams.result.removeprefix('#pragma ').format(name='name')})"
             macros.append(f"#define BITSMITH_RESULT(name) {result if streams.result else ''}")
+        if streamed:  # what keeps its values from frame to frame
+            macros += ["#ifndef BITSMITH_KEPT", "#define BITSMITH_KEPT static", "#endif"]
         lines = (
             f"// What kernels leave open: unrolling and types, as {self.name} has them.",
             *("#ifndef BITSMITH_KERNELS_H", "#define BITSMITH_KERNELS_H", "", "#include <stdint.h>", ""),

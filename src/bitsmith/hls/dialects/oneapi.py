@@ -91,6 +91,7 @@ template <class ID, class T, int DEPTH> struct pipe {
     sycl::ext::intel::experimental::task_sequence<function> task;                                                      \\
     task.async()
 #define BITSMITH_FRAMES while (true)
+#define BITSMITH_KEPT
 #define BITSMITH_PIPELINED(interval) [[intel::initiation_interval(interval)]]
 #define BITSMITH_APART(memory, steps) [[intel::ivdep(memory, steps)]]
 #else
@@ -226,8 +227,9 @@ def _fed(local: str, port: Port) -> list[str]:
     """Lines that put the tokens of an array into their pipe."""
     assert port.stream is not None
     stream, size = port.stream, port.size // port.stream.tokens
+    count = f"({local}[0] == 0 ? 1 : {stream.tokens})" if port.kept else str(stream.tokens)
     return [
-        f"for (int i = 0; i < {stream.tokens}; i++) {{",
+        f"for (int i = 0; i < {count}; i++) {{",
         f"    {stream.token_type} item;",
         f"    kernels::copy<{size}>({local} + i * {size}, item.data);",
         f"    {stream.type_name}::write(queue, item);",

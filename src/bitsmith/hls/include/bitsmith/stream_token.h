@@ -70,6 +70,16 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void feed(const
     }
 }
 
+/// A token that says whether weights follow, if its first element is not zero, and these.
+template <class TOKEN, int TOKENS, int N, class T, class STREAM> void feed_load(const T x[TOKENS * N], STREAM &stream) {
+    BITSMITH_INLINE
+    if (x[0] == 0) {
+        feed<TOKEN, 1, N>(x, stream);
+    } else {
+        feed<TOKEN, TOKENS, N>(x, stream);
+    }
+}
+
 /// The tensor whose tokens come.
 template <class TOKEN, int TOKENS, int N, class T, class STREAM> void drain(STREAM &stream, T result[TOKENS * N]) {
     BITSMITH_INLINE

@@ -1,0 +1,113 @@
+"""Weights from outside in C++: the emulator's results with those that there are at first, and with others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bitsmith.hls import HlsTarget, write_project
+from bitsmith.hls.dialects import DIALECTS, Dialect
+from bitsmith.hls.loads import KeptWeights, LoadPort, with_loads
+from bitsmith.hls.pipelines import cpp_timing, stages_of
+from bitsmith.hls.structure.check import check
+from bitsmith.ir.ops import Parameter
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
+from bitsmith.passes.load import parameters
+from tests.hls.compiled import assert_equal_to_emulator, open_headers
+from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
+from tests.hls.test_streams import bounded
+from tests.hls.test_structure import written
+from tests.mapping.test_parameters import demands, loadable_program
+from tests.properties.recurrent import demands as recurrent_demands
+from tests.properties.recurrent import random_network
+from tests.system.test_weights import Net
+
+
+def cases(loadable: range, layers: range) -> tuple[dict[str, Program], dict[str, Directives]]:
+    """Convolutions and dense layers as core ops; as layers convolutions in groups, depthwise and transposed ones; recurrences."""
+    programs = {f"net{seed}": loadable_program(seed) for seed in loadable}
+    directives = {f"net{seed}": demands(seed) for seed in loadable}
+    for seed in layers:
+        net = Net(seed)
+        model = net.model(net.weights(), Path("unused"))
+        programs[f"layers{seed}"], directives[f"layers{seed}"] = model.program, model.directives
+        recurrent = programs[f"recurrent{seed}"] = random_network(seed, loaded=True)
+        directives[f"recurrent{seed}"] = recurrent_demands(seed, recurrent)
+    return programs, directives
+
+
+@COMPILED_DIALECT
+def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
+    programs, directives = cases(range(2, 4), range(10, 13))
+    assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=4)
+
+
+@pytest.mark.slow
+@EACH_DIALECT
+@pytest.mark.parametrize("share", range(4))
+def test_random_networks(tmp_path: Path, dialect: Dialect, share: int) -> None:
+    programs, directives = cases(range(100 + share, 124, 4), range(100 + share, 124, 4))
+    assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=4)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_fifos_are_deep_enough(tmp_path: Path) -> None:
+    programs, directives = cases(range(20, 24), range(20, 24))
+    assert_equal_to_emulator(programs, bounded(DIALECTS["vitis"]), tmp_path, demands=directives, samples=3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@EACH_FAMILY
+def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
+    programs, directives = cases(range(30, 32), range(30, 32))
+    include = open_headers(dialect.family)
+    assert_equal_to_emulator(programs, dialect, tmp_path, include=include, demands=directives, samples=3)
+
+
+@pytest.mark.parametrize(
+    "dialect", ["vitis", *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS if name != "vitis")]
+)
+def test_functions_keep_the_interval_of_the_plan(dialect: str) -> None:
+    programs, directives = cases(range(10, 13), range(14, 16))
+    for name, program in programs.items():
+        made = written(drop_dead(program, keep_probes=False), directives[name], dialect)
+        found = check(made, dialect, unrolled=False)
+        assert found.paces and not found.left_out
+
+
+def test_a_frame_begins_with_a_token_of_each_port() -> None:
+    """It takes a step in which nothing leaves."""
+    program = loadable_program(6)
+    network = with_loads(partition(program, replace(demands(6), tables=False)))
+    kept = [process for process in network.processes if isinstance(process, KeptWeights)]
+    ports = [process for process in network.processes if isinstance(process, LoadPort)]
+    assert len(kept) == len(ports) > 0
+    for process in kept:
+        (one,) = cpp_timing(process, stages_of(process), DIALECTS["vitis"].streams.loops).sequencers
+        assert (one.takes[0].dense()[0], one.fills[0].dense()[0]) == (1, 0)
+        assert one.takes[0][-1] == 1 and one.fills[0][-1] == process.results[0].tokens
+
+
+def test_ports_of_weights() -> None:
+    """Those that come with each sample are streams, too; those that are kept have a token more."""
+    for parallel in (False, True):
+        program = loadable_program(6)
+        made = write_project(
+            program, replace(demands(6), parallel=parallel), DIALECTS["vitis"], HlsTarget("net", "part")
+        )
+        weights = {port.name: port for port in made.inputs[1:]}
+        assert all(port.stream for port in (*made.inputs, *made.outputs))
+        for (layer, name), node in parameters(program).items():
+            assert isinstance(node.op, Parameter)
+            port = weights[f"{layer}_{name}" if node.op.external else f"{layer}_{name}_load"]
+            assert port.kept != node.op.external
+            assert port.loaded is not None and port.stream is not None
+            tiles = port.loaded.steps * port.loaded.groups
+            assert port.stream.tokens == tiles + (0 if node.op.external else 1)
