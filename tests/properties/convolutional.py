@@ -44,7 +44,7 @@ def random_network(seed: int, more: Sequence[_Step] = ()) -> Program:
 
 
 def channels_of_their_own(seed: int) -> Program:
-    """Layers that an engine executes, with formats, limits and constants that differ by channel after them."""
+    """Layers that an engine executes, with formats, limits, constants and tables that differ by channel after them."""
     rng = random.Random(seed)
     builder = ProgramBuilder()
     grid = tuple(rng.randint(2, 5) for _ in range(rng.choice([1, 2])))
@@ -53,7 +53,7 @@ def channels_of_their_own(seed: int) -> Program:
         with builder.layer(f"layer{number}"):
             x = rng.choice([_convolved, _convolved, _in_groups, _pooled, _summed])(builder, rng, x)
             for _ in range(rng.randint(0, 2)):
-                x = rng.choice([_scaled, _limited, _limited, _looked_up, _rounded])(builder, rng, x)
+                x = rng.choice([_scaled, _limited, _limited, _looked_up, _looked_up_apart, _rounded])(builder, rng, x)
             x = _limited(builder, rng, x)
     return builder.program([("y", x)])
 
@@ -174,6 +174,14 @@ def _looked_up(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     x = builder.cast(x, FixedFormat(True, 5, rng.choice([1, 2]), Rounding.RND, Overflow.SAT))
     values = objects([rng.randint(-20, 20) for _ in range(32)])
     return builder.apply(ops.Table(-16, values, np.array([rng.choice([2, 3])])), x)
+
+
+def _looked_up_apart(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """A table of four bits for each channel, some of them the same."""
+    x = builder.cast(x, FixedFormat(True, 4, rng.choice([1, 2]), Rounding.RND, Overflow.SAT))
+    tables = [[rng.randint(-20, 20) for _ in range(16)] for _ in range(3)]
+    values = objects(np.array([rng.choice(tables) for _ in range(x.shape[-1])], dtype=np.object_))
+    return builder.apply(ops.Table(-8, values, np.array([rng.choice([2, 3])])), x)
 
 
 def _transposed(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:

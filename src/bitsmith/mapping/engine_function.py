@@ -8,7 +8,7 @@ layer differ one that is stored for each channel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,10 +80,10 @@ class _Functions:
         columns = iter([dict(zip(numbers, each, strict=True)) for each in zip(*group.parameters, strict=True)])
         added = self._moved(bias, -group.bias_frac) if any(bool(np.any(unit.bias != 0)) for unit in units) else None
         value = total
-        for index, (step, frac) in enumerate(zip(group.ways[0].steps, group.fracs, strict=True)):
+        for index in range(len(group.ways[0].steps)):
             places = {number: -place for number, place in next(columns).items()}
             value = self._shifted(value, places, [*zip(numbers, (way.comes[index] for way in group.ways), strict=True)])
-            value = self._applied(value if index else self._biased(value, added), step, frac, columns)
+            value = self._applied(value if index else self._biased(value, added), group, index, columns)
         value = value if group.fracs else self._biased(value, added)
         results = [(number, Bound(*unit.kind.raw_range, 0)) for number, unit in zip(numbers, units, strict=True)]
         return self._shifted(value, next(columns), results)
@@ -91,16 +91,22 @@ class _Functions:
     def _biased(self, value: Value, bias: Value | None) -> Value:
         return value if bias is None else self.builder.apply(ops.Add(), value, bias)
 
-    def _applied(self, value: Value, step: Following, frac: int, columns: Iterator[Mapping[int, int]]) -> Value:
-        """What a step makes of ``value``, with limits or a constant of ``columns``."""
+    def _applied(self, value: Value, group: Group, index: int, columns: Iterator[Mapping[int, int]]) -> Value:
+        """What a step makes of ``value``, with limits, a constant or the place of a table of ``columns``."""
+        step: Following = group.ways[0].steps[index]
         if step.clamps:
             return self._clamped(value, step.op, next(columns), next(columns))
         if step.const is not None:
-            args = [value, self._parameter(next(columns), frac)]
+            args = [value, self._parameter(next(columns), group.fracs[index])]
             return self.builder.apply(step.op, *(args[::-1] if step.is_first else args))
         if isinstance(step.op, ops.Table):
             last = step.op.first + step.op.values.shape[-1] - 1
             value = self.builder.apply(_cast(0, step.op.first, last, Overflow.SAT), value)
+            places = next(columns)
+            if any(places.values()):
+                value = self.builder.apply(ops.Add(), value, self._parameter(places, 0))
+            entries = objects(np.array(group.tables[index], dtype=np.object_))
+            return self.builder.apply(replace(step.op, values=entries), value)
         return self.builder.apply(step.op, value)
 
     def result(self, results: Sequence[tuple[Group, Value]], takes: Callable[[Way], bool]) -> Value:

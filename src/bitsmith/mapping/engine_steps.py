@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -98,14 +99,22 @@ def _scalars(node: Node, before: TensorType) -> list[ops.Op] | None:
             amounts = by_channel(objects(op.amount), shape)
             return None if amounts is None else [ops.Shift(_single(amount)) for amount in amounts]
         case ops.Table():
-            fracs = by_channel(objects(op.frac), shape)
-            if fracs is None or op.values.ndim > 1:
+            fracs, tables = by_channel(objects(op.frac), shape), _tables_by_channel(op.values, shape[-1])
+            if fracs is None or tables is None:
                 return None
-            return [replace(op, frac=_single(frac)) for frac in fracs]
+            return [replace(op, values=one, frac=_single(frac)) for one, frac in zip(tables, fracs, strict=True)]
         case ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs():
             return [op] * shape[-1]
         case _:
             return None
+
+
+def _tables_by_channel(values: Ints, channels: int) -> list[Ints] | None:
+    """The entries for each channel; None if they differ by position."""
+    if values.ndim > 2 and math.prod(values.shape[:-2]) > 1:
+        return None
+    rows = values.reshape(-1, values.shape[-1])
+    return [objects(rows[k % len(rows)]) for k in range(channels)]
 
 
 def _single(value: int) -> np.typing.NDArray[np.int64]:

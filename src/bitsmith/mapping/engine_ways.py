@@ -64,14 +64,16 @@ class Group:
 
     Args:
         ways: these.
-        parameters: of each way and step the fractional bits of what comes, and the limits of a cast or the raw value of a
-            constant; and at the end the lift.
+        parameters: of each way and step the fractional bits of what comes, and the limits of a cast, the place of its first entry
+            in a table, or the raw value of a constant; and at the end the lift.
+        tables: by step the entries of all tables, one after another.
         fracs: by step the fractional bits of constants.
         bias_frac: fractional bits of biases.
     """
 
     ways: tuple[Way, ...]
     parameters: tuple[tuple[int, ...], ...]
+    tables: tuple[tuple[int, ...], ...]
     fracs: tuple[int, ...]
     bias_frac: int
 
@@ -169,17 +171,23 @@ def _structure(step: Following) -> tuple[object, ...]:
     """What is the same in all that share a circuit."""
     if step.clamps and isinstance(step.op, ops.Cast):
         return ("Cast", step.op.rounding)
+    if isinstance(step.op, ops.Table):
+        return ("Table", step.op.first, step.op.values.shape[-1])
     return (step.op.key(), step.is_first)
 
 
 def _group(units: Sequence[Unit], ways: Sequence[Way]) -> Group:
     """The ways, with parameters that do the same for each, and are the same for many."""
-    columns, fracs = list[Sequence[int]](), list[int]()
+    columns, tables, fracs = list[Sequence[int]](), list[tuple[int, ...]](), list[int]()
     for index, step in enumerate(ways[0].steps):
         steps, comes = [way.steps[index] for way in ways], [way.comes[index] for way in ways]
         columns.append([0 if bound is None else bound.frac for bound in comes])
-        frac = 0
-        if step.clamps:
+        frac, entries = 0, [tuple(one.op.values.tolist()) for one in steps if isinstance(one.op, ops.Table)]
+        distinct = {table: number for number, table in enumerate(dict.fromkeys(entries))}
+        tables.append(tuple(entry for table in distinct for entry in table))
+        if entries:
+            columns.append([len(table) * distinct[table] for table in entries])
+        elif step.clamps:
             columns += [_limits(steps, 0), _limits(steps, 1)]
         elif step.const is not None:
             consts = [one.const for one in steps if one.const is not None]
@@ -188,7 +196,7 @@ def _group(units: Sequence[Unit], ways: Sequence[Way]) -> Group:
         fracs.append(frac)
     columns.append([way.lift for way in ways])
     biased = [units[way.unit].bias_frac - way.first for way in ways if np.any(units[way.unit].bias != 0)]
-    return Group(tuple(ways), tuple(zip(*columns, strict=True)), tuple(fracs), max(biased, default=0))
+    return Group(tuple(ways), tuple(zip(*columns, strict=True)), tuple(tables), tuple(fracs), max(biased, default=0))
 
 
 def _limits(steps: Sequence[Following], side: int) -> list[int]:

@@ -231,7 +231,7 @@ def require_engine(program: Program, directives: Directives, processes: Iterable
             "strategy 'shared', and nothing that layers can share",
             where=where,
             accepted="two dense layers or convolutions or more, one after another, with pooling and sums of tensors between them",
-            remedy="parameters that differ by position, tables that differ by channel, and other functions end such a part",
+            remedy="parameters that differ by position, and other functions end such a part",
         )
     region = min(found, key=lambda one: one.needed / one.cycles)
     names = ", ".join(repr(unit.name) for unit in region.units if unit.is_product)
