@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import parameters
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
+from tests.hls.rules.book import book
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
+from tests.hls.test_vendor_rules import found_marks
 from tests.mapping.test_parameters import demands, loadable_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network
@@ -111,3 +114,23 @@ def test_ports_of_weights() -> None:
             assert port.loaded is not None and port.stream is not None
             tiles = port.loaded.steps * port.loaded.groups
             assert port.stream.tokens == tiles + (0 if node.op.external else 1)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_all_that_is_written_is_in_the_rule_book(dialect: str) -> None:
+    programs, directives = cases(range(10, 12), range(14, 15))
+    made = [written(drop_dead(one, keep_probes=False), directives[name], dialect) for name, one in programs.items()]
+    assert not list(filter(None, (book(dialect).refusal(mark) for one in made for mark in found_marks(one, dialect))))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_is_kept_outlives_frames(dialect: str) -> None:
+    """Kernels of SYCL have no static variables, but loops over frames, before which these stand."""
+    files = written(loadable_program(6), demands(6), dialect).files
+    kept = sum(port.kept for port in written(loadable_program(6), demands(6), dialect).inputs)
+    found = re.findall(r"BITSMITH_KEPT bool holds = false;\n(.*)", files["firmware/net.cpp"])
+    assert len(found) == kept > 0
+    assert "#define BITSMITH_KEPT static\n" in files["firmware/bitsmith/kernels.h"]
+    assert [line.strip() == "BITSMITH_FRAMES {" for line in found] == [dialect == "oneapi"] * kept
