@@ -1,14 +1,16 @@
 """What each idea brings: adder graphs and whole circuits as they are, and without one idea at a time.
 
-``ablation.py [graphs] [netlists]``. Graphs are those of the solver in Python, which makes the same ones as that in C++: full
-adders and processor time, both relative to the solver as it is, geometric means over small fixed matrices. Netlists are of the
-networks of ``circuits.py`` on UltraScale+: look-up tables and flip-flops as estimated (within a few percent of Yosys for such
-networks), and the time of all passes. No idea is an option of bitsmith: each is taken out of its modules for the measurement.
+``ablation.py [graphs] [netlists] [functions]``. Graphs are those of the solver in Python, which makes the same ones as that in
+C++: full adders and processor time, both relative to the solver as it is, geometric means over small fixed matrices. Netlists are
+of the networks of ``circuits.py`` on UltraScale+: look-up tables and flip-flops as estimated (within a few percent of Yosys for
+such networks), and the time of all passes. Functions are the same for networks of ``estimates.py`` whose activations are not
+ReLU. No idea is an option of bitsmith: each is taken out of its modules for the measurement.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,6 +18,8 @@ from unittest.mock import patch
 
 import numpy as np
 from circuits import NETWORKS
+from estimates import NETWORKS as CASES
+from estimates import PARTS
 from rich.console import Console
 from rich.table import Table
 
@@ -176,6 +180,19 @@ NETLISTS: Mapping[str, Changes] = {
     "registers as soon as possible": [(pipeline, "_EXACT_WORDS", 0), (pipeline, "_SWEEPS", 0)],
 }
 
+FUNCTIONS: Mapping[str, Changes] = {
+    "as it is": (),
+    "functions of one narrow word not made tables": [(pipelined, "tabulate_cones", _as_it_is)],
+}
+_ACTIVATED = ("tanh", "leaky", "hardtanh", "hardswish", "gelu", "softmax")
+
+
+def with_other_activations() -> Iterator[Program]:
+    """Networks whose activations are not ReLU."""
+    for name in _ACTIVATED:
+        with tempfile.TemporaryDirectory() as folder:
+            yield CASES[name].model(PARTS[ULTRASCALE_PLUS.name], folder).program
+
 
 def netlist_of(program: Program, changes: Changes) -> tuple[Netlist, tuple[int, int, float]]:
     """The netlist; look-up tables, flip-flops and seconds."""
@@ -198,13 +215,13 @@ def outputs(netlist: Netlist) -> list[list[int]]:
     return [evaluate(netlist, vector) for vector in (*ends, *between)]
 
 
-def netlists() -> Table:
+def netlists(title: str, programs: Sequence[Program], ideas: Mapping[str, Changes]) -> Table:
     """A row for each idea."""
-    table = Table("netlists", "look-up tables", "flip-flops", "time")
-    programs = [drop_dead(make(), keep_probes=False) for make in NETWORKS.values()]
+    table = Table(title, "look-up tables", "flip-flops", "time")
+    programs = [drop_dead(program, keep_probes=False) for program in programs]
     usual: list[tuple[int, int, float]] = []
     meant: list[list[list[int]]] = []
-    for name, changes in NETLISTS.items():
+    for name, changes in ideas.items():
         made, found = zip(*(netlist_of(program, changes) for program in programs), strict=True)
         meant = meant or [outputs(netlist) for netlist in made]
         if [outputs(netlist) for netlist in made] != meant:
@@ -223,11 +240,19 @@ def mean(values: Sequence[float]) -> float:
 def main() -> None:
     """Print a table for each part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="graphs, netlists")
-    parts = parser.parse_args().parts or ["graphs", "netlists"]
+    parser.add_argument("parts", nargs="*", metavar="PART", help="graphs, netlists, functions")
+    parts = parser.parse_args().parts or ["graphs", "netlists", "functions"]
     console = Console(width=100)
     for part in parts:
-        console.print({"graphs": graphs, "netlists": netlists}[part]())
+        match part:
+            case "graphs":
+                console.print(graphs())
+            case "netlists":
+                console.print(netlists(part, [make() for make in NETWORKS.values()], NETLISTS))
+            case "functions":
+                console.print(netlists(part, list(with_other_activations()), FUNCTIONS))
+            case _:
+                parser.error(f"{part} is not a part")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,15 @@ def test_products_with_zeros_of_the_padding_are_not_counted(cycles: int, product
     assert size.dsp == products
 
 
+@pytest.mark.parametrize(("inputs", "cycles", "ffs"), [(16, 4, 739), (14, 8, 829)])
+def test_registers_of_products_are_inside_of_blocks_in_chains(inputs: int, cycles: int, ffs: int) -> None:
+    """As Yosys counts those that are left; of the weights of four tiles it keeps one of bits that are alike."""
+    directives = Directives({"dense_0": cycles}, False, {"dense_0": MultiplierStyle.SHARED})
+    size = estimate_layout(dense_program((inputs, 8), 8, 8, 0.0), directives, ULTRASCALE_PLUS)
+    assert size.dsp == inputs * 8 // cycles // 2
+    assert size.ff == pytest.approx(ffs, rel=0.18)
+
+
 @pytest.mark.parametrize(
     ("name", "family", "luts", "ffs"),
     [
