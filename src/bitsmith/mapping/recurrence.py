@@ -72,8 +72,9 @@ def _states(
 ) -> list[StepId]:
     """The streams of the states of ``body``, the initial ones given: as few channels at a time as one of so many cycles needs."""
     found = list[StepId]()
-    vectors = [each for each in body.nodes if len(each.type.shape) < 2 and not isinstance(each.op, ops.Const)]
-    widest = max((math.prod(each.type.shape) for each in vectors), default=1)
+    numbers = [each for each in body.nodes if not isinstance(each.op, ops.Const)]
+    vectors = [each for each in numbers if len(each.type.shape) < 2]  # matrices are what is held
+    widest = max(math.prod(each.type.shape) for each in vectors or numbers)
     for arg, index in zip(initial, inner.program.inputs, strict=False):
         shape = inner.program.nodes[index].type.shape[1:]
         size = math.prod(shape)
