@@ -28,6 +28,7 @@ from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.netlist import adder_graph, elaborate, pipeline, pipelined, sharing
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, solved_in_python
+from bitsmith.netlist.adders import Nodes
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Netlist
@@ -98,6 +99,10 @@ def _apart(columns: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], lis
     return kept, [place(next(numbers), 0, False) if any(column) else None for column in columns]
 
 
+def _not_turned(_: Nodes, __: int) -> None:
+    """A negated value stays negated."""
+
+
 def _rewriting_nothing(self: Sharing, column: int) -> None:
     """All numbers stay in canonical digits."""
 
@@ -124,7 +129,7 @@ GRAPHS: Mapping[str, tuple[Search, Changes]] = {
     "sums of the two least tops": (_SEARCH, [(Sum, "_fitting", _next_in_line)]),
     "sums by arrival": (_SEARCH, [(Sum, "_place", _in_order)]),
     "shared in blocks of rows": (_SEARCH, [(adder_graph, "_PAIR_LIMIT", 600)]),
-    "signs of outputs free": (Search(most_steps=_NEVER, free_signs=True), ()),
+    "signs of outputs free": (_SEARCH, [(Sum, "_wrong", False), (Nodes, "turned", _not_turned)]),
     "any depth": (Search(most_steps=_NEVER, extra_depth=None), ()),
 }
 

@@ -6,8 +6,8 @@ The rivals need an environment of their own, whose Python is the argument::
     python benchmarks/adder_graphs.py rivals/bin/python [--sparse] [--models FILE...] [--efforts N...] [--picture FILE]
 
 Inputs are signed 8-bit integers. Each case is solved by all one after the other, each in one thread; "theirs" is the rival with
-fewer full adders. da4ml decides by the bits of adders, as we do. Outputs may come
-out negated at no cost on all sides. The picture shows what more time brings, for several efforts.
+fewer full adders. da4ml decides by the bits of adders, as we do. Outputs have their signs on all sides: where a graph ends in the
+opposite value, the bits of a negation are counted. The picture shows what more time brings, for several efforts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from rich.table import Table
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.ir.scaling import linear_weights
-from bitsmith.netlist.adder_graph import InputRange, Search, _solved
+from bitsmith.ir.types import width_of
+from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, _solved
+from bitsmith.netlist.adders import Nodes
 
 SHAPES = ((8, 8), (16, 16), (32, 32), (64, 32), (64, 64))
 BITS = (4, 6, 8)
@@ -85,14 +87,24 @@ def ours(case: Case, effort: int) -> Result:
     """Our graph, checked by symbolic expansion."""
     weights = case.weights
     inputs = [InputRange(-128, 127)] * len(weights)
-    search = Search(effort, 1 << 40, None if case.depth < 0 else case.depth, free_signs=True)
+    search = Search(effort, 1 << 40, None if case.depth < 0 else case.depth)
     start = time.process_time()
     graph = _solved(weights.T.tolist(), inputs, search)
     seconds = time.process_time() - start
     vectors = np.eye(len(weights), dtype=np.int64)
     if any(graph.evaluate(vector.tolist()) != row.tolist() for vector, row in zip(vectors, weights, strict=True)):
         raise SystemExit(f"the graph of {case.name} is wrong")
-    return Result("bitsmith", graph.cost(inputs), len(graph.adders), graph.depth(), seconds)
+    bits = graph.cost(inputs) + negations(graph, inputs)
+    return Result("bitsmith", bits, len(graph.adders), graph.depth(), seconds)
+
+
+def negations(graph: AdderGraph, inputs: Sequence[InputRange]) -> int:
+    """The bits of the negations that outputs need, one of each node."""
+    nodes = Nodes(inputs)
+    for adder in graph.adders:
+        nodes.add(adder)
+    negated = {output.node for output in graph.outputs if output.node is not None and output.negate}
+    return sum(width_of(-hi, -lo) for lo, hi in (nodes.ranges[node] for node in negated))
 
 
 class Rivals:

@@ -1,7 +1,9 @@
 """Adder graphs of da4ml and alkaid, for ``adder_graphs.py``; runs in an environment of its own that has both.
 
 Reads one case per line as JSON (weights, depth) and writes one line for each solver. Their graphs are
-measured here as ours are: full adders from exact integer ranges, processor time of the call alone.
+measured here as ours are: full adders from exact integer ranges, processor time of the call alone. An output that
+comes out negated takes a negation, of which their Verilog makes an adder. Between two parts a sign is free, since
+the adder that follows takes it up.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ import numpy as np
 
 Value = tuple[int, int, int, int]
 """Least and greatest integer, the power of two that it is multiplied by, depth."""
+
+Source = tuple[int, int]
+"""A part, and one of its values."""
 
 
 def width(low: int, high: int) -> int:
@@ -43,13 +48,18 @@ def measure(parts: Iterable[object]) -> tuple[int, int, int]:
     """Full adders, adders and depth of graphs one after the other."""
     bits = adders = 0
     given: list[Value | None] = []
-    for part in parts:
+    opposite: list[Source | None] = []  # of what is given, what it is the opposite of
+    for number_of_part, part in enumerate(parts):
         values: list[Value] = []
+        passed: dict[int, Source] = {}
         for op in part.ops:
             operands, shift = (op.addr, op.data[0]) if hasattr(op, "addr") else ((op.id0, op.id1), op.data)
             if op.opcode == -1:
                 number = op.data[0] if hasattr(op, "addr") else op.id0
                 low, high, exponent, depth = (given[number] or (0, 0, 0, 0)) if given else (-128, 127, 0, 0)
+                source = opposite[number] if given else None
+                if source is not None:
+                    passed[len(values)] = source
                 values.append((low, high, exponent + part.inp_shifts[number], depth))
                 continue
             a, b = values[operands[0]], values[operands[1]]
@@ -57,13 +67,18 @@ def measure(parts: Iterable[object]) -> tuple[int, int, int]:
             values.append(value)
             bits += cost
             adders += 1
-        given = []
+        given, opposite = [], []
         for node, shift, negated in zip(part.out_idxs, part.out_shifts, part.out_negs, strict=True):
             if node < 0:
                 given.append(None)
+                opposite.append(None)
                 continue
             low, high, exponent, depth = values[node]
             given.append((-high if negated else low, -low if negated else high, exponent + shift, depth))
+            own = (number_of_part, node) if negated else None
+            opposite.append(own if node not in passed else None if negated else passed[node])
+    negations = {source: value for source, value in zip(opposite, given, strict=True) if source and value}
+    bits += sum(width(low, high) for low, high, _, _ in negations.values())
     return bits, adders, max(value[3] for value in given if value)
 
 

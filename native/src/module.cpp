@@ -18,7 +18,7 @@ using Matrix = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::de
 using Table = nb::ndarray<nb::numpy, std::int32_t, nb::ndim<2>>;
 
 // Raised when what Python passes changes its meaning, or graphs change; bitsmith uses only the one that it knows.
-constexpr int kInterface = 9;
+constexpr int kInterface = 10;
 
 /// Hears Ctrl-C ten times a second, without which a thread that left the interpreter is deaf to it.
 class Listener {
@@ -47,7 +47,7 @@ Table table_of(const std::vector<Row>& rows, std::size_t columns, Write write) {
 }
 
 nb::tuple solve(const Matrix& weights, const Matrix& inputs, std::uint64_t pair_limit, std::uint64_t effort,
-                std::uint64_t most_steps, int extra_depth, bool free_signs) {
+                std::uint64_t most_steps, int extra_depth) {
     if (inputs.shape(0) != weights.shape(0) || inputs.shape(1) != 3) {
         throw nb::value_error("one row of low, high, arrival per row of the weights");
     }
@@ -59,7 +59,7 @@ nb::tuple solve(const Matrix& weights, const Matrix& inputs, std::uint64_t pair_
     Graph graph;
     {
         const nb::gil_scoped_release released;
-        graph = bitsmith::solve(values, ranges, weights.shape(1), {pair_limit, effort, most_steps, extra_depth, free_signs}, Listener());
+        graph = bitsmith::solve(values, ranges, weights.shape(1), {pair_limit, effort, most_steps, extra_depth}, Listener());
     }
     const auto adder = [](const bitsmith::Adder& each, std::int32_t* next) {
         for (const std::int32_t value : {each.a, each.b, each.shift_a, each.shift_b, std::int32_t{each.subtract}}) *next++ = value;
@@ -77,7 +77,7 @@ nb::tuple solve(const Matrix& weights, const Matrix& inputs, std::uint64_t pair_
 NB_MODULE(_solver, module) {
     module.attr("INTERFACE") = kInterface;
     module.def("solve", &solve, nb::arg("weights"), nb::arg("inputs"), nb::arg("pair_limit"), nb::arg("effort"),
-               nb::arg("most_steps"), nb::arg("extra_depth"), nb::arg("free_signs"),
+               nb::arg("most_steps"), nb::arg("extra_depth"),
                "Return the adders (a, b, shift_a, shift_b, subtract) and outputs (node or -1, shift, negate) of a graph.\n\n"
                "``weights`` is (n_in, n_out), ``inputs`` has a row of low, high and arrival per row of it.");
 }

@@ -22,7 +22,7 @@ bool turn_one(Nodes& nodes, std::vector<Summand>& terms) {
 }  // namespace
 
 Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& columns, std::vector<std::int32_t> outputs,
-                 int latest, bool free_signs, Interrupt interrupt)
+                 int latest, Interrupt interrupt)
     : interrupt_(std::move(interrupt)),
       inputs_(static_cast<std::int32_t>(inputs.size())),
       nodes_(inputs.size()),
@@ -30,8 +30,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
       outputs_(std::move(outputs)),
       limit_(latest < 0 ? 0 : std::uint64_t{1} << latest),
       digits_(columns.size()),
-      saved_in_(columns.size(), 0),
-      sum_(free_signs) {
+      saved_in_(columns.size(), 0) {
     for (std::size_t node = 0; node < inputs.size(); ++node) {
         nodes_[node].range = inputs[node];
         nodes_[node].uses = 1;

@@ -50,7 +50,7 @@ class Sharing {
 public:
     /// Arguments as in Python. `latest` is negative if outputs may be arbitrarily late.
     Sharing(const std::vector<Range>& inputs, const std::vector<Column>& columns, std::vector<std::int32_t> outputs,
-            int latest, bool free_signs, Interrupt interrupt);
+            int latest, Interrupt interrupt);
 
     /// Extract patterns until none is worth it.
     void run();

@@ -115,9 +115,9 @@ int earliest(const Nodes& nodes, const std::vector<Column>& entries) {
     return latest;
 }
 
-Output output_of(Nodes& nodes, const Term& root, const Place& place, bool free_sign) {
+Output output_of(Nodes& nodes, const Term& root, const Place& place) {
     const bool minus = root.minus != place.minus;
-    if (minus && !free_sign) {
+    if (minus) {
         if (const auto turned = nodes.turned(root.node)) return {*turned, root.shift + place.shift, false};
     }
     return {root.node, root.shift + place.shift, minus};
@@ -167,7 +167,7 @@ Graph solve(std::span<const std::int64_t> weights, const std::vector<Range>& inp
     Nodes nodes(inputs);
     const Blocks blocks(entries, nodes.inputs(), settings.pair_limit);
     const int latest = settings.extra_depth < 0 ? -1 : earliest(nodes, entries) + settings.extra_depth;
-    Sharing sharing(inputs, blocks.parts, blocks.owners, latest, settings.free_signs, interrupt);
+    Sharing sharing(inputs, blocks.parts, blocks.owners, latest, interrupt);
     sharing.run();
     sharing.improve(settings.effort, settings.most_steps);
     const std::vector<Term> roots = sharing.build(nodes);
@@ -176,7 +176,7 @@ Graph solve(std::span<const std::int64_t> weights, const std::vector<Range>& inp
         if (place.column < 0) {
             outputs.emplace_back();
         } else {
-            outputs.push_back(output_of(nodes, roots[static_cast<std::size_t>(place.column)], place, settings.free_signs));
+            outputs.push_back(output_of(nodes, roots[static_cast<std::size_t>(place.column)], place));
         }
     }
     return without_dead(nodes, std::move(outputs));

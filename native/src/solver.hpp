@@ -30,8 +30,7 @@ struct Settings {
     std::uint64_t pair_limit = 0;
     std::uint64_t effort = 0;
     std::uint64_t most_steps = 0;
-    int extra_depth = 0;      // negative: no limit
-    bool free_signs = false;  // outputs may come out negated at no cost
+    int extra_depth = 0;  // negative: no limit
 };
 
 /// The graph of `weights`, row-major with a row per input; magnitudes and their sums must stay far from 64 bits.

@@ -43,19 +43,16 @@ inline std::uint64_t added_load(int arrival_a, int arrival_b) {
 
 class Sum {
 public:
-    /// With `free_sign` the sum may come out negated at no cost.
-    explicit Sum(bool free_sign) : free_sign_(free_sign) {}
-
     /// Order the additions; `terms` has at least one term.
     void plan(const std::vector<Summand>& terms, Deadline deadline);
 
     /// Full adders, with what turning round takes if the sum came out negated.
     int cost() const { return cost_; }
 
-    /// True if the sum comes out negated, which is not free, and nothing in it can be turned round.
+    /// True if the sum comes out negated and nothing in it can be turned round.
     bool stays_negated() const { return wrong() && partials_.back().turn_cost >= kNever; }
 
-    /// Make the adders: the node that has the sum, negated if that is free or it cannot be turned round.
+    /// Make the adders: the node that has the sum, negated if it cannot be turned round.
     Term build(Nodes& nodes, const std::vector<Summand>& terms) const;
 
 private:
@@ -78,7 +75,7 @@ private:
     };
 
     /// True if the sum comes out with a sign that it should not have.
-    bool wrong() const { return partials_.back().minus && !free_sign_; }
+    bool wrong() const { return partials_.back().minus; }
 
     Place place_of(std::int32_t partial, std::uint64_t order) const;
     void join(Deadline& deadline);
@@ -91,7 +88,6 @@ private:
     std::vector<std::int32_t> rising_;  // terms by shift
     std::vector<char> joined_;  // terms that others were joined with
     int cost_ = 0;
-    bool free_sign_;
 };
 
 }  // namespace bitsmith

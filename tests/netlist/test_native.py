@@ -30,8 +30,7 @@ def test_same_graphs(weights: IntArray, data: st.DataObject) -> None:
     rows = weights.shape[0]
     bounds = data.draw(st.lists(st.tuples(st.integers(-300, 300), st.integers(0, 500)), min_size=rows, max_size=rows))
     times = data.draw(st.lists(st.integers(0, 4), min_size=rows, max_size=rows))
-    depth, free_signs = data.draw(st.sampled_from([0, 1, None])), data.draw(st.booleans())
-    search = Search(data.draw(st.integers(0, 20)), extra_depth=depth, free_signs=free_signs)
+    search = Search(data.draw(st.integers(0, 20)), extra_depth=data.draw(st.sampled_from([0, 1, None])))
     both(weights, [InputRange(lo, lo + size, time) for (lo, size), time in zip(bounds, times, strict=True)], search)
 
 
@@ -65,7 +64,7 @@ def test_same_graphs_where_rows_are_cut_into_blocks(monkeypatch: pytest.MonkeyPa
 )
 def test_leaves_to_python_what_does_not_fit(weights: list[list[int]], inputs: list[InputRange]) -> None:
     array = np.array(weights, dtype=np.object_)
-    assert native.solve(array, inputs, (1000, 1, 1000, 0, False)) is None
+    assert native.solve(array, inputs, (1000, 1, 1000, 0)) is None
     assert solve(array, inputs).evaluate([1]) == weights[0]
 
 
@@ -79,6 +78,6 @@ def test_other_threads_run_and_ctrl_c_ends_a_solve(size: int, effort: int) -> No
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            native.solve(weights, [InputRange(-128, 127)] * size, (1 << 40, effort, 1 << 40, 0, False))
+            native.solve(weights, [InputRange(-128, 127)] * size, (1 << 40, effort, 1 << 40, 0))
     finally:
         signal.signal(signal.SIGINT, before)

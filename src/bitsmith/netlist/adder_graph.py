@@ -49,13 +49,11 @@ class Search:
         effort: steps of the search, in steps of the first greedy solution.
         most_steps: limit of the steps of the search.
         extra_depth: by how many adders the latest output may be later than it has to be; None for any depth.
-        free_signs: outputs may come out negated at no cost, as those of da4ml and alkaid may.
     """
 
     effort: int = 8
     most_steps: int = 10_000_000
     extra_depth: int | None = 0
-    free_signs: bool = False
 
 
 DEFAULT_SEARCH = Search()
@@ -131,7 +129,7 @@ def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFA
         search: budgets and limits.
 
     Columns that are equal up to sign and power of two share one sum. An output sets ``negate`` only where no
-    subtraction can be turned round instead, or signs are free.
+    subtraction can be turned round instead.
 
     Raises:
         RangeError: an entry is not an integer.
@@ -165,7 +163,7 @@ def _spread(graph: AdderGraph, used: Sequence[int], n_inputs: int) -> AdderGraph
 def _solved(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange], search: Search) -> AdderGraph:
     weights = np.array(columns, dtype=np.object_).reshape(len(columns), len(inputs)).T
     depth = -1 if search.extra_depth is None else search.extra_depth
-    settings = _PAIR_LIMIT, search.effort, search.most_steps, depth, search.free_signs
+    settings = _PAIR_LIMIT, search.effort, search.most_steps, depth
     found = native.solve(weights, inputs, settings)
     if found is None:
         return solved_in_python(columns, inputs, search)
@@ -181,12 +179,12 @@ def solved_in_python(columns: Sequence[Sequence[int]], inputs: Sequence[InputRan
     entries = [[ColumnEntry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]
     blocks, owners = _row_blocks(entries, len(inputs))
     latest = None if search.extra_depth is None else _earliest(nodes, entries) + search.extra_depth
-    sharing = Sharing(inputs, blocks, owners, latest, search.free_signs)
+    sharing = Sharing(inputs, blocks, owners, latest)
     sharing.run()
     sharing.improve(search.effort, search.most_steps)
     roots = sharing.build(nodes)
     zero = GraphOutput(None, 0, False)
-    outputs = [_output(nodes, roots[p.column], p, search.free_signs) if p else zero for p in places]
+    outputs = [_output(nodes, roots[p.column], p) if p else zero for p in places]
     return _without_dead(AdderGraph(len(inputs), tuple(nodes.adders), tuple(outputs)))
 
 
@@ -266,10 +264,10 @@ def _earliest(nodes: Nodes, entries: Sequence[Sequence[ColumnEntry]]) -> int:
     return max(((load - 1).bit_length() for load in loads), default=0)
 
 
-def _output(nodes: Nodes, root: Term, place: _ColumnPlace, free_sign: bool) -> GraphOutput:
+def _output(nodes: Nodes, root: Term, place: _ColumnPlace) -> GraphOutput:
     """Return the output at ``place`` of a column whose sum is ``root``."""
     node, minus = root.node, root.minus != place.minus
-    if minus and not free_sign:
+    if minus:
         turned = nodes.turned(node)
         if turned is not None:
             node, minus = turned, False

@@ -49,7 +49,6 @@ class Columns:
         columns: the entries of every column.
         outputs: for every column, the output it is a part of. Columns of one output are summed later.
         latest: the arrival time that no output may exceed, reachable without sharing; None if there is none.
-        free_signs: outputs may come out negated at no cost.
     """
 
     def __init__(
@@ -58,10 +57,8 @@ class Columns:
         columns: Sequence[Sequence[ColumnEntry]],
         outputs: Sequence[int],
         latest: int | None,
-        free_signs: bool,
     ) -> None:
         self._inputs = len(inputs)
-        self._free_signs = free_signs
         self._nodes = [Node(_OF_INPUTS, (i.lo, i.hi), i.arrival, 0) for i in inputs]
         for each in self._nodes:
             each.uses = 1
@@ -247,7 +244,7 @@ class Columns:
         return Deadline(self._limit, self._loads[output])
 
     def _sum(self, output: int, terms: Sequence[Summand]) -> Sum:
-        return Sum(terms, self._deadline(output), self._free_signs)
+        return Sum(terms, self._deadline(output))
 
     def _summands(self, output: int) -> list[Summand]:
         return [

@@ -18,7 +18,7 @@ from bitsmith.netlist.adders import InputRange
 from bitsmith.netlist.csd import count_digits
 
 # What the extension's function takes and gives; one of another number is not used.
-_INTERFACE = 9
+_INTERFACE = 10
 
 _VALUE_LIMIT = 1 << 60
 _DIGIT_LIMIT = 1 << 23
@@ -34,7 +34,6 @@ class _Solve(Protocol):
         effort: int,
         most_steps: int,
         extra_depth: int,
-        free_signs: bool,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Return rows of (a, b, shift_a, shift_b, subtract) and of (node or -1, shift, negate)."""
         ...
@@ -54,11 +53,11 @@ SOLVE = _installed()
 
 
 def solve(
-    weights: IntArray, inputs: Sequence[InputRange], settings: tuple[int, int, int, int, bool]
+    weights: IntArray, inputs: Sequence[InputRange], settings: tuple[int, int, int, int]
 ) -> tuple[list[list[int]], list[list[int]]] | None:
     """Return the rows of adders and of outputs of the graph that Python would make, None if only Python can.
 
-    ``settings`` are the limit of pairs, the effort, the most steps, the extra depth, -1 for any, and whether signs are free.
+    ``settings`` are the limit of pairs, the effort, the most steps, and the extra depth, -1 for any.
     """
     short = machine(weights)
     if SOLVE is None or short is None or not _fits(short, inputs):

@@ -46,9 +46,8 @@ class Sharing(Columns):
         columns: Sequence[Sequence[ColumnEntry]],
         outputs: Sequence[int],
         latest: int | None,
-        free_signs: bool = False,
     ) -> None:
-        super().__init__(inputs, columns, outputs, latest, free_signs)
+        super().__init__(inputs, columns, outputs, latest)
         self._waiting: list[tuple[int, int, int]] = []
         self._queue: list[tuple[int, int, int]] = []
         self._noise = 0

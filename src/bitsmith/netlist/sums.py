@@ -77,11 +77,10 @@ _Place = tuple[int, int, bool, int, int, int]
 
 
 class Sum:
-    """The order in which ``terms``, at least one, are added; with ``free_sign`` the sum may come out negated at no cost."""
+    """The order in which ``terms``, at least one, are added."""
 
-    def __init__(self, terms: Sequence[Summand], deadline: Deadline, free_sign: bool = False) -> None:
+    def __init__(self, terms: Sequence[Summand], deadline: Deadline) -> None:
         self._terms = terms
-        self._free_sign = free_sign
         self._partials = [_Partial(s.lo, s.hi, s.arrival, s.term.shift, s.term.minus) for s in terms]
         self._cost = 0
         waiting, load = self._first(deadline)
@@ -108,7 +107,7 @@ class Sum:
         return self._wrong and self._partials[-1].turn_cost >= _NEVER
 
     def build(self, nodes: Nodes) -> Term:
-        """Make the adders and return the sum, negated if that is free or it cannot be turned round."""
+        """Make the adders and return the sum, negated if it cannot be turned round."""
         root = self._partials[-1]
         turned = self._wrong and not self.stays_negated
         return Term(self._node(nodes, len(self._partials) - 1, turned), root.shift, root.minus and not turned)
@@ -116,7 +115,7 @@ class Sum:
     @property
     def _wrong(self) -> bool:
         """True if the sum comes out with a sign that it should not have."""
-        return self._partials[-1].minus and not self._free_sign
+        return self._partials[-1].minus
 
     def _place(self, partial: int, order: int) -> _Place:
         value = self._partials[partial]
