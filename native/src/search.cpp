@@ -11,7 +11,7 @@ namespace {
 constexpr int kOfColumn = 6;              // digits of a column that an iteration dissolves
 constexpr std::size_t kEverywhere = 2;    // columns of a node that is dissolved in all of them
 constexpr std::uint64_t kRewritten = 2;   // one of so many pairs that have another form is written in it
-constexpr std::uint64_t kPerDigit = 16;   // steps for each digit that a unit of effort has at least
+constexpr std::uint64_t kPerDigit = 32;   // steps for each digit that a unit of effort has at least
 constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in any case
 
 }  // namespace
@@ -19,7 +19,7 @@ constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in a
 void Sharing::improve(std::uint64_t effort, std::uint64_t most_steps) {
     if (!effort) return;
     const std::uint64_t end = steps_ + std::min(effort * std::max(steps_, kPerDigit * given_), most_steps);
-    while (steps_ < end && static_cast<std::int32_t>(nodes_.size()) > inputs_) iterate();
+    while (steps_ < end && !digits_.empty()) iterate();
 }
 
 void Sharing::begin() {
@@ -51,6 +51,7 @@ void Sharing::iterate() {
 /// Dissolve digits of a column taken at random.
 void Sharing::dissolve_some() {
     const auto column = static_cast<std::int32_t>(below(static_cast<std::uint32_t>(digits_.size())));
+    touch(column);  // also where nothing is shared numbers are written in other forms
     for (int each = 0; each < kOfColumn; ++each) {
         const std::vector<Digit>& all = digits(column);
         dissolve_down(column, all[below(static_cast<std::uint32_t>(all.size()))].node());

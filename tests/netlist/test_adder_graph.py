@@ -72,6 +72,18 @@ def matrices(draw: st.DrawFn) -> IntArray:
     return matrix
 
 
+@pytest.mark.parametrize(
+    ("column", "least", "any_depth"),
+    [((-4, 3, -2), 29, 29), ((-1, -2, -3), 28, 27), ((-1, 1, -1), 19, 19), ((2, -1, 3), 28, 28), ((5,), 9, 9)],
+)
+def test_small_columns_are_as_small_as_can_be(column: tuple[int, ...], least: int, any_depth: int) -> None:
+    """The figures are the least of all graphs with shifts up to 4, by exhaustion; an adder more takes 8 full adders."""
+    weights, inputs = np.array([column]).T, [BYTE] * len(column)
+    for depth, bits in ((0, least), (None, any_depth)):
+        graph = solve(weights, inputs, Search(extra_depth=depth))
+        assert graph.cost(inputs) == bits and not any(output.negate for output in graph.outputs)
+
+
 @given(matrices(), st.data())
 @settings(max_examples=150)
 def test_equals_product(weights: IntArray, data: st.DataObject) -> None:

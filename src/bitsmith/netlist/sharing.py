@@ -29,7 +29,7 @@ _NOISELESS = 1024
 _OF_COLUMN = 6
 _EVERYWHERE = 2
 _REWRITTEN = 2
-_PER_DIGIT = 16
+_PER_DIGIT = 32
 _OVERHEAD = 100
 _LEVELS = 1 << 16
 _FEW_STEPS = 500_000
@@ -97,7 +97,7 @@ class Sharing(Columns):
         if not effort:
             return
         end = self._steps + min(effort * max(self._steps, _PER_DIGIT * self._given), most_steps)
-        while self._steps < end and len(self._nodes) > self._inputs:
+        while self._steps < end and self._digits:
             self._iterate()
 
     def build(self, nodes: Nodes) -> list[Term]:
@@ -252,6 +252,7 @@ class Sharing(Columns):
     def _dissolve_some(self) -> None:
         """Dissolve digits of a column taken at random, and write some numbers in other forms."""
         column = self._below(len(self._digits))
+        self._touch(column)  # also where nothing is shared numbers are written in other forms
         for _ in range(_OF_COLUMN):
             digits = list(self._digits[column].values())
             self._dissolve_down(column, digits[self._below(len(digits))].node)
