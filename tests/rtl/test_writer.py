@@ -64,8 +64,8 @@ module tiny_fc1 (
 );
   logic signed [4:0] fc1_linear_t1;
   logic signed [5:0] fc1_linear_0;
-  assign fc1_linear_t1 = 5'(x_0) + 5'(x_1);
-  assign fc1_linear_0 = (6'(x_0) <<< 2) - 6'(fc1_linear_t1);
+  assign fc1_linear_t1 = 5'(x_0) - 5'(x_1);
+  assign fc1_linear_0 = (6'(x_0) <<< 1) + 6'(fc1_linear_t1);
   assign fc1_linear_1 = 6'(x_0) + (6'(x_1) <<< 1);
   always_ff @(posedge clk) begin
     fc1_linear_0_r1 <= fc1_linear_0;
