@@ -16,7 +16,8 @@ module bitsmith_comparator (A, B, Y);
   input [B_WIDTH-1:0] B;
   output [Y_WIDTH-1:0] Y;
   localparam WIDTH = A_WIDTH > B_WIDTH ? A_WIDTH : B_WIDTH;
-  localparam CHAIN = WIDTH < 6 ? 6 : WIDTH + WIDTH % 2;  // Yosys makes shorter sums without carry cells
+  localparam LAST = WIDTH + WIDTH % 2 - 1;  // the second carry of a cell
+  localparam CHAIN = LAST < 5 ? 5 : LAST + 1;  // Yosys makes shorter sums without carry cells
   localparam GREATER = _TECHMAP_CELLTYPE_ == "$gt" || _TECHMAP_CELLTYPE_ == "$le";
   localparam LESS = _TECHMAP_CELLTYPE_ == "$lt" || _TECHMAP_CELLTYPE_ == "$gt";
   wire _TECHMAP_FAIL_ = WIDTH < 4 || (WIDTH == 4 && (&_TECHMAP_CONSTMSK_A_ || &_TECHMAP_CONSTMSK_B_));
@@ -30,5 +31,5 @@ module bitsmith_comparator (A, B, Y);
   \$alu #(
     .A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(WIDTH), .B_WIDTH(WIDTH), .Y_WIDTH(CHAIN)
   ) difference (.A(GREATER ? v : u), .B(GREATER ? u : v), .BI(1'b1), .CI(1'b1), .X(x), .Y(y), .CO(co));
-  assign Y = LESS ? ~co[CHAIN-1] : co[CHAIN-1];
+  assign Y = LESS ? ~co[LAST] : co[LAST];
 endmodule
