@@ -199,7 +199,8 @@ def _verified(section: Verification | None) -> list[Figure]:
     value = "bit for bit" if section.mismatches == 0 else f"{number(section.mismatches)} differ"
     detail = f"{number(section.inputs)} inputs, {number(section.mismatches)} mismatches"
     compared = "C++" if section.method == C_SIMULATION else "Circuit"
-    return [Figure(f"{compared} = emulator", value, "", _joined(detail, section.tool), section.mismatches == 0)]
+    netlist = f"{number(section.netlist_inputs)} of the netlist" if section.netlist_inputs is not None else ""
+    return [Figure(f"{compared} = emulator", value, "", _joined(detail, netlist, section.tool), section.mismatches == 0)]
 
 
 def _accuracy(section: Accuracy | None) -> list[Figure]:

@@ -51,10 +51,10 @@ class Verification(FigureSet):
     mismatches: Annotated[int | None, Key("Mismatches", "Verification: mismatches")] = None
     tool: Tool = None
     method: Annotated[str | None, Key("Method", "Verification: method")] = None
-    csim_inputs: Annotated[int | None, Key("CsimInputs", "Verification: csiminputs")] = None
-    csim_tool: Annotated[str | None, Key("CsimTool", "Verification: csimtool")] = None
-    netlist_inputs: Annotated[int | None, Key("NetlistInputs", "Verification: netlistinputs")] = None
-    netlist_tool: Annotated[str | None, Key("NetlistTool", "Verification: netlisttool")] = None
+    csim_inputs: Annotated[int | None, Key("CsimInputs", "C simulation: inputs")] = None
+    csim_tool: Annotated[str | None, Key("CsimTool", "C simulation: tool")] = None
+    netlist_inputs: Annotated[int | None, Key("NetlistInputs", "Netlist simulation: inputs")] = None
+    netlist_tool: Annotated[str | None, Key("NetlistTool", "Netlist simulation: tool")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
