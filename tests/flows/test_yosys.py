@@ -170,7 +170,7 @@ def test_cells_belong_to_parts_by_their_names(name: str, part: str) -> None:
 @pytest.mark.tools
 @pytest.mark.ci
 def test_comparisons_are_carry_chains_that_are_proved_the_same(tmp_path: Path) -> None:
-    """Of equal and unequal widths, signed, unsigned and mixed, in all orders; those of three bits and fewer stay."""
+    """Of any widths, signed, unsigned and mixed, in all orders; those of three bits and fewer, or with constants, stay."""
     shapes = [
         (4, 4, 1, 1),
         (5, 5, 1, 1),
@@ -192,8 +192,8 @@ def test_comparisons_are_carry_chains_that_are_proved_the_same(tmp_path: Path) -
     (tmp_path / "maps.v").write_text(str(Synthesis("n", "top", (), ECP5).files()["synth/n/comparators.v"]))
     script = ["read_verilog -sv top.sv", "proc", "copy top gold", "rename top gate", "techmap -map maps.v gate"]
     script += [
-        "select -assert-count 30 gate/t:$alu",
-        "select -assert-count 4 gate/t:$lt gate/t:$le gate/t:$gt gate/t:$ge",
+        "select -assert-count 28 gate/t:$alu",
+        "select -assert-count 6 gate/t:$lt gate/t:$le gate/t:$gt gate/t:$ge",
     ]
     script += ["miter -equiv -flatten gold gate miter", "sat -verify -prove trigger 0 miter"]
     argv = [str(find(YOSYS).path), "-q", "-p", "; ".join(script)]

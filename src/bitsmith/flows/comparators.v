@@ -1,4 +1,4 @@
-// Makes every comparison one carry chain whose last carry is the result, for carries in pairs (CCU2C of ECP5). Yosys
+// Makes every comparison of variables one carry chain whose last carry is the result, for carries in pairs (CCU2C of ECP5). Yosys
 // itself compares signed numbers by their two last carries. One of these is within a pair, where it has to be computed again from
 // the operands, and where the chain is cut in two; so is the only one of an odd number of bits. Comparing signed numbers is
 // comparing unsigned ones whose sign bits are exchanged.
@@ -20,7 +20,7 @@ module bitsmith_comparator (A, B, Y);
   localparam CHAIN = LAST < 5 ? 5 : LAST + 1;  // Yosys makes shorter sums without carry cells
   localparam GREATER = _TECHMAP_CELLTYPE_ == "$gt" || _TECHMAP_CELLTYPE_ == "$le";
   localparam LESS = _TECHMAP_CELLTYPE_ == "$lt" || _TECHMAP_CELLTYPE_ == "$gt";
-  wire _TECHMAP_FAIL_ = WIDTH < 4 || (WIDTH == 4 && (&_TECHMAP_CONSTMSK_A_ || &_TECHMAP_CONSTMSK_B_));
+  wire _TECHMAP_FAIL_ = WIDTH < 4 || &_TECHMAP_CONSTMSK_A_ || &_TECHMAP_CONSTMSK_B_;
   wire [WIDTH-1:0] a, b;
   \$pos #(.A_SIGNED(A_SIGNED), .A_WIDTH(A_WIDTH), .Y_WIDTH(WIDTH)) extend_a (.A(A), .Y(a));
   \$pos #(.A_SIGNED(B_SIGNED), .A_WIDTH(B_WIDTH), .Y_WIDTH(WIDTH)) extend_b (.A(B), .Y(b));
