@@ -200,7 +200,9 @@ def _verified(section: Verification | None) -> list[Figure]:
     detail = f"{number(section.inputs)} inputs, {number(section.mismatches)} mismatches"
     compared = "C++" if section.method == C_SIMULATION else "Circuit"
     netlist = f"{number(section.netlist_inputs)} of the netlist" if section.netlist_inputs is not None else ""
-    return [Figure(f"{compared} = emulator", value, "", _joined(detail, netlist, section.tool), section.mismatches == 0)]
+    return [
+        Figure(f"{compared} = emulator", value, "", _joined(detail, netlist, section.tool), section.mismatches == 0)
+    ]
 
 
 def _accuracy(section: Accuracy | None) -> list[Figure]:
