@@ -57,11 +57,10 @@ class Unmapped:
         lines = [f"read_verilog {self.folder}/{VERILOG}"]
         files: dict[str, str | bytes] = {}
         for name in self.family.synthesis.models:
-            if name.startswith(_SHARED):
-                lines.append(f"read_verilog -defer -overwrite {name}")
-            else:
-                lines.append(f"read_verilog -defer -overwrite {self.folder}/{name}")
-                files[f"{self.folder}/{name}"] = (Path(__file__).parent / name).read_text(encoding="utf-8")
+            path = name if name.startswith(_SHARED) else f"{self.folder}/{name}"
+            lines.append(f"read_verilog -defer -overwrite {path}")
+            if path != name:
+                files[path] = (Path(__file__).parent / name).read_text(encoding="utf-8")
         lines += [f"hierarchy -check -top {self.top}", "proc", "flatten -wb"]
         lines += ["opt -fast -purge", "splitnets", "rename -hide", "opt_clean -purge"]  # names take most of the file
         lines += [f"write_verilog -noattr {self.netlist}"]

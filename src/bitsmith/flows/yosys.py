@@ -91,20 +91,18 @@ class Synthesis:
         return (seek(YOSYS),)
 
     def files(self) -> Mapping[str, str | bytes]:
-        lines = [*self.family.synthesis.before]
-        lines += [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
-        maps = self.family.synthesis.arithmetic
+        mapping = self.family.synthesis
+        lines = [*mapping.before, *(f"read_verilog -sv {_quoted(source)}" for source in self.sources)]
         lines += [f"hierarchy -check -top {self.top}", "proc"]
-        lines.append(" ".join(("techmap", *(f"-map {self.folder}/{name}" for name in maps))))
+        lines.append(" ".join(("techmap", *(f"-map {self.folder}/{name}" for name in mapping.arithmetic))))
         if any(_CASCADE in source for source in self.sources):
             lines[-1] += f" * *{_CASCADE}* %d"
-        mapping = self.family.synthesis
         lines += [*mapping.prepared, f"{mapping.command} -top {self.top}", *mapping.after]
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
         if self.parts:  # cells are named after the nets that they drive, and these after the instance that they are in
             lines.append("autoname")
             lines += [f"select -write {self.folder}/{name}{_NAMES} t:{name}" for name in sorted(self._counted)]
-        if self.family.synthesis.models and not self.pads:
+        if mapping.models and not self.pads:
             lines.append(f"write_verilog -noattr {self.folder}/{VERILOG}")
         flow = self.family.place_and_route
         if flow and self.pads:
@@ -113,7 +111,7 @@ class Synthesis:
             lines.append(f"delete -port {self.top}/w:* {self.top}/w:{_CLOCK} %d")
             lines += [command.format(top=self.top) for command in flow.clock]
         lines += [f"write_json {self.folder}/{_NETLIST}"] if flow else []
-        texts = {f"{self.folder}/{name}": (_MAPS / name).read_text(encoding="utf-8") for name in maps}
+        texts = {f"{self.folder}/{name}": (_MAPS / name).read_text(encoding="utf-8") for name in mapping.arithmetic}
         return {f"{self.folder}/synth.ys": "\n".join(lines) + "\n", **texts}
 
     @property
