@@ -32,7 +32,7 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
-from bitsmith.dataflow.wires import Wiring, distinct, stored
+from bitsmith.dataflow.wires import Wiring, all_unlike, distinct, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
@@ -217,7 +217,7 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     held = bits * stored(wires)
     count.control()
-    if depth > _REGISTERS or (depth == _REGISTERS and distinct(wires) == stored(wires) and count.holds_pair(held)):
+    if depth > _REGISTERS or (depth == _REGISTERS and all_unlike(wires) and count.holds_pair(held)):
         count.memory(depth, round(held))
     else:
         count.registers(depth, bits * distinct(wires))

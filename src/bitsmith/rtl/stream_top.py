@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process, gives_back
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.dataflow.wires import Wiring, distinct, stored
+from bitsmith.dataflow.wires import Wiring, all_unlike, stored
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
@@ -297,7 +297,7 @@ class ProcessText:
         depth, wires = self.top.schedule.depth(self.number, operand), self.top.wiring.of_operand(self.number, operand)
         found = {"WIDTH": width, "DEPTH": depth}
         # All zeros are stored where there is nothing else.
-        if depth == 2 and distinct(wires) == stored(wires) > 0 and self.top.memory.holds_pair(width):
+        if depth == 2 and stored(wires) > 0 and all_unlike(wires) and self.top.memory.holds_pair(width):
             found["PAIR"] = 0
         return found
 
