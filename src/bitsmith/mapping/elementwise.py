@@ -31,10 +31,8 @@ def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> St
     if on_tokens is None:
         return builder.on_whole_tensors(node)
     args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
-    if isinstance(on_tokens, ops.Table):  # tokens of a recurrence have one type for all its steps
-        covering = _covering(on_tokens, builder.program.nodes[node.args[0]].type, builder.stream(args[0]).token)
-        on_tokens = covering or on_tokens
-    return builder.token_op(on_tokens, args, shape[:axes])
+    # Tokens of a recurrence have one type for all its steps.
+    return builder.token_op(_covering(builder, on_tokens, node, args[0]) or on_tokens, args, shape[:axes])
 
 
 def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
@@ -91,8 +89,7 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
         step = _cast_by_channel(builder, op, kind, parts[0]) if on_tokens is None else None
         if step is not None:
             return builder.with_native_form(step, grid, shape[len(grid) :])
-    if isinstance(on_tokens, ops.Table):
-        on_tokens = _covering(on_tokens, builder.program.nodes[node.args[0]].type, builder.stream(parts[0]).token)
+    on_tokens = _covering(builder, on_tokens, node, parts[0])
     if on_tokens is None:
         return None
     given = dict(zip(bound, parts, strict=True))
@@ -103,8 +100,13 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
 
 
-def _covering(op: ops.Table, x: TensorType, token: TensorType) -> ops.Table | None:
-    """``op``, a table for values of type ``x``, with entries for all that ``token`` allows; None if those have other units."""
+def _covering(
+    builder: DataflowBuilder, op: ops.Elementwise | None, node: Node, operand: StepId
+) -> ops.Elementwise | None:
+    """``op``; a table for what ``node`` takes gets entries for all that tokens of ``operand`` allow, None if in other units."""
+    if not isinstance(op, ops.Table):
+        return op
+    x, token = builder.program.nodes[node.args[0]].type, builder.stream(operand).token
     if len({*x.frac.ravel().tolist(), *token.frac.ravel().tolist()}) > 1:
         return None
     lo, hi = token.raw_range
