@@ -206,14 +206,13 @@ class Model:
             InputDataError: no such weights, another shape, or values beyond the format.
         """
         tensors = {
-            "weight": kernel,
+            "kernel": kernel,
             "bias": bias,
-            "recurrent_weight": recurrent_kernel,
+            "recurrent_kernel": recurrent_kernel,
             "recurrent_bias": recurrent_bias,
-            "peephole_weight": peephole,
+            "peephole": peephole,
         }
-        given = {name: values for name, values in tensors.items() if values is not None}
-        self.program, self.network = with_weights(self.program, self.network, layer, given)
+        self.program, self.network = with_weights(self.program, self.network, layer, tensors)
         for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)
 

@@ -20,25 +20,26 @@ from bitsmith.layers.recurrent import Recurrent
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.load import ParameterKey, load, parameters
 
-_FIELDS = {
-    "weight": "kernel",
+_VARIABLES = {
+    "kernel": "weight",
     "bias": "bias",
-    "recurrent_weight": "recurrent_kernel",
+    "recurrent_kernel": "recurrent_weight",
     "recurrent_bias": "recurrent_bias",
-    "peephole_weight": "peephole",
+    "peephole": "peephole_weight",
 }
-"""Fields of layers that hold trained tensors, by the variable."""
+"""Variables of trained tensors, by the fields of layers that hold them."""
 
 
 def with_weights(
-    program: Program, network: Network, layer: str, given: Mapping[str, npt.ArrayLike]
+    program: Program, network: Network, layer: str, tensors: Mapping[str, npt.ArrayLike | None]
 ) -> tuple[Program, Network]:
-    """A program and its network with other weights (``weight``, ``bias``, ...) of ``layer``.
+    """A program and its network with other ``tensors`` (``kernel``, ``bias``, ...) of ``layer``, but those that are None.
 
     Raises:
         InputDataError: no such weights, another shape, or values beyond the format.
     """
     known = parameters(program)
+    given = {_VARIABLES[field]: values for field, values in tensors.items() if values is not None}
     if not given or any((layer, name) not in known for name in given):
         raise InputDataError(
             f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
@@ -50,7 +51,7 @@ def with_weights(
     shapes = {name: node.layer.weights()[name].shape for name in given}
     now = {name: _as_given(values, shapes[name], f"{layer}.{name}") for name, values in given.items()}
     raws = {(layer, name): _raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()}
-    fields = {_FIELDS[name]: values for name, values in now.items()}
+    fields = {field: now[name] for field, name in _VARIABLES.items() if name in now}
     nodes = [
         replace(each, layer=replace(each.layer, **fields)) if each is node or _shares(each, node, known) else each
         for each in network.nodes
