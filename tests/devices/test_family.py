@@ -47,12 +47,21 @@ def test_every_die_is_a_part_of_its_family(family: Family) -> None:
         ({"delays": replace(ECP5.delays, table_ns=(0.0, 2.0, 1.0))}, "faster or smaller"),
         ({"area": replace(ECP5.area, table_luts=(1.0,))}, "continued"),
         ({"synthesis": replace(ECP5.synthesis, ff={})}, "nothing is counted"),
+        ({"dies": {"lfe5u-12f": Die(1, 1, 1, 1, large=1)}}, "a larger memory that is not described"),
+        ({"synthesis": replace(ECP5.synthesis, large={"PDPSC512K": 1})}, "cells of a larger memory"),
     ],
 )
 def test_records_that_do_not_agree_with_themselves(change: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match="record of the family") as refused:
         replace(ECP5, **change)
     assert told in str(refused.value)
+
+
+def test_larger_memories_are_counted_in_their_widest_words() -> None:
+    large = family_named("xcup").large
+    assert large is not None
+    assert [large.count(*size) for size in ((4096, 72), (4097, 72), (4096, 73), (1, 1))] == [1, 2, 2, 1]
+    assert (resolve_part("xczu7ev").large, resolve_part("xczu3eg").large, resolve_part("xc7z020").large) == (96, 0, 0)
 
 
 def test_unknown_family() -> None:

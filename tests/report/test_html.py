@@ -125,6 +125,15 @@ def test_what_a_part_lacks_wholly_is_named() -> None:
     assert "Does not fit: 3 multiplier blocks, of which it has none." in _visible(text)
 
 
+def test_larger_memories_are_shown_where_there_are_some() -> None:
+    area = {"LUT": 100, "URAM": 97, "Part": "xczu7ev", "Tool": "t"}
+    text = _visible(
+        page(Report({"Resources": area, "Layers": [{"Layer": "hidden", "LUT": 3, "URAM": 97}, {"LUT": 9}]}))
+    )
+    assert "Does not fit: 97 URAM of 96." in text
+    assert "Layer LUT FF DSP BRAM URAM Cycles Stages hidden 3 97" in text
+
+
 def test_shows_what_each_layer_takes_and_what_the_report_is_of() -> None:
     text = _visible(
         page(

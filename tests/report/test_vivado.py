@@ -70,6 +70,12 @@ def test_block_memories_of_amd_are_counted_in_halves() -> None:
     assert synthesis["AvailableBRAM_18K"] == 2 * 2688
 
 
+def test_ultraram_is_shown_where_it_was_counted() -> None:
+    report = familiar(Report({"Resources": {"URAM": 3, "Part": "xczu7ev", "Tool": "t"}}))
+    assert report["CSynthesisReport"] == {"URAM": 3, "AvailableURAM": 96, **report["CSynthesisReport"]}  # type: ignore[dict-item]
+    assert report["VivadoSynthReport"] == {"URAM": 3, "Tool": "t"}
+
+
 def test_smaller_block_memories_are_parts_of_the_familiar_unit() -> None:
     report = Report({"Resources": {"BRAM": 9, "Part": "ice40hx8k-ct256", "Tool": "yosys"}})
     assert familiar(report)["CSynthesisReport"]["BRAM_18K"] == 2  # type: ignore[index]  # of 4 Kibit each

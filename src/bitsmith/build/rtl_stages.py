@@ -196,6 +196,8 @@ class Rtl:
                     ff=found.ff,
                     dsp=found.dsp,
                     bram=found.bram,
+                    uram=found.large.get("URAM"),
+                    spram=found.large.get("SPRAM"),
                     tool=found.tool,
                     part=part,
                     family=family,
@@ -255,6 +257,8 @@ class Rtl:
                 ff=(before.ff or 0) + cells.ff,
                 dsp=(before.dsp or 0) + cells.dsp,
                 bram=(before.bram or 0) + cells.bram,
+                uram=_more(before.uram, cells.large.get("URAM")),
+                spram=_more(before.spram, cells.large.get("SPRAM")),
                 cycles=max(part.cycles or 0, before.cycles or 0) or None,
                 first_stage=part.first_stage,
                 last_stage=part.last_stage,
@@ -387,6 +391,11 @@ def _joined(found: Sections) -> Sections:
     circuit, netlist = verified
     both = replace(circuit, netlist_inputs=netlist.netlist_inputs, netlist_tool=netlist.netlist_tool)
     return tuple(both if section is circuit else section for section in found if section is not netlist)
+
+
+def _more(before: int | None, number: int | None) -> int | None:
+    """A sum of numbers that are known."""
+    return number if before is None else before + (number or 0)
 
 
 def _utilization(found: Timing) -> sections.Utilization:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import Line
 
 
@@ -33,6 +33,7 @@ class AreaModel:
         shift_registers: so many registers in a row that nothing else reads become a look-up table; 0: none do.
         block_registers: registers in a row before and after a multiplier block that synthesis takes into it.
         memory: the block memory that large tables and FIFOs become.
+        large: a larger memory, of which dies say how many they have; None if no part of the family has some.
     """
 
     source: str
@@ -53,6 +54,7 @@ class AreaModel:
     shift_registers: int
     block_registers: int
     memory: MemoryBlock
+    large: LargeMemory | None
 
     def adder(self, width: int) -> int:
         """Return the look-up tables of an addition or subtraction with ``width`` result bits that ripple."""

@@ -34,6 +34,30 @@ class MultiplierBlock:
         return -(-low // self.narrow) * (1 if high <= self.wide else -(-high // self.narrow))
 
 
+def _blocks(shapes: tuple[tuple[int, int], ...], words: int, bits: float) -> int:
+    """The blocks of a kind that ``words`` words of ``bits`` bits take."""
+    return min(math.ceil(words / deep) * math.ceil(bits / wide) for deep, wide in shapes)
+
+
+@dataclass(frozen=True, slots=True)
+class LargeMemory:
+    """A larger memory that some parts of a family have beside block memories. It has no contents before it is written.
+
+    Attributes:
+        name: the vendor's name of it, which is the key of its number in reports, too.
+        shapes: words and bits of a word, as it can be configured.
+        ports: words that are read or written in a cycle: with 2 one is read while one is written, with 1 one or the other.
+    """
+
+    name: str
+    shapes: tuple[tuple[int, int], ...]
+    ports: int
+
+    def count(self, words: int, bits: float) -> int:
+        """Return the memories that ``words`` words of ``bits`` bits take."""
+        return _blocks(self.shapes, words, bits)
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryBlock:
     """A block memory, and when a constant table becomes some of them.
@@ -59,7 +83,7 @@ class MemoryBlock:
 
     def count(self, words: int, bits: float) -> int:
         """Return the blocks that ``words`` words of ``bits`` bits take."""
-        return min(math.ceil(words / deep) * math.ceil(bits / wide) for deep, wide in self.shapes)
+        return _blocks(self.shapes, words, bits)
 
     def may_hold_table(self, bits: int) -> bool:
         """True if some synthesis tool makes block memory of a constant table of ``bits`` bits.

@@ -118,6 +118,7 @@ ECP5 = Family(
         block_registers=0,
         block=_BLOCK,
         memory=_MEMORY,
+        large=None,
     ),
     # LUTs count what becomes a TRELLIS_COMB of nextpnr: a carry cell takes both look-up tables of its half slice, a memory six
     # (four hold data, two drive the write port). PFUMX and L6MUX21 are part of the slice. Packing adds up to four for each
@@ -131,6 +132,7 @@ ECP5 = Family(
         ff=each("TRELLIS_FF"),
         dsp=each("MULT18X18D"),
         bram=each("DP16KD", "PDPW16KD"),
+        large={},
         carry=("CCU2C",),
         models=("+/ecp5/cells_sim.v", "ecp5_cells.v"),
         arithmetic=("adders.v", "comparators.v"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel
 
 _NAME = re.compile(r"[a-z][a-z0-9]*", re.ASCII)
@@ -21,14 +21,15 @@ _NAME = re.compile(r"[a-z][a-z0-9]*", re.ASCII)
 class Die:
     """What the parts that share a device name have.
 
-    Look-up tables (4 inputs for Lattice, 6 for AMD), flip-flops, multiplier blocks, and memories of the size of the family's
-    `MemoryBlock`.
+    Look-up tables (4 inputs for Lattice, 6 for AMD), flip-flops, multiplier blocks, memories of the size of the family's
+    `MemoryBlock`, and of its `LargeMemory`, which most parts do not have.
     """
 
     luts: int
     ffs: int
     dsps: int
     brams: int
+    large: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class YosysMapping:
         before: commands before sources are read.
         prepared: commands after sources are read and before the synthesis command.
         after: commands after the synthesis command, before cells are counted.
-        lut, ff, dsp, bram: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks.
+        lut, ff, dsp, bram, large: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks, and
+            larger memories.
         carry: types of carry cells.
         models: Verilog of what all cells do, files of Yosys (``+/``) or ours; empty where some have no model.
         arithmetic: files of `bitsmith.flows` that say what sums and comparisons become before the synthesis command.
@@ -62,6 +64,7 @@ class YosysMapping:
     ff: Mapping[str, int]
     dsp: Mapping[str, int]
     bram: Mapping[str, int]
+    large: Mapping[str, int]
     carry: tuple[str, ...]
     models: tuple[str, ...]
     arithmetic: tuple[str, ...]
@@ -177,6 +180,11 @@ class Family:
         """The block memory."""
         return self.area.memory
 
+    @property
+    def large(self) -> LargeMemory | None:
+        """The memory larger than that, None if no part has some."""
+        return self.area.large
+
     def part(self, text: str) -> Part | None:
         """Return the part named ``text``, in any case; None if it is not one of this family."""
         found = self.read_part(text.lower())
@@ -196,6 +204,9 @@ class Family:
             "a clock period is positive": self.clock_period_ns <= 0,
             "longer tables are faster or smaller": any(list(found) != sorted(found) for found in tables),
             "tables begin with none, and have an end to be continued": any(len(t) < 3 or t[0] for t in tables),
+            "a larger memory that is not described": not self.area.large
+            and any(die.large for die in self.dies.values()),
+            "cells of a larger memory": bool(self.area.large) != bool(self.synthesis.large),
             "nothing is counted": not (self.synthesis.lut and self.synthesis.ff and self.synthesis.bram),
         }
 
@@ -228,3 +239,8 @@ class Part:
     def brams(self) -> int:
         """Memory blocks."""
         return self.die.brams
+
+    @property
+    def large(self) -> int:
+        """Larger memories."""
+        return self.die.large

@@ -34,7 +34,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, Packer, PartName, Pin, PlaceAndRoute, YosysMapping, each
 
@@ -61,6 +61,7 @@ _SOURCE = "fitted to single operators, placed and routed by nextpnr"
 _MEMORY = MemoryBlock(
     bits=4 * 1024, shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)), table_bits=1024, registers=2, pair_bits=0
 )
+_SPRAM = LargeMemory(name="SPRAM", shapes=((16 * 1024, 16),), ports=1)
 # Yosys 0.70 loses a product that two registers follow: it lets both the second one and the block that takes that in drive the
 # result. It takes none in whose operand is to be kept.
 _ONE_REGISTER = ("flatten", "opt_clean", "setattr -set keep 1 t:$mul %co1:+[Y] %co1:+[D] t:$dff* %i %co1:+[Q] w:* %i")
@@ -88,7 +89,14 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
 
 
 def _family(
-    name: str, dies: Mapping[str, Die], form: str, period_ns: float, delays: DelayModel, flags: str, flow: PlaceAndRoute
+    name: str,
+    dies: Mapping[str, Die],
+    form: str,
+    period_ns: float,
+    delays: DelayModel,
+    large: LargeMemory | None,
+    flags: str,
+    flow: PlaceAndRoute,
 ) -> Family:
     """What the families have in common."""
     return Family(
@@ -117,6 +125,7 @@ def _family(
             block_registers=0,
             block=delays.block,
             memory=_MEMORY,
+            large=large,
         ),
         synthesis=YosysMapping(
             command=f"synth_ice40{flags}",
@@ -127,6 +136,7 @@ def _family(
             ff=each(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _KINDS)),
             dsp=each("SB_MAC16"),
             bram=each("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
+            large=each("SB_SPRAM256KA") if large else {},
             carry=("SB_CARRY",),
             models=("+/ice40/cells_sim.v",),
             arithmetic=("adders.v",),
@@ -159,13 +169,14 @@ ICE40 = _family(
         block_stage_ns=0.0,
         memory=_MEMORY,
     ),
+    large=None,
     flags="",
     flow=_PLACE_AND_ROUTE,
 )
 
 ICE40UP = _family(
     name="ice40up",
-    dies={"ice40up5k": Die(5_280, 5_280, 8, 30)},
+    dies={"ice40up5k": Die(5_280, 5_280, 8, 30, large=4)},
     form="a package, as in iCE40UP5K-SG48",
     period_ns=50.0,
     delays=DelayModel(
@@ -181,6 +192,7 @@ ICE40UP = _family(
         block_stage_ns=0.0,
         memory=_MEMORY,
     ),
+    large=_SPRAM,
     flags=" -dsp",
     flow=replace(_PLACE_AND_ROUTE, board="icebreaker"),
 )

@@ -100,6 +100,7 @@ NEXUS = Family(
         ff=each("FD1P3BX", "FD1P3DX", "FD1P3IX", "FD1P3JX"),
         dsp={**each("MULT9X9", "MULT18X18"), "MULT18X36": 2, "MULT36X36": 4},
         bram=each("DP16K", "PDP16K", "PDPSC16K", "SP16K"),
+        large={},
         carry=("CCU2",),
         models=(),
         arithmetic=("adders.v",),

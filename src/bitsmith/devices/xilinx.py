@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
 
@@ -56,6 +56,7 @@ _MEMORY = MemoryBlock(
     registers=2,
     pair_bits=64,
 )
+_ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72),), ports=2)
 
 
 def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
@@ -66,7 +67,7 @@ def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
     return None
 
 
-def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
+def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: LargeMemory | None) -> Family:
     """What the families have in common.
 
     LUTs count those that serve as shift registers and memories, too. Pairs that Vivado would merge into one LUT6_2 are counted
@@ -98,6 +99,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             block_registers=2 if delays.block is _DSP48E1 else 0,  # Yosys packs none into DSP48E2
             block=delays.block,
             memory=_MEMORY,
+            large=large,
         ),
         synthesis=YosysMapping(
             command=f"synth_xilinx -family {name} -noiopad -noclkbuf -flatten",
@@ -118,6 +120,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             ff=each("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1"),
             dsp=each("DSP48E1", "DSP48E2"),
             bram={**each("RAMB18E1", "RAMB18E2"), **each("RAMB36E1", "RAMB36E2", count=2)},
+            large=each("URAM288") if large else {},
             carry=("CARRY4", "CARRY8"),
             models=(),
             arithmetic=("adders.v",),
@@ -153,6 +156,7 @@ XILINX_7 = _family(
         block_stage_ns=2.3,
         memory=_MEMORY,
     ),
+    large=None,
 )
 
 ULTRASCALE = _family(
@@ -175,31 +179,32 @@ ULTRASCALE = _family(
         block_stage_ns=1.7,
         memory=_MEMORY,
     ),
+    large=None,
 )
 
 ULTRASCALE_PLUS = _family(
     name="xcup",
     dies={
-        "xck26": Die(117_120, 234_240, 1_248, 288),
-        "xcku3p": Die(162_720, 325_440, 1_368, 720),
-        "xcku5p": Die(216_960, 433_920, 1_824, 960),
-        "xcku15p": Die(522_720, 1_045_440, 1_968, 1_968),
-        "xcu55c": Die(1_303_680, 2_607_360, 9_024, 4_032),
-        "xcu50": Die(871_680, 1_743_360, 5_952, 2_688),
-        "xcu200": Die(1_182_240, 2_364_480, 6_840, 4_320),
-        "xcu250": Die(1_728_000, 3_456_000, 12_288, 5_376),
-        "xcu280": Die(1_303_680, 2_607_360, 9_024, 4_032),
-        "xcvu7p": Die(788_160, 1_576_320, 4_560, 2_880),
-        "xcvu9p": Die(1_182_240, 2_364_480, 6_840, 4_320),
-        "xcvu11p": Die(1_296_000, 2_592_000, 9_216, 4_032),
-        "xcvu13p": Die(1_728_000, 3_456_000, 12_288, 5_376),
+        "xck26": Die(117_120, 234_240, 1_248, 288, 64),
+        "xcku3p": Die(162_720, 325_440, 1_368, 720, 48),
+        "xcku5p": Die(216_960, 433_920, 1_824, 960, 64),
+        "xcku15p": Die(522_720, 1_045_440, 1_968, 1_968, 128),
+        "xcu55c": Die(1_303_680, 2_607_360, 9_024, 4_032, 960),
+        "xcu50": Die(871_680, 1_743_360, 5_952, 2_688, 640),
+        "xcu200": Die(1_182_240, 2_364_480, 6_840, 4_320, 960),
+        "xcu250": Die(1_728_000, 3_456_000, 12_288, 5_376, 1_280),
+        "xcu280": Die(1_303_680, 2_607_360, 9_024, 4_032, 960),
+        "xcvu7p": Die(788_160, 1_576_320, 4_560, 2_880, 640),
+        "xcvu9p": Die(1_182_240, 2_364_480, 6_840, 4_320, 960),
+        "xcvu11p": Die(1_296_000, 2_592_000, 9_216, 4_032, 960),
+        "xcvu13p": Die(1_728_000, 3_456_000, 12_288, 5_376, 1_280),
         "xczu2eg": Die(47_232, 94_464, 240, 300),
         "xczu3eg": Die(70_560, 141_120, 360, 432),
-        "xczu5ev": Die(117_120, 234_240, 1_248, 288),
-        "xczu7ev": Die(230_400, 460_800, 1_728, 624),
+        "xczu5ev": Die(117_120, 234_240, 1_248, 288, 64),
+        "xczu7ev": Die(230_400, 460_800, 1_728, 624, 96),
         "xczu9eg": Die(274_080, 548_160, 2_520, 1_824),
-        "xczu28dr": Die(425_280, 850_560, 4_272, 2_160),
-        "xczu48dr": Die(425_280, 850_560, 4_272, 2_160),
+        "xczu28dr": Die(425_280, 850_560, 4_272, 2_160, 80),
+        "xczu48dr": Die(425_280, 850_560, 4_272, 2_160, 80),
     },
     delays=DelayModel(
         source=_SOURCE,
@@ -214,4 +219,5 @@ ULTRASCALE_PLUS = _family(
         block_stage_ns=1.3,
         memory=_MEMORY,
     ),
+    large=_ULTRARAM,
 )

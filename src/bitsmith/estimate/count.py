@@ -94,6 +94,7 @@ class Count:
         self.adders = 0.0
         self.ff = 0.0
         self.bram = 0.0
+        self.large = 0.0
         self._area = family.area
         self._sums = 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
         self._blocks = blocks
@@ -112,6 +113,11 @@ class Count:
         self.dsp += size.dsp
         self.adders += size.adders
         self.bram += size.bram
+
+    def size(self) -> Size:
+        """The totals."""
+        large = {self._area.large.name: round(self.large)} if self._area.large else {}
+        return Size(round(self.lut), round(self.ff), round(self.dsp), round(self.adders), round(self.bram), large)
 
     @property
     def choice_luts(self) -> float:

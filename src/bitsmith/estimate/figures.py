@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for."""
+    """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for.
+
+    ``large`` has the number of larger memories by their name, of families that have some.
+    """
 
     lut: int
     ff: int
     dsp: int
     adders: int
     bram: int = 0
+    large: Mapping[str, int] = field(default_factory=dict)
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""
-        return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, "Tool": "bitsmith estimate"}
+        return {
+            "LUT": self.lut,
+            "FF": self.ff,
+            "DSP": self.dsp,
+            "BRAM": self.bram,
+            **self.large,
+            "Tool": "bitsmith estimate",
+        }

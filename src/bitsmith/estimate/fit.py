@@ -84,19 +84,23 @@ class Need:
         return f"{self.needed:,} {self.resource}{of}"
 
 
-def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int) -> tuple[Need, ...]:
-    """What so many cells need of ``part``."""
+def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: int) -> tuple[Need, ...]:
+    """What so many cells need of ``part``; larger memories come last, where the family has some."""
+    larger = [Need(part.family.large.name, large, part.large)] if part.family.large else []
     return (
         Need("LUTs", luts, part.luts, _FULL),
         Need("flip-flops", ffs, part.ffs, _FULL),
         Need("multiplier blocks", dsps, part.dsps),
         Need("memory blocks", brams, part.brams),
+        *larger,
     )
 
 
 def needs(size: Size, part: Part) -> tuple[Need, ...]:
     """What a circuit of ``size`` needs of ``part``; look-up tables as place and route packs them."""
-    return counted(part, luts=packed_luts(size, part), ffs=size.ff, dsps=size.dsp, brams=size.bram)
+    return counted(
+        part, luts=packed_luts(size, part), ffs=size.ff, dsps=size.dsp, brams=size.bram, large=sum(size.large.values())
+    )
 
 
 def packed_luts(size: Size, part: Part) -> int:

@@ -65,7 +65,7 @@ def estimate(program: Program, family: Family, blocks: BlockLayers | None = None
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
     count = Count(family, blocks)
     count.registered(program, {})
-    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
+    return count.size()
 
 
 def estimate_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None = None) -> Size:
@@ -122,7 +122,7 @@ def estimate_network(network: Network, family: Family, budget_ns: float | None =
             count.engine(process.kind, process.takes[0])
         for operand in range(len(process.args)):
             _count_fifo(count, wiring, number, operand, depths[number, operand])
-    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
+    return count.size()
 
 
 def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipelined]:

@@ -32,14 +32,16 @@ _CASCADE = "bitsmith_chained_product"
 class Resources:
     """What a design needs of a device.
 
-    ``lut``, ``ff``, ``dsp``, ``bram`` are in the family's own units: see the record's `YosysMapping`. ``carry`` is the number of
-    carry cells, whose width depends on the family; ``cells`` the number of each cell type.
+    ``lut``, ``ff``, ``dsp``, ``bram``, ``large`` are in the family's own units: see the record's `YosysMapping`;
+    ``large`` by the name of the family's larger memory. ``carry`` is the number of carry cells, whose width depends on the
+    family; ``cells`` the number of each cell type.
     """
 
     lut: int
     ff: int
     dsp: int
     bram: int
+    large: Mapping[str, int]
     carry: int
     cells: Mapping[str, int]
     tool: str
@@ -59,6 +61,7 @@ def count(family: Family, cells: Mapping[str, int], tool: str) -> Resources:
         ff=total(mapping.ff),
         dsp=total(mapping.dsp),
         bram=total(mapping.bram),
+        large={family.large.name: total(mapping.large)} if family.large else {},
         carry=sum(cells.get(name, 0) for name in mapping.carry),
         cells={name: number for name, number in sorted(cells.items()) if not name.startswith("$")},
         tool=tool,
@@ -118,7 +121,7 @@ class Synthesis:
     def _counted(self) -> frozenset[str]:
         """The cells that figures follow from."""
         mapping = self.family.synthesis
-        return frozenset().union(mapping.lut, mapping.ff, mapping.dsp, mapping.bram)
+        return frozenset().union(mapping.lut, mapping.ff, mapping.dsp, mapping.bram, mapping.large)
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         folder = project / self.folder

@@ -134,6 +134,7 @@ def _synthesis(report: Report) -> Figures:
         "DSP": resources.dsp,
         "FF": resources.ff,
         "LUT": resources.lut,
+        "URAM": resources.uram,
     }
     if part is not None:
         figures |= {
@@ -141,6 +142,7 @@ def _synthesis(report: Report) -> Figures:
             "AvailableDSP": part.dsps,
             "AvailableFF": part.ffs,
             "AvailableLUT": part.luts,
+            "AvailableURAM": part.large if resources.uram is not None else None,
         }
     return _known(figures, "; ".join(f"{figure}: {tool}" for figure, tool in tools.items() if tool))
 
@@ -148,6 +150,7 @@ def _synthesis(report: Report) -> Figures:
 def _logic_synthesis(resources: Resources) -> Figures:
     blocks = _blocks(resources.bram, _part(resources.part))
     figures: Figures = {"LUT": resources.lut, "FF": resources.ff, "BRAM_18K": blocks, "DSP48E": resources.dsp}
+    figures["URAM"] = resources.uram
     return _known(figures, resources.tool)
 
 

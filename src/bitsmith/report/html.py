@@ -39,12 +39,12 @@ from bitsmith.report.sections import (
 )
 from bitsmith.report.summary import LayerRow
 from bitsmith.report.terminal import (
-    CELL_COLUMNS,
     USE_COLUMNS,
+    cell_layer,
+    cell_table,
     cell_use,
     constant_text,
     declared_text,
-    layer_cells,
     left_text,
     number,
     range_text,
@@ -95,6 +95,7 @@ def page(report: Report) -> str:
     rows = design.layers if design is not None else ()
     cells, used = report.find(Layers), report.find(Utilization)
     resources = _resources(report)
+    cell_columns, cell_rows = cell_table(cells.rows) if cells is not None and cells.rows else ([], [])
     return environment.get_template("page.html").render(
         title=design.name if design is not None else "bitsmith build",
         design=design,
@@ -104,8 +105,8 @@ def page(report: Report) -> str:
         shortage=shortage(need for _, need in resources),
         use_columns=USE_COLUMNS,
         utilization=[cell_use(row) for row in used.rows] if used is not None else [],
-        cell_columns=CELL_COLUMNS,
-        cells=[layer_cells(row) for row in cells.rows] if cells is not None else [],
+        cell_columns=cell_columns,
+        cells=cell_rows,
         cell_bars=_cell_bars(cells.rows) if cells is not None else [],
         has_stages=cells is not None and any(row.first_stage is not None for row in cells.rows),
         long=len(rows) > _LONG,
@@ -168,7 +169,7 @@ def _cell_bars(rows: Sequence[LayerCells]) -> list[Bar]:
     most = max((row.lut or 0 for row in rows), default=0) or 1
     total = sum(row.lut or 0 for row in rows) or 1
     return [
-        Bar(layer_cells(row)[0], f"{number(row.lut)} LUTs ({percent(row.lut / total)})", 100 * row.lut / most)
+        Bar(cell_layer(row), f"{number(row.lut)} LUTs ({percent(row.lut / total)})", 100 * row.lut / most)
         for row in rows
         if row.lut
     ]
@@ -188,9 +189,14 @@ def _origin(section: Origin | None) -> str:
     return " · ".join(f"{before}{value}" for value, before in parts if value)
 
 
+_BLOCKS = ("LUT", "FF", "DSP", "BRAM")
+
+
 def _counts(area: Resources | Estimate) -> tuple[tuple[str, float | None], ...]:
     """Label and number of cells."""
-    return ("LUT", area.lut), ("FF", area.ff), ("DSP", area.dsp), ("BRAM", area.bram)
+    larger = ("URAM", area.uram), ("SPRAM", area.spram)
+    counts = ("LUT", area.lut), ("FF", area.ff), ("DSP", area.dsp), ("BRAM", area.bram)
+    return (*counts, *(each for each in larger if each[1] is not None))
 
 
 def _verified(section: Verification | None) -> list[Figure]:
@@ -223,9 +229,11 @@ def _resources(report: Report) -> list[tuple[str, Need]]:
         return []
     if area is None:
         return []
-    luts, ffs, dsps, brams = (round(count or 0) for _, count in _counts(area))
-    found = counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams)
-    return [(label, need) for (label, count), need in zip(_counts(area), found, strict=True) if count is not None]
+    counts = dict(_counts(area))
+    luts, ffs, dsps, brams = (round(counts[label] or 0) for label in _BLOCKS)
+    found = counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams, large=area.uram or area.spram or 0)
+    labeled = dict(zip((*_BLOCKS, *(need.resource for need in found[len(_BLOCKS) :])), found, strict=True))
+    return [(label, need) for label, need in labeled.items() if counts.get(label) is not None]
 
 
 def _used(label: str, need: Need) -> Bar:

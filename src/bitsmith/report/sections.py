@@ -83,6 +83,8 @@ class Resources(FigureSet):
     ff: Annotated[int | None, Key("FF")] = None
     dsp: Annotated[int | None, Key("DSP")] = None
     bram: Annotated[float | None, Key("BRAM")] = None
+    uram: Annotated[int | None, Key("URAM")] = None
+    spram: Annotated[int | None, Key("SPRAM")] = None
     tool: Tool = None
     part: Annotated[str | None, Key("Part")] = None
     family: Annotated[str | None, Key("Family", shown=False)] = None
@@ -120,6 +122,8 @@ class Estimate(FigureSet):
     ff: Annotated[int | None, Key("FF", "FF (estimate)")] = None
     dsp: Annotated[int | None, Key("DSP", "DSP (estimate)")] = None
     bram: Annotated[float | None, Key("BRAM", "BRAM (estimate)")] = None
+    uram: Annotated[int | None, Key("URAM", "URAM (estimate)")] = None
+    spram: Annotated[int | None, Key("SPRAM", "SPRAM (estimate)")] = None
     tool: Tool = None
 
 
@@ -186,6 +190,8 @@ class LayerCells(FigureSet):
     ff: Annotated[int | None, Key("FF")] = None
     dsp: Annotated[int | None, Key("DSP")] = None
     bram: Annotated[float | None, Key("BRAM")] = None
+    uram: Annotated[int | None, Key("URAM")] = None
+    spram: Annotated[int | None, Key("SPRAM")] = None
     cycles: Annotated[int | None, Key("Cycles")] = None
     first_stage: Annotated[int | None, Key("FirstStage")] = None
     last_stage: Annotated[int | None, Key("LastStage")] = None

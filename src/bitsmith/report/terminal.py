@@ -11,6 +11,7 @@ import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import get_args
 
 from rich import box
@@ -97,7 +98,7 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
             case Fidelity(layers) if layers:
                 parts.append(fidelity_table(layers))
             case Layers(rows) if rows:
-                parts.append(_rows_table("Cells of each layer", CELL_COLUMNS, map(layer_cells, rows)))
+                parts.append(_rows_table("Cells of each layer", *cell_table(rows)))
             case Utilization(rows) if rows:
                 parts.append(_rows_table("In use after placement", USE_COLUMNS, map(cell_use, rows)))
             case FIFOs(rows) if rows:
@@ -144,17 +145,29 @@ def _figures(sections: Sequence[Section], design: Design | None) -> Table:
     return table
 
 
-CELL_COLUMNS = ("Layer", "LUT", "FF", "DSP", "BRAM", "Cycles", "Stages")
+_CELL_COLUMNS = ("Layer", "LUT", "FF", "DSP", "BRAM", "URAM", "SPRAM", "Cycles", "Stages")
 USE_COLUMNS = ("Cell", "Used", "Available", "Share")
 
 
-def layer_cells(row: LayerCells) -> tuple[str, ...]:
-    """A layer's cells under :data:`CELL_COLUMNS`; stages are counted from 1."""
+def cell_table(rows: Iterable[LayerCells]) -> tuple[list[str], list[list[str]]]:
+    """The columns and rows of a table of each layer's cells, without larger memories where there are none."""
+    columns = list(zip(*map(_layer_cells, rows), strict=True))
+    shown = [name not in ("URAM", "SPRAM") or any(column) for name, column in zip(_CELL_COLUMNS, columns, strict=True)]
+    return list(compress(_CELL_COLUMNS, shown)), [list(compress(row, shown)) for row in zip(*columns, strict=True)]
+
+
+def cell_layer(row: LayerCells) -> str:
+    """The name of a layer's row of cells."""
+    return row.layer or "between layers"
+
+
+def _layer_cells(row: LayerCells) -> tuple[str, ...]:
+    """A layer's cells under `_CELL_COLUMNS`; stages are counted from 1."""
     stages = ""
     if row.first_stage is not None and row.last_stage is not None:
         stages = span_text((row.first_stage + 1, row.last_stage + 1))
-    counts = (row.lut, row.ff, row.dsp, row.bram, row.cycles)
-    return (row.layer or "between layers", *map(number, counts), stages)
+    counts = (row.lut, row.ff, row.dsp, row.bram, row.uram, row.spram, row.cycles)
+    return (cell_layer(row), *map(number, counts), stages)
 
 
 def cell_use(row: CellUse) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
         ff=figure("FF"),
         dsp=figure("DSP48E"),
         bram=None if halves is None else halves / 2,
+        uram=figure("URAM"),
         tool=str(figures["Tool"]),
         part=design.part,
     )
