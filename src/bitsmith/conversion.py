@@ -324,12 +324,11 @@ def _check_latency(target: Target) -> None:
 
 
 def _check_weights(network: Network, target: Target) -> None:
-    """Refuse weights from outside beside ports that are no streams, and on boards, whose drivers know nothing of them in C++."""
+    """Refuse weights from outside on boards, whose drivers know nothing of them in C++."""
     loaded = [node.name for node in network.nodes if node.settings.weights is not Weights.ONCHIP]
-    if loaded and target.backend.is_hls and (target.board is not None or target.interface is not None):
-        beside = f"board {target.board!r}" if target.board is not None else f"Interface {target.interface!r}"
+    if loaded and target.backend.is_hls and target.board is not None:
         raise UnsupportedError(
-            f"weights from outside with backend {target.backend.value!r} and {beside}",
+            f"weights from outside with backend {target.backend.value!r} and board {target.board!r}",
             where=f"layer {loaded[0]!r}",
             accepted=f"Weights {Weights.ONCHIP.value!r}, or backend {Backend.RTL.value!r}",
         )

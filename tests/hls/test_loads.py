@@ -116,6 +116,27 @@ def test_ports_of_weights() -> None:
             assert port.stream.tokens == tiles + (0 if node.op.external else 1)
 
 
+def test_weights_beside_vector_ports(tmp_path: Path) -> None:
+    """Tensors are ports with a signal that they are valid; weights are streams, as they come in tiles."""
+    spelled = DIALECTS["vitis"]
+    vectors = replace(spelled, arrays=replace(spelled.arrays, parameter=spelled.arrays.vector))
+    programs, demanded = cases(range(5, 7), range(13, 14))
+    directives = {name: replace(each, parallel=True) for name, each in demanded.items()}
+    for name, program in programs.items():
+        made = write_project(
+            drop_dead(program, keep_probes=False), directives[name], vectors, HlsTarget("net", spelled.part)
+        )
+        tensors = [port for port in (*made.inputs, *made.outputs) if port.loaded is None]
+        weights = [port for port in made.inputs if port.loaded is not None]
+        assert weights and all(port.stream for port in weights) and not any(port.stream for port in tensors)
+        source = made.files["firmware/net.cpp"]
+        for protocol, ports in (("ap_vld", tensors), ("axis", weights)):
+            assert re.findall(rf"HLS INTERFACE {protocol} port=(.*)", source) == [port.name for port in ports]
+        assert not list(filter(None, map(book("vitis").refusal, found_marks(made, "vitis"))))
+        check(made, "vitis", unrolled=False)
+    assert_equal_to_emulator(programs, vectors, tmp_path, demands=directives, samples=3)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,14 @@ def test_drivers_of_boards_know_nothing_of_weights_in_cpp(tmp_path: Path) -> Non
     config = {"LayerName": {"fc1_relu": {"Weights": "reloadable"}}}
     with pytest.raises(UnsupportedError, match=r"layer 'fc1_relu'(.|\n)*backend 'rtl'"):
         three_layer(tmp_path, config=config, backend="Vitis", board="pynq-z2")
+
+
+def test_weights_in_cpp_beside_ports_of_tensors(tmp_path: Path) -> None:
+    config = {"LayerName": {"fc1_relu": {"Weights": "reloadable", "ReuseFactor": 16}}}
+    model, _ = three_layer(tmp_path, config=config, backend="Vitis", interface="ap_vld")
+    model.write()
+    source = next(model.output_dir.glob("firmware/*.cpp")).read_text()
+    assert re.findall(r"HLS INTERFACE (\w+) port", source) == ["axis", "axis", "ap_vld", "ap_vld"]
 
 
 def test_weights_that_can_be_loaded_are_saved(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def assembled(
         **dialect.sources(design),
         **dialect.scripts(target),
     }
-    if dialect.arrays.vector and dialect.arrays.parameter == dialect.arrays.vector:
-        for port in (*inputs, *outputs):
+    if dialect.arrays.vectors:
+        for port in (port for port in (*inputs, *outputs) if port.stream is None):
             scope.word(WordKind.PORT, port.name, port.size * port.scalar.width)
     words = tuple(scope.words)
     return HlsProject(name, files, inputs, outputs, f"{name}_bridge.cpp", f"{name}_bridge", too_wide=words)

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, OutputPort
 from bitsmith.hls.dialects.spelling import Streams
+from bitsmith.hls.loads import is_array
 from bitsmith.hls.scalar import common_format
 
 Beats = Mapping[OutputPort, int]
@@ -28,7 +29,7 @@ _BYTE = 8
 
 
 def token_beats(network: Network, streams: Streams, *, parallel: bool) -> Beats:
-    """The beats of all tokens that are too wide for ``streams``; ``parallel``: the top function takes arrays."""
+    """The beats of all tokens that are too wide for ``streams``; ``parallel``: the top function takes arrays, but of weights."""
     found: dict[OutputPort, int] = {}
     results = [OutputPort(k, port) for k, each in enumerate(network.processes) for port in range(len(each.results))]
     for result in sorted(results, key=lambda each: _size(network, each)):
@@ -73,7 +74,8 @@ def _most_elements(network: Network, result: OutputPort, streams: Streams, *, pa
     width = common_format(network.processes[result.process].results[result.port].token).width
     most = [streams.most_bits // width] if streams.most_bits else []
     ends = [network.processes[result.process], *(network.processes[reader] for reader in _readers(network, result))]
-    if streams.port_bits and not parallel and any(isinstance(end.kind, kinds.Source | kinds.Sink) for end in ends):
+    ports = [end for end in ends if isinstance(end.kind, kinds.Source | kinds.Sink)]
+    if streams.port_bits and not all(is_array(port, parallel=parallel) for port in ports):
         most.append(streams.port_bits // (-(-width // _BYTE) * _BYTE))
     return max(1, min(most)) if most else None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bitsmith.dataflow.processes import Network, OutputPort, Process, Rom, Source, Stream
+from bitsmith.dataflow.processes import Network, OutputPort, Process, Rom, Sink, Source, Stream
 from bitsmith.hls.process_text import StreamType, token_lines
 from bitsmith.hls.scope import Scope
 
@@ -42,6 +42,12 @@ def with_loads(network: Network) -> Network:
         places[number] = len(made)
         made.append(process)
     return Network(tuple(made))
+
+
+def is_array(process: Process, *, parallel: bool) -> bool:
+    """Whether ``process`` is an array of the top function: with ``parallel`` each boundary is, but weights come in tiles."""
+    kind = process.kind
+    return parallel and (isinstance(kind, Sink) or (isinstance(kind, Source) and kind.loaded is None))
 
 
 def kept_step(scope: Scope, ends: tuple[StreamType, StreamType], memory: tuple[str, str, str], words: int) -> list[str]:

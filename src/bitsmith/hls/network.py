@@ -1,7 +1,7 @@
 """Writes a network of processes as a C++ project: a function per process, streams of tokens between them.
 
 The files are those of :mod:`bitsmith.hls.writer`. The top function takes and gives streams of tokens (``io_stream``) or arrays
-(``io_parallel``). All processes run at once in hardware, and one after another in C simulation.
+(``io_parallel``); those of weights are streams. All processes run at once in hardware, and one after another in C simulation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bitsmith.hls.beats import step_cycles, token_beats
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.engine_text import engine_texts
-from bitsmith.hls.loads import LoadPort
+from bitsmith.hls.loads import LoadPort, is_array
 from bitsmith.hls.names import identifier
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
@@ -43,7 +43,7 @@ class _Stream:
 
 
 class NetworkWriter:
-    """Writes one project; ``plan`` has the depths of the streams. With ``parallel`` the top function takes arrays."""
+    """Writes one project; ``plan`` has the depths of the streams. With ``parallel`` tensors are arrays of the top function."""
 
     def __init__(
         self, network: Network, plan: Schedule, dialect: Dialect, target: HlsTarget, *, parallel: bool
@@ -91,16 +91,19 @@ class NetworkWriter:
         network, streams, scope = self._network, self._scope.dialect.streams, self._scope
         sources = sorted((self._ports[number] for number in network.sources), key=lambda port: port.loaded is not None)
         inputs, outputs = sources, [self._ports[number] for number in network.sinks]
-        if self._parallel:
-            parameters = [f"const {port.declaration}" for port in inputs] + [port.declaration for port in outputs]
-            head = scope.dialect.arrays.head(tuple(port.name for port in (*inputs, *outputs)))
-        else:
-            ports = [(port.name, port.stream.type_name) for port in (*inputs, *outputs) if port.stream]
-            parameters = [streams.parameter.format(type=kind, name=name) for name, kind in ports]
-            lines = [streams.port.format(name=name) for name, _ in ports]
-            head = [line for line in "\n".join(lines).splitlines() if line]
+        parameters = [
+            streams.parameter.format(type=port.stream.type_name, name=port.name)
+            if port.stream
+            else f"{'' if port in outputs else 'const '}{port.declaration}"
+            for port in (*inputs, *outputs)
+        ]
+        lines = [streams.port.format(name=port.name) for port in (*inputs, *outputs) if port.stream]
+        head = [line for line in "\n".join(lines).splitlines() if line]
+        head += scope.dialect.arrays.head(tuple(port.name for port in (*inputs, *outputs) if not port.stream))
         unused = [
-            self._ports[number].name for number in network.sources if self._parallel and not self._readers(number)
+            port.name
+            for number, port in self._ports.items()
+            if not port.stream and number in network.sources and not self._readers(number)
         ]
         body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
         whole_head = (*streams.in_top, *head)
@@ -184,7 +187,7 @@ class NetworkWriter:
         count = tokens.tokens + (process.words if isinstance(process, LoadPort) else 0)
         element = f"{self._space}::{tokens.element}"
         port = Port(name, count * tokens.size, tokens.scalar, element, loaded=loaded, kept=kept)
-        if not self._parallel:
+        if not is_array(process, parallel=self._parallel):
             spelling = (streams.input if is_source else streams.output) or streams.type
             beats = count * tokens.beats
             stream = self._stream(identifier(process.kind.name), tokens.beat, beats, spelling)
@@ -204,7 +207,7 @@ class NetworkWriter:
             source = OutputPort(number, port)
             readers = self._readers(number, port)
             token = self._tokens[source].beat
-            if self._parallel and isinstance(process.kind, kinds.Source) and not readers:
+            if isinstance(process.kind, kinds.Source) and not self._ports[number].stream and not readers:
                 continue
             given = self._gives.get(source)
             if len(readers) == 1:
@@ -255,12 +258,12 @@ class NetworkWriter:
         match process.kind:
             case kinds.Source():
                 source = OutputPort(number)
-                if self._parallel and source in self._gives:
+                if not self._ports[number].stream and source in self._gives:
                     given_type = replace(self._tokens[source], stream=self._gives[source].type_name)
                     self._texts.append(boundary_text(name, given_type, self._scope, is_source=True))
                     self._call(name, [self._ports[number].name, self._gives[source].name])
             case kinds.Sink():
-                if self._parallel:
+                if not self._ports[number].stream:
                     self._texts.append(boundary_text(name, takes[0], self._scope, is_source=False))
                     self._call(name, [taken[0], self._ports[number].name])
             case _:

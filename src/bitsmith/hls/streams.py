@@ -34,8 +34,8 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
     network = in_rounds(partition(program, directives)) or partition(program, replace(directives, feedback=False))
     network = with_loads(network)
     require_engine(program, directives, network.processes)
-    # Weights from outside come in tiles, and so all that comes with them is in streams.
-    parallel = directives.parallel and dialect.streams.arrays and not parameters(program)
+    # Weights from outside come in tiles, and so all that comes with them is in streams, unless ports of tensors are asked for.
+    parallel = directives.parallel and dialect.streams.arrays and (dialect.arrays.vectors or not parameters(program))
     beats = token_beats(network, dialect.streams, parallel=parallel)
     plan = scheduled(network, dialect.streams.loops, beats)
     return write_streams(network, plan, dialect, target, parallel=parallel)
@@ -48,7 +48,7 @@ def write_streams(
 
     Args:
         plan: has the depths of the streams.
-        parallel: the top function takes arrays (``io_parallel``) and not streams of tokens.
+        parallel: the top function takes arrays (``io_parallel``) and not streams of tokens, but of weights.
 
     Raises:
         RangeError: elements of one tensor that have no common format of a reasonable width.

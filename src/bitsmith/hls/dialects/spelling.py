@@ -65,6 +65,11 @@ class Arrays:
     parameter: str = ""
     vector: str = ""
 
+    @property
+    def vectors(self) -> bool:
+        """Whether each array that is a parameter of the top function is one port."""
+        return bool(self.vector) and self.parameter == self.vector
+
     def declared(self, name: str, declaration: str, size: int) -> list[str]:
         """Lines that declare the array called ``name`` of ``size`` elements; one element is a register anyway."""
         before, after = (line.format(name=name) if size > 1 else "" for line in (self.before, self.after))
