@@ -6,14 +6,21 @@ import random
 
 import pytest
 
-from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.devices.blocks import Cut, MultiplierBlock
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Field, Multiplier, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 
-BLOCK = MultiplierBlock(wide=7, narrow=5, least=0, registers=0, digits=4, chain=1)
+BLOCK = MultiplierBlock(
+    wide=7,
+    narrow=5,
+    cuts=(Cut(most=(7, 5), least=(2, 2), product=0, parts=(5, 5), blocks=1),),
+    registers=0,
+    digits=4,
+    chain=1,
+)
 RANGES = {
     "signed": ((-(1 << 12), (1 << 12) - 1), (-(1 << 10), (1 << 10) - 1)),
     "unsigned": ((0, (1 << 12) - 1), (0, (1 << 9) - 1)),

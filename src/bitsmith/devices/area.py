@@ -83,7 +83,14 @@ class AreaModel:
     def multiplier(self, a: int, b: int, product: int | None = None) -> tuple[int, int]:
         """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product of which ``product`` bits are wanted."""
         narrow, wide = sorted((a, b))
-        parts = 0 if self.block is None else self.block.count(a, b, product)
-        if self.block is None or parts == 0:
+        parts = None if self.block is None else self.block.parts(a, b, product)
+        if parts is None or parts.blocks == 0:
             return 0, narrow * self.adder(wide + 1)
-        return parts, (parts - 1) * self.adder(max(a + b - self.block.narrow, 0))
+        sums = [*parts.sums]
+        for factors in parts.soft:  # a row of single products for each bit; that of the sign is subtracted
+            sums += [max(factors) + 1] * max(min(factors) - 1, 1)
+        return parts.blocks, sum(map(self._chain, sums)) + sum(one * other for one, other in parts.soft)
+
+    def _chain(self, bits: int) -> int:
+        """The look-up tables of a sum whose carry goes nowhere."""
+        return -(-bits // self.carry_bits) * self.carry_bits

@@ -10,28 +10,90 @@ BLOCK_TABLE_BITS = 2048
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """A rule of synthesis: products of factors that are not too small become cells, wider factors are cut into parts.
+
+    Attributes:
+        most: bits of the wider and of the narrower factor of a cell, with a sign.
+        least: bits of the wider and of the narrower factor from which on products are made of such cells.
+        product: bits of a product from which on they are.
+        parts: bits of each part but the last of a wider and of a narrower factor that are cut.
+        blocks: multiplier blocks of a cell.
+    """
+
+    most: tuple[int, int]
+    least: tuple[int, int]
+    product: int
+    parts: tuple[int, int]
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a product is made of: blocks, products of look-up tables by their factors' bits, and sums by their bits."""
+
+    blocks: int
+    soft: tuple[tuple[int, int], ...]
+    sums: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MultiplierBlock:
     """A multiplier block: its signed factors have up to ``wide`` and ``narrow`` bits.
 
-    Wider factors are cut into parts of ``narrow`` bits. Synthesis makes products of fewer than ``least`` bits, and those with
-    a factor of one bit, of look-up tables. ``registers`` that follow a product are taken into its block, so that the block has
+    Products become blocks by ``cuts``: of what one of them leaves, the next one makes some, and what the last one leaves becomes
+    look-up tables. ``registers`` that follow a product are taken into its block, so that the block has
     shorter stages. Constants of ``digits`` signed digits and more are worth a block. Up to ``chain`` blocks in a row add up their
     products if these are written as a chain; 1 where sums are better written as trees.
     """
 
     wide: int
     narrow: int
-    least: int
+    cuts: tuple[Cut, ...]
     registers: int
     digits: int
     chain: int
 
     def count(self, a: int, b: int, product: int | None = None) -> int:
         """Return the blocks that an ``a`` by ``b`` bit product takes of which ``product`` bits (else all) are wanted."""
-        low, high = sorted((a, b))
-        if low < 2 or (a + b if product is None else product) < self.least:
-            return 0
-        return -(-low // self.narrow) * (1 if high <= self.wide else -(-high // self.narrow))
+        return self.parts(a, b, product).blocks
+
+    def parts(self, a: int, b: int, product: int | None = None) -> Parts:
+        """Return what an ``a`` by ``b`` bit product is made of that has ``product`` bits, else all."""
+        bits = a + b if product is None else product
+        return _parts(self.cuts, min(a, bits), min(b, bits), bits)
+
+    def holds(self, a: int, b: int, product: int | None = None) -> bool:
+        """Return True if an ``a`` by ``b`` bit product is one block and nothing else."""
+        return self.parts(a, b, product) == Parts(1, (), ())
+
+
+def _parts(cuts: tuple[Cut, ...], a: int, b: int, product: int) -> Parts:
+    """What a product is made of by the first of ``cuts`` and those after it."""
+    return _cut(cuts, (max(a, b), min(a, b)), product) if cuts else Parts(0, ((a, b),), ())
+
+
+def _cut(cuts: tuple[Cut, ...], factors: tuple[int, int], product: int) -> Parts:
+    """What a product, or a part of one, is made of by the first of ``cuts``, whatever factor is the wider one."""
+    cut = cuts[0]
+    if factors[0] < cut.least[0] or factors[1] < cut.least[1] or product < cut.product:
+        return _parts(cuts[1:], *factors, product)
+    side = next((side for side in range(2) if factors[side] > cut.most[side]), None)
+    if side is None:
+        return Parts(cut.blocks, (), ())
+    other, most, part = factors[1 - side], cut.most[side], cut.parts[side]
+    number = -(-(factors[side] - most) // part)
+
+    def of(bits: int, product: int) -> Parts:
+        return _cut(cuts, (bits, other) if side == 0 else (other, bits), product)
+
+    width, last = min(part + 1, most), factors[side] - number * part  # a part has no sign, but may need one
+    lower, upper = of(width, min(product, other + width)), of(last, other + last)
+    return Parts(
+        lower.blocks * number + upper.blocks,
+        lower.soft * number + upper.soft,
+        (*lower.sums * number, *upper.sums, *(other + part,) * (number - 1), other + last),
+    )
 
 
 def _blocks(shapes: tuple[tuple[int, int], ...], words: int, bits: float) -> int:

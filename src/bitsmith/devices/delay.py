@@ -90,15 +90,15 @@ class DelayModel:
         narrow, wide = sorted((a, b))
         if self.block is None:
             return self.mux2(wide) + _levels(narrow) * self.adder(a + b)
-        parts = max(self.block.count(a, b), 1)
-        return self.block_ns + _levels(parts) * self.adder(a + b)
+        parts = self.block.parts(a, b)
+        return self.block_ns + _levels(max(parts.blocks, len(parts.sums) + 1)) * self.adder(a + b)
 
     def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
         """Return the registers that are to follow an ``a`` by ``b`` bit product that is cut into stages, and the slowest stage.
 
         No registers where the product is not one block, or its block takes none in.
         """
-        if self.block is None or not self.block.registers or self.block.count(a, b) != 1:
+        if self.block is None or not self.block.registers or not self.block.holds(a, b):
             return 0, self.multiplier(a, b)
         return self.block.registers, self.block_stage_ns
 

@@ -31,7 +31,7 @@ from __future__ import annotations
 import re
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import Cut, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, Packer, PartName, Pin, PlaceAndRoute, YosysMapping, each
 
@@ -66,7 +66,14 @@ def _pins(pins: tuple[Pin, ...], standard: str, clock_hz: int) -> str:
 
 
 _SOURCE = "fitted to single operators, placed and routed by nextpnr"
-_BLOCK = MultiplierBlock(wide=18, narrow=18, least=0, registers=0, digits=4, chain=1)
+_BLOCK = MultiplierBlock(
+    wide=18,
+    narrow=18,
+    cuts=(Cut(most=(18, 18), least=(2, 2), product=0, parts=(18, 18), blocks=1),),
+    registers=0,
+    digits=4,
+    chain=1,
+)
 _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),

@@ -34,7 +34,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import Cut, LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, Packer, PartName, Pin, PlaceAndRoute, YosysMapping, each
 
@@ -187,7 +187,14 @@ ICE40UP = _family(
         comparator_ns=Line(6.9, 0.35),
         mux2_ns=Line(4.3, 0.027),
         table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 15.3, 18.6),
-        block=MultiplierBlock(wide=16, narrow=16, least=0, registers=0, digits=4, chain=1),
+        block=MultiplierBlock(
+            wide=16,
+            narrow=16,
+            cuts=(Cut(most=(16, 16), least=(2, 2), product=11, parts=(16, 16), blocks=1),),
+            registers=0,
+            digits=4,
+            chain=1,
+        ),
         block_ns=18.0,
         block_stage_ns=0.0,
         memory=_MEMORY,

@@ -33,12 +33,17 @@ from functools import partial
 from typing import NamedTuple
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import Cut, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
 
 _SUFFIX = re.compile(r"[a-z0-9]*", re.ASCII)
 _SOURCE = "estimate from public timing figures of cells; no circuit was placed"
+_CUTS = (
+    Cut(most=(27, 27), least=(19, 4), product=0, parts=(27, 27), blocks=2),
+    Cut(most=(18, 18), least=(10, 4), product=0, parts=(18, 18), blocks=1),
+    Cut(most=(9, 9), least=(4, 4), product=0, parts=(9, 9), blocks=1),
+)
 _M10K = MemoryBlock(
     bits=10 * 1024,
     shapes=((256, 40), (512, 20), (1024, 10), (2048, 5), (4096, 2), (8192, 1)),
@@ -142,7 +147,7 @@ def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock
         comparator_ns=Line(2.2 * scale, 0.036 * scale),
         mux2_ns=Line(1.2 * scale, 0.01 * scale),
         table_ns=tuple(scale * ns for ns in table),
-        block=MultiplierBlock(wide=18, narrow=18, least=9, registers=block.registers, digits=4, chain=1),
+        block=MultiplierBlock(wide=18, narrow=18, cuts=_CUTS, registers=block.registers, digits=4, chain=1),
         block_ns=block.ns,
         block_stage_ns=block.stage_ns,
         memory=memory,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.devices.blocks import Cut, MultiplierBlock
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Die, Family, Packer, PartName, Pin, PlaceAndRoute, YosysMapping, each
 
@@ -24,7 +24,19 @@ _NAME = re.compile(
     r"(?P<die>(?:lifcl|lfd2nx)-\d+)(?:-(?P<speed>[789])(?P<package>[a-z]{2,3}\d+)(?P<grade>[acmi]?))?", re.ASCII
 )
 _SOURCE = "taken from ECP5, whose look-up tables are alike; placed circuits are faster"
-_BLOCK = MultiplierBlock(wide=18, narrow=18, least=8, registers=0, digits=4, chain=1)
+_BLOCK = MultiplierBlock(
+    wide=18,
+    narrow=18,
+    cuts=(
+        Cut(most=(36, 36), least=(22, 22), product=0, parts=(36, 36), blocks=4),
+        Cut(most=(36, 18), least=(22, 10), product=0, parts=(36, 18), blocks=2),
+        Cut(most=(18, 18), least=(10, 4), product=0, parts=(18, 18), blocks=1),
+        Cut(most=(9, 9), least=(4, 4), product=0, parts=(9, 9), blocks=1),
+    ),
+    registers=0,
+    digits=4,
+    chain=1,
+)
 _SMALL, _LARGE = Die(13_824, 13_824, 24, 24), Die(32_256, 32_256, 56, 84)
 _USUAL = {"lifcl-17": "bg256", "lifcl-40": "bg400", "lfd2nx-40": "bg256"}
 

@@ -30,15 +30,24 @@ from collections.abc import Mapping
 from functools import partial
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
+from bitsmith.devices.blocks import Cut, LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
 
 _SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*", re.ASCII)
 _SOURCE = "estimate from public timing figures of cells; no circuit was placed"
 # Longer chains save fewer look-up tables of adders than they take to delay factors.
-_DSP48E1 = MultiplierBlock(wide=25, narrow=18, least=9, registers=2, digits=4, chain=4)
-_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9, registers=2, digits=4, chain=4)
+_DSP48E1, _DSP48E2 = (
+    MultiplierBlock(
+        wide=wide,
+        narrow=18,
+        cuts=(Cut(most=(wide, 18), least=(2, 2), product=9, parts=(17, 17), blocks=1),),
+        registers=2,
+        digits=4,
+        chain=4,
+    )
+    for wide in (25, 27)
+)
 # The ports that bitsmith_chained_product connects: Yosys declares the cell in a file of all cells, which takes seconds to read.
 _DSP48E2_PORTS = """\
 module DSP48E2 #(parameter AREG = 1, BREG = 1, ACASCREG = 1, BCASCREG = 1, ALUMODEREG = 1, CARRYINREG = 1, CARRYINSELREG = 1,

@@ -91,7 +91,7 @@ def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
     if not isinstance(word.cell, Multiplier):
         return False
     widths = (netlist.words[word.cell.a].width, netlist.words[word.cell.b].width)
-    return area.multiplier(*widths, word.width + word.drop)[0] == 1
+    return area.block is not None and area.block.holds(*widths, word.width + word.drop)
 
 
 def _inside(netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel) -> set[int]:

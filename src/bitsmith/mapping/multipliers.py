@@ -66,7 +66,8 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
     number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(y.raw_range)
     wanted = min(_bits(_products(operand, weight)), result)
     single = block.count(number_bits, weight_bits, wanted) if block else 0
-    chains = _chains(n, block.chain if block and single == 1 else 1)
+    held = block is not None and block.holds(number_bits, weight_bits, wanted)
+    chains = _chains(n, block.chain if block and held else 1)
 
     def made(chain: int, product: int, pairs: Pairs, factors: int, blocks: int, luts: int) -> Multipliers:
         sums = -(-n // chain)
@@ -74,7 +75,7 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
 
     product = _bits(_sums(operand, weight, chains[0]))
     found = [made(chains[0], product, Pairs.NONE, weight_bits, single * lanes * n * m, 0)]
-    if block is None or single != 1 or kind.sets > 1:
+    if block is None or not held or kind.sets > 1:
         return found[0]
     for pairs, factor, common, (vectors, others) in (
         (Pairs.COLUMNS, weight, operand, (m, lanes)),
@@ -102,13 +103,13 @@ def packed(factor: Range, common: Range, block: MultiplierBlock, chain: int = 1)
 
     None unless the products of any two ``factor`` with a ``common`` share a block.
     """
-    if block.count(_bits(factor), _bits(common), _bits(_products(factor, common))) != 1:
+    if not block.holds(_bits(factor), _bits(common), _bits(_products(factor, common))):
         return None
     lowest, highest = _sums(factor, common, chain)
     product = _bits((lowest - 1, highest))  # the upper one comes less 1
     scale = 1 + (1 << product)
     factors = _bits((factor[0] * scale, factor[1] * scale))
-    return None if block.count(factors, _bits(common)) > 1 else (product, factors)
+    return (product, factors) if block.holds(factors, _bits(common)) else None
 
 
 def _weights(kind: FoldedProduct) -> Range:

@@ -65,7 +65,7 @@ def in_blocks(weights: IntArray, operand: int, block: MultiplierBlock) -> npt.ND
     worth = count_digits(weights) >= block.digits
     for place in np.argwhere(worth):
         odd = int(weights[tuple(place)])
-        worth[tuple(place)] = block.count(operand, (odd // (odd & -odd)).bit_length() + 1) == 1
+        worth[tuple(place)] = block.holds(operand, (odd // (odd & -odd)).bit_length() + 1)
     return worth
 
 

@@ -12,8 +12,9 @@ from bitsmith.netlist.netlist import WordRef
 
 
 def is_wider(builder: NetlistBuilder, x: WordRef, y: WordRef, block: MultiplierBlock) -> bool:
-    """Return True if ``x * y`` takes more than one ``block``."""
-    return block.count(_width(builder, x), _width(builder, y)) > 1
+    """Return True if ``x * y`` takes more than one ``block``, or other cells beside it."""
+    parts = block.parts(_width(builder, x), _width(builder, y))
+    return parts.blocks > 1 or bool(parts.sums)
 
 
 def product(builder: NetlistBuilder, x: WordRef, y: WordRef, block: MultiplierBlock) -> WordRef:

@@ -1,0 +1,92 @@
+"""Products of any width: the blocks that Yosys makes of them, and what of them it makes of look-up tables."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bitsmith.devices import CYCLONE_V, ECP5, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family, family_named
+from bitsmith.devices.blocks import Parts
+from bitsmith.flows.tools import YOSYS, find
+from bitsmith.flows.yosys import count, synthesize
+
+ICE40UP = family_named("ice40up")
+WIDTHS = (2, 3, 8, 9, 10, 17, 18, 19, 22, 27, 28, 36, 37)
+PAIRS = [(a, b) for a in WIDTHS for b in WIDTHS if b <= a]
+
+
+def test_a_last_part_of_one_bit_takes_no_block() -> None:
+    assert ECP5.area.block is not None and ICE40UP.area.block is not None
+    assert ECP5.area.block.parts(19, 18) == Parts(1, ((18, 1),), (19,))
+    assert ECP5.area.block.parts(20, 18) == Parts(2, (), (20,))
+    assert ICE40UP.area.block.count(17, 17) == 1 < ICE40UP.area.block.count(18, 18)
+
+
+def test_parts_of_amd_have_a_sign() -> None:
+    block = XILINX_7.area.block
+    assert block is not None
+    assert [block.count(a, 8) for a in (25, 26, 42, 43)] == [1, 2, 2, 3]
+    assert [block.count(20, b) for b in (18, 19, 20)] == [1, 2, 2]
+
+
+def test_what_one_cell_leaves_goes_into_smaller_ones() -> None:
+    assert CYCLONE_V.area.block is not None and NEXUS.area.block is not None
+    assert CYCLONE_V.area.block.parts(36, 8) == Parts(3, (), (17,))  # 27x27, which is two, and 9x9
+    assert NEXUS.area.block.parts(36, 18) == Parts(2, (), ())
+    assert NEXUS.area.block.parts(23, 9) == Parts(2, (), (14,))
+
+
+def test_a_product_is_not_wider_than_its_bits() -> None:
+    assert ECP5.area.block is not None and XILINX_7.area.block is not None
+    assert ECP5.area.block.count(24, 24, 18) == 1
+    assert XILINX_7.area.block.count(8, 8, 8) == 0
+
+
+def _design(products: Sequence[tuple[int, int]]) -> str:
+    """A module for each product, all in one top."""
+    modules, ports, instances = list[str](), list[str](), list[str]()
+    for n, (a, b) in enumerate(products):
+        given = [
+            f"input signed [{a - 1}:0] a{n}",
+            f"input signed [{b - 1}:0] b{n}",
+            f"output signed [{a + b - 1}:0] y{n}",
+        ]
+        modules.append(f"(* keep_hierarchy *) module m{n} ({', '.join(given)}); assign y{n} = a{n} * b{n}; endmodule")
+        ports += given
+        instances.append(f"m{n} i{n} (a{n}, b{n}, y{n});")
+    return "\n".join([*modules, f"module top ({', '.join(ports)});", *instances, "endmodule", ""])
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("family", [ECP5, ICE40UP, NEXUS, XILINX_7, ULTRASCALE_PLUS, CYCLONE_V], ids=repr)
+def test_blocks_are_those_of_yosys(tmp_path: Path, family: Family) -> None:
+    block, mapping = family.area.block, family.synthesis
+    assert block is not None
+    (tmp_path / "top.sv").write_text(_design(PAIRS))
+    last = {"synth_xilinx": "map_memory", "synth_intel_alm": "map_bram"}.get(mapping.command.split()[0], "map_ram")
+    script = [*mapping.before, "read_verilog -sv top.sv", "proc", f"{mapping.command} -top top -run begin:{last}"]
+    (tmp_path / "top.ys").write_text("\n".join([*script, "tee -q -o cells.json stat -json", ""]))
+    argv = [str(find(YOSYS).path), "-q", "-s", "top.ys"]
+    found = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    modules = json.loads((tmp_path / "cells.json").read_text())["modules"]
+    wrong = {
+        product: (made, block.count(*product))
+        for n, product in enumerate(PAIRS)
+        if (made := count(family, modules[f"\\m{n}"]["num_cells_by_type"], "").dsp) != block.count(*product)
+    }
+    assert not wrong
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(("a", "b"), [(19, 8), (19, 18), (19, 19), (24, 18), (36, 36)])
+def test_look_up_tables_of_parts_are_those_of_yosys(tmp_path: Path, a: int, b: int) -> None:
+    source = tmp_path / "net.sv"
+    ports = f"input signed [{a - 1}:0] a, input signed [{b - 1}:0] b, output signed [{a + b - 1}:0] y"
+    source.write_text(f"module net ({ports});\n  assign y = a * b;\nendmodule\n")
+    found = synthesize(tmp_path, "net", [source], ECP5)
+    assert (found.dsp, found.lut) == ECP5.area.multiplier(a, b)
