@@ -21,7 +21,7 @@ PAIRS = [(a, b) for a in WIDTHS for b in WIDTHS if b <= a]
 
 def test_a_last_part_of_one_bit_takes_no_block() -> None:
     assert ECP5.area.block is not None and ICE40UP.area.block is not None
-    assert ECP5.area.block.parts(19, 18) == Parts(1, ((18, 1),), (19,))
+    assert ECP5.area.block.parts(19, 18) == Parts(1, ((1, 18),), (19,))
     assert ECP5.area.block.parts(20, 18) == Parts(2, (), (20,))
     assert ICE40UP.area.block.count(17, 17) == 1 < ICE40UP.area.block.count(18, 18)
 
