@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices import CYCLONE_V, ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -50,6 +50,8 @@ MEASURED = [
     (((16, 32, 16, 5), 4, 5, 0.75), ECP5, 1061, 363),
     (((12, 6), 8, 8, 0.0), ULTRASCALE_PLUS, 730, 362),
     (((12, 6), 8, 8, 0.0), ECP5, 1234, 590),
+    (((16, 16, 5), 3, 4, 0.0), CYCLONE_V, 856, 269),
+    (((12, 6), 8, 8, 0.0), CYCLONE_V, 889, 515),
 ]
 """Networks, and look-up tables and flip-flops after synthesis for the family's usual clock."""
 

@@ -20,6 +20,8 @@ class AreaModel:
         source: who says so, for reports.
         adder_luts, comparator_luts, mux2_luts: over the width of the widest operand.
         carry_bits: bits of a sum that share a carry cell, whose look-up tables count together.
+        constant_bits: look-up tables of a bit of a carry chain of which one operand is constant, as above an unsigned one.
+        subtraction_luts: what the carry of each term that is subtracted begins with.
         constant_comparator_luts: per bit of a comparison with a constant.
         shared_comparisons: ``n`` comparisons of one word with constants take ``n`` to this power times those of one.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
@@ -41,6 +43,8 @@ class AreaModel:
     comparator_luts: Line
     mux2_luts: Line
     carry_bits: int
+    constant_bits: int
+    subtraction_luts: int
     constant_comparator_luts: float
     shared_comparisons: float
     bit_sums: float

@@ -112,6 +112,8 @@ def _family(
             comparator_luts=Line(1.0, 1.0),
             mux2_luts=Line(0.0, 1.0),
             carry_bits=1,
+            constant_bits=0,
+            subtraction_luts=0,
             constant_comparator_luts=1.0,
             shared_comparisons=1.0,  # carry chains, which share nothing
             bit_sums=1.0,

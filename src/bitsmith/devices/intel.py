@@ -97,6 +97,8 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
             adder_luts=Line(0.0, 1.0),
             comparator_luts=Line(1.0, 1.0),
             carry_bits=1,
+            constant_bits=1,
+            subtraction_luts=1,
             constant_comparator_luts=0.375,
             shared_comparisons=0.8,  # as on UltraScale+, whose look-up tables are of the same size
             bit_sums=0.3,

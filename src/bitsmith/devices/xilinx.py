@@ -95,6 +95,8 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             comparator_luts=Line(1.0, 1.0),
             mux2_luts=Line(0.0, 0.5),
             carry_bits=1,
+            constant_bits=0,
+            subtraction_luts=0,
             constant_comparator_luts=0.375,
             shared_comparisons=0.8,  # of 16 bits, 1, 15, 63, 255 thresholds: 6, 77, 229, 309; of 32 bits, 1 and 255: 12, 752
             bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 77, 231, 519 in all

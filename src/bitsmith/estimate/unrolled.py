@@ -1,7 +1,7 @@
 """What synthesis makes of an unrolled circuit, counted word by word: for circuits that are small enough to be made for it.
 
 In: a netlist, its stages and a family's areas. Out: look-up tables, flip-flops, blocks. The rules are what Yosys does with each
-cell; where bits of an operand are constant (above an unsigned one, or a literal) a carry chain of AMD's takes no look-up table.
+cell; where bits of an operand are constant (above an unsigned one, or a literal) chains of some families take no look-up table.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class _Counted:
         elif isinstance(cell, TernaryAdder):
             self.adders += 2
             self.lut += max(word.width + word.drop - cell.passed, 0)
+            self.lut += (cell.subtract_b + cell.subtract_c) * self._area.subtraction_luts
         elif isinstance(cell, Mux):
             self.lut += self._choice(index, word, cell)
         elif isinstance(cell, Comparator):
@@ -101,9 +102,11 @@ class _Counted:
 
     def _sum(self, word: Word, cell: AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
-        if bits >= _LEAST_CHAIN and self._area.carry_bits == 1:
+        if bits >= _LEAST_CHAIN and not self._area.constant_bits:
             tops = [self._top(ref) for ref in (cell.a, cell.b)]
             return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
+        if bits >= _LEAST_CHAIN and cell.subtract:
+            bits += self._area.subtraction_luts
         step = self._area.carry_bits if bits >= _LEAST_CHAIN else 1
         return float(-(-bits // step) * step)
 
