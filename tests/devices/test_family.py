@@ -57,10 +57,18 @@ def test_records_that_do_not_agree_with_themselves(change: dict[str, object], to
     assert told in str(refused.value)
 
 
-def test_larger_memories_are_counted_in_their_widest_words() -> None:
+def test_words_lie_in_the_fewest_larger_memories() -> None:
     large = family_named("xcup").large
     assert large is not None
-    assert [large.count(*size) for size in ((4096, 72), (4097, 72), (4096, 73), (1, 1))] == [1, 2, 2, 1]
+    sizes = {
+        (4096, 72): (72, 1),
+        (4097, 72): (72, 2),
+        (1, 1): (72, 1),
+        (4097, 8): (36, 1),
+        (32768, 9): (9, 1),
+        (16384, 73): (18, 5),
+    }
+    assert {size: (large.column(*size), large.count(*size, large.column(*size))) for size in sizes} == sizes
     assert (resolve_part("xczu7ev").large, resolve_part("xczu3eg").large, resolve_part("xc7z020").large) == (96, 0, 0)
 
 
@@ -94,7 +102,7 @@ def test_tables_on_ice40(words: int, bits: int, block: bool) -> None:
 
 
 def test_fifos_in_hardware_become_block_memory_where_it_is_estimated() -> None:
-    from bitsmith.estimate.count import FIFO_BLOCK_BITS, FIFO_BLOCK_WORDS
+    from bitsmith.mapping.memories import FIFO_BLOCK_BITS, FIFO_BLOCK_WORDS
 
     text = (Path(bitsmith.rtl.__file__).parent / "lib" / "bitsmith_fifo.sv").read_text()
     found = re.search(r"BLOCK = DEPTH > (\d+) && WIDTH \* DEPTH > (\d+)", text)

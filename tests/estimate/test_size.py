@@ -146,7 +146,7 @@ def test_a_branch_that_waits_is_counted() -> None:
 def test_a_memory_takes_the_attributes_of_the_table_that_addresses_it(tokens: int, blocks: int) -> None:
     """In Yosys; where frames do not begin at the same place, an adder is between them."""
     count = Count(ECP5)
-    count.reorder(Stream((tokens,), TensorType.of((), 0, 0, 127)), 128, 128)
+    count.reorder(Stream((tokens,), TensorType.of((), 0, 0, 127)), 128, 128, 0)
     assert count.bram == blocks
 
 

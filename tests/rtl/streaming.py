@@ -42,7 +42,7 @@ def assert_streams(
 ) -> StreamSimulation:
     """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
     program = drop_dead(program, keep_probes=False)
-    design = lay_out(partition(program, directives), ECP5.delays, 8.0, "dut", Title("test", "0"))
+    design = lay_out(partition(program, directives), ECP5.delays, 8.0, "dut", Title("test", "0"), directives.part)
     sources = written(design, folder)
     raws = random_stimuli(program, seed, frames)
     stimuli = []

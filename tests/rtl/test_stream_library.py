@@ -547,6 +547,11 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2}),
     ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2, "PAIR": 0}),
     ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100}),
+    ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100, "LARGE": 36}),
+    ("bitsmith_large_memory", {"WIDTH": 1, "DEPTH": 2, "COLUMN": 72}),
+    ("bitsmith_large_memory", {"WIDTH": 10, "DEPTH": 13, "COLUMN": 9}),
+    ("bitsmith_large_memory", {"WIDTH": 36, "DEPTH": 5, "COLUMN": 18}),
+    ("bitsmith_large_memory", {"WIDTH": 73, "DEPTH": 3, "COLUMN": 36}),
     ("bitsmith_downsizer", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
     ("bitsmith_downsizer", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),
     ("bitsmith_upsizer", {"PARTS": 1, "WIDTH": 3}),
@@ -565,12 +570,15 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
     ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),
+    ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40, "LARGE": 9}),
     ("bitsmith_window", {"SIZE_1": 1, "TAPS_1": 1, "TAPS_2": 1}),
+    ("bitsmith_window", {"SIZE_2": 300, "LARGE": 18}),
     ("bitsmith_window", {"BEFORE_1": 1, "AFTER_2": 2, "STRIDE_2": 3, "DILATION_1": 2, "STRIDE_1": 4}),
     ("bitsmith_order", {"ACTIONS": 1}),
     ("bitsmith_order", {"ACTIONS": 9}),
     ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
     ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
+    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40, "LARGE": 72}),
     (
         "bitsmith_sweep",
         {
@@ -586,6 +594,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
         },
     ),
     ("bitsmith_sweep", {"BLOCKS": 3, "PARTS": 5, "TIMES": 2, "DEPTH": 300, "STRIDE_2": 2, "WINDOWS_2": 4}),
+    ("bitsmith_sweep", {"DEPTH": 300, "LARGE": 9}),
     ("bitsmith_interleave", {"OPERANDS": 1, "ACTIONS": 1}),
     ("bitsmith_interleave", {"OPERANDS": 3}),
     ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
@@ -603,12 +612,17 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "SIGNED": 0}),
     ("bitsmith_engine", {"LANES": 3, "BANKS": 2, "WORDS": 5, "GREATEST": 1}),
     ("bitsmith_engine", {"LANES": 5, "BANKS": 4, "GREATEST": 4}),
+    ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
 ]
 
+_LARGE = "bitsmith_large_memory"
 MADE_OF = [
-    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
-    ("bitsmith_sweep", "bitsmith_sweep_axis"),
-    ("bitsmith_engine", "bitsmith_engine_axis"),
+    ("bitsmith_fifo", _LARGE),
+    ("bitsmith_delay", _LARGE),
+    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _LARGE),
+    ("bitsmith_reorder", _LARGE),
+    ("bitsmith_sweep", "bitsmith_sweep_axis", _LARGE),
+    ("bitsmith_engine", "bitsmith_engine_axis", _LARGE),
     ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
 ]
 """Modules with those that they are made of."""

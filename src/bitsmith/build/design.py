@@ -124,7 +124,7 @@ def circuit(
         return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), stages.stage_ns, title)
     network = dumped("token-network", partition(program, directives), network_to_text)
     require_engine(program, directives, network.processes)
-    design = streams.lay_out(network, delays, budget_ns, top, title)
+    design = streams.lay_out(network, delays, budget_ns, top, title, directives.part)
     dumped("schedule", design.schedule, schedule_to_text)
     return Streaming(program, design, budget_ns, title)
 

@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
 from bitsmith.config import Backend, IOType, read_project
-from bitsmith.devices import Family
+from bitsmith.devices import Family, Part
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
@@ -138,14 +138,17 @@ _PRODUCTS = {
 }
 
 
-def directives_of(network: Network, io_type: IOType, latency: int | None = None) -> Directives:
-    """What the settings of a network want of its layout, and a target with a goal for its cycles."""
+def directives_of(
+    network: Network, io_type: IOType, latency: int | None = None, part: Part | None = None
+) -> Directives:
+    """What the settings of a network want of its layout, and a target with a goal for its cycles, on a part."""
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
         {name: chosen.reuse_factor for name, chosen in settings.items()},
         io_type is IOType.PARALLEL,
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
+        part=part,
         latency=latency,
         engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
     )

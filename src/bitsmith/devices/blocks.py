@@ -107,7 +107,7 @@ class LargeMemory:
 
     Attributes:
         name: the vendor's name of it, which is the key of its number in reports, too.
-        shapes: words and bits of a word, as it can be configured.
+        shapes: words and bits of a word, as it can be configured, the widest words first.
         ports: words that are read or written in a cycle: with 2 one is read while one is written, with 1 one or the other.
     """
 
@@ -115,9 +115,18 @@ class LargeMemory:
     shapes: tuple[tuple[int, int], ...]
     ports: int
 
-    def count(self, words: int, bits: float) -> int:
-        """Return the memories that ``words`` words of ``bits`` bits take."""
-        return _blocks(self.shapes, words, bits)
+    @property
+    def bits(self) -> int:
+        """Capacity."""
+        return max(deep * wide for deep, wide in self.shapes)
+
+    def column(self, words: int, bits: float) -> int:
+        """Return the bits of a word in the shape of which ``words`` words of ``bits`` bits take the fewest memories."""
+        return min(self.shapes, key=lambda shape: _blocks((shape,), words, bits))[1]
+
+    def count(self, words: int, bits: float, column: int) -> int:
+        """Return the memories with ``column`` bits in a word that ``words`` words of ``bits`` bits take."""
+        return _blocks(tuple(shape for shape in self.shapes if shape[1] == column), words, bits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ _MEMORY = MemoryBlock(
     registers=2,
     pair_bits=64,
 )
-_ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72),), ports=2)
+# A word of 72 bits has bytes of 9 that are written alone: bitsmith_large_memory has several words in one.
+_ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72), (8192, 36), (16384, 18), (32768, 9)), ports=2)
 
 
 def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:

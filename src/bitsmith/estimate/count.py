@@ -19,6 +19,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
+from bitsmith.mapping.memories import takes_block
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
@@ -55,9 +56,6 @@ Of 26 circuits with engines on ECP5 and on 7-series look-up tables are 4 % off i
 
 _FEW_TILES = 8
 """Of so many tiles' weights many bits are alike, and synthesis keeps one of each."""
-
-FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
-"""Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
 
 
 def _waiting(n: int, chain: int) -> int:
@@ -161,7 +159,7 @@ class Count:
         else:
             self.table(steps * groups, unlike)
 
-    def engine(self, kind: Engine, taken: Stream) -> None:
+    def engine(self, kind: Engine, taken: Stream, column: int) -> None:
         """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
         total, bias, choice = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
         number, _ = kind.number(taken.token)
@@ -174,7 +172,7 @@ class Count:
         inside = blocks > 0 and self._area.block_registers > 1
         self.ff += kind.lanes * (2 * total + (0 if inside else 2 * weight + number))
         for _ in range(kind.banks):
-            self.memory(-(-kind.words // kind.banks), number)
+            self.memory(-(-kind.words // kind.banks), number, column)
         if kind.banks > 1:
             self._choose(2 * kind.banks - 1, number)
             self.ff += 0 if inside else kind.banks * number
@@ -214,25 +212,30 @@ class Count:
         self.ff += words * bits
         self.lut += (words - 1) * bits
 
-    def sweep(self, taken: Stream, words: int, bits: float) -> None:
+    def sweep(self, taken: Stream, words: int, bits: float, column: int) -> None:
         """A memory of ``words`` tokens, read by counters and constants; ``bits`` of a token that is given."""
         width = (taken.tokens + words).bit_length()
         self.lut += _SWEEP_CHOICES.at(width) * self._area.mux2_luts.per_bit
         self.ff += _SWEEP_COUNTERS.at(width)
         places = 1 << (words - 1).bit_length()
-        self.memory(places, bits)
-        if not _takes_block(places, bits):  # which has a register of its own
+        self.memory(places, bits, column)
+        if not takes_block(places, bits):  # which has a register of its own
             self.ff += bits
 
-    def memory(self, words: int, bits: float) -> None:
-        """A memory, or the slots of a FIFO."""
-        if _takes_block(words, bits):
+    def memory(self, words: int, bits: float, column: int = 0) -> None:
+        """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits."""
+        if column and takes_block(words, bits) and self._area.large:
+            self.large += self._area.large.count(words, bits, column)
+            places = self._area.large.shapes[0][1] // column  # of words in a row
+            self.lut += bits * (places // 2) * self.choice_luts
+            self.ff += places.bit_length() - 1
+        elif takes_block(words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:
             wide = -(-words // self._area.memory_words)
             self.lut += self._area.memory_luts * wide * bits
 
-    def reorder(self, taken: Stream, reads: int, depth: int) -> None:
+    def reorder(self, taken: Stream, reads: int, depth: int, column: int) -> None:
         """A memory of ``depth`` tokens, read in the order of a table.
 
         The words of the table are addresses of the memory. Where nothing is added to them, since each frame begins at the same
@@ -241,7 +244,9 @@ class Count:
         places = 1 << max(depth - 1, 1).bit_length()
         width = (places - 1).bit_length() + 1 + 2 * depth.bit_length()
         self.table(reads, width)
-        if taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
+        if column:
+            self.memory(places, taken.bits, column)
+        elif taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
             self.bram += self._area.memory.count(places, taken.bits)
         else:
             self.memory(places, taken.bits)
@@ -361,11 +366,6 @@ class Count:
             self.add(count, width + 1)
         if op.overflow is not Overflow.WRAP and _mean_width(x) > width:
             self._choose(count, width + 2)
-
-
-def _takes_block(words: int, bits: float) -> bool:
-    """Return True if a memory or FIFO becomes block memory."""
-    return words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS
 
 
 def _live(program: Program) -> list[bool]:

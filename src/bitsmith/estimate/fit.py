@@ -85,8 +85,8 @@ class Need:
 
 
 def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: int) -> tuple[Need, ...]:
-    """What so many cells need of ``part``; larger memories come last, where the family has some."""
-    larger = [Need(part.family.large.name, large, part.large)] if part.family.large else []
+    """What so many cells need of ``part``; larger memories come last, where there are some."""
+    larger = [Need(part.family.large.name, large, part.large)] if part.family.large and (large or part.large) else []
     return (
         Need("LUTs", luts, part.luts, _FULL),
         Need("flip-flops", ffs, part.ffs, _FULL),
@@ -184,7 +184,7 @@ def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, 
     network = partition(program, replace(directives, block=part.family.area.block))
     if not any(isinstance(process.kind, Engine) for process in network.processes):
         return None
-    size = estimate_network(network, part.family, budget_ns)
+    size = estimate_network(network, part.family, budget_ns, part)
     return Fit(directives, size) if _has_room(size, part, blocks) else None
 
 

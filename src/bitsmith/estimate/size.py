@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-import numpy as np
-
 from bitsmith.dataflow.processes import (
     Engine,
     Feedback,
@@ -33,13 +31,14 @@ from bitsmith.dataflow.processes import (
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
 from bitsmith.dataflow.wires import Wiring, all_unlike, distinct, stored
-from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family
+from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.memories import larger_memories, line_lengths
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
@@ -77,7 +76,7 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     """
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
-        return estimate_network(partition(program, directives), family, budget_ns)
+        return estimate_network(partition(program, directives), family, budget_ns, directives.part)
     size = estimate(program, family, directives.block_layers)
     if size.lut > _made_luts():
         return size
@@ -97,10 +96,12 @@ def _search() -> Search:
     return Search(effort=0) if native.SOLVE is None else DEFAULT_SEARCH
 
 
-def estimate_network(network: Network, family: Family, budget_ns: float | None = None) -> Size:
+def estimate_network(
+    network: Network, family: Family, budget_ns: float | None = None, part: Part | None = None
+) -> Size:
     """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned.
 
-    Small token functions are made for it, with stages of ``budget_ns``, where that is given.
+    Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
     """
     count = Count(family)
     cores = {} if budget_ns is None else _cores(network, family, budget_ns)
@@ -109,19 +110,20 @@ def estimate_network(network: Network, family: Family, budget_ns: float | None =
         latency = _latency(process, family)
         if latency is not None:
             latencies.setdefault(number, latency)
-    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
-    wiring = Wiring(network)
+    planned, wiring = fifos(network, latencies), Wiring(network)
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
+    larger = larger_memories(wiring, planned, part)
     for number, process in enumerate(network.processes):
         if number in cores:
             count.made(size_of(*cores[number], family))
         else:
-            _count_process(count, wiring, number, depths.get((number, -1), 0))
+            _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0))
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind)
         if isinstance(process.kind, Engine):
-            count.engine(process.kind, process.takes[0])
+            count.engine(process.kind, process.takes[0], larger.get((number, -1), 0))
         for operand in range(len(process.args)):
-            _count_fifo(count, wiring, number, operand, depths[number, operand])
+            _count_fifo(count, wiring, number, operand, depths[number, operand], larger.get((number, operand), 0))
     return count.size()
 
 
@@ -162,8 +164,8 @@ def _count_states(count: Count, kind: Scan) -> None:
     count.lut += bits * count.choice_luts + steps
 
 
-def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> None:
-    """Count a process with a memory of ``depth`` tokens."""
+def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column: int) -> None:
+    """Count a process with a memory of ``depth`` tokens, whose memories are larger ones if there is a ``column``."""
     process = wiring.network.processes[number]
     kind = process.kind
     match kind:
@@ -183,12 +185,12 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
             else:
                 count.ff += want
         case Window():
-            _count_window(count, kind.op, process)
+            _count_window(count, kind.op, process, column)
         case Sweep():
-            count.sweep(process.takes[0], depth, process.results[0].bits)
+            count.sweep(process.takes[0], depth, process.results[0].bits, column)
         case Reorder():
             if not is_monotone(kind.source):
-                count.reorder(process.takes[0], len(kind.source), depth)
+                count.reorder(process.takes[0], len(kind.source), depth, column)
         case Rom():
             if kind.loaded:
                 count.loadable(kind.loaded.steps * kind.loaded.groups, process.results[0].bits)
@@ -212,27 +214,22 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int) -> Non
             assert_never(kind)
 
 
-def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int) -> None:
+def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int, column: int) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike, but no memories."""
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     held = bits * stored(wires)
     count.control()
     if depth > _REGISTERS or (depth == _REGISTERS and all_unlike(wires) and count.holds_pair(held)):
-        count.memory(depth, round(held))
+        count.memory(depth, round(held), column)
     else:
         count.registers(depth, bits * distinct(wires))
 
 
-def _count_window(count: Count, op: ops.Window, process: Process) -> None:
+def _count_window(count: Count, op: ops.Window, process: Process, column: int) -> None:
     """A line of delays from tap to tap: registers between neighbors, memories from row to row."""
-    padded = [size + before + after for size, (before, after) in zip(process.takes[0].grid, op.padding, strict=True)]
     bits = process.takes[0].bits
-    grids = np.meshgrid(
-        *(np.arange(taps) * dilation for taps, dilation in zip(op.size, op.dilation, strict=True)), indexing="ij"
-    )
-    places = np.ravel_multi_index([grid.ravel() for grid in grids], padded)
-    for length in np.diff(places).tolist():
+    for length in line_lengths(op, process):
         if length < _SHORT_DELAY:
             count.ff += length * bits
         else:
-            count.memory(length, bits)
+            count.memory(length, bits, column)

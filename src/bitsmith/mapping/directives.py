@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bitsmith.dataflow.processes import Grid
 from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.devices.family import Part
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
@@ -28,6 +29,7 @@ class Directives:
         feedback: the states of recurrences may go round through processes.
         engine: layers that take turns on the multipliers of an engine, where they can.
         tables: weights that can be loaded are in tables of folded products; in C++ they come to products as tokens.
+        part: whose larger memories there are, if any.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -36,6 +38,7 @@ class Directives:
     products: Mapping[str, MultiplierStyle] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)
     block: MultiplierBlock | None = None
+    part: Part | None = None
     latency: int | None = None
     feedback: bool = True
     engine: frozenset[str] = frozenset()

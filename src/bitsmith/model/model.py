@@ -16,6 +16,7 @@ import numpy.typing as npt
 from bitsmith import serialization
 from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
 from bitsmith.compiler import Source
+from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import InputDataError
@@ -111,7 +112,7 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        return directives_of(self.network, self.target.io_type, self.target.latency)
+        return directives_of(self.network, self.target.io_type, self.target.latency, part_or_typical(self.target.part))
 
     @property
     def output_dir(self) -> Path:

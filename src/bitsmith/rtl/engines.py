@@ -24,6 +24,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     number = Element(*kind.number(process.process.takes[0].token), 0)
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)])
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
+    parameters |= process.large()
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
     lanes, weight = parameters["LANES"], parameters["WEIGHT"]
     index = process.word("layer", address_bits(len(kind.layers)))

@@ -18,7 +18,9 @@ from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Pr
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.dataflow.wires import Wiring, all_unlike, stored
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
+from bitsmith.mapping.memories import larger_memories
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.memory import address_bits, ram, rom
@@ -85,12 +87,14 @@ class StreamTop:
         name: str,
         title: Title,
         over_budget: int,
+        part: Part | None,
     ) -> None:
         self.cores = cores
         self.schedule = schedule
         self.block = block
         self.memory = memory
         self.wiring = Wiring(network)
+        self.larger = larger_memories(self.wiring, schedule.fifos, part)
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
@@ -299,7 +303,7 @@ class ProcessText:
         # All zeros are stored where there is nothing else.
         if depth == 2 and stored(wires) > 0 and all_unlike(wires) and self.top.memory.holds_pair(width):
             found["PAIR"] = 0
-        return found
+        return found | self.large(operand)
 
     def _without_zeros(self, operand: int, source: str, target: str) -> tuple[str, str, int]:
         """Declare ``target``, an operand, of which zeros of the padding are not stored: what its FIFO takes and gives, its width.
@@ -323,6 +327,11 @@ class ProcessText:
         unused = top.word(self.named(f"unused_x{operand}"), zero.size - width)
         self.say(f"assign {unused} = {_joined(spare)};")
         return _joined(stored), held, width
+
+    def large(self, operand: int = -1) -> dict[str, int]:
+        """The parameter of memories that are larger ones than block memory: those within, or the FIFO of an operand."""
+        column = self.top.larger.get((self.number, operand))
+        return {} if column is None else {"LARGE": column}
 
     def depth(self) -> int:
         """The slots of its own memory of tokens."""

@@ -18,6 +18,7 @@ from bitsmith.dataflow.processes import Network, kind_name, period, union_type
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, timing
 from bitsmith.devices.delay import DelayModel
+from bitsmith.devices.family import Part
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.program import Program
@@ -34,8 +35,10 @@ from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, la
 from bitsmith.rtl.writer import Title, write
 
 
-def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, title: Title) -> StreamDesign:
-    """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``."""
+def lay_out(
+    network: Network, delays: DelayModel, budget_ns: float, top: str, title: Title, part: Part | None = None
+) -> StreamDesign:
+    """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``; ``part`` has larger memories."""
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
     over_budget = 0
@@ -53,7 +56,7 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
         elif isinstance(process.kind, kinds.Reduce):
             latencies[number] = REDUCE_LATENCY
     plan = schedule(network, latencies)
-    text = StreamTop(network, cores, plan, delays.block, delays.memory, top, title, over_budget)
+    text = StreamTop(network, cores, plan, delays.block, delays.memory, top, title, over_budget, part)
     for number, process in enumerate(network.processes):
         _write(ProcessText(text, number, process))
     return text.design()
@@ -225,6 +228,7 @@ def _window(process: ProcessText, kind: kinds.Window) -> None:
     x = process.prepared("x", want)
     after = tuple(after for _, after in kind.op.padding)
     parameters = {"WIDTH": bits(want)} | _axes(kind.op, process.process.takes[0].grid, "AFTER", after)
+    parameters |= process.large()
     process.holds(process.instance("window", parameters, process.ends(x), "_lines"), bits(want))
 
 
@@ -246,7 +250,7 @@ def _sweep(process: ProcessText, kind: kinds.Sweep) -> None:
     (want,) = process.gives
     x = process.prepared("x", want)
     parameters = sweep_parameters(kind, kind.positions(process.process.takes[0]))
-    parameters |= {"WIDTH": bits(want), "DEPTH": process.depth()}
+    parameters |= {"WIDTH": bits(want), "DEPTH": process.depth()} | process.large()
     process.holds(process.instance("sweep", parameters, process.ends(x), "_buffer"), bits(want))
 
 
@@ -318,7 +322,7 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
         "freed": f"{table}[{width - 1}:{low + count + 1}]",
     }
     tokens = process.process.takes[0].tokens
-    parameters = {"WIDTH": bits(want), "DEPTH": depth, "TOKENS": tokens, "READS": sequencer.actions}
+    parameters = {"WIDTH": bits(want), "DEPTH": depth, "TOKENS": tokens, "READS": sequencer.actions} | process.large()
     process.holds(process.instance("reorder", parameters, {**process.ends(x), **ports}, "_buffer"), bits(want))
 
 

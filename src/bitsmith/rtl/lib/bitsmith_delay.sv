@@ -7,11 +7,13 @@
 // WIDTH    bits of a word
 // LENGTH   steps, at least 1; the first LENGTH outputs after a reset mean nothing
 // BLOCK    whether the memory, if it is one, is read synchronously
+// LARGE    bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
 // enable   makes a step: in_data goes in, out_data changes in the next cycle
 module bitsmith_delay #(
     parameter int WIDTH = 8,
     parameter int LENGTH = 16,
-    parameter bit BLOCK = LENGTH > 32 && WIDTH * LENGTH > 2048
+    parameter bit BLOCK = LENGTH > 32 && WIDTH * LENGTH > 2048,
+    parameter int LARGE = 0
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -47,7 +49,21 @@ module bitsmith_delay #(
             else if (enable) at <= next_at;
         end
 
-        if (BLOCK) begin : g_block
+        if (BLOCK && LARGE != 0) begin : g_large
+            bitsmith_large_memory #(
+                .WIDTH (WIDTH),
+                .DEPTH (LENGTH),
+                .COLUMN(LARGE)
+            ) memory (
+                .clk       (clk),
+                .write     (enable),
+                .write_at  (at),
+                .write_data(in_data),
+                .read      (enable),
+                .read_at   (next_at),
+                .read_data (out_data)
+            );
+        end else if (BLOCK) begin : g_block
             (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)
             logic [WIDTH-1:0] memory[LENGTH];
 

@@ -18,6 +18,7 @@
 // LAYERS            layers
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
+// LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
 // ..._BITS          of the fields of descriptors
 module bitsmith_engine #(
     parameter int LANES = 2,
@@ -31,6 +32,7 @@ module bitsmith_engine #(
     parameter int LAYERS = 2,
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
+    parameter int LARGE = 0,
     parameter int PLACE_BITS = 4,
     parameter int TAP_BITS = 2,
     parameter int WINDOW_BITS = 3,
@@ -243,9 +245,6 @@ module bitsmith_engine #(
     assign written = x_take ? x_data : core_stored;
 
     for (genvar k = 0; k < BANKS; ++k) begin : g_bank
-        // Writes and reads of a number that matters are never in one cycle.
-        (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
-        logic [WIDTH-1:0] memory[ROWS];
         logic is_written;
 
         if (BANKS == 1) begin : g_all
@@ -254,9 +253,29 @@ module bitsmith_engine #(
             assign is_written = writes & (write_at[BANK_BITS-1:0] == $unsigned(BANK_BITS'(k)));
         end
 
-        always_ff @(posedge clk) begin
-            if (is_written) memory[write_at[WORD_BITS-1-:ROW_BITS]] <= written;
-            stored[k*WIDTH+:WIDTH] <= memory[read_at[WORD_BITS-1-:ROW_BITS]];
+        // Writes and reads of a number that matters are never in one cycle.
+        if (LARGE != 0) begin : g_large
+            bitsmith_large_memory #(
+                .WIDTH (WIDTH),
+                .DEPTH (ROWS),
+                .COLUMN(LARGE)
+            ) memory (
+                .clk       (clk),
+                .write     (is_written),
+                .write_at  (write_at[WORD_BITS-1-:ROW_BITS]),
+                .write_data(written),
+                .read      (1'b1),
+                .read_at   (read_at[WORD_BITS-1-:ROW_BITS]),
+                .read_data (stored[k*WIDTH+:WIDTH])
+            );
+        end else begin : g_memory
+            (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
+            logic [WIDTH-1:0] memory[ROWS];
+
+            always_ff @(posedge clk) begin
+                if (is_written) memory[write_at[WORD_BITS-1-:ROW_BITS]] <= written;
+                stored[k*WIDTH+:WIDTH] <= memory[read_at[WORD_BITS-1-:ROW_BITS]];
+            end
         end
     end
 

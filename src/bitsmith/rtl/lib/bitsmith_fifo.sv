@@ -12,12 +12,14 @@
 // WIDTH   bits of a token, at least 1
 // DEPTH   slots, at least 1, not only powers of two
 // BLOCK   whether the memory is read synchronously
+// LARGE   bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
 // PAIR    whether two slots are registers
 // rst     synchronous, active high; empties it
 module bitsmith_fifo #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
     parameter bit BLOCK = DEPTH > 32 && WIDTH * DEPTH > 2048,
+    parameter int LARGE = 0,
     parameter bit PAIR = 1
 ) (
     input  logic             clk,
@@ -81,16 +83,33 @@ module bitsmith_fifo #(
         end
 
         assign data = word;
-    end else if (BLOCK) begin : g_block
-        (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)
-        logic [WIDTH-1:0] memory[DEPTH];
+    end else if (BLOCK || LARGE != 0) begin : g_block
         logic [WIDTH-1:0] stored;
         logic [WIDTH-1:0] passed;
         logic around;
 
-        always_ff @(posedge clk) begin
-            if (put) memory[write_at] <= put_data;
-            stored <= memory[next_read_at];
+        if (LARGE != 0) begin : g_large
+            bitsmith_large_memory #(
+                .WIDTH (WIDTH),
+                .DEPTH (DEPTH),
+                .COLUMN(LARGE)
+            ) memory (
+                .clk       (clk),
+                .write     (put),
+                .write_at  (write_at),
+                .write_data(put_data),
+                .read      (1'b1),
+                .read_at   (next_read_at),
+                .read_data (stored)
+            );
+        end else begin : g_memory
+            (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)
+            logic [WIDTH-1:0] memory[DEPTH];
+
+            always_ff @(posedge clk) begin
+                if (put) memory[write_at] <= put_data;
+                stored <= memory[next_read_at];
+            end
         end
 
         always_ff @(posedge clk) begin

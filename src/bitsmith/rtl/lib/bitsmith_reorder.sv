@@ -11,6 +11,7 @@
 // DEPTH     places of the memory (which is rounded up to a power of two), at least as many as any action needs
 // TOKENS    tokens of a frame as they come
 // READS     actions of a frame
+// LARGE     bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
 // address   the token's number in its frame, modulo 2**ADDRESS_BITS
 // zero      give zeros instead
 // needed    tokens that must be there, counted from the first that is not yet freed
@@ -20,6 +21,7 @@ module bitsmith_reorder #(
     parameter int DEPTH = 16,
     parameter int TOKENS = 16,
     parameter int READS = 16,
+    parameter int LARGE = 0,
     localparam int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
     localparam int COUNT_BITS = $clog2(DEPTH + 1),
     localparam int INDEX_BITS = (READS > 1) ? $clog2(READS) : 1
@@ -45,8 +47,6 @@ module bitsmith_reorder #(
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
     localparam logic [ADDRESS_BITS-1:0] FRAME = ADDRESS_BITS'(TOKENS % PLACES);
 
-    (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
-    logic [WIDTH-1:0] memory[PLACES];
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] frame_at;  // where the frame that is read begins
     logic [COUNT_BITS-1:0] held;  // tokens
@@ -85,10 +85,30 @@ module bitsmith_reorder #(
     assign read_at = frame_at + address;
     assign y_data  = empty ? '0 : stored;
 
-    always_ff @(posedge clk) begin
-        if (x_take) memory[write_at] <= x_data;
-        stored <= memory[read_at];
-        empty  <= zero;
+    always_ff @(posedge clk) empty <= zero;
+
+    if (LARGE != 0) begin : g_large
+        bitsmith_large_memory #(
+            .WIDTH (WIDTH),
+            .DEPTH (PLACES),
+            .COLUMN(LARGE)
+        ) memory (
+            .clk       (clk),
+            .write     (x_take),
+            .write_at  (write_at),
+            .write_data(x_data),
+            .read      (1'b1),
+            .read_at   (read_at),
+            .read_data (stored)
+        );
+    end else begin : g_memory
+        (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
+        logic [WIDTH-1:0] memory[PLACES];
+
+        always_ff @(posedge clk) begin
+            if (x_take) memory[write_at] <= x_data;
+            stored <= memory[read_at];
+        end
     end
 
 `ifdef VERILATOR

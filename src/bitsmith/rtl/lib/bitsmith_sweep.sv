@@ -17,6 +17,7 @@
 // DILATION_a  positions between taps
 // BEFORE_a    zeros in front, fewer than the positions that a window spans
 // WINDOWS_a   windows, of which the last begins before the end of the axis
+// LARGE       bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
 module bitsmith_sweep #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 19,
@@ -40,7 +41,8 @@ module bitsmith_sweep #(
     parameter int BEFORE_2 = 1,
     parameter int WINDOWS_0 = 1,
     parameter int WINDOWS_1 = 8,
-    parameter int WINDOWS_2 = 8
+    parameter int WINDOWS_2 = 8,
+    parameter int LARGE = 0
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -259,8 +261,6 @@ module bitsmith_sweep #(
     assign act = y_free & ~surplus[BITS-1] & ~late;
     assign y_claim = act;
 
-    (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
-    logic [WIDTH-1:0] memory[PLACES];
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] read_at;
     logic [ADDRESS_BITS-1:0] onward;
@@ -299,10 +299,30 @@ module bitsmith_sweep #(
 
     assign y_data = empty ? '0 : stored;
 
-    always_ff @(posedge clk) begin
-        if (x_take) memory[write_at] <= x_data;
-        stored <= memory[read_at];
-        empty  <= ~(&is_inside);
+    always_ff @(posedge clk) empty <= ~(&is_inside);
+
+    if (LARGE != 0) begin : g_large
+        bitsmith_large_memory #(
+            .WIDTH (WIDTH),
+            .DEPTH (PLACES),
+            .COLUMN(LARGE)
+        ) memory (
+            .clk       (clk),
+            .write     (x_take),
+            .write_at  (write_at),
+            .write_data(x_data),
+            .read      (1'b1),
+            .read_at   (read_at),
+            .read_data (stored)
+        );
+    end else begin : g_memory
+        (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
+        logic [WIDTH-1:0] memory[PLACES];
+
+        always_ff @(posedge clk) begin
+            if (x_take) memory[write_at] <= x_data;
+            stored <= memory[read_at];
+        end
     end
 
 `ifdef VERILATOR

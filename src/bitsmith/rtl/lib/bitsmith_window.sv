@@ -13,6 +13,7 @@
 // DILATION_a  positions between taps
 // BEFORE_a    zeros in front
 // AFTER_a     zeros after; at least one window must fit into the padded axis
+// LARGE       bits of a column of larger memory, if long delays are in such a one (bitsmith_large_memory); 0: they are not
 module bitsmith_window #(
     parameter int WIDTH = 8,
     parameter int SIZE_0 = 1,
@@ -33,6 +34,7 @@ module bitsmith_window #(
     parameter int AFTER_0 = 0,
     parameter int AFTER_1 = 0,
     parameter int AFTER_2 = 0,
+    parameter int LARGE = 0,
     localparam int TAPS = TAPS_0 * TAPS_1 * TAPS_2
 ) (
     input  logic                  clk,
@@ -146,7 +148,8 @@ module bitsmith_window #(
 
         bitsmith_delay #(
             .WIDTH (WIDTH),
-            .LENGTH(place(NEXT) - place(tap))
+            .LENGTH(place(NEXT) - place(tap)),
+            .LARGE (LARGE)
         ) line (
             .clk     (clk),
             .rst     (rst),

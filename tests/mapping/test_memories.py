@@ -1,0 +1,60 @@
+"""Which memories are larger ones than block memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bitsmith.devices import resolve_part
+from bitsmith.devices.blocks import LargeMemory
+from bitsmith.estimate.fit import missing
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.memories import Candidate, chosen
+
+PART = resolve_part("xczu7ev")
+ULTRARAM = LargeMemory("URAM", ((4096, 72), (8192, 36), (16384, 18), (32768, 9)), 2)
+CANDIDATES = (
+    Candidate((1, 0), 72, 2, 15),
+    Candidate((2, -1), 9, 1, 8),
+    Candidate((3, 0), 72, 1, 16),
+    Candidate((4, -1), 36, 3, 3),
+)
+
+
+@pytest.mark.parametrize(
+    ("tables", "number", "expected"),
+    [
+        (0, 96, [2, 3]),  # those that are half full
+        (0, 1, [3]),  # the best of them
+        (600, 96, [2, 3]),  # without them the part has block memories enough
+        (607, 96, [1, 2, 3]),  # it needs one more
+        (622, 96, [1, 2, 3, 4]),  # and is still short of some
+        (622, 3, [2, 3]),
+    ],
+)
+def test_those_are_chosen_that_save_most(tables: int, number: int, expected: list[int]) -> None:
+    part = replace(PART, die=replace(PART.die, large=number))
+    assert sorted(place for place, _ in chosen(CANDIDATES, tables, ULTRARAM, part)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "large"),
+    [("xczu7ev", 0, {"URAM": 2}), ("xczu3eg", 32, {"URAM": 0}), ("xcku060", 32, {}), ("ice40up5k", 128, {"SPRAM": 0})],
+)
+def test_a_transposition_lies_where_the_part_has_room(name: str, blocks: int, large: dict[str, int]) -> None:
+    """Of two frames of 8,192 words of 32 bits."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (64, 128, 1), FixedFormat(True, 32, 4))
+    with builder.layer("turned"):
+        program = builder.program([("y", builder.transpose(x, (1, 0, 2)))])
+    part = resolve_part(name)
+    directives = Directives({}, False, part=part)
+    size = estimate_layout(program, directives, part.family)
+    without = estimate_layout(program, replace(directives, part=None), part.family)
+    assert (without.bram - size.bram, size.large) == (0 if blocks else 32, large)
+    assert size.bram >= blocks
+    assert (missing(size, part) == "") == (name != "ice40up5k")
