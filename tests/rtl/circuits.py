@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pyslang.driver import Driver
 
+from bitsmith.build.design import Circuit as LaidOut
 from bitsmith.flows import verilator
 from bitsmith.ir.program import Program
 from bitsmith.netlist.elaborate import elaborate
@@ -45,7 +46,7 @@ def circuit(
     return Circuit(program, design, random_stimuli(program, seed, samples))
 
 
-def save(design: RtlDesign, folder: Path) -> list[Path]:
+def save(design: RtlDesign | LaidOut, folder: Path) -> list[Path]:
     for name, text in design.sources.items():
         (folder / name).write_text(text)
     return [folder / name for name in design.sources]

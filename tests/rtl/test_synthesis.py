@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.build.design import circuit as circuit_of_layout
 from bitsmith.devices import ECP5
-from bitsmith.estimate.size import estimate
+from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.flows.yosys import Resources, synthesize
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
-from tests.rtl.circuits import circuit, save
+from tests.rtl.circuits import TITLE, circuit, save
 
 pytestmark = pytest.mark.tools
 
@@ -40,6 +43,21 @@ def test_network_takes_what_is_estimated(tmp_path: Path) -> None:
     program = dense_program([16, 32, 16, 5], 4, 6, 0.75)
     resources = mapped(program, tmp_path)
     assert resources.lut == pytest.approx(estimate(program, ECP5).lut, rel=0.35)
+
+
+@pytest.mark.parametrize(("cycles", "bits", "blocks"), [(8, 6, 0), (8, 8, 7), (16, 8, 4)])
+def test_weights_take_the_blocks_that_are_estimated(cycles: int, bits: int, blocks: int, tmp_path: Path) -> None:
+    """Those of 2,048 bits as they are written: without bits that are the same in all words, but with all that are alike."""
+    half = 1 << (bits - 1)
+    build = ProgramBuilder()
+    x = build.input("x", (16,), FixedFormat(True, 8, 4))
+    with build.layer("dense"):
+        y = build.linear(x, np.random.default_rng(0).integers(-half, half, (16, 16)), bits - 1)
+    program = build.program([("y", y)])
+    directives = Directives({"dense": cycles}, True, {"dense": MultiplierStyle.SHARED})
+    made = circuit_of_layout(program, directives, ECP5.delays, 8.0, "dut", TITLE)
+    found = synthesize(tmp_path, "dut", save(made, tmp_path), ECP5)
+    assert found.bram == estimate_layout(program, directives, ECP5).bram == blocks
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -69,18 +69,18 @@ def _waiting(n: int, chain: int) -> int:
     return sum(max((term % chain if term < n - n % chain else term % chain + lacking) - 1, 0) for term in range(n))
 
 
-def _unlike(kind: FoldedProduct, width: int) -> int:
-    """Bits of the weights of a tile of which no two are alike in all tiles; ``width`` bits of a weight are there.
+def _kept(kind: FoldedProduct, width: int) -> tuple[int, int]:
+    """Bits of the weights of a tile that differ between tiles, and of those as many as are unlike each other.
 
-    Of many tiles, or of weights that can be loaded, all bits are unlike.
+    ``width`` bits of a weight are there. Of many tiles, or of weights that can be loaded, all bits are unlike.
     """
     tiles, bits = kind.groups * kind.steps, width * int(kind.weights[0, 0].size)
     if kind.loaded or not 1 < tiles <= _FEW_TILES:
-        return bits
+        return bits, bits
     weights = kind.weights.reshape(tiles, -1).astype(np.int64)
     columns = (weights[:, :, None] >> np.arange(width) & 1).reshape(tiles, -1).T @ (1 << np.arange(tiles))
-    found = set(columns.tolist())
-    return len(found - {0, (1 << tiles) - 1})
+    found = [column for column in columns.tolist() if column not in (0, (1 << tiles) - 1)]
+    return len(found), len(set(found))
 
 
 class Count:
@@ -148,7 +148,7 @@ class Count:
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        waiting, unlike = _waiting(n, made.chain), _unlike(kind, made.weight)
+        waiting, (kept, unlike) = _waiting(n, made.chain), _kept(kind, made.weight)
         self.ff += lanes * (n + waiting) * distinct * operand + waiting / n * unlike + lanes * m * result
         terms, inside = made.sums, made.chain > 1
         for level in range(0, (terms - 1).bit_length() + 1, 2):
@@ -157,7 +157,11 @@ class Count:
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
         else:
-            self.table(steps * groups, unlike)
+            written = made.weight * n * m * kind.sets
+            if self._area.memory.takes_table(steps * groups, written):
+                self.bram += self._area.memory.count(steps * groups, kept)
+            else:
+                self.table(steps * groups, unlike)
 
     def engine(self, kind: Engine, taken: Stream, column: int) -> None:
         """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
