@@ -41,6 +41,13 @@ def test_random_networks(share: int) -> None:
     assert round_ > 1
 
 
+@pytest.mark.parametrize("seed", [210, 245])
+def test_gates_of_other_units(seed: int) -> None:
+    """A gate without weights for the states is coarser than the others, whose tokens its table is looked up with."""
+    program = random_network(seed)
+    assert_same(program, demands(seed, program), seed)
+
+
 @pytest.mark.parametrize("share", range(4))
 def test_random_networks_whose_weights_are_loaded(share: int) -> None:
     for seed in range(share, 12, 4):

@@ -31,8 +31,8 @@ def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> St
     if on_tokens is None:
         return builder.on_whole_tensors(node)
     args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
-    # Tokens of a recurrence have one type for all its steps.
-    return builder.token_op(_covering(builder, on_tokens, node, args[0]) or on_tokens, args, shape[:axes])
+    on_tokens, args = _looked_up(builder, on_tokens, node, args)
+    return builder.on_whole_tensors(node) if on_tokens is None else builder.token_op(on_tokens, args, shape[:axes])
 
 
 def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
@@ -89,7 +89,7 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
         step = _cast_by_channel(builder, op, kind, parts[0]) if on_tokens is None else None
         if step is not None:
             return builder.with_native_form(step, grid, shape[len(grid) :])
-    on_tokens = _covering(builder, on_tokens, node, parts[0])
+    on_tokens, parts = _looked_up(builder, on_tokens, node, parts)
     if on_tokens is None:
         return None
     given = dict(zip(bound, parts, strict=True))
@@ -100,19 +100,29 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
 
 
-def _covering(
-    builder: DataflowBuilder, op: ops.Elementwise | None, node: Node, operand: StepId
-) -> ops.Elementwise | None:
-    """``op``; a table for what ``node`` takes gets entries for all that tokens of ``operand`` allow, None if in other units."""
+def _looked_up(
+    builder: DataflowBuilder, op: ops.Elementwise | None, node: Node, operands: list[StepId]
+) -> tuple[ops.Elementwise | None, list[StepId]]:
+    """``op`` and its operands; a table gets its operand in the units of what ``node`` takes, and entries for all tokens of that.
+
+    Tokens of a recurrence have one type for all its steps, and those of several channels may have one unit. No op if units
+    differ from token to token.
+    """
     if not isinstance(op, ops.Table):
-        return op
-    x, token = builder.program.nodes[node.args[0]].type, builder.stream(operand).token
-    if len({*x.frac.ravel().tolist(), *token.frac.ravel().tolist()}) > 1:
-        return None
-    lo, hi = token.raw_range
+        return op, operands
+    x, stream = builder.program.nodes[node.args[0]].type, builder.stream(operands[0])
+    token = stream.token
+    frac = _tail(np.broadcast_to(x.frac, x.shape).reshape(stream.shape), len(token.shape))
+    if frac is None:
+        return None, operands
+    if not np.array_equal(frac, np.broadcast_to(token.frac, token.shape)):
+        operands = [
+            builder.cast_to(operands[0], TensorType.of(token.shape, frac.astype(np.int64), *_bounds(*x.raw_range)))
+        ]
+    lo, hi = builder.stream(operands[0]).token.raw_range
     more = max(op.first - lo, 0), max(hi - op.first - op.values.shape[-1] + 1, 0)
     each = [(0, 0)] * (op.values.ndim - 1)
-    return ops.Table(op.first - more[0], np.pad(op.values, [*each, more], mode="edge"), op.frac)
+    return ops.Table(op.first - more[0], np.pad(op.values, [*each, more], mode="edge"), op.frac), operands
 
 
 def _cast_by_channel(builder: DataflowBuilder, op: ops.Cast, kind: TensorType, part: StepId) -> StepId | None:
