@@ -96,7 +96,7 @@ def _apart(columns: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], lis
     place = adder_graph._ColumnPlace
     kept = [tuple(column) for column in columns if any(column)]
     numbers = iter(range(len(kept)))
-    return kept, [place(next(numbers), 0, False) if any(column) else None for column in columns]
+    return kept, [place(next(numbers), 0) if any(column) else None for column in columns]
 
 
 def _not_turned(_: Nodes, __: int) -> None:
@@ -121,6 +121,8 @@ GRAPHS: Mapping[str, tuple[Search, Changes]] = {
     "no sharing": (_GREEDY, [(Sharing, "run", _sharing_nothing)]),
     "no search": (_GREEDY, ()),
     "search without noise": (_SEARCH, [(sharing, "_NOISE", 1)]),
+    "search that keeps nothing that costs more": (_SEARCH, [(sharing, "_FIRST_WARMTH", 0)]),
+    "no digit more where all is subtracted": (_SEARCH, [(Sharing, "_expand_one", _rewriting_nothing)]),
     "search in canonical digits only": (_SEARCH, [(Sharing, "_rewrite_some", _rewriting_nothing)]),
     "nodes dissolved in all columns": (_SEARCH, [(sharing, "_EVERYWHERE", _NEVER)]),
     "search as long as the greedy solution": (_SEARCH, [(sharing, "_PER_DIGIT", 0)]),

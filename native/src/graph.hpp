@@ -25,6 +25,8 @@ struct Range {
         return std::max(bits(-low - 1), high > 0 ? bits(high) : 0) + 1;
     }
 
+    Range negated() const { return {-high, -low, arrival}; }
+
     /// Bits of the distance of its ends.
     int span() const { return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(high - low))); }
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <functional>
 
 #include "sharing.hpp"
@@ -12,14 +13,31 @@ constexpr int kOfColumn = 6;              // digits of a column that an iteratio
 constexpr std::size_t kEverywhere = 2;    // columns of a node that is dissolved in all of them
 constexpr std::uint64_t kRewritten = 2;   // one of so many pairs that have another form is written in it
 constexpr std::uint64_t kPerDigit = 32;   // steps for each digit that a unit of effort has at least
-constexpr std::uint64_t kOverhead = 100;  // steps that an iteration counts in any case
+constexpr std::uint64_t kOverhead = 50;   // steps that an iteration counts in any case
+constexpr std::uint64_t kFirstWarmth = 48;  // sixteenths of a full adder, for the first unit of effort
+constexpr std::int64_t kMost = 2;         // how many times as large as given the digits of a column may become
+
+/// The integer square root of a number of up to 52 bits.
+std::uint64_t root(std::uint64_t square) { return static_cast<std::uint64_t>(std::sqrt(static_cast<double>(square))); }
+
+/// A number for a pair of digits, the lower one at position `low`.
+std::uint64_t place_of(std::int32_t column, std::int32_t node, int low, int minus, int sum) {
+    return static_cast<std::uint64_t>(column) << 40 | static_cast<std::uint64_t>(node) << 16 |
+           static_cast<std::uint64_t>(low * 4 + minus * 2 + sum);
+}
 
 }  // namespace
 
 void Sharing::improve(std::uint64_t effort, std::uint64_t most_steps) {
-    if (!effort) return;
-    const std::uint64_t end = steps_ + std::min(effort * std::max(steps_, kPerDigit * given_), most_steps);
-    while (steps_ < end && !digits_.empty()) iterate();
+    if (!effort || digits_.empty()) return;
+    const std::uint64_t unit = std::max(steps_, kPerDigit * given_), budget = std::min(effort * unit, most_steps);
+    const std::uint64_t start = steps_, warm = budget - budget / 8;
+    const std::uint64_t first = root(kFirstWarmth * kFirstWarmth * budget / unit);
+    while (steps_ - start < budget) {
+        const std::uint64_t done = std::min(steps_ - start, warm);
+        warmth_ = first * (warm - done) / warm;
+        iterate();
+    }
 }
 
 void Sharing::begin() {
@@ -40,7 +58,8 @@ void Sharing::iterate() {
     dissolve_some();
     rebuild();
     recount();
-    if (cost_ > before) {
+    const std::int64_t slack = warmth_ && cost_ > before ? below(static_cast<std::uint32_t>(warmth_)) / 16 : 0;
+    if (cost_ > before + slack) {
         undo();
         return;
     }
@@ -71,8 +90,9 @@ void Sharing::dissolve_down(std::int32_t column, std::int32_t node) {
     }
 }
 
-/// Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1.
+/// Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1, and 2 - 1 as 1.
 void Sharing::rewrite_some(std::int32_t column) {
+    expand_one(column);
     sorted_.clear();
     for (const Digit& digit : digits(column)) {
         if (spread(digit.node()).twice >> (column % 64) & 1) sorted_.push_back(digit.node());
@@ -81,10 +101,46 @@ void Sharing::rewrite_some(std::int32_t column) {
     sorted_.erase(std::unique(sorted_.begin(), sorted_.end()), sorted_.end());
     for (const std::int32_t node : sorted_) {
         const std::array<std::uint64_t, 2> masks = find(node, column)->masks;
-        for (const int form : {0, 1, 2, 3}) {
-            if (rewrite(column, node, masks, form >> 1, form & 1)) break;
-        }
+        bool done = false;
+        for (const int form : {0, 1, 2, 3}) done = done || rewrite(column, node, masks, form >> 1, form & 1);
+        for (const int minus : {0, 1}) done = done || contract(column, node, masks, minus);
     }
+}
+
+/// Where all is subtracted, write -1 as 1 - 2 if there is time, so that the sum need not be negated.
+void Sharing::expand_one(std::int32_t column) {
+    const std::vector<Digit>& all = digits(column);
+    if (!std::ranges::all_of(all, &Digit::minus)) return;
+    const std::uint64_t choice = mixed(static_cast<std::uint64_t>(column) ^ noise_);
+    const Digit digit = all[(choice >> 1) % all.size()];
+    const std::size_t of = output(column);
+    if (choice % 2 || (limit_ && loads_[of] + load(digit.node()) > limit_)) return;
+    const std::int64_t more = at(digit.node()).most << (digit.position() + 1);
+    if (most(column) + more > kMost * most_[static_cast<std::size_t>(column)]) return;
+    remove(column, digit.node(), digit.position());
+    insert(column, {digit.node(), digit.position() + 1, true});
+    insert(column, {digit.node(), digit.position(), false});
+}
+
+/// Write 2 - 1 as 1, the higher one of sign `minus`, if there is such a pair and noise selects it.
+bool Sharing::contract(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus) {
+    const std::uint64_t same = of[static_cast<std::size_t>(minus)], other = of[static_cast<std::size_t>(1 - minus)];
+    for (std::uint64_t left = same >> 1 & other; left; left &= left - 1) {
+        const int low = std::countr_zero(left);
+        if (mixed(place_of(column, node, low, minus, 0) ^ noise_) % kRewritten) continue;
+        remove(column, node, low + 1);
+        remove(column, node, low);
+        insert(column, {node, low, minus != 0});
+        return true;
+    }
+    return false;
+}
+
+/// More than any part of a column's sum can be, in magnitude.
+std::int64_t Sharing::most(std::int32_t column) const {
+    std::int64_t sum = 0;
+    for (const Digit& digit : digits_[static_cast<std::size_t>(column)]) sum += at(digit.node()).most << digit.position();
+    return sum;
 }
 
 /// Write a pair of digits of a node, the higher one of sign `minus`, in its other form, if there is one that noise selects.
@@ -94,9 +150,7 @@ bool Sharing::rewrite(std::int32_t column, std::int32_t node, const std::array<s
     const std::uint64_t pairs = sum ? same & same >> 1 & ~(taken >> 2) : same >> 2 & other & ~(taken >> 1);
     for (std::uint64_t left = pairs; left; left &= left - 1) {
         const int low = std::countr_zero(left);
-        const auto place = static_cast<std::uint64_t>(column) << 40 | static_cast<std::uint64_t>(node) << 16 |
-                           static_cast<std::uint64_t>(low * 4 + minus * 2 + sum);
-        if (mixed(place ^ noise_) % kRewritten) continue;
+        if (mixed(place_of(column, node, low, minus, sum) ^ noise_) % kRewritten) continue;
         const int high = sum ? low + 1 : low + 2, fresh = sum ? low + 2 : low + 1;
         remove(column, node, high);
         remove(column, node, low);

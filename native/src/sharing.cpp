@@ -33,6 +33,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
       saved_in_(columns.size(), 0) {
     for (std::size_t node = 0; node < inputs.size(); ++node) {
         nodes_[node].range = inputs[node];
+        nodes_[node].most = std::max(-inputs[node].low, inputs[node].high) + 1;
         nodes_[node].uses = 1;
     }
     for (const std::int32_t output : outputs_) parts_.resize(std::max(parts_.size(), static_cast<std::size_t>(output) + 1));
@@ -54,6 +55,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
             }
         }
         given_ += digits(number).size();
+        most_.push_back(most(number));
     }
 }
 
@@ -104,7 +106,8 @@ std::int32_t Sharing::make(const Pattern& pattern, Key key) {
     }
     const Adder adder = adder_of(pattern);
     const Range &a = at(adder.a).range, &b = at(adder.b).range;
-    at(node) = {pattern, key, adder.range(a, b), false, 0, adder.paid(a, b), {}};
+    const std::int64_t most = (at(adder.a).most << adder.shift_a) + (at(adder.b).most << adder.shift_b);
+    at(node) = {pattern, key, adder.range(a, b), most, false, 0, adder.paid(a, b), {}};
     spread(node) = {};
     born_.push_back(node);
     revive(node);

@@ -55,7 +55,7 @@ public:
     /// Extract patterns until none is worth it.
     void run();
 
-    /// Remove and rebuild parts, keeping what does not cost more, until `effort` times the steps of `run` are done.
+    /// Remove and rebuild parts, keeping what costs not much more, and less and less of it, until `effort` times the steps of `run` are done.
     void improve(std::uint64_t effort, std::uint64_t most_steps);
 
     /// Full adders of all there is.
@@ -77,6 +77,7 @@ private:
         Pattern pattern;
         Key key = 0;
         Range range;
+        std::int64_t most = 0;  // more than any part of its sum can be, in magnitude
         bool alive = false;
         std::int32_t uses = 0;  // digits, and operands of other nodes
         int cost = 0;
@@ -192,8 +193,11 @@ private:
     void dissolve(std::int32_t column, std::int32_t node);
     void dissolve(std::int32_t node, InColumn digits);
     void rewrite_some(std::int32_t column);
+    void expand_one(std::int32_t column);
+    bool contract(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus);
     bool rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum);
     void undo();
+    std::int64_t most(std::int32_t column) const;
     std::size_t kept(const Saved& saved) const;
     std::uint64_t random();
     std::uint32_t below(std::uint32_t bound);
@@ -208,6 +212,7 @@ private:
     std::vector<std::uint64_t> loads_;
     std::vector<std::int64_t> costs_;  // of each output's sum
     std::vector<std::vector<Digit>> digits_;
+    std::vector<std::int64_t> most_;  // of each column
     InputPairs input_pairs_;
     NodesByKey made_;
     std::priority_queue<Rank> queue_;
@@ -215,6 +220,7 @@ private:
     std::uint64_t given_ = 0;  // digits at the start
     std::uint64_t steps_ = 0;
     std::uint64_t noise_ = 0;   // of this iteration; 0: none
+    std::uint64_t warmth_ = 0;  // how much worse an iteration may leave things, in 16ths of a full adder
     std::uint64_t random_ = 1;
 
     // What the last iteration changed.

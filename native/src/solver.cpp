@@ -9,11 +9,10 @@
 namespace bitsmith {
 namespace {
 
-/// Where an output comes from: a unique column, -1 if it is zero, shifted left and negated if `minus`.
+/// Where an output comes from: a unique column, -1 if it is zero, shifted left.
 struct Place {
     std::int32_t column = -1;
     std::int32_t shift = 0;
-    bool minus = false;
 };
 
 using Weights = std::vector<std::int64_t>;
@@ -28,7 +27,7 @@ ColumnEntry entry_of(std::int32_t node, std::int64_t weight) {
 
 int digit_count(const ColumnEntry& entry) { return std::popcount(entry.plus) + std::popcount(entry.minus); }
 
-/// Columns that differ by more than sign and shift, and the place of each given column.
+/// Columns that differ by more than a shift, and the place of each given column.
 struct UniqueColumns {
     std::vector<Weights> columns;
     std::vector<Place> places;
@@ -48,16 +47,10 @@ struct UniqueColumns {
 
 private:
     Place place_of(Weights& values, int shift, std::map<Weights, std::int32_t>& known) {
-        Weights opposite(values.size());
-        for (std::size_t row = 0; row < values.size(); ++row) {
-            values[row] >>= shift;
-            opposite[row] = -values[row];
-        }
-        const auto turned = known.find(opposite);
-        if (turned != known.end()) return {turned->second, shift, true};
+        for (std::int64_t& value : values) value >>= shift;
         const auto [place, fresh] = known.try_emplace(values, static_cast<std::int32_t>(columns.size()));
         if (fresh) columns.push_back(values);
-        return {place->second, shift, false};
+        return {place->second, shift};
     }
 };
 
@@ -116,11 +109,10 @@ int earliest(const Nodes& nodes, const std::vector<Column>& entries) {
 }
 
 Output output_of(Nodes& nodes, const Term& root, const Place& place) {
-    const bool minus = root.minus != place.minus;
-    if (minus) {
+    if (root.minus) {
         if (const auto turned = nodes.turned(root.node)) return {*turned, root.shift + place.shift, false};
     }
-    return {root.node, root.shift + place.shift, minus};
+    return {root.node, root.shift + place.shift, root.minus};
 }
 
 /// The graph without adders that no output needs.

@@ -113,7 +113,7 @@ void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
         waiting_.insert(std::ranges::upper_bound(waiting_, place, std::greater()), place);
     }
     const Partial& root = partials_.back();
-    if (wrong()) cost_ += stays_negated() ? root.range.width() : root.turn_cost;
+    if (wrong()) cost_ += stays_negated() ? root.range.negated().width() : root.turn_cost;
 }
 
 std::int32_t Sum::node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const {

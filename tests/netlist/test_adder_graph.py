@@ -84,6 +84,21 @@ def test_small_columns_are_as_small_as_can_be(column: tuple[int, ...], least: in
         assert graph.cost(inputs) == bits and not any(output.negate for output in graph.outputs)
 
 
+@pytest.mark.parametrize(
+    ("columns", "bits"),
+    [
+        (((-1, -1),), 18),  # x - y - 2x: 9 and 9; -(x + y) would be 9 and 10
+        (((-1, -1, -1),), 29),
+        (((1, -1, 1, -1), (-1, 1, -1, 1)), 38),  # both differences of x + z and y + w
+    ],
+)
+def test_outputs_are_not_negated(columns: tuple[tuple[int, ...], ...], bits: int) -> None:
+    weights = np.array(columns).T
+    inputs = [BYTE] * len(weights)
+    graph = solve(weights, inputs, Search(extra_depth=None))
+    assert graph.cost(inputs) == bits and not any(output.negate for output in graph.outputs)
+
+
 @given(matrices(), st.data())
 @settings(max_examples=150)
 def test_equals_product(weights: IntArray, data: st.DataObject) -> None:

@@ -112,11 +112,10 @@ class AdderGraph:
 
 
 class _ColumnPlace(NamedTuple):
-    """Where an output comes from: a unique column, shifted left by ``shift`` and negated if ``minus``."""
+    """Where an output comes from: a unique column, shifted left by ``shift``."""
 
     column: int
     shift: int
-    minus: bool
 
 
 def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFAULT_SEARCH) -> AdderGraph:
@@ -128,7 +127,7 @@ def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFA
             origin) decide what may be shared: the latest output is as early as it can be without sharing.
         search: budgets and limits.
 
-    Columns that are equal up to sign and power of two share one sum. An output sets ``negate`` only where no
+    Columns that are equal up to a power of two share one sum. An output sets ``negate`` only where no
     subtraction can be turned round instead.
 
     Raises:
@@ -209,7 +208,7 @@ def _integer_columns(weights: IntArray, inputs: Sequence[InputRange]) -> list[li
 
 
 def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[_ColumnPlace | None]]:
-    """Return the columns that differ by more than sign and shift, and the place of each given column, None if zero."""
+    """Return the columns that differ by more than a shift, and the place of each given column, None if zero."""
     known: dict[tuple[int, ...], int] = {}
     places: list[_ColumnPlace | None] = []
     for column in columns:
@@ -221,9 +220,7 @@ def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, .
             continue
         shift = (bits & -bits).bit_length() - 1
         key = tuple(w >> shift for w in column)
-        opposite = tuple(-w for w in key)
-        minus = opposite in known
-        places.append(_ColumnPlace(known[opposite] if minus else known.setdefault(key, len(known)), shift, minus))
+        places.append(_ColumnPlace(known.setdefault(key, len(known)), shift))
     return list(known), places
 
 
@@ -266,7 +263,7 @@ def _earliest(nodes: Nodes, entries: Sequence[Sequence[ColumnEntry]]) -> int:
 
 def _output(nodes: Nodes, root: Term, place: _ColumnPlace) -> GraphOutput:
     """Return the output at ``place`` of a column whose sum is ``root``."""
-    node, minus = root.node, root.minus != place.minus
+    node, minus = root.node, root.minus
     if minus:
         turned = nodes.turned(node)
         if turned is not None:

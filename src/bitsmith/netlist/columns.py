@@ -23,13 +23,17 @@ class Digit(NamedTuple):
 
 
 class Node:
-    """An input, or an adder made for a pattern; ``uses`` counts digits and operands of other nodes."""
+    """An input, or an adder made for a pattern.
 
-    __slots__ = ("alive", "arrival", "cost", "digits", "pattern", "range", "uses")
+    ``uses`` counts digits and operands of other nodes; ``most`` is more than any part of its sum can be, in magnitude.
+    """
 
-    def __init__(self, pattern: Pattern, range_: tuple[int, int], arrival: int, cost: int) -> None:
+    __slots__ = ("alive", "arrival", "cost", "digits", "most", "pattern", "range", "uses")
+
+    def __init__(self, pattern: Pattern, range_: tuple[int, int], most: int, arrival: int, cost: int) -> None:
         self.pattern = pattern
         self.range = range_
+        self.most = most
         self.arrival = arrival
         self.cost = cost
         self.alive = False
@@ -59,7 +63,7 @@ class Columns:
         latest: int | None,
     ) -> None:
         self._inputs = len(inputs)
-        self._nodes = [Node(_OF_INPUTS, (i.lo, i.hi), i.arrival, 0) for i in inputs]
+        self._nodes = [Node(_OF_INPUTS, (i.lo, i.hi), max(-i.lo, i.hi) + 1, i.arrival, 0) for i in inputs]
         for each in self._nodes:
             each.uses = 1
         self._outputs = outputs
@@ -81,6 +85,7 @@ class Columns:
                 for position in set_bits(plus | minus):
                     self._insert(column, Digit(node, position, minus >> position & 1))
         self._given = sum(len(digits) for digits in self._digits)
+        self._most_given = [self._most(column) for column in range(len(columns))]
 
     @property
     def cost(self) -> int:
@@ -97,7 +102,8 @@ class Columns:
         a, b = self._nodes[pattern.a], self._nodes[pattern.b]
         adder = pattern.adder()
         ranges = self._nodes[adder.a].range, self._nodes[adder.b].range
-        node = Node(pattern, adder.range(*ranges), max(a.arrival, b.arrival) + 1, adder.paid(*ranges))
+        most = (self._nodes[adder.a].most << adder.shift_a) + (self._nodes[adder.b].most << adder.shift_b)
+        node = Node(pattern, adder.range(*ranges), most, max(a.arrival, b.arrival) + 1, adder.paid(*ranges))
         if self._free:
             number = self._free.pop()
             self._nodes[number] = node
@@ -191,6 +197,10 @@ class Columns:
     def _count_load(self, column: int, node: int, times: int) -> None:
         if self._limit is not None:
             self._loads[self._outputs[column]] += times << self._nodes[node].arrival
+
+    def _most(self, column: int) -> int:
+        """More than any part of a column's sum can be, in magnitude."""
+        return sum(self._nodes[node].most << position for node, position in self._digits[column])
 
     def _begin(self) -> None:
         self._saved: dict[int, dict[tuple[int, int], Digit]] = {}

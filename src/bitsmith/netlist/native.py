@@ -18,7 +18,7 @@ from bitsmith.netlist.adders import InputRange
 from bitsmith.netlist.csd import count_digits
 
 # What the extension's function takes and gives; one of another number is not used.
-_INTERFACE = 10
+_INTERFACE = 11
 
 _VALUE_LIMIT = 1 << 60
 _DIGIT_LIMIT = 1 << 23
@@ -70,10 +70,11 @@ def solve(
 def _fits(weights: npt.NDArray[np.int64], inputs: Sequence[InputRange]) -> bool:
     """Return True if no value of a graph, no count and no time is too large for the extension's words.
 
-    A node is a part of the digits of a column, shifted; the digits of a weight sum to less than twice its magnitude.
+    A node is a part of the digits of a column, shifted; the digits of a weight sum to less than twice its magnitude, and the
+    search may double those of a column.
     """
     lows, highs = weights.min(axis=1, initial=0).tolist(), weights.max(axis=1, initial=0).tolist()
     ranges = [max(abs(i.lo), abs(i.hi)) + 1 for i in inputs]
-    bound = sum(4 * max(-low, high) * each for low, high, each in zip(lows, highs, ranges, strict=True))
+    bound = sum(8 * max(-low, high) * each for low, high, each in zip(lows, highs, ranges, strict=True))
     late = max((i.arrival for i in inputs), default=0) > _ARRIVAL_LIMIT
     return not late and max(bound, *ranges, 0) < _VALUE_LIMIT and int(count_digits(weights).sum()) < _DIGIT_LIMIT

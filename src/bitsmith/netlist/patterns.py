@@ -77,16 +77,32 @@ def matches_of(in_a: Sequence[int], in_b: Sequence[int], pattern: Pattern) -> li
     return kept
 
 
-def pairs_with_two_forms(plus: int, minus: int) -> list[tuple[int, int, int]]:
-    """Return the pairs of digits that stand for three times a power of two: (lower position, sign, 1 if 2 + 1 else 0 for 4 - 1).
+class TwoDigits(NamedTuple):
+    """Two digits of a node in a column and what else they may be written as, (position, sign) of each digit of it.
 
-    In the other form they need a position that has no digit.
+    ``number`` tells pairs apart.
+    """
+
+    low: int
+    high: int
+    number: int
+    form: tuple[tuple[int, int], ...]
+
+
+def pairs_with_other_form(plus: int, minus: int) -> list[TwoDigits]:
+    """Return the pairs of digits that stand for three times a power of two, 4 - 1 or 2 + 1, then those that stand for one, 2 - 1.
+
+    The other form of three needs a position that has no digit.
     """
     taken = plus | minus
-    found: list[tuple[int, int, int]] = []
-    for sign, (same, other) in enumerate(((plus, minus), (minus, plus))):
-        found += [(low, sign, 0) for low in set_bits(same >> 2 & other & ~(taken >> 1))]
-        found += [(low, sign, 1) for low in set_bits(same & same >> 1 & ~(taken >> 2))]
+    found: list[TwoDigits] = []
+    signs = ((0, plus, minus), (1, minus, plus))
+    for sign, same, other in signs:
+        differences, sums = same >> 2 & other & ~(taken >> 1), same & same >> 1 & ~(taken >> 2)
+        found += [TwoDigits(k, k + 2, k * 4 + sign * 2, ((k + 1, sign), (k, sign))) for k in set_bits(differences)]
+        found += [TwoDigits(k, k + 1, k * 4 + sign * 2 + 1, ((k + 2, sign), (k, 1 - sign))) for k in set_bits(sums)]
+    for sign, same, other in signs:
+        found += [TwoDigits(k, k + 1, k * 4 + sign * 2, ((k, sign),)) for k in set_bits(same >> 1 & other)]
     return found
 
 

@@ -3,12 +3,13 @@
 In: columns of digits over the inputs. Out: the same columns as sums of inputs and shared adders, which cost less.
 
 A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a common
-shift and sign. The pattern that saves most becomes a node and each occurrence one digit of it, until none saves any. Then, again
-and again, digits of a random column are dissolved into what their nodes were made of and the gap is filled greedily, with
-noise in what patterns save and in how numbers are written; what costs more than before is undone (large-neighborhood search:
-P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", CP 1998). During that search,
-only the patterns of digits that are new are looked for. Steps are pairs of digits looked at, so that a budget of them means the
-same work on every machine.
+shift and sign. The pattern that saves most becomes a node and each occurrence one digit of it, until none saves any. Then,
+again and again, digits of a random column are dissolved into what their nodes were made of and the gap is filled greedily,
+with noise in what patterns save and in how numbers are written; what costs too much more than before is undone
+(large-neighborhood search: P. Shaw, "Using constraint programming and local search methods to solve vehicle routing
+problems", CP 1998), and what is too much becomes less and less (threshold accepting: G. Dueck, T. Scheuer, J. Computational
+Physics 90, 1990). During that search, only the patterns of digits that are new are looked for. Steps are pairs of digits
+looked at, so that a budget of them means the same work on every machine.
 
 ``native/src`` does the same in C++ (``extraction.cpp``, ``search.cpp``); in both, nothing may depend on the order of sets.
 """
@@ -18,10 +19,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import isqrt
 
 from bitsmith.netlist.adders import InputRange, Nodes
 from bitsmith.netlist.columns import Columns, Digit
-from bitsmith.netlist.patterns import NODE_BITS, ColumnEntry, Pattern, matches_of, pairs_with_two_forms, set_bits
+from bitsmith.netlist.patterns import NODE_BITS, ColumnEntry, Pattern, matches_of, pairs_with_other_form, set_bits
 from bitsmith.netlist.sums import Summand, Term
 
 _NOISE = 512
@@ -30,7 +32,9 @@ _OF_COLUMN = 6
 _EVERYWHERE = 2
 _REWRITTEN = 2
 _PER_DIGIT = 32
-_OVERHEAD = 100
+_OVERHEAD = 50
+_FIRST_WARMTH = 48
+_MOST = 2
 _LEVELS = 1 << 16
 _FEW_STEPS = 500_000
 _AHEAD = 2048
@@ -51,6 +55,7 @@ class Sharing(Columns):
         self._waiting: list[tuple[int, int, int]] = []
         self._queue: list[tuple[int, int, int]] = []
         self._noise = 0
+        self._warmth = 0  # how much worse an iteration may leave things, in 16ths of a full adder
         self._random = 1
 
     def run(self) -> None:
@@ -89,15 +94,19 @@ class Sharing(Columns):
         return first is not None
 
     def improve(self, effort: int, most_steps: int) -> None:
-        """Remove and rebuild parts, keeping what does not cost more.
+        """Remove and rebuild parts, keeping what costs not much more, and less and less of it.
 
         Ends after ``effort`` times the steps so far, or ``most_steps`` if that is less. Where little is shared,
         which takes few steps, there are at least some for each digit.
         """
-        if not effort:
+        if not effort or not self._digits:
             return
-        end = self._steps + min(effort * max(self._steps, _PER_DIGIT * self._given), most_steps)
-        while self._steps < end and self._digits:
+        unit = max(self._steps, _PER_DIGIT * self._given)
+        budget = min(effort * unit, most_steps)
+        start, warm = self._steps, budget - budget // 8
+        first = isqrt(_FIRST_WARMTH**2 * budget // unit)
+        while self._steps - start < budget:
+            self._warmth = first * (warm - min(self._steps - start, warm)) // warm
             self._iterate()
 
     def build(self, nodes: Nodes) -> list[Term]:
@@ -236,7 +245,7 @@ class Sharing(Columns):
         return node
 
     def _iterate(self) -> None:
-        """Dissolve some nodes, rebuild, and keep that if it costs no more."""
+        """Dissolve some nodes, rebuild, and keep that if it does not cost too much more."""
         self._begin()
         before = self._cost
         self._steps += _OVERHEAD
@@ -244,7 +253,8 @@ class Sharing(Columns):
         self._dissolve_some()
         self._rebuild()
         self._recount()
-        if self._cost > before:
+        slack = self._below(self._warmth) // 16 if self._warmth and self._cost > before else 0
+        if self._cost > before + slack:
             self._undo()
         else:
             self._free += sorted(self._died, reverse=True)
@@ -273,17 +283,34 @@ class Sharing(Columns):
             number = node.pattern.a if choice else node.pattern.b
 
     def _rewrite_some(self, column: int) -> None:
-        """Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1."""
+        """Write some pairs of digits of a column in their other form: 3 as 4 - 1 or as 2 + 1, and 2 - 1 as 1."""
+        self._expand_one(column)
         for node in sorted({node for node, _ in self._digits[column]}):
-            masks = self._nodes[node].digits[column]
-            for low, minus, is_sum in pairs_with_two_forms(masks[0], masks[1]):
-                place = column << 40 | node << 16 | low * 4 + minus * 2 + is_sum
-                if _mixed(place ^ self._noise) % _REWRITTEN == 0:
-                    self._remove(column, node, low + 2 - is_sum)
-                    self._remove(column, node, low)
-                    self._insert(column, Digit(node, low + 1 + is_sum, minus))
-                    self._insert(column, Digit(node, low, minus ^ is_sum))
+            plus, minus = self._nodes[node].digits[column]
+            for pair in pairs_with_other_form(plus, minus):
+                if _mixed((column << 40 | node << 16 | pair.number) ^ self._noise) % _REWRITTEN == 0:
+                    self._remove(column, node, pair.high)
+                    self._remove(column, node, pair.low)
+                    for position, sign in pair.form:
+                        self._insert(column, Digit(node, position, sign))
                     break
+
+    def _expand_one(self, column: int) -> None:
+        """Where all is subtracted, write -1 as 1 - 2 if there is time, so that the sum need not be negated."""
+        digits = list(self._digits[column].values())
+        if not all(digit.minus for digit in digits):
+            return
+        choice = _mixed(column ^ self._noise)
+        node, position, _ = digits[(choice >> 1) % len(digits)]
+        output = self._outputs[column]
+        late = self._limit is not None and self._loads[output] + (1 << self._nodes[node].arrival) > self._limit
+        if choice % 2 or late:
+            return
+        if self._most(column) + (self._nodes[node].most << position + 1) > _MOST * self._most_given[column]:
+            return
+        self._remove(column, node, position)
+        self._insert(column, Digit(node, position + 1, 1))
+        self._insert(column, Digit(node, position, 0))
 
     def _dissolve(self, column: int, number: int) -> None:
         """Put the operands of a node in place of its digits in a column."""

@@ -99,7 +99,7 @@ class Sum:
         if not self._wrong:
             return self._cost
         root = self._partials[-1]
-        return self._cost + (width_of(root.lo, root.hi) if self.stays_negated else root.turn_cost)
+        return self._cost + (width_of(-root.hi, -root.lo) if self.stays_negated else root.turn_cost)
 
     @property
     def stays_negated(self) -> bool:
