@@ -34,7 +34,6 @@ from bitsmith.devices import (
     Card,
     Zynq,
     any_board,
-    part_or_typical,
     resolve_part,
 )
 from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
@@ -277,7 +276,7 @@ def converted(
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
     from bitsmith.fitting import ways_to_fit
 
-    wanted = directives_of(compiled.network, target.io_type, target.latency, part_or_typical(target.part))
+    wanted = directives_of(compiled.network, target.io_type, target.latency, target.circuit_part)
     return ways_to_fit(source, compiled.program, wanted, target)
 
 

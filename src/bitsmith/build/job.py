@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
 from bitsmith.config import Backend, IOType, read_project
-from bitsmith.devices import Family, Part
+from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
@@ -54,6 +54,11 @@ class Target:
     def budget_ns(self, family: Family) -> float:
         """The nanoseconds of logic that the clock leaves between two registers."""
         return family.delays.budget(self.clock_period_ns, self.clock_uncertainty * self.clock_period_ns)
+
+    @property
+    def circuit_part(self) -> Part | None:
+        """The part that a circuit is laid out for; None where a compiler of C++ chooses its memories."""
+        return None if self.backend.is_hls else part_or_typical(self.part)
 
 
 _KEYS = {

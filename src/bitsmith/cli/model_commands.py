@@ -293,7 +293,9 @@ def _size_said(told: Explanation) -> str:
     assert told.model is not None and told.size is not None
     size, part = told.size, told.model.target.part
     packed = packed_luts(size, part_or_typical(part))
-    figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, {size.dsp:,} DSP, {size.bram:,} BRAM"
+    blocks = {"DSP": size.dsp, "BRAM": size.bram, **{name: number for name, number in size.large.items() if number}}
+    figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, "
+    figures += ", ".join(f"{number:,} {name}" for name, number in blocks.items())
     lines = [f"Circuit as configured: about {figures} (estimate)"]
     if told.fits:
         return lines[0]

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from bitsmith import serialization
 from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
 from bitsmith.compiler import Source
-from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import InputDataError
@@ -112,7 +111,7 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        return directives_of(self.network, self.target.io_type, self.target.latency, part_or_typical(self.target.part))
+        return directives_of(self.network, self.target.io_type, self.target.latency, self.target.circuit_part)
 
     @property
     def output_dir(self) -> Path:
