@@ -18,6 +18,7 @@ _PARTS = {
     "folded_product": ("folded_product", "product_factors", "chained_product"),
     "sweep": ("sweep", "sweep_axis"),
     "engine": ("engine", "engine_axis"),
+    "single_port_fifo": ("single_port_fifo", "fifo"),
     "axis": ("axis", "axis_fifo"),
     "from_bytes": ("from_bytes", "fifo"),
     "to_bytes": ("to_bytes", "fifo", "framer"),

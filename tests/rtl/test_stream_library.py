@@ -58,6 +58,17 @@ def test_fifo_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
     assert int(taken) > 3_000
 
 
+@pytest.mark.parametrize("depth", sets((50,), (3,), (1,), (2,), (4,), (7,), (64,)))
+def test_single_port_fifo_against_a_model(tmp_path: Path, depth: int) -> None:
+    source = tmp_path / "bitsmith_single_port_fifo.sv"
+    source.write_text(library([source.name])[source.name])
+    compile_bench(tmp_path, "fifo_bench.cpp", source.stem, [source], {"WIDTH": 5, "DEPTH": depth})
+    fullest, taken, *_, peak, _, printed_depth = run_bench(tmp_path, depth, 21_000)
+    assert int(fullest) == int(printed_depth) == depth
+    assert int(peak) <= depth
+    assert int(taken) > 3_000
+
+
 @pytest.mark.parametrize(("element", "parts", "words"), sets((5, 3, 4), (8, 1, 1), (3, 4, 1), (9, 1, 5), (1, 2, 2)))
 def test_load_against_a_model(tmp_path: Path, element: int, parts: int, words: int) -> None:
     (tmp_path / "bitsmith_load.sv").write_text(library(["bitsmith_load.sv"])["bitsmith_load.sv"])
@@ -552,6 +563,9 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_large_memory", {"WIDTH": 10, "DEPTH": 13, "COLUMN": 9}),
     ("bitsmith_large_memory", {"WIDTH": 36, "DEPTH": 5, "COLUMN": 18}),
     ("bitsmith_large_memory", {"WIDTH": 73, "DEPTH": 3, "COLUMN": 36}),
+    ("bitsmith_single_port_fifo", {"WIDTH": 1, "DEPTH": 1}),
+    ("bitsmith_single_port_fifo", {"WIDTH": 5, "DEPTH": 4}),
+    ("bitsmith_single_port_fifo", {"WIDTH": 33, "DEPTH": 100}),
     ("bitsmith_downsizer", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
     ("bitsmith_downsizer", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),
     ("bitsmith_upsizer", {"PARTS": 1, "WIDTH": 3}),

@@ -52,6 +52,21 @@ def test_fifo_of_two_slots_in_a_memory(tmp_path: Path) -> None:
     assert_proved(tmp_path, "fifo", {"DEPTH": 2, "PAIR": bit(0)}, 14)
 
 
+@pytest.mark.parametrize(
+    ("depth", "cycles"),
+    [
+        pytest.param(5, 16, marks=ci),
+        (1, 14),
+        (2, 14),
+        (3, 14),
+        pytest.param(4, 16, marks=slow),
+        pytest.param(7, 20, marks=slow),
+    ],
+)
+def test_single_port_fifo(tmp_path: Path, depth: int, cycles: int) -> None:
+    assert_proved(tmp_path, "single_port_fifo", {"DEPTH": depth}, cycles)
+
+
 @pytest.mark.parametrize(("parts", "times"), [pytest.param(3, 2, marks=ci), (1, 1), (1, 3), (4, 1)])
 def test_downsizer(tmp_path: Path, parts: int, times: int) -> None:
     assert_proved(tmp_path, "downsizer", {"PARTS": parts, "TIMES": times}, 2 * parts * times + 6)
@@ -268,6 +283,10 @@ MUTANTS = [
     ("fifo", "assign free = claimed != FULL", "assign free = 1'b1"),
     ("fifo", "claimed <= counted(claimed, claim, take)", "claimed <= counted(claimed, put, take)"),
     ("fifo", "held <= counted(held, put, take)", "held <= counted(held, claim, take)"),
+    ("single_port_fifo", "~left[1] & pairs", "(left == '0) & pairs"),
+    ("single_port_fifo", "assign write = left != '0 & waits & put", "assign write = left[1] & waits & put"),
+    ("single_port_fifo", "around ? waits & put", "around ? 1'b0"),
+    ("single_port_fifo", "if (arrives) second", "if (arrives & shown[0]) second"),
     ("downsizer", "act & last_part & last_time", "act & last_part"),
     ("downsizer", "assign act = x_valid & y_free", "assign act = x_valid & y_free & (part == '0)"),
     ("upsizer", "x_valid & (y_free | ~last_part)", "x_valid"),
