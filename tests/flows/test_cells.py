@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from bitsmith.build import design
 from bitsmith.build.verification import compare, random_stimuli
-from bitsmith.devices import ECP5, XILINX_7, Family, family_named
+from bitsmith.devices import ECP5, XILINX_7, Family, family_named, resolve_part
+from bitsmith.devices.family import Part
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.cells import Unmapped, require_models
 from bitsmith.flows.run import Chained, execute
 from bitsmith.flows.yosys import VERILOG, Synthesis
@@ -34,14 +37,26 @@ def looked_up() -> Program:
     return build.program([("z", build.add(build.mul(x, y), build.table(x, -(1 << 9), values, 0)))])
 
 
-class Netlist:
-    """The netlist of a program, with layers at a reuse factor, for a family."""
+def waiting(tokens: int, bits: int) -> Program:
+    """Tokens that wait until the greatest of them is known."""
+    build = ProgramBuilder()
+    x = build.input("x", (tokens, 1), FixedFormat(True, bits, 0))
+    with build.layer("greatest"):
+        greatest = build.broadcast(build.reshape(build.amax(x, (0,)), (1, 1)), (tokens, 1))
+    with build.layer("difference"):
+        return build.program([("y", build.sub(x, greatest))])
 
-    def __init__(self, program: Program, reuse: int, family: Family, folder: Path) -> None:
+
+class Netlist:
+    """The netlist of a program, with layers at a reuse factor, for a family, whose larger memories are those of ``part``."""
+
+    def __init__(self, program: Program, reuse: int, family: Family, folder: Path, part: Part | None = None) -> None:
         self.program, self.family, self.folder = program, family, folder
         names = {node.layer for node in program.nodes if node.layer}
-        directives = Directives(dict.fromkeys(names, reuse), reuse == 1, dict.fromkeys(names, MultiplierStyle.SHARED))
-        self.made = design.circuit(program, directives, family.delays, 20.0, "net", Title("test", ""))
+        self.directives = Directives(
+            dict.fromkeys(names, reuse), reuse == 1, dict.fromkeys(names, MultiplierStyle.SHARED), part=part
+        )
+        self.made = design.circuit(program, self.directives, family.delays, 20.0, "net", Title("test", ""))
         for name, text in self.made.sources.items():
             (folder / name).write_text(text)
         self.found = execute(Synthesis(family.name, "net", tuple(self.made.sources), family), folder)
@@ -72,6 +87,18 @@ def test_products_and_tables(family: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 def test_tokens(family: str, tmp_path: Path) -> None:
     Netlist(convolution(4), 72, family_named(family), tmp_path).check()
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(("tokens", "bits", "memories"), [pytest.param(700, 7, 1, marks=pytest.mark.ci), (1030, 13, 2)])
+def test_fifos_of_single_port_memory(tokens: int, bits: int, memories: int, tmp_path: Path) -> None:
+    whole, program = resolve_part("iCE40UP5K-SG48"), waiting(tokens, bits)
+    part = replace(whole, die=replace(whole.die, brams=0))
+    netlist = Netlist(program, 2, part.family, tmp_path, part)
+    estimated = estimate_layout(program, netlist.directives, part.family, 20.0)
+    assert netlist.found.large == estimated.large == {"SPRAM": memories}
+    assert netlist.found.bram == estimated.bram == 0
+    netlist.check()
 
 
 @pytest.mark.tools

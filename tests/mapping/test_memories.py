@@ -58,3 +58,20 @@ def test_a_transposition_lies_where_the_part_has_room(name: str, blocks: int, la
     assert (without.bram - size.bram, size.large) == (0 if blocks else 32, large)
     assert size.bram >= blocks
     assert (missing(size, part) == "") == (name != "ice40up5k")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "bits", "blocks", "memories"),
+    [(15_000, 8, 30, 0), (16_000, 8, 0, 1), (40_000, 8, 0, 2), (10_000, 24, 0, 3), (10_000, 40, 100, 0)],
+)
+def test_fifos_of_single_port_memory(tokens: int, bits: int, blocks: int, memories: int) -> None:
+    """Of 16,384 words of two tokens, four on the part, where its 30 block memories are too few."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (tokens, 1), FixedFormat(True, bits, 4))
+    with builder.layer("greatest"):
+        greatest = builder.broadcast(builder.reshape(builder.amax(x, (0,)), (1, 1)), (tokens, 1))
+    with builder.layer("difference"):
+        program = builder.program([("y", builder.sub(x, greatest))])
+    part = resolve_part("ice40up5k")
+    size = estimate_layout(program, Directives({}, False, part=part), part.family)
+    assert (size.bram, size.large) == (blocks, {"SPRAM": memories})

@@ -140,7 +140,7 @@ def _family(
             bram=each("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
             large=each("SB_SPRAM256KA") if large else {},
             carry=("SB_CARRY",),
-            models=("+/ice40/cells_sim.v",),
+            models=("+/ice40/cells_sim.v", "ice40_cells.v"),
             arithmetic=("adders.v",),
         ),
         place_and_route=flow,

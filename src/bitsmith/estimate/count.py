@@ -19,7 +19,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
-from bitsmith.mapping.memories import takes_block
+from bitsmith.mapping.memories import paired, takes_block
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
@@ -41,6 +41,9 @@ _SWEEP_CHOICES, _SWEEP_COUNTERS = Line(45.0, 11.0), Line(17.0, 4.3)
 
 Sweeps of 32 to 8,192 tokens have 95 to 202 look-up tables on ECP5, 50 to 103 on AMD's families, and 38 to 78 flip-flops.
 """
+
+_SINGLE_PORT_LUTS, _SINGLE_PORT_FFS = Line(-30.0, 6.4), 4.0
+"""What a FIFO of single-port memory takes beyond one of block memory, over the bits of a token: of 8, 16 and 32 bits on iCE40."""
 
 _ENGINE_CONTROL, _ENGINE_ADDRESS_LUTS, _ENGINE_ADDRESS_FFS = (-150.0, 265.0), 4.2, 7.0
 """Look-up tables of an engine's control, always and for those of a choice of a bit; and what each bit of its addresses takes."""
@@ -228,7 +231,11 @@ class Count:
 
     def memory(self, words: int, bits: float, column: int = 0) -> None:
         """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits."""
-        if column and takes_block(words, bits) and self._area.large:
+        if column and takes_block(words, bits) and self._area.large and self._area.large.ports == 1:
+            self.large += self._area.large.count(*paired(words, round(bits)), column)
+            self.lut += max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0)
+            self.ff += _SINGLE_PORT_FFS * bits
+        elif column and takes_block(words, bits) and self._area.large:
             self.large += self._area.large.count(words, bits, column)
             places = self._area.large.shapes[0][1] // column  # of words in a row
             self.lut += bits * (places // 2) * self.choice_luts

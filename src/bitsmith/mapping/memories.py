@@ -3,7 +3,8 @@
 In: a network, the depths of its FIFOs and memories, and the part. Out: these memories, each with the columns in which it lies.
 Method: a larger memory is worth it where it takes the place of block memories with at least half of its bits. Where the circuit
 has more block memories than the part, others become larger ones, too. Those come first that save most block memories for each
-larger one, until the part has no more. What has contents from the start (tables, weights that can be loaded) stays.
+larger one, until the part has no more. What has contents from the start (tables, weights that can be loaded) stays. Where the
+larger memory has a single port, only FIFOs become some, by ``bitsmith_single_port_fifo.sv``, which has two tokens in a word.
 """
 
 from __future__ import annotations
@@ -50,17 +51,19 @@ def takes_block(words: int, bits: float) -> bool:
 def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) -> Mapping[Place, int]:
     """The bits of a column of each memory that is to be a larger one."""
     large = None if part is None else part.family.large
-    if part is None or large is None or not part.large or large.ports < 2:
+    if part is None or large is None or not part.large:
         return {}
-    found = candidates(wiring, fifos, large, part.family.memory)
     tables = sum(_table_blocks(process, part.family.memory) for process in wiring.network.processes)
-    return chosen(found, tables, large, part)
+    found = list(candidates(wiring, fifos, large, part.family.memory))
+    possible = [each for each in found if large.ports > 1 or each.place[1] >= 0]
+    staying = tables + sum(each.blocks for each in found) - sum(each.blocks for each in possible)
+    return chosen(possible, staying, large, part)
 
 
-def chosen(found: Iterable[Candidate], tables: int, large: LargeMemory, part: Part) -> Mapping[Place, int]:
-    """The columns of those that become larger memories, beside tables of so many block memories."""
+def chosen(found: Iterable[Candidate], staying: int, large: LargeMemory, part: Part) -> Mapping[Place, int]:
+    """The columns of those that become larger memories, beside so many block memories that stay."""
     ranked = sorted(found, key=lambda each: (Fraction(-each.blocks, each.larger), each.place))
-    blocks, left = tables + sum(each.blocks for each in ranked), part.large
+    blocks, left = staying + sum(each.blocks for each in ranked), part.large
     columns: dict[Place, int] = {}
     for each in ranked:
         pays = 2 * each.blocks * part.family.memory.bits >= each.larger * large.bits
@@ -80,9 +83,15 @@ def candidates(wiring: Wiring, fifos: Iterable[Fifo], large: LargeMemory, block:
     for place, every in sizes.items():
         taken = [size for size in every if takes_block(*size)]
         if taken:
-            column = large.column(*max(taken))
-            larger = sum(large.count(*size, column) for size in taken)
+            written = [size if large.ports > 1 else paired(*size) for size in taken]
+            column = large.column(*max(written))
+            larger = sum(large.count(*size, column) for size in written)
             yield Candidate(place, column, larger, sum(block.count(*size) for size in taken))
+
+
+def paired(depth: int, bits: int) -> tuple[int, int]:
+    """Words and bits of a FIFO of two tokens in a word, as ``bitsmith_single_port_fifo.sv`` has it."""
+    return 1 << max(((depth + 1) // 2 - 1).bit_length(), 1), 2 * bits
 
 
 def _held_bits(wiring: Wiring, number: int, operand: int) -> int:

@@ -95,6 +95,7 @@ class StreamTop:
         self.memory = memory
         self.wiring = Wiring(network)
         self.larger = larger_memories(self.wiring, schedule.fifos, part)
+        self.single_port = part is not None and part.family.large is not None and part.family.large.ports == 1
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
@@ -105,8 +106,8 @@ class StreamTop:
         )
         self.reset = "halt" if has_memories else "rst"
         self.readers: dict[OutputPort, list[OperandWires]] = {}
-        self.given_back: dict[OutputPort, list[tuple[str, dict[str, int], dict[str, str]]]] = {}
-        """FIFOs of earlier processes, by name, parameters and ports."""
+        self.given_back: dict[OutputPort, list[tuple[str, str, dict[str, int], dict[str, str]]]] = {}
+        """FIFOs of earlier processes, by module, name, parameters and ports."""
         for number, process in enumerate(network.processes):
             for operand, source in enumerate(process.args):
                 self.readers.setdefault(source, []).append(operand_wires(number, operand))
@@ -280,11 +281,13 @@ class ProcessText:
                 "data": data,
             }
             self.holds(name, width)
-            fifo = name, self._slots(operand, width), ports
+            column = top.larger.get((self.number, operand))
+            module = "single_port_fifo" if column is not None and top.single_port else "fifo"
+            fifo = module, name, self._slots(operand, width), ports
             if gives_back(self.number, source):
                 top.given_back.setdefault(source, []).append(fifo)
             else:
-                self._instance("fifo", *fifo)
+                self._instance(*fifo)
         for port, (result, elements) in enumerate(zip(self.y, self.gives, strict=True)):
             for wire in (result.free, result.claim, result.put):
                 top.wire(wire)
@@ -294,7 +297,7 @@ class ProcessText:
                 top.wire(free)
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
             for fifo in top.given_back.get(OutputPort(self.number, port), []):
-                self._instance("fifo", *fifo)
+                self._instance(*fifo)
 
     def _slots(self, operand: int, width: int) -> dict[str, int]:
         """The parameters of the FIFO of an operand whose tokens have ``width`` bits."""
@@ -331,7 +334,7 @@ class ProcessText:
     def large(self, operand: int = -1) -> dict[str, int]:
         """The parameter of memories that are larger ones than block memory: those within, or the FIFO of an operand."""
         column = self.top.larger.get((self.number, operand))
-        return {} if column is None else {"LARGE": column}
+        return {} if column is None or self.top.single_port else {"LARGE": column}
 
     def depth(self) -> int:
         """The slots of its own memory of tokens."""

@@ -1,0 +1,60 @@
+"""Networks all of whose FIFOs are single-port memories: every bit and every cycle as planned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bitsmith.devices import resolve_part
+from bitsmith.ir.program import Program
+from bitsmith.mapping import memories
+from bitsmith.mapping.directives import Directives
+from tests.properties.convolutional import demands, random_decoder, random_network
+from tests.properties.pairs import random_pair
+from tests.properties.recurrent import demands as recurrent_demands
+from tests.properties.recurrent import random_network as random_recurrent_network
+from tests.rtl.streaming import assert_streams
+
+ICE40 = resolve_part("iCE40UP5K-SG48")
+PART = replace(ICE40, die=replace(ICE40.die, brams=0, large=1 << 20))
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _any_fifo_is_a_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memories, "FIFO_BLOCK_WORDS", 0)
+    monkeypatch.setattr(memories, "FIFO_BLOCK_BITS", 0)
+
+
+def check(program: Program, directives: Directives, folder: Path, seed: int) -> None:
+    """The circuit gives the emulator's results in the cycles planned."""
+    assert_streams(program, replace(directives, part=PART), folder, seed, frames=4)
+    text = (folder / "rtl" / "dut.sv").read_text()
+    assert "bitsmith_single_port_fifo #(" in text
+    assert "bitsmith_fifo #(" not in text
+
+
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 3 else ()) for k in range(40)])
+def test_convolutional_networks(seed: int, tmp_path: Path) -> None:
+    program = random_network(seed)
+    check(program, demands(seed, program), tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 1 else ()) for k in range(20)])
+def test_decoders(seed: int, tmp_path: Path) -> None:
+    program = random_decoder(seed)
+    check(program, demands(seed, program), tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pairs(seed: int, tmp_path: Path) -> None:
+    check(*random_pair(seed), tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 1 else ()) for k in range(10)])
+def test_recurrent_networks(seed: int, tmp_path: Path) -> None:
+    program = random_recurrent_network(seed)
+    check(program, recurrent_demands(seed, program), tmp_path, seed)
