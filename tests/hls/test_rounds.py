@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.pipelines import scheduled, stages_of
-from bitsmith.hls.round_parts import Fed, Recurrence
+from bitsmith.hls.round_parts import Fed, Recurrence, Slices
 from bitsmith.hls.rounds import circles, in_rounds
 from bitsmith.hls.structure.check import check
 from bitsmith.ir.builder import ProgramBuilder
@@ -81,31 +82,70 @@ def test_networks_have_all_forms() -> None:
 
 
 def test_a_circle_becomes_one_process() -> None:
-    """Nothing but products, functions and the next states is left of a step: what only moves tokens takes no time."""
+    """Nothing but products and functions is left of a step: what only moves tokens takes no time, next states neither."""
     before = partition(*named_networks()["lstm_io_stream"])
     (circle,) = circles(before)
     network, found = lstm()
     assert len(network.processes) == len(before.processes) - len(circle) + 1
-    assert [loop[0].process.takes[0].tokens for loop in found.loops] == [16, 4, 2, 2, 3, 3]
+    assert [loop[0].process.takes[0].tokens for loop in found.loops] == [16, 4, 2, 2, 3]
     names = [[type(part.process.kind).__name__ for part in loop] for loop in found.loops]
     assert names[0] == ["FoldedProduct", "Map"] and names[2] == ["Map", "Map"]
-    assert names[4:] == [
-        ["Map", "WidthConverter"],
-        ["WidthConverter"],
-    ]  # the one state is not needed any more, the other is
+    assert names[4:] == [["Map", "WidthConverter"]]  # the one state is not needed any more, the other has two halves
+
+
+def halves(each: Recurrence) -> tuple[list[set[tuple[int, bool]]], list[set[tuple[int, bool]]]]:
+    """What the loops read and write: a memory or that half of it which has what the step before made, or this step makes."""
+    reads = [[slices for part in loop for slices in part.operands if isinstance(slices, Slices)] for loop in each.loops]
+    writes = [[slices for part in loop for slices in part.targets if slices is not None] for loop in each.loops]
+    made, read = ([{(one.memory, one.made) for one in loop} for loop in loops] for loops in (writes, reads))
+    return read, made
 
 
 def test_no_loop_reads_what_it_writes() -> None:
     """So steps of a loop need not wait for one another, and no state is written before all of the step has read it."""
     for each in recurrences(*FEW, 12, 19):
-        reads, writes = (
-            [set[int]().union(*(getattr(part, name) for part in loop)) for loop in each.loops]
-            for name in ("reads", "writes")
-        )
+        reads, writes = halves(each)
         assert not any(read & written for read, written in zip(reads, writes, strict=True))
         for state in range(each.states):
-            (end,) = (number for number, written in enumerate(writes) if state in written)
-            assert not any(state in read for read in reads[end:])
+            turns = each.memories[state].turns
+            (end,) = (number for number, written in enumerate(writes) if (state, turns) in written)
+            later, earlier = reads[end + 1 :], reads[: end + 1]
+            assert not any((state, turns) in read for read in (earlier if turns else [*later, reads[end]]))
+
+
+def test_next_states_are_written_into_the_other_half() -> None:
+    """No loop passes them on, but where a memory would need more ports than two."""
+    found = [each for seed in range(20) for each in recurrences(seed)]
+    assert sum(memory.turns for each in found for memory in each.memories) > len(found) // 2
+    for each in found:
+        reads, writes = halves(each)
+        for number, memory in enumerate(each.memories):
+            touched = {(number, False), (number, True)} & set[tuple[int, bool]]().union(*reads, *writes)
+            assert touched == ({(number, False), (number, True)} if memory.turns else touched - {(number, True)})
+            assert not memory.turns or (number < each.states and not any((number, False) in one for one in writes))
+            slices = [
+                [
+                    one
+                    for part in loop
+                    for one in (*part.operands, *part.targets)
+                    if isinstance(one, Slices) and one.memory == number
+                ]
+                for loop in each.loops
+            ]
+            assert not memory.turns or max(map(len, slices)) <= 2
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_each_dialect_is_told_that_halves_are_apart(dialect: str) -> None:
+    _, found = lstm()
+    (rows,) = (memory.elements // memory.row for memory in found.memories if memory.turns)
+    files = written(*named_networks()["lstm_io_stream"], dialect).files
+    (name,) = set(re.findall(r"(\w+)\[half\d \+", files["firmware/net.cpp"]))
+    promise = DIALECTS[dialect].streams.apart.format(name=name, steps=rows)
+    if promise:
+        assert files["firmware/net.cpp"].count(promise) == 1
+    else:
+        assert re.search(rf"set line_buffers \{{.*\b{name}\b", files["directives.tcl"])
 
 
 def test_parts_wait_for_one_another() -> None:

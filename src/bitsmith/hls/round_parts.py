@@ -14,10 +14,14 @@ from bitsmith.ir.types import TensorType
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slices:
-    """The tokens of a part's operand or result: token ``k`` is slice ``places[k]`` of a memory, in units of tokens."""
+    """The tokens of a part's operand or result: token ``k`` is slice ``places[k]`` of a memory, in units of tokens.
+
+    ``made``: of the half that this step writes, of a memory whose halves take turns.
+    """
 
     memory: int
     places: Numbers
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,16 @@ PartLoop: TypeAlias = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class PartMemory:
-    """A memory of rows of so many elements, whose type is that of tokens of such a type."""
+    """A memory of rows of so many elements, whose type is that of tokens of such a type.
+
+    ``turns``: it has two halves of ``elements``, one for what the step before made and one for what this one does, which change
+    places after each step.
+    """
 
     token: TensorType
     elements: int
     row: int
+    turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

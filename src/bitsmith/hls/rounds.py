@@ -18,6 +18,7 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, Numbers, OutputPort, Process, Stream
 from bitsmith.hls.round_loops import joined
 from bitsmith.hls.round_parts import Operand, Part, PartMemory, Recurrence, Slices
+from bitsmith.hls.round_turns import in_turns
 from bitsmith.ir.types import TensorType
 
 
@@ -124,14 +125,15 @@ class _Circle:
             for token, size, units in zip(self._tokens, self._sizes, self._units, strict=True)
         )
         layers = tuple(dict.fromkeys(layer for _, each in members for layer in each.layers))
+        loops, halved = in_turns(joined(self._parts), tuple(memories), len(states))
         made = Recurrence(
             kinds.Feedback(self._rounds),
             tuple(self._args),
             tuple(self._takes),
             tuple(self._network.stream(port) for port in self._given),
             layers,
-            joined(self._parts),
-            tuple(memories),
+            loops,
+            halved,
             len(states),
         )
         return made, tuple(self._given)

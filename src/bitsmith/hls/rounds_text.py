@@ -55,10 +55,14 @@ class _End(StreamType):
 
 @dataclass(slots=True)
 class _Counting:
-    """Variables of a part beside the number of its step: lines before its loop, of all its parts, and at the end of a step."""
+    """Variables of a part beside the number of its step: lines before its loop, of all its parts, and at the end of a step.
+
+    ``promises`` are lines about the memories of the loop.
+    """
 
     before: list[str]
     after: list[str] = field(default_factory=list)
+    promises: tuple[str, ...] = ()
 
 
 class _RecurrenceWriter:
@@ -93,6 +97,11 @@ class _RecurrenceWriter:
             line for state in range(process.states) for line in self._loop((process.initial(state),), f"first{state}")
         ]
         step = [line for number, loop in enumerate(process.loops) for line in self._loop(loop, f"loop{number}")]
+        halves = {
+            _half(number): each.elements // each.row for number, each in enumerate(process.memories) if each.turns
+        }
+        declared += [f"int {half} = 0;" for half in halves]
+        step += [f"{half} = {rows} - {half};" for half, rows in halves.items()]
         head = f"for (int step = 0; step < {process.rounds}; step++) {{"
         return [*declared, *begun, head, *map(indented, step), "}"]
 
@@ -105,20 +114,21 @@ class _RecurrenceWriter:
     def _declared(self, known: tuple[str, str, Scalar], memory: PartMemory) -> list[str]:
         """Lines that declare a memory, whose columns are written apart."""
         name, element, scalar = known
-        self._scope.memories.append(Memory(name, memory.row))
+        self._scope.memories.append(Memory(name, memory.row, apart=memory.turns))
         self._scope.word(WordKind.ROWS, name, memory.row * scalar.width)
-        places = memory.elements // memory.row
+        places = memory.elements // memory.row * (2 if memory.turns else 1)
         banks = self._scope.dialect.streams.banks
-        return banks.declared(name, f"{element} {name}[{places}][{memory.row}]", memory.elements)
+        return banks.declared(name, f"{element} {name}[{places}][{memory.row}]", places * memory.row)
 
     def _loop(self, loop: PartLoop, name: str) -> list[str]:
         """One loop, as a block."""
         sums = isinstance(loop[0].process.kind, kinds.FoldedProduct | kinds.Reduce)
         before, gives, writers = list[str](), list[list[_End]](), list[_PartWriter]()
+        promises = self._promises(loop)
         for number, part in enumerate(loop):
             own = name if number == 0 else f"{name}_{number}"
             made = "made" if sums else "i"
-            step, counting = made if number else "i", _Counting(before)
+            step, counting = made if number else "i", _Counting(before, promises=promises)
             takes = [
                 self._fed(loop, gives, operand, stream)
                 if isinstance(operand, Fed)
@@ -194,7 +204,22 @@ class _RecurrenceWriter:
             counting.before.append(f"int {at} = 0;")
             counting.after.append(f"{at} = {at} == {period - 1} ? 0 : {at} + 1;")
         rows, numbers = places // parts, places % parts
-        return self._listed(f"{name}_row", rows, at), self._listed(f"{name}_part", numbers, at)
+        row, memory = self._listed(f"{name}_row", rows, at), self._process.memories[slices.memory]
+        if memory.turns:
+            half = _half(slices.memory)
+            row = f"{memory.elements // memory.row} - {half} + {row}" if slices.made else f"{half} + {row}"
+        return row, self._listed(f"{name}_part", numbers, at)
+
+    def _promises(self, loop: PartLoop) -> tuple[str, ...]:
+        """Lines from which the tool knows that a loop reads other places of a memory than it writes: those of the other half."""
+        reads, writes = (
+            set[int]().union(*sets) for sets in zip(*((part.reads, part.writes) for part in loop), strict=True)
+        )
+        both = {number: self._process.memories[number] for number in sorted(reads & writes)}
+        assert all(memory.turns for memory in both.values())
+        line = self._scope.dialect.streams.apart
+        steps = {number: memory.elements // memory.row for number, memory in both.items()}
+        return tuple(line.format(name=self._memories[number][0], steps=rows) for number, rows in steps.items() if line)
 
     def _listed(self, name: str, values: Numbers, at: str) -> str:
         """An expression of element ``at`` of ``values``."""
@@ -205,6 +230,11 @@ class _RecurrenceWriter:
         unique = self._scope.array(self._name, name, values)
         self._scope.memories.append(Memory(unique))
         return f"{unique}[{at}]"
+
+
+def _half(memory: int) -> str:
+    """The variable that has the first row of the half of a memory that the step before made."""
+    return f"half{memory}"
 
 
 def _end(outer: StreamType, shape: tuple[int, ...], tokens: int, *, taking: str = "", giving: str = "") -> _End:
@@ -258,9 +288,11 @@ class _PartWriter(ProcessWriter):
         self._counting = counting
 
     def _looped(self, tokens: int, steps: list[str]) -> None:
-        lines = [*steps, *self._counting.after]
+        promises = self._counting.promises
+        inside, outside = (promises, ()) if self._scope.dialect.streams.apart_inside else ((), promises)
+        lines = [*inside, *steps, *self._counting.after]
         self.lines += self._counting.before
-        self.lines += paced_lines(self._scope, tokens, lines, interval=self._step_cycles, nested=True)
+        self.lines += paced_lines(self._scope, tokens, lines, outside, self._step_cycles, nested=True)
 
     def _width_converter(self, kind: kinds.WidthConverter) -> str:
         (taken,), (given,) = self._takes, self._gives
