@@ -14,6 +14,7 @@ from bitsmith.rtl.library import BEATS_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY,
 
 _FORMAL = Path(__file__).parent / "formal"
 _PARTS = {
+    "fifo": ("fifo", "large_memory"),
     "window": ("window", "window_axis", "delay"),
     "folded_product": ("folded_product", "product_factors", "chained_product"),
     "sweep": ("sweep", "sweep_axis"),

@@ -67,6 +67,18 @@ def test_single_port_fifo(tmp_path: Path, depth: int, cycles: int) -> None:
     assert_proved(tmp_path, "single_port_fifo", {"DEPTH": depth}, cycles)
 
 
+@pytest.mark.parametrize(
+    ("depth", "column"), [(3, 36), pytest.param(3, 72, marks=slow), pytest.param(5, 18, marks=slow)]
+)
+def test_fifo_in_larger_memory(tmp_path: Path, depth: int, column: int) -> None:
+    assert_proved(tmp_path, "fifo", {"DEPTH": depth, "LARGE": column}, 14)
+
+
+@pytest.mark.parametrize(("width", "depth", "column"), [(10, 9, 9), (3, 2, 72), (37, 3, 36), (18, 7, 18)])
+def test_large_memory(tmp_path: Path, width: int, depth: int, column: int) -> None:
+    assert_proved(tmp_path, "large_memory", {"WIDTH": width, "DEPTH": depth, "COLUMN": column}, 8)
+
+
 @pytest.mark.parametrize(("parts", "times"), [pytest.param(3, 2, marks=ci), (1, 1), (1, 3), (4, 1)])
 def test_downsizer(tmp_path: Path, parts: int, times: int) -> None:
     assert_proved(tmp_path, "downsizer", {"PARTS": parts, "TIMES": times}, 2 * parts * times + 6)
@@ -298,6 +310,8 @@ MUTANTS = [
     ("folded_product", "given - HIGH_BITS'(negative)", "given"),
     ("folded_product", "if (acts[STAGES-1]) total", "total"),
     ("delay", "else if (enable) at <= next_at", "else at <= next_at"),
+    ("large_memory", "if (writes[at]) rows", "if (write) rows"),
+    ("large_memory", "if (read) place", "place"),
     ("window", "assign x_take = act & inside_all", "assign x_take = x_valid & inside_all"),
     ("window", "REACHED = BITS'(REACH - 1)", "REACHED = BITS'(REACH)"),
     ("order", "(y_free | ~flags[2])", "1'b1"),
@@ -305,7 +319,7 @@ MUTANTS = [
     ("reorder", "(held >= needed)", "(held > needed)"),
     ("sweep", "(held != FULL)", "1'b1"),
     ("sweep", "~surplus[BITS-1]", "(~surplus[BITS-1] | &surplus)"),
-    ("sweep", "empty  <= ~(&is_inside)", "empty  <= 1'b0"),
+    ("sweep", "empty <= ~(&is_inside)", "empty <= 1'b0"),
     ("engine", "~(leaves & is_last_layer) | y_free", "1'b1"),
     ("engine", "(window_ends | (block_ends & alike)) ? first_weights", "layer_ends ? first_weights"),
     ("engine", "is_real <= &is_inside", "is_real <= 1'b1"),

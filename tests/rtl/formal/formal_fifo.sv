@@ -2,7 +2,8 @@
 module formal_fifo #(
     parameter int unsigned DEPTH = 3,
     parameter bit BLOCK = 1'b0,
-    parameter bit PAIR = 1'b1
+    parameter bit PAIR = 1'b1,
+    parameter int unsigned LARGE = 0
 ) (
     input logic clk
 );
@@ -21,7 +22,7 @@ module formal_fifo #(
     assign take = valid & takes_now;
     assign put_data = put ? tokens[filled*WIDTH+:WIDTH] : noise;
 
-    bitsmith_fifo #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .PAIR(PAIR)) dut (
+    bitsmith_fifo #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .PAIR(PAIR), .LARGE(LARGE)) dut (
         .clk, .rst, .free, .claim, .put, .put_data, .valid, .take, .data
     );
 
