@@ -37,6 +37,15 @@ def looked_up() -> Program:
     return build.program([("z", build.add(build.mul(x, y), build.table(x, -(1 << 9), values, 0)))])
 
 
+def pooled() -> Program:
+    """The greatest of windows, whose lines are memories without all bits of a block."""
+    build = ProgramBuilder()
+    x = build.input("x", (4, 24, 2), FixedFormat(True, 14, 0))
+    with build.layer("pool"):
+        windows = build.window(x, (2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))
+        return build.program([("y", build.amax(windows, (2, 3)))])
+
+
 def waiting(tokens: int, bits: int) -> Program:
     """Tokens that wait until the greatest of them is known."""
     build = ProgramBuilder()
@@ -99,6 +108,11 @@ def test_fifos_of_single_port_memory(tokens: int, bits: int, memories: int, tmp_
     assert netlist.found.large == estimated.large == {"SPRAM": memories}
     assert netlist.found.bram == estimated.bram == 0
     netlist.check()
+
+
+@pytest.mark.tools
+def test_writes_of_which_bits_are_masked(tmp_path: Path) -> None:
+    Netlist(pooled(), 2, family_named("ice40up"), tmp_path).check()
 
 
 @pytest.mark.tools

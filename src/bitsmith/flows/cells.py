@@ -62,7 +62,9 @@ class Unmapped:
             if path != name:
                 files[path] = (Path(__file__).parent / name).read_text(encoding="utf-8")
         lines += [f"hierarchy -check -top {self.top}", "proc", "flatten -wb"]
-        lines += ["opt -fast -purge", "splitnets", "rename -hide", "opt_clean -purge"]  # names take most of the file
+        # Writes that never happen have no address, which Verilator takes for an error.
+        lines += ["opt -fast -purge", "opt_expr -mux_undef", "opt_mem"]
+        lines += ["splitnets", "rename -hide", "opt_clean -purge"]  # names take most of the file
         lines += [f"write_verilog -noattr {self.netlist}"]
         return {f"{self.folder}/unmap.ys": "\n".join(lines) + "\n", **files}
 
