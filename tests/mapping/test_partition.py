@@ -36,7 +36,7 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> None
         results = execute(network, sample(stimuli, k), weights)
         for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):
             kind = program.nodes[output.node].type
-            assert_equal_values(want[k], kind.frac, have, stream.token.frac)
+            assert_equal_values(np.asarray(want[k]), kind.frac, have, stream.token.frac)
 
 
 def assert_equal_values(
