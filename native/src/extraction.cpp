@@ -209,10 +209,14 @@ void Sharing::consider_all(std::int32_t node) {
 
 /// Note the patterns of a digit with others of its column, but those that cannot occur twice and that no node has.
 void Sharing::consider(std::int32_t column, const Digit& digit, std::span<const Digit> others) {
+    const Spread mine = spread(digit.node());
+    const std::uint64_t here = std::uint64_t{1} << (column % 64), apart = few_columns() ? here : 0;
     for (const Digit& other : others) {
         if (other == digit) continue;
         const Key key = key_of(digit, other);
-        if (may_repeat(pattern_of(key), column) || made_.find(key) >= 0) considered_.push_back(key);
+        const Spread& theirs = spread(other.node());
+        const bool once = (mine.once & theirs.once) == apart && !(here & mine.twice & theirs.twice);
+        if ((!once && may_repeat(pattern_of(key), column)) || made_.find(key) >= 0) considered_.push_back(key);
     }
     steps_ += others.size();
 }

@@ -107,14 +107,17 @@ void Sharing::rewrite_some(std::int32_t column) {
     }
 }
 
-/// Where all is subtracted, write -1 as 1 - 2 if there is time, so that the sum need not be negated.
+/// Write one of the digits of a column that only subtracts in its longer form, if noise says so.
 void Sharing::expand_one(std::int32_t column) {
     const std::vector<Digit>& all = digits(column);
-    if (!std::ranges::all_of(all, &Digit::minus)) return;
     const std::uint64_t choice = mixed(static_cast<std::uint64_t>(column) ^ noise_);
-    const Digit digit = all[(choice >> 1) % all.size()];
+    if (choice % 2 == 0 && only_subtracts(column)) expand(column, all[(choice >> 1) % all.size()]);
+}
+
+/// Write -1 as 1 - 2 if there is time, so that a sum of subtractions need not be negated.
+void Sharing::expand(std::int32_t column, Digit digit) {
     const std::size_t of = output(column);
-    if (choice % 2 || (limit_ && loads_[of] + load(digit.node()) > limit_)) return;
+    if (limit_ && loads_[of] + load(digit.node()) > limit_) return;
     const std::int64_t more = at(digit.node()).most << (digit.position() + 1);
     if (most(column) + more > kMost * most_[static_cast<std::size_t>(column)]) return;
     remove(column, digit.node(), digit.position());

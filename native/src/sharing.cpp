@@ -56,6 +56,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
         }
         given_ += digits(number).size();
         most_.push_back(most(number));
+        if (only_subtracts(number)) expand(number, *std::ranges::min_element(digits(number), {}, &Digit::position));
     }
 }
 

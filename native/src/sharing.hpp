@@ -194,6 +194,10 @@ private:
     void dissolve(std::int32_t node, InColumn digits);
     void rewrite_some(std::int32_t column);
     void expand_one(std::int32_t column);
+    void expand(std::int32_t column, Digit digit);
+    bool only_subtracts(std::int32_t column) const {
+        return std::ranges::all_of(digits_[static_cast<std::size_t>(column)], &Digit::minus);
+    }
     bool contract(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus);
     bool rewrite(std::int32_t column, std::int32_t node, const std::array<std::uint64_t, 2>& of, int minus, int sum);
     void undo();

@@ -107,23 +107,23 @@ def test_cost_is_that_of_the_adders_and_falls(latest: int | None) -> None:
     assert latest is None or max(nodes.arrivals[root.node] for root in roots) <= latest
 
 
-def searched(weights: list[int], latest: int | None) -> tuple[Sharing, list[Adder], bool]:
-    """One column of these weights after the search, its adders, and whether its sum comes out negated."""
+def summed(weights: list[int], latest: int | None, effort: int) -> tuple[int, int, bool]:
+    """Full adders and adders of one column of these weights, and whether its sum comes out negated."""
     inputs = [InputRange(-128, 127)] * len(weights)
     columns = [[ColumnEntry(row, *digit_masks(w)) for row, w in enumerate(weights) if w]]
     sharing = Sharing(inputs, columns, [0], latest)
     sharing.run()
-    sharing.improve(8, 1 << 20)
+    sharing.improve(effort, 1 << 20)
     nodes = Nodes(inputs)
     (root,) = sharing.build(nodes)
-    return sharing, nodes.adders, root.minus
+    return sharing.cost, len(nodes.adders), root.minus
 
 
-def test_a_sum_of_subtractions_is_not_negated() -> None:
-    sharing, adders, minus = searched([-1, -1], None)
-    assert (sharing.cost, len(adders), minus) == (18, 2, False)  # x - y - 2x
+@pytest.mark.parametrize("effort", [0, 8])
+def test_a_sum_of_subtractions_is_not_negated(effort: int) -> None:
+    assert summed([-1, -1], None, effort) == (18, 2, False)  # x - y - 2x
 
 
-def test_no_digit_more_where_there_is_no_time() -> None:
-    sharing, adders, minus = searched([-1, -1], 1)
-    assert (sharing.cost, len(adders), minus) == (19, 1, True)  # x + y, and its negation
+@pytest.mark.parametrize("effort", [0, 8])
+def test_no_digit_more_where_there_is_no_time(effort: int) -> None:
+    assert summed([-1, -1], 1, effort) == (19, 1, True)  # x + y, and its negation

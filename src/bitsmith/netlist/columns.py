@@ -13,6 +13,9 @@ from bitsmith.netlist.adders import InputRange
 from bitsmith.netlist.patterns import NODE_BITS, SHIFT_BIAS, SHIFT_BITS, ColumnEntry, Pattern, set_bits
 from bitsmith.netlist.sums import Deadline, Sum, Summand, Term
 
+_MOST = 2
+"""How many times as large as given the digits of a column may become."""
+
 _OF_INPUTS = Pattern(-1, -1, 0, 0)
 
 
@@ -86,6 +89,9 @@ class Columns:
                     self._insert(column, Digit(node, position, minus >> position & 1))
         self._given = sum(len(digits) for digits in self._digits)
         self._most_given = [self._most(column) for column in range(len(columns))]
+        for column, digits in enumerate(self._digits):
+            if all(digit.minus for digit in digits.values()):
+                self._expand(column, min(digits.values(), key=lambda digit: digit.position))
 
     @property
     def cost(self) -> int:
@@ -201,6 +207,19 @@ class Columns:
     def _most(self, column: int) -> int:
         """More than any part of a column's sum can be, in magnitude."""
         return sum(self._nodes[node].most << position for node, position in self._digits[column])
+
+    def _expand(self, column: int, digit: Digit) -> None:
+        """Write -1 as 1 - 2 if there is time, so that a sum of subtractions need not be negated."""
+        node, position, _ = digit
+        late = (
+            self._limit is not None
+            and self._loads[self._outputs[column]] + (1 << self._nodes[node].arrival) > self._limit
+        )
+        if late or self._most(column) + (self._nodes[node].most << position + 1) > _MOST * self._most_given[column]:
+            return
+        self._remove(column, node, position)
+        self._insert(column, Digit(node, position + 1, 1))
+        self._insert(column, Digit(node, position, 0))
 
     def _begin(self) -> None:
         self._saved: dict[int, dict[tuple[int, int], Digit]] = {}

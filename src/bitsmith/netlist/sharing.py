@@ -34,7 +34,6 @@ _REWRITTEN = 2
 _PER_DIGIT = 32
 _OVERHEAD = 50
 _FIRST_WARMTH = 48
-_MOST = 2
 _LEVELS = 1 << 16
 _FEW_STEPS = 500_000
 _AHEAD = 2048
@@ -296,21 +295,11 @@ class Sharing(Columns):
                     break
 
     def _expand_one(self, column: int) -> None:
-        """Where all is subtracted, write -1 as 1 - 2 if there is time, so that the sum need not be negated."""
+        """Write one of the digits of a column that only subtracts in its longer form, if noise says so."""
         digits = list(self._digits[column].values())
-        if not all(digit.minus for digit in digits):
-            return
         choice = _mixed(column ^ self._noise)
-        node, position, _ = digits[(choice >> 1) % len(digits)]
-        output = self._outputs[column]
-        late = self._limit is not None and self._loads[output] + (1 << self._nodes[node].arrival) > self._limit
-        if choice % 2 or late:
-            return
-        if self._most(column) + (self._nodes[node].most << position + 1) > _MOST * self._most_given[column]:
-            return
-        self._remove(column, node, position)
-        self._insert(column, Digit(node, position + 1, 1))
-        self._insert(column, Digit(node, position, 0))
+        if choice % 2 == 0 and all(digit.minus for digit in digits):
+            self._expand(column, digits[(choice >> 1) % len(digits)])
 
     def _dissolve(self, column: int, number: int) -> None:
         """Put the operands of a node in place of its digits in a column."""
