@@ -7,13 +7,17 @@ The rivals need an environment of their own, whose Python is the first argument:
 
 Networks are those of ``circuits.py``, up to the first operation that a rival has no symbol for (softmax). What a rival's
 interpreter makes of random samples must equal our emulator's outputs. Registers are counted alike: da4ml's at the inputs, which
-the others do not have, are taken out, and ours that say in each stage whether its sample is valid are not counted. ``alkaid3``
+the others do not have, are taken out, ours that say in each stage whether its sample is valid are not counted, and what is in
+shift registers, which Yosys makes of three registers in a row, is counted as if it was not. ``alkaid3``
 has alkaid's sums of three, as its Verilog says them; ``cost`` is the rivals' own estimate, before those. Rounding half to even,
 which no rival has, is replaced by rounding half up on all sides.
 
 Nanoseconds are those of the slowest stage by the rules of ``stage_times.py`` (AMD's families only). With ``--as-fast`` our
 circuit is one of few flip-flops none of whose stages takes longer than either rival's slowest. ``least FF`` is what our circuit
 would have if all its registers but those of the outputs were where it is narrowest, whatever the clock.
+
+``--curve PICTURE`` follows what longer stages save: our circuits of as many stages as the rivals', from short stages to long ones
+in which registers find narrow places, against the nanoseconds of the rival with fewest flip-flops.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +36,7 @@ import numpy as np
 from circuits import NETWORKS, converted, slowest
 from rich.console import Console
 from rich.table import Table
-from stage_times import slowest_stage
+from stage_times import shifted, slowest_stage
 
 from bitsmith.devices import Family, family_named
 from bitsmith.emulate.emulator import Emulator
@@ -43,6 +48,7 @@ from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import Rounding
 from bitsmith.netlist.flow import Flow
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, live_words, operands
+from bitsmith.netlist.pipeline import PipelineStages, _Scheduler
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title, write
@@ -50,6 +56,10 @@ from bitsmith.rtl.writer import Title, write
 SAMPLES = 200
 BUDGETS = tuple(1.5 * 0.97**k for k in range(17))
 """Of stages that are to be as fast as a rival's, by its nanoseconds: the delay model is slower than the rules."""
+LONGER = (1.0, 1.2, 1.5, 2.0)
+"""Of stages that are as long as there are as many as the rivals have, for the curve; and the shortest of as many."""
+ALLOWED = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5)
+"""Nanoseconds of our slowest stage, of the rival's, at which the curve is tabulated."""
 _OVERFLOWS = {"WRAP": "WRAP", "SAT": "SAT", "SAT_SYM": "SAT_SYM"}
 _ROUNDINGS = {"TRN": "TRN", "RND": "RND"}
 
@@ -129,7 +139,10 @@ def synthesized(folder: Path, sources: tuple[str, ...], family: Family) -> tuple
     after = (*family.synthesis.after, "write_json mapped.json")
     mapping = replace(family.synthesis, command=f"{family.synthesis.command} -nobram", after=after)
     found = execute(Synthesis("all", "top", sources, replace(family, synthesis=mapping)), folder)
-    return found, slowest_stage(folder / "mapped.json") if "CARRY4" in family.synthesis.carry else 0.0
+    if "CARRY4" not in family.synthesis.carry:
+        return found, 0.0
+    mapped = folder / "mapped.json"
+    return replace(found, ff=found.ff + shifted(mapped)), slowest_stage(mapped)
 
 
 class Rivals:
@@ -168,9 +181,28 @@ class Rivals:
         return found
 
 
-def ours(program: Program, family: Family, budget_ns: float) -> Circuit:
-    """Our circuit with stages of ``budget_ns``."""
+class Lengthened(_Scheduler):
+    """Stages that are as many as are asked for, also where fewer would do, so that registers have more places."""
+
+    wanted = 0
+
+    def stages(self) -> int:
+        """The number of stages."""
+        return max(super().stages(), self.wanted)
+
+
+def ours(program: Program, family: Family, budget_ns: float, stages: int = 0) -> Circuit:
+    """Our circuit with stages of ``budget_ns``, ``stages`` at least."""
     netlist, placed = pipelined(program, family.delays, budget_ns)
+    if placed.stages < stages:
+        scheduler = Lengthened(netlist, family.delays, budget_ns)
+        scheduler.wanted = stages
+        placed = scheduler.run()
+    return made(netlist, placed, family)
+
+
+def made(netlist: Netlist, placed: PipelineStages, family: Family) -> Circuit:
+    """Our circuit of a netlist, after Yosys."""
     design = write(netlist, placed, "top", Title("bitsmith", "benchmark"))
     with tempfile.TemporaryDirectory() as folder:
         for file, text in design.sources.items():
@@ -218,6 +250,74 @@ def as_fast(program: Program, family: Family, stage_ns: float) -> Circuit:
     return best
 
 
+def lengthened(program: Program, family: Family, stages: int) -> list[Circuit]:
+    """Our circuits of so many stages, from the shortest to those that have room for registers at the narrowest places."""
+    shortest, longest = (slowest(program, family, number) for number in (stages + 1, stages))
+    budgets = (1.001 * shortest, *(longest * longer for longer in LONGER))
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda ns: ours(program, family, ns, stages), budgets))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Of our circuits of a network: nanoseconds, look-up tables and flip-flops, of a rival's."""
+
+    name: str
+    points: tuple[tuple[float, float, float], ...]
+
+    @classmethod
+    def of(cls, name: str, mine: Sequence[Circuit], rival: Circuit) -> Curve:
+        """The circuits ``mine`` beside one of a rival."""
+        found = (
+            (one.stage_ns / rival.stage_ns, one.found.lut / rival.found.lut, one.found.ff / rival.found.ff)
+            for one in mine
+        )
+        return cls(name, tuple(sorted(found)))
+
+    def within(self, longer: float) -> tuple[float, float] | None:
+        """Look-up tables and flip-flops of the circuit of fewest flip-flops whose stages are at most so much longer."""
+        found = [(ff, lut) for ns, lut, ff in self.points if ns <= longer + 0.005]
+        return min(found)[::-1] if found else None
+
+
+def draw(curves: Sequence[Curve], path: Path) -> None:
+    """Flip-flops against the slowest stage, a line for each network and one for their geometric mean."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    end = ALLOWED[-1]
+    for curve in curves:
+        points = [point for point in curve.points if point[0] <= end]
+        ns = [*(point[0] for point in points), end]
+        least = [min(ff for _, _, ff in points[: k + 1]) for k in range(len(points))]
+        axis.step(ns, [*least, least[-1]], where="post", lw=1, label=curve.name)
+    whole = [ns for ns in np.arange(0.8, end, 0.01) if all(curve.within(ns) for curve in curves)]
+    axis.plot(whole, [mean(curves, ns)[1] for ns in whole], "k", lw=2, label="geometric mean")
+    axis.axhline(0.5, color="gray", ls=":")
+    axis.set(xlabel="slowest stage, ours/theirs", ylabel="flip-flops, ours/theirs", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    figure.savefig(path)
+
+
+def mean(curves: Sequence[Curve], longer: float) -> tuple[float, float]:
+    """Geometric means of look-up tables and flip-flops of networks with stages that are at most so much longer."""
+    found = [one for curve in curves if (one := curve.within(longer))]
+    lut, ff = np.exp(np.log(np.array(found)).mean(axis=0)) if found else (np.nan, np.nan)
+    return float(lut), float(ff)
+
+
+def table_of(curves: Sequence[Curve]) -> Table:
+    """Flip-flops of each network, and the means of flip-flops and of look-up tables, by the slowest stage."""
+    table = Table("slowest stage", *(curve.name for curve in curves), "FF", "LUT", title="FF, ours/theirs")
+    for longer in ALLOWED:
+        found = [curve.within(longer) for curve in curves]
+        lut, ff = mean(curves, longer)
+        table.add_row(f"{longer:g}", *(f"{one[1]:.2f}" if one else "" for one in found), f"{ff:.2f}", f"{lut:.2f}")
+    return table
+
+
 def row_of(name: str, circuits: Mapping[str, Circuit]) -> tuple[tuple[str, ...], float, float]:
     """A row of the table, and our look-up tables and flip-flops relative to the better rival's."""
     mine = circuits["bitsmith"]
@@ -240,6 +340,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=4.0, help="nanoseconds of logic per stage")
     parser.add_argument("--rivals", default="da4ml,alkaid,alkaid3")
     parser.add_argument("--as-fast", action="store_true", help="no stage longer than the rivals'")
+    parser.add_argument("--curve", type=Path, metavar="PICTURE", help="follow what longer stages save")
     parser.add_argument("--models", type=Path, nargs="*", default=[])
     given = parser.parse_args()
     family = family_named(given.family)
@@ -250,11 +351,16 @@ def main() -> None:
         "network", "bitsmith", *given.rivals.split(","), "LUT", "FF", "least FF", title="LUT / FF / cost / stages / ns"
     )
     ratios: list[tuple[float, float]] = []
+    curves: list[Curve] = []
     for name, whole in programs.items():
         program, steps = steps_of(drop_dead(whole, keep_probes=False))
         budget_ns = given.budget if given.stages is None else slowest(program, family, given.stages)
         mine = ours(program, family, budget_ns)
         theirs = rivals.circuits(program, steps, mine.stages, family, kept)
+        if given.curve:
+            rival = min(theirs, key=lambda one: one.found.ff)
+            curves.append(Curve.of(name, lengthened(program, family, mine.stages), rival))
+            print(curves[-1], file=sys.stderr, flush=True)
         if given.as_fast:
             mine = as_fast(program, family, min(rival.stage_ns for rival in theirs))
         row, lut, ff = row_of(name, {circuit.name: circuit for circuit in (mine, *theirs)})
@@ -263,6 +369,9 @@ def main() -> None:
         ratios.append((lut, ff))
     console = Console(width=170)
     console.print(table)
+    if given.curve:
+        console.print(table_of(curves))
+        draw(curves, given.curve)
     means = np.exp(np.log(np.array(ratios)).mean(axis=0))
     console.print(f"geometric means of ours/theirs: LUT {means[0]:.3f}, FF {means[1]:.3f}")
 

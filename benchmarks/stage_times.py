@@ -56,6 +56,17 @@ def _chain(nets: Mapping[str, Sequence[int | str]]) -> Arcs:
     return found
 
 
+def shifted(netlist: Path) -> int:
+    """The flip-flops that shift registers in look-up tables stand for, in the module ``top`` of a netlist."""
+    found = 0
+    for cell in json.loads(netlist.read_text())["modules"]["top"]["cells"].values():
+        if cell["type"] == "SRL16E":
+            found += 1 + sum((cell["connections"][f"A{k}"][0] == "1") << k for k in range(4))
+        elif cell["type"] == "SRLC32E":
+            found += 1 + sum((bit == "1") << k for k, bit in enumerate(cell["connections"]["A"]))
+    return found
+
+
 def slowest_stage(netlist: Path) -> float:
     """Nanoseconds of the slowest path to a register in the module ``top`` of a netlist that Yosys wrote as JSON."""
     arcs: Arcs = {}
