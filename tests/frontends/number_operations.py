@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 from keras import ops
 from number_expressions import Function
@@ -141,7 +142,15 @@ def _keras_divisor(y: Any) -> Any:
 
 
 def _cast(dtype: str) -> Function:
-    return lambda x: ops.cast(x, dtype)
+    """Real numbers beyond an integer type become the nearest as on XLA, where NumPy, as C, defines nothing."""
+
+    def cast(x: Any) -> Any:
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
+            about = np.iinfo(dtype)
+            x = np.clip(np.trunc(x.astype(np.float64)), about.min, about.max)
+        return ops.cast(x, dtype)
+
+    return cast
 
 
 _KERAS_PAIRS: dict[str, Function] = {
