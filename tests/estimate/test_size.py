@@ -184,6 +184,16 @@ def test_registers_of_products_are_inside_of_blocks_in_chains(inputs: int, cycle
     assert size.ff == pytest.approx(ffs, rel=0.18)
 
 
+@pytest.mark.parametrize(("inputs", "cycles", "bits", "ffs"), [(16, 4, 8, 906), (14, 8, 8, 881), (16, 8, 20, 1655)])
+def test_synthesis_takes_registers_into_blocks_of_7_series_that_are_not_in_chains(
+    inputs: int, cycles: int, bits: int, ffs: int
+) -> None:
+    """As Yosys counts those that are left, of factors in pairs and of those that are wider than a block."""
+    directives = Directives({"dense_0": cycles}, False, {"dense_0": MultiplierStyle.SHARED})
+    size = estimate_layout(dense_program((inputs, 8), bits, bits, 0.0), directives, XILINX_7)
+    assert size.ff == pytest.approx(ffs, rel=0.25)
+
+
 @pytest.mark.parametrize(
     ("name", "family", "luts", "ffs"),
     [

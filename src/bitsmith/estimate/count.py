@@ -14,13 +14,14 @@ from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.processes import FoldedProduct, Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
 from bitsmith.mapping.memories import paired, takes_block
-from bitsmith.mapping.multipliers import multipliers
+from bitsmith.mapping.multipliers import Pairs, multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
 
@@ -30,8 +31,8 @@ _REGISTERS_PER_LUT = 0.6
 _SUMS_OF_THREE = 0.7
 """What sums take where three terms are added at once, of what they take two by two: 0.65 to 0.75 in six perceptrons."""
 
-_CONTROL_FFS = 12
-"""Counters and flags of a FIFO, and of the process after it."""
+_CONTROL_FFS = 8
+"""Counters and flags of a process that are not known one by one."""
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
@@ -61,15 +62,10 @@ _FEW_TILES = 8
 """Of so many tiles' weights many bits are alike, and synthesis keeps one of each."""
 
 
-def _waiting(n: int, chain: int) -> int:
-    """The registers of ``n`` factors after the first of their operand's: blocks in chains have two of each factor inside.
-
-    Factors of a chain come one after another; in the last one those that lack are the first ones.
-    """
-    if chain == 1:
-        return n
+def _late(n: int, chain: int) -> list[int]:
+    """The cycles that each of ``n`` factors waits for those before it in its chain; in the last one the first ones lack."""
     lacking = -n % chain
-    return sum(max((term % chain if term < n - n % chain else term % chain + lacking) - 1, 0) for term in range(n))
+    return [term % chain if term < n - n % chain else term % chain + lacking for term in range(n)]
 
 
 def _kept(kind: FoldedProduct, width: int) -> tuple[int, int]:
@@ -121,6 +117,11 @@ class Count:
         return Size(round(self.lut), round(self.ff), round(self.dsp), round(self.adders), round(self.bram), large)
 
     @property
+    def block(self) -> MultiplierBlock | None:
+        """The family's multiplier block."""
+        return self._area.block
+
+    @property
     def choice_luts(self) -> float:
         """Look-up tables of a bit that is one of two."""
         return self._area.mux2_luts.per_bit
@@ -151,9 +152,17 @@ class Count:
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        waiting, (kept, unlike) = _waiting(n, made.chain), _kept(kind, made.weight)
-        self.ff += lanes * (n + waiting) * distinct * operand + waiting / n * unlike + lanes * m * result
-        terms, inside = made.sums, made.chain > 1
+        (kept, unlike), block = _kept(kind, made.weight), self._area.block
+        packs = self._area.block_registers if made.blocks else 0  # synthesis takes so many into blocks without chains
+        alone = made.pairs is Pairs.NONE
+        taken = 2 if made.chain > 1 else packs if alone else 0
+        rest = [max(late + 1 - taken, 0) for late in _late(n, made.chain)]
+        self.ff += sum(rest) / n * unlike + lanes * m * result
+        for more in rest:
+            row = 1 + more if made.chain > 1 else 2 - packs if alone else 2 - min(packs, 1)
+            self._row(row, lanes * distinct * operand)
+        held = packs > 0 and block is not None and block.holds(made.number, made.weight, made.wanted)
+        terms, inside = made.sums, made.chain > 1 or held
         for level in range(0, (terms - 1).bit_length() + 1, 2):
             self.ff += 0 if inside and level == 0 else lanes * m * terms * used * min(made.product + level, result)
             terms = -(-terms // 4)
@@ -165,6 +174,13 @@ class Count:
                 self.bram += self._area.memory.count(steps * groups, kept)
             else:
                 self.table(steps * groups, unlike)
+
+    def _row(self, number: int, bits: float) -> None:
+        """So many registers in a row that nothing else reads."""
+        if 0 < self._area.shift_registers <= number:
+            self.lut += bits
+        else:
+            self.ff += number * bits
 
     def engine(self, kind: Engine, taken: Stream, column: int) -> None:
         """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
@@ -201,10 +217,10 @@ class Count:
         else:
             self.ff += bits
 
-    def control(self) -> None:
-        """The counters of a FIFO, and of the process after it."""
+    def control(self, depth: int, flags: int | None) -> None:
+        """The counters of a FIFO of ``depth`` slots, and of the process after it, which are ``flags`` bits if that is known."""
         self.lut += self._area.control_luts
-        self.ff += _CONTROL_FFS
+        self.ff += 2 * depth.bit_length() + (_CONTROL_FFS if flags is None else flags)
 
     def select(self, bits: float) -> None:
         """A part selected from ``bits`` bits."""
@@ -245,6 +261,13 @@ class Count:
         else:
             wide = -(-words // self._area.memory_words)
             self.lut += self._area.memory_luts * wide * bits
+
+    def queue(self, words: int, bits: float, column: int) -> None:
+        """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put."""
+        self.memory(words, bits, column)
+        self.ff += 2 * (words - 1).bit_length()
+        if takes_block(words, bits) and not column:
+            self.ff += bits + 1
 
     def reorder(self, taken: Stream, reads: int, depth: int, column: int) -> None:
         """A memory of ``depth`` tokens, read in the order of a table.

@@ -8,7 +8,7 @@ block memory is the memory's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 from operator import or_
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -43,6 +43,7 @@ _Uses: TypeAlias = Mapping[int, Mapping[int, _Use]]
 
 def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> Registers:
     """What the registers of a pipeline become, and those of the pipeline of valid samples."""
+    stages = _with_registers_of_tables(netlist, stages, absorbed, area)
     uses = _uses(netlist, stages, absorbed, area)
     ff, lut = stages.stages, 0
     for word, used in uses.items():
@@ -59,6 +60,28 @@ def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, ar
             else:
                 ff += length * width
     return Registers(ff, lut)
+
+
+def _with_registers_of_tables(
+    netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel
+) -> PipelineStages:
+    """Tables of look-up tables that are read at once have the register of their address after them, as a memory has."""
+    stage = list(stages.stage)
+    at_once = {
+        operand
+        for index in live_words(netlist)
+        for operand in operands(netlist.words[index].cell)
+        if stages.stage[index] in (-1, stages.stage[operand])
+    }
+    for index in live_words(netlist):
+        word = netlist.words[index]
+        if isinstance(word.cell, RomRead) and index in at_once:
+            address = netlist.words[word.cell.address].width
+            sources = absorbed.sources[word.cell.address]
+            registered = all(max(stages.stage[source], 0) < stages.stage[index] for source in sources)
+            if registered and not area.memory.takes_table(1 << address, word.width):
+                stage[index] -= 1
+    return replace(stages, stage=tuple(stage))
 
 
 def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> _Uses:

@@ -32,6 +32,7 @@ from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
 from bitsmith.dataflow.wires import Wiring, all_unlike, distinct, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
@@ -44,6 +45,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
 from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
 from bitsmith.netlist.elaborate import BlockLayers
+from bitsmith.netlist.netlist import InputPort, Netlist, live_words
 from bitsmith.netlist.pipelined import Pipelined, pipelined
 
 _MADE_LUTS, _MADE_LUTS_IN_PYTHON = 15_000, 4_000
@@ -123,7 +125,9 @@ def estimate_network(
         if isinstance(process.kind, Engine):
             count.engine(process.kind, process.takes[0], larger.get((number, -1), 0))
         for operand in range(len(process.args)):
-            _count_fifo(count, wiring, number, operand, depths[number, operand], larger.get((number, operand), 0))
+            read = _read(process, operand, cores[number][0]) if number in cores else 1.0
+            column = larger.get((number, operand), 0)
+            _count_fifo(count, wiring, number, operand, depths[number, operand], column, read)
     return count.size()
 
 
@@ -139,6 +143,22 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
                 left -= size
                 found[number] = pipelined(program, family.delays, budget_ns, search=_search())
     return found
+
+
+def _read(process: Process, operand: int, netlist: Netlist) -> float:
+    """The share of the bits of a token that its token function reads: of others synthesis keeps no registers."""
+    if not isinstance(process.kind, Map | Scan):
+        return 1.0
+    program = process.kind.program if isinstance(process.kind, Map) else process.kind.body
+    sizes = [kind.size for kind in program.types(program.inputs)]
+    first = sum(sizes[:operand])
+    masks = dict.fromkeys(range(first, first + sizes[operand]), 0)
+    for index in live_words(netlist):
+        word = netlist.words[index]
+        if isinstance(word.cell, InputPort) and word.cell.element in masks:
+            masks[word.cell.element] |= ((1 << word.width) - 1) << word.drop
+    there = sum(netlist.inputs[element].width for element in masks)
+    return sum(mask.bit_count() for mask in masks.values()) / there
 
 
 def _latency(process: Process, family: Family) -> int | None:
@@ -214,22 +234,46 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             assert_never(kind)
 
 
-def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int, column: int) -> None:
-    """Registers of what is only wired hold each bit once: synthesis joins those that are alike, but no memories."""
+def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int, column: int, read: float) -> None:
+    """Registers of what is only wired hold each bit once: synthesis joins those that are alike, but no memories.
+
+    A share ``read`` of the bits has a reader.
+    """
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     held = bits * stored(wires)
-    count.control()
+    count.control(depth, _flags(wiring.network.processes[number], operand, count.block))
     if depth > _REGISTERS or (depth == _REGISTERS and all_unlike(wires) and count.holds_pair(held)):
-        count.memory(depth, round(held), column)
+        count.queue(depth, round(held), column)
     else:
-        count.registers(depth, bits * distinct(wires))
+        count.registers(depth, bits * distinct(wires) * read)
+
+
+def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int | None:
+    """The bits of a process's own counters and flags, those of operands after the first without; None if not known."""
+    match process.kind:
+        case _ if operand > 0:
+            return 0
+        case Map() | Scan() | Sink():  # a pipeline of valid samples is counted with the circuit, and so are steps
+            return 0
+        case WidthConverter():
+            have, want = process.takes[0].bits, process.results[0].bits
+            return 2 * (max(have, want) // max(min(have, want), 1)).bit_length()
+        case FoldedProduct() as kind:
+            made = multipliers(kind, process.takes[0].token, process.results[0].token, block)
+            stages = product_latency(int(kind.weights.shape[2]), made.chain)
+            return 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
+        case _:
+            return None
 
 
 def _count_window(count: Count, op: ops.Window, process: Process, column: int) -> None:
     """A line of delays from tap to tap: registers between neighbors, memories from row to row."""
     bits = process.takes[0].bits
+    counters = set[int]()  # lines that are equally long share one
     for length in line_lengths(op, process):
         if length < _SHORT_DELAY:
             count.ff += length * bits
         else:
             count.memory(length, bits, column)
+            counters.add(length)
+    count.ff += sum((length - 1).bit_length() for length in counters)
