@@ -141,6 +141,11 @@ def _keras_divisor(y: Any) -> Any:
     return ops.where(ops.equal(y, 0), ops.abs(ops.sign(y)) + 1, y)
 
 
+def _alike(number: int, x: Any) -> Any:
+    """A number beside ``x``, of its type where that is uint32: on NumPy Keras makes both int32, but not of symbols."""
+    return np.asarray(number, x.dtype) if isinstance(x, np.ndarray) and x.dtype == np.uint32 else number
+
+
 def _cast(dtype: str) -> Function:
     """Real numbers beyond an integer type become the nearest as on XLA, where NumPy, as C, defines nothing."""
 
@@ -190,7 +195,7 @@ KERAS: dict[str, tuple[int, Function]] = {
     "floor divide -5": (1, lambda x: ops.floor_divide(x, -5)),
     "mod 7": (1, lambda x: x % 7),
     "mod -6": (1, lambda x: ops.mod(x, -6)),
-    "fmod 5": (1, lambda x: ops.fmod(x, 5)),
+    "fmod 5": (1, lambda x: ops.fmod(x, _alike(5, x))),
     "floor of a third": (1, lambda x: ops.floor(x / 3.0)),
     "a third as an integer": (1, _small(lambda x: ops.cast(x / 3, "int32"))),
     "clip": (1, lambda x: ops.clip(x, 3, 100)),
