@@ -30,6 +30,14 @@ def test_parts_that_save_blocks(words: int, width: int, parts: list[int]) -> Non
     assert found == parts
 
 
+@pytest.mark.parametrize(
+    ("words", "width", "block"), [(7, 512, False), (8, 256, True), (8, 255, False), (256, 8, True)]
+)
+def test_tables_of_enough_long_words_are_block_memory(words: int, width: int, block: bool) -> None:
+    text = memory.rom("weights", width, range(words), Title("test", "0"), ECP5.memory, clocked=True)
+    assert ("rom_style" in text) == block == ECP5.memory.takes_table(words, width)
+
+
 def test_parts_are_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_parts", lambda words, width, block: [0, 8, 10])
     text = memory.rom("weights", 4, range(11), Title("test", "0"), ECP5.memory, clocked=True)

@@ -45,9 +45,9 @@ def test_network_takes_what_is_estimated(tmp_path: Path) -> None:
     assert resources.lut == pytest.approx(estimate(program, ECP5).lut, rel=0.35)
 
 
-@pytest.mark.parametrize(("cycles", "bits", "blocks"), [(8, 6, 0), (8, 8, 7), (16, 8, 4)])
+@pytest.mark.parametrize(("cycles", "bits", "blocks"), [(4, 8, 0), (8, 6, 0), (8, 8, 7), (16, 8, 4)])
 def test_weights_take_the_blocks_that_are_estimated(cycles: int, bits: int, blocks: int, tmp_path: Path) -> None:
-    """Those of 2,048 bits as they are written: without bits that are the same in all words, but with all that are alike."""
+    """Those of 8 words and 2,048 bits: all bits but those that are the same in all words."""
     half = 1 << (bits - 1)
     build = ProgramBuilder()
     x = build.input("x", (16,), FixedFormat(True, 8, 4))

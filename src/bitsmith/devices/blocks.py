@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass
 
 BLOCK_TABLE_BITS = 2048
-"""Registered constant tables of so many bits have the attributes of block memory."""
+"""Registered constant tables of so many bits have the attributes of block memory, unless their words are too few."""
+
+_TABLE_WORDS = 8
+"""Yosys takes no fewer words for a table, and one of so few long words would fill hardly any of a block."""
+
+
+def is_block_table(words: int, bits: float) -> bool:
+    """Return True if a registered constant table of ``words`` words of ``bits`` bits has the attributes of block memory."""
+    return words >= _TABLE_WORDS and words * bits >= BLOCK_TABLE_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +189,4 @@ class MemoryBlock:
 
     def takes_table(self, words: int, bits: float) -> bool:
         """True if a registered constant table becomes block memory after Yosys, by itself or since it is written as one."""
-        return words * bits >= BLOCK_TABLE_BITS or self.holds_table(words, bits)
+        return is_block_table(words, bits) or (words >= _TABLE_WORDS and self.holds_table(words, bits))

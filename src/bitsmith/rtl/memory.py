@@ -28,7 +28,7 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, block: Mem
     """
     bits = address_bits(len(values))
     starts = _parts(len(values), width, block) if clocked else [0]
-    style = rom_style(width * len(values)) if clocked else ""
+    style = rom_style(len(values), width) if clocked else ""
     ports = [
         *(["input logic clk"] if clocked else []),
         f"input logic [{bits - 1}:0] address",

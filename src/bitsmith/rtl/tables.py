@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from bitsmith.devices.blocks import BLOCK_TABLE_BITS
+from bitsmith.devices.blocks import is_block_table
 from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
 from bitsmith.rtl.expressions import literal
 
 
-def rom_style(bits: int) -> str:
-    """The attributes of the register of a table of ``bits`` bits, for Vivado, Yosys and Lattice's LSE; none for small ones.
+def rom_style(words: int, bits: int) -> str:
+    """The attributes of the register of a table of ``words`` words, for Vivado, Yosys and Lattice's LSE; none for small ones.
 
     Quartus makes block memory of such tables by itself, and knows no name for it that fits all families.
     """
-    return '(* rom_style = "block", syn_romstyle = "EBR" *) ' if bits >= BLOCK_TABLE_BITS else ""
+    return '(* rom_style = "block", syn_romstyle = "EBR" *) ' if is_block_table(words, bits) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class TableShape:
 
     def ports(self) -> list[str]:
         """Declarations of the ports."""
-        style = rom_style(self.width << self.address_width) if self.clocked else ""
+        style = rom_style(1 << self.address_width, self.width) if self.clocked else ""
         return [
             *(["input logic clk"] if self.clocked else []),
             f"input logic {'signed ' if self.address_signed else ''}[{self.address_width - 1}:0] address",
