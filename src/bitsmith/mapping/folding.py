@@ -43,6 +43,9 @@ above the limit of one block are mostly spread over two."""
 SWEEP_LUTS = 350.0
 """Counters and sums of what reads windows from a memory."""
 
+_GRAPHS_SHARE = 0.95
+"""Of the area of an adder graph: multipliers that save less are not shared, since areas are known to a twentieth."""
+
 _ADDED = 2
 """Look-up tables per bit of a sum, or of the greater of two numbers."""
 
@@ -372,7 +375,7 @@ def choose_folding(matrix: Matrix, cycles: int, style: MultiplierStyle) -> Foldi
             found = tiles
         case MultiplierStyle.CHEAPEST:
             found = graphs + tiles
-    return min(found, key=lambda one: (matrix.area(one), one.cycles))
+    return min(found, key=lambda one: (matrix.area(one) * (1.0 if one.multipliers else _GRAPHS_SHARE), one.cycles))
 
 
 def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, style: MultiplierStyle) -> Folding:
