@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-BLOCK_TABLE_BITS = 2048
+_TABLE_BITS = 2048
 """Registered constant tables of so many bits have the attributes of block memory, unless their words are too few."""
 
 _TABLE_WORDS = 8
@@ -14,7 +14,7 @@ _TABLE_WORDS = 8
 
 def is_block_table(words: int, bits: float) -> bool:
     """Return True if a registered constant table of ``words`` words of ``bits`` bits has the attributes of block memory."""
-    return words >= _TABLE_WORDS and words * bits >= BLOCK_TABLE_BITS
+    return words >= _TABLE_WORDS and words * bits >= _TABLE_BITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.devices.blocks import BLOCK_TABLE_BITS
+from bitsmith.devices.blocks import is_block_table
 from bitsmith.ir.types import width_of
 from bitsmith.netlist.fuse_adders import luts_of_sum
 from bitsmith.netlist.lut_packing import absorb
@@ -268,18 +268,21 @@ class _Tabulation:
             return None
         if self._delays.table(address.width) > self._time(index, source):
             return None
-        bits = made.width << address.width
-        before = word.width << self._words[word.cell.address].width if isinstance(word.cell, RomRead) else 0
-        if self._memory(bits) > self._memory(before):
+        before = (
+            self._memory(self._words[word.cell.address].width, word.width)
+            if isinstance(word.cell, RomRead)
+            else (0, False)
+        )
+        if self._memory(address.width, made.width) > before:
             return None
         if entries not in self._numbers:
             self._numbers[entries] = len(self._tables)
             self._tables.append(entries)
         return replace(made, cell=RomRead(source, self._numbers[entries], address.lo))
 
-    def _memory(self, bits: int) -> tuple[int, bool]:
-        """The registers after a table of so many bits, and whether it is to be block memory."""
-        return self._delays.table_registers(bits), bits >= BLOCK_TABLE_BITS
+    def _memory(self, address: int, width: int) -> tuple[int, bool]:
+        """The registers after a table of words of ``width`` bits, and whether it is to be block memory."""
+        return self._delays.table_registers(width << address), is_block_table(1 << address, width)
 
     def _cone(self, index: int, source: int) -> list[int]:
         """The words that nothing reads once ``index`` is a function of ``source``, itself among them."""
