@@ -26,7 +26,8 @@ def test_wider_is_never_faster_or_smaller(family: Family, a: int, b: int) -> Non
     assert 0 < area.adder(narrow) <= area.adder(wide)
     assert 0 < area.comparator(narrow) <= area.comparator(wide)
     assert 0 < area.mux2(narrow) <= area.mux2(wide)
-    assert area.multiplier(narrow, narrow) <= area.multiplier(wide, wide)  # blocks first
+    # Blocks alone: what is left of a product between them may need more look-up tables than wider parts that fill a block each.
+    assert area.multiplier(narrow, narrow)[0] <= area.multiplier(wide, wide)[0]
 
 
 @given(families, st.integers(1, 15), widths)
