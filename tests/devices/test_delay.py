@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,31 +13,47 @@ from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
 from bitsmith.errors import ConfigError
 
 families = st.sampled_from(FAMILIES)
-widths = st.integers(1, 64)
 
 
-@given(families, widths, widths)
-def test_wider_is_never_faster_or_smaller(family: Family, a: int, b: int) -> None:
-    narrow, wide = sorted((a, b))
+def sums(family: Family, a: int, b: int) -> int:
+    """The sums that put a product together from parts."""
+    block = family.delays.block
+    return len(block.parts(a, b).sums) if block is not None else 0
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_wider_is_never_faster_or_smaller(family: Family) -> None:
     delay, area = family.delays, family.area
-    assert 0 < delay.adder(narrow) <= delay.adder(wide)
-    assert 0 < delay.comparator(narrow) <= delay.comparator(wide)
-    assert 0 < delay.mux2(narrow) <= delay.mux2(wide)
-    assert 0 < delay.multiplier(narrow, narrow) <= delay.multiplier(narrow, wide) <= delay.multiplier(wide, wide)
-    assert delay.multiplier(narrow, wide) == delay.multiplier(wide, narrow)
-    assert 0 < area.adder(narrow) <= area.adder(wide)
-    assert 0 < area.comparator(narrow) <= area.comparator(wide)
-    assert 0 < area.mux2(narrow) <= area.mux2(wide)
-    # Blocks alone: what is left of a product between them may need more look-up tables than wider parts that fill a block each.
-    assert area.multiplier(narrow, narrow)[0] <= area.multiplier(wide, wide)[0]
+    for width in range(1, 64):
+        assert 0 < delay.adder(width) <= delay.adder(width + 1)
+        assert 0 < delay.comparator(width) <= delay.comparator(width + 1)
+        assert 0 < delay.mux2(width) <= delay.mux2(width + 1)
+        assert 0 < area.adder(width) <= area.adder(width + 1)
+        assert 0 < area.comparator(width) <= area.comparator(width + 1)
+        assert 0 < area.mux2(width) <= area.mux2(width + 1)
+        # Blocks alone: what is left of a product between them may need more look-up tables than wider parts that fill them.
+        assert area.multiplier(width, width)[0] <= area.multiplier(width + 1, width + 1)[0]
 
 
-@given(families, st.integers(1, 15), widths)
-def test_longer_tables_are_never_faster_or_smaller(family: Family, address_bits: int, width: int) -> None:
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_wider_products_of_no_fewer_sums_are_never_faster(family: Family) -> None:
+    """On Nexus 19 x 19 is a cell of 18 x 18 and two sums, but 19 x 22 is a cell of 18 x 36 and one."""
+    delay = family.delays.multiplier
+    for narrow, wide in itertools.combinations_with_replacement(range(1, 65), 2):
+        assert delay(narrow, wide) == delay(wide, narrow)
+        for less, more in itertools.pairwise(((narrow, narrow), (narrow, wide), (wide, wide))):
+            assert delay(*less) > 0
+            assert delay(*less) <= delay(*more) or sums(family, *less) > sums(family, *more)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_longer_tables_are_never_faster_or_smaller(family: Family) -> None:
     delay, area = family.delays, family.area
-    assert 0 < delay.table(address_bits) <= delay.table(address_bits + 1)
-    assert 0 < area.table(address_bits, width) <= area.table(address_bits + 1, width)
-    assert area.table(address_bits, width) <= area.table(address_bits, width + 1)
+    for address_bits in range(1, 16):
+        assert 0 < delay.table(address_bits) <= delay.table(address_bits + 1)
+        for width in range(1, 65):
+            assert 0 < area.table(address_bits, width) <= area.table(address_bits + 1, width)
+            assert area.table(address_bits, width) <= area.table(address_bits, width + 1)
 
 
 @given(families, st.floats(0.0, 2.0))
