@@ -1,12 +1,14 @@
 """Which elements of a process's operand are the same wires, and which are zeros of the padding.
 
-Synthesis makes what depends on the same wires once. Zeros are not stored, and products with them disappear.
+Synthesis makes what depends on the same wires once: elements that are computed alike from the same wires are the same, too.
+Zeros are not stored, and products with them disappear.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +18,7 @@ from bitsmith.dataflow.processes import Map, Network, WidthConverter
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import TensorType
 
 WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
@@ -32,9 +35,15 @@ class Wiring:
     """The wires of tokens in a network."""
 
     network: Network
+    _found: dict[tuple[int, int], Wires] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of_operand(self, number: int, operand: int = 0) -> Wires:
         """The wires of the flat elements of an operand of a process."""
+        if (number, operand) not in self._found:
+            self._found[number, operand] = self._of_operand(number, operand)
+        return self._found[number, operand]
+
+    def _of_operand(self, number: int, operand: int) -> Wires:
         process = self.network.processes[number]
         size, source = process.takes[operand].token.size, process.args[operand]
         maker = self.network.processes[source.process]
@@ -43,7 +52,7 @@ class Wiring:
                 return self.of_operand(source.process)
             case WidthConverter() if maker.takes[0].token.size > size:
                 return self.of_parts(source.process)
-            case Map() as kind if all(isinstance(node.op, WIRING) for node in kind.program.nodes):
+            case Map() as kind:
                 return self._of_nodes(source.process, kind.program)[kind.program.outputs[source.port].node]
             case _:
                 return np.arange(size)
@@ -71,10 +80,38 @@ class Wiring:
                     found.append(np.where(wires < 0, -1, wires + first))
                 case op if isinstance(op, Moving):
                     found.append(moved_wires(op, program.nodes[node.args[0]].type.shape, found[node.args[0]]))
+                case ops.Const():
+                    _, same = np.unique(node.type.lo, return_inverse=True)
+                    found.append(np.broadcast_to(same.reshape(node.type.lo.shape), node.type.shape).ravel() + first)
+                case ops.Concat():
+                    parts = [found[arg].reshape(program.nodes[arg].type.shape) for arg in node.args]
+                    found.append(np.concatenate(parts, axis=node.op.axis).ravel())
+                case op if isinstance(op, ops.Elementwise):
+                    args = [(found[arg], program.nodes[arg].type) for arg in node.args]
+                    found.append(_computed(op, args, node.type.shape) + first)
                 case _:
                     found.append(np.arange(node.type.size) + first)
             first = max(first, int(found[-1].max(initial=-1)) + 1)
         return found
+
+
+def _computed(op: ops.Elementwise, args: Sequence[tuple[Wires, TensorType]], shape: tuple[int, ...]) -> Wires:
+    """Numbers of the results of an op, the same where they are computed alike from the same wires."""
+
+    def over(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        return np.broadcast_to(array, shape).ravel()
+
+    if any(len(wires) == math.prod(shape) and all_unlike(wires) and stored(wires) == 1 for wires, _ in args):
+        return np.arange(math.prod(shape))
+    alike = [over(part) for wires, kind in args for part in (wires.reshape(kind.shape), kind.frac)]
+    match op:
+        case ops.Cast():
+            alike += map(over, (op.frac, op.lo, op.hi))
+        case ops.Table():
+            each = op.values.shape[:-1]
+            alike += map(over, (np.arange(math.prod(each)).reshape(each), op.frac))
+    numbers = [np.unique(part, return_inverse=True)[1] for part in alike]
+    return np.unique(np.stack(numbers), axis=1, return_inverse=True)[1].ravel()
 
 
 def zeros_of(program: Program, index: int) -> npt.NDArray[np.bool_]:
@@ -113,3 +150,8 @@ def all_unlike(wires: Wires) -> bool:
 def distinct(wires: Wires) -> float:
     """The share of elements that have wires of their own."""
     return len(np.unique(wires[wires >= 0])) / len(wires)
+
+
+def repeats(wires: Wires) -> bool:
+    """Return True if at least half of the elements that are stored are like others: registers then have each once."""
+    return 2 * distinct(wires) <= stored(wires)

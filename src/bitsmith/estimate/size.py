@@ -30,7 +30,7 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
-from bitsmith.dataflow.wires import Wiring, all_unlike, distinct, stored
+from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.count import Count
@@ -242,7 +242,7 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     held = bits * stored(wires)
     count.control(depth, _flags(wiring.network.processes[number], operand, count.block))
-    if depth > _REGISTERS or (depth == _REGISTERS and all_unlike(wires) and count.holds_pair(held)):
+    if depth > _REGISTERS or (depth == _REGISTERS and not repeats(wires) and count.holds_pair(held)):
         count.queue(depth, round(held), column)
     else:
         count.registers(depth, bits * distinct(wires) * read)

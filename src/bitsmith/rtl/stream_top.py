@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process, gives_back
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.dataflow.wires import Wiring, all_unlike, stored
+from bitsmith.dataflow.wires import Wiring, repeats
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
@@ -303,8 +303,7 @@ class ProcessText:
         """The parameters of the FIFO of an operand whose tokens have ``width`` bits."""
         depth, wires = self.top.schedule.depth(self.number, operand), self.top.wiring.of_operand(self.number, operand)
         found = {"WIDTH": width, "DEPTH": depth}
-        # All zeros are stored where there is nothing else.
-        if depth == 2 and stored(wires) > 0 and all_unlike(wires) and self.top.memory.holds_pair(width):
+        if depth == 2 and not repeats(wires) and self.top.memory.holds_pair(width):
             found["PAIR"] = 0
         return found | self.large(operand)
 
