@@ -14,11 +14,13 @@ from bitsmith.rtl.library import BEATS_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY,
 
 _FORMAL = Path(__file__).parent / "formal"
 _PARTS = {
-    "fifo": ("fifo", "large_memory"),
+    "fifo": ("fifo", "ram"),
     "window": ("window", "window_axis", "delay"),
     "folded_product": ("folded_product", "product_factors", "chained_product"),
-    "sweep": ("sweep", "sweep_axis"),
-    "engine": ("engine", "engine_axis"),
+    "delay": ("delay", "ram"),
+    "reorder": ("reorder", "ram"),
+    "sweep": ("sweep", "sweep_axis", "ram"),
+    "engine": ("engine", "engine_axis", "ram"),
     "single_port_fifo": ("single_port_fifo", "fifo"),
     "axis": ("axis", "axis_fifo"),
     "from_bytes": ("from_bytes", "fifo"),

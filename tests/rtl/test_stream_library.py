@@ -49,9 +49,11 @@ def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int =
     sets((2, False), (5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), fast=True),
 )
 def test_fifo_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
-    (tmp_path / "bitsmith_fifo.sv").write_text(library(["bitsmith_fifo.sv"])["bitsmith_fifo.sv"])
+    sources = [tmp_path / "bitsmith_fifo.sv", tmp_path / "bitsmith_ram.sv"]
+    for source in sources:
+        source.write_text(library([source.name])[source.name])
     parameters = {"WIDTH": 5, "DEPTH": depth, "BLOCK": int(block)}
-    compile_bench(tmp_path, "fifo_bench.cpp", "bitsmith_fifo", [tmp_path / "bitsmith_fifo.sv"], parameters)
+    compile_bench(tmp_path, "fifo_bench.cpp", "bitsmith_fifo", sources, parameters)
     fullest, taken, *_, peak, _, printed_depth = run_bench(tmp_path, depth, 21_000)
     assert int(fullest) == int(printed_depth) == depth
     assert int(peak) <= depth
@@ -559,10 +561,12 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2, "PAIR": 0}),
     ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100}),
     ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100, "LARGE": 36}),
-    ("bitsmith_large_memory", {"WIDTH": 1, "DEPTH": 2, "COLUMN": 72}),
-    ("bitsmith_large_memory", {"WIDTH": 10, "DEPTH": 13, "COLUMN": 9}),
-    ("bitsmith_large_memory", {"WIDTH": 36, "DEPTH": 5, "COLUMN": 18}),
-    ("bitsmith_large_memory", {"WIDTH": 73, "DEPTH": 3, "COLUMN": 36}),
+    ("bitsmith_ram", {"DEPTH": 1}),
+    ("bitsmith_ram", {"WIDTH": 1, "DEPTH": 3, "BLOCK": 1}),
+    ("bitsmith_ram", {"WIDTH": 1, "DEPTH": 2, "LARGE": 72}),
+    ("bitsmith_ram", {"WIDTH": 10, "DEPTH": 13, "LARGE": 9}),
+    ("bitsmith_ram", {"WIDTH": 36, "DEPTH": 5, "LARGE": 18}),
+    ("bitsmith_ram", {"WIDTH": 73, "DEPTH": 3, "LARGE": 36}),
     ("bitsmith_single_port_fifo", {"WIDTH": 1, "DEPTH": 1}),
     ("bitsmith_single_port_fifo", {"WIDTH": 5, "DEPTH": 4}),
     ("bitsmith_single_port_fifo", {"WIDTH": 33, "DEPTH": 100}),
@@ -629,14 +633,14 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
 ]
 
-_LARGE = "bitsmith_large_memory"
+_RAM = "bitsmith_ram"
 MADE_OF = [
-    ("bitsmith_fifo", _LARGE),
-    ("bitsmith_delay", _LARGE),
-    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _LARGE),
-    ("bitsmith_reorder", _LARGE),
-    ("bitsmith_sweep", "bitsmith_sweep_axis", _LARGE),
-    ("bitsmith_engine", "bitsmith_engine_axis", _LARGE),
+    ("bitsmith_fifo", _RAM),
+    ("bitsmith_delay", _RAM),
+    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _RAM),
+    ("bitsmith_reorder", _RAM),
+    ("bitsmith_sweep", "bitsmith_sweep_axis", _RAM),
+    ("bitsmith_engine", "bitsmith_engine_axis", _RAM),
     ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
 ]
 """Modules with those that they are made of."""

@@ -64,9 +64,12 @@ def test_fifo_in_larger_memory(tmp_path: Path, depth: int, column: int) -> None:
     assert_proved(tmp_path, "fifo", {"DEPTH": depth, "LARGE": column}, 14)
 
 
-@pytest.mark.parametrize(("width", "depth", "column"), [(10, 9, 9), (3, 2, 72), (37, 3, 36), (18, 7, 18)])
-def test_large_memory(tmp_path: Path, width: int, depth: int, column: int) -> None:
-    assert_proved(tmp_path, "large_memory", {"WIDTH": width, "DEPTH": depth, "COLUMN": column}, 8)
+@pytest.mark.parametrize(
+    ("width", "depth", "block", "column"),
+    [(10, 9, 0, 9), (3, 2, 0, 72), (37, 3, 0, 36), (18, 7, 1, 18), (4, 5, 0, 0), (4, 5, 1, 0)],
+)
+def test_ram(tmp_path: Path, width: int, depth: int, block: int, column: int) -> None:
+    assert_proved(tmp_path, "ram", {"WIDTH": width, "DEPTH": depth, "BLOCK": bit(block), "LARGE": column}, 8)
 
 
 @pytest.mark.parametrize(("parts", "times"), [pytest.param(3, 2, marks=ci), (1, 1), (1, 3), (4, 1)])
@@ -300,8 +303,9 @@ MUTANTS = [
     ("folded_product", "given - HIGH_BITS'(negative)", "given"),
     ("folded_product", "if (acts[STAGES-1]) total", "total"),
     ("delay", "else if (enable) at <= next_at", "else at <= next_at"),
-    ("large_memory", "if (writes[at]) rows", "if (write) rows"),
-    ("large_memory", "if (read) place", "place"),
+    ("ram", "if (writes[at]) rows", "if (write) rows"),
+    ("ram", "if (read) place", "place"),
+    ("delay", "if (read) read_data", "read_data"),
     ("window", "assign x_take = act & inside_all", "assign x_take = x_valid & inside_all"),
     ("window", "REACHED = BITS'(REACH - 1)", "REACHED = BITS'(REACH)"),
     ("order", "(y_free | ~flags[2])", "1'b1"),
@@ -330,6 +334,7 @@ SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
         14,
     ),
     "window": ({"SIZE_1": 1, "SIZE_2": 4, "TAPS_1": 1, "TAPS_2": 3, "ACTIONS": 4}, 12),
+    "delay": ({"LENGTH": 5, "BLOCK": "1'b1"}, 18),
     "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
     "sweep": ({"READS": 8, "SOURCE": table([255, 0, 0, 1, 255, 2, 2, 3], 8), "DEPTH": 2, "BY": 26}, 28),
     "engine": (proof_parameters(*ENGINES["convolution"])[0], 44),

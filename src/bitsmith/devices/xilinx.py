@@ -65,7 +65,7 @@ _MEMORY = MemoryBlock(
     registers=2,
     pair_bits=64,
 )
-# A word of 72 bits has bytes of 9 that are written alone: bitsmith_large_memory has several words in one.
+# A word of 72 bits has bytes of 9 that are written alone: bitsmith_ram has several words in one.
 _ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72), (8192, 36), (16384, 18), (32768, 9)), ports=2)
 
 

@@ -12,13 +12,7 @@ BENCH_LIBRARY = tuple(dict.fromkeys((*CONTROL_LIBRARY, *AVALON_LIBRARY)))
 """All modules of the wrappers that the bench for cocotb knows."""
 UART_LIBRARY = (
     *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv"),
-    *(
-        "bitsmith_framer.sv",
-        "bitsmith_fifo.sv",
-        "bitsmith_large_memory.sv",
-        "bitsmith_from_bytes.sv",
-        "bitsmith_to_bytes.sv",
-    ),
+    *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
 )
 TERNARY_LIBRARY = ("bitsmith_ternary_adder.sv",)
 BEATS_LIBRARY = ("bitsmith_beats_in.sv", "bitsmith_beats_out.sv")
@@ -28,7 +22,7 @@ MEMORY_LIBRARY = (
 WRAPPER_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
 """All modules of wrappers: around a pipeline `AXI_STREAM_LIBRARY`, and those of the wrapper itself."""
 STREAM_LIBRARY = (
-    *("bitsmith_fifo.sv", "bitsmith_large_memory.sv", "bitsmith_single_port_fifo.sv"),
+    *("bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_single_port_fifo.sv"),
     *("bitsmith_downsizer.sv", "bitsmith_upsizer.sv", "bitsmith_reduce.sv"),
     *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv", "bitsmith_chained_product.sv"),
     *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),

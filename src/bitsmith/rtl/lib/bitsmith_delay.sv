@@ -7,7 +7,7 @@
 // WIDTH    bits of a word
 // LENGTH   steps, at least 1; the first LENGTH outputs after a reset mean nothing
 // BLOCK    whether the memory, if it is one, is read synchronously
-// LARGE    bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
+// LARGE    bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // enable   makes a step: in_data goes in, out_data changes in the next cycle
 module bitsmith_delay #(
     parameter int WIDTH = 8,
@@ -49,11 +49,12 @@ module bitsmith_delay #(
             else if (enable) at <= next_at;
         end
 
-        if (BLOCK && LARGE != 0) begin : g_large
-            bitsmith_large_memory #(
-                .WIDTH (WIDTH),
-                .DEPTH (LENGTH),
-                .COLUMN(LARGE)
+        if (BLOCK) begin : g_block
+            bitsmith_ram #(
+                .WIDTH(WIDTH),
+                .DEPTH(LENGTH),
+                .BLOCK(1'b1),
+                .LARGE(LARGE)
             ) memory (
                 .clk       (clk),
                 .write     (enable),
@@ -63,16 +64,6 @@ module bitsmith_delay #(
                 .read_at   (next_at),
                 .read_data (out_data)
             );
-        end else if (BLOCK) begin : g_block
-            (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)
-            logic [WIDTH-1:0] memory[LENGTH];
-
-            always_ff @(posedge clk) begin
-                if (enable) begin
-                    memory[at] <= in_data;
-                    out_data   <= memory[next_at];
-                end
-            end
         end else begin : g_small
             logic [WIDTH-1:0] memory[LENGTH];
 

@@ -18,7 +18,7 @@
 // LAYERS            layers
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
-// LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
+// LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // ..._BITS          of the fields of descriptors
 module bitsmith_engine #(
     parameter int LANES = 2,
@@ -254,29 +254,19 @@ module bitsmith_engine #(
         end
 
         // Writes and reads of a number that matters are never in one cycle.
-        if (LARGE != 0) begin : g_large
-            bitsmith_large_memory #(
-                .WIDTH (WIDTH),
-                .DEPTH (ROWS),
-                .COLUMN(LARGE)
-            ) memory (
-                .clk       (clk),
-                .write     (is_written),
-                .write_at  (write_at[WORD_BITS-1-:ROW_BITS]),
-                .write_data(written),
-                .read      (1'b1),
-                .read_at   (read_at[WORD_BITS-1-:ROW_BITS]),
-                .read_data (stored[k*WIDTH+:WIDTH])
-            );
-        end else begin : g_memory
-            (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
-            logic [WIDTH-1:0] memory[ROWS];
-
-            always_ff @(posedge clk) begin
-                if (is_written) memory[write_at[WORD_BITS-1-:ROW_BITS]] <= written;
-                stored[k*WIDTH+:WIDTH] <= memory[read_at[WORD_BITS-1-:ROW_BITS]];
-            end
-        end
+        bitsmith_ram #(
+            .WIDTH(WIDTH),
+            .DEPTH(ROWS),
+            .LARGE(LARGE)
+        ) memory (
+            .clk       (clk),
+            .write     (is_written),
+            .write_at  (write_at[WORD_BITS-1-:ROW_BITS]),
+            .write_data(written),
+            .read      (1'b1),
+            .read_at   (read_at[WORD_BITS-1-:ROW_BITS]),
+            .read_data (stored[k*WIDTH+:WIDTH])
+        );
     end
 
     if (BANKS == 1) begin : g_single

@@ -12,7 +12,7 @@
 // WIDTH   bits of a token, at least 1
 // DEPTH   slots, at least 1, not only powers of two
 // BLOCK   whether the memory is read synchronously
-// LARGE   bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
+// LARGE   bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // PAIR    whether two slots are registers
 // rst     synchronous, active high; empties it
 module bitsmith_fifo #(
@@ -88,29 +88,20 @@ module bitsmith_fifo #(
         logic [WIDTH-1:0] passed;
         logic around;
 
-        if (LARGE != 0) begin : g_large
-            bitsmith_large_memory #(
-                .WIDTH (WIDTH),
-                .DEPTH (DEPTH),
-                .COLUMN(LARGE)
-            ) memory (
-                .clk       (clk),
-                .write     (put),
-                .write_at  (write_at),
-                .write_data(put_data),
-                .read      (1'b1),
-                .read_at   (next_read_at),
-                .read_data (stored)
-            );
-        end else begin : g_memory
-            (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)
-            logic [WIDTH-1:0] memory[DEPTH];
-
-            always_ff @(posedge clk) begin
-                if (put) memory[write_at] <= put_data;
-                stored <= memory[next_read_at];
-            end
-        end
+        bitsmith_ram #(
+            .WIDTH(WIDTH),
+            .DEPTH(DEPTH),
+            .BLOCK(1'b1),
+            .LARGE(LARGE)
+        ) memory (
+            .clk       (clk),
+            .write     (put),
+            .write_at  (write_at),
+            .write_data(put_data),
+            .read      (1'b1),
+            .read_at   (next_read_at),
+            .read_data (stored)
+        );
 
         always_ff @(posedge clk) begin
             passed <= put_data;

@@ -11,7 +11,7 @@
 // DEPTH     places of the memory (which is rounded up to a power of two), at least as many as any action needs
 // TOKENS    tokens of a frame as they come
 // READS     actions of a frame
-// LARGE     bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
+// LARGE     bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // address   the token's number in its frame, modulo 2**ADDRESS_BITS
 // zero      give zeros instead
 // needed    tokens that must be there, counted from the first that is not yet freed
@@ -87,29 +87,19 @@ module bitsmith_reorder #(
 
     always_ff @(posedge clk) empty <= zero;
 
-    if (LARGE != 0) begin : g_large
-        bitsmith_large_memory #(
-            .WIDTH (WIDTH),
-            .DEPTH (PLACES),
-            .COLUMN(LARGE)
-        ) memory (
-            .clk       (clk),
-            .write     (x_take),
-            .write_at  (write_at),
-            .write_data(x_data),
-            .read      (1'b1),
-            .read_at   (read_at),
-            .read_data (stored)
-        );
-    end else begin : g_memory
-        (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
-        logic [WIDTH-1:0] memory[PLACES];
-
-        always_ff @(posedge clk) begin
-            if (x_take) memory[write_at] <= x_data;
-            stored <= memory[read_at];
-        end
-    end
+    bitsmith_ram #(
+        .WIDTH(WIDTH),
+        .DEPTH(PLACES),
+        .LARGE(LARGE)
+    ) memory (
+        .clk       (clk),
+        .write     (x_take),
+        .write_at  (write_at),
+        .write_data(x_data),
+        .read      (1'b1),
+        .read_at   (read_at),
+        .read_data (stored)
+    );
 
 `ifdef VERILATOR
     logic [COUNT_BITS-1:0] peak;

@@ -17,7 +17,7 @@
 // DILATION_a  positions between taps
 // BEFORE_a    zeros in front, fewer than the positions that a window spans
 // WINDOWS_a   windows, of which the last begins before the end of the axis
-// LARGE       bits of a column of larger memory, if the memory is such a one (bitsmith_large_memory); 0: it is not
+// LARGE       bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 module bitsmith_sweep #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 19,
@@ -301,29 +301,19 @@ module bitsmith_sweep #(
 
     always_ff @(posedge clk) empty <= ~(&is_inside);
 
-    if (LARGE != 0) begin : g_large
-        bitsmith_large_memory #(
-            .WIDTH (WIDTH),
-            .DEPTH (PLACES),
-            .COLUMN(LARGE)
-        ) memory (
-            .clk       (clk),
-            .write     (x_take),
-            .write_at  (write_at),
-            .write_data(x_data),
-            .read      (1'b1),
-            .read_at   (read_at),
-            .read_data (stored)
-        );
-    end else begin : g_memory
-        (* no_rw_check, ramstyle = "no_rw_check", rw_addr_collision = "no" *)
-        logic [WIDTH-1:0] memory[PLACES];
-
-        always_ff @(posedge clk) begin
-            if (x_take) memory[write_at] <= x_data;
-            stored <= memory[read_at];
-        end
-    end
+    bitsmith_ram #(
+        .WIDTH(WIDTH),
+        .DEPTH(PLACES),
+        .LARGE(LARGE)
+    ) memory (
+        .clk       (clk),
+        .write     (x_take),
+        .write_at  (write_at),
+        .write_data(x_data),
+        .read      (1'b1),
+        .read_at   (read_at),
+        .read_data (stored)
+    );
 
 `ifdef VERILATOR
     logic [BITS-1:0] peak;

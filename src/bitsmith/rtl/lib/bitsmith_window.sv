@@ -13,7 +13,7 @@
 // DILATION_a  positions between taps
 // BEFORE_a    zeros in front
 // AFTER_a     zeros after; at least one window must fit into the padded axis
-// LARGE       bits of a column of larger memory, if long delays are in such a one (bitsmith_large_memory); 0: they are not
+// LARGE       bits of a column of larger memory, if long delays are in such a one (bitsmith_ram); 0: they are not
 module bitsmith_window #(
     parameter int WIDTH = 8,
     parameter int SIZE_0 = 1,

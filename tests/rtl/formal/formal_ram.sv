@@ -1,9 +1,10 @@
-// bitsmith_large_memory gives, in the cycle after a read, the word that was last written to that place before (unless one is just written); nothing else changes
+// bitsmith_ram gives, in the cycle after a read, the word that was last written to that place before (unless one is just written); nothing else changes
 // a word, and without a read what is given stays.
-module formal_large_memory #(
+module formal_ram #(
     parameter int unsigned WIDTH = 10,
     parameter int unsigned DEPTH = 9,
-    parameter int unsigned COLUMN = 9
+    parameter bit BLOCK = 1'b0,
+    parameter int unsigned LARGE = 9
 ) (
     input logic clk
 );
@@ -16,7 +17,7 @@ module formal_large_memory #(
     logic [WIDTH-1:0] read_data, word, wanted;
     logic known, shown;
 
-    bitsmith_large_memory #(.WIDTH(WIDTH), .DEPTH(DEPTH), .COLUMN(COLUMN)) dut (
+    bitsmith_ram #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .LARGE(LARGE)) dut (
         .clk, .write, .write_at, .write_data, .read, .read_at, .read_data
     );
 
