@@ -179,19 +179,20 @@ def test_products_with_zeros_of_the_padding_are_not_counted(cycles: int, product
 def test_registers_of_products_are_inside_of_blocks_in_chains(inputs: int, cycles: int, ffs: int) -> None:
     """As Yosys counts those that are left; of the weights of four tiles it keeps one of bits that are alike."""
     directives = Directives({"dense_0": cycles}, False, {"dense_0": MultiplierStyle.SHARED})
-    size = estimate_layout(dense_program((inputs, 8), 8, 8, 0.0), directives, ULTRASCALE_PLUS)
+    size = estimate_layout(dense_program((inputs, 8), 8, 8, 0.0), directives, ULTRASCALE_PLUS, 3.775)
     assert size.dsp == inputs * 8 // cycles // 2
-    assert size.ff == pytest.approx(ffs, rel=0.18)
+    assert size.ff == pytest.approx(ffs, rel=0.03)
 
 
-@pytest.mark.parametrize(("inputs", "cycles", "bits", "ffs"), [(16, 4, 8, 906), (14, 8, 8, 881), (16, 8, 20, 1655)])
-def test_synthesis_takes_registers_into_blocks_of_7_series_that_are_not_in_chains(
-    inputs: int, cycles: int, bits: int, ffs: int
-) -> None:
-    """As Yosys counts those that are left, of factors in pairs and of those that are wider than a block."""
+@pytest.mark.parametrize(
+    ("inputs", "cycles", "bits", "ffs"),
+    [(16, 4, 8, 906), (14, 8, 8, 881), (16, 8, 20, 1655), (16, 8, 7, 813), (32, 16, 7, 818)],
+)
+def test_synthesis_takes_registers_into_blocks_of_7_series(inputs: int, cycles: int, bits: int, ffs: int) -> None:
+    """As Yosys counts those that are left, of factors in pairs, in chains or not, and of those that are wider than a block."""
     directives = Directives({"dense_0": cycles}, False, {"dense_0": MultiplierStyle.SHARED})
-    size = estimate_layout(dense_program((inputs, 8), bits, bits, 0.0), directives, XILINX_7)
-    assert size.ff == pytest.approx(ffs, rel=0.25)
+    size = estimate_layout(dense_program((inputs, 8), bits, bits, 0.0), directives, XILINX_7, 3.775)
+    assert size.ff == pytest.approx(ffs, rel=0.09)
 
 
 @pytest.mark.parametrize(

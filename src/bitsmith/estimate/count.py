@@ -21,7 +21,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
 from bitsmith.mapping.memories import paired, takes_block
-from bitsmith.mapping.multipliers import Pairs, multipliers
+from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
 
@@ -155,10 +155,13 @@ class Count:
         (kept, unlike), block = _kept(kind, made.weight), self._area.block
         packs = self._area.block_registers if made.blocks else 0  # synthesis takes so many into blocks without chains
         alone = made.pairs is Pairs.NONE
-        taken = 2 if made.chain > 1 else packs if alone else 0
-        rest = [max(late + 1 - taken, 0) for late in _late(n, made.chain)]
-        self.ff += sum(rest) / n * unlike + lanes * m * result
-        for more in rest:
+        late, written = _late(n, made.chain), made.weight * n * m * kind.sets
+        in_blocks = bool(kind.loaded) or self._area.memory.takes_table(steps * groups, written)
+        self.ff += lanes * m * result
+        for each in late:
+            more = self._outside(made, each, packed=made.pairs is Pairs.COLUMNS)
+            self._weights(made, m * kind.sets, unlike / n, int(not in_blocks), more)
+            more = self._outside(made, each, packed=made.pairs is Pairs.LANES)
             row = 1 + more if made.chain > 1 else 2 - packs if alone else 2 - min(packs, 1)
             self._row(row, lanes * distinct * operand)
         held = packs > 0 and block is not None and block.holds(made.number, made.weight, made.wanted)
@@ -168,12 +171,31 @@ class Count:
             terms = -(-terms // 4)
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
+        elif in_blocks:
+            self.bram += self._area.memory.count(steps * groups, kept)
         else:
-            written = made.weight * n * m * kind.sets
-            if self._area.memory.takes_table(steps * groups, written):
-                self.bram += self._area.memory.count(steps * groups, kept)
-            else:
-                self.table(steps * groups, unlike)
+            self.table(steps * groups, unlike)
+
+    def _outside(self, made: Multipliers, late: int, *, packed: bool) -> int:
+        """The registers of a factor that waits ``late`` cycles which are not inside of blocks, two of which could be.
+
+        Of two factors that are packed synthesis leaves the first one where it is: bits between them repeat a sign.
+        """
+        inside = 2 if made.chain > 1 else self._area.block_registers if made.blocks and made.pairs is Pairs.NONE else 0
+        if packed and made.chain > 1 and self._area.block_registers:
+            return 1 + max(late - inside, 0)
+        return max(late + 1 - inside, 0)
+
+    def _weights(self, made: Multipliers, columns: int, unlike: float, read: int, more: int) -> None:
+        """Registers of a row of weights: ``read`` from a table, which a memory has inside, and ``more`` after it.
+
+        Of its bits so many are ``unlike`` each other. The upper one of two that are packed is made less by 1 between, or not.
+        """
+        pairs = columns // 2 if made.pairs is Pairs.COLUMNS else 0
+        lower = unlike * (columns - pairs) / columns
+        self._row(read + more, lower)
+        self._row(read, unlike - lower)
+        self._row(more, pairs * (made.packed - made.product))
 
     def _row(self, number: int, bits: float) -> None:
         """So many registers in a row that nothing else reads."""

@@ -203,7 +203,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             if have > want:
                 count.select(have * distinct(wiring.of_parts(number)))
             else:
-                count.ff += want
+                count.ff += max(want - have, 0)  # the last part goes straight on
         case Window():
             _count_window(count, kind.op, process, column)
         case Sweep():
