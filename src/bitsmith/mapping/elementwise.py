@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import numpy as np
@@ -191,54 +191,40 @@ def _viewed_constant(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ..
 
 def _on_tokens(op: ops.Elementwise, axes: int, rank: int) -> ops.Elementwise | None:
     """An element-wise op on tensors of ``rank`` axes as one on tokens without the first ``axes``; None if positions differ."""
-    kept = rank - axes
-    match op:
-        case ops.Cast():
-            parts = [_tail(part, kept) for part in (op.frac, op.lo, op.hi)]
-            if any(part is None for part in parts):
-                return None
-            frac, lo, hi = (objects(part) for part in parts if part is not None)
-            return ops.Cast(frac.astype(np.int64), lo, hi, op.rounding, op.overflow)
-        case ops.Shift():
-            amount = _tail(op.amount, kept)
-            return None if amount is None else ops.Shift(objects(amount).astype(np.int64))
-        case ops.Table():
-            values, frac_ = _tail(op.values, kept + 1), _tail(op.frac, kept)
-            if values is None or frac_ is None:
-                return None
-            return ops.Table(op.first, objects(values), objects(frac_).astype(np.int64))
-        case (
-            ops.Add()
-            | ops.Sub()
-            | ops.Mul()
-            | ops.Neg()
-            | ops.Max()
-            | ops.Min()
-            | ops.Abs()
-            | ops.Compare()
-            | ops.Select()
-        ):
-            return op
-        case _:
-            assert_never(op)
+    return _with_arrays(op, lambda array, within: _tail(array, rank - axes + within))
 
 
 def _viewed(op: ops.Elementwise, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Elementwise | None:
     """An element-wise op on tensors of ``shape`` as one on the same elements under the shape ``view``; None for many tables."""
 
-    def seen(array: Ints | Positions) -> Ints:
-        return objects(array.reshape(()) if array.size == 1 else np.broadcast_to(objects(array), shape).reshape(view))
+    def seen(array: Ints | Positions, within: int) -> Ints | Positions | None:
+        single = array.shape[array.ndim - within :]
+        if array.size == math.prod(single):
+            return array.reshape(single)
+        return None if within else np.broadcast_to(objects(array), shape).reshape(view)
 
+    return _with_arrays(op, seen)
+
+
+def _with_arrays(
+    op: ops.Elementwise, made: Callable[[Ints | Positions, int], Ints | Positions | None]
+) -> ops.Elementwise | None:
+    """An element-wise op with arrays ``made`` of its own, given how many axes are within an element; None if one is None."""
     match op:
         case ops.Cast():
-            return ops.Cast(seen(op.frac).astype(np.int64), seen(op.lo), seen(op.hi), op.rounding, op.overflow)
-        case ops.Shift():
-            return ops.Shift(seen(op.amount).astype(np.int64))
-        case ops.Table():
-            entries = op.values.shape[-1]
-            if op.values.size > entries:
+            parts = [made(part, 0) for part in (op.frac, op.lo, op.hi)]
+            if any(part is None for part in parts):
                 return None
-            return ops.Table(op.first, objects(op.values.reshape(entries)), seen(op.frac).astype(np.int64))
+            frac, lo, hi = (objects(part) for part in parts if part is not None)
+            return ops.Cast(frac.astype(np.int64), lo, hi, op.rounding, op.overflow)
+        case ops.Shift():
+            amount = made(op.amount, 0)
+            return None if amount is None else ops.Shift(objects(amount).astype(np.int64))
+        case ops.Table():
+            values, frac_ = made(op.values, 1), made(op.frac, 0)
+            if values is None or frac_ is None:
+                return None
+            return ops.Table(op.first, objects(values), objects(frac_).astype(np.int64))
         case (
             ops.Add()
             | ops.Sub()
