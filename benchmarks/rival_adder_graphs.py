@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import alkaid.cmvm
 import da4ml.cmvm
 import numpy as np
+from timed import timed
 
 Value = tuple[int, int, int, int]
 """Least and greatest integer, the power of two that it is multiplied by, depth."""
@@ -94,9 +95,7 @@ def main() -> None:
         case = json.loads(line)
         weights = np.array(case["weights"], dtype=np.float32)
         for name, solve in SOLVERS.items():
-            start = time.process_time()
-            parts = solve(weights, case["depth"])
-            seconds = time.process_time() - start
+            parts, seconds = timed(partial(solve, weights, case["depth"]))
             bits, adders, depth = measure(parts)
             answer = {"solver": name, "bits": bits, "adders": adders, "depth": depth, "seconds": seconds}
             print(json.dumps(answer), flush=True)

@@ -59,6 +59,7 @@ private:
 void Sharing::run() {
     Levels levels;
     input_pairs_ = InputPairs(inputs_, last_position());
+    choose_forms();
     for (std::int32_t node = 0; node < inputs_; ++node) {
         interrupt_();
         tally(node, levels);
@@ -136,7 +137,6 @@ void Sharing::tally(std::int32_t node, Levels& levels) {
         if (count < 2) continue;
         const Pattern pattern{static_cast<std::int32_t>(index / 2 / kShifts), node,
                               static_cast<std::int32_t>(index / 2 % kShifts) - static_cast<int>(kShifts / 2), index % 2 != 0};
-        if (input_pairs_.counts(pattern)) input_pairs_.at(pattern) = count;
         const std::int64_t saved = saving(count, false, pattern);
         if (saved > 0) levels.push(saved, key_of(pattern));
     }
@@ -212,11 +212,12 @@ void Sharing::consider(std::int32_t column, const Digit& digit, std::span<const 
     const Spread mine = spread(digit.node());
     const std::uint64_t here = std::uint64_t{1} << (column % 64), apart = few_columns() ? here : 0;
     for (const Digit& other : others) {
-        if (other == digit) continue;
-        const Key key = key_of(digit, other);
         const Spread& theirs = spread(other.node());
         const bool once = (mine.once & theirs.once) == apart && !(here & mine.twice & theirs.twice);
-        if ((!once && may_repeat(pattern_of(key), column)) || made_.find(key) >= 0) considered_.push_back(key);
+        const bool partner = mine.partners >> (other.node() % 64) & 1;
+        if ((once && !partner) || other == digit) continue;
+        const Key key = key_of(digit, other);
+        if ((partner && made_.find(key) >= 0) || (!once && may_repeat(pattern_of(key), column))) considered_.push_back(key);
     }
     steps_ += others.size();
 }
@@ -256,11 +257,20 @@ std::int64_t Sharing::saving(std::uint32_t count, bool made, const Pattern& patt
 
 /// Occurrences that share no digit and that the limit allows, in order of column and position.
 void Sharing::find_occurrences(const Pattern& pattern, Found& found) const {
+    ++found.room_of;
+    found.places.clear();
+    if (few_columns()) {
+        const std::uint64_t in_a = spread(pattern.a).once, in_b = spread(pattern.b).once;
+        const InColumn *const of_a = at(pattern.a).columns.data(), *const of_b = at(pattern.b).columns.data();
+        for (std::uint64_t left = in_a & in_b; left; left &= left - 1) {
+            const std::uint64_t before = (left & -left) - 1;
+            find_in(of_a[std::popcount(in_a & before)], of_b[std::popcount(in_b & before)], pattern, found);
+        }
+        return;
+    }
     const bool fewer = at(pattern.a).columns.size() < at(pattern.b).columns.size();
     const std::vector<InColumn>& few = at(fewer ? pattern.a : pattern.b).columns;
     const std::vector<InColumn>& many = at(fewer ? pattern.b : pattern.a).columns;
-    ++found.room_of;
-    found.places.clear();
     auto other = many.begin();
     for (const InColumn& each : few) {
         other = first_from(each.column, other, many);

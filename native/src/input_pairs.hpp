@@ -12,13 +12,13 @@
 
 namespace bitsmith {
 
-/// Counts of patterns of inputs that occurred twice or more at the start. Saves searching columns; without it results are the same.
+/// Counts of patterns of inputs. They tell in which form numbers have more in common, and save searching columns.
 class InputPairs {
 public:
     /// A table that counts nothing.
     InputPairs() = default;
 
-    /// For so many inputs, whose digits have positions up to `last`; counts nothing if that takes more than 64 MB.
+    /// For so many inputs, whose digits have positions up to `last`; counts nothing if that takes more than 64 MB, as in Python.
     InputPairs(std::int32_t inputs, int last) : inputs_(inputs), last_(last) {
         const std::size_t size = static_cast<std::size_t>(inputs) * static_cast<std::size_t>(inputs) * shifts() * 2;
         if (size > (std::size_t{1} << 24)) {
@@ -31,16 +31,22 @@ public:
     /// True if occurrences of the pattern are counted.
     bool counts(const Pattern& pattern) const { return pattern.b < inputs_; }
 
-    std::uint32_t& at(const Pattern& pattern) { return counts_[place_of(pattern)]; }
+    /// True if there is a table.
+    bool counts() const { return inputs_ > 0; }
+
     std::uint32_t at(const Pattern& pattern) const { return counts_[place_of(pattern)]; }
+    std::uint32_t at(const Digit& one, const Digit& other) const { return counts_[place_of(pattern_of(key_of(one, other)))]; }
+
+    /// A digit comes to `others` in a column.
+    void insert(const Digit& fresh, std::span<const Digit> others) {
+        for (const Digit& other : others) ++counts_[place_of(pattern_of(key_of(fresh, other)))];
+    }
 
     /// A digit leaves a column, in which `others` stay.
     void remove(const Digit& gone, std::span<const Digit> others) {
         if (gone.node() >= inputs_) return;
         for (const Digit& other : others) {
-            if (other.node() >= inputs_) continue;
-            std::uint32_t& count = at(pattern_of(key_of(gone, other)));
-            if (count) --count;  // what occurred once was not noted
+            if (other.node() < inputs_) --counts_[place_of(pattern_of(key_of(gone, other)))];
         }
     }
 

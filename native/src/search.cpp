@@ -9,11 +9,12 @@
 namespace bitsmith {
 namespace {
 
-constexpr int kOfColumn = 6;              // digits of a column that an iteration dissolves
+constexpr int kOfColumn = 3;              // digits of a column that an iteration dissolves
 constexpr std::size_t kEverywhere = 2;    // columns of a node that is dissolved in all of them
 constexpr std::uint64_t kRewritten = 2;   // one of so many pairs that have another form is written in it
 constexpr std::uint64_t kPerDigit = 32;   // steps for each digit that a unit of effort has at least
-constexpr std::uint64_t kOverhead = 50;   // steps that an iteration counts in any case
+constexpr std::uint64_t kFewest = 500;    // steps that a unit of effort has at least
+constexpr std::uint64_t kOverhead = 80;   // steps that an iteration counts in any case
 constexpr std::uint64_t kFirstWarmth = 48;  // sixteenths of a full adder, for the first unit of effort
 constexpr std::int64_t kMost = 2;         // how many times as large as given the digits of a column may become
 
@@ -30,7 +31,7 @@ std::uint64_t place_of(std::int32_t column, std::int32_t node, int low, int minu
 
 void Sharing::improve(std::uint64_t effort, std::uint64_t most_steps) {
     if (!effort || digits_.empty()) return;
-    const std::uint64_t unit = std::max(steps_, kPerDigit * given_), budget = std::min(effort * unit, most_steps);
+    const std::uint64_t unit = std::max({steps_, kPerDigit * given_, kFewest}), budget = std::min(effort * unit, most_steps);
     const std::uint64_t start = steps_, warm = budget - budget / 8;
     const std::uint64_t first = root(kFirstWarmth * kFirstWarmth * budget / unit);
     while (steps_ - start < budget) {
@@ -226,6 +227,7 @@ void Sharing::undo() {
     }
     nodes_.resize(size_before_);
     spread_.resize(size_before_);
+    partners_.resize(size_before_);
     free_ = free_before_;
 }
 

@@ -27,6 +27,7 @@ Sharing::Sharing(const std::vector<Range>& inputs, const std::vector<Column>& co
       inputs_(static_cast<std::int32_t>(inputs.size())),
       nodes_(inputs.size()),
       spread_(inputs.size()),
+      partners_(inputs.size()),
       outputs_(std::move(outputs)),
       limit_(latest < 0 ? 0 : std::uint64_t{1} << latest),
       digits_(columns.size()),
@@ -101,6 +102,7 @@ std::int32_t Sharing::make(const Pattern& pattern, Key key) {
     if (free_.empty()) {
         nodes_.emplace_back();
         spread_.emplace_back();
+        partners_.emplace_back();
     } else {
         node = free_.back();
         free_.pop_back();
@@ -122,6 +124,8 @@ void Sharing::revive(std::int32_t node) {
     ++at(revived.pattern.b).uses;
     cost_ += revived.cost;
     made_.put(revived.key, node);
+    link(revived.pattern.a, revived.pattern.b);
+    link(revived.pattern.b, revived.pattern.a);
 }
 
 void Sharing::release(std::int32_t node) {
@@ -138,6 +142,8 @@ void Sharing::bury() {
         gone.alive = false;
         cost_ -= gone.cost;
         made_.erase(gone.key);
+        unlink(gone.pattern.a, gone.pattern.b);
+        unlink(gone.pattern.b, gone.pattern.a);
         died_.push_back(node);
         release(gone.pattern.a);
         release(gone.pattern.b);

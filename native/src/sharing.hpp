@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sharing of two-term patterns among the columns of a matrix in signed digits: greedily, then by removing and rebuilding.
 // The mirror of bitsmith/netlist/columns.py and sharing.py, which explain it: the same patterns in the same order. Its parts:
-// sharing.cpp keeps the books, extraction.cpp takes out patterns, search.cpp removes and rebuilds.
+// sharing.cpp keeps the books, forms.cpp decides how numbers are written at first, extraction.cpp takes out patterns, search.cpp
+// removes and rebuilds.
 
 #pragma once
 
@@ -87,6 +88,7 @@ private:
     struct Spread {
         std::uint64_t once = 0;
         std::uint64_t twice = 0;
+        std::uint64_t partners = 0;  // the nodes that it has patterns with, by number modulo 64
 
         void add(std::int32_t column) {
             const std::uint64_t bit = std::uint64_t{1} << (column % 64);
@@ -145,6 +147,11 @@ private:
     std::span<const Saved> saved() const { return std::span(saved_).first(saved_count_); }
     std::uint64_t load(std::int32_t node) const { return limit_ ? std::uint64_t{1} << at(node).range.arrival : 0; }
 
+    // forms.cpp
+    void choose_forms();
+    void choose_forms(std::int32_t column, std::int32_t node);
+    bool more_in_common(std::int32_t column, const std::array<Digit, 2>& now, const std::array<Digit, 2>& other) const;
+
     // extraction.cpp
     void tally(std::int32_t node, Levels& levels);
     std::int64_t most_saved(Key key, Found& found) const;
@@ -170,6 +177,16 @@ private:
     // sharing.cpp
     std::int32_t make(const Pattern& pattern, Key key);
     void revive(std::int32_t node);
+    /// A node has one more pattern with a partner, or one less.
+    void link(std::int32_t node, std::int32_t partner) {
+        spread(node).partners |= std::uint64_t{1} << (partner % 64);
+        ++partners_[static_cast<std::size_t>(node)][static_cast<std::size_t>(partner % 64)];
+    }
+    void unlink(std::int32_t node, std::int32_t partner) {
+        if (--partners_[static_cast<std::size_t>(node)][static_cast<std::size_t>(partner % 64)] == 0) {
+            spread(node).partners &= ~(std::uint64_t{1} << (partner % 64));
+        }
+    }
     void bury();
     void release(std::int32_t node);
 
@@ -210,6 +227,7 @@ private:
     std::int32_t inputs_;
     std::vector<Node> nodes_;
     std::vector<Spread> spread_;  // of each node
+    std::vector<std::array<std::uint16_t, 64>> partners_;  // of each node, how many patterns it has with nodes of a number modulo 64
     std::vector<std::int32_t> outputs_;
     std::vector<std::vector<std::int32_t>> parts_;  // columns of each output
     std::uint64_t limit_;

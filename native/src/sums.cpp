@@ -22,11 +22,9 @@ Sum::Place Sum::place_of(std::int32_t partial, std::uint64_t order) const {
 }
 
 std::int32_t Sum::joined(std::int32_t first, std::int32_t second) {
-    Partial a = partials_[static_cast<std::size_t>(first)], b = partials_[static_cast<std::size_t>(second)];
-    if (b.shift < a.shift || (b.shift == a.shift && a.minus && !b.minus)) {
-        std::swap(a, b);
-        std::swap(first, second);
-    }
+    const auto swapped = [](const Partial& a, const Partial& b) { return b.shift < a.shift || (b.shift == a.shift && a.minus && !b.minus); };
+    if (swapped(partials_[static_cast<std::size_t>(first)], partials_[static_cast<std::size_t>(second)])) std::swap(first, second);
+    const Partial &a = partials_[static_cast<std::size_t>(first)], &b = partials_[static_cast<std::size_t>(second)];
     const int apart = b.shift - a.shift;
     const Adder adder{0, 0, 0, apart, a.minus != b.minus};
     const int turn_cost = adder.subtract ? apart : std::min(a.turn_cost, b.turn_cost + apart);
@@ -91,10 +89,22 @@ std::size_t Sum::fitting(std::size_t first, const Deadline& deadline) const {
     return found;
 }
 
+/// Put the sum of two waiting values in its place among the others; `second` is before `first`.
+void Sum::replace(std::size_t first, std::size_t second, const Place& sum) {
+    std::size_t end = second;
+    for (std::size_t k = second + 1; k < waiting_.size(); ++k) {
+        if (k != first) waiting_[end++] = waiting_[k];
+    }
+    for (; end > 0 && sum > waiting_[end - 1]; --end) waiting_[end] = waiting_[end - 1];
+    waiting_[end] = sum;
+    waiting_.pop_back();
+}
+
 void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
     partials_.clear();
     waiting_.clear();
     cost_ = 0;
+    partials_.reserve(2 * terms.size());
     for (const auto& [term, range] : terms) {
         partials_.push_back({range, term.shift, term.minus});
         const auto order = static_cast<std::uint64_t>(term.node) * 64 + static_cast<std::uint64_t>(term.shift);
@@ -107,10 +117,7 @@ void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
         while (j == i) j = fitting(--i, deadline);
         if (deadline.limit) deadline.load += added_load(waiting_[i].arrival, waiting_[j].arrival);
         const std::int32_t sum = joined(waiting_[i].partial, waiting_[j].partial);
-        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
-        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(j));
-        const Place place = place_of(sum, order);
-        waiting_.insert(std::ranges::upper_bound(waiting_, place, std::greater()), place);
+        replace(i, j, place_of(sum, order));
     }
     const Partial& root = partials_.back();
     if (wrong()) cost_ += stays_negated() ? root.range.negated().width() : root.turn_cost;

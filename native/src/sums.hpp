@@ -79,6 +79,7 @@ private:
 
     Place place_of(std::int32_t partial, std::uint64_t order) const;
     void join(Deadline& deadline);
+    void replace(std::size_t first, std::size_t second, const Place& sum);
     std::size_t fitting(std::size_t first, const Deadline& deadline) const;
     std::int32_t joined(std::int32_t first, std::int32_t second);
     std::int32_t node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const;

@@ -75,10 +75,20 @@ def test_patterns_are_taken_as_if_counted_each_time(
     monkeypatch.setattr(sharing_module, "_FEW_STEPS", few_steps)
     shared, counted = (Sharing([InputRange(-128, 127)] * 6, columns_of((6, 6), 4), range(6), latest) for _ in range(2))
     shared.run()
+    counted._choose_forms()
     while (best := most_saving(counted))[0] > 0:
         pattern = Pattern.of(-best[2])
         counted._extract(pattern, counted._occurrences(pattern))
     assert shared._digits == counted._digits
+
+
+def test_numbers_are_written_in_the_form_that_has_more_in_common() -> None:
+    """Of 3x + y and x + y, 2x + x + y has a pattern in common; without the second, 3x stays 4x - x."""
+    columns = [[ColumnEntry(0, *digit_masks(3)), ColumnEntry(1, 1, 0)], [ColumnEntry(0, 1, 0), ColumnEntry(1, 1, 0)]]
+    for used, digits in ((columns, {(0, 1), (0, 0), (1, 0)}), (columns[:1], {(0, 2), (0, 0), (1, 0)})):
+        sharing = Sharing([InputRange(-128, 127)] * 2, used, range(len(used)), None)
+        sharing._choose_forms()
+        assert sharing._digits[0].keys() == digits
 
 
 @pytest.mark.parametrize(

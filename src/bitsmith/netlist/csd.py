@@ -87,12 +87,12 @@ def adder_width(operand: float, result: float) -> float:
 def estimate(weights: IntArray) -> int:
     """Return about how many adders ``adder_graph.solve`` makes of ``weights`` (n_in, n_out), without solving.
 
-    ``(digits - columns) * columns**-0.103 * rows**-0.049 * (digits per entry)**-0.195``, counting rows and columns that
-    are not zero, and columns once that are equal up to sign and shift: the adders without sharing times a fitted factor. The
-    fit is to 632 solved matrices of at most 64x64 entries of 2 to 16 bits (the largest of them not with the widest),
-    uniform or normal, with 0, 70 or 90 % zeros. Its error on those same matrices is 6 % (root mean square) and 24 % at
-    most; on the 321 that take 200 adders or more without sharing 5 % and 19 %. Matrices that ``solve`` cuts into blocks
-    of rows come out too low, about 8 % at 256x64.
+    ``0.98 * (digits - columns) * columns**-0.103 * rows**-0.049 * (digits per entry)**-0.195``, counting rows and columns that
+    are not zero, and columns once that are equal up to sign and shift: the adders without sharing times a fitted factor, and
+    what numbers in other forms save on average since it was fitted. The fit is to 632 solved matrices of at most 64x64
+    entries of 2 to 16 bits (the largest of them not with the widest), uniform or normal, with 0, 70 or 90 % zeros. Its
+    error on those same matrices is 6 % (root mean square) and 24 % at most; on the 321 that take 200 adders or more
+    without sharing 5 % and 19 %. Matrices that ``solve`` cuts into blocks of rows come out too low, about 8 % at 256x64.
     """
     weights = _machine(weights)
     weights = weights[:, (weights != 0).any(axis=0)]
@@ -101,7 +101,7 @@ def estimate(weights: IntArray) -> int:
     digits = float(counts.sum())
     if digits <= columns:
         return 0
-    factor: float = columns**-0.103 * rows**-0.049 * (digits / (rows * columns)) ** -0.195
+    factor: float = 0.98 * columns**-0.103 * rows**-0.049 * (digits / (rows * columns)) ** -0.195
     return round((digits - columns) * min(factor, 1.0))
 
 

@@ -17,6 +17,7 @@ looked at, so that a budget of them means the same work on every machine.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import isqrt
@@ -28,15 +29,18 @@ from bitsmith.netlist.sums import Summand, Term
 
 _NOISE = 512
 _NOISELESS = 1024
-_OF_COLUMN = 6
+_OF_COLUMN = 3
 _EVERYWHERE = 2
 _REWRITTEN = 2
 _PER_DIGIT = 32
-_OVERHEAD = 50
+_FEWEST = 500
+_OVERHEAD = 80
 _FIRST_WARMTH = 48
 _LEVELS = 1 << 16
 _FEW_STEPS = 500_000
 _AHEAD = 2048
+_MOST_COUNTS = 1 << 24
+_SWEEPS = 2
 _WORD = (1 << 64) - 1
 
 
@@ -64,6 +68,7 @@ class Sharing(Columns):
         searched when its turn comes, and if it saves less than was thought it waits again. Of large matrices many are looked up
         together, which the extension does in several threads.
         """
+        self._choose_forms()
         for number in range(self._inputs):
             self._tally(number)
         ahead, most = 1 if self._steps < _FEW_STEPS else _AHEAD, 1
@@ -96,11 +101,11 @@ class Sharing(Columns):
         """Remove and rebuild parts, keeping what costs not much more, and less and less of it.
 
         Ends after ``effort`` times the steps so far, or ``most_steps`` if that is less. Where little is shared,
-        which takes few steps, there are at least some for each digit.
+        which takes few steps, there are at least some for each digit, and some in any case.
         """
         if not effort or not self._digits:
             return
-        unit = max(self._steps, _PER_DIGIT * self._given)
+        unit = max(self._steps, _PER_DIGIT * self._given, _FEWEST)
         budget = min(effort * unit, most_steps)
         start, warm = self._steps, budget - budget // 8
         first = isqrt(_FIRST_WARMTH**2 * budget // unit)
@@ -123,6 +128,50 @@ class Sharing(Columns):
                 total = self._sum(output, _with_one_turned(nodes, terms))
             roots.append(total.build(nodes))
         return roots
+
+    def _choose_forms(self) -> None:
+        """Write 4 - 1 as 2 + 1 where the patterns that this makes are more frequent than those that were there.
+
+        Not for matrices of which the extension's table of patterns would be too large.
+        """
+        last = max((digit.position for digits in self._digits for digit in digits.values()), default=0)
+        if 2 * self._inputs**2 * (2 * last + 1) > _MOST_COUNTS:
+            return
+        counts: Counter[int] = Counter()
+        for digits in self._digits:
+            column = list(digits.values())
+            for k, digit in enumerate(column):
+                counts.update(self._keys(column[:k], digit))
+        for number, digits in [*enumerate(self._digits)] * _SWEEPS:
+            for node in sorted({node for node, _ in digits}):
+                self._choose_forms_of(number, node, counts)
+
+    def _choose_forms_of(self, column: int, node: int, counts: Counter[int]) -> None:
+        """Choose the forms of the digits of one input in a column, from the lowest pair on."""
+        above = 0
+        while True:
+            plus, minus = self._nodes[node].digits[column]
+            pairs = (plus >> 2 & minus | minus >> 2 & plus) & ~((plus | minus) >> 1) & -1 << above
+            if not pairs:
+                return
+            low = set_bits(pairs)[0]
+            sign = minus >> low + 2 & 1
+            now = Digit(node, low + 2, sign), Digit(node, low, 1 - sign)
+            other = Digit(node, low + 1, sign), Digit(node, low, sign)
+            above = low + 1
+            rest = [digit for digit in self._digits[column].values() if digit not in now]
+            given, fresh = (
+                [*self._keys([high], low), *self._keys(rest, high), *self._keys(rest, low)]
+                for high, low in (now, other)
+            )
+            if sum(counts[key] for key in fresh) + len(given) <= sum(counts[key] for key in given):
+                continue
+            counts.subtract(given)
+            counts.update(fresh)
+            for digit in now:
+                self._remove(column, node, digit.position)
+            for digit in other:
+                self._insert(column, digit)
 
     def _tally(self, number: int) -> None:
         """Count the patterns of a node with itself and those before it; those that save something wait for their turn."""
