@@ -103,8 +103,8 @@ def _not_turned(_: Nodes, __: int) -> None:
     """A negated value stays negated."""
 
 
-def _rewriting_nothing(self: Sharing, column: int) -> None:
-    """All numbers stay in canonical digits."""
+def _rewriting_nothing(self: Sharing, *_: int) -> None:
+    """All numbers stay as they are."""
 
 
 def _sharing_nothing(self: Sharing) -> None:
@@ -123,7 +123,12 @@ GRAPHS: Mapping[str, tuple[Search, Changes]] = {
     "search without noise": (_SEARCH, [(sharing, "_NOISE", 1)]),
     "search that keeps nothing that costs more": (_SEARCH, [(sharing, "_FIRST_WARMTH", 0)]),
     "no digit more where all is subtracted": (_SEARCH, [(Sharing, "_expand_one", _rewriting_nothing)]),
-    "search in canonical digits only": (_SEARCH, [(Sharing, "_rewrite_some", _rewriting_nothing)]),
+    "forms not chosen before sharing": (_SEARCH, [(Sharing, "_choose_forms", _rewriting_nothing)]),
+    "no other forms in the search": (_SEARCH, [(Sharing, "_rewrite_some", _rewriting_nothing)]),
+    "canonical digits only": (
+        _SEARCH,
+        [(Sharing, "_choose_forms", _rewriting_nothing), (Sharing, "_rewrite_some", _rewriting_nothing)],
+    ),
     "nodes dissolved in all columns": (_SEARCH, [(sharing, "_EVERYWHERE", _NEVER)]),
     "search as long as the greedy solution": (_SEARCH, [(sharing, "_PER_DIGIT", 0)]),
     "patterns by their own adders": (_SEARCH, [(Sharing, "_saving", _by_own_adder)]),

@@ -137,6 +137,7 @@ void Sharing::tally(std::int32_t node, Levels& levels) {
         if (count < 2) continue;
         const Pattern pattern{static_cast<std::int32_t>(index / 2 / kShifts), node,
                               static_cast<std::int32_t>(index / 2 % kShifts) - static_cast<int>(kShifts / 2), index % 2 != 0};
+        if (input_pairs_.counts(pattern)) input_pairs_.at(pattern) = count;
         const std::int64_t saved = saving(count, false, pattern);
         if (saved > 0) levels.push(saved, key_of(pattern));
     }

@@ -8,12 +8,13 @@ namespace bitsmith {
 namespace {
 
 constexpr int kSweeps = 2;
+constexpr std::size_t kMostCounts = 1 << 18;  // patterns that may be counted
 
 }  // namespace
 
 /// Write 4 - 1 as 2 + 1 where the patterns that this makes are more frequent than those that were there.
 void Sharing::choose_forms() {
-    if (!input_pairs_.counts()) return;
+    if (input_pairs_.size() == 0 || input_pairs_.size() > kMostCounts) return;
     for (const std::vector<Digit>& column : digits_) {
         const std::span<const Digit> all = column;
         for (std::size_t k = 0; k < all.size(); ++k) input_pairs_.insert(all[k], all.first(k));

@@ -18,7 +18,7 @@ public:
     /// A table that counts nothing.
     InputPairs() = default;
 
-    /// For so many inputs, whose digits have positions up to `last`; counts nothing if that takes more than 64 MB, as in Python.
+    /// For so many inputs, whose digits have positions up to `last`; counts nothing if that takes more than 64 MB.
     InputPairs(std::int32_t inputs, int last) : inputs_(inputs), last_(last) {
         const std::size_t size = static_cast<std::size_t>(inputs) * static_cast<std::size_t>(inputs) * shifts() * 2;
         if (size > (std::size_t{1} << 24)) {
@@ -31,9 +31,10 @@ public:
     /// True if occurrences of the pattern are counted.
     bool counts(const Pattern& pattern) const { return pattern.b < inputs_; }
 
-    /// True if there is a table.
-    bool counts() const { return inputs_ > 0; }
+    /// How many patterns the table has a place for.
+    std::size_t size() const { return counts_.size(); }
 
+    std::uint32_t& at(const Pattern& pattern) { return counts_[place_of(pattern)]; }
     std::uint32_t at(const Pattern& pattern) const { return counts_[place_of(pattern)]; }
     std::uint32_t at(const Digit& one, const Digit& other) const { return counts_[place_of(pattern_of(key_of(one, other)))]; }
 
@@ -46,7 +47,9 @@ public:
     void remove(const Digit& gone, std::span<const Digit> others) {
         if (gone.node() >= inputs_) return;
         for (const Digit& other : others) {
-            if (other.node() < inputs_) --counts_[place_of(pattern_of(key_of(gone, other)))];
+            if (other.node() >= inputs_) continue;
+            std::uint32_t& count = at(pattern_of(key_of(gone, other)));
+            if (count) --count;  // what occurs once may not have been noted
         }
     }
 

@@ -39,7 +39,7 @@ _FIRST_WARMTH = 48
 _LEVELS = 1 << 16
 _FEW_STEPS = 500_000
 _AHEAD = 2048
-_MOST_COUNTS = 1 << 24
+_MOST_COUNTS = 1 << 18
 _SWEEPS = 2
 _WORD = (1 << 64) - 1
 
@@ -132,7 +132,7 @@ class Sharing(Columns):
     def _choose_forms(self) -> None:
         """Write 4 - 1 as 2 + 1 where the patterns that this makes are more frequent than those that were there.
 
-        Not for matrices of which the extension's table of patterns would be too large.
+        Not for matrices of more than about 90 inputs, of 8 bits: their patterns are so many that it takes full adders.
         """
         last = max((digit.position for digits in self._digits for digit in digits.values()), default=0)
         if 2 * self._inputs**2 * (2 * last + 1) > _MOST_COUNTS:
