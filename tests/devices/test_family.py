@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
 
 import bitsmith.rtl
-from bitsmith.devices import ECP5, FAMILIES, ICE40, Family, family_named, resolve_part
+from bitsmith.devices import (
+    CYCLONE_V,
+    ECP5,
+    FAMILIES,
+    ICE40,
+    ULTRASCALE_PLUS,
+    XILINX_7,
+    Family,
+    family_named,
+    resolve_part,
+)
 from bitsmith.devices.family import Die
 from bitsmith.errors import ConfigError
 
@@ -99,6 +110,31 @@ def test_tables_become_block_memory_as_yosys_makes_it(words: int, bits: int, blo
 )
 def test_tables_on_ice40(words: int, bits: int, block: bool) -> None:
     assert ICE40.memory.holds_table(words, bits) == block
+
+
+@pytest.mark.parametrize(
+    ("family", "memories"),
+    [
+        (ICE40, {(16, 4): 0, (8, 8): 0, (16, 8): 1, (4, 32): 1, (2, 64): 1, (24, 4): 0, (24, 6): 2, (40, 6): 3}),
+        (CYCLONE_V, {(8, 8): 0, (40, 12): 0, (40, 16): 1, (20, 32): 1, (80, 16): 2}),
+        (ECP5, {(8, 128): 0, (64, 32): 0, (16, 128): 1, (32, 48): 1, (33, 64): 1, (64, 64): 2}),
+        (XILINX_7, {(64, 64): 0, (108, 64): 0, (16, 128): 0, (8, 256): 0, (32, 128): 1, (48, 128): 2, (16, 256): 1}),
+        (ULTRASCALE_PLUS, {(72, 64): 0, (24, 128): 0, (12, 256): 0, (32, 128): 1, (16, 256): 1, (8, 512): 1}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_memories_that_are_not_said_to_be_block_memory(family: Family, memories: Mapping[tuple[int, int], int]) -> None:
+    """Block memories by bits and words, measured with Yosys 0.70: `bitsmith_ram`, or `bitsmith_fifo` of few words."""
+    area = family.area
+    chosen = {size: area.memory.count(size[1], size[0]) * area.prefers_blocks(size[1], size[0]) for size in memories}
+    assert chosen == memories
+
+
+@pytest.mark.parametrize(("words", "bits", "blocks"), [(1280, 512, 57), (1280, 693, 77), (1024, 179, 10)])
+def test_tables_are_made_of_a_power_of_two_words(words: int, bits: int, blocks: int) -> None:
+    """Of the weights of an autoencoder on 7 series, as Yosys counts them; of the second 75 bits of 768 are constant."""
+    width = 768 if bits == 693 else bits
+    assert XILINX_7.memory.table_count(words, width, bits) == blocks
 
 
 def test_fifos_in_hardware_become_block_memory_where_it_is_estimated() -> None:

@@ -39,7 +39,7 @@ def test_tables_of_enough_long_words_are_block_memory(words: int, width: int, bl
 
 
 def test_parts_are_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_parts", lambda words, width, block: [0, 8, 10])
+    monkeypatch.setattr(memory, "table_parts", lambda words, width, block: [0, 8, 10])
     text = memory.rom("weights", 4, range(11), Title("test", "0"), ECP5.memory, clocked=True)
     (tmp_path / "weights.sv").write_text(text)
     assert "part2" in text

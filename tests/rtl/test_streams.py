@@ -156,7 +156,7 @@ def test_lanes_with_numbers_of_their_own(network: Callable[[], Program], tmp_pat
 @pytest.mark.ci
 def test_tables_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of an engine in tables of powers of two words, as large ones are."""
-    monkeypatch.setattr(memory, "_parts", lambda words, width, block: [0, 1 << (words - 1).bit_length() - 1])
+    monkeypatch.setattr(memory, "table_parts", lambda words, width, block: [0, 1 << (words - 1).bit_length() - 1])
     program = depthwise()
     names = frozenset(node.layer for node in program.nodes if node.layer)
     assert_streams(program, Directives(dict.fromkeys(names, 300), False, engine=names), tmp_path)

@@ -28,7 +28,10 @@ class AreaModel:
         bit_sums: sums of single bits take this share of the look-up tables of other sums.
         select_luts: per bit of a word from which a part is selected.
         memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
-        memory_words: words of a memory of look-up tables.
+        memory_words: words of a memory of look-up tables; 1: it is made of registers.
+        memory_choice_luts: per bit for each further `memory_words` words.
+        block_luts: synthesis makes block memory of what would take more look-up tables than these for each block; 0: where it
+            is said so.
         control_luts: counters and flags of a process and of the FIFO before it.
         packing_luts: what place and route takes for each addition beyond what synthesis counts.
         block: the multiplier block, None if not all parts of the family have some.
@@ -52,6 +55,8 @@ class AreaModel:
     select_luts: float
     memory_luts: float
     memory_words: int
+    memory_choice_luts: float
+    block_luts: float
     control_luts: int
     packing_luts: float
     block: MultiplierBlock | None
@@ -83,6 +88,17 @@ class AreaModel:
         """
         last = len(self.table_luts) - 1
         return math.ceil(self.table_luts[min(address_bits, last)] * width * 2.0 ** max(address_bits - last, 0))
+
+    def memory_of_luts(self, words: int, bits: float) -> float:
+        """Return the look-up tables of a memory of ``words`` words of ``bits`` bits that is not in blocks."""
+        rows = -(-words // self.memory_words)
+        return bits * (self.memory_luts * rows + self.memory_choice_luts * (rows - 1))
+
+    def prefers_blocks(self, words: int, bits: float) -> bool:
+        """Return True if synthesis makes block memory of words that can be read synchronously, by itself."""
+        if self.memory.filled_bits:
+            return self.memory.fills(words, bits)
+        return 0 < self.block_luts * self.memory.count(words, bits) < self.memory_of_luts(words, bits)
 
     def multiplier(self, a: int, b: int, product: int | None = None) -> tuple[int, int]:
         """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product of which ``product`` bits are wanted."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 _TABLE_BITS = 2048
 """Registered constant tables of so many bits have the attributes of block memory, unless their words are too few."""
 
 _TABLE_WORDS = 8
 """Yosys takes no fewer words for a table, and one of so few long words would fill hardly any of a block."""
+
+_CHOICE_LUTS = 16
+"""Look-up tables that choose between parts of a table, for each block memory that these save."""
 
 
 def is_block_table(words: int, bits: float) -> bool:
@@ -151,6 +155,7 @@ class MemoryBlock:
         shapes: words and bits of a word, as it can be configured.
         table_bits: bits of a constant table per block that look-up tables can hold.
         registers: registers that follow a block which is read in a pipeline.
+        filled_bits: synthesis makes blocks of all that is read synchronously and has so many bits for each; 0: by cost.
         pair_bits: two words of so many bits and more take fewer cells as memory of look-up tables than as registers; 0: never.
     """
 
@@ -158,11 +163,17 @@ class MemoryBlock:
     shapes: tuple[tuple[int, int], ...]
     table_bits: int
     registers: int
+    filled_bits: int
     pair_bits: int
 
     def count(self, words: int, bits: float) -> int:
         """Return the blocks that ``words`` words of ``bits`` bits take."""
         return _blocks(self.shapes, words, bits)
+
+    def table_count(self, words: int, width: int, bits: float) -> int:
+        """Return the blocks of a constant table of ``words`` words of ``width`` bits, ``bits`` of which are not constant."""
+        parts = pairwise([*table_parts(words, width, self), words])
+        return sum(self.count(_padded(end - start), bits) for start, end in parts)
 
     def may_hold_table(self, bits: int) -> bool:
         """True if some synthesis tool makes block memory of a constant table of ``bits`` bits.
@@ -180,8 +191,14 @@ class MemoryBlock:
         return bits >= self.table_bits
 
     def holds_table(self, words: int, bits: float) -> bool:
-        """True if Yosys makes block memory of a constant table of ``words`` words of ``bits`` bits."""
+        """True if Yosys makes block memory of a registered constant table of ``words`` words of ``bits`` bits."""
+        if self.filled_bits:
+            return self.fills(words, bits)
         return words * bits > self.table_bits * self.count(words, bits)
+
+    def fills(self, words: int, bits: float) -> bool:
+        """True if ``words`` words of ``bits`` bits have `filled_bits` for each block that they take."""
+        return words * bits >= self.filled_bits * self.count(words, bits)
 
     def holds_pair(self, bits: float) -> bool:
         """True if two words of ``bits`` bits are kept in memory of look-up tables."""
@@ -190,3 +207,25 @@ class MemoryBlock:
     def takes_table(self, words: int, bits: float) -> bool:
         """True if a registered constant table becomes block memory after Yosys, by itself or since it is written as one."""
         return is_block_table(words, bits) or (words >= _TABLE_WORDS and self.holds_table(words, bits))
+
+
+def table_parts(words: int, width: int, block: MemoryBlock) -> list[int]:
+    """Where the parts begin into which a constant table is cut, since synthesis makes tables of a power of two words.
+
+    Each has as many words as the largest power of two that is left, but the last; there are so many as save blocks.
+    """
+    found, starts, blocks = [0], [0], 0
+    least = _CHOICE_LUTS * block.count(_padded(words), width)
+    while words - starts[-1] > 1:
+        whole = _padded(words - starts[-1]) // 2
+        blocks += block.count(whole, width)
+        starts = [*starts, starts[-1] + whole]
+        last = block.count(_padded(words - starts[-1]), width)
+        cost = _CHOICE_LUTS * (blocks + last) + (len(starts) - 1) * width
+        if cost < least:
+            found, least = starts, cost
+    return found
+
+
+def _padded(words: int) -> int:
+    return 1 << (words - 1).bit_length()

@@ -79,6 +79,7 @@ _MEMORY = MemoryBlock(
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     table_bits=2048,
     registers=2,
+    filled_bits=0,
     pair_bits=64,
 )
 
@@ -121,6 +122,8 @@ ECP5 = Family(
         select_luts=0.67,  # half of a choice among four in a look-up table
         memory_luts=1.5,  # four bits of 16 words take six
         memory_words=16,
+        memory_choice_luts=1.0,
+        block_luts=180.0,  # memories of 152 stay, of 208 do not
         control_luts=18,
         packing_luts=4.0,  # of a perceptron: 115,802 placed, 91,500 counted, 5,872 additions; 47,400, 34,394, 3,185
         shift_registers=0,

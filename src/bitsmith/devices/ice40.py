@@ -59,7 +59,12 @@ def _pins(pins: tuple[Pin, ...], _standard: str, clock_hz: int) -> str:
 
 _SOURCE = "fitted to single operators, placed and routed by nextpnr"
 _MEMORY = MemoryBlock(
-    bits=4 * 1024, shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)), table_bits=1024, registers=2, pair_bits=0
+    bits=4 * 1024,
+    shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    table_bits=1024,
+    registers=2,
+    filled_bits=0,
+    pair_bits=0,
 )
 _SPRAM = LargeMemory(name="SPRAM", shapes=((16 * 1024, 16),), ports=1)
 # Yosys 0.70 loses a product that two registers follow: it lets both the second one and the block that takes that in drive the
@@ -119,8 +124,10 @@ def _family(
             bit_sums=1.0,
             table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
             select_luts=0.67,
-            memory_luts=1.5,
-            memory_words=16,
+            memory_luts=0.8,  # registers, and the choice of one
+            memory_words=1,
+            memory_choice_luts=0.0,
+            block_luts=52.0,  # 64 bits are the cost of a block
             control_luts=18,
             packing_luts=0.0,  # areas are what nextpnr counts
             shift_registers=0,

@@ -49,10 +49,16 @@ _M10K = MemoryBlock(
     shapes=((256, 40), (512, 20), (1024, 10), (2048, 5), (4096, 2), (8192, 1)),
     table_bits=2048,
     registers=2,
+    filled_bits=512,  # Yosys asks for 5 % of a block
     pair_bits=0,
 )
 _M20K = MemoryBlock(
-    bits=20 * 1024, shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)), table_bits=2048, registers=2, pair_bits=0
+    bits=20 * 1024,
+    shapes=((512, 40), (1024, 20), (2048, 10), (4096, 5)),
+    table_bits=2048,
+    registers=2,
+    filled_bits=0,
+    pair_bits=0,
 )
 
 # The ports that bitsmith_ternary_adder connects; synth_intel_alm declares other cells only.
@@ -107,6 +113,8 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
             select_luts=0.67 / 2,
             memory_luts=1.0,
             memory_words=32,
+            memory_choice_luts=0.0,
+            block_luts=0.0,
             control_luts=18,
             packing_luts=0.0,
             shift_registers=0,

@@ -63,6 +63,7 @@ _MEMORY = MemoryBlock(
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     table_bits=2048,
     registers=2,
+    filled_bits=0,
     pair_bits=64,
 )
 # A word of 72 bits has bytes of 9 that are written alone: bitsmith_ram has several words in one.
@@ -105,6 +106,8 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             select_luts=0.67 / 2,
             memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
             memory_words=32,
+            memory_choice_luts=0.25,
+            block_luts=80.0,  # memories of about 76 stay, of 82 for each do not
             control_luts=18,
             packing_luts=0.0,
             shift_registers=3,

@@ -20,7 +20,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
-from bitsmith.mapping.memories import paired, takes_block
+from bitsmith.mapping.memories import kept_bits, paired, takes_block, weight_blocks
 from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
@@ -58,28 +58,11 @@ _ENGINE_LANE_LUTS, _ENGINE_GREATEST_LUTS = 3.65, 8.0
 Of 26 circuits with engines on ECP5 and on 7-series look-up tables are 4 % off in the median, 22 % at most.
 """
 
-_FEW_TILES = 8
-"""Of so many tiles' weights many bits are alike, and synthesis keeps one of each."""
-
 
 def _late(n: int, chain: int) -> list[int]:
     """The cycles that each of ``n`` factors waits for those before it in its chain; in the last one the first ones lack."""
     lacking = -n % chain
     return [term % chain if term < n - n % chain else term % chain + lacking for term in range(n)]
-
-
-def _kept(kind: FoldedProduct, width: int) -> tuple[int, int]:
-    """Bits of the weights of a tile that differ between tiles, and of those as many as are unlike each other.
-
-    ``width`` bits of a weight are there. Of many tiles, or of weights that can be loaded, all bits are unlike.
-    """
-    tiles, bits = kind.groups * kind.steps, width * int(kind.weights[0, 0].size)
-    if kind.loaded or not 1 < tiles <= _FEW_TILES:
-        return bits, bits
-    weights = kind.weights.reshape(tiles, -1).astype(np.int64)
-    columns = (weights[:, :, None] >> np.arange(width) & 1).reshape(tiles, -1).T @ (1 << np.arange(tiles))
-    found = [column for column in columns.tolist() if column not in (0, (1 << tiles) - 1)]
-    return len(found), len(set(found))
 
 
 class Count:
@@ -152,7 +135,7 @@ class Count:
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        (kept, unlike), block = _kept(kind, made.weight), self._area.block
+        (_, unlike), block = kept_bits(kind), self._area.block
         packs = self._area.block_registers if made.blocks else 0  # synthesis takes so many into blocks without chains
         alone = made.pairs is Pairs.NONE
         late, written = _late(n, made.chain), made.weight * n * m * kind.sets
@@ -172,7 +155,7 @@ class Count:
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
         elif in_blocks:
-            self.bram += self._area.memory.count(steps * groups, kept)
+            self.bram += weight_blocks(kind, self._area.memory)
         else:
             self.table(steps * groups, unlike)
 
@@ -217,7 +200,7 @@ class Count:
         inside = blocks > 0 and self._area.block_registers > 1
         self.ff += kind.lanes * (2 * total + (0 if inside else 2 * weight + number))
         for _ in range(kind.banks):
-            self.memory(-(-kind.words // kind.banks), number, column)
+            self.memory(-(-kind.words // kind.banks), number, column, said=False)
         if kind.banks > 1:
             self._choose(2 * kind.banks - 1, number)
             self.ff += 0 if inside else kind.banks * number
@@ -263,12 +246,14 @@ class Count:
         self.lut += _SWEEP_CHOICES.at(width) * self._area.mux2_luts.per_bit
         self.ff += _SWEEP_COUNTERS.at(width)
         places = 1 << (words - 1).bit_length()
-        self.memory(places, bits, column)
-        if not takes_block(places, bits):  # which has a register of its own
+        if not self.memory(places, bits, column, said=False):  # which has a register of its own
             self.ff += bits
 
-    def memory(self, words: int, bits: float, column: int = 0) -> None:
-        """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits."""
+    def memory(self, words: int, bits: float, column: int = 0, *, said: bool = True) -> bool:
+        """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits.
+
+        Many words are ``said`` to be block memory, or synthesis is free to choose. Returns True if it has a register inside.
+        """
         if column and takes_block(words, bits) and self._area.large and self._area.large.ports == 1:
             self.large += self._area.large.count(*paired(words, round(bits)), column)
             self.lut += max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0)
@@ -278,17 +263,19 @@ class Count:
             places = self._area.large.shapes[0][1] // column  # of words in a row
             self.lut += bits * (places // 2) * self.choice_luts
             self.ff += places.bit_length() - 1
-        elif takes_block(words, bits):
+        elif (said and takes_block(words, bits)) or self._area.prefers_blocks(words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:
-            wide = -(-words // self._area.memory_words)
-            self.lut += self._area.memory_luts * wide * bits
+            self.lut += self._area.memory_of_luts(words, bits)
+            self.ff += words * bits if self._area.memory_words == 1 else 0
+            return False
+        return True
 
     def queue(self, words: int, bits: float, column: int) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put."""
-        self.memory(words, bits, column)
+        inside = self.memory(words, bits, column)
         self.ff += 2 * (words - 1).bit_length()
-        if takes_block(words, bits) and not column:
+        if inside and not column:
             self.ff += bits + 1
 
     def reorder(self, taken: Stream, reads: int, depth: int, column: int) -> None:
@@ -304,13 +291,13 @@ class Count:
             self.memory(places, taken.bits, column)
         elif taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
             self.bram += self._area.memory.count(places, taken.bits)
-        else:
-            self.memory(places, taken.bits)
+        elif not self.memory(places, taken.bits, said=False):
+            self.ff += taken.bits
 
     def table(self, words: int, bits: float) -> None:
         """A constant table."""
         if self._area.memory.takes_table(words, bits):
-            self.bram += self._area.memory.count(words, bits)
+            self.bram += self._area.memory.table_count(words, round(bits), bits)
         elif words > 1:
             self.lut += self._area.table((words - 1).bit_length(), round(bits))
 

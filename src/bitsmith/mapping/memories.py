@@ -33,6 +33,10 @@ FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 """Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
 
 
+_FEW_TILES = 8
+"""Of so many tiles' weights many bits are alike, and synthesis keeps one of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Memories that can be larger ones, all with columns of ``column`` bits: they take so many of these, or of blocks."""
@@ -133,20 +137,47 @@ def line_lengths(op: ops.Window, process: Process) -> list[int]:
     return [int(length) for length in np.diff(places)]
 
 
+def kept_bits(kind: FoldedProduct) -> tuple[int, int]:
+    """Bits of the weights of a tile that differ between tiles, and of those as many as are unlike each other.
+
+    Of weights that can be loaded all bits are, and of many tiles those that differ.
+    """
+    tiles, width = kind.groups * kind.steps, _weight_bits(kind.weights)
+    weights = kind.weights.reshape(tiles, -1).astype(np.int64)
+    if kind.loaded or tiles == 1:
+        return width * weights.shape[1], width * weights.shape[1]
+    if tiles > _FEW_TILES:
+        differ = np.bitwise_or.reduce(weights, axis=0) ^ np.bitwise_and.reduce(weights, axis=0)
+        kept = sum(int(np.count_nonzero(differ >> bit & 1)) for bit in range(width))
+        return kept, kept
+    columns = (weights[:, :, None] >> np.arange(width) & 1).reshape(tiles, -1).T @ (1 << np.arange(tiles))
+    found = [column for column in columns.tolist() if column not in (0, (1 << tiles) - 1)]
+    return len(found), len(set(found))
+
+
+def weight_blocks(kind: FoldedProduct, block: MemoryBlock) -> int:
+    """Block memories of the weights of a folded product."""
+    words, bits = kind.groups * kind.steps, _weight_bits(kind.weights) * kind.weights[0, 0].size
+    if kind.loaded:
+        return block.count(words, bits) if takes_block(words, bits) else 0
+    return block.table_count(words, bits, kept_bits(kind)[0]) if block.takes_table(words, bits) else 0
+
+
 def _table_blocks(process: Process, block: MemoryBlock) -> int:
-    """Block memories of the weights of a process, about."""
+    """Block memories of the weights and tables of a process."""
     match process.kind:
         case FoldedProduct() as kind:
-            words, bits = kind.groups * kind.steps, _weight_bits(kind.weights) * kind.weights[0, 0].size
-            loaded = kind.loaded is not None
+            return weight_blocks(kind, block)
         case Engine() as kind:
             words = sum(each.weights[..., 0].size for each in kind.layers)
-            bits, loaded = kind.lanes * max(_weight_bits(each.weights) for each in kind.layers), False
+            bits = kind.lanes * max(_weight_bits(each.weights) for each in kind.layers)
         case Rom() as kind:
-            words, bits, loaded = len(kind.words), process.results[0].bits, kind.loaded is not None
+            words, bits = len(kind.words), process.results[0].bits
+            if kind.loaded:
+                return block.count(words, bits) if takes_block(words, bits) else 0
         case _:
             return 0
-    return block.count(words, bits) if (takes_block if loaded else block.takes_table)(words, bits) else 0
+    return block.table_count(words, bits, bits) if block.takes_table(words, bits) else 0
 
 
 def _weight_bits(weights: np.ndarray) -> int:

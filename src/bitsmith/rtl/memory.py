@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from bitsmith.devices.blocks import MemoryBlock
+from bitsmith.devices.blocks import MemoryBlock, table_parts
 from bitsmith.rtl.tables import rom_style
 from bitsmith.rtl.writer import Title
-
-_BLOCK_LUTS = 16
-"""Look-up tables that choose between parts of a table, for each block memory that these save."""
 
 
 def address_bits(words: int) -> int:
@@ -27,7 +24,7 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, block: Mem
     Synthesis may make tables of a power of two words, so those are cut into such that take fewer of the family's ``block`` then.
     """
     bits = address_bits(len(values))
-    starts = _parts(len(values), width, block) if clocked else [0]
+    starts = table_parts(len(values), width, block) if clocked else [0]
     style = rom_style(len(values), width) if clocked else ""
     ports = [
         *(["input logic clk"] if clocked else []),
@@ -47,25 +44,6 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, block: Mem
     chosen = "".join(f"which == {choice}'d{number} ? part{number} : " for number in range(len(starts) - 1))
     body.append(f"  assign value = {chosen}part{len(starts) - 1};")
     return _module(module, ports, body, title)
-
-
-def _parts(words: int, width: int, block: MemoryBlock) -> list[int]:
-    """Where the parts of a table begin: each has as many words as the largest power of two that is left, but the last."""
-    found, starts, blocks = [0], [0], 0
-    least = _BLOCK_LUTS * block.count(_padded(words), width)
-    while words - starts[-1] > 1:
-        whole = _padded(words - starts[-1]) // 2
-        blocks += block.count(whole, width)
-        starts = [*starts, starts[-1] + whole]
-        last = block.count(_padded(words - starts[-1]), width)
-        cost = _BLOCK_LUTS * (blocks + last) + (len(starts) - 1) * width
-        if cost < least:
-            found, least = starts, cost
-    return found
-
-
-def _padded(words: int) -> int:
-    return 1 << (words - 1).bit_length()
 
 
 def _looked_up(name: str, address: str, width: int, values: Sequence[int], clocked: bool) -> list[str]:
