@@ -12,6 +12,8 @@ from bitsmith.devices import resolve_part
 from bitsmith.ir.program import Program
 from bitsmith.mapping import memories
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
 from tests.properties.convolutional import demands, random_decoder, random_network
 from tests.properties.pairs import random_pair
 from tests.properties.recurrent import demands as recurrent_demands
@@ -36,9 +38,11 @@ def check(program: Program, directives: Directives, folder: Path, seed: int) -> 
     """The circuit gives the emulator's results in the cycles planned."""
     assert_streams(program, replace(directives, part=PART), folder, seed, frames=4)
     text = (folder / "rtl" / "dut.sv").read_text()
-    depths = re.findall(r"bitsmith_(?:single_port_)?fifo #\(\.WIDTH\(\d+\), \.DEPTH\((\d+)\)", text)
-    # Tokens that are always zero have no bits.
-    assert ("bitsmith_single_port_fifo #(" in text) == any(int(depth) > LEAST for depth in depths)
+    processes = partition(drop_dead(program, keep_probes=False), directives).processes
+    fifos = re.findall(r"bitsmith_(?:single_port_)?fifo #\(.*\.DEPTH\((\d+)\).*\) p(\d+)_(?:\w*_)?x(\d+)_fifo \(", text)
+    # Tokens that are always zero have no bits, though a wire for each element.
+    depths = [int(depth) for depth, number, operand in fifos if processes[int(number)].takes[int(operand)].bits]
+    assert ("bitsmith_single_port_fifo #(" in text) == any(depth > LEAST for depth in depths)
 
 
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 3 else ()) for k in range(40)])
