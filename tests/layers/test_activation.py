@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError
+from bitsmith.fidelity.losses import Watch
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
@@ -163,3 +164,15 @@ def test_functions_are_accurate_in_any_range(name: str, frac: int, integer: int)
     (fixed,) = Emulator(lower(network, calibrate(network, None))).run_raw([raws[:, None]])
     real = FUNCTIONS[name].evaluate(np.ldexp(raws.astype(np.float64), -frac)[:, None])
     assert np.max(np.abs(fixed * 2.0**-12 - np.clip(real, -2048, 2048 - 2.0**-12))) <= 2.0**-12
+
+
+@pytest.mark.parametrize("name", ["sinh", "cosh", "exponential", "exp2", "expm1"])
+def test_results_that_saturate_are_counted(name: str) -> None:
+    """Also where the operand is cut off, as its powers would have too many bits."""
+    x = np.ldexp(np.arange(-200, 200), -4)[:, None]
+    network = network_of(Activation(name), [(1,)], Settings({"result": RESULT}), {0: FixedFormat(True, 20, 12)})
+    watch = Watch.of(lower(network, calibrate(network, None)), network)
+    (loss,) = watch.run(Emulator(watch.program), [x])
+    real = np.ldexp(FUNCTIONS[name].evaluate(x), RESULT.frac)
+    assert loss.format == RESULT
+    assert loss.count == np.count_nonzero((real >= RESULT.hi + 0.5) | (real < RESULT.lo - 0.5)) > 0
