@@ -18,7 +18,7 @@ using Matrix = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::de
 using Table = nb::ndarray<nb::numpy, std::int32_t, nb::ndim<2>>;
 
 // Raised when what Python passes changes its meaning, or graphs change; bitsmith uses only the one that it knows.
-constexpr int kInterface = 14;
+constexpr int kInterface = 15;
 
 /// Hears Ctrl-C ten times a second, without which a thread that left the interpreter is deaf to it.
 class Listener {

@@ -9,13 +9,13 @@
 namespace bitsmith {
 namespace {
 
-constexpr int kOfColumn = 3;              // digits of a column that an iteration dissolves
+constexpr int kOfColumn = 4;              // digits of a column that an iteration dissolves
 constexpr std::size_t kEverywhere = 2;    // columns of a node that is dissolved in all of them
 constexpr std::uint64_t kRewritten = 2;   // one of so many pairs that have another form is written in it
 constexpr std::uint64_t kPerDigit = 32;   // steps for each digit that a unit of effort has at least
 constexpr std::uint64_t kFewest = 500;    // steps that a unit of effort has at least
 constexpr std::uint64_t kOverhead = 80;   // steps that an iteration counts in any case
-constexpr std::uint64_t kFirstWarmth = 48;  // sixteenths of a full adder, for the first unit of effort
+constexpr std::uint64_t kFirstWarmth = 40;  // sixteenths of a full adder, for the first unit of effort
 constexpr std::int64_t kMost = 2;         // how many times as large as given the digits of a column may become
 
 /// The integer square root of a number of up to 52 bits.

@@ -120,7 +120,7 @@ void Sum::plan(const std::vector<Summand>& terms, Deadline deadline) {
         replace(i, j, place_of(sum, order));
     }
     const Partial& root = partials_.back();
-    if (wrong()) cost_ += stays_negated() ? root.range.negated().width() : root.turn_cost;
+    if (wrong()) cost_ += stays_negated() ? root.range.negated().width() + 1 : root.turn_cost;
 }
 
 std::int32_t Sum::node_of(Nodes& nodes, const std::vector<Summand>& terms, std::int32_t partial, bool turned) const {

@@ -46,7 +46,7 @@ public:
     /// Order the additions; `terms` has at least one term.
     void plan(const std::vector<Summand>& terms, Deadline deadline);
 
-    /// Full adders, with what turning round takes if the sum came out negated.
+    /// Full adders, with what turning round takes if the sum came out negated, and one for the level of a negation.
     int cost() const { return cost_; }
 
     /// True if the sum comes out negated and nothing in it can be turned round.

@@ -136,4 +136,4 @@ def test_a_sum_of_subtractions_is_not_negated(effort: int) -> None:
 
 @pytest.mark.parametrize("effort", [0, 8])
 def test_no_digit_more_where_there_is_no_time(effort: int) -> None:
-    assert summed([-1, -1], 1, effort) == (19, 1, True)  # x + y, and its negation
+    assert summed([-1, -1], 1, effort) == (20, 1, True)  # x + y, its negation, and one for the level of that

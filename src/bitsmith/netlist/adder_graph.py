@@ -51,8 +51,8 @@ class Search:
         extra_depth: by how many adders the latest output may be later than it has to be; None for any depth.
     """
 
-    effort: int = 16
-    most_steps: int = 20_000_000
+    effort: int = 24
+    most_steps: int = 30_000_000
     extra_depth: int | None = 0
 
 

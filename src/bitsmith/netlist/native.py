@@ -18,7 +18,7 @@ from bitsmith.netlist.adders import InputRange
 from bitsmith.netlist.csd import count_digits
 
 # What the extension's function takes and gives; one of another number is not used.
-_INTERFACE = 14
+_INTERFACE = 15
 
 _VALUE_LIMIT = 1 << 60
 _DIGIT_LIMIT = 1 << 23

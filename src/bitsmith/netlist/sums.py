@@ -95,11 +95,11 @@ class Sum:
 
     @property
     def cost(self) -> int:
-        """Full adders, with what turning round takes if the sum came out negated."""
+        """Full adders, with what turning round takes if the sum came out negated, and one for the level of a negation."""
         if not self._wrong:
             return self._cost
         root = self._partials[-1]
-        return self._cost + (width_of(-root.hi, -root.lo) if self.stays_negated else root.turn_cost)
+        return self._cost + (width_of(-root.hi, -root.lo) + 1 if self.stays_negated else root.turn_cost)
 
     @property
     def stays_negated(self) -> bool:
