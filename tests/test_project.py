@@ -41,8 +41,20 @@ def test_file_in_place_of_the_folder(tmp_path: Path) -> None:
         Project.open(tmp_path / "f", "net")
 
 
+RECORD = '{"digest": "d", "seconds": %s, "log": "", "result": %s, "files": {"%s": "x"}}'
+STAGES = '{"made_by": "bitsmith", "format": 1, "name": "net", "stages": {"synth": %s}}'
+
+
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"made_by": "other"}', '{"made_by": "bitsmith", "format": 1, "stages": 3}']
+    "text",
+    [
+        *("{", "[]", "3", "[" * 100_000, "", "\x00", '{"made_by": "other"}'),
+        '{"made_by": "bitsmith", "format": 1, "stages": 3}',
+        STAGES % "3",
+        STAGES % RECORD % ("1" * 5000, "1", "a"),
+        STAGES % RECORD % ("1", "[" * 100_000 + "]" * 100_000, "a"),
+        STAGES % RECORD % ('"1"', "1", "a"),
+    ],
 )
 def test_damaged_manifest(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_text(text)
@@ -55,6 +67,96 @@ def test_manifest_of_another_version_forgets_its_stages(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps({"made_by": "bitsmith", "format": 0, "stages": {"x": 1}}))
     with Project.open(tmp_path, "net") as project:
         assert project.stages == {}
+
+
+@pytest.mark.parametrize("seconds", ["1", "1e999", "NaN", "-1", "1" + "0" * 400])
+@pytest.mark.parametrize("file", ["a", "a" * 5000, "/etc/passwd", "../x", "", "a\\u0000b"])
+def test_manifest_that_nobody_here_has_sealed_is_not_believed(tmp_path: Path, seconds: str, file: str) -> None:
+    (tmp_path / MANIFEST).write_text(STAGES % RECORD % (seconds, '{"Resources": {"LUT": 1e999}}', file))
+    try:
+        with Project.open(tmp_path, "net") as project:
+            assert project.stages == {} and project.cached("synth", "d") is None
+    except ProjectError:
+        assert len(seconds) > 10  # no float at all
+
+
+def test_seal_of_another_user_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for user, known in (("a", False), ("a", True), ("b", False), ("b", True), ("a", False)):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / user))
+        with Project.open(tmp_path / "p", "net") as project:
+            assert bool(project.cached("synth", "d")) == known
+            project.record("synth", "d", 1.5, 0.25)
+    key = tmp_path / "a" / "bitsmith" / "key"
+    assert key.stat().st_mode & 0o777 == 0o600 and [path.name for path in key.parent.iterdir()] == ["key"]
+
+
+def test_changed_result_is_not_believed(tmp_path: Path) -> None:
+    with Project.open(tmp_path, "net") as project:
+        project.record("synth", "d", {"LUT": 5}, 0.0)
+    manifest = tmp_path / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"LUT": 5', '"LUT": 4'))
+    with Project.open(tmp_path, "net") as project:
+        assert project.stages == {}
+
+
+def test_without_a_cache_only_this_process_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    for known in (False, True):
+        with Project.open(tmp_path / "p", "net") as project:
+            assert bool(project.cached("synth", "d")) == known
+            project.record("synth", "d", None, 0.0)
+    look = f"from bitsmith.project import Project; print(len(Project.open({str(tmp_path / 'p')!r}, 'net').stages))"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "0\n"
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_folder_of_a_process_killed_while_it_wrote_its_first_files(tmp_path: Path, after: int) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from bitsmith.project import Project
+left, replace = [{after}], Path.replace
+def killed(source, target):
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    return replace(source, target)
+Path.replace = killed
+Project.open({str(tmp_path / "p")!r}, "net")
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    left = {path.name for path in (tmp_path / "p").iterdir()}
+    assert any(name.endswith(".tmp") for name in left) and MANIFEST not in left
+    with Project.open(tmp_path / "p", "net"):
+        pass
+    assert {path.name for path in (tmp_path / "p").iterdir()} == {MANIFEST, LOCK}
+
+
+@pytest.mark.parametrize("name", [LOCK, OWNER, MANIFEST])
+def test_links_in_place_of_our_files_are_not_followed(tmp_path: Path, name: str) -> None:
+    mine, folder = tmp_path / "mine", tmp_path / "p"
+    mine.write_text('{"made_by": "bitsmith", "format": 0}')
+    with Project.open(folder, "net"):
+        pass
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(mine)
+    try:
+        with Project.open(folder, "net"):
+            pass
+    except ProjectError as error:
+        assert name == LOCK and "link" in str(error)
+    assert mine.read_text() == '{"made_by": "bitsmith", "format": 0}'
+
+
+def test_what_no_step_wrote_is_removed(tmp_path: Path) -> None:
+    with Project.open(tmp_path / "p", "net") as project:
+        project.write({"firmware/a.h": "", "firmware/b/c.h": "", "other/d.h": "", "firmware/a.h.gch/x": ""})
+        (project.folder / "firmware" / "l.h").symlink_to(tmp_path)
+        project.remove("firmware/**/*.*", ["firmware/a.h"])
+        left = {path.relative_to(project.folder).as_posix() for path in project.folder.rglob("*.*")}
+        assert left == {"firmware/a.h", "other/d.h", MANIFEST, LOCK, OWNER}
+    assert tmp_path.exists()
 
 
 def test_second_user_is_told_who_holds_it(tmp_path: Path) -> None:

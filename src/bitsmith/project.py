@@ -1,7 +1,8 @@
 """A build directory: the only place that generated files are written to.
 
 The file ``bitsmith.json`` (the manifest) marks a folder as ours and remembers which stages ended well, from what, and
-with which result. A project is locked while it is open. What a stage does is not known here.
+with which result. It is believed only with the seal of this user on it: in a folder that comes from elsewhere, every stage runs
+again. A project is locked while it is open. What a stage does is not known here.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ import hashlib
 import json
 import os
 import re
+import reprlib
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from bitsmith import seals
 from bitsmith.errors import ProjectError
+from bitsmith.files import open_file
 from bitsmith.remedies import OPEN, given, remedy
 
 if TYPE_CHECKING:
@@ -29,6 +34,9 @@ LOCK = "bitsmith.lock"
 OWNER = "bitsmith.pid"
 """The process that has the lock; a file of its own, because a locked file cannot be read everywhere."""
 _FORMAT = 1
+_SEAL = "seal"
+_MOST_BYTES = 64 << 20
+"""Of a manifest."""
 _STAMP = "at "
 """Begins the time that stands in place of a digest for a file whose content does not count."""
 
@@ -81,7 +89,7 @@ def digest(*parts: str | bytes | Path) -> str:
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Create or replace ``path`` with what ``write`` puts into the file, wholly or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = _scratch(path, str(os.getpid()))
     try:
         with scratch.open("wb") as file:
             write(file)
@@ -91,6 +99,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         with contextlib.suppress(OSError):  # of a name that cannot be
             scratch.unlink(missing_ok=True)
+
+
+def _scratch(path: Path, process: str) -> Path:
+    """The file that a process writes before it becomes ``path``."""
+    return path.with_name(f".{path.name}.{process}.tmp")
 
 
 class Project:
@@ -119,6 +132,8 @@ class Project:
             folder = folder.resolve()
             _refuse_foreign(folder)
             lock = _lock(folder)
+            for unfinished in _unfinished(folder):
+                unfinished.unlink(missing_ok=True)
         except OSError as error:
             raise ProjectError(
                 f"cannot be used as a project folder: {error.strerror}",
@@ -184,6 +199,18 @@ class Project:
             self._write(target, content.encode() if isinstance(content, str) else content)
         return tuple(targets)
 
+    def remove(self, owned: str, kept: Collection[str]) -> None:
+        """Remove what a pattern of files inside the project finds besides those ``kept``, such as what others would include."""
+        needed = {self.folder / name for name in kept}
+        for path in set(self.folder.glob(owned)) - needed:
+            try:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise ProjectError(f"cannot be removed: {error.strerror}", where=str(path)) from error
+
     def cached(self, stage: str, digest: str) -> StageRecord | None:
         """The stage's record if it ended well with this digest and its files are still as it left them."""
         record = self._stages.get(stage)
@@ -216,8 +243,8 @@ class Project:
             rewritten: others may write the files again, so that only their existence counts.
         """
         stamp = f"{_STAMP}{time.time_ns()}"
-        kept = {self._name(path): stamp if rewritten else _file_digest(path) for path in files}
-        record = StageRecord(digest, round(seconds, 3), self._name(log), result, kept)
+        kept = {self.inside(path): stamp if rewritten else _file_digest(path) for path in files}
+        record = StageRecord(digest, round(seconds, 3), self.inside(log), result, kept)
         self._stages.pop(stage, None)
         self._stages[stage] = record
         self._write_manifest()
@@ -228,13 +255,19 @@ class Project:
         self._stages.clear()
         self._write_manifest()
 
-    def _name(self, path: str | Path) -> str:
-        """A path inside the project as the manifest spells it; "" stays ""."""
+    def inside(self, path: str | Path) -> str:
+        """A path inside the project as the manifest spells it; "" stays "".
+
+        Raises:
+            ProjectError: it leads out of the project, also through a link.
+        """
         if not str(path):
             return ""
         absolute = (self.folder / path).resolve()
         if not absolute.is_relative_to(self.folder):
-            raise ProjectError(f"{path} is not inside the project", where=str(self.folder))
+            raise ProjectError(
+                f"{path} is not inside the project, or leads out of it through a link", where=str(self.folder)
+            )
         return absolute.relative_to(self.folder).as_posix()
 
     def _write(self, target: Path, content: bytes) -> None:
@@ -247,20 +280,27 @@ class Project:
         write_atomically(target, lambda file: file.write(content))
 
     def _write_manifest(self) -> None:
-        content = {
+        content: dict[str, Json] = {
             "made_by": "bitsmith",
             "format": _FORMAT,
             "name": self.name,
             "stages": {stage: asdict(record) for stage, record in self._stages.items()},
         }
-        self._write(self.folder / MANIFEST, (json.dumps(content, indent=2) + "\n").encode())
+        sealed = {**content, _SEAL: seals.seal(MANIFEST, _canonical(content))}
+        self._write(self.folder / MANIFEST, (json.dumps(sealed, indent=2) + "\n").encode())
+
+
+def _canonical(content: Mapping[str, Json]) -> bytes:
+    """What the seal of a manifest is on: the same for equal contents."""
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def _refuse_foreign(folder: Path) -> None:
     """Raise unless the folder is ours or empty."""
     if (folder / MANIFEST).exists():
         return
-    others = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, OWNER))
+    ours = {LOCK, OWNER, *(path.name for path in _unfinished(folder))}
+    others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
     if others:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise ProjectError(
@@ -271,10 +311,17 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
+def _unfinished(folder: Path) -> list[Path]:
+    """What a process was writing when it was killed, before it had a manifest."""
+    return [path for name in (MANIFEST, OWNER) for path in folder.glob(_scratch(folder / name, "*").name)]
+
+
 def _lock(folder: Path) -> FileLock:
     """Take the lock; the system gives it back when its process ends, however that happens."""
     from filelock import FileLock, Timeout
 
+    if (folder / LOCK).is_symlink():  # which the lock would follow, and empty the file there
+        raise ProjectError("the lock is a link", where=str(folder / LOCK), remedy="delete it")
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -288,23 +335,30 @@ def _lock(folder: Path) -> FileLock:
             where=str(folder),
             remedy=remedy("wait until it has ended, or choose another folder: ", given(output_dir=OPEN)),
         ) from None
-    (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8", newline="\n")
+    write_atomically(folder / OWNER, lambda file: file.write(f"{os.getpid()}\n".encode()))
     return lock
 
 
 def _read_stages(manifest: Path) -> dict[str, StageRecord]:
+    """The stages of a manifest; none of one of another version, or without this user's seal: everything runs again."""
     if not manifest.exists():
         return {}
     try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
+        with open_file(manifest) as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
+        content = json.loads(text)
         if content["made_by"] != "bitsmith":
             raise ValueError("another program's")
         if content["format"] != _FORMAT:
-            return {}  # of another version: everything runs again
-        return {str(stage): _read_record(record) for stage, record in content["stages"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return {}
+        stages = {str(stage): _read_record(record) for stage, record in content["stages"].items()}
+        stamp = str(content.pop(_SEAL, ""))
+        return stages if seals.holds(stamp, MANIFEST, _canonical(content)) else {}
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProjectError(
-            f"the manifest cannot be read: {error!r}",
+            f"the manifest cannot be read: {reprlib.repr(error)}",
             where=str(manifest),
             remedy=remedy("delete the folder, or choose another: ", given(output_dir=OPEN)),
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bitsmith.build.csim import real
+from bitsmith.build.csim import LIBRARY, HlsCode, real
+from bitsmith.build.execute import Execution
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend
 from bitsmith.errors import ConfigError, InputDataError, InputRangeWarning, ProjectError
+from bitsmith.flows.run import Command
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
@@ -121,14 +124,39 @@ def test_compiled_once_and_again_when_the_sources_change(tmp_path: Path) -> None
     assert_equal(first, [x[:50]])
 
 
-def test_a_library_that_is_not_ours_is_not_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sealed", [False, True])
+def test_code_that_comes_with_a_folder_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool
+) -> None:
+    """A folder that a build elsewhere left, whose library is another; or one of this user, with files that come first."""
+    mark, folder = tmp_path / "run", tmp_path / "project"
+    shout = f'#include <cstdio>\nstatic int shout = std::fclose(std::fopen("{mark}", "w"));\n'
+    (tmp_path / "a.cpp").write_text(shout)
     model, x = three_layer(tmp_path, backend="vitis")
-    model.csim_predict(x[:2])
-    (library,) = (tmp_path / "project" / "csim").glob("*.so")
-    library.unlink()
-    library.write_bytes(b"planted")
-    assert_equal(three_layer(tmp_path, backend="vitis")[0], [x[:2]])
-    assert library.read_bytes() != b"planted"
+
+    def planted(command: Command, *_: object) -> None:
+        (folder / "csim").mkdir()
+        subprocess.run(["g++", "-shared", "-fPIC", "-o", command.outputs[0], tmp_path / "a.cpp"], check=True)
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("bitsmith.build.execute.run", planted)
+        if not sealed:
+            elsewhere.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+        code = HlsCode(model._job())
+        with Project.open(folder, "myproject") as project:
+            execution = Execution(project, None)
+            execution.write(code.sources())
+            execution.run(code.library())
+            assert project.stages.keys() >= {LIBRARY}
+    (library,) = (folder / "csim").glob("*.so")
+    if sealed:
+        library.write_bytes(b"planted")
+        (folder / "firmware" / "ap_fixed.h").write_text(f"{shout}#include <ap_fixed.h>\n")
+        (folder / "firmware" / "types.h.gch").mkdir()
+        (folder / "firmware" / "types.h.gch" / "x").write_text("")
+    assert_equal(model, [x[:2]])
+    assert not mark.exists() and library.read_bytes() != b"planted"
+    assert not {"ap_fixed.h", "types.h.gch"} & {path.name for path in (folder / "firmware").iterdir()}
 
 
 def test_project_of_another_process_is_left_alone(tmp_path: Path) -> None:

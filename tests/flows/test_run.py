@@ -16,7 +16,7 @@ import pytest
 
 from bitsmith.errors import ToolFailedError, ToolMissingError
 from bitsmith.flows.groups import signal_tree
-from bitsmith.flows.run import Command, execute, run
+from bitsmith.flows.run import Command, Made, execute, run
 from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, survey
 
 FAKE = Tool(
@@ -48,6 +48,37 @@ def script(path: Path, text: str) -> Path:
 def command(folder: Path, text: str, **changes: object) -> Command:
     plain = Command(argv=(str(script(folder / "tool", text)), "-x"), cwd=folder, log=folder / "logs" / "tool.log")
     return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_made_program_is_taken_only_as_this_user_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, count = tmp_path / "program", tmp_path / "count"
+    made = Made(program, tmp_path / "0123.made")
+    steps = [
+        command(tmp_path, f"echo first >> {count}", made=made),
+        replace(command(tmp_path, ""), argv=("sh", "-c", f"echo good > {program}"), outputs=(program,), made=made),
+    ]
+
+    def runs() -> int:
+        before = len(count.read_text()) if count.exists() else 0
+        for step in steps:
+            run(step)
+        assert program.read_text() == "good\n"
+        return (len(count.read_text()) - before) // len("first\n")
+
+    script(tmp_path / "tool", f"echo first >> {count}")
+    assert [runs(), runs()] == [1, 0]
+    program.write_text("planted")
+    assert [runs(), runs()] == [1, 0]
+    other = tmp_path / "4567.made"
+    other.write_bytes(made.stamp.read_bytes())
+    steps = [replace(step, made=Made(program, other)) for step in steps]  # of other things
+    assert [runs(), runs()] == [1, 0]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    assert [runs(), runs()] == [1, 0]
+    other.unlink()
+    os.mkfifo(other)
+    other.with_name("x").symlink_to(other)
+    assert not steps[0].made.holds()  # type: ignore[union-attr]
 
 
 def test_missing_tool_says_what_to_do(path: Path) -> None:

@@ -1,7 +1,7 @@
 """HLS C++ of a job, and the same compiled as a function of raw values that runs in this process.
 
-The digest of what the library was made of is kept in the project's manifest: only a library that was compiled here, of the very
-sources that the job gives, is ever loaded.
+The digest of what the library was made of is kept in the project's manifest, under this user's seal: only a library that was
+compiled here, of the very sources that the job gives, is ever loaded.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class HlsCode:
 
     def sources(self) -> Sources:
         """The C++ without the scripts of the vendor's tool."""
-        return Sources(self.dialect.name, "", job_digest(self.job), self._generate, "firmware/weights/*.*", 0.0)
+        return Sources(self.dialect.name, "", job_digest(self.job), self._generate, "firmware/**/*.*", 0.0)
 
     def _generate(self) -> Generated:
         scripts = self.dialect.scripts(self.target)

@@ -90,11 +90,12 @@ class Execution:
         if record is None:
             made = sources.generate()
             written = self._project.write(made.files)
-            for stale in set(self._project.folder.glob(sources.owned)) - set(written):
-                stale.unlink()
             seconds = time.perf_counter() - started
             notes = list(made.notes)
             record = self._project.record(sources.name, sources.digest, notes, seconds, files=written)
+        # Files that no step has written could be read in place of those that one has.
+        ours = [record, *(self._project.stages.values() if cached else ())]
+        self._project.remove(sources.owned, [name for each in ours for name in each.files])
         self._note(sources.name, record, cached=cached)
         return tuple(map(str, record.result)) if isinstance(record.result, list) else ()
 
@@ -120,13 +121,15 @@ class Execution:
         self._announce(stage.name, stage.title, f", expected {_duration(expected)}" if expected is not None else "")
         started = time.perf_counter()
         flow, folder = stage.flow(), self._project.folder
-        self._project.write(flow.files())
+        written = self._project.write(flow.files())
         commands = flow.commands(folder, tools)
+        for path in (path for command in commands for path in (command.log, *command.outputs)):
+            self._project.inside(path)
         for command in commands:
             run(command, self._progress, self._timeout)
-        sections = flow.read(folder, tools)
-        outputs = [path for command in commands for path in command.outputs]
-        result = {type(section).__name__: plain(section) for section in sections}
+        result = {type(section).__name__: plain(section) for section in flow.read(folder, tools)}
+        sections = _sections_of(result)  # which holds figures to what they can be
+        outputs = [*written, *(path for command in commands for path in command.outputs)]
         seconds = time.perf_counter() - started
         record = self._project.record(stage.name, state, result, seconds, stage.log, outputs, rewritten=stage.rewritten)
         self._note(stage.name, record, cached=False, reported=stage.reported)

@@ -37,7 +37,7 @@ class Sources:
         title: of this step in progress.
         digest: of everything that the files follow from; unless it changes they are not generated again.
         generate: makes the files.
-        owned: patterns of files in the project that are removed unless they are generated.
+        owned: a pattern of files in the project that are removed unless a step has written them.
         seconds: about what generating them takes on a slow core.
     """
 

@@ -6,7 +6,6 @@ file that configures a real part.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,16 @@ from pathlib import Path
 from bitsmith.devices import DEFAULT_PART, FAMILIES, Board, Part, resolve_part
 from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
+from bitsmith.flows.figures import counted, measured, read_json, reading
 from bitsmith.flows.run import Command, Progress, execute, inside
 from bitsmith.flows.tools import FoundTool, Tool, seek
 from bitsmith.remedies import OPEN, build, given, remedy
 
 _FOLDER = "pnr"
-_UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")
+_UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d{1,15})/\s*(?P<available>\d{1,15})\s+\d+%")
+_MHZ = 1e-3, 1e6
+"""Clocks that a circuit can have."""
+
 _ERROR = r"^ERROR:|terminate called|Traceback"
 
 
@@ -94,23 +97,23 @@ class Timing:
 
 def _read_timing(report: Path, tool: str) -> Timing:
     """nextpnr's JSON report: keys ``fmax`` (per clock) and ``utilization`` (per cell kind)."""
-    try:
-        content = json.loads(report.read_text(encoding="utf-8"))
-        fmax = min(float(clock["achieved"]) for clock in content["fmax"].values())
+    with reading(report, "a report"):
+        content = read_json(report)
+        fmax = min(measured(clock["achieved"]) for clock in content["fmax"].values())
+        if not _MHZ[0] <= fmax <= _MHZ[1]:
+            raise ValueError(f"a clock of {fmax:g} MHz")
         used = {
-            str(kind): (int(number["used"]), int(number["available"]))
+            str(kind): (counted(number["used"]), counted(number["available"]))
             for kind, number in content["utilization"].items()
-            if int(number["used"])
+            if counted(number["used"])
         }
         paths = [
             each["path"]
             for each in content.get("critical_paths", ())
             if _is_clock(each["from"]) and _is_clock(each["to"])
         ]
-        slowest = max(paths, key=lambda path: sum(float(step["delay"]) for step in path), default=None)
+        slowest = max(paths, key=lambda path: sum(measured(step["delay"]) for step in path), default=None)
         ends = (str(slowest[0]["from"]["cell"]), str(slowest[-1]["to"]["cell"])) if slowest else ()
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ToolFailedError(f"wrote a report that cannot be read: {error!r}", where=str(report)) from error
     return Timing(round(fmax, 2), round(1e3 / fmax, 3), used, tool, ends)
 
 

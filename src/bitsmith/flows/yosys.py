@@ -5,14 +5,13 @@ In: SystemVerilog files. Out: counts of the family's cells as mapped by Yosys, b
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bitsmith.devices import ECP5, Family, family_named
-from bitsmith.errors import ToolFailedError
+from bitsmith.flows.figures import counted, read_json, read_text, reading
 from bitsmith.flows.run import Command, Progress, execute, inside
 from bitsmith.flows.tools import YOSYS, FoundTool, seek
 
@@ -146,17 +145,18 @@ class Synthesis:
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Resources:
         path = project / self.folder / "cells.json"
-        try:
-            cells = json.loads(path.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
-            found = count(self.family, {str(name): int(number) for name, number in cells.items()}, tools[0].label)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ToolFailedError(f"wrote cell counts that cannot be read: {error!r}", where=str(path)) from error
+        with reading(path, "cell counts"):
+            cells = read_json(path)["design"]["num_cells_by_type"]
+            found = count(self.family, {str(name): counted(number) for name, number in cells.items()}, tools[0].label)
         return replace(found, parts=self._parts(path.parent, tools[0].label)) if self.parts else found
 
     def _parts(self, folder: Path, tool: str) -> Mapping[str, Resources]:
         found: dict[str, Counter[str]] = {}
         for kind in sorted(self._counted):
-            for line in (folder / f"{kind}{_NAMES}").read_text(encoding="utf-8").splitlines():
+            names = folder / f"{kind}{_NAMES}"
+            with reading(names, "names of cells"):
+                lines = read_text(names).splitlines()
+            for line in lines:
                 found.setdefault(part_of(line.partition("/")[2], self.parts), Counter())[kind] += 1
         return {part: count(self.family, cells, tool) for part, cells in sorted(found.items())}
 

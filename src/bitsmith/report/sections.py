@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias, TypeVar, get_args, get_type_hints
@@ -25,12 +26,16 @@ C_SIMULATION = "C simulation"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A field's name in the public mapping, and its label and unit in tables; a value in ``%`` is a share of one."""
+    """A field's name in the public mapping, and its label and unit in tables; a value in ``%`` is a share of one.
+
+    Figures are counts and quantities, which are never negative, unless ``signed``.
+    """
 
     name: str
     label: str = ""
     unit: str = ""
     shown: bool = True
+    signed: bool = False
 
 
 Tool: TypeAlias = Annotated[str | None, Key("Tool", shown=False)]
@@ -96,7 +101,7 @@ class Timing(FigureSet):
 
     fmax_mhz: Annotated[float | None, Key("FmaxMHz", "Fmax", "MHz")] = None
     clock_period_ns: Annotated[float | None, Key("ClockPeriodNs", "Clock period", "ns")] = None
-    slack_ns: Annotated[float | None, Key("SlackNs", "Slack", "ns")] = None
+    slack_ns: Annotated[float | None, Key("SlackNs", "Slack", "ns", signed=True)] = None
     path: Annotated[str | None, Key("CriticalPath", "Critical path")] = None
     """The layers that the slowest path begins and ends in."""
     tool: Tool = None
@@ -162,7 +167,7 @@ class LayerFidelity(FigureSet):
     layer: Annotated[str | None, Key("Layer")] = None
     error: Annotated[float | None, Key("Error", unit="%")] = None
     worst: Annotated[float | None, Key("Worst", unit="%")] = None
-    snr_db: Annotated[float | None, Key("SNR", unit="dB")] = None
+    snr_db: Annotated[float | None, Key("SNR", unit="dB", signed=True)] = None
     channel: Annotated[int | None, Key("Channel")] = None
     channel_error: Annotated[float | None, Key("ChannelError", unit="%")] = None
     own: Annotated[float | None, Key("OwnError", unit="%")] = None
@@ -343,7 +348,7 @@ def _figure_set(name: str, kind: type[Set], figures: object) -> Set:
     known = {}
     for attribute, (key, wanted) in _keys_of(kind).items():
         value = given.pop(key.name, None)
-        known[attribute] = None if value is None else _checked(f"{name}.{key.name}", value, wanted)
+        known[attribute] = None if value is None else _checked(f"{name}.{key.name}", value, wanted, signed=key.signed)
     return kind(**known, others=given)
 
 
@@ -372,11 +377,15 @@ def _named(name: str, figures: object) -> Figures:
 _KINDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
 
-def _checked(where: str, value: Scalar, kind: type) -> Scalar:
+def _checked(where: str, value: Scalar, kind: type, *, signed: bool = False) -> Scalar:
     """``value``, which must be of ``kind``; an integer is a number, too, but a truth value is not."""
     accepted = (int, float) if kind is float else (kind,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise ProjectError(f"{where} is {value!r}", where="report", accepted=_KINDS[kind])
+        raise ProjectError(f"{where} is {reprlib.repr(value)}", where="report", accepted=_KINDS[kind])
+    if isinstance(value, int | float) and value < 0 and not signed:
+        raise ProjectError(
+            f"{where} is {reprlib.repr(value)}", where="report", accepted=f"{_KINDS[kind]} that is not negative"
+        )
     return value
 
 

@@ -12,7 +12,7 @@ from bitsmith.report.vendors.vendor import malformed, read_text
 from bitsmith.rtl.ports import Port
 
 _IMPL = "impl_1"
-_CELLS = re.compile(r"Number of (?P<cell>[A-Za-z0-9 /]+?)s?:\s+(?P<used>\d+) out of\s+(?P<available>\d+)\b")
+_CELLS = re.compile(r"Number of (?P<cell>[A-Za-z0-9 /]+?)s?:\s+(?P<used>\d{1,15}) out of\s+(?P<available>\d{1,15})\b")
 _ACTUAL = re.compile(r"\|\s*Actual \(all paths\)\s*\|\s*([\d.]+) ns")
 _VERSION = re.compile(r"Radiant[^\n]*?(\d{4}\.\d(?:\.\d+)*)")
 

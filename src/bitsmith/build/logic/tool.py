@@ -22,6 +22,7 @@ from bitsmith.report.sections import CellUse, Resources
 from bitsmith.report.vendors.vendor import Number, malformed, number, read_text
 from bitsmith.rtl.ports import Port
 
+_LEAST_NS = 1e-3
 _SCRIPTS = Path(__file__).parent / "scripts"
 
 
@@ -145,7 +146,11 @@ class LogicFlow:
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Found:
-        return self.tool.read(project / self.tool.key, self.design(), self.step)
+        folder = project / self.tool.key
+        found = self.tool.read(folder, self.design(), self.step)
+        if found.period_ns is not None and found.period_ns < _LEAST_NS:
+            raise malformed(f"a clock period of {found.period_ns:g} ns", folder)
+        return found
 
 
 def label(name: str, version: re.Pattern[str], text: str) -> str:
