@@ -444,3 +444,22 @@ def test_reports_show_it() -> None:
     shown = page(report)
     assert "Fidelity to the float model" in shown and f"own {percent(model.fidelity.rows[1].own)}" in shown
     assert "Own error" in as_text(report, 140) and model.fidelity.summary in str(model)
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+@pytest.mark.parametrize("spread", [1e-2, 1e-6])
+def test_channels_that_two_samples_leave_nearly_constant_are_not_told(offset: float, spread: float) -> None:
+    rng = np.random.default_rng(5)
+    x = offset + rng.standard_normal((1, 8))
+    x = np.concatenate([x, x * (1.0 + spread * rng.standard_normal((1, 8)))])
+    torch.manual_seed(5)
+    module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        convert(module, "out", calibration=x, input_shape=(8,), bits=8)
+
+
+def test_inputs_that_frameworks_take_for_0_are_not_told() -> None:
+    module = nn.Sequential(nn.Linear(8, 16, bias=False), nn.ReLU(), nn.Linear(16, 6, bias=False))
+    x = 1e-44 * np.random.default_rng(5).standard_normal((100, 8))
+    assert convert(module, "out", calibration=x, input_shape=(8,)).fidelity.agreement.problem is None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.emulate import Emulator
@@ -95,3 +98,48 @@ def test_calibrated_results_have_one_spare_bit() -> None:
     np.testing.assert_allclose(found[:, 0], made.evaluate([x])["layer0"][:, 0], rtol=1e-3)
     (bounded,) = Emulator(program).run([x * 1.03])
     assert np.all(np.abs(bounded[:, 0]) <= 2.01 * np.abs(made.evaluate([largest])["layer0"][:, 0]))
+
+
+class Shrunk(nn.Module):
+    """An output that small inputs leave at 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 3.0 * torch.relu(x - 2.0)
+
+
+def test_an_output_of_zeros_in_calibration_is_not_held_at_zero() -> None:
+    precision = {"LayerName": {"x": {"Precision": {"result": "fixed<16,4>"}}}}
+    x = np.random.default_rng(2).uniform(0.0, 1.0, (50, 3))
+    model = bitsmith.convert(Shrunk(), "out", precision, calibration=x, input_shape=(3,))
+    wanted = 3.0 * np.maximum(4.0 * x - 2.0, 0.0)
+    assert np.abs(model.predict(4.0 * x) - wanted).max() < 0.01 * wanted.max()
+
+
+def test_an_input_of_zeros_in_calibration_has_the_default_format() -> None:
+    assert str(input_format(input_of(network(dense()), np.zeros((50, 5))))) == "fixed<16,6,RND,SAT>"
+
+
+class Inverse(nn.Module):
+    def __init__(self, exponent: float) -> None:
+        super().__init__()
+        self.exponent = exponent
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        z = torch.cat([x, y], 1)
+        return 0.5 * (z.flip(1) * z**self.exponent)
+
+
+@pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")  # of generated samples beside the pole
+@pytest.mark.parametrize("exponent", [-1.0, -0.5, -2.0])
+@pytest.mark.parametrize("formats", [("ufixed<16,2>", "ufixed<16,8>"), ("ufixed<8,2>", "ufixed<20,2>")])
+def test_generated_samples_near_a_pole_do_not_make_other_results_coarse(
+    exponent: float, formats: tuple[str, str]
+) -> None:
+    rng = np.random.default_rng(3)
+    parsed = [parse_precision(text) for text in formats]
+    inputs = [np.ldexp(rng.integers(2 ** (f.width - 3), 2**f.width, (200, 2)), -f.frac) for f in parsed]
+    named = {name: {"Precision": {"result": text}} for name, text in zip("xy", formats, strict=True)}
+    module = Inverse(exponent)
+    model = bitsmith.convert(module, "out", {"LayerName": named}, input_shape=[(2,), (2,)], check=False)
+    wanted = module(*(torch.from_numpy(x) for x in inputs)).numpy()
+    assert np.abs(model.predict(inputs) - wanted).max() < 0.002 * np.abs(wanted).max()

@@ -42,6 +42,9 @@ _JUMPED = 0.05
 _SHAKEN = 8.0
 """Times the effect of the inputs' last place that a framework's precision may cost: sums add to it."""
 
+_LEAST_SIZE = 2.0**-102
+"""Range below which frameworks have no more than a few bits: their single precision ends, and many take what is less for 0."""
+
 _NAMED = 6
 """Most layers that a warning names."""
 
@@ -314,7 +317,7 @@ def _shaken(network: Network, inputs: Sequence[Floats], wanted: Sequence[Floats]
 
 def _differ(x: Floats, y: Floats, limit: float, *, jumps: bool) -> bool:
     """True if ``x`` and the framework's ``y`` differ by more than rounding."""
-    size = spans(y).whole.largest
+    size = max(spans(y).whole.largest, _LEAST_SIZE)
     if not jumps:
         return deviation(y, x, size).error > limit
     with np.errstate(all="ignore"):

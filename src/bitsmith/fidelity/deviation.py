@@ -16,6 +16,9 @@ from bitsmith.layers.layer import Floats
 MOST = 1e9
 """No share of a range is reported as more than this."""
 
+FEW_VALUES = 16
+"""Values of a channel below which their range says little of what others would show."""
+
 _STILL = 2.0**-20
 """Share of the greatest magnitude by which what is constant may vary: frameworks round to single precision."""
 
@@ -58,6 +61,8 @@ class Spans:
     most: Floats
     noise: float = 0.0
     """Magnitude up to which a channel is rounding errors alone, and has no scale of its own."""
+    few: bool = False
+    """So few values were seen of each channel that they show no scale of its own."""
 
     @property
     def whole(self) -> Span:
@@ -69,8 +74,10 @@ class Spans:
         return Span(float(self.least[channel]), float(self.most[channel]))
 
     def sizes(self) -> Floats:
-        """The range of each channel; of a constant one, but for rounding, which shows no scale, that of the whole."""
+        """The range of each channel; that of the whole for a channel that shows no scale: a constant, or few values."""
         size = np.minimum(self.most - self.least, sys.float_info.max)
+        if self.few:
+            return np.full_like(size, self.whole.size)
         magnitudes = self._magnitudes()
         return np.where((size > _STILL * magnitudes) & (magnitudes > self.noise), size, self.whole.size)
 
@@ -90,7 +97,7 @@ def spans(values: Floats, axis: int = -1) -> Spans:
         lo = _by_channel(np.minimum, np.where(usable, values, np.inf), axis)
         hi = _by_channel(np.maximum, np.where(usable, values, -np.inf), axis)
         lo, hi = np.where(lo <= hi, lo, 0.0), np.where(lo <= hi, hi, 0.0)
-    return Spans(lo, hi)
+    return Spans(lo, hi, few=values.size < FEW_VALUES * lo.size)
 
 
 def deviation(wanted: Floats, found: Floats, size: float, axis: int = -1) -> Deviation:

@@ -78,6 +78,11 @@ class ObservedRange:
         """The largest magnitude."""
         return max(abs(self.lo), abs(self.hi))
 
+    @property
+    def limits(self) -> bool:
+        """Return True if the range bounds the format: the user's data show it, and not zeros alone."""
+        return self.measured and self.amplitude > 0.0
+
 
 def exact_frac(values: Floats, bits: int) -> int | None:
     """The fewest fractional bits with which all ``values`` are exact in at most ``bits`` bits (plus sign), or None."""

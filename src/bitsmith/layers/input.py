@@ -85,7 +85,7 @@ class Input(Layer):
             if self.entries is not None or self.limits is not None:
                 # What calibration data happen not to hold is valid all the same.
                 formats = (unknown,)
-            elif self.integer and seen.measured and seen.frac is None:
+            elif self.integer and seen.limits and seen.frac is None:
                 # Integers are never rounded, however large.
                 formats = (_integers(math.floor(seen.lo), math.ceil(seen.hi)),)
         return lowering.builder.input(lowering.name, self.shape, *formats)

@@ -68,7 +68,7 @@ class Lowering:
         given = self.format("result")
         if given is not None:
             return (given,)
-        if not self.observed.measured:
+        if not self.observed.limits:
             return (unknown,)
         # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
         bits = self.settings.result_bits
@@ -209,10 +209,13 @@ class Lowering:
         frac = np.minimum(x.type.frac, self._channel_fracs(x, variable, largest))
         drop = objects(x.type.frac) - objects(frac)
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
-        if seen.measured and x.type.max_width > self.settings.result_bits:
-            # Twice the observed range: one spare bit against data that calibration has not seen.
-            floor = [math.floor(math.ldexp(2.0 * min(seen.lo, 0.0), int(f))) for f in frac.ravel()]
-            ceiling = [math.ceil(math.ldexp(2.0 * max(seen.hi, 0.0), int(f))) for f in frac.ravel()]
+        if seen.limits and x.type.max_width > self.settings.result_bits:
+            # Twice the observed range: one spare bit against data that calibration has not seen. A sign that it has not
+            # seen is as likely as the magnitudes that it has.
+            least = 2.0 * seen.lo if seen.lo < 0.0 else -seen.amplitude
+            most = 2.0 * seen.hi if seen.hi > 0.0 else seen.amplitude
+            floor = [math.floor(math.ldexp(least, int(f))) for f in frac.ravel()]
+            ceiling = [math.ceil(math.ldexp(most, int(f))) for f in frac.ravel()]
             lo = np.maximum(lo, objects(floor).reshape(frac.shape))
             hi = np.maximum(np.minimum(hi, objects(ceiling).reshape(frac.shape)), lo)
         elif bool(np.all(drop == 0)) and x.type.max_width <= (self.settings.widest or x.type.max_width):

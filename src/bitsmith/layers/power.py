@@ -106,7 +106,7 @@ class VariablePower(Layer):
         bits = frac + largest + max(math.frexp(times)[1], 0) + _GUARD_BITS - 1
         logs = logarithm(lowering, uniform(lowering, base), 2.0, min(max(bits, 1), TABLE_BITS), "table")
         product = uniform(lowering, builder.mul(exponent, logs))
-        if lowering.format("result") is None and seen.measured:
+        if lowering.format("result") is None and seen.limits:
             # Far enough beyond the range of the result that what is cut off here saturates there, which is counted.
             product = builder.min(product, builder.const(largest + 2))
         y = exponential(lowering, product, 2.0, max(frac, 0), "table")

@@ -96,7 +96,7 @@ def _saturation(lowering: Lowering) -> float | None:
     fmt = lowering.format("result")
     if fmt is not None:
         return math.ldexp(float(max(-fmt.lo, fmt.hi)), -fmt.frac) if fmt.overflow is not Overflow.WRAP else None
-    return 2.0 * lowering.observed.amplitude if lowering.observed.measured and not lowering.exact else None
+    return 2.0 * lowering.observed.amplitude if lowering.observed.limits and not lowering.exact else None
 
 
 def _arctangent(lowering: Lowering, x: Value, frac: int) -> Value:

@@ -37,6 +37,9 @@ _LIKE_RANGES = 3
 _ROUNDED_SAMPLES = 512
 """Most samples that are also looked at rounded."""
 
+_TAIL = 16.0
+"""Times the magnitude of half of the generated samples beyond which the others do not count: some come close to a pole."""
+
 
 def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
     """The range of each node's finite float results on ``calibration`` (one batch per input), or on generated inputs.
@@ -156,7 +159,17 @@ def _seen(values: Floats, bits: int, *, measured: bool) -> ObservedRange:
         if values.size == 0:
             return ObservedRange(0.0, 0.0, 0, measured, channels=(least, most))
         lo, hi = float(values.min()), float(values.max())
-    return ObservedRange(lo, hi, exact_frac(values, bits), measured, channels=(least, most))
+    seen = ObservedRange(lo, hi, exact_frac(values, bits), measured, channels=(least, most))
+    return seen if measured else _without_tail(seen, values)
+
+
+def _without_tail(seen: ObservedRange, values: Floats) -> ObservedRange:
+    """Return ``seen`` within the magnitudes that are usual for generated samples, which those near a pole exceed by far."""
+    largest = np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0)
+    largest = largest[largest > 0.0]
+    if largest.size == 0 or seen.amplitude <= (bound := _TAIL * float(np.median(largest))):
+        return seen
+    return replace(seen, lo=max(seen.lo, -bound), hi=min(seen.hi, bound), frac=None)
 
 
 def _ends(values: Floats) -> tuple[Floats, Floats]:

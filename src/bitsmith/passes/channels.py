@@ -164,7 +164,7 @@ class _Search:
             return None
         if not isinstance(node.layer, Input):
             frac = np.asarray(lowering.result_frac())
-        elif observed.measured and node.layer.entries is None:
+        elif observed.limits and node.layer.entries is None:
             frac = np.array(
                 [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.result_bits))]
             )
