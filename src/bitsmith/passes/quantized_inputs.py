@@ -133,7 +133,7 @@ def _covering(network: Network, name: str) -> Quantizer | None:
     ends = [as_floats((code - one.offset) * one.scale) for one in found for code in (one.lo, one.hi)]
     least, most = min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
     integer = math.frexp(max(-least, most))[1]
-    frac = _SPARE_BITS - math.floor(math.log2(min(float(as_floats(one.scale).min()) for one in found)))
+    frac = _SPARE_BITS - math.floor(math.log2(min(float(np.abs(as_floats(one.scale)).min()) for one in found)))
     if not 0 < integer + frac <= _MOST_BITS:
         return None
     return Quantizer.fixed(int(least < 0), integer, frac, Rounding.RND, Overflow.SAT)

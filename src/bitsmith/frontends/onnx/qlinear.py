@@ -36,13 +36,15 @@ _TENSOR = Along(0)
 class _Form:
     """An operator by its name, and where its operands are: each tensor is followed by its scale and its zero point.
 
-    ``result`` is the scale of the result, and ``plain`` are operands that are not quantized, which come first.
+    ``result`` is the scale of the result, and ``plain`` are operands that are not quantized, which come first. With
+    ``zero_first`` runtimes add the zero point of the result before they round.
     """
 
     operator: str
     tensors: tuple[int, ...]
     result: int
     plain: tuple[int, ...] = ()
+    zero_first: bool = False
 
     def read(self, call: Call) -> Value:
         """The operator on numbers, quantized."""
@@ -50,7 +52,8 @@ class _Form:
         if call.attributes.flag("channels_last", False):
             raise UnsupportedError("channels_last", accepted="channels first")
         tensors = [_numbers(call, number) for number in self.tensors]
-        return _computed(call, self.operator, [*map(call.operand, self.plain), *tensors], self.result)
+        operands = [*map(call.operand, self.plain), *tensors]
+        return _computed(call, self.operator, operands, self.result, zero_first=self.zero_first)
 
 
 def _numbers(call: Call, number: int, axis: int = 0) -> Value:
@@ -58,14 +61,18 @@ def _numbers(call: Call, number: int, axis: int = 0) -> Value:
     return dequantized(call, number, number + 1, number + 2, Along(axis), f"operand{number}")
 
 
-def _computed(call: Call, operator: str, operands: Sequence[Operand | None], result: int) -> Value:
+def _computed(
+    call: Call, operator: str, operands: Sequence[Operand | None], result: int, *, zero_first: bool = False
+) -> Value:
     """``operator`` on these operands, quantized as the operands from number ``result`` on say; left out: not at all."""
     plain = call.operand(result) is None
     build = call.build if plain else call.build.within("real")
     inner = replace(call, node=replace(call.node, operator=operator, domain=""), operands=tuple(operands), build=build)
     y = _REAL[operator].read(inner)
     assert isinstance(y, Value)
-    return y if plain else quantized(call.build, y, Grid.of(call, result, result + 1, y, _TENSOR))
+    if plain:
+        return y
+    return quantized(call.build, y, Grid.of(call, result, result + 1, y, _TENSOR), zero_first=zero_first)
 
 
 def _integer_product(operator: str, rows: int, columns: int, call: Call) -> Value:
@@ -127,8 +134,10 @@ def _translation(read: Callable[[Call], Value], becomes: str) -> Translation:
     return Translation(read, f"{becomes} and Quantize")
 
 
-def _form(operator: str, tensors: tuple[int, ...], result: int, plain: tuple[int, ...] = ()) -> Translation:
-    return _translation(_Form(operator, tensors, result, plain).read, _REAL[operator].becomes)
+def _form(
+    operator: str, tensors: tuple[int, ...], result: int, plain: tuple[int, ...] = (), *, zero_first: bool = False
+) -> Translation:
+    return _translation(_Form(operator, tensors, result, plain, zero_first).read, _REAL[operator].becomes)
 
 
 _MOST_PRODUCTS = (1 << 31) // 255**2
@@ -145,11 +154,9 @@ QLINEAR: dict[str, Translation] = {
 MICROSOFT: dict[str, Translation] = {
     **QUANTIZED,
     "QGemm": _translation(_affine_product, "Dense"),
-    **{f"QLinear{name}": _form(name, (0, 3), 6) for name in ("Add", "Mul")},
-    **{
-        f"QLinear{name}": _form(name, (0,), 3)
-        for name in ("Sigmoid", "LeakyRelu", "AveragePool", "GlobalAveragePool", "ReduceMean")
-    },
+    **{f"QLinear{name}": _form(name, (0, 3), 6, zero_first=True) for name in ("Add", "Mul")},
+    "QLinearAveragePool": _form("AveragePool", (0,), 3, zero_first=True),
+    **{f"QLinear{name}": _form(name, (0,), 3) for name in ("Sigmoid", "LeakyRelu", "GlobalAveragePool", "ReduceMean")},
     "QLinearConcat": _translation(_concatenation, "Concatenate"),
     "QLinearSoftmax": Translation(softmax, "Lookup, Reduce, WholeQuotient and Quantize"),
     "QLinearWhere": _form("Where", (1, 4), 7, (0,)),

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Codes, Kind, Value, constant
+from bitsmith.frontends.builder.value import ONE, Codes, Kind, Value, constant, held
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
@@ -154,11 +154,23 @@ def _spread(call: Call, array: Floats, x: Value, along: Along) -> Floats:
     return np.repeat(array, along.block, axis).take(range(shape[axis]), axis)
 
 
-def quantized(build: Builder, x: Value, grid: Grid) -> Value:
-    """The codes of ``x``."""
-    if grid.codes is None:
+def quantized(build: Builder, x: Value, grid: Grid, *, zero_first: bool = False) -> Value:
+    """The codes of ``x``: ``round(x / scale) + zero``, or with ``zero_first`` ``round(x / scale + zero)``.
+
+    The two differ where a half lies beside an odd zero point.
+    """
+    odd = grid.zero % 2
+    same = not bool(np.any(odd))
+    if grid.codes is not None and (same or not zero_first):
+        return replace(build.emit(Quantize(grid.quantizer), x), codes=grid.codes)
+    if same or zero_first:
         return build.emit(Quantize(grid.to_codes), x, kind=grid.kind)
-    return replace(build.emit(Quantize(grid.quantizer), x), codes=grid.codes)
+    even = replace(grid, zero=grid.zero - odd).to_codes
+    even = replace(even, lo=frozen(grid.lo - odd), hi=frozen(grid.hi - odd))
+    below = build.within("codes").emit(Quantize(even), x)
+    if odd.ndim and x.batch is not None and not x.is_merged:
+        odd = np.expand_dims(odd, x.batch.axis)
+    return build.affine(below, ONE, held(constant(as_weights(odd))), kind=grid.kind)
 
 
 def with_integers(build: Builder, x: Operand | None) -> Operand | None:

@@ -1,0 +1,172 @@
+"""Halves between two codes go where the framework sends them, whatever the zero point is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+from qdq.quantized_operators import MICROSOFT, S8, S16, U8, U16, Model
+
+import bitsmith
+from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.layers.layer import Floats
+
+CODES: dict[str, tuple[type[np.generic], int | None, int, int]] = {
+    "int8": (S8, None, -128, 127),
+    "uint8": (U8, None, 0, 255),
+    "int16": (S16, None, -32768, 32767),
+    "uint16": (U16, None, 0, 65535),
+    "int4": (S8, TensorProto.INT4, -8, 7),
+    "uint4": (U8, TensorProto.UINT4, 0, 15),
+}
+SAMPLES = 24
+
+
+def theirs(model: onnx.ModelProto, x: np.ndarray) -> Floats:
+    """What onnxruntime computes without fusing operators, sample by sample."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    return np.concatenate([session.run(None, {"x": x[k : k + 1]})[0] for k in range(len(x))]).astype(np.float64)
+
+
+def ours(model: onnx.ModelProto, x: np.ndarray) -> Floats:
+    """What the network that was read means."""
+    network = read_onnx(model)
+    return network.evaluate([x.astype(np.float64)])[network.outputs[0]]
+
+
+def odd_zeros(rng: np.random.Generator, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.minimum(rng.integers(max(low, -99), min(high, 99) + 1, shape) | 1, high)
+
+
+@pytest.mark.parametrize("kind", CODES)
+@pytest.mark.parametrize("along", ["tensor", "axis 1", "axis -1", "blocks"])
+def test_quantize_linear(kind: str, along: str) -> None:
+    dtype, narrow, low, high = CODES[kind]
+    rng = np.random.default_rng(len(kind) + len(along))
+    shape, attributes = {
+        "tensor": ((), {}),
+        "axis 1": ((3,), {"axis": 1}),
+        "axis -1": ((8,), {"axis": -1}),
+        "blocks": ((1, 3, 4), {"axis": 2, "block_size": 2}),
+    }[along]
+    scales = rng.choice([0.25, 0.5, 2.0, 0.75, 0.375], shape).astype(np.float32)
+    m = Model(3, 8)
+    grid = m.grid(scales, odd_zeros(rng, low, high, shape), dtype, narrow)
+    m.out(m.dq(m.q("x", grid, **attributes), grid, **attributes))
+    made = m.made()
+    if along == "blocks":
+        made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    steps = {"axis 1": scales.reshape(-1, 1), "blocks": np.repeat(scales, 2, -1)}.get(along, scales)
+    halves = rng.integers(-12, 12, (SAMPLES, 3, 8)) + rng.choice([0.5, 0.5, 0.0, 0.25], (SAMPLES, 3, 8))
+    x = (halves * steps).astype(np.float32)
+    wanted = theirs(made, x)
+    np.testing.assert_array_equal(ours(made, x), wanted)
+    if kind == "int8":
+        np.testing.assert_array_equal(bitsmith.convert(made, check=False).predict(x), wanted)
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_samples_along_another_axis(axis: int) -> None:
+    m = Model(2, 3)
+    size = (2, 0, 3)[axis]
+    m.out(m.q("x", m.grid(np.full(size, 0.5), [5, 7, 9][:size], S8), axis=axis))
+    made = m.made()
+    for dim, length in zip(made.graph.input[0].type.tensor_type.shape.dim, (2, None, 3), strict=True):
+        dim.Clear()
+        if length is not None:
+            dim.dim_value = length
+    x = (np.arange(-12.0, 12.0).reshape(2, 4, 3) / 4).astype(np.float32)
+    wanted = onnxruntime.InferenceSession(made.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(np.moveaxis(ours(made, np.moveaxis(x, 1, 0)), 0, 1), wanted)
+
+
+ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
+    "ROUND": round,
+    "HALF_EVEN": round,
+    "CEIL": math.ceil,
+    "FLOOR": math.floor,
+    "UP": lambda x: math.ceil(x) if x > 0 else math.floor(x),
+    "DOWN": math.trunc,
+    "HALF_UP": lambda x: math.floor(x + Fraction(1, 2)) if x > 0 else math.ceil(x - Fraction(1, 2)),
+    "HALF_DOWN": lambda x: math.ceil(x - Fraction(1, 2)) if x > 0 else math.floor(x + Fraction(1, 2)),
+}
+
+
+def quant_of_qonnx(x: float, mode: str, scale: float, zero: float, signed: int) -> float:
+    """A number on a grid of 4 bits; the zero point is added before clipping and rounding."""
+    low, high = (-8, 7) if signed else (0, 15)
+    code = min(max(Fraction(x) / Fraction(scale) + Fraction(zero), Fraction(low)), Fraction(high))
+    return float((ROUNDINGS[mode](code) - Fraction(zero)) * Fraction(scale))
+
+
+@pytest.mark.parametrize("mode", ROUNDINGS)
+@pytest.mark.parametrize("zero", [0.0, 3.0, -2.0, 0.5])
+def test_quant(mode: str, zero: float) -> None:
+    for signed, scale in ((1, 0.75), (0, 0.5)):
+        m = Model(8)
+        operands = m.const(scale), m.const(zero), m.const(4.0)
+        flags = {"signed": signed, "narrow": 0, "rounding_mode": mode}
+        m.out(m.node("Quant", "x", *operands, domain="qonnx.custom_op.general", **flags))
+        x = np.random.default_rng(len(mode)).integers(-80, 80, (SAMPLES, 8)) / 4 * scale
+        wanted = np.vectorize(quant_of_qonnx)(x, mode, scale, zero, signed)
+        np.testing.assert_array_equal(ours(m.made(), x), wanted)
+        np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), wanted)
+
+
+def product(m: Model, operator: str, x: tuple[str, ...], result: tuple[str, str]) -> str:
+    """An operator on codes, most of whose results are halves."""
+    other = (m.codes(4, 8, 4, dtype=U8), *m.grid(0.5, 7))
+    match operator:
+        case "QLinearAdd" | "QLinearMul":
+            return m.node(operator, *x, *other, *result, domain=MICROSOFT)
+        case "QLinearWhere":
+            kept = m.const(np.arange(128).reshape(1, 4, 8, 4) % 3 > 0, np.bool_)
+            return m.node(operator, kept, *x, *other, *result, domain=MICROSOFT)
+        case "QLinearConcat":
+            return m.node(operator, *result, *x, domain=MICROSOFT, axis=1)
+        case "QLinearAveragePool":
+            return m.node(operator, *x, *result, domain=MICROSOFT, kernel_shape=[2, 1])
+        case "QLinearGlobalAveragePool":
+            return m.node(operator, *x, *result, domain=MICROSOFT, channels_last=0)
+        case "QLinearLeakyRelu":
+            return m.node(operator, *x, *result, domain=MICROSOFT, alpha=0.25)
+        case "QLinearConv":
+            return m.node(operator, *x, m.codes(3, 4, 2, 2), *m.grid([0.5, 0.25, 1.0], [0, 0, 0], S8), *result)
+        case "QLinearMatMul":
+            return m.node(operator, *x, m.codes(4, 3), *m.grid(0.25, 3, S8), *result)
+        case _:
+            flat = m.node("Flatten", x[0])
+            weights = m.codes(128, 3), *m.grid(0.25, 0, S8)
+            return m.node(operator, flat, *x[1:], *weights, "", *result, domain=MICROSOFT)
+
+
+SCALES = {
+    "QLinearConv": 64.0,
+    "QLinearMatMul": 64.0,
+    "QGemm": 256.0,
+    "QLinearMul": 16.0,
+    "QLinearGlobalAveragePool": 0.0625,
+}
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [*("Add", "Mul", "Where", "Concat", "AveragePool", "GlobalAveragePool", "LeakyRelu", "Conv", "MatMul"), "QGemm"],
+)
+@pytest.mark.parametrize("zero", [101, 102])
+def test_operators_on_codes(operator: str, zero: int) -> None:
+    """Runtimes add the zero point of some results before they round, and that of others after."""
+    operator = operator if operator == "QGemm" else f"QLinear{operator}"
+    m = Model(4, 8, 4, kind=TensorProto.UINT8)
+    m.out(product(m, operator, ("x", *m.grid(0.5, 131)), m.grid(SCALES.get(operator, 1.0), zero)))
+    made = m.made()
+    x = np.random.default_rng(len(operator)).integers(0, 256, (SAMPLES, 4, 8, 4)).astype(np.uint8)
+    np.testing.assert_array_equal(ours(made, x), theirs(made, x))
