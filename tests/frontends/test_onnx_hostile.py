@@ -263,7 +263,7 @@ def test_unsupported_nodes_are_listed_together() -> None:
     assert "3 layers cannot be translated" in text
     for part in (
         "t_node (TopK)",
-        "ArgMax",
+        "k = 1",
         "d_node (Det)",
         "c_node (Conv)",
         "2 groups" if "2 groups" in text else "channels",

@@ -220,6 +220,28 @@ PLACES: dict[str, onnx.ModelProto] = {
 }
 
 
+TOP = {
+    "attribute": graph([node("TopK", "x", "v i", k=1, axis=1)], {"x": [N, 5]}, "v i", opset=9),
+    "values": graph([node("TopK", "x k", "v i", axis=1)], {"x": [N, 5, 3]}, "v", {"k": np.array([1])}),
+    "indices": graph([node("TopK", "x k", "v i", sorted=0)], {"x": [N, 5, 3]}, "i", {"k": np.array([1])}),
+    "least": graph([node("TopK", "x k", "v i", largest=0)], {"x": [N, 5, 3]}, "v i", {"k": np.array([1])}),
+    "equal": graph([node("Sign", "x", "s"), node("TopK", "s k", "v i")], {"x": [N, 5]}, "i", {"k": np.array([1])}),
+}
+
+
+@pytest.mark.parametrize("name", TOP)
+def test_the_greatest_element_and_its_place(name: str) -> None:
+    assert_agrees(TOP[name])
+
+
+def test_several_greatest_elements_are_refused() -> None:
+    made = graph([node("TopK", "x k", "v i")], {"x": [N, 5]}, "i", {"k": np.array([3])})
+    with pytest.raises(
+        UnsupportedError, match=r"the 3 greatest elements, which are sorted; accepted: k = 1; end the model"
+    ):
+        read_onnx(made)
+
+
 @pytest.mark.parametrize("name", PLACES)
 def test_exact(name: str) -> None:
     assert_agrees(PLACES[name])

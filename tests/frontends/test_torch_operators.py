@@ -271,6 +271,7 @@ REDUCTIONS: dict[str, Any] = {
         functional.cosine_similarity(x, x.flip(2), dim=2) + functional.cosine_similarity(x, 2 * x[:, :1], 2)
     ),
     "running": lambda x: x.cumsum(1),
+    "top": lambda x: x.topk(1)[0] + x.topk(1, 1, largest=False)[1],
     "of_two": lambda x: torch.max(x, x * 0.5),
 }
 

@@ -174,6 +174,20 @@ def one_node(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
 
 
+def test_operators_without_a_domain_are_those_of_early_exporters() -> None:
+    """Quant rounds to nearest where nothing is said, Trunc down, as qonnx's own definitions have it."""
+    x = np.random.default_rng(5).integers(-40, 40, (6, 4, 8)) / 8
+    for domain in ("", "onnx.brevitas", "finn"):
+        quant = read_onnx(one_node("Quant", 0.25, 1, 4, domain=domain, signed=1, narrow=0))
+        expected = (np.clip(np.rint(x / 0.25 + 1), -8, 7) - 1) * 0.25
+        np.testing.assert_array_equal(quant.evaluate([x])[quant.outputs[0]], expected)
+        trunc = read_onnx(one_node("Trunc", 0.125, 0, 8, 6, domain=domain))
+        np.testing.assert_array_equal(trunc.evaluate([x])[trunc.outputs[0]], np.floor(x * 8 / 4) * 0.125)
+        sign = read_onnx(one_node("BipolarQuant", 0.5, domain=domain))
+        np.testing.assert_array_equal(sign.evaluate([x])[sign.outputs[0]], np.where(x < 0, -0.5, 0.5))
+        assert [type(node.layer).__name__ for node in sign.nodes] == ["Input", "Staircase"]
+
+
 QUANT = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
 FLOAT = {"has_inf": 0, "has_nan": 0, "has_subnormal": 1, "saturation": 1, "rounding_mode": "ROUND"}
 REFUSED: Sequence[tuple[Callable[[], onnx.ModelProto], str]] = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.activations import ACTIVATIONS
@@ -15,7 +17,7 @@ from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
-from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
+from bitsmith.frontends.onnx.qonnx_layers import QONNX, QONNX_DOMAIN, QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, RUNTIME_DOMAIN
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
@@ -63,7 +65,6 @@ _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice
 
 _REMEDIES = {
     "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
-    "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,
@@ -76,6 +77,12 @@ _QUANTIZED = (
     "it is not one of the quantized operators that are translated",
     "export the model with QuantizeLinear and DequantizeLinear around ONNX's own operators",
 )
+
+
+def with_domain(node: Node) -> Node:
+    """``node``; one of QONNX's operators, to which early exporters gave no domain, with that of QONNX."""
+    unnamed = not node.domain and node.operator in QONNX and node.operator not in OPERATORS
+    return replace(node, domain=QONNX_DOMAIN) if unnamed else node
 
 
 def translation(node: Node) -> Translation | None:

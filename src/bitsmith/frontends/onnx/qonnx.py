@@ -71,9 +71,9 @@ class Grid:
     step: Floats
 
 
-def read_mode(call: Call, key: str = "rounding_mode") -> str:
+def read_mode(call: Call, key: str = "rounding_mode", default: str = "ROUND") -> str:
     """The rounding mode."""
-    mode = call.attributes.text(key, "ROUND").upper()
+    mode = call.attributes.text(key, default).upper()
     if mode not in MODES:
         raise UnsupportedError(f"the rounding mode {shown(mode)}", accepted=", ".join(MODES))
     return mode
@@ -240,7 +240,7 @@ def _trunc(call: Call) -> Value:
     """
     x, second = call.tensor(0), call.operand(5) is not None
     scale, zero = read_scale(call, x, 1), _zero(call, x)
-    before, mode = _bits(call, 3, "the bit width of the operand"), read_mode(call)
+    before, mode = _bits(call, 3, "the bit width of the operand"), read_mode(call, default="FLOOR")
     after = _bits(call, 5 if second else 4, "the bit width of the result")
     lo, hi, step, power = -_WIDE, _WIDE, scale, np.asarray(2.0 ** (before - after))
     rest = zero

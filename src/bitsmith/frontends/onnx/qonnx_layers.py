@@ -146,8 +146,10 @@ CHANNELS_LAST: dict[str, Translation] = {
 }
 """Operators by name of the domain of those whose channels come last."""
 
+QONNX_DOMAIN = "qonnx.custom_op.general"
+
 QONNX_DOMAINS: dict[str, dict[str, Translation]] = {
-    **dict.fromkeys(("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"), QONNX),
+    **dict.fromkeys((QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general", "finn"), QONNX),
     "qonnx.custom_op.channels_last": CHANNELS_LAST,
 }
 """The tables by domain."""

@@ -27,7 +27,7 @@ from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.custom import custom_translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
 from bitsmith.frontends.onnx.live import OnnxModel, is_onnx
-from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
+from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown, with_domain
 from bitsmith.frontends.onnx.qlinear import QLINEAR
 from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integers
@@ -144,7 +144,9 @@ class _Reading:
             values = tuple(self._value(source) for source in node.inputs)
             _check_words(node, values)
             reads_refused = any(value is None and source for value, source in zip(values, node.inputs, strict=True))
-            entry = custom_translation(node, self.table) or translation(node)
+            entry = custom_translation(node, self.table)
+            node = with_domain(node) if entry is None else node
+            entry = entry or translation(node)
             if entry is None:
                 self.refusals.add(Refusal(name, node.kind, *why_unknown(node)))
             elif reads_refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.ops.reduction import EXTREMES, REDUCERS, SUMS, extreme_index
+from bitsmith.frontends.ops.reduction import EXTREMES, REDUCERS, SUMS, extreme_index, greatest
 
 
 def _reduction(name: str, since: int = 18) -> Translation:
@@ -38,6 +38,15 @@ def _index(*, least: bool) -> Translation:
     return Translation(read, "ArgMax")
 
 
+def _top(call: Call) -> tuple[Value, Value]:
+    """The greatest or the least element and its place; runtimes take the first of several, too."""
+    attributes = call.attributes
+    attributes.ignore("sorted")
+    count = call.number(1, "k") if call.opset >= 10 else attributes.integer("k")
+    axis, least = attributes.integer("axis", -1), not attributes.flag("largest", True)
+    return greatest(call.build, call.tensor(0), (axis,), int(count), least=least)
+
+
 _NAMES = {
     **{name: name.lower() for name in ("Mean", "Max", "Min", "Prod", "L1", "L2", "LogSumExp")},
     "SumSquare": "sum_square",
@@ -49,5 +58,6 @@ REDUCTIONS: dict[str, Translation] = {
     **{f"Reduce{name}": _reduction(meaning) for name, meaning in _NAMES.items()},
     "ArgMax": _index(least=False),
     "ArgMin": _index(least=True),
+    "TopK": Translation(_top, "Reduce and ArgMax, of k = 1"),
 }
 """Operators by name."""

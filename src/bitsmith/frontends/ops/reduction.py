@@ -163,6 +163,18 @@ def extreme_index(
     return build.affine(y, constant(-1.0), constant(x.shape[axis] - 1.0), kind=y.kind) if last else y
 
 
+def greatest(build: Builder, x: Value, dims: Sequence[int], count: int, *, least: bool = False) -> tuple[Value, Value]:
+    """The greatest (or ``least``) of the elements along one axis, of which 1 is left, and its number."""
+    if count != 1:
+        raise UnsupportedError(
+            f"the {count} {'least' if least else 'greatest'} elements, which are sorted",
+            accepted="k = 1",
+            remedy="end the model before it, and sort in the program that reads the results",
+        )
+    found = REDUCERS["min" if least else "max"].of(build, x, (_only(dims, "an extreme"),), keepdims=True)
+    return found, extreme_index(build.within("indices"), x, dims, keepdims=True, least=least)
+
+
 def running_sum(
     build: Builder, x: Value, dims: Sequence[int], *, exclusive: bool = False, backwards: bool = False
 ) -> Value:

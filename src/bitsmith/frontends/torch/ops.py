@@ -49,7 +49,6 @@ _REMEDIES = {
     "bernoulli": ("random numbers", "call model.eval() before the export"),
     "nonzero": ("a result whose size depends on the data", "use a mask"),
     "sort": ("sorting", "use max, argmax or amax"),
-    "topk": ("sorting", "use max, argmax or amax"),
     "lstm_cell": ("a single step of a recurrence", "use LSTM"),
     "gru_cell": ("a single step of a recurrence", "use GRU"),
     "upsample_bicubic": ("bicubic resizing", "use bilinear or nearest"),

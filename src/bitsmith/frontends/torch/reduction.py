@@ -7,7 +7,16 @@ import math
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Value, constant
-from bitsmith.frontends.ops.reduction import REDUCERS, cosine, difference, distance, extreme_index, norm, running_sum
+from bitsmith.frontends.ops.reduction import (
+    REDUCERS,
+    cosine,
+    difference,
+    distance,
+    extreme_index,
+    greatest,
+    norm,
+    running_sum,
+)
 from bitsmith.frontends.ops.selection import concatenate
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC, as_result
 from bitsmith.frontends.torch.call import Call, Result, Translation
@@ -84,6 +93,11 @@ def _cosine(call: Call) -> Result:
     return cosine(call.build, call.tensor("x1"), call.tensor("x2"), (call.integer("dim", 1),), call.number("eps", 1e-8))
 
 
+def _top(call: Call) -> Result:
+    dim, least = call.integer("dim", -1), not call.flag("largest", True)
+    return greatest(call.build, call.tensor(), (dim,), call.integer("k"), least=least)
+
+
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
 
 REDUCTIONS: dict[str, Translation] = {
@@ -94,6 +108,7 @@ REDUCTIONS: dict[str, Translation] = {
     "min": _extreme("min", least=True),
     "argmax": _index(least=False),
     "argmin": _index(least=True),
+    "topk": Translation(_top, "Reduce and ArgMax, of k = 1"),
     "var": _spread("var"),
     "std": _spread("std"),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM),
