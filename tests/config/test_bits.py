@@ -19,6 +19,10 @@ from tests.system.examples import MODELS
 _OF_TYPE = {"LayerType": {"Dense": {"Bits": {"result": 10}}}}
 
 
+def _wide(weights: str) -> dict[str, Any]:
+    return {"LayerName": {"fc1": {"Precision": {"weight": weights}}}}
+
+
 @pytest.mark.parametrize(
     ("bits", "config", "expected"),
     [
@@ -42,6 +46,15 @@ _OF_TYPE = {"LayerType": {"Dense": {"Bits": {"result": 10}}}}
         ({"weight": 6}, {"Model": {"Bits": {"result": 8}}}, {"fc1": Bits(6, 8)}),
         (8, {"Model": {"Bits": 8}}, {"fc1": Bits(8, 8)}),
         (8, {"Model": {"Precision": "fixed<16,6>"}}, {"fc1": Bits(8, 8)}),
+        (None, _wide("fixed<20,4>"), {"x": Bits(16, 20), "fc1": Bits(16, 20), "out": Bits()}),
+        (
+            None,
+            {"LayerName": {"bn": {"Precision": {"scale": "fixed<20,4>"}}}},
+            {"x": Bits(), "fc1": Bits(), "bn": Bits(16, 20), "fc1_relu": Bits(16, 20)},
+        ),
+        (None, _wide("fixed<32,4>"), {"fc1": Bits(16, 24)}),
+        (None, _wide("fixed<12,4>"), {"fc1": Bits(), "x": Bits()}),
+        (16, _wide("fixed<20,4>"), {"fc1": Bits(), "x": Bits()}),
     ],
 )
 def test_each_part_of_a_budget_comes_from_the_first_level_that_mentions_it(

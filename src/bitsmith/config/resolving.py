@@ -24,12 +24,13 @@ from bitsmith.config.types import OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
 from bitsmith.errors import nearest
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
-from bitsmith.layers.settings import FACTORS, Bits, Outliers, Settings, Strategy, Weights
-from bitsmith.layers.settled import exact_variables, settled
+from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Outliers, Settings, Strategy, Weights
+from bitsmith.layers.settled import APPROXIMATE, exact_variables, settled
 from bitsmith.remedies import given, remedy
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
@@ -81,7 +82,7 @@ def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, over
     chosen = replace(chosen, names=by_name.names)
     reach = _Reach(override=override, nodes=known, decided=decided(network), owners=owners(known))
     idle = [*chosen.idle, *by_name.idle, *_check_names(known, chosen, problems), *_check_types(known, chosen, problems)]
-    settings = {node.name: _settings(node, chosen, reach, problems) for node in known}
+    settings = _carried(network, {node.name: _settings(node, chosen, reach, problems) for node in known}, chosen)
     nodes = [
         replace(node, settings=settings.get(node.name, Settings(bits=_bits([chosen.model])))) for node in network.nodes
     ]
@@ -108,6 +109,32 @@ def _with_budget(chosen: HLSConfig, bits: BitsLike, problems: Problems) -> HLSCo
 def _bits(levels: Sequence[Choices]) -> Bits:
     """The budget, each part of it from the first level that mentions it."""
     return Bits(**{key: bits for level in reversed(levels) for key, bits in level.bits.items()})
+
+
+def _following(bits: Bits, levels: Sequence[Choices], precision: Mapping[str, FixedFormat]) -> Bits:
+    """Return ``bits``, of results as many as the user's widest trained format where no level says how many."""
+    if any("result" in level.bits for level in levels):
+        return bits
+    widest = max((fmt.width for variable, fmt in precision.items() if variable in TRAINED), default=0)
+    return replace(bits, result=max(bits.result, min(widest, MOST_BITS)))
+
+
+def _carried(network: Network, settings: Mapping[str, Settings], chosen: HLSConfig) -> Mapping[str, Settings]:
+    """Return ``settings`` in which the bits of results with wide factors hold around them.
+
+    Inputs that such layers read keep as many bits, and so do results that exact layers without factors make of theirs.
+    """
+    kept = dict(settings)
+    if "result" in chosen.model.bits:
+        return kept
+    for node in network.nodes:
+        own = kept.get(node.name)
+        if own is None or node.layer.weights() or isinstance(node.layer, APPROXIMATE) or own.bits.result != AUTO_BITS:
+            continue
+        around = [each.name for each in network.consumers(node.name)] if isinstance(node.layer, Input) else node.inputs
+        most = max((kept[name].bits.result for name in around if name in kept), default=0)
+        kept[node.name] = replace(own, bits=replace(own.bits, result=max(own.bits.result, most)))
+    return kept
 
 
 @dataclass(slots=True)
@@ -159,7 +186,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
             precision[variable] = fmt
     return Settings(
         precision=precision,
-        bits=_bits(levels),
+        bits=_following(_bits(levels), levels, precision),
         widest=_first(levels, lambda level: level.widest),
         reuse_factor=_first(levels, lambda level: level.reuse_factor) or 1,
         parallelization_factor=_first(levels, lambda level: level.parallelization_factor) or 1,
