@@ -206,6 +206,8 @@ def compose(
     """
     if len(models) < 2 or not all(isinstance(one, Model) for one in models.values()):
         raise ConfigError(f"{len(models)} models", where="compose", accepted="two or more, by name")
+    if not all(isinstance(name, str) and name.isprintable() for name in models):
+        raise ConfigError(f"the names {list(models)!a}", where="compose", accepted="names that can be printed")
     joints = {
         _end(reader, {name: [op.name for op in one.program.input_ops()] for name, one in models.items()}): _end(
             source, {name: [output.name for output in one.program.outputs] for name, one in models.items()}

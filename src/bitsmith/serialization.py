@@ -154,7 +154,7 @@ def load(path: Path) -> SavedModel:
 
 def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     nodes = tuple(_decode_node(node, arrays) for node in _list(document["nodes"]))
-    network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), str(document["name"]))
+    network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), _name(document["name"]))
     shapes = network.shapes()
     if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
         raise ValueError("a layer whose axes are in no order")
@@ -171,7 +171,7 @@ def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     fidelity = document.get("fidelity")
     if not isinstance(fidelity, dict | None):
         raise ValueError("a certificate that is not an object")
-    return SavedModel(network, program, target, _names(document["notes"]), fidelity)
+    return SavedModel(network, program, target, _notes(document["notes"]), fidelity)
 
 
 def _list(value: Json) -> list[Json]:
@@ -181,10 +181,18 @@ def _list(value: Json) -> list[Json]:
 
 
 def _names(value: Json) -> tuple[str, ...]:
-    names = _list(value)
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError("a name that is no text")
-    return tuple(str(name) for name in names)
+    return tuple(map(_name, _list(value)))
+
+
+def _notes(value: Json) -> tuple[str, ...]:
+    """Sentences, some of several lines."""
+    return tuple("\n".join(map(_name, str(note).split("\n"))) for note in _list(value))
+
+
+def _name(value: Json) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{reprlib.repr(value)}, which is no name or sentence")
+    return value
 
 
 def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) -> Json:
@@ -315,10 +323,10 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
         raise ValueError("a node is no object")
     layer = _decode_layer(value, arrays)
     return NetworkNode(
-        str(value["name"]),
+        _name(value["name"]),
         layer,
         _names(value["inputs"]),
-        str(value["source"]),
+        _name(value["source"]),
         _decode_settings(value["settings"]),
         bool(value["folded"]),
         _decode_order(value["order"]),

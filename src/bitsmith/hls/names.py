@@ -42,5 +42,5 @@ def identifier(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """``text`` as it may stand in a ``//`` comment: printable ASCII without backslashes, which would join lines."""
-    return re.sub(r"[^ -\[\]-~]", "?", text)[:200]
+    """``text`` as it may stand in a ``//`` comment: printable ASCII without backslashes and trigraphs, which would join lines."""
+    return re.sub(r"\?\?+", "?", re.sub(r"[^ -\[\]-~]", "?", text))[:200]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from bitsmith.errors import BitsmithError, ProgramError
@@ -20,7 +21,7 @@ def check(program: Program) -> None:
     """Do nothing if ``program`` is sound.
 
     Every operand must be an earlier node; each op must fit its operands, and its node's type must contain all its
-    results; outputs and probes must be nodes, names of inputs, of outputs and of probes unique.
+    results; outputs and probes must be nodes, names of inputs, of outputs and of probes unique, and all names printable.
 
     Raises:
         ProgramError: the first rule that is broken, with the nodes around it.
@@ -39,6 +40,9 @@ def check(program: Program) -> None:
     _check_names("input", [op.name for op in program.input_ops()])
     for kind, results in (("output", program.outputs), ("probe", program.probes)):
         check_results(kind, results, len(program.nodes))
+        _check_printable(kind, (result.name for result in results))
+    _check_printable("layer", (node.layer for node in program.nodes))
+    _check_printable("input", (op.name for op in program.input_ops()))
     if not program.outputs:
         raise ProgramError("a program without outputs")
 
@@ -111,6 +115,13 @@ def check_results(kind: str, results: Sequence[Output], nodes: int) -> None:
         if not 0 <= result.node < nodes:
             raise ProgramError(f"{kind} {result.name!r} of node %{result.node}, which does not exist")
     _check_names(kind, [result.name for result in results])
+
+
+def _check_printable(kind: str, names: Iterable[str]) -> None:
+    """Refuse names that would do something in a terminal, a comment or a script."""
+    for name in names:
+        if not name.isprintable():
+            raise ProgramError(f"the {kind} {reprlib.repr(name)}, which cannot be printed")
 
 
 def _check_names(kind: str, names: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.builder.names import UniqueNames, joined_names
+from bitsmith.frontends.builder.names import UniqueNames, joined_names, printable
 from bitsmith.frontends.builder.value import MAX_WEIGHTS, Value
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.layer import Floats, Layer
@@ -73,7 +73,7 @@ class Draft:
 
     def begin(self, name: str, kind: str = "") -> int:
         """The number of a new operator."""
-        self.origins.append(Origin(name, kind))
+        self.origins.append(Origin(printable(name), printable(kind)))
         return len(self.origins) - 1
 
     def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
@@ -131,8 +131,8 @@ class Draft:
             for number, node in enumerate(self.nodes)
             if number in names
         )
-        notes = (*notes, *dict.fromkeys(self.approximated))
-        return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs), name, notes)
+        notes = tuple(map(printable, (*notes, *dict.fromkeys(self.approximated))))
+        return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs), printable(name), notes)
 
     def _source(self, node: Emitted) -> str:
         kind = "" if node.suffix else self.origins[node.origin].kind

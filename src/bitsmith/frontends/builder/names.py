@@ -1,6 +1,11 @@
-"""Names of nodes, which are given once each."""
+"""Names of nodes, which are given once each, and which anything may print: generated code and reports have them in comments."""
 
 from __future__ import annotations
+
+
+def printable(name: str) -> str:
+    """``name`` with ``_`` for control characters, marks that change the order of a text, and what else has no shape."""
+    return name if name.isprintable() else "".join(each if each.isprintable() else "_" for each in name)
 
 
 class UniqueNames:
@@ -11,7 +16,8 @@ class UniqueNames:
         self._counts: dict[str, int] = {}
 
     def take(self, *wanted: str) -> str:
-        """The first of ``wanted`` that is free, else the last with a number."""
+        """The first of ``wanted`` that is free, else the last with a number, as it can be printed."""
+        wanted = tuple(map(printable, wanted))
         for name in wanted:
             if name not in self._taken:
                 self._taken.add(name)

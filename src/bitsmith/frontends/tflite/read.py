@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
-from bitsmith.frontends.builder.names import UniqueNames
+from bitsmith.frontends.builder.names import UniqueNames, printable
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.tflite.call import Call, kind_of, zero_point
@@ -187,5 +187,4 @@ def _constant(tensor: Tensor) -> Value:
 
 def _name_of(tensor: Tensor) -> str:
     """What a tensor's operator is called: the first of the names that a converter joined."""
-    name = tensor.name.split(";")[0].removesuffix(":0")[:200]
-    return "".join(each if each.isprintable() else "_" for each in name) or f"tensor_{tensor.number}"
+    return printable(tensor.name.split(";")[0].removesuffix(":0")[:200]) or f"tensor_{tensor.number}"
