@@ -107,7 +107,13 @@ FRONTENDS: tuple[Frontend, ...] = (
         | {f"qonnx.{name}": found for name, found in sorted({**QONNX, **CHANNELS_LAST}.items())},
         onnx_call.Call,
     ),
-    Frontend("TensorFlow Lite", read_tflite, dict(sorted(TFLITE_OPERATORS.items())), tflite_call.Call),
+    Frontend(
+        "TensorFlow Lite",
+        read_tflite,
+        {name: entry.numbers for name, entry in sorted(TFLITE_OPERATORS.items()) if entry.numbers}
+        | {f"{name} of codes": entry.codes for name, entry in sorted(TFLITE_OPERATORS.items()) if entry.codes},
+        tflite_call.Call,
+    ),
 )
 
 

@@ -89,7 +89,7 @@ def convert(
         model: a Keras model file (``.keras``, ``.h5``, ``.json`` with its weights beside it or in ``weights``) or a live
             Keras model; a PyTorch program (``.pt2``, or an ``ExportedProgram``) or a live PyTorch module, which needs
             ``example`` or ``input_shape``; an ONNX file or a live ``ModelProto``;
-            a quantized TensorFlow Lite file (``.tflite``), or its content.
+            a TensorFlow Lite file (``.tflite``), or its content.
         output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.

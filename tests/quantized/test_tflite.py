@@ -108,13 +108,7 @@ def test_the_names_that_users_know(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("hybrid", "float32"),
-        ("floats", "representative_dataset"),
-        ("unknown", "TOPK_V2"),
-        ("overflow", "may wrap around"),
-    ],
+    ("name", "words"), [("mixed", "beside quantized ones"), ("unknown", "TOPK_V2"), ("overflow", "may wrap around")]
 )
 def test_what_is_not_exact_is_refused_by_name(name: str, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words):

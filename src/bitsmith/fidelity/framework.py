@@ -29,6 +29,7 @@ from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, mo
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.settled import is_quantized
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,11 @@ def framework_run(model: AnyModel, network: Network, inputs: Sequence[Floats], *
             if isinstance(model, LiveModel):
                 return _of_keras(model, given)
             if is_tflite(model) and insist:
-                raise NotComparedError("a quantized TensorFlow Lite model is integers, computed as its file says")
+                raise NotComparedError(
+                    "a quantized TensorFlow Lite model is integers, computed as its file says"
+                    if is_quantized(network)
+                    else "no interpreter of TensorFlow Lite is run"
+                )
             return _of_file(Path(cast("str | os.PathLike[str]", model)), given) if insist else None
     except NotComparedError:
         raise

@@ -306,7 +306,8 @@ class LSTM(Recurrent):
         h' = o * activation(c')
 
     A ``peephole`` (3 * units,), of input, forget and output, adds products with ``c`` to ``i`` and ``f``, with ``c'`` to ``o``.
-    With ``coupled`` gates ``f`` is ``1 - i``, whatever the weights of the forget gate are.
+    With ``coupled`` gates ``f`` is ``1 - i``, whatever the weights of the forget gate are. Cell states are clipped to
+    ``-cell_clip..cell_clip``.
     States: hidden, cell. With ``of_cell`` the result is the cell state after the last step. ``return_state`` says that another
     node shows it: both then have one and the same recurrence.
     """
@@ -316,6 +317,7 @@ class LSTM(Recurrent):
     of_cell: bool = False
     peephole: Floats | None = None
     coupled: bool = False
+    cell_clip: float = math.inf
 
     precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation", "cell", "peephole_weight")
     gates: ClassVar[int] = 4
@@ -332,7 +334,7 @@ class LSTM(Recurrent):
         else:
             kept = on.multiply(on.gates(opened, 1, 2), cell)
             following = on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate))
-        cell = on.state("cell", following)
+        cell = on.state("cell", on.clipped(following, self.cell_clip))
         out = self._opened(on, z, cell, 3, 4) if out is None else out
         return on.state("state", on.multiply(out, on.activation(cell))), cell
 

@@ -22,7 +22,7 @@ FILES = ("int8", "int16", "uint8", "networks", "more")
 SAMPLES = 12
 WHOLE = (
     "dense_int8_fused1", "conv_uint8_valid", "lstm_int8_clipped", "mlp_int8_codes", "cnn_int8_codes", "residual_int8_codes",
-    "sequence_int8_floats", "mlp_int16_codes",
+    "sequence_int8_floats", "mlp_int16_codes", "float32_mlp", "dynamic_lstm", "float32_embedding",
 )  # fmt: skip
 """Models that have files of their own, too: those that are built in tests of backends."""
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
@@ -455,10 +455,10 @@ def interpreters():
         return tf.lite.Interpreter, tf.lite.experimental.OpResolverType.BUILTIN_REF
 
 
-def outputs(content, inputs):
-    """What the reference kernels give, sample by sample."""
+def outputs(content, inputs, interpreter=None):
+    """What the reference kernels, or those of the ``interpreter``, give, sample by sample."""
     make, kernels = interpreters()
-    interpreter = make(model_content=content, experimental_op_resolver_type=kernels)
+    interpreter = interpreter or make(model_content=content, experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     places = [one["index"] for one in interpreter.get_input_details()]
     results = [one["index"] for one in interpreter.get_output_details()]
@@ -515,15 +515,10 @@ def stored_with(stored, name, content, inputs, rounding):
 def refused():
     """Models that are to be refused, by the reason."""
     draft = Draft()
-    x, y = (draft.tensor((1, n), "float32", name=name) for n, name in ((4, "x"), (3, "y")))
+    x, y = draft.tensor((1, 4), "int8", 0.1, 3, name="x"), draft.tensor((1, 3), "float32", name="y")
     w = draft.tensor((3, 4), "int8", 0.01, 0, values=np.ones((3, 4)))
     draft.operator("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions", 3)
-    yield "hybrid", draft.content([x], [y])
-    draft = Draft()
-    x, y = (draft.tensor((1, n), "float32", name=name) for n, name in ((4, "x"), (3, "y")))
-    w = draft.tensor((3, 4), "float32", values=np.ones((3, 4)))
-    draft.operator("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions", 1)
-    yield "floats", draft.content([x], [y])
+    yield "mixed", draft.content([x], [y])
     draft = Draft()
     x, y = (draft.tensor((1, 4), "int8", 0.1, 3, name=name) for name in ("x", "y"))
     draft.operator("TOPK_V2", [x], [y])
@@ -561,6 +556,10 @@ def main(rounding: str) -> None:
                 inputs = [files[file][f"{name}/x{k}"] for k in range(9) if f"{name}/x{k}" in files[file]]
                 files[file] |= stored_with({}, name, files[file][f"{name}/model"].tobytes(), inputs, rounding)
     HERE.mkdir(exist_ok=True)
+    if rounding == "single":
+        import floats
+
+        files["floats"] = floats.stored()
     np.savez_compressed(HERE / "refused.npz", **{name: np.frombuffer(c, np.uint8) for name, c in refused()})
     for file, stored in files.items():
         np.savez_compressed(HERE / f"{file}.npz", **stored)

@@ -46,6 +46,71 @@ def _sequence():
 NETWORKS = {"mlp": _mlp, "cnn": _cnn, "residual": _residual, "sequence": _sequence}
 
 
+def _recurrent():
+    x = tf.keras.Input(batch_shape=(1, 4, 3))
+    y = layers.Bidirectional(layers.LSTM(4, return_sequences=True, unroll=True))(x)
+    y = layers.GRU(5, unroll=True)(y)
+    return tf.keras.Model(x, layers.Dense(3)(y))
+
+
+def _attention():
+    x = tf.keras.Input((6, 8))
+    y = layers.LayerNormalization()(x)
+    y = layers.Add()([x, layers.MultiHeadAttention(2, 4)(y, y)])
+    y = layers.Dense(8, activation="gelu")(layers.LayerNormalization()(y))
+    return tf.keras.Model(x, layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling1D()(y)))
+
+
+def _image():
+    x = tf.keras.Input((6, 6, 3))
+    y = layers.UpSampling2D(2, interpolation="bilinear")(layers.SeparableConv2D(8, 3, activation="elu")(x))
+    y = layers.Conv2DTranspose(4, 3, strides=2, padding="same", activation="swish")(y)
+    y = layers.PReLU(shared_axes=[1, 2])(layers.Conv2D(6, 3, strides=2, dilation_rate=1, padding="same")(y))
+    y = layers.UpSampling2D(2)(layers.Cropping2D(1)(layers.ZeroPadding2D(((0, 1), (2, 1)))(y)))
+    return tf.keras.Model(x, layers.Dense(5, activation="softplus")(layers.GlobalMaxPooling2D()(y)))
+
+
+def _embedding():
+    x = tf.keras.Input((6,))
+    y = layers.Conv1D(8, 3, dilation_rate=2, padding="causal", activation="relu")(layers.Embedding(11, 6)(x))
+    y = layers.Reshape((4, 10))(layers.MaxPooling1D(2)(layers.Concatenate(axis=1)([y, y])[:, 2:, :])[:, :, ::-1])
+    y = tf.keras.ops.rsqrt(tf.keras.ops.square(y) + 0.5) - tf.keras.ops.minimum(y, 0.25)
+    return tf.keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
+
+
+def _wide():
+    """Of less than 1,024 elements the converter quantizes no weights."""
+    x = tf.keras.Input((6, 6, 12))
+    y = layers.DepthwiseConv2D(3, padding="same")(layers.Conv2D(16, 3, activation="relu")(x))
+    return tf.keras.Model(x, layers.Dense(4)(layers.Dense(20, activation="tanh")(layers.Flatten()(y))))
+
+
+def _words():
+    x = tf.keras.Input((5,))
+    y = layers.Dense(32, activation="relu")(layers.Embedding(40, 36)(x))
+    y = layers.LayerNormalization()(layers.MultiHeadAttention(2, 20)(y, y))
+    return tf.keras.Model(x, layers.Dense(3)(layers.GlobalMaxPooling1D()(y)))
+
+
+FLOATING = {**NETWORKS, "recurrent": _recurrent, "attention": _attention, "image": _image, "embedding": _embedding}
+LARGE = {"wide": _wide, "words": _words}
+
+
+def floating(name: str, kind: str) -> bytes:
+    """A network whose activations are floating point, with weights of the same, of float16, or ``dynamic``: of 8 bits."""
+    tf.keras.utils.set_random_seed(7)
+    model = (FLOATING | LARGE)[name]()
+    for weights in model.weights:
+        if "bias" in weights.name or "gamma" in weights.name or "beta" in weights.name:
+            weights.assign(weights + tf.random.normal(weights.shape, stddev=0.1))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if kind != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
 def converted(name: str, kind: str, outside: str) -> bytes:
     """A network with codes of ``kind``, whose inputs and outputs are codes of the same, or floating point."""
     tf.keras.utils.set_random_seed(5)

@@ -1,1 +1,1 @@
-"""TensorFlow Lite: files of quantized models, read without any package of theirs."""
+"""TensorFlow Lite: files, read without any package of theirs."""

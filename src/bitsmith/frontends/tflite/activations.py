@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.activations import relu
 from bitsmith.frontends.ops.arithmetic import absolute, add, multiply, subtract
-from bitsmith.frontends.tflite.call import Call, Operand, Translation, activated, checked, limits_of
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, activated, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
 from bitsmith.frontends.tflite.requantize import Multiplier, exact
-from bitsmith.frontends.tflite.softmax import softmax
+from bitsmith.frontends.tflite.shared import activation, on_numbers, operation
+from bitsmith.frontends.tflite.softmax import real_softmax, softmax
 from bitsmith.frontends.tflite.wide import wide_function
 
 _WIDE = ("LOGISTIC", "TANH")
@@ -60,6 +62,10 @@ def _tanh(x: Singles) -> Singles:
 def _gelu(call: Call) -> Value:
     smooth = _gelu_of_tanh if call.options.flag("approximate") else _gelu_of_erf
     return _function(smooth, "GELU", call)
+
+
+def _real_gelu(call: Call) -> Value:
+    return activations.gelu(call.build, call.value(0), "tanh" if call.options.flag("approximate") else "none")
 
 
 def _gelu_of_tanh(x: Singles) -> Singles:
@@ -177,20 +183,32 @@ def _within(x: Integers) -> Integers:
     return np.asarray(np.clip(x, -(1 << 15), (1 << 15) - 1), dtype=np.int64)
 
 
-ACTIVATIONS: dict[str, Translation] = {
-    "ABS": Translation(_absolute, "Absolute and Quantize"),
-    "EXP": Translation(partial(_function, _exponential, "EXP"), "Lookup"),
-    "GELU": Translation(_gelu, "Lookup"),
-    "HARD_SWISH": Translation(_hard_swish, "Lookup"),
-    "LEAKY_RELU": Translation(_leaky_relu, "Lookup"),
-    "LOG": Translation(partial(_function, _logarithm, "LOG"), "Lookup"),
-    "LOGISTIC": Translation(partial(_function, _logistic, "LOGISTIC"), "Lookup"),
-    "PRELU": Translation(_prelu, "ReLU, Multiply, Quantize and Add"),
-    "RELU": Translation(partial(_relu, "RELU"), "Quantize"),
-    "RELU_0_TO_1": Translation(partial(_relu, "RELU_0_TO_1"), "Quantize"),
-    "RELU6": Translation(partial(_relu, "RELU6"), "Quantize"),
-    "RELU_N1_TO_1": Translation(partial(_relu, "RELU_N1_TO_1"), "Quantize"),
-    "SOFTMAX": Translation(softmax, "Lookup, Reduce, Multiply and Quantize"),
-    "TANH": Translation(partial(_function, _tanh, "TANH"), "Lookup"),
+def _table(function: Callable[[Singles], Singles], kind: str) -> Translation:
+    return Translation(partial(_function, function, kind), "Lookup")
+
+
+_RELUS = ("RELU", "RELU_0_TO_1", "RELU6", "RELU_N1_TO_1")
+
+ACTIVATIONS: dict[str, Entry] = {
+    "ABS": Entry(Translation(_absolute, "Absolute and Quantize"), operation("absolute")),
+    "EXP": Entry(_table(_exponential, "EXP"), operation("exp")),
+    "GELU": Entry(Translation(_gelu, "Lookup"), Translation(_real_gelu, "Activation")),
+    "HARD_SWISH": Entry(Translation(_hard_swish, "Lookup"), operation("hard_silu")),
+    "LEAKY_RELU": Entry(Translation(_leaky_relu, "Lookup"), operation("relu", slope="alpha")),
+    "LOG": Entry(_table(_logarithm, "LOG"), operation("log")),
+    "LOGISTIC": Entry(_table(_logistic, "LOGISTIC"), operation("sigmoid")),
+    "LOG_SOFTMAX": Entry(
+        numbers=Translation(lambda call: activations.log_softmax(call.build, call.value(0), -1), "Reduce and Subtract")
+    ),
+    "PRELU": Entry(
+        Translation(_prelu, "ReLU, Multiply, Quantize and Add"),
+        Translation(lambda call: activations.prelu(call.build, call.value(0), call.value(1)), "PReLU"),
+    ),
+    **{name: Entry(Translation(partial(_relu, name), "Quantize"), activation(name)) for name in _RELUS},
+    "SOFTMAX": Entry(
+        Translation(softmax, "Lookup, Reduce, Multiply and Quantize"), Translation(real_softmax, "Softmax")
+    ),
+    "TANH": Entry(_table(_tanh, "TANH"), operation("tanh")),
+    **on_numbers(ELU="elu"),
 }
 """Operators by name."""

@@ -9,10 +9,12 @@ from functools import partial
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value, constant
-from bitsmith.frontends.ops import arithmetic
-from bitsmith.frontends.tflite.call import Call, Operand, Translation, checked, kind_of, limits_of
+from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.ops import arithmetic, logic
+from bitsmith.frontends.ops.operations import OPERATIONS
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, checked, kind_of, limits_of
 from bitsmith.frontends.tflite.requantize import Multiplier, integers
+from bitsmith.frontends.tflite.shared import fused, on_numbers, operation
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
@@ -23,14 +25,6 @@ _INT16 = (-(1 << 15), (1 << 15) - 1)
 _SQUARED_BITS = 7
 """How many more bits operands have whose difference is squared."""
 
-_WHOLE = {"int32", "int64"}
-"""Types of numbers that are not quantized: sizes and indices."""
-
-
-def _is_plain(call: Call) -> bool:
-    """Return True if the operands are integers that are not quantized."""
-    return all(one is not None and one.dtype in _WHOLE for one in call.operator.inputs)
-
 
 def exponent_of(scale: np.float32) -> int | None:
     """The exponent of a scale that is (nearly) a power of two."""
@@ -40,9 +34,6 @@ def exponent_of(scale: np.float32) -> int | None:
 
 
 def _sum(layer: Layer, call: Call) -> Value:
-    if _is_plain(call):
-        make = arithmetic.add if isinstance(layer, Add) else arithmetic.subtract
-        return make(call.build, call.value(0), call.value(1))
     x, y = call.operand(0), call.operand(1)
     result, limits = checked(call.result), call.fused()
     scales = (x.scale, y.scale, result.quantized.scale)
@@ -91,15 +82,25 @@ def _shifted_sum(layer: Layer, call: Call, x: Operand, y: Operand, powers: list[
 
 
 def _product(call: Call) -> Value:
-    if _is_plain(call):
-        return arithmetic.multiply(call.build, call.value(0), call.value(1))
     x, y = call.operand(0), call.operand(1)
     factor = x.scale * y.scale / checked(call.result).quantized.scale
     total = call.build.joined(Multiply(), *call.build.aligned(x.value, y.value), suffix="product")
     return call.rescaled(total, float(np.float64(factor)), call.fused())
 
 
+def _quotient(call: Call) -> Value:
+    """Of integers the rest is dropped."""
+    x, y = call.value(0), call.value(1)
+    name = "truncated_divide" if logic.common_kind(x, y).is_integer else "divide"
+    return fused(call, lambda build: OPERATIONS[name].make(build, x, y))
+
+
 def _squared_difference(call: Call) -> Value:
+    difference = arithmetic.subtract(call.build.within("difference"), call.value(0), call.value(1))
+    return OPERATIONS["square"].make(call.build, difference)
+
+
+def _fine_squared_difference(call: Call) -> Value:
     """The square of a difference in finer steps."""
     x, y = call.operand(0), call.operand(1)
     if x.tensor.dtype != "int8":
@@ -136,22 +137,64 @@ def _dequantize(call: Call) -> Value:
     return arithmetic.multiply(call.build, x.value, constant(float(x.scale)))
 
 
+def _numbers_of_codes(call: Call) -> Value:
+    """The numbers of constants, which all operators on numbers get of quantized ones."""
+    return replace(call.value(0), kind=Kind.REAL)
+
+
 def _cast(call: Call) -> Value:
-    source, result = call.required(0), call.result
-    if source.dtype not in _WHOLE or result.dtype not in _WHOLE:
-        raise UnsupportedError(f"{source.dtype} to {result.dtype}", accepted="integers of 32 and 64 bits")
-    return replace(call.value(0), kind=kind_of(result))
+    return logic.cast(call.build, call.value(0), kind_of(call.result))
 
 
-ARITHMETIC: dict[str, Translation] = {
-    "ADD": Translation(partial(_sum, Add()), "Quantize and Add"),
-    "CAST": Translation(_cast, "Identity"),
-    "DEQUANTIZE": Translation(_dequantize, "BatchNormalization"),
-    "MAXIMUM": Translation(partial(_extremum, Maximum()), "Maximum"),
-    "MINIMUM": Translation(partial(_extremum, Minimum()), "Minimum"),
-    "MUL": Translation(_product, "Multiply and Quantize"),
-    "QUANTIZE": Translation(_quantize, "Quantize"),
-    "SQUARED_DIFFERENCE": Translation(_squared_difference, "Quantize, Subtract and Multiply"),
-    "SUB": Translation(partial(_sum, Subtract()), "Quantize and Subtract"),
+_ADD, _SUBTRACT = (Translation(partial(_sum, layer), f"Quantize and {layer.kind}") for layer in (Add(), Subtract()))
+_MAXIMUM, _MINIMUM = (Translation(partial(_extremum, layer), layer.kind) for layer in (Maximum(), Minimum()))
+_RELATIONS = {
+    "EQUAL": "equal",
+    "GREATER": "greater",
+    "GREATER_EQUAL": "greater_equal",
+    "LESS": "less",
+    "LESS_EQUAL": "less_equal",
+    "NOT_EQUAL": "not_equal",
+}
+
+ARITHMETIC: dict[str, Entry] = {
+    "ADD": Entry(_ADD, operation("add")),
+    "ADD_N": Entry(
+        numbers=Translation(lambda call: arithmetic.total(call.build, *call.all_values()), OPERATIONS["add"].becomes)
+    ),
+    "CAST": Entry(numbers=Translation(_cast, "Identity, WholeNumber or Comparison")),
+    "DEQUANTIZE": Entry(Translation(_dequantize, "BatchNormalization"), Translation(_numbers_of_codes, "a constant")),
+    "DIV": Entry(numbers=Translation(_quotient, OPERATIONS["divide"].becomes)),
+    "MAXIMUM": Entry(_MAXIMUM, operation("maximum")),
+    "MINIMUM": Entry(_MINIMUM, operation("minimum")),
+    "MUL": Entry(Translation(_product, "Multiply and Quantize"), operation("multiply")),
+    "QUANTIZE": Entry(Translation(_quantize, "Quantize")),
+    "SQUARED_DIFFERENCE": Entry(
+        Translation(_fine_squared_difference, "Quantize, Subtract and Multiply"),
+        Translation(_squared_difference, "Subtract and Power"),
+    ),
+    "SUB": Entry(_SUBTRACT, operation("subtract")),
+    **on_numbers(**_RELATIONS),
+    **on_numbers(
+        ATAN2="atan2",
+        CEIL="ceil",
+        COS="cos",
+        FLOOR="floor",
+        FLOOR_DIV="floor_divide",
+        FLOOR_MOD="mod",
+        LOGICAL_AND="logical_and",
+        LOGICAL_NOT="logical_not",
+        LOGICAL_OR="logical_or",
+        NEG="negative",
+        POW="power",
+        ROUND="round",
+        RSQRT="rsqrt",
+        SELECT="where",
+        SELECT_V2="where",
+        SIGN="sign",
+        SIN="sin",
+        SQRT="sqrt",
+        SQUARE="square",
+    ),
 }
 """Operators by name."""

@@ -21,7 +21,7 @@ from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.graph import Operator, Options, Tensor
 from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, step_of
 from bitsmith.ir.types import Rounding
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
@@ -105,11 +105,32 @@ class Call:
             raise self.error(f"{self.operator.kind} without a value of input {number}")
         return value
 
+    def all_values(self) -> list[Value]:
+        """All inputs."""
+        return [self.value(number) for number in range(len(self.operator.inputs))]
+
     def operand(self, number: int) -> Operand:
-        """Input ``number``, quantized to 8 or 16 bits as a whole."""
+        """Input ``number``; of an operator on codes quantized to 8 or 16 bits as a whole."""
         found = Operand(self.value(number), self.required(number))
-        checked(found.tensor)
+        if self.operator.on_codes:
+            checked(found.tensor)
         return found
+
+    def trained(self, number: int, what: str) -> Floats:
+        """Input ``number``, a constant, as real numbers: quantized weights are the numbers that their codes stand for."""
+        value = self.value(number)
+        if value.constant is None:
+            raise UnsupportedError(f"{what} computed from an input", accepted="constants")
+        return value.constant
+
+    def biases(self, number: int, units: int) -> Floats | None:
+        """Input ``number``, a constant of one real number for each of the ``units``; None if it is left out."""
+        if self.tensor(number) is None:
+            return None
+        found = self.trained(number, "a bias")
+        if found.size != units:
+            raise self.error(f"a bias of shape {found.shape}", f"{units} numbers")
+        return found.reshape(units)
 
     def array(self, number: int, what: str) -> npt.NDArray[np.generic]:
         """Input ``number``, which must be a constant, as it is in the file, or as it was computed of others."""
@@ -137,13 +158,9 @@ class Call:
             raise UnsupportedError(
                 f"{what} of {tensor.dtype}",
                 accepted="integers",
-                remedy="convert the model with full integer quantization: weights alone are not enough",
+                remedy="convert the model again, with full integer quantization",
             )
-        quantization = tensor.quantized
-        shape = [1] * found.ndim
-        if not quantization.is_plain:
-            shape[quantization.axis] = -1
-        return found.astype(np.int64) - quantization.zero_points.reshape(shape), tensor
+        return tensor.quantized.centered(found), tensor
 
     def bias(self, number: int, units: int) -> Integers | None:
         """Input ``number``, a constant of one integer for each of the ``units``; None if it is left out."""
@@ -281,3 +298,17 @@ class Translation:
 
     read: Translator
     becomes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How an operator is read on ``codes``, with the arithmetic of its kernel, and on ``numbers``; None if it is not."""
+
+    codes: Translation | None = None
+    numbers: Translation | None = None
+
+
+def alike(read: Translator, becomes: str) -> Entry:
+    """An operator that does the same with codes and with numbers."""
+    found = Translation(read, becomes)
+    return Entry(found, found)

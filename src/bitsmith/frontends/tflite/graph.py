@@ -38,6 +38,9 @@ MAX_ITEMS = 50_000
 MAX_BYTES = (1 << 31) - 1
 """Largest model file."""
 
+CUSTOM = "custom operator"
+"""What the kinds of operators begin with that have no number."""
+
 _MAX_AXES = 32
 _MAX_OPERANDS = 4096
 _MAX_SCALES = 1 << 20
@@ -68,6 +71,19 @@ class Quantization:
         """Return True if one scale and one zero point are those of all elements."""
         return len(self.scales) == 1
 
+    def centered(self, codes: npt.NDArray[np.generic]) -> Integers:
+        """Codes without their zero points."""
+        return codes.astype(np.int64) - self.zero_points.reshape(self._shape(codes.ndim))
+
+    def real(self, codes: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+        """The numbers that codes stand for, exactly."""
+        scales = self.scales.astype(np.float64).reshape(self._shape(codes.ndim))
+        return np.asarray(self.centered(codes) * scales, dtype=np.float64)
+
+    def _shape(self, rank: int) -> Shape:
+        """That of scales and zero points as they broadcast to a tensor of so many axes."""
+        return tuple(len(self.scales) if axis == self.axis else 1 for axis in range(rank))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
@@ -85,6 +101,11 @@ class Tensor:
     is_sparse: bool = False
 
     @property
+    def is_quantized(self) -> bool:
+        """Return True of activations, or of weights, that are codes."""
+        return self.quantization is not None and self.dtype in _QUANTIZED
+
+    @property
     def quantized(self) -> Quantization:
         """What its codes are worth.
 
@@ -93,10 +114,10 @@ class Tensor:
         """
         if self.quantization is None or self.dtype not in _CODES:
             raise UnsupportedError(
-                f"the tensor {shown(self.name)} of {self.dtype}{'' if self.quantization else ' without a scale'}",
-                accepted="tensors quantized to 8 or 16 bits",
-                remedy="convert the model with a representative_dataset and full integer quantization "
-                "(target_spec.supported_ops = [TFLITE_BUILTINS_INT8], or the one of 16 bits)",
+                f"the tensor {shown(self.name)} of {self.dtype}{'' if self.quantization else ' without a scale'} beside "
+                "quantized ones",
+                accepted="operands and results that are all quantized to 8 or 16 bits, or all of floating point",
+                remedy="convert the model again, with or without full integer quantization",
             )
         return self.quantization
 
@@ -141,6 +162,7 @@ _CODES = {
     "int32": (-(1 << 31), (1 << 31) - 1),
     "int64": (-(1 << 63), (1 << 63) - 1),
 }
+_QUANTIZED = ("int4", "int8", "uint8", "int16")
 _STORED = {
     "float32": "<f4",
     "int8": "i1",
@@ -187,6 +209,17 @@ class Operator:
     intermediates: tuple[Tensor, ...]
     options: Options
     where: str
+
+    @property
+    def on_codes(self) -> bool:
+        """Return True if a result or a computed operand is quantized: with quantized weights alone an operator is on numbers."""
+        operands = [one for one in self.inputs if one is not None and one.data is None and not one.is_variable]
+        return any(one.is_quantized for one in (*operands, *self.outputs))
+
+    @property
+    def is_custom(self) -> bool:
+        """Return True of an operator that belongs to one runtime."""
+        return self.kind.startswith(CUSTOM)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,11 +274,7 @@ def _content(source: TfliteModel) -> tuple[bytes, str]:
 def _kind(code: Table) -> str:
     """The name of a kind of operator."""
     number = max(code.integer(CodeField.BUILTIN), code.integer(CodeField.OLD_BUILTIN, "b"))
-    return (
-        f"custom operator {code.text(CodeField.CUSTOM)[:100]}"
-        if number == schema.CUSTOM
-        else schema.operator_name(number)
-    )
+    return f"{CUSTOM} {code.text(CodeField.CUSTOM)[:100]}" if number == schema.CUSTOM else schema.operator_name(number)
 
 
 def _tensor(table: Table, number: int, buffers: Sequence[Table], where: str) -> Tensor:
@@ -258,7 +287,9 @@ def _tensor(table: Table, number: int, buffers: Sequence[Table], where: str) -> 
         raise ModelFileError(f"a tensor of shapes {shape} and {signature}", where=where)
     code = table.integer(TensorField.TYPE, "b")
     if code not in schema.TYPES:
-        raise UnsupportedError(f"elements of type {code}", where=where, accepted=", ".join(schema.TYPES.values()))
+        raise UnsupportedError(
+            f"elements of type number {code}", where=where, accepted=", ".join(schema.TYPES.values())
+        )
     return Tensor(
         number,
         name,
@@ -297,7 +328,8 @@ def _quantization(table: Table | None, shape: Shape, where: str) -> Quantization
         raise UnsupportedError("scales of blocks", where=where, accepted="scales of tensors or channels")
     if not scales.size:
         return None
-    axis = table.integer(QuantizationField.AXIS)
+    # Kernels look at the number of scales only, and converters leave the weights' axis at their bias.
+    axis = table.integer(QuantizationField.AXIS) if len(shape) > 1 else 0
     zeros = zeros if zeros.size else np.zeros(scales.size, np.int64)
     if zeros.size == 1 < scales.size:
         zeros = np.repeat(zeros, scales.size)
@@ -392,7 +424,8 @@ def _check_order(
             raise ModelFileError(f"the tensor {one.name[:100]!r} is read before it is computed", where=place)
 
     for operator in operators:
-        for one in operator.inputs:
+        # Custom operators have room of their own among their operands.
+        for one in () if operator.is_custom else operator.inputs:
             if one is not None:
                 check(one, operator.where)
         for one in operator.outputs:

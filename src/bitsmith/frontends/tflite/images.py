@@ -9,12 +9,13 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value, checked_elements, constant
 from bitsmith.frontends.ops import contraction, selection
-from bitsmith.frontends.tflite.call import Call, Operand, Translation, limits_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, limits_of, zero_point
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.products import image
 from bitsmith.frontends.tflite.requantize import exact, integers
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import Shape
+from bitsmith.layers.resample import Coordinates, Interpolation, Resize
 
 _AXES = (1, 2)
 _FINE = 10
@@ -71,6 +72,15 @@ def _bilinear(call: Call) -> Value:
     scale = integers(Fraction(1 << 2 * bits), (low + zero, high + zero), Rounding.RND_INF, zero)
     found = call.shifted(call.quantized(y, scale, "rounded" if zero else ""), -zero)
     return call.as_result(Operand(found, x.tensor))
+
+
+def _real_bilinear(call: Call) -> Value:
+    x, sizes, places = image(call, 0).value, _sizes(call), Coordinates.ASYMMETRIC
+    if call.options.flag("half_pixel_centers"):
+        places = Coordinates.HALF_PIXEL
+    if call.options.flag("align_corners"):
+        places = Coordinates.ALIGN_CORNERS
+    return call.build.each(Resize(sizes, Interpolation.LINEAR, places), x)
 
 
 def _interpolated(call: Call, x: Value, axis: int, factors: Integers, name: str) -> Value:
@@ -137,10 +147,10 @@ def _rearranged(call: Call, x: Operand, split: Shape, target: Shape) -> Value:
     return call.as_result(Operand(call.build.viewed(y, (1, *target), y.batch), x.tensor))
 
 
-IMAGES: dict[str, Translation] = {
-    "DEPTH_TO_SPACE": Translation(_depth_to_space, "Reshape and Permute"),
-    "RESIZE_BILINEAR": Translation(_bilinear, "EinsumDense and Quantize"),
-    "RESIZE_NEAREST_NEIGHBOR": Translation(_nearest, "Gather"),
-    "SPACE_TO_DEPTH": Translation(_space_to_depth, "Reshape and Permute"),
+IMAGES: dict[str, Entry] = {
+    "DEPTH_TO_SPACE": alike(_depth_to_space, "Reshape and Permute"),
+    "RESIZE_BILINEAR": Entry(Translation(_bilinear, "EinsumDense and Quantize"), Translation(_real_bilinear, "Resize")),
+    "RESIZE_NEAREST_NEIGHBOR": alike(_nearest, "Gather"),
+    "SPACE_TO_DEPTH": alike(_space_to_depth, "Reshape and Permute"),
 }
 """Operators by name."""

@@ -11,11 +11,13 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.arithmetic import multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
-from bitsmith.frontends.tflite.call import Call, Translation, checked, limits_of
+from bitsmith.frontends.tflite.call import Call, Entry, Translation, checked, limits_of
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed
+from bitsmith.frontends.tflite.shared import fused
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Staircase
@@ -29,6 +31,9 @@ _PAIRS = range(14, -1, -1)
 
 _START = 11
 """Of so many pairs less the inverse root is multiplied by a power of 2 after it is rounded."""
+
+_LEAST_LENGTH = 1e-6
+"""What kernels in floating point divide by at least."""
 
 _RESULT_BITS = 7
 _STEPS = 5
@@ -92,7 +97,24 @@ def _inverse_root(build: Builder, normal: Value) -> Value:
     return layers.times(x, _HALF_ROOT, "inverse")
 
 
-NORMALIZATIONS: dict[str, Translation] = {
-    "L2_NORMALIZATION": Translation(_normalized, "Multiply, Reduce, Staircase and Quantize")
+def _unit(call: Call) -> Value:
+    x = call.value(0)
+    return fused(call, lambda build: normalization.unit(build, x, [-1], epsilon=_LEAST_LENGTH))
+
+
+def _around(call: Call) -> Value:
+    """By the squares of neighbors along the channels, of which alpha counts each."""
+    size, alpha = 2 * call.options.integer("radius") + 1, call.options.number("alpha")
+    beta, bias = call.options.number("beta"), call.options.number("bias")
+    return normalization.around(call.build, call.value(0), -1, size, alpha * size, beta, bias)
+
+
+NORMALIZATIONS: dict[str, Entry] = {
+    "L2_NORMALIZATION": Entry(
+        Translation(_normalized, "Multiply, Reduce, Staircase and Quantize"), Translation(_unit, "UnitNormalization")
+    ),
+    "LOCAL_RESPONSE_NORMALIZATION": Entry(
+        numbers=Translation(_around, "Power, EinsumDense, BatchNormalization, Power and Multiply")
+    ),
 }
 """Operators by name."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bitsmith.frontends.tflite.activations import ACTIVATIONS
 from bitsmith.frontends.tflite.arithmetic import ARITHMETIC
-from bitsmith.frontends.tflite.call import Translation
+from bitsmith.frontends.tflite.call import Entry, Translation
+from bitsmith.frontends.tflite.graph import Operator
 from bitsmith.frontends.tflite.images import IMAGES
 from bitsmith.frontends.tflite.normalization import NORMALIZATIONS
 from bitsmith.frontends.tflite.pooling import POOLING
@@ -12,7 +13,7 @@ from bitsmith.frontends.tflite.products import PRODUCTS
 from bitsmith.frontends.tflite.recurrent import RECURRENT
 from bitsmith.frontends.tflite.shape import SHAPES
 
-OPERATORS: dict[str, Translation] = {
+OPERATORS: dict[str, Entry] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **IMAGES,
@@ -31,13 +32,6 @@ _REMEDIES = {
     "WHILE": _CONTROL,
     "CALL_ONCE": ("variables are not translated", "export the model without state"),
     **dict.fromkeys(
-        ("BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND"),
-        (
-            "it takes positions for samples",
-            "convert the model with a newer TensorFlow, whose convolutions have the dilation themselves",
-        ),
-    ),
-    **dict.fromkeys(
         ("DIV", "NEG", "SUM"),
         ("its kernel works on codes without their zero points, or in floating point", "use MUL, SUB or MEAN"),
     ),
@@ -47,12 +41,26 @@ _REMEDIES = {
     ),
     "ELU": ("the reference kernels do not have it", "use GELU, LEAKY_RELU or RELU"),
 }
+"""Operators on codes, and those of which there is nothing."""
 
 
-def why_unknown(kind: str) -> tuple[str, str]:
-    """Why an operator that is not in the table is not, and what would replace it."""
+def translation(operator: Operator) -> Translation | None:
+    """How an operator is read; None if it is not, on what it works on."""
+    entry = OPERATORS.get(operator.kind)
+    if entry is None:
+        return None
+    return entry.codes if operator.on_codes else entry.numbers
+
+
+def why_unknown(operator: Operator) -> tuple[str, str]:
+    """Why an operator that has no translation has none, and what would replace it."""
+    kind = operator.kind
+    if kind == "custom operator ethos-u":
+        return "the file is compiled for one processor (Ethos-U, by Vela)", "give the .tflite that it was compiled from"
+    if operator.is_custom:
+        return "custom operators belong to one runtime", "export the model with built-in operators"
     if kind in _REMEDIES:
         return _REMEDIES[kind]
-    if kind.startswith("custom operator"):
-        return "custom operators belong to one runtime", "export the model with built-in operators"
+    if kind in OPERATORS:
+        return "its kernel on codes is not translated", "convert the model without quantization"
     return "it is not an operator that is known here", "replace it by operators that are"

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import spatial
-from bitsmith.frontends.ops.reduction import Reducer, extreme_index
+from bitsmith.frontends.ops.operations import OPERATIONS
+from bitsmith.frontends.ops.reduction import REDUCERS, Reducer, extreme_index, running_sum
 from bitsmith.frontends.ops.spatial import Taps
-from bitsmith.frontends.tflite.call import Call, Operand, Translation, checked, limits_of, zero_point
+from bitsmith.frontends.tflite.call import (
+    Call,
+    Entry,
+    Operand,
+    Translation,
+    alike,
+    checked,
+    kind_of,
+    limits_of,
+    zero_point,
+)
 from bitsmith.frontends.tflite.products import image, taps_of
 from bitsmith.frontends.tflite.requantize import Multiplier, integers
+from bitsmith.frontends.tflite.shared import fused
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.reduction import Reduction
@@ -26,10 +41,20 @@ def _windows(call: Call) -> Taps:
 
 
 def _max_pool(call: Call) -> Value:
-    x, fused = image(call, 0), call.options.text("fused_activation_function") != "NONE"
-    build = call.build.within("pool") if fused else call.build
+    x, bounded = image(call, 0), call.options.text("fused_activation_function") != "NONE"
+    build = call.build.within("pool") if bounded else call.build
     y = call.as_result(Operand(spatial.max_pool(build, x.value, _windows(call)), x.tensor))
-    return call.clipped(y, call.fused()) if fused else y
+    return call.clipped(y, call.fused()) if bounded else y
+
+
+def _pooled(pool: Callable[[Builder, Value, Taps], Value], call: Call) -> Value:
+    x, taps = image(call, 0).value, _windows(call)
+    return fused(call, lambda build: pool(build, x, taps))
+
+
+def _root_of_mean_square(build: Builder, x: Value, taps: Taps) -> Value:
+    mean = spatial.average_pool(build.within("mean"), OPERATIONS["square"].make(build.within("square"), x), taps)
+    return OPERATIONS["sqrt"].make(build, mean)
 
 
 def _average_pool(call: Call) -> Value:
@@ -69,16 +94,50 @@ def _extreme(reduction: Reduction, call: Call) -> Value:
 
 
 def _extreme_index(least: bool, call: Call) -> Value:
-    return extreme_index(call.build, call.operand(0).value, call.integers(1, "the axis"), keepdims=False, least=least)
+    axes = call.integers(1, "the axis")
+    y = extreme_index(call.build, call.operand(0).value, axes, keepdims=False, least=least)
+    return replace(y, kind=kind_of(call.result))
 
 
-POOLING: dict[str, Translation] = {
-    "ARG_MAX": Translation(partial(_extreme_index, False), "ArgMax"),
-    "ARG_MIN": Translation(partial(_extreme_index, True), "ArgMax"),
-    "AVERAGE_POOL_2D": Translation(_average_pool, "Conv and Quantize"),
-    "MAX_POOL_2D": Translation(_max_pool, "MaxPool"),
-    "MEAN": Translation(_mean, "Reduce and Quantize"),
-    "REDUCE_MAX": Translation(partial(_extreme, Reduction.MAX), "Reduce"),
-    "REDUCE_MIN": Translation(partial(_extreme, Reduction.MIN), "Reduce"),
+def _reduced(name: str, call: Call) -> Value:
+    """Numbers reduced; over no axes they are what they are."""
+    x, axes = call.value(0), call.integers(1, "the axes")
+    reducer = REDUCERS[name]
+    if not axes:
+        return reducer.of_no_axis(call.build, x)
+    return reducer.of(call.build, x, axes, call.options.flag("keep_dims"))
+
+
+def _running_sum(call: Call) -> Value:
+    exclusive, backwards = call.options.flag("exclusive"), call.options.flag("reverse")
+    return running_sum(
+        call.build, call.value(0), call.integers(1, "the axis"), exclusive=exclusive, backwards=backwards
+    )
+
+
+def _reduction(name: str) -> Translation:
+    return Translation(partial(_reduced, name), REDUCERS[name].becomes)
+
+
+def _pool(pool: Callable[[Builder, Value, Taps], Value], becomes: str) -> Translation:
+    return Translation(partial(_pooled, pool), becomes)
+
+
+POOLING: dict[str, Entry] = {
+    "ARG_MAX": alike(partial(_extreme_index, False), "ArgMax"),
+    "ARG_MIN": alike(partial(_extreme_index, True), "ArgMax"),
+    "AVERAGE_POOL_2D": Entry(
+        Translation(_average_pool, "Conv and Quantize"), _pool(spatial.average_pool, "AveragePool")
+    ),
+    "CUMSUM": Entry(numbers=Translation(_running_sum, "CumulativeSum, and Slice, Crop and Pad")),
+    "L2_POOL_2D": Entry(numbers=_pool(_root_of_mean_square, "Power and AveragePool")),
+    "MAX_POOL_2D": Entry(Translation(_max_pool, "MaxPool"), _pool(spatial.max_pool, "MaxPool")),
+    "MEAN": Entry(Translation(_mean, "Reduce and Quantize"), _reduction("mean")),
+    "REDUCE_ALL": Entry(numbers=_reduction("all")),
+    "REDUCE_ANY": Entry(numbers=_reduction("any")),
+    "REDUCE_MAX": Entry(Translation(partial(_extreme, Reduction.MAX), "Reduce"), _reduction("max")),
+    "REDUCE_MIN": Entry(Translation(partial(_extreme, Reduction.MIN), "Reduce"), _reduction("min")),
+    "REDUCE_PROD": Entry(numbers=_reduction("prod")),
+    "SUM": Entry(numbers=_reduction("sum")),
 }
 """Operators by name."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import contraction, spatial
+from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.ops.spatial import Same, Taps
-from bitsmith.frontends.tflite.call import Call, Operand, Translation, checked, limits_of
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, Translator, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.graph import Tensor
 from bitsmith.frontends.tflite.requantize import Kernels, exact, real_step
+from bitsmith.frontends.tflite.shared import fused
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, as_weights
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 _ACCUMULATOR = (1 << 31) - 1
 """The greatest sum of products in 32 bits."""
@@ -61,53 +67,74 @@ def _bias(bias: Integers | None) -> Floats | None:
     return None if bias is None else exact(bias)
 
 
-def _fully_connected(call: Call) -> Value:
-    x = call.operand(0)
+def _rows(call: Call, shape: Sequence[int]) -> Value:
+    """The operand of a fully connected layer, with axes as weights of this shape take them."""
+    x = call.value(0)
     if call.options.integer("weights_format"):
         raise UnsupportedError("shuffled weights", accepted="weights in their own order")
+    if len(shape) != 2 or 0 in shape:
+        raise call.error(f"weights of shape {tuple(shape)}", "one row for each unit")
+    if x.shape[-1:] != (shape[1],) or (x.rank > 2 and not call.options.flag("keep_num_dims")):
+        return view(call.build.within("rows"), x, [(-1, shape[1])])
+    return x
+
+
+def _dense(call: Call) -> Value:
+    weights = call.trained(1, "the weights")
+    rows, bias = _rows(call, weights.shape), call.biases(2, len(weights))
+    return fused(call, lambda build: build.each(Dense(as_weights(weights.T), bias), rows))
+
+
+def _fully_connected(call: Call) -> Value:
+    x = call.operand(0)
     codes, weights = call.weights(1, "the weights")
-    if codes.ndim != 2 or not codes.size:
-        raise call.error(f"weights of shape {codes.shape}", "one row for each unit")
-    units, width = codes.shape
+    rows, units = _rows(call, codes.shape), len(codes)
     bias = call.bias(2, units)
     wide = _is_wide(call, x, 2)
     if not wide:
         _check_sums(call, x, codes.T, bias)
-    flat = x.value
-    if flat.shape[-1:] != (width,) or (flat.rank > 2 and not call.options.flag("keep_num_dims")):
-        flat = view(call.build.within("rows"), flat, [(-1, width)])
-    y = call.build.within("product").each(Dense(exact(codes.T), _bias(bias)), flat)
+    y = call.build.within("product").each(Dense(exact(codes.T), _bias(bias)), rows)
     if call.kernels is Kernels.SINGLE:
-        y = call.quantized(y, real_step(_factors(x, weights, call.result, units), call.fused()))
-    else:
-        single = weights.quantized.is_plain
-        y = call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
-    return view(call.build.within("shape"), y, [call.result.shape])
+        return call.quantized(y, real_step(_factors(x, weights, call.result, units), call.fused()))
+    single = weights.quantized.is_plain
+    return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
 
 
 def taps_of(call: Call, size: Sequence[int], *, dilated: bool = True) -> Taps:
     """Windows of the options."""
-    if len(size) != 2 or min(size) < 1:
-        raise call.error(f"a kernel of shape {tuple(size)}", "two axes")
+    names = "dhw"[-len(size) :]
+    if len(size) != len(names) or min(size) < 1:
+        raise call.error(f"a kernel of shape {tuple(size)}", f"{len(names)} axes")
     options = call.options
-    dilation = (options.positive("dilation_h_factor"), options.positive("dilation_w_factor")) if dilated else (1, 1)
-    strides = options.positive("stride_h"), options.positive("stride_w")
-    padding = Same.AFTER if options.text("padding") == "SAME" else ((0, 0), (0, 0))
+    dilation = tuple(options.positive(f"dilation_{name}_factor") if dilated else 1 for name in names)
+    strides = tuple(options.positive(f"stride_{name}") for name in names)
+    padding = Same.AFTER if options.text("padding") == "SAME" else ((0, 0),) * len(names)
     return Taps(tuple(size), strides, dilation, padding)
 
 
-def image(call: Call, number: int) -> Operand:
+def image(call: Call, number: int, axes: int = 2) -> Operand:
+    """An operand with so many axes of positions, and channels."""
     x = call.operand(number)
-    if x.value.rank != 4:
-        raise call.error(f"an operand of {x.value.rank} axes", "samples, rows, columns and channels")
+    if x.value.rank != axes + 2:
+        raise call.error(f"an operand of {x.value.rank} axes", f"samples, {axes} axes of positions, and channels")
     return x
 
 
 def _kernel(call: Call, number: int) -> tuple[Integers, Tensor]:
     codes, weights = call.weights(number, "the kernel")
-    if codes.ndim != 4 or not codes.size:
-        raise call.error(f"a kernel of shape {codes.shape}", "four axes")
+    _check_kernel(call, codes.shape)
     return codes, weights
+
+
+def _check_kernel(call: Call, shape: Sequence[int], rank: int = 4) -> None:
+    if len(shape) != rank or 0 in shape:
+        raise call.error(f"a kernel of shape {tuple(shape)}", f"{rank} axes")
+
+
+def _real_kernel(call: Call, number: int, rank: int = 4) -> Floats:
+    kernel = call.trained(number, "the kernel")
+    _check_kernel(call, kernel.shape, rank)
+    return kernel
 
 
 def _conv(call: Call) -> Value:
@@ -115,20 +142,50 @@ def _conv(call: Call) -> Value:
     return _convolution(call, np.moveaxis(codes, 0, -1), weights)
 
 
+def _real_conv(call: Call) -> Value:
+    return _real_convolution(call, np.moveaxis(_real_kernel(call, 1), 0, -1))
+
+
+def _conv_3d(call: Call) -> Value:
+    return _real_convolution(call, _real_kernel(call, 1, 5))
+
+
 def _depthwise(call: Call) -> Value:
     codes, weights = _kernel(call, 1)
-    if codes.shape[0] != 1:
-        raise call.error(f"a kernel of shape {codes.shape}", "one element along the first axis")
-    return _convolution(call, np.moveaxis(codes, 0, 2), weights)
+    return _convolution(call, _by_channel(call, codes), weights)
+
+
+def _real_depthwise(call: Call) -> Value:
+    return _real_convolution(call, _by_channel(call, _real_kernel(call, 1)))
+
+
+def _by_channel(call: Call, kernel: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    if len(kernel) != 1:
+        raise call.error(f"a kernel of shape {kernel.shape}", "one element along the first axis")
+    return np.moveaxis(kernel, 0, 2)
+
+
+def _groups(call: Call, x: Value, shape: Sequence[int]) -> int:
+    """The number of groups of channels that a kernel (positions..., in // groups, out) has."""
+    *_, inside, units = shape
+    groups, rest = divmod(x.item[-1], inside)
+    if not groups or rest or units % groups:
+        raise call.error(f"{x.item[-1]} channels for a kernel of shape {tuple(shape)}", "equal groups")
+    return groups
+
+
+def _real_convolution(call: Call, kernel: Floats) -> Value:
+    """A convolution with a kernel (positions..., in // groups, out)."""
+    *size, _, units = kernel.shape
+    x = image(call, 0, len(size)).value
+    taps, groups, bias = taps_of(call, size), _groups(call, x, kernel.shape), call.biases(2, units)
+    return fused(call, lambda build: spatial.convolution(build, x, as_weights(kernel), bias, taps, groups))
 
 
 def _convolution(call: Call, kernel: Integers, weights: Tensor) -> Value:
-    """A convolution with a kernel (rows, columns, in // groups, out)."""
-    x, (*size, inside, units) = image(call, 0), kernel.shape
-    channels = x.value.item[-1]
-    groups, rest = divmod(channels, inside)
-    if not groups or rest or units % groups:
-        raise call.error(f"{channels} channels for a kernel of shape {kernel.shape}", "equal groups")
+    """A convolution of codes with a kernel (rows, columns, in // groups, out)."""
+    x, (*size, _, units) = image(call, 0), kernel.shape
+    groups = _groups(call, x.value, kernel.shape)
     bias = call.bias(2, units)
     wide = _is_wide(call, x, 2)
     if not wide:
@@ -138,51 +195,88 @@ def _convolution(call: Call, kernel: Integers, weights: Tensor) -> Value:
     return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
 
 
-def _transpose_conv(call: Call) -> Value:
-    codes, weights = _kernel(call, 1)
-    x, kernel = image(call, 2), np.moveaxis(codes, 0, -1)
-    *size, channels, units = kernel.shape
-    if x.value.item[-1] != channels:
-        raise call.error(f"{x.value.item[-1]} channels for a kernel of shape {kernel.shape}")
-    wanted = call.integers(0, "the output shape")
-    if len(wanted) != 4 or min(wanted) < 1:
-        raise call.error(f"an output of shape {wanted}", "four axes")
-    bias, taps = call.bias(3, units), taps_of(call, size, dilated=False)
-    wide = _is_wide(call, x, 3)
-    if not wide:
-        _check_sums(call, x, kernel.reshape(-1, units), bias)
-    pairs, extra = [], []
-    for n, output, taps_along, stride in zip(x.value.item, wanted[1:], taps.size, taps.strides, strict=False):
+def _placed(call: Call, x: Value, shape: Sequence[int], given: int = 0) -> tuple[Taps, tuple[int, ...]]:
+    """How a transposed convolution places its kernel (positions..., in, out), and the elements that it leaves 0 at the end.
+
+    Input ``given`` is the shape of the result.
+    """
+    *size, channels, _ = shape
+    if x.item[-1] != channels:
+        raise call.error(f"{x.item[-1]} channels for a kernel of shape {tuple(shape)}")
+    wanted = call.integers(given, "the output shape")
+    if len(wanted) != len(shape) or min(wanted) < 1:
+        raise call.error(f"an output of shape {wanted}", f"{len(shape)} axes")
+    taps, pairs, extra = taps_of(call, size, dilated=False), [], []
+    for n, output, taps_along, stride in zip(x.item, wanted[1:], taps.size, taps.strides, strict=False):
         full = (n - 1) * stride + taps_along
         before = (
             max((-(-output // stride) - 1) * stride + taps_along - output, 0) // 2 if taps.padding is Same.AFTER else 0
         )
         pairs.append((before, max(full - before - output, 0)))
         extra.append(max(output + before - full, 0))
-    placed = Taps(taps.size, taps.strides, taps.dilation, tuple(pairs))
+    return Taps(taps.size, taps.strides, taps.dilation, tuple(pairs)), tuple(extra)
+
+
+def _transpose_conv(call: Call) -> Value:
+    codes, weights = _kernel(call, 1)
+    x, kernel = image(call, 2), np.moveaxis(codes, 0, -1)
+    units = kernel.shape[-1]
+    taps, extra = _placed(call, x.value, kernel.shape)
+    bias = call.bias(3, units)
+    wide = _is_wide(call, x, 3)
+    if not wide:
+        _check_sums(call, x, kernel.reshape(-1, units), bias)
     build = call.build.within("product")
-    y = spatial.transposed(build, x.value, exact(kernel), _bias(bias), placed, extra=tuple(extra))
+    y = spatial.transposed(build, x.value, exact(kernel), _bias(bias), taps, extra=extra)
     single = x.tensor.dtype == "uint8"
     return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
 
 
+def _real_transpose_conv(call: Call) -> Value:
+    return _real_transposed(call, np.moveaxis(_real_kernel(call, 1), 0, -1))
+
+
+def _transpose_conv_3d(call: Call) -> Value:
+    return _real_transposed(call, np.moveaxis(_real_kernel(call, 1, 5), -2, -1))
+
+
+def _real_transposed(call: Call, kernel: Floats) -> Value:
+    """A transposed convolution with a kernel (positions..., in, out)."""
+    x = image(call, 2, kernel.ndim - 2).value
+    (taps, extra), bias = _placed(call, x, kernel.shape), call.biases(3, kernel.shape[-1])
+    return fused(call, lambda build: spatial.transposed(build, x, as_weights(kernel), bias, taps, extra=extra))
+
+
+def _matrices(call: Call) -> str:
+    """The product of the matrices along the last axes, in Einstein's notation."""
+    left, right = "ji" if call.options.flag("adj_x") else "ij", "kj" if call.options.flag("adj_y") else "jk"
+    return f"...{left},...{right}->...ik"
+
+
+def _matrix_product(call: Call) -> Value:
+    return contraction.einsum(call.build, _matrices(call), (call.value(0), call.value(1)))
+
+
 def _batch_matmul(call: Call) -> Value:
     x, y = call.operand(0), call.operand(1)
-    terms = ["...ij", "...jk"]
-    if call.options.flag("adj_x"):
-        terms[0] = "...ji"
-    if call.options.flag("adj_y"):
-        terms[1] = "...kj"
-    total = contraction.einsum(call.build.within("product"), f"{','.join(terms)}->...ik", (x.value, y.value))
+    total = contraction.einsum(call.build.within("product"), _matrices(call), (x.value, y.value))
     factor = float(np.float64(x.scale * y.scale) / np.float64(call.result.quantized.scale))
     return call.rescaled(total, factor, limits_of(checked(call.result)), wide=x.is_wide)
 
 
-PRODUCTS: dict[str, Translation] = {
-    "BATCH_MATMUL": Translation(_batch_matmul, "Einsum and Quantize"),
-    "CONV_2D": Translation(_conv, "Conv and Quantize"),
-    "DEPTHWISE_CONV_2D": Translation(_depthwise, "Conv and Quantize"),
-    "FULLY_CONNECTED": Translation(_fully_connected, "Dense and Quantize"),
-    "TRANSPOSE_CONV": Translation(_transpose_conv, "ConvTranspose and Quantize"),
+def _entry(codes: Translator, numbers: Translator, layer: str) -> Entry:
+    return Entry(Translation(codes, f"{layer} and Quantize"), Translation(numbers, layer))
+
+
+PRODUCTS: dict[str, Entry] = {
+    "BATCH_MATMUL": Entry(
+        Translation(_batch_matmul, "Einsum and Quantize"), Translation(_matrix_product, OPERATIONS["matmul"].becomes)
+    ),
+    "CONV_2D": _entry(_conv, _real_conv, "Conv"),
+    "CONV_3D": Entry(numbers=Translation(_conv_3d, "Conv")),
+    "CONV_3D_TRANSPOSE": Entry(numbers=Translation(_transpose_conv_3d, "ConvTranspose")),
+    "DEPTHWISE_CONV_2D": _entry(_depthwise, _real_depthwise, "Conv"),
+    "FULLY_CONNECTED": _entry(_fully_connected, _dense, "Dense"),
+    "TRANSPOSE_CONV": _entry(_transpose_conv, _real_transpose_conv, "ConvTranspose"),
 }
 """Operators by name."""

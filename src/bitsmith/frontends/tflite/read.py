@@ -1,7 +1,10 @@
-"""TensorFlow Lite models: quantized ``.tflite`` files, or their content.
+"""TensorFlow Lite models: ``.tflite`` files, or their content.
 
 The way: ``graph.py`` opens, the tables of ``operators.py`` translate one operator each, and this module gives names and
 collects what cannot be translated.
+
+An operator works on codes, with the arithmetic of its kernel, or on numbers, as in any other framework, by what its operands and
+results are. Weights that are quantized alone are the numbers that they stand for.
 
 The samples lie along the first axis of each input. A quantized input takes codes, and a quantized output gives codes, as those
 who call an interpreter know them; inputs and outputs of floating point have the quantization beside them in the model.
@@ -9,27 +12,37 @@ who call an interpreter know them; inputs and outputs of floating point have the
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice, product
 
 import numpy as np
 
-from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
+from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames, printable
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
-from bitsmith.frontends.tflite.call import Call, kind_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, kind_of, zero_point
 from bitsmith.frontends.tflite.graph import Graph, Operator, Tensor, read_graph
 from bitsmith.frontends.tflite.live import TfliteModel, is_tflite
-from bitsmith.frontends.tflite.operators import OPERATORS, why_unknown
+from bitsmith.frontends.tflite.operators import OPERATORS, translation, why_unknown
 from bitsmith.frontends.tflite.requantize import Kernels
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantizer import Quantizer
 
 __all__ = ["TfliteModel", "is_tflite", "read_tflite"]
 
+_MOST_TRIED = 16
+"""Choices of axes of samples that are tried for one operator."""
+
+_DYNAMIC = (
+    "Weights that are quantized alone are exactly the numbers that their codes stand for. Activations are not quantized: the "
+    "interpreter's kernels do that at run time, and differ from this model by it."
+)
 _SAID = {
     Kernels.SINGLE: "round once, as the reference kernels of today's interpreter (ai-edge-litert) do",
     Kernels.DOUBLE: "round twice, as those of TensorFlow 2.19 and older do",
@@ -64,6 +77,7 @@ class _Reading:
     draft: Draft = field(default_factory=Draft)
     names: UniqueNames = field(default_factory=UniqueNames)
     values: dict[int, Value] = field(default_factory=dict)
+    constants: dict[tuple[int, bool], Value] = field(default_factory=dict)
 
     def network(self) -> Network:
         """The network.
@@ -72,15 +86,25 @@ class _Reading:
             UnsupportedError: what cannot be translated.
         """
         inputs = [self._input(tensor) for tensor in self.graph.inputs]
+        self._settle(0)
         for operator in self.graph.operators:
             self._translate(operator)
         if self.refusals.found:
             raise self.refusals.error(self.graph.where, sorted(OPERATORS))
+        count = len(self.draft.nodes)
         outputs = [self._output(tensor) for tensor in self.graph.outputs]
-        self._settle(0)
+        self._settle(count)
         names = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)
-        note = f"Fully connected layers {_SAID[self.kernels]}; all other operators round twice."
-        return self.draft.network(names, inputs, outputs, self.graph.name, (note,))
+        return self.draft.network(names, inputs, outputs, self.graph.name, self._notes())
+
+    def _notes(self) -> tuple[str, ...]:
+        """How quantized operators round, and what was done with weights that are quantized alone."""
+        notes = []
+        if any(map(_rounds, self.graph.operators)):
+            notes.append(f"Fully connected layers {_SAID[self.kernels]}; all other operators round twice.")
+        if any(map(_has_quantized_weights, self.graph.operators)):
+            notes.append(_DYNAMIC)
+        return tuple(notes)
 
     def _builder(self, name: str, kind: str, where: str) -> Builder:
         return Builder(self.draft, self.draft.begin(name, kind), where, samples=1)
@@ -95,10 +119,10 @@ class _Reading:
             )
         if tensor.sizes and tensor.sizes[0] not in (None, 1):
             raise UnsupportedError(
-                f"an input for {tensor.sizes[0]} samples at once",
+                f"an input of shape {tensor.shape}, whose first axis is not that of one sample",
                 where=tensor.where,
-                accepted="one sample",
-                remedy="convert the model with a batch of size 1",
+                accepted="shapes that begin with 1, or with an open size",
+                remedy="convert the model with a batch of size 1; what chooses a shape must be a constant of the model",
             )
         if 0 in tensor.shape:
             raise ModelFileError(
@@ -134,23 +158,29 @@ class _Reading:
         assert isinstance(found.node, int)
         return found.node
 
-    def _value(self, tensor: Tensor | None) -> Value | None:
-        """The value of a tensor; None if it is left out, or that of an operator that was refused."""
+    def _value(self, tensor: Tensor | None, on_codes: bool) -> Value | None:
+        """The value of a tensor, of a quantized constant its codes or the numbers that these stand for.
+
+        None if it is left out, or that of an operator that was refused.
+        """
         if tensor is None:
             return None
-        if tensor.number not in self.values and tensor.data is not None:
-            self.values[tensor.number] = _constant(tensor)
-        return self.values.get(tensor.number)
+        if tensor.data is None:
+            return self.values.get(tensor.number)
+        key = tensor.number, on_codes and tensor.is_quantized
+        if key not in self.constants:
+            self.constants[key] = _constant(tensor, on_codes=on_codes)
+        return self.constants[key]
 
     def _translate(self, operator: Operator) -> None:
         first = operator.outputs[0] if operator.outputs else None
         name = self.names.take((first and _name_of(first)) or operator.kind)
         with self.refusals.collected(name, operator.kind):
-            entry = OPERATORS.get(operator.kind)
-            if entry is None or first is None:
-                self.refusals.add(Refusal(name, operator.kind, *why_unknown(operator.kind)))
+            found = translation(operator)
+            if found is None or first is None:
+                self.refusals.add(Refusal(name, operator.kind, *why_unknown(operator)))
                 return
-            values = tuple(self._value(tensor) for tensor in operator.inputs)
+            values = tuple(self._value(tensor, operator.on_codes) for tensor in operator.inputs)
             if any(
                 value is None and tensor is not None and not tensor.is_variable
                 for value, tensor in zip(values, operator.inputs, strict=True)
@@ -158,18 +188,46 @@ class _Reading:
                 return  # what it reads was refused
             build = self._builder(name, operator.kind, operator.where)
             before = len(self.draft.nodes)
-            results = entry.read(Call(operator, values, build, self.kernels))
+            results = self._results(found, Call(operator, values, build, self.kernels))
             listed = results if isinstance(results, tuple) else (build.named(results, before),)
+            if operator.on_codes:
+                self._settle(before)
             for tensor, value in zip(operator.outputs, listed, strict=False):
-                if value.dims != tensor.shape:
+                if not _fits(value, tensor):
                     raise UnsupportedError(
-                        f"a result of axes {value.dims} that the file says to be {tensor.shape}",
+                        f"a result of axes {value.dims} that the file says to be {tensor.sizes}",
                         accepted="a batch of size 1, along the first axis",
                     )
                 self.values[tensor.number] = value
 
+    def _results(self, found: Translation, call: Call) -> Results:
+        """What an operator becomes.
+
+        In a model for one sample an axis of size 1 is like any other, so that what would work along that of the samples is tried
+        with these along another one.
+        """
+        before = len(self.draft.nodes)
+        try:
+            return found.read(call)
+        except UnsupportedError:
+            if not self.fixed:
+                raise
+            rank = max((one.rank for one in call.values if one is not None and one.constant is None), default=0)
+            for others in islice(product(*(_shapes(value, rank) for value in call.values)), 1, _MOST_TRIED):
+                self.draft.back_to(before)
+                values = tuple(map(partial(_viewed, call.build), call.values, others))
+                with contextlib.suppress(BitsmithError):
+                    return found.read(replace(call, values=values))
+            self.draft.back_to(before)
+            raise
+
+    @property
+    def fixed(self) -> bool:
+        """True of a model for exactly one sample."""
+        return all(tensor.sizes[:1] == (1,) for tensor in self.graph.inputs)
+
     def _settle(self, before: int) -> None:
-        """Give all trained tensors the grid that they are on: nothing of them is rounded."""
+        """Give all trained tensors from a node on the grid that they are on: of what works on codes nothing is rounded."""
         for number in range(before, len(self.draft.nodes)):
             node = self.draft.nodes[number]
             found = {name: Quantizer.holding(values) for name, values in node.layer.weights().items()}
@@ -177,12 +235,52 @@ class _Reading:
                 self.draft.nodes[number] = replace(node, quantizers=found)
 
 
-def _constant(tensor: Tensor) -> Value:
-    """A constant; codes without their zero points."""
-    values = tensor.array().astype(np.float64)
+def _fits(value: Value, tensor: Tensor) -> bool:
+    """Return True if a value has the sizes that the file says, as far as it does."""
+    pairs = zip(value.dims, tensor.sizes, strict=False)
+    return value.rank == len(tensor.sizes) and all(size in (None, found) for found, size in pairs)
+
+
+def _shapes(value: Value | None, rank: int) -> list[tuple[Shape, Batch] | None]:
+    """The axes that a computed value of one sample may have as well: the samples along another one of size 1.
+
+    One that broadcasts to so many axes may have a first one for them. The first is None, which leaves the value as it is.
+    """
+    if value is None or value.batch is None or value.constant is not None:
+        return [None]
+    thin = [Batch(axis) for axis, size in enumerate(value.dims) if size == 1 and value.batch != Batch(axis)]
+    first: list[tuple[Shape, Batch] | None] = [((1, *value.dims), Batch(0))] if value.rank < rank else []
+    return [None, *((value.dims, batch) for batch in thin), *first]
+
+
+def _viewed(build: Builder, value: Value | None, other: tuple[Shape, Batch] | None) -> Value | None:
+    """``value`` with other axes, one of which has the samples."""
+    return value if value is None or other is None else build.viewed(value, *other, "sample")
+
+
+def _constant(tensor: Tensor, *, on_codes: bool) -> Value:
+    """A constant; codes without their zero points, or the numbers that they stand for."""
+    values = tensor.array()
     if tensor.quantization is None:
-        return constant(as_weights(values), tensor.name, kind_of(tensor))
-    return constant(as_weights(values - zero_point(tensor)), tensor.name)
+        return constant(as_weights(values.astype(np.float64)), tensor.name, kind_of(tensor))
+    if tensor.is_quantized and not on_codes:
+        return constant(as_weights(tensor.quantization.real(values)), tensor.name)
+    return constant(as_weights(values.astype(np.float64) - zero_point(tensor)), tensor.name)
+
+
+def _rounds(operator: Operator) -> bool:
+    """Return True of an operator whose results are codes that it computes, not only moves."""
+    entry = OPERATORS.get(operator.kind, Entry())
+    return any(one.is_quantized for one in operator.outputs) and entry.codes is not entry.numbers
+
+
+def _has_quantized_weights(operator: Operator) -> bool:
+    """Return True of an operator on numbers with quantized weights, whose kernel quantizes activations, too."""
+    return (
+        not operator.on_codes
+        and operator.kind != "DEQUANTIZE"
+        and any(one is not None and one.is_quantized for one in operator.inputs)
+    )
 
 
 def _name_of(tensor: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""The LSTM over a sequence with 8-bit inputs and hidden states and 16-bit cell states, step by step.
+"""The LSTM over a sequence: on numbers one layer; with 8-bit inputs and hidden states and 16-bit cell states step by step.
 
 Gates are sums of two products, each rescaled to steps of 2**-12 within 16 bits; gates and the cell's hyperbolic tangent have
 gemmlowp's functions of 16 bits. Each sample begins with states of 0, as after an interpreter's ``reset_all_variables``.
@@ -6,27 +6,34 @@ gemmlowp's functions of 16 bits. Each sample begins with states of 0, as after a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import part, select, stack
 from bitsmith.frontends.tflite.arithmetic import exponent_of
-from bitsmith.frontends.tflite.call import Call, Translation, checked, limits_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers
 from bitsmith.frontends.tflite.graph import Tensor
 from bitsmith.frontends.tflite.requantize import exact
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.recurrent import LSTM
 
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 _INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES = 1, 5, 12
 _OUTPUT_STATE, _CELL_STATE = 18, 19
-_REFUSED = {9: "peepholes", 10: "peepholes", 11: "peepholes", 16: "a projection", 20: "normalization"}
+_PEEPHOLES = (9, 10, 11)
+_REFUSED_OF_NUMBERS = {16: "a projection", **dict.fromkeys(range(20, 24), "normalization")}
+_REFUSED = {**dict.fromkeys(_PEEPHOLES, "peepholes"), **_REFUSED_OF_NUMBERS}
 _MOST_STEPS = 256
 
 _INTEGER_BITS = 3
@@ -41,14 +48,66 @@ class _Weights:
     factors: tuple[float, ...]
 
 
-def _lstm(call: Call) -> Value:
-    for number, name in _REFUSED.items():
+def _check_plain(call: Call, refused: Mapping[int, str]) -> None:
+    for number, name in refused.items():
         if call.tensor(number) is not None:
             raise UnsupportedError(f"an LSTM with {name}", accepted="a plain one")
-    if call.options.flag("time_major") or call.options.flag("diagonal_recurrent_tensors"):
-        raise UnsupportedError("an LSTM of time before samples, or of diagonal weights", accepted="samples first")
+    if call.options.flag("diagonal_recurrent_tensors"):
+        raise UnsupportedError("an LSTM of diagonal weights", accepted="full ones")
     if call.options.text("fused_activation_function") != "TANH":
         raise UnsupportedError("an LSTM with another activation", accepted="TANH")
+
+
+def _gates(call: Call) -> list[int]:
+    """The gates that it has of input, forget, cell and output."""
+    gates = [gate for gate in range(4) if call.tensor(_INPUT_WEIGHTS + gate) is not None]
+    if gates not in ([0, 1, 2, 3], [1, 2, 3]):
+        raise call.error("an LSTM without one of its gates")
+    return gates
+
+
+def _layer(call: Call) -> Value:
+    """An LSTM on numbers."""
+    _check_plain(call, _REFUSED_OF_NUMBERS)
+    x, gates = call.value(0), _gates(call)
+    steps = 0 if call.options.flag("time_major") else 1
+    if x.rank != 3 or x.batch is None or x.counted(x.batch.axis) == steps:
+        raise call.error(f"a sequence of axes {x.dims}", "samples, steps and channels")
+    kernels = [
+        [call.trained(first + gate, "the weights of a gate") for gate in gates]
+        for first in (_INPUT_WEIGHTS, _RECURRENT_WEIGHTS)
+    ]
+    units = len(kernels[0][0])
+    for listed, width in zip(kernels, (x.dims[2], units), strict=True):
+        if any(one.shape != (units, width) for one in listed):
+            raise call.error(f"weights of shapes {[one.shape for one in listed]}", f"{(units, width)}")
+    found = [call.biases(_BIASES + gate, units) for gate in gates]
+    biases = [np.zeros(units) if one is None else one for one in found]
+    if len(gates) < 4:  # an input gate that is what the forget gate leaves opens as that one closes
+        for listed in (*kernels, biases):
+            listed.insert(0, -listed[0])
+    weights = [as_weights(np.concatenate(listed).T) for listed in kernels]
+    cell = recurrent.cell(LSTM, [*weights, np.concatenate(biases)])
+    assert isinstance(cell, LSTM)
+    clip = call.options.number("cell_clip")
+    cell = replace(cell, peephole=_peephole(call, gates, units), cell_clip=clip if clip > 0.0 else math.inf)
+    return recurrent.run(call.build, cell if len(gates) == 4 else recurrent.coupled(cell), x, (), 0)
+
+
+def _peephole(call: Call, gates: Sequence[int], units: int) -> Floats | None:
+    """The peephole weights of input, forget and output, if there are any."""
+    if all(call.tensor(number) is None for number in _PEEPHOLES):
+        return None
+    found = [call.biases(number, units) for number in _PEEPHOLES]
+    if len(gates) < 4 or any(one is None for one in found):
+        raise UnsupportedError("an LSTM with peepholes of some of its gates", accepted="those of all, or none")
+    return as_weights(np.concatenate([one for one in found if one is not None]))
+
+
+def _lstm(call: Call) -> Value:
+    _check_plain(call, _REFUSED)
+    if call.options.flag("time_major"):
+        raise UnsupportedError("an LSTM of codes with time before samples", accepted="samples first")
     x, hidden, cell = call.operand(0), checked(call.required(_OUTPUT_STATE)), checked(call.required(_CELL_STATE))
     power = exponent_of(cell.quantized.scale)
     if x.is_wide:
@@ -60,10 +119,7 @@ def _lstm(call: Call) -> Value:
             f"an LSTM of {x.value.dims[1]} steps, with cell states in steps of 2**{power}",
             accepted=f"at most {_MOST_STEPS}, and 2**-15 to 2**-11",
         )
-    gates = [gate for gate in range(4) if call.tensor(_INPUT_WEIGHTS + gate) is not None]
-    if gates not in ([0, 1, 2, 3], [1, 2, 3]):
-        raise call.error("an LSTM without one of its gates")
-    return _Steps(call, gates, hidden, cell, power).run(x.value)
+    return _Steps(call, _gates(call), hidden, cell, power).run(x.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +227,9 @@ class _Step:
         return call.rescaled(product, float(scale), limits_of(self.steps.hidden), "hidden")
 
 
-RECURRENT: dict[str, Translation] = {
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": Translation(_lstm, "Dense, Quantize, Multiply, Lookup and Stack, step by step")
+RECURRENT: dict[str, Entry] = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Entry(
+        Translation(_lstm, "Dense, Quantize, Multiply, Lookup and Stack, step by step"), Translation(_layer, "LSTM")
+    )
 }
 """Operators by name."""

@@ -66,14 +66,20 @@ TYPES = MappingProxyType(
         6: "bool",
         7: "int16",
         9: "int8",
+        8: "complex64",
         10: "float64",
+        11: "complex128",
         12: "uint64",
+        13: "resource",
+        14: "variant",
         15: "uint32",
         16: "uint16",
         17: "int4",
         18: "bfloat16",
         19: "int2",
         20: "uint4",
+        21: "float8_e4m3fn",
+        22: "float8_e5m2",
     }
 )
 """Types of elements."""
@@ -94,6 +100,14 @@ PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IM
 HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE BROADCAST_ARGS
 RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE RELU_0_TO_1 UNSORTED_SEGMENT_PROD
 UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT
+STABLEHLO_LOGISTIC STABLEHLO_ADD STABLEHLO_DIVIDE STABLEHLO_MULTIPLY STABLEHLO_MAXIMUM STABLEHLO_RESHAPE STABLEHLO_CLAMP
+STABLEHLO_CONCATENATE STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CONVOLUTION STABLEHLO_SLICE STABLEHLO_CUSTOM_CALL STABLEHLO_REDUCE
+STABLEHLO_ABS STABLEHLO_AND STABLEHLO_COSINE STABLEHLO_EXPONENTIAL STABLEHLO_FLOOR STABLEHLO_LOG STABLEHLO_MINIMUM
+STABLEHLO_NEGATE STABLEHLO_OR STABLEHLO_POWER STABLEHLO_REMAINDER STABLEHLO_RSQRT STABLEHLO_SELECT STABLEHLO_SUBTRACT
+STABLEHLO_TANH STABLEHLO_SCATTER STABLEHLO_COMPARE STABLEHLO_CONVERT STABLEHLO_DYNAMIC_SLICE STABLEHLO_DYNAMIC_UPDATE_SLICE
+STABLEHLO_PAD STABLEHLO_IOTA STABLEHLO_DOT_GENERAL STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT STABLEHLO_WHILE STABLEHLO_GATHER
+STABLEHLO_TRANSPOSE DILATE STABLEHLO_RNG_BIT_GENERATOR REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT
+STABLEHLO_CASE
 """
 
 NAMES = tuple(_NAMES.split())
@@ -149,6 +163,19 @@ _POOL = Options(
     5, {"padding": _PADDING, **_STRIDES, "filter_width": Entry(3), "filter_height": Entry(4), **_activation(5)}
 )
 _REDUCTION = Options(27, {"keep_dims": Entry(0, "?", False)})
+_CONV_3D = Options(
+    106,
+    {
+        "padding": _PADDING,
+        "stride_d": Entry(1),
+        "stride_w": Entry(2),
+        "stride_h": Entry(3),
+        **_activation(4),
+        "dilation_d_factor": Entry(5, default=1),
+        "dilation_w_factor": Entry(6, default=1),
+        "dilation_h_factor": Entry(7, default=1),
+    },
+)
 
 OPTIONS: Mapping[str, Options] = MappingProxyType(
     {
@@ -167,6 +194,9 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
                 **_bias_type(6),
             },
         ),
+        "CONV_3D": _CONV_3D,
+        "CONV_3D_TRANSPOSE": _CONV_3D,
+        "CUMSUM": Options(102, {"exclusive": Entry(0, "?", False), "reverse": Entry(1, "?", False)}),
         "DEPTHWISE_CONV_2D": Options(
             2,
             {
@@ -178,6 +208,7 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
             },
         ),
         "DEPTH_TO_SPACE": Options(94, {"block_size": Entry(0)}),
+        "DIV": Options(29, _activation(0)),
         "FULLY_CONNECTED": Options(
             8,
             {
@@ -190,14 +221,19 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
         "GATHER": Options(23, {"axis": Entry(0), "batch_dims": Entry(1)}),
         "GELU": Options(116, {"approximate": Entry(0, "?", False)}),
         "L2_NORMALIZATION": Options(12, _activation(0)),
+        "L2_POOL_2D": _POOL,
         "LEAKY_RELU": Options(75, {"alpha": Entry(0, "f", 0.0)}),
+        "LOCAL_RESPONSE_NORMALIZATION": Options(
+            13,
+            {"radius": Entry(0), "bias": Entry(1, "f", 0.0), "alpha": Entry(2, "f", 0.0), "beta": Entry(3, "f", 0.0)},
+        ),
         "MAX_POOL_2D": _POOL,
         "MEAN": _REDUCTION,
         "MIRROR_PAD": Options(77, {"mode": Entry(0, "b", 0, ("REFLECT", "SYMMETRIC"))}),
         "MUL": Options(21, _activation(0)),
+        "ONE_HOT": Options(61, {"axis": Entry(0)}),
         "PACK": Options(59, {"values_count": Entry(0), "axis": Entry(1)}),
-        "REDUCE_MAX": _REDUCTION,
-        "REDUCE_MIN": _REDUCTION,
+        **dict.fromkeys(("REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM"), _REDUCTION),
         "RESHAPE": Options(17, {"new_shape": Entry(0, "*")}),
         "RESIZE_BILINEAR": Options(
             15, {"align_corners": Entry(2, "?", False), "half_pixel_centers": Entry(3, "?", False)}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Kind, Value, constant
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, Value, constant
 from bitsmith.frontends.ops import selection, shape, spatial
-from bitsmith.frontends.tflite.call import Call, Operand, Translation, kind_of, limits_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, kind_of, limits_of, zero_point
 from bitsmith.frontends.tflite.fixedpoint import Integers
-from bitsmith.layers.layer import as_weights
+from bitsmith.frontends.tflite.shared import fused
+from bitsmith.layers.embedding import Embedding, OneHot
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.resample import PadMode
 
 _MAX_RANK = 32
@@ -58,15 +61,15 @@ def _mirror_pad(call: Call) -> Value:
 
 
 def _pad(call: Call) -> Value:
-    x, pairs, value = call.value(0), _pairs(call), 0
+    x, pairs, value = call.value(0), _pairs(call), 0.0
     if call.tensor(2) is not None:
         given = call.array(2, "the value of padding")
         if given.size != 1:
             raise call.error(f"a value of padding of shape {given.shape}", "one number")
-        value = int(given.reshape(())) - zero_point(call.result)
+        value = float(given.astype(np.float64).reshape(())) - zero_point(call.result)
     elif zero_point(call.required(0)) != zero_point(call.result):
         raise UnsupportedError("padding of a tensor with another zero point", accepted="one zero point")
-    return _moved(call, spatial.pad(call.build, x, pairs, value=float(value)))
+    return _moved(call, spatial.pad(call.build, x, pairs, value=value))
 
 
 def _part(call: Call, ranges: Sequence[range]) -> Value:
@@ -109,9 +112,13 @@ def _strided_slice(call: Call) -> Value:
     return _moved(call, shape.squeeze(call.build.within("row"), y, gone) if gone else y)
 
 
+def _joined(call: Call) -> Value:
+    return fused(call, lambda build: selection.concatenate(build, call.all_values(), call.options.integer("axis")))
+
+
 def _concatenation(call: Call) -> Value:
     if call.options.text("fused_activation_function") != "NONE":
-        raise UnsupportedError("a concatenation with an activation", accepted="none")
+        raise UnsupportedError("a concatenation of codes with an activation", accepted="none")
     parts = [Operand(call.value(k), call.required(k)) for k in range(len(call.operator.inputs))]
     values = [_as_part(call, one, f"part{number}") for number, one in enumerate(parts)]
     return selection.concatenate(call.build, values, call.options.integer("axis"))
@@ -187,8 +194,94 @@ def _parts(call: Call, values: Sequence[Value], number: int) -> tuple[Value, ...
 def _gather(call: Call) -> Value:
     if call.options.integer("batch_dims"):
         raise UnsupportedError("indices for each sample", accepted="the same for all")
-    indices = call.array(1, "the indices")
-    return _moved(call, selection.take(call.build, call.value(0), call.options.integer("axis"), indices))
+    x, axis = call.value(0), call.options.integer("axis")
+    if call.value(1).constant is None and x.constant is not None:
+        if axis % max(x.rank, 1) or not x.rank:
+            raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
+        return _moved(call, _looked_up(call, x.constant, call.value(1)))
+    return _moved(call, selection.take(call.build, x, axis, call.array(1, "the indices")))
+
+
+def _looked_up(call: Call, table: Floats, indices: Value) -> Value:
+    """The rows of a table that the indices number."""
+    rows = as_weights(table.reshape(len(table), -1))
+    build = call.build if table.ndim == 2 else call.build.within("rows")
+    y = build.emit(Embedding(rows), indices)
+    return call.build.viewed(y, (*indices.dims, *table.shape[1:]), indices.batch)
+
+
+def _embedding_lookup(call: Call) -> Value:
+    return _looked_up(call, call.trained(1, "the table"), call.value(0))
+
+
+def _one_hot(call: Call) -> Value:
+    x, axis, build = call.value(0), call.options.integer("axis"), call.build
+    (classes,) = call.integers(1, "the number of classes")
+    on, off = (float(call.trained(number, "a value").reshape(-1)[0]) for number in (2, 3))
+    if not 0 < classes <= MAX_ELEMENTS:
+        raise call.error(f"{classes} classes", "a positive number")
+    codes = build.emit(OneHot(classes), x, suffix="codes")
+    values = build.affine(codes, constant(on - off), constant(off), "values", kind=kind_of(call.result))
+    return shape.move(build, values, [-1], [x.counted(axis, new=True)])
+
+
+def _space_to_batch(call: Call) -> Value:
+    """Elements of blocks as samples of their own: the first axis has those of one sample, place by place in the block."""
+    x, blocks = call.value(0), call.integers(1, "the blocks")
+    x = spatial.pad(call.build.within("padded"), x.plain(), _block_pairs(call, blocks, "the padding"))
+    sizes = x.dims[1 : len(blocks) + 1]
+    if min(blocks) < 1 or any(size % block for size, block in zip(sizes, blocks, strict=True)):
+        raise call.error(f"axes of {sizes} elements in blocks of {blocks}", "whole blocks")
+    pairs = [(size // block, block) for size, block in zip(sizes, blocks, strict=True)]
+    rest = x.dims[len(blocks) + 1 :]
+    split = call.build.viewed(x, (1, *(n for pair in pairs for n in pair), *rest), x.batch, "split")
+    inside, outside = range(2, 2 * len(blocks) + 1, 2), range(1, 2 * len(blocks), 2)
+    y = call.build.permuted(split, (*inside, 0, *outside, *range(2 * len(blocks) + 1, split.rank)), "permute")
+    count = math.prod(blocks)
+    return _moved(call, call.build.viewed(y, (count, *(n for n, _ in pairs), *rest), Batch(0, count)))
+
+
+def _batch_to_space(call: Call) -> Value:
+    x, blocks = call.value(0), call.integers(1, "the blocks")
+    count, rank = math.prod(blocks), len(blocks)
+    if min(blocks, default=0) < 1 or x.batch is None or x.rank <= rank or x.dims[0] != count:
+        raise UnsupportedError(f"blocks of {blocks} of axes {x.dims}", accepted="those that SPACE_TO_BATCH_ND made")
+    split = call.build.viewed(x, (*blocks, 1, *x.dims[1:]), Batch(rank), "split")
+    order = [rank, *(k for axis in range(rank) for k in (rank + 1 + axis, axis)), *range(2 * rank + 1, split.rank)]
+    y = call.build.permuted(split, order, "permute")
+    sizes = [size * block for size, block in zip(x.dims[1:], blocks, strict=False)]
+    y = call.build.viewed(y, (1, *sizes, *x.dims[rank + 1 :]), Batch(0), "joined")
+    taken = {axis: (-before, -after) for axis, (before, after) in _block_pairs(call, blocks, "the crops").items()}
+    return _moved(call, spatial.pad(call.build, y, taken))
+
+
+def _block_pairs(call: Call, blocks: Sequence[int], what: str) -> dict[int, tuple[int, int]]:
+    """Elements before and after each axis of blocks."""
+    listed = call.integers(2, what)
+    if (
+        not 0 < len(blocks) < call.value(0).rank
+        or len(listed) != 2 * len(blocks)
+        or not 0 <= min(listed) <= MAX_ELEMENTS
+    ):
+        raise call.error(f"{what} {listed[:64]} of {len(blocks)} axes", "two numbers, not negative, for each axis")
+    return dict(enumerate(zip(listed[::2], listed[1::2], strict=True), 1))
+
+
+def _like(value: float, call: Call) -> Value:
+    """A constant of the operand's shape."""
+    return constant(np.full(call.value(0).dims, value), kind=kind_of(call.result))
+
+
+def _rank(call: Call) -> Value:
+    return constant(float(call.value(0).rank), kind=kind_of(call.result))
+
+
+def _range(call: Call) -> Value:
+    start, stop, step = (float(call.trained(number, "a bound").reshape(-1)[0]) for number in range(3))
+    count = math.ceil((stop - start) / step) if step else -1
+    if not 0 <= count <= MAX_ELEMENTS:
+        raise call.error(f"a range from {start:g} to {stop:g} in steps of {step:g}")
+    return constant(as_weights(start + step * np.arange(count)), kind=kind_of(call.result))
 
 
 def _reverse(call: Call) -> Value:
@@ -210,7 +303,7 @@ def _broadcast(call: Call) -> Value:
 
 
 def _shape(call: Call) -> Value:
-    sizes = np.asarray(call.required(0).shape, dtype=np.float64)
+    sizes = np.asarray(call.value(0).dims, dtype=np.float64)
     return constant(as_weights(sizes), kind=kind_of(call.result))
 
 
@@ -218,31 +311,41 @@ def _fill(call: Call) -> Value:
     dims = call.integers(0, "the shape")
     if any(size < 0 for size in dims) or math.prod(dims) > MAX_ELEMENTS:
         raise call.error(f"a constant of shape {dims[:_MAX_RANK]}")
-    value = float(call.array(1, "the value").astype(np.float64).reshape(-1)[0]) - zero_point(call.result)
+    given = call.array(1, "the value")
+    if given.size != 1:
+        raise call.error(f"a value of shape {given.shape}", "one number")
+    value = float(given.astype(np.float64).reshape(())) - zero_point(call.result)
     kind = kind_of(call.result) if call.result.quantization is None else Kind.REAL
     return constant(as_weights(np.full(dims, value)), kind=kind)
 
 
-SHAPES: dict[str, Translation] = {
-    "BROADCAST_TO": Translation(_broadcast, "Broadcast"),
-    "CONCATENATION": Translation(_concatenation, "Lookup and Concatenate"),
-    "EXPAND_DIMS": Translation(_expand_dims, "Reshape"),
-    "FILL": Translation(_fill, "a constant"),
-    "GATHER": Translation(_gather, "Gather"),
-    "MIRROR_PAD": Translation(_mirror_pad, "Pad"),
-    "PACK": Translation(_pack, "Stack"),
-    "PAD": Translation(_pad, "Pad"),
-    "PADV2": Translation(_pad, "Pad"),
-    "RESHAPE": Translation(_reshape, "Reshape"),
-    "REVERSE_V2": Translation(_reverse, "Slice"),
-    "SHAPE": Translation(_shape, "a constant"),
-    "SLICE": Translation(_slice, "Slice"),
-    "SPLIT": Translation(_split, "Slice"),
-    "SPLIT_V": Translation(_split_v, "Slice"),
-    "SQUEEZE": Translation(_squeeze, "Reshape"),
-    "STRIDED_SLICE": Translation(_strided_slice, "Slice and Reshape"),
-    "TILE": Translation(_tile, "Gather"),
-    "TRANSPOSE": Translation(_transpose, "Permute"),
-    "UNPACK": Translation(_unpack, "Slice and Reshape"),
+SHAPES: dict[str, Entry] = {
+    "BATCH_TO_SPACE_ND": alike(_batch_to_space, "Reshape, Permute and Crop"),
+    "BROADCAST_TO": alike(_broadcast, "Broadcast"),
+    "CONCATENATION": Entry(Translation(_concatenation, "Lookup and Concatenate"), Translation(_joined, "Concatenate")),
+    "EMBEDDING_LOOKUP": Entry(numbers=Translation(_embedding_lookup, "Embedding")),
+    "EXPAND_DIMS": alike(_expand_dims, "Reshape"),
+    "FILL": alike(_fill, "a constant"),
+    "GATHER": alike(_gather, "Gather, or Embedding and Reshape"),
+    "MIRROR_PAD": alike(_mirror_pad, "Pad"),
+    "ONE_HOT": Entry(numbers=Translation(_one_hot, "OneHot")),
+    "PACK": alike(_pack, "Stack"),
+    "PAD": alike(_pad, "Pad"),
+    "PADV2": alike(_pad, "Pad"),
+    "RANGE": Entry(numbers=Translation(_range, "a constant")),
+    "RANK": alike(_rank, "a constant"),
+    "RESHAPE": alike(_reshape, "Reshape"),
+    "REVERSE_V2": alike(_reverse, "Slice"),
+    "SHAPE": alike(_shape, "a constant"),
+    "SLICE": alike(_slice, "Slice"),
+    "SPACE_TO_BATCH_ND": alike(_space_to_batch, "Pad, Reshape and Permute"),
+    "SPLIT": alike(_split, "Slice"),
+    "SPLIT_V": alike(_split_v, "Slice"),
+    "SQUEEZE": alike(_squeeze, "Reshape"),
+    "STRIDED_SLICE": alike(_strided_slice, "Slice and Reshape"),
+    "TILE": alike(_tile, "Gather"),
+    "TRANSPOSE": alike(_transpose, "Permute"),
+    "UNPACK": alike(_unpack, "Slice and Reshape"),
+    "ZEROS_LIKE": Entry(numbers=Translation(partial(_like, 0.0), "a constant")),
 }
 """Operators by name."""

@@ -11,6 +11,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.arithmetic import multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.frontends.tflite.call import Call, Operand, checked, limits_of
@@ -30,8 +31,15 @@ _MOST = 1 << 12
 """Most elements of which the sum of exponentials stays within 32 bits."""
 
 
+def real_softmax(call: Call) -> Value:
+    """Softmax of numbers along the last axis."""
+    x, beta = call.value(0), call.options.number("beta")
+    scaled = x if beta == 1.0 else multiply(call.build.within("scaled"), x, constant(beta))
+    return activations.softmax(call.build, scaled, -1)
+
+
 def softmax(call: Call) -> Value:
-    """Softmax along the last axis."""
+    """Softmax of codes along the last axis."""
     x, result = call.operand(0), checked(call.result)
     axis, beta = x.value.rank - 1, call.options.number("beta")
     if x.value.shape[x.value.axis(axis)] >= _MOST:

@@ -1,0 +1,137 @@
+"""TensorFlow Lite models in floating point, and with weights that are quantized alone, against the interpreter.
+
+``tflite/make.py`` writes what is compared with: of weights that are quantized alone both the interpreter's results with their
+numbers in their place, and those of its kernels that quantize activations as well.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import bitsmith
+from bitsmith.errors import BitsmithError
+from bitsmith.frontends.tflite.operators import OPERATORS
+from bitsmith.frontends.tflite.read import read_tflite
+from bitsmith.layers.network import Network
+
+_MODELS = Path(__file__).parent / "tflite" / "models"
+
+Arrays = list[npt.NDArray[np.generic]]
+
+
+@cache
+def _stored() -> dict[str, npt.NDArray[np.generic]]:
+    return dict(np.load(_MODELS / "floats.npz"))
+
+
+def _names() -> list[str]:
+    return sorted(key.removesuffix("/model") for key in _stored() if key.endswith("/model"))
+
+
+def _model(name: str) -> bytes:
+    return _stored()[f"{name}/model"].tobytes()
+
+
+def _arrays(name: str, kind: str) -> Arrays:
+    return [_stored()[f"{name}/{kind}{k}"] for k in range(9) if f"{name}/{kind}{k}" in _stored()]
+
+
+def _evaluated(network: Network, name: str) -> Arrays:
+    found = network.evaluate([x.astype(np.float64) for x in _arrays(name, "x")])
+    return [found[output] for output in network.outputs]
+
+
+@pytest.mark.parametrize("name", _names())
+def test_the_network_is_the_interpreter_s(name: str) -> None:
+    network = read_tflite(_model(name))
+    found, wanted = _evaluated(network, name), _arrays(name, "single")
+    assert len(found) == len(wanted)
+    for y, right in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(
+            y.reshape(right.shape), right, rtol=0.0, atol=2e-5 * max(1.0, float(np.abs(right).max()))
+        )
+    assert any("quantized alone" in note for note in network.notes) == name.startswith("dynamic")
+    assert not any("round" in note for note in network.notes)
+
+
+@pytest.mark.parametrize("name", [name for name in _names() if name.startswith("dynamic")])
+def test_kernels_that_quantize_activations_differ_by_that_only(name: str) -> None:
+    found = _evaluated(read_tflite(_model(name)), name)
+    for y, near, right in zip(found, _arrays(name, "hybrid"), _arrays(name, "single"), strict=True):
+        assert float(np.abs(y.reshape(near.shape) - near).max()) < 0.03 * float(np.abs(right).max())
+
+
+def test_weights_of_networks_are_quantized_alone() -> None:
+    """What is compared is not by accident the same."""
+    names = [name for name in _names() if name.startswith("dynamic_")]
+    unlike = [name for name in names if not np.array_equal(_arrays(name, "hybrid")[0], _arrays(name, "single")[0])]
+    assert {"dynamic_dense", "dynamic_conv", "dynamic_lstm"} <= set(unlike)
+
+
+_SLOW = ("attention", "cnn", "embedding", "image", "recurrent")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "float32_mlp",
+        "dynamic_dense",
+        "lstm_clipped",
+        *(
+            pytest.param(name, marks=[pytest.mark.slow])
+            for name in ("dynamic_wide", "dynamic_words", *(f"float32_{network}" for network in _SLOW))
+        ),
+    ],
+)
+def test_converted_models_are_within_a_percent(name: str) -> None:
+    inputs, wanted = _arrays(name, "x"), _arrays(name, "single")
+    model = bitsmith.convert(_model(name), calibration=inputs[0], check=False)
+    y = np.asarray(model.predict(inputs[0]), dtype=np.float64)
+    assert float(np.abs(y.reshape(wanted[0].shape) - wanted[0]).max()) < 0.01 * float(np.abs(wanted[0]).max())
+
+
+def test_names_are_those_of_the_operators() -> None:
+    network = read_tflite(_model("dense_1"))
+    assert [node.name for node in network.nodes] == ["x0", "y0_linear", "y0"]
+    assert [node.layer.kind for node in network.nodes] == ["Input", "Dense", "ReLU"]
+    assert not any(node.quantizers for node in network.nodes)
+
+
+def test_operators_without_a_kernel_on_codes_say_so() -> None:
+    assert OPERATORS["SQRT"].codes is None and OPERATORS["SQRT"].numbers is not None
+    assert OPERATORS["RESHAPE"].codes is OPERATORS["RESHAPE"].numbers
+    for name, entry in OPERATORS.items():
+        assert entry.codes or entry.numbers, name
+        assert entry.numbers or name == "QUANTIZE"
+
+
+@pytest.mark.parametrize("name", ["float32_mlp", "dynamic_lstm", "float32_embedding", "conv_3d", "local_response"])
+def test_damaged_files_give_one_typed_error_or_a_network(name: str) -> None:
+    content, rng = _model(name), np.random.default_rng(1)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), int(rng.integers(1, 6))):
+            damaged[place] = int(rng.integers(0, 256))
+        try:
+            read_tflite(bytes(damaged))
+        except BitsmithError:
+            refused += 1
+    assert refused > 3
+
+
+@pytest.mark.parametrize("word", [0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize("name", ["transposed_0", "lstm", "resize_bilinear_1"])
+def test_hostile_words_give_one_typed_error_or_a_network(name: str, word: int) -> None:
+    content = _model(name)
+    for place in range(0, len(content) - 4, 12):
+        hostile = content[:place] + word.to_bytes(4, "little") + content[place + 4 :]
+        try:
+            read_tflite(hostile)
+        except BitsmithError as error:
+            assert str(error)
