@@ -53,6 +53,16 @@ def assert_same(network: Network, model: Any) -> None:
         np.testing.assert_allclose(results[name], values, rtol=1e-4, atol=2e-5)
 
 
+def assert_as_keras(network: Network, model: Any, inputs: Sequence[np.ndarray]) -> None:
+    """The network's float reference is what the model computes; what is no number in Keras may be anything."""
+    results = network.evaluate([np.asarray(values, np.float64) for values in inputs])
+    with np.errstate(invalid="ignore"):
+        wanted = outputs_of(model, inputs)
+    for name, want in zip(network.outputs, wanted, strict=True):
+        assert results[name].shape == want.shape
+        np.testing.assert_allclose(np.where(np.isnan(want), 0.0, results[name]), np.nan_to_num(want), 1e-4, 2e-5)
+
+
 def assert_fixed_point(network: Network, relative: float = 2.0**-10) -> None:
     """The emulated fixed-point results are the network's float ones, up to ``relative`` of each output's greatest value."""
     program = compile_network(network).program

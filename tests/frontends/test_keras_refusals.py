@@ -122,7 +122,7 @@ def test_string_input(tmp_path: Path) -> None:
         read_keras(write_model(tmp_path, model))
 
 
-@pytest.mark.parametrize(("key", "value"), [("training", True), ("mask", [["x", 0, 0]]), ("scale", 2.0)])
+@pytest.mark.parametrize(("key", "value"), [("training", True), ("scale", 2.0)])
 def test_call_arguments(key: str, value: Any, tmp_path: Path) -> None:
     model = functional(source(), layer("ReLU", "it", "x"), outputs=("it",))
     model["config"]["layers"][1]["inbound_nodes"][0][0][3][key] = value

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from bitsmith import convert
-from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.read import read_model
 from bitsmith.layers.layer import Floats
 
 SAMPLES, STEPS, CHANNELS = 12, 5, 8
@@ -196,12 +194,3 @@ def test_as_keras(name: str) -> None:
     results = wanted if isinstance(wanted, list | tuple) else [wanted]
     for one, want in zip(found if isinstance(found, list) else [found], results, strict=True):
         assert np.abs(one - np.asarray(want)).max() < 1e-3 * max(float(np.abs(want).max()), 1.0)
-
-
-def test_layers_that_work_with_masks_are_refused() -> None:
-    import keras
-    from keras import layers
-
-    x = keras.Input((STEPS, CHANNELS))
-    with pytest.raises(UnsupportedError, match="mask"):
-        read_model(keras.Model(x, layers.GlobalAveragePooling1D()(layers.Masking()(x))))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import integer, shown
@@ -15,6 +17,7 @@ from bitsmith.frontends.keras.weights import snake_case
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.embedding import OneHot
+from bitsmith.layers.layer import as_weights
 
 
 def operation(name: str, **numbers: tuple[str, float | None]) -> Translation:
@@ -31,12 +34,27 @@ def operation(name: str, **numbers: tuple[str, float | None]) -> Translation:
     return Translation(read, shared.becomes)
 
 
-def _cast(call: LayerCall) -> Value:
+def _kind(call: LayerCall) -> Kind:
     dtype = call.config.text("dtype")
     kind = Kind.named(dtype)
     if kind is Kind.REAL and not dtype.startswith(("float", "bfloat")):
         raise UnsupportedError(f"a cast to {shown(dtype)}", accepted="floating point, integers and bool")
-    return logic.cast(call.build, call.x, kind)
+    return kind
+
+
+def _as_tensor(call: LayerCall) -> Value:
+    return call.x if call.config.get("dtype") is None else logic.cast(call.build, call.x, _kind(call))
+
+
+def _alike(number: float | None) -> Translation:
+    """A constant of the operand's shape: of the ``number``, or of one that is given."""
+
+    def read(call: LayerCall) -> Value:
+        x, kind = call.first, call.first.kind if call.config.get("dtype") is None else _kind(call)
+        elements = np.broadcast_to(call.numbers("fill_value", 1) if number is None else number, x.shape)
+        return Value(as_weights(elements), x.shape, x.batch, kind=kind)
+
+    return Translation(read, "Constant", frozenset({"fill_value"}))
 
 
 def _one_hot(call: LayerCall) -> Value:
@@ -66,7 +84,11 @@ ARITHMETIC: dict[str, Translation] = {
     **dict.fromkeys(("RightShift", "BitwiseRightShift"), operation("right_shift")),
     "Clip": operation("clip", low=("x_min", None), high=("x_max", None)),
     "Round": configured(arithmetic.round_half_to_even, "WholeNumber", integer("decimals", 0)),
-    "Cast": Translation(_cast, "Identity or WholeNumber"),
+    "Cast": Translation(lambda call: logic.cast(call.build, call.x, _kind(call)), "Identity or WholeNumber"),
+    "ConvertToTensor": Translation(_as_tensor, "Identity or WholeNumber"),
+    "ZerosLike": _alike(0.0),
+    "OnesLike": _alike(1.0),
+    "FullLike": _alike(None),
     "OneHot": Translation(_one_hot, "OneHot"),
 }
 """Operations by class name."""

@@ -20,8 +20,9 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 class LayerCall:
     """A layer on what it is ``given``; ``stored`` has its variables and then those of the sub-layers that are named.
 
-    ``masks`` are Keras's masks of values, by their nodes (see :mod:`bitsmith.frontends.keras.masks`); ``notes`` gathers what the
-    user should know; ``live`` gives what is an attribute of a live layer, by its path.
+    ``masks`` are Keras's masks of values, by their nodes (see :mod:`bitsmith.frontends.keras.masks`), and the call is ``masked``
+    if it names one itself; ``notes`` gathers what the user should know; ``live`` gives what is an attribute of a live layer, by
+    its path.
     """
 
     config: Fields
@@ -32,6 +33,7 @@ class LayerCall:
     masks: Mapping[int, Value] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     live: Callable[[str], object] = lambda _: None
+    masked: bool = False
 
     def mask(self, x: Value) -> Value | None:
         """Keras's mask (batch, time) of an operand."""

@@ -363,6 +363,13 @@ def _tensor(value: Json) -> Tensor | None:
 Named: TypeAlias = Mapping[str, "tuple[Result | Constant, ...]"]
 
 
+def _masks(arguments: Operands[Tensor], masks: Mapping[str, Result | Constant]) -> Named:
+    """The argument ``mask`` of a layer that is given none, from those of its model's inputs."""
+    given = () if arguments.kwargs.get("mask", (Constant(None),)) != (Constant(None),) else arguments.args
+    found = tuple(masks.get(one.layer, Constant(None)) if isinstance(one, Tensor) else Constant(None) for one in given)
+    return {"mask": found} if any(isinstance(one, Result) for one in found) else {}
+
+
 @dataclass(slots=True)
 class _Expansion:
     """The flat list while nested models are opened."""
@@ -381,12 +388,14 @@ class _Expansion:
     ) -> tuple[Result, ...]:
         """Adds the calls of ``model`` used on ``inputs``, perhaps on ``each_step``; the values of its outputs.
 
-        What a nested model is called with, ``inherited``, reaches its layers.
+        What a nested model is called with, ``inherited``, reaches its layers; masks reach those that read the inputs.
         """
         if len(inputs) != len(model.inputs):
             found = f"the model is called on {len(inputs)} tensors"
             raise ModelFileError(found, where=model.where, accepted=f"{len(model.inputs)} tensors")
         given_inputs = zip(model.inputs, inputs, strict=True)
+        inherited, masks = {**inherited}, dict(zip(model.inputs, inherited.get("mask", ()), strict=False))
+        inherited.pop("mask", None)
         results: dict[Use, tuple[Result, ...]] = {(name, 0): (one,) for name, one in given_inputs}
 
         def result(tensor: Tensor) -> Result:
@@ -404,8 +413,9 @@ class _Expansion:
                 if self.steps > MAX_LAYERS:
                     found = "the model calls too many layers"
                     raise ModelFileError(found, where=model.where, accepted=f"at most {MAX_LAYERS}")
-                entry, given = model.entries[use[0]], model.arguments(use).mapped(result)
-                given = replace(given, kwargs={**given.kwargs, **inherited})
+                entry, arguments = model.entries[use[0]], model.arguments(use)
+                given = arguments.mapped(result)
+                given = replace(given, kwargs={**given.kwargs, **inherited, **_masks(arguments, masks)})
                 inner = (*path, entry.place)
                 if entry.model is None:
                     results[use] = (self.add(entry, inner, given, each_step=each_step),)

@@ -5,56 +5,35 @@ A file does not say where masks go: Keras attaches them to tensors while it call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.graph import Constant
 from bitsmith.frontends.ops.logic import compare, logical, where
+from bitsmith.frontends.ops.selection import concatenate
 from bitsmith.ir.ops import Relation
-from bitsmith.layers.merge import Maximum
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.merge import Maximum, Multiply
 from bitsmith.layers.reduction import Reduce, Reduction
 
-_HANDED_ON = frozenset(
-    {
-        *("QDense", "QDenseBatchnorm", "QActivation", "QAdaptiveActivation", "QBatchNormalization"),
-        *("Dense", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Identity", "Rescaling", "Normalization"),
-        *("BatchNormalization", "GroupNormalization", "LayerNormalization", "UnitNormalization"),
-        *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
-        *("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention"),
-    }
-)
-"""Layers whose result has the mask of their first operand."""
-
-_MERGES = frozenset({"Add", "Average", "Subtract"})
-
 _ENDS = frozenset({"MultiHeadAttention"})
-"""Layers that take the masks away from their operands, also for those who read them afterwards."""
-
-_WORK_WITH = frozenset(
-    {
-        *("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional"),
-        *(
-            "TimeDistributed",
-            "GlobalAveragePooling1D",
-            "Softmax",
-            "Concatenate",
-            "Dot",
-            "Maximum",
-            "Minimum",
-            "Multiply",
-        ),
-    }
-)
-"""Layers that do something else where a mask says so."""
-
+"""Layers of Keras 3 that take the masks away from their operands, also for those who read them afterwards."""
 
 _RECURRENT = ("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional")
 
+Masks: TypeAlias = Sequence[Value | None]
+"""The masks (batch, time) of several tensors; None of those without one."""
 
-def _returns_sequences(config: Fields) -> bool:
-    """Return True of a recurrent layer, or one of both directions, that gives each step, and so their mask."""
+
+def returns_sequences(config: Fields) -> bool:
+    """Return True of a recurrent layer, or one of both directions, that gives each step."""
     inner = config.fields("layer").fields("config") if "layer" in config.values else config
     return inner.flag("return_sequences", False)
 
@@ -86,42 +65,147 @@ def _of_embedding(call: LayerCall) -> Value | None:
 _BEGINNINGS: Mapping[str, Callable[[LayerCall], Value | None]] = {"Masking": _of_masking, "Embedding": _of_embedding}
 
 
-def mask_of_result(class_name: str, call: LayerCall, *, each_step: bool) -> Value | None:
-    """The mask (batch, time) of what a layer gives, perhaps on ``each_step``; None if it has none.
+def _first(call: LayerCall, masks: Masks) -> Masks:
+    """The mask of the first operand, for the first result."""
+    return masks[:1]
+
+
+def _first_since_3(call: LayerCall, masks: Masks) -> Masks:
+    """The same of layers that lose masks in Keras 2."""
+    return masks[:1] if call.major >= 3 else ()
+
+
+def _of_steps(call: LayerCall, masks: Masks) -> Masks:
+    """A recurrent layer that gives each step gives their mask, and so do both directions that are not merged."""
+    if not returns_sequences(call.config):
+        return ()
+    unmerged = "merge_mode" in call.config.values and call.config.get("merge_mode") is None
+    return (*masks[:1], *masks[:1]) if unmerged else masks[:1]
+
+
+def _merged(call: LayerCall, masks: Masks) -> Masks:
+    """Keras 3 counts a step that counts in one operand, Keras 2 one that counts in all that have a mask."""
+    found = [mask for mask in masks if mask is not None]
+    if len(found) < len(masks) and call.major >= 3:
+        return ()
+    layer, result = Maximum() if call.major >= 3 else Multiply(), found[0]
+    for other in found[1:]:
+        result = result if other is result else logical(layer, call.build.within("mask"), result, other)
+    return (result,)
+
+
+def _extreme(call: LayerCall, masks: Masks) -> Masks:
+    """Maxima, minima and products, where Keras 3 takes an operand for what it is only at steps that count."""
+    return _merged(call, masks) if call.major < 3 else _refused(call, masks)
+
+
+def _joined(call: LayerCall, masks: Masks) -> Masks:
+    """Operands beside each other count together as those of a sum, sequences one after another as they are."""
+    given = call.given.tensors
+    axis = given[0].counted(call.config.integer("axis", -1))
+    if axis == given[0].rank - 1:
+        return _merged(call, masks)
+    every = [_all_counted(x) if mask is None else mask for x, mask in zip(given, masks, strict=True)]
+    if any(mask.rank != x.rank - 1 for x, mask in zip(given, every, strict=True)):
+        return _refused(call, masks)
+    return (concatenate(call.build.within("mask"), every, axis),)
+
+
+def _all_counted(x: Value) -> Value:
+    """The mask that leaves nothing out."""
+    return Value(as_weights(np.ones(x.shape[:-1])), x.shape[:-1], x.batch, kind=Kind.BOOL)
+
+
+def _within_steps(call: LayerCall, masks: Masks) -> Masks:
+    """A layer on each step, which has the steps' mask unless the layer would be given a part of it."""
+    inner = call.config.fields("layer").text("class_name")
+    return _refused(call, masks) if inner in (*_RECURRENT, *_REFUSED, *_AVERAGES, "TimeDistributed") else masks[:1]
+
+
+def _none(call: LayerCall, masks: Masks) -> Masks:
+    return ()
+
+
+def _refused(call: LayerCall, masks: Masks) -> Masks:
+    raise UnsupportedError(
+        "a sequence with a mask (of Masking, or of an Embedding with mask_zero)",
+        accepted="masks in front of recurrent layers, attention and GlobalAveragePooling1D",
+        remedy="train without the mask, or pad with values that the network was trained to ignore",
+    )
+
+
+_REFUSED = ("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional", "Softmax")
+"""Layers that do something else where a mask says so, and are not translated with one."""
+
+_AVERAGES = ("GlobalAveragePooling1D", "GlobalAvgPool1D")
+
+_HANDED_ON = (
+    *("QDense", "QDenseBatchnorm", "QActivation", "QAdaptiveActivation", "QBatchNormalization"),
+    *("Dense", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "ThresholdedReLU"),
+    *("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"),
+    *("GroupNormalization", "LayerNormalization", "UnitNormalization"),
+    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout"),
+    *("GaussianNoise", "ActivityRegularization"),
+    *("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention"),
+)
+
+_MASKS: Mapping[str, Callable[[LayerCall, Masks], Masks]] = {
+    **dict.fromkeys(_HANDED_ON, _first),
+    **dict.fromkeys(("Identity", "Normalization", "Rescaling"), _first_since_3),
+    **dict.fromkeys(_RECURRENT, _of_steps),
+    **dict.fromkeys(("Add", "Average", "Subtract"), _merged),
+    **dict.fromkeys(("Maximum", "Minimum", "Multiply"), _extreme),
+    **dict.fromkeys(_AVERAGES, _none),
+    "Dot": _none,
+    "Concatenate": _joined,
+    "TimeDistributed": _within_steps,
+    **dict.fromkeys(_REFUSED, _refused),
+}
+"""The masks of a layer's results, by its class, from those of its operands; others lose them, as in Keras."""
+
+
+def masks_of_results(class_name: str, call: LayerCall, *, each_step: bool) -> Masks:
+    """The masks (batch, time) of what a layer gives, perhaps on ``each_step``; results that are not listed have none.
 
     Raises:
         UnsupportedError: a layer that works with the mask of an operand, in a way that is not translated.
     """
     begins = class_name == "Masking" or call.config.flag("mask_zero", False)
-    if each_step and (begins or any(call.mask(x) is not None for x in call.given.tensors)):
+    masks = [call.mask(x) for x in call.given.tensors]
+    found = any(mask is not None for mask in masks)
+    if each_step and (begins or found):
         raise UnsupportedError(
             "a mask within, or in front of, a model on each step", accepted="models without masks there"
         )
     if class_name in _BEGINNINGS:
-        return _BEGINNINGS[class_name](call)
-    masks = [call.mask(x) for x in call.given.tensors]
-    found = [mask for mask in masks if mask is not None]
-    if found and class_name in _WORK_WITH:
-        raise UnsupportedError(
-            "a sequence with a mask (of Masking, or of an Embedding with mask_zero)",
-            accepted="masks in front of recurrent layers and attention",
-            remedy="train without the mask, or pad with values that the network was trained to ignore",
-        )
-    if class_name in _HANDED_ON or (class_name in _RECURRENT and _returns_sequences(call.config)):
-        return masks[0] if masks else None
-    if class_name not in _MERGES or len(found) < len(masks) or not found:
-        return None
-    mask = found[0]
-    for other in found[1:]:
-        mask = mask if other is mask else logical(Maximum(), call.build.within("mask"), mask, other)
-    return mask
+        return (_BEGINNINGS[class_name](call),)
+    return _MASKS.get(class_name, _none)(call, masks) if found else ()
 
 
-def hand_on(class_name: str, call: LayerCall, result: Value, mask: Value | None, masks: dict[int, Value]) -> None:
-    """Note in ``masks`` what a call changes: the ``mask`` of its result, and those of its operands."""
-    if class_name in _ENDS:
+def with_masks(call: LayerCall) -> LayerCall:
+    """The call with its argument ``mask``, of the operand or of each, as Keras's masks of them."""
+    given, operands = call.given.kwargs.get("mask", ()), call.given.args
+    if all(one == Constant(None) for one in given):
+        return call
+    if any(isinstance(one, Constant) and one.value is not None for one in given) or len(given) > len(operands):
+        raise UnsupportedError("a constant mask", accepted="tensors, or none")
+    named: dict[int, Value | None] = {}
+    for x, one in zip(operands, given, strict=False):
+        if isinstance(x, Value) and isinstance(x.node, int):
+            mask = one if isinstance(one, Value) else None
+            if named.setdefault(x.node, mask) is not mask or (mask is None and call.mask(x) is not None):
+                raise UnsupportedError("several masks of one operand", accepted="one mask, or none")
+    masks = {**call.masks, **{node: mask for node, mask in named.items() if mask is not None}}
+    others = {key: items for key, items in call.given.kwargs.items() if key != "mask"}
+    return replace(call, given=replace(call.given, kwargs=others), masks=masks, masked=True)
+
+
+def hand_on(class_name: str, call: LayerCall, results: Sequence[Value], found: Masks, masks: dict[int, Value]) -> None:
+    """Note in ``masks`` what a call changes: those that were ``found`` of its results, and those of its operands."""
+    if class_name in _ENDS and call.major >= 3:
         for x in call.given.tensors:
             if isinstance(x.node, int):
                 masks.pop(x.node, None)
-    if mask is not None and isinstance(result.node, int):
-        masks[result.node] = mask
+    for result, mask in zip(results, found, strict=False):
+        if mask is not None and isinstance(result.node, int):
+            masks[result.node] = mask

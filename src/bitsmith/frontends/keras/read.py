@@ -31,7 +31,7 @@ from bitsmith.frontends.keras.hgq.registered import REGISTERED
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import LiveModel
-from bitsmith.frontends.keras.masks import hand_on, mask_of_result
+from bitsmith.frontends.keras.masks import hand_on, masks_of_results, with_masks
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
@@ -153,18 +153,20 @@ def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approx
                 refusals.add(_unknown(entry))
                 continue
             _check_config(entry.config, is_operation)
-            _check_arguments(call, translation)
+            masked = not is_operation and "mask" not in translation.keywords
+            _check_arguments(call, translation, masked=masked)
             if all(one.call in results for one in call.arguments.tensors):
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
                 layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
                 if isinstance(source.weights, LiveWeights):
                     layer_call = replace(layer_call, live=partial(source.weights.part, call.path))
-                mask = None if is_operation else mask_of_result(_kind(entry), layer_call, each_step=call.each_step)
+                layer_call = with_masks(layer_call) if masked else layer_call
+                found = () if is_operation else masks_of_results(_kind(entry), layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
-                hand_on(_kind(entry), layer_call, results[call][0], mask, masks)
+                hand_on(_kind(entry), layer_call, results[call], found, masks)
             elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
@@ -244,10 +246,11 @@ def _check_config(config: Fields, is_operation: bool) -> None:
         raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
 
 
-def _check_arguments(call: Call, translation: Translation) -> None:
+def _check_arguments(call: Call, translation: Translation, *, masked: bool) -> None:
+    """Refuses arguments that are not understood; a layer that is ``masked`` may be given the mask of its operand."""
     for key, items in call.arguments.kwargs.items():
         harmless = ((Constant(None),), (Constant(False),)) if key == "training" else ((Constant(None),),)
-        if key not in translation.keywords and items not in harmless:
+        if key not in translation.keywords and items not in harmless and not (masked and key == "mask"):
             found, remedy = f"called with the argument {key}", "call the layer without it"
             raise UnsupportedError(found, accepted="tensors as the only arguments", remedy=remedy)
 

@@ -13,15 +13,18 @@ from itertools import islice
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import ZERO, Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import Constant
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import recurrent
+from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
-from bitsmith.frontends.ops.selection import flip
+from bitsmith.frontends.ops.reduction import REDUCERS, running_sum
+from bitsmith.frontends.ops.selection import flip, select
+from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
@@ -32,7 +35,7 @@ _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
 MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
 """What becomes of the results of both directions."""
 
-_KEYWORDS = frozenset({"initial_state", "mask"})
+_KEYWORDS = frozenset({"initial_state"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,17 @@ class _Network:
 
     cells: tuple[_Cell, ...]
     config: Fields
+    major: int
+    zeros: bool
+    """Whether the output is 0 at steps that a mask leaves out; else it stays as it is."""
 
     @staticmethod
     def read(call: LayerCall, class_name: str, config: Fields, part: str = "") -> _Network:
-        """The layer of Keras's class ``class_name``, whose weights the Keras 3 layout has in ``part``."""
+        """The layer of Keras's class ``class_name``, whose weights the Keras 3 layout has in ``part`` of Bidirectional.
+
+        Bidirectional decides itself about ``zero_output_for_mask``.
+        """
+        zeros = config.flag("return_sequences" if part else "zero_output_for_mask", False)
         channels = _sequence(call).shape[1]
         for key in ("stateful", "time_major"):
             if config.flag(key, False):
@@ -93,7 +103,7 @@ class _Network:
             activations = _activation(own, "activation", call.major, TANH), opening
             cells.append(_Cell(kind, own, place, channels, own.positive("units"), activations))
             channels = cells[-1].units
-        return _Network(tuple(cells), config)
+        return _Network(tuple(cells), config, call.major, zeros)
 
     def results(
         self,
@@ -111,6 +121,7 @@ class _Network:
         """
         sequences, shown = self.config.flag("return_sequences", False), self.config.flag("return_state", False)
         states: list[Value] = []
+        given, counts = mask, None
         for number, cell in enumerate(self.cells):
             last = number == len(self.cells) - 1
             inner, main = build if last else build.within(f"cell{number}"), 0 if sequences or not last else 1
@@ -120,13 +131,49 @@ class _Network:
             if mask is not None and number == 1 and self.config.flag("go_backwards", False):
                 mask = flip(build.within("mask"), mask, [1])  # as the first cell hands its steps on
             own = tuple(islice(initial, len(layer.states)))
-            y = recurrent.run(inner, layer, x, own, main, mask)
+            if last and given is not None:
+                counts = self._counts(build.within("mask"), given, flipped=flipped, begun=bool(own))
+            y = recurrent.run(inner if counts is None else inner.within("held"), layer, x, own, main, mask)
             states += [
                 y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k, mask)
                 for k in range(1, 1 + shown * len(layer.states))
             ]
             x = y
-        return (x, *states)
+        return (x if counts is None else where(build, counts, x, ZERO), *states)
+
+    def _counts(self, build: Builder, mask: Value, *, flipped: bool, begun: bool) -> Value | None:
+        """Where the output with a mask is the hidden state, else 0; None if that is everywhere.
+
+        An output that stays as it is at the steps that are left out may be 0 before the first that counts, where the state has
+        ``begun`` with another.
+        """
+        if not (self.zeros or (begun and self._begins_with_0)):
+            return None
+        steps = flip(build, mask, [1], "turned") if self.config.flag("go_backwards", False) else mask
+        if not self.config.flag("return_sequences", False):
+            return select(build, steps, 1, -1) if self.zeros else REDUCERS["max"].of(build, steps, [1])
+        if not self.zeros:
+            total = running_sum(build.within("sum"), replace(steps, kind=Kind.REAL), [1])
+            steps = compare(build, Relation.GT, total, ZERO)
+        return flip(build, steps, [1]) if flipped else steps
+
+    @property
+    def _begins_with_0(self) -> bool:
+        """Whether an output that stays as it is begins with 0, not with the initial state."""
+        return self.major < 3 or self.config.flag("unroll", False)
+
+    def check_mask(self, notes: list[str], where: str, *, initial: bool) -> None:
+        """Refuse what Keras's backends do in different ways with a mask, or note it where that is seen in few samples.
+
+        NumPy and JAX take the first state for the output before a step, TensorFlow and PyTorch remember the output.
+        """
+        if self.zeros and self.config.flag("unroll", False):
+            raise UnsupportedError("a mask beside zero_output_for_mask=True and unroll=True", accepted="unroll=False")
+        if initial and not (self.zeros or self._begins_with_0):
+            notes.append(
+                f"{where}: at masked steps before the first that counts the output is the initial state, as with the backends "
+                "JAX and NumPy of Keras; with TensorFlow and PyTorch it is 0."
+            )
 
 
 def _cells(config: Fields, part: str) -> Iterator[tuple[recurrent.Kind, Fields, str]]:
@@ -156,11 +203,15 @@ def _sequence(call: LayerCall) -> Value:
 
 
 def _mask(call: LayerCall) -> Value | None:
-    """What says which steps of the sequence count (batch, time, 1); Keras 3 gives it as an argument."""
-    given = call.given.kwargs.get("mask", ())
-    if any(isinstance(one, Constant) and one.value is not None for one in given):
-        raise UnsupportedError("a constant mask", accepted="tensors, or none")
-    mask = next((one for one in given if isinstance(one, Value)), call.mask(_sequence(call)))
+    """What says which steps of the sequence count (batch, time, 1).
+
+    Keras 3 looks for a tensor's mask only where a layer is called on one: not beside initial states.
+    """
+    if call.major >= 3 and len(call.given.tensors) > 1 and not call.masked:
+        return None
+    mask = call.mask(_sequence(call))
+    if mask is not None and mask.rank != 2:
+        raise UnsupportedError(f"a mask of axes {mask.dims}", accepted="(batch, time)")
     return None if mask is None else call.build.viewed(mask, (*mask.dims, 1), mask.batch, "mask")
 
 
@@ -178,8 +229,9 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
     weights, states = iter(call.weights(*wanted, parts=parts)), iter(initial)
     builds = [call.build.within(name) for name in DIRECTIONS] if len(networks) > 1 else [call.build]
     x, mask = _sequence(call), _mask(call)
-    if mask is not None and initial and any(network.config.flag("unroll", False) for network in networks):
-        raise UnsupportedError("a mask beside initial states with unroll=True", accepted="unroll=False")
+    if mask is not None:
+        for network in networks:
+            network.check_mask(call.notes, call.config.where, initial=bool(initial))
     return [
         network.results(build, x, weights, states, mask, flipped=number == 1)
         for number, (network, build) in enumerate(zip(networks, builds, strict=True))

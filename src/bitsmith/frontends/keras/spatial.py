@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import spatial
+from bitsmith.frontends.ops.arithmetic import divide, maximum
+from bitsmith.frontends.ops.logic import where
+from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Shape, as_weights
@@ -135,14 +139,28 @@ def _transposed(call: LayerCall, x: Value) -> Value:
     return spatial.transposed(call.build, x, kernel, bias, taps, extra=extra, output=output)
 
 
+def _mean_of_counted(call: LayerCall, mask: Value) -> Value:
+    """The mean over the steps that a mask (batch, time) leaves; 0, where Keras has no number, of none."""
+    build, x, keepdims = call.build, call.x, call.config.flag("keepdims")
+    axis, others = (2, 1) if _is_channels_first(call) else (1, 2)
+    kept = build.viewed(mask, (*mask.dims[:others], 1, *mask.dims[others:]), mask.batch, "mask")
+    summed = REDUCERS["sum"].of(build.within("sum"), where(build.within("counted"), kept, x, ZERO), [axis], keepdims)
+    count = REDUCERS["sum"].of(build.within("count"), replace(kept, kind=Kind.REAL), [axis], keepdims)
+    return divide(build, summed, maximum(build.within("least"), count, ONE))
+
+
 def _global(kind: type[GlobalMaxPool | GlobalAveragePool], rank: int) -> Translation:
     def read(call: LayerCall) -> Value:
+        mask = call.mask(call.x)
+        if mask is not None and kind is GlobalAveragePool and rank == 1:
+            return _mean_of_counted(call, mask)
         layer, first = kind(call.config.flag("keepdims")), _is_channels_first(call)
         x = call.build.channels_last(call.x) if first and not layer.keepdims else call.x
         first = first and layer.keepdims
         return spatial.along(call.build, x, lambda x: call.build.emit(layer, x), (rank,), first=first)
 
-    return Translation(read, kind.__name__)
+    averages_steps = kind is GlobalAveragePool and rank == 1
+    return Translation(read, f"{kind.__name__}{', or Where, Reduce and Divide' * averages_steps}")
 
 
 def _up_sampling(call: LayerCall, x: Value) -> Value:
