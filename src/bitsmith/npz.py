@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import zipfile
 from typing import IO
 
@@ -28,20 +29,23 @@ class Arrays:
         """
         if name not in self._read:
             with self._archive.open(f"{name}.npy") as file:
-                self._check(_shape(file))
+                self._check(*_header(file))
             with self._archive.open(f"{name}.npy") as file:
                 self._read[name] = as_weights(np.lib.format.read_array(file, allow_pickle=False))
         return self._read[name]
 
-    def _check(self, shape: Shape) -> None:
+    def _check(self, shape: Shape, kind: np.dtype[np.generic]) -> None:
+        if kind.kind not in "biuf" or kind.shape:
+            raise ModelFileError(f"an array of {reprlib.repr(str(kind))}", where=self._where, accepted="numbers")
         elements = math.prod(shape)
         if elements > MAX_ELEMENTS or elements + sum(array.size for array in self._read.values()) > MAX_WEIGHTS:
             accepted = f"at most {MAX_ELEMENTS} elements, and {MAX_WEIGHTS} in all"
             raise ModelFileError(f"an array of shape {shape}", where=self._where, accepted=accepted)
 
 
-def _shape(file: IO[bytes]) -> Shape:
-    """The shape that the header of an npy file says."""
+def _header(file: IO[bytes]) -> tuple[Shape, np.dtype[np.generic]]:
+    """The shape and the type of elements that the header of an npy file says."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return tuple(int(size) for size in read(file)[0])
+    shape, _, kind = read(file)
+    return tuple(int(size) for size in shape), kind

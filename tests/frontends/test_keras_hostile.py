@@ -7,6 +7,7 @@ import io
 import json
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,52 @@ def _transposed(file: h5py.File) -> None:
     _replace(file, "kernel:0").create_dataset("kernel:0", (3, 4), "f4")
 
 
+def _large_chunks(file: h5py.File) -> None:
+    _replace(file, "kernel:0").create_dataset(
+        "kernel:0", data=np.ones((3, 3)), maxshape=(None, None), chunks=(20_000, 20_000)
+    )
+
+
+def _many_chunks(file: h5py.File) -> None:
+    _replace(file, "kernel:0").create_dataset("kernel:0", (3, 3), "f8", maxshape=(None, None), chunks=(1, 4_000_000))
+
+
+def _packed(file: h5py.File, *contents: bytes, **more: object) -> None:
+    """A kernel of so many chunks, with these bytes."""
+    kernel = _replace(file, "kernel:0").create_dataset("kernel:0", (3, 3), "f8", chunks=(1, 3), **more)
+    for row, content in enumerate(contents):
+        kernel.id.write_direct_chunk((row, 0), content)
+
+
+def _bomb(file: h5py.File) -> None:
+    _packed(file, zlib.compress(bytes(20_000_000), 9), compression="gzip")
+
+
+def _bomb_with_checksum(file: h5py.File) -> None:
+    _packed(file, zlib.compress(bytes(20_000_000), 9), compression="gzip", fletcher32=True)
+
+
+def _bomb_in_a_bomb(file: h5py.File) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((3, 3))
+    properties.set_deflate(9)
+    properties.set_deflate(9)
+    group = _replace(file, "kernel:0")
+    h5py.h5d.create(group.id, b"kernel:0", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((3, 3)), properties)
+
+
+def _short_chunk(file: h5py.File) -> None:
+    _packed(file, zlib.compress(bytes(8)), compression="gzip")
+
+
+def _long_chunk(file: h5py.File) -> None:
+    _packed(file, bytes(1 << 20))
+
+
+def _lzf(file: h5py.File) -> None:
+    _packed(file, compression="lzf")
+
+
 HOSTILE_WEIGHTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "soft link": (_soft_link, "link to another place"),
     "external link": (_external_link, "link to another place"),
@@ -216,6 +263,14 @@ HOSTILE_WEIGHTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "names that are numbers": (_names_of_numbers, "0 weights are stored"),
     "NaN": (_not_a_number, "bias holds 1 NaN or infinite"),
     "infinity": (_infinite, "kernel holds 2 NaN or infinite"),
+    "large chunks": (_large_chunks, "in 1 chunks of shape"),
+    "many chunks": (_many_chunks, "in 3 chunks of shape"),
+    "bomb": (_bomb, "does not unpack to 24 bytes"),
+    "bomb with checksum": (_bomb_with_checksum, "does not unpack to 24 bytes"),
+    "bomb in a bomb": (_bomb_in_a_bomb, r"HDF5 filters \[1, 1\]"),
+    "short chunk": (_short_chunk, "does not unpack to 24 bytes"),
+    "long chunk": (_long_chunk, "does not unpack to 24 bytes|cannot be read"),
+    "lzf": (_lzf, r"HDF5 filters \[32000\]"),
     "wrong shape": (_transposed, r"kernel has shape \(3, 4\)"),
 }
 
@@ -227,6 +282,28 @@ def test_hostile_weights(name: str, tmp_path: Path) -> None:
     with h5py.File(weights, "r+") as file:
         change(file)
     _refused(path, message)
+
+
+@pytest.mark.parametrize(
+    "packing", [{}, {"chunks": True}, {"chunks": (2, 2)}, {"chunks": (4, 4), "maxshape": (None, None)}]
+)
+@pytest.mark.parametrize("more", [{}, {"compression": "gzip"}, {"compression": 9, "shuffle": True, "fletcher32": True}])
+def test_ordinary_packing_is_read(packing: dict[str, object], more: dict[str, object], tmp_path: Path) -> None:
+    path, weights = _dense(tmp_path)
+    want = read_keras(path).node("fc").layer.weights()["weight"]
+    with h5py.File(weights, "r+") as file:
+        data = np.asarray(file["fc/fc/kernel:0"])
+        given = {**packing, **more} if packing else {}
+        _replace(file, "kernel:0").create_dataset("kernel:0", data=data, **given)
+    np.testing.assert_array_equal(read_keras(path).node("fc").layer.weights()["weight"], want)
+
+
+def test_archive_that_grows_beyond_all_trained_weights(tmp_path: Path) -> None:
+    path = _archive(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[(entry := data.rindex(b"PK\x01\x02")) + 24 : entry + 28] = struct.pack("<I", 1 << 28)
+    path.write_bytes(data)
+    _refused(path, "an archive of .* bytes unpacks to")
 
 
 def test_wrong_shape_names_layer_and_both_shapes(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +106,25 @@ def _graph(value: Any) -> Any:
 
 def _meta(value: Any) -> Any:
     return value["config"]["first.weight"]["tensor_meta"]
+
+
+def _views(value: Any) -> None:
+    """More than all tensors may have, of a few bytes."""
+    for k in range(20):
+        entry = copy.deepcopy(value["config"]["first.weight"])
+        entry["tensor_meta"].update(sizes=[{"as_int": 4096}] * 2, strides=[{"as_int": 0}] * 2)
+        value["config"][f"x{k}"] = entry
+
+
+def test_views_are_counted_before_they_are_made(file: Path, tmp_path: Path) -> None:
+    path = rewritten(file, tmp_path / "bad.pt2", edited("_weights_config.json", _views))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError, match="67108864 in all"):
+            read_torch(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
 
 
 HOSTILE: dict[str, Callable[[str, bytes], bytes | None]] = {

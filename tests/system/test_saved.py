@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -149,6 +150,17 @@ def test_damaged_files_give_one_typed_error(tmp_path: Path, seed: int) -> None:
         loaded.predict(np.zeros((1, *loaded.program.input_ops()[0].shape)))
     except BitsmithError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("kind", ["S1000000000", "U100000000", "V1000000000", "(1000000,)f8", "c16", "M8[s]"])
+def test_arrays_of_something_else_than_numbers_take_no_room(tmp_path: Path, kind: str) -> None:
+    model, _ = digits(tmp_path)
+    path = tmp_path / "saved.json"
+    model.save(path)
+    with zipfile.ZipFile(weights_path(path), "w") as archive, archive.open("0.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": (8,)})
+    with pytest.raises(ModelFileError, match="accepted: numbers"):
+        bitsmith.Model.load(path)
 
 
 class _Touches:

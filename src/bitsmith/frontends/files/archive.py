@@ -18,6 +18,9 @@ from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, sh
 MAX_ARCHIVE_BYTES = 2 << 30
 MAX_ARCHIVE_MEMBERS = 10_000
 
+_ALWAYS_UNPACKED, _MAX_UNPACKED = 128 << 20, 200
+"""Bytes that any archive may unpack to, and how many times its size: trained weights do not shrink as much."""
+
 _ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 """What reading a damaged archive raises."""
 
@@ -72,20 +75,28 @@ def opened_archive(source: Path | bytes, where: str, remedy: str) -> Iterator[Me
         ModelFileError: no archive, or one that is damaged or hostile.
     """
     try:
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-            yield Members(archive, _checked_members(archive, where), where, remedy)
+            yield Members(archive, _checked_members(archive, size, where), where, remedy)
     except _ZIP_ERRORS as error:
         raise ModelFileError(f"the archive is damaged ({shown(str(error))})", where=where) from error
 
 
-def _checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
-    """The archive's members by name, if they are no more than can be read and lie within the archive."""
+def _checked_members(archive: zipfile.ZipFile, size: int, where: str) -> dict[str, zipfile.ZipInfo]:
+    """The members by name of an archive of ``size`` bytes, if they are no more than can be read and lie within the archive."""
     members = archive.infolist()
     total = sum(member.file_size for member in members)
     if len(members) > MAX_ARCHIVE_MEMBERS or total > MAX_ARCHIVE_BYTES:
         found = f"the archive unpacks to {len(members)} files of {total} bytes in all"
         accepted = f"at most {MAX_ARCHIVE_MEMBERS} files and {MAX_ARCHIVE_BYTES} bytes"
         raise ModelFileError(found, where=where, accepted=accepted)
+    if total > max(_ALWAYS_UNPACKED, _MAX_UNPACKED * size):
+        raise ModelFileError(
+            f"an archive of {size} bytes unpacks to {total}",
+            where=where,
+            accepted=f"at most {_MAX_UNPACKED} times as many",
+            remedy="save the model again, without compression",
+        )
     for member in members:
         parts = member.filename.replace("\\", "/").split("/")
         if member.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:

@@ -25,6 +25,7 @@ from bitsmith.errors import ModelFileError
 from bitsmith.files import open_file
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, MAX_WEIGHTS
 from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.keras.chunks import check_chunks
 from bitsmith.frontends.keras.heap import check_heaps
 from bitsmith.frontends.keras.live import LiveLayer
 from bitsmith.layers.layer import Floats, Shape
@@ -155,6 +156,7 @@ class H5File:
                 accepted = f"at most {MAX_ELEMENTS} elements, and {MAX_WEIGHTS} in all"
                 raise ModelFileError(f"a data set of shape {shape}", where=where, accepted=accepted)
             with h5_errors(where):
+                check_chunks(item, where)
                 values = np.ascontiguousarray(item[()]).reshape(shape)
             if brain_float:  # NumPy does not know bfloat16, the upper half of a float32
                 values = (values.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, MAX_WEIGHTS
 from bitsmith.frontends.files.archive import MAX_ARCHIVE_BYTES, Members, first_bytes, opened_archive
 from bitsmith.frontends.files.json import Fields, is_integer, shown
 from bitsmith.layers.layer import Floats, as_weights
@@ -96,31 +96,29 @@ def _read(members: Members) -> Archive:
 
 def _tensors(members: Members, described: Fields, folder: str) -> Iterator[tuple[str, Floats]]:
     """The tensors that a list in the archive describes; several may be views of the same bytes."""
-    stored: dict[str, bytes] = {}
-    total = 0
+    entries: dict[str, Fields] = {}
     for name, entry in described.fields("config").values.items():
         if not isinstance(entry, dict):
             raise ModelFileError(f"the entry {shown(name)} is {shown(entry)}", where=described.where)
-        fields = Fields(entry, f"{members.where}, tensor {shown(name)}")
-        if fields.flag("use_pickle", False):
+        entries[name] = Fields(entry, f"{members.where}, tensor {shown(name)}")
+        if entries[name].flag("use_pickle", False):
             raise UnsupportedError(
                 "a pickled tensor, whose reading can execute anything",
-                where=fields.where,
+                where=entries[name].where,
                 accepted="plain tensors",
                 remedy="turn special tensors into plain ones: torchao.utils.unwrap_tensor_subclass(model)",
             )
+    metas = {name: fields.fields("tensor_meta").at(fields.where) for name, fields in entries.items()}
+    total = sum(math.prod(_whole(meta, "sizes")) for meta in metas.values())
+    if total > MAX_WEIGHTS:
+        accepted = f"at most {MAX_ELEMENTS} in each tensor, and {MAX_WEIGHTS} in all"
+        raise ModelFileError(f"tensors of {total} numbers", where=members.where, accepted=accepted)
+    stored: dict[str, bytes] = {}
+    for name, fields in entries.items():
         file = fields.name("path_name")
         if file not in stored:
             stored[file] = members.bytes(folder + file)
-        values = _strided(stored[file], fields.fields("tensor_meta").at(fields.where))
-        total += values.size
-        if total > MAX_ARCHIVE_BYTES // 8:
-            raise ModelFileError(
-                "tensors that are views of each other",
-                where=members.where,
-                accepted=f"at most {MAX_ARCHIVE_BYTES // 8} numbers in all",
-            )
-        yield name, values
+        yield name, _strided(stored[file], metas[name])
 
 
 def _strided(data: bytes, meta: Fields) -> Floats:
