@@ -153,8 +153,12 @@ module bitsmith_engine #(
         logic [PLACE_BITS-1:0] size, first, further, back, onward;
         logic [TAP_BITS-1:0] last_tap;
         logic [WINDOW_BITS-1:0] last_window;
+        logic next_tap;
+        logic next_window;
 
         assign {last_window, last_tap, onward, back, further, first, size} = (k == 0) ? columns : rows;
+        assign next_tap = (k == 0) ? tap_ends : row_ends;
+        assign next_window = (k == 0) ? window_ends : line_ends;
 
         bitsmith_engine_axis #(
             .PLACE_BITS (PLACE_BITS),
@@ -163,8 +167,8 @@ module bitsmith_engine #(
         ) axis (
             .clk           (clk),
             .start         (start),
-            .next_tap      ((k == 0) ? tap_ends : row_ends),
-            .next_window   ((k == 0) ? window_ends : line_ends),
+            .next_tap      (next_tap),
+            .next_window   (next_window),
             .size          (size),
             .first         (first),
             .further       (further),

@@ -75,9 +75,14 @@ module bitsmith_ternary_adder #(
             end
         end
         for (genvar k = 0; k < CARRIES; k++) begin : g_carry
+            logic initial_carry;
+            logic carry_below;
+
+            assign initial_carry = (k == 0) ? SUBTRACT_B : 1'b0;
+            assign carry_below = (k == 0) ? 1'b0 : carry[4*k-1];
             CARRY4 chain (
-                .CYINIT(k == 0 ? SUBTRACT_B : 1'b0),
-                .CI(k == 0 ? 1'b0 : carry[4*k-1]),
+                .CYINIT(initial_carry),
+                .CI(carry_below),
                 .DI(below[4*k+:4]),
                 .S(odd[4*k+:4]),
                 .O(upper[4*k+:4]),
