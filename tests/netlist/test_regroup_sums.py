@@ -132,6 +132,46 @@ output y[0]: -2072..2068 frac 0 = %9
 output y[0]: -2072..2068 frac 0 = %8
 """,
     ),
+    "constants are one": (
+        """\
+%5: 5..5 = literal 5
+%6: 3..3 = literal 3
+%7: -123..132 = add %2 %5
+%8: -131..140 = add %7 %0
+%9: -125..130 = add %3 %6
+%10: -256..270 = add %8 %9
+output y[0]: -256..270 frac 0 = %10
+output y[1]: -8..7 frac 0 = %1
+output y[2]: -8..7 frac 0 = %4
+""",
+        """\
+%5: 8..8 = literal 8
+%6: 0..15 = add %0 %5
+%7: -256..270 = addadd %6 %2 %3
+output y[0]: -256..270 frac 0 = %7
+output y[1]: -8..7 frac 0 = %1
+output y[2]: -8..7 frac 0 = %4
+""",
+    ),
+    "constants that cancel are none": (
+        """\
+%5: -1..-1 = literal -1
+%6: 1..1 = literal 1
+%7: -129..126 = add %2 %5
+%8: -137..133 = add %7 %0
+%9: -127..128 = add %3 %6
+%10: -264..261 = add %8 %9
+output y[0]: -264..261 frac 0 = %10
+output y[1]: -8..7 frac 0 = %1
+output y[2]: -8..7 frac 0 = %4
+""",
+        """\
+%5: -264..261 = addadd %0 %2 %3
+output y[0]: -264..261 frac 0 = %5
+output y[1]: -8..7 frac 0 = %1
+output y[2]: -8..7 frac 0 = %4
+""",
+    ),
     "dropped bits have a carry": (
         """\
 %5: -128..127 = add %2 %3 >> 1

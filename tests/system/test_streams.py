@@ -33,10 +33,34 @@ WEIGHT = FixedFormat(True, 4, 2)
 
 
 def settings(rng: np.random.Generator, layer: Layer) -> Settings:
-    """A short result, and any reuse factor."""
-    precision = {name: WEIGHT for name in layer.weights() if name in layer.variables()}
+    """Formats of a kind, of the user's or ``auto``, and any reuse factor."""
+    variables = layer.variables()
+    match rng.integers(4):
+        case 0:  # one format for all
+            precision = dict.fromkeys(variables, explicit_format(rng))
+        case 1:
+            precision = {name: explicit_format(rng) for name in variables if rng.random() < 0.7}
+        case 2:
+            precision = {name: WEIGHT for name in layer.weights() if name in variables}
+        case _:
+            precision = {}
+    precision.setdefault("result", FORMAT if rng.random() < 0.5 else explicit_format(rng))
     tables = 16 if "table_size" in layer.options else None
-    return Settings({**precision, "result": FORMAT}, reuse_factor=int(rng.integers(1, 9)), table_size=tables)
+    return Settings(precision, reuse_factor=int(rng.integers(1, 9)), table_size=tables)
+
+
+def explicit_format(rng: np.random.Generator) -> FixedFormat:
+    """Of a few bits, mostly in ordinary modes, sometimes in any."""
+    width, any_mode = int(rng.integers(4, 10)), rng.random() < 0.3
+    rounding = list(Rounding) if any_mode else [Rounding.TRN, Rounding.RND]
+    overflow = list(Overflow) if any_mode else [Overflow.WRAP, Overflow.SAT, Overflow.SAT]
+    return FixedFormat(
+        bool(rng.random() < 0.9),
+        width,
+        int(rng.integers(1, width)),
+        rounding[rng.integers(len(rounding))],
+        overflow[rng.integers(len(overflow))],
+    )
 
 
 class Growing:
@@ -66,6 +90,21 @@ class Growing:
         kernel = self.weights(*taps, channels, int(rng.integers(1, 4)))
         bias = self.weights(kernel.shape[-1]) if rng.integers(2) else None
         return self.put(Conv(kernel, bias, strides, (1,) * rank, padding), x)
+
+    def separable(self, x: str) -> str:
+        """Channels by themselves or in a few groups, then all of them at each position."""
+        rng, (*sizes, channels) = self.rng, self.shapes[x]
+        rank = len(sizes)
+        if channels == 1:
+            x, channels = self.put(Dense(self.weights(1, 4), None), x), 4
+        groups = [number for number in range(2, channels + 1) if channels % number == 0]
+        number = groups[rng.integers(len(groups))]
+        flat = rng.random() < 0.3  # all weights alike: so are the bounds of all channels
+        shape = (*(3,) * rank, channels // number, channels * int(rng.integers(1, 3)))
+        kernel = as_weights(np.full(shape, 0.5)) if flat else self.weights(*shape)
+        x = self.put(Conv(kernel, None, (1,) * rank, (1,) * rank, ((1, 1),) * rank, number), x)
+        x = self.put(ReLU(), x)
+        return self.put(Dense(self.weights(self.shapes[x][-1], 4), self.weights(4)), x)
 
     def pooling(self, x: str) -> str:
         sizes = self.shapes[x][:-1]
@@ -140,7 +179,7 @@ def random_spatial(seed: int) -> Network:
     sizes = [int(size) for size in grown.rng.integers(4, 8 if rank == 1 else 6, rank)]
     x = first = grown.put(Input((*sizes, int(grown.rng.integers(1, 3)))))
     for _ in range(int(grown.rng.integers(1, 4))):
-        steps = [grown.convolution, grown.pooling, grown.residual, grown.hourglass, grown.other, grown.other]
+        steps = [grown.convolution, grown.separable, grown.pooling, grown.residual, grown.hourglass, grown.other, grown.other]
         x = steps[grown.rng.integers(len(steps))](x)
     if grown.rng.integers(3):
         x = grown.ending(x)

@@ -155,18 +155,34 @@ class _Builder:
 
     def _regrouped(self, root: int, word: Word, tree: _Tree) -> float | None:
         """When the rows of a tree are ready, which are made; None if the tree stays as it is."""
-        first, due = len(self._words), self._due[root]
-        rows = self._rows([self._term(minus, ref) for minus, ref in tree.terms], first, word, due)
+        before, due = len(self._words), self._due[root]
+        terms = self._with_one_constant([self._term(minus, ref) for minus, ref in tree.terms], word)
+        first = len(self._words)
+        rows = self._rows(terms, first, word, due) if len(terms) > 1 else None
         if rows is None or sum(row.cost for row in rows) >= tree.cost:
+            del self._words[before:]
             return None
         self._words += [Word(row.cell, row.lo, row.hi, 0, word.origin, -1) for row in rows[:-1]]
         last = self._without_passed(replace(word, cell=rows[-1].cell))
         if last is None:
-            del self._words[first:]
+            del self._words[before:]
             return None
         self._words.append(last)
         self.made = True
         return rows[-1].ready
+
+    def _with_one_constant(self, terms: list[_Term], word: Word) -> list[_Term]:
+        """``terms`` of the sum ``word`` with at most one constant, which comes as a word of its own: a row of constants has no bits."""
+        constants = [term for term in terms if term.given]
+        if len(constants) < 2:
+            return terms
+        value = sum((-term.lo if term.minus else term.lo) << term.ref.shift for term in constants)
+        others = [term for term in terms if not term.given]
+        if value == 0:
+            return others
+        self._words.append(Word(Literal(value), value, value, 0, word.origin, -1))
+        ready = max(term.ready for term in constants)
+        return [*others, _Term(WordRef(len(self._words) - 1), value, value, False, ready, True)]
 
     def _without_passed(self, word: Word) -> Word | None:
         """A sum without dropped bits that are bits of its first term, unchanged; None if nothing is left of that.
