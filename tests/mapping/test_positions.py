@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +15,15 @@ from bitsmith.compiler import compile_network
 from bitsmith.dataflow.processes import FoldedProduct, WidthConverter
 from bitsmith.dataflow.processes import Network as Processes
 from bitsmith.devices import ECP5
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.pooling import MaxPool
+from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten
 from bitsmith.mapping.directives import Directives, possible_parallelism
 from bitsmith.mapping.folding import MultiplierStyle
@@ -26,12 +31,13 @@ from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import assert_same
+from tests.properties.convolutional import demands
 from tests.system.test_streams import Growing, random_spatial
 
 
 def convolutional(size: int) -> Network:
     """Two convolutions, a pooling between, and a dense layer."""
-    grown = Growing(0)
+    grown = Growing(0, plain=True)
     x = first = grown.put(Input((size, size, 2)))
     for channels in (2, 3):
         kernel = grown.weights(3, 3, channels, 3)
@@ -63,6 +69,30 @@ def test_random_spatial_networks(share: int) -> None:
         products = {layer: rng.choice([MultiplierStyle.SHARED, *MultiplierStyle]) for layer in layers}
         positions = {layer: rng.choice([most, most, most, 1, 2]) for layer in layers}
         assert_same(program, Directives(reuse, False, products, positions), seed)
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_random_spatial_networks_at_large_reuse_factors(share: int) -> None:
+    for seed in range(100 + share, 124, 4):
+        program = compile_network(random_spatial(seed)).program
+        assert_same(program, demands(seed, program), seed)
+
+
+@pytest.mark.parametrize("reuse", [1, 2, 8, 9, 36, 72, 512])
+def test_channels_alike_have_bounds_of_their_own(reuse: int) -> None:
+    """All columns of all groups have one range, which is one element of their type."""
+    grown = Growing(0, plain=True)
+    x = first = grown.put(Input((4, 4, 8)))
+    for groups in (8, 4):
+        kernel = as_weights(np.full((3, 3, 8 // groups, 8), 0.5))
+        x = grown.put(Conv(kernel, None, (1, 1), (1, 1), ((1, 1), (1, 1)), groups), x)
+    network = Network(tuple(grown.nodes), (first,), (x,))
+    alike = Settings(dict.fromkeys(("weight", "result"), FixedFormat(True, 8, 5, Rounding.RND, Overflow.SAT)))
+    program = compile_network(network.with_nodes([replace(node, settings=alike) for node in network.nodes])).program
+    layers = {node.layer for node in program.nodes}
+    for parallel in (False, True):
+        styles = dict.fromkeys(layers, MultiplierStyle.SHARED)
+        assert_same(program, Directives(dict.fromkeys(layers, reuse), parallel, styles))
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.integers(1, 200))

@@ -28,7 +28,7 @@ class Branching(Growing):
     """A network under construction, of images."""
 
     def __init__(self, side: int) -> None:
-        super().__init__(0)
+        super().__init__(0, plain=True)
         self.image = self.put(Input((side, side, 1)))
 
     def conv(self, x: str, filters: int, taps: int = 3, stride: int = 1) -> str:

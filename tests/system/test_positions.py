@@ -60,7 +60,7 @@ def test_the_configuration_reaches_the_circuit(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_transposition_shows_its_buffer(tmp_path: Path) -> None:
-    grown = Growing(0)
+    grown = Growing(0, plain=True)
     first = grown.put(Input((4, 6, 2)))
     network = Network(tuple(grown.nodes), (first,), (grown.put(Permute((1, 0, 2)), first),))
     compiled = compile_network(replace(network, nodes=tuple(grown.nodes)))

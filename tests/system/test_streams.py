@@ -32,10 +32,10 @@ FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
 WEIGHT = FixedFormat(True, 4, 2)
 
 
-def settings(rng: np.random.Generator, layer: Layer) -> Settings:
+def settings(rng: np.random.Generator, layer: Layer, plain: bool) -> Settings:
     """Formats of a kind, of the user's or ``auto``, and any reuse factor."""
     variables = layer.variables()
-    match rng.integers(4):
+    match 2 if plain else rng.integers(4):
         case 0:  # one format for all
             precision = dict.fromkeys(variables, explicit_format(rng))
         case 1:
@@ -44,7 +44,7 @@ def settings(rng: np.random.Generator, layer: Layer) -> Settings:
             precision = {name: WEIGHT for name in layer.weights() if name in variables}
         case _:
             precision = {}
-    precision.setdefault("result", FORMAT if rng.random() < 0.5 else explicit_format(rng))
+    precision.setdefault("result", FORMAT if plain or rng.random() < 0.5 else explicit_format(rng))
     tables = 16 if "table_size" in layer.options else None
     return Settings(precision, reuse_factor=int(rng.integers(1, 9)), table_size=tables)
 
@@ -64,16 +64,20 @@ def explicit_format(rng: np.random.Generator) -> FixedFormat:
 
 
 class Growing:
-    """A network under construction."""
+    """A network under construction, of layers with formats of all kinds, or with a short one each if ``plain``."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, plain: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
+        self.plain = plain
         self.nodes: list[NetworkNode] = []
         self.shapes: dict[str, Shape] = {}
 
     def put(self, layer: Layer, *inputs: str) -> str:
         name = f"n{len(self.nodes)}"
-        given = Settings({"result": FORMAT}) if isinstance(layer, Input) else settings(self.rng, layer)
+        if isinstance(layer, Input):
+            given = Settings({"result": FORMAT if self.plain or self.rng.random() < 0.5 else explicit_format(self.rng)})
+        else:
+            given = settings(self.rng, layer, self.plain)
         self.nodes.append(NetworkNode(name, layer, inputs, settings=given))
         self.shapes[name] = layer.output_shape([self.shapes[operand] for operand in inputs])
         return name
@@ -179,7 +183,15 @@ def random_spatial(seed: int) -> Network:
     sizes = [int(size) for size in grown.rng.integers(4, 8 if rank == 1 else 6, rank)]
     x = first = grown.put(Input((*sizes, int(grown.rng.integers(1, 3)))))
     for _ in range(int(grown.rng.integers(1, 4))):
-        steps = [grown.convolution, grown.separable, grown.pooling, grown.residual, grown.hourglass, grown.other, grown.other]
+        steps = [
+            grown.convolution,
+            grown.separable,
+            grown.pooling,
+            grown.residual,
+            grown.hourglass,
+            grown.other,
+            grown.other,
+        ]
         x = steps[grown.rng.integers(len(steps))](x)
     if grown.rng.integers(3):
         x = grown.ending(x)

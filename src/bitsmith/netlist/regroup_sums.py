@@ -172,7 +172,7 @@ class _Builder:
         return rows[-1].ready
 
     def _with_one_constant(self, terms: list[_Term], word: Word) -> list[_Term]:
-        """``terms`` of the sum ``word`` with at most one constant, which comes as a word of its own: a row of constants has no bits."""
+        """``terms`` of the sum ``word`` with at most one constant, a word of its own: a row of constants has no bits."""
         constants = [term for term in terms if term.given]
         if len(constants) < 2:
             return terms
