@@ -146,7 +146,9 @@ def buffer(shape: tuple[int, ...], dtype: type[np.uint8]) -> np.ndarray:
 
 
 class Channel:
-    """One side of a DMA engine: all of a board move when the last is told to."""
+    """One side of a DMA engine of PYNQ: all of a board move when one of them is asked whether it has."""
+
+    running = True
 
     def __init__(self, start: Callable[[], None]) -> None:
         self.array = np.zeros(0, np.uint8)
@@ -157,9 +159,14 @@ class Channel:
         assert self.moved
         self.array, self.moved = array, False
 
-    def wait(self) -> None:
+    @property
+    def idle(self) -> bool:
         if not self.moved:
             self._start()
+        return self.moved
+
+    def wait(self) -> None:
+        assert self.moved, "waits for ever"
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title
-from tests.rtl.wrapped import load_driver, made
+from tests.rtl.wrapped import inputs_of, load_driver, made
 
 FORMATS = st.builds(
     FixedFormat,
@@ -75,9 +75,76 @@ def test_driver_refuses_what_it_cannot_say(tmp_path: Path) -> None:
         ([series[:, :5], bias], "shape"),
         ([series + np.nan, bias], "NaN"),
         ([np.full((2, 6, 3), 1 << 60), bias], "53 bits"),
+        ([series + np.inf, bias], "infinite"),
+        ([series + 1j, bias], "complex128"),
+        ([series.astype(object), bias], "object"),
+        ([series.astype(str), bias], "<U"),
+        ([series.astype(np.longdouble), bias], "float128|longdouble"),
+        ([series, np.zeros((2, 2), "M8[s]")], "datetime64"),
+        ([None, bias], "equally many"),
+        ([None, None], "object"),
+        ([3.0, 4.0], "shape"),
     ):
         with pytest.raises(ValueError, match=why):
             driver.pack(inputs)
+
+
+@pytest.mark.parametrize("values", [np.full((3, 2, 3), 1j), np.full((3, 2, 3), "1"), np.full((3, 2, 3), None)])
+def test_driver_refuses_weights_that_are_no_numbers(tmp_path: Path, values: np.ndarray) -> None:
+    driver = load_driver(tmp_path, made("loads"))
+    with pytest.raises(ValueError, match="conv: weight: an array of"):
+        driver.weights("conv", values)
+    with pytest.raises(ValueError, match="outside"):
+        driver.weights("conv", np.full((3, 2, 3), np.nan))
+
+
+def test_numbers_of_all_kinds_are_those_of_predict(tmp_path: Path) -> None:
+    each = made("pipeline")
+    driver, (_, y) = load_driver(tmp_path, each), inputs_of(each.program, 2)
+    for kind in (np.bool_, np.int8, np.uint64, np.float16, np.float32):
+        x = np.array([[[0, 1, 1]] * 6, [[1, 0, 1]] * 6]).astype(kind)
+        raw, _ = Emulator(each.program).quantize(0, x)
+        np.testing.assert_array_equal(driver.quantize(0, x), raw)
+        assert len(driver.pack([x, y])) == 1
+
+
+def test_results_that_are_not_all_are_an_error(tmp_path: Path) -> None:
+    each = made("stream")
+    driver, x = load_driver(tmp_path, each), inputs_of(each.program, 7)
+    (size,) = (stream.frame_bytes for stream in driver.OUTPUTS)
+    for wrong in ([bytes(3 * size)], [bytes(8 * size)], [], [bytes(7 * size)] * 2):
+        with pytest.raises(RuntimeError, match="came back"):
+            driver.predict(x, lambda data, wanted, wrong=wrong: wrong)
+    data = driver.pack(x)
+    for some, wanted in (([data[0][: -driver.INPUTS[0].frame_bytes]], 7), ([data[0][:-1]], 7), (data, 3)):
+        with pytest.raises(ValueError, match="whole frames"):
+            driver.Serial(lambda n: bytes(n), lambda part: len(part))(some, [wanted * size])
+
+
+def test_a_serial_port_that_answers_late(tmp_path: Path) -> None:
+    """What comes after the limit is no result of the next frames."""
+    each = made("stream")
+    driver, x = load_driver(tmp_path, each), inputs_of(each.program, 2)
+    size, waiting = driver.OUTPUTS[0].frame_bytes, bytearray()
+    late = iter([b"\xff" * (size - 1), b"\xff", b""])
+
+    def read(number: int) -> bytes:
+        if (first := next(late, None)) is not None:
+            return first
+        found, waiting[:number] = bytes(waiting[:number]), b""
+        return found
+
+    def write(part: bytes) -> int:
+        waiting.extend(bytes(size))
+        return len(part)
+
+    port = driver.Serial(read, write)
+    with pytest.raises(TimeoutError, match=f"{size - 1} of {size} bytes of frame 0"):
+        driver.predict(x, port)
+    waiting.clear()
+    np.testing.assert_array_equal(driver.predict(x, port)[0], 0)
+    with pytest.raises(TimeoutError, match="took 1 of"):
+        driver.predict(x, driver.Serial(read, lambda part: 1))
 
 
 @pytest.mark.parametrize("rounding", Rounding)
@@ -102,4 +169,6 @@ def test_driver_rounds_ties_as_the_emulator_does(tmp_path: Path, rounding: Round
 def test_driver_cuts_weights_into_the_tiles_of_the_circuit(tmp_path: Path, weights: LoadableWeights) -> None:
     about = {field.name: getattr(weights, field.name) for field in fields(weights)}
     raw = objects(np.arange(30).reshape(-1, weights.across * weights.block[1]))
-    np.testing.assert_array_equal(load_driver(tmp_path, made("loads"))._tiles(about, raw / 4), weights.tiles(raw))
+    np.testing.assert_array_equal(
+        load_driver(tmp_path, made("loads"))._tiles(about, raw.astype(np.float64) / 4), weights.tiles(raw)
+    )

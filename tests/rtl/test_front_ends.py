@@ -92,7 +92,9 @@ def refused(tree: SyntaxTree) -> list[str]:
         constant = node.kind in SELECTS and not any(inner.kind == SyntaxKind.IdentifierName for inner, _ in nodes(node))
         if constant and any(outer.kind == SyntaxKind.AlwaysCombBlock for outer in around):
             found.append(f"always_comb reads {around[-1]}")
-        if node.kind == SyntaxKind.IdentifierName and any(outer.kind == SyntaxKind.NamedPortConnection for outer in around):
+        if node.kind == SyntaxKind.IdentifierName and any(
+            outer.kind == SyntaxKind.NamedPortConnection for outer in around
+        ):
             loops = {str(outer.identifier).strip() for outer in around if outer.kind == SyntaxKind.LoopGenerate}
             if str(node).strip() in loops and not any(outer.kind in SELECTS for outer in around):
                 found.append(f"port is told {node} of a loop")
@@ -114,7 +116,10 @@ def test_no_construct_that_icarus_refuses(projects: dict[str, list[Path]]) -> No
         ("module m(input a, output logic b); assign b = signed'(a); endmodule", ["signed'(a)"]),
         ("module m(input [3:0] a, output logic b); always_comb b = a[2]; endmodule", ["always_comb reads [2]"]),
         ("module m(input [3:0] a, output logic b); assign b = a[2]; endmodule", []),
-        ("module m; for (genvar k = 0; k < 2; ++k) begin : g n n (.a(k == 0)); end endmodule", ["port is told k of a loop"]),
+        (
+            "module m; for (genvar k = 0; k < 2; ++k) begin : g n n (.a(k == 0)); end endmodule",
+            ["port is told k of a loop"],
+        ),
         ("module m; for (genvar k = 0; k < 2; ++k) begin : g n #(.A(k)) n (.a(b[k])); end endmodule", []),
     ],
 )

@@ -65,6 +65,8 @@ class Board:
         self.words: dict[int, int] = {0x43C0_0000: 0x62736D74, 0x43C0_0008: 0x89ABCDEF, 0x43C0_000C: 0x01234567}
         self.stuck = False
         self.failed = 0
+        self.status = 1 << 1  # of engines
+        self.short = 0
         self._started: dict[tuple[str, int], tuple[int, int]] = {}
         self.functions = IN(self.read), OUT(self.write)
 
@@ -73,8 +75,11 @@ class Board:
             return (0xFF if self.stuck else 0) if address == 0x43C0_0800 else self.failed
         engine = address >> 24 == 0x40
         if engine and address & 0xFF in (0x04, 0x34):
-            return 0 if self.stuck else 1 << 1
-        return self.words.get(address, 0) & ~(engine << 2)  # a reset has ended
+            return 0 if self.stuck else self.status
+        if address == 0x43C0_0014 and self.words.get(0x43C0_0010):  # a reset has ended
+            return 0xFFFF_FFFF if self.stuck else 0
+        reset = engine and address & 0xFF in (0x00, 0x30)  # it has ended
+        return self.words.get(address, 0) & ~(reset << 2)
 
     def write(self, address: int, value: int) -> None:
         self.words[address] = value
@@ -104,6 +109,8 @@ class Board:
             place, size = self._started["out", k]
             assert size == len(bits)
             ctypes.memmove(place, bits, size)
+            self.words[0x4040_0058 + (k << 16)] = size - self.short
+        self.words[0x43C0_0024] = self.words.get(0x43C0_0024, 0) + self.words[0x43C0_0028] - bool(self.short)
         self._started.clear()
 
 
@@ -145,8 +152,18 @@ def test_results_are_those_of_the_emulator(
     if target:
         board.failed = 1
         assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
+        board.failed = 0
+    board.short = 4
+    assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
+    board.short = 0
+    assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 0
+    if not target:
+        board.status = 1 << 1 | 1 << 4  # idle after an error
+        assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
+        board.status = 1 << 1
     board.stuck = True
     assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
+    assert library.net_init() == 2
     x[0].reshape(-1)[-1] = np.nan
     assert library.net_predict(*pointers, ctypes.c_size_t(samples)) in (2, 3)
     board.words[0x43C0_0008] = 0

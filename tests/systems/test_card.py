@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -103,8 +105,10 @@ class FakeCard:
 
     def __init__(self, each: Circuit) -> None:
         self._each = each
+        self.sources: dict[str, weakref.ref[FakeBuffer]] = {}
         self.sent: dict[str, bytes] = {}
         self.targets: dict[str, tuple[Any, int]] = {}
+        self.state = State.ERT_CMD_STATE_COMPLETED
         self.module = ModuleType("pyxrt")
         to, back = "XCL_BO_SYNC_BO_TO_DEVICE", "XCL_BO_SYNC_BO_FROM_DEVICE"
         members = {
@@ -113,16 +117,43 @@ class FakeCard:
             "kernel": lambda device, uuid, name: FakeKernel(self, name),
             "bo": FakeBuffer,
             "xclBOSyncDirection": SimpleNamespace(**{to: 0, back: 1}),
+            "ert_cmd_state": State,
         }
         for name, value in members.items():
             setattr(self.module, name, value)
 
     def run(self, net: ModuleType) -> None:
+        """All that was started: of a buffer XRT keeps the place only, at which nothing is once it is freed."""
+        sources = {name: place() for name, place in self.sources.items()}
+        assert None not in sources.values(), "a kernel reads memory that was freed"
+        self.sent = {name: bytes(source.content) for name, source in sources.items() if source is not None}
         data = [self.sent[f"read_{k}"] for k in range(len(net.INPUTS))]
         for k, (stream, bits) in enumerate(zip(net.OUTPUTS, computed(self._each, net, data), strict=True)):
             target, beats = self.targets[f"write_{k}"]
             assert len(bits) == beats * stream.beat
             target.content[:] = bits
+
+
+class State(enum.Enum):
+    """How a kernel ends (ert_cmd_state of XRT's ert.h)."""
+
+    ERT_CMD_STATE_COMPLETED = 4
+    ERT_CMD_STATE_ERROR = 5
+    ERT_CMD_STATE_ABORT = 6
+    ERT_CMD_STATE_TIMEOUT = 8
+
+
+class FakeRun:
+    """A run, which gives its state when it is waited for, whether it ended well or not."""
+
+    def __init__(self, card: FakeCard) -> None:
+        self._card = card
+
+    def wait(self, timeout_ms: int = 0) -> State:
+        assert isinstance(timeout_ms, int) and 0 < timeout_ms < 1 << 32, "waits for ever"
+        if self._card.state is State.ERT_CMD_STATE_COMPLETED:
+            self._card.run(sys.modules["net"])
+        return self._card.state
 
 
 class FakeBuffer:
@@ -148,12 +179,12 @@ class FakeKernel:
     def group_id(self, argument: int) -> int:
         return argument
 
-    def __call__(self, buffer: FakeBuffer, beats: int) -> SimpleNamespace:
+    def __call__(self, buffer: FakeBuffer, beats: int) -> FakeRun:
         if self._name.startswith("read"):
-            self._card.sent[self._name] = bytes(buffer.content)
+            self._card.sources[self._name] = weakref.ref(buffer)
         else:
             self._card.targets[self._name] = (buffer, beats)
-        return SimpleNamespace(wait=lambda: self._card.run(sys.modules["net"]))
+        return FakeRun(self._card)
 
 
 def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +195,23 @@ def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch:
     x = inputs_of(each.program, 6)
     for have, want in zip(card.predict(x), expected(each.program, x), strict=True):
         np.testing.assert_array_equal(have, want)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.ERT_CMD_STATE_COMPLETED])
+def test_kernels_that_do_not_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: State) -> None:
+    """What lies in memory then is no result."""
+    each = made("streams")
+    written(tmp_path, each, "alveo-u55c")
+    fake = FakeCard(each)
+    monkeypatch.setitem(sys.modules, "pyxrt", fake.module)
+    card = imported(monkeypatch, tmp_path)[1].NeuralNetworkOverlay("net.xclbin")
+    x = inputs_of(each.program, 6)
+    fake.state = state
+    with pytest.raises((TimeoutError, RuntimeError), match=r"within 10|ERROR|ABORT"):
+        card.predict(x)
+    fake.state = State.ERT_CMD_STATE_COMPLETED
+    with pytest.raises(RuntimeError, match="failed before"):
+        card.predict(x)
 
 
 _LINKER = """\

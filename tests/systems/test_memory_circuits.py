@@ -102,6 +102,8 @@ class Memory:
         self._buffers: dict[int, Buffer] = {}
         self.words = {0: 0x62736D74, 0x08: 0x89ABCDEF, 0x0C: 0x01234567}
         self.started = 0
+        self.loaded = 0
+        self.stuck = False
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
         buffer = np.zeros(shape, dtype).view(Buffer)
@@ -116,7 +118,7 @@ class Memory:
         ]
         if 0x40 <= offset < 0x40 + 4 * len(shapes):
             return int(shapes[offset // 4 - 16])
-        return self.words.get(offset, 0)
+        return self.started if offset == 0x800 else self.words.get(offset, 0) & ~(offset == 0x14)
 
     def write(self, offset: int, value: int) -> None:
         if offset != 0x800:
@@ -125,11 +127,14 @@ class Memory:
         net = sys.modules["net"]
         self.started |= value
         count = len(net.INPUTS), len(net.OUTPUTS)
-        if self.started == (1 << sum(count)) - 1:
+        if self.started >> sum(count):
+            self.loaded, self.started = self.started, 0
+        if self.started == (1 << sum(count)) - 1 and not self.stuck:
             self.started = 0
             data = [self._bytes(k).tobytes() for k in range(count[0])]
             for k, result in enumerate(computed(self._each, net, data)):
                 self._bytes(count[0] + k)[:] = np.frombuffer(result, np.uint8)
+            self.words[0x24] = self.words.get(0x24, 0) + len(data[0]) // net.INPUTS[0].frame_bytes
 
     def _bytes(self, stream: int) -> Buffer:
         low, high, size = (self.words[0x810 + 16 * stream + 4 * k] for k in range(3))
@@ -149,7 +154,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, memory: Memory) -> An
     monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
     monkeypatch.setattr(pynq, "allocate", memory.allocate, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
-    return imported(monkeypatch, folder)[1].NeuralNetworkOverlay("net.bit", dtype=np.float64)
+    return imported(monkeypatch, folder)[1].NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
 
 
 @pytest.mark.parametrize("kind", ["pipeline", "streams"])
@@ -163,6 +168,9 @@ def test_the_overlay_starts_the_streams(tmp_path: Path, monkeypatch: pytest.Monk
     memory.words[0x804] = 2
     with pytest.raises(RuntimeError, match="memory has answered"):
         board.predict(x)
+    memory.stuck = True
+    with pytest.raises(TimeoutError, match="does not end"):
+        overlay(monkeypatch, tmp_path, memory).predict(x)
 
 
 def test_the_overlay_loads_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,5 +182,5 @@ def test_the_overlay_loads_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     kernel = np.zeros(((blocks.max() + 1) * rows // len(blocks), columns // blocks.shape[1]))
     board.load(about["layer"], kernel=kernel)
     stream = len(net.INPUTS) + len(net.OUTPUTS) + net.LOADS.index(about["port"])
-    assert memory.started == 1 << stream
+    assert memory.loaded == 1 << stream
     assert memory._bytes(stream).tobytes() == net.weights(about["layer"], kernel=kernel)[about["port"]]

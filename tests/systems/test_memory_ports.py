@@ -160,6 +160,7 @@ class Memory:
         self._names = {place: name for name, place in places.items()}
         self._values: dict[str, int] = {}
         self._buffers: dict[int, Buffer] = {}
+        self.stuck = False
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
         buffer = np.zeros(shape, dtype).view(Buffer)
@@ -168,7 +169,7 @@ class Memory:
         return buffer
 
     def read(self, offset: int) -> int:
-        return 0b110 if offset == 0 else 0
+        return 0 if offset or self.stuck else 0b110
 
     def write(self, offset: int, value: int) -> None:
         if offset:
@@ -211,6 +212,9 @@ def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.Mon
     for given in (x, [0 * each for each in x]):
         for have, want in zip(board.predict(given), expected(program, given), strict=True):
             np.testing.assert_array_equal(have, want)
+    memory.stuck = True
+    with pytest.raises(TimeoutError, match="does not end"):
+        overlay.NeuralNetworkOverlay("net.bit", seconds=0.01).predict(x)
     for name in (f"{names[0]}_2", "frames"):
         del places[name]
     board = overlay.NeuralNetworkOverlay("net.bit")

@@ -124,7 +124,7 @@ def test_too_many_streams() -> None:
 
 
 class FakeEngine:
-    """A DMA engine: what is sent waits until all has come, then the board computes."""
+    """A DMA engine of PYNQ: what is sent waits until there is a place for all, then the board computes."""
 
     def __init__(self, board: FakeBoard, number: int) -> None:
         self.sendchannel = FakeChannel(board, ("in", number))
@@ -135,11 +135,25 @@ class FakeChannel:
     def __init__(self, board: FakeBoard, place: tuple[str, int]) -> None:
         self._board, self._place = board, place
 
+    @property
+    def running(self) -> bool:
+        return self._board.trouble != "an engine stops"
+
+    @property
+    def idle(self) -> bool:
+        return self._place not in self._board.buffers
+
     def transfer(self, array: np.ndarray) -> None:
+        if not self.idle:
+            raise RuntimeError("DMA channel not idle")
         self._board.buffers[self._place] = array
+        self._board.run()
 
     def wait(self) -> None:
-        self._board.run()
+        """As PYNQ's, which knows no limit."""
+        if not self.running:
+            raise RuntimeError("DMA channel not started")
+        assert self.idle, "waits for ever"
 
 
 class FakeBoard:
@@ -147,6 +161,7 @@ class FakeBoard:
 
     def __init__(self, each: Circuit, net: ModuleType) -> None:
         self.buffers: dict[tuple[str, int], np.ndarray] = {}
+        self.trouble = ""
         self.registers = {0: 0x62736D74, 0x08: 0x89ABCDEF, 0x0C: 0x01234567}
         shapes = [
             size for stream in (*net.INPUTS, *net.OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)
@@ -156,12 +171,19 @@ class FakeBoard:
 
     def run(self) -> None:
         net = self._net
-        if {place for place in self.buffers if place[0] == "in"} != {("in", k) for k in range(len(net.INPUTS))}:
+        wanted = {("in", k) for k in range(len(net.INPUTS))} | {("out", k) for k in range(len(net.OUTPUTS))}
+        if set(self.buffers) != wanted or self.trouble in ("nothing comes", "an engine stops"):
             return
         data = [self.buffers.pop(("in", k)).tobytes() for k in range(len(net.INPUTS))]
-        assert self.registers[0x28] == len(data[0]) // net.INPUTS[0].frame_bytes
-        for k, bits in enumerate(computed(self._each, net, data)):
-            self.buffers["out", k][:] = np.frombuffer(bits, np.uint8)
+        frames = len(data[0]) // net.INPUTS[0].frame_bytes
+        assert self.registers[0x28] == frames
+        results = computed(self._each, net, data)
+        if self.trouble == "a packet is short":
+            frames //= 2
+            results = [bits[: frames * stream.frame_bytes] for bits, stream in zip(results, net.OUTPUTS, strict=True)]
+        self.registers[0x24] = self.registers.get(0x24, 0) + frames
+        for k, bits in enumerate(results):
+            self.buffers.pop(("out", k))[: len(bits)] = np.frombuffer(bits, np.uint8)
 
 
 def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tuple[ModuleType, ...]:
@@ -171,7 +193,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tup
     class Overlay:
         def __init__(self, bitfile_name: str, dtbo: Any, download: bool, ignore_version: bool, device: Any) -> None:
             assert bitfile_name.endswith(".bit")
-            board = FakeBoard(each, sys.modules["net"])
+            board = self.board = FakeBoard(each, sys.modules["net"])
             self.circuit, self.ip_dict = Registers(board), {"axi_dma_0": {}, "circuit": {}}
             for k in range(4):
                 setattr(self, f"axi_dma_{k}", FakeEngine(board, k))
@@ -203,6 +225,53 @@ def test_the_overlay_gives_the_results_of_the_emulator(
     with pytest.warns(UserWarning, match="not called"):
         again: Sequence[np.ndarray] = board.predict(x, True, encode=str)
     assert again[0].dtype == np.float64 and "7 samples sent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error", "told"),
+    [
+        ("nothing comes", TimeoutError, "does not end"),
+        ("an engine stops", RuntimeError, "not started"),
+        ("a packet is short", RuntimeError, "3 of 7 frames"),
+    ],
+)
+def test_results_that_do_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, error: type[Exception], told: str
+) -> None:
+    """They are an error, and so is everything after it: the circuit has parts of frames."""
+    each = made("streams")
+    written(tmp_path, each, "pynq-z2")
+    _, driver = overlay(monkeypatch, tmp_path, each)
+    board = driver.NeuralNetworkOverlay("net.bit", seconds=0.01)
+    x = inputs_of(each.program, 7)
+    board.predict(x)
+    board.board.trouble = trouble
+    with pytest.raises(error, match=told):
+        board.predict(x)
+    board.board.trouble = ""
+    with pytest.raises(RuntimeError, match="failed before"):
+        board.predict(x)
+
+
+def test_a_reset_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ones are what a bus gives that nothing answers at."""
+    written(tmp_path, made("stream"), "pynq-z2")
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    moments = iter(range(1000))
+    monkeypatch.setattr(net.time, "monotonic", lambda: next(moments))
+    registers = net.Registers(lambda offset: 0xFFFFFFFF, lambda offset, value: None)
+    with pytest.raises(TimeoutError, match="reset"):
+        registers.reset()
+
+
+def test_words_that_are_no_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = made("stream")
+    written(tmp_path, each, "pynq-z2", bus_input="fixed<16,6>")
+    board = overlay(monkeypatch, tmp_path, each)[1].NeuralNetworkOverlay("net.bit")
+    (x,) = inputs_of(each.program, 2)
+    for encode in (lambda x: x * 1j, lambda x: x + 0.5, lambda x: np.full(x.shape, "1"), lambda x: x * np.nan):
+        with pytest.raises(ValueError, match="encode gives"):
+            board.predict(np.floor(x), encode=encode)
 
 
 def test_words_of_the_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

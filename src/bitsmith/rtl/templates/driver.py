@@ -9,6 +9,7 @@ wrapper), or any function that takes the bytes of each input stream and the numb
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,20 @@ DESIGN: dict[str, Any] = json.loads("@design@")
 
 _MACHINE_BITS = 53
 """Wider values are Python's integers."""
+
+SECONDS = 10.0
+"""How long a circuit may take for what it is told, and for each MiB that it moves."""
+
+
+def until(done: Callable[[], bool], complaint: str, seconds: float = SECONDS, moved: int = 0) -> None:
+    """Wait until ``done()``, ``seconds`` and as long again for each MiB of the bytes ``moved``; then TimeoutError."""
+    last = time.monotonic() + seconds * (1 + moved / (1 << 20))
+    while True:
+        late = time.monotonic() > last
+        if done():
+            return
+        if late:
+            raise TimeoutError(complaint)
 
 
 @dataclass(frozen=True)
@@ -127,8 +142,8 @@ LOADS: list[str] = [about["port"] for about in DESIGN["weights"] if not about["e
 def quantize(index: int, x: Any) -> Any:
     """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type requires."""
     about = DESIGN["tensors"][index]
-    x, shape = np.asarray(x), tuple(about["shape"])
-    if x.shape[1:] != shape or not len(x):
+    x, shape = _numbers(f"input {about['name']!r}", x), tuple(about["shape"])
+    if not x.ndim or x.shape[1:] != shape or not len(x):
         raise ValueError(f"input {about['name']!r} has shape {x.shape}, not (frames, {', '.join(map(str, shape))})")
     if x.dtype.kind in "iu" and np.any((x > 1 << _MACHINE_BITS) | (x < -(1 << _MACHINE_BITS))):
         raise ValueError(f"input {about['name']!r} has integers beyond {_MACHINE_BITS} bits; give real numbers")
@@ -141,6 +156,14 @@ def quantize(index: int, x: Any) -> Any:
     # What is far below half a step acts alike, whatever its size, as long as it does not vanish.
     scaled = np.where((x != 0) & (np.abs(scaled) < 2.0**-60), np.copysign(2.0**-60, x), scaled)
     return _limited(_rounded(scaled, about["rounding"]), lo, hi, about["overflow"])
+
+
+def _numbers(name: str, values: Any) -> Any:
+    """``values`` as an array of real numbers; other kinds, of which a part would be lost, are refused as by the model."""
+    x = np.asarray(values)
+    if x.dtype.kind not in "fiub" or x.dtype.itemsize > 8:
+        raise ValueError(f"{name}: an array of {x.dtype}, not of float16, float32, float64, integers or booleans")
+    return x
 
 
 def _rounded(x: Any, mode: str) -> Any:
@@ -221,7 +244,8 @@ def weights(
 
 def _tiles(about: dict[str, Any], values: Any) -> Any:
     """Raw elements in the order in which they are sent."""
-    x, (rows, columns) = np.asarray(values, dtype=np.float64), about["matrix"]
+    x = _numbers(f"{about['layer']}: {about['name']}", values).astype(np.float64)
+    rows, columns = about["matrix"]
     blocks = np.array(about["blocks"])
     block, across = (rows // len(blocks), columns // len(blocks[0])), about["across"]
     count, width = (blocks.max() // across + 1) * across * block[0] * block[1], across * block[1]
@@ -260,7 +284,7 @@ def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None
 
     ``external``: by layer, the tensors of `weights` (or None), in that order, of weights that come with each frame.
     """
-    if len(inputs) != len(DESIGN["tensors"]) or len({len(x) for x in inputs}) != 1:
+    if len(inputs) != len(DESIGN["tensors"]) or len({np.shape(x)[:1] for x in inputs}) != 1:
         raise ValueError(f"{len(DESIGN['tensors'])} inputs of equally many frames are needed")
     raws = iter([(quantize(k, x), np.array(DESIGN["tensors"][k]["frac"])) for k, x in enumerate(inputs)])
     sent = {}
@@ -290,13 +314,28 @@ def predict(
     ``exchange`` takes the bytes of all frames for each input stream and how many are wanted of each output stream, and
     returns those. ``external`` is that of ``pack``.
     """
-    frames = len(inputs[0])
-    results = exchange(pack(inputs, external), [frames * stream.frame_bytes for stream in OUTPUTS])
+    data = pack(inputs, external)
+    wanted = [len(inputs[0]) * stream.frame_bytes for stream in OUTPUTS]
+    results = exchange(data, wanted)
+    if [len(result) for result in results] != wanted:
+        raise RuntimeError(f"results of {[len(result) for result in results]} bytes came back, {wanted} were wanted")
     return unpack(results)
 
 
+def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
+    """How many frames ``data`` and what is ``wanted`` have: all streams as many."""
+    sizes = [*map(len, data), *wanted]
+    frames = len(data[0]) // INPUTS[0].frame_bytes
+    if sizes != [frames * stream.frame_bytes for stream in (*INPUTS, *OUTPUTS)]:
+        raise ValueError(f"streams of {sizes} bytes do not have equally many whole frames")
+    return frames
+
+
 class Serial:
-    """Moves frames over a serial port, one at a time; ``read(n)`` waits for n bytes, as a port of pyserial does."""
+    """Moves frames over a serial port, one at a time.
+
+    ``read(n)`` waits for n bytes, and gives fewer once it has waited for long, as a port of pyserial with a ``timeout`` does.
+    """
 
     def __init__(self, read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
         self._read = read
@@ -304,15 +343,27 @@ class Serial:
 
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         results = [bytearray() for _ in wanted]
-        for frame in range(len(data[0]) // INPUTS[0].frame_bytes):
+        for frame in range(_frames(data, wanted)):
             for stream, each in zip(INPUTS, data):
-                self._write(each[frame * stream.frame_bytes : (frame + 1) * stream.frame_bytes])
+                part = each[frame * stream.frame_bytes : (frame + 1) * stream.frame_bytes]
+                taken = self._write(part)
+                if isinstance(taken, int) and taken != len(part):
+                    raise TimeoutError(f"the port took {taken} of {len(part)} bytes of frame {frame}")
             for stream, result in zip(OUTPUTS, results):
                 answer = self._read(stream.frame_bytes)
                 if len(answer) != stream.frame_bytes:
+                    self._drain(sum(stream.frame_bytes for stream in OUTPUTS))
                     raise TimeoutError(f"{len(answer)} of {stream.frame_bytes} bytes of frame {frame} came back")
                 result += answer
         return [bytes(result) for result in results]
+
+    def _drain(self, most: int) -> None:
+        """Take what comes late, which would be the next results, until nothing does."""
+        while most > 0:
+            late = len(self._read(most))
+            if late == 0:
+                return
+            most -= late
 
 
 class Registers:
@@ -337,8 +388,11 @@ class Registers:
     def reset(self) -> None:
         """Forget all that is in the network, and reset all counters."""
         self.write(self.CONTROL, 1)
-        while self.read(self.STATUS) & 1:
-            pass
+        until(lambda: not self.read(self.STATUS) & 1, "the circuit does not end its reset: is its clock there?")
+
+    def frames(self) -> tuple[int, int]:
+        """Frames that have come out since the last reset, and whether one ended early."""
+        return self.read(self.FRAMES_OUT), self.read(self.STATUS) & 2
 
 
 class Dma:
@@ -348,30 +402,53 @@ class Dma:
         registers: of the ``_axil`` wrapper, which has been checked; None for a circuit without such.
         send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
         allocate: ``pynq.allocate``.
+        seconds: that a transfer may take, and as long again for each MiB.
     """
 
     MOST_BYTES = (1 << 26) - 1
 
     def __init__(
-        self, registers: Registers | None, send: Sequence[Any], receive: Sequence[Any], allocate: Callable[..., Any]
+        self,
+        registers: Registers | None,
+        send: Sequence[Any],
+        receive: Sequence[Any],
+        allocate: Callable[..., Any],
+        seconds: float = SECONDS,
     ) -> None:
         self._registers = registers
         self._send = send
         self._receive = receive
         self._allocate = allocate
+        self._seconds = seconds
         self._kept: dict[tuple[str, int], Any] = {}
 
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        frames = len(data[0]) // INPUTS[0].frame_bytes
+        frames = _frames(data, wanted)
         sizes = [len(each) // frames for each in data], [size // frames for size in wanted]
         most = max(self.MOST_BYTES // max(*sizes[0], *sizes[1]), 1)
         found = [bytearray() for _ in wanted]
         for first in range(0, frames, most):
             number = min(most, frames - first)
             parts = [each[first * size : (first + number) * size] for each, size in zip(data, sizes[0])]
-            for result, part in zip(found, self._exchange(number, parts, [number * size for size in sizes[1]])):
+            for result, part in zip(found, self._checked(number, parts, [number * size for size in sizes[1]])):
                 result += part
         return [bytes(result) for result in found]
+
+    def _checked(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        """The results of so many frames; RuntimeError if the circuit says that it gave other ones."""
+        registers = self._registers
+        if registers is None:
+            return self._exchange(frames, data, wanted)
+        try:
+            before, _ = registers.frames()
+            results = self._exchange(frames, data, wanted)
+            after, early = registers.frames()
+            if early or (after - before) % (1 << 32) != frames:
+                raise RuntimeError(f"{(after - before) % (1 << 32)} of {frames} frames came out of the circuit")
+        except Exception:
+            registers.reset()  # what is left of frames in the circuit would come before the next results
+            raise
+        return results
 
     def _exchange(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         if self._registers is not None:
@@ -383,8 +460,9 @@ class Dma:
         for channel, source, each in zip(self._send, sources, data):
             source[:] = np.frombuffer(each, dtype=np.uint8)
             channel.transfer(source)
-        for channel in (*self._send, *self._receive):
-            channel.wait()
+        for channel, moved in zip((*self._send, *self._receive), (*map(len, data), *wanted)):
+            until(lambda: channel.idle or not channel.running, "a transfer does not end", self._seconds, moved)  # noqa: B023
+            channel.wait()  # which complains of an engine that stopped
         return [np.asarray(target).tobytes() for target in targets]
 
     def _buffer(self, side: str, k: int, size: int) -> Any:

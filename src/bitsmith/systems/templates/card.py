@@ -15,6 +15,23 @@ import pyxrt
 from predicting import Predicting
 
 
+class Run:
+    """A kernel that runs, its buffer, which XRT itself does not hold, and the milliseconds that it may take (0: no limit)."""
+
+    def __init__(self, run: Any, buffer: Any, limit: int) -> None:
+        self._run = run
+        self._buffer = buffer
+        self._limit = limit
+
+    def wait(self) -> None:
+        """Until it has ended well: what lies in memory after any other end is no result."""
+        state, wanted = self._run.wait(self._limit), pyxrt.ert_cmd_state
+        if state == wanted.ERT_CMD_STATE_TIMEOUT:
+            raise TimeoutError(f"a kernel does not end within {self._limit / 1000:g} s: load the card again")
+        if state != wanted.ERT_CMD_STATE_COMPLETED:
+            raise RuntimeError(f"a kernel ends with {state}, which is not COMPLETED: load the card again")
+
+
 class NeuralNetworkOverlay(Predicting):
     """The card with its kernels.
 
@@ -24,6 +41,7 @@ class NeuralNetworkOverlay(Predicting):
             of samples do as well.
         dtype: of the results.
         device_index: of the card.
+        seconds: that a kernel may take, and as long again for each MiB that it moves.
     """
 
     def __init__(
@@ -33,20 +51,22 @@ class NeuralNetworkOverlay(Predicting):
         y_shape: Sequence[int] | None = None,
         dtype: Any = np.float32,
         device_index: int = 0,
+        seconds: float = net.SECONDS,
     ) -> None:
+        self._seconds = seconds
         self._device = pyxrt.device(device_index)
         uuid = self._device.load_xclbin(pyxrt.xclbin(xclbin_name))
         readers = [pyxrt.kernel(self._device, uuid, f"read_{k}") for k in range(len(net.INPUTS) + len(net.LOADS))]
         self._readers = readers[: len(net.INPUTS)]
         self._loaders = dict(zip(net.LOADS, readers[len(net.INPUTS) :], strict=True))
         self._writers = [pyxrt.kernel(self._device, uuid, f"write_{k}") for k in range(len(net.OUTPUTS))]
-        super().__init__(self._move, x_shape, y_shape, dtype)
+        super().__init__(self._moved, x_shape, y_shape, dtype)
 
-    def _move(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+    def _moved(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit."""
         targets = [self._memory(kernel, size) for kernel, size in zip(self._writers, wanted, strict=True)]
         runs = [
-            kernel(target, size // stream.beat)
+            self._started(kernel, target, size, stream.beat)
             for kernel, target, size, stream in zip(self._writers, targets, wanted, net.OUTPUTS, strict=True)
         ]
         runs += [
@@ -64,11 +84,18 @@ class NeuralNetworkOverlay(Predicting):
     def _memory(self, kernel: Any, size: int) -> Any:
         return pyxrt.bo(self._device, size, pyxrt.bo.normal, kernel.group_id(0))
 
-    def _send(self, kernel: Any, data: bytes, beat: int) -> Any:
+    def _send(self, kernel: Any, data: bytes, beat: int) -> Run:
         source = self._memory(kernel, len(data))
         source.write(data, 0)
         source.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_TO_DEVICE, len(data), 0)
-        return kernel(source, len(data) // beat)
+        return self._started(kernel, source, len(data), beat)
+
+    def _started(self, kernel: Any, buffer: Any, size: int, beat: int) -> Run:
+        """A kernel that moves ``size`` bytes, a number that XRT takes as an ``int``."""
+        if size // beat >= 1 << 31:
+            raise ValueError(f"{size} bytes at once; a kernel moves less than {beat << 31}: give fewer samples")
+        limit = min(int(1000 * self._seconds * (1 + size / (1 << 20))), (1 << 32) - 1)
+        return Run(kernel(buffer, size // beat), buffer, limit)
 
     def load(self, layer: str, *tensors: Any, **named: Any) -> None:
         """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""

@@ -13,7 +13,8 @@ enum { CONTROL = 0x00, STATUS = 0x04, ADDRESS = 0x18, ADDRESS_HIGH = 0x1C, LENGT
 enum { RUN = 1 << 0, RESET = 1 << 2, IDLE = 1 << 1, ERRORS = 0x70 };
 
 /* The circuit's registers; those from START on are of one that reads and writes memory itself. */
-enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, PACKET_FRAMES = 0x28, START = 0x800, FAILED = 0x804, PLACES = 0x810 };
+enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, CIRCUIT_CONTROL = 0x10, CIRCUIT_STATUS = 0x14, FRAMES_OUT = 0x24, PACKET_FRAMES = 0x28 };
+enum { START = 0x800, FAILED = 0x804, PLACES = 0x810, IN_RESET = 1 << 0, EARLY = 1 << 1 };
 
 #ifndef @TOP@_PATIENCE
 #define @TOP@_PATIENCE 100000000UL /* looks at a status before it is an error */
@@ -179,8 +180,8 @@ static enum @top@_status until(UINTPTR address, uint32_t mask, uint32_t wanted, 
 {
     for (unsigned long k = 0; k < @TOP@_PATIENCE; k++) {
         const uint32_t found = Xil_In32(address);
+        if (found & errors) return @TOP@_ENGINE; /* an engine that stopped at one is idle, too */
         if ((found & mask) == wanted) return @TOP@_OK;
-        if (found & errors) return @TOP@_ENGINE;
     }
     return @TOP@_ENGINE;
 }
@@ -244,6 +245,10 @@ enum @top@_status @top@_init(void)
     }
     for (size_t k = 0; k < INPUT_STREAMS + @TOP@_LOADS - external && status == @TOP@_OK; k++) status = reset(reader(k));
     for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) status = reset(writer(k));
+    if (HAS_REGISTERS && status == @TOP@_OK) { /* what is left of frames in the circuit would come before the first results */
+        Xil_Out32(CIRCUIT + CIRCUIT_CONTROL, 1);
+        status = until(CIRCUIT + CIRCUIT_STATUS, IN_RESET, 0, 0);
+    }
     return status;
 }
 
@@ -255,6 +260,7 @@ static uint32_t bytes_of(const struct stream *of, size_t frames)
 static enum @top@_status exchange(size_t frames)
 {
     enum @top@_status status = @TOP@_OK;
+    const uint32_t before = HAS_REGISTERS ? Xil_In32(CIRCUIT + FRAMES_OUT) : 0;
     if (HAS_REGISTERS) Xil_Out32(CIRCUIT + PACKET_FRAMES, (uint32_t)frames);
     for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
         const uint32_t bytes = bytes_of(&outputs[k], frames);
@@ -269,7 +275,15 @@ static enum @top@_status exchange(size_t frames)
     for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) status = wait(reader(k));
     for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
         status = wait(writer(k));
+        /* An engine that was given a shorter packet says how many bytes there were (PG021, S2MM_LENGTH). */
+        if (status == @TOP@_OK && !HAS_MASTERS && Xil_In32(writer(k).registers + LENGTH) != bytes_of(&outputs[k], frames)) {
+            status = @TOP@_ENGINE;
+        }
         Xil_DCacheInvalidateRange((UINTPTR)outputs[k].buffer, bytes_of(&outputs[k], frames));
+    }
+    if (HAS_REGISTERS && status == @TOP@_OK &&
+        (Xil_In32(CIRCUIT + CIRCUIT_STATUS) & EARLY || (uint32_t)(Xil_In32(CIRCUIT + FRAMES_OUT) - before) != frames)) {
+        status = @TOP@_ENGINE;
     }
     return status;
 }

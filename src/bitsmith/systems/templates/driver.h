@@ -31,12 +31,12 @@ extern const size_t @top@_output_size[@TOP@_OUTPUTS];
 enum @top@_status {
     @TOP@_OK = 0,
     @TOP@_OTHER_CIRCUIT = 1, /* the bitstream is of another network */
-    @TOP@_ENGINE = 2,        /* a DMA engine tells of an error, or does not end */
+    @TOP@_ENGINE = 2,        /* a DMA engine or the circuit tells of an error, or does not end: call init again */
     @TOP@_NUMBER = 3,        /* a number is NaN or infinite, or weights do not fit */
     @TOP@_NO_WEIGHTS = 4,    /* weights that come with each frame were not given */
 };
 
-/* Look if the circuit is this one, and reset its engines. */
+/* Look if the circuit is this one, and reset it and its engines. */
 enum @top@_status @top@_init(void);
 
 /* The results y of samples x, one array of `samples` rows for each input and output. They are those of the model's predict. */

@@ -7,7 +7,6 @@ input formats and gives the results of ``predict`` of the model, bit for bit.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,12 +23,18 @@ class Function:
     """
 
     START, DONE = 1 << 0, 1 << 1
-    SECONDS = 10.0
 
-    def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object], registers: Mapping[str, Any]):
+    def __init__(
+        self,
+        read: Callable[[int], int],
+        write: Callable[[int, int], object],
+        registers: Mapping[str, Any],
+        seconds: float,
+    ) -> None:
         self._read = read
         self._write = write
         self._registers = registers
+        self._seconds = seconds
         self._done = False
         self.frames = 0
 
@@ -60,15 +65,15 @@ class Function:
             return
         self.set(self.places("frames"), self.frames)
         self._write(0, self.START)
-        last = time.monotonic() + self.SECONDS
-        while not self._read(0) & self.DONE:
-            if time.monotonic() > last:
-                raise TimeoutError("the circuit does not end")
+        moved = self.frames * sum(stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS))
+        net.until(lambda: self._read(0) & self.DONE, "the circuit does not end", self._seconds, moved)
         self._done = True
 
 
 class Port:
-    """A tensor's place in memory, used as the channel of an engine is."""
+    """A tensor's place in memory, used as the channel of an engine is: nothing moves before the first ``wait``."""
+
+    idle, running = True, True
 
     def __init__(self, function: Function, places: Sequence[int], first: bool) -> None:
         self._function = function
@@ -93,7 +98,7 @@ class Master:
     """A port to memory of a circuit with registers, used as the channel of an engine is; ``number`` is its stream's."""
 
     START, FAILED, PLACES = 0x800, 0x804, 0x810
-    SECONDS = 10.0
+    running = True
 
     def __init__(self, registers: Any, number: int) -> None:
         self._registers = registers
@@ -108,11 +113,12 @@ class Master:
             self._registers.write(self.PLACES + 16 * self._number + 4 * k, value)
         self._registers.write(self.START, 1 << self._number)
 
+    @property
+    def idle(self) -> bool:
+        return not self._registers.read(self.START) >> self._number & 1
+
     def wait(self) -> None:
-        last = time.monotonic() + self.SECONDS
-        while self._registers.read(self.START) >> self._number & 1:
-            if time.monotonic() > last:
-                raise TimeoutError("the circuit does not end")
+        net.until(lambda: self.idle, "the circuit does not end", moved=len(self._buffer))
         if self._registers.read(self.FAILED) >> self._number & 1:
             raise RuntimeError("memory has answered with an error")
         self._buffer.invalidate()
@@ -127,6 +133,7 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             of samples do as well.
         dtype: of the results.
         dtbo, download, ignore_version, device: those of ``pynq.Overlay``.
+        seconds: that the circuit may take for what is sent at once, and as long again for each MiB.
     """
 
     def __init__(
@@ -139,6 +146,7 @@ class NeuralNetworkOverlay(Predicting, Overlay):
         download: bool = True,
         ignore_version: bool = False,
         device: Any = None,
+        seconds: float = net.SECONDS,
     ) -> None:
         Overlay.__init__(self, bitfile_name, dtbo=dtbo, download=download, ignore_version=ignore_version, device=device)
         registers = None
@@ -146,6 +154,7 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             circuit = self.circuit
             registers = net.Registers(circuit.read, circuit.write)
             registers.check()
+            registers.reset()
         if "axi_dma_0" in self.ip_dict:
             engines = [
                 getattr(self, f"axi_dma_{k}") for k in range(max(len(net.INPUTS) + len(net.LOADS), len(net.OUTPUTS)))
@@ -162,10 +171,10 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             )
             self._loads = dict(zip(net.LOADS, loads, strict=True))
         else:
-            function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"])
+            function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"], seconds)
             senders = [function.port(f"in_{k}") for k in range(len(net.INPUTS))]
             receivers = [function.port(f"out_{k}") for k in range(len(net.OUTPUTS))]
-        Predicting.__init__(self, net.Dma(registers, senders, receivers, allocate), x_shape, y_shape, dtype)
+        Predicting.__init__(self, net.Dma(registers, senders, receivers, allocate, seconds), x_shape, y_shape, dtype)
 
     def load(self, layer: str, *tensors: Any, **named: Any) -> None:
         """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
@@ -173,7 +182,9 @@ class NeuralNetworkOverlay(Predicting, Overlay):
         def send(name: str, data: bytes) -> None:
             buffer = allocate(shape=(len(data),), dtype=np.uint8)
             buffer[:] = np.frombuffer(data, dtype=np.uint8)
-            self._loads[name].transfer(buffer)
-            self._loads[name].wait()
+            channel = self._loads[name]
+            channel.transfer(buffer)
+            net.until(lambda: channel.idle or not channel.running, "weights do not arrive", moved=len(data))
+            channel.wait()
 
         net.load(layer, *tensors, **named, send=send)

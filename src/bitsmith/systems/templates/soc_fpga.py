@@ -13,7 +13,6 @@ import mmap
 import os
 import re
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,6 +97,7 @@ class Engine:
     def __init__(self, words: Any, seconds: float) -> None:
         self._words = words
         self._seconds = seconds
+        self._moved = 0
         words[self.CONTROL] = self.RESET
         self._until(self.RESETTING, 0)
 
@@ -114,16 +114,13 @@ class Engine:
         self._until(self.BUSY | self.EMPTY, self.EMPTY)
 
     def _start(self, *settings: int) -> None:
+        self._moved = settings[-1]
         for k, value in enumerate((*settings, self.GO)):
             self._words[self.DESCRIPTOR + k] = value
 
     def _until(self, mask: int, wanted: int) -> None:
-        last = time.monotonic() + self._seconds
-        while int(self._words[self.STATUS]) & mask != wanted:
-            if time.monotonic() > last:
-                raise TimeoutError(
-                    "a DMA engine does not end: is @top@.rbf loaded, and are the bridges to the logic enabled?"
-                )
+        complaint = "a DMA engine does not end: is @top@.rbf loaded, and are the bridges to the logic enabled?"
+        net.until(lambda: int(self._words[self.STATUS]) & mask == wanted, complaint, self._seconds, self._moved)
 
 
 class NeuralNetworkOverlay(Predicting):
@@ -135,7 +132,7 @@ class NeuralNetworkOverlay(Predicting):
             of samples do as well.
         dtype: of the results.
         memory: address and bytes of memory that Linux does not use.
-        seconds: that a transfer may take.
+        seconds: that a transfer may take, and as long again for each MiB.
         download: have Linux load the bitstream now.
     """
 
@@ -146,7 +143,7 @@ class NeuralNetworkOverlay(Predicting):
         y_shape: Sequence[int] | None = None,
         dtype: Any = np.float32,
         memory: tuple[int, int] = (0x30000000, 0x10000000),
-        seconds: float = 10.0,
+        seconds: float = net.SECONDS,
         download: bool = False,
     ) -> None:
         if download:
@@ -160,9 +157,9 @@ class NeuralNetworkOverlay(Predicting):
         self._loaders = dict(zip(net.LOADS, engines[len(net.INPUTS) :]))
         self._writers = engines[number - len(net.OUTPUTS) :]
         self._address, self._bytes = memory[0], map_physical(*memory, np.uint8)
-        super().__init__(self._move, x_shape, y_shape, dtype)
+        super().__init__(self._moved, x_shape, y_shape, dtype)
 
-    def _move(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+    def _moved(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit, as many at a time as there is room for."""
         frames = len(data[0]) // net.INPUTS[0].frame_bytes
         sizes = [stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS)]
