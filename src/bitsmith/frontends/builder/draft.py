@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.builder.names import UniqueNames, joined_names, printable
-from bitsmith.frontends.builder.value import MAX_WEIGHTS, Value
+from bitsmith.frontends.builder.value import MAX_WEIGHTS, Batch, Value
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.recurrent import Recurrent
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,16 @@ class Draft:
         self.nodes.append(node)
         self.operands.append(operands)
         return len(self.nodes) - 1
+
+    def is_misplaced(self, result: Value) -> bool:
+        """Return True if the samples of a result are not along the first axis, by itself, where those of the inputs are.
+
+        The states of recurrent layers have theirs after the layers in all frameworks: these are as they should be.
+        """
+        if result.batch is None or result.batch == Batch(0) or not isinstance(result.node, int):
+            return False
+        makers = (self.nodes[number].layer for number in self.needed([result.node]))
+        return result.is_merged or not any(isinstance(layer, Recurrent) for layer in makers)
 
     def back_to(self, count: int) -> None:
         """Forget all but the first ``count`` nodes."""

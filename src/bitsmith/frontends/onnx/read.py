@@ -20,7 +20,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.refusals import Refusal, Refusals
+from bitsmith.frontends.builder.refusals import Refusal, Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.onnx.call import Call, Results, Translation
@@ -111,6 +111,7 @@ class _Reading:
         """The network; None if some node was refused."""
         given = [self._input(entry) for entry in self.graph.inputs]
         results = self._results(self.graph.body, given)
+        results = tuple(self._in_place(*one) for one in zip(self.graph.body.outputs, results, strict=True))
         if self.refusals.found:
             return None
         outputs = [self._output(*one) for one in zip(self.graph.body.outputs, results, strict=True)]
@@ -288,6 +289,23 @@ class _Reading:
                 value = replace(value, name=output)
             if output:
                 self.values[output] = value
+
+    def _in_place(self, name: str, value: Operand | None) -> Operand | None:
+        """A result whose samples are along the first axis; that of a model of one sample has all axes that the file says."""
+        elsewhere = any(self.axes.values()) and isinstance(value, Value) and not value.is_merged
+        if not isinstance(value, Value) or value.batch is None or elsewhere or not self.draft.is_misplaced(value):
+            return value
+        if self.samples == 1 and not value.is_merged:
+            return self._with_all_axes(self._builder(name, "Reshape"), value)
+        self.mixed = self.samples is not None
+        merged = "merged with others as" if value.is_merged else "along"
+        error = UnsupportedError(
+            f"a result of {value.rank} axes with the samples {merged} axis {value.batch.axis}",
+            accepted="the first axis for the samples alone",
+            remedy="end the model with a reshape or transposition to that; or export it with a batch of size 1",
+        )
+        self.refusals.add(refused(name, "output", error))
+        return value
 
     def _output(self, name: str, value: Operand | None) -> int:
         if not isinstance(value, Value):

@@ -195,18 +195,22 @@ class _Reading:
 
     def _output(self, name: str) -> int:
         value = self._values[name]
+        first = all(spec.sizes.index(None) == 0 for spec in self._graph.inputs if None in spec.sizes)
         if isinstance(value, Unknown):
             problem = value.why
         elif not isinstance(value, Value) or value.batch is None:
             problem = "it does not depend on the inputs"
         elif value.is_merged:
             problem = "its batch axis is merged with others"
+        elif first and self._draft.is_misplaced(value):
+            problem = f"its batch axis is axis {value.batch.axis}, and that of the inputs axis 0"
         else:
             return self._builder(Node(name, "", {}, (name,), Module("", "", ""))).number(value)
         raise UnsupportedError(
             f"the result {shown(name)}: {problem}",
             where=self._where,
-            accepted="tensors that depend on the inputs, with an axis of their own for the batch",
+            accepted="tensors that depend on the inputs, with the batch as an axis of its own, the first as in the inputs",
+            remedy="permute or reshape what the module returns",
         )
 
     def _names(self, kept: Sequence[int]) -> dict[int, str]:

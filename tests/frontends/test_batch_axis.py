@@ -1,0 +1,119 @@
+"""Results have the shape that the framework gives them, or are refused, wherever operators take the samples."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from onnx_models import graph, node, typed
+from torch import Tensor, nn
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.torch.read import read_torch
+
+
+def _reshapes(*shapes: list[int]) -> dict[str, tuple[str, Mapping[str, object], list[int]]]:
+    return {f"Reshape {shape}": ("Reshape", {}, shape) for shape in shapes}
+
+
+KEEPING: dict[str, tuple[str, Mapping[str, object], list[int] | None]] = {
+    **{f"Flatten {axis}": ("Flatten", {"axis": axis}, None) for axis in (1, -2)},
+    **{f"Transpose {perm}": ("Transpose", {"perm": perm}, None) for perm in ([0, 1, 2], [0, 2, 1])},
+    **_reshapes([-1, 12], [0, -1], [0, 3, 2, 2], [-1, 1, 12], [0, 4, 3]),
+    **{f"Unsqueeze {axes}": ("Unsqueeze", {}, axes) for axes in ([1], [-1], [1, 4])},
+    "Tile": ("Tile", {}, [1, 2, 1]),
+}
+"""Operators on an operand (samples, 3, 4) whose result has the samples first, with their constant second operand."""
+
+MOVING: dict[str, tuple[str, Mapping[str, object], list[int] | None]] = {
+    **{f"Flatten {axis}": ("Flatten", {"axis": axis}, None) for axis in (0, 2, 3, -1, -3)},
+    **{
+        f"Transpose {perm}": ("Transpose", {"perm": perm}, None)
+        for perm in map(list, itertools.permutations(range(3)))
+        if perm[0]
+    },
+    **_reshapes([-1, 4], [-1], [1, -1], [1, -1, 12], [3, -1, 4], [12, -1], [2, -1, 6]),
+    **{f"Unsqueeze {axes}": ("Unsqueeze", {}, axes) for axes in ([0], [0, 1], [-4], [0, 4])},
+    "Tile": ("Tile", {}, [2, 1, 1]),
+    "Expand": ("Expand", {}, [2, 1, 3, 4]),
+}
+
+
+@pytest.mark.parametrize("samples", ["batch", 1, 4])
+@pytest.mark.parametrize("name", [*KEEPING, *(f"{name}, moving" for name in MOVING)])
+def test_onnx(name: str, samples: str | int) -> None:
+    """A model of a fixed number of samples that moves them has none: what it is fed with is one sample."""
+    moves = name.endswith(", moving")
+    operator, attributes, second = MOVING[name.removesuffix(", moving")] if moves else KEEPING[name]
+    inputs, held = ("m", {}) if second is None else ("m s", {"s": np.array(second)})
+    nodes = [node("Neg", "x", "m"), node(operator, inputs, "y", **attributes)]
+    model = graph(nodes, {"x": (samples, 3, 4)}, "y", held)
+    if moves and samples == "batch":
+        with pytest.raises(UnsupportedError, match=r"the samples|mix samples"):
+            read_onnx(model)
+        return
+    x = np.random.default_rng(1).integers(-8, 8, (4 if samples == "batch" else samples, 3, 4)).astype(np.float32)
+    (wanted,) = onnxruntime.InferenceSession(typed(model).SerializeToString()).run(None, {"x": x})
+    network = read_onnx(model)
+    whole = network.input_shapes()["x"] != (3, 4)
+    assert whole == (moves and samples == 4)
+    found = network.evaluate([x[None] if whole else x])[network.outputs[0]]
+    shape = wanted.shape if wanted.shape[0] == len(x) and not moves else (1, *wanted.shape)
+    assert found.shape in (shape, (1, *wanted.shape[1:]) if wanted.shape[0] == 1 == samples else shape)
+    np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
+
+
+class Moved(nn.Module):
+    """What ``move`` makes of twice the input."""
+
+    def __init__(self, move: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.move = move
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.move(x * 2)
+
+
+MOVES: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "permute": (lambda x: x.permute(1, 0, 2), 1),
+    "transpose": (lambda x: x.transpose(0, 2), 2),
+    "movedim": (lambda x: x.movedim(0, -1), 2),
+    "unsqueeze": (lambda x: x.unsqueeze(0), 1),
+    "flatten": (lambda x: x.flatten(0, 1), 0),
+    "reshape": (lambda x: x.reshape(-1, 4), 0),
+    "view": (lambda x: x.view(1, -1, 12), 1),
+    "expand": (lambda x: x.expand(2, -1, -1, -1), 1),
+}
+"""With the axis of the samples in the result, perhaps merged with others that are counted faster."""
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_torch_results_elsewhere(name: str) -> None:
+    with pytest.raises(UnsupportedError, match="its batch axis is"):
+        read_torch(Moved(MOVES[name][0]), input_shape=(3, 4))
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_torch_moves_and_back(name: str) -> None:
+    """Inside of a module the samples may be anywhere."""
+    move, axis = MOVES[name]
+    module = Moved(lambda x: move(x).movedim(axis, 0).reshape(x.shape[0], -1))
+    x = torch.arange(-42.0, 42.0).reshape(7, 3, 4)
+    network = read_torch(module, input_shape=(3, 4))
+    found = network.evaluate([x.numpy().astype(np.float64)])[network.outputs[0]]
+    np.testing.assert_array_equal(found, module(x).numpy())
+
+
+def test_states_of_recurrent_layers_are_given_sample_by_sample() -> None:
+    module = nn.LSTM(3, 4, num_layers=2, batch_first=True).eval()
+    network = read_torch(module, input_shape=(5, 3))
+    x = torch.randn(6, 5, 3)
+    y, (h, c) = module(x)
+    found = network.evaluate([x.numpy().astype(np.float64)])
+    for name, wanted in zip(network.outputs, (y, h.movedim(1, 0), c.movedim(1, 0)), strict=True):
+        np.testing.assert_allclose(found[name], wanted.detach().numpy(), atol=1e-6)
