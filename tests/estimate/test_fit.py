@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,18 @@ def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str,
         drop_dead(model.program, keep_probes=False), part, model.directives, model.target.budget_ns(part.family)
     )
     assert found is not None and least * part.dsps < found.size.dsp <= most * part.dsps, found
+
+
+@pytest.mark.parametrize(
+    ("at_once", "interval", "reuse"), [(1, 36, 36), (4, 36, 144), (4, 10_000, 4 * 72), (8, 36, 288)]
+)
+def test_positions_that_come_at_once_share_the_cycles_of_all(
+    tmp_path: Path, at_once: int, interval: int, reuse: int
+) -> None:
+    """A convolution of 72 products at each of 64 positions, for which there are so many cycles each."""
+    settings = {"Model": {"Strategy": "resource"}}
+    network = nn.Conv2d(1, 8, 3, padding=1)
+    model = bitsmith.convert(network, tmp_path, settings, input_shape=(1, 8, 8), io_type="io_stream", bits=8)
+    program = drop_dead(model.program, keep_probes=False)
+    directives = replace(model.directives, positions={node.layer: at_once for node in program.nodes})
+    assert list(paced(program, directives, 64 * interval).reuse.values()) == [reuse]

@@ -57,6 +57,9 @@ HEADS: dict[str, Build] = {
     "first axis with scores": lambda x, y: layers.MultiHeadAttention(2, 3, attention_axes=1)(
         layers.Reshape((2, 3, 3))(y), layers.Reshape((2, 3, 3))(y), return_attention_scores=True
     ),
+    "two of three axes": lambda x, y: layers.MultiHeadAttention(2, 3, attention_axes=(1, 2))(
+        layers.Reshape((2, 3, 3, 1))(y), layers.Reshape((2, 3, 3, 1))(y)
+    ),
     "groups": lambda x, y: layers.GroupQueryAttention(3, 4, 2)(x, x, return_attention_scores=True),
     "gated groups": lambda x, y: layers.GroupQueryAttention(3, 4, 1, use_gate=True)(x, y[..., :4], y[..., 4:]),
     "causal groups": lambda x, y: layers.GroupQueryAttention(2, 4, 2, use_bias=False, sliding_window=3)(
@@ -84,7 +87,7 @@ def _model(builds: dict[str, Build]) -> Any:
 @pytest.mark.parametrize(
     "names",
     [
-        ["cross", "causal"],
+        ["cross", "causal", "two of three axes"],
         ["groups", "gated groups", "causal groups"],
         pytest.param(list(HEADS), marks=[pytest.mark.slow, pytest.mark.ci]),
         list(DENSE),

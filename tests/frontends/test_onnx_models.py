@@ -374,6 +374,10 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "ConvTranspose, same": _transposed(strides=[2, 2], auto_pad="SAME_UPPER"),
     "ConvTranspose, same with large strides": _transposed(strides=[4, 3], auto_pad="SAME_LOWER"),
     "ConvTranspose, of a size": _transposed(strides=[2, 2], output_shape=[7, 8]),
+    "ConvTranspose, of an odd size less": _transposed(strides=[2, 2], output_shape=[6, 7]),
+    "ConvTranspose, of an odd size less after": _transposed(
+        strides=[2, 2], output_shape=[6, 7], auto_pad="SAME_UPPER", dilations=[1, 2]
+    ),
     "small cnn": _conv_bn,
     "MaxPool": _pool("MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1]),
     "MaxPool, ceil": _pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),

@@ -19,8 +19,11 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.layers.layer import Layer, Shape
-from bitsmith.layers.network import Network
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Layer, Shape, as_weights
+from bitsmith.layers.merge import Multiply
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.pooling import (
     AdaptiveAveragePool,
     AdaptiveMaxPool,
@@ -344,3 +347,25 @@ def test_compiled(tmp_path: Path) -> None:
 def test_simulated(name: str, tmp_path: Path) -> None:
     layer, shape = SMALL[name]
     assert_simulated(network_of(layer, [shape], formats={0: SIGNED}), tmp_path)
+
+
+def test_padding_is_never_the_greatest_of_channels_of_unlike_signs() -> None:
+    """A channel that is never negative, beside one that is never positive."""
+    x = NetworkNode("x", Input((5, 2)), settings=Settings({"result": SIGNED}))
+    signs = NetworkNode("signs", Constant(as_weights([[1.0, -1.0]])))
+    network = Network(
+        (
+            x,
+            NetworkNode("relu", ReLU(), ("x",)),
+            signs,
+            NetworkNode("mixed", Multiply(), ("relu", "signs")),
+            NetworkNode("pool", MaxPool((3,), (2,), ((2, 1),)), ("mixed",)),
+        ),
+        ("x",),
+        ("pool",),
+    )
+    assert_exact(network)
+    values = np.random.default_rng(0).integers(-16, 16, (8, 5, 2)) / 8
+    mixed = np.maximum(values, 0.0) * [1.0, -1.0]
+    wanted = pooled(mixed, [[range(k - 2, k + 1) for k in (0, 2, 4)]], lambda found, _: max(found))
+    np.testing.assert_array_equal(Emulator(compile_network(network).program).run([values])[0], wanted)

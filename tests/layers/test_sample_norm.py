@@ -175,3 +175,25 @@ def test_compiled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(_networks()))
 def test_simulated(name: str, tmp_path: Path) -> None:
     assert_simulated(_networks()[name], tmp_path)
+
+
+def test_around_a_rounded_mean_values_reach_further() -> None:
+    """Two numbers around their mean are at most 1 in normalized units; around a mean in steps of 4 they are not."""
+    coarse = FixedFormat(True, 6, -2, Rounding.RND, Overflow.SAT)
+    network = network_of(LayerNormalization((-1,), ONE, ZERO, 1e-3), [(2,)], Settings({"mean": coarse}))
+    x = np.array([[3.0, 1.0], [5.0, 2.5], [-7.0, -3.5], [1.0, 0.5]])
+    mean = np.floor(x.mean(-1, keepdims=True) / 4 + 0.5) * 4
+    by_hand = (x - mean) / np.sqrt(np.mean((x - mean) ** 2, axis=-1, keepdims=True) + 1e-3)
+    assert np.max(np.abs(by_hand)) > 1.3
+    np.testing.assert_allclose(Emulator(run(network).program).run([x])[0], by_hand, atol=2.0**-7)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_mean_squares_are_torchs(count: int) -> None:
+    """For few elements a count that is off by one shows most."""
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(count).integers(-512, 512, (30, count)) / 128
+    wanted = torch.nn.functional.rms_norm(torch.tensor(x), (count,), eps=1e-3).numpy()
+    network = network_of(RMSNormalization((-1,), as_weights(np.ones(count)), 1e-3), [(count,)])
+    np.testing.assert_allclose(network.evaluate([x])["layer"], wanted, rtol=1e-12)
+    np.testing.assert_allclose(Emulator(run(network).program).run([x])[0], wanted, atol=2.0**-7)

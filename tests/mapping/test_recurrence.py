@@ -12,8 +12,9 @@ from bitsmith.dataflow.processes import Feedback, Scan
 from bitsmith.dataflow.text import parse, to_text
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
@@ -91,3 +92,22 @@ def test_processes_that_run_one_after_another_keep_the_recurrence_in_one() -> No
     program = drop_dead(cell(GRU, 3), keep_probes=False)
     network = partition(program, Directives({"layer": 256}, False, feedback=False))
     assert sum(isinstance(process.kind, Scan) for process in network.processes) == 1
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_slices_of_states_skip_elements(step: int) -> None:
+    """A body that reads every second or third element of its state and of what comes."""
+    rng, narrow, steps = np.random.default_rng(0), FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT), 4
+    body = ProgramBuilder()
+    state, x = (body.input(name, (24,), narrow) for name in ("state", "x"))
+    parts = [body.slice(each, (k,), (24,), (step,)) for k, each in enumerate((state, x))]
+    parts = [body.linear(part, rng.integers(-127, 128, (part.shape[0], 24)), 10) for part in parts]
+    following = body.cast(body.add(*parts), narrow)
+    build = ProgramBuilder()
+    sequence, start = build.input("x", (steps, 24), narrow), build.input("start", (24,), narrow)
+    with build.layer("layer"):
+        y = build.scan(body.program([("state", following), ("y", following)]), [start], [sequence])
+    program, directives = build.program([("y", y)]), Directives({"layer": 72}, parallel=False)
+    assert_same(program, directives)
+    network = partition(program, directives)
+    assert any(isinstance(process.kind, Feedback) for process in network.processes)

@@ -336,3 +336,11 @@ def test_as_torch(level: float) -> None:
     for spelling, result in want.items():
         network = spelling(Chain(2, N, N), CAUSAL, level).then(Softmax()).network()
         assert np.max(np.abs(folded(network, SCORES) - result.numpy())) < 1e-5
+
+
+def test_what_may_be_nan_is_not_a_mask() -> None:
+    """-inf times 0: no bound of the product is known, and no element beside it can be called small."""
+    kept = np.where(np.arange(N) == 1, 0.0, 1.0)
+    chain = added(Chain(N, N), np.arange(N) != 1, -np.inf).then(Multiply(), None, np.broadcast_to(kept, (N, N)))
+    with np.errstate(invalid="ignore"), pytest.raises(UnsupportedError, match="-inf"):
+        fold_masks(chain.then(Softmax()).network(), [SCORES[:, 0]])

@@ -84,3 +84,13 @@ def test_convert_tells_of_outliers_and_takes_the_choice(tmp_path: Path) -> None:
         assert np.max(np.abs(np.asarray(model.predict(usual)) - wanted)) < 4e-3 * np.ptp(wanted)
     with pytest.raises(ConfigError, match=r"keep"):
         bitsmith.convert(module(), tmp_path, input_shape=(4,), calibration=x, outliers="drop")
+
+
+def test_what_is_typical_does_not_depend_on_zeros() -> None:
+    """Of a channel that is mostly 0, the others say what is large."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((200, 3)) < 0.7, 0.0, rng.uniform(0.5, 1.5, (200, 3)))
+    assert outlying(x) is None
+    x[11, 1] = 1000.0
+    found = outlying(x)
+    assert found is not None and np.flatnonzero(found.samples).tolist() == [11] and found.channel == 1

@@ -172,3 +172,15 @@ def test_driver_cuts_weights_into_the_tiles_of_the_circuit(tmp_path: Path, weigh
     np.testing.assert_array_equal(
         load_driver(tmp_path, made("loads"))._tiles(about, raw.astype(np.float64) / 4), weights.tiles(raw)
     )
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_driver_rounds_what_is_next_to_nothing_as_the_emulator_does(tmp_path: Path, rounding: Rounding) -> None:
+    """In steps of 2**9, the least numbers of double precision, of which scaling leaves nothing."""
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(True, 8, -9, rounding, Overflow.SAT))
+    program = build.program([("y", build.neg(x))])
+    each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", "0"))
+    values = np.array([[5e-324, -5e-324, 2.0**-1022, -(2.0**-1022)], [2.0**-500, -(2.0**-500), 0.0, -0.0]])
+    raw, _ = Emulator(program).quantize(0, values)
+    np.testing.assert_array_equal(load_driver(tmp_path, each).quantize(0, values), raw)

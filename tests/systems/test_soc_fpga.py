@@ -112,10 +112,10 @@ def test_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class FakeSoc:
     """The memory of a board, and engines in front of a circuit that the emulator computes."""
 
-    BASE, SIZE, ENGINES = 0x3000_0000, 1 << 20, 0xFF20_0000
+    BASE, ENGINES = 0x3000_0000, 0xFF20_0000
 
-    def __init__(self, each: Circuit, net: ModuleType) -> None:
-        self.memory = np.zeros(self.SIZE, np.uint8)
+    def __init__(self, each: Circuit, net: ModuleType, size: int = 1 << 20) -> None:
+        self.memory = np.zeros(size, np.uint8)
         self._each, self._net = each, net
         self._words: dict[int, int] = {}
         self.started: dict[int, tuple[int, int, int]] = {}
@@ -146,6 +146,10 @@ class FakeSoc:
         net, inputs = self._net, len(self._net.INPUTS)
         if set(self.started) != set(range(inputs + len(net.OUTPUTS))):
             return
+        used = sorted((source + target, size) for source, target, size in self.started.values())
+        ends = [at + size for at, size in used]
+        assert all(end <= at for end, (at, _) in zip(ends, used[1:], strict=False)), "transfers overlap"
+        assert used[0][0] >= self.BASE and ends[-1] <= self.BASE + len(self.memory)
         data = []
         for k in range(inputs):
             source, _, size = self.started[k]
@@ -174,17 +178,21 @@ class FakeWords:
         self._soc.written(self._first // 16, key, value)
 
 
+@pytest.mark.parametrize("pages", [256, 4])
 @pytest.mark.parametrize("kind", ["pipeline", "streams"])
-def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_the_host_gives_the_results_of_the_emulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, pages: int
+) -> None:
     each = made(kind)
     written(tmp_path, each, "de10-nano")
     net, driver = imported(monkeypatch, tmp_path)
-    soc = FakeSoc(each, net)
+    soc = FakeSoc(each, net, 4096 * pages)
     monkeypatch.setattr(driver, "map_physical", soc.mapped)
     monkeypatch.setattr(driver, "check_unused", lambda address, size, listed: None)
-    monkeypatch.setattr(driver.Engine, "MOST_BYTES", max(4096, 3 * net.INPUTS[0].frame_bytes))
-    board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, soc.SIZE))
-    x = inputs_of(each.program, 200)
+    if pages > 4:
+        monkeypatch.setattr(driver.Engine, "MOST_BYTES", max(4096, 3 * net.INPUTS[0].frame_bytes))
+    board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)))
+    x = inputs_of(each.program, 900)
     found = board.predict(x)
     for have, want in zip(found, expected(each.program, x), strict=True):
         np.testing.assert_array_equal(have, want)

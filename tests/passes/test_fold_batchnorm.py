@@ -1,0 +1,52 @@
+"""Normalizations folded into layers with weights: the same results, and what is said of the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.passes.fold_batchnorm import fold_batchnorm
+
+
+def _scaled_twice(*outputs: str) -> Network:
+    """Two normalizations in front of a dense layer."""
+    rng = np.random.default_rng(0)
+    scales, offsets = rng.uniform(0.5, 8.0, (2, 3)), rng.uniform(-1.0, 1.0, (2, 3))
+    first, second = (BatchNormalization(as_weights(a), as_weights(b)) for a, b in zip(scales, offsets, strict=True))
+    dense = Dense(as_weights(rng.normal(size=(3, 4))), as_weights(rng.normal(size=4)))
+    return Network(
+        (
+            NetworkNode("x", Input((3,))),
+            NetworkNode("first", first, ("x",)),
+            NetworkNode("second", second, ("first",)),
+            NetworkNode("dense", dense, ("second",)),
+        ),
+        ("x",),
+        (*outputs, "dense"),
+    )
+
+
+def test_scales_of_rows_add_up() -> None:
+    """What a dense layer says of its rows' scales is what its kernel was multiplied by."""
+    network = _scaled_twice()
+    folded = fold_batchnorm(network)
+    before, after = network.node("dense").layer, folded.node("dense").layer
+    assert isinstance(before, Dense) and isinstance(after, Dense) and after.row_scale is not None
+    np.testing.assert_allclose(after.kernel, before.kernel * after.row_scale[:, None])
+    x = np.random.default_rng(1).normal(size=(5, 3))
+    np.testing.assert_allclose(folded.evaluate([x])["dense"], network.evaluate([x])["dense"])
+
+
+@pytest.mark.parametrize("output", ["first", "second"])
+def test_outputs_stay_what_they_are(output: str) -> None:
+    network = _scaled_twice(output)
+    folded = fold_batchnorm(network)
+    x = np.random.default_rng(1).normal(size=(5, 3))
+    wanted, found = network.evaluate([x]), folded.evaluate([x])
+    for name in network.outputs:
+        np.testing.assert_allclose(found[name], wanted[name])
