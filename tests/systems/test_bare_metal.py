@@ -14,7 +14,8 @@ import pytest
 from bitsmith.build.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.ops import Input
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
@@ -260,3 +261,27 @@ def test_circuits_that_have_none() -> None:
     program = builder.program([("y", builder.cast(x, FixedFormat(True, 8, 2)))])
     each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
     assert bare_metal(each.program, each.interface, 8, registers=True) == {}
+
+
+@pytest.mark.parametrize("rounding", [Rounding.TRN, Rounding.RND_CONV])
+@pytest.mark.parametrize("parallel", [True, False])
+def test_elements_of_several_formats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: bool, rounding: Rounding
+) -> None:
+    """Each element with its own step beside others of a token and of the tokens before, numbers next to nothing among them."""
+    builder = ProgramBuilder()
+    frac = np.array([[5, 2], [-3, 4], [2, 2]])
+    x = builder.apply(Input("x", (3, 2), frac, objects(-256), objects(255), rounding, Overflow.SAT))
+    program = builder.program([("y", builder.neg(x))])
+    each = circuit(program, Directives({}, parallel), ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    written(tmp_path, each, "zcu104")
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    library, board = compiled(tmp_path, "double"), Board(each, net)
+    library.connect_board(*board.functions)
+    tiny = np.array([5e-324, -5e-324, -(2.0**-1022)]).repeat(6).reshape(3, 3, 2)
+    given = np.concatenate([np.random.default_rng(0).uniform(-5, 5, (9, 3, 2)), tiny])
+    (want,) = expected(program, [given])
+    y = np.zeros(want.shape)
+    pointers = [(ctypes.c_void_p * 1)(array.ctypes.data) for array in (given, y)]
+    assert library.net_predict(*pointers, ctypes.c_size_t(len(given))) == 0
+    np.testing.assert_array_equal(y, want)

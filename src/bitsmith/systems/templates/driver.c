@@ -82,7 +82,7 @@ static int quantize(double real, const struct tensor *about, const struct range 
     if (isinf(x)) {
         x = about->overflow == WRAP ? 0 : copysign(1e300, x);
     }
-    if (x != 0 && fabs(x) < 0x1p-60) x = copysign(0x1p-60, x);
+    if (real != 0 && fabs(x) < 0x1p-60) x = copysign(0x1p-60, real);
     whole = floor(fabs(x));
     rest = fabs(x) - whole;
     tie = rest == 0.5;
