@@ -14,6 +14,7 @@ from torch import nn
 
 from bitsmith import FidelityWarning, conversion, convert
 from bitsmith.frontends.read import read_model
+from bitsmith.ir.builder import Value
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
@@ -300,3 +301,22 @@ def test_swapped_operands_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(kind, "lower", swapped)
     assert _told(module, x) != ""
+
+
+def test_what_is_wrong_before_a_jump_is_told_though_results_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A product that is lowered twice as large as it is, of which results show nothing but the sign."""
+    torch.manual_seed(0)
+    first, last = nn.Linear(4, 8), nn.Linear(8, 3)
+    model = Function(lambda x: last(torch.sign(first(x))), first, last).eval()
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    convert(model, calibration=x, strict=True)
+    lower = Dense.lower
+
+    def twice(self: Dense, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        large = self.kernel.shape == (4, 8) and self.bias is not None
+        double = replace(self, kernel=as_weights(2 * self.kernel), bias=as_weights(2 * self.bias)) if large else self
+        return lower(double, lowering, inputs)
+
+    monkeypatch.setattr(Dense, "lower", twice)
+    with pytest.warns(FidelityWarning, match="results inside differ from the float model's"):
+        convert(model, calibration=x)
