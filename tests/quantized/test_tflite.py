@@ -16,6 +16,7 @@ from bitsmith.converters import convert_from_config, convert_from_tflite_model
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.read import read_tflite
+from bitsmith.layers.dense import Dense
 from bitsmith.utils import config_from_tflite_model
 
 _MODELS = Path(__file__).parent / "tflite" / "models"
@@ -108,11 +109,27 @@ def test_the_names_that_users_know(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("mixed", "beside quantized ones"), ("unknown", "TOPK_V2"), ("overflow", "may wrap around")]
+    ("name", "words"),
+    [
+        ("mixed", "beside quantized ones"),
+        ("unknown", "TOPK_V2"),
+        ("overflow", "may wrap around"),
+        ("vela", "custom operator ethos-u.*give the .tflite that it was compiled from"),
+        ("shape", r"an input of shape .2,., whose first axis is not (.|\n)*what chooses a shape must be a constant"),
+        ("codes", "SQRT.*: its kernel's arithmetic is not translated"),
+        ("resource", "an input of resource"),
+    ],
 )
 def test_what_is_not_exact_is_refused_by_name(name: str, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words):
         read_tflite(_file("refused")[name].tobytes())
+
+
+def test_the_only_axis_of_a_bias_has_its_scales_whatever_the_file_says() -> None:
+    network = read_tflite(_file("refused")["axis"].tobytes())
+    (dense,) = (node.layer for node in network.nodes if isinstance(node.layer, Dense))
+    assert dense.bias is not None
+    np.testing.assert_array_equal(dense.bias, [5, 6, 7])
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\0" * 64, b"\x18\0\0\0TFL3", b"\xff" * 4 + b"TFL3" + b"\xff" * 64])

@@ -337,6 +337,25 @@ def recurrent():
     yield "lstm_peepholes", lstm(peephole=True)
 
 
+def codes():
+    """Operators on codes with results of another type, and codes with floating point between."""
+    draft, given = Draft(), rng.integers(-128, 128, (24, 6)).astype("int8")
+    x, y = draft.tensor((1, 6), "int8", 0.06, 5, name="x"), draft.tensor((1, 6), "int16", 1 / 65536, -32768, name="y")
+    draft.operator("SOFTMAX", [x], [y], "SoftmaxOptions", 2, beta=1.0)
+    yield "codes_softmax", (draft.content([x], [y]), given)
+    draft = Draft()
+    x, y = draft.tensor((1, 6), "int16", 0.0006, 0, name="x"), draft.tensor((1, 6), "int32", 0.00017, 0, name="y")
+    draft.operator("QUANTIZE", [x], [y], "QuantizeOptions", 2)
+    yield "codes_int32", (draft.content([x], [y]), (given.astype("int16") * 255))
+    draft = Draft()
+    x, y = draft.tensor((1, 6), "int8", 0.031, 5, name="x"), draft.tensor((1, 6), "int8", 0.025, -50, name="y")
+    numbers, changed = draft.tensor((1, 6), "float32"), draft.tensor((1, 6), "float32")
+    draft.operator("DEQUANTIZE", [x], [numbers], version=2)
+    draft.operator("ELU", [numbers], [changed])
+    draft.operator("QUANTIZE", [changed], [y], "QuantizeOptions", 2)
+    yield "codes_between", (draft.content([x], [y]), given)
+
+
 def networks():
     from networks import FLOATING, LARGE, floating
 
@@ -354,7 +373,7 @@ def networks():
 
 def cases():
     """Names, models and inputs."""
-    for make in (products, elements, windows, moves, recurrent, weights_alone, networks):
+    for make in (products, elements, windows, moves, recurrent, weights_alone, codes, networks):
         yield from make()
 
 
@@ -400,6 +419,6 @@ def stored():
         for key, each in (
             (("single", twin), ("hybrid", content)) if name.startswith("dynamic") else (("single", content),)
         ):
-            results = outputs(each, inputs, interpreter(each))
+            results = outputs(each, inputs, None if name == "codes_softmax" else interpreter(each))
             found |= {f"{name}/{key}{k}": y for k, y in enumerate(results)}
     return found

@@ -529,6 +529,31 @@ def refused():
     b = draft.tensor((1,), "int32", 0.001, 0, values=[2**31 - 5])
     draft.operator("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions", 3)
     yield "overflow", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, 4), "int8", 0.1, 3, name=name) for name in ("x", "y"))
+    room = draft.tensor((64,), "uint8", name="scratch")
+    draft.operator("CUSTOM", [x, room], [y])
+    draft.model.operatorCodes[0].customCode = "ethos-u"
+    yield "vela", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, *sizes), "float32", name=name) for sizes, name in (((2, 3), "x"), ((6,), "y")))
+    wanted = draft.tensor((2,), "int32", name="wanted")
+    draft.operator("RESHAPE", [x, wanted], [y], "ReshapeOptions")
+    yield "shape", draft.content([x, wanted], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, 4), kind, name=name) for kind, name in (("resource", "x"), ("float32", "y")))
+    draft.operator("ABS", [x], [y], "AbsOptions")
+    yield "resource", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, 4), "int8", 0.1, 3, name=name) for name in ("x", "y"))
+    draft.operator("SQRT", [x], [y])
+    yield "codes", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, n), "int8", 0.1, 3, name=name) for n, name in ((4, "x"), (3, "y")))
+    w = draft.tensor((3, 4), "int8", [0.01, 0.02, 0.03], 0, values=np.ones((3, 4)), axis=0)
+    b = draft.tensor((3,), "int32", [0.001, 0.002, 0.003], 0, values=[5, 6, 7], axis=3)
+    draft.operator("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions", 4)
+    yield "axis", draft.content([x], [y])
 
 
 def thirds():
@@ -558,8 +583,9 @@ def main(rounding: str) -> None:
     HERE.mkdir(exist_ok=True)
     if rounding == "single":
         import floats
+        import streams
 
-        files["floats"] = floats.stored()
+        files["floats"], files["streams"] = floats.stored(), streams.stored()
     np.savez_compressed(HERE / "refused.npz", **{name: np.frombuffer(c, np.uint8) for name, c in refused()})
     for file, stored in files.items():
         np.savez_compressed(HERE / f"{file}.npz", **stored)

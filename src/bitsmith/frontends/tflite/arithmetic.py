@@ -122,7 +122,9 @@ def _extremum(layer: Layer, call: Call) -> Value:
 
 
 def _quantize(call: Call) -> Value:
-    source, result = call.required(0), checked(call.result)
+    source, result = call.required(0), call.result
+    if result.dtype != "int32" or not result.quantized.is_plain or result.quantized.zero_point:
+        checked(result)
     limits = limits_of(result)
     if source.dtype == "float32":
         scale = Fraction(float(result.quantized.scale))
@@ -139,7 +141,10 @@ def _dequantize(call: Call) -> Value:
 
 def _numbers_of_codes(call: Call) -> Value:
     """The numbers of constants, which all operators on numbers get of quantized ones."""
-    return replace(call.value(0), kind=Kind.REAL)
+    x, tensor = call.value(0), call.required(0)
+    if x.constant is None and tensor.quantization is not None:
+        raise UnsupportedError(f"DEQUANTIZE of {tensor.dtype}", accepted="int8, uint8, int16")
+    return replace(x, kind=Kind.REAL)
 
 
 def _cast(call: Call) -> Value:

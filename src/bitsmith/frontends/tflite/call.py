@@ -18,8 +18,9 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
 from bitsmith.frontends.files.json import MAX_SIZE
 from bitsmith.frontends.tflite.fixedpoint import Integers
-from bitsmith.frontends.tflite.graph import Operator, Options, Tensor
+from bitsmith.frontends.tflite.graph import Operator, Options
 from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, step_of
+from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lookup import Lookup

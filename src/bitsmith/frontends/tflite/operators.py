@@ -12,6 +12,7 @@ from bitsmith.frontends.tflite.pooling import POOLING
 from bitsmith.frontends.tflite.products import PRODUCTS
 from bitsmith.frontends.tflite.recurrent import RECURRENT
 from bitsmith.frontends.tflite.shape import SHAPES
+from bitsmith.frontends.tflite.svdf import FILTERS
 
 OPERATORS: dict[str, Entry] = {
     **ACTIVATIONS,
@@ -22,6 +23,7 @@ OPERATORS: dict[str, Entry] = {
     **PRODUCTS,
     **RECURRENT,
     **SHAPES,
+    **FILTERS,
 }
 """Operators by name."""
 
@@ -30,7 +32,6 @@ _CONTROL = ("its number of steps is not fixed", "export the model with unrolled 
 _REMEDIES = {
     "IF": _CONTROL,
     "WHILE": _CONTROL,
-    "CALL_ONCE": ("variables are not translated", "export the model without state"),
     **dict.fromkeys(
         ("DIV", "NEG", "SUM"),
         ("its kernel works on codes without their zero points, or in floating point", "use MUL, SUB or MEAN"),

@@ -16,9 +16,9 @@ from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, Translator, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
-from bitsmith.frontends.tflite.graph import Tensor
 from bitsmith.frontends.tflite.requantize import Kernels, exact, real_step
 from bitsmith.frontends.tflite.shared import fused
+from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
 

@@ -13,6 +13,7 @@ who call an interpreter know them; inputs and outputs of floating point have the
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, product
@@ -26,10 +27,12 @@ from bitsmith.frontends.builder.names import UniqueNames, printable
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, kind_of, zero_point
-from bitsmith.frontends.tflite.graph import Graph, Operator, Tensor, read_graph
+from bitsmith.frontends.tflite.graph import Graph, Operator, read_graph
 from bitsmith.frontends.tflite.live import TfliteModel, is_tflite
 from bitsmith.frontends.tflite.operators import OPERATORS, translation, why_unknown
 from bitsmith.frontends.tflite.requantize import Kernels
+from bitsmith.frontends.tflite.states import with_states
+from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantizer import Quantizer
@@ -64,7 +67,7 @@ def read_tflite(source: TfliteModel, rounding: str = "single") -> Network:
     """
     if rounding not in set(Kernels):
         raise ConfigError(f"{rounding!r}", where="rounding", accepted=", ".join(Kernels))
-    return _Reading(read_graph(source), Kernels(rounding)).network()
+    return _Reading(with_states(read_graph(source)), Kernels(rounding)).network()
 
 
 @dataclass(slots=True)
@@ -92,7 +95,9 @@ class _Reading:
         if self.refusals.found:
             raise self.refusals.error(self.graph.where, sorted(OPERATORS))
         count = len(self.draft.nodes)
-        outputs = [self._output(tensor) for tensor in self.graph.outputs]
+        outputs: list[int] = []
+        for tensor in self.graph.outputs:
+            outputs.append(self._output(tensor, {*inputs, *outputs}))
         self._settle(count)
         names = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)
         return self.draft.network(names, inputs, outputs, self.graph.name, self._notes())
@@ -104,6 +109,15 @@ class _Reading:
             notes.append(f"Fully connected layers {_SAID[self.kernels]}; all other operators round twice.")
         if any(map(_has_quantized_weights, self.graph.operators)):
             notes.append(_DYNAMIC)
+        if self.graph.states:
+            listed = ", ".join(f"{name} ({first})" for name, first in self.graph.states.items())
+            notes.append(
+                f"The states {listed} are the last inputs and outputs, in this order: give each call what the one before gave."
+            )
+        if any(tensor is not None and tensor.is_variable for one in self.graph.operators for tensor in one.inputs):
+            notes.append(
+                "The states of recurrent layers are 0 at the first step of each sample: no call depends on another."
+            )
         return tuple(notes)
 
     def _builder(self, name: str, kind: str, where: str) -> Builder:
@@ -111,6 +125,8 @@ class _Reading:
 
     def _input(self, tensor: Tensor) -> int:
         """The node of an input, which takes codes if it is quantized."""
+        if not tensor.is_numeric:
+            raise UnsupportedError(f"an input of {tensor.dtype}", where=tensor.where, accepted="numbers")
         if any(size is None for size in tensor.sizes[1:]):
             raise UnsupportedError(
                 f"an input of sizes {tensor.sizes}",
@@ -142,19 +158,19 @@ class _Reading:
             value = build.affine(value, constant(1.0), constant(-float(zero)), "zero_point")
         return replace(value, kind=Kind.REAL) if tensor.quantization is not None else value
 
-    def _output(self, tensor: Tensor) -> int:
-        """The node of an output: codes, if it is quantized."""
+    def _output(self, tensor: Tensor, taken: Set[int]) -> int:
+        """The node of an output, which is none of those ``taken``: codes, if it is quantized."""
         value = self.values.get(tensor.number)
         if value is None or value.constant is not None:
             raise UnsupportedError(
                 f"the output {tensor.name[:100]!r} does not depend on any input", where=self.graph.where
             )
         zero = zero_point(tensor)
-        if not zero:
-            return int(value.node) if isinstance(value.node, int) else 0
+        if not zero and isinstance(value.node, int) and value.node not in taken:
+            return value.node
         build = self._builder(self.names.take(f"{_name_of(tensor)}_codes"), "", tensor.where)
         kind = kind_of(tensor)
-        found = build.affine(value, constant(1.0), constant(float(zero)), kind=kind)
+        found = build.affine(value, constant(1.0), constant(float(zero)), "" if zero else "result", kind=kind)
         assert isinstance(found.node, int)
         return found.node
 

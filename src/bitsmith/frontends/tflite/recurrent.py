@@ -2,6 +2,7 @@
 
 Gates are sums of two products, each rescaled to steps of 2**-12 within 16 bits; gates and the cell's hyperbolic tangent have
 gemmlowp's functions of 16 bits. Each sample begins with states of 0, as after an interpreter's ``reset_all_variables``.
+Where there is one step only, the states are operands and results.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Batch, Value, constant
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import part, select, stack
 from bitsmith.frontends.tflite.arithmetic import exponent_of
-from bitsmith.frontends.tflite.call import Call, Entry, Translation, checked, limits_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers
-from bitsmith.frontends.tflite.graph import Tensor
 from bitsmith.frontends.tflite.requantize import exact
+from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
@@ -66,7 +67,7 @@ def _gates(call: Call) -> list[int]:
     return gates
 
 
-def _layer(call: Call) -> Value:
+def _layer(call: Call) -> Results:
     """An LSTM on numbers."""
     _check_plain(call, _REFUSED_OF_NUMBERS)
     x, gates = call.value(0), _gates(call)
@@ -91,7 +92,21 @@ def _layer(call: Call) -> Value:
     assert isinstance(cell, LSTM)
     clip = call.options.number("cell_clip")
     cell = replace(cell, peephole=_peephole(call, gates, units), cell_clip=clip if clip > 0.0 else math.inf)
-    return recurrent.run(call.build, cell if len(gates) == 4 else recurrent.coupled(cell), x, (), 0)
+    cell = cell if len(gates) == 4 else recurrent.coupled(cell)
+    states = _states(call)
+    if not states:
+        return recurrent.run(call.build, cell, x, (), 0)
+    cell = replace(cell, return_state=True)
+    names = ("", *recurrent.RESULTS[1:])
+    return tuple(recurrent.run(call.build.within(name), cell, x, states, k) for k, name in enumerate(names))
+
+
+def _states(call: Call) -> tuple[Value, ...]:
+    """The hidden state and that of the cell before the first step; none stand for zeros."""
+    states = tuple(call.value(number) for number in (_OUTPUT_STATE, _CELL_STATE) if call.values[number] is not None)
+    if any(one.batch != Batch(0) or one.rank != 2 for one in states):
+        raise call.error(f"states of axes {[one.dims for one in states]}", "samples and units")
+    return states
 
 
 def _peephole(call: Call, gates: Sequence[int], units: int) -> Floats | None:
@@ -104,7 +119,7 @@ def _peephole(call: Call, gates: Sequence[int], units: int) -> Floats | None:
     return as_weights(np.concatenate([one for one in found if one is not None]))
 
 
-def _lstm(call: Call) -> Value:
+def _lstm(call: Call) -> Results:
     _check_plain(call, _REFUSED)
     if call.options.flag("time_major"):
         raise UnsupportedError("an LSTM of codes with time before samples", accepted="samples first")
@@ -132,8 +147,8 @@ class _Steps:
     cell: Tensor
     power: int
 
-    def run(self, x: Value) -> Value:
-        """The hidden states after all steps."""
+    def run(self, x: Value) -> Results:
+        """The hidden states after all steps; and, where they are given, the states after the last."""
         call = self.call
         inputs = self._weights(_INPUT_WEIGHTS, call.required(0))
         again = self._weights(_RECURRENT_WEIGHTS, self.hidden)
@@ -144,14 +159,15 @@ class _Steps:
         biases = [np.zeros(units, np.int64) if one is None else one for one in found]
         product = call.build.emit(Dense(exact(inputs.kernel), exact(np.concatenate(biases))), x, suffix="inputs")
         projected = call.rescaled(product, inputs.factors, _INT16, "projected")
-        state: Value | None = None
-        cell: Value | None = None
+        given = _states(call)
+        state, cell = given or (None, None)
         states: list[Value] = []
         for step in range(x.dims[1]):
             own = _Step(self, FixedLayers(call.build.within(f"step{step}"), Fixed(16)), units)
             state, cell = own.advance(select(own.layers.build.within("input"), projected, 1, step), again, state, cell)
             states.append(state)
-        return stack(call.build, states, 1)
+        y = stack(call.build, states, 1)
+        return (y, *(one for one in (state, cell) if one is not None)) if given else y
 
     def _weights(self, first: int, operand: Tensor) -> _Weights:
         """The weights of all gates from input ``first`` on."""

@@ -127,7 +127,7 @@ ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One option: the number of its field, its form (of :mod:`struct`; ``*`` a list of integers), and its default.
+    """One option: the number of its field, its form (of :mod:`struct`; ``*`` a list of integers, ``s`` text), and its default.
 
     An option that is one of several ``words`` is stored as their number.
     """
@@ -182,6 +182,7 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
         "ADD": Options(11, _SUM),
         "AVERAGE_POOL_2D": _POOL,
         "BATCH_MATMUL": Options(101, {"adj_x": Entry(0, "?", False), "adj_y": Entry(1, "?", False)}),
+        "CALL_ONCE": Options(103, {"init_subgraph_index": Entry(0)}),
         "CONCATENATION": Options(10, {"axis": Entry(0), **_activation(1)}),
         "CONV_2D": Options(
             1,
@@ -257,6 +258,7 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
             },
         ),
         "SUB": Options(28, _SUM),
+        "SVDF": Options(6, {"rank": Entry(0), **_activation(1)}),
         "TRANSPOSE_CONV": Options(49, {"padding": _PADDING, **_STRIDES, **_activation(3), **_bias_type(4)}),
         "UNIDIRECTIONAL_SEQUENCE_LSTM": Options(
             71,
@@ -269,6 +271,7 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
             },
         ),
         "UNPACK": Options(64, {"num": Entry(0), "axis": Entry(1)}),
+        "VAR_HANDLE": Options(111, {"shared_name": Entry(1, "s")}),
     }
 )
 """Options by operator; others have none that change a number."""

@@ -44,11 +44,12 @@ def softmax(call: Call) -> Value:
     axis, beta = x.value.rank - 1, call.options.number("beta")
     if x.value.shape[x.value.axis(axis)] >= _MOST:
         raise UnsupportedError(f"SOFTMAX of {x.value.dims[-1]} elements", accepted=f"less than {_MOST}")
-    if result.dtype != x.tensor.dtype or limits_of(result)[0] != (-(1 << 15) if x.is_wide else 0):
+    types = (x.tensor.dtype, "int16") if x.tensor.dtype == "int8" else (x.tensor.dtype,)
+    if result.dtype not in types or limits_of(result)[0] != (-(1 << 15) if x.is_wide else 0):
         raise call.error(f"SOFTMAX of {x.tensor.dtype} as {result.dtype}, with another zero point than it has")
     greatest = Reducer(Reduction.MAX).of(call.build.within("greatest"), x.value, [axis], keepdims=True)
     below = subtract(call.build.within("difference"), x.value, greatest)
-    below = call.clipped(below, (limits_of(result)[0] - limits_of(result)[1], 0), "below")
+    below = call.clipped(below, (x.limits[0] - x.limits[1], 0), "below")
     return _of_16_bits(call, x, below, beta) if x.is_wide else _of_8_bits(call, x, below, beta)
 
 
@@ -79,7 +80,8 @@ def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     product = multiply(build.within("product"), fine, reciprocal)
     scaled = rounded(build, product, 31, Rounding.RND, "scaled")
     moved = multiply(build.within("moved"), scaled, room)
-    return rounded(build, moved, 35, Rounding.RND_INF, "", (0, 255))
+    bits = 16 if call.result.dtype == "int16" else 8
+    return rounded(build, moved, 43 - bits, Rounding.RND_INF, "", (0, (1 << bits) - 1))
 
 
 def _exponentials(x: Operand, beta: float) -> Integers:
