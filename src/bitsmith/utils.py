@@ -51,8 +51,8 @@ def config_from_keras_model(
 
     Args:
         granularity: ``model`` for one set of choices, ``type`` for one per layer type, ``name`` for one per layer.
-        default_precision: of weights and biases, and with ``model`` of accumulators and results; ``auto`` keeps the model's
-            accuracy.
+        default_precision: of inputs, weights and biases, with ``model`` of accumulators and results, too; ``auto`` keeps the
+            model's accuracy.
         bits: those of ``auto``, as for :func:`bitsmith.convert`.
         layers: translations of layers of your own, as for :func:`bitsmith.convert`.
 

@@ -29,15 +29,18 @@ from bitsmith.errors import ConfigError
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.merge import Add, Average
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.resample import Pad
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
-from bitsmith.layers.shape import Identity
+from bitsmith.layers.shape import Flatten, Gather, Identity, Reshape
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.table import LAYERS
 from bitsmith.layers.tables import DEFAULT_ENTRIES, EXACT_ENTRIES
@@ -344,6 +347,41 @@ def test_sums_and_results_between_quantizers_are_the_models() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "moves", [(), (Flatten(),), (Pad(((1, 1),)), Gather((0, 3, 2), 0)), (Reshape((2, 2)), Flatten())]
+)
+@pytest.mark.parametrize(
+    ("last", "decided"),
+    [
+        (Quantize(GRID), True),
+        (Staircase(as_weights([0.0, 0.5]), as_weights([0.0, 0.5, 1.0])), True),
+        (Embedding(np.ones((8, 2))), True),
+        (ReLU(), False),
+        (Dense(as_weights(np.ones((4, 3)))), False),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Layer) else str(value),
+)
+def test_the_models_precision_is_not_that_of_inputs_that_the_model_decides(
+    moves: tuple[Layer, ...], last: Layer, decided: bool
+) -> None:
+    nodes = [NetworkNode("x", Input((4,)))]
+    for layer in (*moves, last):
+        nodes.append(NetworkNode(f"n{len(nodes)}", layer, (nodes[-1].name,)))
+    network = Network(tuple(nodes), ("x",), (nodes[-1].name,))
+    config = {"Model": {"Precision": "fixed<16,6>"}}
+    assert resolve(network, config).node("x").settings.precision.keys() == (set() if decided else {"result"})
+    shown = replace(network, outputs=("x", nodes[-1].name))
+    assert resolve(shown, config).node("x").settings.precision.keys() == {"result"}
+    named = {**config, "LayerName": {"x": {"Precision": "fixed<8,2>"}}}
+    assert resolve(network, named).node("x").settings.precision == {"result": parse_precision("fixed<8,2>")}
+
+
+def test_a_precision_that_the_model_leaves_nothing_to_is_noted() -> None:
+    network = Network(between_quantizers().nodes[:2], ("x",), ("x_q",))
+    (found,) = resolve(network, {"Model": {"Precision": "fixed<16,6>"}}).notes
+    assert "Model.Precision.default (every layer that it could apply to" in found
+
+
 @pytest.mark.parametrize("granularity", ["model", "type", "name"])
 def test_generated_configurations_leave_the_model_its_quantizers(granularity: str) -> None:
     network = quantized()
@@ -448,9 +486,10 @@ def test_a_model_precision_reaches_the_trained_values_of_a_configuration_by_name
     generated["Model"]["Precision"] = "fixed<16,6>"
     assert formats(generated, "fc1") == {"weight": "fixed<16,6>", "bias": "fixed<16,6>"}
     assert formats(generated, "bn") == {"scale": "fixed<16,6>", "bias": "fixed<16,6>"}
+    assert formats(generated, "x") == {"result": "fixed<16,6>"}
     assert formats(generated, "out") == {}
-    generated["Model"]["Precision"] = {"result": "fixed<16,6>"}
-    assert "Model.Precision.result (every layer that it could apply to says 'auto'" in note(generated)
+    generated["Model"]["Precision"] = {"accum": "fixed<16,6>"}
+    assert "Model.Precision.accum (every layer that it could apply to says 'auto'" in note(generated)
 
 
 @pytest.mark.parametrize(
@@ -541,18 +580,20 @@ def test_all_granularities_of_auto_mean_the_same() -> None:
 
 @pytest.mark.parametrize("granularity", ["type", "name"])
 @pytest.mark.parametrize("default", ["ap_fixed<16,6>", "fixed<12,4,RND,SAT>"])
-def test_a_default_precision_of_layers_is_that_of_trained_tensors(granularity: str, default: str) -> None:
+def test_a_default_precision_of_layers_is_that_of_inputs_and_trained_tensors(granularity: str, default: str) -> None:
     """As in hls4ml, whose results and accumulators are ``auto``: a format meant for all of them would wrap."""
     fmt = parse_precision(default)
     for node in resolve(NETWORK, config_from_network(NETWORK, granularity, default)).nodes:
-        trained = {"weight", "bias", "scale"}.intersection(node.layer.variables())
-        assert node.settings.precision == dict.fromkeys(trained, fmt)
+        given = {"result"} if node.name == "x" else {"weight", "bias", "scale"}.intersection(node.layer.variables())
+        assert node.settings.precision == dict.fromkeys(given, fmt)
 
 
-def test_a_default_precision_of_layers_without_weights_is_left_out() -> None:
-    network = Network(NETWORK.nodes[:1], ("x",), ("x",))
-    config = config_from_network(network, "name", "fixed<16,6>")
-    assert resolve(network, config).node("x").settings == Settings()
+@pytest.mark.parametrize("granularity", ["type", "name"])
+def test_a_default_precision_that_the_model_leaves_nothing_to_is_left_out(granularity: str) -> None:
+    network = Network(between_quantizers().nodes[:2], ("x",), ("x_q",))
+    resolved = resolve(network, config_from_network(network, granularity, "fixed<16,6>"))
+    assert resolved.node("x").settings == Settings()
+    assert resolved.notes == ()
 
 
 def test_the_shape_of_a_generated_configuration() -> None:

@@ -11,7 +11,8 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
-from bitsmith.layers.shape import Flatten, Permute, Reshape
+from bitsmith.layers.resample import Crop, Pad
+from bitsmith.layers.shape import Flatten, Gather, Permute, Reshape, Slice
 from bitsmith.passes.quantized_inputs import quantized_inputs
 
 _SHAPE = (2, 3, 4)
@@ -43,14 +44,17 @@ _WAYS: tuple[tuple[tuple[Layer, ...], tuple[int, ...]], ...] = (
     ((Flatten(),), (24,)),
     ((Permute((2, 0, 1)),), (4, 2, 3)),
     ((Permute((1, 0, 2)), Reshape((6, 4))), (6, 1)),
+    ((Gather((2, 0, 0), 1),), (2, 3, 4)),
+    ((Slice((0, 1, 3), (2, 3, -1), (1, 1, -2)), Flatten()), (8,)),
+    ((Pad(((0, 0), (1, 0))), Crop(((0, 0), (0, 2)))), (2, 2, 4)),
 )
 
 
 @pytest.mark.parametrize("overflow", [Overflow.WRAP, Overflow.SAT, Overflow.SAT_SYM])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(16))
 def test_any_input_gives_what_each_quantizer_gives(seed: int, overflow: Overflow) -> None:
     rng = np.random.default_rng(seed)
-    ways = [_WAYS[k] for k in rng.integers(0, len(_WAYS), rng.integers(1, 4))]
+    ways = [_WAYS[k] for k in rng.integers(0, len(_WAYS), rng.integers(1, 5))]
     roundings = (Rounding.TRN, Rounding.RND)
     network = _network(*((views, _drawn(rng, shape, roundings[rng.integers(2)], overflow)) for views, shape in ways))
     x = rng.normal(0.0, 6.0, (50, *_SHAPE))

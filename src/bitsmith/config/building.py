@@ -13,6 +13,7 @@ from bitsmith.config.reading import Problems, did_you_mean, shown
 from bitsmith.config.resolving import BitsLike, decided
 from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
+from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Outliers, SoftmaxImplementation
 
@@ -41,13 +42,13 @@ def config_from_network(
     """A configuration of ``network`` to edit and to pass to the converters.
 
     ``'type'`` and ``'name'`` write it out per layer type or per layer, in the order of evaluation. There ``default_precision`` is
-    that of trained tensors, and results and accumulators are ``auto``, as hls4ml has it: a format for all results wraps.
+    that of inputs and trained tensors; results and accumulators are ``auto``, as hls4ml has it: one for all results wraps.
 
     Args:
         network: the layers.
         granularity: ``'model'``, ``'type'`` or ``'name'``.
-        default_precision: the format of weights and biases, and with granularity ``'model'`` of results and accumulators, too;
-            or ``'auto'``.
+        default_precision: the format of inputs, weights and biases, with granularity ``'model'`` of results and accumulators,
+            too; or ``'auto'``.
         default_reuse_factor: products per multiplier; 1.
         max_precision: a format whose width is the most that a result has where it is ``auto``, or None.
         backend: None, or any backend's name, those of hls4ml included: all have the same keys.
@@ -87,7 +88,7 @@ def config_from_network(
             for name, nodes in groups.items()
         }
         if not any(precision in entry["Precision"].values() for entry in config[section].values()):
-            model["Precision"][DEFAULT] = _AUTO  # of a network without weights a format would have no effect
+            model["Precision"][DEFAULT] = _AUTO  # where the model decides all of these a format would have no effect
     return config
 
 
@@ -112,11 +113,11 @@ def _read_bits(bits: BitsLike) -> dict[str, int]:
 
 def _entry(node: NetworkNode, precision: str, reuse_factor: int, own: AbstractSet[str]) -> dict[str, Any]:
     """The entry of ``node``, or of all of its class; variables that are the model's ``own`` are not repeated."""
-    layer = node.layer
+    layer, is_input = node.layer, isinstance(node.layer, Input)
     variables = [name for name in layer.variables() if name not in own]
     entry: dict[str, Any] = {
         "Trace": False,
-        "Precision": {name: precision if name in TRAINED else _AUTO for name in variables},
+        "Precision": {name: precision if name in TRAINED or is_input else _AUTO for name in variables},
     }
     if "weight" in layer.variables():
         entry |= {"ReuseFactor": reuse_factor, "ParallelizationFactor": 1}

@@ -30,7 +30,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Outliers, Settings, Strategy, Weights
-from bitsmith.layers.settled import APPROXIMATE, exact_variables, settled
+from bitsmith.layers.settled import APPROXIMATE, decided_inputs, exact_variables, settled
 from bitsmith.remedies import given, remedy
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
@@ -162,10 +162,11 @@ def quantized(node: NetworkNode) -> Mapping[str, Quantizer]:
 
 def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
     """What the model's quantizers decide of each layer, by variable; None is an exact value between quantizers."""
-    exact = settled(network)
+    exact, inputs = settled(network), decided_inputs(network)
     found: dict[str, dict[str, Quantizer | None]] = {}
     for node in network.nodes:
-        between = set() if node.name not in exact or isinstance(node.layer, Input) else _BETWEEN
+        decides = node.name in (inputs if isinstance(node.layer, Input) else exact)
+        between = _BETWEEN if decides else set()
         found[node.name] = {**dict.fromkeys(between | exact_variables(node)), **quantized(node)}
     return found
 
@@ -239,9 +240,10 @@ def _format(
         found = level.precision[key]
         if of_model is not None and general is not None and found in (None, general):
             (reach.hidden if found is None else reach.used).add(of_model)
-        if found is None and variable in TRAINED and not brought:
-            break  # as other tools have it: trained values without a format of their own have the model's
-        if found is None or not brought or reach.override:
+        outer = variable in TRAINED or isinstance(node.layer, Input)
+        if found is None and outer and not brought:
+            break  # as other tools have it: trained values and inputs without a format of their own have the model's
+        if found is None or not brought or reach.override or isinstance(node.layer, Input):
             return found
         quantizer = by_model[variable]
         text = "exact" if quantizer is None else str(quantizer)
@@ -257,11 +259,9 @@ def _format(
                 remedy=remedy("remove it; ", given(override=True), " insists on it"),
             )
         return None
-    if brought:
-        return None
-    if of_model is not None:
-        reach.used.add(of_model)
-    return general
+    if of_model is not None and general is not None:
+        (reach.hidden if brought else reach.used).add(of_model)
+    return None if brought else general
 
 
 def _is_format(quantizer: Quantizer, fmt: FixedFormat, *, trained: bool) -> bool:

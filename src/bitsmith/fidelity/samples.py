@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.layers.settled import is_quantized
+from bitsmith.layers.settled import decided_inputs, is_quantized
 from bitsmith.passes.calibration import generated
 
 SAMPLES = 64
@@ -24,9 +25,8 @@ def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floa
     sizes = [max(math.prod(shape), 1) for shape in network.shapes().values()]
     count = min(max(min(_ELEMENTS // max(sizes), _ALL_ELEMENTS // sum(sizes)), _LEAST_SAMPLES), SAMPLES)
     if calibration is None:
-        batches = [
-            _fitting(network, name, x) for name, x in zip(network.inputs, generated(network, count), strict=True)
-        ]
+        drawn = generated(_with_ranges_of_the_model(network), count)
+        batches = [_fitting(network, name, x) for name, x in zip(network.inputs, drawn, strict=True)]
     else:
         total = len(calibration[0])
         picked = np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
@@ -34,14 +34,27 @@ def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floa
     return [batch.astype(np.float32).astype(np.float64) for batch in batches]
 
 
+def _with_ranges_of_the_model(network: Network) -> Network:
+    """The network without the user's formats of inputs that the model quantizes: those may be narrower than its own."""
+    decided = decided_inputs(network)
+    return network.with_nodes(
+        [
+            replace(node, settings=replace(node.settings, precision={})) if node.name in decided else node
+            for node in network.nodes
+        ]
+    )
+
+
 def _fitting(network: Network, name: str, batch: Floats) -> Floats:
     """Generated numbers as ones that the input takes: integers where it takes these, and in its steps if others would show a
-    quantized model that another code is nearest.
+    quantized model that another code is nearest. What a format of the user's rounds away counts.
     """
     node = network.node(name)
     assert isinstance(node.layer, Input)
-    fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
-    steps = fmt.frac if is_quantized(network) and node.layer.quantizer is None and not node.layer.integer else 0
+    given = node.settings.precision.get("result")
+    fmt = node.layer.default_format(node.settings.result_bits) if given is None else given
+    decided = given is not None or node.layer.quantizer is not None or node.layer.integer
+    steps = fmt.frac if is_quantized(network) and not decided else 0
     if fmt.frac > 0 and not node.layer.integer and not steps:
         return batch
     whole = np.ldexp(np.rint(np.ldexp(batch, steps)), -steps)

@@ -29,6 +29,8 @@ class Layer(ABC):
     """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
     elementwise: ClassVar[bool] = False
     """Whether each element of the result comes from those at its place in the operands, and everywhere alike."""
+    moves: ClassVar[bool] = False
+    """Whether each element of the result is one of an operand, or a constant."""
 
     @property
     def kind(self) -> str:

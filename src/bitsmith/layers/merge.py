@@ -152,6 +152,8 @@ class Concatenate(Layer):
 
     axis: int = -1
 
+    moves: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         rank = len(inputs[0]) if inputs else 0
         if not -rank <= self.axis < rank:

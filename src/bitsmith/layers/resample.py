@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
-from typing import TypeAlias, assert_never
+from typing import ClassVar, TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,8 @@ class Pad(Layer):
     padding: Pairs
     mode: PadMode = PadMode.CONSTANT
     value: float = 0.0
+
+    moves: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -129,6 +131,8 @@ class Crop(Layer):
     """Elements left out before and after each axis."""
 
     cropping: Pairs
+
+    moves: ClassVar[bool] = True
 
     def _pairs(self, rank: int) -> Pairs:
         return (*self.cropping, *((0, 0),) * (rank - len(self.cropping)))

@@ -11,7 +11,8 @@ from __future__ import annotations
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.elementwise import Sinusoid
-from bitsmith.layers.input import Constant
+from bitsmith.layers.embedding import Embedding
+from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.network import Network, NetworkNode
@@ -27,6 +28,9 @@ from bitsmith.layers.time_distributed import TimeDistributed
 
 QUANTIZING = (BinaryTanh, Lookup, Quantize, Rescale, Staircase, TernaryTanh)
 """Layers whose results are on a grid of the model's, whatever the operand."""
+
+_DECIDING = (*QUANTIZING, Embedding)
+"""Layers that distinguish no more values of their operand than a format of few bits has."""
 
 APPROXIMATE = (
     Activation,
@@ -49,8 +53,12 @@ APPROXIMATE = (
 
 
 def is_quantized(network: Network) -> bool:
-    """Return True of a network with a quantizer."""
-    return any(node.quantizers or isinstance(node.layer, QUANTIZING) for node in network.nodes)
+    """Return True of a network with a quantizer, be it the format of an input."""
+    return any(node.quantizers or _quantizes(node.layer) for node in network.nodes)
+
+
+def _quantizes(layer: Layer) -> bool:
+    return isinstance(layer, QUANTIZING) or (isinstance(layer, Input) and layer.quantizer is not None)
 
 
 def settled(network: Network) -> set[str]:
@@ -61,6 +69,23 @@ def settled(network: Network) -> set[str]:
             if isinstance(node.layer, QUANTIZING) or (_is_exact(node) and found.issuperset(node.inputs)):
                 found.add(node.name)
     return found
+
+
+def decided_inputs(network: Network) -> set[str]:
+    """The inputs whose format follows from the model: few integers, indices, and what it puts on grids, as it is or moved."""
+    readers: dict[str, list[NetworkNode]] = {node.name: [] for node in network.nodes}
+    for node in network.nodes:
+        for name in node.inputs:
+            readers[name].append(node)
+    found: set[str] = set()
+    for node in reversed(network.nodes):
+        few = isinstance(node.layer, Input) and node.layer.limits is not None
+        if not few and not isinstance(node.layer, Input) and not node.layer.moves:
+            continue
+        deciding = [isinstance(_inner(one.layer), _DECIDING) or one.name in found for one in readers[node.name]]
+        if few or (deciding and all(deciding) and node.name not in network.outputs):
+            found.add(node.name)
+    return found.intersection(network.inputs)
 
 
 def exact_variables(node: NetworkNode) -> set[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ _MOST_AXES = 4
 class Identity(Unary):
     """Does nothing at inference (dropout, noise, regularization); a given result precision still casts."""
 
+    moves: ClassVar[bool] = True
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0]
 
@@ -37,6 +40,8 @@ class Reshape(Layer):
     """The same elements in row-major order under ``target`` (one entry may be -1)."""
 
     target: Shape
+
+    moves: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -64,6 +69,8 @@ class Reshape(Layer):
 class Flatten(Layer):
     """All axes as one, row-major."""
 
+    moves: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return (math.prod(single(inputs, self.kind)),)
 
@@ -83,6 +90,8 @@ class Permute(Layer):
     """Axes permuted: result axis ``k`` is operand axis ``perm[k]`` (counted from 0, without the batch axis)."""
 
     perm: tuple[int, ...]
+
+    moves: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -108,6 +117,8 @@ class Slice(Layer):
     start: tuple[int, ...]
     stop: tuple[int, ...]
     step: tuple[int, ...]
+
+    moves: ClassVar[bool] = True
 
     def _ranges(self) -> list[range]:
         return [range(*ends) for ends in zip(self.start, self.stop, self.step, strict=True)]
@@ -154,6 +165,8 @@ class Gather(Layer):
     indices: tuple[int, ...]
     axis: int
 
+    moves: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         if not 0 <= self.axis < len(shape):
@@ -183,6 +196,8 @@ class Broadcast(Layer):
 
     shape: Shape
 
+    moves: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         if not broadcasts(shape, self.shape):
@@ -208,6 +223,8 @@ class Stack(Layer):
     """Inputs of one shape, one after another along a new axis ``axis`` (of the result, without the batch axis)."""
 
     axis: int
+
+    moves: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not inputs or len(set(inputs)) != 1 or not 0 <= self.axis <= len(inputs[0]):

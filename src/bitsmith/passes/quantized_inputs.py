@@ -1,16 +1,17 @@
 """Inputs that all their readers quantize have the format that these need: the circuit's port is as narrow as it can be.
 
-Before: an input without a format of its own or of the user's, read, perhaps in another shape, by :class:`Quantize` layers of
-fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and they are identities. If not,
-the input has the bits that they look at: those of the finest of them and, where one rounds to nearest, half a step. Where their
-grids are of other scales the input holds all that their ranges do, in steps of which each of theirs has 256 or more.
+Before: an input without a format of its own or of the user's, read, perhaps after its elements moved, by :class:`Quantize` layers
+of fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and those of the whole input
+are identities. If not, the input has the bits that they look at: those of the finest of them and, where one rounds to
+nearest, half a step. Where their grids are of other scales the input holds all that their ranges do, in steps of which each of
+theirs has 256 or more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -23,6 +24,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, as_floats
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
+from bitsmith.layers.time_distributed import TimeDistributed
 
 _VIEWS = (Flatten, Identity, Permute, Reshape)
 
@@ -30,6 +32,14 @@ _integer = np.frompyfunc(int, 1, 1)
 
 _SPARE_BITS, _MOST_BITS = 8, 40
 """Bits of an input beyond the steps of quantizers of any scale, and all bits that it may have."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reader:
+    """A quantizer as it is for the input. ``name`` is its layer where it may act on the input itself, and empty elsewhere."""
+
+    quantizer: Quantizer
+    name: str = ""
 
 
 def quantized_inputs(network: Network) -> Network:
@@ -44,10 +54,10 @@ def quantized_inputs(network: Network) -> Network:
                 covering = _covering(network, node.name)
                 formats |= {} if covering is None else {node.name: covering}
                 continue
-            first, *others = readers.values()
+            first, *others = (reader.quantizer for reader in readers)
             if all(first.is_same(other) for other in others):
                 formats[node.name] = first
-                moved |= readers.keys()
+                moved.update(reader.name for reader in readers)
             elif (joint := _joint([first, *others])) is not None:
                 formats[node.name] = joint
     nodes = []
@@ -59,24 +69,38 @@ def quantized_inputs(network: Network) -> Network:
     return network.with_nodes(nodes)
 
 
-def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> dict[str, Quantizer] | None:
+def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_Reader] | None:
     """The quantizers that read a node, as they are for its shape; None if anything else does."""
-    found: dict[str, Quantizer] = {}
+    found: list[_Reader] = []
     if name in network.outputs:
         return None
     for reader in network.consumers(name):
-        layer = reader.layer
+        # A format of one time step is that of all.
+        layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
         if reader.order is not None or "result" in reader.settings.precision:
             return None
         if isinstance(layer, Quantize):
             if layer.quantizer.fracs is None or not layer.quantizer.keeps_scale:
                 return None
-            found[reader.name] = layer.quantizer
-        elif isinstance(layer, _VIEWS) and (beyond := _readers(network, shapes, reader.name)) is not None:
-            found |= {key: _in_shape(one, layer, shapes[name], shapes[reader.name]) for key, one in beyond.items()}
-        else:
+            found.append(_Reader(layer.quantizer, reader.name))
+            continue
+        beyond = _readers(network, shapes, reader.name) if reader.layer.moves else None
+        if beyond is None:
             return None
+        for one in beyond:
+            if isinstance(layer, _VIEWS):
+                here = _in_shape(one.quantizer, layer, shapes[name], shapes[reader.name])
+                found.append(replace(one, quantizer=here))
+            else:
+                found += [_Reader(each) for each in _anywhere(one.quantizer)]
     return found
+
+
+def _anywhere(quantizer: Quantizer) -> Iterator[Quantizer]:
+    """The quantizers of single elements, each for a whole tensor."""
+    parts = np.broadcast_arrays(quantizer.scale, quantizer.lo, quantizer.hi)
+    for scale, lo, hi in dict.fromkeys(zip(*(part.ravel().tolist() for part in parts), strict=True)):
+        yield Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
 
 
 def _in_shape(quantizer: Quantizer, view: Layer, shape: Shape, seen: Shape) -> Quantizer:

@@ -247,6 +247,21 @@ def minifloats() -> Model:
     return Model(x, [*outputs, y, layers.QUnaryFunctionLUT("tanh", iq_conf=each, oq_conf=each, name="tanh")(x)])
 
 
+def at_inputs() -> Model:
+    """Products and sums of inputs, which alone are quantized."""
+    x, y, w = Input((3, 4), name="x"), Input((4, 3), name="y"), Input((3, 4), name="w")
+    z = layers.QMultiply(name="product")([x, w])
+    outputs = [
+        layers.QEinsum("abc,acd->abd", name="einsum")([x, y]),
+        layers.QDot(axes=(2, 1), enable_ebops=False, name="dot")([x, y]),
+        keras.layers.Multiply(name="cube")([z, layers.QAdd(name="sum")([x, x])]),
+        layers.QMeanPow2(axes=(1, 2), name="mean")(x),
+        layers.QGlobalAveragePooling1D(name="pool")(y),
+        layers.QAveragePow2(name="average")([x, x, x]),
+    ]
+    return Model([x, y, w], outputs)
+
+
 def wide() -> Model:
     """An image network whose last sums need more than 24 bits, before a quantizer that wraps around."""
     x = Input((6, 6, 2), name="x")
@@ -260,7 +275,7 @@ def wide() -> Model:
 
 ALL: tuple[Callable[[], Model], ...] = (
     *(quantizers, transformed, thirds, dense, einsum, conv, conv_1d_3d, normalization, merges, pools, nested),
-    *(older, reflected, minifloats, wide),
+    *(older, reflected, minifloats, at_inputs, wide),
 )
 
 

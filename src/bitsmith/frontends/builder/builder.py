@@ -31,17 +31,14 @@ from bitsmith.frontends.builder.value import (
 from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
-from bitsmith.layers.merge import Add, Concatenate, Multiply
+from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import APPROXIMATE
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
 from bitsmith.layers.quantizer import Quantizer
-from bitsmith.layers.resample import Crop, Pad
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
+from bitsmith.layers.resample import Pad
+from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
 from bitsmith.layers.time_distributed import over_time
-
-_MOVES = (Broadcast, Concatenate, Crop, Flatten, Gather, Identity, Pad, Permute, Reshape, Slice, Stack)
-
 
 _EXACT = 16
 """Elements that take the memory of one exact number."""
@@ -123,7 +120,7 @@ class Builder:
         """
         quantizers = checked_quantizers(layer, self.quantizers if quantizers is None else quantizers, self.where)
         if kind is None:
-            kinds = {operand.kind for operand in operands if isinstance(layer, _MOVES)}
+            kinds = {operand.kind for operand in operands if layer.moves}
             kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
         codes = _moved_codes(layer, operands)
         batch = next((operand.batch for operand in operands if operand.batch is not None), None)
@@ -360,7 +357,7 @@ def _listed(layer: Layer) -> int:
 def _moved(layer: Layer, operands: Sequence[Value]) -> Quantizer | None:
     """The quantizer of the result of ``layer`` on constants: that of the only operand, where elements only move."""
     x = operands[0]
-    if x.quantizer is None or len(operands) > 1 or not isinstance(layer, _MOVES) or isinstance(layer, Pad):
+    if x.quantizer is None or len(operands) > 1 or not layer.moves or isinstance(layer, Pad):
         return None
     return grids.moved(x.quantizer, x.shape, lambda elements: layer.reference([elements[None]])[0])
 
@@ -370,7 +367,7 @@ def _moved_codes(layer: Layer, operands: Sequence[Value]) -> Codes | None:
     if all(operand.codes is None for operand in operands):
         return None
     codes, *others = {operand.codes for operand in operands}
-    if others or not isinstance(layer, (*_MOVES, GlobalMaxPool, MaxPool)) or isinstance(layer, Pad):
+    if others or not (layer.moves or isinstance(layer, (GlobalMaxPool, MaxPool))) or isinstance(layer, Pad):
         raise UnsupportedError(
             f"{layer.kind} of quantized integers", accepted="operators that move them", remedy="use DequantizeLinear"
         )
