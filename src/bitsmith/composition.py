@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 
+from bitsmith.build.csim import real
 from bitsmith.build.job import BuildOptions
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
+from bitsmith.emulate.transfer import Raws
 from bitsmith.errors import ConfigError, VerificationError
-from bitsmith.ir.composition import crossings, joined, numbered_parts, part
+from bitsmith.ir.composition import OWN, crossings, joined, numbered_parts, part
 from bitsmith.ir.ops import Const
+from bitsmith.ir.ops import Input as InputOp
 from bitsmith.ir.program import Output, Program
+from bitsmith.ir.types import TensorType
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
 from bitsmith.model import Model
 from bitsmith.passes.drop_dead import drop_dead
@@ -39,8 +45,13 @@ class Split:
     def predict(self, x: Arrays) -> Results:
         """What the parts compute one after the other, as :meth:`Model.predict` of the whole."""
         known = self._values(x)
-        found = [known[output.name] for output in self.whole.program.outputs]
+        found = [real(known[output.name], kind) for output, kind in self._outputs()]
         return found[0] if len(found) == 1 else found
+
+    def _outputs(self) -> list[tuple[Output, TensorType]]:
+        """The outputs of the whole with their types."""
+        program = self.whole.program
+        return [(output, program.nodes[output.node].type) for output in program.outputs]
 
     def build(self, *, inputs: Arrays, **asked: Unpack[BuildOptions]) -> list[Report]:
         """Build and verify all parts, each with what the parts before it give for the same inputs of the whole.
@@ -50,24 +61,32 @@ class Split:
             BitsmithError: as of :meth:`Model.build`.
         """
         known = self._values(inputs)
-        wanted = self.whole.predict(inputs)
-        for output, values in zip(
-            self.whole.program.outputs, wanted if isinstance(wanted, list) else [wanted], strict=True
-        ):
-            if not np.array_equal(known[output.name], values):
+        raws = self.whole.emulator.run_raw([known[op.name] for op in self.whole.program.input_ops()])
+        for (output, _), wanted in zip(self._outputs(), raws, strict=True):
+            if not np.array_equal(known[output.name], wanted):
                 raise VerificationError(f"the parts give another {output.name!r} than the whole model", where="split")
-        return [one.build(inputs=[known[op.name] for op in one.program.input_ops()], **asked) for one in self.parts]
+        return [
+            one.build(inputs=[_reals(known[op.name], op) for op in one.program.input_ops()], **asked)
+            for one in self.parts
+        ]
 
-    def _values(self, x: Arrays) -> dict[str, Batch]:
-        """All values that reach a port, by name."""
+    def _values(self, x: Arrays) -> dict[str, Raws]:
+        """All values that reach a port, by name, as the integers that they are: 53 bits would not do for all."""
         ops = self.whole.program.input_ops()
         batches = checked_batches({op.name: op.shape for op in ops}, x)
-        known: dict[str, Batch] = {op.name: batch for op, batch in zip(ops, batches, strict=True)}
+        quantized = [self.whole.emulator.quantize(k, batch) for k, batch in enumerate(batches)]
+        self.whole._alerts.tell_outside(self.whole.emulator.inputs, [outside for _, outside in quantized])
+        known = {op.name: raw for op, (raw, _) in zip(ops, quantized, strict=True)}
         for one in self.parts:
-            found = one.predict([known[op.name] for op in one.program.input_ops()])
-            names = [output.name for output in one.program.outputs]
-            known.update(zip(names, found if isinstance(found, list) else [found], strict=True))
+            found = one.emulator.run_raw([known[op.name] for op in one.program.input_ops()])
+            for output, raw in zip(one.program.outputs, found, strict=True):
+                known.setdefault(output.name, raw)
         return known
+
+
+def _reals(raw: Raws, op: InputOp) -> Batch:
+    """Raw values of an input as the nearest real ones."""
+    return np.asarray(raw.astype(np.float64) * np.exp2(-op.frac.astype(np.float64)))
 
 
 def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None) -> Split:
@@ -94,7 +113,11 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
     if not cuts:
         raise ConfigError("no layers to split at", where="split", accepted=f"one or more of {', '.join(places)}")
     numbers = numbered_parts(program, cuts)
-    used = {number for node, number in zip(program.nodes, numbers, strict=True) if not isinstance(node.op, Const)}
+
+    def constant(node: int) -> bool:
+        return isinstance(program.nodes[node].op, Const)
+
+    used = {numbers[node] for node in _needed(program) if not constant(node)}
     empty = next((number for number in range(len(cuts) + 1) if number not in used), None)
     if empty is not None:
         said = (
@@ -113,7 +136,8 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
             )
     folder = model.output_dir if output_dir is None else Path(output_dir)
     programs = [part(program, numbers, number, names) for number in range(len(cuts) + 1)]
-    each = zip(programs, _layers(model.network, at), strict=True)
+    layers = _layers(model.network, at, {name: numbers[node] for name, node in places.items() if not constant(node)})
+    each = zip(programs, layers, strict=True)
     return Split(model, tuple(_part(model, *one, number, folder) for number, one in enumerate(each)))
 
 
@@ -122,10 +146,7 @@ def _with_stored_results(program: Program, layers: Collection[str]) -> Program:
 
     Where those are in another order or scale than the user's, probes are moved or multiplied only to be shown.
     """
-    needed = {one.node for one in program.outputs}
-    for index in range(len(program.nodes) - 1, -1, -1):
-        if index in needed:
-            needed.update(program.nodes[index].args)
+    needed = _needed(program)
     probes = []
     for one in program.probes:
         place: int | None = one.node
@@ -137,36 +158,58 @@ def _with_stored_results(program: Program, layers: Collection[str]) -> Program:
     return drop_dead(replace(program, probes=tuple(probes)))
 
 
+def _needed(program: Program) -> set[int]:
+    """The nodes that outputs need."""
+    needed = {one.node for one in program.outputs}
+    for index in range(len(program.nodes) - 1, -1, -1):
+        if index in needed:
+            needed.update(program.nodes[index].args)
+    return needed
+
+
 def _place(name: str, places: Mapping[str, int]) -> int:
     if name not in places:
         raise ConfigError(f"no layer {name!r} in the circuit", where="split", accepted=", ".join(places))
     return places[name]
 
 
-def _layers(network: Network, at: Sequence[str]) -> list[list[NetworkNode]]:
-    """The layers of each part: those that the layer at its end needs and that no part before it has."""
-    left, found = list(network.nodes), list[list[NetworkNode]]()
-    for end in at:
+def _layers(network: Network, at: Sequence[str], placed: Mapping[str, int]) -> list[list[NetworkNode]]:
+    """The layers of each part: those that compute what it does, as ``placed`` says of layers with a result of their own.
+
+    Of others, those that the layer at a part's end needs and that no part before it has.
+    """
+    parts = dict.fromkeys((node.name for node in network.nodes), len(at))
+    for number, end in reversed(list(enumerate(at))):
         needed = {end}
-        for node in reversed(left):
+        for node in reversed(network.nodes):
             if node.name in needed:
                 needed.update(node.inputs)
-        found.append([node for node in left if node.name in needed])
-        left = [node for node in left if node.name not in needed]
-    return [*found, left]
+                parts[node.name] = number
+    parts |= placed
+    return [[node for node in network.nodes if parts[node.name] == number] for number in range(len(at) + 1)]
+
+
+def _grid(op: InputOp) -> Quantizer:
+    """The numbers that a port takes."""
+    return Quantizer.uniform(
+        np.frompyfunc(lambda frac: Fraction(2) ** -int(frac), 1, 1)(op.frac), op.lo, op.hi, op.rounding, op.overflow
+    )
 
 
 def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number: int, folder: Path) -> Model:
     """A model of a part, with its layers and an input for each layer of other parts that these read."""
     shapes, name = model.network.shapes(), f"{model.network.name}, part {number}"
     read = {source for node in layers for source in node.inputs} - {node.name for node in layers}
-    ports = {op.name: op.shape for op in program.input_ops()}
+    ports = {op.name: Input(op.shape, quantizer=_grid(op)) for op in program.input_ops()}
     given = {
-        port: NetworkNode(port, Input(ports.get(port, shapes[port])), inner=True) for port in (*ports, *sorted(read))
+        port: NetworkNode(port, ports.get(port) or Input(shapes[port]), inner=True) for port in (*ports, *sorted(read))
     }
     given |= {node.name: node for node in layers if node.name in given}
     nodes = (*given.values(), *(node for node in layers if node.name not in given))
-    network = Network(nodes, tuple(ports), tuple(one.name for one in program.outputs), name)
+    shown = {output.name: node for output, node in zip(model.program.outputs, model.network.outputs, strict=True)}
+    made = {node.name for node in nodes}
+    sources = [one.name if one.name in made else shown[one.name.removesuffix(OWN)] for one in program.outputs]
+    network = Network(nodes, tuple(ports), tuple(sources), name)
     target = replace(
         model.target,
         output_dir=folder / f"part{number}",
@@ -225,7 +268,7 @@ def compose(
                 accepted="equal shapes",
             )
     program = joined({name: one.program for name, one in models.items()}, joints)
-    network = _joined_networks({name: one.network for name, one in models.items()}, joints, program)
+    network = _joined_networks(models, joints, program)
     first = next(iter(models.values()))
     target = replace(
         first.target,
@@ -248,19 +291,35 @@ def _end(text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, str]:
 
 
 def _joined_networks(
-    networks: Mapping[str, Network], joints: Mapping[tuple[str, str], tuple[str, str]], program: Program
+    models: Mapping[str, Model], joints: Mapping[tuple[str, str], tuple[str, str]], program: Program
 ) -> Network:
     """The layers of all networks, in an order in which each comes after those that it reads."""
     nodes: dict[str, NetworkNode] = {}
-    pending = [(name, node) for name, network in networks.items() for node in network.nodes]
+    sources = {
+        f"{name}.{output.name}": f"{name}.{node}"
+        for name, one in models.items()
+        for output, node in zip(one.program.outputs, one.network.outputs, strict=True)
+    }
+    pending = [(name, node) for name, one in models.items() for node in one.network.nodes]
     while pending:
         name, node = pending.pop(0)
         joint = joints.get((name, node.name))
-        inputs = (f"{joint[0]}.{joint[1]}",) if joint is not None else tuple(f"{name}.{one}" for one in node.inputs)
+        inputs = (
+            (sources[f"{joint[0]}.{joint[1]}"],) if joint is not None else tuple(f"{name}.{one}" for one in node.inputs)
+        )
         if not nodes.keys() >= set(inputs):
             pending.append((name, node))
             continue
-        layer = node.layer if joint is None else Identity()
-        nodes[f"{name}.{node.name}"] = replace(node, name=f"{name}.{node.name}", layer=layer, inputs=inputs)
-    outputs = tuple(one.name for one in program.outputs)
-    return Network(tuple(nodes.values()), tuple(op.name for op in program.input_ops()), outputs, "_".join(networks))
+        node = node if joint is None else _wired(node, models[name].program)
+        nodes[f"{name}.{node.name}"] = replace(node, name=f"{name}.{node.name}", inputs=inputs)
+    outputs = tuple(sources[one.name] for one in program.outputs)
+    return Network(tuple(nodes.values()), tuple(op.name for op in program.input_ops()), outputs, "_".join(models))
+
+
+def _wired(node: NetworkNode, program: Program) -> NetworkNode:
+    """An input that a wire gives what it reads, in the format that it has."""
+    form = next(_grid(op).format for op in program.input_ops() if op.name == node.name)
+    precision = {} if form is None else {"result": form}
+    return replace(
+        node, layer=Identity(), settings=replace(node.settings, precision={**precision, **node.settings.precision})
+    )

@@ -11,6 +11,9 @@ from bitsmith.ir.ops import Cast, Const, Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
 
+OWN = "_output"
+"""Ends the name of a part's port for an output of the whole that crosses, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
@@ -49,7 +52,8 @@ def crossings(program: Program, numbers: Sequence[int]) -> list[Crossing]:
 def part(program: Program, numbers: Sequence[int], number: int, names: Mapping[int, str]) -> Program:
     """One part as a program of its own: what crosses has a port of exactly its type, with the name that ``names`` has.
 
-    Ports of crossing values come before the program's own outputs, of which the part has those that it computes.
+    Ports of crossing values come before the program's own outputs, of which the part has those that it computes. One that
+    crosses, too, has a port for each, since a stream has one reader; the output's name then ends with `OWN`.
     """
     builder, values = ProgramBuilder(), dict[int, Value]()
     crossing = crossings(program, numbers)
@@ -60,7 +64,12 @@ def part(program: Program, numbers: Sequence[int], number: int, names: Mapping[i
         if numbers[index] == number or isinstance(node.op, Const):
             values[index] = applied(builder, node, [values[arg] for arg in node.args])
     outputs = [(names[one.node], values[one.node]) for one in crossing if one.source == number]
-    outputs += [(one.name, values[one.node]) for one in program.outputs if numbers[one.node] == number]
+    handed = {name for name, _ in outputs}
+    outputs += [
+        (one.name + OWN * (one.name in handed), values[one.node])
+        for one in program.outputs
+        if numbers[one.node] == number
+    ]
     probes = [(one.name, values[one.node]) for one in program.probes if numbers[one.node] == number]
     return builder.program(outputs, probes)
 
