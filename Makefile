@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants fuzz sessions goldens lint check bench docs tutorials site package size clean \
+.PHONY: demo test test-slow test-tools test-ci mutants random-mutants fuzz sessions goldens lint check bench docs tutorials site package size clean \
 	scenario-edge
 
 demo: $(VENV)/.user
@@ -31,6 +31,11 @@ test-ci: $(VENV)/.dev
 # Small mistakes put into copies of src, each of which named tests must notice; half an hour.
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/mutants/run.py
+
+# Random mistakes in files that differ from AGAINST and in a sample of all others: which of them do fast and CI tests find?
+PER_ROOM ?= 6
+random-mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.mutants.sample --changed $(AGAINST) --per-room $(PER_ROOM)
 
 # Damaged files of all kinds, for so many minutes of processor time; what goes wrong is kept in fuzz-found.
 MINUTES ?= 10

@@ -93,7 +93,7 @@ def read_mutants() -> list[Mutant]:
     return [
         Mutant(entry["name"], entry["file"], entry["old"], entry["new"], tuple(entry["tests"]))
         for path in sorted(HERE.glob("*.toml"))
-        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]
+        for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", ())
     ]
 
 
