@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, checked_elements
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.reduction import REDUCERS, Reducer, extreme_index, running_sum
@@ -61,7 +61,7 @@ def _average_pool(call: Call) -> Value:
     """Sums of codes with their zero points, which kernels divide by the number of elements."""
     x, taps = image(call, 0), _windows(call)
     channels = x.value.item[-1]
-    ones = as_weights(np.ones((*taps.size, 1, channels)))
+    ones = as_weights(np.ones(checked_elements((*taps.size, 1, channels))))
     total = spatial.convolution(call.build, x.value, ones, None, taps, channels, "sum")
     counts = spatial.counted(x.value.item[:-1], taps)
     zero, result = zero_point(x.tensor), zero_point(call.result)

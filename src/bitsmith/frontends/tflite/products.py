@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, checked_elements
 from bitsmith.frontends.ops import contraction, spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.shape import view
@@ -105,6 +105,7 @@ def taps_of(call: Call, size: Sequence[int], *, dilated: bool = True) -> Taps:
     names = "dhw"[-len(size) :]
     if len(size) != len(names) or min(size) < 1:
         raise call.error(f"a kernel of shape {tuple(size)}", f"{len(names)} axes")
+    checked_elements(tuple(size))
     options = call.options
     dilation = tuple(options.positive(f"dilation_{name}_factor") if dilated else 1 for name in names)
     strides = tuple(options.positive(f"stride_{name}") for name in names)
