@@ -364,6 +364,15 @@ def codes():
     draft.operator("ELU", [numbers], [changed])
     draft.operator("QUANTIZE", [changed], [y], "QuantizeOptions", 2)
     yield "codes_between", (draft.content([x], [y]), given)
+    draft = Draft()
+    nothing = draft.tensor((1, 3), "int16", 0.0, 0, values=np.zeros((1, 3)))
+    w = draft.tensor((6, 3), "int8", 0.01, 0, values=rng.integers(-127, 128, (6, 3)))
+    x, y = draft.tensor((1, 6), "int16", 0.0006, 0, name="x"), draft.tensor((1, 6), "int16", 0.0007, 0, name="y")
+    product, scaled = (draft.tensor((1, 6), "int16", 0.0003, 0) for _ in range(2))
+    draft.operator("FULLY_CONNECTED", [nothing, w, -1], [product], "FullyConnectedOptions", 4)
+    draft.operator("MUL", [x, product], [scaled], "MulOptions", 2, fusedActivationFunction=0)
+    draft.operator("ADD", [scaled, x], [y], "AddOptions", 2, fusedActivationFunction=0, potScaleInt16=False)
+    yield "codes_nothing", (draft.content([x], [y]), given.astype("int16") * 255)
 
 
 def networks():

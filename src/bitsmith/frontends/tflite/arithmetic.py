@@ -82,6 +82,9 @@ def _shifted_sum(layer: Layer, call: Call, x: Operand, y: Operand, powers: list[
 
 
 def _product(call: Call) -> Value:
+    for number in (0, 1):
+        if call.is_nothing(number):
+            return constant(np.zeros(np.broadcast_shapes(call.value(0).dims, call.value(1).dims)))
     x, y = call.operand(0), call.operand(1)
     factor = x.scale * y.scale / checked(call.result).quantized.scale
     total = call.build.joined(Multiply(), *call.build.aligned(x.value, y.value), suffix="product")

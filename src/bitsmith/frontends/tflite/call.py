@@ -117,6 +117,12 @@ class Call:
             checked(found.tensor)
         return found
 
+    def is_nothing(self, number: int) -> bool:
+        """Return True if input ``number`` is a constant of zeros without a scale, whose products kernels make 0."""
+        value = self.value(number)
+        plain = self.required(number).quantization is None
+        return plain and value.constant is not None and not bool(np.any(value.constant))
+
     def trained(self, number: int, what: str) -> Floats:
         """Input ``number``, a constant, as real numbers: quantized weights are the numbers that their codes stand for."""
         value = self.value(number)

@@ -27,7 +27,10 @@ OPERATORS: dict[str, Entry] = {
 }
 """Operators by name."""
 
-_CONTROL = ("its number of steps is not fixed", "export the model with unrolled loops and fixed choices")
+_CONTROL = (
+    "its number of steps is not fixed",
+    "export the model with unrolled loops (recurrent layers of Keras with unroll=True) and fixed choices",
+)
 
 _REMEDIES = {
     "IF": _CONTROL,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value, checked_elements
+from bitsmith.frontends.builder.value import Value, checked_elements, constant
 from bitsmith.frontends.ops import contraction, spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.shape import view
@@ -86,9 +86,11 @@ def _dense(call: Call) -> Value:
 
 
 def _fully_connected(call: Call) -> Value:
-    x = call.operand(0)
     codes, weights = call.weights(1, "the weights")
     rows, units = _rows(call, codes.shape), len(codes)
+    if call.is_nothing(0):
+        return constant(np.zeros((*rows.dims[:-1], units)))
+    x = call.operand(0)
     bias = call.bias(2, units)
     wide = _is_wide(call, x, 2)
     if not wide:
