@@ -14,7 +14,7 @@ import types
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
@@ -32,8 +32,9 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs, Overflow, Rounding
 from bitsmith.layers.affine import Affine
-from bitsmith.layers.axis_order import Order, is_order
+from bitsmith.layers.axis_order import is_order
 from bitsmith.layers.layer import Floats, Layer, broadcasts
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import (
@@ -207,6 +208,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "inner": node.inner,
         "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
         "quantizers": {name: _encode_quantizer(each) for name, each in node.quantizers.items()},
+        "layouts": {name: list(astuple(layout)) for name, layout in node.layouts.items()},
         "whole": node.whole,
         "affine": _encode_affine(node.affine),
         "settings": {
@@ -329,13 +331,29 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
         _name(value["source"]),
         _decode_settings(value["settings"]),
         bool(value["folded"]),
-        _decode_order(value["order"]),
+        None if value["order"] is None else _integers(value["order"]),
         bool(value.get("inner", False)),
         _decode_quantizers(value.get("quantizers", {}), layer.weights()),
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
         whole=bool(value.get("whole", False)),
         affine=_decode_affine(value.get("affine")),
+        layouts=_decode_layouts(value.get("layouts", {}), layer.weights()),
     )
+
+
+def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, ModelLayout]:
+    found = {}
+    for name, entry in value.items() if isinstance(value, dict) else ():
+        shape, starts, places, factor, argument = _list(entry)
+        lines = tuple(map(_integers, _list(places)))
+        found[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument))
+        if name not in trained or not found[name].fits(trained[name].shape):
+            raise ValueError(f"the layout of {name}")
+    return found
+
+
+def _integers(value: Json) -> tuple[int, ...]:
+    return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
 
 
 def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:
@@ -346,12 +364,6 @@ def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs
         if np.any(np.abs(fracs) > MAX_FRAC) or (name in trained and not broadcasts(fracs.shape, trained[name].shape)):
             raise ValueError(f"fractional bits of {name}")
     return found
-
-
-def _decode_order(value: Json) -> Order | None:
-    if value is None:
-        return None
-    return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
 
 
 def _decode_layer(value: Mapping[str, Json], arrays: Arrays) -> Layer:

@@ -132,5 +132,9 @@ def test_results_of_one_layer_have_the_same_weights() -> None:
     model.load_weights("cell", kernel=kernel)
     for name in ("cell", "last"):
         np.testing.assert_array_equal(model.network.node(name).layer.weights()["weight"], kernel)
+    compiled = compile_network(states({"cell": "external"}))
+    assert {node.settings.weights.value for node in compiled.network.nodes if node.name in ("cell", "last")} == {
+        "external"
+    }
     with pytest.raises(UnsupportedError, match="layer 'last': Weights 'onchip', where 'cell'"):
-        compile_network(states({"cell": "external"}))
+        compile_network(states({"cell": "external", "last": "onchip"}))

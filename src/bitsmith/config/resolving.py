@@ -83,6 +83,7 @@ def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, over
     reach = _Reach(override=override, nodes=known, decided=decided(network), owners=owners(known))
     idle = [*chosen.idle, *by_name.idle, *_check_names(known, chosen, problems), *_check_types(known, chosen, problems)]
     settings = _carried(network, {node.name: _settings(node, chosen, reach, problems) for node in known}, chosen)
+    settings = _shared(known, settings, chosen)
     nodes = [
         replace(node, settings=settings.get(node.name, Settings(bits=_bits([chosen.model])))) for node in network.nodes
     ]
@@ -135,6 +136,20 @@ def _carried(network: Network, settings: Mapping[str, Settings], chosen: HLSConf
         most = max((kept[name].bits.result for name in around if name in kept), default=0)
         kept[node.name] = replace(own, bits=replace(own.bits, result=max(own.bits.result, most)))
     return kept
+
+
+def _shared(
+    nodes: Sequence[NetworkNode], settings: Mapping[str, Settings], chosen: HLSConfig
+) -> Mapping[str, Settings]:
+    """Return ``settings`` in which later uses of a layer have the weights of the first, if they have no entry of their own."""
+    found, first = dict(settings), dict[tuple[int, ...], NetworkNode]()
+    for node in nodes:
+        owner = node.owner(first)
+        if owner is not node and node.name not in chosen.names:
+            own, other = found[node.name], found[owner.name]
+            formats = {name: fmt for name, fmt in other.precision.items() if name in node.layer.weights()}
+            found[node.name] = replace(own, weights=other.weights, precision={**own.precision, **formats})
+    return found
 
 
 @dataclass(slots=True)

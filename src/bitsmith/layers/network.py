@@ -14,6 +14,7 @@ from bitsmith.ir.types import Fracs
 from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 
@@ -33,6 +34,7 @@ class NetworkNode:
     all would cost accuracy (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in
     the user's model, of which ``auto`` keeps all. ``affine`` says what the result, in the user's order, is to the user's values,
     of a quantized model whose scales wait for the next quantizer (see :mod:`bitsmith.passes.move_scales`); None: the same.
+    ``layouts`` are those of trained tensors that lie in the user's model in another way, by variable.
     """
 
     name: str
@@ -47,6 +49,12 @@ class NetworkNode:
     fracs: Mapping[str, Fracs] = field(default_factory=dict, compare=False)
     whole: bool = False
     affine: Affine | None = field(default=None, compare=False)
+    layouts: Mapping[str, ModelLayout] = field(default_factory=dict, compare=False)
+
+    def owner(self, first: dict[tuple[int, ...], NetworkNode]) -> NetworkNode:
+        """The ``first`` node with the same trained tensors, which is noted there; a node without a kernel is its own."""
+        tensors = self.layer.weights()
+        return first.setdefault(tuple(map(id, tensors.values())), self) if "weight" in tensors else self
 
     def shape_in_model(self, shape: Shape) -> Shape:
         """The shape that a result of ``shape`` has in the user's model."""

@@ -196,8 +196,8 @@ class Model:
 
         Args:
             layer: the layer's name.
-            kernel: in the shape that it has in the model.
-            bias: one value per result; of recurrent layers per result of each gate.
+            kernel: as the model has it: PyTorch's (out, in), ONNX's with its directions, gates in the framework's order.
+            bias: one value per result; of recurrent layers per result of each gate. A bias in two rows may be given whole.
             recurrent_kernel: what a recurrent layer multiplies its state by.
             recurrent_bias: the bias of that product, where it has one of its own.
             peephole: weights of the cell state of an LSTM that has them.

@@ -39,7 +39,7 @@ def with_weights(
         InputDataError: no such weights, another shape, or values beyond the format.
     """
     known = parameters(program)
-    given = {_VARIABLES[field]: values for field, values in tensors.items() if values is not None}
+    given = {_VARIABLES[field]: np.asarray(values) for field, values in tensors.items() if values is not None}
     if not given or any((layer, name) not in known for name in given):
         raise InputDataError(
             f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
@@ -48,8 +48,8 @@ def with_weights(
         )
     node = network.node(layer)
     assert isinstance(node.layer, Dense | Conv | ConvTranspose | Recurrent)
-    shapes = {name: node.layer.weights()[name].shape for name in given}
-    now = {name: _as_given(values, shapes[name], f"{layer}.{name}") for name, values in given.items()}
+    given = {**_parts_of(node, given), **given}
+    now = {name: _as_given(values, node, name) for name, values in given.items()}
     raws = {(layer, name): _raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()}
     fields = {field: now[name] for field, name in _VARIABLES.items() if name in now}
     nodes = [
@@ -59,32 +59,41 @@ def with_weights(
     return load(program, raws), network.with_nodes(nodes)
 
 
+def _parts_of(node: NetworkNode, given: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+    """What else of the layer is a part of a tensor that is given whole: the second bias of a GRU of Keras."""
+    wholes = {name: given.get(_VARIABLES.get(layout.argument, "")) for name, layout in node.layouts.items()}
+    return {
+        name: whole for name, whole in wholes.items() if whole is not None and whole.shape == node.layouts[name].shape
+    }
+
+
 def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, Node]) -> bool:
     """Whether the weights of ``node`` are those of ``owner``: it has none of its own that could be replaced."""
-    mine, other = (each.layer.weights().get("weight") for each in (node, owner))
+    mine, others = node.layer.weights(), owner.layer.weights()
     return (
         node.settings.weights is not Weights.ONCHIP
         and (node.name, "weight") not in known
-        and mine is not None
-        and other is not None
-        and np.array_equal(mine, other)
+        and "weight" in mine
+        and mine.keys() == others.keys()
+        and all(np.array_equal(mine[name], others[name]) for name in mine)
     )
 
 
-def _as_given(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:
-    """A user's weights.
+def _as_given(array: npt.NDArray[np.generic], node: NetworkNode, name: str) -> Floats:
+    """A user's tensor, in the layout of the user's model, as the layer has it.
 
     Raises:
-        InputDataError: they are not finite numbers of that shape.
+        InputDataError: it is not of finite numbers, or of another shape.
     """
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub" or array.shape != shape or not bool(np.all(np.isfinite(array))):
+    layout = node.layouts.get(name)
+    shapes = (node.layer.weights()[name].shape,) if layout is None else layout.shapes
+    if array.dtype.kind not in "fiub" or array.shape not in shapes or not bool(np.all(np.isfinite(array))):
         raise InputDataError(
             f"weights of {array.dtype} and shape {array.shape}",
-            where=where,
-            accepted=f"finite numbers of shape {shape}",
+            where=f"{node.name}.{name}",
+            accepted=f"finite numbers of shape {' or '.join(map(str, shapes))}",
         )
-    return as_weights(array)
+    return as_weights(array) if layout is None else layout.taken(as_weights(array))
 
 
 def _raw_values(values: Floats, node: Node, where: str) -> Ints:

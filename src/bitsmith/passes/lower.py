@@ -57,11 +57,10 @@ def _owners(network: Network) -> dict[str, str]:
     Raises:
         UnsupportedError: only one of them can be given other weights.
     """
-    first: dict[int, NetworkNode] = {}
+    first: dict[tuple[int, ...], NetworkNode] = {}
     owners = dict[str, str]()
     for node in network.nodes:
-        kernel = node.layer.weights().get("weight")
-        owner = node if kernel is None else first.setdefault(id(kernel), node)
+        owner = node.owner(first)
         if owner.settings.weights is not node.settings.weights:
             raise UnsupportedError(
                 f"Weights {node.settings.weights.value!r}, where {owner.name!r}, which has the same weights, has them "

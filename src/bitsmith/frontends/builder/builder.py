@@ -32,6 +32,7 @@ from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Multiply
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.network import APPROXIMATE
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
@@ -111,12 +112,13 @@ class Builder:
         source: str = "",
         inner: bool = False,
         quantizers: Mapping[str, Quantizer] | None = None,
+        layouts: Mapping[str, ModelLayout] | None = None,
     ) -> Value:
         """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
 
         What depends on constants only is computed at once. Without a ``kind`` the result is real, or, where elements only move,
         of the kind that all operands have. ``quantizers`` (by
-        default the builder's) are those of the layer's trained tensors, which are on their grids.
+        default the builder's) are those of the layer's trained tensors, which are on their grids, ``layouts`` those of the model.
         """
         quantizers = checked_quantizers(layer, self.quantizers if quantizers is None else quantizers, self.where)
         if kind is None:
@@ -138,13 +140,15 @@ class Builder:
             self.draft.count(math.prod(shape), self.where)
             with np.errstate(all="ignore"):
                 result = layer.reference([values[None] for values in known if values is not None])
-            return Value(as_weights(result[0]), shape, batch, operands[0].label, kind, _moved(layer, operands))
+            moved = Value(as_weights(result[0]), shape, batch, operands[0].label, kind, _moved(layer, operands))
+            plain = len(operands) == 1 and layer.moves and not isinstance(layer, Pad)
+            return moved.made_of(operands[0], lambda one: layer.reference([one[None]])[0]) if plain else moved
         stepped = (self.at_each_step(operand) for operand in operands)
         inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in stepped)
         name = joined_names(self.prefix, suffix)
         whole = kind.is_integer or kind is Kind.BOOL
         emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner, whole=whole)
-        emitted = replace(emitted, quantizers=quantizers)
+        emitted = replace(emitted, quantizers=quantizers, layouts=layouts or {})
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind, codes=codes)
 
     def at_each_step(self, value: Value) -> Value:
@@ -196,12 +200,17 @@ class Builder:
         return replace(self.emit(Identity(), value, kind=value.kind), batch=value.batch)
 
     def each(
-        self, layer: Layer, operand: Value, suffix: str = "", quantizers: Mapping[str, Quantizer] | None = None
+        self,
+        layer: Layer,
+        operand: Value,
+        suffix: str = "",
+        quantizers: Mapping[str, Quantizer] | None = None,
+        layouts: Mapping[str, ModelLayout] | None = None,
     ) -> Value:
         """``layer`` on each item along the first axis, which has the batch and perhaps more."""
         if operand.is_merged:
             layer = over_time(layer, [operand.item], operand.shape[0])
-        return self.emit(layer, operand, suffix=suffix, quantizers=quantizers)
+        return self.emit(layer, operand, suffix=suffix, quantizers=quantizers, layouts=layouts)
 
     def viewed(
         self, value: Value, dims: Shape, batch: Batch | None, suffix: str = "", layer: Layer | None = None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.builder.names import UniqueNames, joined_names, printable
 from bitsmith.frontends.builder.value import MAX_WEIGHTS, Batch, Value
 from bitsmith.layers.axis_order import Order
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.recurrent import Recurrent
@@ -28,7 +31,7 @@ class Emitted:
     """A layer before it has a name: ``origin`` is the number of the model's operator, ``label`` a constant's own name.
 
     ``source`` is what it is called in reports; by default its origin's kind or, with a suffix, its own. ``order``, ``inner``,
-    ``whole`` and ``quantizers`` are those of the network's node.
+    ``whole``, ``quantizers`` and ``layouts`` are those of the network's node.
     """
 
     layer: Layer
@@ -41,18 +44,21 @@ class Emitted:
     inner: bool = False
     whole: bool = False
     quantizers: Mapping[str, Quantizer] = field(default_factory=dict)
+    layouts: Mapping[str, ModelLayout] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Draft:
     """All layers so far, by number; ``operands`` has the values that each reads, ``quotients`` dividend and divisor.
 
+    ``trained`` has what layers are given of tensors of the model, by these.
     With ``allow_approximate`` what cannot be read exactly is ``approximated``, which the notes of the network say.
     """
 
     nodes: list[Emitted] = field(default_factory=list)
     operands: list[tuple[Value, ...]] = field(default_factory=list)
     constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
+    trained: dict[tuple[str | int, Shape, float], list[tuple[Floats, Floats]]] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
     quotients: dict[int, tuple[Value, Value]] = field(default_factory=dict)
     allow_approximate: bool = False
@@ -76,6 +82,16 @@ class Draft:
         """The number of a new operator."""
         self.origins.append(Origin(printable(name), printable(kind)))
         return len(self.origins) - 1
+
+    def shared(self, x: Value) -> Value:
+        """A trained constant; one that another layer has, from the same one of the model, as the same array."""
+        given = x.elements if x.given is None else x.given
+        known = self.trained.setdefault((x.label or id(given), x.shape, x.factor), [])
+        for _, elements in known:
+            if np.array_equal(elements, x.elements):
+                return replace(x, node=elements)
+        known.append((given, x.elements))  # kept, so that its identity stays its own
+        return x
 
     def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
         """The number of a new node."""
@@ -138,6 +154,7 @@ class Draft:
                 inner=node.inner,
                 whole=node.whole,
                 quantizers=node.quantizers,
+                layouts=node.layouts,
             )
             for number, node in enumerate(self.nodes)
             if number in names

@@ -14,12 +14,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder import grids
 from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.model_layout import ModelLayout, Move
 from bitsmith.layers.quantizer import Quantizer
 
 MAX_ELEMENTS = 1 << 24
@@ -136,7 +138,8 @@ class Value:
 
     Without ``batch`` it is the same for all samples. ``label`` is a constant's name, and ``quantizer`` the grid that its elements
     are on, if the model says so; its arrays broadcast to ``shape``. Of integers that are ``codes`` a value has the numbers that
-    these stand for, in their place.
+    these stand for, in their place. A constant is ``factor`` times what the ``moves`` have made of the one that was ``given``;
+    of None it is as the model has it.
     """
 
     node: int | Floats
@@ -146,6 +149,9 @@ class Value:
     kind: Kind = Kind.REAL
     quantizer: Quantizer | None = None
     codes: Codes | None = None
+    given: Floats | None = None
+    moves: tuple[Move, ...] = ()
+    factor: float = 1.0
 
     @property
     def dims(self) -> Shape:
@@ -186,13 +192,19 @@ class Value:
         if factor == 1.0:
             return self
         quantizer = None if self.quantizer is None else grids.times(self.quantizer, factor)
-        return replace(self, node=as_weights(self.elements * factor), quantizer=quantizer)
+        given = self.elements if self.given is None else self.given
+        elements = as_weights(self.elements * factor)
+        return replace(self, node=elements, quantizer=quantizer, given=given, factor=self.factor * factor)
 
     def moved(self, move: Callable[[Floats], Floats]) -> Value:
         """This constant with its elements where ``move`` takes them, and so its quantizer."""
         elements = as_weights(move(self.elements))
         quantizer = None if self.quantizer is None else grids.moved(self.quantizer, self.shape, move)
-        return replace(self, node=elements, shape=elements.shape, quantizer=quantizer)
+        return replace(self, node=elements, shape=elements.shape, quantizer=quantizer).made_of(self, move)
+
+    def made_of(self, x: Value, move: Move) -> Value:
+        """This constant as what ``move`` has made of the constant ``x``."""
+        return replace(self, given=x.elements if x.given is None else x.given, moves=(*x.moves, move), factor=x.factor)
 
     @property
     def is_merged(self) -> bool:
@@ -266,6 +278,20 @@ def quantizers_of(**tensors: Value | None) -> dict[str, Quantizer]:
     """The quantizers of those constants that have one, by the names that a layer gives them."""
     found = {name: None if tensor is None else tensor.quantizer for name, tensor in tensors.items()}
     return {name: quantizer for name, quantizer in found.items() if quantizer is not None}
+
+
+def layouts_of(**tensors: Value | None) -> dict[str, ModelLayout]:
+    """How those constants lie in the model that lie there in another way, by the names that a layer gives them."""
+    found = {name: None if tensor is None else _layout(tensor) for name, tensor in tensors.items()}
+    return {name: layout for name, layout in found.items() if layout is not None and not layout.is_plain}
+
+
+def _layout(x: Value) -> ModelLayout | None:
+    if x.given is None:
+        return None
+    return ModelLayout.of(
+        x.given.shape, lambda numbers: reduce(lambda one, move: move(one), x.moves, numbers), factor=x.factor
+    )
 
 
 ONE, ZERO = constant(1.0), constant(0.0)

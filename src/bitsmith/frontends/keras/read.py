@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import TypeAlias
+
+import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
@@ -130,6 +132,7 @@ def read_keras(
 def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approximate: bool) -> Network:
     names, draft, refusals = UniqueNames(), Draft(allow_approximate=allow_approximate), Refusals()
     results: dict[Call, tuple[Value, ...]] = {}
+    uses: dict[LayerPath, int] = {}
     masks: dict[int, Value] = {}
     notes: list[str] = []
 
@@ -166,6 +169,7 @@ def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approx
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
+                _share(draft, uses.setdefault(call.path, place), place)
                 hand_on(_kind(entry), layer_call, results[call], found, masks)
             elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
@@ -196,6 +200,22 @@ def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
     if len(found) == 1:
         found = (call.build.named(found[0], before),)
     return tuple(value.plain() for value in found)
+
+
+def _share(draft: Draft, first: int, again: int) -> None:
+    """The layers of the call ``again`` get the arrays of the ``first`` call of the same layer, which they have the values of."""
+    before = {(type(node.layer), node.suffix): node.layer for node in draft.nodes if node.origin == first}
+    for number, node in enumerate(draft.nodes if first != again else ()):
+        known = before.get((type(node.layer), node.suffix))
+        if node.origin != again or known is None:
+            continue
+        tensors = {one.name: (getattr(known, one.name), getattr(node.layer, one.name)) for one in fields(node.layer)}
+        same = {
+            name: old
+            for name, (old, new) in tensors.items()
+            if isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and np.array_equal(old, new)
+        }
+        draft.nodes[number] = replace(node, layer=replace(node.layer, **same))
 
 
 def _of_type(value: Value, dtype: str) -> Value:

@@ -27,6 +27,7 @@ from bitsmith.frontends.ops.selection import flip, select
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 from bitsmith.layers.shape import Identity
 
@@ -126,16 +127,17 @@ class _Network:
             last = number == len(self.cells) - 1
             inner, main = build if last else build.within(f"cell{number}"), 0 if sequences or not last else 1
             backwards = number == 0 and self.config.flag("go_backwards", False)
-            layer = cell.layer([*islice(weights, len(cell.wanted))], shown)
+            tensors = [*islice(weights, len(cell.wanted))]
+            layer, layouts = cell.layer(tensors, shown), _layouts(tensors)
             layer = replace(layer, go_backwards=backwards, reversed_result=flipped and last)
             if mask is not None and number == 1 and self.config.flag("go_backwards", False):
                 mask = flip(build.within("mask"), mask, [1])  # as the first cell hands its steps on
             own = tuple(islice(initial, len(layer.states)))
             if last and given is not None:
                 counts = self._counts(build.within("mask"), given, flipped=flipped, begun=bool(own))
-            y = recurrent.run(inner if counts is None else inner.within("held"), layer, x, own, main, mask)
+            y = recurrent.run(inner if counts is None else inner.within("held"), layer, x, own, main, mask, layouts)
             states += [
-                y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k, mask)
+                y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k, mask, layouts)
                 for k in range(1, 1 + shown * len(layer.states))
             ]
             x = y
@@ -174,6 +176,15 @@ class _Network:
                 f"{where}: at masked steps before the first that counts the output is the initial state, as with the backends "
                 "JAX and NumPy of Keras; with TensorFlow and PyTorch it is 0."
             )
+
+
+def _layouts(tensors: Sequence[Floats]) -> dict[str, ModelLayout]:
+    """Where the two rows of a GRU's bias come from."""
+    if len(tensors) < 3 or tensors[2].ndim < 2:
+        return {}
+    rows = (lambda bias: bias[0], lambda bias: bias[1])
+    found = (ModelLayout.of(tensors[2].shape, row, argument="bias") for row in rows)
+    return {name: layout for name, layout in zip(recurrent.VARIABLES[2:], found, strict=True) if layout is not None}
 
 
 def _cells(config: Fields, part: str) -> Iterator[tuple[recurrent.Kind, Fields, str]]:

@@ -20,6 +20,7 @@ from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.model_layout import ModelLayout, Move
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
 from bitsmith.layers.resample import Crop, Interpolation, PadMode, Pairs, Resize
 
@@ -103,7 +104,8 @@ def _depthwise(call: LayerCall, x: Value) -> Value:
     channels, multiplier = x.shape[-1], call.config.positive("depth_multiplier", 1)
     taps = _taps(call, x, both=True)
     (kernel,), bias = _trained(call, channels * multiplier, ("kernel", (*taps.size, channels, multiplier)))
-    return spatial.convolution(call.build, x, _depthwise_kernel(kernel), bias, taps, channels)
+    layouts = _layout(kernel, _depthwise_kernel)
+    return spatial.convolution(call.build, x, _depthwise_kernel(kernel), bias, taps, channels, layouts=layouts)
 
 
 def _separable(call: LayerCall, x: Value) -> Value:
@@ -114,7 +116,8 @@ def _separable(call: LayerCall, x: Value) -> Value:
     depthwise = "depthwise kernel", (*taps.size, channels, multiplier)
     pointwise = "pointwise kernel", (*ones, channels * multiplier, filters)
     (kernel, mixing), bias = _trained(call, filters, depthwise, pointwise)
-    y = spatial.convolution(call.build, x, _depthwise_kernel(kernel), None, taps, channels, "depthwise")
+    first, layouts = _depthwise_kernel(kernel), _layout(kernel, _depthwise_kernel)
+    y = spatial.convolution(call.build, x, first, None, taps, channels, "depthwise", layouts=layouts)
     return spatial.convolution(call.build, y, mixing, bias, Taps(ones, ones, ones, ((0, 0),) * rank))
 
 
@@ -135,8 +138,18 @@ def _transposed(call: LayerCall, x: Value) -> Value:
     elif not given and taps.padding is not Same.AFTER:
         extra = tuple(max(stride - span, 0) for _, stride, span, _ in axes)
     (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, filters, channels)))
-    kernel = as_weights(np.swapaxes(kernel, -1, -2))
-    return spatial.transposed(call.build, x, kernel, bias, taps, extra=extra, output=output)
+    layouts, kernel = _layout(kernel, _exchanged), as_weights(_exchanged(kernel))
+    return spatial.transposed(call.build, x, kernel, bias, taps, extra=extra, output=output, layouts=layouts)
+
+
+def _exchanged(kernel: Floats) -> Floats:
+    return np.swapaxes(kernel, -1, -2)
+
+
+def _layout(kernel: Floats, move: Move) -> dict[str, ModelLayout]:
+    """Where a kernel that ``move`` makes comes from."""
+    found = ModelLayout.of(kernel.shape, move)
+    return {} if found is None else {"weight": found}
 
 
 def _mean_of_counted(call: LayerCall, mask: Value) -> Value:

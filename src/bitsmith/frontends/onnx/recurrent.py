@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.model_layout import ModelLayout, Move
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 
 _ACTIVATIONS: dict[str, Layer] = {
@@ -69,44 +71,78 @@ def _weights(call: Call, kind: recurrent.Kind, count: int, channels: int) -> lis
     return given
 
 
-def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> list[Recurrent]:
+_Cell: TypeAlias = tuple[Recurrent, Mapping[str, ModelLayout]]
+"""A cell, and where its trained tensors come from."""
+
+
+def _trained(
+    call: Call, number: int, given: Sequence[Floats], order: tuple[int, ...], *, summed: bool
+) -> list[tuple[Floats, ModelLayout | None]]:
+    """The tensors of direction ``number`` with our gates, and where they lie in the model; its biases perhaps ``summed``."""
+
+    def taken(values: Floats, part: int | None = None) -> Floats:
+        own = values[number]
+        return recurrent.columns(own if part is None else own.reshape(2, -1)[part], order)
+
+    kernel, recurrent_kernel, *biases = given
+    moves: list[tuple[Floats, list[Move]]] = [(kernel, [taken]), (recurrent_kernel, [taken])]
+    for bias in biases:
+        parts: list[Move] = [lambda one: taken(one, 0), lambda one: taken(one, 1)]
+        moves += [(bias, parts)] if summed else [(bias, [part]) for part in parts]
+    found = []
+    for place, (values, parts) in enumerate(moves):
+        made = as_weights(sum(part(values) for part in parts))
+        operand = call.required(min(place, 2) + 1)
+        label = f"{operand.label if isinstance(operand, Value) else operand.name}[{number}, {place}]"
+        layout = ModelLayout.of(values.shape, *parts, argument="bias" if place > 1 else "")
+        found.append((call.build.draft.shared(constant(made, label)).elements, layout))
+    return found
+
+
+def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> list[_Cell]:
     kind, order, defaults = _KINDS[name]
     given = _weights(call, kind, len(directions), channels)
     reset_after = kind is GRU and call.attributes.flag("linear_before_reset", False)
-    cells = []
+    cells = list[_Cell]()
     for number, activations in enumerate(_activations(call, defaults, len(directions))):
-        kernel, recurrent_kernel, *biases = (values[number] for values in given)
-        if biases:
-            one, other = biases[0].reshape(2, -1)
-            biases = [one, other] if reset_after else [one + other]
-        weights = [recurrent.columns(values, order) for values in (kernel, recurrent_kernel, *biases)]
+        trained = _trained(call, number, given, order, summed=not reset_after)
+        layouts: Mapping[str, ModelLayout] = {
+            name: layout for name, (_, layout) in zip(recurrent.VARIABLES, trained, strict=False) if layout
+        }
+        weights = [values for values, _ in trained]
         options = {"reset_after": reset_after, "return_state": call.wanted[2:3] == (True,)}
         cell = recurrent.cell(kind, weights, activations[-1], activations[0], **options)
         cell = replace(cell, clip=call.attributes.number("clip", math.inf))
         if isinstance(cell, LSTM) and call.operand(7) is not None:
-            cell = replace(cell, peephole=_peephole(call, number, len(directions), cell.units))
+            peephole, layout = _peephole(call, number, len(directions), cell.units)
+            cell = replace(cell, peephole=peephole)
+            layouts = {**layouts, **({"peephole_weight": layout} if layout else {})}
         if isinstance(cell, LSTM) and call.attributes.flag("input_forget", False):
             cell = recurrent.coupled(cell)
-        cells.append(recurrent.backwards(cell) if directions[number] else cell)
+        cells.append((recurrent.backwards(cell) if directions[number] else cell, layouts))
     return cells
 
 
-def _peephole(call: Call, number: int, count: int, units: int) -> Floats | None:
+def _peephole(call: Call, number: int, count: int, units: int) -> tuple[Floats | None, ModelLayout | None]:
     """The peephole weights of direction ``number`` in our order, which has those of the output last; None if all are 0."""
     given = call.weights(7, "the peephole weight")
     if given.shape != (count, 3 * units):
         raise ModelFileError(
             f"peephole weights of shape {given.shape}", where=call.attributes.where, accepted=f"{(count, 3 * units)}"
         )
-    one, out, forget = np.split(given[number], 3)
-    return as_weights(np.concatenate([one, forget, out])) if bool(np.any(given[number])) else None
+
+    def taken(values: Floats) -> Floats:
+        one, out, forget = np.split(values[number], 3)
+        return as_weights(np.concatenate([one, forget, out]))
+
+    return (taken(given), ModelLayout.of(given.shape, taken)) if bool(np.any(given[number])) else (None, None)
 
 
-def _initial(call: Call, cells: Sequence[Recurrent], first: bool) -> list[tuple[Value, ...]]:
+def _initial(call: Call, cells: Sequence[_Cell], first: bool) -> list[tuple[Value, ...]]:
     """The initial states of each direction."""
-    count, units = len(cells), cells[0].units
+    count, units = len(cells), cells[0][0].units
     zeros = constant(np.zeros((1, count, units) if first else (count, 1, units)))
-    numbers = range(5, 5 + len(cells[0].states))
+    numbers = range(5, 5 + len(cells[0][0].states))
     states = [zeros if call.operand(number) is None else call.tensor(number) for number in numbers]
     given = recurrent.given_states(call.build, states, Batch(0 if first else 1), count, units)
     return [recurrent.states_of(call.build, given, number) for number in range(count)]
@@ -125,19 +161,22 @@ def _recurrent(name: str) -> Translation:
 
 
 def _results(
-    call: Call, cells: Sequence[Recurrent], x: Value, states: Sequence[tuple[Value, ...]], first: bool
+    call: Call, cells: Sequence[_Cell], x: Value, states: Sequence[tuple[Value, ...]], first: bool
 ) -> tuple[Value | None, ...]:
     """What anyone reads of the steps, the last hidden state, and that of the cell, with an axis for the directions.
 
     Steps are (time, directions, batch, units), or with the batch ``first`` (batch, time, directions, units).
     """
     results: list[Value | None] = [None, None, None]
-    wanted = [k for k in range(1 + len(cells[0].states)) if k < len(call.wanted) and call.wanted[k]]
+    wanted = [k for k in range(1 + len(cells[0][0].states)) if k < len(call.wanted) and call.wanted[k]]
     for k in wanted:
         build = call.build if k == wanted[0] else call.build.within(RESULTS[k])
         each = replace(build, source=call.node.kind)
         builds = [each.within(name) for name in DIRECTIONS] if len(cells) > 1 else [each]
-        found = [recurrent.run(one, cells[n], x, states[n], k) for n, one in enumerate(builds)]
+        found = [
+            recurrent.run(one, cell, x, initial, k, layouts=layouts)
+            for one, (cell, layouts), initial in zip(builds, cells, states, strict=True)
+        ]
         results[k] = recurrent.together(build, found, int(first) + int(k == 0), "directions")
     return tuple(results)
 

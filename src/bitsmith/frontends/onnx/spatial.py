@@ -9,7 +9,15 @@ from fractions import Fraction
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, MixedSamplesError, Value, quantizers_of
+from bitsmith.frontends.builder.value import (
+    MAX_ELEMENTS,
+    Batch,
+    Kind,
+    MixedSamplesError,
+    Value,
+    layouts_of,
+    quantizers_of,
+)
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import spatial
@@ -17,6 +25,7 @@ from bitsmith.frontends.ops.reduction import norm
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
@@ -56,6 +65,7 @@ class _Trained:
     bias: Floats | None
     groups: int
     quantizers: Mapping[str, Quantizer]
+    layouts: Mapping[str, ModelLayout]
 
     @staticmethod
     def of(call: Call, *, transposed: bool = False) -> _Trained:
@@ -68,14 +78,17 @@ class _Trained:
         if (call.attributes.integers("kernel_shape") or size) != size:
             raise call.attributes.wrong("kernel_shape", f"the kernel's, {size}")
         bias = None if call.operand(2) is None else call.trained(2, "the bias")
-        quantizers = quantizers_of(weight=kernel, bias=bias)
-        return _Trained(kernel.elements, None if bias is None else bias.elements, groups, quantizers)
+        kernel, bias = call.build.draft.shared(kernel), None if bias is None else call.build.draft.shared(bias)
+        quantizers, layouts = quantizers_of(weight=kernel, bias=bias), layouts_of(weight=kernel, bias=bias)
+        return _Trained(kernel.elements, None if bias is None else bias.elements, groups, quantizers, layouts)
 
 
 def _conv(call: Call, x: Value) -> Value:
     found = _Trained.of(call)
     taps = _taps(call, found.kernel.shape[:-2])
-    return spatial.convolution(call.build, x, found.kernel, found.bias, taps, found.groups, quantizers=found.quantizers)
+    return spatial.convolution(
+        call.build, x, found.kernel, found.bias, taps, found.groups, "", found.quantizers, found.layouts
+    )
 
 
 def _conv_transpose(call: Call, x: Value) -> Value:
@@ -92,7 +105,7 @@ def _conv_transpose(call: Call, x: Value) -> Value:
         axes = zip(x.item, taps.strides, taps.spans, extra, strict=False)
         wanted = tuple(min(n * stride, (n - 1) * stride + span + more) for n, stride, span, more in axes)
     return spatial.transposed(
-        call.build, x, found.kernel, found.bias, taps, found.groups, extra, wanted, found.quantizers
+        call.build, x, found.kernel, found.bias, taps, found.groups, extra, wanted, found.quantizers, found.layouts
     )
 
 

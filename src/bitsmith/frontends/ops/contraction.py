@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant, quantizers_of
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant, layouts_of, quantizers_of
 from bitsmith.frontends.ops.arithmetic import add_scaled, number_kind
 from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.shape import squeeze
@@ -135,8 +135,10 @@ def _product(
     for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.moved(np.transpose))):
         fits = bias is None or bias.shape == matrix.shape[1:]
         if kernel.rank == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
+            matrix, bias = build.draft.shared(matrix), None if bias is None else build.draft.shared(bias)
             dense = Dense(matrix.elements, None if bias is None else bias.elements)
-            return build.emit(dense, x, kind=kind, quantizers=quantizers_of(weight=matrix, bias=bias))
+            tensors = {"weight": matrix, "bias": bias}
+            return build.emit(dense, x, kind=kind, quantizers=quantizers_of(**tensors), layouts=layouts_of(**tensors))
     layer = EinsumDense(f"{term},{names}->{result}", kernel.elements, None if bias is None else bias.elements)
     return build.emit(layer, x, kind=kind, quantizers=quantizers_of(weight=kernel, bias=bias))
 

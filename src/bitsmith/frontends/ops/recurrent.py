@@ -5,7 +5,7 @@ A cell gives, by number, the hidden states after all steps (0), the last one (1)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.ops.selection import select, stack
 from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 
 Kind: TypeAlias = type[SimpleRNN | LSTM | GRU]
@@ -24,6 +25,10 @@ Kind: TypeAlias = type[SimpleRNN | LSTM | GRU]
 DIRECTIONS = ("forward", "backward")
 RESULTS = ("steps", "state", "cell_state")
 """Suffixes of results beside the one with the operator's name."""
+
+
+VARIABLES = ("weight", "recurrent_weight", "bias", "recurrent_bias")
+"""The trained tensors of a cell, in the order in which :func:`cell` takes them."""
 
 
 def cell(
@@ -79,16 +84,25 @@ def backwards(layer: Recurrent) -> Recurrent:
 
 
 def run(
-    build: Builder, layer: Recurrent, x: Value, states: Sequence[Value], result: int, mask: Value | None = None
+    build: Builder,
+    layer: Recurrent,
+    x: Value,
+    states: Sequence[Value],
+    result: int,
+    mask: Value | None = None,
+    layouts: Mapping[str, ModelLayout] | None = None,
 ) -> Value:
-    """A result of a cell on a sequence, from initial states; none stand for zeros. A mask is 0 at steps that are left out."""
+    """A result of a cell on a sequence, from initial states; none stand for zeros. A mask is 0 at steps that are left out.
+
+    ``layouts`` are those of the cell's trained tensors.
+    """
     if mask is not None:
         layer, states = replace(layer, masked=True), [*states, mask]
     if result == 0:
-        return build.emit(replace(layer, return_sequences=True), x, *states)
+        return build.emit(replace(layer, return_sequences=True), x, *states, layouts=layouts)
     layer = replace(layer, return_sequences=False, reversed_result=False)
     layer = replace(layer, of_cell=True) if result == 2 and isinstance(layer, LSTM) else layer
-    return replace(build.emit(layer, x, *states), batch=Batch(0))
+    return replace(build.emit(layer, x, *states, layouts=layouts), batch=Batch(0))
 
 
 def given_states(build: Builder, states: Sequence[Value], batch: Batch, count: int, units: int) -> tuple[Value, ...]:

@@ -23,6 +23,7 @@ from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.power import Power
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
@@ -96,10 +97,12 @@ def convolution(
     groups: int = 1,
     suffix: str = "",
     quantizers: Mapping[str, Quantizer] | None = None,
+    layouts: Mapping[str, ModelLayout] | None = None,
 ) -> Value:
-    """A convolution, whose channels are in ``groups``; ``quantizers`` are those of "weight" and "bias"."""
+    """A convolution, whose channels are in ``groups``; ``quantizers`` and ``layouts`` are those of "weight" and "bias"."""
     _check_bias(bias, kernel)
-    return build.each(Conv(kernel, bias, taps.strides, taps.dilation, _padded(x, taps), groups), x, suffix, quantizers)
+    layer = Conv(kernel, bias, taps.strides, taps.dilation, _padded(x, taps), groups)
+    return build.each(layer, x, suffix, quantizers, layouts)
 
 
 def transposed(
@@ -112,6 +115,7 @@ def transposed(
     extra: Axes = (),
     output: Axes = (),
     quantizers: Mapping[str, Quantizer] | None = None,
+    layouts: Mapping[str, ModelLayout] | None = None,
 ) -> Value:
     """A transposed convolution.
 
@@ -131,7 +135,7 @@ def transposed(
         output = tuple(n - sum(pair) for n, pair in zip(full, padding, strict=True))
     crop = tuple(before for before, _ in padding)
     layer = ConvTranspose(kernel, bias, taps.strides, taps.dilation, crop, output, groups)
-    return build.each(layer, x, quantizers=quantizers)
+    return build.each(layer, x, quantizers=quantizers, layouts=layouts)
 
 
 def _check_bias(bias: Floats | None, kernel: Floats) -> None:

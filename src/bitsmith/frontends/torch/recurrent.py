@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Value
+from bitsmith.frontends.builder.value import Batch, Value, layouts_of
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
 from bitsmith.layers.activation import ReLU
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Layer
 from bitsmith.layers.merge import Concatenate
+from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.recurrent import GRU, LSTM, TANH, Recurrent, SimpleRNN
 
 _ORDERS: dict[recurrent.Kind, tuple[int, ...]] = {SimpleRNN: (0,), LSTM: (0, 1, 2, 3), GRU: (1, 0, 2)}
 """The numbers of our gates among torch's."""
 
 
-def _weights(call: Call, count: int) -> list[Floats]:
-    """The trained tensors of ``count`` cells, one after the other."""
+_Cell: TypeAlias = tuple[Recurrent, Mapping[str, ModelLayout]]
+"""A cell, and where its trained tensors come from."""
+
+
+def _weights(call: Call, count: int, order: Sequence[int]) -> list[list[Value]]:
+    """The trained tensors of ``count`` cells."""
     each = 4 if call.flag("has_biases", True) else 2
     params = call.tensors("params")
     if len(params) != each * count:
@@ -28,15 +34,20 @@ def _weights(call: Call, count: int) -> list[Floats]:
             accepted=f"{each} per layer and direction",
             remedy="a projection (proj_size) is not translated: use a linear layer",
         )
-    return [call.trained(parameter, "a weight") for parameter in params]
+    for parameter in params:
+        call.trained(parameter, "a weight")
+    found = [call.build.draft.shared(each.moved(lambda one: recurrent.columns(one, order))) for each in params]
+    return [found[k : k + each] for k in range(0, len(found), each)]
 
 
-def _cells(call: Call, kind: recurrent.Kind, activation: Layer, count: int, directions: int) -> list[Recurrent]:
-    weights = [recurrent.columns(values, _ORDERS[kind]) for values in _weights(call, count)]
-    each = len(weights) // count
-    parts = [weights[k : k + each] for k in range(0, len(weights), each)]
-    cells = [recurrent.cell(kind, part, activation, return_state=call.is_used(2)) for part in parts]
-    return [recurrent.backwards(cell) if number % directions else cell for number, cell in enumerate(cells)]
+def _cells(call: Call, kind: recurrent.Kind, activation: Layer, count: int, directions: int) -> list[_Cell]:
+    cells = list[_Cell]()
+    for number, tensors in enumerate(_weights(call, count, _ORDERS[kind])):
+        weights = [one.elements for one in tensors]
+        cell = recurrent.cell(kind, weights, activation, return_state=call.is_used(2))
+        layouts = layouts_of(**dict(zip(recurrent.VARIABLES, tensors, strict=False)))
+        cells.append((recurrent.backwards(cell) if number % directions else cell, layouts))
+    return cells
 
 
 def _recurrent(kind: recurrent.Kind, activation: Layer = TANH) -> Translation:
@@ -55,17 +66,17 @@ def _recurrent(kind: recurrent.Kind, activation: Layer = TANH) -> Translation:
         if len(states) != len(kind.states):
             raise UnsupportedError(f"{len(states)} initial states", accepted=f"{len(kind.states)}")
         cells = _cells(call, kind, activation, layers * directions, directions)
-        states = recurrent.given_states(call.build, states, Batch(1), len(cells), cells[0].units)
+        states = recurrent.given_states(call.build, states, Batch(1), len(cells), cells[0][0].units)
         return _results(call, cells, directions, x, states)
 
     return Translation(read, f"{kind.__name__}, one per layer and direction")
 
 
 def _results(
-    call: Call, cells: Sequence[Recurrent], directions: int, x: Value, states: Sequence[Value]
+    call: Call, cells: Sequence[_Cell], directions: int, x: Value, states: Sequence[Value]
 ) -> tuple[Value | Unknown, ...]:
     """The sequence of the last layer, and the last states of all."""
-    last: dict[int, list[Value]] = {k: [] for k in range(1, 1 + len(cells[0].states))}
+    last: dict[int, list[Value]] = {k: [] for k in range(1, 1 + len(cells[0][0].states))}
     for first in range(0, len(cells), directions):
         final = first + directions == len(cells)
         build = call.build if final else call.build.within(f"layer{first // directions}")
@@ -73,10 +84,12 @@ def _results(
         for number in range(first, first + directions):
             inner = build if directions == 1 else build.within(DIRECTIONS[number - first])
             initial = recurrent.states_of(inner, states, number)
-            found.append(recurrent.run(inner, cells[number], x, initial, 0))
+            cell, layouts = cells[number]
+            found.append(recurrent.run(inner, cell, x, initial, 0, layouts=layouts))
             for k, values in last.items():
                 if call.is_used(k):
-                    values.append(recurrent.run(inner.within(RESULTS[k]), cells[number], x, initial, k))
+                    state = inner.within(RESULTS[k])
+                    values.append(recurrent.run(state, cell, x, initial, k, layouts=layouts))
         x = found[0] if directions == 1 else build.emit(Concatenate(-1), *found)
     parts = [(call.build.within(f"{RESULTS[k]}s"), values) for k, values in last.items()]
     return (x, *(recurrent.together(build, values, 0) if values else Unknown() for build, values in parts))

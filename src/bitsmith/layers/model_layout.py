@@ -1,0 +1,78 @@
+"""Where the elements of a trained tensor are in the user's model, whose layout of kernels and gates is another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.layers.layer import Floats, Shape, as_weights
+
+Move = Callable[[Floats], Floats]
+"""A rearrangement of elements."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLayout:
+    """Elements of a tensor of ``shape`` that the user's model has, as its ``argument`` or the one of the same name.
+
+    The element ``(i, j, ...)`` is ``factor`` times the sum, over the ``starts``, of the model's elements, in C order, at
+    ``start + places[0][i] + places[1][j] + ...``.
+    """
+
+    shape: Shape
+    starts: tuple[int, ...]
+    places: tuple[tuple[int, ...], ...]
+    factor: float = 1.0
+    argument: str = ""
+
+    @staticmethod
+    def of(shape: Shape, *moves: Move, factor: float = 1.0, argument: str = "") -> ModelLayout | None:
+        """The layout of the sum of what the ``moves`` make of a tensor; None if no places along axes say it."""
+        numbers = np.arange(math.prod(shape), dtype=np.float64).reshape(shape)
+        found = [np.asarray(move(numbers)).astype(np.int64) for move in moves]
+        if any(not one.size for one in found):
+            return None
+        starts = tuple(int(one.flat[0]) for one in found)
+        first = found[0] - starts[0]
+        lines = [first[(0,) * axis + (slice(None),) + (0,) * (first.ndim - axis - 1)] for axis in range(first.ndim)]
+        layout = ModelLayout(shape, starts, tuple(tuple(line.tolist()) for line in lines), factor, argument)
+        alike = all(np.array_equal(one - start, first) for one, start in zip(found, starts, strict=True))
+        return layout if alike and np.array_equal(layout._index(), first) else None
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether it says of each element of a tensor of ``shape`` where it is in the model's."""
+        if tuple(map(len, self.places)) != shape or not self.starts or not all(shape):
+            return False
+        least, most = (sum(end(line) for line in self.places) for end in (min, max))
+        within = min(self.starts) + least >= 0 and max(self.starts) + most < math.prod(self.shape)
+        return within and min(self.shape, default=1) > 0 and math.isfinite(self.factor)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the tensor is the model's own."""
+        strides = [math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))]
+        alike = tuple(tuple(range(0, n * step, step)) for n, step in zip(self.shape, strides, strict=True))
+        return self.starts == (0,) and self.places == alike and self.factor == 1.0 and not self.argument
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes in which the model's tensor may be given: its own or, of a tensor of which one part is taken, the part's."""
+        size = math.prod(self.shape[1:])
+        last = self.starts[0] + sum(max(line) for line in self.places)
+        one_part = len(self.shape) > 1 and len(self.starts) == 1 and self.starts[0] // size == last // size
+        return (self.shape, self.shape[1:]) if one_part else (self.shape,)
+
+    def taken(self, values: Floats) -> Floats:
+        """The tensor that ``values``, of one of the :attr:`shapes`, are in the user's model."""
+        skipped = 0 if values.shape == self.shape else self.starts[0] // values.size * values.size
+        index = self._index()
+        return as_weights(self.factor * sum(values.ravel()[index + (start - skipped)] for start in self.starts))
+
+    def _index(self) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+        index = np.zeros((1,) * len(self.places), dtype=np.int64)
+        for axis, line in enumerate(self.places):
+            index = index + np.asarray(line, dtype=np.int64).reshape(-1, *(1,) * (len(self.places) - axis - 1))
+        return index
