@@ -24,6 +24,9 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.quantize import Quantize
 
 MODELS = Path(__file__).parent / "hgq" / "models"
+OLDER = sorted(f"../models_0_1/{path.stem}" for path in MODELS.parent.glob("models_0_1/*.keras"))
+"""The models of ``MODELS`` that HGQ2 0.1 wrote."""
+
 WIDE = "wide"
 """The model whose last sums need more bits than HGQ2's arithmetic has."""
 NAMES = sorted({path.stem for path in MODELS.glob("*.keras")} - {WIDE})
@@ -44,7 +47,7 @@ def known(name: str) -> tuple[list[Floats], dict[str, Floats]]:
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OLDER])
 def test_results_are_equal(name: str) -> None:
     inputs, expected = known(name)
     model = bitsmith.convert(MODELS / f"{name}.keras")

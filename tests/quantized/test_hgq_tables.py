@@ -23,9 +23,14 @@ from bitsmith.layers.layer import Floats
 pytestmark = pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
 
 MODELS = Path(__file__).parent / "hgq2_tables" / "models"
-with np.load(MODELS / "expected.npz") as file:
-    EXPECTED = {key: file[key] for key in file}
-NAMES = sorted({key.split("/")[0] for key in EXPECTED})
+OLDER = "../models_0_1/"
+"""Where models are that HGQ2 0.1 wrote."""
+
+EXPECTED = {}
+for folder in ("", OLDER):
+    with np.load(MODELS / folder / "expected.npz") as file:
+        EXPECTED |= {f"{folder}{key}": file[key] for key in file}
+NAMES = sorted({key.rpartition("/")[0] for key in EXPECTED})
 
 
 def arrays(name: str, kind: str) -> list[Floats]:
@@ -41,6 +46,19 @@ def test_equals_hgq2(name: str) -> None:
     found = found if isinstance(found, list) else [found]
     for values, expected in zip(found, results, strict=True):
         np.testing.assert_array_equal(values.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("name", [*NAMES[-4:], "attention", "softmax_stable", "functions_fine", "gated", "spiking"])
+def test_classes_are_known_under_both_packages(name: str, tmp_path: Path) -> None:
+    inputs, results = arrays(name, "x"), arrays(name, "y")
+    for package, other in (("hgq", "hgq2"), ("hgq2", "hgq")):
+        path = tmp_path / f"{package}.keras"
+        with zipfile.ZipFile(MODELS / f"{name}.keras") as old, zipfile.ZipFile(path, "w") as new:
+            for item in old.namelist():
+                new.writestr(item, old.read(item).replace(f'"{other}>'.encode(), f'"{package}>'.encode()))
+        found = convert(path, check=False).predict(inputs if len(inputs) > 1 else inputs[0])
+        for values, expected in zip(found if isinstance(found, list) else [found], results, strict=True):
+            np.testing.assert_array_equal(values.reshape(expected.shape), expected)
 
 
 Change = Callable[[dict[str, object], h5py.File], None]

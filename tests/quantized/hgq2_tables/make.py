@@ -1,11 +1,13 @@
 """Makes the models of this folder with HGQ 2 and stores what they give.
 
 Environment: Python 3.11, `pip install hgq2==0.2.0 keras==3.15.1 jax==0.10.2`.
-Run: `KERAS_BACKEND=jax python make.py [NAME...]` (writes `models/`).
+Run: `KERAS_BACKEND=jax python make.py [NAME...]` (writes `models/`; with `hgq2==0.1.9 keras==3.12.3`, which lack some of the
+layers, those in `models_0_1/`).
 """
 
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -13,27 +15,26 @@ import numpy as np
 from hgq.config import QuantizerConfig
 from hgq.layers import (
     QGRU,
-    QLIF,
     QAffinedUnaryFunctionLUT,
     QConvT1D,
     QConvT2D,
     QDense,
     QDenseT,
-    QEinsumDenseT,
     QLinformerAttention,
-    QLinformerAttentionT,
     QMultiHeadAttention,
-    QMultiHeadAttentionT,
     QSimpleRNN,
-    QSimpleSNN,
     QSoftmax,
     QUnaryFunctionLUT,
 )
 from hgq.layers.attn.salt import QSALTAttention
-from hgq.layers.snn import atan
 from hgq.utils import trace_minmax
 
-HERE = Path(__file__).parent / "models"
+OLDER = version("hgq2").startswith("0.1.")
+if not OLDER:
+    from hgq.layers import QLIF, QEinsumDenseT, QLinformerAttentionT, QMultiHeadAttentionT, QSimpleSNN
+    from hgq.layers.snn import atan
+
+HERE = Path(__file__).parent / ("models_0_1" if OLDER else "models")
 ROWS = 16
 rng = np.random.default_rng(3)
 

@@ -29,7 +29,7 @@ from bitsmith.frontends.keras.custom import CustomLayers
 from bitsmith.frontends.keras.files import Source, opened
 from bitsmith.frontends.keras.garnet import GARNET, GARNET_MODULES
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
-from bitsmith.frontends.keras.hgq.registered import REGISTERED
+from bitsmith.frontends.keras.hgq.registered import PACKAGES, REGISTERED
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import LiveModel
@@ -190,7 +190,11 @@ def _translation(entry: Entry, is_operation: bool) -> Translation | None:
 
 def _kind(entry: Entry) -> str:
     """The class of Keras's that does with masks what the layer does."""
-    return entry.class_name.removeprefix("Q") if entry.registered.startswith("hgq>") else entry.class_name
+    return entry.class_name.removeprefix("Q") if _is_of_hgq(entry) else entry.class_name
+
+
+def _is_of_hgq(entry: Entry) -> bool:
+    return entry.registered.partition(">")[0] in PACKAGES
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
@@ -243,7 +247,7 @@ def _is_operation(entry: Entry, major: int) -> bool:
 def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
-    if entry.registered.startswith(("hgq>", "hgq2>")):
+    if _is_of_hgq(entry):
         return Refusal(entry.name, name, *_OF_HGQ)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))

@@ -10,11 +10,12 @@ from bitsmith.frontends.keras.hgq.recurrent import RECURRENT
 from bitsmith.frontends.keras.hgq.spiking import SPIKING
 from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
 
-_LATER = {"QConvT1D": "hgq2", "QConvT2D": "hgq2"}
-"""The packages of classes that are registered under another name than the rest."""
+PACKAGES = ("hgq", "hgq2")
+"""The packages under which classes are registered; which of them differs between classes and versions of HGQ2."""
 
 REGISTERED: dict[str, Translation] = {
-    f"{_LATER.get(name, 'hgq')}>{name}": one
+    f"{package}>{name}": one
+    for package in PACKAGES
     for name, one in {**LAYERS, **FUNCTIONS, **ATTENTION, **TABLES_OF_EDGES, **RECURRENT, **SPIKING}.items()
 }
 """Layers by registered name."""
