@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import zipfile
@@ -165,6 +166,40 @@ def test_archive_of_keras_2_13(files: Path, model: Any, tmp_path: Path) -> None:
         for name, data in members.items():
             archive.writestr(name, data)
     assert_same(read_keras(path), model)
+
+
+def _of_windows(source: Path, target: Path) -> Path:
+    """``source`` as some versions of Keras write it on Windows: groups of the root with paths for names."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in set(old.namelist()) - {"model.weights.h5"}:
+            new.writestr(name, old.read(name))
+        weights = io.BytesIO()
+        with h5py.File(io.BytesIO(old.read("model.weights.h5")), "r") as nested, h5py.File(weights, "w") as flat:
+
+            def copied(name: str, item: h5py.Group | h5py.Dataset) -> None:
+                if name.endswith("/vars"):
+                    nested.copy(item, flat.require_group(name.removesuffix("/vars").replace("/", "\\")), "vars")
+
+            nested.visititems(copied)
+            assert len(flat) > 1
+        new.writestr("model.weights.h5", weights.getvalue())
+    return target
+
+
+def test_archive_of_windows(files: Path, model: Any, tmp_path: Path) -> None:
+    path = _of_windows(files / "model.keras", tmp_path / "windows.keras")
+    assert_same(read_keras(path), model)
+
+
+@pytest.mark.parametrize("name", ["attention", "recurrent", "tables", "linformer", "salt_clustered"])
+def test_sub_layers_in_archives_of_windows(name: str, tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "quantized" / "hgq2_tables" / "models" / f"{name}.keras"
+    networks = [read_keras(path) for path in (source, _of_windows(source, tmp_path / "windows.keras"))]
+    xs = [np.random.default_rng(2).normal(size=(5, *shape)) for shape in networks[0].input_shapes().values()]
+    expected, found = (network.evaluate(xs) for network in networks)
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        np.testing.assert_array_equal(found[key], values)
 
 
 def test_hard_sigmoid_follows_the_version(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
 from bitsmith.frontends.keras.live import LiveLayer, LiveModel
-from bitsmith.frontends.keras.weights import LiveWeights, NumberedWeights, WeightStore, opened_h5, weights_of
+from bitsmith.frontends.keras.weights import LiveWeights, WeightStore, numbered_weights, opened_h5, weights_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +130,4 @@ def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
         data = members.bytes("model.weights.h5")
     values = {**config.values, "keras_version": metadata.get("keras_version")}
     file = opened_h5(io.BytesIO(data), f"{path}, model.weights.h5", stack)
-    return Source(Fields(values, config.where), NumberedWeights(file))
+    return Source(Fields(values, config.where), numbered_weights(file))

@@ -165,46 +165,73 @@ class H5File:
         return Stored(tuple(int(n) for n in shape), read)
 
 
+_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+_WINDOWS = "\\"
+
+
 @dataclass(frozen=True, slots=True)
 class NumberedWeights:
     """Keras 3 (and the ``.keras`` files of 2.13 and 2.14): ``layers/dense_1/vars/0``, numbered by class in layer order;
     a sub-layer's are at ``layers/multi_head_attention/query_dense/vars/0``.
 
     Newer files also note each layer's own name there. Keras goes by the number alone, so the name only helps to find a layer
-    whose class was renamed.
+    whose class was renamed. On Windows, some versions make a group of the root that is called ``layers\\dense_1``: the
+    ``separator`` is a backslash in these.
     """
 
     file: H5File
+    separator: str = "/"
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
-        group: h5py.Group | None = self.file.root
+        group: str | None = ""
         for place in path:
-            group = group and self._layer(group, place)
+            group = None if group is None else self._layer(group, place)
         if group is None:
             return ()
         label = "/".join(place.name for place in path)
         stored = self._own(group, label)
         for part in parts:
             # Keras 2.13 and early Keras 3 go by the private attribute.
-            inner = self.file.group(group, part) or self.file.group(group, f"_{part}")
-            stored += [] if inner is None else self._own(inner, f"{label}/{part}")
+            inner = next((name for name in (part, f"_{part}") if self._exists(self._within(group, name))), None)
+            stored += [] if inner is None else self._own(self._within(group, inner), f"{label}/{part}")
         return stored
 
-    def _own(self, layer: h5py.Group, label: str) -> list[Stored]:
-        variables = self.file.group(layer, "vars")
+    def _within(self, group: str, name: str) -> str:
+        parts = ([group] if group else []) + name.split("/")
+        return self.separator.join(parts)
+
+    def _exists(self, group: str) -> bool:
+        return self.file.group(self.file.root, group) is not None
+
+    def _names(self, container: str) -> list[str]:
+        """What a container holds; nothing if there is none."""
+        if self.separator == "/":
+            found = self.file.group(self.file.root, container)
+            with h5_errors(self.file.where):
+                return [] if found is None else list(found)
+        prefix = container + self.separator
+        with h5_errors(self.file.where):
+            names = [name.removeprefix(prefix) for name in self.file.root if name.startswith(prefix)]
+        return [name for name in names if self.separator not in name]
+
+    def _own(self, layer: str, label: str) -> list[Stored]:
+        variables = self.file.group(self.file.root, f"{layer}/vars")
         with h5_errors(self.file.where):
             count = 0 if variables is None else sum(name.isdecimal() for name in variables)
         return [self.file.stored(self.file.child(variables, str(k)), f"{label}, variable {k}") for k in range(count)]
 
-    def _layer(self, model: h5py.Group, place: Place) -> h5py.Group | None:
-        layers = self.file.group(model, "layers") or self.file.group(model, "_layer_checkpoint_dependencies")
-        numbered = layers and self.file.group(layers, place.group)
-        if layers is None or numbered is not None:
+    def _layer(self, model: str, place: Place) -> str | None:
+        containers = (self._within(model, name) for name in _CONTAINERS)
+        container = next((name for name in containers if self._names(name)), None)
+        if container is None:
+            return None
+        numbered = self._within(container, place.group)
+        if self._exists(numbered):
             return numbered
-        with h5_errors(self.file.where):
-            groups = {key: self.file.group(layers, f"{key}/vars") for key in layers}
-        named = [key for key, group in groups.items() if group and self.file.attribute(group, "name") == place.name]
-        return self.file.group(layers, named[0]) if len(named) == 1 else None
+        layers = [self._within(container, name) for name in self._names(container)]
+        groups = {name: self.file.group(self.file.root, f"{name}/vars") for name in layers}
+        named = [name for name, group in groups.items() if group and self.file.attribute(group, "name") == place.name]
+        return named[0] if len(named) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,14 +296,22 @@ def _check_file(path: Path, where: str) -> None:
         check_heaps(content, where)
 
 
+def numbered_weights(file: H5File) -> NumberedWeights:
+    """The weights of a file of Keras 3's layout, in which there may be none."""
+    with h5_errors(file.where):
+        windows = any(name.startswith(f"{container}{_WINDOWS}") for name in file.root for container in _CONTAINERS)
+    return NumberedWeights(file, _WINDOWS if windows else "/")
+
+
 def weights_of(file: H5File) -> WeightStore:
     """The weights of a file of any layout."""
     own = file.names(file.root, "layer_names") is not None
     named = file.root if own else file.group(file.root, "model_weights")
     if named is not None:
         return NamedWeights(file, named)
-    if file.group(file.root, "layers") or file.group(file.root, "_layer_checkpoint_dependencies"):
-        return NumberedWeights(file)
+    numbered = numbered_weights(file)
+    if numbered.separator == _WINDOWS or any(file.group(file.root, name) for name in _CONTAINERS):
+        return numbered
     raise ModelFileError("the file holds no Keras weights", where=file.where)
 
 
