@@ -445,7 +445,7 @@ def test_generated_configurations_leave_the_model_its_quantizers(granularity: st
         ({"LayerName": {"_fc1": {}}}, "LayerName._fc1", "no layer is called"),
         ({"LayerName": {"fc1": {"ParallelizationFactor": 0}}}, "LayerName.fc1.ParallelizationFactor", "from 1 to"),
         ({"LayerType": {"dense": {}}}, "LayerType.dense", "did you mean 'Dense'?"),
-        ({"LayerType": {"Conv2D": {}}}, "LayerType.Conv2D", "no layer has the type"),
+        ({"LayerType": {"Conv2DD": {}}}, "LayerType.Conv2DD", "no layer has the type"),
     ],
 )
 def test_refusals_name_the_key(config: dict[str, Any], where: str, said: str) -> None:
@@ -466,7 +466,7 @@ def test_all_problems_are_told_at_once() -> None:
         {
             "Model": {"Precison": "auto", "ReuseFactor": 0},
             "LayerName": {"fc1": {"Precision": {"weight": "fixd<8,2>"}}, "fc9": {}},
-            "LayerType": {"Conv2D": {}},
+            "LayerType": {"Conv2DD": {}},
         }
     )
     assert message.startswith("5 problems in the configuration")
@@ -475,7 +475,7 @@ def test_all_problems_are_told_at_once() -> None:
         "Model.ReuseFactor",
         "LayerName.fc1.Precision.weight",
         "LayerName.fc9",
-        "LayerType.Conv2D",
+        "LayerType.Conv2DD",
     ):
         assert said in message
 
@@ -505,12 +505,22 @@ def test_a_model_precision_reaches_the_trained_values_of_a_configuration_by_name
         ({"LayerName": {"fc1_linear": {"Trace": False}}}, "LayerName of fc1_linear (other tools have them as"),
         ({"LayerName": {"fc1_param0": {}, "Quant_3_param1": {}}}, "LayerName of fc1_param0, Quant_3_param1 ("),
         ({"LayerType": {"Constant": {"Trace": False}}}, "LayerType of Constant (it is part of other layers here)"),
+        ({"LayerType": {"Conv2D": {"ReuseFactor": 2}}}, "LayerType of Conv2D (the model has no such layer)"),
+        ({"LayerType": {"Merge": {}, "Embedding": {}}}, "LayerType of Embedding (the model has no such layer)"),
         ({"Model": {"ReuseFactor": 1, "reuse_factor": 2}}, "ReuseFactor (of its two spellings the later holds, 2)"),
     ],
 )
 def test_what_has_no_effect_is_one_note(config: dict[str, Any], told: str) -> None:
     assert note(config).startswith("Without effect in the configuration: ")
     assert told in note(config)
+
+
+@pytest.mark.parametrize("key", MODEL_KEYS)
+def test_a_key_of_the_model_in_another_place_is_proposed_there(key: str) -> None:
+    assert f"did you mean 'Model.{key}'?" in refused({key: 1})
+    with pytest.raises(ConfigError) as caught:
+        read_project({key.lower(): 1})
+    assert ("TraceOutput" if key == "TraceOutput" else f"did you mean 'HLSConfig.Model.{key}'?") in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["Strategy", "Implementation"])

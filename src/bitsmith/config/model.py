@@ -142,7 +142,7 @@ def collect_hls_config(config: object, where: str, problems: Problems) -> HLSCon
         )
         return HLSConfig()
     idle: list[Idle] = []
-    sections = Section.read(config, where, _SECTIONS, problems, SECTIONS_INERT)
+    sections = Section.read(config, where, _SECTIONS, problems, SECTIONS_INERT, dict.fromkeys(MODEL_KEYS, "Model"))
     model = _choices(sections.values.get("Model"), sections.at("Model"), problems, idle, whole_model=True)
     types, names = (
         {

@@ -13,7 +13,7 @@ from bitsmith.config.accelerators import accelerator_named, bus_format, split_ac
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.latency import Latency, read_latency
-from bitsmith.config.model import HLSConfig, collect_hls_config
+from bitsmith.config.model import MODEL_KEYS, HLSConfig, collect_hls_config
 from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, mapping, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
@@ -126,6 +126,13 @@ AXI_MASTER = "axi_master"
 _OTHER_INTERFACES = ("axi_stream", "axi_lite")
 """Its values in other tools, of systems for boards."""
 
+_INSIDE = {
+    **dict.fromkeys(("Model", "LayerType", "LayerName"), "HLSConfig"),
+    **dict.fromkeys(MODEL_KEYS, "HLSConfig.Model"),
+    **dict.fromkeys(WRITER_INERT, "WriterConfig"),
+}
+"""Keys that are not of the project itself, by where they are."""
+
 PROJECT_KEYS = (
     "OutputDir",
     "ProjectName",
@@ -170,7 +177,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     problems = Problems()
     accelerator, content, idle_of_board = split_accelerator(mapping(content, "", problems), problems)
     interface, content = _split_interface(content, problems)
-    section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT)
+    section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT, _INSIDE)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
     writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, WRITER_INERT)

@@ -115,16 +115,26 @@ class Section:
 
     @staticmethod
     def read(
-        content: object, where: str, known: Sequence[str], problems: Problems, inert: Mapping[str, Inert] | None = None
+        content: object,
+        where: str,
+        known: Sequence[str],
+        problems: Problems,
+        inert: Mapping[str, Inert] | None = None,
+        inside: Mapping[str, str] | None = None,
     ) -> Section:
-        """Match the keys of ``content``; unknown ones are noted as problems. None counts as empty."""
+        """Match the keys of ``content``; unknown ones are noted as problems. None counts as empty.
+
+        Keys that belong ``inside`` another section, by key, are proposed there.
+        """
         section = Section(where, problems)
         inert = inert or {}
         names = {squash(key): key for key in (*known, *inert)}
+        elsewhere = {squash(key): f"{section}.{key}" for key, section in (inside or {}).items()}
         for key, value in mapping(content, where, problems).items():
             name = names.get(squash(key))
             if name is None:
-                remedy = did_you_mean(key, names.values())
+                place = elsewhere.get(squash(key))
+                remedy = f"did you mean {place!r}?" if place else did_you_mean(key, names.values())
                 problems.add(
                     f"unknown key {shown(key)}", where=where, accepted=nearest([str(key)], known), remedy=remedy
                 )

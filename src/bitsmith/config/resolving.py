@@ -20,7 +20,7 @@ from bitsmith.config.inert import idle_notes
 from bitsmith.config.matching import matched, of_part, owners, with_aliases
 from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
 from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
-from bitsmith.config.types import OTHER_TYPES, type_names
+from bitsmith.config.types import GENERATED_TYPES, OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
 from bitsmith.errors import nearest
 from bitsmith.ir.types import FixedFormat
@@ -329,6 +329,8 @@ def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
             yield from _check_choices(choices, by_type[type_name], where, type_name, problems)
         elif type_name in OTHER_TYPES:
             yield Idle("LayerType", type_name, "it is part of other layers here")
+        elif type_name in GENERATED_TYPES:
+            yield Idle("LayerType", type_name, "the model has no such layer")
         else:
             problems.add(
                 f"no layer has the type {shown(type_name)}",

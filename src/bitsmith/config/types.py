@@ -10,6 +10,7 @@ from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.pooling import AveragePool, MaxPool
 from bitsmith.layers.shape import Flatten, Permute
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.table import LAYERS
 
 ANY_ACTIVATION = "Activation"
 _RELU6 = 6.0
@@ -22,6 +23,25 @@ OTHER_TYPES = frozenset(
     )
 )
 """Other tools' layers that are parts of layers here."""
+
+
+_GENERATED = (
+    *("Input", "InputLayer", "Activation", "HardActivation", "ELU", "LeakyReLU", "PReLU", "ThresholdedReLU", "Softmax"),
+    *("ApplyAlpha", "BatchNormalization", "LayerNormalization", "BiasAdd", "Embedding", "Resize", "Bidirectional"),
+    *("Concatenate", "Dot", "Einsum", "EinsumDense", "GarNet", "GarNetStack", "Reshape", "Transpose", "TernaryTanh"),
+    *("BinaryDense", "TernaryDense", "BinaryConv2D", "QActivation", "QBatchNormalization", "QConv2DBatchnorm"),
+    *(f"{quantized}{name}" for quantized in ("", "Q") for name in ("Dense", "SimpleRNN", "LSTM", "GRU")),
+    *(f"{name}{rank}D" for rank in (1, 2) for name in ("Cropping", "UpSampling", "ZeroPadding")),
+    *(f"{name}Pooling{rank}D" for rank in (1, 2) for name in ("Average", "GlobalAverage", "GlobalMax", "Max")),
+    *(
+        f"{kind}Conv{rank}D"
+        for rank in (1, 2)
+        for kind in ("", "Depthwise", "Separable", "Q", "QDepthwise", "QSeparable")
+    ),
+)
+
+GENERATED_TYPES = OTHER_TYPES.union(_GENERATED, LAYERS)
+"""Types that generated configurations name, whether or not a model has such layers."""
 
 
 def type_names(node: NetworkNode) -> tuple[str, ...]:
