@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.converters import convert
-from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.layers.quantize import Quantize
 
 pytestmark = pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
@@ -27,6 +28,30 @@ def test_equals_hgq1(name: str) -> None:
     found = found if isinstance(found, list) else [found]
     for number, values in enumerate(found):
         np.testing.assert_array_equal(values, EXPECTED[f"{name}/y{number}"])
+
+
+def test_a_model_in_training_is_refused_with_what_makes_a_proxy_of_it(tmp_path: Path) -> None:
+    config = {
+        "class_name": "Sequential",
+        "config": {
+            "name": "trained",
+            "layers": [
+                {
+                    "class_name": "InputLayer",
+                    "config": {"name": "x", "batch_input_shape": [None, 4], "dtype": "float32"},
+                },
+                {"class_name": "HGQ>HQuantize", "config": {"name": "h_quantize", "beta": 0.0}},
+                {"class_name": "HGQ>HDense", "config": {"name": "h_dense", "units": 3}},
+            ],
+        },
+        "keras_version": "2.15.0",
+    }
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+        file.create_group("model_weights").attrs["layer_names"] = np.array([], dtype="S1")
+    with pytest.raises(UnsupportedError) as caught:
+        convert(tmp_path / "model.h5")
+    assert all(said in str(caught.value) for said in ("h_quantize", "h_dense", "to_proxy_model", "trace_minmax"))
 
 
 def test_elements_have_formats_of_their_own() -> None:

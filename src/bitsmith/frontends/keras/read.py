@@ -68,6 +68,10 @@ _QUANTIZED = (
     "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
 )
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
+_OF_HGQ1 = (
+    "it is a layer of HGQ 1 as it is trained, whose formats are not in the file as hardware has them",
+    "give the proxy model: HGQ's trace_minmax(model, data), then to_proxy_model(model), and save or convert what that returns",
+)
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
         "TensorFlow operations are not read",
@@ -249,6 +253,8 @@ def _unknown(entry: Entry) -> Refusal:
     name = entry.class_name
     if _is_of_hgq(entry):
         return Refusal(entry.name, name, *_OF_HGQ)
+    if "HGQ" in (name.partition(">")[0], entry.registered.partition(">")[0]):
+        return Refusal(entry.name, name, *_OF_HGQ1)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 
