@@ -41,6 +41,21 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
     ast.MatMult: ("@", "*"),
 }
 _FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "ceil": "floor"}
+_SYMMETRIC = {
+    "isinstance",
+    "min",
+    "max",
+    "minimum",
+    "maximum",
+    "gcd",
+    "lcm",
+    "array_equal",
+    "broadcast_shapes",
+    "zip",
+    "product",
+}
+"""Functions whose first two arguments nobody exchanges by mistake, or may exchange."""
+
 _TEXTS = (ast.JoinedStr, ast.Raise, ast.Assert)
 """What is said, which no test needs to see word by word."""
 
@@ -119,9 +134,11 @@ class _Python:
 
     def of(self, node: ast.AST) -> Iterator[Change]:
         """Those of a node and what is in it, without annotations, decorators and texts."""
-        if isinstance(node, _TEXTS):
+        if isinstance(node, _TEXTS) or (isinstance(node, ast.keyword) and node.arg == "strict"):
             return
         yield from self._own(node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+            return  # -1 is the last one, or any, for which -2 often stands, too
         left_out = {"annotation", "returns", "decorator_list", "type_params", "bases"}
         for name, value in ast.iter_fields(node):
             if name not in left_out:
@@ -177,15 +194,19 @@ class _Python:
             case ast.AugAssign() | ast.Expr(ast.Call()):
                 yield from self._replaced(node, "pass")
             case ast.Call(function, [first, second, *_]) if not isinstance(first, ast.Starred | ast.Constant):
-                if not isinstance(second, ast.Starred) and self._text(function) not in ("isinstance", "min", "max"):
+                if not isinstance(second, ast.Starred) and _name(function) not in _SYMMETRIC:
                     yield from self._exchanged(first, second)
             case ast.Subscript(_, ast.Tuple([first, second, *_])):
                 yield from self._exchanged(first, second)
         if isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            name = _name(node.func)
             if name in _FUNCTIONS:
                 end = self._span(node.func)[1]
                 yield Change(end - len(name), end, _FUNCTIONS[name])
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
 
 
 def _is_text(node: ast.expr) -> bool:
