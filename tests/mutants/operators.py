@@ -137,7 +137,7 @@ class _Python:
         if isinstance(node, _TEXTS) or (isinstance(node, ast.keyword) and node.arg == "strict"):
             return
         yield from self._own(node)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant) and node.operand.value == 1:
             return  # -1 is the last one, or any, for which -2 often stands, too
         left_out = {"annotation", "returns", "decorator_list", "type_params", "bases"}
         for name, value in ast.iter_fields(node):
