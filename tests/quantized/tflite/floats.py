@@ -373,6 +373,12 @@ def codes():
     draft.operator("MUL", [x, product], [scaled], "MulOptions", 2, fusedActivationFunction=0)
     draft.operator("ADD", [scaled, x], [y], "AddOptions", 2, fusedActivationFunction=0, potScaleInt16=False)
     yield "codes_nothing", (draft.content([x], [y]), given.astype("int16") * 255)
+    for name, scale, result in (("rsqrt", 0.0123, 3), ("rsqrt_coarse", 0.05, -128)):
+        draft, every = Draft(), np.arange(-128, 128).astype("int8").reshape(-1, 8)
+        x = draft.tensor((1, 8), "int8", 0.037, -128, name="x")
+        y = draft.tensor((1, 8), "int8", scale, result, name="y")
+        draft.operator("RSQRT", [x], [y], version=2)
+        yield f"codes_{name}", (draft.content([x], [y]), every)
 
 
 def networks():

@@ -196,7 +196,6 @@ ARITHMETIC: dict[str, Entry] = {
         NEG="negative",
         POW="power",
         ROUND="round",
-        RSQRT="rsqrt",
         SELECT="where",
         SELECT_V2="where",
         SIGN="sign",

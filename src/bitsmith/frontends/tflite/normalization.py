@@ -6,6 +6,8 @@ steps, which each round.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
@@ -16,8 +18,9 @@ from bitsmith.frontends.ops.arithmetic import multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.frontends.tflite.call import Call, Entry, Translation, checked, limits_of
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
-from bitsmith.frontends.tflite.fixedpoint import Fixed
-from bitsmith.frontends.tflite.shared import fused
+from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, shifted
+from bitsmith.frontends.tflite.requantize import Multiplier
+from bitsmith.frontends.tflite.shared import fused, operation
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Staircase
@@ -37,6 +40,8 @@ _LEAST_LENGTH = 1e-6
 
 _RESULT_BITS = 7
 _STEPS = 5
+_FINE = 20
+"""Fractional bits of inverse roots."""
 _HALF_ROOT, _THREE_HALVES, _ONE = 1518500250, 402653184, 1 << 28
 
 
@@ -97,6 +102,36 @@ def _inverse_root(build: Builder, normal: Value) -> Value:
     return layers.times(x, _HALF_ROOT, "inverse")
 
 
+def _reciprocal_root(call: Call) -> Value:
+    """A table of the kernel's inverse roots; of 0, and of negative numbers, at which the kernel stops, the greatest code."""
+    x, result = call.operand(0), checked(call.result)
+    if x.is_wide:
+        raise UnsupportedError("RSQRT of 16 bits", accepted="8 bits")
+    factor = 1.0 / (float(np.sqrt(x.scale)) * float(result.quantized.scale))
+    output, limits = Multiplier.of(factor), limits_of(result)
+    output = replace(output, shift=output.shift - _FINE)
+
+    def codes(places: Integers) -> Integers:
+        roots = [_inverse_root_of(int(place)).applied(np.array(1)) for place in np.maximum(places, 1)]
+        found = np.clip(output.applied(np.array(roots)), *limits)
+        return np.where(places > 0, found, limits[1])
+
+    return call.table(x, codes)
+
+
+def _inverse_root_of(value: int) -> Multiplier:
+    """``2**20 / sqrt(value)`` as gemmlowp has it, of up to 29 bits."""
+    if value <= 1:
+        return Multiplier((1 << 31) - 1, _FINE)
+    fixed, pairs = Fixed(32), (31 - value.bit_length()) // 2 - 1
+    half, x = divided(np.array((value << 2 * pairs) >> 1), 1), np.array(_ONE)
+    for _ in range(_STEPS):
+        cube = shifted(fixed.times(fixed.times(x, x), x), 6)
+        x = shifted(fixed.times(x, _THREE_HALVES) - fixed.times(half, cube), 3)
+    own = _START - pairs
+    return Multiplier(int(fixed.times(x, _HALF_ROOT)) << max(-own, 0), _FINE - max(own, 0))
+
+
 def _unit(call: Call) -> Value:
     x = call.value(0)
     return fused(call, lambda build: normalization.unit(build, x, [-1], epsilon=_LEAST_LENGTH))
@@ -113,6 +148,7 @@ NORMALIZATIONS: dict[str, Entry] = {
     "L2_NORMALIZATION": Entry(
         Translation(_normalized, "Multiply, Reduce, Staircase and Quantize"), Translation(_unit, "UnitNormalization")
     ),
+    "RSQRT": Entry(Translation(_reciprocal_root, "Lookup"), operation("rsqrt")),
     "LOCAL_RESPONSE_NORMALIZATION": Entry(
         numbers=Translation(_around, "Power, EinsumDense, BatchNormalization, Power and Multiply")
     ),

@@ -40,7 +40,7 @@ _REMEDIES = {
         ("its kernel works on codes without their zero points, or in floating point", "use MUL, SUB or MEAN"),
     ),
     **dict.fromkeys(
-        ("LOG_SOFTMAX", "RSQRT", "SQRT"),
+        ("LOG_SOFTMAX", "SQRT"),
         ("its kernel's arithmetic is not translated", "end the model before it, and compute it in software"),
     ),
     "ELU": ("the reference kernels do not have it", "use GELU, LEAKY_RELU or RELU"),
