@@ -196,7 +196,9 @@ def test_live_models_are_read() -> None:
         "quantized_tanh(16,use_real_tanh=True)",
         "quantized_hswish(16)",
         "quantized_hswish(8,0,relu_shift=0)",
-        "quantized_po2(20)",
+        "quantized_sigmoid(4,16)",
+        "quantized_tanh(4,symmetric=-1)",
+        "quantized_sigmoid(4,0.5)",
         "quantized_po2(4,-1)",
         "quantized_po2(4,log2_rounding='up')",
         "quantized_ulaw(20)",
@@ -315,3 +317,53 @@ def test_what_qkeras_does_not_save_is_refused_of_live_models() -> None:
     model.layers[0].quantizer = quantizer
     with pytest.raises(UnsupportedError, match=r"is_quantized_clip.*not save"):
         read_keras(model)
+
+
+OPERANDS = [0.0, -0.0003, -0.300000012, 0.75, 1.5, -100.0, 30000.0, -0.899999976, -2.299999952]
+RESULTS: dict[str, list[float]] = {
+    "quantized_sigmoid(8,symmetric=2)": [
+        0.5,
+        0.5,
+        0.3515625,
+        0.875,
+        0.99609375,
+        0.0078125,
+        0.99609375,
+        0.05078125,
+        0.0078125,
+    ],
+    "quantized_sigmoid(4,2)": [0.5, 0.5, 0.375, 0.875, 0.9375, 0.125, 0.9375, 0.125, 0.125],
+    "quantized_sigmoid(8,3,1)": [
+        0.5,
+        0.5,
+        0.42578125,
+        0.6796875,
+        0.81640625,
+        0.01171875,
+        0.99609375,
+        0.2890625,
+        0.08984375,
+    ],
+    "quantized_tanh(4,symmetric=3)": [0.0, 0.0, -0.25, 0.75, 0.875, -0.625, 0.875, -0.625, -0.625],
+    "quantized_bits(4,0,3,alpha=1)": [0.0, 0.0, -0.25, 0.75, 0.875, -0.625, 0.875, -0.625, -0.625],
+    "quantized_po2(18)": [0.0, -0.000244140625, -0.25, 1.0, 2.0, -128.0, 32768.0, -1.0, -2.0],
+    "quantized_relu_po2(12)": [0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 32768.0, 0.0, 0.0],
+}
+"""What QKeras 0.9.0 makes of the operands: it adds any number as ``symmetric``, and knows as many exponents as float32."""
+
+
+@pytest.mark.parametrize("text", RESULTS)
+def test_numbers_of_least_levels_and_of_exponents(text: str) -> None:
+    quantizer = read_quantizer(text, "layer 'q'", 2)
+    assert quantizer is not None
+    found, grid = quantizer.on_grid(np.array(OPERANDS))
+    np.testing.assert_allclose(found, RESULTS[text], 1e-6, 1e-12)
+    assert grid.holds(found)
+
+
+@pytest.mark.parametrize("text", ["quantized_po2(18)", "quantized_relu_po2(12)"])
+def test_activations_of_all_those_exponents_are_refused(text: str) -> None:
+    quantizer = read_quantizer(text, "layer 'q'", 2)
+    assert quantizer is not None
+    with pytest.raises(UnsupportedError, match="exponents beyond 64"):
+        quantizer.layers()

@@ -28,6 +28,9 @@ from bitsmith.layers.quantizer import Quantizer
 MAX_BITS = 32
 """Most bits of a quantizer."""
 
+_EXPONENTS = 64
+"""Most exponents of one sign that powers of two have which are computed."""
+
 _MAX_EXPONENT = 64
 _LN2 = np.float32(np.log(2.0))
 
@@ -70,6 +73,18 @@ class Fixed(Quantization):
             return values, Quantizer.holding(values)
         codes = np.rint(values / self.scale)
         return as_weights(codes * self.scale), Quantizer.uniform(self.scale, int(codes.min()), int(codes.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class OfTrained(Fixed):
+    """A quantizer of so many exponents that only those are looked at that the numbers of a trained tensor have."""
+
+    def layers(self) -> tuple[Layer, ...]:
+        raise UnsupportedError(
+            f"{self.name} of activations with exponents beyond {_EXPONENTS}",
+            accepted=f"at most {_EXPONENTS}, or trained tensors",
+            remedy="give it fewer bits, or a max_value of at most 1",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +215,7 @@ def _quantized_bits(name: str, config: Fields, major: int) -> Quantization:
     if bits == signed:
         return _sign(name, alpha)
     most = 2 ** (bits - signed)
-    lo = -most + config.flag("symmetric", False) if signed else 0
+    lo = -most + _left_out(config, 2 * most) if signed else 0
     step = as_weights(unit / most)
     return Fixed(name, (_quantized(step, lo, most - 1, alpha),), as_weights(step * alpha))
 
@@ -277,9 +292,19 @@ def _between(name: str, inverse: Callable[[Floats], Floats], lo: int, hi: int, m
     return Fixed(name, (Staircase(as_weights(thresholds), as_weights(codes / most)),))
 
 
+def _left_out(config: Fields, levels: int) -> int:
+    """How many of the least ``levels`` are left out: QKeras adds ``symmetric`` to the least code, whatever number it is."""
+    if isinstance(config.get("symmetric"), bool | None):
+        return int(config.flag("symmetric", False))
+    count = config.integer("symmetric")
+    if not 0 <= count < levels:
+        raise config.wrong("symmetric", f"false, true, or a number below {levels}")
+    return count
+
+
 def _quantized_tanh(name: str, config: Fields, _: int) -> Quantization:
     most = 2 ** (_bits(config) - 1)
-    lo = -most + config.flag("symmetric", False)
+    lo = -most + _left_out(config, 2 * most)
     if config.flag("use_real_tanh", False):
         return _between(name, np.arctanh, lo, most - 1, most)
     return Fixed(name, (_quantized(as_weights(1.0 / most), lo, most - 1),))
@@ -287,7 +312,7 @@ def _quantized_tanh(name: str, config: Fields, _: int) -> Quantization:
 
 def _quantized_sigmoid(name: str, config: Fields, _: int) -> Quantization:
     most = 2 ** _bits(config)
-    lo = int(config.flag("symmetric", False))
+    lo = _left_out(config, most)
     if config.flag("use_real_sigmoid", False):
         return _between(name, lambda p: np.log(p) - np.log1p(-p), lo, most - 1, most)
     return Fixed(name, (_quantized(as_weights(2.0 / most), lo, most - 1, 0.5, most / 2.0),))
@@ -353,7 +378,7 @@ def _power_of_two(name: str, config: Fields, _: int) -> Quantization:
     slope = np.float32(config.number("negative_slope", 0.0)) if rectified else np.float32(1.0)
     if slope < 0.0 or (slope and np.frexp(slope)[0] != 0.5):
         raise config.wrong("negative_slope", "0 or a power of two")
-    exponent, most = _exponents(config, _bits(config) - (not rectified))
+    exponent, most, span = _exponents(config, _bits(config) - (not rectified))
 
     def function(x: Singles) -> Singles:
         if slope == 0.0:
@@ -363,22 +388,21 @@ def _power_of_two(name: str, config: Fields, _: int) -> Quantization:
 
     cuts = [0.0, float(EPSILON), most]
     below = [-cut / float(slope) for cut in reversed(cuts)] if slope else []
-    return Fixed(name, (staircase(function, [*below[:-1], *cuts]),))
+    steps = (staircase(function, [*below[:-1], *cuts]),)
+    return OfTrained(name, steps) if span > _EXPONENTS else Fixed(name, steps)
 
 
-def _exponents(config: Fields, bits: int) -> tuple[Callable[[Singles], Singles], float]:
-    """The exponent that a magnitude gets, and the magnitude from which on it is the greatest."""
+def _exponents(config: Fields, bits: int) -> tuple[Callable[[Singles], Singles], float, float]:
+    """The exponent that a magnitude gets, the magnitude from which on it is the greatest, and how many there are of a sign."""
     limit = None if config.get("max_value") is None else np.float32(config.number("max_value"))
     if limit is not None and limit <= 0.0:
         raise config.wrong("max_value", "a positive number")
-    if bits - (limit is None or limit > 1.0) > 6:
-        raise config.wrong("bits", "exponents of at most 64")
     rounding = config.text("log2_rounding", "rnd")
     if rounding not in ("rnd", "floor"):
         raise config.wrong("log2_rounding", "rnd or floor")
     squared = config.flag("quadratic_approximation", False)
     span = 2.0 ** (bits - (limit is None or bool(limit > 1.0)))
-    least, most = np.float32(-span), np.float32(2 * ((span - 1) // 2) if squared else span - 1)
+    least, most = np.float32(-span), np.float32(min(2 * ((span - 1) // 2) if squared else span - 1, 126))
     rounded = np.rint if rounding == "rnd" else np.floor
 
     def exponent(x: Singles) -> Singles:
@@ -388,7 +412,7 @@ def _exponents(config: Fields, bits: int) -> tuple[Callable[[Singles], Singles],
         found = np.clip(rounded(places), least, most) * np.float32(2.0 if squared else 1.0)
         return np.where(x < EPSILON, least, found)
 
-    return exponent, float(2.0**64 if limit is None else limit)
+    return exponent, float(2.0**64 if limit is None else limit), span
 
 
 def _bernoulli(name: str, config: Fields, major: int) -> Quantization:
