@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import math
 import os
 import struct
 import tracemalloc
@@ -23,8 +25,10 @@ from bitsmith.config import read_hls_config
 from bitsmith.emulate.batches import read_array
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import parse_json
+from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.passes.sizes import MAX_RESULTS, check_sizes
 from bitsmith.report.vendors.vendor import read_text
 from tests.system.examples import MODELS, digits
 
@@ -189,16 +193,42 @@ def _relu(path: Path, shape: list[int], count: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("shape", "count"), [([1, 4096, 4096], 1), ([1, 2048, 2048], 40)])
-def test_results_beyond_any_circuit_are_refused_at_once(shape: list[int], count: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shape", "count", "said"),
+    [
+        (
+            [1, 4096, 4096],
+            1,
+            r"layer 'x': a result of 16,777,216 elements, shape \(4096, 4096\)\n  accepted: at most 8,388,608",
+        ),
+        ([1, 2048, 2048], 24, r"25 layers with 104,857,600 elements in all their results; 'x' has the most, 4,194,304"),
+    ],
+)
+def test_results_beyond_any_circuit_are_refused_at_once(
+    shape: list[int], count: int, said: str, tmp_path: Path
+) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(UnsupportedError, match="results of at most 4194304 elements, and 67108864 of all layers"):
+        with pytest.raises(UnsupportedError, match=said):
             bitsmith.convert(_relu(tmp_path / "m.onnx", shape, count), check=False)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 16 << 20
+
+
+def test_permutations_of_our_own_do_not_count(tmp_path: Path) -> None:
+    """Convolutions of channels-first models have one before and one after them."""
+    names = [f"t{k}" for k in range(12)]
+    nodes = [helper.make_node("Conv", [a, "w"], [b], name=b) for a, b in itertools.pairwise(names)]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8, 1024, 1024]) for name in (names[0], names[-1])
+    )
+    kernel = helper.make_tensor("w", TensorProto.FLOAT, [8, 8, 1, 1], [0.125] * 64)
+    graph = helper.make_graph(nodes, "g", [x], [y], [kernel])
+    network = read_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    assert sum(math.prod(shape) for shape in network.shapes().values()) > 2 * MAX_RESULTS
+    check_sizes(network)
 
 
 def test_quantizers_of_more_grids_than_exact_numbers_can_be() -> None:
