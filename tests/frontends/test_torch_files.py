@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_samples import assert_same, save_pt2
+from torch_samples import assert_same, randomised, save_pt2
 
+import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.torch.read import read_torch
 
@@ -68,6 +69,69 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
         renamed = path.rename(tmp_path / "renamed.pt2")
         with pytest.raises(BitsmithError, match=r"torch\.export\.save"):
             read_torch(renamed)
+
+
+def test_weights_alone_say_how_their_module_is_converted(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
+    torch.save(module.state_dict(), tmp_path / "w.pth")
+    torch.save({"state_dict": module.state_dict()}, tmp_path / "old.th", _use_new_zipfile_serialization=False)
+    header = b'{"0.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    for name, said in (
+        ("w.pth", r"load_state_dict\(torch.load\('w.pth', weights_only=True\)\)"),
+        ("old.th", r"torch.load\('old.th'.*entry 'state_dict'"),
+        ("w.safetensors", r"load_state_dict\(safetensors.torch.load_file\('w.safetensors'\)\)"),
+    ):
+        with pytest.raises(ModelFileError, match=rf"(?s)weights without the module.*{said}.*bitsmith.convert\(model"):
+            bitsmith.convert(tmp_path / name)
+    module.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
+    assert_same(module.eval(), (3,))
+
+
+class Script(nn.Module):
+    """Layers, a choice that is constant, and a size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3, padding=1)
+        self.norm = nn.BatchNorm2d(3)
+        self.fc = nn.Linear(48, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return x
+        return torch.softmax(self.fc(torch.relu(self.norm(self.conv(x))).view(x.size(0), -1)), 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("how", ["traced", "scripted", "frozen"])
+def test_torchscript_is_read_live(how: str, tmp_path: Path) -> None:
+    module, example = randomised(Script()), torch.zeros(1, 2, 4, 4)
+    made = torch.jit.trace(module, example) if how == "traced" else torch.jit.script(module)
+    torch.jit.save(torch.jit.freeze(made) if how == "frozen" else made, tmp_path / "m.pt")
+    for name in ("m.pt", "m.jit"):
+        with pytest.raises(ModelFileError, match=r"TorchScript, (?s:.*)bitsmith.convert\(torch.jit.load\('m"):
+            bitsmith.convert((tmp_path / "m.pt").rename(tmp_path / name))
+    loaded = torch.jit.load(tmp_path / "m.jit")
+    x = torch.randn(6, 2, 4, 4)
+    network = read_torch(loaded, input_shape=(2, 4, 4))
+    found = network.evaluate([x.double().numpy()])[network.outputs[0]]
+    np.testing.assert_allclose(found, module(x).detach().numpy(), atol=1e-6)
+
+
+class Choosing(nn.Module):
+    """A choice that depends on the data."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if bool(x.sum() > 0) else x - 1
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_that_chooses_by_the_data_says_what_else_there_is() -> None:
+    with pytest.raises(UnsupportedError, match=r"depends on the data; compute both, and choose with torch.where"):
+        read_torch(torch.jit.script(Choosing()), input_shape=(3,))
+    with pytest.raises(UnsupportedError, match=r"torch.onnx.export\(model, \(example,\), 'model.onnx', dynamo=False\)"):
+        read_torch(torch.jit.script(nn.LSTM(3, 2)), input_shape=(4, 3))
 
 
 def test_what_is_no_model() -> None:

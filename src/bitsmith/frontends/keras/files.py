@@ -97,7 +97,9 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
         weights = _weights_beside(path) if weights is None else weights
         return Source(Fields(values, where), weights_of(opened_h5(weights, str(weights), stack)))
     else:
-        accepted = "*.keras, *.h5, or the JSON of to_json() with a weights file"
+        accepted = (
+            "of Keras *.keras, *.h5, or the JSON of to_json() with a weights file; *.onnx; *.tflite; of PyTorch *.pt2"
+        )
         raise ModelFileError("the file is neither a zip archive, nor HDF5, nor JSON", where=where, accepted=accepted)
     return found if weights is None else replace(found, weights=weights_of(opened_h5(weights, str(weights), stack)))
 

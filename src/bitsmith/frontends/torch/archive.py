@@ -38,6 +38,10 @@ FLOATS, BOOL = frozenset({6, 7, 8, BRAIN_FLOAT}), 12
 
 _SAVE = "save it again: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
 _PICKLES = (".pkl", "serialized_state_dict.pt", "serialized_exported_program.json")
+_WEIGHTS_ONLY = "weights without the module that they belong to, or Python objects, whose loading can execute anything"
+_LIVE = "the live module, or a .pt2 file of torch.export.save"
+_CONVERT = "bitsmith.convert(model, input_shape=...)"
+_PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _SCHEMA = 8
 """The major version of the archive's schema, that of torch 2.5 and newer."""
 
@@ -57,16 +61,51 @@ def open_archive(source: Path | bytes, where: str) -> Archive:
         ModelFileError: no such archive, or one that is damaged or hostile.
         UnsupportedError: an archive of another version, or one with pickled tensors.
     """
-    if isinstance(source, Path) and first_bytes(source, 2) != b"PK":
-        raise ModelFileError("the file is not an archive of torch.export", where=where, accepted="*.pt2", remedy=_SAVE)
+    if isinstance(source, Path) and not first_bytes(source, 2).startswith(b"PK"):
+        raise _other_file(source, where)
     with opened_archive(source, where, _SAVE) as members:
         return _read(members)
+
+
+def _other_file(path: Path, where: str) -> ModelFileError:
+    """The error for a file that is no archive: weights without their module, or something else."""
+    first = first_bytes(path, 16)
+    name = repr(path.name)
+    if first[8:9] == b"{":
+        load = f"model.load_state_dict(safetensors.torch.load_file({name}))"
+        return ModelFileError(
+            f"safetensors: {_WEIGHTS_ONLY}", where=where, accepted=_LIVE, remedy=f"{load}; {_CONVERT}"
+        )
+    if first.startswith(_PICKLED):
+        return ModelFileError(f"a pickle: {_WEIGHTS_ONLY}", where=where, accepted=_LIVE, remedy=_loaded(name))
+    return ModelFileError("the file is not an archive of torch.export", where=where, accepted="*.pt2", remedy=_SAVE)
+
+
+def _loaded(name: str) -> str:
+    """How a pickle is loaded: a state dictionary, by itself or within a checkpoint, or a whole module."""
+    return (
+        f"of weights: model.load_state_dict(torch.load({name}, weights_only=True)), or of its entry 'state_dict'; "
+        f"of a whole module, if you trust the file: model = torch.load({name}, weights_only=False); then {_CONVERT}"
+    )
 
 
 def _read(members: Members) -> Archive:
     """The whole archive."""
     programs = [name for name in members.by_name if name.endswith(".json") and "/models/" in f"/{name}"]
     if len(programs) != 1:
+        if any("code/" in name for name in members.by_name):
+            name = repr(members.where.replace("\\", "/").rpartition("/")[2])
+            raise ModelFileError(
+                "TorchScript, which holds code that loading and calling runs",
+                where=members.where,
+                accepted=_LIVE,
+                remedy=f"if you trust the file: bitsmith.convert(torch.jit.load({name}), input_shape=...)",
+            )
+        if any(name.rpartition("/")[2] == "data.pkl" for name in members.by_name):
+            name = repr(members.where.replace("\\", "/").rpartition("/")[2])
+            raise ModelFileError(
+                f"a pickle: {_WEIGHTS_ONLY}", where=members.where, accepted=_LIVE, remedy=_loaded(name)
+            )
         if any(name.endswith(_PICKLES) for name in members.by_name):
             raise UnsupportedError(
                 "pickled tensors, whose reading can execute anything",

@@ -36,10 +36,14 @@ InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
 Showing: TypeAlias = "Callable[[torch.nn.Module, Sequence[torch.Tensor]], contextlib.AbstractContextManager[None]]"
 """Changes a module, which is called with these inputs, for the time of a context."""
 
-PICKLES = (".pt", ".pth", ".pkl", ".ckpt")
-"""Endings of files that may execute anything when they are read."""
+ENDINGS = (".pt2", ".pt", ".pth", ".th", ".pkl", ".ckpt", ".jit", ".torchscript", ".ptl", ".safetensors")
+"""Endings of what PyTorch's users save: programs, TorchScript, pickles and weights."""
 
 _SHOWN = 600
+_SCRIPT_REMEDY = (
+    "export it to ONNX and convert that: torch.onnx.export(model, (example,), 'model.onnx', dynamo=False), "
+    "which leaves out what the module keeps from one call to the next"
+)
 _WRITES = ("copy_.", "fill_.", "index_put_.")
 """Operators that assignments to parts of a tensor become."""
 
@@ -61,7 +65,7 @@ def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:
 def is_torch(model: object) -> TypeGuard[TorchModel]:
     """Return True if ``model`` is one of PyTorch's, by its file's ending or its class."""
     if isinstance(model, str | os.PathLike):
-        return Path(model).suffix in (".pt2", *PICKLES)
+        return Path(model).suffix in ENDINGS
     return is_exported(model) or is_module(model)
 
 
@@ -87,6 +91,12 @@ def exported(
     error: Exception | None = None
     with evaluating(module):
         for inputs, axes in _inputs(module, examples, shapes):
+            if is_script(module):
+                try:
+                    return saved(_export(_unscripted(module, inputs), inputs, axes))
+                except Exception as raised:
+                    error = error or raised
+                    continue
             with shown_quantizers(module, inputs), shown_modules(module, inputs):
                 for traced in (False, True):
                     try:
@@ -97,8 +107,28 @@ def exported(
         f"torch.export cannot export the module: {str(error)[:_SHOWN]}",
         where=type(module).__name__,
         accepted="modules whose operations do not depend on the data, and inputs that fit them",
-        remedy="give an example input; or export the module yourself and give the ExportedProgram",
+        remedy=_SCRIPT_REMEDY
+        if is_script(module)
+        else "give an example input; or export the module yourself and give the ExportedProgram",
     ) from error
+
+
+def is_script(module: torch.nn.Module) -> bool:
+    """Return True if the module is TorchScript."""
+    import torch
+
+    return isinstance(module, torch.jit.ScriptModule)
+
+
+def _unscripted(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.nn.Module:
+    """A module of the operators that TorchScript's graph has, which torch.export takes."""
+    import torch
+    from torch._export.converter import TS2EPConverter
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program: torch.export.ExportedProgram = TS2EPConverter(module, tuple(inputs)).convert()
+        return program.module()
 
 
 def saved(program: torch.export.ExportedProgram) -> bytes:
@@ -203,9 +233,11 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
     from torch.nn.modules import transformer
 
     asked = transformer._detect_is_causal_mask
-    training = {part: part.training for part in module.modules()}
+    training = {part: part.training for part in module.modules() if hasattr(part, "training")}  # frozen ones have none
     fused = torch.backends.mha.get_fastpath_enabled()
-    with contextlib.suppress(NotImplementedError):  # of modules that were exported, as PT2E's are, the mode is fixed
+    with contextlib.suppress(
+        NotImplementedError, AttributeError
+    ):  # of modules that were exported or frozen it is fixed
         module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True

@@ -48,6 +48,7 @@ _REMEDIES = {
     "rand": ("random numbers", "give them as an input"),
     "bernoulli": ("random numbers", "call model.eval() before the export"),
     "nonzero": ("a result whose size depends on the data", "use a mask"),
+    "higher_order.": ("a choice or a loop that depends on the data", "compute both, and choose with torch.where"),
     "sort": ("sorting", "use max, argmax or amax"),
     "lstm_cell": ("a single step of a recurrence", "use LSTM"),
     "gru_cell": ("a single step of a recurrence", "use GRU"),

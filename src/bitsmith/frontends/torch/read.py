@@ -24,26 +24,13 @@ from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
-from bitsmith.frontends.torch.live import (
-    PICKLES,
-    Example,
-    InputShapes,
-    TorchModel,
-    exported,
-    is_exported,
-    is_module,
-    saved,
-)
+from bitsmith.frontends.torch.live import Example, InputShapes, TorchModel, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice, Stack
 
 _WIRING = (Reshape, Flatten, Permute, Slice, Gather, Broadcast, Stack, Constant)
-_SAFE = (
-    "in the program that made it, with the weights loaded (torch.load(..., weights_only=True)): "
-    "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
-)
 
 
 def read_torch(
@@ -86,10 +73,6 @@ def _opened(
 ) -> tuple[Archive, str]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.suffix in PICKLES:
-            raise ModelFileError(
-                "a pickle, whose loading can execute anything", where=str(path), accepted="*.pt2", remedy=_SAFE
-            )
         return open_archive(path, str(path)), str(path)
     if is_exported(source):
         return open_archive(saved(source), "exported program"), "exported program"
