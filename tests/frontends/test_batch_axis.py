@@ -12,7 +12,7 @@ import torch
 from onnx_models import graph, node, typed
 from torch import Tensor, nn
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
 
@@ -66,6 +66,19 @@ def test_onnx(name: str, samples: str | int) -> None:
     shape = wanted.shape if wanted.shape[0] == len(x) and not moves else (1, *wanted.shape)
     assert found.shape in (shape, (1, *wanted.shape[1:]) if wanted.shape[0] == 1 == samples else shape)
     np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
+
+
+@pytest.mark.parametrize("size", [-1, 0])
+def test_sizes_that_exporters_leave_open_as_numbers(size: int) -> None:
+    model = graph([node("Flatten", "x", "y")], {"x": ("batch", 3, 4)}, "y")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
+    network = read_onnx(model)
+    assert network.input_shapes() == {"x": (3, 4)}
+    x = np.arange(60.0).reshape(5, 3, 4)
+    np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], x.reshape(5, 12))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -2
+    with pytest.raises(ModelFileError, match="an axis of -2 elements"):
+        read_onnx(model)
 
 
 class Moved(nn.Module):

@@ -372,10 +372,10 @@ def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:
     sizes = []
     for axis in kind.shape.dim:
         size = axis.dim_value if axis.HasField("dim_value") else None
-        if size is not None and size < 0:
+        if size is not None and size < -1:
             raise ModelFileError(f"an axis of {size} elements", where=place)
-        # Some exporters write 0 for a size that is left open.
-        sizes.append(size or None)
+        # Some exporters write 0 or -1 for a size that is left open.
+        sizes.append(None if size in (0, -1) else size)
     if len(sizes) > 32:
         raise ModelFileError(f"{len(sizes)} axes", where=place)
     return GraphInput(value.name, tuple(sizes), dtype_of(kind.elem_type, place))
