@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, read_project, resolve
 from bitsmith.config.project import ProjectConfig
+from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.read import read_model
@@ -48,6 +50,21 @@ def test_every_generated_configuration_is_accepted(path: Path) -> None:
         for name, fmt in written(config, resolved).items():
             assert resolved.node(name).settings.precision.get("weight") == fmt
         assert len(resolved.notes) <= len(network.notes) + 1
+
+
+@pytest.mark.parametrize("granularity", ["model", "name"])
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_what_a_generated_configuration_gives_is_near_the_float_model(path: Path, granularity: str) -> None:
+    network = read_model(path)
+    config = json.loads(path.with_suffix(".json").read_text())[granularity][0]["config"]
+    program = compile_network(resolve(network, without_shape(config))).program
+    rng = np.random.default_rng(17)
+    xs = [np.clip(rng.normal(size=(20, *shape)), -7.0, 7.0) for shape in network.input_shapes().values()]
+    if "embedding" in path.stem:
+        xs = [np.rint(np.abs(x)) for x in xs]
+    expected = network.evaluate(xs)
+    for name, values in zip(network.outputs, Emulator(program).run(xs), strict=True):
+        assert np.max(np.abs(values - expected[name])) < 0.03 * np.max(np.abs(expected[name])), name
 
 
 def written(config: Config, network: Network) -> dict[str, FixedFormat]:
