@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.dump import dumped
+from bitsmith.fidelity.scales import finer_for_scales
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text as program_text
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.auto import AUTO_BITS
-from bitsmith.layers.input import Input
+from bitsmith.layers.auto import AUTO_BITS, ObservedRange, finer_format
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits
 from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.text import to_text as network_text
@@ -20,6 +20,7 @@ from bitsmith.passes import simplify
 from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.channels import refine_channels
 from bitsmith.passes.computed_masks import fold_computed_masks
+from bitsmith.passes.finer_steps import Finer, with_finer_steps
 from bitsmith.passes.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.fold_padding import fold_padding
 from bitsmith.passes.index_inputs import index_inputs
@@ -29,6 +30,7 @@ from bitsmith.passes.masks import fold_masks
 from bitsmith.passes.move_scales import move_scales
 from bitsmith.passes.quantized_inputs import quantized_inputs
 from bitsmith.passes.sizes import check_sizes
+from bitsmith.passes.stated_scales import stated_scales
 from bitsmith.passes.tabulate import tabulate
 from bitsmith.passes.weighted_sums import weighted_sums
 
@@ -64,9 +66,9 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
     check_sizes(network)
-    network = dumped("network", quantized_inputs(index_inputs(network)), network_text)
+    network = dumped("network", stated_scales(quantized_inputs(index_inputs(network))), network_text)
     network = fold_computed_masks(fold_padding(network), calibration)
-    notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
+    notes = (*network.notes, *_budgets(network))
     network = fold_masks(network, calibration)
     network = weighted_sums(move_scales(tabulate(network)))
     notes = (*notes, *_floats(network))
@@ -77,30 +79,37 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     observed = calibrate(network, calibration)
     network = refine_channels(network, calibration, observed)
     notes = (*notes, *_refined(network))
+    if calibration is None:
+        finer = _finer(network, observed)
+        network = with_finer_steps(network, observed, finer)
+        notes = (*notes, *_of_scales(network, finer))
     program = dumped("program", lower(network, observed), program_text)
     return Compiled(network, simplify(program), notes)
 
 
-def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
-    if calibrated:
-        return ()
+def _finer(network: Network, observed: Mapping[str, ObservedRange]) -> Finer:
+    """How much finer steps are where inputs of a usual scale need it; budgets that the user gives are kept."""
+    if any(node.settings.bits != Bits() or node.settings.widest is not None for node in network.nodes):
+        return Finer()
+    return finer_for_scales(network, lambda finer: lower(with_finer_steps(network, observed, finer), observed))
+
+
+def _of_scales(network: Network, finer: Finer) -> Iterator[str]:
+    """What is said of inputs about which nothing is known."""
     unknown: dict[FixedFormat, list[str]] = {}
-    for node in network.nodes:
-        if isinstance(node.layer, Input) and _is_unknown(node, node.layer):
-            fmt = node.layer.default_format(node.settings.result_bits)
-            unknown.setdefault(fmt, []).append(repr(node.name))
-    return tuple(
+    for name in network.unknown_inputs():
+        fmt = network.input(name).default_format(network.node(name).settings.result_bits)
+        fmt = fmt if network.input(name).integer else finer_format(fmt, fmt.frac + finer.inputs)
+        unknown.setdefault(fmt, []).append(repr(name))
+    yield from (
         f"No calibration data and no precision for input {', '.join(names)}: it is {fmt}. "
         f"Inputs beyond +-{1 << fmt.integer - 1} saturate and steps below {_step(fmt)} are lost; "
         "give samples as calibration, or the input a precision."
         for fmt, names in unknown.items()
     )
-
-
-def _is_unknown(node: NetworkNode, layer: Input) -> bool:
-    """Return True of an input about whose values nothing is known."""
-    known = layer.entries is not None or layer.limits is not None or layer.quantizer is not None
-    return not known and "result" not in node.settings.precision
+    if finer != Finer():
+        more = [f"{bits} bits for {of}" for of, bits in (("inputs", finer.inputs), ("results", finer.results)) if bits]
+        yield f"Finer steps, by {' and '.join(more)}: inputs from 0 to 1 or from -1 to 1 would lose accuracy otherwise."
 
 
 def _refined(network: Network) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ def convert(
 
     Warns:
         FidelityWarning: the circuit does not compute what the model does, with the layers where that starts and the formats that
-            would do.
+            would do; or, without calibration data, not for inputs from 0 to 1 or from -1 to 1.
         ApproximationWarning: at the first prediction, with ``allow_approximate``.
 
     Examples:
@@ -260,9 +260,9 @@ def converted(
         fidelity = certify(network, found.network, found.program, batches, model, check)
         if choice is None or choice.bits is None or not fidelity.problems:
             break
-    if fidelity.problems and strict:
+    if fidelity.message and strict:
         raise FidelityError(fidelity.message, where=network.name)
-    if fidelity.problems:
+    if fidelity.message:
         warnings.warn(fidelity.message, FidelityWarning, stacklevel=3)
     laid_out = found.network
     if choice is not None:

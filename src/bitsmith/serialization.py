@@ -209,6 +209,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
         "quantizers": {name: _encode_quantizer(each) for name, each in node.quantizers.items()},
         "layouts": {name: list(astuple(layout)) for name, layout in node.layouts.items()},
+        "finer": node.finer,
         "whole": node.whole,
         "affine": _encode_affine(node.affine),
         "settings": {
@@ -335,6 +336,7 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
         bool(value.get("inner", False)),
         _decode_quantizers(value.get("quantizers", {}), layer.weights()),
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
+        finer=_decode_finer(value.get("finer", 0)),
         whole=bool(value.get("whole", False)),
         affine=_decode_affine(value.get("affine")),
         layouts=_decode_layouts(value.get("layouts", {}), layer.weights()),
@@ -354,6 +356,10 @@ def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, Mod
 
 def _integers(value: Json) -> tuple[int, ...]:
     return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
+def _decode_finer(value: Json) -> int:
+    if not isinstance(value, int) or not 0 <= value <= MAX_FRAC:
+        raise ValueError("bits of finer steps")
+    return value
 
 
 def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:

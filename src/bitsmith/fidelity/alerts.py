@@ -1,4 +1,4 @@
-"""What predictions warn of: approximations, values outside the inputs' formats, values lost inside the circuit."""
+"""What predictions warn of: approximations, values outside the inputs' formats, values lost inside, results of lost accuracy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
 from bitsmith.fidelity.losses import Losses, Watch
 from bitsmith.fidelity.picks import Picks
+from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.ops import Cast, Input
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import Input as InputLayer
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import APPROXIMATE, Network
 from bitsmith.report.summary import input_format, input_range
 
@@ -22,13 +24,17 @@ _LISTED = 4
 
 
 class Alerts:
-    """Warns of a network's predictions: once of what is approximate and of values lost inside, each time of inputs.
+    """Warns of a network's predictions: once of what is approximate, lost inside or far off, each time of inputs.
+
+    ``predictions``, if there are any, compares some with the float model.
 
     Attributes:
         watch: the casts that may lose values.
     """
 
-    def __init__(self, network: Network, program: Program, notes: Iterable[str]) -> None:
+    def __init__(
+        self, network: Network, program: Program, notes: Iterable[str], predictions: Predictions | None = None
+    ) -> None:
         self.watch = Watch.of(program, network)
         self._approximate = [note for note in notes if note.startswith(APPROXIMATE)]
         inputs = {node.name: node.layer for node in network.nodes if isinstance(node.layer, InputLayer)}
@@ -36,6 +42,7 @@ class Alerts:
         self._limited = frozenset(name for name, layer in inputs.items() if layer.saturates)
         self._picks = Picks()
         self._lost_told = False
+        self._predictions = predictions
 
     @cached_property
     def _emulator(self) -> Emulator:
@@ -80,3 +87,12 @@ class Alerts:
                 FidelityWarning,
                 stacklevel=3,
             )
+
+    def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator) -> None:
+        """Compare a few ``outputs``, all of whose inputs lay within their formats, until some were wrong."""
+        told = self._predictions is None or self._lost_told
+        found = None if told or self._predictions is None else self._predictions.look(batches, outputs)
+        if found is not None and self._predictions is not None:
+            message = self._predictions.told(*found, emulator)
+            self._predictions = None
+            warnings.warn(message, FidelityWarning, stacklevel=3)

@@ -1,7 +1,8 @@
 """What is known of a program's fidelity, as a value that prints: ``model.fidelity``.
 
 Two comparisons, on the same few inputs: the program with the float model, layer by layer, and the float model, which is what was
-read of the user's file or object, with the framework's own outputs.
+read of the user's file or object, with the framework's own outputs. Where nothing is known of the inputs' scale a third one: the
+outputs with the float model's, on inputs of several scales.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, f
 from bitsmith.fidelity.judgement import Verdict, judge
 from bitsmith.fidelity.measure import measure
 from bitsmith.fidelity.samples import samples
+from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
+from bitsmith.fidelity.shortfall import shaken
 from bitsmith.frontends.read import AnyModel
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import Input
@@ -72,6 +75,7 @@ class Certificate:
         calibrated: they were the user's, not generated ones.
         verdict: what is wrong, and where it starts; empty if nothing is.
         agreement: the comparison with the framework.
+        scales: the outputs for inputs of several scales, where nothing is known of the inputs'.
     """
 
     rows: tuple[LayerFidelity, ...]
@@ -80,6 +84,7 @@ class Certificate:
     calibrated: bool
     verdict: Verdict
     agreement: Agreement = Agreement()
+    scales: tuple[AtScale, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -95,7 +100,7 @@ class Certificate:
     def message(self) -> str:
         """What a warning says; empty if nothing is wrong."""
         if not self.problems:
-            return ""
+            return self._beyond
         wrong = [self.verdict.found] if self.verdict.found else []
         if self.agreement.problem is not None:
             wrong.insert(0, f"the model was not read as {self.agreement.framework} computes it")
@@ -103,6 +108,18 @@ class Certificate:
         if len(starts) > _NAMED:
             starts[_NAMED:] = [f"\n  and {len(starts) - _NAMED} more layers, which model.fidelity lists"]
         return f"{'; '.join(wrong)} (on {self._data}). It starts here:{''.join(starts)}"
+
+    @property
+    def _beyond(self) -> str:
+        """What a warning says of ordinary inputs of another scale than the generated ones."""
+        wrong = [each for each in self.scales if each.wrong and each.inputs in USUAL]
+        if not wrong:
+            return ""
+        return (
+            "without calibration data formats are made for generated inputs, standard normal ones. "
+            f"For inputs of another scale output {wrong[0].output!r} is off by {', '.join(map(str, wrong))}: "
+            "give samples as calibration, or the inputs a precision"
+        )
 
     @property
     def summary(self) -> str:
@@ -118,7 +135,9 @@ class Certificate:
             else f"error {percent(worst.error)} of range, at worst {percent(worst.worst)}"
         )
         ratio = "" if worst.snr_db is None else f", {worst.snr_db:.0f} dB"
-        return f"fidelity: {worst.layer} {noise}{ratio}, on {self._data}{self._compared}"
+        wrong = ", ".join(str(each) for each in self.scales if each.wrong)
+        others = f"; off by {wrong} for inputs of these ranges" if wrong else ""
+        return f"fidelity: {worst.layer} {noise}{ratio}, on {self._data}{self._compared}{others}"
 
     @property
     def _data(self) -> str:
@@ -143,6 +162,7 @@ class Certificate:
             "misread": None if misread is None else asdict(misread),
             "found": self.verdict.found,
             "problems": [asdict(problem) for problem in self.verdict.problems],
+            "scales": [asdict(each) for each in self.scales],
             "layers": plain(self.section),
         }
 
@@ -163,7 +183,9 @@ class Certificate:
         assert isinstance(section, Fidelity)
         agreement = Agreement(known.framework, known.framework_error, known.not_compared, known.misread)
         verdict = Verdict(known.found, known.problems)
-        return Certificate(section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement)
+        return Certificate(
+            section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement, known.scales
+        )
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
@@ -204,6 +226,7 @@ class _Document:
     found: str
     problems: tuple[Problem, ...]
     layers: list[dict[str, str | int | float | None]]
+    scales: tuple[AtScale, ...] = ()
 
 
 def certify(
@@ -228,7 +251,9 @@ def certify(
     agreement = Agreement()
     if model is not None and check is not False:
         agreement = _agreement(model, network, _on_grids(network, inputs), measured.outputs, insist=check is True)
-    return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibration is not None, verdict, agreement)
+    calibrated = calibration is not None
+    scales = () if calibrated else at_scales(network, compiled, program)
+    return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, scales)
 
 
 def _on_grids(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
@@ -308,11 +333,8 @@ def _compared(
 
 def _shaken(network: Network, inputs: Sequence[Floats], wanted: Sequence[Floats]) -> float:
     """How far the outputs are from those ``wanted`` if fractions of the inputs differ in the last place of single precision."""
-    rng = np.random.default_rng(0)
-    others = [x * (1.0 + rng.choice([-(2.0**-23), 2.0**-23], x.shape)) for x in inputs]
-    results = network.evaluate([np.where(x == np.rint(x), x, other) for x, other in zip(inputs, others, strict=True)])
-    pairs = zip(network.outputs, wanted, strict=True)
-    return max(deviation(x, results[name], spans(x).whole.size).error for name, x in pairs)
+    pairs = zip(wanted, shaken(network, inputs), strict=True)
+    return max(deviation(x, y, spans(x).whole.size).error for x, y in pairs)
 
 
 def _differ(x: Floats, y: Floats, limit: float, *, jumps: bool) -> bool:

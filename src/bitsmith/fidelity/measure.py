@@ -93,7 +93,9 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
             if isinstance(read_as, Input) and read_as.floor is not None:  # a mask's level is the same to its readers
                 wanted, own = (np.maximum(values, read_as.floor) for values in (wanted, own))
             axis = _channel_axis(known[node.name], wanted)
-            steps = None if node.name in bounded else _steps(fracs[node.name], wanted.ndim - 1, axis)
+            # Trained values are as coarse as they are for steps of the rule.
+            frac = fracs[node.name] - known[node.name].finer
+            steps = None if node.name in bounded else _steps(frac, wanted.ndim - 1, axis)
             layer = _compared(known[node.name], wanted, own, found, axis, steps, _CANCELLED * largest)
             row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
             layers[node.name] = replace(layer, row=row)

@@ -27,6 +27,10 @@ DEFAULT_INTEGER_INPUT = FixedFormat(True, 16, 0, Rounding.RND, Overflow.SAT)
 """The same of an input of integers: fixed<16,16>, saturating."""
 
 
+_LIKE_SCALES = 3
+"""Features whose scales differ by fewer powers of two have one format."""
+
+
 def _integers(least: int, greatest: int) -> FixedFormat:
     """The format of integers from the ``least`` to the ``greatest``."""
     return FixedFormat(least < 0, max(width_of(least, greatest), 1), 0, Rounding.RND, Overflow.SAT)
@@ -38,7 +42,8 @@ class Input(Layer):
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
     ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``). What is less than
-    the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``computed_masks``).
+    the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``computed_masks``). Where the model states a
+    scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``).
     """
 
     shape: Shape
@@ -47,6 +52,8 @@ class Input(Layer):
     limits: tuple[int, int] | None = None
     quantizer: Quantizer | None = None
     floor: float | None = None
+    center: Floats | None = None
+    spread: Floats | None = None
 
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
 
@@ -61,11 +68,38 @@ class Input(Layer):
             return _integers(*self.limits)
         if self.integer:
             return DEFAULT_INTEGER_INPUT
+        formats = self.stated_formats(bits)
+        integer, frac = max(fmt.integer for fmt in formats), max(fmt.frac for fmt in formats)
+        return replace(DEFAULT_INPUT, width=integer + frac, frac=frac)
+
+    def stated_formats(self, bits: int) -> tuple[FixedFormat, ...]:
+        """The same of each feature where the model states unlike scales, else of all.
+
+        What reaches 32 in steps of 2**-10, in 16 bits, is that many times the spread; it reaches 32 in any case.
+        """
         integer = min(bits // 4 + 2, DEFAULT_INPUT.integer)
-        return replace(DEFAULT_INPUT, width=bits, frac=bits - integer)
+        plain = replace(DEFAULT_INPUT, width=bits, frac=bits - integer)
+        if self.spread is None or self.center is None:
+            return (plain,)
+        fracs = plain.frac - np.floor(np.log2(self.spread)).astype(np.int64)
+        most = np.abs(self.center) + self.spread * 2.0 ** (integer - 1)
+        integers = np.maximum(np.ceil(np.log2(most)).astype(np.int64) + 1, integer)
+        if fracs.max() - fracs.min() < _LIKE_SCALES:
+            fracs, integers = fracs.max(keepdims=True), integers.max(keepdims=True)
+        pairs = zip(fracs.tolist(), integers.tolist(), strict=True)
+        return tuple(replace(plain, width=of + frac, frac=frac) for frac, of in pairs)
+
+    def scaled(self, batch: Floats) -> Floats:
+        """Numbers of scale 1 as ones of the scale that the model states."""
+        return batch if self.center is None or self.spread is None else self.center + self.spread * batch
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
+
+    @property
+    def limited(self) -> bool:
+        """True where the model itself says which values there are."""
+        return self.entries is not None or self.limits is not None or self.quantizer is not None
 
     @property
     def saturates(self) -> bool:
@@ -76,11 +110,14 @@ class Input(Layer):
         x = inputs[0] if self.floor is None else np.maximum(inputs[0], self.floor)
         return x if self.quantizer is None else self.quantizer.applied(x)
 
+    def _unknown(self, bits: int) -> tuple[FixedFormat, ...]:
+        return (self.default_format(bits),) if self.limited or self.integer else self.stated_formats(bits)
+
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if self.quantizer is not None:
             return _quantized(lowering, self.shape, self.quantizer)
         unknown, seen = self.default_format(lowering.settings.result_bits), lowering.observed
-        formats = lowering.input_formats(unknown)
+        formats = lowering.input_formats(*self._unknown(lowering.settings.result_bits))
         if lowering.format("result") is None:
             if self.entries is not None or self.limits is not None:
                 # What calibration data happen not to hold is valid all the same.

@@ -60,22 +60,21 @@ class Lowering:
         """The user's format of ``variable``; None is auto."""
         return self.settings.precision.get(variable)
 
-    def input_formats(self, unknown: FixedFormat) -> tuple[FixedFormat, ...]:
+    def input_formats(self, *unknown: FixedFormat) -> tuple[FixedFormat, ...]:
         """The formats of a network input, one for all or one for each element of the last axis.
 
-        They are the user's, else those that calibration data need, else ``unknown``.
+        They are the user's, else those that calibration data need, else ``unknown``; with finer steps where these are needed.
         """
         given = self.format("result")
         if given is not None:
             return (given,)
-        if not self.observed.limits:
-            return (unknown,)
-        # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
-        bits = self.settings.result_bits
-        features = tuple(format_for(each, bits, spare=1) for each in self.observed.features)
-        formats = features or (format_for(self.observed, bits),)
-        least = self.fracs.get("result")
-        if least is None or self.observed.frac is not None:
+        formats, least = unknown, self.fracs.get("result")
+        if self.observed.limits:
+            # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
+            bits = self.settings.result_bits
+            features = tuple(format_for(each, bits, spare=1) for each in self.observed.features)
+            formats = features or (format_for(self.observed, bits),)
+        if least is None or (self.observed.limits and self.observed.frac is not None):
             return formats
         finer = [finer_format(fmt, int(frac)) for fmt, frac in zip(cycle(formats), least, strict=False)]
         return tuple(finer) if len(set(finer)) > 1 else (finer[0],)

@@ -13,6 +13,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.quantizer import Quantizer
@@ -31,7 +32,8 @@ class NetworkNode:
     the user does not know and cannot configure: a frontend's own permutation, a scale that became a layer. ``quantizers`` are
     those of trained tensors of a quantized layer, by precision variable: the tensors are on their grids. ``fracs`` are the fewest
     fractional bits that ``auto`` gives the result's channels or the elements of a trained tensor, by variable, where one step for
-    all would cost accuracy (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in
+    all would cost accuracy (see :mod:`bitsmith.passes.channels`), or where they are ``finer`` by so many bits for small inputs
+    (see :mod:`bitsmith.passes.finer_steps`). The results of a ``whole`` node are integers or truth values in
     the user's model, of which ``auto`` keeps all. ``affine`` says what the result, in the user's order, is to the user's values,
     of a quantized model whose scales wait for the next quantizer (see :mod:`bitsmith.passes.move_scales`); None: the same.
     ``layouts`` are those of trained tensors that lie in the user's model in another way, by variable.
@@ -47,6 +49,7 @@ class NetworkNode:
     inner: bool = False
     quantizers: Mapping[str, Quantizer] = field(default_factory=dict, compare=False)
     fracs: Mapping[str, Fracs] = field(default_factory=dict, compare=False)
+    finer: int = field(default=0, compare=False)
     whole: bool = False
     affine: Affine | None = field(default=None, compare=False)
     layouts: Mapping[str, ModelLayout] = field(default_factory=dict, compare=False)
@@ -91,6 +94,20 @@ class Network:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def input(self, name: str) -> Input:
+        """The layer of the input called ``name``."""
+        layer = self.node(name).layer
+        assert isinstance(layer, Input)
+        return layer
+
+    def unknown_inputs(self) -> tuple[str, ...]:
+        """The inputs of whose values neither the model nor the user says anything."""
+        return tuple(
+            name
+            for name in self.inputs
+            if not self.input(name).limited and "result" not in self.node(name).settings.precision
+        )
 
     def consumers(self, name: str) -> tuple[NetworkNode, ...]:
         """The nodes that read ``name``."""

@@ -22,6 +22,7 @@ from bitsmith.errors import InputDataError
 from bitsmith.fidelity.alerts import Alerts
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses
+from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
@@ -97,7 +98,10 @@ class Model:
     @cached_property
     def _alerts(self) -> Alerts:
         """What warns of predictions."""
-        return Alerts(self.network, self.program, self.notes)
+        known, compared = self._certificate, None
+        if known is not None and not known.problems:
+            compared = Predictions(self.network, calibrated=known.calibrated)
+        return Alerts(self.network, self.program, self.notes, compared)
 
     @cached_property
     def _compiled(self) -> CompiledProgram:
@@ -132,8 +136,9 @@ class Model:
 
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
-            FidelityWarning: once, when values inside wrap, or many saturate, for which one of 32 samples is looked at.
-                :meth:`losses` counts them all.
+            FidelityWarning: once, when values inside wrap, or many saturate, for which one of 32 samples is looked at
+                (:meth:`losses` counts them all); once, when results are further from the float model's than they should, as of
+                inputs of a smaller scale than formats were made for: the first samples are compared.
 
         Examples:
             ```python
@@ -146,6 +151,8 @@ class Model:
         outputs, outside, wrapped = self.emulator.run_watched(batches)
         self._alerts.tell_outside(self.emulator.inputs, outside)
         self._alerts.tell_lost(batches, wrapped)
+        if not any(outside):
+            self._alerts.tell_off(batches, outputs, self.emulator)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _batches(self, x: Arrays) -> list[Batch]:

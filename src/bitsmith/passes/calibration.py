@@ -208,7 +208,7 @@ def generated(network: Network, samples: int) -> list[Floats]:
         node = network.node(name)
         assert isinstance(node.layer, Input)
         fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
-        batches.append(_drawn(rng, (samples, *node.layer.shape), fmt))
+        batches.append(node.layer.scaled(_drawn(rng, (samples, *node.layer.shape), fmt)))
     return batches
 
 

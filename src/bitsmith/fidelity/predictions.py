@@ -1,0 +1,109 @@
+"""Compares a few predictions with the float model: the first ones, and the first ones of inputs of a smaller scale.
+
+Formats follow from the inputs that a conversion knew of. What is right for these may be lost for smaller ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Batch
+from bitsmith.fidelity.shortfall import Deviating, deviating, float_outputs
+from bitsmith.ir.ops import Input
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.report.summary import input_format
+
+_SAMPLES, _LEAST_SAMPLES = 128, 4
+_ELEMENTS = 1 << 22
+"""Samples that are compared; fewer where all results of all of them would have more elements than that."""
+
+_FEW = 16
+"""Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
+
+_SMALLER = 4.0
+"""Times by which inputs are smaller that are looked at again."""
+
+
+class Predictions:
+    """Looks at the samples of predictions until there were enough, and again when smaller ones come.
+
+    Attributes:
+        calibrated: whether formats follow from calibration data.
+    """
+
+    def __init__(self, network: Network, *, calibrated: bool) -> None:
+        self.calibrated = calibrated
+        self._network = network
+        self._most = min(
+            max(_ELEMENTS // max(sum(map(math.prod, network.shapes().values())), 1), _LEAST_SAMPLES), _SAMPLES
+        )
+        self._magnitudes: list[float] = []
+        self._seen: list[tuple[list[Floats], list[Floats]]] = []
+        self._count = self._due = 0
+
+    def look(self, batches: Sequence[Batch], outputs: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
+        """The output of these predictions that is furthest off, if it is wrong, and the inputs that showed it."""
+        if not len(batches[0]):
+            return None
+        picked = slice(None, None, -(-len(batches[0]) // self._most))
+        few = [batch[picked] for batch in batches]
+        magnitudes = [float(np.abs(batch).max(initial=0.0)) for batch in few]
+        if self._magnitudes and self._count >= self._most and not self._are_smaller(magnitudes):
+            return None
+        if self._are_smaller(magnitudes):
+            self._magnitudes, self._seen, self._count, self._due = magnitudes, [], 0, 1
+        self._seen.append(([batch.astype(np.float64) for batch in few], [output[picked] for output in outputs]))
+        self._count += len(few[0])
+        if self._count < self._due:
+            return None
+        self._due = 2 * self._count
+        inputs, found = (
+            [np.concatenate(parts) for parts in zip(*kept, strict=True)] for kept in zip(*self._seen, strict=True)
+        )
+        return self._compared(inputs, found)
+
+    def _are_smaller(self, magnitudes: Sequence[float]) -> bool:
+        pairs = zip(magnitudes, self._magnitudes or [math.inf] * len(magnitudes), strict=True)
+        return any(0.0 < size < known / _SMALLER for size, known in pairs) or not self._magnitudes
+
+    def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
+        wanted = float_outputs(self._network, inputs)
+        more = None
+        if len(inputs[0]) < _FEW:
+            more = float_outputs(self._network, [np.concatenate([x / 2.0, 0.0 * x]) for x in inputs])
+        worst = deviating(self._network, inputs, wanted, found, more)
+        return (worst, inputs) if worst.wrong else None
+
+    def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
+        """What is said of an output that is wrong for ``inputs``: how far it is off, why, and what to do."""
+        coarse = self._coarsest(worst, inputs, emulator)
+        known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
+        if coarse is None:
+            why = f"Formats inside follow from {known}, of another scale than these inputs"
+            which = "the layers"
+        else:
+            op, magnitude = coarse
+            why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
+            which = f"input {op.name!r}"
+        return (
+            f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: give samples of that scale as calibration, or "
+            f"{which} a precision"
+        )
+
+    def _coarsest(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> tuple[Input, float] | None:
+        """The input whose rounding alone makes most of the difference, and its magnitude; None if it is made inside."""
+        wanted = float_outputs(self._network, inputs)
+        found, most = None, worst.worst / 4.0
+        for index, (op, x) in enumerate(zip(emulator.inputs, inputs, strict=True)):
+            raw, _ = emulator.quantize(index, x)
+            rounded = [*inputs]
+            rounded[index] = np.ldexp(raw.astype(np.float64), -op.frac)
+            off = deviating(self._network, inputs, wanted, float_outputs(self._network, rounded))
+            if off.worst > most:
+                found, most = (op, float(np.abs(x).max(initial=0.0))), off.worst
+        return found

@@ -1,0 +1,116 @@
+"""The program beside the float model on inputs of several scales, where nothing is known of the inputs' scale.
+
+Without calibration data formats follow from generated inputs of scale 1. These are others, on no grid: what a circuit makes of
+them says for which inputs it is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.emulate import Emulator
+from bitsmith.fidelity.samples import samples
+from bitsmith.fidelity.shortfall import MOST_ERROR, deviating, float_outputs
+from bitsmith.ir.program import Program
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.passes.finer_steps import Finer
+from bitsmith.report.sections import percent
+
+_SAMPLES, _LEAST_SAMPLES = 64, 4
+_ELEMENTS = 1 << 21
+"""Samples of each scale; fewer where all results of all of them would have more elements than that."""
+
+_SCALES: Mapping[str, tuple[float, float]] = {
+    "0 to 1": (0.0, 1.0),
+    "-1 to 1": (-1.0, 1.0),
+    "-0.01 to 0.01": (-0.01, 0.01),
+    "0 to 255": (0.0, 255.0),
+}
+
+USUAL = ("0 to 1", "-1 to 1")
+"""Ranges that most data are brought to before a network takes them: a circuit that is wrong there is warned of."""
+
+_MOST_FINER, _FEWER = 8, (2, 4, 6)
+"""Bits by which steps may be finer, and fewer ones that are tried when so many do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtScale:
+    """How far an output is off for uniform ``inputs`` of a range, as shares of its own range there: in the mean, at worst."""
+
+    inputs: str
+    output: str
+    error: float
+    worst: float
+    wrong: bool
+
+    def __str__(self) -> str:
+        return f"{percent(self.error)} (at worst {percent(self.worst)}) from {self.inputs}"
+
+
+def at_scales(network: Network, compiled: Network, program: Program) -> tuple[AtScale, ...]:
+    """What ``program``, which ``network`` became by way of ``compiled``, makes of each scale; empty if the inputs' is known."""
+    emulator = Emulator(program)
+    found = []
+    for scale, inputs in _drawn(compiled, _SCALES):
+        worst = deviating(network, inputs, float_outputs(network, inputs), emulator.run(inputs))
+        found.append(AtScale(scale, worst.output, worst.error, worst.worst, worst.wrong))
+    return tuple(found)
+
+
+def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> Finer:
+    """The fewest bits with which ``lowered``, the program with steps that are finer, is right for inputs of usual scales.
+
+    None where it is so already, and where more of them do not help.
+    """
+    drawn = [inputs for _, inputs in _drawn(network, USUAL)]
+    wanted = [float_outputs(network, inputs) for inputs in drawn]
+
+    def right(finer: Finer, most: float = MOST_ERROR / 2.0) -> bool:
+        emulator = Emulator(lowered(finer)) if drawn else None
+        pairs = zip(drawn, wanted, strict=True)
+        return emulator is None or not any(deviating(network, x, y, emulator.run(x), most=most).wrong for x, y in pairs)
+
+    most = Finer(_MOST_FINER, _MOST_FINER)
+    if right(Finer(), MOST_ERROR) or not right(most):
+        return Finer()
+    found = next((each for each in (replace(most, results=0), replace(most, inputs=0)) if right(each)), most)
+    for bits in _FEWER:
+        if found.inputs and right(fewer := replace(found, inputs=bits)):
+            found = fewer
+            break
+    for bits in _FEWER:
+        if found.results and right(fewer := replace(found, results=bits)):
+            found = fewer
+            break
+    return found
+
+
+def _drawn(network: Network, scales: Iterable[str]) -> Iterator[tuple[str, list[Floats]]]:
+    """Inputs of each scale, in single precision as frameworks take them, where nothing is known of them; others as generated.
+
+    Those whose scale the model states have only usual ones, in that scale.
+    """
+    layers = {name: network.input(name) for name in network.unknown_inputs()}
+    unknown = {name: layer for name, layer in layers.items() if not layer.integer}
+    if all(layer.spread is not None for layer in unknown.values()):
+        scales = [scale for scale in scales if scale in USUAL]
+    shapes = network.shapes()
+    count = min(max(_ELEMENTS // max(sum(map(math.prod, shapes.values())), 1), _LEAST_SAMPLES), _SAMPLES)
+    given, rng = samples(network, None), np.random.default_rng(1)
+    for scale in scales if unknown else ():
+        lo, hi = _SCALES[scale]
+        yield (
+            scale,
+            [
+                unknown[name].scaled(rng.uniform(lo, hi, (count, *shapes[name]))).astype(np.float32).astype(np.float64)
+                if name in unknown
+                else np.resize(x, (count, *x.shape[1:]))
+                for name, x in zip(network.inputs, given, strict=True)
+            ],
+        )

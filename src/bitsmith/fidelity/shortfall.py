@@ -1,0 +1,125 @@
+"""Outputs that are further from the float model's than a user expects, on inputs of any kind.
+
+In: a network, inputs, and its outputs for these in the circuit. Out: the output that is furthest off, beside *its range on these
+inputs*. Small inputs have outputs of a small range, for which steps may be coarse that are fine for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bitsmith.fidelity.budgets import allowance
+from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.layers.settled import QUANTIZING
+from bitsmith.passes.steepness import ancestors
+from bitsmith.report.sections import percent
+
+MOST_ERROR = 0.01
+"""Error of a single value, as a share of its output's range, that formats of ``auto`` with 16 bits should not exceed.
+
+Where a layer jumps, or rounds itself, any rounding decides near a threshold: there twice that share of the values may not.
+"""
+
+LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
+"""Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
+
+_SHAKEN = 2.0
+"""Times the effect of the inputs' last place in single precision that is no error of the circuit."""
+
+_STILL = 2.0**-12
+"""Least range of an output, as a share of its greatest magnitude."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deviating:
+    """How far an output is from the float model's, as shares of its range: in the mean and at worst, and if that is ``wrong``."""
+
+    output: str
+    error: float
+    worst: float
+    wrong: bool
+
+    def __str__(self) -> str:
+        return (
+            f"output {self.output!r} differs from the float model's by {percent(self.error)} of its range, "
+            f"at worst by {percent(self.worst)}"
+        )
+
+
+def float_outputs(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
+    """The float model's outputs."""
+    found: dict[str, Floats] = {}
+    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        for node, _, result in network.evaluation(inputs):
+            if node.name in network.outputs:
+                found[node.name] = node.result_in_model(result)
+    return [found[name] for name in network.outputs]
+
+
+def shaken(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
+    """The outputs if fractions of the inputs differ in the last place of single precision."""
+    rng = np.random.default_rng(0)
+    others = [x * (1.0 + rng.choice([-(2.0**-23), 2.0**-23], x.shape)) for x in inputs]
+    return float_outputs(network, [np.where(x == np.rint(x), x, y) for x, y in zip(inputs, others, strict=True)])
+
+
+def deviating(
+    network: Network,
+    inputs: Sequence[Floats],
+    wanted: Sequence[Floats],
+    found: Sequence[Floats],
+    more: Sequence[Floats] | None = None,
+    most: float = MOST_ERROR,
+) -> Deviating:
+    """The output that is furthest from what is ``wanted`` of it; ``more`` results of each show its range besides.
+
+    One is wrong that differs by more than ``most`` of its range.
+    """
+    others = wanted if more is None else more
+    looked_at = [
+        _deviating(network, name, inputs, x, y, _span(x, z), number, most)
+        for number, (name, x, y, z) in enumerate(zip(network.outputs, wanted, found, others, strict=True))
+    ]
+    return max(looked_at, key=lambda each: (each.wrong, each.worst))
+
+
+def _span(wanted: Floats, more: Floats) -> Span:
+    ranges = [spans(values).whole for values in (wanted, more)]
+    return Span(min(each.lo for each in ranges), max(each.hi for each in ranges))
+
+
+def _deviating(
+    network: Network,
+    name: str,
+    inputs: Sequence[Floats],
+    wanted: Floats,
+    found: Floats,
+    span: Span,
+    number: int,
+    most: float,
+) -> Deviating:
+    size = max(span.size, _STILL * span.largest)
+    off = deviation(wanted, found, size)
+    before = ancestors(network, [name])
+    drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
+    if any(node.settings.precision for node in before) or allowance(before) > 1.0:
+        return Deviating(name, off.error, off.worst, drowned)
+    wrong = off.worst > most
+    if wrong and any(node.layer.jumps or isinstance(node.layer, QUANTIZING) for node in before):
+        wrong = _many(wanted, found, most * size, 2.0 * most)
+        last = deviation(wanted, shaken(network, inputs)[number], size) if wrong else off
+        wrong = wrong and off.error > _SHAKEN * last.error
+    return Deviating(name, off.error, off.worst, wrong)
+
+
+def _many(wanted: Floats, found: Floats, most: float, share: float) -> bool:
+    """True if more than a ``share`` of the values, and not only one or two, differ by more than ``most``."""
+    with np.errstate(all="ignore"):
+        count = int(np.count_nonzero(np.abs(found - wanted) > most))
+    return count > max(share * wanted.size, 2)

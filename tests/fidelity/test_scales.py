@@ -1,0 +1,200 @@
+"""Without calibration data results are right for inputs of any usual scale, or there is a warning."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from onnx import TensorProto, helper, numpy_helper
+
+from bitsmith import FidelityWarning, Model, convert
+from bitsmith.errors import FidelityError
+from bitsmith.layers.layer import Floats
+from tests.fidelity.random_layers import KINDS, made
+from tests.fidelity.scales import Outcome, outcome, outcomes
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("dense", 0.01), ("merge", 0.01), ("conv 1d", 1.0), ("rescaling", 255.0)])
+def test_a_random_model(kind: str, scale: float) -> None:
+    assert outcome(made(kind, 1), scale, 1) in (Outcome.RIGHT, Outcome.WARNED)
+
+
+def _judged(kind: str, count: int) -> None:
+    found = outcomes(kind, count)
+    by_outcome = {each: sum(number for (_, what), number in found.items() if what is each) for each in Outcome}
+    assert not by_outcome[Outcome.SILENT], found
+    assert by_outcome[Outcome.FALSE_ALARM] <= 0.01 * by_outcome[Outcome.RIGHT], found
+
+
+@pytest.mark.ci
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["functions", "normalization", "recurrent"])
+def test_some_random_models(kind: str) -> None:
+    _judged(kind, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_models(kind: str) -> None:
+    _judged(kind, 20)
+
+
+def kinked(slope: float) -> keras.Model:
+    """``slope * relu(x - 1) + x / 10``: what generated inputs make of it hides what inputs below 1 do."""
+    model = keras.Sequential([layers.Input((1,)), layers.Dense(2, "relu"), layers.Dense(1)])
+    weights = ([[slope, 1.0]], [-slope, 0.0], [[1.0], [0.1]], [0.0])
+    model.set_weights([np.array(each) for each in weights])
+    return model
+
+
+BELOW_1 = np.random.default_rng(0).uniform(0.0, 1.0, (200, 1))
+
+
+def test_steps_are_finer_where_inputs_from_0_to_1_need_it() -> None:
+    model = convert(kinked(300.0), strict=True)
+    assert any("Finer steps, by " in note and "bits for results" in note for note in model.notes)
+    np.testing.assert_allclose(model.predict(BELOW_1), 0.1 * BELOW_1, atol=5e-4)
+    assert not any("Finer steps, by " in note for note in convert(kinked(3.0)).notes)
+
+
+def test_what_finer_steps_cannot_mend_is_warned_of_once() -> None:
+    with pytest.warns(
+        FidelityWarning, match=r"without calibration data .* from 0 to 1.*: give samples as calib"
+    ) as told:
+        model = convert(kinked(3e5))
+    assert len(told) == 1 and "% (at worst " in model.fidelity.summary
+    with pytest.raises(FidelityError, match="without calibration data"):
+        convert(kinked(3e5), strict=True)
+    convert(kinked(3e5), calibration=BELOW_1, strict=True)
+
+
+def small() -> keras.Model:
+    model = keras.Sequential([layers.Input((4,)), layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array([[1.3], [-0.7], [0.4], [0.9]])])
+    return model
+
+
+def data(scale: float, count: int = 100) -> Floats:
+    return np.random.default_rng(1).uniform(-scale, scale, (count, 4))
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_predictions_of_small_inputs_warn_once(count: int, tmp_path: Path) -> None:
+    model = convert(small(), strict=True)
+    model.predict(data(1.0, count))
+    with pytest.warns(FidelityWarning, match=r"The steps of input .* coarse for values within \+-0.00.*calibration"):
+        model.predict(data(0.003, count))
+    model.predict(data(0.002, count))
+    model.save(tmp_path / "saved")
+    with pytest.warns(FidelityWarning, match="coarse for values"):
+        Model.load(tmp_path / "saved").predict(data(0.003, count))
+
+
+def test_single_samples_are_gathered() -> None:
+    model = convert(small(), strict=True)
+    with pytest.warns(FidelityWarning, match="coarse for values") as told:
+        for each in data(0.003, 40):
+            model.predict(each[None])
+    assert len(told) == 1
+
+
+def test_predictions_beyond_the_scale_of_calibration_data_warn() -> None:
+    pixels = np.rint(np.abs(data(255.0)))
+    model = convert(small(), calibration=pixels, strict=True)
+    model.predict(pixels)
+    with pytest.warns(FidelityWarning, match=r"The steps of input .* \(ufixed<8,8,RND,SAT>\) are coarse"):
+        model.predict(np.abs(data(1.0)))
+
+
+def test_summary_says_which_scales_are_off() -> None:
+    certificate = convert(small()).fidelity
+    assert [each.inputs for each in certificate.scales if each.wrong] == ["-0.01 to 0.01", "0 to 255"]
+    assert "from -0.01 to 0.01" in certificate.summary and not certificate.message
+    assert type(certificate).of_document(certificate.document(), "here") == certificate
+    assert convert(small(), calibration=data(1.0)).fidelity.scales == ()
+    assert convert(small(), config={"Model": {"Precision": "fixed<16,6>"}}).fidelity.scales == ()
+
+
+FEATURES = np.array([1000.0, 0.001, 1.0, 5.0, 80.0]), np.array([5000.0, 0.01, -3.0, 0.0, 100.0])
+
+
+def normalizing(kind: str) -> keras.Model:
+    """Layers that state the scale of five features."""
+    spread, mean = FEATURES
+    first: keras.Layer = layers.BatchNormalization()
+    if kind == "normalization":
+        first = layers.Normalization(mean=mean, variance=spread**2)
+    model = keras.Sequential([layers.Input((5,)), first, layers.Dense(6, "relu"), layers.Dense(2)])
+    if kind == "batch normalization":
+        first.moving_mean.assign(mean)
+        first.moving_variance.assign(spread**2)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["normalization", "batch normalization"])
+def test_normalizations_at_inputs_are_believed(kind: str) -> None:
+    spread, mean = FEATURES
+    x = np.random.default_rng(2).standard_normal((100, 5)) * spread + mean
+    model = normalizing(kind)
+    circuit = convert(model, strict=True)
+    assert circuit.program.input_ops()[0].frac.size == 5
+    wanted = np.asarray(model(x.astype(np.float32)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = circuit.predict(x)
+    assert np.abs(found - wanted).max() < 2e-3 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize("rescaling", [(1 / 255, 0.0), (1 / 127.5, -1.0)])
+def test_rescaled_pixels_are_believed(rescaling: tuple[float, float]) -> None:
+    scale, offset = rescaling
+    model = keras.Sequential(
+        [
+            layers.Input((5, 5, 2)),
+            layers.Rescaling(scale, offset),
+            layers.Conv2D(3, 3),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    x = np.random.default_rng(3).uniform(0, 255, (50, 5, 5, 2)).astype(np.float32)
+    wanted = np.asarray(model(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = convert(model, strict=True).predict(x)
+    assert np.abs(found - wanted).max() < 2e-3 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize("operators", [("Sub", "Div"), ("Sub", "Mul"), ("Mul", "Add")])
+def test_scales_of_onnx_graphs_are_believed(operators: tuple[str, str]) -> None:
+    """As exporters write a standardization of images, channels first."""
+    shape, deviation = (1, 3, 4, 4), np.array([58.0, 57.0, 61.0])
+    mean = np.array([123.0, 116.0, 103.0])
+    values = {"Sub": mean, "Div": deviation, "Mul": 1 / deviation, "Add": -mean / deviation}
+    constants = [values[name].reshape(3, 1, 1).astype(np.float32) for name in operators]
+    kernel = np.random.default_rng(4).normal(0, 0.2, (48, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node(operators[0], ["x", "c0"], ["a"]),
+        helper.make_node(operators[1], ["a", "c1"], ["b"]),
+        helper.make_node("Flatten", ["b"], ["f"]),
+        helper.make_node("MatMul", ["f", "k"], ["y"]),
+    ]
+    stored = [numpy_helper.from_array(x, name) for x, name in zip([*constants, kernel], ["c0", "c1", "k"], strict=True)]
+    graph = helper.make_graph(
+        nodes,
+        "scaled",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape[1:]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        stored,
+    )
+    x = np.random.default_rng(5).uniform(0, 255, (50, *shape[1:]))
+    wanted = ((x - mean.reshape(3, 1, 1)) / deviation.reshape(3, 1, 1)).reshape(50, -1) @ kernel.astype(np.float64)
+    circuit = convert(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), check=False, strict=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = circuit.predict(x)
+    assert np.abs(found - wanted).max() < 2e-3 * np.ptp(wanted)
