@@ -367,3 +367,39 @@ def test_activations_of_all_those_exponents_are_refused(text: str) -> None:
     assert quantizer is not None
     with pytest.raises(UnsupportedError, match="exponents beyond 64"):
         quantizer.layers()
+
+
+PLAIN = [
+    ("QGRU", 3, "quantized_tanh(6)", "sigmoid", [[0.2316626, 0.0725600], [0.5274118, 0.2275438]]),
+    ("QGRU", 3, "tanh", "quantized_sigmoid(6)", [[0.3161174, 0.0354099], [0.5460693, 0.2355673]]),
+    ("QLSTM", 4, "tanh", "sigmoid", [[-0.1608989, 0.0228175], [-0.3553212, -0.0429391]]),
+    ("QSimpleRNN", 1, "tanh", None, [[0.8446851, 0.8146244], [0.9523492, 0.8918025]]),
+]
+"""Cells with functions that nothing quantizes, and what QKeras 0.9.0 gives."""
+
+
+def _spread(*shape: int) -> npt.NDArray[np.float32]:
+    return (np.cos(np.arange(np.prod(shape))) * 0.9).reshape(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(("kind", "gates", "activation", "opening", "want"), PLAIN)
+def test_functions_without_a_quantizer_are_approximate(
+    kind: str, gates: int, activation: str, opening: str | None, want: list[list[float]]
+) -> None:
+    config = {"name": "cell", "units": 2, "activation": activation, "state_quantizer": "quantized_bits(8,0,alpha=1)"}
+    config |= {f"{part}_quantizer": "quantized_bits(5,0,alpha=1)" for part in ("kernel", "recurrent", "bias")}
+    config |= {"reset_after": False} | ({"recurrent_activation": opening} if opening else {})
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 4, 3]}},
+        {"class_name": kind, "config": config},
+    ]
+    model = LiveModel("", {"x": [], "cell": [_spread(3, 2 * gates), _spread(2, 2 * gates), _spread(2 * gates)]})
+    model.text = json.dumps(
+        {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
+    )
+    with pytest.raises(UnsupportedError, match="without a quantizer"):
+        read_keras(model)
+    network = read_keras(model, allow_approximate=True)
+    assert any("Approximate" in note and "without a quantizer" in note for note in network.notes)
+    x = np.rint(_spread(2, 4, 3).astype(np.float64) * 16) / 16
+    np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]], want, atol=2e-6)

@@ -164,8 +164,8 @@ class _Class:
             quantizer = _needed(config, _QUANTIZERS[name], call.major, trained=name != "bias")
             trained[name] = quantizer.on_grid(values)
         state = read_quantizer(config.get("state_quantizer"), config.where, call.major)
-        activation = _function(config, call.major, "activation")
-        opening = _function(config, call.major, "recurrent_activation") if self.gates > 1 else None
+        activation = _function(call, config, "activation")
+        opening = _function(call, config, "recurrent_activation") if self.gates > 1 else None
         if state is None:
             _check_growth(self._gained(config, call.major, trained["recurrent_kernel"][1]), call.x.dims[1])
         shown = None if state is None else quantized_activation(state)
@@ -175,7 +175,7 @@ class _Class:
         """How many binary places a state without a quantizer has more than the one before; None if that is not known."""
         places = _places(config, major, "activation")
         if self.gates == 1:
-            found = _function(config, major, "activation")
+            found = read_quantized(config, major, "activation")
             rises = found is None or isinstance(found.function, ReLU)
             return 0 if places is not None else _places_of(kernel) if rises else None
         return None if places is None else _places(config, major, "recurrent_activation")
@@ -244,14 +244,13 @@ def _needed(config: Fields, key: str, major: int, *, trained: bool) -> Quantizat
     return found
 
 
-def _function(config: Fields, major: int, key: str) -> Activated | None:
-    found = read_quantized(config, major, key)
-    if found is None or found.name in SIGNATURES or isinstance(found.function, HardActivation | ReLU):
-        return found
-    raise UnsupportedError(
-        f"the {key} {found.name}, which a table approximates",
-        accepted="quantizers, hard_sigmoid, hard_tanh, relu, linear",
-    )
+def _function(call: LayerCall, config: Fields, key: str) -> Activated | None:
+    found = read_quantized(config, call.major, key)
+    exact = found is None or found.name in SIGNATURES or isinstance(found.function, HardActivation | ReLU)
+    if found is not None and not exact:
+        accepted = "quantizers, hard_sigmoid, hard_tanh, relu, linear"
+        call.build.approximate(f"the {key} {found.name} without a quantizer", "a table gives it, rounded", accepted)
+    return found
 
 
 _CLASSES = {
