@@ -14,15 +14,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.ci]
 
 @pytest.mark.parametrize(
     ("module", "parameters"),
-    [("read", {"BEAT": 8, "WORD": 32}), ("write", {"BEAT": 8, "WORD": 32}), ("control", {"STREAMS": 2})],
+    [
+        ("memory_read", {"BEAT": 8, "WORD": 32}),
+        ("memory_write", {"BEAT": 8, "WORD": 32}),
+        ("memory_control", {"STREAMS": 2}),
+    ],
 )
 def test_against_a_model(tmp_path: Path, module: str, parameters: dict[str, int]) -> None:
-    names = [f"bitsmith_memory_{module}.sv", "bitsmith_axis_fifo.sv"]
+    names = [f"bitsmith_{module}.sv", "bitsmith_axis_fifo.sv"]
     texts = library((*MEMORY_LIBRARY, *names))
     for name in names:
         (tmp_path / name).write_text(texts[name])
-    sources = [tmp_path / name for name in names[: 1 + (module != "control")]]
-    compile_bench(tmp_path, f"memory_{module}_bench.cpp", f"bitsmith_memory_{module}", sources, parameters)
+    sources = [tmp_path / name for name in names[: 1 + (module != "memory_control")]]
+    compile_bench(tmp_path, f"{module}_bench.cpp", f"bitsmith_{module}", sources, parameters)
     for seed in range(3):
         counts = run_bench(tmp_path, 20_000, seed)
         assert all(int(count) > 20 for count in counts)

@@ -201,6 +201,32 @@ def test_the_host_gives_the_results_of_the_emulator(
         driver.Engine(FakeWords(soc, 0), 0.0).wait()
 
 
+def test_weights_are_sent_through_their_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In as many transfers as memory asks for, one after the other."""
+    each = made("loads")
+    written(tmp_path, each, "de10-nano")
+    net, driver = imported(monkeypatch, tmp_path)
+    soc, sent = FakeSoc(each, net, 4096), dict[int, bytes]()
+
+    def note() -> None:
+        for engine, (source, _, size) in soc.started.items():
+            sent[engine] = sent.get(engine, b"") + soc.memory[source - soc.BASE :][:size].tobytes()
+        soc.started.clear()
+
+    monkeypatch.setattr(soc, "_compute", note)
+    monkeypatch.setattr(driver, "map_physical", soc.mapped)
+    monkeypatch.setattr(driver, "check_unused", lambda address, size, listed: None)
+    monkeypatch.setattr(driver.Engine, "MOST_BYTES", 16)
+    board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)))
+    about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
+    (rows, columns), blocks = about["matrix"], np.array(about["blocks"])
+    shape = ((blocks.max() + 1) * rows // len(blocks), columns // blocks.shape[1])
+    kernel = np.random.default_rng(0).integers(about["lo"], about["hi"] + 1, shape) * 2.0 ** -about["frac"]
+    board.load(about["layer"], kernel=kernel)
+    wanted = net.weights(about["layer"], kernel=kernel)[about["port"]]
+    assert len(wanted) > 16 and sent == {len(net.INPUTS) + net.LOADS.index(about["port"]): wanted}
+
+
 def test_memory_of_linux_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, made("pipeline"), "de1-soc")
     driver = imported(monkeypatch, tmp_path)[1]
