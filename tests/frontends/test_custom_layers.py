@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -365,6 +366,27 @@ def _cubes(call: Call) -> Tensor:
 def _sum_of_all(call: Call) -> Tensor:
     x, y, w = call.inputs
     return (x * w).tanh() + y
+
+
+@pytest.mark.parametrize("factor", [2.0, 2.5])
+def test_a_function_of_the_file_judges_the_translation(factor: float, tmp_path: Path) -> None:
+    """onnxruntime computes what the file says of an operator that it does not know; the user's translation comes first."""
+    model = _onnx()
+    body = [helper.make_node("Mul", ["a", "w"], ["t"]), helper.make_node("Add", ["t", "t"], ["z"])]
+    model.functions.append(helper.make_function("my.ops", "Mine", ["a", "y", "w"], ["z"], body, model.opset_import[:1]))
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    with warnings.catch_warnings():
+        warnings.simplefilter("error" if factor == 2.0 else "ignore")
+        layers = {"my.ops::Mine": lambda call: call.inputs[0] * call.inputs[2] * factor}
+        made = bitsmith.convert(model, tmp_path, layers=layers, calibration=[X, Y])
+    assert made.network.nodes[-2].name.startswith("mine")
+    assert ("read as onnxruntime computes it" if factor == 2.0 else "misread") in made.fidelity.summary
+
+
+def test_an_operator_that_nothing_computes_is_said_not_to_be_compared(tmp_path: Path) -> None:
+    made = bitsmith.convert(_onnx(), tmp_path, layers={"my.ops::Mine": lambda call: call.inputs[0]}, calibration=[X, Y])
+    said = "not compared with the framework: onnxruntime does not know my.ops::Mine; custom.check"
+    assert said in made.fidelity.summary and said in str(made)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ _LEAST_SIZE = 2.0**-102
 _NAMED = 6
 """Most layers that a warning names."""
 
+_SHOWN = 200
+"""Characters of why nothing was compared."""
+
 _REPORT = "this is a defect of bitsmith: please report it with the model"
 
 
@@ -147,6 +150,8 @@ class Certificate:
     def _compared(self) -> str:
         if self.agreement.problem is not None:
             return f"; misread, says {self.agreement.framework}"
+        if self.agreement.reason:
+            return f"; not compared with the framework: {self.agreement.reason[:_SHOWN]}"
         return f"; read as {self.agreement.framework} computes it" if self.agreement.error is not None else ""
 
     def document(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -194,7 +195,15 @@ def _onnx_outputs(model: OnnxModel, given: list[Numbers]) -> tuple[Floats, ...]:
     # Optimizations change what quantized models compute, by whole steps.
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     content = Path(model).read_bytes() if isinstance(model, str | os.PathLike) else model.SerializeToString()
-    session: _Session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        session: _Session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        unknown = re.search(r"([\w.]+):(\w+)\(-?\d+\) is not a registered function/op", str(error))
+        if unknown is None:
+            raise
+        raise NotComparedError(
+            f"onnxruntime does not know {unknown[1]}::{unknown[2]}; custom.check(expected=...) compares with results of yours"
+        ) from error
     entries = session.get_inputs()
     if len(entries) != len(given):
         raise NotComparedError("it has other inputs for onnxruntime")

@@ -9,7 +9,8 @@ from typing import TypeAlias
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.custom.tensor import Number, Tensor, constant_tensor
+from bitsmith.frontends.custom.operators import Number
+from bitsmith.frontends.custom.tensor import Tensor, constant_tensor
 from bitsmith.layers.layer import Floats, Layer
 
 

@@ -5,43 +5,39 @@ Shapes and axes are those of one sample: the batch is nowhere to be seen.
 
 from __future__ import annotations
 
+import operator
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import EllipsisType
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.custom.operators import Make, Number, Operators
 from bitsmith.frontends.ops import activations, arithmetic, contraction, logic, selection, shape
 from bitsmith.frontends.ops.reduction import REDUCERS
-from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation
-from bitsmith.layers.elementwise import Whole
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.power import Logarithm, Power
 
-Number: TypeAlias = "float | npt.NDArray[np.generic] | Sequence[float]"
-"""Constants: they broadcast as NumPy's arrays do."""
-
 Operand: TypeAlias = "Tensor | Number"
 
-_Index: TypeAlias = "int | slice | EllipsisType | None"
+_Places: TypeAlias = "npt.NDArray[np.generic]"
+_Index: TypeAlias = "SupportsIndex | slice | EllipsisType | Sequence[int] | Sequence[bool] | _Places | None"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tensor:
+class Tensor(Operators["Tensor"]):
     """An operand or a result of one sample, or a constant; ``build`` emits what is computed of it."""
 
     build: Builder
     value: Value
-
-    __array_ufunc__ = None
-    """An array on the left of an operator leaves the operation to the tensor."""
 
     @property
     def shape(self) -> Shape:
@@ -56,72 +52,36 @@ class Tensor:
     def __repr__(self) -> str:
         return f"Tensor(shape={self.shape})"
 
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, known: object) -> Tensor:
+        return self  # a copy of the builder would make layers of another model
+
     def __len__(self) -> int:
         if not self.shape:
             raise UnsupportedError("the length of a single number", accepted="tensors with axes")
         return self.shape[0]
 
-    def __add__(self, other: Operand) -> Tensor:
-        return self._joined("add", other)
-
-    def __radd__(self, other: Number) -> Tensor:
-        return self + other
-
-    def __sub__(self, other: Operand) -> Tensor:
-        return self._joined("subtract", other)
-
-    def __rsub__(self, other: Number) -> Tensor:
-        return self._constant(other)._joined("subtract", self)
-
-    def __mul__(self, other: Operand) -> Tensor:
-        return self._joined("multiply", other)
-
-    def __rmul__(self, other: Number) -> Tensor:
-        return self * other
-
-    def __truediv__(self, other: Operand) -> Tensor:
-        return self._joined("divide", other)
-
-    def __rtruediv__(self, other: Number) -> Tensor:
-        return self._constant(other)._joined("divide", self)
-
-    def __pow__(self, other: Operand) -> Tensor:
-        return self._joined("power", other)
-
     def __matmul__(self, other: Operand) -> Tensor:
         return _product(self, self._tensor(other))
 
-    def __rmatmul__(self, other: Number) -> Tensor:
-        return _product(self._constant(other), self)
-
-    def __neg__(self) -> Tensor:
-        return self._with(arithmetic.negative(self.build.within("negative"), self.value))
-
-    def __abs__(self) -> Tensor:
-        return self._with(arithmetic.absolute(self.build.within("absolute"), self.value))
-
-    def __lt__(self, other: Operand) -> Tensor:
-        return self._compared(Relation.LT, other)
-
-    def __le__(self, other: Operand) -> Tensor:
-        return self._compared(Relation.LE, other)
-
-    def __gt__(self, other: Operand) -> Tensor:
-        return self._compared(Relation.GT, other)
-
-    def __ge__(self, other: Operand) -> Tensor:
-        return self._compared(Relation.GE, other)
+    def __rmatmul__(self, other: Operand) -> Tensor:
+        return _product(self._tensor(other), self)
 
     def equals(self, other: Operand) -> Tensor:
         """1 where the elements are equal, 0 elsewhere."""
-        return self._compared(Relation.EQ, other)
+        return self == other
 
     def __getitem__(self, index: _Index | tuple[_Index, ...]) -> Tensor:
-        """Elements at integers, slices, ``None`` and ``...``, as NumPy picks them."""
+        """Elements at integers, slices, ``None``, ``...``, and at a list of integers or truth values, as NumPy picks them."""
         x, axis = self, 0
         for item in self._completed(index if isinstance(index, tuple) else (index,)):
             if item is None:
                 x = x.expand(axis)
+                axis += 1
+            elif isinstance(item, np.ndarray):
+                x = x._with(selection.take(self.build.within("items"), x.value, x._dim(axis), item))
                 axis += 1
             elif isinstance(item, slice):
                 picked = range(x.shape[axis])[item]
@@ -224,7 +184,7 @@ class Tensor:
 
     def floor(self) -> Tensor:
         """The greatest integer that is not above each element."""
-        return self._with(logic.whole(self.build.within("floor"), self.value, Whole.FLOOR))
+        return self.__floor__()
 
     def clip(self, low: float, high: float) -> Tensor:
         """Each element, but at least ``low`` and at most ``high``."""
@@ -234,26 +194,21 @@ class Tensor:
         """The softmax along an axis."""
         return self._with(activations.softmax(self.build.within("softmax"), self.value, self._dim(axis)))
 
-    def _joined(self, name: str, other: Operand) -> Tensor:
-        make = {
-            "add": arithmetic.add,
-            "subtract": arithmetic.subtract,
-            "multiply": arithmetic.multiply,
-            "divide": arithmetic.true_divide,
-            "power": arithmetic.power,
-        }[name]
-        x, y = same_rank(self, self._tensor(other))
-        return self._with(make(self.build.within(name), x.value, y.value))
+    def _joined(self, name: str, make: Make, other: Operand, *, reflected: bool = False) -> Tensor:
+        left, right = same_rank(self, self._tensor(other))
+        if reflected:
+            left, right = right, left
+        return self._with(make(self.build.within(name), left.value, right.value))
 
-    def _compared(self, relation: Relation, other: Operand) -> Tensor:
-        x, y = same_rank(self, self._tensor(other))
-        return self._with(logic.compare(self.build.within("compare"), relation, x.value, y.value))
+    def _changed(self, name: str, make: Make) -> Tensor:
+        return self._with(make(self.build.within(name), self.value))
+
+    def _known(self) -> float | None:
+        return float(self.array.item()) if self.array is not None and self.array.size == 1 else None
 
     def _tensor(self, other: Operand) -> Tensor:
-        return other if isinstance(other, Tensor) else self._constant(other)
-
-    def _constant(self, values: Number) -> Tensor:
-        return constant_tensor(self.build, values)
+        """``other`` as a tensor beside this one."""
+        return other if isinstance(other, Tensor) else constant_tensor(self.build, other)
 
     def _with(self, value: Value) -> Tensor:
         return replace(self, value=value)
@@ -273,22 +228,69 @@ class Tensor:
         """Sizes for so many samples."""
         return [samples, *after[1:]] if self.value.batch is not None else [*after]
 
-    def _completed(self, items: tuple[_Index, ...]) -> tuple[int | slice | None, ...]:
+    def _completed(self, items: tuple[_Index, ...]) -> tuple[int | slice | _Places | None, ...]:
         """An index with a slice for each axis that ``...`` stands for, or that is left out."""
         named = sum(item is not None and item is not Ellipsis for item in items)
-        if named > len(self.shape) or sum(item is Ellipsis for item in items) > 1:
+        dots = [place for place, item in enumerate(items) if item is Ellipsis]
+        if named > len(self.shape) or len(dots) > 1:
             raise UnsupportedError(
                 f"an index of {named} axes of a tensor of {len(self.shape)}", accepted="its own axes"
             )
+        at = dots[0] if dots else len(items)
+        before, after = items[:at], items[at + 1 :]
         rest = (slice(None),) * (len(self.shape) - named)
-        given = items if Ellipsis in items else (*items, Ellipsis)
-        return tuple(one for item in given for one in (rest if isinstance(item, EllipsisType) else (item,)))
+        found: list[int | slice | _Places | None] = []
+        axis = 0
+        for item in (*before, *rest, *after):
+            found.append(None if item is None else _picked(item, self.shape[axis]))
+            axis += item is not None
+        if sum(isinstance(item, np.ndarray) for item in found) > 1:
+            raise UnsupportedError("an index of several lists", accepted="one list, beside integers and slices")
+        if any(isinstance(item, np.ndarray) for item in found) and any(isinstance(item, int) for item in found):
+            raise UnsupportedError(
+                "an index of a list beside integers", remedy="pick one after the other: x[[0, 1]][:, 2]"
+            )
+        return tuple(found)
+
+
+def _picked(item: object, size: int) -> int | slice | _Places:
+    """One axis's part of an index: an integer, a slice of integers, or the places of a list.
+
+    Raises:
+        UnsupportedError: something else.
+    """
+    if isinstance(item, slice):
+        bounds = [item.start, item.stop, item.step]
+        if all(isinstance(one, SupportsIndex | None) for one in bounds) and item.step != 0:
+            return slice(*(None if one is None else operator.index(one) for one in bounds))
+    elif isinstance(item, SupportsIndex) and not isinstance(item, bool | np.bool_ | np.ndarray):
+        return operator.index(item)
+    elif isinstance(item, list | np.ndarray):
+        places = np.asarray(item)
+        if places.ndim == 1 and places.dtype == np.bool_ and len(places) == size:
+            places = np.flatnonzero(places)
+        if places.ndim == 1 and places.size and places.dtype.kind in "iu":
+            return places
+    raise UnsupportedError(
+        f"the index {reprlib.repr(item)} of an axis of {size} elements",
+        where="a translation",
+        accepted="integers, slices, None, ..., and a list of integers or of a truth value for each element",
+        remedy="where(condition, x, y) of bitsmith.custom chooses by a tensor",
+    )
 
 
 def constant_tensor(build: Builder, values: Number) -> Tensor:
     """Finite numbers as a tensor that is the same for all samples."""
-    elements = finite(as_weights(np.asarray(values)), "a constant", build.where)
-    return Tensor(build, constant(elements))
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError):  # lists of unlike lengths
+        array = np.array(None)
+    if array.dtype.kind in "OSUTcmM" or array.dtype.names is not None or not array.size:
+        raise UnsupportedError(
+            f"{reprlib.repr(values)} beside a tensor", where=build.where, accepted="numbers and arrays of real numbers"
+        )
+    kind = Kind.BOOL if array.dtype == np.bool_ else Kind.REAL
+    return Tensor(build, constant(finite(as_weights(array), "a constant", build.where), kind=kind))
 
 
 def same_rank(*tensors: Tensor) -> tuple[Tensor, ...]:

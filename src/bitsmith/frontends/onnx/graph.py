@@ -111,8 +111,8 @@ class Graph:
     body: Body
 
 
-def read_graph(source: OnnxModel) -> Graph:
-    """The graph of a model, its functions opened.
+def read_graph(source: OnnxModel, whole: Callable[[str, str], bool] = lambda domain, name: False) -> Graph:
+    """The graph of a model, its functions opened but those that stay ``whole``, by their domain and name.
 
     Raises:
         ToolMissingError: the package ``onnx`` is not installed.
@@ -130,7 +130,7 @@ def read_graph(source: OnnxModel) -> Graph:
     _graphs_within([model.graph.node, *(function.node for function in model.functions)], where)
     _check_words(model, where)
     opset = _opset(model, where)
-    return _graph(_inlined(model, where), where, folder, opset)
+    return _graph(_inlined(model, where, whole), where, folder, opset)
 
 
 def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
@@ -227,8 +227,8 @@ def _opset(model: onnx.ModelProto, where: str) -> int:
     return opset
 
 
-def _inlined(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    """The model with its own functions opened.
+def _inlined(model: onnx.ModelProto, where: str, whole: Callable[[str, str], bool]) -> onnx.ModelProto:
+    """The model with its own functions opened but those that stay ``whole``.
 
     Raises:
         ModelFileError: functions that call themselves, or grow without measure.
@@ -255,7 +255,8 @@ def _inlined(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     if total > MAX_NODES:
         raise ModelFileError(f"functions that open to {total} nodes", where=where, accepted=f"at most {MAX_NODES}")
     try:
-        opened = onnx.inliner.inline_local_functions(model)
+        kept = [key for key in bodies if whole(*key)]
+        opened = onnx.inliner.inline_selected_functions(model, kept, exclude=True)
     except Exception as error:  # whatever its C++ code raises
         raise ModelFileError(f"the model's functions cannot be opened ({error})", where=where) from error
     _graphs_within([opened.graph.node], where)

@@ -52,7 +52,8 @@ def read_onnx(source: OnnxModel, *, allow_approximate: bool = False, layers: Lay
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: nodes that cannot be translated, all of them in one message.
     """
-    graph, table = read_graph(source), Table.of(layers)
+    table = Table.of(layers)
+    graph = read_graph(source, lambda domain, name: table.named(f"{domain}::{name}", name) is not None)
     failed: list[Refusals] = []
     for axes in _sample_axes(graph):
         reading = _Reading(graph, axes, table, draft=Draft(allow_approximate=allow_approximate))

@@ -1,0 +1,330 @@
+"""Python's operators and protocols on tensors: each emits a layer, or says why none can mean what Python would make of it.
+
+A tensor has no value while a translation runs. What asks for one (``if``, ``and``, ``max``, ``float``) would decide once, for all
+samples, and so is refused by name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.ops import arithmetic, logic
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.elementwise import Whole
+from bitsmith.layers.integer import Bits
+
+Number: TypeAlias = "float | npt.NDArray[np.generic] | Sequence[float]"
+"""Constants: they broadcast as NumPy's arrays do."""
+
+T = TypeVar("T")
+"""The class of tensors."""
+
+Make = Callable[..., Value]
+"""Emits the layers of an operation, given the builder and the operands."""
+
+_CHOICE = "where(condition, x, y), maximum, minimum and clip of bitsmith.custom choose for each element; & | ~ join conditions"
+
+
+def _related(relation: Relation) -> Make:
+    def make(build: Builder, x: Value, y: Value) -> Value:
+        return logic.compare(build, relation, x, y)
+
+    return make
+
+
+def _of_bits(operation: Bits) -> Make:
+    def make(build: Builder, x: Value, y: Value) -> Value:
+        return logic.bitwise(operation, build, x, y)
+
+    return make
+
+
+def _floored(build: Builder, x: Value, y: Value) -> Value:
+    return arithmetic.whole_quotient(Whole.FLOOR, build, x, y)
+
+
+def _rest(build: Builder, x: Value, y: Value) -> Value:
+    return arithmetic.remainder(Whole.FLOOR, build, x, y)
+
+
+def _to_whole(way: Whole) -> Make:
+    def make(build: Builder, x: Value) -> Value:
+        return logic.whole(build, x, way)
+
+    return make
+
+
+_RELATIONS = {relation: _related(relation) for relation in Relation}
+_BITS = {operation: _of_bits(operation) for operation in Bits}
+
+
+def refused(found: str, remedy: str) -> UnsupportedError:
+    """The error for what tensors of a translation cannot do."""
+    return UnsupportedError(f"{found} of a tensor, which has no value yet", where="a translation", remedy=remedy)
+
+
+class Operators(ABC, Generic[T]):
+    """What Python asks of objects by its syntax and its functions."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _joined(self, name: str, make: Make, other: T | Number, *, reflected: bool = False) -> T:
+        """The layers of ``make`` on the tensor and another operand, or the other way round; they broadcast."""
+
+    @abstractmethod
+    def _changed(self, name: str, make: Make) -> T:
+        """The layers of ``make`` on the tensor itself."""
+
+    @abstractmethod
+    def _known(self) -> float | None:
+        """The number that a constant of one element is; None of other tensors."""
+
+    # Arithmetic.
+
+    def __add__(self, other: T | Number) -> T:
+        return self._joined("add", arithmetic.add, other)
+
+    def __radd__(self, other: T | Number) -> T:
+        return self._joined("add", arithmetic.add, other, reflected=True)
+
+    def __sub__(self, other: T | Number) -> T:
+        return self._joined("subtract", arithmetic.subtract, other)
+
+    def __rsub__(self, other: T | Number) -> T:
+        return self._joined("subtract", arithmetic.subtract, other, reflected=True)
+
+    def __mul__(self, other: T | Number) -> T:
+        return self._joined("multiply", arithmetic.multiply, other)
+
+    def __rmul__(self, other: T | Number) -> T:
+        return self._joined("multiply", arithmetic.multiply, other, reflected=True)
+
+    def __truediv__(self, other: T | Number) -> T:
+        return self._joined("divide", arithmetic.true_divide, other)
+
+    def __rtruediv__(self, other: T | Number) -> T:
+        return self._joined("divide", arithmetic.true_divide, other, reflected=True)
+
+    def __floordiv__(self, other: T | Number) -> T:
+        return self._joined("floor_divide", _floored, other)
+
+    def __rfloordiv__(self, other: T | Number) -> T:
+        return self._joined("floor_divide", _floored, other, reflected=True)
+
+    def __mod__(self, other: T | Number) -> T:
+        return self._joined("remainder", _rest, other)
+
+    def __rmod__(self, other: T | Number) -> T:
+        return self._joined("remainder", _rest, other, reflected=True)
+
+    def __divmod__(self, other: T | Number) -> tuple[T, T]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: T | Number) -> tuple[T, T]:
+        return self.__rfloordiv__(other), self.__rmod__(other)
+
+    def __pow__(self, other: T | Number, modulus: object = None) -> T:
+        if modulus is not None:
+            raise refused("a power with a modulus", "write x**y % z")
+        return self._joined("power", arithmetic.power, other)
+
+    def __rpow__(self, other: T | Number) -> T:
+        return self._joined("power", arithmetic.power, other, reflected=True)
+
+    def __neg__(self) -> T:
+        return self._changed("negative", arithmetic.negative)
+
+    def __pos__(self) -> T:
+        return self * 1.0
+
+    def __abs__(self) -> T:
+        return self._changed("absolute", arithmetic.absolute)
+
+    def __round__(self, digits: int | None = None) -> T:
+        return self._changed("round", lambda build, x: arithmetic.round_half_to_even(build, x, digits or 0))
+
+    def __floor__(self) -> T:
+        return self._changed("floor", _to_whole(Whole.FLOOR))
+
+    def __ceil__(self) -> T:
+        return self._changed("ceil", _to_whole(Whole.CEIL))
+
+    def __trunc__(self) -> T:
+        return self._changed("trunc", _to_whole(Whole.TRUNC))
+
+    # Comparisons, and what joins them.
+
+    def __eq__(self, other: T | Number) -> T:  # type: ignore[override]
+        return self._joined("compare", _RELATIONS[Relation.EQ], other)
+
+    def __ne__(self, other: T | Number) -> T:  # type: ignore[override]
+        return self._joined("compare", _RELATIONS[Relation.NE], other)
+
+    def __lt__(self, other: T | Number) -> T:
+        return self._joined("compare", _RELATIONS[Relation.LT], other)
+
+    def __le__(self, other: T | Number) -> T:
+        return self._joined("compare", _RELATIONS[Relation.LE], other)
+
+    def __gt__(self, other: T | Number) -> T:
+        return self._joined("compare", _RELATIONS[Relation.GT], other)
+
+    def __ge__(self, other: T | Number) -> T:
+        return self._joined("compare", _RELATIONS[Relation.GE], other)
+
+    __hash__ = object.__hash__
+
+    def __and__(self, other: T | Number) -> T:
+        return self._joined("and", _BITS[Bits.AND], other)
+
+    def __rand__(self, other: T | Number) -> T:
+        return self._joined("and", _BITS[Bits.AND], other, reflected=True)
+
+    def __or__(self, other: T | Number) -> T:
+        return self._joined("or", _BITS[Bits.OR], other)
+
+    def __ror__(self, other: T | Number) -> T:
+        return self._joined("or", _BITS[Bits.OR], other, reflected=True)
+
+    def __xor__(self, other: T | Number) -> T:
+        return self._joined("xor", _BITS[Bits.XOR], other)
+
+    def __rxor__(self, other: T | Number) -> T:
+        return self._joined("xor", _BITS[Bits.XOR], other, reflected=True)
+
+    def __invert__(self) -> T:
+        return self._changed("not", logic.bitwise_not)
+
+    def __lshift__(self, other: object) -> NoReturn:
+        raise refused("a shift", "multiply by a power of two")
+
+    __rlshift__ = __rshift__ = __rrshift__ = __lshift__
+
+    # What asks for a value, which only constants have.
+
+    def __bool__(self) -> bool:
+        return bool(self._number("the truth (in if, while, and, or, not, max, min, sorted, or a < b < c)", _CHOICE))
+
+    def __float__(self) -> float:
+        return self._number("a float", "compute with the tensor itself")
+
+    def __complex__(self) -> complex:
+        return complex(self._number("a complex number", "compute with the tensor itself"))
+
+    def __int__(self) -> int:
+        return int(self._number("an int", "math.trunc(x) rounds each element"))
+
+    def __index__(self) -> int:
+        number = self._number("an index", "where(condition, x, y) of bitsmith.custom chooses for each element")
+        if not number.is_integer():
+            raise refused(f"an index {number:g}", "round it")
+        return int(number)
+
+    def _number(self, found: str, remedy: str) -> float:
+        number = self._known()
+        if number is None:
+            raise refused(found, remedy)
+        return number
+
+    def __contains__(self, other: object) -> bool:
+        raise refused("whether it holds something (in)", "(x == y).max() is 1 where an element is equal")
+
+    def __setitem__(self, index: object, *value: object) -> NoReturn:
+        raise refused("a change", "where(condition, x, y) and concatenate of bitsmith.custom give another tensor")
+
+    __delitem__ = __setitem__
+
+    def __format__(self, form: str) -> str:
+        if form:
+            raise refused(f"the format {form!r}", "f'{x}' shows its shape")
+        return repr(self)
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> T: ...
+
+    def __iter__(self) -> Iterator[T]:
+        return (self[k] for k in range(len(self)))
+
+    def __reversed__(self) -> Iterator[T]:
+        return (self[k] for k in reversed(range(len(self))))
+
+    # NumPy's.
+
+    def __array__(self, *given: object, **more: object) -> NoReturn:
+        raise refused("an array", "call.constant(array) makes a tensor of an array; concatenate joins tensors")
+
+    def __array_function__(self, function: Callable[..., object], *given: object) -> NoReturn:
+        raise refused(
+            f"numpy.{getattr(function, '__name__', function)}",
+            "use operators, methods of the tensor, or where, maximum, minimum, concatenate and einsum of bitsmith.custom",
+        )
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *operands: T | Number, **more: object) -> T:
+        meant = UFUNCS.get(function.__name__) if method == "__call__" and not more else None
+        if meant is None:
+            asked = f"numpy.{function.__name__}" + (f".{method}" if method != "__call__" else "")
+            given = f" with {', '.join(map(str, more))}" if more else ""
+            raise refused(
+                f"{asked}{given}", f"of NumPy there are {', '.join(sorted(UFUNCS))}; x.function(name) has more"
+            )
+        found: T = meant(*(self._tensor(one) for one in operands))
+        return found
+
+    @abstractmethod
+    def _tensor(self, other: T | Number) -> T:
+        """The operand as a tensor."""
+
+
+UFUNCS: Mapping[str, Callable[..., Any]] = {
+    "add": lambda x, y: x + y,
+    "subtract": lambda x, y: x - y,
+    "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / y,
+    "floor_divide": lambda x, y: x // y,
+    "remainder": lambda x, y: x % y,
+    "power": lambda x, y: x**y,
+    "matmul": lambda x, y: x @ y,
+    "negative": lambda x: -x,
+    "positive": lambda x: +x,
+    "absolute": abs,
+    "fabs": abs,
+    "square": lambda x: x * x,
+    "reciprocal": lambda x: 1.0 / x,
+    "sqrt": lambda x: x.sqrt(),
+    "exp": lambda x: x.exp(),
+    "log": lambda x: x.log(),
+    "tanh": lambda x: x.tanh(),
+    "floor": lambda x: x.__floor__(),
+    "ceil": lambda x: x.__ceil__(),
+    "trunc": lambda x: x.__trunc__(),
+    "rint": round,
+    "equal": lambda x, y: x == y,
+    "not_equal": lambda x, y: x != y,
+    "less": lambda x, y: x < y,
+    "less_equal": lambda x, y: x <= y,
+    "greater": lambda x, y: x > y,
+    "greater_equal": lambda x, y: x >= y,
+    "logical_and": lambda x, y: (x != 0.0) & (y != 0.0),
+    "logical_or": lambda x, y: (x != 0.0) | (y != 0.0),
+    "logical_xor": lambda x, y: (x != 0.0) ^ (y != 0.0),
+    "logical_not": lambda x: x == 0.0,
+    "bitwise_and": lambda x, y: x & y,
+    "bitwise_or": lambda x, y: x | y,
+    "bitwise_xor": lambda x, y: x ^ y,
+    "invert": lambda x: ~x,
+    "maximum": lambda x, y: x._joined("maximum", arithmetic.maximum, y),
+    "minimum": lambda x, y: x._joined("minimum", arithmetic.minimum, y),
+}
+"""What NumPy's functions of each element mean on tensors."""
