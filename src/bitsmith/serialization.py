@@ -336,7 +336,7 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
         bool(value.get("inner", False)),
         _decode_quantizers(value.get("quantizers", {}), layer.weights()),
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
-        finer=_decode_finer(value.get("finer", 0)),
+        finer=min(max(int(str(value.get("finer", 0))), 0), MAX_FRAC),
         whole=bool(value.get("whole", False)),
         affine=_decode_affine(value.get("affine")),
         layouts=_decode_layouts(value.get("layouts", {}), layer.weights()),
@@ -356,10 +356,6 @@ def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, Mod
 
 def _integers(value: Json) -> tuple[int, ...]:
     return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
-def _decode_finer(value: Json) -> int:
-    if not isinstance(value, int) or not 0 <= value <= MAX_FRAC:
-        raise ValueError("bits of finer steps")
-    return value
 
 
 def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:
