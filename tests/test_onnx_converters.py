@@ -83,7 +83,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="a path"):
         convert_from_onnx_model(3, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="PyTorch"):
-        bitsmith.convert(tmp_path / "model.onnx", tmp_path, input_shape=(3,))
+        bitsmith.convert(tmp_path / "model.onnx", tmp_path, example=np.zeros((1, 3)))
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

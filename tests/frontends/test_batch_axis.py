@@ -12,8 +12,9 @@ import torch
 from onnx_models import graph, node, typed
 from torch import Tensor, nn
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.read import read_model
 from bitsmith.frontends.torch.read import read_torch
 
 
@@ -79,6 +80,23 @@ def test_sizes_that_exporters_leave_open_as_numbers(size: int) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -2
     with pytest.raises(ModelFileError, match="an axis of -2 elements"):
         read_onnx(model)
+
+
+def test_open_sizes_are_those_of_the_input_shape() -> None:
+    inputs = {"x": ("batch", 3, "rows", "columns"), "y": ("batch", 3, 4, "columns")}
+    model = graph([node("Add", "x y", "s"), node("Flatten", "s", "z")], inputs, "z")
+    with pytest.raises(UnsupportedError, match=r"give input_shape="):
+        read_onnx(model)
+    model_of = read_model(model, input_shape=[(3, 4, 5), (None, 3, 4, 5)])
+    assert model_of.input_shapes() == {"x": (3, 4, 5), "y": (3, 4, 5)}
+    assert model_of.shapes()[model_of.outputs[0]] == (60,)
+    for shapes, said in (
+        ([(3, 4, 5), (3, 6, 5)], r"\(3, 6, 5\) for the input 'y'"),
+        ([(3, 4), (3, 4, 5)], r"\(3, 4\) for the input 'x'"),
+        ((3, 4, 5), "1 input shapes for 2 inputs"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            read_model(model, input_shape=shapes)
 
 
 class Moved(nn.Module):

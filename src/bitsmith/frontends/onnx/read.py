@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
@@ -34,26 +34,38 @@ from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integ
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.frontends.ops.selection import stack
+from bitsmith.frontends.torch.live import InputShapes, sample_shapes
+from bitsmith.layers.layer import Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
 __all__ = ["OnnxModel", "is_onnx", "read_onnx"]
 
 
-def read_onnx(source: OnnxModel, *, allow_approximate: bool = False, layers: Layers | None = None) -> Network:
+def read_onnx(
+    source: OnnxModel,
+    *,
+    input_shape: InputShapes | None = None,
+    allow_approximate: bool = False,
+    layers: Layers | None = None,
+) -> Network:
     """The network of an ONNX model, with the names of its nodes (of a node without one, that of its first result).
 
     Shapes are those of the model, without the axis of the samples. Weights that stand beside tensors become nodes named as in the
-    model. Nodes that no output needs are left out. With ``allow_approximate`` what can only be approximated is taken. ``layers``
-    are translations of operators of the user's own, which come before those that are known here.
+    model. Nodes that no output needs are left out. ``input_shape`` is the shape of one sample, or one for each input, of a model
+    that leaves more sizes open than that of the samples, which are along the first axis then. With ``allow_approximate`` what can
+    only be approximated is taken. ``layers`` are translations of operators of the user's own, which come before those that are
+    known here.
 
     Raises:
         ToolMissingError: the package ``onnx`` is not installed.
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: nodes that cannot be translated, all of them in one message.
+        ConfigError: an input shape that is not one of the model's.
     """
     table = Table.of(layers)
     graph = read_graph(source, lambda domain, name: table.named(f"{domain}::{name}", name) is not None)
+    graph = graph if input_shape is None else _with_sizes(graph, sample_shapes(input_shape))
     failed: list[Refusals] = []
     for axes in _sample_axes(graph):
         reading = _Reading(graph, axes, table, draft=Draft(allow_approximate=allow_approximate))
@@ -67,6 +79,24 @@ def read_onnx(source: OnnxModel, *, allow_approximate: bool = False, layers: Lay
     raise fewest.error(graph.where, sorted(OPERATORS))
 
 
+def _with_sizes(graph: Graph, shapes: Sequence[Shape]) -> Graph:
+    """The graph with the shapes of one sample of each input where it leaves sizes open."""
+    for entry, shape in zip(graph.inputs, shapes, strict=False):
+        own = entry.sizes[1:]
+        if len(own) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(own, shape, strict=True)):
+            raise ConfigError(
+                f"the input shape {shape} for the input {entry.name[:100]!r} of sizes {entry.sizes}",
+                where=graph.where,
+                accepted="the shape of one sample, without the first axis, with the sizes that the model fixes",
+            )
+    if len(shapes) != len(graph.inputs):
+        raise ConfigError(
+            f"{len(shapes)} input shapes for {len(graph.inputs)} inputs", where=graph.where, accepted="one for each"
+        )
+    pairs = zip(graph.inputs, shapes, strict=True)
+    return replace(graph, inputs=tuple(replace(entry, sizes=(*entry.sizes[:1], *shape)) for entry, shape in pairs))
+
+
 def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
     """The axis of the samples of each input: what it may be, the most likely first."""
     open_axes = {entry.name: [k for k, size in enumerate(entry.sizes) if size is None] for entry in graph.inputs}
@@ -76,8 +106,8 @@ def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
             f"the sizes of {len(open_axes[several])} axes are left open",
             where=f"{graph.where}, input {several!r}",
             accepted="one open size, that of the batch",
-            remedy="fix the others, with dynamic_axes or dynamic_shapes of the exporter, or with "
-            "python -m onnxruntime.tools.make_dynamic_shape_fixed",
+            remedy="give input_shape=(...), the shape of one sample; or fix the others, with dynamic_axes or dynamic_shapes of "
+            "the exporter, or with python -m onnxruntime.tools.make_dynamic_shape_fixed",
         )
     if any(open_axes.values()):
         yield {name: axes[0] if axes else None for name, axes in open_axes.items()}
