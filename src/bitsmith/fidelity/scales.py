@@ -35,6 +35,9 @@ _SCALES: Mapping[str, tuple[float, float]] = {
 USUAL = ("0 to 1", "-1 to 1")
 """Ranges that most data are brought to before a network takes them: a circuit that is wrong there is warned of."""
 
+_SHARE = 0.0025
+"""Share of values that may be off where a layer jumps before steps are finer: some bits of an input cost little there."""
+
 _MOST_FINER, _FEWER = 8, (2, 4, 6)
 """Bits by which steps may be finer, and fewer ones that are tried when so many do."""
 
@@ -74,7 +77,9 @@ def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> F
     def right(finer: Finer, most: float = MOST_ERROR / 2.0) -> bool:
         emulator = Emulator(lowered(finer)) if drawn else None
         pairs = zip(drawn, wanted, strict=True)
-        return emulator is None or not any(deviating(network, x, y, emulator.run(x), most=most).wrong for x, y in pairs)
+        return emulator is None or not any(
+            deviating(network, x, y, emulator.run(x), most=most, share=_SHARE).wrong for x, y in pairs
+        )
 
     most = Finer(_MOST_FINER, _MOST_FINER)
     if right(Finer(), MOST_ERROR) or not right(most):

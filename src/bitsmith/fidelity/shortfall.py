@@ -21,10 +21,10 @@ from bitsmith.passes.steepness import ancestors
 from bitsmith.report.sections import percent
 
 MOST_ERROR = 0.01
-"""Error of a single value, as a share of its output's range, that formats of ``auto`` with 16 bits should not exceed.
+"""Error of a single value, as a share of its output's range, that formats of ``auto`` with 16 bits should not exceed."""
 
-Where a layer jumps, or rounds itself, any rounding decides near a threshold: there twice that share of the values may not.
-"""
+MOST_SHARE = 0.02
+"""Share of values that may exceed that error where a layer jumps, or rounds itself: near a threshold any rounding decides."""
 
 LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
@@ -76,14 +76,15 @@ def deviating(
     found: Sequence[Floats],
     more: Sequence[Floats] | None = None,
     most: float = MOST_ERROR,
+    share: float = MOST_SHARE,
 ) -> Deviating:
     """The output that is furthest from what is ``wanted`` of it; ``more`` results of each show its range besides.
 
-    One is wrong that differs by more than ``most`` of its range.
+    One is wrong that differs by more than ``most`` of its range; where a layer jumps, if more than a ``share`` of the values do.
     """
     others = wanted if more is None else more
     looked_at = [
-        _deviating(network, name, inputs, x, y, _span(x, z), number, most)
+        _deviating(network, name, inputs, x, y, _span(x, z), number, most, share)
         for number, (name, x, y, z) in enumerate(zip(network.outputs, wanted, found, others, strict=True))
     ]
     return max(looked_at, key=lambda each: (each.wrong, each.worst))
@@ -103,6 +104,7 @@ def _deviating(
     span: Span,
     number: int,
     most: float,
+    share: float,
 ) -> Deviating:
     size = max(span.size, _STILL * span.largest)
     off = deviation(wanted, found, size)
@@ -112,7 +114,7 @@ def _deviating(
         return Deviating(name, off.error, off.worst, drowned)
     wrong = off.worst > most
     if wrong and any(node.layer.jumps or isinstance(node.layer, QUANTIZING) for node in before):
-        wrong = _many(wanted, found, most * size, 2.0 * most)
+        wrong = _many(wanted, found, most * size, share)
         last = deviation(wanted, shaken(network, inputs)[number], size) if wrong else off
         wrong = wrong and off.error > _SHAKEN * last.error
     return Deviating(name, off.error, off.worst, wrong)
