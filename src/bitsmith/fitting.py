@@ -40,6 +40,7 @@ class Choice:
         part: that it fits.
         directives: the layout.
         bits: of the budget, if not the user's; ``compiled`` is the program with them.
+        faster: a layout that fits, too, but crowds the multiplier blocks.
     """
 
     size: Size
@@ -47,6 +48,7 @@ class Choice:
     directives: Directives
     bits: int | None = None
     compiled: Compiled | None = None
+    faster: Fit | None = None
 
     @property
     def fit(self) -> Fit:
@@ -81,7 +83,15 @@ class Choice:
     def note(self) -> str:
         """What reports say of it."""
         effect = "no result changes" if self.bits is None else "results are less accurate"
-        return f"Chosen to fit {self.part.name}: {self}; {effect}."
+        return f"Chosen to fit {self.part.name}: {self}; {effect}.{f' {self.margin}' if self.margin else ''}"
+
+    @property
+    def margin(self) -> str:
+        """What is left for routing, and the layout that is faster without; empty if nothing is."""
+        if self.faster is None:
+            return ""
+        blocks = f"{self.faster.size.dsp:,} instead of {self.size.dsp:,} of {self.part.dsps:,} multiplier blocks"
+        return f"{self.faster.description} is faster and fits, too, with {blocks}, more than half of which may not be routed."
 
     def network(self, network: Network) -> Network:
         """A compiled network with the reuse factors, and the strategy if layers take turns."""
@@ -139,7 +149,7 @@ def reused(program: Program, directives: Directives, target: Target) -> Choice |
     if found is None and not directives.engine:
         found = proposal(program, part, directives, budget_ns)
     found = found or fastest_in_turn(program, part, directives, budget_ns)
-    return None if found is None else Choice(found.size, part, found.directives)
+    return None if found is None else Choice(found.size, part, found.directives, faster=found.faster)
 
 
 def choices(source: Source | None, program: Program, directives: Directives, target: Target) -> Iterator[Choice]:
@@ -215,6 +225,7 @@ def ways_out(found: Iterable[Choice]) -> Remedy:
     """What the user may do, with configurations to paste."""
     listed = list(found)
     lines = [remedy(f"{choice}: ", choice.argued) for choice in listed]
+    lines += [remedy(choice.margin) for choice in listed if choice.margin]
     if any(choice.bits is not None for choice in listed):
         lines.append(remedy(convert(fit=True), " takes the first of these by itself"))
     if any(choice.bits is None for choice in listed):

@@ -11,7 +11,8 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.processes import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import paced, proposal
+from bitsmith.estimate.fit import fits, paced, proposal
+from bitsmith.fitting import Choice
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 
@@ -29,7 +30,7 @@ def test_pools_take_as_long_as_products(tmp_path: Path) -> None:
     assert isinstance(kinds[FoldedProduct].kind, FoldedProduct) and kinds[FoldedProduct].kind.tile == (1, 2)
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("xc7z010clg400-1", 0.5, 0.75), ("LFE5U-85F-6BG381C", 0.25, 0.5)])
+@pytest.mark.parametrize(("name", "least", "most"), [("xc7z010clg400-1", 0.5, 1.0), ("LFE5U-85F-6BG381C", 0.25, 0.5)])
 def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str, least: float, most: float) -> None:
     """Products alone, so that multiplier blocks decide; twice the interval would take half of them."""
     network = nn.Sequential(nn.Conv2d(8, 32, 3), nn.Conv2d(32, 32, 3))
@@ -42,6 +43,14 @@ def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str,
         drop_dead(model.program, keep_probes=False), part, model.directives, model.target.budget_ns(part.family)
     )
     assert found is not None and least * part.dsps < found.size.dsp <= most * part.dsps, found
+    if most == 1.0:
+        assert found.faster is None
+    else:  # what fits without a margin is told
+        faster = found.faster
+        assert faster is not None and fits(faster.size, part) and most * part.dsps < faster.size.dsp
+        assert all(faster.directives.reuse[name] <= factor for name, factor in found.directives.reuse.items())
+        choice = Choice(found.size, part, found.directives, faster=faster)
+        assert choice.margin.startswith("io_stream with ReuseFactor") and "multiplier blocks" in choice.note
 
 
 @pytest.mark.parametrize(

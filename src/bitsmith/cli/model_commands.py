@@ -307,6 +307,7 @@ def _size_said(told: Explanation) -> str:
         f"This does not fit {part} with room for routing. Estimated to fit (the first by --fit, or --write FILE):"
     )
     lines += [f"- {choice}: {in_shell(choice.argued)}" for choice in told.choices]
+    lines += [f"  {choice.margin}" for choice in told.choices if choice.margin]
     if told.proposal is not None:
         lines.append(
             f"  with reuse factors a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"

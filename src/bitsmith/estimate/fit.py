@@ -9,9 +9,8 @@ interval, since more cycles admit every layout of fewer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 
 from bitsmith.dataflow.processes import Engine
 from bitsmith.devices import Part
@@ -24,7 +23,7 @@ from bitsmith.mapping.folding import MultiplierStyle, matrix_shape, weights_of
 from bitsmith.mapping.partition import partition
 
 _FULL = 0.75
-"""The share of look-up tables and flip-flops that is placed and routed without trouble; with vendors' tools of blocks, too."""
+"""The share of look-up tables and flip-flops that is placed and routed without trouble."""
 
 _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
@@ -34,10 +33,14 @@ _STEPS_PER_OCTAVE = 4
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A layout that is estimated to fit. ``reuse`` names the layers with a reuse factor above 1."""
+    """A layout that is estimated to fit. ``reuse`` names the layers with a reuse factor above 1.
+
+    ``faster``: one that fits, too, but takes more multiplier blocks than are routed without trouble.
+    """
 
     directives: Directives
     size: Size
+    faster: Fit | None = None
 
     @property
     def reuse(self) -> Mapping[str, int]:
@@ -128,23 +131,31 @@ def _has_room(size: Size, part: Part, blocks: float) -> bool:
     return fits(size, part) and size.dsp <= blocks * part.dsps
 
 
-def _shares_of_blocks(part: Part) -> tuple[float, float]:
-    """Shares of the multiplier blocks of a proposed circuit, the best first."""
-    return (_ROUTED_BLOCKS if part.family.place_and_route else _FULL), 1.0
+def _with_margin(part: Part, found: Callable[[float], Fit | None]) -> Fit | None:
+    """The layout ``found`` for all multiplier blocks, or for the share that is routed, then with the faster one beside it.
+
+    Where that share is too little, the layout crowds the blocks.
+    """
+    fastest = found(1.0)
+    if fastest is None or not part.family.place_and_route or fastest.size.dsp <= _ROUTED_BLOCKS * part.dsps:
+        return fastest
+    routed = found(_ROUTED_BLOCKS)
+    return fastest if routed is None else replace(routed, faster=fastest)
 
 
 def proposal(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
-    Layouts that crowd the multiplier blocks are taken where no other fits.
+    Where nextpnr routes the part, layouts that crowd the multiplier blocks are taken if no other fits.
 
     Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``.
     """
-    for blocks, parallel in product(_shares_of_blocks(part), (True, False)):
-        found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel), blocks, budget_ns)
-        if found is not None:
-            return found
-    return None
+
+    def found(blocks: float) -> Fit | None:
+        ways = (replace(directives, reuse={}, parallel=parallel) for parallel in (True, False))
+        return next(filter(None, (_slowest_first(program, part, way, blocks, budget_ns) for way in ways)), None)
+
+    return _with_margin(part, found)
 
 
 def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
@@ -193,12 +204,14 @@ def fastest_in_turn(program: Program, part: Part, directives: Directives, budget
 
     Tensors come whole only where ``directives`` want it.
     """
-    ways = (True, False) if directives.parallel else (False,)
-    found = (
-        _least_in_turn(program, part, replace(directives, parallel=parallel), blocks, budget_ns)
-        for blocks, parallel in product(_shares_of_blocks(part), ways)
-    )
-    return next(filter(None, found), None)
+
+    def found(blocks: float) -> Fit | None:
+        ways = [
+            replace(directives, parallel=parallel) for parallel in ((True, False) if directives.parallel else (False,))
+        ]
+        return next(filter(None, (_least_in_turn(program, part, way, blocks, budget_ns) for way in ways)), None)
+
+    return _with_margin(part, found)
 
 
 def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
