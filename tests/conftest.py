@@ -2,6 +2,8 @@
 
 import gc
 import os
+from collections.abc import Generator
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -22,6 +24,9 @@ gc.set_threshold(50_000, 50, 100)
 # With jax: compiling each shape costs far more than the optimized code would save.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+ALL_TOOLS = bool(os.environ.get("BITSMITH_ALL_TOOLS"))
+"""Where a change is judged (.ci/run), every optional tool is there: a test that skips for the lack of one has failed."""
+
 _OF_CIRCUITS = ("build", "flows", "hls", "netlist", "rtl", "system")
 """Folders of tests whose formats may cost any accuracy, on purpose: they look at circuits."""
 
@@ -33,3 +38,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in _OF_CIRCUITS and item.path.name not in _OF_USERS:
             item.add_marker(pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Of modules that skip as a whole."""
+    return _judged((yield))
+
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _judged(report: _Report) -> _Report:
+    """``report``, as a failure if a test was skipped where it must run."""
+    if ALL_TOOLS and report.outcome == "skipped":
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"skipped although all tools must be there: {reason}"
+    return report

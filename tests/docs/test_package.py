@@ -1,5 +1,6 @@
 """What is published: metadata, citation, workflow files, and a wheel and a source distribution that are whole."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -59,6 +60,23 @@ def test_workflows_pass_actionlint() -> None:
     for path in WORKFLOWS:
         done = subprocess.run([_ACTIONLINT, str(path)], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+def test_a_skip_fails_where_all_tools_must_be_there(tmp_path: Path) -> None:
+    """That of a test and that of a module."""
+    head = "import pytest\n"
+    (tmp_path / "test_module.py").write_text(f"{head}pytest.importorskip('no_such_tool')\ndef test_it(): pass\n")
+    lines = [
+        "@pytest.mark.skipif(True, reason='no such tool')\ndef test_it(): pass",
+        "def test_other(): pytest.skip('none')",
+    ]
+    (tmp_path / "test_tool.py").write_text("\n".join([head, *lines, "def test_good(): pass", ""]))
+    argv = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "-p", "tests.conftest", "-p", "no:cacheprovider"]
+    options = {"BITSMITH_ALL_TOOLS": "1", "PYTHONPATH": str(ROOT)}
+    argv += ["--continue-on-collection-errors", "--rootdir", str(tmp_path), str(tmp_path)]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **options})
+    assert done.returncode == 1 and "1 failed, 1 passed, 2 errors" in done.stdout
+    assert all(f"must be there: Skipped: {why}" in done.stdout for why in ("no such tool", "none", "could not import"))
 
 
 @pytest.mark.parametrize(

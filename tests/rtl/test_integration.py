@@ -42,11 +42,12 @@ def test_vhdl_template(tmp_path: Path, kind: str) -> None:
     ) + [False]
     assert instance[0] == "net_axis_inst : net_axis port map (" and instance[-1] == ");"
     assert [line.strip(" ,") for line in instance[1:-1]] == [f"{name} => {name}" for name in names]
-    if shutil.which("ghdl"):
-        signals = [f"signal {port[1]} : {port[3]};" for port in ports if port]
-        head = ["library ieee; use ieee.std_logic_1164.all;", "entity e is end; architecture a of e is"]
-        (tmp_path / "e.vhd").write_text("\n".join([*head, *component, *signals, "begin", *instance, "end;", ""]))
-        subprocess.run(["ghdl", "-a", "e.vhd"], cwd=tmp_path, check=True)
+    if shutil.which("ghdl") is None:
+        pytest.skip("needs ghdl")
+    signals = [f"signal {port[1]} : {port[3]};" for port in ports if port]
+    head = ["library ieee; use ieee.std_logic_1164.all;", "entity e is end; architecture a of e is"]
+    (tmp_path / "e.vhd").write_text("\n".join([*head, *component, *signals, "begin", *instance, "end;", ""]))
+    subprocess.run(["ghdl", "-a", "e.vhd"], cwd=tmp_path, check=True)
 
 
 def test_names_that_vhdl_does_not_have() -> None:
