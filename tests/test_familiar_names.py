@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
+import tarfile
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import h5py
+import numpy as np
 import pytest
 
 import bitsmith
 from bitsmith import converters, report, utils
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, ProjectError
 from bitsmith.report.figures.picture import Picture
-from bitsmith.report.variables import Variable
+from bitsmith.report.variables import Variable, weight_texts
 from tests.system.examples import MODELS
 
 MODEL, WEIGHTS = MODELS / "bitsmith_3layer.json", MODELS / "bitsmith_3layer_weights.h5"
@@ -63,7 +70,7 @@ def test_both_versions_of_keras(convert: Any) -> None:
     [
         ({"namespace": None, "write_weights_txt": False, "write_tar": False, "bit_exact": None}, ()),
         ({"allow_da_fallback": True, "tb_output_stream": "both", "output_data_tb": None}, ()),
-        ({"namespace": "nets", "write_tar": True}, ("Namespace (", "WriteTar (pack the output folder")),
+        ({"namespace": "nets", "write_tar": True}, ("Namespace (",)),
         (
             {
                 "project_dir": "here",
@@ -85,6 +92,94 @@ def test_arguments_of_other_tools_are_accepted(arguments: dict[str, Any], told: 
     idle = " ".join(note for note in made.notes if note.startswith("Without effect"))
     assert bool(idle) is bool(told)
     assert all(text in idle for text in told)
+
+
+@pytest.mark.parametrize(
+    ("backend", "source", "arguments"), [("rtl", "rtl/myproject.sv", True), ("vitis", "firmware/myproject.cpp", False)]
+)
+def test_weights_as_texts_and_an_archive(tmp_path: Path, backend: str, source: str, arguments: bool) -> None:
+    config, folder = MODELS / "bitsmith_3layer.config.json", tmp_path / "out"
+    if arguments:
+        made = converters.convert_from_keras_model(
+            *(MODEL, folder),
+            hls_config=config,
+            weights=WEIGHTS,
+            check=False,
+            backend=backend,
+            write_weights_txt=True,
+            write_tar=True,
+        )
+    else:
+        writer = {"WriteWeightsTxt": True, "WriteTar": True}
+        project = converters.create_config(
+            folder, backend=backend, WriterConfig=writer, HLSConfig=json.loads(config.read_text())
+        )
+        made = converters.convert_from_config(project | {"KerasJson": MODEL, "KerasH5": WEIGHTS})
+    made.save(tmp_path / "saved.json")
+    (tmp_path / "out.tar.gz").write_text("an older one")
+    (tmp_path / "theirs.txt").write_text("of others")
+    converters.load_saved_model(tmp_path / "saved.json").write()
+    with h5py.File(WEIGHTS) as file:
+        trained = np.asarray(file["fc1_relu/fc1_relu/kernel:0"])
+    values = np.loadtxt(folder / "weights/fc1_relu_weight.txt", delimiter=",")
+    (row,) = (row for row in made.get_layers()[1].constants if row.variable == "weight")
+    assert (values.size, np.count_nonzero(values)) == (row.size, row.nonzero)
+    assert np.abs(values - trained.ravel()).max() <= 2**-7
+    packed = (tmp_path / "out.tar.gz").read_bytes()
+    with tarfile.open(tmp_path / "out.tar.gz") as archive:
+        names = {member.name for member in archive}
+        content = archive.extractfile("out/weights/fc1_relu_weight.txt")
+        assert content is not None
+        assert content.read() == (folder / "weights/fc1_relu_weight.txt").read_bytes()
+    files = {path.relative_to(tmp_path).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == files - {"out/bitsmith.lock", "out/bitsmith.pid"}
+    assert f"out/{source}" in names
+    (folder / "outside").symlink_to(tmp_path / "theirs.txt")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    made.write()
+    assert (tmp_path / "out.tar.gz").read_bytes() == packed
+    made.target = replace(made.target, write_weights_txt=False, write_tar=False)
+    (tmp_path / "out.tar.gz").unlink()
+    made.write()
+    assert not [*folder.glob("weights/*")]
+    assert not (tmp_path / "out.tar.gz").exists()
+
+
+def test_texts_of_weights_stay_in_the_project(tmp_path: Path, model: bitsmith.Model) -> None:
+    made, folder, theirs = copy(model), tmp_path / "out", tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "notes.txt").write_text("of others")
+    made.target = replace(model.target, output_dir=folder)
+    made.write()
+    (folder / "weights").symlink_to(theirs)
+    made.write()
+    assert (theirs / "notes.txt").read_text() == "of others"
+    made.target = replace(made.target, write_weights_txt=True)
+    with pytest.raises(ProjectError, match="out of the project through a link"):
+        made.write()
+
+
+def test_names_of_texts_are_safe_and_differ(model: bitsmith.Model) -> None:
+    first = next(node for node in model.network.nodes if node.layer.weights())
+    nodes = [replace(first, name=name) for name in ("../a", "..\\A", "a b" * 100)]
+    names = weight_texts(replace(model.network, nodes=tuple(nodes)), "weights")
+    assert len({name.casefold() for name in names}) == 3 * len(first.layer.weights())
+    assert all(re.fullmatch(r"weights/[A-Za-z0-9_-]{1,110}\.txt", name) for name in names)
+
+
+def test_an_archive_stays_beside_the_saved_model(tmp_path: Path, model: bitsmith.Model) -> None:
+    made = copy(model)
+    made.target = replace(model.target, output_dir=tmp_path, write_tar=True)
+    made.save(tmp_path / "model.json")
+    loaded = bitsmith.Model.load(tmp_path / "model.json")
+    assert not loaded.target.write_tar and "No archive" in loaded.notes[-1]
+    assert bitsmith.Model.load(tmp_path / "model.json", tmp_path).target.write_tar
+
+
+@pytest.mark.parametrize("key", ["write_tar", "write_weights_txt"])
+def test_what_is_written_is_asked_for_by_true(key: str) -> None:
+    with pytest.raises(ConfigError, match="true or false"):
+        converters.convert_from_keras_model(MODEL, weights=WEIGHTS, **{key: "yes"})  # type: ignore[arg-type]
 
 
 def test_misspelt_arguments_stay_errors() -> None:

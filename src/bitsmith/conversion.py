@@ -246,6 +246,8 @@ def converted(
         project.bus_input,
         project.bus_output,
         None if project.latency is None else project.latency.cycles(period_ns),
+        project.write_weights_txt,
+        project.write_tar,
     )
     _check_weights(network, target)
     _check_latency(target)

@@ -75,12 +75,16 @@ _OF_BOARDS = (
     *("axi_mode", "in_stream_buf_size", "out_stream_buf_size"),
 )
 
+_OF_WRITERS = ("write_weights_txt", "write_tar")
+
 
 class Familiar(Arguments, _OfOtherTools, total=False):
     """Arguments of :func:`convert`, with ``config`` under the name that users of hls4ml know.
 
     Arguments of hls4ml's backends that mean nothing here are accepted too; a note of the model lists those that would change
-    something there. The emulator always gives the circuit's outputs, bit for bit.
+    something there. ``write_weights_txt`` writes the values of all trained tensors into the project's folder ``weights``,
+    ``write_tar`` packs the project folder as ``<output_dir>.tar.gz``. The emulator always gives the circuit's outputs,
+    bit for bit.
     """
 
     hls_config: ConfigLike
@@ -142,11 +146,18 @@ def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Famili
         if key in _OfOtherTools.__annotations__ and (key != "interface" or value not in (AP_VLD, AXI_MASTER))
     }
     own = {key: value for key, value in arguments.items() if key not in others}
+    writer = read_project({"WriterConfig": {key: others.pop(key) for key in _OF_WRITERS if key in others}})
     on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}
     words, idle_there = check_arguments(on_board)
     idle = (*idle_of(others), *idle_there)
     made = convert(model, output_dir, config, **cast("Arguments", own))
-    made.target = replace(made.target, bus_input=words.get("BusInput"), bus_output=words.get("BusOutput"))
+    made.target = replace(
+        made.target,
+        bus_input=words.get("BusInput"),
+        bus_output=words.get("BusOutput"),
+        write_weights_txt=writer.write_weights_txt,
+        write_tar=writer.write_tar,
+    )
     if made.target.board is not None:
         idle = idle_on(any_board(made.target.board), made.target.backend, made.target.interface, idle)
     made.notes = (*made.notes, *idle_notes(idle))

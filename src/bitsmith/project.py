@@ -8,12 +8,14 @@ again. A project is locked while it is open. What a stage does is not known here
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
 import re
 import reprlib
 import shutil
+import tarfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "bitsmith.json"
 LOCK = "bitsmith.lock"
+ARCHIVE = ".tar.gz"
 OWNER = "bitsmith.pid"
 """The process that has the lock; a file of its own, because a locked file cannot be read everywhere."""
 _FORMAT = 1
@@ -203,6 +206,8 @@ class Project:
         """Remove what a pattern of files inside the project finds besides those ``kept``, such as what others would include."""
         needed = {self.folder / name for name in kept}
         for path in set(self.folder.glob(owned)) - needed:
+            if not path.parent.resolve().is_relative_to(self.folder):  # through a link
+                continue
             try:
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
@@ -210,6 +215,34 @@ class Project:
                     path.unlink(missing_ok=True)
             except OSError as error:
                 raise ProjectError(f"cannot be removed: {error.strerror}", where=str(path)) from error
+
+    def pack(self, archive: Path) -> None:
+        """Create or replace ``archive``, a ``.tar.gz`` with all files of the project in a folder of its name.
+
+        The same files make the same archive, whenever they were written and whoever did. Links are left out: they may lead
+        anywhere.
+
+        Raises:
+            ProjectError: it cannot be written.
+        """
+        paths = [Path(folder) / name for folder, _, names in os.walk(self.folder) for name in names]
+        top = archive.name.removesuffix(ARCHIVE)
+
+        def write(file: BinaryIO) -> None:
+            with (
+                gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+                tarfile.TarFile(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as tar,
+            ):
+                for path in sorted(paths):
+                    if path.is_symlink() or not path.is_file() or path in (self.folder / LOCK, self.folder / OWNER):
+                        continue
+                    member = tarfile.TarInfo(f"{top}/{path.relative_to(self.folder).as_posix()}")
+                    status = path.stat()
+                    member.size, member.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
+                    with path.open("rb") as content:
+                        tar.addfile(member, content)
+
+        write_atomically(archive, write)
 
     def cached(self, stage: str, digest: str) -> StageRecord | None:
         """The stage's record if it ended well with this digest and its files are still as it left them."""

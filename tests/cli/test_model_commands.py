@@ -126,6 +126,14 @@ def test_a_written_configuration_converts_alike(tmp_path: Path) -> None:
     assert converted["layers"] == direct["layers"] and converted["part"] == "LFE5U-45F"
 
 
+def test_what_a_project_file_says_of_writing_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "digits.yml"
+    path.write_text(f"KerasModel: {DIGITS}\nWriterConfig: {{WriteTar: true, WriteWeightsTxt: true}}\n")
+    _json("convert", path, "-o", tmp_path / "p", "--no-check")
+    target = bitsmith.Model.load(tmp_path / "p" / "model.json", tmp_path / "p").target
+    assert target.write_tar and target.write_weights_txt
+
+
 def test_a_stream_circuit_from_the_shell(tmp_path: Path) -> None:
     _json("convert", DIGITS, "-o", tmp_path / "p", "--io-type", "io_stream", "--reuse-factor", "8", "--no-check")
     model = bitsmith.Model.load(tmp_path / "p" / "model.json")

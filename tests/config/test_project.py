@@ -69,6 +69,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         keras_h5=tmp_path / "models/jets_weights.h5",
         input_data=tmp_path / "data/x.npy",
         output_predictions=tmp_path / "data/y.npy",
+        write_weights_txt=True,
     )
 
 
@@ -172,6 +173,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"PytorchModel": "a.pt2", "InputShape": 3}, "InputShape", "the shape of one sample"),
         ({"Board": 3}, "Board", "the path of a file"),
         ({"TraceOutput": True}, "TraceOutput", "HLSConfig.Model"),
+        ({"WriterConfig": {"WriteTar": 1}}, "WriterConfig.WriteTar", "true or false"),
         ({"WriterConfig": {"WriteTarr": True}}, "WriterConfig", "did you mean 'WriteTar'?"),
         ({"KerasModel": "a.keras", "KerasH5": "a.h5"}, "KerasModel", "two models"),
         ({"HLSConfig": {"Model": {"ReuseFactor": 0}}}, "HLSConfig.Model.ReuseFactor", "a whole number from 1"),

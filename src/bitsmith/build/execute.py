@@ -49,13 +49,15 @@ def execute(plan: Plan, progress: Progress | None = None, timeout: float | None 
             project.forget()
         execution = Execution(project, progress, timeout)
         notes = execution.write(plan.sources)
-        project.write(plan.scripts())
+        plan.write_scripts(project)
         found = tuple(section for stage in plan.stages for section in execution.run(stage))
         sections, further = plan.finish(project.folder, found)
         missed = [section.missed for section in sections if isinstance(section, Timing) and section.missed]
         design = replace(plan.design, notes=(*plan.design.notes, *notes, *further, *missed))
         report = Report((*plan.known, *sections, Stages(tuple(execution.rows)), _origin(plan)), design)
         write_report(report, project.folder)
+        if plan.archive is not None:
+            project.pack(plan.archive)
         return report
 
 

@@ -50,6 +50,10 @@ class Target:
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
     latency: int | None = None
     """Cycles that a pipeline takes at most; None: as many as the clock needs."""
+    write_weights_txt: bool = False
+    """Whether the project has the values of all trained tensors as texts, too, in the folder ``weights``."""
+    write_tar: bool = False
+    """Whether the project folder is packed as ``<output_dir>.tar.gz`` when it has been written."""
 
     def budget_ns(self, family: Family) -> float:
         """The nanoseconds of logic that the clock leaves between two registers."""
@@ -79,6 +83,9 @@ _KEYS = {
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
+_WRITER_KEYS = {"write_weights_txt": "WriteWeightsTxt", "write_tar": "WriteTar"}
+"""Those that are keys of its ``WriterConfig``."""
+
 
 def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
     """``target`` as plain values, for a file in ``folder``; its project folder is left out where that is elsewhere."""
@@ -87,6 +94,7 @@ def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
         value = getattr(target, name)
         if value is not None:
             plain[name] = value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
+    plain |= {name: True for name in _WRITER_KEYS if getattr(target, name)}
     project, here = target.output_dir.absolute(), folder.absolute()
     del plain["output_dir"]
     return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
@@ -110,7 +118,9 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
     where = str(path)
     plain = plain if has_project(plain) else {name: value for name, value in plain.items() if name != "output_dir"}
     try:
-        project = read_project({_KEYS.get(name, name): value for name, value in plain.items()})
+        writer = {_WRITER_KEYS[name]: value for name, value in plain.items() if name in _WRITER_KEYS}
+        keys = {_KEYS.get(name, name): value for name, value in plain.items() if name not in _WRITER_KEYS}
+        project = read_project({**keys, "WriterConfig": writer})
     except ConfigError as error:
         raise ModelFileError(f"a damaged target ({error})", where=where) from error
     if project.part is None or project.clock_period_ns is None:
@@ -130,6 +140,8 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         project.bus_input,
         project.bus_output,
         None if project.latency is None else project.latency.cycles(project.clock_period_ns),
+        project.write_weights_txt,
+        project.write_tar,
     )
 
 

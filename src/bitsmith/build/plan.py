@@ -14,6 +14,9 @@ from bitsmith.report.summary import Design
 
 _SHOWN_FILES = 8
 
+WEIGHTS = "weights"
+"""The folder of the texts of trained tensors, in the project; all texts in it are ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -28,6 +31,7 @@ class Plan:
         reset: forget earlier results.
         known: sections that need no run.
         command: the call that asked for the build.
+        archive: what the project folder is packed into when it has been written; None: it is not.
     """
 
     folder: Path
@@ -40,6 +44,7 @@ class Plan:
     reset: bool = False
     known: Sections = ()
     command: str = ""
+    archive: Path | None = None
 
     def files(self) -> Mapping[str, str | bytes]:
         """All files that the commands read, and the expected content of those that they leave: path -> content."""
@@ -60,8 +65,17 @@ class Plan:
             ProjectError.
         """
         with Project.open(self.folder if folder is None else folder, self.name) as project:
+            self.write_scripts(project)
             *_, path = project.write({**self.files(), "Makefile": makefile(self.name, project.folder, self.stages)})
+            if self.archive is not None and folder is None:
+                project.pack(self.archive)
             return path
+
+    def write_scripts(self, project: Project) -> None:
+        """Write the scripts, and remove the values of weights that are not among them: those of an earlier model."""
+        scripts = self.scripts()
+        project.write(scripts)
+        project.remove(f"{WEIGHTS}/*.txt", scripts.keys())
 
     def __str__(self) -> str:
         lines = [f"{self.name} in {self.folder}", *_step(self.sources.name, self.sources.title)]

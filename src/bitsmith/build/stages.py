@@ -91,7 +91,9 @@ class Stage:
 
 def job_digest(job: Job) -> str:
     """A digest of everything that the sources of ``job`` follow from."""
-    target = replace(job.target, output_dir=Path(), input_data=None, board=None)
+    target = replace(
+        job.target, output_dir=Path(), input_data=None, board=None, write_weights_txt=False, write_tar=False
+    )
     return digest(job.program_digest, repr(job.directives), repr(target), _package())
 
 

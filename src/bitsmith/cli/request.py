@@ -92,7 +92,10 @@ class Request:
         """The converted model."""
         from bitsmith.conversion import convert
 
-        return convert(self.model, self.project.output_dir, self.project.hls_config, **self.arguments())
+        project = self.project
+        made = convert(self.model, project.output_dir, project.hls_config, **self.arguments())
+        made.target = replace(made.target, write_weights_txt=project.write_weights_txt, write_tar=project.write_tar)
+        return made
 
     def explain(self) -> Explanation:
         """What becomes of the model."""

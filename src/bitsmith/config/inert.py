@@ -100,8 +100,6 @@ PROJECT_INERT: Mapping[str, Inert] = {
 }
 WRITER_INERT: Mapping[str, Inert] = {
     "Namespace": Inert("the generated C++ has the project's name for its namespace", (None,)),
-    "WriteWeightsTxt": Inert("weights are in the sources", (True, False)),
-    "WriteTar": Inert("pack the output folder with tar", (False,)),
     "WriteEmulationConstants": Inert(_VENDOR, (False, True)),
     "TBOutputStream": Inert(_VENDOR, ("both", "stdout", "file")),
 }

@@ -83,6 +83,7 @@ class ProjectConfig:
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
     ``bus_input`` and ``bus_output`` are formats of words that the driver of a board takes and gives as integers.
     ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
+    ``write_weights_txt`` and ``write_tar`` are as of :class:`bitsmith.build.job.Target`.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
 
@@ -114,6 +115,8 @@ class ProjectConfig:
     strict: bool = False
     input_data: Path | None = None
     output_predictions: Path | None = None
+    write_weights_txt: bool = False
+    write_tar: bool = False
     idle: tuple[Idle, ...] = ()
 
 
@@ -126,10 +129,13 @@ AXI_MASTER = "axi_master"
 _OTHER_INTERFACES = ("axi_stream", "axi_lite")
 """Its values in other tools, of systems for boards."""
 
+WRITER_KEYS = ("WriteWeightsTxt", "WriteTar")
+"""Keys of ``WriterConfig`` that mean something here."""
+
 _INSIDE = {
     **dict.fromkeys(("Model", "LayerType", "LayerName"), "HLSConfig"),
     **dict.fromkeys(MODEL_KEYS, "HLSConfig.Model"),
-    **dict.fromkeys(WRITER_INERT, "WriterConfig"),
+    **dict.fromkeys((*WRITER_KEYS, *WRITER_INERT), "WriterConfig"),
 }
 """Keys that are not of the project itself, by where they are."""
 
@@ -180,7 +186,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT, _INSIDE)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
-    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, WRITER_INERT)
+    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", WRITER_KEYS, problems, WRITER_INERT)
+    writer.values = {key: value for key, value in writer.values.items() if value is not None}
     given = section.values.get("HLSConfig")
     hls_config = given if isinstance(given, HLSConfig) else collect_hls_config(given, "HLSConfig", problems)
     project = ProjectConfig(
@@ -212,6 +219,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         strict=section.get("Strict", boolean) or False,
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
+        write_weights_txt=writer.get("WriteWeightsTxt", boolean) or False,
+        write_tar=writer.get("WriteTar", boolean) or False,
         idle=(*section.idle, *idle, *idle_of_board, *writer.idle),
     )
     _check_one_model(project, problems)

@@ -30,7 +30,7 @@ from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import with_weights
 from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design, LayerRow, input_format, rows
-from bitsmith.report.variables import Variable, inputs_of, outputs_of
+from bitsmith.report.variables import Variable, inputs_of, outputs_of, weight_texts
 
 if TYPE_CHECKING:
     from bitsmith.build.csim import CompiledProgram
@@ -320,6 +320,8 @@ class Model:
             ```
         """
         from bitsmith.build.backends import plan
+        from bitsmith.build.plan import WEIGHTS
+        from bitsmith.project import ARCHIVE
 
         chosen = Asked(**asked)
         if chosen.fit:
@@ -332,7 +334,13 @@ class Model:
             raise InputDataError("no samples", where="inputs of a build", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
         command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
-        return replace(plan(self._job(batches), chosen), known=known, command=command)
+        made, target = plan(self._job(batches), chosen), self.target
+        if target.write_weights_txt:
+            network, scripts = self.network, made.scripts
+            made = replace(made, scripts=lambda: {**scripts(), **weight_texts(network, WEIGHTS)})
+        folder = target.output_dir.expanduser().absolute()
+        archive = folder.with_name(f"{folder.name}{ARCHIVE}") if target.write_tar and folder.name else None
+        return replace(made, known=known, command=command, archive=archive)
 
     def fitted(self) -> Model:
         """The model with reuse factors with which its circuit fits the part; itself, if that fits as it is.
@@ -410,6 +418,12 @@ class Model:
             notes = (
                 *notes,
                 f"The project folder is {target.output_dir}; loading it with an output_dir chooses another.",
+            )
+        elif target.write_tar and target.output_dir == Path(path).parent:
+            target = replace(target, write_tar=False)
+            notes = (
+                *notes,
+                "No archive beside the folder of the file is written; loading it with an output_dir allows that.",
             )
         known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
         return Model(content.network, content.program, target, notes, known)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
-from bitsmith.report.summary import input_format, rows
+from bitsmith.report.summary import held_constant, input_format, rows
+
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,23 @@ def outputs_of(network: Network, program: Program) -> list[Variable]:
             text = f"{kind}<{result.width_max},{result.width_max - result.frac_max}>"
         listed.append(Variable(row.name, row.shape, text))
     return listed
+
+
+def weight_texts(network: Network, folder: str) -> dict[str, str]:
+    """The values that the circuit has of all trained tensors: real numbers with commas between, in ``<layer>_<variable>.txt``.
+
+    They are in C order, of the shapes that reports have of the tensors.
+    """
+    texts: dict[str, str] = {}
+    taken: set[str] = set()
+    for node in network.nodes:
+        for variable, values in () if node.inner else node.layer.weights().items():
+            name = first = re.sub(r"[^A-Za-z0-9_-]", "_", f"{node.name}_{variable}")[-_LONGEST_NAME:]
+            count = 0
+            while name.casefold() in taken:
+                count += 1
+                name = f"{first}_{count}"
+            taken.add(name.casefold())
+            held = held_constant(node, variable, values).values
+            texts[f"{folder}/{name}.txt"] = f"{', '.join(map(repr, held.ravel().tolist()))}\n"
+    return texts
