@@ -10,10 +10,10 @@ import pytest
 
 from bitsmith.dataflow.execute import execute
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.ops import Parameter
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Cast, Parameter
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, objects
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
@@ -83,3 +83,41 @@ def test_transpositions_across_tokens(perm: tuple[int, ...]) -> None:
     build = ProgramBuilder()
     x = build.input("x", (2, 3, 4), FixedFormat(True, 5, 2))
     assert_same(build.program([("y", build.transpose(x, perm))]), Directives({}, parallel=False))
+
+
+def grouped(way: str, groups: int, taps: int) -> Program:
+    """Products of windows of six channels, each in a format of its own, in groups: by constants, or by weights given anew."""
+    rng, channels, size, fmt = np.random.default_rng(groups), 6, 4, FixedFormat(True, 4, 2)
+    n, m = taps * channels // groups, 2
+    build = ProgramBuilder()
+    x = build.input("x", (size, channels), FixedFormat(True, 6, 3))
+    low = objects([-4, -32, -16, -8, -32, -4])
+    x = build.apply(Cast(np.array([1, 3, 2, 1, 3, 0]), low, -low - 1, Rounding.RND, Overflow.SAT), x)
+    weights = objects(rng.integers(fmt.lo, fmt.hi, (groups, n, m), endpoint=True))
+
+    def product(group: int) -> Value:
+        first, last = (channels // groups * number for number in (group, group + 1))
+        part = build.slice(windows, (0, 0, first), (size, taps, last))
+        return build.linear(build.reshape(part, (size, n)), weights[group], fmt.frac)
+
+    with build.layer("layer"):
+        windows = build.window(x, (taps,), (1,), (1,), ((taps // 2, taps // 2),))
+        if way == "constants":
+            return build.program([("y", build.concat([product(group) for group in range(groups)], -1))])
+        cut = build.transpose(build.reshape(windows, (size, taps, groups, channels // groups)), (0, 2, 1, 3))
+        given = build.parameter("weight", weights, fmt, external=way == "external")
+        y = build.matmul(build.reshape(cut, (size, groups, 1, n)), given)
+        return build.program([("y", build.reshape(y, (size, groups * m)))])
+
+
+@pytest.mark.parametrize("taps", [1, 3])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("way", ["constants", "loaded", "external"])
+def test_products_of_channels_in_formats_of_their_own(way: str, groups: int, taps: int) -> None:
+    program = grouped(way, groups, taps)
+    styles = list(MultiplierStyle) if way == "constants" else [MultiplierStyle.LOADED]
+    for reuse in (1, 2, 6):
+        for positions in (1, 4):
+            for style in styles if positions < reuse == 2 else styles[:1]:
+                assert_same(program, Directives({"layer": reuse}, False, {"layer": style}, {"layer": positions}), reuse)
+        assert_same(program, Directives({"layer": 4 * reuse}, True, {"layer": styles[-1]}), reuse)

@@ -86,7 +86,7 @@ def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
         case kinds.Map():
             return [objects(result) for result in Emulator(kind.program, threads=1).run_raw(takes)]
         case kinds.FoldedProduct():
-            return [_folded_product(kind, takes[0])]
+            return [_folded_product(kind, process, takes[0])]
         case kinds.Window():
             stream = process.takes[0]
             source = moved(kind.op, stream.shape)
@@ -138,9 +138,11 @@ def _rescaled(values: Ints, process: Process) -> Ints:
     return objects(values.reshape(-1, *want.shape) << shift)
 
 
-def _folded_product(kind: kinds.FoldedProduct, tokens: Ints) -> Ints:
-    """Matrix products, step by step."""
+def _folded_product(kind: kinds.FoldedProduct, process: Process, tokens: Ints) -> Ints:
+    """Matrix products, step by step, of elements in the scale that all lanes have in common."""
     groups, steps, n, _ = kind.weights.shape
+    have = process.takes[0].token
+    tokens = objects(tokens << objects(kinds.union_type(have, 1).frac - have.frac))
     vectors = tokens.reshape(-1, groups, steps, tokens.shape[1], n)
     weights = kind.weights.reshape(groups, steps, n, kind.sets, -1)
     weights = np.tile(weights, (1, 1, 1, tokens.shape[1] // kind.sets, 1))

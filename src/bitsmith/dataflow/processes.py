@@ -143,9 +143,9 @@ class FoldedProduct:
     """Products with constants over several cycles: ``y = sum over steps of x[step] @ weights[group, step]``.
 
     Takes ``groups * steps`` tokens (lanes, n) for ``groups`` tokens (lanes, m): those of all steps of the first group, then
-    those of the next. ``weights`` has shape (groups, steps, n, m) in units of ``2**-frac``; lanes share them, or with several
-    ``sets``, (groups, steps, n, sets * m), as many lanes in a row have one each. What is ``loaded`` can be replaced while the
-    circuit runs.
+    those of the next. Elements of lanes that differ in scale are multiplied in the finest of these. ``weights`` has shape
+    (groups, steps, n, m) in units of ``2**-frac``; lanes share them, or with several ``sets``, (groups, steps, n, sets * m), as
+    many lanes in a row have one each. What is ``loaded`` can be replaced while the circuit runs.
     """
 
     weights: Ints
