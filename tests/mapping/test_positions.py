@@ -15,7 +15,9 @@ from bitsmith.compiler import compile_network
 from bitsmith.dataflow.processes import FoldedProduct, WidthConverter
 from bitsmith.dataflow.processes import Network as Processes
 from bitsmith.devices import ECP5
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ops import Cast
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
@@ -76,6 +78,22 @@ def test_random_spatial_networks_at_large_reuse_factors(share: int) -> None:
     for seed in range(100 + share, 124, 4):
         program = compile_network(random_spatial(seed)).program
         assert_same(program, demands(seed, program), seed)
+
+
+@pytest.mark.parametrize("reuse", [1, 2])
+@pytest.mark.parametrize("number", [3, 6, 12])
+def test_padding_takes_the_formats_of_channels(number: int, reuse: int) -> None:
+    """Zeros beside rows are picked from one element, channels have formats of their own."""
+    rng = np.random.default_rng(number)
+    builder = ProgramBuilder()
+    x = builder.input("x", (4, 3, 2), FixedFormat(True, 6, 3))
+    low = objects([-4, -32])
+    x = builder.apply(Cast(np.array([1, 3]), low, -low - 1, Rounding.RND, Overflow.SAT), x)
+    with builder.layer("layer"):
+        windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+        y = builder.linear(builder.reshape(windows, (4, 3, 18)), rng.integers(-7, 8, (18, 2)), 2)
+    styles = {"layer": MultiplierStyle.SHARED}
+    assert_same(builder.program([("y", y)]), Directives({"layer": reuse}, False, styles, {"layer": number}))
 
 
 @pytest.mark.parametrize("reuse", [1, 2, 8, 9, 36, 72, 512])

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import NewType
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthConverter, regrouped, union_type
 from bitsmith.ir import ops
@@ -254,11 +255,13 @@ class DataflowBuilder:
         if bool(np.array_equal(elements, np.arange(token.size))):
             return self.token_op(ops.Reshape(shape), (step,), grid)
         flat = self.token_op(ops.Reshape((token.size,)), (step,), grid)
-        if bool(np.any(elements < 0)):
+        zeros = np.asarray(elements < 0, dtype=np.bool_)
+        if bool(np.any(zeros)):
             flat = self.token_op(ops.Pad((0,), (1,)), (flat,), grid)
-            elements = np.where(elements < 0, token.size, elements)
+            elements = np.where(zeros, token.size, elements)
         picked = self.token_op(ops.Gather(elements, 0), (flat,), grid)
-        return self.token_op(ops.Reshape(shape), (picked,), grid)
+        viewed = self.token_op(ops.Reshape(shape), (picked,), grid)
+        return self.cast_to(viewed, _with_zeros_alike(self.stream(viewed).token, zeros.reshape(shape)))
 
     def on_whole_tensors(self, node: Node) -> StepId:
         """The op on whole operands, one token per frame."""
@@ -280,6 +283,17 @@ def _tokens(op: ops.Const, kind: TensorType, axes: int) -> tuple[Ints, TensorTyp
 def parts_of(kind: TensorType) -> tuple[Ints, Ints, Ints]:
     """The arrays of a type: frac, lo and hi."""
     return objects(kind.frac), kind.lo, kind.hi
+
+
+def _with_zeros_alike(kind: TensorType, zeros: npt.NDArray[np.bool_]) -> TensorType:
+    """``kind`` with ``zeros`` in the scale of their channel's other elements: channels then have one scale at all positions."""
+    frac, _, _ = kind.full()
+    if kind.frac.size == 1 or not bool(np.any(zeros)):
+        return kind
+    least = int(frac.min())
+    others = np.where(zeros, least, frac).max(axis=tuple(range(frac.ndim - 1)))
+    alike = np.where(zeros, others, frac)
+    return kind if bool(np.array_equal(alike, frac)) else TensorType.of(kind.shape, alike, kind.lo, kind.hi)
 
 
 def with_zero(kind: TensorType) -> TensorType:
