@@ -156,7 +156,7 @@ def test_backends_of_vendors_look_before_they_start_too(
 def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """More layers than even a multiplier each lets a small part have."""
     rng = np.random.default_rng(0)
-    kernels = [rng.standard_normal(shape) / 4 for shape in [(24, 16), *[(16, 16)] * 37, (16, 4)]]
+    kernels = [0.35 * rng.standard_normal(shape) for shape in [(24, 16), *[(16, 16)] * 37, (16, 4)]]
     return write_dense(tmp_path_factory.mktemp("deep"), kernels)
 
 
