@@ -164,8 +164,6 @@ def test_numbers_that_grow_too_wide_are_told_for_all_frameworks(everything: dict
 
 
 def test_what_belongs_to_another_framework_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="PyTorch module only"):
-        explain(proto(), input_shape=(4,))
     with pytest.raises(ConfigError, match="Keras model only"):
         explain(proto(), tmp_path / "weights.h5")
     with pytest.raises(ConfigError, match="input_shape"):

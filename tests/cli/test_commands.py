@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -174,6 +175,7 @@ def test_files_of_all_frameworks_are_taken(tmp_path: Path) -> None:
 
 
 def test_a_pickle_is_refused_with_the_safe_way(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(pickle.dumps({"weight": [1.0]}))
     result = _run("explain", tmp_path / "model.pt")
     assert result.exit_code == 1 and "torch.export.save" in result.stderr
 

@@ -122,7 +122,7 @@ def test_each_token_is_in_its_place(first: int) -> None:
 
 
 def test_networks_have_all_forms() -> None:
-    kinds = [process.kind for process in processes(21, 27)]
+    kinds = [process.kind for process in processes(91, 27, 162)]
     assert any(isinstance(kind, FoldedProduct) and kind.sets > 1 for kind in kinds)
     assert sum(isinstance(kind, Sweep) for kind in kinds) > 1
     assert any(isinstance(kind, Interleave) for kind in kinds)

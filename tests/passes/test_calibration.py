@@ -130,7 +130,7 @@ class Inverse(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")  # of generated samples beside the pole
-@pytest.mark.parametrize("exponent", [-1.0, -0.5, -2.0])
+@pytest.mark.parametrize("exponent", [-1.0, -0.5])
 @pytest.mark.parametrize("formats", [("ufixed<16,2>", "ufixed<16,8>"), ("ufixed<8,2>", "ufixed<20,2>")])
 def test_generated_samples_near_a_pole_do_not_make_other_results_coarse(
     exponent: float, formats: tuple[str, str]

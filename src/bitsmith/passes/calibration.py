@@ -37,8 +37,9 @@ _LIKE_RANGES = 3
 _ROUNDED_SAMPLES = 512
 """Most samples that are also looked at rounded."""
 
-_TAIL = 16.0
-"""Times the magnitude of half of the generated samples beyond which the others do not count: some come close to a pole."""
+_TAIL, _MOST_TAIL = 16.0, 64.0
+"""Times the magnitude of half of the generated samples beyond which the others do not count, as some come close to a pole; but
+those within this share of the greatest do."""
 
 
 def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
@@ -167,7 +168,9 @@ def _without_tail(seen: ObservedRange, values: Floats) -> ObservedRange:
     """Return ``seen`` within the magnitudes that are usual for generated samples, which those near a pole exceed by far."""
     largest = np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0)
     largest = largest[largest > 0.0]
-    if largest.size == 0 or seen.amplitude <= (bound := _TAIL * float(np.median(largest))):
+    if largest.size == 0 or seen.amplitude <= (
+        bound := max(_TAIL * float(np.median(largest)), seen.amplitude / _MOST_TAIL)
+    ):
         return seen
     return replace(seen, lo=max(seen.lo, -bound), hi=min(seen.hi, bound), frac=None)
 

@@ -36,7 +36,7 @@ def with_states(graph: Graph) -> Graph:
 
 
 def is_streaming(operator: Operator) -> bool:
-    """Return True if an operator needs what it kept of the call before: a recurrent layer of several steps begins anew."""
+    """Return True if an operator needs what it kept of the call before: a recurrent layer of several steps begins again."""
     if operator.kind not in _VARIABLES or operator.inputs[:1] in ((), (None,)):
         return False
     x = operator.inputs[0]

@@ -52,7 +52,7 @@ def _memory(build: Builder, state: Value, features: Value, sizes: tuple[int, int
 
 def _weighted(build: Builder, memory: Value, time: Floats, sizes: tuple[int, int, int]) -> Value:
     """The sum over the filters of a unit, and the features that each keeps."""
-    return einsum(build, "burm,urm->bu", (memory, constant(as_weights(time.reshape(sizes)))))
+    return einsum(build, "bnrm,nrm->bn", (memory, constant(as_weights(time.reshape(sizes)))))
 
 
 def _real(call: Call) -> tuple[Value, ...]:
