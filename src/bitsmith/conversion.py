@@ -111,7 +111,7 @@ def convert(
             (``docs/boards.md``).
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input; without
-            both, calibration data show it.
+            both, calibration data show it. Of a Keras or ONNX model it fills the sizes that are left open.
         bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
             layers it is ``Bits`` in ``config``. Formats that you give are what they are.
         layers: what layers of your own compute, by class or name: functions of a :class:`bitsmith.custom.Call`

@@ -190,7 +190,8 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     if project.onnx_model is None:
         raise ConfigError("no model", where="configuration", accepted="OnnxModel")
     model = cast("OnnxModel", project.onnx_model)  # read_onnx refuses anything else
-    network = read_onnx(model, allow_approximate=project.allow_approximate)
+    shape = cast("InputShapes | None", project.input_shape)
+    network = read_onnx(model, input_shape=shape, allow_approximate=project.allow_approximate)
     network = resolve(network, project.hls_config, override=project.override)
     return converted(network, None, project, model, strict=project.strict)
 
@@ -215,7 +216,8 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
             "no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5"
         )
     weights = project.keras_h5 if found is project.keras_json else None
-    network = read_keras(cast("ModelLike", found), weights, allow_approximate=project.allow_approximate)
+    shape, approximate = cast("InputShapes | None", project.input_shape), project.allow_approximate
+    network = read_keras(cast("ModelLike", found), weights, input_shape=shape, allow_approximate=approximate)
     network = resolve(network, project.hls_config, override=project.override)
     model = cast("AnyModel | None", project.keras_model)
     return converted(network, None, project, model, strict=project.strict)

@@ -17,8 +17,10 @@ import pytest
 from keras import layers, ops
 from keras_samples import assert_same, inputs_of, keras2_json, randomised, save, save_keras2
 
-from bitsmith.errors import ModelFileError
+from bitsmith.converters import convert, convert_from_config
+from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.keras.read import read_keras
+from bitsmith.frontends.read import read_model
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.network import Network
 
@@ -309,3 +311,63 @@ def test_numbers_as_keras_2_wrote_them(six: Any, tmp_path: Path) -> None:
     layer = read_keras(tmp_path / "m.json").node("r").layer
     assert isinstance(layer, ReLU)
     assert layer.max_value == 6.0
+
+
+def open_models() -> dict[str, tuple[Any, Any, Any]]:
+    """Models with open sizes, the input shapes to give, and the model with just these sizes."""
+
+    def sequential(steps: int | None) -> Any:
+        inner = keras.Sequential([keras.Input((steps, 4)), layers.Conv1D(6, 3, padding="same")], name="inner")
+        chain = [keras.Input((steps, 4), name="x"), inner, layers.LSTM(5, return_sequences=True), layers.Dense(3)]
+        return keras.Sequential([*chain, layers.GlobalAveragePooling1D()])
+
+    def functional(rows: int | None, steps: int | None) -> Any:
+        image, series = keras.Input((rows, 6, 2), name="image"), keras.Input((steps, 3), name="series")
+        seen = layers.GlobalMaxPooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
+        heard = layers.LSTM(4)(layers.Conv1D(4, 2, strides=2)(series))
+        return keras.Model([image, series], layers.Dense(3, activation="softmax")(layers.Concatenate()([seen, heard])))
+
+    return {
+        "one": (sequential(None), (8, 4), sequential(8)),
+        "several": (functional(None, None), [(7, 6, 2), [None, 9, 3]], functional(7, 9)),
+        "one of several": (functional(7, None), [(7, 6, 2), (9, 3)], functional(7, 9)),
+    }
+
+
+@pytest.mark.parametrize("name", list(open_models()))
+def test_open_sizes_are_filled(tmp_path: Path, name: str) -> None:
+    model, shape, fixed = open_models()[name]
+    fixed.set_weights(randomised(model).get_weights())
+    save(model, tmp_path / "model.keras")
+    save(model, tmp_path / "model.h5")
+    (tmp_path / "arch.json").write_text(model.to_json())
+    save(model, tmp_path / "arch.weights.h5")
+    older, _ = save_keras2(model, tmp_path)
+    for source in (model, *(tmp_path / file for file in ("model.keras", "model.h5", "arch.json")), older):
+        with pytest.raises(UnsupportedError, match="give input_shape"):
+            read_model(source)
+        assert_same(read_model(source, input_shape=shape), fixed)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((8,), "of sizes"),
+        ((8, 5), "of sizes"),
+        ([(8, 4), (8, 4)], "2 input shapes for 1"),
+        ((0, 4), "input_shape="),
+        ((), r"the input shape \(\)"),
+    ],
+)
+def test_input_shapes_are_those_of_the_model(shape: Any, said: str) -> None:
+    model = keras.Sequential([keras.Input((None, 4), name="x"), layers.LSTM(2)])
+    with pytest.raises(ConfigError, match=said):
+        read_model(model, input_shape=shape)
+
+
+def test_a_project_fills_open_sizes(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((None, 4), name="x"), layers.LSTM(2)])
+    save(model, tmp_path / "model.keras")
+    project = {"OutputDir": str(tmp_path / "out"), "KerasModel": str(tmp_path / "model.keras"), "InputShape": [5, 4]}
+    assert convert_from_config(project).get_input_variables()[0].shape == (5, 4)
+    assert convert(model, input_shape=(5, 4)).get_input_variables()[0].shape == (5, 4)

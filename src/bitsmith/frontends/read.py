@@ -38,8 +38,8 @@ def read_model(
     Args:
         weights: the weight file of a ``.json`` model of Keras.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
-        input_shape: instead of an example the shape of one sample of the input, or one for each input; of an ONNX model that
-            leaves sizes open, too.
+        input_shape: instead of an example the shape of one sample of the input, or one for each input; of a Keras or ONNX
+            model that leaves sizes open, too.
         rounding: of fully connected layers of TensorFlow Lite, as :func:`read_tflite` has it.
         allow_approximate: take what can only be approximated, with a note; of TensorFlow Lite there is no such thing.
         layers: translations of layers of the user's own, by class or name; TensorFlow Lite has none.
@@ -58,11 +58,11 @@ def read_model(
         return read_torch(
             model, example=example, input_shape=input_shape, allow_approximate=allow_approximate, layers=layers
         )
-    if example is not None or (input_shape is not None and not is_onnx(model)):
+    if example is not None or (input_shape is not None and is_tflite(model)):
         raise ConfigError(
             "an example or an input shape",
             where="convert",
-            accepted="an example with a PyTorch module only, a shape with that or with ONNX",
+            accepted="an example with a PyTorch module only, a shape with that, Keras or ONNX",
         )
     if isinstance(model, bytes) or is_tflite(model):
         if layers is not None:
@@ -78,4 +78,4 @@ def read_model(
         return read_onnx(model, input_shape=input_shape, allow_approximate=allow_approximate, layers=layers)
     from bitsmith.frontends.keras.read import read_keras
 
-    return read_keras(model, weights, allow_approximate=allow_approximate, layers=layers)
+    return read_keras(model, weights, input_shape=input_shape, allow_approximate=allow_approximate, layers=layers)

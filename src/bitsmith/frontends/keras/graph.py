@@ -15,6 +15,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.files import Source
 from bitsmith.frontends.keras.weights import LayerPath, Place, numbered_group
+from bitsmith.frontends.torch.live import InputShapes, filled_sizes
 
 MAX_LAYERS = 10_000
 """Most layers, and most layer calls, of a model."""
@@ -174,12 +175,13 @@ class Graph:
     outputs: tuple[Result, ...]
 
 
-def read_graph(source: Source) -> Graph:
-    """The flat list of the calls that the outputs need, and all inputs.
+def read_graph(source: Source, shapes: InputShapes | None = None) -> Graph:
+    """The flat list of the calls that the outputs need, and all inputs, whose open sizes ``shapes`` fill.
 
     Raises:
         ModelFileError: wiring that dangles, runs in circles, or is not there; more than ``MAX_LAYERS`` layers.
         UnsupportedError: a model class that may do anything.
+        ConfigError: shapes that are not those of the inputs.
     """
     class_name = source.model.text("class_name")
     if class_name not in MODEL_CLASSES:
@@ -189,6 +191,7 @@ def read_graph(source: Source) -> Graph:
     model = _Parser(source.major).model(source.model, class_name)
     expansion = _Expansion()
     entries = [model.entries[name] for name in model.inputs]
+    entries = entries if shapes is None else _with_sizes(entries, shapes, source.model.where)
     inputs = tuple(expansion.add(entry, (entry.place,), Operands((), {})) for entry in entries)
     outputs = expansion.expand(model, (), inputs, {})
     needed = {result.call for result in (*inputs, *outputs)}
@@ -196,6 +199,24 @@ def read_graph(source: Source) -> Graph:
         if call in needed:
             needed |= {result.call for result in call.arguments.tensors}
     return Graph(model.name, tuple(call for call in expansion.calls if call in needed), inputs, outputs)
+
+
+def _with_sizes(inputs: Sequence[Entry], shapes: InputShapes, where: str) -> list[Entry]:
+    """Inputs with the shapes of one sample of each where the model leaves sizes open."""
+    declared = [declared_shape(entry.config) for entry in inputs]
+    if not all(isinstance(shape, list) and shape for shape in declared):
+        return [*inputs]  # which is refused where inputs are read
+    known = [(entry.name, shape) for entry, shape in zip(inputs, declared, strict=True) if isinstance(shape, list)]
+    found = filled_sizes(known, shapes, where)
+    return [
+        replace(entry, config=Fields({**entry.config.values, "batch_shape": [None, *shape]}, entry.config.where))
+        for entry, shape in zip(inputs, found, strict=True)
+    ]
+
+
+def declared_shape(config: Fields) -> Json:
+    """The shape of an input as the model says it, that of the batch first."""
+    return config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.garnet import GARNET
+from bitsmith.frontends.keras.graph import declared_shape
 from bitsmith.frontends.keras.masks import MASKING
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT
@@ -43,14 +44,14 @@ def _input(call: LayerCall) -> Value:
     kind = Kind.named(dtype)
     if kind is Kind.REAL and not dtype.startswith(("float", "bfloat")):
         raise UnsupportedError(f"inputs of type {shown(dtype)}", accepted="floating point or integers")
-    shape = config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")
+    shape = declared_shape(config)
     found = f"the input's shape is {shown(shape)}"
     if not isinstance(shape, list) or not 1 <= len(shape) <= _MAX_AXES:
         remedy = "build the model (give an Input, or call it once) before saving it"
         raise config.error(found, "a list of sizes", remedy)
     if None in shape[1:]:
         accepted = "fixed sizes (all but the batch)"
-        remedy = "build the model with the sizes that the hardware shall process"
+        remedy = "give input_shape=(...), the shape of one sample; or build the model with the sizes of the hardware"
         raise UnsupportedError(f"{found}, which leaves sizes open", accepted=accepted, remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:

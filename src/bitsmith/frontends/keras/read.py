@@ -39,6 +39,7 @@ from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
+from bitsmith.frontends.torch.live import InputShapes
 from bitsmith.layers.network import Network
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
@@ -107,6 +108,7 @@ def read_keras(
     source: ModelLike,
     weights: str | os.PathLike[str] | None = None,
     *,
+    input_shape: InputShapes | None = None,
     allow_approximate: bool = False,
     layers: Layers | None = None,
 ) -> Network:
@@ -119,18 +121,20 @@ def read_keras(
         source: a file, or a live model.
         weights: a weights file to use instead of the model's own. For a JSON file the default is ``X_weights.h5``,
             ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
+        input_shape: the shape of one sample, or one for each input, of a model that leaves sizes open.
         allow_approximate: take what can only be approximated.
         layers: translations of layers of the user's own, which come before those that are known here.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: layers that cannot be translated, all of them in one message.
+        ConfigError: an input shape that is not one of the model's.
     """
     if isinstance(source, LiveModel):
         check_quantizers(source)
     with opened(source, weights) as found:
         custom = CustomLayers(Table.of(layers), KNOWN)
-        return _network(read_graph(found), found, custom, allow_approximate=allow_approximate)
+        return _network(read_graph(found, input_shape), found, custom, allow_approximate=allow_approximate)
 
 
 def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approximate: bool) -> Network:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
@@ -34,8 +34,7 @@ from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integ
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.frontends.ops.selection import stack
-from bitsmith.frontends.torch.live import InputShapes, sample_shapes
-from bitsmith.layers.layer import Shape
+from bitsmith.frontends.torch.live import InputShapes, filled_sizes
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
@@ -65,7 +64,7 @@ def read_onnx(
     """
     table = Table.of(layers)
     graph = read_graph(source, lambda domain, name: table.named(f"{domain}::{name}", name) is not None)
-    graph = graph if input_shape is None else _with_sizes(graph, sample_shapes(input_shape))
+    graph = graph if input_shape is None else _with_sizes(graph, input_shape)
     failed: list[Refusals] = []
     for axes in _sample_axes(graph):
         reading = _Reading(graph, axes, table, draft=Draft(allow_approximate=allow_approximate))
@@ -79,21 +78,10 @@ def read_onnx(
     raise fewest.error(graph.where, sorted(OPERATORS))
 
 
-def _with_sizes(graph: Graph, shapes: Sequence[Shape]) -> Graph:
+def _with_sizes(graph: Graph, shapes: InputShapes) -> Graph:
     """The graph with the shapes of one sample of each input where it leaves sizes open."""
-    for entry, shape in zip(graph.inputs, shapes, strict=False):
-        own = entry.sizes[1:]
-        if len(own) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(own, shape, strict=True)):
-            raise ConfigError(
-                f"the input shape {shape} for the input {entry.name[:100]!r} of sizes {entry.sizes}",
-                where=graph.where,
-                accepted="the shape of one sample, without the first axis, with the sizes that the model fixes",
-            )
-    if len(shapes) != len(graph.inputs):
-        raise ConfigError(
-            f"{len(shapes)} input shapes for {len(graph.inputs)} inputs", where=graph.where, accepted="one for each"
-        )
-    pairs = zip(graph.inputs, shapes, strict=True)
+    found = filled_sizes([(entry.name, entry.sizes) for entry in graph.inputs], shapes, graph.where)
+    pairs = zip(graph.inputs, found, strict=True)
     return replace(graph, inputs=tuple(replace(entry, sizes=(*entry.sizes[:1], *shape)) for entry, shape in pairs))
 
 
