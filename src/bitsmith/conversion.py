@@ -40,8 +40,9 @@ from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
+from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import Example, InputShapes, is_module
+from bitsmith.frontends.torch.live import Example, is_module
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism

@@ -15,11 +15,12 @@ from bitsmith.config.project import AP_VLD, AXI_MASTER
 from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
 from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
-from bitsmith.frontends.torch.live import InputShapes, TorchModel
+from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.model import Model
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from bitsmith.errors import ConfigError
+from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.onnx.live import OnnxModel, is_onnx
 from bitsmith.frontends.tflite.live import TfliteModel, is_tflite
-from bitsmith.frontends.torch.live import Example, InputShapes, TorchModel, is_torch
+from bitsmith.frontends.torch.live import Example, TorchModel, is_torch
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:

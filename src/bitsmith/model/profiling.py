@@ -17,8 +17,9 @@ from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError
 from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.custom.call import Layers
+from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import InputShapes, is_module, module_weights
+from bitsmith.frontends.torch.live import is_module, module_weights
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network

@@ -13,9 +13,9 @@ from typing import Generic, TypeAlias, TypeVar
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, Json, shown
+from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
 from bitsmith.frontends.keras.files import Source
 from bitsmith.frontends.keras.weights import LayerPath, Place, numbered_group
-from bitsmith.frontends.torch.live import InputShapes, filled_sizes
 
 MAX_LAYERS = 10_000
 """Most layers, and most layer calls, of a model."""

@@ -23,6 +23,7 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.files.json import Fields, shown
+from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.custom import CustomLayers
@@ -39,7 +40,6 @@ from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
-from bitsmith.frontends.torch.live import InputShapes
 from bitsmith.layers.network import Network
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel

@@ -23,6 +23,7 @@ from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.custom.call import Layers, Table
+from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.custom import custom_translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
@@ -34,7 +35,6 @@ from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integ
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.frontends.ops.selection import stack
-from bitsmith.frontends.torch.live import InputShapes, filled_sizes
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 

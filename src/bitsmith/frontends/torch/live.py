@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.layers.layer import Floats, Shape
 
@@ -29,9 +30,6 @@ TorchModel: TypeAlias = "str | os.PathLike[str] | torch.nn.Module | torch.export
 
 Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 """One input for a few samples."""
-
-InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
-"""The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
 
 Showing: TypeAlias = "Callable[[torch.nn.Module, Sequence[torch.Tensor]], contextlib.AbstractContextManager[None]]"
 """Changes a module, which is called with these inputs, for the time of a context."""
@@ -290,47 +288,3 @@ def _axes_of_samples(
         deep = [of_samples or (len(shape) > 1 and shape[1:2] == shapes[0][first : first + 1]) for shape in shapes]
         axes = tuple(int(len(shape) > 2 and is_deep) for shape, is_deep in zip(shapes, deep, strict=True))
         yield (first, *axes[1:])
-
-
-def sample_shapes(shapes: InputShapes | None) -> tuple[Shape, ...]:
-    """The shape of one sample of each input.
-
-    Raises:
-        ConfigError: none, or something else.
-    """
-    several = shapes is not None and len(shapes) > 0 and not isinstance(shapes[0], int | None)
-    listed = list(shapes or ()) if several else [shapes or ()]
-    found: list[Shape] = []
-    for shape in listed:
-        sizes = list(shape) if isinstance(shape, Sequence) else []
-        sizes = sizes[1:] if sizes and sizes[0] in (None, -1) else sizes
-        if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
-            raise ConfigError(
-                f"the input shape {shape!r}" if shapes is not None else "a PyTorch module says nothing of its inputs",
-                accepted="input_shape=(3, 32, 32), that of one sample, or a list of several; or example=x",
-                remedy="give input_shape, or example inputs whose first axis counts samples",
-            )
-        found.append(tuple(sizes))
-    return tuple(found)
-
-
-def filled_sizes(inputs: Sequence[tuple[str, Sequence[object]]], shapes: InputShapes, where: str) -> tuple[Shape, ...]:
-    """The shape of one sample of each input of a model that may leave sizes open, from the names and sizes of its inputs.
-
-    Their first axis is that of the samples; open sizes are None.
-
-    Raises:
-        ConfigError: shapes that are not those of the model's inputs.
-    """
-    found = sample_shapes(shapes)
-    for (name, sizes), shape in zip(inputs, found, strict=False):
-        own = sizes[1:]
-        if len(own) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(own, shape, strict=True)):
-            raise ConfigError(
-                f"the input shape {shape} for the input {name[:100]!r} of sizes {tuple(sizes)}",
-                where=where,
-                accepted="the shape of one sample, without the first axis, with the sizes that the model fixes",
-            )
-    if len(found) != len(inputs):
-        raise ConfigError(f"{len(found)} input shapes for {len(inputs)} inputs", where=where, accepted="one for each")
-    return found
