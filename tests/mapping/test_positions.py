@@ -16,7 +16,7 @@ from bitsmith.dataflow.processes import FoldedProduct, WidthConverter
 from bitsmith.dataflow.processes import Network as Processes
 from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.ops import Cast
+from bitsmith.ir.ops import Cast, Table
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.conv import Conv
@@ -94,6 +94,19 @@ def test_padding_takes_the_formats_of_channels(number: int, reuse: int) -> None:
         y = builder.linear(builder.reshape(windows, (4, 3, 18)), rng.integers(-7, 8, (18, 2)), 2)
     styles = {"layer": MultiplierStyle.SHARED}
     assert_same(builder.program([("y", y)]), Directives({"layer": reuse}, False, styles, {"layer": number}))
+
+
+def test_tables_of_several_positions_take_the_units_of_the_program() -> None:
+    """A choice of a constant has units for each position, its tokens have one for all."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (2, 2), FixedFormat(True, 3, 1))
+    given = builder.const(np.array([[3, -2], [1, -4]]), np.array([[3, 1], [1, 1]]))
+    chosen = builder.select(builder.const(np.array([0, 1])), x, given)
+    low, high = chosen.type.raw_range
+    table = Table(low, objects(np.random.default_rng(0).integers(-99, 99, high - low + 1)), np.array([1]))
+    program = builder.program([("y", builder.apply(table, chosen))])
+    for number in (1, 2, 4):
+        assert_same(program, Directives({}, False, positions={"": number}))
 
 
 @pytest.mark.parametrize("reuse", [1, 2, 8, 9, 36, 72, 512])

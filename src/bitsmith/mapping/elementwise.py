@@ -28,11 +28,14 @@ def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> St
     shape = node.type.shape
     axes = builder.common_grid_axes(node)
     on_tokens = _on_tokens(op, axes, len(shape))
+    if on_tokens is not None:
+        args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
+        on_tokens, args = _looked_up(builder, on_tokens, node, args)
     if on_tokens is None:
-        return builder.on_whole_tensors(node)
-    args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
-    on_tokens, args = _looked_up(builder, on_tokens, node, args)
-    return builder.on_whole_tensors(node) if on_tokens is None else builder.token_op(on_tokens, args, shape[:axes])
+        axes = 0
+        on_tokens, args = _looked_up(builder, op, node, [builder.operand(arg, 0) for arg in builder.operands(node)])
+        assert on_tokens is not None  # a token of everything has the program's units
+    return builder.token_op(on_tokens, args, shape[:axes])
 
 
 def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
@@ -61,8 +64,10 @@ def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: N
             return step
         return builder.regroup(step, grid, (number, *builder.stream(step).token.shape))
 
-    native = builder.token_op(on_tokens, [operand(arg) for arg in builder.operands(node)], grid)
-    return builder.with_native_form(native, shape[:axes], shape[axes:])
+    on_tokens, args = _looked_up(builder, on_tokens, node, [operand(arg) for arg in builder.operands(node)])
+    if on_tokens is None:
+        return None
+    return builder.with_native_form(builder.token_op(on_tokens, args, grid), shape[:axes], shape[axes:])
 
 
 def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
