@@ -16,7 +16,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 pytestmark = [pytest.mark.slow, pytest.mark.ci]
 
@@ -65,7 +65,10 @@ def test_every_page_is_reached_and_none_complains(site: Path, address: str, brow
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+    page.on(
+        "requestfailed",
+        lambda request: complaints.append(f"{request.url}: {request.failure}") if _is_lost(request) else None,
+    )
     page.on("request", lambda request: complaints.append(request.url) if not _is_own(request.url, address) else None)
     waiting, seen = [f"{address}index.html"], set[str]()
     while waiting:
@@ -83,6 +86,11 @@ def test_every_page_is_reached_and_none_complains(site: Path, address: str, brow
         assert complaints == [], url
     pages = {path.relative_to(site).as_posix() for path in site.rglob("*.html")} - {"404.html"}
     assert pages - {url.removeprefix(address) for url in seen} == set()
+
+
+def _is_lost(request: Request) -> bool:
+    """Return True of a request that failed, and was not just given up for the next page."""
+    return request.failure != "net::ERR_ABORTED"
 
 
 def _is_own(url: str, address: str) -> bool:

@@ -66,7 +66,7 @@ def _case(draft: Draft, focus: str) -> Case | None:
         return None
     drawn = draft.values[count:]
     _grow(draft, after)
-    outputs = _outputs(draft, drawn)
+    outputs = [_samples_first(draft, x) for x in _outputs(draft, drawn)]
     if not outputs:
         return None
     try:
@@ -125,6 +125,18 @@ def _outputs(draft: Draft, drawn: Sequence[Tensor]) -> list[Tensor]:
     if not needed.intersection(x.name for x in drawn):
         chosen += [x for x in drawn if x in made][-1:]
     return list({x.name: x for x in chosen}.values())
+
+
+def _samples_first(draft: Draft, x: Tensor) -> Tensor:
+    """``x`` with the axis of the samples moved to the front, as outputs of models need it; as it is if that fails."""
+    if not x.batch:
+        return x
+    order = [x.batch, *(axis for axis in range(x.rank) if axis != x.batch)]
+    return draft.values[-1] if draft.attempt(lambda _: _moved(draft, x, order)) else x
+
+
+def _moved(draft: Draft, x: Tensor, order: Sequence[int]) -> None:
+    draft.one("Transpose", x.name, perm=order)
 
 
 def _checked(draft: Draft, outputs: Sequence[Tensor], focus: str) -> Case:
