@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from bitsmith.dump import dumped
 from bitsmith.fidelity.scales import finer_for_scales
@@ -79,19 +80,27 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     observed = calibrate(network, calibration)
     network = refine_channels(network, calibration, observed)
     notes = (*notes, *_refined(network))
+    lowered = cache(partial(_lowered, network, observed))
+    finer = Finer()
     if calibration is None:
-        finer = _finer(network, observed)
-        network = with_finer_steps(network, observed, finer)
+        finer = _finer(network, lowered)
         notes = (*notes, *_of_scales(network, finer))
-    program = dumped("program", lower(network, observed), program_text)
+    network, program = lowered(finer)
+    program = dumped("program", program, program_text)
     return Compiled(network, simplify(program), notes)
 
 
-def _finer(network: Network, observed: Mapping[str, ObservedRange]) -> Finer:
+def _lowered(network: Network, observed: Mapping[str, ObservedRange], finer: Finer) -> tuple[Network, Program]:
+    """The network with finer steps, and its program."""
+    network = with_finer_steps(network, observed, finer)
+    return network, lower(network, observed)
+
+
+def _finer(network: Network, lowered: Callable[[Finer], tuple[Network, Program]]) -> Finer:
     """How much finer steps are where inputs of a usual scale need it; budgets that the user gives are kept."""
     if any(node.settings.bits != Bits() or node.settings.widest is not None for node in network.nodes):
         return Finer()
-    return finer_for_scales(network, lambda finer: lower(with_finer_steps(network, observed, finer), observed))
+    return finer_for_scales(network, lambda finer: lowered(finer)[1])
 
 
 def _of_scales(network: Network, finer: Finer) -> Iterator[str]:
