@@ -76,6 +76,10 @@ def others() -> dict[str, Build]:
     def ends(x: Any) -> Any:
         return layers.GRU(2)(x)
 
+    def lost(x: Any) -> Any:
+        """Moves elements and moves them back; what moves nothing keeps its mask in some backends."""
+        return layers.Permute((2, 1))(layers.Permute((2, 1))(x))
+
     inner = keras.Sequential([keras.Input((STEPS, CHANNELS)), layers.Dense(2), layers.GRU(2, return_sequences=True)])
     begins = keras.Sequential([keras.Input((STEPS, CHANNELS)), layers.Masking(), layers.Dense(2)])
     time = layers.TimeDistributed
@@ -83,15 +87,15 @@ def others() -> dict[str, Build]:
         "each step": lambda x: ends(time(layers.Dense(2))(x)),
         "mean": layers.GlobalAveragePooling1D(),
         "mean, axes kept": lambda x: layers.GlobalAveragePooling1D(keepdims=True)(layers.Dense(2)(x)),
-        "lost": lambda x: ends(layers.Reshape((STEPS, CHANNELS))(x)),
+        "lost": lambda x: ends(lost(x)),
         "lost in a convolution": lambda x: ends(layers.Conv1D(2, 2, padding="same")(x)),
         "unmerged": lambda x: [ends(y) for y in layers.Bidirectional(layers.GRU(2, return_sequences=True), None)(x)],
         "sum": lambda x: ends(layers.Add()([x, layers.Dense(CHANNELS)(x)])),
-        "sum with what has none": lambda x: ends(layers.Add()([x, layers.Reshape((STEPS, CHANNELS))(x)])),
+        "sum with what has none": lambda x: ends(layers.Add()([x, lost(x)])),
         "beside": lambda x: ends(layers.Concatenate()([x, layers.Dense(2)(x)])),
-        "beside what has none": lambda x: ends(layers.Concatenate()([layers.Reshape((STEPS, CHANNELS))(x), x])),
+        "beside what has none": lambda x: ends(layers.Concatenate()([lost(x), x])),
         "one after another": lambda x: ends(layers.Concatenate(1)([x, layers.Dense(CHANNELS)(x)])),
-        "after what has none": lambda x: ends(layers.Concatenate(1)([layers.Reshape((STEPS, CHANNELS))(x), x])),
+        "after what has none": lambda x: ends(layers.Concatenate(1)([lost(x), x])),
         "nested": lambda x: ends(inner(x)),
         "nested begins": lambda x: ends(begins(x)),
         "attention": lambda x: ends(layers.Attention()([x, layers.Dense(CHANNELS)(x)])),
@@ -189,7 +193,7 @@ CHAINS: dict[str, Sequence[Any]] = {
     "zeros": [layers.BatchNormalization(), layers.LSTM(3, return_sequences=True, zero_output_for_mask=True)],
     "each step": [layers.TimeDistributed(layers.Dense(3)), layers.GRU(2)],
     "mean": [layers.SpatialDropout1D(0.1), layers.GlobalAveragePooling1D()],
-    "lost": [layers.Reshape((STEPS, CHANNELS)), layers.GRU(2)],
+    "lost": [layers.Reshape((CHANNELS, STEPS)), layers.GRU(2)],
     "nested": [keras.Sequential([keras.Input((STEPS, CHANNELS)), layers.Dense(3)]), layers.GRU(2)],
 }
 
@@ -206,8 +210,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "Dense": {"units": CHANNELS},
     "EinsumDense": {"equation": "abc,cd->abd", "output_shape": (None, CHANNELS)},
     "GroupNormalization": {"groups": 1},
-    "Permute": {"dims": (1, 2)},
-    "Reshape": {"target_shape": (STEPS, CHANNELS)},
+    "Permute": {"dims": (2, 1)},
+    "Reshape": {"target_shape": (CHANNELS, STEPS)},
     "Rescaling": {"scale": 2.0},
     **{key: {"filters": CHANNELS, "kernel_size": 1} for key in ("Conv1D", "SeparableConv1D")},
     **{key: {"rate": 0.1} for key in ("Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout1D")},
