@@ -242,7 +242,7 @@ def test_outputs_have_their_scale() -> None:
     assert_same(chain.network())
 
 
-def _chain(seed: int) -> Network:
+def chain(seed: int) -> Network:
     chain = Chain(seed, (4,))
     chain.quantize()
     chain.dense(4, 3)
@@ -255,13 +255,13 @@ def _chain(seed: int) -> Network:
 @pytest.mark.slow
 @pytest.mark.ci
 def test_compiled(tmp_path: Path) -> None:
-    assert_compiled({f"chain{seed}": _chain(seed) for seed in range(4)}, tmp_path)
+    assert_compiled({f"chain{seed}": chain(seed) for seed in range(4)}, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.ci
 def test_simulated(tmp_path: Path) -> None:
-    assert_simulated(_chain(0), tmp_path)
+    assert_simulated(chain(0), tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(6))
