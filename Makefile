@@ -34,8 +34,9 @@ mutants: $(VENV)/.dev
 
 # Random mistakes in files that differ from AGAINST and in a sample of all others: which of them do fast and CI tests find?
 PER_ROOM ?= 6
+SEED ?= 0
 random-mutants: $(VENV)/.dev
-	$(BIN)/python -m tests.mutants.sample --changed $(AGAINST) --per-room $(PER_ROOM)
+	$(BIN)/python -m tests.mutants.sample --changed $(AGAINST) --per-room $(PER_ROOM) --seed $(SEED)
 
 # Damaged files of all kinds, for so many minutes of processor time; what goes wrong is kept in fuzz-found.
 MINUTES ?= 10

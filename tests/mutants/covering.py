@@ -1,13 +1,15 @@
 """Which tests run a line: a pytest plugin that records it, and what was recorded.
 
-A record is of one folder (or file) of tests and holds coverage by test (the package coverage), seconds by test, and the
-sources that were run. Lines of newer sources are found by what they say: changed ones take the tests of the lines around.
+A record is of some files of tests, which it knows by digests of their contents. It holds coverage by test (the package
+coverage), seconds by test, and the sources that were run. A file of tests that has changed since is recorded again, alone.
+Lines of newer sources are found by what they say: changed ones take the tests of the lines around.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import json
 import os
 import shutil
@@ -36,6 +38,7 @@ class Recorder:
 
         self._folder = folder
         self._seconds: dict[str, float] = {}
+        self._useless: set[str] = set()
         source = [os.environ["PYTHONPATH"].partition(os.pathsep)[0]]
         self._coverage = Coverage(data_file=folder / "coverage", source=source, config_file=False, messages=False)
         self._coverage.start()
@@ -49,13 +52,15 @@ class Recorder:
             self._coverage.switch_context("")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
-            self._seconds[report.nodeid] = report.duration
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+        if not report.passed:
+            self._useless.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
         self._coverage.stop()
         self._coverage.save()
-        (self._folder / "seconds.json").write_text(json.dumps(self._seconds), encoding="utf-8")
+        seconds = {test: value for test, value in self._seconds.items() if test not in self._useless}
+        (self._folder / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,36 +68,67 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Recorder(Path(os.environ[_ASKED])))
 
 
-def record(root: Path, tests: str, folder: Path) -> None:
-    """Run a folder of ``tests`` on the sources of ``root``, and keep in ``folder`` what they cover; failures cover nothing."""
+def digest(path: Path) -> str:
+    """A digest of the contents of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def record(root: Path, tests: Sequence[str], folder: Path) -> None:
+    """Run files of ``tests`` on the sources of ``root``, and keep in ``folder`` what they cover; failures cover nothing."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    digests = {test: digest(root / test) for test in tests}
     shutil.copytree(root / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     paths = os.pathsep.join((str(folder / "src"), *filter(None, [os.environ.get("PYTHONPATH")])))
     environment = {**os.environ, "PYTHONPATH": paths, _ASKED: str(folder), "BITSMITH_SAME_EXAMPLES": "1"}
     plugins = ("-p", "tests.mutants.covering", "-p", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", *plugins, "-m", FAST_AND_CI, f"tests/{tests}"]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", *plugins, "-m", FAST_AND_CI, *tests]
     subprocess.run(
         command, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
     )
     if not (folder / "seconds.json").exists():
-        raise RuntimeError(f"the tests of tests/{tests} did not run: {' '.join(command)}")
+        raise RuntimeError(f"these tests did not run: {' '.join(command)}")
+    # Last, so that a record that was interrupted has none.
+    (folder / "tests.json").write_text(json.dumps(digests), encoding="utf-8")
+
+
+def records(kept: Path) -> dict[Path, dict[str, str]]:
+    """The records below a folder that are whole, each with the digests of its files of tests."""
+    found = sorted(kept.glob("*/tests.json"))
+    return {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
+
+
+def record_changed(root: Path, tests: Sequence[str], kept: Path, name: str) -> None:
+    """Record those of ``tests`` that no record below ``kept`` knows as they are; drop records that know none as it is."""
+    known = records(kept)
+    fresh = {path: {test for test in own if (root / test).exists() and digest(root / test) == own[test]}
+             for path, own in known.items()}  # fmt: skip
+    left = sorted(set(tests).difference(*fresh.values()))
+    if not left:
+        return
+    for path, own in fresh.items():
+        if not own:
+            shutil.rmtree(path)
+    part = hashlib.sha256("".join(test + digest(root / test) for test in left).encode()).hexdigest()[:12]
+    record(root, left, kept / f"{name}-{part}")
 
 
 class Covering:
     """What records say of lines."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, root: Path, kept: Path) -> None:
         from coverage import CoverageData
 
-        self._folders = folders
         self.seconds: dict[str, float] = {}
-        self._data: list[CoverageData] = []
-        for folder in folders:
-            self.seconds |= json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
+        self._data: list[tuple[Path, CoverageData, set[str]]] = []
+        for folder, digests in records(kept).items():
+            fresh = {test for test, old in digests.items() if (root / test).exists() and digest(root / test) == old}
+            seconds: dict[str, float] = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
+            own = {test: value for test, value in seconds.items() if test.partition("::")[0] in fresh}
             data = CoverageData(str(folder / "coverage"))
             data.read()
-            self._data.append(data)
+            self.seconds |= own
+            self._data.append((folder, data, own.keys() | {""}))
 
     def of(self, file: str, text: str, line: int) -> list[str]:
         """The tests that run a line of ``bitsmith/file``, which reads ``text`` now; those that run its file if it runs on import.
@@ -100,15 +136,22 @@ class Covering:
         Those of the same folder come first, and a few variants of each before all others; otherwise the fastest.
         """
         found: set[str] = set()
-        for folder, data in zip(self._folders, self._data, strict=True):
+        for folder, data, own in self._data:
             path = folder / "src" / "bitsmith" / file
             if path.exists():
                 contexts = _contexts(data, str(path))
                 here = {test for each in _lines_before(path, text, line) for test in contexts.get(each, ())}
-                found |= here if here != {""} else {test for tests in contexts.values() for test in tests}
+                found |= own & (here if here != {""} else {test for tests in contexts.values() for test in tests})
+        return self._ordered(found - {""}, file)
+
+    def of_files(self, tests: Sequence[str], file: str) -> list[str]:
+        """The tests of files of tests, in the same order, for a file that coverage does not see."""
+        return self._ordered({test for test in self.seconds if test.partition("::")[0] in set(tests)}, file)
+
+    def _ordered(self, tests: set[str], file: str) -> list[str]:
         variants: Counter[str] = Counter()
         order = list[tuple[int, bool, int, str]]()
-        for test in sorted(found & self.seconds.keys(), key=self.seconds.__getitem__):
+        for test in sorted(tests, key=self.seconds.__getitem__):
             function = test.partition("[")[0]
             order.append(
                 (variants[function] // 3, not test.startswith(f"tests/{file.partition('/')[0]}/"), len(order), test)

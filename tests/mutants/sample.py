@@ -1,15 +1,17 @@
 """Random mutants: small mistakes anywhere in the sources, and the share of them that fast and CI tests find, by room.
 
 ``python -m tests.mutants.sample --changed main`` takes mistakes of files that were changed since a revision, ``--per-room 6`` so
-many of the other files of each room (a folder of ``src/bitsmith``). Each is put into a copy of ``src``; then tests that run its
-line are started, the fastest first, until one fails. What was judged before is not judged again; ``--again`` does so for what
-survived. Records of what tests cover, verdicts and the table are kept outside of the checkout (``--cache``). Mistakes that
-change nothing that can be seen are listed with reasons in ``equivalent.toml``.
+many of the other files of each room (a folder of ``src/bitsmith``, or the solver in C++). Each is put into a copy of ``src``;
+then tests that run its line are started, the fastest first, until one fails. Another is drawn for what does not compile.
+What was judged before is not judged again; ``--again`` does so for what survived. Records of what tests cover, verdicts and
+the table are kept outside of the checkout (``--cache``). Mistakes that change nothing that can be seen are listed with
+reasons in ``equivalent.toml``.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import random
 import re
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
@@ -30,14 +32,18 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.mutants.covering import FAST_AND_CI, Covering, record
+from tests.mutants.covering import FAST_AND_CI, Covering, record_changed
+from tests.mutants.extension import Extension
 from tests.mutants.operators import Change, changes
 from tests.mutants.run import HERE, ROOT, SOURCES, TESTS, run_tests
 
-SUFFIXES = (".py", ".sv", ".h", ".c", ".cpp")
-MOST_TESTS = 60
+SUFFIXES = (".py", ".sv", ".h", ".c", ".cpp", ".hpp")
+MOST_TESTS = 200
 BUDGET_S = 40.0
 """Of tests that cover a line, as long as they take without a mistake, as many as fit."""
+
+STARTUP_S, SLOWDOWN = 60.0, 5.0
+"""The limit of the tests of a mutant: for starting them, and beside what they take without a mistake."""
 
 _BY_NAME = {
     "rtl/lib": "rtl",
@@ -45,15 +51,17 @@ _BY_NAME = {
     "systems/templates": "systems",
     "rtl/templates": "rtl",
     "flows": "flows",
+    "native/src": "netlist",
 }
 """Where the tests are of files that are written out before they run, which coverage does not see."""
 
-NOTICED, NOT_JUDGED = ("killed", "took too long"), "not judged"
+NOTICED = ("killed", "took too long")
+SURVIVED, NO_TEST, INVALID = "survived", "no test runs it", "does not compile"
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A mistake in a file below ``src/bitsmith``."""
+    """A mistake in a file, named from ``src/bitsmith`` on, or in one of ``native/src``."""
 
     file: str
     change: Change
@@ -61,7 +69,10 @@ class Mutant:
 
     @property
     def room(self) -> str:
-        """The folder of the file; of frontends the framework's."""
+        """The folder of the file; of frontends the framework's, of what is written out or compiled that one."""
+        written = _written(self.file)
+        if written is not None:
+            return written
         parts = self.file.split("/")
         return "/".join(parts[: 2 if parts[0] == "frontends" and len(parts) > 2 else 1]) if len(parts) > 1 else "."
 
@@ -78,32 +89,47 @@ class Mutant:
         return f"{self.file}: {old} -> {new}"
 
 
+def _written(file: str) -> str | None:
+    """The folder of a file that is written out before it runs, None of others."""
+    return next((part for part in _BY_NAME if file.startswith(f"{part}/")), None)
+
+
+def _path(file: str) -> Path:
+    return (ROOT if file.startswith("native/") else SOURCES / "bitsmith") / file
+
+
 def mutants_of(file: str) -> list[Mutant]:
     """All mistakes of a file."""
-    text = (SOURCES / "bitsmith" / file).read_text(encoding="utf-8")
+    text = _path(file).read_text(encoding="utf-8")
     return [Mutant(file, change, text) for change in changes(text, Path(file).suffix)]
 
 
 def files_by_room() -> dict[str, list[str]]:
     """All files that mistakes can be put into."""
     found = defaultdict(list)
-    base = SOURCES / "bitsmith"
-    for path in sorted(base.rglob("*")):
-        if path.suffix in SUFFIXES and path.is_file():
-            file = path.relative_to(base).as_posix()
-            found[Mutant(file, Change(0, 0, ""), "").room].append(file)
+    for base, start in ((SOURCES / "bitsmith", SOURCES / "bitsmith"), (ROOT, ROOT / "native" / "src")):
+        for path in sorted(start.rglob("*")):
+            if path.suffix in SUFFIXES and path.is_file():
+                file = path.relative_to(base).as_posix()
+                found[Mutant(file, Change(0, 0, ""), "").room].append(file)
     return found
 
 
 def changed_files(revision: str) -> set[str]:
-    """Files below ``src/bitsmith`` that differ from where this branch left ``revision``."""
-    command = ["git", "diff", "--name-only", "--diff-filter=AM", "--merge-base", revision, "--", "src/bitsmith"]
+    """Files that mistakes can be put into and that differ from where this branch left ``revision``."""
+    folders = ("src/bitsmith", "native/src")
+    command = ["git", "diff", "--name-only", "--diff-filter=AM", "--merge-base", revision, "--", *folders]
     named = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     return {name.removeprefix("src/bitsmith/") for name in named}
 
 
-def sample(rooms: Sequence[str], per_room: int, changed: set[str], per_changed: int, seed: int) -> list[Mutant]:
-    """So many mistakes of each changed file, and of the others of each room; the same for the same sources and seed."""
+def sample(
+    rooms: Sequence[str], per_room: int, changed: set[str], per_changed: int, seed: int, invalid: Container[str] = ()
+) -> list[Mutant]:
+    """So many mistakes of each changed file, and of the others of each room; the same for the same sources and seed.
+
+    Others are drawn for those whose keys are ``invalid``.
+    """
     known, taken = equivalents(), list[Mutant]()
     for room, files in files_by_room().items():
         groups = [([file], per_changed) for file in files if file in changed]
@@ -112,7 +138,8 @@ def sample(rooms: Sequence[str], per_room: int, changed: set[str], per_changed: 
         for group, count in groups:
             found = [mutant for file in group for mutant in mutants_of(file)] if count else []
             random.Random(f"{seed} {room} {group[:1]}").shuffle(found)
-            taken += islice((mutant for mutant in found if mutant.key not in known), count)
+            left = (mutant for mutant in found if mutant.key not in known and mutant.key not in invalid)
+            taken += islice(left, count)
     return taken
 
 
@@ -124,10 +151,11 @@ def equivalents() -> set[str]:
 
 def named_tests(file: str) -> list[str]:
     """Files of tests that speak of a file which is written out before it runs; all of its folder if none does."""
-    folder = next((tests for part, tests in _BY_NAME.items() if file.startswith(part)), None)
-    if folder is None:
+    written = _written(file)
+    if written is None:
         return []
-    name = Path(file).stem.removeprefix("bitsmith_")
+    folder = _BY_NAME[written]
+    name = "native" if file.startswith("native/") else Path(file).stem.removeprefix("bitsmith_")
     paths = sorted((TESTS / folder).glob("test_*.py"))
     said = [path for path in paths if re.search(rf"\b(bitsmith_)?{name}\b", path.read_text(encoding="utf-8"))]
     return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in said or paths]
@@ -135,44 +163,58 @@ def named_tests(file: str) -> list[str]:
 
 def tests_of(mutant: Mutant, covering: Covering) -> list[str]:
     """The tests that may find a mistake, the fastest first."""
+    line = mutant.change.line(mutant.text)
+    found = covering.of(mutant.file, mutant.text, line) if mutant.file.endswith(".py") else []
     chosen, left = list[str](), BUDGET_S
-    found = (
-        covering.of(mutant.file, mutant.text, mutant.change.line(mutant.text)) if mutant.file.endswith(".py") else []
-    )
-    for test in found[:MOST_TESTS]:
+    for test in (found or covering.of_files(named_tests(mutant.file), mutant.file))[:MOST_TESTS]:
         left -= covering.seconds[test]
         if left < 0 and chosen:
             break
         chosen.append(test)
-    return chosen or named_tests(mutant.file)
+    return chosen
 
 
-def judge(mutant: Mutant, base: Path, covering: Covering, timeout_s: float) -> str:
+def judge(mutant: Mutant, base: Path, covering: Covering, extension: Extension) -> str:
     """What the tests make of a mutant in a copy of the sources ``base``."""
     tests = tests_of(mutant, covering)
     if not tests:
-        return "no test runs it"
+        return NO_TEST
+    limit_s = STARTUP_S + SLOWDOWN * sum(covering.seconds[test] for test in tests)
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutant-") as scratch:
         sources = Path(scratch) / "src"
         shutil.copytree(base, sources)
-        (sources / "bitsmith" / mutant.file).write_text(mutant.change.applied(mutant.text), encoding="utf-8")
+        text = mutant.change.applied(mutant.text)
+        if not mutant.file.startswith("native/"):
+            (sources / "bitsmith" / mutant.file).write_text(text, encoding="utf-8")
+        elif not extension.build(Path(mutant.file).name, text, sources):
+            return INVALID
         try:
-            code, said, _ = run_tests(sources, tests, timeout_s, "-x", "-m", FAST_AND_CI)
+            code, said, _ = run_tests(sources, tests, limit_s, "-x", "--tb=short", "-m", FAST_AND_CI)
         except subprocess.TimeoutExpired:
-            # Of tests whose seconds nobody knows, that says nothing of the mistake.
-            return "took too long" if covering.seconds.keys() >= {*tests} else NOT_JUDGED
+            return "took too long"
+    if code and not mutant.file.endswith(".py") and compiler_refused(Path(mutant.file).name, said):
+        return INVALID
     lost = re.search(r"no tests ran|^ERROR: ", said, re.MULTILINE) is not None
-    return {0: "survived", 1: "killed", 2: "killed"}.get(code, "killed" if not lost else "tests are gone")
+    return {0: SURVIVED, 1: "killed", 2: "killed"}.get(code, "killed" if not lost else "tests are gone")
+
+
+def compiler_refused(name: str, said: str) -> bool:
+    """Whether a compiler says that a file is not of its language; what warnings make of it is a mistake like others."""
+    pattern = rf"{re.escape(name)}:\d+(:\d+)?: (fatal )?error: (?!.*\[-W)|%Error: \S*{re.escape(name)}:\d+"
+    return re.search(pattern, said) is not None
 
 
 def judge_all(mutants: Sequence[Mutant], verdicts: dict[str, str], arguments: argparse.Namespace) -> Iterator[None]:
     """Judge mutants that have no verdict yet; yields after each."""
-    covering = Covering([_recorded(tests, arguments) for tests in arguments.tests])
+    for tests in arguments.tests:
+        _record(tests, arguments.cache / "coverage")
+    covering = Covering(ROOT, arguments.cache / "coverage")
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutants-") as scratch:
-        base = Path(scratch) / "src"
+        base, extension = Path(scratch) / "src", Extension(ROOT / "native", arguments.cache / "native")
         shutil.copytree(SOURCES, base, ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(base, quiet=2)  # once, not for each mutant
         with ThreadPoolExecutor(arguments.processes) as pool:
-            futures = {pool.submit(judge, each, base, covering, arguments.timeout): each for each in mutants}
+            futures = {pool.submit(judge, each, base, covering, extension): each for each in mutants}
             try:
                 for future in as_completed(futures):
                     verdicts[futures[future].key] = future.result()
@@ -181,71 +223,66 @@ def judge_all(mutants: Sequence[Mutant], verdicts: dict[str, str], arguments: ar
                 pool.shutdown(cancel_futures=True)
 
 
-def _recorded(tests: str, arguments: argparse.Namespace) -> Path:
-    """The record of a folder of tests, which is made if there is none, or an older one than the tests."""
-    folder: Path = arguments.cache / "coverage" / tests.replace("/", "-")
-    kept = folder / "seconds.json"
+def _record(tests: str, kept: Path) -> None:
+    """Record what a folder (or file) of tests covers, as far as no record knows it."""
     own = TESTS / tests
-    newest = max(path.stat().st_mtime for path in ([own] if own.is_file() else own.rglob("*.py")))
-    if arguments.renew or not kept.exists() or kept.stat().st_mtime < newest:
-        Console(stderr=True).print(f"what tests/{tests} covers is recorded ...", highlight=False)
-        record(ROOT, tests, folder)
-    return folder
+    files = [own] if own.is_file() else own.glob("test_*.py") if own == TESTS else own.rglob("test_*.py")
+    names = [path.relative_to(ROOT).as_posix() for path in files]
+    record_changed(ROOT, names, kept, tests.replace("/", "-").replace(".", "_"))
 
 
 def score(mutants: Sequence[Mutant], verdicts: dict[str, str]) -> Table:
     """The share of mistakes that tests notice, by room."""
-    table = Table("room", "mutants", "noticed", "survived", "no test runs it", "share")
+    table = Table("room", "mutants", "noticed", SURVIVED, NO_TEST, "share")
     rooms: dict[str, Counter[str]] = defaultdict(Counter)
     for mutant in mutants:
-        if verdicts.get(mutant.key, NOT_JUDGED) != NOT_JUDGED:
+        if mutant.key in verdicts:
             for room in (mutant.room, "all"):
                 rooms[room][verdicts[mutant.key]] += 1
     for room, counts in sorted(rooms.items(), key=lambda item: (item[0] == "all", item[0])):
         total, noticed = counts.total(), sum(counts[each] for each in NOTICED)
-        row = (total, noticed, counts["survived"], counts["no test runs it"], f"{noticed / total:.0%}")
+        row = (total, noticed, counts[SURVIVED], counts[NO_TEST], f"{noticed / total:.0%}")
         table.add_row(room, *map(str, row))
     return table
 
 
 def main() -> int:
     """Take a sample, judge it, and say which mistakes survived."""
-    folders = sorted(path.name for path in TESTS.iterdir() if any(path.glob("test_*.py")) and path != HERE)
+    folders = [path.name for path in sorted(TESTS.iterdir()) if any(path.glob("test_*.py")) and path != HERE]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rooms", nargs="*", default=[], help="those alone")
     parser.add_argument("--per-room", type=int, default=6)
     parser.add_argument("--changed", default="main", metavar="REVISION", help="since which files are changed ones")
     parser.add_argument("--per-changed", type=int, default=3, help="mistakes of each changed file")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tests", nargs="*", default=folders, help="folders or files of tests whose coverage counts")
+    parser.add_argument(
+        "--tests", nargs="*", default=[*folders, "."], help="folders or files of tests whose coverage counts"
+    )
     parser.add_argument("--cache", type=Path, default=user_cache_path("bitsmith-mutants"))
-    parser.add_argument("--renew", action="store_true", help="record anew what tests cover")
     parser.add_argument("--again", action="store_true", help="judge anew what was not noticed")
-    parser.add_argument("--timeout", type=float, default=180.0, help="seconds for the tests of a mutant")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="list the sample and run nothing")
     arguments = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    mutants = sample(
-        arguments.rooms, arguments.per_room, changed_files(arguments.changed), arguments.per_changed, arguments.seed
-    )
-    if arguments.list:
-        for mutant in mutants:
-            console.print(mutant.key)
-        return 0
     kept = arguments.cache / "verdicts.json"
     verdicts: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    told = NOTICED if arguments.again else (*NOTICED, "survived", "no test runs it")
-    left = [mutant for mutant in mutants if verdicts.get(mutant.key) not in told]
+    if arguments.list:
+        for mutant in _drawn(arguments, verdicts):
+            console.print(mutant.key)
+        return 0
+    told = {*NOTICED, INVALID} if arguments.again else {*NOTICED, INVALID, SURVIVED, NO_TEST}
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("mutants", total=len(left))
-            for _ in judge_all(left, verdicts, arguments) if left else ():
-                kept.write_text(json.dumps(verdicts, indent=0), encoding="utf-8")
-                progress.advance(task)
+            while left := [each for each in _drawn(arguments, verdicts) if verdicts.get(each.key) not in told]:
+                task = progress.add_task("mutants", total=len(left))
+                for _ in judge_all(left, verdicts, arguments):
+                    kept.write_text(json.dumps(verdicts, indent=0), encoding="utf-8")
+                    progress.advance(task)
+                told |= {SURVIVED, NO_TEST, "tests are gone"}  # no verdict is sought twice
     except KeyboardInterrupt:
         console.print("stopped; what was judged is kept")
+    mutants = _drawn(arguments, verdicts)
     for mutant in mutants:
         if verdicts.get(mutant.key, NOTICED[0]) not in NOTICED:
             old, new = mutant.lines
@@ -256,6 +293,13 @@ def main() -> int:
     with (arguments.cache / "score.txt").open("w", encoding="utf-8") as file:
         Console(file=file, width=100).print(table)
     return 0
+
+
+def _drawn(arguments: argparse.Namespace, verdicts: Mapping[str, str]) -> list[Mutant]:
+    """The sample that was asked for, without what is known not to compile."""
+    invalid = {key for key, verdict in verdicts.items() if verdict == INVALID}
+    changed = changed_files(arguments.changed)
+    return sample(arguments.rooms, arguments.per_room, changed, arguments.per_changed, arguments.seed, invalid)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.covering import Covering, record
+from tests.mutants.covering import Covering, record_changed
 from tests.mutants.operators import changes
 from tests.mutants.run import SOURCES
-from tests.mutants.sample import equivalents, files_by_room, mutants_of, named_tests, sample
+from tests.mutants.sample import compiler_refused, equivalents, files_by_room, mutants_of, named_tests, sample
 
 SAID = '''
 def f(a: list[int | None], b: int) -> int:
@@ -74,13 +74,35 @@ def test_mutants_of_python_can_be_read(file: str) -> None:
 
 def test_samples_are_those_of_their_seed() -> None:
     rooms = files_by_room()
-    assert {"passes", "frontends/keras", "rtl", "hls", "."} <= set(rooms)
+    assert {"passes", "frontends/keras", "rtl", "rtl/lib", "hls", "native/src", "."} <= set(rooms)
     taken = sample(["passes", "rtl"], 4, {"ir/rounding.py"}, 2, seed=1)
     assert [mutant.room for mutant in taken].count("ir") == 2 and len(taken) == 10
     assert [mutant.key for mutant in taken] == [
         mutant.key for mutant in sample(["passes", "rtl"], 4, {"ir/rounding.py"}, 2, seed=1)
     ]
     assert taken != sample(["passes", "rtl"], 4, {"ir/rounding.py"}, 2, seed=2)
+
+
+def test_another_mutant_is_drawn_for_one_that_does_not_compile() -> None:
+    first = [mutant.key for mutant in sample(["native/src"], 3, set(), 0, seed=1)]
+    others = [mutant.key for mutant in sample(["native/src"], 3, set(), 0, seed=1, invalid={first[1]})]
+    assert len(others) == 3 and first[1] not in others and {first[0], first[2]} <= set(others)
+
+
+@pytest.mark.parametrize(
+    ("output", "refused"),
+    [
+        ("driver.c:12:9: error: expected expression before ';' token", True),
+        ("driver.c:12: error: expected expression", True),
+        ("%Error: /tmp/x/driver.c:28:5: syntax error, unexpected else", True),
+        ("driver.c:12:9: error: unused variable 'k' [-Werror=unused-variable]", False),
+        ("%Warning-UNUSEDSIGNAL: driver.c:28:5: Signal is not used", False),
+        ("other.c:12:9: error: expected expression before ';' token", False),
+        ("AssertionError: error: 3 in driver.c", False),
+    ],
+)
+def test_what_compilers_refuse_is_told_from_what_tests_find(output: str, refused: bool) -> None:
+    assert compiler_refused("driver.c", output) is refused
 
 
 def test_equivalent_mutants_are_those_that_can_be_made() -> None:
@@ -91,31 +113,59 @@ def test_equivalent_mutants_are_those_that_can_be_made() -> None:
 def test_files_that_are_written_out_have_tests() -> None:
     for file in ("rtl/lib/bitsmith_memory_read.sv", "hls/include/bitsmith/axi.h", "systems/templates/driver.c"):
         assert (SOURCES / "bitsmith" / file).exists() and named_tests(file)
+    assert "tests/netlist/test_native.py" in named_tests("native/src/search.cpp")
     assert named_tests("rtl/lib/bitsmith_memory_read.sv") != named_tests("rtl/lib/bitsmith_order.sv")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of one function, whose branches have a test each."""
+    root = tmp_path / "project"
+    (root / "src/bitsmith").mkdir(parents=True)
+    (root / "src/bitsmith/__init__.py").touch()
+    (root / "src/bitsmith/part.py").write_text(PART)
+    (root / "tests/part").mkdir(parents=True)
+    for name, call in (("more", "f(4) == 1"), ("less", "f(1) == 0")):
+        text = f"from bitsmith.part import f\ndef test_{name}():\n    assert {call}\n"
+        (root / f"tests/part/test_{name}.py").write_text(text)
+    (root / "tests/mutants").symlink_to(Path(__file__).parent)
+    return root
+
+
+PART = "LIMIT = 3\n\n\ndef f(x):\n    if x > LIMIT:\n        return 1\n    return 0\n"
+MORE, LESS = (f"tests/part/test_{name}.py::test_{name}" for name in ("more", "less"))
+FILES = [test.partition("::")[0] for test in (MORE, LESS)]
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_line_has_the_tests_that_run_it(tmp_path: Path) -> None:
-    """Of a project of one function: lines that moved are found, and those that only import runs have all tests of the file."""
-    project, text = (
-        tmp_path / "project",
-        "LIMIT = 3\n\n\ndef f(x):\n    if x > LIMIT:\n        return 1\n    return 0\n",
-    )
-    (project / "src/bitsmith").mkdir(parents=True)
-    (project / "src/bitsmith/__init__.py").touch()
-    (project / "src/bitsmith/part.py").write_text(text)
-    (project / "tests/part").mkdir(parents=True)
-    calls = (
-        "from bitsmith.part import f\ndef test_more():\n    assert f(4) == 1\ndef test_less():\n    assert f(1) == 0\n"
-    )
-    (project / "tests/part/test_part.py").write_text(calls)
-    (project / "tests/mutants").symlink_to(Path(__file__).parent)
-    record(project, "part", tmp_path / "kept")
-    covering = Covering([tmp_path / "kept"])
-    moved = '"""A part."""\n\n' + text
-    more, less = (f"tests/part/test_part.py::test_{name}" for name in ("more", "less"))
-    assert covering.of("part.py", moved, moved.splitlines().index("        return 1") + 1) == [more]
-    assert covering.of("part.py", moved, moved.splitlines().index("    return 0") + 1) == [less]
-    assert set(covering.of("part.py", moved, 3)) == {more, less}
+def test_a_line_has_the_tests_that_run_it(project: Path, tmp_path: Path) -> None:
+    """Lines that moved are found, and those that only import runs have all tests of the file."""
+    record_changed(project, FILES, tmp_path / "kept", "part")
+    covering = Covering(project, tmp_path / "kept")
+    moved = '"""A part."""\n\n' + PART
+    assert covering.of("part.py", moved, moved.splitlines().index("        return 1") + 1) == [MORE]
+    assert covering.of("part.py", moved, moved.splitlines().index("    return 0") + 1) == [LESS]
+    assert set(covering.of("part.py", moved, 3)) == {MORE, LESS}
     assert covering.of("other.py", "", 1) == []
+    assert covering.of_files(FILES[:1], "other.sv") == [MORE]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_changed_tests_alone_are_recorded_again(project: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    record_changed(project, FILES, kept, "part")
+    (first,) = kept.iterdir()
+    stamp = (first / "tests.json").stat().st_mtime_ns
+    for test in FILES:
+        (project / test).touch()
+    record_changed(project, FILES, kept, "part")
+    assert [first] == list(kept.iterdir()) and (first / "tests.json").stat().st_mtime_ns == stamp
+    (project / FILES[0]).write_text(
+        "from bitsmith.part import f\ndef test_both():\n    assert (f(4), f(1)) == (1, 0)\n"
+    )
+    assert set(Covering(project, kept).of("part.py", PART, 6)) == set()
+    record_changed(project, FILES, kept, "part")
+    assert len(list(kept.iterdir())) == 2
+    assert set(Covering(project, kept).of("part.py", PART, 7)) == {LESS, "tests/part/test_more.py::test_both"}
