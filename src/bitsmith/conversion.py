@@ -8,19 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bitsmith.backends import Backend
 from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
-from bitsmith.config import (
-    Backend,
-    BackendName,
-    BitsLike,
-    ConfigLike,
-    IOType,
-    IOTypeName,
-    ProjectConfig,
-    read_project,
-    resolve,
-)
+from bitsmith.config import BackendName, BitsLike, ConfigLike, IOType, IOTypeName, ProjectConfig, read_project, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
@@ -94,7 +85,7 @@ def convert(
         output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
-        backend: ``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :class:`bitsmith.config.Backend`.
+        backend: ``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :data:`bitsmith.backends.BACKENDS`.
         part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).
         clock_period: in ns; the default depends on the part's family.
         io_type: ``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).
@@ -296,30 +287,30 @@ def _with_outliers(network: Network, outliers: str | None) -> Network:
     )
 
 
-_WITH_PORTS = (Backend.VIVADO, Backend.VITIS)
-
-
 def _check_interface(target: Target) -> None:
     """Refuse ports that the circuit would not have."""
-    parallel = target.io_type is IOType.PARALLEL
+    from bitsmith.hls.dialects import DIALECTS
+
     if target.interface == AXI_MASTER and target.board is None:
         accepted = "it with a board that has a Zynq, such as 'pynq-z2'"
         raise ConfigError(f"Interface {AXI_MASTER!r} without a board", where="Interface", accepted=accepted)
-    if target.interface != AP_VLD or (parallel and target.backend in _WITH_PORTS and target.board is None):
+    able = [dialect.name for dialect in DIALECTS.values() if dialect.arrays.vector]
+    parallel = target.io_type is IOType.PARALLEL
+    if target.interface != AP_VLD or (parallel and target.backend in able and target.board is None):
         return
-    asked = f"backend {target.backend.value!r}, io_type {target.io_type.value!r}"
+    asked = f"backend {target.backend!r}, io_type {target.io_type.value!r}"
     raise ConfigError(
         f"Interface {target.interface!r} with {asked}{'' if target.board is None else ' and a board'}",
         where="Interface",
-        accepted="it with backend 'vivado' or 'vitis' and io_type 'io_parallel', without a board",
+        accepted=f"it with backend {' or '.join(map(repr, able))} and io_type 'io_parallel', without a board",
     )
 
 
 def _check_latency(target: Target) -> None:
     """Refuse a goal that would be without effect."""
-    if target.latency is not None and (target.backend.is_hls or target.io_type is IOType.STREAM):
+    if target.latency is not None and (target.backend != "rtl" or target.io_type is IOType.STREAM):
         raise ConfigError(
-            f"Latency with backend {target.backend.value!r}, io_type {target.io_type.value!r}",
+            f"Latency with backend {target.backend!r}, io_type {target.io_type.value!r}",
             where="Latency",
             accepted="it with backend 'rtl' and io_type 'io_parallel'",
             remedy="for streams and HLS tools choose the clock period, and reuse factors",
@@ -329,11 +320,11 @@ def _check_latency(target: Target) -> None:
 def _check_weights(network: Network, target: Target) -> None:
     """Refuse weights from outside on boards, whose drivers know nothing of them in C++."""
     loaded = [node.name for node in network.nodes if node.settings.weights is not Weights.ONCHIP]
-    if loaded and target.backend.is_hls and target.board is not None:
+    if loaded and target.backend != "rtl" and target.board is not None:
         raise UnsupportedError(
-            f"weights from outside with backend {target.backend.value!r} and board {target.board!r}",
+            f"weights from outside with backend {target.backend!r} and board {target.board!r}",
             where=f"layer {loaded[0]!r}",
-            accepted=f"Weights {Weights.ONCHIP.value!r}, or backend {Backend.RTL.value!r}",
+            accepted=f"Weights {Weights.ONCHIP.value!r}, or backend 'rtl'",
         )
 
 
@@ -366,7 +357,7 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
 
 def idle_on(board: AnyBoard, backend: Backend, interface: str | None, idle: Iterable[Idle]) -> tuple[Idle, ...]:
     """Those of ``idle`` that have no effect on ``board``, for a circuit of ``backend`` with such ports."""
-    in_c = isinstance(board, Zynq) and (interface != AXI_MASTER or not backend.is_hls)
+    in_c = isinstance(board, Zynq) and (interface != AXI_MASTER or backend == "rtl")
     return tuple(each for each in idle if each != C_DRIVER or not in_c)
 
 
@@ -394,8 +385,8 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
     ):
         idle.append(Idle("Platform", platform, f"it is not one of {board.name}"))
         platform = None
-    if card and project.accelerator and backend is Backend.VIVADO:
-        backend = Backend.VITIS
+    if card and project.accelerator and backend == "vivado":
+        backend = "vitis"
         idle.append(Idle("Backend", project.accelerator, "cards want Vitis HLS, for which the C++ is"))
     interface = project.interface
     if interface == AXI_MASTER and not isinstance(board, Zynq):
@@ -409,7 +400,7 @@ def _part(project: ProjectConfig) -> tuple[str, float]:
     """The part, and its clock period in ns where the user names none."""
     from bitsmith.hls.dialects import DIALECTS
 
-    dialect = DIALECTS.get(project.backend.value)
+    dialect = DIALECTS.get(project.backend)
     if project.board is not None:
         return _part_on(project.board, project)
     name = project.part or (dialect.part if dialect else DEFAULT_PART)
@@ -422,10 +413,8 @@ def _part(project: ProjectConfig) -> tuple[str, float]:
 def _part_on(name: str, project: ProjectConfig) -> tuple[str, float]:
     """The same of a board, which must have the part that the user names."""
     board = any_board(name)
-    if project.backend.is_hls and isinstance(board, Board):
-        raise ConfigError(
-            f"a board with backend {project.backend.value!r}", where="Board", accepted=f"backend {Backend.RTL.value!r}"
-        )
+    if project.backend != "rtl" and isinstance(board, Board):
+        raise ConfigError(f"a board with backend {project.backend!r}", where="Board", accepted="backend 'rtl'")
     same = project.part is None or project.part.lower() == board.part.name.lower()
     part = board.part if same else resolve_part(str(project.part))
     if (part.die, part.nextpnr) != (board.part.die, board.part.nextpnr):

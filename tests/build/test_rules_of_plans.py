@@ -80,7 +80,7 @@ def files(case: str) -> Mapping[str, str]:
 
 
 def dialect(case: str) -> str:
-    return str(model(ALL[case][0]).target.backend.value)
+    return str(model(ALL[case][0]).target.backend)
 
 
 def rules_of_script(path: str, backend: str) -> Book:

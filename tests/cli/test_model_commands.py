@@ -15,9 +15,8 @@ from typer.testing import CliRunner, Result
 
 import bitsmith
 from bitsmith.cli.commands import app
-from bitsmith.cli.options import BACKENDS, ModelOptions
+from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.request import Request
-from bitsmith.config import Backend
 from bitsmith.conversion import convert
 from bitsmith.errors import ConfigError, nearest
 from tests.system.keras2 import write_dense
@@ -62,7 +61,6 @@ def test_every_argument_of_convert_is_an_option() -> None:
     options = {"model": "file", "input_data_tb": "input_data", "output_dir": "", "example": "", "layers": ""}
     fields = set(ModelOptions.__dataclass_fields__)
     assert {options.get(name, name) for name in arguments} - {""} <= fields
-    assert [backend.value for backend in Backend] == list(BACKENDS)
 
 
 @pytest.mark.parametrize(

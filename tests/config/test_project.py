@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from bitsmith.config import (
-    Backend,
     HLSConfig,
     IOType,
     ProjectConfig,
@@ -58,7 +57,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert project == ProjectConfig(
         output_dir=tmp_path / "my-hls-test",
         project_name="jets",
-        backend=Backend.RTL,
+        backend="rtl",
         version="1.2.0",
         part="xcvu13p-flga2577-2-e",
         clock_period_ns=5.0,

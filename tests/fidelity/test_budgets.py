@@ -15,7 +15,7 @@ from bitsmith import FidelityWarning, Model, convert
 from bitsmith.build.job import Target
 from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, compile_network
-from bitsmith.config import Backend, resolve
+from bitsmith.config import resolve
 from bitsmith.converters import convert_from_config
 from bitsmith.emulate import Emulator
 from bitsmith.explain import explain
@@ -141,7 +141,7 @@ def test_emulator_equals_oracle(bits: Any) -> None:
 @pytest.mark.parametrize("bits", [6, {"weight": 4, "result": 9}])
 def test_cpp_agrees(tmp_path: Path, bits: Any) -> None:
     _, compiled, x = compiled_with(bits, 1)
-    target = Target(tmp_path, "dut", "xcvu13p-flga2577-2-e", 10.0, backend=Backend.VITIS)
+    target = Target(tmp_path, "dut", "xcvu13p-flga2577-2-e", 10.0, backend="vitis")
     model = Model(compiled.network, compiled.program, target)
     np.testing.assert_array_equal(model.csim_predict(x), model.predict(x))
 

@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from bitsmith import custom
-from bitsmith.config import Backend
+from bitsmith.backends import BACKENDS
 from bitsmith.custom import Call, Tensor
 from bitsmith.errors import FidelityError
 
@@ -122,7 +122,7 @@ def test_a_user_writes_few_lines(name: str) -> None:
 @pytest.mark.parametrize("name", _USERS)
 def test_all_backends_have_it_at_once(name: str, tmp_path: Path) -> None:
     """The framework is compared with the emulator; SystemVerilog and each dialect of C++ are compared bit for bit."""
-    backends = [backend.value for backend in Backend]
+    backends = BACKENDS
     arguments = dict(_USERS[name][0]())
     found = custom.check(arguments.pop("model"), X, backends, tmp_path, **arguments)
     assert [one.backend for one in found] == backends

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import bitsmith
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import Backend, IOType
+from bitsmith.config import IOType
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Permute
@@ -101,9 +101,9 @@ def test_streams_of_several_positions(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     inputs = [rng.uniform(-5, 5, (8, *op.shape)) for op in compiled.program.input_ops()]
     x = inputs if len(inputs) > 1 else inputs[0]
-    for backend in (Backend.RTL, Backend.VITIS):
-        rtl = backend is Backend.RTL
-        folder = tmp_path / backend.value
+    for backend in ("rtl", "vitis"):
+        rtl = backend == "rtl"
+        folder = tmp_path / backend
         target = Target(folder, "dut", "LFE5U-85F-6BG381C", 10.0, backend=backend, io_type=IOType.STREAM)
         model = Model(compiled.network, compiled.program, target)
         report = model.build(csim=None if rtl else True, synth=False, inputs=x, force=True)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.backends import Backend
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import Backend, IOType, resolve
+from bitsmith.config import IOType, resolve
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
 from bitsmith.ir.ops import Linear, Parameter
 from bitsmith.layers.activation import ReLU
@@ -81,7 +82,7 @@ class Net:
         put("dense", Dense(*weights["dense"]))
         return Network(tuple(nodes), ("x",), ("dense",))
 
-    def model(self, weights: dict[str, tuple[Floats, Floats]], folder: Path, backend: Backend = Backend.RTL) -> Model:
+    def model(self, weights: dict[str, tuple[Floats, Floats]], folder: Path, backend: Backend = "rtl") -> Model:
         compiled = compile_network(resolve(self.network(weights), self.config))
         io_type = IOType.PARALLEL if self.parallel else IOType.STREAM
         target = Target(folder, "net", "LFE5U-85F-6BG381C", 10.0, backend=backend, io_type=io_type)
@@ -124,7 +125,7 @@ def test_builds_load_other_weights(seed: int, tmp_path: Path) -> None:
 def test_cpp_is_verified_with_other_weights(seed: int, tmp_path: Path) -> None:
     """By the build, and by the test bench, of which half of the samples have others; both find a mistake."""
     net = Net(seed)
-    model = net.model(net.weights(), tmp_path, Backend.VITIS)
+    model = net.model(net.weights(), tmp_path, "vitis")
     inputs = net.rng.uniform(-3.9, 3.9, (4, net.size, net.size, net.channels))
     report = model.build(csim=True, synth=False, inputs=inputs)
     assert report["Verification"]["Mismatches"] == 0
@@ -221,4 +222,4 @@ def test_weights_that_can_be_loaded_are_saved(tmp_path: Path) -> None:
     assert again.program == model.program
     again.load_weights("fc1_relu", bias=np.zeros(64))
     assert np.any(np.asarray(again.predict(x)) != np.asarray(model.predict(x)))
-    assert again.target.backend is Backend.RTL
+    assert again.target.backend == "rtl"

@@ -10,7 +10,8 @@ from typing import get_args
 
 import pytest
 
-from bitsmith.config import Backend, BackendName, IOType, IOTypeName
+from bitsmith.backends import BACKENDS
+from bitsmith.config import BackendName, IOType, IOTypeName
 from bitsmith.config.accelerators import ACCELERATORS
 
 ROOT = Path(__file__).parents[2]
@@ -48,9 +49,11 @@ def test_pyright_is_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "familiar"),
-    [(Backend, BackendName, {each.name for each in ACCELERATORS.values()}), (IOType, IOTypeName, set())],
+    ("name", "values"),
+    [
+        (BackendName, {*BACKENDS, *(accelerator.name for accelerator in ACCELERATORS.values())}),
+        (IOTypeName, {io_type.value for io_type in IOType}),
+    ],
 )
-def test_editors_propose_all_names(kind: type[Backend | IOType], name: object, familiar: set[str]) -> None:
-    proposed = {value for each in get_args(name) for value in get_args(each)}
-    assert proposed == {each.value for each in kind} | familiar
+def test_editors_propose_all_names(name: object, values: set[str]) -> None:
+    assert {value for literal in get_args(name) for value in get_args(literal)} == values

@@ -19,17 +19,17 @@ def plan(job: Job, asked: Asked) -> Plan:
         ConfigError: a stage that the backend does not have.
         ToolMissingError: a vendor's stage was asked for whose tool is not there.
     """
-    hls = job.target.backend.is_hls
+    hls = job.target.backend != "rtl"
     asked = replace(asked, bitstream=asked.bitstream or asked.bitfile)
     foreign = {} if hls else {"export": asked.export, "vsynth": asked.vsynth}
     for stage, wanted in foreign.items():
         if wanted:
             raise ConfigError(
-                f"{stage}=True with backend {job.target.backend.value!r}", where="build", accepted=f"{stage}=False"
+                f"{stage}=True with backend {job.target.backend!r}", where="build", accepted=f"{stage}=False"
             )
     if hls and asked.tool is not None:
         raise ConfigError(
-            f"tool={asked.tool!r} with backend {job.target.backend.value!r}", where="build", accepted="backend 'rtl'"
+            f"tool={asked.tool!r} with backend {job.target.backend!r}", where="build", accepted="backend 'rtl'"
         )
     if asked.fifo_opt:
         job = replace(job, design=replace(job.design, notes=(*job.design.notes, _DEPTHS)))

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from bitsmith.build.execute import Execution
 from bitsmith.build.job import Job
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
-from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import SAMPLES_AT_ONCE, Bridge, BridgeLibrary
 from bitsmith.flows.run import Converted, Flow, Progress
@@ -73,7 +72,7 @@ class HlsCode:
     def __init__(self, job: Job) -> None:
         target = job.target
         self.job = job
-        self.dialect: Dialect = DIALECTS[target.backend.value]
+        self.dialect: Dialect = DIALECTS[target.backend]
         if target.interface is not None:
             arrays = self.dialect.arrays
             self.dialect = replace(self.dialect, arrays=replace(arrays, parameter=arrays.vector))
@@ -140,11 +139,11 @@ def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
         ToolMissingError, ToolFailedError, ProjectError.
     """
     target = job.target
-    if not target.backend.is_hls:
+    if target.backend == "rtl":
         raise ConfigError(
-            f"no C++ with backend {target.backend.value!r}",
+            f"no C++ with backend {target.backend!r}",
             where="csim_predict",
-            accepted=f"a model converted for {', '.join(backend.value for backend in Backend if backend.is_hls)}",
+            accepted=f"a model converted for {', '.join(DIALECTS)}",
             remedy=remedy(predict(), " gives the same numbers; ", build(cosim=True), " simulates the SystemVerilog"),
         )
     code = HlsCode(job)

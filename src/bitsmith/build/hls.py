@@ -52,7 +52,7 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
     """
     if asked.bitstream and system_board(job.target) is None:
         raise ConfigError(
-            f"bitstream=True with backend {job.target.backend.value!r}",
+            f"bitstream=True with backend {job.target.backend!r}",
             where="build",
             accepted="bitstream=False, or a board with a processor, as in convert(board='pynq-z2')",
         )

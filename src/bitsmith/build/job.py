@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
-from bitsmith.config import Backend, IOType, read_project
+from bitsmith.backends import Backend
+from bitsmith.config import IOType, read_project
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -37,7 +38,7 @@ class Target:
     """As a fraction of the period."""
     input_data: Path | None = None
     """Inputs for co-simulation (.npy), used when ``build`` is given none."""
-    backend: Backend = Backend.RTL
+    backend: Backend = "rtl"
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
     """As `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
@@ -62,7 +63,7 @@ class Target:
     @property
     def circuit_part(self) -> Part | None:
         """The part that a circuit is laid out for; None where a compiler of C++ chooses its memories."""
-        return None if self.backend.is_hls else part_or_typical(self.part)
+        return None if self.backend != "rtl" else part_or_typical(self.part)
 
 
 _KEYS = {

@@ -13,9 +13,10 @@ from typing import Annotated, get_type_hints
 
 import typer
 
+from bitsmith.backends import BACKENDS
+
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
-BACKENDS = ("rtl", "vitis", "vivado", "oneapi", "quartus", "catapult", "libero")
 IO_TYPES = ("io_parallel", "io_stream")
 STRATEGIES = ("latency", "resource", "unrolled", "distributed_arithmetic")
 OUTLIERS = ("keep", "saturate")

@@ -66,7 +66,7 @@ class Request:
         project, options = self.project, self.options
         return {
             "calibration": None if options.calibration is None else read_array(options.calibration),
-            "backend": project.accelerator or project.backend.value,
+            "backend": project.accelerator or project.backend,
             "part": project.part,
             "clock_period": project.clock_period_ns,
             "clock_uncertainty": project.clock_uncertainty,

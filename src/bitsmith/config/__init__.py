@@ -8,11 +8,10 @@ format of models and no backend.
 from bitsmith.config.building import config_from_network
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.model import HLSConfig, read_hls_config
-from bitsmith.config.project import Backend, BackendName, IOType, IOTypeName, ProjectConfig, create_config, read_project
+from bitsmith.config.project import BackendName, IOType, IOTypeName, ProjectConfig, create_config, read_project
 from bitsmith.config.resolving import BitsLike, ConfigLike, resolve
 
 __all__ = [
-    "Backend",
     "BackendName",
     "BitsLike",
     "ConfigLike",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.backends import Backend
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import Idle, Inert, Problems, Section, shown, squash
 from bitsmith.errors import ConfigError
@@ -32,7 +33,7 @@ class Accelerator:
     """A backend of other tools: its name, ours for its circuits, and the board where none is named."""
 
     name: str
-    backend: str
+    backend: Backend
     board: str
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import accelerator_named, bus_format, split_accelerator
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
@@ -30,32 +31,11 @@ _PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
 
 
-BackendName: TypeAlias = (
-    Literal["rtl", "vitis", "vivado", "oneapi", "quartus", "catapult", "libero"]
-    | Literal["VivadoAccelerator", "VitisAccelerator", "VitisUnified"]
-    | str
-)
-"""The value of a :class:`Backend`, in any case, for editors to propose; or a name of other tools for one with a board."""
+BackendName: TypeAlias = Backend | Literal["VivadoAccelerator", "VitisAccelerator", "VitisUnified"] | str
+"""A backend in any case, for editors to propose; or a name of other tools for one with a board."""
 
 IOTypeName: TypeAlias = Literal["io_parallel", "io_stream"] | str
 """The value of an :class:`IOType`."""
-
-
-class Backend(enum.Enum):
-    """What is generated: SystemVerilog, or C++ in the dialect of the same name."""
-
-    RTL = "rtl"
-    VITIS = "vitis"
-    VIVADO = "vivado"
-    ONEAPI = "oneapi"
-    QUARTUS = "quartus"
-    CATAPULT = "catapult"
-    LIBERO = "libero"
-
-    @property
-    def is_hls(self) -> bool:
-        """Whether it generates C++ for a vendor's high-level synthesis."""
-        return self is not Backend.RTL
 
 
 class IOType(enum.Enum):
@@ -65,8 +45,7 @@ class IOType(enum.Enum):
     STREAM = "io_stream"
 
 
-BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
-"""The accepted names, as errors show them."""
+_ACCEPTED = ", ".join(map(repr, BACKENDS))
 
 _SYMBOLIC = "symbolicexpression"
 _NO_BOARD = Idle("Board", "hw_only", "it is no board")
@@ -89,7 +68,7 @@ class ProjectConfig:
 
     output_dir: Path = DEFAULT_OUTPUT_DIR
     project_name: str = DEFAULT_PROJECT_NAME
-    backend: Backend = Backend.RTL
+    backend: Backend = "rtl"
     version: str = DEFAULT_VERSION
     part: str | None = None
     clock_period_ns: float | None = None
@@ -193,7 +172,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     project = ProjectConfig(
         output_dir=section.get("OutputDir", _path) or DEFAULT_OUTPUT_DIR,
         project_name=section.get("ProjectName", _project_name) or DEFAULT_PROJECT_NAME,
-        backend=section.get("Backend", read_backend) or Backend.RTL,
+        backend=section.get("Backend", read_backend) or "rtl",
         version=section.get("Version", _version) or DEFAULT_VERSION,
         part=section.get("Part", _part),
         clock_period_ns=section.get("ClockPeriod", _clock_period),
@@ -254,7 +233,7 @@ def _without_board(section: Section) -> Iterator[Idle]:
 def create_config(
     output_dir: str | Path = DEFAULT_OUTPUT_DIR,
     project_name: str = DEFAULT_PROJECT_NAME,
-    backend: str = Backend.RTL.value,
+    backend: str = "rtl",
     version: str = DEFAULT_VERSION,
     **kwargs: object,
 ) -> dict[str, Any]:
@@ -263,7 +242,7 @@ def create_config(
     Args:
         output_dir: folder of the generated project.
         project_name: name of the top module: letters, digits and underscores.
-        backend: a name of :class:`Backend`, in any case.
+        backend: one of :data:`bitsmith.backends.BACKENDS`, in any case.
         version: version of the user's design, for reports.
         kwargs: any other key of a project configuration, as ``part``, ``clock_period`` or ``io_type``. A part or clock
             period that is None is the backend's choice.
@@ -289,24 +268,22 @@ def create_config(
 
 def read_backend(value: object, where: str) -> Backend:
     """A backend's name; those of other tools are refused, not replaced."""
-    if isinstance(value, Backend):
-        return value
     name = squash(value) if isinstance(value, str) else ""
-    known = {backend.value: backend for backend in Backend}
+    known = {backend: backend for backend in BACKENDS}
     accelerator = accelerator_named(value)
     if accelerator is not None:
-        return Backend(accelerator.backend)
+        return accelerator.backend
     if name in known:
         return known[name]
     if name == _SYMBOLIC:
         raise ConfigError(
             f"backend {value!r}: formulas are no networks",
             where=where,
-            accepted=BACKENDS,
+            accepted=_ACCEPTED,
             remedy="write the formula as the forward function of a torch.nn.Module, and convert that",
         )
     remedy = did_you_mean(name, list(known)) if name else ""
-    raise ConfigError(f"backend {shown(value)}", where=where, accepted=BACKENDS, remedy=remedy)
+    raise ConfigError(f"backend {shown(value)}", where=where, accepted=_ACCEPTED, remedy=remedy)
 
 
 def _split_interface(content: Mapping[str, object], problems: Problems) -> tuple[str | None, Mapping[str, object]]:

@@ -472,9 +472,7 @@ class Model:
         from bitsmith.report.terminal import totals
 
         target = self.target
-        return (
-            f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend.value} for {target.part}>"
-        )
+        return f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend} for {target.part}>"
 
     def _repr_html_(self) -> str:
         """The table of layers, and their picture to unfold, for notebooks."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
 
-from bitsmith.hls.dialects import catapult, libero, oneapi, quartus, vitis, vivado
+from bitsmith.backends import DIALECT_NAMES, DialectName
 from bitsmith.hls.dialects.dialect import Dialect
 from bitsmith.hls.dialects.spelling import Family
 
-_MODULES = (catapult, libero, oneapi, quartus, vitis, vivado)
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({module.DIALECT.name: module.DIALECT for module in _MODULES})
+def _dialect(name: DialectName) -> Dialect:
+    dialect = import_module(f"{__name__}.{name}").DIALECT
+    assert isinstance(dialect, Dialect) and dialect.name == name
+    return dialect
+
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({name: _dialect(name) for name in DIALECT_NAMES})
 
 __all__ = ["DIALECTS", "Dialect", "Family"]

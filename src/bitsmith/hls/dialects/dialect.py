@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bitsmith.backends import DialectName
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Roms, Streams
 from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
 from bitsmith.hls.project import HlsDesign, HlsTarget, Stage
@@ -72,7 +73,7 @@ class Dialect:
     """A vendor's compiler.
 
     Args:
-        name: as users write it.
+        name: as users write it, and as its module is called.
         family: the types it has.
         types: lines that make the types known to it, and to an ordinary compiler with our headers; also what else the
             code needs of it, such as macros that are empty for others.
@@ -96,7 +97,7 @@ class Dialect:
         bench: what the test bench has of it.
     """
 
-    name: str
+    name: DialectName
     family: Family
     types: str
     part: str

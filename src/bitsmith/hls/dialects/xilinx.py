@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bitsmith.backends import DialectName
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.spelling import AP, Arrays, Loops, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage
@@ -83,7 +84,7 @@ _BANKS = "#pragma HLS ARRAY_PARTITION variable={name} complete dim=2"
 
 
 def xilinx(
-    name: str,
+    name: DialectName,
     tool: str,
     starts: tuple[tuple[str, ...], ...],
     install: str,
