@@ -164,7 +164,7 @@ def test_numbers_that_grow_too_wide_are_told_for_all_frameworks(everything: dict
 
 
 def test_what_belongs_to_another_framework_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Keras model only"):
+    with pytest.raises(ConfigError, match=r"weights: .* ONNX\n.* models of Keras only"):
         explain(proto(), tmp_path / "weights.h5")
     with pytest.raises(ConfigError, match="input_shape"):
         explain(_Sorting())

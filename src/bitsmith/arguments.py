@@ -10,8 +10,7 @@ from bitsmith.config import BackendName, BitsLike, IOTypeName
 from bitsmith.emulate.batches import Arrays
 from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.custom.call import Layers
-from bitsmith.frontends.input_shapes import InputShapes
-from bitsmith.frontends.torch.live import Example
+from bitsmith.frontends.input_shapes import Example, InputShapes
 
 
 class Further(TypedDict, total=False):

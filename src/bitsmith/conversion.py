@@ -31,9 +31,9 @@ from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
-from bitsmith.frontends.input_shapes import InputShapes
-from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import Example, is_module
+from bitsmith.frontends.frameworks import AnyModel, framework_of
+from bitsmith.frontends.input_shapes import Example, InputShapes
+from bitsmith.frontends.read import read_model
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -160,7 +160,9 @@ def convert(
             "Interface": interface,
         }
     )
-    if is_module(model) and example is None and input_shape is None and split_shape(config)[1] is None:
+    shapeless = framework_of(model).shapeless
+    unsaid = example is None and input_shape is None and split_shape(config)[1] is None
+    if shapeless is not None and unsaid and shapeless.is_one(model):
         input_shape = shapes_of(calibration)
     network = configured(
         *(model, config, weights, example, input_shape, bits),

@@ -15,10 +15,11 @@ from bitsmith.config.project import AP_VLD, AXI_MASTER
 from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
 from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.frontends.input_shapes import InputShapes
-from bitsmith.frontends.keras.read import ModelLike, read_keras
+from bitsmith.frontends.keras.live import ModelLike
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
-from bitsmith.frontends.read import AnyModel
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
 from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.frontends.torch.read import read_torch
@@ -203,9 +204,8 @@ def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     if project.tflite_model is None:
         raise ConfigError("no model", where="configuration", accepted="TfliteModel")
     network = read_tflite(project.tflite_model)  # type: ignore[arg-type]  # read_tflite refuses anything else
-    model = cast("AnyModel", project.tflite_model)
     network = resolve(network, project.hls_config, override=project.override)
-    return converted(network, None, project, model, strict=project.strict)
+    return converted(network, None, project, project.tflite_model, strict=project.strict)
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -220,8 +220,7 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     shape, approximate = cast("InputShapes | None", project.input_shape), project.allow_approximate
     network = read_keras(cast("ModelLike", found), weights, input_shape=shape, allow_approximate=approximate)
     network = resolve(network, project.hls_config, override=project.override)
-    model = cast("AnyModel | None", project.keras_model)
-    return converted(network, None, project, model, strict=project.strict)
+    return converted(network, None, project, project.keras_model, strict=project.strict)
 
 
 def keras_v2_to_hls(config: Mapping[str, object] | str | Path) -> Model:

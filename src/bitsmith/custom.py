@@ -27,7 +27,7 @@ from bitsmith.fidelity.certificate import FRAMEWORK_ERROR
 from bitsmith.fidelity.deviation import deviation, spans
 from bitsmith.frontends.custom.call import Call, Layers, Translate
 from bitsmith.frontends.custom.tensor import Tensor, concatenate, einsum, maximum, minimum, where
-from bitsmith.frontends.read import AnyModel
+from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.model import Model
 from bitsmith.report import Report
 

@@ -16,7 +16,7 @@ from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fits
 from bitsmith.fitting import Choice, choices, size_of
-from bitsmith.frontends.read import AnyModel
+from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import DEFAULT_INPUT

@@ -10,11 +10,12 @@ from bitsmith.config import BitsLike, config_from_network, create_config
 from bitsmith.errors import ConfigError
 from bitsmith.example_models import fetch_example_list, fetch_example_model
 from bitsmith.frontends.custom.call import Layers
-from bitsmith.frontends.input_shapes import InputShapes
-from bitsmith.frontends.keras.read import ModelLike, read_keras
+from bitsmith.frontends.input_shapes import Example, InputShapes
+from bitsmith.frontends.keras.live import ModelLike
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
-from bitsmith.frontends.torch.live import Example, TorchModel
+from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.model import Model
 from bitsmith.project import write_atomically

@@ -104,7 +104,7 @@ def test_the_names_that_users_know(tmp_path: Path) -> None:
         bitsmith.convert(file, rounding="thrice")
     with pytest.raises(ConfigError, match="rounding"):
         bitsmith.convert(tmp_path / "model.onnx", rounding="single")
-    with pytest.raises(ConfigError, match="weight file"):
+    with pytest.raises(ConfigError, match=r"weights: .*TensorFlow Lite"):
         bitsmith.convert(file, weights="w.h5")
 
 

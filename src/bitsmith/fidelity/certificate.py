@@ -22,7 +22,7 @@ from bitsmith.fidelity.measure import measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
 from bitsmith.fidelity.shortfall import shaken
-from bitsmith.frontends.read import AnyModel
+from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats

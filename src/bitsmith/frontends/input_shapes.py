@@ -1,15 +1,24 @@
-"""Shapes of inputs that users give beside a model."""
+"""Shapes of inputs, or example inputs, that users give beside a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import ConfigError
 from bitsmith.layers.layer import Shape
 
+if TYPE_CHECKING:
+    import torch
+
 InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
 """The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
+
+Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
+"""One input for a few samples."""
 
 
 def sample_shapes(shapes: InputShapes | None) -> tuple[Shape, ...]:

@@ -17,9 +17,10 @@ from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError
 from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.custom.call import Layers
+from bitsmith.frontends.framework import Shapeless
+from bitsmith.frontends.frameworks import AnyModel, framework_of
 from bitsmith.frontends.input_shapes import InputShapes
-from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import is_module, module_weights
+from bitsmith.frontends.read import read_model
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -95,8 +96,9 @@ def numerical(
     kind = _chosen(Plot, plot, "plot")
     if isinstance(model, Model) and hls_model is None:
         model, hls_model = None, model
-    if is_module(model) and hls_model is None and X is None and input_shape is None:
-        own = [Row(name, values, None) for name, values in module_weights(model).items()]
+    shapeless = None if model is None else _shapeless(model)
+    if shapeless is not None and hls_model is None and X is None and input_shape is None:
+        own = [Row(name, values, None) for name, values in shapeless.weights(model).items()]
         return Figures(distributions(own, "Weights before quantization", kind), None, None, None)
     if hls_model is not None:
         network = hls_model.network if model is None else _network(model, hls_model, X, layers=layers)
@@ -175,6 +177,12 @@ def get_ymodel(model: AnyModel, X: Arrays, *, layers: Layers | None = None) -> d
 get_ymodel_keras = get_ymodel
 
 
+def _shapeless(model: AnyModel) -> Shapeless | None:
+    """What is known of a live model that says nothing of the shapes of its inputs; None of all others."""
+    shapeless = framework_of(model).shapeless
+    return shapeless if shapeless is not None and shapeless.is_one(model) else None
+
+
 def _network(
     model: AnyModel,
     hls_model: Model | None,
@@ -183,7 +191,7 @@ def _network(
     layers: Layers | None = None,
 ) -> Network:
     """The float model's layers; a live PyTorch module gets its inputs' shapes from what is given beside it."""
-    if not is_module(model) or input_shape is not None:
+    if _shapeless(model) is None or input_shape is not None:
         return read_model(model, input_shape=input_shape, layers=layers)
     if hls_model is not None:
         return read_model(model, input_shape=[op.shape for op in hls_model.program.input_ops()], layers=layers)

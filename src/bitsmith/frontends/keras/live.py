@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,3 +25,7 @@ class LiveModel(Protocol):
     layers: Sequence[LiveLayer]
 
     def to_json(self) -> str: ...
+
+
+ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
+"""A model file, or a live Keras model."""

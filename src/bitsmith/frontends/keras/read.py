@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 
@@ -33,7 +32,7 @@ from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result,
 from bitsmith.frontends.keras.hgq.registered import PACKAGES, REGISTERED
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.layers import LAYERS
-from bitsmith.frontends.keras.live import LiveModel
+from bitsmith.frontends.keras.live import LiveModel, ModelLike
 from bitsmith.frontends.keras.masks import hand_on, masks_of_results, with_masks
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
@@ -41,9 +40,6 @@ from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
-
-ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
-"""A model file, or a live Keras model."""
 
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
 

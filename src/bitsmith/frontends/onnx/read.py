@@ -27,7 +27,7 @@ from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.custom import custom_translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
-from bitsmith.frontends.onnx.live import OnnxModel, is_onnx
+from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown, with_domain
 from bitsmith.frontends.onnx.qlinear import QLINEAR
 from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
@@ -38,7 +38,7 @@ from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
-__all__ = ["OnnxModel", "is_onnx", "read_onnx"]
+__all__ = ["OnnxModel", "read_onnx"]
 
 
 def read_onnx(

@@ -28,7 +28,7 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, kind_of, zero_point
 from bitsmith.frontends.tflite.graph import Graph, Operator, read_graph
-from bitsmith.frontends.tflite.live import TfliteModel, is_tflite
+from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.tflite.operators import OPERATORS, translation, why_unknown
 from bitsmith.frontends.tflite.requantize import Kernels
 from bitsmith.frontends.tflite.states import with_states
@@ -37,7 +37,7 @@ from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantizer import Quantizer
 
-__all__ = ["TfliteModel", "is_tflite", "read_tflite"]
+__all__ = ["TfliteModel", "read_tflite"]
 
 _MOST_TRIED = 16
 """Choices of axes of samples that are tried for one operator."""

@@ -11,14 +11,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, UnsupportedError
-from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
+from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.layers.layer import Floats, Shape
 
@@ -28,14 +27,8 @@ if TYPE_CHECKING:
 TorchModel: TypeAlias = "str | os.PathLike[str] | torch.nn.Module | torch.export.ExportedProgram"
 """A ``.pt2`` file, a live module, or an exported program."""
 
-Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
-"""One input for a few samples."""
-
 Showing: TypeAlias = "Callable[[torch.nn.Module, Sequence[torch.Tensor]], contextlib.AbstractContextManager[None]]"
 """Changes a module, which is called with these inputs, for the time of a context."""
-
-ENDINGS = (".pt2", ".pt", ".pth", ".th", ".pkl", ".ckpt", ".jit", ".torchscript", ".ptl", ".safetensors")
-"""Endings of what PyTorch's users save: programs, TorchScript, pickles and weights."""
 
 _SHOWN = 600
 _SCRIPT_REMEDY = (
@@ -58,13 +51,6 @@ def is_module(model: object) -> TypeGuard[torch.nn.Module]:
 def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:
     """Return True if ``model`` is an exported program; without importing torch."""
     return "torch.export" in sys.modules and isinstance(model, sys.modules["torch.export"].ExportedProgram)
-
-
-def is_torch(model: object) -> TypeGuard[TorchModel]:
-    """Return True if ``model`` is one of PyTorch's, by its file's ending or its class."""
-    if isinstance(model, str | os.PathLike):
-        return Path(model).suffix in ENDINGS
-    return is_exported(model) or is_module(model)
 
 
 def exported(

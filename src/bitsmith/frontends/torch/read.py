@@ -20,12 +20,12 @@ from bitsmith.frontends.builder.refusals import Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, Value
 from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.input_shapes import InputShapes
+from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
-from bitsmith.frontends.torch.live import Example, TorchModel, exported, is_exported, is_module, saved
+from bitsmith.frontends.torch.live import TorchModel, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network

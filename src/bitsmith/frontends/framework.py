@@ -1,0 +1,137 @@
+"""The record of a framework: all that is known of it outside of its reader's package.
+
+The table is in ``frameworks.py``. How other packages add a record: ``docs/add-a-framework.md``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bitsmith.frontends.custom.call import Layers
+from bitsmith.frontends.input_shapes import Example, InputShapes
+from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """Options of reading a model; all but ``allow_approximate`` are refused where a framework does not take them.
+
+    Args:
+        weights: the weight file of a model that consists of two.
+        example: an input, or one for each; the first axis counts samples.
+        input_shape: the shape of one sample of the input, or one for each input.
+        rounding: of fully connected layers of TensorFlow Lite.
+        layers: translations of layers of the user's own, by class or name.
+        allow_approximate: take what can only be approximated, with a note.
+    """
+
+    weights: str | os.PathLike[str] | None = None
+    example: Example | Sequence[Example] | None = None
+    input_shape: InputShapes | None = None
+    rounding: str | None = None
+    layers: Layers | None = None
+    allow_approximate: bool = False
+
+
+class Outputs(Protocol):
+    """A function from a model and its inputs to its framework's own outputs.
+
+    Returns None for a file whose framework is slow to load, unless the caller insists. Whatever it raises is why the outputs are
+    not to be had; :class:`NotComparedError` says it in words for users.
+    """
+
+    def __call__(self, model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None: ...
+
+
+class LayerResults(Protocol):
+    """A function from a model, its network and its inputs to results of layers that the framework computes, by names of nodes."""
+
+    def __call__(self, model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """A key of project configurations that names a model.
+
+    Args:
+        name: such as ``KerasModel``.
+        suffixes: lower-case endings of the files that it names, with their dots; commands write the key for such files.
+        weights: the key that names the file of its weights; None of models that have them within.
+        live: whether a dictionary may have a live model there.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    weights: str | None
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shapeless:
+    """Live models that say nothing of the shapes of their inputs.
+
+    Args:
+        is_one: True of such a model.
+        weights: the elements of its trained tensors, by their names there.
+    """
+
+    is_one: Callable[[object], bool]
+    weights: Callable[[object], Mapping[str, Floats]]
+
+
+def no_layer_results(model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]:
+    """The layer results of a framework that gives outputs alone."""
+    return {}
+
+
+def no_content(first: bytes) -> bool:
+    """The ``is_content`` of files that begin with nothing of their own."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """A framework whose models are read.
+
+    No field has a default, so that the type checker names what a record lacks. The module of a record is imported whenever a
+    model is converted, so that it imports the reader, and the framework itself, within functions.
+
+    Args:
+        name: as errors and reports have it, such as ``PyTorch``.
+        stem: of the familiar names, such as ``pytorch`` of ``convert_from_pytorch_model`` and ``pytorch_to_hls``.
+        keys: those of project configurations.
+        refused: endings of files that its users have, which the reader refuses with what to do instead.
+        files: its files, as errors list them.
+        live: its live models, as errors list them.
+        is_live: True of such a model.
+        is_content: True of the first 16 bytes of its files, for those whose ending says nothing.
+        takes: fields of :class:`ReadOptions` that it takes.
+        read: the network of a file or a live model.
+        outputs: outputs of a model as the framework computes them.
+        layer_results: results of a model's layers as the framework computes them; empty if it does not give them.
+        shapeless: None if all of its models say the shapes of their inputs.
+    """
+
+    name: str
+    stem: str
+    keys: tuple[ModelKey, ...]
+    refused: tuple[str, ...]
+    files: str
+    live: str
+    is_live: Callable[[object], bool]
+    is_content: Callable[[bytes], bool]
+    takes: frozenset[str]
+    read: Callable[[object, ReadOptions], Network]
+    outputs: Outputs
+    layer_results: LayerResults
+    shapeless: Shapeless | None
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Endings of the files that its reader gets."""
+        return (*(suffix for key in self.keys for suffix in key.suffixes), *self.refused)

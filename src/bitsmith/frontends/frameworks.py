@@ -1,0 +1,102 @@
+"""The table of frameworks, and whose model something is: by a file's ending, or else its first bytes, or by an object's class.
+
+Readers that other packages bring are found under :data:`GROUP` in the entry points of what is installed
+(``docs/add-a-framework.md``). They come after the table, and are looked for where that has no answer.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+from bitsmith.errors import ModelFileError
+from bitsmith.frontends.files.archive import first_bytes
+from bitsmith.frontends.framework import Framework
+from bitsmith.frontends.keras.framework import KERAS
+from bitsmith.frontends.onnx.framework import ONNX
+from bitsmith.frontends.tflite.framework import TFLITE
+from bitsmith.frontends.torch.framework import TORCH
+
+FRAMEWORKS = (KERAS, TORCH, ONNX, TFLITE)
+
+GROUP = "bitsmith.frameworks"
+"""The group of entry points, each of which names a :class:`Framework`."""
+
+AnyModel: TypeAlias = object
+"""A file, or a live model, of a framework of the table or of one that an installed package brings."""
+
+_REMEDIES = {
+    "sklearn": "skl2onnx.to_onnx(model, x[:1].astype('float32')) gives an ONNX model, if it is one that is read (docs/onnx.md)",
+    "xgboost": "onnxmltools.convert_xgboost gives an ONNX model",
+    "lightgbm": "onnxmltools.convert_lightgbm gives an ONNX model",
+    "tensorflow": "give the Keras model, or what tf.lite.TFLiteConverter makes of it",
+    "bitsmith": "it is converted: its methods predict, compile and build are next",
+}
+"""What to do with objects of other packages."""
+
+
+def frameworks() -> Iterator[Framework]:
+    """All frameworks: those of the table, then those of installed packages by the names of their entry points."""
+    yield from FRAMEWORKS
+    yield from installed()
+
+
+@cache
+def installed() -> tuple[Framework, ...]:
+    """The frameworks that installed packages bring; a package that fails is named in a warning and left out."""
+    from importlib.metadata import entry_points
+
+    records = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        package = "?" if entry.dist is None else entry.dist.name
+        try:
+            record = entry.load()
+        except Exception as error:  # whatever the package raises
+            problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        else:
+            problem = "" if isinstance(record, Framework) else f"a {type(record).__name__} instead of a Framework"
+            records += [] if problem else [record]
+        if problem:
+            warnings.warn(f"the framework {entry.name!r} of the package {package} is left out: {problem}", stacklevel=2)
+    return tuple(records)
+
+
+def framework_of(model: AnyModel) -> Framework:
+    """The framework whose model a file or an object is.
+
+    Raises:
+        ModelFileError: it is of none, or cannot be opened.
+    """
+    if isinstance(model, str | os.PathLike):
+        return _of_file(Path(model))
+    record = next((record for record in frameworks() if record.is_live(model)), None)
+    if record is None:
+        kind = type(model)
+        package = kind.__module__.partition(".")[0]
+        named = kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
+        accepted = ", ".join(record.live for record in frameworks())
+        raise ModelFileError(
+            f"an object of the type {named} is not a model of a framework that is known here",
+            accepted=f"a path, {accepted}",
+            remedy=_REMEDIES.get(package, "export it to ONNX, or give the model within it"),
+        )
+    return record
+
+
+def _of_file(path: Path) -> Framework:
+    suffix = path.suffix.lower()
+    record = next((record for record in frameworks() if suffix in record.suffixes), None)
+    if record is None:
+        first = first_bytes(path, 16)
+        record = next((record for record in frameworks() if record.is_content(first)), None)
+    if record is None:
+        raise ModelFileError(
+            "the file is of no framework that is known here",
+            where=str(path),
+            accepted="; ".join(f"{record.files} of {record.name}" for record in frameworks()),
+        )
+    return record

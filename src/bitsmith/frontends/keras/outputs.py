@@ -1,0 +1,137 @@
+"""Outputs of Keras's models, and results of their layers, as Keras computes them; it opens archives in its safe mode."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import zipfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from bitsmith.frontends.keras.live import LiveModel, ModelLike
+from bitsmith.frontends.outputs import HALVES, FrameworkRun, NotComparedError, Numbers, flat, in_parts
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+
+
+class _Tensor(Protocol):
+    """The attributes of an input that are used."""
+
+    dtype: object
+    shape: Sequence[int | None]
+
+
+class _Layer(Protocol):
+    """The attributes of a layer that are used."""
+
+    name: str
+    output: object
+
+
+class _Runnable(Protocol):
+    """The attributes of a model that is run."""
+
+    inputs: Sequence[_Tensor]
+    layers: list[_Layer]
+
+    def __call__(self, x: object, training: bool) -> object: ...
+    def predict(self, x: object, verbose: int) -> list[Floats]: ...
+
+
+_PACKAGES = ("keras", "tf_keras")
+
+
+def keras_outputs(model: ModelLike, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+    """Outputs of a live model; of a file if the caller insists, else None.
+
+    Raises:
+        NotComparedError: they are not to be had.
+    """
+    if isinstance(model, LiveModel):
+        return _live_outputs(model, inputs)
+    return _live_outputs(_loaded(Path(model)), inputs) if insist else None
+
+
+def _live_outputs(live: LiveModel, inputs: Sequence[Numbers]) -> FrameworkRun:
+    if any(getattr(layer, "stateful", False) for layer in live.layers):
+        raise NotComparedError("it keeps states")
+    model = cast("_Runnable", live)
+    typed = [x.astype(_type_name(tensor.dtype)) for x, tensor in zip(inputs, model.inputs, strict=True)]
+
+    def run(batch: Sequence[Numbers]) -> object:
+        return model(batch if len(batch) > 1 else batch[0], training=False)
+
+    size = model.inputs[0].shape[0]
+    outputs = in_parts(run, typed, size) if isinstance(size, int) else flat(run(typed))
+    half = any(str(getattr(layer, "compute_dtype", "")) in HALVES for layer in live.layers)
+    return FrameworkRun("Keras", outputs, half, accelerated=not _on_cpu(live))
+
+
+def _on_cpu(live: LiveModel) -> bool:
+    """Return True if the weights of a Keras model are where single precision is that throughout."""
+    values = (getattr(variable, "value", None) for variable in getattr(live, "weights", ()))
+    return all("cpu" in str(getattr(value, "device", "cpu")).lower() for value in values)
+
+
+def _type_name(dtype: object) -> str:
+    name = str(getattr(dtype, "name", dtype))
+    return "float32" if name in HALVES else name
+
+
+def _loaded(path: Path) -> LiveModel:
+    if not zipfile.is_zipfile(path):
+        raise NotComparedError("Keras opens .keras files safely, but no others: give the model itself")
+    if find_spec("keras") is None:
+        raise NotComparedError("Keras is not installed")
+    _check_modules(path)
+    keras = importlib.import_module("keras")
+    model: LiveModel = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return model
+
+
+def _check_modules(path: Path) -> None:
+    """Refuse a file for which Keras would import something else than itself."""
+    with zipfile.ZipFile(path) as archive:
+        pending = [json.loads(archive.read("config.json"))]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            module = value.get("module")
+            if module is not None and str(module).partition(".")[0] not in ("keras", "builtins"):
+                raise NotComparedError(f"it asks for the module {module!r}")
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+
+
+def layer_results(live: LiveModel, network: Network, inputs: Sequence[Numbers]) -> dict[str, Floats]:
+    """Results of a live model's layers, by the names of the network's nodes."""
+    model = cast("_Runnable", live)
+    users = {layer.name for layer in model.layers}
+    # An activation within a layer has a node of its own, and Keras's result is that node's.
+    after = {
+        node.inputs[0]: node.name
+        for node in network.nodes
+        if len(node.inputs) == 1
+        and node.name not in users
+        and node.name.startswith(f"{node.inputs[0]}_")
+        and not node.inner
+    }
+    known = {node.name for node in network.nodes} - set(network.inputs)
+    tensors: dict[str, object] = {}
+    for layer in model.layers:
+        name = after.get(layer.name, layer.name) if getattr(layer, "activation", None) is not None else layer.name
+        if name in known and len(getattr(layer, "_inbound_nodes", ())) == 1 and hasattr(layer.output, "shape"):
+            tensors[name] = layer.output
+    if not tensors:
+        return {}
+    package = next(kind.__module__ for kind in type(live).__mro__ if kind.__module__.partition(".")[0] in _PACKAGES)
+    keras = importlib.import_module(package.partition(".")[0])
+    inner: _Runnable = keras.Model(model.inputs, list(tensors.values()))
+    predicted = inner.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0)
+    results = predicted if isinstance(predicted, list) else [predicted]
+    return {name: np.asarray(y, dtype=np.float64) for name, y in zip(tensors, results, strict=True)}

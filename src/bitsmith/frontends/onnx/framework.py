@@ -1,0 +1,49 @@
+"""The record of ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
+from bitsmith.frontends.onnx.live import OnnxModel
+from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.layers.network import Network
+
+
+def _is_live(model: object) -> bool:
+    return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
+
+
+def _read(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.onnx.read import read_onnx
+
+    return read_onnx(
+        cast("OnnxModel", model),  # read_onnx refuses anything else
+        input_shape=options.input_shape,
+        allow_approximate=options.allow_approximate,
+        layers=options.layers,
+    )
+
+
+def _outputs(model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+    from bitsmith.frontends.onnx.outputs import onnx_outputs
+
+    return onnx_outputs(cast("OnnxModel", model), inputs)
+
+
+ONNX = Framework(
+    name="ONNX",
+    stem="onnx",
+    keys=(ModelKey("OnnxModel", (".onnx",), weights=None, live=True),),
+    refused=(),
+    files="*.onnx",
+    live="an onnx.ModelProto",
+    is_live=_is_live,
+    is_content=no_content,
+    takes=frozenset({"input_shape", "layers"}),
+    read=_read,
+    outputs=_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+)

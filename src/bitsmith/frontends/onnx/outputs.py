@@ -1,0 +1,91 @@
+"""Outputs of ONNX models as onnxruntime computes them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from bitsmith.frontends.onnx.live import OnnxModel
+from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers, flat, in_parts
+from bitsmith.layers.layer import Floats
+
+
+class _Entry(Protocol):
+    """The attributes of a session's input that are used."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
+class _Session(Protocol):
+    """The attributes of a session of onnxruntime that are used."""
+
+    def get_inputs(self) -> list[_Entry]: ...
+    def run(self, names: None, feeds: Mapping[str, Numbers]) -> Sequence[Numbers]: ...
+
+
+_TYPES = {"float": "float32", "double": "float64"}
+"""NumPy's names of types that ONNX calls by others."""
+
+
+def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers]) -> FrameworkRun:
+    """Outputs of a file or a live model.
+
+    Raises:
+        NotComparedError: they are not to be had.
+    """
+    return FrameworkRun("onnxruntime", _outputs(_session(model), inputs))
+
+
+def _session(model: OnnxModel) -> _Session:
+    if find_spec("onnxruntime") is None:
+        raise NotComparedError("onnxruntime is not installed")
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    # Optimizations change what quantized models compute, by whole steps.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    content = Path(model).read_bytes() if isinstance(model, str | os.PathLike) else model.SerializeToString()
+    try:
+        session: _Session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        unknown = re.search(r"([\w.]+):(\w+)\(-?\d+\) is not a registered function/op", str(error))
+        if unknown is None:
+            raise
+        raise NotComparedError(
+            f"onnxruntime does not know {unknown[1]}::{unknown[2]}; custom.check(expected=...) compares with results of yours"
+        ) from error
+    return session
+
+
+def _outputs(session: _Session, inputs: Sequence[Numbers]) -> tuple[Floats, ...]:
+    entries = session.get_inputs()
+    if len(entries) != len(inputs):
+        raise NotComparedError("it has other inputs for onnxruntime")
+    kinds = [entry.type.removeprefix("tensor(").removesuffix(")") for entry in entries]
+    typed = [x.astype(_TYPES.get(kind, kind)) for x, kind in zip(inputs, kinds, strict=True)]
+
+    def run(batch: Sequence[Numbers]) -> object:
+        return session.run(None, {entry.name: x for entry, x in zip(entries, batch, strict=True)})
+
+    shape = entries[0].shape
+    if len(shape) == inputs[0].ndim - 1:  # no axis of samples: one at a time
+        single = [flat(run([x[k] for x in typed])) for k in range(len(inputs[0]))]
+        return tuple(np.stack(parts) for parts in zip(*single, strict=True))
+    if any(not _takes(entry.shape, x) for entry, x in zip(entries, typed, strict=True)):
+        raise NotComparedError("its samples are not along the first axis")
+    return in_parts(run, typed, shape[0]) if isinstance(shape[0], int) else flat(run(typed))
+
+
+def _takes(shape: Sequence[int | str | None], x: Numbers) -> bool:
+    """Return True if an input of this shape takes ``x``, of any number of samples."""
+    sizes = zip(shape[1:], x.shape[1:], strict=False)
+    return len(shape) == x.ndim and all(isinstance(want, int) and want == have for want, have in sizes)

@@ -1,0 +1,48 @@
+"""The record of TensorFlow Lite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results
+from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.tflite.live import TfliteModel
+from bitsmith.layers.network import Network
+
+
+def _is_live(model: object) -> bool:
+    return isinstance(model, bytes)
+
+
+def _is_content(first: bytes) -> bool:
+    return first[4:8] == b"TFL3"
+
+
+def _read(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.tflite.read import read_tflite
+
+    return read_tflite(cast("TfliteModel", model), options.rounding or "single")  # it refuses anything else
+
+
+def _outputs(model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+    if insist:
+        raise NotComparedError("no interpreter of TensorFlow Lite is run; integers are computed as the file says")
+    return None
+
+
+TFLITE = Framework(
+    name="TensorFlow Lite",
+    stem="tflite",
+    keys=(ModelKey("TfliteModel", (".tflite",), weights=None, live=True),),
+    refused=(),
+    files="*.tflite",
+    live="the bytes of a .tflite file",
+    is_live=_is_live,
+    is_content=_is_content,
+    takes=frozenset({"rounding"}),
+    read=_read,
+    outputs=_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+)

@@ -1,0 +1,76 @@
+"""Outputs of PyTorch's models as torch computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers, flat, in_parts
+from bitsmith.frontends.torch.live import TorchModel, evaluating, is_exported, is_module
+from bitsmith.layers.layer import Floats
+
+if TYPE_CHECKING:
+    import os
+
+    import torch
+
+
+def torch_outputs(model: TorchModel, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+    """Outputs of a module or an exported program; of a file if the caller insists, else None.
+
+    Raises:
+        NotComparedError: they are not to be had.
+    """
+    if is_module(model):
+        return _of_module(model, inputs)
+    if not is_exported(model):
+        if not insist:
+            return None
+        model = _loaded_program(Path(cast("str | os.PathLike[str]", model)))
+    return FrameworkRun("PyTorch", _exported_outputs(model, inputs))
+
+
+def _of_module(module: torch.nn.Module, inputs: Sequence[Numbers]) -> FrameworkRun:
+    import torch
+
+    place = next(module.parameters(), torch.zeros(()))
+    tensors = [torch.from_numpy(np.array(x)).to(place.device) for x in inputs]
+    with evaluating(module), torch.no_grad():
+        result = module(*(x.to(place.dtype) if x.is_floating_point() else x for x in tensors))
+    half = place.dtype in (torch.float16, torch.bfloat16)
+    return FrameworkRun("PyTorch", flat(result), half, accelerated=place.device.type != "cpu")
+
+
+def _exported_outputs(program: torch.export.ExportedProgram, inputs: Sequence[Numbers]) -> tuple[Floats, ...]:
+    import torch
+
+    places = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    if any(not isinstance(size, int) for tensor in places for size in tensor.shape[1:]):
+        raise NotComparedError("its samples are not along the first axis")
+    module = program.module()
+    examples: Sequence[torch.Tensor] = () if program.example_inputs is None else program.example_inputs[0]
+    types = [example.dtype for example in examples] or [torch.from_numpy(x).dtype for x in inputs]
+
+    def run(batch: Sequence[Numbers]) -> object:
+        tensors = [torch.from_numpy(np.array(x)).to(dtype) for x, dtype in zip(batch, types, strict=True)]
+        with torch.no_grad():
+            return module(*tensors)
+
+    try:
+        return flat(run(inputs))
+    except Exception:  # it may take as many samples as its example had, only
+        if not examples:
+            raise
+        return in_parts(run, inputs, len(examples[0]))
+
+
+def _loaded_program(path: Path) -> torch.export.ExportedProgram:
+    if find_spec("torch") is None:
+        raise NotComparedError("PyTorch is not installed")
+    import torch
+
+    return torch.export.load(path)
