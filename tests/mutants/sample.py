@@ -194,7 +194,8 @@ def judge(mutant: Mutant, base: Path, covering: Covering, extension: Extension) 
             return "took too long"
     if code and not mutant.file.endswith(".py") and compiler_refused(Path(mutant.file).name, said):
         return INVALID
-    lost = re.search(r"no tests ran|^ERROR: ", said, re.MULTILINE) is not None
+    # Of a test that is named, pytest also says that it is not there where the sources cannot be imported.
+    lost = re.search(r"no tests ran|^ERROR: ", said, re.MULTILINE) and "ERROR collecting" not in said
     return {0: SURVIVED, 1: "killed", 2: "killed"}.get(code, "killed" if not lost else "tests are gone")
 
 
