@@ -131,7 +131,9 @@ class Covering:
             self._data.append((folder, data, own.keys() | {""}))
 
     def of(self, file: str, text: str, line: int) -> list[str]:
-        """The tests that run a line of ``bitsmith/file``, which reads ``text`` now; those that run its file if it runs on import.
+        """The tests that run a line of ``bitsmith/file``, which reads ``text`` now.
+
+        A line that runs on import has those that run its file, and all of its folder, which may use a table that it makes.
 
         Those of the same folder come first, and a few variants of each before all others; otherwise the fastest.
         """
@@ -141,7 +143,10 @@ class Covering:
             if path.exists():
                 contexts = _contexts(data, str(path))
                 here = {test for each in _lines_before(path, text, line) for test in contexts.get(each, ())}
-                found |= own & (here if here != {""} else {test for tests in contexts.values() for test in tests})
+                if here == {""}:
+                    here = {test for tests in contexts.values() for test in tests}
+                    here |= {test for test in own if test.startswith(_folder(file))}
+                found |= own & here
         return self._ordered(found - {""}, file)
 
     def of_files(self, tests: Sequence[str], file: str) -> list[str]:
@@ -153,11 +158,14 @@ class Covering:
         order = list[tuple[int, bool, int, str]]()
         for test in sorted(tests, key=self.seconds.__getitem__):
             function = test.partition("[")[0]
-            order.append(
-                (variants[function] // 3, not test.startswith(f"tests/{file.partition('/')[0]}/"), len(order), test)
-            )
+            order.append((variants[function] // 3, not test.startswith(_folder(file)), len(order), test))
             variants[function] += 1
         return [test for *_, test in sorted(order)]
+
+
+def _folder(file: str) -> str:
+    """Where the names of tests begin that mirror the folder of a file."""
+    return f"tests/{file.partition('/')[0]}/"
 
 
 @cache

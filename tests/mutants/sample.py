@@ -38,7 +38,7 @@ from tests.mutants.operators import Change, changes
 from tests.mutants.run import HERE, ROOT, SOURCES, TESTS, run_tests
 
 SUFFIXES = (".py", ".sv", ".h", ".c", ".cpp", ".hpp")
-MOST_TESTS = 200
+MOST_TESTS = 400
 BUDGET_S = 40.0
 """Of tests that cover a line, as long as they take without a mistake, as many as fit."""
 

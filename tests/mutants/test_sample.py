@@ -140,7 +140,7 @@ FILES = [test.partition("::")[0] for test in (MORE, LESS)]
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_line_has_the_tests_that_run_it(project: Path, tmp_path: Path) -> None:
-    """Lines that moved are found, and those that only import runs have all tests of the file."""
+    """Lines that moved are found, and those that only import runs have all tests of the file and of its folder."""
     record_changed(project, FILES, tmp_path / "kept", "part")
     covering = Covering(project, tmp_path / "kept")
     moved = '"""A part."""\n\n' + PART
