@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.emulate import Emulator
+from bitsmith.emulate import Emulator, workspace
 from bitsmith.emulate.bounds import NumberKind, has_room
 from bitsmith.emulate.linear import _columns
 from bitsmith.emulate.storage import plan_storage
-from bitsmith.emulate.workspace import Workspace
+from bitsmith.emulate.workspace import Workspace, aligned
 from bitsmith.errors import InputDataError
 from bitsmith.ir import ops, oracle
 from bitsmith.ir.builder import ProgramBuilder
@@ -357,3 +357,35 @@ def test_room_for_a_half(kind: NumberKind, drop: int) -> None:
     most = (1 << kind.bits) - (1 << (drop - 1))
     assert has_room(cast, TensorType.of((1,), drop, 0, most), kind)
     assert not has_room(cast, TensorType.of((1,), drop, -most - 1, 0), kind)
+
+
+@pytest.mark.parametrize("step", ["square", "wrap", "look up", "branch", "narrow", "dense"])
+def test_deep_programs_take_no_more_memory(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Values share memory once they are used, as do arrays that a step needs by itself."""
+
+    def memory(depth: int) -> int:
+        sizes = list[int]()
+        monkeypatch.setattr(workspace, "aligned", lambda size: sizes.append(size) or aligned(size))
+        build = ProgramBuilder()
+        x = build.input("x", (96, 4), FixedFormat(True, 20, 0))
+        for _ in range(depth):
+            match step:
+                case "square":
+                    y = build.mul(x, x)
+                case "wrap":
+                    y = build.add(build.shift(x, 3), build.const(5))
+                case "look up":
+                    y = build.table(build.cast_to(x, 0, 0, 63, Rounding.RND, Overflow.SAT), 0, np.arange(64), 1)
+                case "branch":
+                    y = build.max(build.add(x, build.const(9)), build.neg(x))
+                case "narrow":
+                    few = build.cast_to(build.mul(x, x), 0, -128, 127, Rounding.RND, Overflow.SAT)
+                    y = build.shift(build.linear(few, np.eye(4, dtype=np.int64) * 3), 10)
+                case _:
+                    y = build.linear(x, np.eye(4, dtype=np.int64) * 3)
+            overflow = Overflow.WRAP if step == "wrap" else Overflow.SAT
+            x = build.cast_to(y, 0, -(1 << 19), (1 << 19) - 1, Rounding.RND, overflow)
+        Emulator(build.program([("x", x)])).run_raw([np.zeros((64, 96, 4), np.int64)])
+        return sum(sizes)
+
+    assert memory(9) == memory(5) > 0
