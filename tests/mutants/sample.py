@@ -39,7 +39,7 @@ from tests.mutants.run import HERE, ROOT, SOURCES, TESTS, run_tests
 
 SUFFIXES = (".py", ".sv", ".h", ".c", ".cpp", ".hpp")
 MOST_TESTS = 400
-BUDGET_S = 40.0
+BUDGET_S = 20.0
 """Of tests that cover a line, as long as they take without a mistake, as many as fit."""
 
 STARTUP_S, SLOWDOWN = 60.0, 5.0
