@@ -28,13 +28,13 @@ from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.files import open_file
 from bitsmith.frontends.files.json import Json, parse_json
 from bitsmith.ir.check import check
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs, Overflow, Rounding
 from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import is_order
 from bitsmith.layers.layer import Floats, Layer, broadcasts
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import (

@@ -25,7 +25,6 @@ from bitsmith.passes.load import load
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.beats import beats, with_beats
 from bitsmith.rtl.bus_wrappers import axi_lite
-from bitsmith.rtl.driver import driver as generated_driver
 from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, BEATS_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.writer import Title
@@ -117,7 +116,7 @@ def test_beats_lint_clean(tmp_path: Path, kind: str) -> None:
 def test_beats_of_a_narrow_bus(tmp_path: Path, kind: str) -> None:
     """Tokens of several beats, and of one that is wider than they are; the driver in small transfers."""
     each = made(kind)
-    driver = load_driver(tmp_path, each, generated_driver(each.program, each.interface, 2))
+    driver = load_driver(tmp_path, each, 2)
     driver.Dma.MOST_BYTES = 3 * max(stream.frame_bytes for stream in (*driver.INPUTS, *driver.OUTPUTS))
     x = inputs_of(each.program, 5)
     with board(tmp_path, with_beats(each.interface, 2), beats_files(tmp_path, each, 2)) as simulated:
@@ -177,7 +176,7 @@ def test_weights_are_loaded(tmp_path: Path) -> None:
     driver = load_driver(tmp_path, each)
     x = inputs_of(each.program, 3)
     rng = np.random.default_rng(7)
-    kernel, bias = rng.integers(-16, 16, (3, 2, 3)) / 8, rng.integers(0, 16, 3) / 4
+    kernel, bias = rng.integers(-16, 16, (3, 6)) / 8, rng.integers(0, 16, 3) / 4
     with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
         driver.Registers(simulated.read, simulated.write).check()
         simulated.write(driver.Registers.PACKET_FRAMES, 3)
@@ -186,7 +185,7 @@ def test_weights_are_loaded(tmp_path: Path) -> None:
         driver.load("conv", kernel, bias, send=simulated.load)
         driver.load("dense", bias=[0.25, 3.75], send=simulated.load)
         (have,) = driver.predict(x, simulated.exchange)
-    raws = {("conv", "weight"): kernel * 8, ("conv", "bias"): bias * 4, ("dense", "bias"): np.array([1, 15])}
+    raws = {("conv", "weight"): kernel.T * 8, ("conv", "bias"): bias * 4, ("dense", "bias"): np.array([1, 15])}
     other = load(each.program, {place: objects(raw.astype(np.int64)) for place, raw in raws.items()})
     np.testing.assert_array_equal(have, expected(other, x)[0])
     assert np.any(have != expected(each.program, x)[0])
@@ -205,7 +204,7 @@ def test_weights_come_with_each_frame(tmp_path: Path) -> None:
             other = load(
                 each.program, {("dense", "weight"): objects(raws), ("dense", "bias"): objects(np.array([2, seed]))}
             )
-            external = {"dense": (raws / 8, [0.5, seed / 4])}
+            external = {"dense": (raws.T / 8, [0.5, seed / 4])}
             (have,) = driver.predict(x, simulated.exchange, external)
             np.testing.assert_array_equal(have, expected(other, x)[0])
 
@@ -218,7 +217,7 @@ def test_a_tensor_is_loaded_into_two_memories(tmp_path: Path) -> None:
     assert len(driver.LOADS) == 2
     with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
         simulated.write(driver.Registers.PACKET_FRAMES, 3)
-        driver.load("cell", recurrent_kernel=raws / 8, send=simulated.load)
+        driver.load("cell", recurrent_kernel=raws.T / 8, send=simulated.load)
         (have,) = driver.predict(x, simulated.exchange)
     other = load(each.program, {("cell", "recurrent_weight"): objects(raws)})
     np.testing.assert_array_equal(have, expected(other, x)[0])
@@ -228,8 +227,8 @@ def test_a_tensor_is_loaded_into_two_memories(tmp_path: Path) -> None:
 def test_driver_refuses_weights_that_do_not_fit(tmp_path: Path) -> None:
     driver = load_driver(tmp_path, made("loads"))
     for layer, weights, found in (
-        ("conv", {"kernel": np.zeros((3, 6))}, "shape"),
-        ("conv", {"kernel": np.full((6, 3), 2.0)}, "outside -2..1.875"),
+        ("conv", {"kernel": np.zeros((6, 3))}, r"shape \(6, 3\), not \(3, 6\)"),
+        ("conv", {"kernel": np.full((3, 6), 2.0)}, "outside -2..1.875"),
         ("conv", {}, "empty load"),
         ("relu", {"bias": [1.0]}, "takes no bias"),
     ):

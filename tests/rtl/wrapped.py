@@ -16,10 +16,13 @@ from bitsmith.build.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
+from bitsmith.passes.load import ParameterKey, parameters
 from bitsmith.rtl.bus_wrappers import axi_lite_name
+from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench
@@ -125,9 +128,15 @@ def save(folder: Path, each: Circuit, library: Sequence[str], wrapper: str) -> l
     return paths
 
 
-def load_driver(folder: Path, each: Circuit, text: str | None = None) -> ModuleType:
-    """The generated driver, or the one with that text."""
-    return load_driver_text(folder, text or each.extras[f"driver/{each.top}.py"])
+def layouts_of(program: Program) -> dict[ParameterKey, ModelLayout]:
+    """Where a model has the parameters of a program: kernels are transposed there, as those of PyTorch are."""
+    shapes = {place: node.type.shape for place, node in parameters(program).items()}
+    return {place: ModelLayout.of(shape[::-1], np.transpose) for place, shape in shapes.items()}
+
+
+def load_driver(folder: Path, each: Circuit, bus_bytes: int = 0) -> ModuleType:
+    """The generated driver."""
+    return load_driver_text(folder, driver(each.program, each.interface, layouts_of(each.program), bus_bytes))
 
 
 def load_driver_text(folder: Path, text: str) -> ModuleType:

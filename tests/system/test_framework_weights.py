@@ -16,12 +16,21 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import bitsmith
+from bitsmith.build.design import circuit
+from bitsmith.devices import ECP5
 from bitsmith.errors import InputDataError
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model import Model
+from bitsmith.passes.load import values_of
+from bitsmith.rtl.driver import driver
+from bitsmith.rtl.interface import token_bytes
+from bitsmith.rtl.packing import pack
+from bitsmith.rtl.stream_ports import WeightPort
+from bitsmith.rtl.writer import Title
+from tests.rtl.wrapped import load_driver_text
 
 RNG = np.random.default_rng(3)
 
@@ -50,8 +59,9 @@ def converted(model: Any, x: np.ndarray, **options: Any) -> Model:
 def assert_loads(
     model: Model, x: np.ndarray, loads: Mapping[str, Mapping[str, Floats]], want: Floats, tmp: Path
 ) -> None:
-    """Loading gives what the framework gives, also to a model that was saved before."""
+    """Loading gives what the framework gives, also to a model that was saved before; drivers send just that."""
     model.save(tmp / "saved.json")
+    assert_drivers_load(Model.load(tmp / "saved.json"), loads, tmp)
     for each in (model, Model.load(tmp / "saved.json")):
         for layer, tensors in loads.items():
             each.load_weights(layer, **tensors)
@@ -60,6 +70,24 @@ def assert_loads(
         assert np.abs(found - want).max() < 2e-3 * max(1.0, float(np.abs(want).max()))
         reference = each.network.evaluate([x.astype(np.float64)])[each.network.outputs[0]]
         np.testing.assert_allclose(reference, want, atol=1e-4)
+
+
+def assert_drivers_load(model: Model, loads: Mapping[str, Mapping[str, Floats]], tmp: Path) -> None:
+    """The driver's bytes of the arrays are those of the weights that the model has then."""
+    job = model._job()
+    made = circuit(job.program, job.directives, ECP5.delays, 8.0, "net", Title("test", "0"))
+    net = load_driver_text(tmp, driver(job.program, made.interface, job.layouts))
+    sent = {name: data for layer, tensors in loads.items() for name, data in net.weights(layer, **tensors).items()}
+    for layer, tensors in loads.items():
+        model.load_weights(layer, **tensors)
+    raws = values_of(model.program)
+    want = {port.port.name: bytes_of(port, raws[port.loaded.layer, port.loaded.name]) for port in made.interface.loads}
+    assert want and sent == want
+
+
+def bytes_of(given: WeightPort, raw: np.ndarray) -> bytes:
+    rows = pack(given.port.fields, [given.tokens(raw)]).astype("<u4").view(np.uint8)
+    return rows[:, : token_bytes(given.port)].tobytes()
 
 
 TORCH: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -281,6 +309,22 @@ def test_layers_that_begin_alike_are_not_one() -> None:
         second.weight.copy_(torch.from_numpy(kernel))
     model.load_weights("2", kernel=kernel)
     assert np.abs(np.asarray(model.predict(x.astype(np.float64))) - result_of(net, x)).max() < 2e-3
+
+
+def test_the_written_driver_takes_the_model_s_kernels(tmp_path: Path) -> None:
+    """A square one, which would go in transposed."""
+    module = randomised(nn.Linear(3, 3))
+    formats = {"weight": "fixed<8,2>", "bias": "fixed<8,2>"}
+    config = {"LayerName": {"linear": {"Weights": "reloadable", "Precision": formats}}}
+    model = bitsmith.convert(module, tmp_path, config=config, input_shape=(3,), check=False)
+    (layer,) = (node.name for node in trained(model.network))
+    model.write()
+    net = load_driver_text(tmp_path, (tmp_path / "driver" / "myproject.py").read_text())
+    kernel = np.arange(9.0).reshape(3, 3) / 8
+    (data,) = net.weights(layer, kernel).values()
+    assert list(np.frombuffer(data, np.int8)) == (kernel.T * 64).reshape(-1).tolist()
+    with pytest.raises(ValueError, match=r"shape \(3,\), not \(3, 3\)"):
+        net.weights(layer, kernel[0])
 
 
 def test_another_shape_is_refused_with_the_one_of_the_model() -> None:

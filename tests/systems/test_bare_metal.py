@@ -6,7 +6,6 @@ import ctypes
 import subprocess
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +13,11 @@ import pytest
 from bitsmith.build.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
+from bitsmith.passes.load import parameters
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
@@ -171,18 +172,19 @@ def test_results_are_those_of_the_emulator(
     assert library.net_init() == 1
 
 
-def shape_of(about: dict[str, Any]) -> tuple[int, int]:
-    """Of a tensor of weights, as rows."""
-    (rows, columns), blocks, across = about["matrix"], about["blocks"], about["across"]
-    return (max(map(max, blocks)) // across + 1) * rows // len(blocks), across * columns // len(blocks[0])
+def halves(shape: tuple[int, ...]) -> ModelLayout | None:
+    """A transposed tensor that is the half of the sum of two, as biases of recurrent layers are sums."""
+    return ModelLayout.of((2, *shape[::-1]), lambda both: both[0].T, lambda both: both[1].T, factor=0.5)
 
 
+@pytest.mark.parametrize("summed", [False, True])
 @pytest.mark.parametrize("kind", ["loads", "parts"])
 def test_weights_are_loaded_as_the_driver_in_python_does(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, summed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     each = made(kind)
-    written(tmp_path, each, "zcu104")
+    layouts = {place: halves(node.type.shape) for place, node in parameters(each.program).items()} if summed else None
+    written(tmp_path, each, "zcu104", layouts=layouts)
     (net,) = imported(monkeypatch, tmp_path, "net")
     sent = list[bytes]()
 
@@ -196,12 +198,12 @@ def test_weights_are_loaded_as_the_driver_in_python_does(
     library = compiled(tmp_path, "double")
     library.connect_board(*functions)
     for which, about in enumerate(net.DESIGN["weights"]):
-        shape, name = shape_of(about), about["name"].replace("weight", "kernel")
+        shape, name = about["shapes"][0], about["name"].replace("weight", "kernel")
         values = np.ldexp(np.random.default_rng(which).integers(about["lo"], about["hi"] + 1, shape), -about["frac"])
         values = np.ascontiguousarray(values + 2.0 ** -about["frac"] / 4)
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 0
         assert sent[-1] == net.weights(about["layer"], **{name: values})[about["port"]]
-        values[-1] = about["hi"] + 1
+        values[:] = about["hi"] + 1
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 3
 
 
@@ -247,7 +249,7 @@ def test_weights_that_come_with_each_frame(
     given = dict[str, np.ndarray]()
     for which, about in enumerate(each for each in net.DESIGN["weights"] if each["external"]):
         assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 4
-        raw = np.random.default_rng(which).integers(about["lo"], about["hi"] + 1, about["matrix"])
+        raw = np.random.default_rng(which).integers(about["lo"], about["hi"] + 1, about["shapes"][0])
         given[about["name"]] = np.ldexp(raw.astype(np.float64), -about["frac"])
         assert library.net_load(which, given[about["name"]].ctypes.data_as(ctypes.c_void_p)) == 0
     assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 0
@@ -260,7 +262,7 @@ def test_circuits_that_have_none() -> None:
     x = builder.input("x", (2,), FixedFormat(True, 70, 2))
     program = builder.program([("y", builder.cast(x, FixedFormat(True, 8, 2)))])
     each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
-    assert bare_metal(each.program, each.interface, 8, registers=True) == {}
+    assert bare_metal(each.program, each.interface, {}, 8, registers=True) == {}
 
 
 @pytest.mark.parametrize(("rounding", "parallel"), [(each, k % 2 == 0) for k, each in enumerate(Rounding)])

@@ -178,8 +178,7 @@ def test_the_overlay_loads_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     memory = Memory(each)
     board, net = overlay(monkeypatch, tmp_path, memory), sys.modules["net"]
     about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
-    (rows, columns), blocks = about["matrix"], np.array(about["blocks"])
-    kernel = np.zeros(((blocks.max() + 1) * rows // len(blocks), columns // blocks.shape[1]))
+    kernel = np.zeros(about["shapes"][0])
     board.load(about["layer"], kernel=kernel)
     stream = len(net.INPUTS) + len(net.OUTPUTS) + net.LOADS.index(about["port"])
     assert memory.loaded == 1 << stream

@@ -219,9 +219,8 @@ def test_weights_are_sent_through_their_engines(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(driver.Engine, "MOST_BYTES", 16)
     board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)))
     about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
-    (rows, columns), blocks = about["matrix"], np.array(about["blocks"])
-    shape = ((blocks.max() + 1) * rows // len(blocks), columns // blocks.shape[1])
-    kernel = np.random.default_rng(0).integers(about["lo"], about["hi"] + 1, shape) * 2.0 ** -about["frac"]
+    raw = np.random.default_rng(0).integers(about["lo"], about["hi"] + 1, about["shapes"][0])
+    kernel = np.ldexp(raw.astype(np.float64), -about["frac"])
     board.load(about["layer"], kernel=kernel)
     wanted = net.weights(about["layer"], kernel=kernel)[about["port"]]
     assert len(wanted) > 16 and sent == {len(net.INPUTS) + net.LOADS.index(about["port"]): wanted}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -14,16 +15,27 @@ from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.system import rtl_core, system_of
 from bitsmith.devices import Board, any_board
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
+from bitsmith.passes.load import ParameterKey
 from bitsmith.systems import System
-from tests.rtl.wrapped import expected
+from tests.rtl.wrapped import expected, layouts_of
 
 
-def written(folder: Path, each: Circuit, name: str, period_ns: float = 10.0, **target: str) -> System:
+def written(
+    folder: Path,
+    each: Circuit,
+    name: str,
+    period_ns: float = 10.0,
+    layouts: Mapping[ParameterKey, ModelLayout] | None = None,
+    **target: str,
+) -> System:
     """The circuit and its system in ``folder``."""
     board = any_board(name)
     assert not isinstance(board, Board)
-    core, files = rtl_core(each, board, Target(Path(), "net", "", period_ns, **target))
+    core, files = rtl_core(
+        each, board, Target(Path(), "net", "", period_ns, **target), layouts or layouts_of(each.program)
+    )
     system = system_of(core, board)
     own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
     for path, text in {**own, **files, **system.files}.items():

@@ -34,7 +34,6 @@ from bitsmith.passes.load import ParameterKey, load, parameters, random_values, 
 from bitsmith.report.sections import FIFO
 from bitsmith.rtl import bus_wrappers, integration, library, packaging, streams
 from bitsmith.rtl.design import LayerPart, RtlDesign
-from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
@@ -306,7 +305,7 @@ def _wrapper_sources(made: Pipeline | Streaming, modules: Sequence[str]) -> tupl
 
 
 def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
-    """The wrappers, from ``<top>_axis`` up, the scripts that tell vendors' tools of them, and the driver."""
+    """The wrappers, from ``<top>_axis`` up, and the scripts that tell vendors' tools of them."""
     interface, top = made.interface, made.top
     axi_lite, avalon = bus_wrappers.axi_lite_name(top), bus_wrappers.avalon_name(top)
     packaged = (*made.wrapper_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
@@ -323,7 +322,6 @@ def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
     return {
         **{f"rtl/{name}": text for name, text in texts.items()},
         f"{top}.core": integration.fusesoc_core(interface, made.wrapper_sources(()), packaged),
-        f"driver/{top}.py": driver(made.program, interface),
     }
 
 

@@ -40,12 +40,12 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     in_memory = job.target.interface == AXI_MASTER and isinstance(board, Zynq)
     write = memory_files if in_memory else axi_files
     files = write(project, code.dialect.streams, title, board.bus_bytes)
-    text = driver(job.program, interface, WIDEST_BYTES, registers=False)
+    text = driver(job.program, interface, {}, WIDEST_BYTES, registers=False)
     narrow = with_beats(interface, WIDEST_BYTES)
     core = core_of(job.target, narrow, known[language], tuple(files), text, axi_name(project.top))
     if in_memory:
         return replace(core, memory_ports=tuple(memory_names(project).values())), files
-    return replace(core, bare_metal=bare_metal(job.program, interface, WIDEST_BYTES, registers=False)), files
+    return replace(core, bare_metal=bare_metal(job.program, interface, {}, WIDEST_BYTES, registers=False)), files
 
 
 def hls_interface(project: HlsProject, bus_bytes: int, digest: str) -> Interface:

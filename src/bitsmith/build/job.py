@@ -15,12 +15,14 @@ from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.passes.load import ParameterKey
 from bitsmith.project import digest
 from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design
@@ -180,6 +182,7 @@ class Job:
         program: without probes.
         emulator: of the same program.
         design: the network as reports describe it.
+        layouts: where the user's model has the parameters of the program.
         inputs: one batch of real inputs per input of the program; None: generated ones.
         remedy: what the user may do if the circuit does not fit; it takes a while.
     """
@@ -189,6 +192,7 @@ class Job:
     target: Target
     emulator: Emulator
     design: Design
+    layouts: Mapping[ParameterKey, ModelLayout]
     inputs: tuple[Batch, ...] | None = None
     remedy: Callable[[], Remedy | str] = str
 

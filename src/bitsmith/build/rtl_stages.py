@@ -28,6 +28,7 @@ from bitsmith.remedies import OPEN, convert, remedy
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
+from bitsmith.rtl.driver import driver
 from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
@@ -110,12 +111,13 @@ class Rtl:
         board = system_board(target)
         if board is None:
             return None
-        core, files = rtl_core(self._circuit, board, target)
+        core, files = rtl_core(self._circuit, board, target, self.job.layouts)
         return system_of(core, board), files
 
     def _generate(self) -> Generated:
         made = self._circuit
         files = {**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras, **self._bench()}
+        files[f"driver/{self._top}.py"] = driver(made.program, made.interface, self.job.layouts)
         if self._system is not None:
             system, more = self._system
             files |= {**more, **system.files}

@@ -14,6 +14,8 @@ from bitsmith.config.project import AXI_MASTER
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
+from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.passes.load import ParameterKey
 from bitsmith.report.sections import Files
 from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
@@ -49,7 +51,9 @@ def system_of(core: Core, board: SystemBoard) -> System:
             assert_never(board)
 
 
-def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, Mapping[str, str]]:
+def rtl_core(
+    made: Circuit, board: SystemBoard, target: Target, layouts: Mapping[ParameterKey, ModelLayout]
+) -> tuple[Core, Mapping[str, str]]:
     """A circuit with streams of beats, and the files for that beside its own."""
     interface = made.interface
     narrow = with_beats(interface, board.bus_bytes)
@@ -63,10 +67,10 @@ def rtl_core(made: Circuit, board: SystemBoard, target: Target) -> tuple[Core, M
     names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
-    text = driver(made.program, interface, board.bus_bytes, registers=isinstance(board, Zynq))
+    text = driver(made.program, interface, layouts, board.bus_bytes, registers=isinstance(board, Zynq))
     core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
     if isinstance(board, Zynq):
-        files_in_c = bare_metal(made.program, interface, board.bus_bytes, registers=True, masters=in_memory)
+        files_in_c = bare_metal(made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory)
         core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = {**texts, **library.library((*library.BEATS_LIBRARY, *below))}
     bench = memory_bench(interface, names) if in_memory else {}

@@ -10,12 +10,12 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 

@@ -27,7 +27,7 @@ from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
-from bitsmith.passes.given_weights import with_weights
+from bitsmith.passes.given_weights import layouts, with_weights
 from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design, LayerRow, input_format, rows
 from bitsmith.report.variables import Variable, inputs_of, outputs_of, weight_texts
@@ -453,8 +453,8 @@ class Model:
 
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
         program = drop_dead(self.program, keep_probes=False)
-        given = None if inputs is None else tuple(inputs)
-        return Job(program, self.directives, self.target, self.emulator, self.design(), given, self._what_fits)
+        given, kept = None if inputs is None else tuple(inputs), layouts(program, self.network)
+        return Job(program, self.directives, self.target, self.emulator, self.design(), kept, given, self._what_fits)
 
     def _what_fits(self) -> Remedy:
         from bitsmith.fitting import choices, ways_out

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import InputDataError
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, width_of
 from bitsmith.layers.auto import to_raw
@@ -79,21 +80,29 @@ def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, 
     )
 
 
+def layouts(program: Program, network: Network) -> dict[ParameterKey, ModelLayout]:
+    """Where the user's model has the parameters of a ``program`` that was made of ``network``."""
+    return {(layer, name): _layout(network.node(layer), name) for layer, name in parameters(program)}
+
+
+def _layout(node: NetworkNode, name: str) -> ModelLayout:
+    return node.layouts.get(name) or ModelLayout.plain(node.layer.weights()[name].shape)
+
+
 def _as_given(array: npt.NDArray[np.generic], node: NetworkNode, name: str) -> Floats:
     """A user's tensor, in the layout of the user's model, as the layer has it.
 
     Raises:
         InputDataError: it is not of finite numbers, or of another shape.
     """
-    layout = node.layouts.get(name)
-    shapes = (node.layer.weights()[name].shape,) if layout is None else layout.shapes
-    if array.dtype.kind not in "fiub" or array.shape not in shapes or not bool(np.all(np.isfinite(array))):
+    layout = _layout(node, name)
+    if array.dtype.kind not in "fiub" or array.shape not in layout.shapes or not bool(np.all(np.isfinite(array))):
         raise InputDataError(
             f"weights of {array.dtype} and shape {array.shape}",
             where=f"{node.name}.{name}",
-            accepted=f"finite numbers of shape {' or '.join(map(str, shapes))}",
+            accepted=f"finite numbers of shape {' or '.join(map(str, layout.shapes))}",
         )
-    return as_weights(array) if layout is None else layout.taken(as_weights(array))
+    return as_weights(layout.taken(as_weights(array)))
 
 
 def _raw_values(values: Floats, node: Node, where: str) -> Ints:

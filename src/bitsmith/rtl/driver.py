@@ -1,4 +1,4 @@
-"""Writes the Python driver of a circuit: the file ``rtl/templates/driver.py`` with a description of the circuit in it."""
+"""Writes the Python driver of a circuit: ``rtl/templates/driver*.py`` as one file, with a description of the circuit in it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
+from bitsmith.passes.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
-_TEMPLATE = Path(__file__).parent / "templates" / "driver.py"
+_TEMPLATES = Path(__file__).parent / "templates"
 
-_Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | int | bool"
+_Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | float | bool"
 
 
-def driver(program: Program, interface: Interface, bus_bytes: int = 0, *, registers: bool = True) -> str:
+def driver(
+    program: Program,
+    interface: Interface,
+    layouts: Mapping[ParameterKey, ModelLayout],
+    bus_bytes: int = 0,
+    *,
+    registers: bool = True,
+) -> str:
     """The text of the driver, which needs numpy only.
 
-    ``bus_bytes``: its tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some.
+    ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``bus_bytes``: its
+    tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some.
     """
     shapes = [
         [
@@ -38,12 +48,14 @@ def driver(program: Program, interface: Interface, bus_bytes: int = 0, *, regist
         "tensors": [_tensor(op) for op in program.input_ops()],
         "inputs": _streams(interface.inputs, shapes[0], bus_bytes),
         "weights": [
-            _weights(each, bus_bytes, external=each in interface.weights)
+            _weights(each, layouts, bus_bytes, external=each in interface.weights)
             for each in (*interface.weights, *interface.loads)
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
     }
-    text = _TEMPLATE.read_text(encoding="utf-8").replace("@top@", interface.top)
+    numbers, links = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("driver.py", "driver_links.py"))
+    _, _, links = links.partition("import DESIGN, INPUTS, OUTPUTS, SECONDS, until\n")
+    text = (numbers + links).replace("@top@", interface.top)
     return text.replace('"@design@"', repr(json.dumps(design)))
 
 
@@ -60,13 +72,22 @@ def _tensor(op: Input) -> _Described:
     }
 
 
-def _weights(each: WeightPort, bus_bytes: int, *, external: bool) -> _Described:
-    """A stream of weights: the tensor, how it is cut into tiles, and its elements' format."""
+def _weights(
+    each: WeightPort, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int, *, external: bool
+) -> _Described:
+    """A stream of weights: the tensor, where the user's model has it, how it is cut into tiles, and its elements' format."""
     loaded = each.loaded
+    layout = layouts[loaded.layer, loaded.name]
     return {
         "layer": loaded.layer,
         "name": loaded.name,
         "external": external,
+        "argument": layout.argument or loaded.name,
+        "shapes": [list(shape) for shape in layout.shapes],
+        "part": layout.part,
+        "starts": list(layout.starts),
+        "places": [list(line) for line in layout.places],
+        "factor": layout.factor,
         "matrix": list(loaded.matrix),
         "blocks": [list(row) for row in loaded.blocks],
         "across": loaded.across,

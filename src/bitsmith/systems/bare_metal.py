@@ -8,9 +8,11 @@ from math import prod
 
 import numpy as np
 
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
+from bitsmith.passes.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
@@ -24,11 +26,18 @@ _EXACT_BITS = 52
 
 
 def bare_metal(
-    program: Program, interface: Interface, bus_bytes: int, *, registers: bool, masters: bool = False
+    program: Program,
+    interface: Interface,
+    layouts: Mapping[ParameterKey, ModelLayout],
+    bus_bytes: int,
+    *,
+    registers: bool,
+    masters: bool = False,
 ) -> Mapping[str, str]:
     """The driver's files by their names; none for a circuit with elements too wide for it.
 
-    ``registers``: the circuit has some. ``masters``: it reads and writes memory itself, as these say.
+    ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``registers``: the
+    circuit has some. ``masters``: it reads and writes memory itself, as these say.
     """
     ports = (*interface.inputs, *interface.outputs)
     if any(field.width > _MOST_BITS for port in ports for field in port.fields):
@@ -38,7 +47,9 @@ def bare_metal(
     shapes = [program.nodes[output.node].type.shape for output in program.outputs]
     words = {
         "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
-        "@tables@": "\n".join(_tables(program, interface, bus_bytes, registers, masters)),
+        "@tables@": "\n".join(
+            [*_tables(program, interface, bus_bytes, registers, masters), *_loads(interface, layouts, bus_bytes)]
+        ),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
         "@loads@": str(len(interface.weights) + len(interface.loads)),
@@ -78,7 +89,6 @@ def _tables(program: Program, interface: Interface, bus_bytes: int, registers: b
     yield f"static const struct tensor input_tensors[] = {{{', '.join(rows)}}};"
     for side, ports, tensors in (("input", interface.inputs, len(ops)), ("output", interface.outputs, len(sizes))):
         yield from _streams(side, ports, tensors, bus_bytes, top.upper())
-    yield from _loads(interface, bus_bytes)
     engines = max(len(interface.inputs) + len(interface.loads), len(interface.outputs))
     places = ["0"] if masters else [f"XPAR_AXI_DMA_{k}_BASEADDR" for k in range(engines)]
     yield f"static const UINTPTR engines[] = {{{', '.join(places)}}};"
@@ -95,7 +105,7 @@ def _tables(program: Program, interface: Interface, bus_bytes: int, registers: b
     yield f"#define CIRCUIT {'((UINTPTR)XPAR_CIRCUIT_BASEADDR)' if registers else '((UINTPTR)0)'}"
 
 
-def _loads(interface: Interface, bus_bytes: int) -> Iterator[str]:
+def _loads(interface: Interface, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int) -> Iterator[str]:
     """The weights that come with each frame, whose buffers are those of their streams, and those that can be loaded."""
     rows, external = list[str](), len(interface.weights)
     for k, (port, loaded) in enumerate((each.port, each.loaded) for each in (*interface.weights, *interface.loads)):
@@ -109,12 +119,20 @@ def _loads(interface: Interface, bus_bytes: int) -> Iterator[str]:
         format_ = f"{{{each}, {loaded.frac}, {loaded.lo}, {loaded.hi}}}"
         shape = ", ".join(map(str, (*loaded.matrix, loaded.steps, loaded.groups)))
         width = port.fields[0].width
-        blocks = ", ".join(str(number) for row in loaded.blocks for number in row)
-        yield f"static const int blocks{k}[] = {{{blocks}}};"
+        layout = layouts[loaded.layer, loaded.name]
+        yield _row("int", f"blocks{k}", [number for row in loaded.blocks for number in row])
+        yield _row("size_t", f"starts{k}", layout.starts)
+        yield _row("size_t", f"lengths{k}", [len(line) for line in layout.places])
+        yield _row("ptrdiff_t", f"places{k}", [place for line in layout.places for place in line])
         shape += ", " + ", ".join(map(str, (*loaded.block, loaded.across, f"blocks{k}")))
+        shape += f", {len(layout.starts)}, {len(layout.places)}, starts{k}, lengths{k}, places{k}, {layout.factor!r}"
         rows.append(f"{{{shape}, {format_}, {width}, {each}, {port.tokens}, {token}, {copies}, {buffer}}}")
     if rows:
         yield f"static const struct weights loads[] = {{{', '.join(rows)}}};"
+
+
+def _row(kind: str, name: str, values: Sequence[int]) -> str:
+    return f"static const {kind} {name}[] = {{{', '.join(map(str, values))}}};"
 
 
 def _ranges(op: Input) -> Iterator[str]:

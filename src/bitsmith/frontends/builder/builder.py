@@ -28,11 +28,11 @@ from bitsmith.frontends.builder.value import (
     quantizers_of,
     sample_shape,
 )
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Multiply
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.network import APPROXIMATE
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import GlobalMaxPool, MaxPool

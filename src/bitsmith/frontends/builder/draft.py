@@ -10,9 +10,9 @@ import numpy as np
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.builder.names import UniqueNames, joined_names, printable
 from bitsmith.frontends.builder.value import MAX_WEIGHTS, Batch, Value
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.recurrent import Recurrent

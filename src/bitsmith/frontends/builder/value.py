@@ -20,8 +20,8 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder import grids
+from bitsmith.ir.model_layout import ModelLayout, Move
 from bitsmith.layers.layer import Floats, Shape, as_weights
-from bitsmith.layers.model_layout import ModelLayout, Move
 from bitsmith.layers.quantizer import Quantizer
 
 MAX_ELEMENTS = 1 << 24

@@ -24,10 +24,10 @@ from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.frontends.ops.reduction import REDUCERS, running_sum
 from bitsmith.frontends.ops.selection import flip, select
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 from bitsmith.layers.shape import Identity
 

@@ -18,9 +18,9 @@ from bitsmith.frontends.ops.arithmetic import divide, maximum
 from bitsmith.frontends.ops.logic import where
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.spatial import Same, Taps
+from bitsmith.ir.model_layout import ModelLayout, Move
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Shape, as_weights
-from bitsmith.layers.model_layout import ModelLayout, Move
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
 from bitsmith.layers.resample import Crop, Interpolation, PadMode, Pairs, Resize
 

@@ -15,9 +15,9 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
+from bitsmith.ir.model_layout import ModelLayout, Move
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Layer, as_weights
-from bitsmith.layers.model_layout import ModelLayout, Move
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 
 _ACTIVATIONS: dict[str, Layer] = {

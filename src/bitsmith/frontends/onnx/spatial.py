@@ -23,9 +23,9 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.reduction import norm
 from bitsmith.frontends.ops.spatial import Same, Taps
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Layer
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize

@@ -16,8 +16,8 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.ops.selection import select, stack
 from bitsmith.frontends.ops.shape import unsqueeze
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.layer import Floats, Layer, as_weights
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 
 Kind: TypeAlias = type[SimpleRNN | LSTM | GRU]

@@ -19,11 +19,11 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
 from bitsmith.frontends.ops.selection import take
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.power import Power
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs

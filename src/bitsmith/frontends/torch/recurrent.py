@@ -10,10 +10,10 @@ from bitsmith.frontends.builder.value import Batch, Value, layouts_of
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.merge import Concatenate
-from bitsmith.layers.model_layout import ModelLayout
 from bitsmith.layers.recurrent import GRU, LSTM, TANH, Recurrent, SimpleRNN
 
 _ORDERS: dict[recurrent.Kind, tuple[int, ...]] = {SimpleRNN: (0,), LSTM: (0, 1, 2, 3), GRU: (1, 0, 2)}

@@ -56,7 +56,12 @@ struct stream {
  * with each frame has as many copies. */
 struct weights {
     size_t rows, columns, steps, groups, block_rows, block_columns, across;
-    const int *blocks; /* of what is given, of which a row has so many blocks: which one is where, -1: zeros */
+    const int *blocks; /* of the tensor, of which a row has so many blocks: which one is where, -1: zeros */
+    /* Where the model has an element (i, j, ...) of the tensor: at each start and the sum of a place for i, one for j, ... */
+    size_t summed, axes;
+    const size_t *starts, *lengths;
+    const ptrdiff_t *places;
+    double factor;
     struct range format;
     unsigned width;
     size_t each, tokens, bytes, copies;
@@ -317,6 +322,21 @@ enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_R
 }
 
 #if @TOP@_LOADS > 0
+/* An element of the tensor, counted row by row, from the one of the model. */
+static double element(const struct weights *of, const @TOP@_REAL *values, size_t at)
+{
+    double sum = 0;
+    ptrdiff_t place = 0;
+    size_t end = 0;
+    for (size_t axis = 0; axis < of->axes; axis++) end += of->lengths[axis];
+    for (size_t axis = of->axes; axis-- > 0; at /= of->lengths[axis]) {
+        end -= of->lengths[axis];
+        place += of->places[end + at % of->lengths[axis]];
+    }
+    for (size_t k = 0; k < of->summed; k++) sum += (double)values[(ptrdiff_t)of->starts[k] + place];
+    return of->factor * sum;
+}
+
 enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
 {
     const struct weights *of = &loads[which];
@@ -332,7 +352,7 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
             if (block >= 0) {
                 const size_t given_row = (size_t)block / of->across * of->block_rows + row % of->block_rows;
                 const size_t given_column = (size_t)block % of->across * of->block_columns + at % of->block_columns;
-                x = ldexp((double)values[given_row * of->across * of->block_columns + given_column], of->format.frac);
+                x = ldexp(element(of, values, given_row * of->across * of->block_columns + given_column), of->format.frac);
             }
         }
         x = rint(x);

@@ -46,9 +46,9 @@ enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_R
 /* Weights that come with each frame, or that a memory has, each with its values. */
 enum @top@_weights { @weights@ };
 
-/* Replace them, by real numbers in the shape that they have in the model; numbers outside of the circuit's format are
- * @TOP@_NUMBER. What comes with each frame goes with all that follow. For a memory it is sent now, and frames that are under
- * way are lost. */
+/* Replace them, by real numbers in the layout of the model that was converted, all of its tensor; numbers outside of the
+ * circuit's format are @TOP@_NUMBER. What comes with each frame goes with all that follow. For a memory it is sent now, and
+ * frames that are under way are lost. */
 enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values);
 #endif
 

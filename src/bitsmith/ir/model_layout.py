@@ -1,14 +1,17 @@
-"""Where the elements of a trained tensor are in the user's model, whose layout of kernels and gates is another."""
+"""Where the elements of a trained tensor are in the user's model, whose layout of kernels and gates may be another."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from bitsmith.layers.layer import Floats, Shape, as_weights
+Shape: TypeAlias = tuple[int, ...]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 Move = Callable[[Floats], Floats]
 """A rearrangement of elements."""
@@ -42,6 +45,13 @@ class ModelLayout:
         alike = all(np.array_equal(one - start, first) for one, start in zip(found, starts, strict=True))
         return layout if alike and np.array_equal(layout._index(), first) else None
 
+    @staticmethod
+    def plain(shape: Shape) -> ModelLayout:
+        """The layout of a tensor of ``shape`` that the user's model has as it is here."""
+        strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        places = tuple(tuple(range(0, n * step, step)) for n, step in zip(shape, strides, strict=True))
+        return ModelLayout(shape, (0,), places)
+
     def fits(self, shape: Shape) -> bool:
         """Whether it says of each element of a tensor of ``shape`` where it is in the model's."""
         if tuple(map(len, self.places)) != shape or not self.starts or not all(shape):
@@ -53,23 +63,27 @@ class ModelLayout:
     @property
     def is_plain(self) -> bool:
         """Whether the tensor is the model's own."""
-        strides = [math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))]
-        alike = tuple(tuple(range(0, n * step, step)) for n, step in zip(self.shape, strides, strict=True))
-        return self.starts == (0,) and self.places == alike and self.factor == 1.0 and not self.argument
+        return self == ModelLayout.plain(self.shape)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """The shapes in which the model's tensor may be given: its own or, of a tensor of which one part is taken, the part's."""
-        size = math.prod(self.shape[1:])
         last = self.starts[0] + sum(max(line) for line in self.places)
-        one_part = len(self.shape) > 1 and len(self.starts) == 1 and self.starts[0] // size == last // size
+        one_part = len(self.shape) > 1 and len(self.starts) == 1 and last < self.part + math.prod(self.shape[1:])
         return (self.shape, self.shape[1:]) if one_part else (self.shape,)
+
+    @property
+    def part(self) -> int:
+        """The first element of the part that the second of the :attr:`shapes` is of."""
+        size = math.prod(self.shape[1:])
+        return self.starts[0] // size * size
 
     def taken(self, values: Floats) -> Floats:
         """The tensor that ``values``, of one of the :attr:`shapes`, are in the user's model."""
-        skipped = 0 if values.shape == self.shape else self.starts[0] // values.size * values.size
+        skipped = 0 if values.shape == self.shape else self.part
         index = self._index()
-        return as_weights(self.factor * sum(values.ravel()[index + (start - skipped)] for start in self.starts))
+        summed = np.sum([values.ravel()[index + (start - skipped)] for start in self.starts], axis=0)
+        return np.asarray(self.factor * summed, dtype=np.float64)
 
     def _index(self) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         index = np.zeros((1,) * len(self.places), dtype=np.int64)

@@ -1,0 +1,162 @@
+# ruff: noqa: B905 - zip has no `strict` before Python 3.10, and boards have older ones.
+"""The second half of a driver: what moves the bytes of frames between a processor and the circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, until
+
+
+def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
+    """How many frames ``data`` and what is ``wanted`` have: all streams as many."""
+    sizes = [*map(len, data), *wanted]
+    frames = len(data[0]) // INPUTS[0].frame_bytes
+    if sizes != [frames * stream.frame_bytes for stream in (*INPUTS, *OUTPUTS)]:
+        raise ValueError(f"streams of {sizes} bytes do not have equally many whole frames")
+    return frames
+
+
+class Serial:
+    """Moves frames over a serial port, one at a time.
+
+    ``read(n)`` waits for n bytes, and gives fewer once it has waited for long, as a port of pyserial with a ``timeout`` does.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
+        self._read = read
+        self._write = write
+
+    def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        results = [bytearray() for _ in wanted]
+        for frame in range(_frames(data, wanted)):
+            for stream, each in zip(INPUTS, data):
+                part = each[frame * stream.frame_bytes : (frame + 1) * stream.frame_bytes]
+                taken = self._write(part)
+                if isinstance(taken, int) and taken != len(part):
+                    raise TimeoutError(f"the port took {taken} of {len(part)} bytes of frame {frame}")
+            for stream, result in zip(OUTPUTS, results):
+                answer = self._read(stream.frame_bytes)
+                if len(answer) != stream.frame_bytes:
+                    self._drain(sum(stream.frame_bytes for stream in OUTPUTS))
+                    raise TimeoutError(f"{len(answer)} of {stream.frame_bytes} bytes of frame {frame} came back")
+                result += answer
+        return [bytes(result) for result in results]
+
+    def _drain(self, most: int) -> None:
+        """Take what comes late, which would be the next results, until nothing does."""
+        while most > 0:
+            late = len(self._read(most))
+            if late == 0:
+                return
+            most -= late
+
+
+class Registers:
+    """The control and status registers; ``read(offset)`` and ``write(offset, value)`` are those of PYNQ's MMIO."""
+
+    CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
+
+    def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
+        self.read = read
+        self.write = write
+
+    def check(self) -> None:
+        """Refuse a circuit that this driver does not belong to."""
+        identity = self.read(0)
+        digest = self.read(0x0C) << 32 | self.read(0x08)
+        if identity != 0x62736D74 or digest != int(DESIGN["digest"], 16):
+            raise RuntimeError(f"the circuit is {identity:08x} {digest:016x}, this driver is for {DESIGN['digest']}")
+        shapes = [size for stream in (*INPUTS, *OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)]
+        if [self.read(0x40 + 4 * k) for k in range(len(shapes))] != shapes:
+            raise RuntimeError("the circuit's frames have other sizes than this driver's")
+
+    def reset(self) -> None:
+        """Forget all that is in the network, and reset all counters."""
+        self.write(self.CONTROL, 1)
+        until(lambda: not self.read(self.STATUS) & 1, "the circuit does not end its reset: is its clock there?")
+
+    def frames(self) -> tuple[int, int]:
+        """Frames that have come out since the last reset, and whether one ended early."""
+        return self.read(self.FRAMES_OUT), self.read(self.STATUS) & 2
+
+
+class Dma:
+    """Moves frames with DMA engines on a board with PYNQ, as many at a time as an engine can count the bytes of.
+
+    Args:
+        registers: of the ``_axil`` wrapper, which has been checked; None for a circuit without such.
+        send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
+        allocate: ``pynq.allocate``.
+        seconds: that a transfer may take, and as long again for each MiB.
+    """
+
+    MOST_BYTES = (1 << 26) - 1
+
+    def __init__(
+        self,
+        registers: Registers | None,
+        send: Sequence[Any],
+        receive: Sequence[Any],
+        allocate: Callable[..., Any],
+        seconds: float = SECONDS,
+    ) -> None:
+        self._registers = registers
+        self._send = send
+        self._receive = receive
+        self._allocate = allocate
+        self._seconds = seconds
+        self._kept: dict[tuple[str, int], Any] = {}
+
+    def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        frames = _frames(data, wanted)
+        sizes = [len(each) // frames for each in data], [size // frames for size in wanted]
+        most = max(self.MOST_BYTES // max(*sizes[0], *sizes[1]), 1)
+        found = [bytearray() for _ in wanted]
+        for first in range(0, frames, most):
+            number = min(most, frames - first)
+            parts = [each[first * size : (first + number) * size] for each, size in zip(data, sizes[0])]
+            for result, part in zip(found, self._checked(number, parts, [number * size for size in sizes[1]])):
+                result += part
+        return [bytes(result) for result in found]
+
+    def _checked(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        """The results of so many frames; RuntimeError if the circuit says that it gave other ones."""
+        registers = self._registers
+        if registers is None:
+            return self._exchange(frames, data, wanted)
+        try:
+            before, _ = registers.frames()
+            results = self._exchange(frames, data, wanted)
+            after, early = registers.frames()
+            if early or (after - before) % (1 << 32) != frames:
+                raise RuntimeError(f"{(after - before) % (1 << 32)} of {frames} frames came out of the circuit")
+        except Exception:
+            registers.reset()  # what is left of frames in the circuit would come before the next results
+            raise
+        return results
+
+    def _exchange(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        if self._registers is not None:
+            self._registers.write(Registers.PACKET_FRAMES, frames)
+        targets = [self._buffer("out", k, size) for k, size in enumerate(wanted)]
+        sources = [self._buffer("in", k, len(each)) for k, each in enumerate(data)]
+        for channel, target in zip(self._receive, targets):
+            channel.transfer(target)
+        for channel, source, each in zip(self._send, sources, data):
+            source[:] = np.frombuffer(each, dtype=np.uint8)
+            channel.transfer(source)
+        for channel, moved in zip((*self._send, *self._receive), (*map(len, data), *wanted)):
+            until(lambda: channel.idle or not channel.running, "a transfer does not end", self._seconds, moved)  # noqa: B023
+            channel.wait()  # which complains of an engine that stopped
+        return [np.asarray(target).tobytes() for target in targets]
+
+    def _buffer(self, side: str, k: int, size: int) -> Any:
+        """A buffer in memory that the engines can reach: the last one, if it has that size."""
+        kept = self._kept.get((side, k))
+        if kept is None or len(kept) != size:
+            kept = self._kept[side, k] = self._allocate(shape=(size,), dtype=np.uint8)
+        return kept
