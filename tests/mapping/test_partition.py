@@ -69,6 +69,19 @@ def test_random_programs(share: int) -> None:
         assert_same(program, demanded(seed, program), seed)
 
 
+def test_vectors_of_elements_that_came_several_at_once() -> None:
+    """A vector's elements are positions where it is made, and one token where it is joined with others."""
+    build = ProgramBuilder()
+    x = build.input("x", (2, 3), FixedFormat(True, 5, 2))
+    with build.layer("greatest"):
+        greatest = build.amax(x, (1,))
+    y = build.concat([build.reshape(build.slice(x, (0, 0), (1, 1)), (1,)), greatest], 0)
+    directives = Directives({"greatest": 3}, False, positions={"greatest": 2, "": 2})
+    assert_same(build.program([("y", y), ("greatest", greatest)]), directives)
+    program = random_program(683, hardware=True)
+    assert_same(program, demanded(683, program), 683)
+
+
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1), (0, 2), (1, 2)])
 @pytest.mark.parametrize("greatest", [False, True])
 def test_reductions_over_tokens(axes: tuple[int, ...], greatest: bool) -> None:

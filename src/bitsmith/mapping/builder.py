@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthConverter, regrouped, union_type
+from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Positions
@@ -152,6 +153,8 @@ class DataflowBuilder:
         have = self.stream(step)
         if (have.grid, have.token.shape) == (grid, shape):
             return step
+        if math.prod(have.shape) != math.prod(grid) * want:
+            raise ProgramError(f"tokens {shape} at {grid} of a tensor {have.shape}", where=f"layer {self.layer!r}")
         if have.token.size == want:
             return self._viewed(step, grid, shape)
         between = math.gcd(have.token.size, want)

@@ -139,11 +139,12 @@ def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> StepId:
     if in_parts is not None:
         return in_parts
     shape, args = node.type.shape, builder.operands(node)
-    axes = min(max(map(builder.grid_axes, args)), len(shape) - 1)
+    most = max(map(builder.grid_axes, args))
+    axes = min(most, len(shape) - 1)
     if op.axis >= axes:
         grid = shape[:axes]
         number = max(map(builder.native_parallelism, args))
-        if number > 1 and not any(map(builder.is_constant, args)):
+        if number > 1 and axes == most and not any(map(builder.is_constant, args)):
             parts = [builder.grouped(arg, number, axes) for arg in args]
             native = builder.token_op(ops.Concat(op.axis - axes + 1), parts, (math.prod(grid) // number,))
             return builder.with_native_form(native, grid, shape[axes:])
