@@ -15,14 +15,19 @@ from bitsmith.config.project import AP_VLD, AXI_MASTER
 from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
 from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.framework import Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.frontends.input_shapes import InputShapes
+from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
-from bitsmith.frontends.keras.read import read_keras
-from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
-from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
+from bitsmith.frontends.named import model_keys
+from bitsmith.frontends.onnx.framework import ONNX
+from bitsmith.frontends.onnx.live import OnnxModel
+from bitsmith.frontends.read import read_as
+from bitsmith.frontends.tflite.framework import TFLITE
+from bitsmith.frontends.tflite.live import TfliteModel
+from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
-from bitsmith.frontends.torch.read import read_torch
 from bitsmith.model import Model
 
 __all__ = [
@@ -173,54 +178,22 @@ def _names_a_board(arguments: Familiar) -> bool:
 
 def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: PytorchModel, and InputShape for a live module."""
-    content = dict(_content(config))
-    inner = content.get("HLSConfig")
-    content["HLSConfig"], shape = split_shape(inner) if isinstance(inner, Mapping) else (inner, None)
-    project = read_project(content)
-    if project.pytorch_model is None:
-        raise ConfigError("no model", where="configuration", accepted="PytorchModel")
-    given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses anything else
-    shape = shape if given is None else given
-    network = read_torch(project.pytorch_model, input_shape=shape, allow_approximate=project.allow_approximate)
-    network = resolve(network, project.hls_config, override=project.override)
-    return converted(network, None, project, project.pytorch_model, strict=project.strict)
+    return _of_project(config, TORCH)
 
 
 def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: OnnxModel, a file or a live ``ModelProto``."""
-    project = read_project(config)
-    if project.onnx_model is None:
-        raise ConfigError("no model", where="configuration", accepted="OnnxModel")
-    model = cast("OnnxModel", project.onnx_model)  # read_onnx refuses anything else
-    shape = cast("InputShapes | None", project.input_shape)
-    network = read_onnx(model, input_shape=shape, allow_approximate=project.allow_approximate)
-    network = resolve(network, project.hls_config, override=project.override)
-    return converted(network, None, project, model, strict=project.strict)
+    return _of_project(config, ONNX)
 
 
 def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: TfliteModel, a file or its content."""
-    project = read_project(config)
-    if project.tflite_model is None:
-        raise ConfigError("no model", where="configuration", accepted="TfliteModel")
-    network = read_tflite(project.tflite_model)  # type: ignore[arg-type]  # read_tflite refuses anything else
-    network = resolve(network, project.hls_config, override=project.override)
-    return converted(network, None, project, project.tflite_model, strict=project.strict)
+    return _of_project(config, TFLITE)
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
-    project = read_project(config)
-    found = next((one for one in (project.keras_model, project.keras_json, project.keras_h5) if one is not None), None)
-    if found is None:
-        raise ConfigError(
-            "no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5"
-        )
-    weights = project.keras_h5 if found is project.keras_json else None
-    shape, approximate = cast("InputShapes | None", project.input_shape), project.allow_approximate
-    network = read_keras(cast("ModelLike", found), weights, input_shape=shape, allow_approximate=approximate)
-    network = resolve(network, project.hls_config, override=project.override)
-    return converted(network, None, project, project.keras_model, strict=project.strict)
+    return _of_project(config, KERAS)
 
 
 def keras_v2_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -246,12 +219,30 @@ def load_saved_model(file_path: str | Path, output_dir: str | Path | None = None
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes, whichever framework's model it names."""
-    content = _content(config)
-    if content.get("PytorchModel") is not None:
-        return pytorch_to_hls(content)
-    if content.get("TfliteModel") is not None:
-        return tflite_to_hls(content)
-    return onnx_to_hls(content) if content.get("OnnxModel") is not None else keras_to_hls(content)
+    return _of_project(config, None)
+
+
+def _of_project(config: Mapping[str, object] | str | Path, framework: Framework | None) -> Model:
+    """Convert what a project configuration describes, a model of ``framework`` or of any."""
+    content = dict(_content(config))
+    content["HLSConfig"], shape = split_shape(cast("ConfigLike", content.get("HLSConfig")))
+    project = read_project(content)
+    named = project.model
+    if named is None or framework not in (None, named.framework):
+        keys = model_keys() if framework is None else framework.keys
+        raise ConfigError(
+            "no model" if named is None else f"{named.key.name}, a model of {named.framework.name}",
+            where="configuration",
+            accepted=", ".join(key.name for key in keys),
+        )
+    given = cast("InputShapes | None", project.input_shape)  # readers refuse anything else
+    options = ReadOptions(
+        weights=named.weights,
+        input_shape=shape if given is None else given,
+        allow_approximate=project.allow_approximate,
+    )
+    network = resolve(read_as(named.framework, named.source, options), project.hls_config, override=project.override)
+    return converted(network, None, project, named.source, strict=project.strict)
 
 
 def _content(config: Mapping[str, object] | str | Path) -> Mapping[str, object]:

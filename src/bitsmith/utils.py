@@ -10,13 +10,17 @@ from bitsmith.config import BitsLike, config_from_network, create_config
 from bitsmith.errors import ConfigError
 from bitsmith.example_models import fetch_example_list, fetch_example_model
 from bitsmith.frontends.custom.call import Layers
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.input_shapes import Example, InputShapes
+from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
-from bitsmith.frontends.keras.read import read_keras
-from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
-from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
+from bitsmith.frontends.onnx.framework import ONNX
+from bitsmith.frontends.onnx.live import OnnxModel
+from bitsmith.frontends.read import read_as
+from bitsmith.frontends.tflite.framework import TFLITE
+from bitsmith.frontends.tflite.live import TfliteModel
+from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
-from bitsmith.frontends.torch.read import read_torch
 from bitsmith.model import Model
 from bitsmith.project import write_atomically
 from bitsmith.report.figures.dot import Dot, dot
@@ -66,7 +70,7 @@ def config_from_keras_model(
         ```
     """
     return config_from_network(
-        read_keras(model, layers=layers),
+        read_as(KERAS, model, ReadOptions(layers=layers)),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,
@@ -89,7 +93,7 @@ def config_from_onnx_model(
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
     return config_from_network(
-        read_onnx(model, layers=layers),
+        read_as(ONNX, model, ReadOptions(layers=layers)),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,
@@ -111,7 +115,7 @@ def config_from_tflite_model(
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file of TensorFlow Lite, or its content), as for Keras models."""
     return config_from_network(
-        read_tflite(model),
+        read_as(TFLITE, model, ReadOptions()),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,
@@ -153,7 +157,7 @@ def config_from_pytorch_model(
             accepted=", ".join(map(repr, _CONVERSIONS)),
         )
     config = config_from_network(
-        read_torch(model, example=example, input_shape=input_shape, layers=layers),
+        read_as(TORCH, model, ReadOptions(example=example, input_shape=input_shape, layers=layers)),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,

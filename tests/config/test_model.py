@@ -22,7 +22,7 @@ from bitsmith.config.files import MAX_BYTES, MAX_VALUES
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT
 from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.project import PROJECT_KEYS
+from bitsmith.config.project import project_keys
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import ALL_VARIABLES, takes_default
 from bitsmith.errors import ConfigError
@@ -744,7 +744,7 @@ def test_the_yaml_on_the_page_is_understood(tmp_path: Path) -> None:
 def test_the_page_tells_of_every_key_variable_and_default() -> None:
     page = _PAGE.read_text(encoding="utf-8")
     inert = [*MODEL_INERT, *(key for key in LAYER_INERT if LAYER_INERT[key].harmless)]
-    for key in (*MODEL_KEYS, *LAYER_KEYS, *PROJECT_KEYS, *inert, *ALL_VARIABLES, "maximum"):
+    for key in (*MODEL_KEYS, *LAYER_KEYS, *project_keys(), *inert, *ALL_VARIABLES, "maximum"):
         assert f"`{key}`" in page, key
     assert str(DEFAULT_INPUT) in page
     assert f"{EXACT_ENTRIES} values, beyond that {DEFAULT_ENTRIES} to {EXACT_ENTRIES} bins" in page

@@ -20,6 +20,8 @@ from bitsmith.config import (
     read_project,
 )
 from bitsmith.errors import ConfigError
+from bitsmith.frontends.keras.framework import KERAS
+from bitsmith.frontends.named import NamedModel
 
 FULL = """
 OutputDir: my-hls-test
@@ -64,8 +66,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         clock_uncertainty=0.125,
         io_type=IOType.PARALLEL,
         hls_config=read_hls_config({"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1}}),
-        keras_json=tmp_path / "models/jets.json",
-        keras_h5=tmp_path / "models/jets_weights.h5",
+        model=NamedModel(KERAS, KERAS.keys[1], tmp_path / "models/jets.json", tmp_path / "models/jets_weights.h5"),
         input_data=tmp_path / "data/x.npy",
         output_predictions=tmp_path / "data/y.npy",
         write_weights_txt=True,
@@ -99,8 +100,9 @@ def test_json_reads_like_yaml(tmp_path: Path) -> None:
 
 def test_a_live_model_is_passed_on() -> None:
     live = object()
-    assert read_project({"KerasModel": live}).keras_model is live
-    assert read_project({"KerasModel": "a.keras"}).keras_model == Path("a.keras")
+    for given, source in ((live, live), ("a.keras", Path("a.keras"))):
+        model = read_project({"KerasModel": given}).model
+        assert model is not None and model.source == source and model.framework is KERAS
 
 
 def test_create_config_gives_every_setting_and_checks_it() -> None:
@@ -175,7 +177,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"TraceOutput": True}, "TraceOutput", "HLSConfig.Model"),
         ({"WriterConfig": {"WriteTar": 1}}, "WriterConfig.WriteTar", "true or false"),
         ({"WriterConfig": {"WriteTarr": True}}, "WriterConfig", "did you mean 'WriteTar'?"),
-        ({"KerasModel": "a.keras", "KerasH5": "a.h5"}, "KerasModel", "two models"),
+        ({"KerasModel": "a.keras", "KerasH5": "a.h5"}, "KerasH5", "two models"),
         ({"HLSConfig": {"Model": {"ReuseFactor": 0}}}, "HLSConfig.Model.ReuseFactor", "a whole number from 1"),
         ({"HLSConfig": [1]}, "HLSConfig", "a dictionary is needed"),
     ],

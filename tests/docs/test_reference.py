@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS
-from bitsmith.config.project import PROJECT_KEYS
+from bitsmith.config.project import project_keys
 from generate.reference import PAGES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -19,4 +19,4 @@ def test_page_is_what_the_code_says(name: str, text: Callable[[], str]) -> None:
 
 def test_every_key_of_configurations_is_explained() -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    assert [key for key in (*MODEL_KEYS, *LAYER_KEYS, *PROJECT_KEYS) if f"`{key}`" not in page] == []
+    assert [key for key in (*MODEL_KEYS, *LAYER_KEYS, *project_keys()) if f"`{key}`" not in page] == []

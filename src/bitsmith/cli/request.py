@@ -14,11 +14,12 @@ import yaml
 
 from bitsmith.cli.options import ModelOptions
 from bitsmith.config import ProjectConfig, parse_yaml_config, read_project
-from bitsmith.config.project import PROJECT_KEYS
+from bitsmith.config.project import project_keys
 from bitsmith.config.reading import squash
 from bitsmith.emulate.batches import read_array
 from bitsmith.errors import ConfigError
 from bitsmith.explain import Explanation, explain
+from bitsmith.frontends.named import key_of, model_keys, named_model
 from bitsmith.model import Model
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ Tree = dict[str, object]
 
 _SECTIONS = ("model", "layertype", "layername")
 """Keys of a configuration of layers, which is not one of a project."""
-_MODEL_KEYS = ("KerasModel", "KerasJson", "PytorchModel", "OnnxModel", "TfliteModel")
 _PROJECT_FILES = (".yml", ".yaml")
 
 
@@ -57,7 +57,7 @@ class Request:
             _put(content, [key], value)
         layers = _layers(content)
         for path, value in _settings(options):
-            _put(content if path[0] in PROJECT_KEYS else layers, path, value)
+            _put(content if path[0] in project_keys() else layers, path, value)
         model, weights = _files(options, content)
         return Request(model, weights, content, read_project(content), options)
 
@@ -111,7 +111,7 @@ class Request:
     def written(self, chosen: Mapping[str, object], io_type: str | None = None) -> str:
         """The YAML of the project with the configuration ``chosen`` besides."""
         content = {key: _plain(value) for key, value in self.content.items() if value is not None}
-        for key in ("KerasModel", "KerasJson", "KerasH5", "PytorchModel", "OnnxModel", "TfliteModel", "InputData"):
+        for key in (*(key.name for key in model_keys()), "InputData"):
             if key in content:
                 content[key] = str(Path(str(content[key])).absolute())
         content |= {} if io_type is None else {"IOType": io_type}
@@ -143,7 +143,7 @@ def _content(options: ModelOptions) -> Tree:
                 key: value for key, value in found.items() if key not in ("InputShape", "PytorchModel")
             }
         else:
-            known = {squash(key): key for key in PROJECT_KEYS}
+            known = {squash(key): key for key in project_keys()}
             content |= {known.get(squash(str(key)), key): value for key, value in found.items()}
     return content
 
@@ -250,27 +250,22 @@ def _spelled(tree: Mapping[str, object], key: str, *, exact: bool) -> str:
 
 def _files(options: ModelOptions, content: Tree) -> tuple[Path, Path | None]:
     """The model's file and that of its weights."""
-    named = [content[key] for key in (*_MODEL_KEYS, "KerasH5") if content.get(key) is not None]
-    weights = content.get("KerasH5") if content.get("KerasJson") is not None else None
+    names, weights = [key.name for key in model_keys()], options.weights
     if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
-        for key in (*_MODEL_KEYS, "KerasH5"):
-            content.pop(key, None)
-        content[_key(options.file)] = str(options.file)
-        if options.weights is not None:
-            content["KerasH5"] = str(options.weights)
-        return options.file, options.weights
-    if not named:
-        raise ConfigError(
-            "no model", where="command line", accepted=f"FILE, or a project with {', '.join(_MODEL_KEYS)}"
-        )
-    return Path(str(named[0])), options.weights or (None if weights is None else Path(str(weights)))
-
-
-def _key(file: Path) -> str:
-    """The key of a project that names such a file."""
-    suffix = file.suffix.lower()
-    keys = {".json": "KerasJson", ".onnx": "OnnxModel", ".tflite": "TfliteModel", ".pt2": "PytorchModel"}
-    return keys.get(suffix, "KerasModel")
+        for name in names:
+            content.pop(name, None)
+        key = key_of(options.file)
+        content[key.name] = str(options.file)
+        if weights is not None and key.weights is None:
+            takers = ", ".join(suffix for key in model_keys() if key.weights for suffix in key.suffixes)
+            raise ConfigError(f"weights for {options.file.name}", where="--weights", accepted=f"it with {takers}")
+        if weights is not None and key.weights is not None:
+            content[key.weights] = str(weights)
+        return options.file, weights
+    named = named_model({name: content.get(name) for name in names})
+    if named is None:
+        raise ConfigError("no model", where="command line", accepted=f"FILE, or a project with {', '.join(names)}")
+    return Path(str(named.source)), weights or named.weights
 
 
 def _plain(value: object) -> object:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Never
 from bitsmith.config.reading import shown, squash
 from bitsmith.errors import ConfigError
 from bitsmith.files import open_file
+from bitsmith.frontends.named import model_keys
 
 if TYPE_CHECKING:
     import yaml
@@ -20,11 +21,8 @@ MAX_BYTES = 1 << 19
 MAX_VALUES = 200_000
 MAX_DEPTH = 50
 
-PATH_KEYS = (
-    *("OutputDir", "KerasJson", "KerasH5", "KerasModel", "PytorchModel", "OnnxModel", "TfliteModel"),
-    *("InputData", "OutputPredictions"),
-)
-"""Keys of a project configuration whose text is a path."""
+PATH_KEYS = ("OutputDir", "InputData", "OutputPredictions")
+"""Keys of a project configuration whose text is a path, as is that of keys of models."""
 
 
 def parse_yaml_config(path: str | Path) -> dict[str, Any]:
@@ -36,7 +34,7 @@ def parse_yaml_config(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     content = read_file(path)
     folder = path.absolute().parent
-    path_keys = {squash(key) for key in PATH_KEYS}
+    path_keys = {squash(key) for key in (*PATH_KEYS, *(key.name for key in model_keys()))}
     config: dict[str, Any] = {}
     for key, value in content.items():
         # What is not a usable path (empty, ~/...) is left for the project configuration to refuse as it stands.

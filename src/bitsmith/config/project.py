@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,6 +17,8 @@ from bitsmith.config.latency import Latency, read_latency
 from bitsmith.config.model import MODEL_KEYS, HLSConfig, collect_hls_config
 from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, mapping, number, shown, squash, text
 from bitsmith.errors import ConfigError
+from bitsmith.frontends.frameworks import FRAMEWORKS
+from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
 
 DEFAULT_OUTPUT_DIR = Path("my-hls-test")
 DEFAULT_PROJECT_NAME = "myproject"
@@ -56,9 +58,7 @@ class ProjectConfig:
     """A checked project configuration.
 
     ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that is kept back) are None where
-    the user says nothing. At most one of ``keras_model`` (a path or a live model), ``keras_json``/``keras_h5``,
-    ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
-    ``tflite_model`` (a path or a file's content) is given.
+    the user says nothing, as is ``model``.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
     ``bus_input`` and ``bus_output`` are formats of words that the driver of a board takes and gives as integers.
     ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
@@ -82,13 +82,8 @@ class ProjectConfig:
     bus_output: str | None = None
     accelerator: str = ""
     hls_config: HLSConfig = field(default_factory=HLSConfig)
-    keras_model: object | None = None
-    keras_json: Path | None = None
-    keras_h5: Path | None = None
-    pytorch_model: object | None = None
+    model: NamedModel | None = None
     input_shape: Sequence[object] | None = None
-    onnx_model: object | None = None
-    tflite_model: object | None = None
     override: bool = False
     allow_approximate: bool = False
     strict: bool = False
@@ -134,13 +129,7 @@ PROJECT_KEYS = (
     "BusInput",
     "BusOutput",
     "HLSConfig",
-    "KerasModel",
-    "KerasJson",
-    "KerasH5",
-    "PytorchModel",
     "InputShape",
-    "OnnxModel",
-    "TfliteModel",
     "Override",
     "AllowApproximate",
     "Strict",
@@ -148,6 +137,20 @@ PROJECT_KEYS = (
     "OutputPredictions",
     "WriterConfig",
 )
+"""Keys of a project, beside those of models."""
+
+
+def project_keys(content: Iterable[object] | None = None) -> tuple[str, ...]:
+    """The keys of a project, those that name models among them.
+
+    To look for those that installed packages bring takes as long as a small conversion: with ``content`` that is done only if it
+    has keys that are no others.
+    """
+    models = [key.name for record in FRAMEWORKS for key in record.keys]
+    known = {squash(key) for key in (*PROJECT_KEYS, *PROJECT_INERT, *models)}
+    if content is None or any(squash(str(key)) not in known for key in content):
+        models = [key.name for key in model_keys()]
+    return (*PROJECT_KEYS, *models)
 
 
 def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
@@ -162,7 +165,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     problems = Problems()
     accelerator, content, idle_of_board = split_accelerator(mapping(content, "", problems), problems)
     interface, content = _split_interface(content, problems)
-    section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT, _INSIDE)
+    keys = project_keys(content)
+    section = Section.read(content, "", keys, problems, PROJECT_INERT, _INSIDE)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
     writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", WRITER_KEYS, problems, WRITER_INERT)
@@ -186,13 +190,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         bus_output=section.get("BusOutput", bus_format),
         accelerator=accelerator.name if accelerator else "",
         hls_config=hls_config,
-        keras_model=section.get("KerasModel", _model),
-        keras_json=section.get("KerasJson", _path),
-        keras_h5=section.get("KerasH5", _path),
-        pytorch_model=section.get("PytorchModel", _model),
+        model=_named_model(section, keys, problems),
         input_shape=section.get("InputShape", _input_shape),
-        onnx_model=section.get("OnnxModel", _model),
-        tflite_model=section.get("TfliteModel", _model),
         override=section.get("Override", boolean) or False,
         allow_approximate=section.get("AllowApproximate", boolean) or False,
         strict=section.get("Strict", boolean) or False,
@@ -202,25 +201,19 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         write_tar=writer.get("WriteTar", boolean) or False,
         idle=(*section.idle, *idle, *idle_of_board, *writer.idle),
     )
-    _check_one_model(project, problems)
     problems.finish()
     return project
 
 
-def _check_one_model(project: ProjectConfig, problems: Problems) -> None:
-    """Models of several frameworks, or one of Keras in two forms, are a problem."""
-    if project.keras_model is not None and (project.keras_json or project.keras_h5):
-        problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
-    keras = project.keras_model is not None or project.keras_json is not None or project.keras_h5 is not None
-    models = {
-        "KerasModel": keras,
-        "PytorchModel": project.pytorch_model is not None,
-        "OnnxModel": project.onnx_model is not None,
-        "TfliteModel": project.tflite_model is not None,
-    }
-    several = [key for key, found in models.items() if found]
-    if len(several) > 1:
-        problems.add("two models, of different frameworks", where=several[-1], accepted="one of them")
+def _named_model(section: Section, keys: Iterable[str], problems: Problems) -> NamedModel | None:
+    """The model that one of the ``keys`` names; several are a problem."""
+    names = [name for name in keys if name in section.values and name not in PROJECT_KEYS]
+    values = {name: section.get(name, _model if key_named(name)[1].live else _path) for name in names}
+    try:
+        return named_model(values)
+    except ConfigError as error:
+        problems.errors.append(error)
+        return None
 
 
 def _without_board(section: Section) -> Iterator[Idle]:
@@ -260,7 +253,7 @@ def create_config(
         "IOType": IOType.PARALLEL.value,
         "HLSConfig": {},
     }
-    names = {squash(key): key for key in (*PROJECT_KEYS, *PROJECT_INERT)}
+    names = {squash(key): key for key in (*project_keys(), *PROJECT_INERT)}
     config |= {names.get(squash(key), key): value for key, value in kwargs.items()}
     read_project(config)
     return config

@@ -30,8 +30,9 @@ def framework_run(model: AnyModel, network: Network, inputs: Sequence[Floats], *
     Raises:
         NotComparedError: the framework is missing, or cannot run this model.
     """
-    framework, typed = framework_of(model), _typed(network, inputs)
+    typed = _typed(network, inputs)
     try:
+        framework = framework_of(model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return framework.outputs(model, typed, insist=insist)
