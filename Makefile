@@ -113,18 +113,15 @@ $(BIN)/python:
 	@echo "Setting up $(VENV) with $(PYTHON) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
-$(VENV)/.user: $(BIN)/python pyproject.toml
+# The solver of adder graphs is compiled along; without a compiler or the headers of Python one in Python makes larger circuits.
+NATIVE := $(wildcard native/CMakeLists.txt native/src/*)
+
+$(VENV)/.user: $(BIN)/python pyproject.toml $(NATIVE)
 	@echo "Installing bitsmith and the open tools (a minute or two) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow]'
 	@touch $@
 
-# The solver in C++: without a compiler, the headers of Python or an index the one in Python makes the same circuits.
-$(VENV)/.native: $(BIN)/python $(wildcard native/pyproject.toml native/CMakeLists.txt native/src/* native/python/*/*.py)
-	@echo "Building the solver of adder graphs (a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ./native || echo "Not built: the solver in Python makes the same circuits, more slowly."
-	@touch $@
-
-$(VENV)/.dev: $(BIN)/python pyproject.toml $(VENV)/.native
+$(VENV)/.dev: $(BIN)/python pyproject.toml $(NATIVE)
 	@echo "Installing bitsmith, the open tools and what the tests need (a few minutes) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,dev,site]'
 	@# Intel's headers of SYCL, without the libraries that they belong to. Where there are none, their tests are left out.

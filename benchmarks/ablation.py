@@ -1,10 +1,10 @@
 """What each idea brings: adder graphs and whole circuits as they are, and without one idea at a time.
 
-``ablation.py [graphs] [netlists] [functions]``. Graphs are those of the solver in Python, which makes the same ones as that in
-C++: full adders and processor time, both relative to the solver as it is, geometric means over small fixed matrices. Netlists are
-of the networks of ``circuits.py`` on UltraScale+: look-up tables and flip-flops as estimated (within a few percent of Yosys for
-such networks), and the time of all passes. Functions are the same for networks of ``estimates.py`` whose activations are not
-ReLU. No idea is an option of bitsmith: each is taken out of its modules for the measurement.
+``ablation.py [graphs] [netlists] [functions]``. Graphs: full adders and processor time, both relative to the solver as it is,
+geometric means over small fixed matrices. Netlists are of the networks of ``circuits.py`` on UltraScale+: look-up tables and
+flip-flops as estimated (within a few percent of Yosys for such networks), and the time of all passes. Functions are the same
+for networks of ``estimates.py`` whose activations are not ReLU. No idea is an option of bitsmith: each is taken out of its
+modules for the measurement.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -26,21 +27,19 @@ from rich.table import Table
 from bitsmith.devices import ULTRASCALE_PLUS
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
-from bitsmith.netlist import adder_graph, elaborate, pipeline, pipelined, sharing
-from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, solved_in_python
-from bitsmith.netlist.adders import Nodes
+from bitsmith.netlist import adder_graph, elaborate, pipeline, pipelined
+from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, solve, solved_naively
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Netlist
-from bitsmith.netlist.patterns import Pattern
-from bitsmith.netlist.sharing import Sharing
-from bitsmith.netlist.sums import Deadline, Sum, _Place
 from bitsmith.passes import drop_dead
 
 Changes = Sequence[tuple[object, str, object]]
 """What is put in place of which attributes for an idea to be missing."""
 
-_NEVER = 1 << 62
+Solve = Callable[[np.ndarray, Sequence[InputRange]], AdderGraph]
+
+_GREEDY = Search(effort=0)
 _INPUT = InputRange(-128, 127)
 _BUDGET_NS = 4.0
 
@@ -62,94 +61,23 @@ def matrices() -> Iterator[np.ndarray]:
             yield weights
 
 
-def _by_count(_: Sharing, pattern: Pattern, count: int) -> int:
-    """What replacing saves in adders, however wide."""
-    return 2 * (count - 1)
-
-
-def _by_own_adder(self: Sharing, pattern: Pattern, count: int) -> int:
-    """What replacing saves if each adder of a column's sum is as wide as the pattern's."""
-    adder = pattern.adder()
-    a, b = self._nodes[adder.a].range, self._nodes[adder.b].range
-    return 2 * adder.cost(*adder.range(a, b)) * (count - (pattern.key not in self._made))
-
-
-def _in_order(self: Sum, partial: int, order: int) -> tuple[int, int, bool, int, int, int]:
-    """The place of a value that is added as it comes, those of the least arrival first."""
-    return (self._partials[partial].arrival, 0, False, 0, order, partial)
-
-
-def _next_in_line(
-    self: Sum, waiting: Sequence[_Place], i: int, deadline: Deadline, load: int
-) -> tuple[int, int, int] | None:
-    """The first of the other values that the limit allows."""
-    for j in range(i + 1, len(waiting)):
-        arrivals = (self._partials[waiting[k][-1]].arrival for k in (i, j))
-        added = 0 if deadline.limit is None else deadline.added(*arrivals)
-        if deadline.limit is None or load + added <= deadline.limit:
-            return i, j, added
-    return None
-
-
-def _apart(columns: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[object]]:
-    """Every column for itself."""
-    place = adder_graph._ColumnPlace
-    kept = [tuple(column) for column in columns if any(column)]
-    numbers = iter(range(len(kept)))
-    return kept, [place(next(numbers), 0) if any(column) else None for column in columns]
-
-
-def _not_turned(_: Nodes, __: int) -> None:
-    """A negated value stays negated."""
-
-
-def _rewriting_nothing(self: Sharing, *_: int) -> None:
-    """All numbers stay as they are."""
-
-
-def _sharing_nothing(self: Sharing) -> None:
-    """Each column is summed alone."""
-    self._recount()
-
-
-_SEARCH = Search(most_steps=_NEVER)
-_GREEDY = Search(effort=0)
-
-GRAPHS: Mapping[str, tuple[Search, Changes]] = {
-    "as it is": (_SEARCH, ()),
-    "equal columns solved each": (_SEARCH, [(adder_graph, "_unique_columns", _apart)]),
-    "no sharing": (_GREEDY, [(Sharing, "run", _sharing_nothing)]),
-    "no search": (_GREEDY, ()),
-    "search without noise": (_SEARCH, [(sharing, "_NOISE", 1)]),
-    "search that keeps nothing that costs more": (_SEARCH, [(sharing, "_FIRST_WARMTH", 0)]),
-    "no digit more where all is subtracted": (_SEARCH, [(Sharing, "_expand_one", _rewriting_nothing)]),
-    "forms not chosen before sharing": (_SEARCH, [(Sharing, "_choose_forms", _rewriting_nothing)]),
-    "no other forms in the search": (_SEARCH, [(Sharing, "_rewrite_some", _rewriting_nothing)]),
-    "canonical digits only": (
-        _SEARCH,
-        [(Sharing, "_choose_forms", _rewriting_nothing), (Sharing, "_rewrite_some", _rewriting_nothing)],
+GRAPHS: Mapping[str, Solve] = {
+    "as it is": solve,
+    "no search": partial(solve, search=Search(effort=0)),
+    "no search, no forms but canonical digits": lambda weights, inputs: solved_naively(
+        weights.T.tolist(), inputs, Search()
     ),
-    "nodes dissolved in all columns": (_SEARCH, [(sharing, "_EVERYWHERE", _NEVER)]),
-    "search as long as the greedy solution": (_SEARCH, [(sharing, "_PER_DIGIT", 0)]),
-    "patterns by their own adders": (_SEARCH, [(Sharing, "_saving", _by_own_adder)]),
-    "patterns by count": (_SEARCH, [(Sharing, "_saving", _by_count)]),
-    "sums of the two least tops": (_SEARCH, [(Sum, "_fitting", _next_in_line)]),
-    "sums by arrival": (_SEARCH, [(Sum, "_place", _in_order)]),
-    "shared in blocks of rows": (_SEARCH, [(adder_graph, "_PAIR_LIMIT", 600)]),
-    "signs of outputs free": (_SEARCH, [(Sum, "_wrong", False), (Nodes, "turned", _not_turned)]),
-    "any depth": (Search(most_steps=_NEVER, extra_depth=None), ()),
+    "any depth": partial(solve, search=Search(extra_depth=None)),
 }
 
 
-def graph_of(weights: np.ndarray, search: Search, changes: Changes) -> tuple[int, float]:
+def graph_of(weights: np.ndarray, solver: Solve) -> tuple[int, float]:
     """Full adders and seconds, of a graph that is checked by symbolic expansion."""
     inputs = [_INPUT] * len(weights)
-    with ExitStack() as stack:
-        for where, name, value in changes:
-            stack.enter_context(patch.object(where, name, value))
-        start = time.process_time()
-        graph: AdderGraph = solved_in_python(weights.T.tolist(), inputs, search)
-        seconds = time.process_time() - start
+    adder_graph._remembered.cache_clear()
+    start = time.process_time()
+    graph = solver(weights, inputs)
+    seconds = time.process_time() - start
     for vector, row in zip(np.eye(len(weights), dtype=np.int64), weights, strict=True):
         if graph.evaluate(vector.tolist()) != row.tolist():
             raise SystemExit("a graph is wrong")
@@ -161,8 +89,8 @@ def graphs() -> Table:
     cases = list(matrices())
     table = Table("adder graphs", "full adders", "most", "time")
     usual: list[tuple[int, float]] = []
-    for name, (search, changes) in GRAPHS.items():
-        found = [graph_of(weights, search, changes) for weights in cases]
+    for name, solver in GRAPHS.items():
+        found = [graph_of(weights, solver) for weights in cases]
         usual = usual or found
         costs, times = ([a[k] / b[k] for a, b in zip(found, usual, strict=True)] for k in range(2))
         table.add_row(name, f"{mean(costs):.3f}", f"{max(costs):.3f}", f"{mean(times):.2f}")

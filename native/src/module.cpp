@@ -17,9 +17,6 @@ using bitsmith::Graph;
 using Matrix = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Table = nb::ndarray<nb::numpy, std::int32_t, nb::ndim<2>>;
 
-// Raised when what Python passes changes its meaning, or graphs change; bitsmith uses only the one that it knows.
-constexpr int kInterface = 15;
-
 /// Hears Ctrl-C ten times a second, without which a thread that left the interpreter is deaf to it.
 class Listener {
 public:
@@ -75,7 +72,6 @@ nb::tuple solve(const Matrix& weights, const Matrix& inputs, std::uint64_t pair_
 }  // namespace
 
 NB_MODULE(_solver, module) {
-    module.attr("INTERFACE") = kInterface;
     module.def("solve", &solve, nb::arg("weights"), nb::arg("inputs"), nb::arg("pair_limit"), nb::arg("effort"),
                nb::arg("most_steps"), nb::arg("extra_depth"),
                "Return the adders (a, b, shift_a, shift_b, subtract) and outputs (node or -1, shift, negate) of a graph.\n\n"

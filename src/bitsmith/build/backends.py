@@ -7,7 +7,9 @@ from dataclasses import replace
 from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.errors import ConfigError
+from bitsmith.netlist import native
 
+_LARGER = "Adder graphs are about a tenth larger than need be: the solver was not compiled (see `bitsmith doctor`)."
 _DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all FIFOs."
 
 
@@ -31,8 +33,9 @@ def plan(job: Job, asked: Asked) -> Plan:
         raise ConfigError(
             f"tool={asked.tool!r} with backend {job.target.backend!r}", where="build", accepted="backend 'rtl'"
         )
-    if asked.fifo_opt:
-        job = replace(job, design=replace(job.design, notes=(*job.design.notes, _DEPTHS)))
+    notes = [*([_DEPTHS] if asked.fifo_opt else []), *([_LARGER] if native.SOLVE is None else [])]
+    if notes:
+        job = replace(job, design=replace(job.design, notes=(*job.design.notes, *notes)))
     if hls:
         from bitsmith.build.hls import plan_hls
 

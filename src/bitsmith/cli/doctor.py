@@ -17,7 +17,6 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.netlist.native import SOLVE
 
 _DISTRIBUTION = "bitsmith"
-_SOLVER = "bitsmith-native"
 _DEVELOPMENT = frozenset({"dev", "site", "tutorials"})
 """Extras that only those who work on bitsmith itself need."""
 
@@ -105,13 +104,10 @@ def _packages() -> Iterator[Finding]:
 
 
 def _solver() -> Finding:
-    """The solver in C++, which no package index has; it is built from the sources of bitsmith."""
-    try:
-        version = importlib.metadata.version(_SOLVER)
-    except importlib.metadata.PackageNotFoundError:
-        version = ""
-    unused = "" if SOLVE is not None else "not the one of this bitsmith" if version else "not installed"
-    needed_for = "without it: the same circuits, generated more slowly" if unused else ""
+    """The solver of adder graphs, which is compiled when bitsmith is installed."""
+    problem = "" if SOLVE is not None else "was not compiled"
+    remedy = "a C++ compiler and the headers of Python, then: pip install --force-reinstall --no-deps bitsmith"
+    needed_for = "without it: circuits are about a tenth larger" if problem else ""
     return Finding(
-        "package", _SOLVER, not unused, version, "Python package", unused, "pip install ./native", needed_for
+        "package", "compiled solver of adder graphs", not problem, "", "bitsmith", problem, remedy, needed_for
     )

@@ -43,14 +43,12 @@ from bitsmith.mapping.memories import larger_memories, line_lengths
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
-from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.netlist import InputPort, Netlist, live_words
 from bitsmith.netlist.pipelined import Pipelined, pipelined
 
-_MADE_LUTS, _MADE_LUTS_IN_PYTHON = 15_000, 4_000
-"""A circuit of about so many look-up tables is made in a second: by the solver in C++, and by that in Python without its search,
-which takes ten times as long for one adder in a hundred."""
+_MADE_LUTS, _MADE_LUTS_NAIVELY = 15_000, 4_000
+"""Look-up tables of a circuit that is made in a second, by the compiled solver and by the naive one."""
 
 _REGISTERS = 2
 """FIFOs of so many slots have no memory, or two slots one of look-up tables."""
@@ -85,17 +83,13 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     budget_ns = budget_ns or family.delays.budget(
         family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
     )
-    made = pipelined(program, family.delays, budget_ns, directives.block_layers, _search(), directives.latency)
+    made = pipelined(program, family.delays, budget_ns, directives.block_layers, latency=directives.latency)
     return size_of(*made, family)
 
 
 def _made_luts() -> int:
     """A circuit of more look-up tables is not made for an estimate."""
-    return _MADE_LUTS_IN_PYTHON if native.SOLVE is None else _MADE_LUTS
-
-
-def _search() -> Search:
-    return Search(effort=0) if native.SOLVE is None else DEFAULT_SEARCH
+    return _MADE_LUTS_NAIVELY if native.SOLVE is None else _MADE_LUTS
 
 
 def estimate_network(
@@ -141,7 +135,7 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
             size = estimate(program, family).lut
             if size <= left:
                 left -= size
-                found[number] = pipelined(program, family.delays, budget_ns, search=_search())
+                found[number] = pipelined(program, family.delays, budget_ns)
     return found
 
 

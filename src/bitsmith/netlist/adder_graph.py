@@ -1,38 +1,33 @@
 """Adder graphs: multiplication of a vector by a constant integer matrix with shifts, additions and subtractions only.
 
 In: an integer matrix and the ranges and arrival times of its inputs. Out: a graph of two-operand adders. The module
-knows neither the core program nor any hardware language; ``solve`` is the one function that other code calls. The extension
-in C++ does the work where it is installed; what is here says what it does.
+knows neither the core program nor any hardware language; ``solve`` is the one function that other code calls. The solver is
+compiled (``native/src``); :mod:`bitsmith.netlist.naive_graph` takes its place where there was no compiler.
 
-Method: every weight in canonical signed digits, greedy extraction of the two-term pattern that saves most over all columns and
-shifts (after R. Hartley, "Subexpression sharing in filters using canonic signed digit multipliers", IEEE Trans. Circuits and
-Systems II 43(10), 1996), every column's remaining terms summed narrowest first, and a search that removes and rebuilds parts.
+Method: every weight in signed digits, greedy extraction of the two-term pattern that saves most over all columns and shifts
+(after R. Hartley, "Subexpression sharing in filters using canonic signed digit multipliers", IEEE Trans. Circuits and Systems
+II 43(10), 1996), every column's remaining terms summed lowest top first, and a search that removes and rebuilds parts.
 ``docs/adder-graphs.md`` has what each step brings.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, RangeError
 from bitsmith.ir.types import IntArray
-from bitsmith.netlist import native
+from bitsmith.netlist import naive_graph, native
 from bitsmith.netlist.adders import Adder, InputRange, Nodes
-from bitsmith.netlist.csd import count_digits, digit_masks
-from bitsmith.netlist.patterns import ColumnEntry
-from bitsmith.netlist.sharing import Sharing
-from bitsmith.netlist.sums import Term
+from bitsmith.netlist.csd import count_digits
 
 __all__ = ["DEFAULT_SEARCH", "Adder", "AdderGraph", "GraphOutput", "InputRange", "Search", "solve"]
 
-# Pairs of digits that may be counted, for the time that takes: half a minute at most, many minutes without the extension.
+# Pairs of digits that may be counted, for the time that takes: half a minute at most.
 # Matrices of 256x256 entries of 8 bits are below; larger ones share within blocks of rows.
 _PAIR_LIMIT = 250_000_000
 
@@ -111,13 +106,6 @@ class AdderGraph:
         return max((times[output.node] for output in self.outputs if output.node is not None), default=0)
 
 
-class _ColumnPlace(NamedTuple):
-    """Where an output comes from: a unique column, shifted left by ``shift``."""
-
-    column: int
-    shift: int
-
-
 def solve(weights: IntArray, inputs: Sequence[InputRange], search: Search = DEFAULT_SEARCH) -> AdderGraph:
     """Return a graph that computes ``weights.T @ inputs`` exactly, by default no later than summing each column alone would be.
 
@@ -162,28 +150,26 @@ def _spread(graph: AdderGraph, used: Sequence[int], n_inputs: int) -> AdderGraph
 def _solved(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange], search: Search) -> AdderGraph:
     weights = np.array(columns, dtype=np.object_).reshape(len(columns), len(inputs)).T
     depth = -1 if search.extra_depth is None else search.extra_depth
-    settings = _PAIR_LIMIT, search.effort, search.most_steps, depth
-    found = native.solve(weights, inputs, settings)
-    if found is None:
-        return solved_in_python(columns, inputs, search)
-    adders = tuple(Adder(a, b, shift_a, shift_b, bool(subtract)) for a, b, shift_a, shift_b, subtract in found[0])
-    outputs = tuple(GraphOutput(None if node < 0 else node, shift, bool(minus)) for node, shift, minus in found[1])
+    rows = native.solve(weights, inputs, (_PAIR_LIMIT, search.effort, search.most_steps, depth))
+    if rows is None:
+        return solved_naively(columns, inputs, search)
+    adders = tuple(Adder(a, b, shift_a, shift_b, bool(subtract)) for a, b, shift_a, shift_b, subtract in rows[0])
+    outputs = tuple(GraphOutput(None if node < 0 else node, shift, bool(minus)) for node, shift, minus in rows[1])
     return AdderGraph(len(inputs), adders, outputs)
 
 
-def solved_in_python(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange], search: Search) -> AdderGraph:
-    """The graph of the weights in ``columns``, made without the extension."""
-    unique, places = _unique_columns(columns)
+def solved_naively(columns: Sequence[Sequence[int]], inputs: Sequence[InputRange], search: Search) -> AdderGraph:
+    """Return the graph of the weights in ``columns`` that needs no compiled solver: it is right, and larger."""
     nodes = Nodes(inputs)
-    entries = [[ColumnEntry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]
-    blocks, owners = _row_blocks(entries, len(inputs))
-    latest = None if search.extra_depth is None else _earliest(nodes, entries) + search.extra_depth
-    sharing = Sharing(inputs, blocks, owners, latest)
-    sharing.run()
-    sharing.improve(search.effort, search.most_steps)
-    roots = sharing.build(nodes)
-    zero = GraphOutput(None, 0, False)
-    outputs = [_output(nodes, roots[p.column], p) if p else zero for p in places]
+    weights = np.array(columns, dtype=np.object_).reshape(len(columns), len(inputs)).T
+    latest = None if search.extra_depth is None else least_depth(weights, inputs) + search.extra_depth
+    outputs: list[GraphOutput] = []
+    for root in naive_graph.solve(columns, nodes, latest):
+        if root is None:
+            outputs.append(GraphOutput(None, 0, False))
+            continue
+        turned = nodes.turned(root.node) if root.minus else None
+        outputs.append(GraphOutput(root.node if turned is None else turned, root.shift, root.minus and turned is None))
     return _without_dead(AdderGraph(len(inputs), tuple(nodes.adders), tuple(outputs)))
 
 
@@ -205,70 +191,6 @@ def _integer_columns(weights: IntArray, inputs: Sequence[InputRange]) -> list[li
             accepted="an integer array, or an object array of Python integers",
             remedy="scale the weights by a power of two until they are integers",
         ) from error
-
-
-def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[_ColumnPlace | None]]:
-    """Return the columns that differ by more than a shift, and the place of each given column, None if zero."""
-    known: dict[tuple[int, ...], int] = {}
-    places: list[_ColumnPlace | None] = []
-    for column in columns:
-        bits = 0
-        for w in column:
-            bits |= w
-        if not bits:
-            places.append(None)
-            continue
-        shift = (bits & -bits).bit_length() - 1
-        key = tuple(w >> shift for w in column)
-        places.append(_ColumnPlace(known.setdefault(key, len(known)), shift))
-    return list(known), places
-
-
-def _row_blocks(entries: Sequence[Sequence[ColumnEntry]], n_in: int) -> tuple[list[list[ColumnEntry]], list[int]]:
-    """Cut columns into the fewest equal blocks of rows that keep the pairs of digits within the limit.
-
-    Returns the parts and, for each, the column it is a part of.
-    """
-    counts = np.zeros((len(entries), n_in), dtype=np.int64)
-    for column, column_entries in enumerate(entries):
-        for entry in column_entries:
-            counts[column, entry.node] = entry.plus.bit_count() + entry.minus.bit_count()
-    rows = n_in
-    while rows > 1 and _pairs(counts, rows) > _PAIR_LIMIT:
-        rows = (rows + 1) // 2
-    parts: list[list[ColumnEntry]] = []
-    owners: list[int] = []
-    for column, column_entries in enumerate(entries):
-        for start in range(0, n_in, rows):
-            part = [entry for entry in column_entries if start <= entry.node < start + rows]
-            if part:
-                parts.append(part)
-                owners.append(column)
-    return parts, owners
-
-
-def _pairs(counts: npt.NDArray[np.int64], rows: int) -> int:
-    """Return the square sum of digits per column and block of ``rows`` rows; ``counts`` is (column, row)."""
-    per_block = np.add.reduceat(counts, np.arange(0, counts.shape[1], rows), axis=1)
-    return int((per_block**2).sum())
-
-
-def _earliest(nodes: Nodes, entries: Sequence[Sequence[ColumnEntry]]) -> int:
-    """Return the earliest time by which every column can be summed: the Kraft bound on its digits' arrivals."""
-    loads = [
-        sum((e.plus.bit_count() + e.minus.bit_count()) << nodes.arrivals[e.node] for e in column) for column in entries
-    ]
-    return max(((load - 1).bit_length() for load in loads), default=0)
-
-
-def _output(nodes: Nodes, root: Term, place: _ColumnPlace) -> GraphOutput:
-    """Return the output at ``place`` of a column whose sum is ``root``."""
-    node, minus = root.node, root.minus
-    if minus:
-        turned = nodes.turned(node)
-        if turned is not None:
-            node, minus = turned, False
-    return GraphOutput(node, root.shift + place.shift, minus)
 
 
 def _without_dead(graph: AdderGraph) -> AdderGraph:

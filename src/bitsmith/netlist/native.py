@@ -1,7 +1,6 @@
-"""The solver of adder graphs in C++, where the distribution ``bitsmith-native`` (``native/``) is installed.
+"""The solver of adder graphs in C++ (``native/``), where a compiler was there when the package was installed.
 
-In and out: arrays of integers. It makes the same graphs as ``adder_graph``, sooner; what does not fit its 64-bit words is left
-to Python.
+In and out: arrays of integers. Values that do not fit its 64-bit words are refused.
 """
 
 from __future__ import annotations
@@ -16,9 +15,6 @@ import numpy.typing as npt
 from bitsmith.ir.types import IntArray, machine
 from bitsmith.netlist.adders import InputRange
 from bitsmith.netlist.csd import count_digits
-
-# What the extension's function takes and gives; one of another number is not used.
-_INTERFACE = 15
 
 _VALUE_LIMIT = 1 << 60
 _DIGIT_LIMIT = 1 << 23
@@ -41,21 +37,20 @@ class _Solve(Protocol):
 
 def _installed() -> _Solve | None:
     try:
-        module = importlib.import_module("bitsmith_native")
+        solver: _Solve = importlib.import_module("bitsmith.netlist._solver").solve
     except ImportError:
         return None
-    found: _Solve | None = module.solve if module.INTERFACE == _INTERFACE else None
-    return found
+    return solver
 
 
 SOLVE = _installed()
-"""The extension's function, None where it is not installed."""
+"""The compiled function, None where there is none."""
 
 
 def solve(
     weights: IntArray, inputs: Sequence[InputRange], settings: tuple[int, int, int, int]
 ) -> tuple[list[list[int]], list[list[int]]] | None:
-    """Return the rows of adders and of outputs of the graph that Python would make, None if only Python can.
+    """Return the rows of adders and of outputs of a graph, None without the compiled solver or if its words are too short.
 
     ``settings`` are the limit of pairs, the effort, the most steps, and the extra depth, -1 for any.
     """
@@ -68,7 +63,7 @@ def solve(
 
 
 def _fits(weights: npt.NDArray[np.int64], inputs: Sequence[InputRange]) -> bool:
-    """Return True if no value of a graph, no count and no time is too large for the extension's words.
+    """Return True if no value of a graph, no count and no time is too large for the solver's words.
 
     A node is a part of the digits of a column, shifted; the digits of a weight sum to less than twice its magnitude, and the
     search may double those of a column.
