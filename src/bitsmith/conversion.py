@@ -132,7 +132,8 @@ def convert(
 
     Warns:
         FidelityWarning: the circuit does not compute what the model does, with the layers where that starts and the formats that
-            would do; or, without calibration data, not for inputs from 0 to 1 or from -1 to 1.
+            would do; or, without calibration data, not for inputs from 0 to 1 or from -1 to 1; or nothing was compared with your
+            translations in ``layers``.
         ApproximationWarning: at the first prediction, with ``allow_approximate``.
 
     Examples:
@@ -172,7 +173,7 @@ def convert(
         layers=layers,
     )
     network = _with_outliers(network, outliers)
-    return converted(network, calibration, project, model, check, strict=strict, fit=fit)
+    return converted(network, calibration, project, model, check, strict=strict, fit=fit, layers=layers)
 
 
 def configured(
@@ -220,6 +221,7 @@ def converted(
     *,
     strict: bool = False,
     fit: bool = False,
+    layers: Layers | None = None,
 ) -> Model:
     """A network with settings as the :class:`Model` that ``project`` describes; the other arguments as of :func:`convert`."""
     project = _on_board(project)
@@ -253,7 +255,7 @@ def converted(
     compiled, source = compile_network(network, batches), Source(network, batches)
     for choice in _ways_to_fit(source, compiled, target) if fit else (None,):
         found = compiled if choice is None or choice.compiled is None else choice.compiled
-        fidelity = certify(network, found.network, found.program, batches, model, check)
+        fidelity = certify(network, found.network, found.program, batches, model, check, layers)
         if choice is None or choice.bits is None or not fidelity.problems:
             break
     if fidelity.message and strict:

@@ -25,7 +25,7 @@ from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import FidelityError, InputDataError
 from bitsmith.fidelity.certificate import FRAMEWORK_ERROR
 from bitsmith.fidelity.deviation import deviation, spans
-from bitsmith.frontends.custom.call import Call, Layers, Translate
+from bitsmith.frontends.custom.call import Call, Layers, Operator, Translate
 from bitsmith.frontends.custom.tensor import Tensor, concatenate, einsum, maximum, minimum, where
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.model import Model
@@ -35,6 +35,7 @@ __all__ = [
     "Call",
     "Checked",
     "Layers",
+    "Operator",
     "Tensor",
     "Translate",
     "check",

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 import bitsmith
 from bitsmith import custom
 from bitsmith.custom import Call, Tensor
-from bitsmith.errors import BitsmithError, ConfigError, ProjectError, UnsupportedError
+from bitsmith.errors import BitsmithError, ConfigError, FidelityError, FidelityWarning, ProjectError, UnsupportedError
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
@@ -384,9 +384,41 @@ def test_a_function_of_the_file_judges_the_translation(factor: float, tmp_path: 
 
 
 def test_an_operator_that_nothing_computes_is_said_not_to_be_compared(tmp_path: Path) -> None:
-    made = bitsmith.convert(_onnx(), tmp_path, layers={"my.ops::Mine": lambda call: call.inputs[0]}, calibration=[X, Y])
-    said = "not compared with the framework: onnxruntime does not know my.ops::Mine; custom.check"
+    layers: custom.Layers = {"my.ops::Mine": lambda call: call.inputs[0]}
+    with pytest.warns(FidelityWarning, match="nothing was compared with your translations in layers") as caught:
+        made = bitsmith.convert(_onnx(), tmp_path, layers=layers, calibration=[X, Y])
+    assert len(caught) == 1
+    said = "not compared with the framework: onnxruntime does not know my.ops::Mine; give custom.Operator"
     assert said in made.fidelity.summary and said in str(made)
+    with pytest.raises(FidelityError, match="nothing was compared with"):
+        bitsmith.convert(_onnx(), tmp_path, layers=layers, calibration=[X, Y], strict=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bitsmith.convert(_onnx(), tmp_path, layers=layers, calibration=[X, Y], check=False)
+
+
+@pytest.mark.parametrize("key", ["my.ops::Mine", "Mine"])
+@pytest.mark.parametrize("slope", [2.0, 2.5])
+def test_a_reference_judges_the_translation(slope: float, key: str, tmp_path: Path) -> None:
+    """NumPy's results of the operator, with its attributes, within those that onnx has for all others."""
+
+    def reference(x: Floats, y: Floats, w: Floats, *, slope: float, way: str, shifts: tuple[int, ...]) -> Floats:
+        assert way == "up" and shifts == (1, 2)
+        return np.tanh(slope * x * w) + y[:, None]
+
+    def translate(call: Call) -> Tensor:
+        x, y, w = call.inputs
+        return (x * w * slope).tanh() + y
+
+    model = _onnx(slope=2.0, way="up", shifts=[1, 2])
+    model.graph.node[2].op_type = "Neg"
+    layers: custom.Layers = {key: custom.Operator(translate, reference)}
+    if slope == 2.0:
+        made = bitsmith.convert(model, tmp_path, layers=layers, calibration=[X, Y], strict=True)
+        assert "read as onnx's reference computes it" in made.fidelity.summary
+        return
+    with pytest.warns(FidelityWarning, match="the model was not read as onnx's reference computes it"):
+        bitsmith.convert(model, tmp_path, layers=layers, calibration=[X, Y])
 
 
 @pytest.mark.parametrize(
@@ -451,5 +483,5 @@ def test_wrong_translations(layers: custom.Layers, said: str) -> None:
 
 
 def test_tensorflow_lite_has_none() -> None:
-    with pytest.raises(ConfigError, match="Keras, PyTorch and ONNX"):
+    with pytest.raises(ConfigError, match="Keras, PyTorch, ONNX only"):
         bitsmith.convert(b"TFL3", layers={"A": scaled})

@@ -8,7 +8,7 @@ outputs with the float model's, on inputs of several scales.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from bitsmith.fidelity.measure import measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
 from bitsmith.fidelity.shortfall import shaken
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import Input
@@ -56,15 +57,21 @@ _SHOWN = 200
 
 _REPORT = "this is a defect of bitsmith: please report it with the model"
 
+_OWN = "look at your translations in layers first; it may be a defect of bitsmith, too"
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The float model beside its framework: the greatest mean difference of an output, or why nothing was compared."""
+    """The float model beside its framework: the greatest mean difference of an output, or why nothing was compared.
+
+    ``unjudged``: nothing was, and some of its layers are as a translation of the user's says.
+    """
 
     framework: str = ""
     error: float | None = None
     reason: str = ""
     problem: Problem | None = None
+    unjudged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ class Certificate:
     def message(self) -> str:
         """What a warning says; empty if nothing is wrong."""
         if not self.problems:
-            return self._beyond
+            return "; ".join(filter(None, [self._beyond, self._unjudged]))
         wrong = [self.verdict.found] if self.verdict.found else []
         if self.agreement.problem is not None:
             wrong.insert(0, f"the model was not read as {self.agreement.framework} computes it")
@@ -123,6 +130,13 @@ class Certificate:
             f"For inputs of another scale output {wrong[0].output!r} is off by {', '.join(map(str, wrong))}: "
             "give samples as calibration, or the inputs a precision"
         )
+
+    @property
+    def _unjudged(self) -> str:
+        """What a warning says of translations of the user's that nothing was compared with."""
+        if not self.agreement.unjudged:
+            return ""
+        return f"nothing was compared with your translations in layers: {self.agreement.reason}"
 
     @property
     def summary(self) -> str:
@@ -241,8 +255,11 @@ def certify(
     calibration: Sequence[Floats] | None,
     model: AnyModel | None = None,
     check: Check = "auto",
+    layers: Layers | None = None,
 ) -> Certificate:
     """Compare ``program``, which ``network`` became by way of ``compiled``, with it, and that with the framework of ``model``.
+
+    ``layers`` are the user's translations, of which somebody should know that nothing judges them.
 
     Raises:
         ConfigError: ``check`` is none of its values, or insists on a framework that cannot run the model.
@@ -255,7 +272,9 @@ def certify(
     verdict = judge(compiled, measured, calibrated=calibration is not None)
     agreement = Agreement()
     if model is not None and check is not False:
-        agreement = _agreement(model, network, _on_grids(network, inputs), measured.outputs, insist=check is True)
+        agreement = _agreement(
+            model, network, _on_grids(network, inputs), measured.outputs, layers, insist=check is True
+        )
     calibrated = calibration is not None
     scales = () if calibrated else at_scales(network, compiled, program)
     return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, scales)
@@ -269,10 +288,16 @@ def _on_grids(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
 
 
 def _agreement(
-    model: AnyModel, network: Network, inputs: Sequence[Floats], wanted: Sequence[Floats], *, insist: bool
+    model: AnyModel,
+    network: Network,
+    inputs: Sequence[Floats],
+    wanted: Sequence[Floats],
+    layers: Layers | None,
+    *,
+    insist: bool,
 ) -> Agreement:
     try:
-        run = framework_run(model, network, inputs, insist=insist)
+        run = framework_run(model, network, inputs, layers, insist=insist)
         if run is None:
             return Agreement()
         found = [_aligned(x, y) for x, y in zip(wanted, _as_many(run.outputs, len(wanted)), strict=True)]
@@ -283,8 +308,11 @@ def _agreement(
                 where="check",
                 remedy=remedy("without ", given(check=True), " they are compared only where they can be had"),
             ) from error
-        return Agreement(reason=str(error))
-    return _compared(model, network, inputs, wanted, found, run)
+        return Agreement(reason=str(error), unjudged=bool(layers))
+    agreement = _compared(model, network, inputs, wanted, found, run)
+    if agreement.problem is None or not layers:
+        return agreement
+    return replace(agreement, problem=replace(agreement.problem, remedy=_OWN))
 
 
 def _as_many(outputs: Sequence[Floats], count: int) -> Sequence[Floats]:

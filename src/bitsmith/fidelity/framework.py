@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel, framework_of
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
 from bitsmith.layers.input import Input
@@ -24,8 +25,12 @@ Check: TypeAlias = "bool | Literal['auto']"
 """Whether to compare with the framework: always, never, or where that costs little."""
 
 
-def framework_run(model: AnyModel, network: Network, inputs: Sequence[Floats], *, insist: bool) -> FrameworkRun | None:
+def framework_run(
+    model: AnyModel, network: Network, inputs: Sequence[Floats], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
     """The outputs of ``model`` by its framework; None if it is a file whose framework is slow to load, unless you ``insist``.
+
+    ``layers`` are the user's translations.
 
     Raises:
         NotComparedError: the framework is missing, or cannot run this model.
@@ -35,6 +40,8 @@ def framework_run(model: AnyModel, network: Network, inputs: Sequence[Floats], *
         framework = framework_of(model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if layers and "layers" in framework.takes:
+                return framework.outputs(model, typed, insist=insist, layers=layers)
             return framework.outputs(model, typed, insist=insist)
     except NotComparedError:
         raise

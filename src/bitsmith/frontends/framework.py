@@ -41,11 +41,14 @@ class ReadOptions:
 class Outputs(Protocol):
     """A function from a model and its inputs to its framework's own outputs.
 
+    ``layers`` are the user's translations, for a framework that takes them; they may say what computes an operator.
     Returns None for a file whose framework is slow to load, unless the caller insists. Whatever it raises is why the outputs are
     not to be had; :class:`NotComparedError` says it in words for users.
     """
 
-    def __call__(self, model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None: ...
+    def __call__(
+        self, model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
+    ) -> FrameworkRun | None: ...
 
 
 class LayerResults(Protocol):

@@ -60,7 +60,29 @@ class Call:
 Translate: TypeAlias = Callable[[Call], "Tensor | tuple[Tensor, ...]"]
 """A function that says what a layer computes: its result, or its results."""
 
-Layers: TypeAlias = Mapping["type | str", Translate]
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A translation of an operator of ONNX, and a NumPy function that computes it, by which conversions judge the translation.
+
+    The function gets the operands as the ONNX node does, with their axis of samples, and its attributes by name; it returns the
+    result, or a tuple of them.
+
+    Examples:
+        ```python
+        layers = {"my.ops::Mine": bitsmith.custom.Operator(translate, lambda x, y, slope: np.tanh(slope * x) + y)}
+        ```
+    """
+
+    translate: Translate
+    reference: Callable[..., object]
+
+    def __call__(self, call: Call) -> Tensor | tuple[Tensor, ...]:
+        """The results of the translation."""
+        return self.translate(call)
+
+
+Layers: TypeAlias = Mapping["type | str", "Translate | Operator"]
 """Translations by the layer's class or name: of Keras and PyTorch a class or its name, of ONNX and of operators that were added
 to PyTorch ``domain::operator``.
 """

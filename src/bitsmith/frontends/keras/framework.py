@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions
 from bitsmith.frontends.keras.live import LiveModel, ModelLike
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
@@ -33,7 +34,9 @@ def _read(model: object, options: ReadOptions) -> Network:
     )
 
 
-def _outputs(model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+def _outputs(
+    model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
+) -> FrameworkRun | None:
     from bitsmith.frontends.keras.outputs import keras_outputs
 
     return keras_outputs(cast("ModelLike", model), inputs, insist=insist)

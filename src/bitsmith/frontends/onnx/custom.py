@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.custom.call import Call, Table, Translate, translated
+from bitsmith.frontends.custom.call import Call, Operator, Table, Translate, translated
 from bitsmith.frontends.custom.tensor import Tensor
 from bitsmith.frontends.onnx.call import Call as Use
 from bitsmith.frontends.onnx.call import Results, Translation
-from bitsmith.frontends.onnx.graph import Node
+from bitsmith.frontends.onnx.graph import Node, with_nested
+from bitsmith.frontends.outputs import Numbers
 from bitsmith.layers.layer import Floats
+
+if TYPE_CHECKING:
+    import onnx
+    from onnx.reference.op_run import OpRun
 
 
 def custom_translation(node: Node, table: Table) -> Translation | None:
@@ -39,3 +47,35 @@ def _read(translate: Translate, use: Use) -> Results:
 
 def _no_part(where: str) -> ConfigError:
     return ConfigError("a sub-layer of an ONNX operator", where=where, accepted="those of live layers of Keras")
+
+
+def operator_classes(model: onnx.ModelProto, table: Table) -> list[type[OpRun]]:
+    """The operators of a model of which the user's table has a reference, as classes of onnx's reference."""
+    bodies = [model.graph.node, *(function.node for function in model.functions)]
+    found = {(node.domain, node.op_type) for body in bodies for node in with_nested(body, model.graph.name)}
+    entries = {key: table.named("::".join(key), key[1]) for key in sorted(found)}
+    return [_class_of(*key, one.reference) for key, one in entries.items() if isinstance(one, Operator)]
+
+
+def _class_of(domain: str, name: str, reference: Callable[..., object]) -> type[OpRun]:
+    from onnx.reference.op_run import OpRun
+
+    def run(self: OpRun, *operands: Numbers, **_: object) -> tuple[Numbers, ...]:
+        result = reference(*operands, **{one.name: _attribute(one) for one in self.onnx_node.attribute})
+        return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))
+
+    return type(name, (OpRun,), {"op_domain": domain, "_run": run})
+
+
+def _attribute(proto: onnx.AttributeProto) -> object:
+    from onnx import TensorProto, helper, numpy_helper
+
+    value = helper.get_attribute_value(proto)
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else _words(value)
+
+
+def _words(value: object) -> object:
+    """The value of an attribute, whose texts are bytes there."""
+    if isinstance(value, list):
+        return tuple(map(_words, value))
+    return value.decode() if isinstance(value, bytes) else value

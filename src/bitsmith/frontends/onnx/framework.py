@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
@@ -26,10 +27,12 @@ def _read(model: object, options: ReadOptions) -> Network:
     )
 
 
-def _outputs(model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+def _outputs(
+    model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
+) -> FrameworkRun | None:
     from bitsmith.frontends.onnx.outputs import onnx_outputs
 
-    return onnx_outputs(cast("OnnxModel", model), inputs)
+    return onnx_outputs(cast("OnnxModel", model), inputs, layers)
 
 
 ONNX = Framework(

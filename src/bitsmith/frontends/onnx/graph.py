@@ -237,7 +237,7 @@ def _inlined(model: onnx.ModelProto, where: str, whole: Callable[[str, str], boo
         return model
     import onnx.inliner
 
-    bodies = {(function.domain, function.name): _with_nested(function.node, where) for function in model.functions}
+    bodies = {(function.domain, function.name): with_nested(function.node, where) for function in model.functions}
     sizes: dict[tuple[str, str], int] = {}
 
     def size(key: tuple[str, str], depth: int) -> int:
@@ -249,7 +249,7 @@ def _inlined(model: onnx.ModelProto, where: str, whole: Callable[[str, str], boo
         return sizes[key]
 
     total = 0
-    for node in _with_nested(model.graph.node, where):
+    for node in with_nested(model.graph.node, where):
         key = (node.domain, node.op_type)
         total += size(key, 0) if key in bodies else 1
     if total > MAX_NODES:
@@ -263,7 +263,7 @@ def _inlined(model: onnx.ModelProto, where: str, whole: Callable[[str, str], boo
     return opened
 
 
-def _with_nested(nodes: Iterable[onnx.NodeProto], where: str) -> list[onnx.NodeProto]:
+def with_nested(nodes: Iterable[onnx.NodeProto], where: str) -> list[onnx.NodeProto]:
     """``nodes``, and those of the graphs within them."""
     listed = list(nodes)
     return [*listed, *(node for graph in _graphs_within([listed], where) for node in graph.node)]

@@ -6,15 +6,22 @@ import importlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from bitsmith.frontends.custom.call import Layers, Table
+from bitsmith.frontends.onnx.custom import operator_classes
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
+
+if TYPE_CHECKING:
+    import onnx
+    from onnx.reference.op_run import OpRun
 
 
 class _Entry(Protocol):
@@ -25,10 +32,19 @@ class _Entry(Protocol):
     shape: Sequence[int | str | None]
 
 
+@dataclass
+class _Given:
+    """An input as a session describes it."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
 class _Session(Protocol):
     """The attributes of a session of onnxruntime that are used."""
 
-    def get_inputs(self) -> list[_Entry]: ...
+    def get_inputs(self) -> Sequence[_Entry]: ...
     def run(self, names: None, feeds: Mapping[str, Numbers]) -> Sequence[Numbers]: ...
 
 
@@ -36,13 +52,26 @@ _TYPES = {"float": "float32", "double": "float64"}
 """NumPy's names of types that ONNX calls by others."""
 
 
-def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers]) -> FrameworkRun:
-    """Outputs of a file or a live model.
+class _UnknownOperatorError(NotComparedError):
+    """An operator that onnxruntime does not have."""
+
+
+def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers], layers: Layers | None = None) -> FrameworkRun:
+    """Outputs of a file or a live model; ``layers`` may have functions that compute its operators.
 
     Raises:
         NotComparedError: they are not to be had.
     """
-    return FrameworkRun("onnxruntime", _outputs(_session(model), inputs))
+    import onnx
+
+    try:
+        return FrameworkRun("onnxruntime", _outputs(_session(model), inputs))
+    except _UnknownOperatorError:
+        live = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
+        operators = operator_classes(live, Table.of(layers))
+        if not operators:
+            raise
+    return FrameworkRun("onnx's reference", _outputs(_Reference(live, operators), inputs))
 
 
 def _session(model: OnnxModel) -> _Session:
@@ -60,10 +89,38 @@ def _session(model: OnnxModel) -> _Session:
         unknown = re.search(r"([\w.]+):(\w+)\(-?\d+\) is not a registered function/op", str(error))
         if unknown is None:
             raise
-        raise NotComparedError(
-            f"onnxruntime does not know {unknown[1]}::{unknown[2]}; custom.check(expected=...) compares with results of yours"
+        name = f"{unknown[1]}::{unknown[2]}"
+        raise _UnknownOperatorError(
+            f"onnxruntime does not know {name}; give custom.Operator(translate, reference) in layers, or what results are "
+            "expected to custom.check"
         ) from error
     return session
+
+
+class _Reference:
+    """A session of onnx's own reference, which runs operators of the user's."""
+
+    def __init__(self, model: onnx.ModelProto, operators: list[type[OpRun]]) -> None:
+        from onnx import TensorProto
+        from onnx.reference import ReferenceEvaluator
+
+        stored = {tensor.name for tensor in model.graph.initializer}
+        self._entries: list[_Entry] = [
+            _Given(
+                entry.name,
+                TensorProto.DataType.Name(entry.type.tensor_type.elem_type).lower(),
+                [size.dim_value or None for size in entry.type.tensor_type.shape.dim],
+            )
+            for entry in model.graph.input
+            if entry.name not in stored
+        ]
+        self._evaluator = ReferenceEvaluator(model, new_ops=operators)
+
+    def get_inputs(self) -> Sequence[_Entry]:
+        return self._entries
+
+    def run(self, names: None, feeds: Mapping[str, Numbers]) -> Sequence[Numbers]:
+        return list(self._evaluator.run(names, dict(feeds)))
 
 
 def _outputs(session: _Session, inputs: Sequence[Numbers]) -> tuple[Floats, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
 from bitsmith.frontends.tflite.live import TfliteModel
@@ -25,7 +26,9 @@ def _read(model: object, options: ReadOptions) -> Network:
     return read_tflite(cast("TfliteModel", model), options.rounding or "single")  # it refuses anything else
 
 
-def _outputs(model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+def _outputs(
+    model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
+) -> FrameworkRun | None:
     if insist:
         raise NotComparedError("no interpreter of TensorFlow Lite is run; integers are computed as the file says")
     return None

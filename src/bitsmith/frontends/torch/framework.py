@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, Shapeless, no_content
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.frontends.torch.live import TorchModel, is_exported, is_module, module_results, module_weights
@@ -28,7 +29,9 @@ def _read(model: object, options: ReadOptions) -> Network:
     )
 
 
-def _outputs(model: object, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+def _outputs(
+    model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
+) -> FrameworkRun | None:
     from bitsmith.frontends.torch.outputs import torch_outputs
 
     return torch_outputs(cast("TorchModel", model), inputs, insist=insist)
