@@ -8,24 +8,24 @@ import sys
 import threading
 from pathlib import Path
 
-PACKAGE = "bitsmith_native"
+PLACE = Path("bitsmith") / "netlist"
 
 
 class Extension:
-    """A build folder of the distribution of a folder ``native``: each mistake compiles what its file is part of, alone."""
+    """A build folder of a folder ``native``: each mistake compiles what its file is part of, alone."""
 
     def __init__(self, native: Path, kept: Path) -> None:
         self._native, self._copy, self._built = native, kept / "copy", kept / "built"
         self._turn = threading.Lock()
 
     def build(self, file: str, text: str, sources: Path) -> bool:
-        """Put a package whose ``file`` reads ``text`` into ``sources``; False if it does not compile.
+        """Put a module whose ``file`` reads ``text`` into ``sources``; False if it does not compile.
 
         Raises:
             RuntimeError: it does not compile without the mistake, either.
         """
         with self._turn:
-            for path in self._native.rglob("*"):
+            for path in (self._native / "CMakeLists.txt", *(self._native / "src").iterdir()):
                 copy = self._copy / path.relative_to(self._native)
                 if path.is_file() and not (copy.exists() and copy.read_bytes() == path.read_bytes()):
                     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -40,9 +40,8 @@ class Extension:
                 return False
             finally:
                 mutated.write_text(original, encoding="utf-8")
-            shutil.copytree(self._copy / "python" / PACKAGE, sources / PACKAGE)
-            for library in self._built.glob("_solver*"):
-                shutil.copy2(library, sources / PACKAGE)
+            for library in self._built.glob("_solver.*"):
+                shutil.copy2(library, sources / PLACE)
             return True
 
     def _compile(self) -> None:
