@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from bitsmith.arguments import Arguments
 from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
@@ -16,7 +17,7 @@ from bitsmith.conversion import configured, convert, converted, idle_on, split_s
 from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.framework import Framework, ReadOptions
-from bitsmith.frontends.frameworks import AnyModel
+from bitsmith.frontends.frameworks import AnyModel, installed
 from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
@@ -143,7 +144,7 @@ def convert_from_symbolic_expression(expr: object, *arguments: object, **options
     )
 
 
-def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Familiar]) -> Model:
+def _convert(model: AnyModel, output_dir: str | Path = "my-hls-test", **arguments: Unpack[Familiar]) -> Model:
     config = arguments.pop("hls_config", None)
     if _names_a_board(arguments) and arguments.get("axi_mode") == AXI_MASTER:
         arguments["interface"] = AXI_MASTER
@@ -220,6 +221,20 @@ def load_saved_model(file_path: str | Path, output_dir: str | Path | None = None
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes, whichever framework's model it names."""
     return _of_project(config, None)
+
+
+def _of_installed(name: str) -> object:
+    """The familiar names of a framework that an installed package brings: ``convert_from_x_model`` and ``x_to_hls``."""
+    for record in () if name.startswith("_") else installed():
+        if name == f"convert_from_{record.stem}_model":
+            return _convert
+        if name == f"{record.stem}_to_hls":
+            return partial(_of_project, framework=record)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # which would take any name for one of these
+    __getattr__ = _of_installed
 
 
 def _of_project(config: Mapping[str, object] | str | Path, framework: Framework | None) -> Model:

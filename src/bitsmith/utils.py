@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from bitsmith.config import BitsLike, config_from_network, create_config
 from bitsmith.errors import ConfigError
 from bitsmith.example_models import fetch_example_list, fetch_example_model
 from bitsmith.frontends.custom.call import Layers
-from bitsmith.frontends.framework import ReadOptions
+from bitsmith.frontends.framework import Framework, ReadOptions
+from bitsmith.frontends.frameworks import AnyModel, installed
 from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
@@ -69,15 +71,8 @@ def config_from_keras_model(
         model = bitsmith.convert("digits.keras", "six-bits", config)
         ```
     """
-    return config_from_network(
-        read_as(KERAS, model, ReadOptions(layers=layers)),
-        granularity=granularity,
-        backend=backend,
-        default_precision=default_precision,
-        default_reuse_factor=default_reuse_factor,
-        max_precision=max_precision,
-        bits=bits,
-    )
+    choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
+    return _config(KERAS, model, *choices, bits=bits, layers=layers)
 
 
 def config_from_onnx_model(
@@ -92,15 +87,8 @@ def config_from_onnx_model(
     layers: Layers | None = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
-    return config_from_network(
-        read_as(ONNX, model, ReadOptions(layers=layers)),
-        granularity=granularity,
-        backend=backend,
-        default_precision=default_precision,
-        default_reuse_factor=default_reuse_factor,
-        max_precision=max_precision,
-        bits=bits,
-    )
+    choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
+    return _config(ONNX, model, *choices, bits=bits, layers=layers)
 
 
 def config_from_tflite_model(
@@ -114,15 +102,8 @@ def config_from_tflite_model(
     bits: BitsLike = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file of TensorFlow Lite, or its content), as for Keras models."""
-    return config_from_network(
-        read_as(TFLITE, model, ReadOptions()),
-        granularity=granularity,
-        backend=backend,
-        default_precision=default_precision,
-        default_reuse_factor=default_reuse_factor,
-        max_precision=max_precision,
-        bits=bits,
-    )
+    choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
+    return _config(TFLITE, model, *choices, bits=bits)
 
 
 def config_from_pytorch_model(
@@ -168,6 +149,42 @@ def config_from_pytorch_model(
     if channels_last_conversion != "full":
         config["Model"]["ChannelsLastConversion"] = channels_last_conversion
     return config if input_shape is None else {**config, "InputShape": input_shape}
+
+
+def _config(
+    framework: Framework,
+    model: AnyModel,
+    granularity: str = "model",
+    backend: str | None = None,
+    default_precision: str = "auto",
+    default_reuse_factor: int = 1,
+    max_precision: str | None = None,
+    *,
+    bits: BitsLike = None,
+    layers: Layers | None = None,
+) -> dict[str, object]:
+    """A configuration of all choices of a model of ``framework``."""
+    return config_from_network(
+        read_as(framework, model, ReadOptions(layers=layers)),
+        granularity=granularity,
+        backend=backend,
+        default_precision=default_precision,
+        default_reuse_factor=default_reuse_factor,
+        max_precision=max_precision,
+        bits=bits,
+    )
+
+
+def _of_installed(name: str) -> object:
+    """The familiar name of a framework that an installed package brings: ``config_from_x_model``."""
+    for record in () if name.startswith("_") else installed():
+        if name == f"config_from_{record.stem}_model":
+            return partial(_config, record)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # which would take any name for one of these
+    __getattr__ = _of_installed
 
 
 @overload

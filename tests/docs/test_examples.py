@@ -129,6 +129,7 @@ EXAMPLES: Mapping[str, Example] = {
     for one in (
         Example(ROOT / "README.md", _dense),
         Example(DOCS / "index.md", _dense),
+        Example(DOCS / "add-a-framework.md", slow=False),
         Example(DOCS / "auto-precision.md"),
         Example(DOCS / "quickstart.md"),
         Example(DOCS / "configuration.md"),
