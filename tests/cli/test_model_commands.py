@@ -126,10 +126,30 @@ def test_a_written_configuration_converts_alike(tmp_path: Path) -> None:
 
 def test_what_a_project_file_says_of_writing_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "digits.yml"
-    path.write_text(f"KerasModel: {DIGITS}\nWriterConfig: {{WriteTar: true, WriteWeightsTxt: true}}\n")
+    words = "Board: pynq-z2\nBusInput: fixed<8,4>\nBusOutput: fixed<16,8>\nStamp: 8a1b\nInputType: float\n"
+    path.write_text(f"KerasModel: {DIGITS}\n{words}WriterConfig: {{WriteTar: true, WriteWeightsTxt: true}}\n")
     _json("convert", path, "-o", tmp_path / "p", "--no-check")
-    target = bitsmith.Model.load(tmp_path / "p" / "model.json", tmp_path / "p").target
+    made = bitsmith.Model.load(tmp_path / "p" / "model.json", tmp_path / "p")
+    assert sum("Without effect in the configuration: Stamp" in note for note in made.notes) == 1
+    target = made.target
     assert target.write_tar and target.write_weights_txt
+    assert (target.bus_input, target.bus_output) == ("fixed<8,4>", "fixed<16,8>")
+
+
+def test_input_shapes_of_files(tmp_path: Path) -> None:
+    """A project's own, and that of a configuration of layers; an option comes first, and some frameworks take none."""
+    project, layers = tmp_path / "project.yml", tmp_path / "layers.yml"
+    project.write_text(f"KerasModel: {DIGITS}\nInputShape: [8, 8]\n")
+    layers.write_text("InputShape: [8, 8]\nModel: {Precision: auto}\n")
+    for options in ({"file": project}, {"file": DIGITS, "config": layers}):
+        assert Request.of(_options(**options)).arguments()["input_shape"] == [8, 8]
+        assert Request.of(_options(**options, input_shape="64")).arguments()["input_shape"] == [64]
+        assert yaml.safe_load(Request.of(_options(**options)).written({}))["InputShape"] == [8, 8]
+    (tmp_path / "model.tflite").write_bytes(b"")
+    project.write_text(f"TfliteModel: {tmp_path / 'model.tflite'}\nInputShape: [8, 8]\n")
+    for read in (bitsmith.converters.tflite_to_hls, lambda path: Request.of(_options(file=path)).convert()):
+        with pytest.raises(ConfigError, match="given with a model of TensorFlow Lite"):
+            read(project)
 
 
 def test_a_stream_circuit_from_the_shell(tmp_path: Path) -> None:

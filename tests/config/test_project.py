@@ -120,6 +120,9 @@ def test_create_config_gives_every_setting_and_checks_it() -> None:
     }
     assert read_project(config).clock_uncertainty == 0.2
     assert create_config()["Part"] is None
+    config = create_config("out", write_tar=True, namespace="nn", WriterConfig={"WriteWeightsTxt": True})
+    assert config["WriterConfig"] == {"WriteWeightsTxt": True, "WriteTar": True, "Namespace": "nn"}
+    assert read_project(config).write_tar and read_project(config).write_weights_txt
     with pytest.raises(ConfigError, match="did you mean 'ClockPeriod'"):
         create_config("out", "jets", clock_perid=5)
     with pytest.raises(ConfigError, match="formulas are no networks"):

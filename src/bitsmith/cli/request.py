@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import yaml
 
 from bitsmith.cli.options import ModelOptions
 from bitsmith.config import ProjectConfig, parse_yaml_config, read_project
+from bitsmith.config.inert import idle_notes
 from bitsmith.config.project import project_keys
 from bitsmith.config.reading import squash
+from bitsmith.devices import any_board
 from bitsmith.emulate.batches import read_array
 from bitsmith.errors import ConfigError
 from bitsmith.explain import Explanation, explain
@@ -24,6 +26,7 @@ from bitsmith.model import Model
 
 if TYPE_CHECKING:
     from bitsmith.arguments import Arguments
+    from bitsmith.frontends.input_shapes import InputShapes
 
 Tree = dict[str, object]
 
@@ -56,6 +59,9 @@ class Request:
         for key, value in _project_values(options, output_dir).items():
             _put(content, [key], value)
         layers = _layers(content)
+        beside = {key: layers.pop(key) for key in ("InputShape", "PytorchModel") if key in layers}
+        if "InputShape" in beside:  # of config_from_pytorch_model
+            content.setdefault("InputShape", beside["InputShape"])
         for path, value in _settings(options):
             _put(content if path[0] in project_keys() else layers, path, value)
         model, weights = _files(options, content)
@@ -78,7 +84,7 @@ class Request:
             "board": project.board,
             "platform": project.platform,
             "interface": project.interface,
-            "input_shape": _shape(options.input_shape),
+            "input_shape": cast("InputShapes | None", project.input_shape),  # readers refuse anything else
             "outliers": options.outliers,
             "check": "auto" if options.check is None else options.check,
             "strict": options.strict or project.strict,
@@ -90,11 +96,22 @@ class Request:
 
     def convert(self) -> Model:
         """The converted model."""
-        from bitsmith.conversion import convert
+        from bitsmith.conversion import convert, idle_on
 
         project = self.project
         made = convert(self.model, project.output_dir, project.hls_config, **self.arguments())
-        made.target = replace(made.target, write_weights_txt=project.write_weights_txt, write_tar=project.write_tar)
+        made.target = replace(
+            made.target,
+            bus_input=project.bus_input,
+            bus_output=project.bus_output,
+            write_weights_txt=project.write_weights_txt,
+            write_tar=project.write_tar,
+        )
+        board, idle = made.target.board, project.idle
+        on_board = (
+            idle if board is None else idle_on(any_board(board), made.target.backend, made.target.interface, idle)
+        )
+        made.notes = (*made.notes, *idle_notes(on_board))
         return made
 
     def explain(self) -> Explanation:
@@ -139,9 +156,7 @@ def _content(options: ModelOptions) -> Tree:
             continue
         found = parse_yaml_config(path)
         if any(squash(str(key)) in _SECTIONS for key in found):
-            content["HLSConfig"] = {
-                key: value for key, value in found.items() if key not in ("InputShape", "PytorchModel")
-            }
+            content["HLSConfig"] = dict(found)
         else:
             known = {squash(key): key for key in project_keys()}
             content |= {known.get(squash(str(key)), key): value for key, value in found.items()}
@@ -162,6 +177,7 @@ def _project_values(options: ModelOptions, output_dir: Path | None) -> dict[str,
         "Latency": options.latency,
         "IOType": options.io_type,
         "InputData": options.input_data,
+        "InputShape": _shape(options.input_shape),
     }
     return {key: value for key, value in given.items() if value is not None}
 
@@ -219,11 +235,11 @@ def read_budget(text: str) -> int | dict[str, int]:
         raise ConfigError(f"{text[:60]!r}", where="--bits", accepted="8, or weight=6,result=8") from error
 
 
-def _shape(text: str | None) -> tuple[int, ...] | None:
+def _shape(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
-        return tuple(int(part) for part in text.strip("()").split(",") if part.strip())
+        return [int(part) for part in text.strip("()").split(",") if part.strip()]
     except ValueError as error:
         raise ConfigError(f"{text[:60]!r}", where="--input-shape", accepted="integers, such as 28,28,1") from error
 

@@ -237,8 +237,8 @@ def create_config(
         project_name: name of the top module: letters, digits and underscores.
         backend: one of :data:`bitsmith.backends.BACKENDS`, in any case.
         version: version of the user's design, for reports.
-        kwargs: any other key of a project configuration, as ``part``, ``clock_period`` or ``io_type``. A part or clock
-            period that is None is the backend's choice.
+        kwargs: any other key of a project configuration, as ``part``, ``clock_period`` or ``io_type``, or of its
+            ``WriterConfig``, as ``write_tar``. A part or clock period that is None is the backend's choice.
 
     Raises:
         ConfigError: as :func:`read_project`.
@@ -254,7 +254,11 @@ def create_config(
         "HLSConfig": {},
     }
     names = {squash(key): key for key in (*project_keys(), *PROJECT_INERT)}
+    of_writers = {squash(key): key for key in (*WRITER_KEYS, *WRITER_INERT)}
+    writer = {of_writers[squash(key)]: kwargs.pop(key) for key in list(kwargs) if squash(key) in of_writers}
     config |= {names.get(squash(key), key): value for key, value in kwargs.items()}
+    if writer:
+        config["WriterConfig"] = {**(config.get("WriterConfig") or {}), **writer}
     read_project(config)
     return config
 

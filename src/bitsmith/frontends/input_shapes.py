@@ -21,12 +21,21 @@ Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 """One input for a few samples."""
 
 
-def sample_shapes(shapes: InputShapes | None) -> tuple[Shape, ...]:
-    """The shape of one sample of each input.
+def sample_shapes(shapes: InputShapes | None, *, examples: bool) -> tuple[Shape, ...]:
+    """The shape of one sample of each input; ``examples`` would do instead, or not.
 
     Raises:
         ConfigError: none, or something else.
     """
+    accepted, remedy = (
+        "input_shape=(3, 32, 32), that of one sample, or a list of several",
+        "leave the axis of samples out",
+    )
+    if examples:
+        accepted, remedy = (
+            f"{accepted}; or example=x",
+            "give input_shape, or example inputs whose first axis counts samples",
+        )
     several = shapes is not None and len(shapes) > 0 and not isinstance(shapes[0], int | None)
     listed = list(shapes or ()) if several else [shapes or ()]
     found: list[Shape] = []
@@ -36,8 +45,8 @@ def sample_shapes(shapes: InputShapes | None) -> tuple[Shape, ...]:
         if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
             raise ConfigError(
                 f"the input shape {shape!r}" if shapes is not None else "a PyTorch module says nothing of its inputs",
-                accepted="input_shape=(3, 32, 32), that of one sample, or a list of several; or example=x",
-                remedy="give input_shape, or example inputs whose first axis counts samples",
+                accepted=accepted,
+                remedy=remedy,
             )
         found.append(tuple(sizes))
     return tuple(found)
@@ -51,7 +60,7 @@ def filled_sizes(inputs: Sequence[tuple[str, Sequence[object]]], shapes: InputSh
     Raises:
         ConfigError: shapes that are not those of the model's inputs.
     """
-    found = sample_shapes(shapes)
+    found = sample_shapes(shapes, examples=False)
     for (name, sizes), shape in zip(inputs, found, strict=False):
         own = sizes[1:]
         if len(own) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(own, shape, strict=True)):

@@ -254,7 +254,7 @@ def _inputs(
         for axes in _axes_of_samples(module, [tuple(x.shape) for x in given]):
             yield [torch.cat([x, x], axis) for x, axis in zip(given, axes, strict=True)], axes
         return
-    found = sample_shapes(shapes)
+    found = sample_shapes(shapes, examples=True)
     for dtype in (place.dtype if place.dtype.is_floating_point else torch.float32, torch.int64):
         for axes in _axes_of_samples(module, [(2, *shape) for shape in found], of_samples=True):
             sizes = [(*shape[:axis], 2, *shape[axis:]) for shape, axis in zip(found, axes, strict=True)]
