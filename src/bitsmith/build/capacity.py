@@ -35,7 +35,7 @@ def unrolled_products(job: Job) -> dict[str, int]:
 
 
 def refused_word(words: Sequence[Word], tool: str, *, parallel: bool) -> CapacityError | None:
-    """What is wrong with the widest of ``words``, which ``tool`` refuses, and what helps; None without any."""
+    """Return the fault of the widest of ``words``, which ``tool`` rejects, and a remedy; None without any."""
     word = max(words, key=lambda word: word.bits / word.most, default=None)
     if word is None:
         return None
@@ -67,7 +67,7 @@ class Room:
 
     @staticmethod
     def of(job: Job) -> Room:
-        """Those of a build."""
+        """Return the room that a build has."""
         part = part_or_typical(job.target.part)
         budget_ns = job.target.budget_ns(part.family)
         return Room(part, estimate_layout(job.program, job.directives, part.family, budget_ns))

@@ -98,10 +98,10 @@ class Circuit(Protocol):
 
     @property
     def parts(self) -> Mapping[str, LayerPart]:
-        """What there is of each layer, by the name of its part of the top."""
+        """Parts of the circuit by layer, under the name of each part in the top."""
 
     def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
-        """Its simulation on ``raws``, one array per input, in a ``folder`` of the project, where ``sources`` may be, too."""
+        """Return its simulation on ``raws``, one array per input, in a ``folder`` of the project beside ``sources``."""
 
     def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
         """The files that its simulation on ``raws`` must leave, by their paths in the project."""

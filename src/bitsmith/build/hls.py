@@ -117,7 +117,7 @@ class _Hls:
 
     @cached_property
     def too_wide(self) -> CapacityError | None:
-        """What the tool refuses for its width."""
+        """Return the words that the tool rejects for their width."""
         return refused_word(self.code.project.too_wide, self._driver.tool, parallel=self._job.directives.parallel)
 
     @cached_property
@@ -146,7 +146,7 @@ class _Hls:
         return system_of(core, board), files
 
     def bitstream(self) -> tuple[Stage, ...]:
-        """What goes to the board, if that was asked for."""
+        """Stage that makes the bitstream, if one was asked for."""
         if self._system is None or not self._wants_bits:
             return ()
         return (system_bitstream(self._system[0], (self.code.dialect.name,)),)

@@ -1,4 +1,4 @@
-"""What a build needs to know of a converted model."""
+"""Jobs: all that a build needs to know of a converted model."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from bitsmith.report.summary import Design
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is built where: the part, the clock and the project folder."""
+    """Target of a build: the part, the clock and the project folder."""
 
     output_dir: Path
     project_name: str
     part: str
     clock_period_ns: float
     clock_uncertainty: float = 0.0
-    """As a fraction of the period."""
+    """Fraction of the period."""
     input_data: Path | None = None
     """Inputs for co-simulation (.npy), used when ``build`` is given none."""
     backend: Backend = "rtl"
     io_type: IOType = IOType.PARALLEL
     board: str | None = None
-    """As `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
+    """Board, as `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
     platform: str | None = None
-    """What kernels are linked to for a card; None: the card's own."""
+    """Platform that kernels are linked to for a card; None: the card's own."""
     interface: str | None = None
     """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
     bus_input: str | None = None
@@ -54,9 +54,9 @@ class Target:
     latency: int | None = None
     """Cycles that a pipeline takes at most; None: as many as the clock needs."""
     write_weights_txt: bool = False
-    """Whether the project has the values of all trained tensors as texts, too, in the folder ``weights``."""
+    """True if the project has the values of all trained tensors as texts, too, in the folder ``weights``."""
     write_tar: bool = False
-    """Whether the project folder is packed as ``<output_dir>.tar.gz`` when it has been written."""
+    """True if the project folder is packed as ``<output_dir>.tar.gz`` when it has been written."""
 
     def budget_ns(self, family: Family) -> float:
         """The nanoseconds of logic that the clock leaves between two registers."""
@@ -87,7 +87,7 @@ _KEYS = {
 """Fields of a target, and the keys of a project configuration that are the same."""
 
 _WRITER_KEYS = {"write_weights_txt": "WriteWeightsTxt", "write_tar": "WriteTar"}
-"""Those that are keys of its ``WriterConfig``."""
+"""Fields that are keys of its ``WriterConfig``."""
 
 
 def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
@@ -161,7 +161,7 @@ _PRODUCTS = {
 def directives_of(
     network: Network, io_type: IOType, latency: int | None = None, part: Part | None = None
 ) -> Directives:
-    """What the settings of a network want of its layout, and a target with a goal for its cycles, on a part."""
+    """Return the directives for the layout: the settings of a network, and a target's goal for its cycles, on a part."""
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
         {name: chosen.reuse_factor for name, chosen in settings.items()},
@@ -176,7 +176,7 @@ def directives_of(
 
 @dataclass(frozen=True)
 class Job:
-    """One build: what is to be made, and what it is compared with.
+    """Build to run: the circuit to make, and the results that it is compared with.
 
     Args:
         program: without probes.

@@ -20,7 +20,7 @@ WEIGHTS = "weights"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a build writes and runs, in order. It prints as a list of files and commands, whatever folders the tools are in.
+    """Files and stages of a build, in order. It prints as a list of files and commands, whatever folders the tools are in.
 
     Args:
         folder: the project folder.

@@ -36,7 +36,7 @@ def portable_path(path: Path, folder: Path) -> str:
 
 
 def _places(commands: Sequence[Command], tools: Sequence[FoundTool]) -> Mapping[str, str]:
-    """What stands for paths of this machine, longer ones first."""
+    """Return the words that stand for paths of this machine, longer ones first."""
     named = {sys.executable: "python", str(_PACKAGE): "<bitsmith>"}
     named |= {str(place.parent): "<cache>" for command in commands for place in command.unless}
     for tool in tools:

@@ -124,7 +124,7 @@ class Rtl:
         return Generated(files, tuple(self._warnings()))
 
     def _warnings(self) -> Iterator[str]:
-        """Why the clock, or the latency that the user wants, may not be reached."""
+        """Return reasons why the clock, or the latency that the user wants, may not be reached."""
         made, target = self._circuit, self.job.target
         most, cycles, missing = target.latency, made.cycles[0], made.stage_ns - self._budget_ns
         if most is not None and cycles > most:
@@ -386,7 +386,7 @@ class Rtl:
 
 
 def _joined(found: Sections) -> Sections:
-    """Those of the comparisons of circuit and netlist are one."""
+    """Join the sections of the comparisons of circuit and netlist."""
     verified = [section for section in found if isinstance(section, sections.Verification)]
     if len(verified) < 2:
         return found

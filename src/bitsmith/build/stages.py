@@ -1,4 +1,4 @@
-"""What a build does, as values: sources that are written, and stages of tools that work on them.
+"""Stages of a build, as values: sources that are written, and stages of tools that work on them.
 
 Nothing here knows a tool, a device or a vendor.
 """

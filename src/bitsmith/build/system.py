@@ -105,7 +105,7 @@ def core_of(
 
 
 def bitstream(system: System, needs: tuple[str, ...]) -> Stage:
-    """What goes to the board, by the vendor's tools."""
+    """Return the stage in which the vendor's tools make the bitstream."""
     flow = SystemFlow(system)
 
     def made() -> Converted[None, Sections]:

@@ -1,4 +1,4 @@
-"""What an engine executes: layers in turn, as sums of products over windows of numbers in one memory."""
+"""The program of an engine: layers in turn, as sums of products over windows of numbers in one memory."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ class Link:
     constant: int | None
     """Places, where the producer only gives constants and never waits: enough for a token in every cycle."""
     bits: int
-    """Of a token."""
+    """Bits of a token."""
 
     @property
     def within(self) -> bool:
-        """Whether this is the memory within a process."""
+        """True if this is the memory within a process."""
         return self.names[-1] < 0
 
 

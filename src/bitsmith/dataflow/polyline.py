@@ -166,7 +166,7 @@ class Polyline:
         return _merged(self.places, after - 1, after)
 
     def rises(self) -> Polyline:
-        """Of a sequence that starts after 0, the index at which it reaches 1, 2, and so on up to its last element."""
+        """Return the indices at which a sequence that starts after 0 reaches 1, 2, and so on up to its last element."""
         lengths = np.diff(self.places)
         several = np.flatnonzero((self.steps[: len(lengths)] > 1) & (lengths > 1))
         within = [np.arange(self.values[k], self.values[k + 1], self.steps[k]) for k in several]
@@ -188,7 +188,7 @@ def _through(places: Numbers, values: Numbers) -> Polyline:
 
 
 def _joined(places: Numbers, values: Numbers) -> Polyline:
-    """As ``_through``, where a place may be named twice in a row."""
+    """Return ``_through`` of corners of which one may be named twice in a row."""
     new = np.append(True, np.diff(places) > 0)
     return _through(places[new], values[new])
 

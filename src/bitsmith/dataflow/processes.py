@@ -45,7 +45,7 @@ class Stream:
 
     @property
     def bits(self) -> int:
-        """Of a token."""
+        """Bits of a token."""
         return int(np.broadcast_to(self.token.width, self.token.shape).sum())
 
 

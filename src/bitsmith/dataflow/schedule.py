@@ -1,4 +1,4 @@
-"""When the processes of a network act, how deep the FIFOs between them must be, and what latency and interval follow.
+"""Schedules: the actions of a network's processes in time, the depths of the FIFOs between them, latency and interval.
 
 Everything is known in advance, since rates do not depend on data. Method: the slowest process sets the interval. The network is
 scheduled as soon as possible with unbounded FIFOs and inputs that come evenly at that interval; the most slots in use at once
@@ -53,7 +53,7 @@ _PATIENCE = 4
 """Raises of each sequencer, on average, after which the rest is found slice by slice."""
 
 _SLICES = 16
-"""Of the interval, before it is known how long ones suit the network."""
+"""Slices of the interval, before it is known which length suits the network."""
 
 _BITS_ALIKE = 3
 """Sequences are about equally costly if their numbers of corners have as many bits, in steps of so many."""
@@ -88,7 +88,7 @@ class Schedule:
 
     @cached_property
     def frames(self) -> int:
-        """How many to look at so that the last ones follow at the interval; with fewer they may follow faster."""
+        """Frames to look at so that the last ones follow at the interval; with fewer they may follow faster."""
         return self.count()
 
     def depth(self, consumer: int, operand: int) -> int:
@@ -128,7 +128,7 @@ def _frames(
     depths: Sequence[int],
     latency: int,
 ) -> int:
-    """How many frames to look at so that the last ones follow at the interval."""
+    """Return the frames to look at so that the last ones follow at the interval."""
     graph = _SequencerGraph(network, latencies, timed)
     frames = latency // graph.interval + _FRAMES  # so many are under way at once
     while graph.pace(graph.run(depths, frames, None), network, frames) < graph.interval and frames < _MOST_MEASURED:
@@ -232,7 +232,7 @@ class _SequencerGraph:
         return [_rounded(depth) if link.within else depth for link, depth in zip(self.links, depths, strict=True)]
 
     def _bits(self, links: Iterable[int], depths: Sequence[int]) -> int:
-        """Of FIFOs of ``depths``."""
+        """Return the bits of FIFOs of ``depths``."""
         return sum(self.links[k].bits * depths[k] for k in links)
 
     def _held_back(
@@ -382,7 +382,7 @@ class _SequencerGraph:
         return offsets
 
     def _waits_for_room(self, link: Link, frames: int, depth: int) -> Wait | None:
-        """What fills ``link`` waits until of earlier tokens all but ``depth`` are taken; None if it never has to."""
+        """Return the wait of the process that fills ``link`` until all but ``depth`` tokens are taken; None without one."""
         moves = self._moves(link, frames)
         gone = indices(moves.taking, moves.filled, depth)
         return None if gone is None else Wait(*gone, link.reader, 1)

@@ -53,7 +53,7 @@ _PORT = re.compile(r"%(\d+)(?:\.(\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """How values of one kind are written and read."""
+    """Writer and reader of values of one kind."""
 
     write: Callable[[object], str]
     read: Callable[[str], object]

@@ -113,12 +113,12 @@ def _single(
 
 
 def _all(tokens: int) -> Polyline:
-    """One more in each action."""
+    """Return counts that grow by one with each action."""
     return Polyline.line(tokens, 1)
 
 
 def _every(actions: int, count: int) -> Polyline:
-    """One more in each ``count``-th action."""
+    """Return counts that grow by one with each ``count``-th action."""
     return Polyline.staircase(actions, count, 1)
 
 
@@ -228,7 +228,7 @@ def reorder_timing(source: Numbers, tokens: int) -> ProcessTiming:
 
 
 def _monotone(source: Numbers, tokens: int) -> tuple[list[int], list[int], list[int]]:
-    """What actions at the head of a FIFO need, have taken and have filled.
+    """Return the tokens that actions at the head of a FIFO need, have taken and have filled.
 
     Each gives the head (and keeps it, if it comes again), gives zeros, or drops the head.
     """

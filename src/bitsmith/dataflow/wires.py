@@ -1,4 +1,4 @@
-"""Which elements of a process's operand are the same wires, and which are zeros of the padding.
+"""Wires of a process's operand: elements that are the same wire, and zeros of the padding.
 
 Synthesis makes what depends on the same wires once: elements that are computed alike from the same wires are the same, too.
 Zeros are not stored, and products with them disappear.
@@ -21,10 +21,10 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType
 
 WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
-"""What takes no logic."""
+"""Ops that take no logic."""
 
 Moving: TypeAlias = Move | ops.Reshape | ops.Shift
-"""What has the elements of one operand, at other places."""
+"""Ops whose result has the elements of one operand, in another order."""
 
 Wires: TypeAlias = npt.NDArray[np.int64]
 """A number per element: the same where the wires are, and -1 for zeros of the padding."""
@@ -115,7 +115,7 @@ def _computed(op: ops.Elementwise, args: Sequence[tuple[Wires, TensorType]], sha
 
 
 def zeros_of(program: Program, index: int) -> npt.NDArray[np.bool_]:
-    """Which of the flat elements of a node's value are zeros of the padding."""
+    """Return the flat elements of a node's value that are zeros of the padding."""
     moves = list[tuple[Moving, tuple[int, ...]]]()
     node = program.nodes[index]
     while isinstance(node.op, Moving):

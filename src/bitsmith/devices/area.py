@@ -1,4 +1,4 @@
-"""How much operations occupy, before any synthesis: the type of a family's areas.
+"""Areas of operations before any synthesis: the type of a family's areas.
 
 In: operand widths. Out: look-up tables and multiplier blocks. Reports quote these numbers together with their ``source``.
 """

@@ -42,7 +42,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a product is made of: blocks, products of look-up tables by their factors' bits, and sums by their bits."""
+    """Parts of a product: blocks, products of look-up tables by their factors' bits, and sums by their bits."""
 
     blocks: int
     soft: tuple[tuple[int, int], ...]
@@ -81,12 +81,12 @@ class MultiplierBlock:
 
 
 def _parts(cuts: tuple[Cut, ...], a: int, b: int, product: int) -> Parts:
-    """What a product is made of by the first of ``cuts`` and those after it."""
+    """Return the parts of a product by the first of ``cuts`` and those after it."""
     return _cut(cuts, (max(a, b), min(a, b)), product) if cuts else Parts(0, ((a, b),), ())
 
 
 def _cut(cuts: tuple[Cut, ...], factors: tuple[int, int], product: int) -> Parts:
-    """What a product, or a part of one, is made of by the first of ``cuts``, whatever factor is the wider one."""
+    """Return the parts of a product, or of a part of one, by the first of ``cuts``, whatever factor is the wider one."""
     cut = cuts[0]
     if factors[0] < cut.least[0] or factors[1] < cut.least[1] or product < cut.product:
         return _parts(cuts[1:], *factors, product)
@@ -210,7 +210,7 @@ class MemoryBlock:
 
 
 def table_parts(words: int, width: int, block: MemoryBlock) -> list[int]:
-    """Where the parts begin into which a constant table is cut, since synthesis makes tables of a power of two words.
+    """Return the starts of the parts into which a constant table is cut, since synthesis makes tables of a power of two words.
 
     Each has as many words as the largest power of two that is left, but the last; there are so many as save blocks.
     """

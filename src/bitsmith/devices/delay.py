@@ -1,4 +1,4 @@
-"""How long operations take, before any synthesis: the type of a family's delays.
+"""Delays of operations before any synthesis: the type of a family's delays.
 
 In: operand widths. Out: nanoseconds. Knows no netlist: pipelining adds up these numbers against ``budget``, and reports quote
 them together with their ``source``.

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Die:
-    """What the parts that share a device name have.
+    """Resources that all parts of one device name have.
 
     Look-up tables (4 inputs for Lattice, 6 for AMD), flip-flops, multiplier blocks, memories of the size of the family's
     `MemoryBlock`, and of its `LargeMemory`, which most parts do not have.
@@ -42,7 +42,7 @@ class PartName:
 
 @dataclass(frozen=True, slots=True)
 class YosysMapping:
-    """How Yosys maps to a family, and what each of its cells counts as.
+    """Yosys's mapping to a family, and the resources that each of its cells counts as.
 
     Attributes:
         command: the synthesis command without the top module and the netlist to write.

@@ -103,7 +103,7 @@ def _family(
     flags: str,
     flow: PlaceAndRoute,
 ) -> Family:
-    """What the families have in common."""
+    """Return a family of what all of them have in common."""
     return Family(
         name=name,
         dies=dies,

@@ -23,7 +23,7 @@ DEFAULT_PART = "LFE5U-85F-6BG381C"
 
 
 TYPICAL = Die(luts=400_000, ffs=800_000, dsps=1_500, brams=1_000)
-"""What parts are taken to have that only a vendor's tool knows: a middle-sized one of their families."""
+"""Resources assumed of parts that only a vendor's tool knows: those of a middle-sized one of their families."""
 
 
 def family_named(name: str) -> Family:
@@ -68,7 +68,7 @@ def part_or_typical(name: str) -> Part:
 
 
 def _near(name: str) -> str:
-    """What a user may have meant who wrote ``name``."""
+    """Return names close to ``name``, one of which the user may have meant."""
     for family in FAMILIES:
         for die in sorted(family.dies, key=len, reverse=True):
             if name.startswith(die):

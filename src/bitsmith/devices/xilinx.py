@@ -79,7 +79,7 @@ def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
 
 
 def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: LargeMemory | None) -> Family:
-    """What the families have in common.
+    """Return a family of what all of them have in common.
 
     LUTs count those that serve as shift registers and memories, too. Pairs that Vivado would merge into one LUT6_2 are counted
     as two, so that the figure is above Vivado's.

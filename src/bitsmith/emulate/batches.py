@@ -67,7 +67,7 @@ def _check(batch: Batch, name: str, shape: Shape) -> None:
 
 
 def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np.float64]]:
-    """As :func:`checked_batches`, in double precision.
+    """Return :func:`checked_batches` in double precision.
 
     Raises:
         InputDataError: as there, or values that are not finite.

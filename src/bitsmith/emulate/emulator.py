@@ -30,7 +30,7 @@ CHUNK_BYTES = 3 << 17
 """The largest tensor of a chunk has about this size: measured best between the cost of calls and that of cache misses."""
 
 SEQUENCE_BYTES = 1 << 26
-"""As above for programs with recurrences, each step of which touches a slice only: there the largest tensor of a step counts."""
+"""Limit for programs with recurrences, each step of which touches a slice only: there the largest tensor of a step counts."""
 
 MAX_CHUNK = 4096
 LEAST_CHUNK = 16
@@ -94,18 +94,18 @@ class Emulator:
         return self._run_reals(self._outputs, self._checked(inputs))[0]
 
     def run_watched(self, inputs: Sequence[Reals]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
-        """As :meth:`run_counted`, and the watched casts of which some value wrapped; ``inputs`` were checked.
+        """Return :meth:`run_counted` and the watched casts of which some value wrapped; ``inputs`` were checked.
 
         Seldom it is one of a sample that is none: a chunk may have more than are given.
         """
         return self._run_reals(self._outputs, inputs)
 
     def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
-        """As :meth:`run`, and for each input how many of its values were outside its range."""
+        """Return :meth:`run` and, per input, the number of values outside its range."""
         return self._run_reals(self._outputs, self._checked(inputs))[:2]
 
     def trace(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], dict[str, Float64s], list[int]]:
-        """As :meth:`run_counted`, in the same run with the real values of the program's probes by name."""
+        """Return :meth:`run_counted` and, of the same run, the real values of the program's probes by name."""
         outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
             self._traced = self._compiled((*outputs, *probes))

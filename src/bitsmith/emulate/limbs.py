@@ -114,7 +114,7 @@ def multiply(x: Limbs, y: Limbs, count: int) -> Limbs:
 
 
 def less(x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
-    """Where ``x < y``."""
+    """Return where ``x < y``."""
     count = max(len(x), len(y))
     result: npt.NDArray[np.bool_] | None = None
     for a, b in zip(resize(x, count), resize(y, count), strict=True):
@@ -124,7 +124,7 @@ def less(x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
 
 
 def equal(x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
-    """Where ``x == y``."""
+    """Return where ``x == y``."""
     count = max(len(x), len(y))
     result = np.asarray(True)
     for a, b in zip(resize(x, count), resize(y, count), strict=True):

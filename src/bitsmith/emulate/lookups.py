@@ -20,7 +20,7 @@ from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import IntArray, Ints, Overflow, Rounding, TensorType, objects
 
 MOST_ENTRIES = 1 << 17
-"""Of one table: a float32 for each of them fits into the caches of a processor."""
+"""Entries of one table: a float32 for each of them fits into the caches of a processor."""
 
 MOST_TOGETHER = 1 << 20
 LEAST_PASSES = 8
@@ -66,7 +66,7 @@ def _with_body(node: Node, watched: Collection[ops.Cast], evaluate: Evaluate) ->
 
 
 def _chains(program: Program, wanted: Collection[int], watched: Collection[ops.Cast]) -> list[_Chain]:
-    """What is worth a table: from where one narrow tensor is all that varies to where something else reads."""
+    """Return chains worth a table: from where one narrow tensor is all that varies to where something else reads."""
     roots: list[int] = []
     for index in range(len(program.nodes)):
         roots.append(_root(program, index, roots, watched))

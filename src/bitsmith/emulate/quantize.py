@@ -127,7 +127,7 @@ class Quantization:
 
 
 def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
-    """As :meth:`Quantization.into`, once."""
+    """Apply :meth:`Quantization.into` once."""
     with np.errstate(all="ignore"):
         return Quantization(op).into(x, raw)
 

@@ -1,4 +1,4 @@
-"""How each node's value is stored: which kind of number, and scaled by which power of two.
+"""Storage of each node's value: the kind of number, and the power of two that scales it.
 
 A value is stored as ``real * 2**scale`` in float32, float64 or limbs of int64. The types prove which kinds are exact
 (:mod:`bitsmith.emulate.bounds`); limbs always have the ``frac`` of the type as their scale. Scales of floats are free, so
@@ -50,7 +50,7 @@ class Kinds:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How a node is stored: stored value = real value * 2**scale; ``scale`` has the rank of the node, or one element."""
+    """Storage of a node: stored value = real value * 2**scale; ``scale`` has the rank of the node, or one element."""
 
     kind: NumberKind
     scale: Fracs
@@ -266,7 +266,7 @@ def choose_scales(program: Program, kinds: dict[int, Kinds], weights: Mapping[in
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """Of a product that is to have the scale ``product``; the other factor is node ``other``."""
+    """Factor of a product that is to have the scale ``product``; the other factor is node ``other``."""
 
     product: Fracs
     other: int

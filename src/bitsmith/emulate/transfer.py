@@ -18,7 +18,7 @@ Raws: TypeAlias = npt.NDArray[np.int64] | Ints
 
 
 _ZERO = np.zeros(())
-"""As an array, which numpy takes sooner than a number."""
+"""Zero as an array, which numpy takes sooner than a number."""
 
 
 def checked_raw(name: str, kind: TensorType, x: npt.ArrayLike) -> IntArray:

@@ -29,7 +29,7 @@ _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
 _SUMS_OF_THREE = 0.7
-"""What sums take where three terms are added at once, of what they take two by two: 0.65 to 0.75 in six perceptrons."""
+"""Area of sums of three terms at once, as a share of sums two by two: 0.65 to 0.75 in six perceptrons."""
 
 _CONTROL_FFS = 8
 """Counters and flags of a process that are not known one by one."""
@@ -44,16 +44,16 @@ Sweeps of 32 to 8,192 tokens have 95 to 202 look-up tables on ECP5, 50 to 103 on
 """
 
 _SINGLE_PORT_LUTS, _SINGLE_PORT_FFS = Line(-30.0, 6.4), 4.0
-"""What a FIFO of single-port memory takes beyond one of block memory, over the bits of a token: of 8, 16 and 32 bits on iCE40."""
+"""Cells of a FIFO of single-port memory beyond one of block memory, over the bits of a token: of 8, 16 and 32 bits on iCE40."""
 
 _ENGINE_CONTROL, _ENGINE_ADDRESS_LUTS, _ENGINE_ADDRESS_FFS = (-150.0, 265.0), 4.2, 7.0
 """Look-up tables of an engine's control, always and for those of a choice of a bit; and what each bit of its addresses takes."""
 
 _ENGINE_LAYER_LUTS, _ENGINE_BLOCK_LUTS = 3.5, 3.0
-"""Of each layer's descriptor, and of each memory block: the choice of one of several that hold a word's bit."""
+"""Look-up tables of each layer's descriptor, and of each memory block: the choice of one of several that hold a word's bit."""
 
 _ENGINE_LANE_LUTS, _ENGINE_GREATEST_LUTS = 3.65, 8.0
-"""Of each bit of a sum: the adder, what it adds to, and what results leave from; the choices for the greatest product.
+"""Look-up tables of each bit of a sum: the adder, its register and the exit of results; the choices for the greatest product.
 
 Of 26 circuits with engines on ECP5 and on 7-series look-up tables are 4 % off in the median, 22 % at most.
 """

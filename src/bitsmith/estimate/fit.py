@@ -70,7 +70,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a circuit needs of one resource of a part; the share of it that may be used ``comfortably``."""
+    """Need of a circuit for one resource of a part, and the share of it that may be used ``comfortably``."""
 
     resource: str
     needed: int
@@ -88,7 +88,7 @@ class Need:
 
 
 def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: int) -> tuple[Need, ...]:
-    """What so many cells need of ``part``; larger memories come last, where there are some."""
+    """Return the needs of so many cells on ``part``; larger memories come last, where there are some."""
     larger = [Need(part.family.large.name, large, part.large)] if part.family.large and (large or part.large) else []
     return (
         Need("LUTs", luts, part.luts, _FULL),
@@ -100,7 +100,7 @@ def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: in
 
 
 def needs(size: Size, part: Part) -> tuple[Need, ...]:
-    """What a circuit of ``size`` needs of ``part``; look-up tables as place and route packs them."""
+    """Return the needs of a circuit of ``size`` on ``part``; look-up tables as place and route packs them."""
     return counted(
         part, luts=packed_luts(size, part), ffs=size.ff, dsps=size.dsp, brams=size.bram, large=sum(size.large.values())
     )
@@ -247,7 +247,7 @@ def _step(interval: int) -> int:
 
 
 def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, int]]:
-    """Of each layer that a reuse factor is for: the tokens at which it multiplies or pools, and the most cycles for each."""
+    """Return, per layer that a reuse factor is for, the tokens at which it multiplies or pools, and the most cycles for each."""
     found: dict[str, tuple[int, int]] = {}
     for node in program.nodes:
         here = (_pooled(program, node) or _paired(program, node)) if not directives.parallel else None

@@ -1,4 +1,4 @@
-"""What registers of a pipeline become: flip-flops, shift registers in look-up tables, or part of a block.
+"""Registers of a pipeline as cells: flip-flops, shift registers in look-up tables, or part of a block.
 
 In: a netlist, its stages and a family's areas. Out: flip-flops and look-up tables. The rules are Yosys's. A register that only
 multiplier blocks read goes into these (those with a reset do not, which a choice of a constant becomes); the first one after a
@@ -31,7 +31,7 @@ class Registers:
 
 @dataclass(slots=True)
 class _Use:
-    """What is read of a word in a stage: a mask of its bits, and if only multiplier blocks do that."""
+    """Bits of a word that a stage reads: a mask of its bits, and if only multiplier blocks do that."""
 
     mask: int = 0
     by_blocks: bool = True
@@ -42,7 +42,7 @@ _Uses: TypeAlias = Mapping[int, Mapping[int, _Use]]
 
 
 def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> Registers:
-    """What the registers of a pipeline become, and those of the pipeline of valid samples."""
+    """Return the cells of the registers of a pipeline, and those of the pipeline of valid samples."""
     stages = _with_registers_of_tables(netlist, stages, absorbed, area)
     uses = _uses(netlist, stages, absorbed, area)
     ff, lut = stages.stages, 0
@@ -85,7 +85,7 @@ def _with_registers_of_tables(
 
 
 def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> _Uses:
-    """What is read of each word that is computed."""
+    """Return the bits that are read of each word that is computed."""
     uses: dict[int, dict[int, _Use]] = {}
 
     def use(read: Read, stage: int, *, by_block: bool) -> None:

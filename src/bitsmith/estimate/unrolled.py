@@ -1,4 +1,4 @@
-"""What synthesis makes of an unrolled circuit, counted word by word: for circuits that are small enough to be made for it.
+"""Cells that synthesis makes of an unrolled circuit, counted word by word: for circuits that are small enough to be made for it.
 
 In: a netlist, its stages and a family's areas. Out: look-up tables, flip-flops, blocks. The rules are what Yosys does with each
 cell; where bits of an operand are constant (above an unsigned one, or a literal) chains of some families take no look-up table.
@@ -149,7 +149,7 @@ class _Counted:
             self.lut += self._area.table(address, word.width) * self._unlike(word, cell)
 
     def _unlike(self, word: Word, cell: RomRead) -> float:
-        """What a regular table takes, as a share of a random one.
+        """Return the area of a regular table as a share of a random one.
 
         It is the root of the share of its parts, of as many words as a look-up table has, that are neither constant nor like
         another: those that are alike are chosen from as before.

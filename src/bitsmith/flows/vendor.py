@@ -48,7 +48,7 @@ def stages_of(driver: Driver) -> tuple[Stage, ...]:
 
 
 def by_hand(driver: Driver, top: str, stages: Sequence[Stage]) -> str:
-    """What a user types in the project's folder for ``stages``, by the way that is preferred."""
+    """Return the command that a user types in the project's folder for ``stages``, by the way that is preferred."""
     calls = driver.ways[0].calls(top)
     typed = dict.fromkeys(shlex.join(call.argv) for stage in stages for call in calls.get(stage, ()))
     return " && ".join(typed)

@@ -42,7 +42,7 @@ _PATIENCE_CYCLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What the circuit answered: ``outputs`` has a row per sample, little-endian uint32 words of ``out_data``."""
+    """Answer of the circuit: ``outputs`` has a row per sample, little-endian uint32 words of ``out_data``."""
 
     outputs: NDArray[np.uint32]
     latency_cycles: int

@@ -29,7 +29,7 @@ _CASCADE = "bitsmith_chained_product"
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a design needs of a device.
+    """Resources that a design takes of a device.
 
     ``lut``, ``ff``, ``dsp``, ``bram``, ``large`` are in the family's own units: see the record's `YosysMapping`;
     ``large`` by the name of the family's larger memory. ``carry`` is the number of carry cells, whose width depends on the
@@ -45,7 +45,7 @@ class Resources:
     cells: Mapping[str, int]
     tool: str
     parts: Mapping[str, Resources] = field(default_factory=dict)
-    """What is of each part of the design; of none: what is in the top itself, or has lost its name."""
+    """Resources by part of the design; under "": those of the top itself, or that have lost their name."""
 
 
 def count(family: Family, cells: Mapping[str, int], tool: str) -> Resources:

@@ -1,4 +1,4 @@
-"""Where elements come from: the ops that only move data, as arrays of positions."""
+"""Origins of elements: the ops that only move data, as arrays of positions."""
 
 from __future__ import annotations
 

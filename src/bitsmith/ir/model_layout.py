@@ -1,4 +1,4 @@
-"""Where the elements of a trained tensor are in the user's model, whose layout of kernels and gates may be another."""
+"""Layouts of trained tensors in the user's model, whose order of kernels and gates may be another."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ModelLayout:
         return ModelLayout(shape, (0,), places)
 
     def fits(self, shape: Shape) -> bool:
-        """Whether it says of each element of a tensor of ``shape`` where it is in the model's."""
+        """Return True if it maps each element of a tensor of ``shape`` to the model's."""
         if tuple(map(len, self.places)) != shape or not self.starts or not all(shape):
             return False
         least, most = (sum(end(line) for line in self.places) for end in (min, max))
@@ -62,7 +62,7 @@ class ModelLayout:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the tensor is the model's own."""
+        """True if the tensor is the model's own."""
         return self == ModelLayout.plain(self.shape)
 
     @property

@@ -65,7 +65,7 @@ def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
 
 
 def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:
-    """As :func:`linear_weights`, but in 64-bit integers if all fit: a million weights take milliseconds then."""
+    """Return :func:`linear_weights` in 64-bit integers if all fit: a million weights take milliseconds then."""
     require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
     have = channel_frac(x)[:, None] + op.frac
     found = _machine_weights(op.weights, have)

@@ -44,7 +44,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """How values of one kind are written and read."""
+    """Writer and reader of values of one kind."""
 
     write: Callable[[object], str]
     read: Callable[[str], object]
@@ -155,7 +155,7 @@ _CODECS: dict[object, _Codec] = {
     "Overflow": _Codec(lambda value: cast(Overflow, value).value, Overflow),
     "Relation": _Codec(lambda value: cast(Relation, value).value, Relation),
 }
-"""How a field of an op is written, by its annotation."""
+"""Codec of a field of an op, by its annotation."""
 
 _OPS: dict[str, Callable[..., Op]] = {kind.__name__.lower(): kind for kind in get_args(Op)}
 _FIELDS: dict[str, dict[str, _Codec]] = {

@@ -92,7 +92,7 @@ class _Functions:
         return value if bias is None else self.builder.apply(ops.Add(), value, bias)
 
     def _applied(self, value: Value, group: Group, index: int, columns: Iterator[Mapping[int, int]]) -> Value:
-        """What a step makes of ``value``, with limits, a constant or the place of a table of ``columns``."""
+        """Return ``value`` after a step, with limits, a constant or the place of a table of ``columns``."""
         step: Following = group.ways[0].steps[index]
         if step.clamps:
             return self._clamped(value, step.op, next(columns), next(columns))

@@ -1,4 +1,4 @@
-"""What is done to each sum of an engine: ops of single numbers, in one form for all layers."""
+"""Steps applied to each sum of an engine: ops of single numbers, in one form for all layers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def frac_of(kind: TensorType) -> int:
 
 
 def by_channel(values: Ints, shape: Sequence[int]) -> Ints | None:
-    """Of each channel what ``values``, which broadcast to ``shape``, are at all positions; None if they differ there."""
+    """Return the value of each channel of ``values``, which broadcast to ``shape``; None if positions differ."""
     if values.ndim < 2 or values.size == values.shape[-1]:
         return objects(np.broadcast_to(values.reshape(-1), (shape[-1],)))
     rows = values.reshape(-1, values.shape[-1])
@@ -67,7 +67,7 @@ def const_by_channel(const: ops.Const, shape: Sequence[int], columns: int) -> li
 def steps_of(
     node: Node, before: TensorType, const: ops.Const | None, is_first: bool, columns: int
 ) -> list[Following] | None:
-    """What ``node`` does to each column of an operand of type ``before``; None if that is no such op at all positions."""
+    """Return the steps of ``node`` for each column of an operand of type ``before``; None if it is no such op."""
     scalars = _scalars(node, before)
     fracs = by_channel(objects(before.frac), before.shape)
     if scalars is None or fracs is None or len(scalars) != columns:
@@ -148,7 +148,7 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[Followin
 
 
 def _bound(step: Following, frac: int) -> tuple[bool, int] | None:
-    """Whether a step is a least value, or else a greatest one, and its raw value; None if it is something else."""
+    """Return True for a least value, False for a greatest one, and its raw value; None if a step is something else."""
     if not isinstance(step.op, ops.Max | ops.Min) or step.const is None:
         return None
     raw, places = int(step.const.raw[0]), int(step.const.frac[0])

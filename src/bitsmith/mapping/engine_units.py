@@ -1,4 +1,4 @@
-"""What an engine can execute: parts of a core program that are sums of products over windows, and functions of these sums.
+"""Units that an engine can execute: parts of a core program that are sums of products over windows, and functions of these sums.
 
 A unit is a product with constants, a pooling, or the sum of two tensors; what is added, rounded and looked up after it belongs
 to it as long as all positions have that done alike.
@@ -23,7 +23,7 @@ from bitsmith.mapping.grouped import grouped_product
 from bitsmith.mapping.sweeps import Windows, windows_of
 
 _AXES = 2
-"""Of windows."""
+"""Number of axes of windows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

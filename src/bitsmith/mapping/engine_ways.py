@@ -1,4 +1,4 @@
-"""What is done to sums of an engine, by channels: which of it can share a circuit, and with which parameters.
+"""Epilogues of an engine's sums, by channels: those that can share a circuit, and their parameters.
 
 In a way all that a cast or a table takes, and gives, is integers, and fractional bits are parameters: ways of the same steps
 share a circuit.
@@ -35,7 +35,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """What is done to the sums of some channels of a unit.
+    """Epilogue of the sums of some channels of a unit.
 
     Args:
         unit, function: which.
@@ -79,7 +79,7 @@ class Group:
 
 
 Numbers: TypeAlias = dict[tuple[int, int], int]
-"""Of each unit and function the choice."""
+"""Choices, one per unit and function."""
 
 
 def groups_of(units: Sequence[Unit]) -> list[Group]:
@@ -168,7 +168,7 @@ def _summed(unit: Unit, function: int) -> TensorType:
 
 
 def _structure(step: Following) -> tuple[object, ...]:
-    """What is the same in all that share a circuit."""
+    """Return the structure that all epilogues of one circuit share."""
     if step.clamps and isinstance(step.op, ops.Cast):
         return ("Cast", step.op.rounding)
     if isinstance(step.op, ops.Table):

@@ -50,7 +50,7 @@ class Region:
 
     @property
     def source(self) -> NodeId:
-        """Its operand."""
+        """Operand of the engine."""
         return self.units[0].sources[0]
 
     @property
@@ -77,7 +77,7 @@ def regions_of(builder: DataflowBuilder) -> list[Region]:
 
 
 def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
-    """How many of ``units``, from the first on, have one operand and one result; 0 if none have."""
+    """Return the number of ``units``, from the first on, that have one operand and one result together."""
     outputs = {NodeId(output.node) for output in builder.program.outputs}
     numbers = {id(node): NodeId(index) for index, node in enumerate(builder.program.nodes)}
     known, nodes, longest = {units[0].sources[0]}, set[NodeId](), 0

@@ -44,7 +44,7 @@ SWEEP_LUTS = 350.0
 """Counters and sums of what reads windows from a memory."""
 
 _GRAPHS_SHARE = 0.95
-"""Of the area of an adder graph: multipliers that save less are not shared, since areas are known to a twentieth."""
+"""Share of the area of an adder graph: multipliers that save less are not shared, since areas are known to a twentieth."""
 
 _ADDED = 2
 """Look-up tables per bit of a sum, or of the greater of two numbers."""
@@ -61,11 +61,11 @@ class LoadedMatrix:
 
 
 Factor: TypeAlias = ops.Linear | LoadedMatrix
-"""What has the matrix of a product with weights: the product itself, or its second operand."""
+"""Nodes that have the matrix of a product with weights: the product itself, or its second operand."""
 
 
 def weights_of(program: Program, node: Node) -> Factor | None:
-    """What has the matrix of weights that a node multiplies by; None if it does not multiply by one."""
+    """Return the node that has the matrix of weights that a node multiplies by; None without one."""
     match node.op:
         case ops.Linear():
             return node.op
@@ -76,7 +76,7 @@ def weights_of(program: Program, node: Node) -> Factor | None:
 
 
 def _loaded_matrix(program: Program, index: int) -> LoadedMatrix | None:
-    """What a value is as a matrix of blocks of a parameter; None if it is something else."""
+    """Return a value as a matrix of blocks of a parameter; None if it is something else."""
     shape, (node, places) = program.nodes[index].type.shape, places_in_parameter(program, index)
     return None if node is None or len(shape) != 2 else matrix_of_blocks(node, places.reshape(shape))
 

@@ -38,7 +38,7 @@ class Grouped:
 
 
 def grouped_product(builder: DataflowBuilder, node: Node) -> Grouped | None:
-    """What ``node`` is as a product in groups: blocks of channels side by side, of matrices with zeros beside their blocks."""
+    """Return ``node`` as a product in groups: blocks of channels side by side, of matrices with zeros beside their blocks."""
     operands = builder.operands(node) if isinstance(node.op, ops.Concat) else ()
     parts = [builder.program.nodes[arg] for arg in operands] or [node]
     found = [_block_columns(builder, part) for part in parts]
@@ -107,7 +107,7 @@ def _block_columns(builder: DataflowBuilder, node: Node) -> _BlockColumns | None
 
 
 def loaded_groups(builder: DataflowBuilder, node: Node) -> Grouped | None:
-    """What ``node``, a product of two variables, is as a product of windows in groups with weights from outside; else None.
+    """Return ``node``, a product of two variables, as a product of windows in groups with weights from outside; else None.
 
     Of ``(*positions, groups, 1, n) @ (groups, n, m)`` the first operand has the channels of each group, and the second one
     elements of a parameter.

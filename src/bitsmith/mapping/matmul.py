@@ -98,14 +98,14 @@ def _chosen_tile(builder: DataflowBuilder, node: Node) -> tuple[_Tile, _Order] |
 
 
 def _order(builder: DataflowBuilder, y: NodeId, tile: _Tile) -> _Order | None:
-    """How ``y`` is read for tiles of each part of its columns, one part after another; None if it cannot be."""
+    """Return the order in which ``y`` is read for tiles of each part of its columns; None if it cannot be."""
     *batch, rows, columns = range(len(builder.shape(y)))
     inner = rows if tile.columns == 1 else columns
     return _read(builder, y, (*batch, columns, rows), inner, tile.rows * tile.columns)
 
 
 def _read(builder: DataflowBuilder, arg: NodeId, order: tuple[int, ...], inner: int, size: int) -> _Order | None:
-    """How a value ``arg`` is read with its axes in another ``order``.
+    """Return the reads of a value ``arg`` with its axes in another ``order``.
 
     Elements come as tokens of ``size`` neighbors along the axis ``inner``. None if they cannot.
     """

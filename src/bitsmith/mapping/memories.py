@@ -34,7 +34,7 @@ FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 
 
 _FEW_TILES = 8
-"""Of so many tiles' weights many bits are alike, and synthesis keeps one of each."""
+"""Tiles whose weights have many bits alike, of which synthesis keeps one each."""
 
 
 @dataclass(frozen=True, slots=True)

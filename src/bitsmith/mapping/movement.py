@@ -273,7 +273,7 @@ def _moved_in_parts(builder: DataflowBuilder, arg: NodeId, source: Positions, no
 def _moved_at_several_positions(
     builder: DataflowBuilder, index: NodeId, source: Positions, grid: Grid
 ) -> StepId | None:
-    """As many positions at once as the operand is made in, if all rows of them are moved in one way; else None."""
+    """Move as many positions at once as the operand is made in, if all rows of them are moved in one way; else None."""
     number, positions = builder.native_parallelism(index), math.prod(grid)
     if number == 1 or positions % number:
         return None

@@ -229,7 +229,7 @@ def _tiled(
 def _folded_product(
     builder: DataflowBuilder, op: ops.Linear, chunks: StepId, steps: int, groups: int, grid: Grid, sets: int
 ) -> StepId:
-    """As `_tiled`, with constants."""
+    """Return a tiled product with constants."""
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     n, m = op.weights.shape

@@ -119,7 +119,7 @@ class Exchange:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], perm: tuple[int, ...]) -> Exchange | None:
-        """What the axes of ``shape`` in the order ``perm`` are; None if that is more than one exchange."""
+        """Return the exchange of the axes of ``shape`` in the order ``perm``; None if it is more than one."""
         perm = tuple(axis for axis in perm if shape[axis] > 1)
         first = next((k for k, axis in enumerate(perm) if axis != sorted(perm)[k]), len(perm))
         rest = perm[first:]
@@ -163,7 +163,7 @@ class Tiles:
 def choose_tiles(
     builder: DataflowBuilder, op: Factor, windows: Windows, blocks: int, node: Node, style: MultiplierStyle
 ) -> Tiles | None:
-    """How to fold a product of ``windows`` in narrow tokens; None if wide ones take less area.
+    """Return the folding of a product of ``windows`` in narrow tokens; None if wide ones take less area.
 
     Each of ``blocks`` blocks of channels has its share of the columns.
     """

@@ -38,7 +38,7 @@ _REMEMBERED = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How long to search, and how deep graphs may be.
+    """Budgets of the search, and the depth that graphs may have.
 
     Attributes:
         effort: steps of the search, in steps of the first greedy solution.

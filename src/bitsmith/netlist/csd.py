@@ -14,7 +14,7 @@ from bitsmith.ir.types import IntArray, TensorType, machine, width_of
 _MACHINE_BITS = 62
 _BYTES = np.array([k.bit_count() for k in range(1 << 8)], dtype=np.uint8)
 _ONES = np.add.outer(_BYTES, _BYTES).reshape(-1)
-"""How many ones there are in 16 bits."""
+"""Ones in each word of 16 bits."""
 
 
 def digit_masks(value: int) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class Flow:
         return [node for node, level in enumerate(self._levels(source)) if level >= 0]
 
     def _levels(self, source: int) -> list[int]:
-        """How many arcs with capacity left each node is away; -1 if there is no way."""
+        """Return the distance of each node in arcs with capacity left; -1 if there is no path."""
         level = [-1] * len(self._arcs)
         level[source] = 0
         queue = deque((source,))

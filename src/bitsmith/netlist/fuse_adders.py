@@ -27,10 +27,10 @@ from bitsmith.netlist.renumber import renumbered
 
 _ROUNDS = 4
 _SHARE = 4
-"""Where there are too many stages, one of so many sums that are in the way comes back at a time, those that save least first."""
+"""Share of the sums in the way that come back at a time where there are too many stages, those that save least first."""
 
 CONSTANT_SHARE = 0.5
-"""What a sum with a constant counts: most of its look-up tables only invert, and go into those before them."""
+"""Weight of a sum with a constant: most of its look-up tables only invert, and go into those before them."""
 
 
 @dataclass(frozen=True, slots=True)

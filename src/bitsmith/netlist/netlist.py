@@ -25,7 +25,7 @@ class WordRef:
     shift: int = 0
 
     def shifted(self, by: int) -> WordRef:
-        """This value times ``2**by``; the shift must not become negative."""
+        """Return this value times ``2**by``; the shift must not become negative."""
         return WordRef(self.word, self.shift + by)
 
 
@@ -124,7 +124,7 @@ Cell: TypeAlias = InputPort | Literal | AddSub | TernaryAdder | Multiplier | Vie
 
 @dataclass(frozen=True, slots=True)
 class WordOrigin:
-    """Where words come from: the user's layer and the op in it; names of signals are made of it."""
+    """Origin of words: the user's layer and the op in it; names of signals are made of it."""
 
     layer: str
     op: str

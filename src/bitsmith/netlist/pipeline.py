@@ -36,7 +36,7 @@ _MAX_LUT_INPUTS = 8
 _SWEEPS = 6
 _SLACK_NS = 1e-9
 _EXACT_WORDS = 4000
-"""Of so many words the best placement is sought, of more a good one."""
+"""Words up to which the best placement is sought; of more, a good one."""
 
 
 class Delays(Protocol):
@@ -87,7 +87,7 @@ def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> PipelineStag
 
 
 class Timing:
-    """When words are ready at the earliest, without a search for few registers."""
+    """Earliest times of words, without a search for few registers."""
 
     def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
         self._start_with(_Scheduler(netlist, delays, budget_ns))
@@ -97,7 +97,7 @@ class Timing:
         self.stages = scheduler.stages()
 
     def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> Timing:
-        """That of ``netlist``, in which the words ``sums`` add what the sums ``gone`` did, which are dead."""
+        """Return the timing of ``netlist``, in which the words ``sums`` add what the sums ``gone`` did, which are dead."""
         other = copy(self)
         other._start_with(self._scheduler.fused(netlist, sums, gone))
         return other
@@ -116,7 +116,7 @@ class Timing:
         return {word: stage * budget + finish for word, (stage, finish) in self._scheduler.due(stages).items()}
 
     def after(self, start: float, delay: float) -> float:
-        """When a cell of ``delay`` is ready that begins at ``start`` or in the next stage."""
+        """Return the time at which a cell of ``delay`` is ready that begins at ``start`` or in the next stage."""
         return self._scheduler.after(start, delay)
 
 
@@ -202,7 +202,7 @@ class _Scheduler:
             self._enter(word)
 
     def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> _Scheduler:
-        """That of ``netlist``; what is absorbed stays, for sums that are wiring do not change."""
+        """Return the timing of ``netlist``; what is absorbed stays, for sums that are wiring do not change."""
         other = copy(self)
         other._netlist = netlist
         other._order = [word for word in self._order if word not in gone]
@@ -241,7 +241,7 @@ class _Scheduler:
         )
 
     def ready(self, word: int, times: Sequence[float]) -> float:
-        """When a word is ready, counted from the first stage's start; ``times`` are those of all words before it."""
+        """Return the time of a word, counted from the first stage's start; ``times`` are those of all words before it."""
         start = 0.0
         if self._absorbed.sources[word] != (word,):
             return max((times[x] for x in self._absorbed.sources[word]), default=start)
@@ -251,7 +251,7 @@ class _Scheduler:
         return self.after(start, self._delay[word])
 
     def after(self, start: float, delay: float) -> float:
-        """When a cell is ready that begins at ``start`` or in the next stage."""
+        """Return the time at which a cell is ready that begins at ``start`` or in the next stage."""
         end = (int((start + _SLACK_NS) / self.budget) + 1) * self.budget
         return start + delay if start + delay <= end else end + delay
 

@@ -1,4 +1,4 @@
-"""Which bits of its operands a word reads, for the bits of it that are wanted."""
+"""Reads: the bits of its operands that a word reads, for the bits of it that are wanted."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from bitsmith.netlist.renumber import moved, renumbered
 
 _LEAST_TERMS = 4
 _CHOICES = 7
-"""Of so many terms with the least tops, and as many of the earliest, a row takes those that cost least."""
+"""Terms with the least tops, and as many of the earliest, of which a row takes those that cost least."""
 
 _NEVER = 1e9
 
@@ -55,7 +55,7 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """What a sum and the sums below it add, and the look-up tables of these."""
+    """Terms that a sum and the sums below it add, and the look-up tables of these."""
 
     terms: tuple[tuple[bool, WordRef], ...]
     cost: float
@@ -154,7 +154,7 @@ class _Builder:
         return replace(self._netlist, words=tuple(self._words), results=results)
 
     def _regrouped(self, root: int, word: Word, tree: _Tree) -> float | None:
-        """When the rows of a tree are ready, which are made; None if the tree stays as it is."""
+        """Make the rows of a tree and return when they are ready; None if the tree stays as it is."""
         before, due = len(self._words), self._due[root]
         terms = self._with_one_constant([self._term(minus, ref) for minus, ref in tree.terms], word)
         first = len(self._words)

@@ -113,7 +113,7 @@ def _of_factor(values: Floats) -> Floats:
 
 
 def _operations(node: NetworkNode, operands: Sequence[Floats]) -> float | None:
-    """What a layer multiplies and adds of ``operands``, which are bits; None if it is not counted."""
+    """Return the products and sums of a layer in bits, of ``operands`` in bits; None if it is not counted."""
     layer = node.layer
     if isinstance(layer, _PRODUCTS):
         return _sum(layer, operands) or None
@@ -137,7 +137,7 @@ def _operations(node: NetworkNode, operands: Sequence[Floats]) -> float | None:
 
 
 def _biases(layer: Layer, operand: Shape) -> int:
-    """How many biases are added; HGQ2 counts one for each position of a convolution's operand, whatever its stride."""
+    """Return the number of biases added; HGQ2 counts one for each position of a convolution's operand, whatever its stride."""
     outputs = layer.output_shape([operand])
     return math.prod((*operand[:-1], outputs[-1]) if isinstance(layer, Conv) else outputs)
 

@@ -60,11 +60,11 @@ def read_report(output_dir: str | os.PathLike[str]) -> Report:
 
 
 def ran_since(folder: Path) -> bool:
-    """Whether a vendor's tool has written reports after our build wrote its own."""
+    """Return True if a vendor's tool has written reports after our build wrote its own."""
     newest = last_run(folder)
     return newest is not None and newest > (folder / REPORT_JSON).stat().st_mtime
 
 
 def describes_sources(folder: Path, report: Report) -> bool:
-    """Whether the vendor's reports in ``folder`` are of the sources that ``report``, our own there, is of."""
+    """Return True if the vendor's reports in ``folder`` and ``report``, our own there, describe the same sources."""
     return any(stage.get("Name") == VENDOR_STAGE for stage in report.stages()) or ran_since(folder)

@@ -60,7 +60,7 @@ def grid_text(quantizer: Quantizer, affine: Affine | None = None, *, modes: bool
 
 
 def moved_scale(node: NetworkNode, variable: str, operands: Sequence[NetworkNode]) -> Affine | None:
-    """What a trained value of 1 is to the user, of a product whose scale waits for the next quantizer."""
+    """Return the user's value of a trained 1, of a product whose scale waits for the next quantizer."""
     if node.affine is None:
         return None
     scale = node.affine.scale

@@ -176,7 +176,7 @@ def _cell_bars(rows: Sequence[LayerCells]) -> list[Bar]:
 
 
 def _origin(section: Origin | None) -> str:
-    """What the report is of, in a line."""
+    """Return the subject of the report in one line."""
     if section is None:
         return ""
     parts = (
@@ -220,7 +220,7 @@ def _accuracy(section: Accuracy | None) -> list[Figure]:
 
 
 def _resources(report: Report) -> list[tuple[str, Need]]:
-    """What the circuit needs of its part, with labels; nothing of a part that only a vendor's tool knows."""
+    """Return the circuit's share of its part, with labels; nothing of a part that only a vendor's tool knows."""
     area = _area(report)
     name = area.part if isinstance(area, Resources) else None
     try:

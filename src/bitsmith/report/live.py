@@ -11,7 +11,7 @@ from rich.text import Text
 
 _WIDTH = 100
 _STAGES = ("rtl: ", "csim: ", "synth: ", "post_synth: ", "cosim: ", "export: ", "vsynth: ", "pnr: ", "bitstream: ")
-"""How the lines begin that tell of a stage of a build; all others are what a tool writes."""
+"""Prefix of lines about a stage of a build; all others are a tool's."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What vendors' tools left in a folder, as sections of our report, whichever vendor it was.
+"""Figures that vendors' tools left in a folder, as sections of our report, whichever vendor it was.
 
 In: the folder of a project, ours or another tool's. Out: ``Resources``, ``Latency`` and ``Timing`` with the tool that each
 comes from; what has not run has no section. Of several tools the one that is closest to the hardware is believed: place and
@@ -45,7 +45,7 @@ def measured(folder: Path, target_period_ns: float | None = None) -> dict[str, F
 
 
 def last_run(folder: Path) -> float | None:
-    """When a vendor's tool last wrote a report into ``folder`` (seconds since the epoch); None without reports.
+    """Return the time of the last report of a vendor's tool in ``folder`` (seconds since the epoch); None without reports.
 
     Raises:
         ProjectError: the folder cannot be read.

@@ -1,4 +1,4 @@
-"""What a build measured: sections, each with the tool that measured it, as one immutable mapping.
+"""Reports of builds: sections, each with the tool that measured it, as one immutable mapping.
 
 In: sections as values, or as plain figures. Out: the same, a table for the terminal, and the text of ``report.json``. A report
 read from disk is untrusted: its shape is checked before anything shows it.
@@ -94,7 +94,7 @@ class Report(Mapping[str, object]):
         return self.rows("Stages")
 
     def with_section(self, name: str, section: Mapping[str, object]) -> Report:
-        """This report with one section added or replaced."""
+        """Return this report with one section added or replaced."""
         return Report((*self.sections, section_of(name, section)), self._design)
 
     def to_json(self) -> str:

@@ -181,14 +181,14 @@ class LayerFidelity(FigureSet):
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """How far the layers' results are from the float model's."""
+    """Distance of the layers' results from the float model's."""
 
     rows: tuple[LayerFidelity, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerCells(FigureSet):
-    """What a layer (or layers that share a part of the circuit) takes of the part, and where it is in the pipeline."""
+    """Cells of a layer (or of layers that share a part of the circuit), and its stages of the pipeline."""
 
     layer: Annotated[str | None, Key("Layer")] = None
     lut: Annotated[int | None, Key("LUT")] = None
@@ -220,14 +220,14 @@ class CellUse(FigureSet):
 
 @dataclass(frozen=True, slots=True)
 class Utilization:
-    """What is in use of the part after placement."""
+    """Share of the part in use after placement."""
 
     rows: tuple[CellUse, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin(FigureSet):
-    """What a report is of.
+    """Subject of a report.
 
     ``digest`` is that of the program and of all choices, ``seeds`` are those of simulations and of placement.
     """

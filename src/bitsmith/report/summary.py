@@ -1,4 +1,4 @@
-"""What a network became: one row per layer with its sizes, formats and proved ranges, as data and as a table.
+"""Summary of a converted network: one row per layer with its sizes, formats and proved ranges, as data and as a table.
 
 In: the user's network and its core program. Out: rows for ``print(model)``, for ``bitsmith explain`` and for the HTML
 page. Nothing here knows a tool or a folder.
@@ -211,7 +211,7 @@ def _absorbed(network: Network) -> dict[str, tuple[str, ...]]:
 
 
 def _summands(network: Network, node: NetworkNode) -> frozenset[str]:
-    """What a sum adds, before it is scaled."""
+    """Return the summands of a sum, before it is scaled."""
     operands = (network.node(name) for name in node.inputs)
     return frozenset(one.inputs[0] if one.inner and one.inputs else one.name for one in operands)
 
@@ -307,7 +307,7 @@ def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequen
 
 @dataclass(frozen=True, slots=True)
 class HeldConstant:
-    """What the circuit holds of a trained tensor: raw integers, their ``frac``, which broadcasts to them, and their formats."""
+    """Trained tensor as the circuit holds it: raw integers, their ``frac``, which broadcasts to them, and their formats."""
 
     raw: Ints
     frac: Fracs
@@ -320,7 +320,7 @@ class HeldConstant:
 
 
 def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConstant:
-    """What the circuit holds of ``values``, a trained tensor of ``node``.
+    """Return ``values``, a trained tensor of ``node``, as the circuit holds it.
 
     Raises:
         UnsupportedError: values that are not finite.

@@ -360,7 +360,7 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
 
 
 def left_text(row: LayerRow) -> str:
-    """Where a layer without a result went."""
+    """Return the text for a layer without a result: where it went."""
     if row.absorbed:
         return f"absorbed by {', '.join(row.absorbed)}"
     return "folded" if row.folded else "none"

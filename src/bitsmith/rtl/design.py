@@ -10,7 +10,7 @@ from bitsmith.netlist.netlist import Field
 
 @dataclass(frozen=True, slots=True)
 class LayerPart:
-    """What there is of a layer (or of layers that share it) in a circuit; ``cycles`` go through its pipeline.
+    """Part of a circuit that belongs to a layer, or to layers that share it; ``cycles`` go through its pipeline.
 
     ``first_stage`` and ``last_stage`` are those of the circuit's pipeline; None in a network of processes.
     """

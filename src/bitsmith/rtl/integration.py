@@ -1,4 +1,4 @@
-"""What joins a circuit to others' projects: a VHDL template, a FuseSoC core, and a cocotb bench.
+"""Files that join a circuit to others' projects: a VHDL template, a FuseSoC core, and a cocotb bench.
 
 In: the interface, texts of modules, tokens of frames. Out: texts.
 """
@@ -126,7 +126,7 @@ def bench(
 
 
 def memory_bench(interface: Interface, sources: Sequence[str]) -> Mapping[str, str]:
-    """What the folder ``bench`` has besides for ``<top>_memory``; ``sources`` are all its files."""
+    """Return the further files of the folder ``bench`` for ``<top>_memory``; ``sources`` are all its files."""
     text = (_TEMPLATES / "memory.py.in").read_text(encoding="utf-8").replace("@top@", interface.top)
     return {"bench/memory.py": text, "bench/memory_sources.txt": "\n".join(sources) + "\n"}
 

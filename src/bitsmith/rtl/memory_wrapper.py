@@ -15,7 +15,7 @@ from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
 
 _LEAST_BITS = 32
-"""Of a word of memory: interconnects of vendors take no narrower ones (PG247)."""
+"""Least bits of a word of memory: interconnects of vendors take no narrower ones (PG247)."""
 
 _ADDRESS = {"valid": 1, "ready": 1, "addr": 64, "len": 8, "size": 3, "burst": 2, "cache": 4, "prot": 3}
 _BACK = ("awready", "wready", "bvalid", "bresp", "arready", "rvalid", "rdata", "rresp", "rlast")

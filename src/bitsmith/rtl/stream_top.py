@@ -194,7 +194,7 @@ class StreamTop:
     def loadable(
         self, name: str, index: str, values: Sequence[int], loaded: LoadableWeights, elements: Sequence[Field]
     ) -> str:
-        """As a clocked `table` of words of ``elements``, all of one format, that can be loaded."""
+        """Return a clocked `table` of words of ``elements``, all of one format, that can be loaded."""
         width, words = sum(element.width for element in elements), len(values)
         port = self.stream_port(
             f"{identifier(f'{loaded.layer}_{loaded.name}')}_load", elements[:1], words * len(elements)
@@ -241,10 +241,10 @@ class ProcessText:
         self.top = top
         self.process = process
         self.name = f"p{number}"
-        """What its wires begin with."""
+        """Prefix of its wires."""
         layers = identifier("_".join(process.layers[:1] + process.layers[1:][-1:])) if process.layers else ""
         self.instances = f"{self.name}__{layers}" if layers else self.name
-        """What its instances begin with, so that tools' reports of paths name its layers: wires have no two underscores."""
+        """Prefix of its instances, so that tools' reports of paths name its layers: wires have no two underscores."""
         self.takes = [layout(stream.token) for stream in process.takes]
         """The layouts of its operands' tokens."""
         self.gives = [layout(stream.token) for stream in process.results]

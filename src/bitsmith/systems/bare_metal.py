@@ -19,7 +19,7 @@ from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.systems.system import template
 
 _MOST_BITS = 63
-"""Of an element: it is rounded in double precision, and limited as an integer of 64 bits."""
+"""Most bits of an element: it is rounded in double precision, and limited as an integer of 64 bits."""
 
 _EXACT_BITS = 52
 """Up to which the remainder of any range is exact in double precision; beyond them that of powers of two is."""

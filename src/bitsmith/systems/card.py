@@ -95,7 +95,7 @@ def _movers(title: str, movers: dict[str, int]) -> str:
 
 
 def _connectivity(core: Core, board: Card) -> str:
-    """What ``v++`` links: instances, memories, and streams."""
+    """Return the connectivity that ``v++`` links: instances, memories, and streams."""
     readers, writers = list(_named("read", core.inputs)), list(_named("write", core.outputs))
     movers = [*readers, *writers]
     lines = ["[connectivity]", f"nk={core.module}:1:circuit", *(f"nk={name}:1:{name}" for name in movers)]

@@ -17,7 +17,7 @@ FOLDER = "system"
 """The folder of a system in its project."""
 
 EXPORT = f"{FOLDER}/export"
-"""What goes to the board."""
+"""The folder of the files that go to the board."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -77,7 +77,7 @@ class Core:
 
     @property
     def ip_folder(self) -> str:
-        """Where high-level synthesis leaves its IP, inside the project."""
+        """Folder of the project in which high-level synthesis leaves its IP."""
         return f"{self.module}_prj/solution1/impl/ip"
 
     def check_streams(self, most: int) -> None:

@@ -35,7 +35,7 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LogicDesign:
-    """What a tool works on: ``sources`` are seen from the tool's folder in the project."""
+    """Input of a tool: ``sources`` are seen from the tool's folder in the project."""
 
     top: str
     part: str
@@ -50,7 +50,7 @@ class LogicDesign:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a tool's reports say: cells; for a placed circuit also the clock period and the ends of the slowest path."""
+    """Figures of a tool's reports: cells; for a placed circuit also the clock period and the ends of the slowest path."""
 
     resources: Resources
     cells: tuple[CellUse, ...] = ()
@@ -103,7 +103,7 @@ class LogicTool:
         return {f"{self.key}/{name}": text for name, text in files.items()}
 
     def by_hand(self, steps: Sequence[Step] = tuple(Step)) -> str:
-        """What a user types in the tool's folder."""
+        """Return the command that a user types in the tool's folder."""
         return " && ".join(shlex.join((self.program, *self.arguments, f"{step.value}.tcl")) for step in steps)
 
 

@@ -1,4 +1,4 @@
-"""Where things stand in the pictures of the HTML page and of ``plot_model``.
+"""Positions of things in the pictures of the HTML page and of ``plot_model``.
 
 In: layer rows. Out: plain coordinates in pixels, which the page's template draws as inline SVG, and :mod:`picture` in files.
 No text is composed into markup here.

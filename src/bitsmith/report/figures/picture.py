@@ -26,7 +26,7 @@ _LINE, _TEXT, _SOFT, _STROKE, _FILL, _EMPTY = "#7b8896", "#1b2430", "#5a6675", "
 
 
 class Direction(enum.StrEnum):
-    """Where the network flows to."""
+    """Direction in which the network flows."""
 
     DOWN = "TB"
     RIGHT = "LR"
@@ -42,7 +42,7 @@ class Format(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a layer's box says, besides its type."""
+    """Content of a layer's box, besides its type."""
 
     names: bool = True
     shapes: bool = False
@@ -111,7 +111,7 @@ def picture(design: Design, content: Content, direction: Direction) -> Picture:
 
 
 def lines_of(row: LayerRow, content: Content) -> tuple[str, ...]:
-    """What a layer's box says, line by line."""
+    """Return the lines of a layer's box."""
     lines = [row.name] if content.names else []
     lines.append(row.title)
     if content.shapes:

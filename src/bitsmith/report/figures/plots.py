@@ -34,7 +34,7 @@ _NOTEBOOK_DPI = 96
 
 
 class Plot(enum.StrEnum):
-    """How the values of a row are drawn."""
+    """Form in which the values of a row are drawn."""
 
     BOXPLOT = "boxplot"
     """Quartiles and median; lines to the least and the greatest."""

@@ -20,7 +20,7 @@ _LAYERS = "PerLayerQOFR"
 
 
 def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, object]:
-    """What Catapult and Vivado's synthesis left of the newest solution; what has not run is not there.
+    """Return the figures of Catapult and Vivado's synthesis for the newest solution; stages that have not run are missing.
 
     ``PerLayerQOFR`` is Catapult's table of layers as lines of text, as it is free text.
 

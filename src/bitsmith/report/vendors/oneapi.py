@@ -82,7 +82,7 @@ def _sections(project: Path, name: str) -> dict[str, object]:
 
 
 def _area(path: Path) -> dict[str, object]:
-    """What the compiler estimates that the design takes, and what the part has.
+    """Return the compiler's estimate of the area, and the resources of the part.
 
     ``frac_dsp`` is there where the version counts multipliers that share a block apart from whole blocks (``dsp``).
     """

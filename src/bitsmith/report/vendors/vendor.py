@@ -80,7 +80,7 @@ def nothing_found(folder: Path, tool: str) -> ProjectError:
 
 
 def present(path: Path) -> bool:
-    """Whether ``path`` is a regular file.
+    """Return True if ``path`` is a regular file.
 
     Raises:
         ProjectError: the folders on the way cannot be read.
@@ -175,7 +175,7 @@ def read_json_lines(path: Path) -> list[Json]:
 
 
 def dig(value: Json, *steps: str | int) -> Json:
-    """What lies in ``value`` under keys and indices in turn; None if a step leads nowhere."""
+    """Return the item of ``value`` under keys and indices in turn; None if a step leads nowhere."""
     for step in steps:
         if isinstance(value, dict) and isinstance(step, str):
             value = value.get(step)

@@ -143,7 +143,7 @@ def hls_sections(project: HlsProject) -> dict[str, object]:
 
 
 def csynthesis(path: Path, tool: str = "HLS") -> Figures:
-    """What HLS estimates: clock in ns, latency and interval in cycles, area, and what the part has.
+    """Return the estimate of HLS: clock in ns, latency and interval in cycles, area, and the part's resources.
 
     Raises:
         ProjectError: the file is not such a report.
@@ -163,7 +163,7 @@ def csynthesis(path: Path, tool: str = "HLS") -> Figures:
 
 
 def utilization(path: Path) -> Figures:
-    """What Vivado's synthesis used. Block memories are counted in units of 18 Kbit, two to a tile.
+    """Return the cells of Vivado's synthesis. Block memories are counted in units of 18 Kbit, two to a tile.
 
     Raises:
         ProjectError: the file is not such a report.

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 DESIGN: dict[str, Any] = json.loads("@design@")
-"""What the circuit is: its inputs' types, and its streams (tokens of a frame; per token runs of elements of one format)."""
+"""Description of the circuit: its inputs' types, and its streams (tokens of a frame; runs of elements of one format)."""
 
 _MACHINE_BITS = 53
 """Wider values are Python's integers."""
 
 SECONDS = 10.0
-"""How long a circuit may take for what it is told, and for each MiB that it moves."""
+"""Seconds that a circuit may take for a command, and for each MiB that it moves."""
 
 
 def until(done: Callable[[], bool], complaint: str, seconds: float = SECONDS, moved: int = 0) -> None:

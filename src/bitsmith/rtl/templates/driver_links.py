@@ -12,7 +12,7 @@ from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, unti
 
 
 def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
-    """How many frames ``data`` and what is ``wanted`` have: all streams as many."""
+    """Return the frames of ``data`` and of ``wanted``: all streams as many."""
     sizes = [*map(len, data), *wanted]
     frames = len(data[0]) // INPUTS[0].frame_bytes
     if sizes != [frames * stream.frame_bytes for stream in (*INPUTS, *OUTPUTS)]:

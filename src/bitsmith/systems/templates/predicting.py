@@ -32,7 +32,7 @@ class Predicting:
         self._dtype = dtype
 
     def _exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> Sequence[bytes]:
-        """What the circuit gives for ``data``; nothing more after an exchange that failed, which leaves parts of frames in it."""
+        """Return the circuit's results for ``data``; nothing after a failed exchange, which leaves parts of frames in it."""
         if self._failed:
             raise RuntimeError(
                 "an exchange with the circuit failed before: load it again, as another NeuralNetworkOverlay"

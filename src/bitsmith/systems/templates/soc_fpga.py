@@ -22,7 +22,7 @@ import numpy as np
 from predicting import Predicting
 
 BRIDGE = 0xFF200000
-"""Of the processor's narrow bridge (Cyclone V Hard Processor System Technical Reference Manual)."""
+"""Address of the processor's narrow bridge (Cyclone V Hard Processor System Technical Reference Manual)."""
 
 ENGINE_BYTES = 0x40
 """Between the registers of an engine and those of the next: inputs, weights for memories, outputs."""
@@ -48,7 +48,7 @@ def check_unused(address: int, size: int, listed: str) -> None:
 
 
 FIRMWARE, OVERLAYS = Path("/lib/firmware"), Path("/sys/kernel/config/device-tree/overlays")
-"""Where Linux looks for bitstreams, and where it takes overlays of its device tree."""
+"""Folders in which Linux looks for bitstreams and takes overlays of its device tree."""
 
 OVERLAY = """\
 /dts-v1/;
