@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

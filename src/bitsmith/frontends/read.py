@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
 from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
 
 __all__ = ["AnyModel", "read_as", "read_model"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
-from bitsmith.frontends.keras.live import LiveLayer, LiveModel
+from bitsmith.frontends.keras.live import FILES, LiveLayer, LiveModel
 from bitsmith.frontends.keras.weights import LiveWeights, WeightStore, numbered_weights, opened_h5, weights_of
 
 
@@ -97,10 +97,7 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
         weights = _weights_beside(path) if weights is None else weights
         return Source(Fields(values, where), weights_of(opened_h5(weights, str(weights), stack)))
     else:
-        accepted = (
-            "of Keras *.keras, *.h5, or the JSON of to_json() with a weights file; *.onnx; *.tflite; of PyTorch *.pt2"
-        )
-        raise ModelFileError("the file is neither a zip archive, nor HDF5, nor JSON", where=where, accepted=accepted)
+        raise ModelFileError("the file is neither a zip archive, nor HDF5, nor JSON", where=where, accepted=FILES)
     return found if weights is None else replace(found, weights=weights_of(opened_h5(weights, str(weights), stack)))
 
 

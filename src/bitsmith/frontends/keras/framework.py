@@ -7,7 +7,7 @@ from typing import cast
 
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions
-from bitsmith.frontends.keras.live import LiveModel, ModelLike
+from bitsmith.frontends.keras.live import FILES, LiveModel, ModelLike
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -57,7 +57,7 @@ KERAS = Framework(
         ModelKey("KerasH5", (), weights=None, live=False),
     ),
     refused=(),
-    files="*.keras, *.h5, or the JSON of to_json() with a weights file",
+    files=FILES,
     live="a Keras model",
     is_live=_is_live,
     is_content=_is_content,

@@ -27,5 +27,8 @@ class LiveModel(Protocol):
     def to_json(self) -> str: ...
 
 
+FILES = "*.keras, *.h5, or the JSON of to_json() with a weights file"
+"""Files of Keras, as errors list them."""
+
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 """A model file, or a live Keras model."""
