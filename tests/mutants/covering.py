@@ -134,8 +134,7 @@ class Covering:
         """The tests that run a line of ``bitsmith/file``, which reads ``text`` now.
 
         A line that runs on import has those that run its file, and all of its folder, which may use a table that it makes.
-
-        Those of the same folder come first, and a few variants of each before all others; otherwise the fastest.
+        A few variants of each come before all others; otherwise the fastest.
         """
         found: set[str] = set()
         for folder, data, own in self._data:
@@ -145,25 +144,25 @@ class Covering:
                 here = {test for each in _lines_before(path, text, line) for test in contexts.get(each, ())}
                 if here == {""}:
                     here = {test for tests in contexts.values() for test in tests}
-                    here |= {test for test in own if test.startswith(_folder(file))}
+                    here |= {test for test in own if test.startswith(own_folder(file))}
                 found |= own & here
-        return self._ordered(found - {""}, file)
+        return self._ordered(found - {""})
 
-    def of_files(self, tests: Sequence[str], file: str) -> list[str]:
+    def of_files(self, tests: Sequence[str]) -> list[str]:
         """The tests of files of tests, in the same order, for a file that coverage does not see."""
-        return self._ordered({test for test in self.seconds if test.partition("::")[0] in set(tests)}, file)
+        return self._ordered({test for test in self.seconds if test.partition("::")[0] in set(tests)})
 
-    def _ordered(self, tests: set[str], file: str) -> list[str]:
+    def _ordered(self, tests: set[str]) -> list[str]:
         variants: Counter[str] = Counter()
-        order = list[tuple[int, bool, int, str]]()
+        order = list[tuple[int, int, str]]()
         for test in sorted(tests, key=self.seconds.__getitem__):
             function = test.partition("[")[0]
-            order.append((variants[function] // 3, not test.startswith(_folder(file)), len(order), test))
+            order.append((variants[function] // 3, len(order), test))
             variants[function] += 1
         return [test for *_, test in sorted(order)]
 
 
-def _folder(file: str) -> str:
+def own_folder(file: str) -> str:
     """Where the names of tests begin that mirror the folder of a file."""
     return f"tests/{file.partition('/')[0]}/"
 

@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -32,15 +32,15 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.mutants.covering import FAST_AND_CI, Covering, record_changed
+from tests.mutants.covering import FAST_AND_CI, Covering, own_folder, record_changed
 from tests.mutants.extension import Extension
 from tests.mutants.operators import Change, changes
 from tests.mutants.run import HERE, ROOT, SOURCES, TESTS, run_tests
 
 SUFFIXES = (".py", ".sv", ".h", ".c", ".cpp", ".hpp")
-MOST_TESTS = 400
-BUDGET_S = 20.0
-"""Of tests that cover a line, as long as they take without a mistake, as many as fit."""
+MOST_TESTS, MOST_FILES = 300, 8
+BUDGET_S = 15.0
+"""The limits of a round of tests: their number, their files, which take time to import, and what they take without a mistake."""
 
 STARTUP_S, SLOWDOWN = 60.0, 5.0
 """The limit of the tests of a mutant: for starting them, and beside what they take without a mistake."""
@@ -161,25 +161,29 @@ def named_tests(file: str) -> list[str]:
     return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in said or paths]
 
 
-def tests_of(mutant: Mutant, covering: Covering) -> list[str]:
-    """The tests that may find a mistake, the fastest first."""
+def tests_of(mutant: Mutant, covering: Covering) -> list[list[str]]:
+    """Rounds of tests that may find a mistake: those of its own folder, then all others, the fastest first."""
     line = mutant.change.line(mutant.text)
     found = covering.of(mutant.file, mutant.text, line) if mutant.file.endswith(".py") else []
-    chosen, left = list[str](), BUDGET_S
-    for test in (found or covering.of_files(named_tests(mutant.file), mutant.file))[:MOST_TESTS]:
-        left -= covering.seconds[test]
-        if left < 0 and chosen:
-            break
-        chosen.append(test)
-    return chosen
+    found = found or covering.of_files(named_tests(mutant.file))
+    own = [test for test in found if test.startswith(own_folder(mutant.file))]
+    others = [test for test in found if not test.startswith(own_folder(mutant.file))]
+    return [_round(tests, covering.seconds) for tests in (own, others) if tests]
+
+
+def _round(tests: Sequence[str], seconds: Mapping[str, float]) -> list[str]:
+    """The first of ``tests`` that are within the limits, and at least one."""
+    files = {*islice(dict.fromkeys(test.partition("::")[0] for test in tests), MOST_FILES)}
+    few = [test for test in tests if test.partition("::")[0] in files][:MOST_TESTS]
+    ends = accumulate(seconds[test] for test in few)
+    return [test for k, (test, end) in enumerate(zip(few, ends, strict=True)) if k == 0 or end <= BUDGET_S]
 
 
 def judge(mutant: Mutant, base: Path, covering: Covering, extension: Extension) -> str:
     """What the tests make of a mutant in a copy of the sources ``base``."""
-    tests = tests_of(mutant, covering)
-    if not tests:
+    rounds = tests_of(mutant, covering)
+    if not rounds:
         return NO_TEST
-    limit_s = STARTUP_S + SLOWDOWN * sum(covering.seconds[test] for test in tests)
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutant-") as scratch:
         sources = Path(scratch) / "src"
         shutil.copytree(base, sources)
@@ -188,10 +192,21 @@ def judge(mutant: Mutant, base: Path, covering: Covering, extension: Extension) 
             (sources / "bitsmith" / mutant.file).write_text(text, encoding="utf-8")
         elif not extension.build(Path(mutant.file).name, text, sources):
             return INVALID
-        try:
-            code, said, _ = run_tests(sources, tests, limit_s, "-x", "--tb=short", "-m", FAST_AND_CI)
-        except subprocess.TimeoutExpired:
-            return "took too long"
+        for tests in rounds:
+            verdict = _verdict(
+                mutant, sources, tests, STARTUP_S + SLOWDOWN * sum(covering.seconds[test] for test in tests)
+            )
+            if verdict != SURVIVED:
+                return verdict
+    return SURVIVED
+
+
+def _verdict(mutant: Mutant, sources: Path, tests: Sequence[str], limit_s: float) -> str:
+    """What some tests make of a mutant that ``sources`` have."""
+    try:
+        code, said, _ = run_tests(sources, tests, limit_s, "-x", "--tb=short", "-m", FAST_AND_CI)
+    except subprocess.TimeoutExpired:
+        return "took too long"
     if code and not mutant.file.endswith(".py") and compiler_refused(Path(mutant.file).name, said):
         return INVALID
     # Of a test that is named, pytest also says that it is not there where the sources cannot be imported.
