@@ -43,6 +43,9 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 _FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "ceil": "floor"}
 _SYMMETRIC = {
     "isinstance",
+    "add",
+    "mul",
+    "multiply",
     "min",
     "max",
     "minimum",

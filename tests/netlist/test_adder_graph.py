@@ -328,3 +328,22 @@ def test_terms_without_a_common_bit_are_joined_for_nothing(
     assert graph.cost([inputs] * len(weights)) == full_adders
     sample = [inputs.hi, inputs.lo, 1][: len(weights)]
     assert graph.evaluate(sample) == [int(np.dot(sample, weights))]
+
+
+INTERVALS = st.tuples(st.integers(-9, 9), st.integers(0, 9)).map(lambda x: (x[0], x[0] + x[1]))
+
+
+@given(INTERVALS, INTERVALS, st.integers(-4, 4), st.booleans())
+def test_sums_that_are_wiring_carry_nothing(a: tuple[int, int], b: tuple[int, int], shift: int, minus: bool) -> None:
+    """Where operands have no bit in common, a sum is the bits of both; and its range is that of all operands."""
+    adder = Adder(0, 1, max(-shift, 0), max(shift, 0), minus)
+    pairs = [(x, y) for x in range(a[0], a[1] + 1) for y in range(b[0], b[1] + 1)]
+    results = [adder.apply(*pair) for pair in pairs]
+    assert adder.range(a, b) == (min(results), max(results))
+    shifted = [(x << adder.shift_a, y << adder.shift_b) for x, y in pairs]
+    lower = a if shift > 0 else b
+    if adder.joins(a, b):
+        assert not minus and shift and adder.paid(a, b) == 0
+        assert [x | y for x, y in shifted] == results and all(x & y == 0 for x, y in shifted)
+    elif not minus and shift and lower[0] >= 0:
+        assert lower[1] >= 1 << abs(shift)

@@ -24,7 +24,7 @@ from bitsmith.netlist.netlist import (
     live_words,
     operands,
 )
-from bitsmith.netlist.pipeline import PipelineStages, pipeline, registers_after
+from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline, registers_after
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
 from tests.properties.programs import random_program
@@ -86,6 +86,17 @@ def test_random_programs(seed: int, budget: float) -> None:
 def test_dense_networks(seed: int, budget: float) -> None:
     netlist = netlist_of(dense_program([6, 10, 4], 5, 5, 0.4, seed))
     check(netlist, pipeline(netlist, DELAYS, budget), budget)
+
+
+@given(st.floats(0.5, 20.0), st.floats(0.0, 60.0), st.floats(0.01, 1.0))
+def test_cells_begin_when_they_may_or_in_the_next_stage(budget: float, start: float, share: float) -> None:
+    """No cell takes a part of two stages, and none waits that has time."""
+    delay = share * budget
+    timing = Timing(netlist_of(dense_program([2, 2], 3, 3, 0.5)), DELAYS, budget)
+    begin = timing.after(start, delay) - delay
+    stage = int(start / budget + 1e-6)
+    late = start + delay > (stage + 1) * budget + 1e-6
+    assert begin == pytest.approx((stage + 1) * budget if late else start, abs=1e-5)
 
 
 def test_longer_stages_give_fewer_of_them() -> None:

@@ -188,6 +188,17 @@ def test_beside_masks_that_are_constants() -> None:
     assert np.abs(run(made, SCORES, MASK) - softmax(SCORES, every))[some].max() < AUTO
 
 
+@pytest.mark.parametrize("spelling", [chosen, added])
+def test_rows_of_which_a_constant_mask_leaves_nothing(spelling: Callable[[float], list[Step]]) -> None:
+    """What is kept is left out by the constant: all others have the level, alike."""
+    constant = np.arange(N) < N - 1
+    mask = MASK.copy()
+    mask[:8] = ~constant
+    found = run(network(*spelling(-1e9), layer=Softmax(mask=as_weights(constant))), SCORES, mask)
+    assert np.abs(found[:8] - constant / (N - 1)).max() < AUTO
+    assert np.abs(found[8:] - softmax(SCORES, mask[:, None] * constant)[8:]).max() < AUTO
+
+
 def test_numbers_that_are_added_to_scores() -> None:
     given = np.where(MASK > 0.0, 0.0, -1e9)
     assert np.abs(run(network((Add(), ("x", "m"))), SCORES, given) - softmax(SCORES, MASK[:, None])).max() < AUTO

@@ -38,3 +38,14 @@ def test_padding_becomes_that_of_all_pools_that_read_it(least: float) -> None:
     assert isinstance(pool, MaxPool)
     assert pool.padding == ((1, 1), (1, 2))
     assert fold_padding(folded) is folded
+
+
+def test_axes_that_the_padding_does_not_name_have_none() -> None:
+    nodes = (
+        NetworkNode("x", Input((5, 6, 2))),
+        NetworkNode("pad", Pad(((1, 0), (1, 2)), value=-math.inf), ("x",)),
+        NetworkNode("p", MaxPool((2, 3), (2, 1)), ("pad",)),
+    )
+    network = Network(nodes, ("x",), ("p",))
+    x = np.random.default_rng(0).normal(size=(3, 5, 6, 2))
+    np.testing.assert_array_equal(fold_padding(network).evaluate([x])["p"], network.evaluate([x])["p"])
