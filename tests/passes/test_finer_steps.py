@@ -1,0 +1,23 @@
+"""Finer steps of inputs and results are those of the rule, with so many bits more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.passes.finer_steps import Finer, with_finer_steps
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_inputs_have_so_many_bits_more(shape: tuple[int, ...]) -> None:
+    nodes = (NetworkNode("x", Input(shape)), NetworkNode("y", ReLU(), ("x",)))
+    network = Network(nodes, ("x",), ("y",))
+    (plain,), (finer,) = (
+        compile_network(with_finer_steps(network, {}, Finer(inputs=more))).program.input_ops() for more in (0, 3)
+    )
+    np.testing.assert_array_equal(finer.frac, plain.frac + 3)
+    assert finer.shape == plain.shape == shape
