@@ -304,7 +304,7 @@ def test_no_byte_beyond_an_array_is_touched(
     (net,) = imported(monkeypatch, tmp_path, "net")
     for name, text in {**STUBS, "main.c": OBEDIENT}.items():
         (tmp_path / name).write_text(text)
-    sizes = ",".join(str(np.prod(shape_of(about))) for about in net.DESIGN["weights"])
+    sizes = ",".join(str(np.prod(about["shapes"][0])) for about in net.DESIGN["weights"])
     flags = ["-std=c99", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I.", "-DNET_REAL=double"]
     # gcc watches no bytes around arrays that are aligned to more than 64 bytes.
     own = [f"-DSIZES={sizes}", "-DNET_FRAMES=3", "-DNET_PATIENCE=10", "-D__attribute__(x)="]
