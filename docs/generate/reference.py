@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +17,24 @@ import typer
 
 from bitsmith import errors
 from bitsmith.cli.commands import app
+from bitsmith.converters import Familiar
+from bitsmith.options.option import Option
+from bitsmith.options.table import OPTIONS
 from bitsmith.report.sections import SECTIONS, FigureSet, Key
+
+_ROLE = re.compile(r":\w+:(?=`)")
+"""The kind of thing that a name in a docstring is of."""
 
 COMMANDS = """# Commands and options
 
 Written from the command line's own description; [the command line](cli.md) says how the commands work together.
 `-h` shows the same.
+"""
+OPTION_PAGE = """# Options
+
+Written from the records of options. Each is an argument of `bitsmith.convert` and the functions around it, a key of
+[project configurations](configuration.md), and an option of the [commands](command-reference.md) that convert, where it has these
+names; the meaning is the same. Keys below `HLSConfig` and `WriterConfig` are keys of these sections.
 """
 KEYS = """# Keys of reports
 
@@ -74,6 +87,32 @@ def _sentence(help_text: str | None) -> str:
     return " ".join((help_text or "").split()).replace("|", "\\|")
 
 
+def options() -> str:
+    """All options under all of their names."""
+    rows = ((_argument(option), _key(option), _flag(option), _meant(option)) for option in OPTIONS)
+    return "\n".join((OPTION_PAGE, *_table(("argument", "key", "command line", "meaning"), rows)))
+
+
+def _argument(option: Option) -> str:
+    if option.name not in Familiar.__annotations__ and option.name != "output_dir":
+        return ""
+    return f"`{option.name}`" if option.default is None else f"`{option.name}={option.default!r}`"
+
+
+def _key(option: Option) -> str:
+    return "" if option.key is None else f"`{option.key.path}`"
+
+
+def _flag(option: Option) -> str:
+    if option.flag is None:
+        return ""
+    return " ".join(f"`{name}`" for name in option.flag.names or (f"--{option.name.replace('_', '-')}",))
+
+
+def _meant(option: Option) -> str:
+    return _sentence(_ROLE.sub("", option.doc)).replace("``", "`")
+
+
 def report_keys() -> str:
     """All sections with the keys of their figures."""
     parts = [KEYS]
@@ -124,6 +163,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "command-reference.md": commands,
+    "options.md": options,
     "report-keys.md": report_keys,
     "errors.md": error_list,
 }

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.backends import Backend
 from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
-from bitsmith.config import BackendName, BitsLike, ConfigLike, IOType, IOTypeName, ProjectConfig, read_project, resolve
+from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, ProjectConfig, read_project, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
-from bitsmith.config.project import AP_VLD, AXI_MASTER
 from bitsmith.config.reading import Idle
+from bitsmith.config.values import AP_VLD, AXI_MASTER
 from bitsmith.devices import (
     DEFAULT_CLOCK_UNCERTAINTY,
     DEFAULT_PART,
@@ -32,12 +32,14 @@ from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, Unsuppo
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.frameworks import AnyModel, framework_of
-from bitsmith.frontends.input_shapes import Example, InputShapes
+from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
+from bitsmith.options.signature import taking
+from bitsmith.options.table import Arguments, NetworkOptions, Options, ReadingOptions, among, check_names, keys, values
 from bitsmith.passes.outliers import settle_outliers
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from bitsmith.frontends.custom.call import Layers
 
 
+@taking(Options)
 def convert(
     model: AnyModel,
     output_dir: str | Path = "my-hls-test",
@@ -55,25 +58,8 @@ def convert(
     clock_period: float | None = None,
     io_type: IOTypeName = "io_parallel",
     *,
-    project_name: str = "myproject",
     weights: str | Path | None = None,
-    clock_uncertainty: float | str | None = None,
-    latency: int | str | None = None,
-    input_data_tb: str | Path | None = None,
-    board: str | Path | None = None,
-    platform: str | None = None,
-    interface: str | None = None,
-    example: Example | Sequence[Example] | None = None,
-    input_shape: InputShapes | None = None,
-    bits: BitsLike = None,
-    layers: Layers | None = None,
-    outliers: str | None = None,
-    check: Check = "auto",
-    strict: bool = False,
-    override: bool = False,
-    allow_approximate: bool = False,
-    rounding: str | None = None,
-    fit: bool = False,
+    **options: Unpack[Options],
 ) -> Model:
     """Convert a trained network.
 
@@ -82,44 +68,8 @@ def convert(
             Keras model; a PyTorch program (``.pt2``, or an ``ExportedProgram``) or a live PyTorch module, which needs
             ``example`` or ``input_shape``; an ONNX file or a live ``ModelProto``;
             a TensorFlow Lite file (``.tflite``), or its content.
-        output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
-        calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
-        backend: ``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :data:`bitsmith.backends.BACKENDS`.
-        part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).
-        clock_period: in ns; the default depends on the part's family.
-        io_type: ``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).
-        project_name: name of the circuit's top module.
-        weights: the weight file of a ``.json`` model.
-        clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
-        latency: at most so many cycles (``4``), or nanoseconds (``'40ns'``), from input to output of a pipeline (``rtl``,
-            ``io_parallel``, reuse factors of 1): its stages get longer where the clock needs more of them, and the build says so.
-        input_data_tb: inputs for the co-simulation (``.npy``).
-        board: a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the
-            default of ``part``.
-        platform: of an accelerator card, what its kernels are linked to.
-        interface: ``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``);
-            by default each element is a port. ``axi_master`` makes a circuit on a board with a Zynq read and write memory itself
-            (``docs/boards.md``).
-        example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
-        input_shape: instead of an example the shape of one sample of the input, or one for each input; without
-            both, calibration data show it. Of a Keras or ONNX model it fills the sizes that are left open.
-        bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
-            layers it is ``Bits`` in ``config``. Formats that you give are what they are.
-        layers: what layers of your own compute, by class or name: functions of a :class:`bitsmith.custom.Call`
-            (``docs/custom-layers.md``).
-        outliers: whether calibration samples far outside all others are within the ranges of ``auto`` (``keep``, which is the
-            default), or saturate (``saturate``); it goes before the key ``Outliers`` of ``config``.
-        check: compare the float model with its framework's own outputs: of live models and ONNX (``"auto"``), of everything
-            (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
-        strict: raise where there would be a ``FidelityWarning``.
-        override: formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.
-        allow_approximate: translate approximately what cannot be translated exactly but nearly; notes say what, and so does the
-            first prediction.
-        rounding: of fully connected layers of TensorFlow Lite: ``single``, as today's interpreter does (the default), or
-            ``double``, as TensorFlow 2.19 and older do (``docs/tflite.md``).
-        fit: if the circuit would not fit the part, take fewer ``bits`` where you gave none, as many as fit of 14 to 8, or else
-            reuse factors; notes say which, and what accuracy is left.
+        options: the rest (``docs/options.md``).
 
     Raises:
         CapacityError: with ``fit``, if nothing does.
@@ -145,63 +95,74 @@ def convert(
         shared = bitsmith.convert("digits.keras", "shared", config, part="xc7z020clg400-1", clock_period=5)
         ```
     """
-    project = read_project(
-        {
-            "OutputDir": output_dir,
-            "ProjectName": project_name,
-            "Backend": backend,
-            "IOType": io_type,
-            "Part": part,
-            "ClockPeriod": clock_period,
-            "ClockUncertainty": clock_uncertainty,
-            "Latency": latency,
-            "InputData": input_data_tb,
-            "Board": board,
-            "Platform": platform,
-            "Interface": interface,
-        }
-    )
-    shapeless = framework_of(model).shapeless
-    unsaid = example is None and input_shape is None and split_shape(config)[1] is None
-    if shapeless is not None and unsaid and shapeless.is_one(model):
-        input_shape = shapes_of(calibration)
-    network = configured(
-        *(model, config, weights, example, input_shape, bits),
-        override=override,
-        allow_approximate=allow_approximate,
-        rounding=rounding,
-        layers=layers,
-    )
-    network = _with_outliers(network, outliers)
-    return converted(network, calibration, project, model, check, strict=strict, fit=fit, layers=layers)
+    arguments: Arguments = {
+        "calibration": calibration,
+        "backend": backend,
+        "part": part,
+        "clock_period": clock_period,
+        "io_type": io_type,
+        "weights": weights,
+        **options,
+    }
+    return Conversion.of(model, output_dir, config, arguments).model()
 
 
+@taking(NetworkOptions)
 def configured(
-    model: AnyModel,
-    config: ConfigLike = None,
-    weights: str | Path | None = None,
-    example: Example | Sequence[Example] | None = None,
-    input_shape: InputShapes | None = None,
-    bits: BitsLike = None,
-    *,
-    override: bool = False,
-    allow_approximate: bool = False,
-    rounding: str | None = None,
-    layers: Layers | None = None,
+    model: AnyModel, config: ConfigLike = None, weights: str | Path | None = None, **options: Unpack[NetworkOptions]
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
+    check_names(options, NetworkOptions, "configured")
     config, shape = split_shape(config)
-    shape = shape if input_shape is None else input_shape
-    network = read_model(
-        model,
-        weights=weights,
-        example=example,
-        input_shape=shape,
-        rounding=rounding,
-        allow_approximate=allow_approximate,
-        layers=layers,
-    )
-    return resolve(network, config, bits, override=override)
+    reading = among(ReadingOptions, options)
+    if reading.get("input_shape") is None:
+        reading["input_shape"] = shape
+    network = read_model(model, weights=weights, **reading)
+    network = resolve(network, config, options.get("bits"), override=options.get("override", False))
+    return _with_outliers(network, options.get("outliers"))
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A model, and all choices of its conversion.
+
+    ``arguments`` are options that no project has; those that one has are in ``project`` alone.
+    """
+
+    source: AnyModel
+    project: ProjectConfig
+    config: ConfigLike
+    arguments: Arguments
+
+    @staticmethod
+    def of(model: AnyModel, output_dir: str | Path, config: ConfigLike, arguments: Arguments) -> Conversion:
+        """The conversion that arguments of :func:`convert` ask for.
+
+        Raises:
+            ConfigError: values of options without meaning, all at once.
+            TypeError: a name that no option has.
+        """
+        check_names(arguments, Arguments, "convert")
+        return Conversion(model, read_project(keys({"output_dir": output_dir, **arguments})), config, arguments)
+
+    def network(self) -> Network:
+        """The layers with the user's choices."""
+        options = among(NetworkOptions, {**self.arguments, **values(self.project)})
+        shapeless = framework_of(self.source).shapeless
+        unsaid = options.get("example") is None and options.get("input_shape") is None
+        if shapeless is not None and unsaid and shapeless.is_one(self.source) and split_shape(self.config)[1] is None:
+            options["input_shape"] = shapes_of(self.arguments.get("calibration"))
+        return configured(self.source, self.config, self.arguments.get("weights"), **options)
+
+    def model(self) -> Model:
+        """The converted model."""
+        return converted(
+            *(self.network(), self.arguments.get("calibration"), self.project, self.source),
+            self.arguments.get("check", "auto"),
+            strict=self.project.strict,
+            fit=self.arguments.get("fit", False),
+            layers=self.arguments.get("layers"),
+        )
 
 
 def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
@@ -261,7 +222,7 @@ def converted(
     if fidelity.message and strict:
         raise FidelityError(fidelity.message, where=network.name)
     if fidelity.message:
-        warnings.warn(fidelity.message, FidelityWarning, stacklevel=3)
+        warnings.warn(fidelity.message, FidelityWarning, stacklevel=4)
     laid_out = found.network
     if choice is not None:
         said = (*said, f"{choice.note} The {fidelity.summary}.")

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
-from bitsmith.arguments import Arguments
 from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_notes, idle_of
-from bitsmith.config.project import AP_VLD, AXI_MASTER
+from bitsmith.config.values import AP_VLD, AXI_MASTER
 from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
 from bitsmith.devices import any_board
 from bitsmith.errors import ConfigError, UnsupportedError
@@ -30,6 +29,7 @@ from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.model import Model
+from bitsmith.options.table import Arguments
 
 __all__ = [
     "configured",

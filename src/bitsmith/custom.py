@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from bitsmith.arguments import Arguments
 from bitsmith.config import BackendName
 from bitsmith.conversion import convert
 from bitsmith.emulate.batches import Arrays, float_batches
@@ -29,6 +28,7 @@ from bitsmith.frontends.custom.call import Call, Layers, Operator, Translate
 from bitsmith.frontends.custom.tensor import Tensor, concatenate, einsum, maximum, minimum, where
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.model import Model
+from bitsmith.options.table import Arguments
 from bitsmith.report import Report
 
 __all__ = [

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from bitsmith.arguments import Arguments, Further
 from bitsmith.build.design import circuit
 from bitsmith.config import ConfigLike, IOType
-from bitsmith.conversion import configured, convert
+from bitsmith.conversion import Conversion
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
@@ -23,6 +22,8 @@ from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
+from bitsmith.options.signature import taking
+from bitsmith.options.table import Arguments, Further
 from bitsmith.passes import drop_dead
 from bitsmith.passes.calibration import calibrate
 from bitsmith.report.summary import LayerRow, rows
@@ -72,6 +73,7 @@ class Explanation:
     choices: tuple[Choice, ...] = ()
 
 
+@taking(Further)
 def explain(
     model: AnyModel,
     weights: str | Path | None = None,
@@ -81,29 +83,33 @@ def explain(
     clock_period: float | None = None,
     **further: Unpack[Further],
 ) -> Explanation:
-    """Read and translate ``model``, a file or a live one; arguments as of :func:`bitsmith.convert`.
+    """Read and translate ``model``, a file or a live one.
+
+    Args:
+        model: as of :func:`bitsmith.convert`.
+        config: precision and more per layer, as of :func:`bitsmith.convert`.
+        further: the rest (``docs/options.md``).
 
     Raises:
         ConfigError, InputDataError: the arguments are wrong; what is wrong with the model itself is in the result.
     """
-    given: Arguments = {
+    arguments: Arguments = {
         "weights": weights,
         "calibration": calibration,
         "part": part,
         "clock_period": clock_period,
         **further,
     }
+    return explained(Conversion.of(model, Path(), config, arguments))
+
+
+def explained(conversion: Conversion) -> Explanation:
+    """What becomes of a model that is converted so; raises as :func:`explain`."""
     try:
-        converted = convert(model, Path(), config, **given)
+        converted = conversion.model()
     except (UnsupportedError, RangeError) as first:
         try:
-            network = configured(
-                *(model, config, weights, further.get("example"), further.get("input_shape"), further.get("bits")),
-                override=further.get("override", False),
-                allow_approximate=further.get("allow_approximate", False),
-                rounding=further.get("rounding"),
-                layers=further.get("layers"),
-            )
+            network = conversion.network()
             network.shapes()
         except UnsupportedError as error:
             return Explanation((), (error,))

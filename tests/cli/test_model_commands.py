@@ -14,11 +14,14 @@ import yaml
 from typer.testing import CliRunner, Result
 
 import bitsmith
+from bitsmith.backends import BACKENDS
 from bitsmith.cli.commands import app
-from bitsmith.cli.options import ModelOptions
+from bitsmith.cli.options import FLAGS, ModelOptions
 from bitsmith.cli.request import Request
+from bitsmith.config import IOType
 from bitsmith.conversion import convert
 from bitsmith.errors import ConfigError, nearest
+from bitsmith.layers.settings import Outliers, Strategy
 from tests.system.keras2 import write_dense
 
 MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
@@ -58,9 +61,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_argument_of_convert_is_an_option() -> None:
     arguments = set(inspect.signature(convert).parameters)
-    options = {"model": "file", "input_data_tb": "input_data", "output_dir": "", "example": "", "layers": ""}
-    fields = set(ModelOptions.__dataclass_fields__)
-    assert {options.get(name, name) for name in arguments} - {""} <= fields
+    options = {"model": "file", "output_dir": "", "example": "", "layers": ""}
+    assert {options.get(name, name) for name in arguments} - {""} <= {
+        *FLAGS,
+        *inspect.signature(ModelOptions).parameters,
+    }
+    assert FLAGS["backend"].values == BACKENDS
+    assert FLAGS["io_type"].values == tuple(io_type.value for io_type in IOType)
+    assert FLAGS["outliers"].values == tuple(choice.value for choice in Outliers)
+    assert FLAGS["strategy"].values == tuple(strategy.value for strategy in Strategy)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +119,7 @@ def test_options_come_before_the_files(tmp_path: Path) -> None:
 )
 def test_what_is_not_understood(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        Request.of(_options(**options)).arguments()
+        Request.of(_options(**options)).conversion()
 
 
 def test_a_written_configuration_converts_alike(tmp_path: Path) -> None:
@@ -142,12 +151,12 @@ def test_input_shapes_of_files(tmp_path: Path) -> None:
     project.write_text(f"KerasModel: {DIGITS}\nInputShape: [8, 8]\n")
     layers.write_text("InputShape: [8, 8]\nModel: {Precision: auto}\n")
     for options in ({"file": project}, {"file": DIGITS, "config": layers}):
-        assert Request.of(_options(**options)).arguments()["input_shape"] == [8, 8]
-        assert Request.of(_options(**options, input_shape="64")).arguments()["input_shape"] == [64]
+        assert Request.of(_options(**options)).project.input_shape == [8, 8]
+        assert Request.of(_options(**options, input_shape="64")).project.input_shape == [64]
         assert yaml.safe_load(Request.of(_options(**options)).written({}))["InputShape"] == [8, 8]
     (tmp_path / "model.tflite").write_bytes(b"")
     project.write_text(f"TfliteModel: {tmp_path / 'model.tflite'}\nInputShape: [8, 8]\n")
-    for read in (bitsmith.converters.tflite_to_hls, lambda path: Request.of(_options(file=path)).convert()):
+    for read in (bitsmith.converters.tflite_to_hls, lambda path: Request.of(_options(file=path)).conversion().model()):
         with pytest.raises(ConfigError, match="given with a model of TensorFlow Lite"):
             read(project)
 

@@ -11,11 +11,11 @@ import pytest
 import typer.main
 
 import bitsmith
-from bitsmith.arguments import Further
 from bitsmith.build.job import BuildOptions
 from bitsmith.cli.commands import app
 from bitsmith.cli.wording import in_shell, worded
 from bitsmith.errors import BitsmithError, ConfigError, ConfigProblemsError
+from bitsmith.options.table import Further
 from bitsmith.remedies import OPEN, Call, Remedy, build, convert, given, predict, remedy
 
 _SOURCE = Path(bitsmith.__file__).parent

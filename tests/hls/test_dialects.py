@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.config import create_config
-from bitsmith.config.project import read_backend
+from bitsmith.config.values import read_backend
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import dialects
 from bitsmith.hls.dialects import DIALECTS

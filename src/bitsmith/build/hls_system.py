@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.system import core_of
-from bitsmith.config.project import AXI_MASTER
+from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
 from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, stream_port

@@ -10,7 +10,7 @@ from bitsmith.build.design import Circuit
 from bitsmith.build.job import Target
 from bitsmith.build.stages import Sections, Stage
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.project import AXI_MASTER
+from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow

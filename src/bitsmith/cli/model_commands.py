@@ -7,7 +7,7 @@ a project folder that ``convert`` wrote.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +35,9 @@ SAVED_MODEL = "model.json"
 GRANULARITIES = ("model", "type", "name")
 PLOTS = ("boxplot", "violinplot", "histogram")
 
+_GENERATED = {"precision": "default_precision", "reuse_factor": "default_reuse_factor", "bits": "bits"}
+"""Options that generated configurations have for each layer, and the arguments of the same meaning."""
+
 _SHOWN_SAMPLES = 10
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -55,7 +58,7 @@ def convert(
 
         with terminal.working("converting"):
             request = Request.of(options, output_dir)
-            model = request.convert()
+            model = request.conversion().model()
             with Project.open(model.output_dir, model.target.project_name) as project:
                 model.save(project.path(SAVED_MODEL))
         folder, misfit = output_dir or model.output_dir, _misfit(model)
@@ -76,11 +79,12 @@ def explain(
     """Show what becomes of a model; write nothing but the proposal, if that is asked for."""
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request
+        from bitsmith.explain import explained
         from bitsmith.report.terminal import LayersTable
 
         with terminal.working("reading"):
             request = Request.of(options)
-            told = request.explain()
+            told = explained(request.conversion())
         document: dict[str, object] = {
             "file": str(request.model),
             "problems": [error_document(problem) for problem in told.problems],
@@ -117,27 +121,17 @@ def config(
 ) -> None:
     """Write a project's YAML with every key that has an effect, to edit and to convert."""
     with command(as_json) as terminal:
-        from bitsmith.cli.request import Request, read_budget
+        from bitsmith.cli.request import Request
         from bitsmith.config import config_from_network
-        from bitsmith.conversion import configured
 
         with terminal.working("reading"):
-            request = Request.of(replace(options, precision=None, reuse_factor=None, bits=None))
-            network = configured(
-                request.model,
-                weights=request.weights,
-                input_shape=request.arguments().get("input_shape"),
-                allow_approximate=options.allow_approximate,
-                rounding=options.rounding,
-            )
-            generated = config_from_network(
-                network,
-                granularity,
-                options.precision or "auto",
-                options.reuse_factor or 1,
-                backend=options.backend,
-                bits=None if options.bits is None else read_budget(options.bits),
-            )
+            request = Request.of(options.without(_GENERATED))
+            network = replace(request.conversion(), config=None).network()
+            generate: Callable[..., dict[str, object]] = config_from_network
+            arguments = {
+                argument: options.meant(name) for name, argument in _GENERATED.items() if name in options.chosen
+            }
+            generated = generate(network, granularity, backend=options.chosen.get("backend"), **arguments)
             text = request.defaulted(generated)
         if output is not None:
             _write_text(output, text)
@@ -233,7 +227,7 @@ def model_of(options: ModelOptions) -> Model:
 
     if options.file is not None and options.file.is_dir():
         return saved_model(options.file)
-    return Request.of(options).convert()
+    return Request.of(options).conversion().model()
 
 
 def saved_model(project: Path) -> Model:
@@ -270,7 +264,8 @@ def _layers(model: Model) -> RenderableType:
 
 def _next(project: Path, options: ModelOptions) -> str:
     """The command that converts a written project, with the data that decided its formats: those are in no project."""
-    data = "" if options.calibration is None else f" --calibration {options.calibration}"
+    calibration = options.path("calibration")
+    data = "" if calibration is None else f" --calibration {calibration}"
     return f"Next: bitsmith convert {project}{data}"
 
 

@@ -5,28 +5,20 @@ In: `ModelOptions`. Out: a `Request`, which converts or explains, and can be wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import yaml
 
 from bitsmith.cli.options import ModelOptions
 from bitsmith.config import ProjectConfig, parse_yaml_config, read_project
-from bitsmith.config.inert import idle_notes
 from bitsmith.config.project import project_keys
 from bitsmith.config.reading import squash
-from bitsmith.devices import any_board
-from bitsmith.emulate.batches import read_array
+from bitsmith.conversion import Conversion
 from bitsmith.errors import ConfigError
-from bitsmith.explain import Explanation, explain
 from bitsmith.frontends.named import key_of, model_keys, named_model
-from bitsmith.model import Model
-
-if TYPE_CHECKING:
-    from bitsmith.arguments import Arguments
-    from bitsmith.frontends.input_shapes import InputShapes
+from bitsmith.options.table import OPTIONS, Arguments, among
 
 Tree = dict[str, object]
 
@@ -56,67 +48,22 @@ class Request:
             ConfigError: no model, or something that is not understood.
         """
         content = _content(options)
-        for key, value in _project_values(options, output_dir).items():
-            _put(content, [key], value)
+        if output_dir is not None:
+            _put(content, ["OutputDir"], output_dir)
         layers = _layers(content)
         beside = {key: layers.pop(key) for key in ("InputShape", "PytorchModel") if key in layers}
         if "InputShape" in beside:  # of config_from_pytorch_model
             content.setdefault("InputShape", beside["InputShape"])
-        for path, value in _settings(options):
+        for path, value in _keys(options):
             _put(content if path[0] in project_keys() else layers, path, value)
         model, weights = _files(options, content)
         return Request(model, weights, content, read_project(content), options)
 
-    def arguments(self) -> Arguments:
-        """Those of :func:`bitsmith.convert` beside model, output folder and configuration."""
-        project, options = self.project, self.options
-        return {
-            "calibration": None if options.calibration is None else read_array(options.calibration),
-            "backend": project.accelerator or project.backend,
-            "part": project.part,
-            "clock_period": project.clock_period_ns,
-            "clock_uncertainty": project.clock_uncertainty,
-            "latency": None if project.latency is None else str(project.latency),
-            "io_type": project.io_type.value,
-            "project_name": project.project_name,
-            "weights": self.weights,
-            "input_data_tb": project.input_data,
-            "board": project.board,
-            "platform": project.platform,
-            "interface": project.interface,
-            "input_shape": cast("InputShapes | None", project.input_shape),  # readers refuse anything else
-            "outliers": options.outliers,
-            "check": "auto" if options.check is None else options.check,
-            "strict": options.strict or project.strict,
-            "override": options.override or project.override,
-            "allow_approximate": options.allow_approximate or project.allow_approximate,
-            "rounding": options.rounding,
-            "fit": options.fit,
-        }
-
-    def convert(self) -> Model:
-        """The converted model."""
-        from bitsmith.conversion import convert, idle_on
-
-        project = self.project
-        made = convert(self.model, project.output_dir, project.hls_config, **self.arguments())
-        made.target = replace(
-            made.target,
-            bus_input=project.bus_input,
-            bus_output=project.bus_output,
-            write_weights_txt=project.write_weights_txt,
-            write_tar=project.write_tar,
-        )
-        board, idle = made.target.board, project.idle
-        on_board = (
-            idle if board is None else idle_on(any_board(board), made.target.backend, made.target.interface, idle)
-        )
-        made.notes = (*made.notes, *idle_notes(on_board))
-        return made
-
-    def explain(self) -> Explanation:
-        """What becomes of the model."""
-        return explain(self.model, config=self.project.hls_config, **self.arguments())
+    def conversion(self) -> Conversion:
+        """All choices of the conversion."""
+        names = [option.name for option in OPTIONS if option.key is None and option.name in self.options.chosen]
+        arguments = {**{name: self.options.meant(name) for name in names}, "weights": self.weights}
+        return Conversion(self.model, self.project, self.project.hls_config, among(Arguments, arguments))
 
     def defaulted(self, generated: Tree) -> str:
         """The YAML of the project with a generated configuration beneath what the user says."""
@@ -163,23 +110,16 @@ def _content(options: ModelOptions) -> Tree:
     return content
 
 
-def _project_values(options: ModelOptions, output_dir: Path | None) -> dict[str, object]:
-    given: dict[str, object] = {
-        "OutputDir": output_dir,
-        "ProjectName": options.project_name,
-        "Backend": options.backend,
-        "Part": options.part,
-        "Board": options.board,
-        "Platform": options.platform,
-        "Interface": options.interface,
-        "ClockPeriod": options.clock_period,
-        "ClockUncertainty": options.clock_uncertainty,
-        "Latency": options.latency,
-        "IOType": options.io_type,
-        "InputData": options.input_data,
-        "InputShape": _shape(options.input_shape),
-    }
-    return {key: value for key, value in given.items() if value is not None}
+def _keys(options: ModelOptions) -> Iterator[tuple[list[str], object]]:
+    """Options that are keys of a project, as paths, and then single keys that are typed."""
+    for option in OPTIONS:
+        if option.key is not None and option.name in options.chosen:
+            yield _path(option.key.path), options.meant(option.name)
+    for text in options.set_ or ():
+        key, found, value = text.partition("=")
+        if not found or not key.strip():
+            raise ConfigError(f"{text[:80]!r}", where="--set", accepted="KEY=VALUE, such as Model.ReuseFactor=4")
+        yield _path(key.strip()), _value(value.strip())
 
 
 def _layers(content: Tree) -> Tree:
@@ -188,23 +128,6 @@ def _layers(content: Tree) -> Tree:
     layers: Tree = dict(found) if isinstance(found, Mapping) else {}
     content["HLSConfig"] = layers
     return layers
-
-
-def _settings(options: ModelOptions) -> Iterable[tuple[list[str], object]]:
-    """Single keys, as paths in the project or in the configuration of layers."""
-    if options.precision is not None:
-        yield ["Model", "Precision"], options.precision
-    if options.reuse_factor is not None:
-        yield ["Model", "ReuseFactor"], options.reuse_factor
-    if options.strategy is not None:
-        yield ["Model", "Strategy"], options.strategy
-    if options.bits is not None:
-        yield ["Model", "Bits"], read_budget(options.bits)
-    for text in options.set_ or ():
-        key, found, value = text.partition("=")
-        if not found or not key.strip():
-            raise ConfigError(f"{text[:80]!r}", where="--set", accepted="KEY=VALUE, such as Model.ReuseFactor=4")
-        yield _path(key.strip()), _value(value.strip())
 
 
 def _path(key: str) -> list[str]:
@@ -223,25 +146,6 @@ def _value(text: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{text[:80]!r}", where="--set", accepted="a value as in YAML") from error
-
-
-def read_budget(text: str) -> int | dict[str, int]:
-    """The budget that ``8`` or ``weight=6,result=8`` says."""
-    try:
-        if "=" not in text:
-            return int(text)
-        return {key.strip(): int(value) for key, _, value in (part.partition("=") for part in text.split(","))}
-    except ValueError as error:
-        raise ConfigError(f"{text[:60]!r}", where="--bits", accepted="8, or weight=6,result=8") from error
-
-
-def _shape(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.strip("()").split(",") if part.strip()]
-    except ValueError as error:
-        raise ConfigError(f"{text[:60]!r}", where="--input-shape", accepted="integers, such as 28,28,1") from error
 
 
 def _put(tree: Tree, path: list[str], value: object) -> None:
@@ -266,7 +170,7 @@ def _spelled(tree: Mapping[str, object], key: str, *, exact: bool) -> str:
 
 def _files(options: ModelOptions, content: Tree) -> tuple[Path, Path | None]:
     """The model's file and that of its weights."""
-    names, weights = [key.name for key in model_keys()], options.weights
+    names, weights = [key.name for key in model_keys()], options.path("weights")
     if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
         for name in names:
             content.pop(name, None)

@@ -5,11 +5,18 @@ In: untrusted dictionaries and files. Out: a network whose layers carry :class:`
 format of models and no backend.
 """
 
-from bitsmith.config.building import config_from_network
-from bitsmith.config.files import parse_yaml_config
-from bitsmith.config.model import HLSConfig, read_hls_config
-from bitsmith.config.project import BackendName, IOType, IOTypeName, ProjectConfig, create_config, read_project
-from bitsmith.config.resolving import BitsLike, ConfigLike, resolve
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bitsmith.config.building import config_from_network
+    from bitsmith.config.files import parse_yaml_config
+    from bitsmith.config.model import HLSConfig, read_hls_config
+    from bitsmith.config.project import ProjectConfig, create_config, read_project
+    from bitsmith.config.resolving import BitsLike, ConfigLike, resolve
+    from bitsmith.config.values import BackendName, IOType, IOTypeName
 
 __all__ = [
     "BackendName",
@@ -26,3 +33,20 @@ __all__ = [
     "read_project",
     "resolve",
 ]
+
+_HOMES = {
+    "building": ("config_from_network",),
+    "files": ("parse_yaml_config",),
+    "model": ("HLSConfig", "read_hls_config"),
+    "project": ("ProjectConfig", "create_config", "read_project"),
+    "resolving": ("BitsLike", "ConfigLike", "resolve"),
+    "values": ("BackendName", "IOType", "IOTypeName"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a module when a name of it is first used: the command line reads values of options without knowing any layer."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"bitsmith.config.{module}"), name)
+    raise AttributeError(f"module 'bitsmith.config' has no attribute {name!r}")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.backends import Backend
-from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import Idle, Inert, Problems, Section, shown, squash
 from bitsmith.errors import ConfigError
 
@@ -136,6 +135,8 @@ def _words(section: Section) -> dict[str, str]:
 
 def bus_format(value: object, where: str) -> str:
     """The format of the words of a bus of other tools, as text."""
+    from bitsmith.config.precision import parse_precision
+
     accepted = f"'float', 'double' or a type of at most {_MOST_BITS} bits such as 'ap_fixed<16,6>'"
     try:
         words = parse_precision(value, where)

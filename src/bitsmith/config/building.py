@@ -8,9 +8,9 @@ from typing import Any
 
 from bitsmith.config.model import DEFAULT, MAXIMUM, read_bits, read_maximum, read_reuse_factor
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.project import read_backend
 from bitsmith.config.reading import Problems, did_you_mean, shown
 from bitsmith.config.resolving import BitsLike, decided
+from bitsmith.config.values import read_backend
 from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
 from bitsmith.layers.input import Input

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import enum
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from bitsmith.backends import BACKENDS, Backend
-from bitsmith.config.accelerators import accelerator_named, bus_format, split_accelerator
+from bitsmith.backends import Backend
+from bitsmith.config.accelerators import bus_format, split_accelerator
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.latency import Latency, read_latency
 from bitsmith.config.model import MODEL_KEYS, HLSConfig, collect_hls_config
-from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, mapping, number, shown, squash, text
+from bitsmith.config.reading import Idle, Inert, Problems, Section, boolean, mapping, squash
+from bitsmith.config.values import (
+    IOType,
+    read_backend,
+    read_board,
+    read_clock_period,
+    read_clock_uncertainty,
+    read_input_shape,
+    read_interface,
+    read_io_type,
+    read_name,
+    read_part,
+    read_path,
+    read_platform,
+    read_version,
+)
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.frameworks import FRAMEWORKS
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
@@ -24,32 +37,6 @@ DEFAULT_OUTPUT_DIR = Path("my-hls-test")
 DEFAULT_PROJECT_NAME = "myproject"
 DEFAULT_VERSION = "1.0.0"
 
-_LONGEST_CLOCK_PERIOD_NS = 1e6
-_LONGEST_PATH = 4096
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
-_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
-
-
-BackendName: TypeAlias = Backend | Literal["VivadoAccelerator", "VitisAccelerator", "VitisUnified"] | str
-"""A backend in any case, for editors to propose; or a name of other tools for one with a board."""
-
-IOTypeName: TypeAlias = Literal["io_parallel", "io_stream"] | str
-"""The value of an :class:`IOType`."""
-
-
-class IOType(enum.Enum):
-    """How data enter and leave the circuit."""
-
-    PARALLEL = "io_parallel"
-    STREAM = "io_stream"
-
-
-_ACCEPTED = ", ".join(map(repr, BACKENDS))
-
-_SYMBOLIC = "symbolicexpression"
 _NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
 
@@ -93,12 +80,6 @@ class ProjectConfig:
     write_tar: bool = False
     idle: tuple[Idle, ...] = ()
 
-
-AP_VLD = "ap_vld"
-"""The value of ``Interface`` for vector ports."""
-
-AXI_MASTER = "axi_master"
-"""That for a circuit which reads and writes the memory of a board's processor itself."""
 
 _OTHER_INTERFACES = ("axi_stream", "axi_lite")
 """Its values in other tools, of systems for boards."""
@@ -164,9 +145,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
     problems = Problems()
     accelerator, content, idle_of_board = split_accelerator(mapping(content, "", problems), problems)
-    interface, content = _split_interface(content, problems)
     keys = project_keys(content)
-    section = Section.read(content, "", keys, problems, PROJECT_INERT, _INSIDE)
+    section = Section.read(content, "", keys, problems, _inert(content), _INSIDE)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
     writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", WRITER_KEYS, problems, WRITER_INERT)
@@ -174,29 +154,29 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     given = section.values.get("HLSConfig")
     hls_config = given if isinstance(given, HLSConfig) else collect_hls_config(given, "HLSConfig", problems)
     project = ProjectConfig(
-        output_dir=section.get("OutputDir", _path) or DEFAULT_OUTPUT_DIR,
-        project_name=section.get("ProjectName", _project_name) or DEFAULT_PROJECT_NAME,
+        output_dir=section.get("OutputDir", read_path) or DEFAULT_OUTPUT_DIR,
+        project_name=section.get("ProjectName", read_name) or DEFAULT_PROJECT_NAME,
         backend=section.get("Backend", read_backend) or "rtl",
-        version=section.get("Version", _version) or DEFAULT_VERSION,
-        part=section.get("Part", _part),
-        clock_period_ns=section.get("ClockPeriod", _clock_period),
-        clock_uncertainty=section.get("ClockUncertainty", _clock_uncertainty),
+        version=section.get("Version", read_version) or DEFAULT_VERSION,
+        part=section.get("Part", read_part),
+        clock_period_ns=section.get("ClockPeriod", read_clock_period),
+        clock_uncertainty=section.get("ClockUncertainty", read_clock_uncertainty),
         latency=section.get("Latency", read_latency),
-        io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
-        board=section.get("Board", _board),
-        platform=section.get("Platform", _platform),
-        interface=interface,
+        io_type=section.get("IOType", read_io_type) or IOType.PARALLEL,
+        board=section.get("Board", read_board),
+        platform=section.get("Platform", read_platform),
+        interface=section.get("Interface", read_interface),
         bus_input=section.get("BusInput", bus_format),
         bus_output=section.get("BusOutput", bus_format),
         accelerator=accelerator.name if accelerator else "",
         hls_config=hls_config,
         model=_named_model(section, keys, problems),
-        input_shape=section.get("InputShape", _input_shape),
+        input_shape=section.get("InputShape", read_input_shape),
         override=section.get("Override", boolean) or False,
         allow_approximate=section.get("AllowApproximate", boolean) or False,
         strict=section.get("Strict", boolean) or False,
-        input_data=section.get("InputData", _path),
-        output_predictions=section.get("OutputPredictions", _path),
+        input_data=section.get("InputData", read_path),
+        output_predictions=section.get("OutputPredictions", read_path),
         write_weights_txt=writer.get("WriteWeightsTxt", boolean) or False,
         write_tar=writer.get("WriteTar", boolean) or False,
         idle=(*section.idle, *idle, *idle_of_board, *writer.idle),
@@ -205,10 +185,18 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     return project
 
 
+def _inert(content: Mapping[str, object]) -> Mapping[str, Inert]:
+    """Keys without effect; ``Interface`` is one of them where it has a value of other tools."""
+    inert = dict(PROJECT_INERT)
+    if any(squash(key) == "interface" and value not in (None, *_OTHER_INTERFACES) for key, value in content.items()):
+        del inert["Interface"]
+    return inert
+
+
 def _named_model(section: Section, keys: Iterable[str], problems: Problems) -> NamedModel | None:
     """The model that one of the ``keys`` names; several are a problem."""
     names = [name for name in keys if name in section.values and name not in PROJECT_KEYS]
-    values = {name: section.get(name, _model if key_named(name)[1].live else _path) for name in names}
+    values = {name: section.get(name, _model if key_named(name)[1].live else read_path) for name in names}
     try:
         return named_model(values)
     except ConfigError as error:
@@ -263,107 +251,5 @@ def create_config(
     return config
 
 
-def read_backend(value: object, where: str) -> Backend:
-    """A backend's name; those of other tools are refused, not replaced."""
-    name = squash(value) if isinstance(value, str) else ""
-    known = {backend: backend for backend in BACKENDS}
-    accelerator = accelerator_named(value)
-    if accelerator is not None:
-        return accelerator.backend
-    if name in known:
-        return known[name]
-    if name == _SYMBOLIC:
-        raise ConfigError(
-            f"backend {value!r}: formulas are no networks",
-            where=where,
-            accepted=_ACCEPTED,
-            remedy="write the formula as the forward function of a torch.nn.Module, and convert that",
-        )
-    remedy = did_you_mean(name, list(known)) if name else ""
-    raise ConfigError(f"backend {shown(value)}", where=where, accepted=_ACCEPTED, remedy=remedy)
-
-
-def _split_interface(content: Mapping[str, object], problems: Problems) -> tuple[str | None, Mapping[str, object]]:
-    """``AP_VLD`` or ``AXI_MASTER`` if ``content`` asks for one, and the other keys."""
-    left, found = dict(content), None
-    for key, value in content.items():
-        if squash(str(key)) != "interface" or value is None or value in _OTHER_INTERFACES:
-            continue
-        found = left.pop(key)
-        if found not in (AP_VLD, AXI_MASTER):
-            problems.add(shown(found), where="Interface", accepted=f"{AP_VLD}, or with a board {AXI_MASTER}")
-    return (str(found) if found in (AP_VLD, AXI_MASTER) else None), left
-
-
-def _io_type(value: object, where: str) -> IOType:
-    if isinstance(value, IOType):
-        return value
-    names = {io_type.value: io_type for io_type in IOType}
-    known = {squash(name): io_type for name, io_type in names.items()}
-    name = value if isinstance(value, str) else ""
-    if squash(name) not in known:
-        raise ConfigError(
-            shown(value), where=where, accepted="'io_parallel' or 'io_stream'", remedy=did_you_mean(name, list(names))
-        )
-    return known[squash(name)]
-
-
-def _project_name(value: object, where: str) -> str:
-    return text(value, where, _NAME, "letters, digits and underscores, starting with a letter, at most 64")
-
-
-def _version(value: object, where: str) -> str:
-    return text(value, where, _VERSION, "text such as '1.0.0', at most 32 characters")
-
-
-def _part(value: object, where: str) -> str:
-    return text(value, where, _PART, "the part's ordering code, such as 'LFE5U-85F-6BG381C'")
-
-
-def _board(value: object, where: str) -> str:
-    """A name or a path; which names there are is not known here."""
-    return str(_path(value, where))
-
-
-def _platform(value: object, where: str) -> str:
-    return text(value, where, _PLATFORM, "the name of a card's platform, such as 'xilinx_u50_gen3x16_xdma_5_202210_1'")
-
-
-def _path(value: object, where: str) -> Path:
-    accepted = "the path of a file or folder"
-    path = str(value) if isinstance(value, Path) else value
-    if not isinstance(path, str) or not path.strip() or len(path) > _LONGEST_PATH or not path.isprintable():
-        raise ConfigError(shown(path), where=where, accepted=accepted)
-    if path.startswith("~"):
-        raise ConfigError(f"{shown(path)}: ~ is not expanded", where=where, accepted=accepted)
-    return Path(path)
-
-
 def _model(value: object, where: str) -> object:
-    return _path(value, where) if isinstance(value, (str, Path)) else value
-
-
-def _input_shape(value: object, where: str) -> Sequence[object]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ConfigError(shown(value), where=where, accepted="the shape of one sample, or a list of them")
-    return value
-
-
-def _clock_period(value: object, where: str) -> float:
-    accepted = f"nanoseconds, above 0 and at most {_LONGEST_CLOCK_PERIOD_NS:g}"
-    period = number(value, where, accepted)
-    if not 0 < period <= _LONGEST_CLOCK_PERIOD_NS:
-        raise ConfigError(shown(value), where=where, accepted=accepted)
-    return period
-
-
-def _clock_uncertainty(value: object, where: str) -> float:
-    """As a fraction of the clock period."""
-    accepted = "a percentage such as '12.5%', or a fraction of the period, from 0 to below 1"
-    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-    if match is not None:
-        return float(match[1]) / 100.0
-    fraction = number(value, where, accepted)
-    if not 0 <= fraction < 1:
-        raise ConfigError(shown(value), where=where, accepted=accepted)
-    return fraction
+    return read_path(value, where) if isinstance(value, (str, Path)) else value

@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
-
-import numpy as np
 
 from bitsmith.errors import ConfigError, ConfigProblemsError, nearest
 from bitsmith.remedies import Remedy
@@ -191,8 +190,9 @@ def mapping(content: object, where: str, problems: Problems) -> dict[str, object
 
 
 def _plain(value: object) -> object:
-    """``value`` as Python's own number, if it is one of numpy."""
-    return value.item() if isinstance(value, np.generic) else value
+    """``value`` as Python's own number, if it is one of numpy, which the command line does without as long as it can."""
+    numpy = sys.modules.get("numpy")
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
 
 
 def boolean(value: object, where: str) -> bool:

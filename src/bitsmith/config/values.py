@@ -1,0 +1,152 @@
+"""Values of a project's keys, each with its reader: text, numbers and names as users write them -> what they say."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from bitsmith.backends import BACKENDS, Backend
+from bitsmith.config.accelerators import accelerator_named
+from bitsmith.config.reading import did_you_mean, number, shown, squash, text
+from bitsmith.errors import ConfigError
+
+_LONGEST_CLOCK_PERIOD_NS = 1e6
+_LONGEST_PATH = 4096
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
+
+
+BackendName: TypeAlias = Backend | Literal["VivadoAccelerator", "VitisAccelerator", "VitisUnified"] | str
+"""A backend in any case, for editors to propose; or a name of other tools for one with a board."""
+
+IOTypeName: TypeAlias = Literal["io_parallel", "io_stream"] | str
+"""The value of an :class:`IOType`."""
+
+
+class IOType(enum.Enum):
+    """How data enter and leave the circuit."""
+
+    PARALLEL = "io_parallel"
+    STREAM = "io_stream"
+
+
+_ACCEPTED = ", ".join(map(repr, BACKENDS))
+
+_SYMBOLIC = "symbolicexpression"
+
+AP_VLD = "ap_vld"
+"""The value of ``Interface`` for vector ports."""
+
+AXI_MASTER = "axi_master"
+"""That for a circuit which reads and writes the memory of a board's processor itself."""
+
+
+def read_backend(value: object, where: str) -> Backend:
+    """A backend's name; those of other tools are refused, not replaced."""
+    name = squash(value) if isinstance(value, str) else ""
+    known = {backend: backend for backend in BACKENDS}
+    accelerator = accelerator_named(value)
+    if accelerator is not None:
+        return accelerator.backend
+    if name in known:
+        return known[name]
+    if name == _SYMBOLIC:
+        raise ConfigError(
+            f"backend {value!r}: formulas are no networks",
+            where=where,
+            accepted=_ACCEPTED,
+            remedy="write the formula as the forward function of a torch.nn.Module, and convert that",
+        )
+    remedy = did_you_mean(name, list(known)) if name else ""
+    raise ConfigError(f"backend {shown(value)}", where=where, accepted=_ACCEPTED, remedy=remedy)
+
+
+def read_interface(value: object, where: str) -> str:
+    """``AP_VLD`` or ``AXI_MASTER``."""
+    if value not in (AP_VLD, AXI_MASTER):
+        raise ConfigError(shown(value), where=where, accepted=f"{AP_VLD}, or with a board {AXI_MASTER}")
+    return str(value)
+
+
+def read_io_type(value: object, where: str) -> IOType:
+    """The name of an :class:`IOType`, in any spelling."""
+    if isinstance(value, IOType):
+        return value
+    names = {io_type.value: io_type for io_type in IOType}
+    known = {squash(name): io_type for name, io_type in names.items()}
+    name = value if isinstance(value, str) else ""
+    if squash(name) not in known:
+        raise ConfigError(
+            shown(value), where=where, accepted="'io_parallel' or 'io_stream'", remedy=did_you_mean(name, list(names))
+        )
+    return known[squash(name)]
+
+
+def read_name(value: object, where: str) -> str:
+    """The name of a project."""
+    return text(value, where, _NAME, "letters, digits and underscores, starting with a letter, at most 64")
+
+
+def read_version(value: object, where: str) -> str:
+    """The version of a design."""
+    return text(value, where, _VERSION, "text such as '1.0.0', at most 32 characters")
+
+
+def read_part(value: object, where: str) -> str:
+    """The name of a part; which parts there are is not known here."""
+    return text(value, where, _PART, "the part's ordering code, such as 'LFE5U-85F-6BG381C'")
+
+
+def read_board(value: object, where: str) -> str:
+    """The name of a board, or the path of its file; which names there are is not known here."""
+    return str(read_path(value, where))
+
+
+def read_platform(value: object, where: str) -> str:
+    """The name of a card's platform."""
+    return text(value, where, _PLATFORM, "the name of a card's platform, such as 'xilinx_u50_gen3x16_xdma_5_202210_1'")
+
+
+def read_path(value: object, where: str) -> Path:
+    """The path of a file or folder."""
+    accepted = "the path of a file or folder"
+    path = str(value) if isinstance(value, Path) else value
+    if not isinstance(path, str) or not path.strip() or len(path) > _LONGEST_PATH or not path.isprintable():
+        raise ConfigError(shown(path), where=where, accepted=accepted)
+    if path.startswith("~"):
+        raise ConfigError(f"{shown(path)}: ~ is not expanded", where=where, accepted=accepted)
+    return Path(path)
+
+
+def read_input_shape(value: object, where: str) -> Sequence[object]:
+    """Shapes of inputs, which the reader of a model checks."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(shown(value), where=where, accepted="the shape of one sample, or a list of them")
+    return value
+
+
+def read_clock_period(value: object, where: str) -> float:
+    """The clock period in ns."""
+    accepted = f"nanoseconds, above 0 and at most {_LONGEST_CLOCK_PERIOD_NS:g}"
+    period = number(value, where, accepted)
+    if not 0 < period <= _LONGEST_CLOCK_PERIOD_NS:
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return period
+
+
+def read_clock_uncertainty(value: object, where: str) -> float:
+    """The clock uncertainty as a fraction of the period."""
+    accepted = "a percentage such as '12.5%', or a fraction of the period, from 0 to below 1"
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is not None:
+        return float(match[1]) / 100.0
+    fraction = number(value, where, accepted)
+    if not 0 <= fraction < 1:
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return fraction

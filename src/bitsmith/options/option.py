@@ -1,0 +1,59 @@
+"""The record of an option: all names under which users know it, its meaning, and the readers of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of project configurations.
+
+    Attributes:
+        path: with dots, such as ``HLSConfig.Model.Bits``.
+        field: the name of its value in :class:`bitsmith.config.ProjectConfig`; empty where its section is read as a whole.
+        read: checks a value; None where its section is read as a whole.
+    """
+
+    path: str
+    field: str
+    read: Callable[[object, str], object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """An option of the command line.
+
+    Attributes:
+        kind: the type of what is typed; of ``bool`` with a name there is no negative form.
+        names: as typed; without any, the option's own.
+        values: how the help shows a value, or the words that complete it.
+        read: the value that is meant; None if it is what is typed.
+        help: its meaning, in one short sentence.
+    """
+
+    kind: type
+    names: tuple[str, ...]
+    values: str | Sequence[str] | None
+    read: Callable[..., object] | None
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of a conversion.
+
+    Attributes:
+        name: of the argument of :func:`bitsmith.convert` and other functions.
+        key: None for what no project configuration says.
+        default: of the argument.
+        flag: of commands that convert; None for what cannot be typed there.
+        doc: its meaning, for those who call functions.
+    """
+
+    name: str
+    key: Key | None
+    default: object
+    flag: Flag | None
+    doc: str

@@ -1,0 +1,54 @@
+"""Signatures and documentation of functions that take options, from the records of these."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import ForwardRef, TypeVar
+
+from bitsmith.options.table import OPTIONS
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+_HEAD = "Args:\n"
+_WIDTH = 118
+
+
+def taking(options: type) -> Callable[[_Function], _Function]:
+    """A decorator of functions with ``**options: Unpack[...]`` of that dictionary: help shows each option, with its meaning."""
+    types: Mapping[str, ForwardRef | object] = options.__annotations__
+
+    def described(function: _Function) -> _Function:
+        found = inspect.signature(function)
+        *own, rest = found.parameters.values()
+        more = [
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=getattr(types[option.name], "__forward_arg__", types[option.name]),
+            )
+            for option in OPTIONS
+            if option.name in types and option.name not in found.parameters
+        ]
+        signature = found.replace(parameters=[*own, *more])
+        vars(function)["__signature__"] = signature
+        function.__doc__ = _documented(function.__doc__ or "", signature, rest.name)
+        return function
+
+    return described
+
+
+def _documented(text: str, signature: inspect.Signature, rest: str) -> str:
+    """A docstring whose arguments are told to the end, in place of what it says of ``rest``."""
+    before, head, after = inspect.cleandoc(text).partition(_HEAD)
+    if not head:
+        return text
+    own, _, behind = after.partition(f"    {rest}: ")
+    lines = [
+        textwrap.fill(f"{option.name}: {option.doc}", _WIDTH, initial_indent="    ", subsequent_indent="        ")
+        for option in OPTIONS
+        if option.name in signature.parameters
+    ]
+    return before + head + own + "\n".join(lines) + behind[behind.find("\n") :]

@@ -1,0 +1,397 @@
+"""All options of a conversion. A new one is added here: its record, its type, and a field if builds want its value.
+
+From the records follow the arguments of functions and their documentation, the keys of project configurations, the options of
+commands, saved targets, and the page ``docs/options.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
+
+from bitsmith.backends import BACKENDS
+from bitsmith.config.accelerators import bus_format
+from bitsmith.config.latency import read_latency
+from bitsmith.config.reading import boolean, did_you_mean
+from bitsmith.config.values import (
+    BackendName,
+    IOType,
+    IOTypeName,
+    read_backend,
+    read_board,
+    read_clock_period,
+    read_clock_uncertainty,
+    read_input_shape,
+    read_interface,
+    read_io_type,
+    read_name,
+    read_part,
+    read_path,
+    read_platform,
+    read_version,
+)
+from bitsmith.options.option import Flag, Key, Option
+from bitsmith.options.texts import read_budget, read_samples, read_shape
+
+if TYPE_CHECKING:
+    from bitsmith.config import BitsLike, ProjectConfig
+    from bitsmith.emulate.batches import Arrays
+    from bitsmith.fidelity.framework import Check
+    from bitsmith.frontends.custom.call import Layers
+    from bitsmith.frontends.input_shapes import Example, InputShapes
+
+
+class ProjectOptions(TypedDict, total=False):
+    """Options of what is built."""
+
+    project_name: str
+    clock_uncertainty: float | str | None
+    latency: int | str | None
+    input_data_tb: str | Path | None
+    board: str | Path | None
+    platform: str | None
+    interface: str | None
+
+
+class ReadingOptions(TypedDict, total=False):
+    """Options of how a model is read."""
+
+    example: Example | Sequence[Example] | None
+    input_shape: InputShapes | None
+    layers: Layers | None
+    rounding: str | None
+    allow_approximate: bool
+
+
+class NetworkOptions(ReadingOptions, total=False):
+    """Options of how a model is read, and of its numbers."""
+
+    bits: BitsLike
+    outliers: str | None
+    override: bool
+
+
+class ResultOptions(TypedDict, total=False):
+    """Options of what the result must be."""
+
+    check: Check
+    strict: bool
+    fit: bool
+
+
+class Options(ProjectOptions, NetworkOptions, ResultOptions, total=False):
+    """Options that :func:`bitsmith.convert` takes by name only."""
+
+
+class Further(Options, total=False):
+    """Options that no function names itself."""
+
+    backend: BackendName
+    io_type: IOTypeName
+
+
+class Arguments(Further, total=False):
+    """Arguments of :func:`bitsmith.convert` beside the model, the project folder and the configuration."""
+
+    part: str | None
+    clock_period: float | None
+    calibration: Arrays | None
+    weights: str | Path | None
+
+
+_STRATEGIES = ("latency", "resource", "unrolled", "multiplier_blocks", "distributed_arithmetic", "shared")
+
+OPTIONS: Sequence[Option] = (
+    Option(
+        "output_dir",
+        Key("OutputDir", "output_dir", read_path),
+        "my-hls-test",
+        None,
+        "the project folder that :meth:`Model.build` writes; nothing is written before.",
+    ),
+    Option(
+        "weights",
+        None,
+        None,
+        Flag(Path, (), "FILE", None, "The weight file of a .json model of Keras."),
+        "the weight file of a ``.json`` model.",
+    ),
+    Option(
+        "bits",
+        Key("HLSConfig.Model.Bits", "", None),
+        None,
+        Flag(str, (), None, read_budget, "Bits that auto keeps: 8, or weight=6,result=8."),
+        "bits that ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{'weight': 6, 'result': 8}``. For single "
+        "layers it is ``Bits`` in ``config``. Explicit formats are not affected.",
+    ),
+    Option(
+        "precision",
+        Key("HLSConfig.Model.Precision", "", None),
+        None,
+        Flag(str, (), None, None, "The default format: auto, or such as fixed<16,6>."),
+        "the default format.",
+    ),
+    Option(
+        "reuse_factor",
+        Key("HLSConfig.Model.ReuseFactor", "", None),
+        None,
+        Flag(int, (), None, None, "Products per multiplier."),
+        "products per multiplier.",
+    ),
+    Option(
+        "strategy",
+        Key("HLSConfig.Model.Strategy", "", None),
+        None,
+        Flag(str, (), _STRATEGIES, None, f"Of products: {', '.join(_STRATEGIES)}."),
+        "how products are computed.",
+    ),
+    Option(
+        "io_type",
+        Key("IOType", "io_type", read_io_type),
+        IOType.PARALLEL.value,
+        Flag(
+            str,
+            (),
+            tuple(io_type.value for io_type in IOType),
+            None,
+            "io_parallel, or io_stream: a token per position.",
+        ),
+        "``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).",
+    ),
+    Option(
+        "calibration",
+        None,
+        None,
+        Flag(Path, (), "FILE.npy", read_samples, "Real inputs, from which auto precision takes ranges."),
+        "real inputs, an array or one per input; ``auto`` precision takes ranges from them.",
+    ),
+    Option(
+        "outliers",
+        None,
+        None,
+        Flag(str, (), ("keep", "saturate"), None, "Rare huge calibration samples: keep or saturate."),
+        "calibration samples far outside all others are within the ranges of ``auto`` (``keep``, the default), or saturate "
+        "(``saturate``); it goes before the key ``Outliers`` of ``config``.",
+    ),
+    Option(
+        "example",
+        None,
+        None,
+        None,
+        "an input of a live PyTorch module, or one for each parameter; the first axis counts samples.",
+    ),
+    Option(
+        "input_shape",
+        Key("InputShape", "input_shape", read_input_shape),
+        None,
+        Flag(str, (), "N,N,...", read_shape, "The shape of one sample, where the file leaves it open."),
+        "the shape of one sample of the input, or one for each input, instead of an example. Without both, calibration data show "
+        "it. In a Keras or ONNX model it fills the sizes that are left open.",
+    ),
+    Option(
+        "layers",
+        None,
+        None,
+        None,
+        "translations of your own layers, by class or name: functions of a :class:`bitsmith.custom.Call` "
+        "(``docs/custom-layers.md``).",
+    ),
+    Option(
+        "input_data_tb",
+        Key("InputData", "input_data", read_path),
+        None,
+        Flag(Path, ("--input-data",), "FILE.npy", None, "Inputs of simulations."),
+        "inputs for the co-simulation (``.npy``).",
+    ),
+    Option(
+        "part",
+        Key("Part", "part", read_part),
+        None,
+        Flag(str, (), None, None, "The FPGA, such as LFE5U-85F-6BG381C."),
+        "an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).",
+    ),
+    Option(
+        "board",
+        Key("Board", "board", read_board),
+        None,
+        Flag(str, (), None, None, "A board, such as ulx3s-85f, pynq-z2 or alveo-u50, or a .toml file with one."),
+        "a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the "
+        "default of ``part``.",
+    ),
+    Option(
+        "platform",
+        Key("Platform", "platform", read_platform),
+        None,
+        Flag(str, (), None, None, "Of a card such as alveo-u50: what its kernels are linked to."),
+        "the platform of an accelerator card, to which its kernels are linked.",
+    ),
+    Option(
+        "interface",
+        Key("Interface", "interface", read_interface),
+        None,
+        Flag(
+            *(str, (), None, None),
+            "ap_vld: a port of HLS C++ for each tensor; axi_master: a Zynq's memory is read by it.",
+        ),
+        "``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``); by "
+        "default each element is a port. ``axi_master`` makes a circuit on a board with a Zynq read and write memory itself "
+        "(``docs/boards.md``).",
+    ),
+    Option(
+        "clock_period",
+        Key("ClockPeriod", "clock_period_ns", read_clock_period),
+        None,
+        Flag(float, (), None, None, "Clock target in ns."),
+        "in ns; the default depends on the part's family.",
+    ),
+    Option(
+        "clock_uncertainty",
+        Key("ClockUncertainty", "clock_uncertainty", read_clock_uncertainty),
+        None,
+        Flag(str, (), None, None, "Part of the period to keep back: 12.5%."),
+        "part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.",
+    ),
+    Option(
+        "latency",
+        Key("Latency", "latency", read_latency),
+        None,
+        Flag(str, (), "N|Nns", None, "Cycles or ns that a pipeline may take, whatever the clock."),
+        "at most so many cycles (``4``), or nanoseconds (``'40ns'``), from input to output of a pipeline (``rtl``, "
+        "``io_parallel``, reuse factors of 1): its stages get longer where the clock needs more of them, and the build says so.",
+    ),
+    Option(
+        "backend",
+        Key("Backend", "backend", read_backend),
+        "rtl",
+        Flag(str, (), BACKENDS, None, "rtl, or an HLS tool: vitis, oneapi, ..."),
+        "``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :data:`bitsmith.backends.BACKENDS`.",
+    ),
+    Option(
+        "project_name",
+        Key("ProjectName", "project_name", read_name),
+        "myproject",
+        Flag(str, (), None, None, "Name of the circuit."),
+        "name of the circuit's top module.",
+    ),
+    Option(
+        "check",
+        None,
+        "auto",
+        Flag(bool, (), None, None, "Compare with the framework's own outputs; by default where that costs little."),
+        "compare the float model with its framework's own outputs: of live models and ONNX (``'auto'``), of everything "
+        "(``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).",
+    ),
+    Option(
+        "strict",
+        Key("Strict", "strict", boolean),
+        False,
+        Flag(bool, ("--strict",), None, None, "Fail if the circuit is not what the model is."),
+        "raise where there would be a ``FidelityWarning``.",
+    ),
+    Option(
+        "override",
+        Key("Override", "override", boolean),
+        False,
+        Flag(bool, ("--override",), None, None, "Formats of single layers replace the quantizers of the model."),
+        "formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.",
+    ),
+    Option(
+        "allow_approximate",
+        Key("AllowApproximate", "allow_approximate", boolean),
+        False,
+        Flag(bool, ("--allow-approximate",), None, None, "Allow approximate translations."),
+        "allow approximate translations of what cannot be translated exactly; notes say which, and so does the first prediction.",
+    ),
+    Option(
+        "rounding",
+        None,
+        None,
+        Flag(str, (), None, None, "Of dense layers of TensorFlow Lite: single, or double as before 2.20."),
+        "of fully connected layers of TensorFlow Lite: ``single``, as today's interpreter does (the default), or ``double``, as "
+        "TensorFlow 2.19 and older do (``docs/tflite.md``).",
+    ),
+    Option(
+        "fit",
+        None,
+        False,
+        Flag(bool, ("--fit",), None, None, "Take fewer bits or reuse factors if the circuit does not fit the part."),
+        "if the circuit would not fit the part, take fewer ``bits`` where you gave none, as many as fit of 14 to 8, or else "
+        "reuse factors; notes say which, and what accuracy is left.",
+    ),
+    Option("version", Key("Version", "version", read_version), None, None, "the version of your design, for reports."),
+    Option(
+        "bus_input",
+        Key("BusInput", "bus_input", bus_format),
+        None,
+        None,
+        "the format of words that the driver of a board takes as integers.",
+    ),
+    Option(
+        "bus_output",
+        Key("BusOutput", "bus_output", bus_format),
+        None,
+        None,
+        "the format of words that the driver of a board gives as integers.",
+    ),
+    Option(
+        "output_predictions",
+        Key("OutputPredictions", "output_predictions", read_path),
+        None,
+        None,
+        "accepted for other tools' files: the emulator gives the expected outputs.",
+    ),
+    Option(
+        "write_weights_txt",
+        Key("WriterConfig.WriteWeightsTxt", "write_weights_txt", boolean),
+        False,
+        None,
+        "the values of all trained tensors are written as texts, too, into the project's folder ``weights``.",
+    ),
+    Option(
+        "write_tar",
+        Key("WriterConfig.WriteTar", "write_tar", boolean),
+        False,
+        None,
+        "the project folder is packed as ``<output_dir>.tar.gz`` when it has been written.",
+    ),
+)
+"""In the order in which help and pages list them."""
+
+
+_Some = TypeVar("_Some")
+
+
+def among(kind: type[_Some], options: Mapping[str, object]) -> _Some:
+    """Those of ``options`` that a dictionary of type ``kind`` has."""
+    return cast("_Some", {name: value for name, value in options.items() if name in kind.__annotations__})
+
+
+def check_names(options: Mapping[str, object], kind: type, function: str) -> None:
+    """Refuse names that a dictionary of type ``kind`` has not, as Python does.
+
+    Raises:
+        TypeError: there are some.
+    """
+    unknown = [name for name in options if name not in kind.__annotations__]
+    if unknown:
+        close = did_you_mean(unknown[0], kind.__annotations__)
+        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}{close and f', {close}'}")
+
+
+def keys(arguments: Mapping[str, object]) -> dict[str, object]:
+    """The keys of a project configuration that say the same as arguments; what no project says is left out."""
+    return {
+        option.key.path: arguments[option.name]
+        for option in OPTIONS
+        if option.key is not None and option.key.field and option.name in arguments
+    }
+
+
+def values(project: ProjectConfig) -> dict[str, object]:
+    """The arguments that say the same as a project."""
+    return {
+        option.name: getattr(project, option.key.field)
+        for option in OPTIONS
+        if option.key is not None and option.key.field
+    }

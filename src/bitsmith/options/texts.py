@@ -1,0 +1,36 @@
+"""Values of options as they are typed at a prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitsmith.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bitsmith.emulate.batches import Batch
+
+
+def read_samples(path: Path) -> Batch:
+    """The numbers of an ``.npy`` file."""
+    from bitsmith.emulate.batches import read_array
+
+    return read_array(path)
+
+
+def read_budget(text: str) -> int | dict[str, int]:
+    """The budget that ``8`` or ``weight=6,result=8`` says."""
+    try:
+        if "=" not in text:
+            return int(text)
+        return {key.strip(): int(value) for key, _, value in (part.partition("=") for part in text.split(","))}
+    except ValueError as error:
+        raise ConfigError(f"{text[:60]!r}", where="--bits", accepted="8, or weight=6,result=8") from error
+
+
+def read_shape(text: str) -> list[int]:
+    """The shape that ``28,28,1`` or ``(28, 28, 1)`` says."""
+    try:
+        return [int(part) for part in text.strip("()").split(",") if part.strip()]
+    except ValueError as error:
+        raise ConfigError(f"{text[:60]!r}", where="--input-shape", accepted="integers, such as 28,28,1") from error

@@ -1,0 +1,89 @@
+"""Options: their records, types and fields agree, and a new one needs its record's module alone."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import typing
+
+import pytest
+
+from bitsmith import conversion, explain
+from bitsmith.cli.options import FLAGS
+from bitsmith.config import IOType
+from bitsmith.layers.settings import Outliers, Strategy
+from bitsmith.options import table
+from bitsmith.options.table import OPTIONS, Arguments
+
+_NAMES = [option.name for option in OPTIONS]
+
+
+def test_each_option_has_one_record() -> None:
+    assert len(set(_NAMES)) == len(_NAMES)
+    assert set(Arguments.__annotations__) <= set(_NAMES)
+    keys = [option.key.path for option in OPTIONS if option.key is not None]
+    assert len(set(keys)) == len(keys)
+
+
+def test_an_option_that_is_no_argument_is_a_key() -> None:
+    assert [
+        option.name for option in OPTIONS if option.name not in Arguments.__annotations__ and option.key is None
+    ] == []
+
+
+@pytest.mark.parametrize("function", [conversion.convert, explain.explain])
+def test_help_shows_every_option_with_its_default_and_its_meaning(function: typing.Callable[..., object]) -> None:
+    signature, text = inspect.signature(function), inspect.getdoc(function) or ""
+    assert [name for name in Arguments.__annotations__ if name not in signature.parameters] == []
+    for option in OPTIONS:
+        if option.name in signature.parameters and option.name != "output_dir":
+            assert signature.parameters[option.name].default == option.default, option.name
+            assert f"    {option.name}: {option.doc[:20]}" in text
+    assert "    options: " not in text and "Raises:" in text
+
+
+def test_words_of_flags_are_the_values_there_are() -> None:
+    for name, kind in {"io_type": IOType, "outliers": Outliers, "strategy": Strategy}.items():
+        assert FLAGS[name].values == tuple(member.value for member in kind)
+
+
+_PROBE = """
+import importlib.util, inspect, sys
+from pathlib import Path
+
+text = Path({path!r}).read_text(encoding="utf-8")
+for old, new in {changes!r}:
+    assert text.count(old) == 1, old
+    text = text.replace(old, old + new)
+spec = importlib.util.find_spec("bitsmith.options.table")
+module = importlib.util.module_from_spec(spec)
+sys.modules["bitsmith.options.table"] = module
+exec(compile(text, spec.origin, "exec"), vars(module))
+
+import typer.main
+import bitsmith
+from bitsmith.cli.commands import app
+from bitsmith.explain import explain
+
+for function in (bitsmith.convert, explain):
+    assert inspect.signature(function).parameters["colour"].default == "red"
+    assert "    colour: the colour of the case." in function.__doc__
+for command in ("convert", "explain", "predict"):
+    assert any("--colour" in parameter.opts for parameter in typer.main.get_group(app).commands[command].params)
+"""
+_RECORD = """
+    Option(
+        "colour",
+        Key("Colour", "colour", read_name),
+        "red",
+        Flag(str, (), ("red", "blue"), None, "The colour of the case."),
+        "the colour of the case.",
+    ),"""
+
+
+def test_a_new_option_needs_one_module() -> None:
+    changes = [("OPTIONS: Sequence[Option] = (", _RECORD), ('"""Options of what is built."""', "\n    colour: str")]
+    code = _PROBE.format(path=table.__file__, changes=changes)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
