@@ -20,8 +20,10 @@ NO_BITS = -(1 << 40)
 def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
     """Raw values of ``have`` fractional bits, expressed with ``want``; exact, or a ProgramError."""
     shift = objects(objects(want) - objects(have))
-    down = objects(np.maximum(-shift, 0))
     raised = objects(raw << objects(np.maximum(shift, 0)))
+    if not np.any(shift < 0):
+        return raised
+    down = objects(np.maximum(-shift, 0))
     result = objects(raised >> down)
     if bool(np.any((result << down) != raised)):
         raise ProgramError("a rescaling that would lose bits")

@@ -8,6 +8,7 @@ are Python's, so no range is ever approximated.
 from __future__ import annotations
 
 import enum
+import math
 import weakref
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -117,9 +118,10 @@ def span_text(numbers: Collection[int]) -> str:
 def objects(values: IntLike) -> Ints:
     """An array of Python integers, on which numpy's arithmetic cannot overflow."""
     array = np.asarray(values)
-    if array.dtype == np.object_:
+    kind = array.dtype.kind
+    if kind == "O":
         return array
-    if array.dtype.kind not in "iub":
+    if kind not in "iub":
         raise ProgramError(f"values of type {array.dtype} where integers are needed")
     return array.astype(np.object_)
 
@@ -154,9 +156,14 @@ def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]
     for axis in range(array.ndim):
         if array.shape[axis] > 1:
             first = array[(slice(None),) * axis + (slice(0, 1),)]
-            if bool(np.all(array == first)):
+            if (array == first).all():
                 array = first
     return array
+
+
+def _any(found: object) -> bool:
+    """Return True if some element is; what numpy makes of arrays without axes is none."""
+    return bool(found.any()) if isinstance(found, np.ndarray) else bool(found)
 
 
 def _bit_length(value: int) -> int:
@@ -222,15 +229,15 @@ class TensorType:
             RangeError: an element wider than ``MAX_WIDTH`` bits, or too many elements.
             ProgramError: an empty interval or arrays that do not fit the shape.
         """
-        dims = tuple(int(n) for n in shape)
-        if any(n < 1 for n in dims) or int(np.prod(dims, dtype=object)) > MAX_ELEMENTS:
+        dims = tuple(map(int, shape))
+        if min(dims, default=1) < 1 or math.prod(dims) > MAX_ELEMENTS:
             raise RangeError(f"a tensor of shape {dims}", accepted=f"at least 1 and at most {MAX_ELEMENTS} elements")
         parts = [_fitted(objects(part), dims) for part in (frac, lo, hi)]
-        if bool(np.any(abs(parts[0]) > MAX_FRAC)):
+        if _any(abs(parts[0]) > MAX_FRAC):
             raise RangeError(
                 "a tensor with a scale out of range", accepted=f"at most {MAX_FRAC} fractional bits either way"
             )
-        if bool(np.any(parts[1] > parts[2])):
+        if _any(parts[1] > parts[2]):
             raise ProgramError("a type whose least value exceeds its greatest")
         result = TensorType(dims, parts[0].astype(np.int64), parts[1], parts[2])
         if result.max_width > MAX_WIDTH:
@@ -246,7 +253,7 @@ class TensorType:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def width(self) -> npt.NDArray[np.int64]:
@@ -256,6 +263,8 @@ class TensorType:
     @property
     def max_width(self) -> int:
         """Bits of the widest element."""
+        if self.lo.size == self.hi.size == 1:
+            return width_of(self.lo.item(), self.hi.item())
         return int(self.width.max())
 
     @property
@@ -342,6 +351,8 @@ def _fitted(array: Ints, shape: tuple[int, ...]) -> Ints:
     if array.ndim > len(shape):
         raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+    if array.size == 1:
+        return array.copy()
     if any(have not in (1, want) for have, want in zip(array.shape, shape, strict=True)):
         raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
     return objects(compact(array)).copy()
