@@ -207,6 +207,11 @@ class _Table:
         Raises:
             RangeError: entries would be huge.
         """
+        raw, frac = self._rounded(values, guard)
+        return objects(raw), frac
+
+    def _rounded(self, values: Floats, guard: int) -> tuple[IntArray, int]:
+        """As :meth:`_entries`, in machine integers where these hold them."""
         fmt = self.lowering.format(self.variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
@@ -228,7 +233,7 @@ class _Table:
                     "TableRange; for a softmax, Implementation: stable",
                 ),
             )
-        return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
+        return np.rint(np.ldexp(values, frac)).astype(np.int64), frac
 
     def _domain(self, span: _Span, guard: int = 0) -> _Span:
         """The part of ``span`` outside which all entries equal the entry at its nearer end.
@@ -239,7 +244,7 @@ class _Table:
             exact = span.last - span.first < _SCAN_POINTS
             raws = _scanned(span)
             values = self.function.rest(np.asarray(raws * 1.0 / 2.0**span.frac, dtype=np.float64))
-            entries, _ = self._entries(values, guard)
+            entries, _ = self._rounded(values, guard)
             changes = np.flatnonzero(entries[1:] != entries[:-1])
             if changes.size == 0:
                 return span.part(span.first, span.first)
@@ -302,14 +307,18 @@ class _Table:
 def _scanned(span: _Span) -> IntArray:
     """All values of ``span``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
     lo, hi = span.first, span.last
-    small = max(abs(lo), abs(hi)).bit_length() < 62
-    steps = np.arange(min(hi - lo + 1, _SCAN_POINTS), dtype=np.int64 if small else np.object_)
+    bits = max(abs(lo), abs(hi)).bit_length()
+    integers = np.dtype(np.int64 if bits < 62 else np.object_)
+    steps: IntArray = np.arange(min(hi - lo + 1, _SCAN_POINTS)).astype(integers)
     if hi - lo < _SCAN_POINTS:
         return lo + steps
-    octaves = max(abs(lo), abs(hi)).bit_length()
-    near = {(_OCTAVE_POINTS + k << e) // _OCTAVE_POINTS for e in range(octaves) for k in range(_OCTAVE_POINTS)}
-    inside = sorted(sign * point for point in near | {0} for sign in (-1, 1) if lo <= sign * point <= hi)
+    octaves = np.arange(bits)[:, None] - (_OCTAVE_POINTS.bit_length() - 1)
+    up, down = (np.maximum(shift, 0).astype(integers) for shift in (octaves, -octaves))
+    near: IntArray = np.arange(_OCTAVE_POINTS, 2 * _OCTAVE_POINTS).astype(integers)
+    near = (near << up) >> down
+    inside = np.concatenate([-near.ravel(), near.ravel(), steps[:1]])
+    inside = inside[(lo <= inside) & (inside <= hi)]
     quotient, rest = divmod(hi - lo, _SCAN_POINTS - 1)
     even = lo + quotient * steps + rest * steps // (_SCAN_POINTS - 1)
-    points = np.sort(np.concatenate([even, np.array(inside, dtype=steps.dtype)]), kind="stable")
+    points = np.sort(np.concatenate([even, inside]), kind="stable")
     return points[np.flatnonzero(np.concatenate([[True], points[1:] != points[:-1]]))]
