@@ -6,13 +6,12 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
+from bitsmith.blas import one_thread
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s
 from bitsmith.emulate.lookups import with_tables
@@ -253,7 +252,7 @@ class _Compiled:
             bound.workspace.run()
             store(bound, start, stop)
 
-        with _controller().limit(limits=1, user_api="blas"):
+        with one_thread():
             self._share_out(iter(starts), min(threads, len(starts)), size, wrapped, run)
         return wrapped.values()
 
@@ -322,12 +321,6 @@ class _Compiled:
         noted.clear()
         self._idle[size].append(bound)  # last: another thread may take it at once
         return wrapped
-
-
-@lru_cache(maxsize=1)
-def _controller() -> ThreadpoolController:
-    """Looking for BLAS libraries takes a millisecond; numpy's is loaded by now."""
-    return ThreadpoolController()
 
 
 def _cores() -> int:

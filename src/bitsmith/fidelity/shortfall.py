@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from bitsmith.blas import one_thread
 from bitsmith.fidelity.budgets import allowance
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
@@ -55,7 +55,7 @@ class Deviating:
 def float_outputs(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
     """The float model's outputs."""
     found: dict[str, Floats] = {}
-    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(all="ignore"), one_thread():
         for node, _, result in network.evaluation(inputs):
             if node.name in network.outputs:
                 found[node.name] = node.result_in_model(result)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from bitsmith.blas import one_thread
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for, least_bits
@@ -118,7 +118,7 @@ def _with_rounded(inputs: Sequence[Floats], position: int, frac: int) -> list[Fl
 def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats], coarse: float) -> bool:
     """Return True if some result differs by more than ``coarse`` of its range; not looked at: what depends on a jump."""
     jumpy: set[str] = set()
-    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(all="ignore"), one_thread():
         both = zip(network.evaluation(right), network.evaluation(rounded), strict=True)
         for (node, _, wanted), (_, _, found) in both:
             if node.layer.jumps or jumpy.intersection(node.inputs):
@@ -137,8 +137,7 @@ def _features(batch: Floats, bits: int) -> tuple[ObservedRange, ...]:
 def _observed(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, ObservedRange]:
     """One chunk; a tensor is forgotten when its last reader has had it."""
     seen: dict[str, ObservedRange] = {}
-    # On several threads BLAS takes up to ten times as long where other programs run too, and gains little where not.
-    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(over="ignore", invalid="ignore"), one_thread():
         for node, operands, result in network.evaluation(inputs):
             bits = _bits(node)
             inner = {

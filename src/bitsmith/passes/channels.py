@@ -16,8 +16,8 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
+from bitsmith.blas import one_thread
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, constant_frac, least_bits
@@ -92,7 +92,7 @@ def refine_channels(
     largest = max(math.prod(shape) for shape in network.shapes().values())
     count = min(max(_ELEMENTS // largest, _LEAST_SAMPLES), _SAMPLES)
     few = [batch[:: -(-len(batch) // count)] for batch in chosen]
-    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(all="ignore"), one_thread():
         candidates = _together([*candidates, *search.of_steep(steep, few)])
         needed = _Trial.of(network, few, seen, max(_AT_ONCE // largest, 1)).needed(candidates)
     found: dict[str, dict[str, Fracs]] = {}
