@@ -20,7 +20,7 @@ from bitsmith.converters import convert_from_config
 from bitsmith.emulate import Emulator
 from bitsmith.explain import explain
 from bitsmith.fidelity.certificate import certify
-from bitsmith.fidelity.measure import measure
+from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.dense import Dense
@@ -101,7 +101,7 @@ def test_results_have_the_bits_of_the_budget_and_errors_are_a_few_of_its_steps(b
             assert np.all(kind.frac <= bits - 1 - np.floor(np.log2(np.maximum(scale, 2.0**-60)))), (seed, node)
             # A sign, and a spare bit against data that calibration has not seen.
             assert np.all(kind.width <= kind.frac + math.ceil(math.log2(largest.max())) + 3), (seed, node)
-        for row in measure(network, compiled.network, compiled.program, [x]).rows:
+        for row in measure(network, Circuit(compiled.network, compiled.program), [x]).rows:
             worst, size = row.own_worst or 0.0, float(np.ptp(seen[str(row.layer)]))
             largest = max(float(np.max(np.abs(seen[str(row.layer)]))), size)
             assert worst * size <= _WIDE * 2.0**-bits * largest * math.sqrt(x.shape[1]), (seed, row)

@@ -18,7 +18,7 @@ from bitsmith.fidelity.causes import Problem
 from bitsmith.fidelity.deviation import deviation, spans
 from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, framework_run, layer_results
 from bitsmith.fidelity.judgement import Verdict, judge
-from bitsmith.fidelity.measure import measure
+from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
 from bitsmith.fidelity.shortfall import shaken
@@ -268,7 +268,8 @@ def certify(
         raise ConfigError(f"check={check!r}", where="convert", accepted="True, False or 'auto'")
     network = quantized_inputs(network)  # what the model does to an input at once is not an error
     inputs = samples(compiled, calibration)
-    measured = measure(network, compiled, program, inputs)
+    circuit = Circuit(compiled, program)
+    measured = measure(network, circuit, inputs)
     verdict = judge(compiled, measured, calibrated=calibration is not None)
     agreement = Agreement()
     if model is not None and check is not False:
@@ -276,7 +277,7 @@ def certify(
             model, network, _on_grids(network, inputs), measured.outputs, layers, insist=check is True
         )
     calibrated = calibration is not None
-    scales = () if calibrated else at_scales(network, compiled, program)
+    scales = () if calibrated else at_scales(network, circuit)
     return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, scales)
 
 

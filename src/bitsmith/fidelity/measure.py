@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from bitsmith.blas import one_thread
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
@@ -73,16 +73,48 @@ class Measured:
         return tuple(layer.row for layer in self.layers.values())
 
 
-def measure(network: Network, compiled: Network, program: Program, inputs: Sequence[Floats]) -> Measured:
-    """Run ``program``, which ``network`` became by way of ``compiled``, and the float model on ``inputs``."""
-    results, losses = _executed(compiled, program, inputs)
+class Circuit:
+    """A program, compiled once for its outputs, the layers' results, and what its formats lose.
+
+    Attributes:
+        network: what the program came from.
+    """
+
+    def __init__(self, network: Network, program: Program) -> None:
+        self.network, self.program = network, program
+        self._watch = Watch.of(program, network)
+        shown = (*program.outputs, *program.probes, *self._watch.program.outputs)
+        self._emulator = Emulator(replace(self._watch.program, outputs=shown))
+
+    def outputs(self, inputs: Sequence[Floats]) -> list[Floats]:
+        """The outputs."""
+        return self._emulator.run(inputs)[: len(self.program.outputs)]
+
+    def observed(self, inputs: Sequence[Floats]) -> tuple[dict[str, Floats], tuple[Loss, ...]]:
+        """The layers' results by name, and the values that left their formats."""
+        values, outside = self._emulator.run_counted(inputs)
+        shown = values[len(self.program.outputs) :]
+        losses = list(self._watch.losses(shown[len(self.program.probes) :]))
+        for op, count, x in zip(self.program.input_ops(), outside, inputs, strict=True):
+            node = self.network.node(op.name)
+            fmt = node.settings.precision.get("result")
+            if count and not (isinstance(node.layer, Input) and node.layer.saturates):
+                losses.insert(
+                    0, Loss(op.name, "result", op.overflow, fmt, count, x.size, float(x.min()), float(x.max()))
+                )
+        return {probe.name: x for probe, x in zip(self.program.probes, shown, strict=False)}, tuple(losses)
+
+
+def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Measured:
+    """Run ``circuit``, which ``network`` became, and the float model on ``inputs``."""
+    compiled, program = circuit.network, circuit.program
+    results, losses = circuit.observed(inputs)
     known = {node.name: node for node in compiled.nodes if not node.folded}
     fracs = {probe.name: program.nodes[probe.node].type.frac for probe in program.probes}
     bounded = compiled.bounded()
     layers: dict[str, Comparison] = {}
     outputs: dict[str, Floats] = {}
-    # As in calibration: BLAS on several threads is slow where other programs run too.
-    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(all="ignore"), one_thread():
         for node, largest, wanted, own in _evaluated(network, inputs, results):
             if node.name in network.outputs:
                 outputs[node.name] = wanted
@@ -113,23 +145,6 @@ def _steps(frac: Fracs, rank: int, axis: int) -> Floats:
     kept = axis % rank if rank else 0
     coarsest = frac.min(axis=tuple(k for k in range(rank) if k != kept)).reshape(-1)
     return np.asarray(np.ldexp(1.0, -coarsest), dtype=np.float64)
-
-
-def _executed(
-    network: Network, program: Program, inputs: Sequence[Floats]
-) -> tuple[dict[str, Floats], tuple[Loss, ...]]:
-    """The layers' results in the circuit, and what its formats lost."""
-    watch = Watch.of(program, network)
-    probes = program.probes
-    emulator = Emulator(replace(watch.program, outputs=(*probes, *watch.program.outputs)))
-    values, outside = emulator.run_counted(inputs)
-    losses = list(watch.losses(values[len(probes) :]))
-    for op, count, x in zip(program.input_ops(), outside, inputs, strict=True):
-        node = network.node(op.name)
-        fmt = node.settings.precision.get("result")
-        if count and not (isinstance(node.layer, Input) and node.layer.saturates):
-            losses.insert(0, Loss(op.name, "result", op.overflow, fmt, count, x.size, float(x.min()), float(x.max())))
-    return {probe.name: x for probe, x in zip(probes, values, strict=False)}, tuple(losses)
 
 
 def _evaluated(

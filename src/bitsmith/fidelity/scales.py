@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitsmith.emulate import Emulator
+from bitsmith.fidelity.measure import Circuit
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.shortfall import MOST_ERROR, deviating, float_outputs
 from bitsmith.ir.program import Program
@@ -56,12 +57,11 @@ class AtScale:
         return f"{percent(self.error)} (at worst {percent(self.worst)}) from {self.inputs}"
 
 
-def at_scales(network: Network, compiled: Network, program: Program) -> tuple[AtScale, ...]:
-    """What ``program``, which ``network`` became by way of ``compiled``, makes of each scale; empty if the inputs' is known."""
-    emulator = Emulator(program)
+def at_scales(network: Network, circuit: Circuit) -> tuple[AtScale, ...]:
+    """What ``circuit``, which ``network`` became, makes of each scale; empty if the inputs' is known."""
     found = []
-    for scale, inputs in _drawn(compiled, _SCALES):
-        worst = deviating(network, inputs, float_outputs(network, inputs), emulator.run(inputs))
+    for scale, inputs in _drawn(circuit.network, _SCALES):
+        worst = deviating(network, inputs, float_outputs(network, inputs), circuit.outputs(inputs))
         found.append(AtScale(scale, worst.output, worst.error, worst.worst, worst.wrong))
     return tuple(found)
 
@@ -107,7 +107,10 @@ def _drawn(network: Network, scales: Iterable[str]) -> Iterator[tuple[str, list[
         scales = [scale for scale in scales if scale in USUAL]
     shapes = network.shapes()
     count = min(max(_ELEMENTS // max(sum(map(math.prod, shapes.values())), 1), _LEAST_SAMPLES), _SAMPLES)
-    given, rng = samples(network, None), np.random.default_rng(1)
+    known = (
+        {} if unknown.keys() == {*network.inputs} else dict(zip(network.inputs, samples(network, None), strict=True))
+    )
+    rng = np.random.default_rng(1)
     for scale in scales if unknown else ():
         lo, hi = _SCALES[scale]
         yield (
@@ -115,7 +118,7 @@ def _drawn(network: Network, scales: Iterable[str]) -> Iterator[tuple[str, list[
             [
                 unknown[name].scaled(rng.uniform(lo, hi, (count, *shapes[name]))).astype(np.float32).astype(np.float64)
                 if name in unknown
-                else np.resize(x, (count, *x.shape[1:]))
-                for name, x in zip(network.inputs, given, strict=True)
+                else np.resize(known[name], (count, *known[name].shape[1:]))
+                for name in network.inputs
             ],
         )
