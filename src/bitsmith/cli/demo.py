@@ -22,7 +22,7 @@ _RANDOM_INPUTS = 640
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """What the demonstration made: the report with both accuracies, and the page that shows it."""
+    """Results of the demonstration: the report with both accuracies, and the page that shows it."""
 
     model: Model
     report: Report

@@ -1,4 +1,4 @@
-"""What this machine has of the programs and packages that bitsmith can use."""
+"""Programs and packages of this machine that bitsmith can use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where commands write: results to standard output, progress and errors to standard error, JSON for machines."""
+"""Output of commands: results to standard output, progress and errors to standard error, JSON for machines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PIPE_WIDTH = 130
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where a command writes: ``show`` for its result, ``working`` for progress; ``verbose`` keeps the lines of tools."""
+    """Output of a command: ``show`` for its result, ``working`` for progress; ``verbose`` keeps the lines of tools."""
 
     as_json: bool
     out: Console

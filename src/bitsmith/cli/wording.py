@@ -18,7 +18,7 @@ _REFUSING = frozenset({"synth", "cosim", "csim", "check"})
 """Options that have a negative form."""
 
 _VALUES = {"calibration": "FILE.npy", "weights": "FILE", "output_dir": "DIR"}
-"""What is given for arguments that are the user's to choose."""
+"""Placeholders for arguments that are the user's to choose."""
 
 
 def worded(remedy: Remedy | str) -> str:

@@ -1,4 +1,4 @@
-"""Which layers the names of a configuration mean, those that other tools give included."""
+"""Layers that the names of a configuration mean, names that other tools give included."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _is_inside(name: str, known: set[str]) -> bool:
 
 
 def owners(nodes: Sequence[NetworkNode]) -> dict[str, tuple[str, str]]:
-    """Of layers that are parts of one of the user's: the name of that, and which part they are."""
+    """Return, for layers that are parts of one of the user's, its name and the part."""
     sources = {node.name: node.source for node in nodes}
     found = {}
     for node in nodes:
@@ -87,7 +87,7 @@ def owners(nodes: Sequence[NetworkNode]) -> dict[str, tuple[str, str]]:
 
 
 def of_part(choices: Choices, part: str) -> Choices:
-    """What a layer's entry says of its part."""
+    """Return the choices of a layer's entry for its part."""
     own = {OF_PARTS[name][1]: fmt for name, fmt in choices.precision.items() if OF_PARTS.get(name, ("",))[0] == part}
     rest = {name: fmt for name, fmt in choices.precision.items() if name not in OF_PARTS and name != "result"}
     return replace(choices, precision={**rest, **own})

@@ -54,14 +54,14 @@ OTHER_VARIABLES = (*OF_PARTS, *ALIASES, *INNER)
 """Variables that only other tools have."""
 
 TRAINED = frozenset({"weight", "bias", "scale", "recurrent_weight", "recurrent_bias", "peephole_weight"})
-"""Of trained tensors."""
+"""Names of trained tensors."""
 
 _DEFAULTED = TRAINED | {"result", "state", "cell"}
 _ACCUMULATORS = frozenset({"accum", "recurrent_accum"})
 
 
 def takes_default(variable: str, layer: Layer) -> bool:
-    """Whether ``default`` applies to ``variable`` of ``layer``.
+    """Return True if ``default`` applies to ``variable`` of ``layer``.
 
     Trained tensors, results and states, yes; the accumulator only of layers that multiply by trained weights: elsewhere a
     format meant for results would cut sums that are wider by nature (the exponentials of a softmax, an average). Tables

@@ -1,1 +1,1 @@
-"""Whether a program means what the user's model means: measured on data after each conversion, judged, and told."""
+"""Fidelity of a program to the user's model: measured on data after each conversion, judged, and reported."""

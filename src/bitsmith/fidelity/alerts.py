@@ -1,4 +1,4 @@
-"""What predictions warn of: approximations, values outside the inputs' formats, values lost inside, results of lost accuracy."""
+"""Warnings of predictions: approximations, values outside the inputs' formats, values lost inside, results of lost accuracy."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Alerts:
 
     @cached_property
     def _emulator(self) -> Emulator:
-        """What executes the program up to the watched casts."""
+        """Return the emulator of the program up to the watched casts."""
         return Emulator(self.watch.program)
 
     def losses(self, batches: Sequence[Batch]) -> Losses:

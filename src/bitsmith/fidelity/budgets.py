@@ -1,4 +1,4 @@
-"""What errors the bits excuse that the user lets ``auto`` keep."""
+"""Errors that are excused by the bits that the user lets ``auto`` keep."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:
 
 
 def allowance(nodes: Iterable[NetworkNode]) -> float:
-    """How many times the error of 16 bits the budgets of ``nodes`` may cost; 1 if they have as many."""
+    """Return the error that the budgets of ``nodes`` may cost, over that of 16 bits; 1 if they have as many."""
     return 2.0 ** max(AUTO_BITS - min(budgets(nodes).values()), 0)
 
 

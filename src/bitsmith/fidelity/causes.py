@@ -1,4 +1,4 @@
-"""Why a layer's results are wrong, and what to do about it: formats of enough range, in steps that are fine enough."""
+"""Causes of a layer's wrong results, and remedies: formats of enough range, in steps that are fine enough."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _GOOD_ERROR = 0.005
 """Own error to which a proposed budget brings a layer down."""
 
 _DEEP, _LEVEL = -1000.0, 100.0
-"""What an input reaches down to is a mask's level if it is this or less, and so many times larger than its greatest number."""
+"""Least value of an input that is taken for a mask's level, and its ratio to the input's greatest number."""
 
 _MOST_BITS = 128
 """Bits on either side of the point beyond which no format is proposed."""

@@ -64,7 +64,7 @@ class Channels:
         return self._channel(index) if beyond[index] > 0.0 else None
 
     def _small(self) -> Floats:
-        """How many times the range of each is that of the whole."""
+        """Return the ratio of the tensor's range to each channel's."""
         return np.minimum(self.spans.whole.size / self.spans.sizes(), MOST)
 
     def _beyond(self, shares: Floats) -> Floats:

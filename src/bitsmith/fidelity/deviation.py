@@ -1,4 +1,4 @@
-"""How far results are from those that are wanted: as a whole, and channel by channel.
+"""Deviations of results from those that are wanted: as a whole, and channel by channel.
 
 Results are batches. Their channels are the elements of one axis of a sample, of any axis; a result without axes is one channel.
 """
@@ -25,7 +25,7 @@ _STILL = 2.0**-20
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """How far results are from those that are wanted; shares of the range of these."""
+    """Distance of results from those that are wanted; shares of the range of these."""
 
     error: float
     worst: float
@@ -66,11 +66,11 @@ class Spans:
 
     @property
     def whole(self) -> Span:
-        """That of all channels."""
+        """Return the deviation of all channels."""
         return Span(float(self.least.min()), float(self.most.max()))
 
     def of(self, channel: int) -> Span:
-        """That of one channel."""
+        """Return the deviation of one channel."""
         return Span(float(self.least[channel]), float(self.most[channel]))
 
     def sizes(self) -> Floats:
@@ -82,7 +82,7 @@ class Spans:
         return np.where((size > _STILL * magnitudes) & (magnitudes > self.noise), size, self.whole.size)
 
     def largest(self) -> Floats:
-        """As :meth:`sizes`, or the greatest magnitude where that is more."""
+        """Return :meth:`sizes`, or the greatest magnitude where that is more."""
         return np.maximum(self.sizes(), self._magnitudes())
 
     def _magnitudes(self) -> Floats:
@@ -101,7 +101,7 @@ def spans(values: Floats, axis: int = -1) -> Spans:
 
 
 def deviation(wanted: Floats, found: Floats, size: float, axis: int = -1) -> Deviation:
-    """How far ``found`` is from ``wanted``, where both are finite, beside a range of ``size``."""
+    """Return the deviation of ``found`` from ``wanted`` where both are finite, beside a range of ``size``."""
     with np.errstate(all="ignore"):
         difference = np.abs(found - wanted)
         difference /= size
@@ -121,7 +121,7 @@ def deviation(wanted: Floats, found: Floats, size: float, axis: int = -1) -> Dev
 
 
 def signal_to_noise(wanted: Floats, error: float, size: float) -> float | None:
-    """How far the finite ones of ``wanted`` stand out from a mean ``error`` beside a range of ``size``, in dB.
+    """Return the ratio of the finite ``wanted`` to a mean ``error`` beside a range of ``size``, in dB.
 
     None: there is no noise. 0: there is no signal.
     """

@@ -1,4 +1,4 @@
-"""Where results differ from the float model's by more than the user's formats excuse, why, and what to do about it.
+"""Judgement of results that differ from the float model's by more than the user's formats excuse: causes and remedies.
 
 In: what was measured. Out: problems, each with the layer at which it starts. Of a network whose formats are all of ``auto``
 nearly nothing is excused but what its budget costs; formats of the user's may cost a lot, but not the results. Limits are well
@@ -48,7 +48,7 @@ WRAPPED_WORST = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong with the results as a whole, and the layers where it starts; both empty if nothing is."""
+    """Faults of the results as a whole, and the layers where they start; both empty without a fault."""
 
     found: str = ""
     problems: tuple[Problem, ...] = ()
@@ -101,7 +101,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
 
 
 def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wrong | None:
-    """What is wrong with an output, if anything."""
+    """Return the fault of an output, if any."""
     # Where a layer jumps the last place decides, even of 16 bits: in one channel a single jump may be all that happens.
     layer, before = layers[name], _ancestors(network, [name])
     jumps = any(_jumps(layers, node) for node in before)
@@ -157,7 +157,7 @@ def _shown(network: Network) -> set[str]:
 def _inside(
     layer: Comparison, makers: Sequence[NetworkNode], *, calibrated: bool, right: bool
 ) -> Iterator[Channel | None]:
-    """What is wrong with a layer in itself, if anything: a channel, or more (None). ``makers`` are the node and those in it.
+    """Return the fault of a layer in itself, if any: a channel, or more (None). ``makers`` are the node and those in it.
 
     Where outputs show that it is ``right``, formats of ``auto`` are not held against it.
     """
@@ -198,7 +198,7 @@ def _ancestors(network: Network, names: Sequence[str]) -> list[NetworkNode]:
 
 
 def _problems(network: Network, measured: Measured, causes: Causes, bad: Sequence[_Wrong]) -> Iterator[Problem]:
-    """Where it starts that outputs are ``bad``; channels count where no output is bad as a whole."""
+    """Return the layers where outputs start to be ``bad``; channels count where no output is bad as a whole."""
     whole = [wrong for wrong in bad if wrong.channel is None]
     if whole:
         starts = _starts(network, measured, {wrong.name: None for wrong in whole})

@@ -80,7 +80,7 @@ class Predictions:
         return (worst, inputs) if worst.wrong else None
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
-        """What is said of an output that is wrong for ``inputs``: how far it is off, why, and what to do."""
+        """Return the message about an output that is wrong for ``inputs``: its error, cause and remedy."""
         coarse = self._coarsest(worst, inputs, emulator)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
         if coarse is None:

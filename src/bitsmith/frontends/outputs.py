@@ -27,7 +27,7 @@ HALVES = ("float16", "bfloat16")
 
 
 class NotComparedError(Exception):
-    """Why a framework's outputs are not to be had."""
+    """Reason why a framework's outputs cannot be computed."""
 
 
 @dataclass(frozen=True, slots=True)

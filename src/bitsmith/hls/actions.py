@@ -1,4 +1,4 @@
-"""What a step of a loop does that takes or gives some tokens only, as numbers that kernels know."""
+"""Actions of a loop's step that takes or gives some tokens only, as numbers that kernels know."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bitsmith.hls.assembly import indented
 from bitsmith.ir import ops
 
 _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
-"""As ``kernels::action`` has them."""
+"""Numbers of ``kernels::action``."""
 
 
 def order_actions(source: Numbers, tokens: int) -> Numbers:

@@ -33,7 +33,7 @@ class TopFunction:
 
     @property
     def prototype(self) -> str:
-        """Its declaration without a semicolon."""
+        """Return its declaration without a semicolon."""
         return f"void {self.name}({', '.join(self.parameters)})"
 
 

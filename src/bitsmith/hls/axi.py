@@ -16,7 +16,7 @@ from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 
 WIDEST_BYTES = 128
-"""Of a beat: what a DMA engine's streams may have. Wide elements are not cut."""
+"""Bits of a beat that a DMA engine's streams may have. Wide elements are not cut."""
 
 _PACKETS = 64
 """Frames under way of which it is remembered if they end a packet; more of them wait."""
@@ -93,7 +93,7 @@ def beat_streams(project: HlsProject, bus_bytes: int) -> list[str]:
 
 
 def frame_lines(project: HlsProject, streams: Streams, bus_bytes: int) -> list[str]:
-    """What moves a frame from the streams of beats through the top function, and its results back."""
+    """Return the lines that move a frame from the streams of beats through the top function, and its results back."""
     names = stream_names(project)
     if has_tokens(project):
         return _streamed(project, streams, names, bus_bytes)

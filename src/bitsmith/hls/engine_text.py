@@ -142,7 +142,7 @@ class _EngineWriter:
         return f"{unique}[layer]"
 
     def _multiplied(self) -> list[str]:
-        """What a step reads: numbers, or zeros beyond the interface and after the last step."""
+        """Return the operands of a step: numbers, or zeros beyond the interface and after the last step."""
         banks, arrays = self._kind.banks, self._scope.dialect.arrays
         place, single = self._place("word")
         row = "row_of" if banks > 1 else "numbers"
@@ -161,7 +161,7 @@ class _EngineWriter:
     def _leaving(
         self, function: str, results: Sequence[Variable], inputs: tuple[Variable, Variable, Variable]
     ) -> list[str]:
-        """What a step does with a sum that leaves: through the token function, into the memory or out."""
+        """Return the statements for a sum that leaves: through the token function, into the memory or out."""
         kind, given, (total, bias, choice) = self._kind, self._given, inputs
         biases = np.concatenate([layer.bias for layer in kind.layers])
         lines = [f"{total.type_name} sum[1];", "kernels::copy<1>(leaving, sum);"]

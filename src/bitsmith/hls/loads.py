@@ -45,7 +45,7 @@ def with_loads(network: Network) -> Network:
 
 
 def is_array(process: Process, *, parallel: bool) -> bool:
-    """Whether ``process`` is an array of the top function: with ``parallel`` each boundary is, but weights come in tiles."""
+    """Return True if ``process`` is an array of the top function: with ``parallel`` boundaries are; weights come in tiles."""
     kind = process.kind
     return parallel and (isinstance(kind, Sink) or (isinstance(kind, Source) and kind.loaded is None))
 

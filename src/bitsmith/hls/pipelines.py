@@ -1,4 +1,4 @@
-"""When the processes of a network act if a vendor's compiler makes them: FIFO depths and cycles of C++.
+"""Timing of a network's processes as a vendor's compiler makes them: FIFO depths and cycles of C++.
 
 A process is a function with one pipelined loop. Our hardware hands its results on while it waits for tokens; loops of a
 vendor's tool may not, and may hold back as many results as their pipeline has stages until further tokens come, or until the

@@ -135,7 +135,7 @@ class Memory:
 
 
 class WordKind(enum.Enum):
-    """What a word is made of; the values say so with its ``name``."""
+    """Kind of a word; the values are texts with its ``name``."""
 
     WEIGHTS = "weights of {name} that are read together"
     ROWS = "a row of the line buffer {name}"

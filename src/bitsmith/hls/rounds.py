@@ -221,7 +221,7 @@ class _Circle:
         return Slices(memory, np.arange(stream.tokens))
 
     def _slices(self, numbers: Numbers, stream: Stream) -> Slices:
-        """Where tokens are: in one memory as they are, or else brought together in a new one, number by number."""
+        """Return the memory of tokens as they are, or a new one that brings them together number by number."""
         tokens = self._step(stream).tokens
         steps = self._places(numbers.reshape(self._rounds, -1))
         memory, places = steps[0], steps[1].reshape(tokens, -1)

@@ -39,7 +39,7 @@ def recurrence_texts(
 
 @dataclass(frozen=True, slots=True)
 class _End(StreamType):
-    """Where a part has tokens from or puts them: an expression, and statements about a ``{token}``."""
+    """Source or sink of a part's tokens: an expression, and statements about a ``{token}``."""
 
     taking: str
     giving: str
@@ -156,7 +156,7 @@ class _RecurrenceWriter:
         return replace(gives[fed.part][fed.result], shape=stream.token.shape, taking=variable, giving="")
 
     def _taking(self, operand: Slices | int, stream: Stream, name: str, step: str, counting: _Counting) -> _End:
-        """Where a part has its tokens from."""
+        """Return the source of a part's tokens."""
         shape, size = stream.token.shape, stream.token.size
         if isinstance(operand, int):
             outer = self._takes[operand]
@@ -172,7 +172,7 @@ class _RecurrenceWriter:
         return _End("", token, element, scalar, shape, stream.tokens, 1, token, taking, "")
 
     def _giving(self, part: Part, result: int, name: str, made: str, fed: Sequence[int]) -> _End:
-        """Where a part puts the tokens of a result, and the parts of the loop for which these are the last that they wait for."""
+        """Return the sink of a result's tokens, and the parts of the loop that wait for no others after these."""
         target, given, stream = part.targets[result], part.gives[result], part.process.results[result]
         shape, size = stream.token.shape, stream.token.size
         lines = [_marked(number) for number in fed]

@@ -85,7 +85,7 @@ class Scope:
         return unique
 
     def rom(self, function: str, name: str, rows: Ints, frac: int) -> str:
-        """As ``array``, with ``rows`` of words, read a row at a time, that have exactly the bits that they need."""
+        """Declare an ``array`` with ``rows`` of words, read a row at a time, that have exactly the bits that they need."""
         unique = self._constant(function, name, rows, frac)
         self._rom(function, unique, rows, self.dialect.roms.before_words)
         self.memories.append(Memory(unique, width=rows.shape[1]))
@@ -93,7 +93,7 @@ class Scope:
         return unique
 
     def tables(self, function: str, name: str, rows: Ints, readers: int) -> str:
-        """As ``rom``, with ``rows`` that are tables, each for as many ``readers``."""
+        """Declare a ``rom`` whose ``rows`` are tables, each for as many ``readers``."""
         unique = self._constant(function, name, rows, None)
         self._rom(function, unique, rows, self.dialect.roms.before_tables)
         self.memories.append(Memory(unique, bank=rows.shape[1] if len(rows) > 1 else 0, readers=readers))

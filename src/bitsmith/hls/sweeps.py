@@ -72,7 +72,7 @@ class SweepLoop:
 
     @property
     def steps(self) -> int:
-        """Of a frame."""
+        """Steps of a frame."""
         return len(self.takes)
 
     @property

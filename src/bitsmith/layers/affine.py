@@ -1,4 +1,4 @@
-"""What a stored tensor is to the user's: scales and offsets that wait for the next quantizer."""
+"""Scales and offsets between a stored tensor and the user's, which wait for the next quantizer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Affine:
         return np.broadcast_to(self.scale, shape), np.broadcast_to(self.offset, shape)
 
     def ordered(self, order: Order, shape: Shape) -> Affine:
-        """That of a tensor of ``shape`` whose axes, or elements, are put in ``order``."""
+        """Return the map of a tensor of ``shape`` whose axes, or elements, are put in ``order``."""
         scale, offset = (frozen(stored(part, order, shape)) for part in (self.scale, self.offset))
         return Affine(scale, offset)
 

@@ -57,7 +57,7 @@ _FEW = 256
 
 @dataclass(frozen=True, slots=True)
 class ObservedRange:
-    """What the float model's tensor shows: its range and, if all values are multiples of ``2**-frac``, that ``frac``.
+    """Observation of the float model's tensor: its range and, if all values are multiples of ``2**-frac``, that ``frac``.
 
     ``measured`` says that the inputs were the user's calibration data; otherwise they were generated. ``inner`` has the same
     of the layer's inner tensors, by precision variable (:meth:`bitsmith.layers.layer.Layer.internals`).
@@ -69,9 +69,9 @@ class ObservedRange:
     measured: bool = False
     inner: Mapping[str, ObservedRange] = field(default_factory=dict)
     features: tuple[ObservedRange, ...] = ()
-    """Of an input whose data need a format for each element of its last axis: what these show."""
+    """Observations of each element of the last axis, of an input whose data need a format for each."""
     channels: tuple[Floats, Floats] | None = field(default=None, compare=False)
-    """Of a layer's result: the least and the greatest value of each channel."""
+    """Least and greatest value of each channel of a layer's result."""
 
     @property
     def amplitude(self) -> float:
@@ -133,7 +133,7 @@ def spread_exponents(values: Floats, bits: int) -> Exponents | None:
 
 
 def product_scales(operand: Floats, result: Floats, terms: int) -> Floats:
-    """What errors of factors of ``operand`` are compared with, where sums of so many products make ``result``."""
+    """Return the scales for errors of factors of ``operand``, where sums of so many products make ``result``."""
     return np.asarray(result / (operand * math.sqrt(terms)), dtype=np.float64)
 
 

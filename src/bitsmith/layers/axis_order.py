@@ -32,7 +32,7 @@ def _counted(count: int) -> Order:
 
 
 def is_order(order: Order, shape: Shape) -> bool:
-    """Whether a tensor of ``shape`` may have that order."""
+    """Return True if a tensor of ``shape`` may have that order."""
     return tuple(sorted(order)) == unchanged(shape)
 
 
@@ -44,7 +44,7 @@ def elements(order: Order, shape: Shape) -> Order:
 
 
 def inverse(order: Order) -> Order:
-    """What undoes ``order``."""
+    """Return the inverse of ``order``."""
     return tuple(np.argsort(order).tolist())
 
 
@@ -54,7 +54,7 @@ def after(first: Order, then: Order) -> Order:
 
 
 def between(have: Order, want: Order) -> Order:
-    """What makes a tensor in the order ``want`` of one in the order ``have``."""
+    """Return the order that makes a tensor in the order ``want`` of one in the order ``have``."""
     return after(inverse(have), want)
 
 
@@ -84,7 +84,7 @@ def stored(values: _Array, order: Order, shape: Shape) -> _Array:
 
 
 def moves(shape: Shape, order: Order) -> bool:
-    """Whether any element of a tensor of ``shape`` lies elsewhere in that order."""
+    """Return True if any element of a tensor of ``shape`` lies elsewhere in that order."""
     if len(shape) == 1:
         return order != unchanged(shape)
     kept = [axis for axis in order if shape[axis] > 1]
@@ -92,7 +92,7 @@ def moves(shape: Shape, order: Order) -> bool:
 
 
 def moved_axes(axes: Sequence[int], order: Order, shape: Shape) -> tuple[int, ...]:
-    """Where axes of the user's tensor (may be negative) are in the stored one."""
+    """Return the axes of the stored tensor that axes of the user's (may be negative) are."""
     rank = len(shape)
     return tuple(axes) if rank == 1 else tuple(order.index(axis % rank) for axis in axes)
 

@@ -11,7 +11,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 
 INPUT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
 COUNT = FixedFormat(False, 2, 0, Rounding.RND, Overflow.SAT)
-"""Of inputs that number something."""
+"""Integers of inputs that number something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from bitsmith.layers.auto import (
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _EXACT_BITS = 53
-"""Of integers in double precision."""
+"""Bits of integers in double precision."""
 
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
 
@@ -46,7 +46,7 @@ class Lowering:
     settings: Settings
     observed: ObservedRange
     exact: bool = False
-    """Whether whatever reads the result needs all of it, and of constants that are integers."""
+    """True if all readers of the result need all of it, and of constants that are integers."""
     fracs: Mapping[str, Fracs] = field(default_factory=dict)
     """The fewest fractional bits of channels and of trained values, by variable, where one step for all would not do."""
     quantized: Collection[str] = ()
@@ -54,7 +54,7 @@ class Lowering:
     owner: str = ""
     """The first layer with the same trained tensors."""
     parameters: dict[tuple[str, str], Value] = field(default_factory=dict)
-    """What can be replaced so far, by owner and variable: layers with the same tensors take one parameter."""
+    """Tensors that can be replaced so far, by owner and variable: layers with the same tensors take one parameter."""
 
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""
@@ -80,7 +80,7 @@ class Lowering:
         return tuple(finer) if len(set(finer)) > 1 else (finer[0],)
 
     def seen(self, variable: str) -> ObservedRange:
-        """What the float model shows of ``variable``."""
+        """Return the observation of ``variable`` in the float model."""
         return self.observed if variable == "result" else self.observed.inner[variable]
 
     def result_frac(self, variable: str = "result", largest: float = math.inf) -> int:
@@ -123,7 +123,7 @@ class Lowering:
         return self.exact and bool(np.all(values == np.rint(values)))
 
     def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None = None) -> tuple[Ints, Fracs]:
-        """As :meth:`constant`; auto rounds ``values * 2**-scale``, if there is a ``scale``, which broadcasts to the values.
+        """Return a :meth:`constant`; auto rounds ``values * 2**-scale``, if there is a ``scale``, which broadcasts to the values.
 
         Values that need more fractional bits than that leaves them have them.
         """
@@ -143,7 +143,7 @@ class Lowering:
 
     @property
     def loaded(self) -> bool:
-        """Whether the layer's weights are parameters."""
+        """Return True if the layer's weights are parameters."""
         return self.settings.weights is not Weights.ONCHIP
 
     def parameter(self, variable: str, values: Floats) -> Value:

@@ -62,7 +62,7 @@ def rationals(values: RationalLike) -> Rationals:
 
 
 def _least(array: Floats) -> Floats:
-    """As small an array as broadcasts to the same.
+    """Return the smallest array that broadcasts to the same.
 
     Raises:
         UnsupportedError: one that is still too large for exact numbers.
@@ -192,7 +192,7 @@ class Quantizer:
 
     @property
     def shape(self) -> Shape:
-        """What the arrays broadcast to among themselves."""
+        """Shape that the arrays broadcast to among themselves."""
         return np.broadcast_shapes(*(part.shape for part in self._parts))
 
     @property
@@ -332,7 +332,7 @@ def rounded(values: Floats, rounding: Rounding) -> Floats:
 
 
 def _may_tie(values: Floats, size: Floats, rounding: Rounding) -> npt.NDArray[np.bool_]:
-    """Where rounding errors of ``values``, made of numbers of ``size``, may decide between two codes."""
+    """Return where rounding errors of ``values``, made of numbers of ``size``, may decide between two codes."""
     steps = values if rounding in (Rounding.TRN, Rounding.TRN_ZERO) else values - _HALF
     return np.isfinite(values) & (np.abs(steps - np.rint(steps)) <= _ROUNDED_OFF * size)
 

@@ -1,4 +1,4 @@
-"""What a recurrent cell computes with. A cell is written once, on an :class:`CellDomain`, and means three things by it:
+"""Domains of recurrent cells. A cell is written once, on an :class:`CellDomain`, and means three things by it:
 
 - on floats, what the framework computes (and what ``auto`` wants to know of inner tensors);
 - on intervals, how far the states can get in so many steps;
@@ -29,10 +29,10 @@ MAX_STATE_BITS = 63
 """Widest state that is made without being asked for."""
 
 _BENDS = np.linspace(-8.0, 8.0, 33)[:, None]
-"""Where activations may have their least or greatest value, besides at the ends of an interval."""
+"""Points at which activations may have their least or greatest value, besides the ends of an interval."""
 
 _SLACK = 1.0 + 2.0**-7
-"""What can be reached grows by this factor, for what lies between the points that are looked at, and for rounding."""
+"""Factor of the range that can be reached, for values between the points that are looked at, and for rounding."""
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class CellDomain(ABC, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a cell has been trained to, as numbers (units, gates * units) and (gates * units,), and its activations."""
+    """Trained tensors of a cell, as numbers (units, gates * units) and (gates * units,), and its activations."""
 
     kernel: Floats
     bias: Floats | None
@@ -174,7 +174,7 @@ class Interval:
 
     @staticmethod
     def of(kind: TensorType) -> Interval:
-        """What a tensor whose last axis is its channels may hold, over all positions."""
+        """Return the interval of a tensor whose last axis is its channels, over all positions."""
         frac, lo, hi = (part.reshape(-1, kind.shape[-1])[0] for part in kind.union(range(len(kind.shape) - 1)).full())
         scale = np.exp2(-frac.astype(np.float64))
         return Interval((lo * scale).astype(np.float64), (hi * scale).astype(np.float64))
@@ -184,12 +184,12 @@ class Interval:
         return Interval(np.minimum(self.least, other.least), np.maximum(self.most, other.most))
 
     def within(self, other: Interval) -> bool:
-        """Whether ``other`` holds all of it."""
+        """Return True if ``other`` holds all of it."""
         return bool(np.all(self.least >= other.least) and np.all(self.most <= other.most))
 
 
 class OnIntervals(CellDomain[Interval]):
-    """What values can be at most, for weights from ``least`` to ``most``."""
+    """Bounds of values, for weights from ``least`` to ``most``."""
 
     def __init__(self, least: Weights, most: Weights) -> None:
         self._weights, self._most = least, most
@@ -305,7 +305,7 @@ class StateFormat:
 def reach(
     step: Callable[[tuple[Interval, ...]], tuple[Interval, ...]], initial: tuple[Interval, ...], steps: int
 ) -> tuple[Interval, ...]:
-    """What the states can be in the course of ``steps`` steps from ``initial`` on."""
+    """Return the bounds of the states in the course of ``steps`` steps from ``initial`` on."""
     reached = now = initial
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(steps):

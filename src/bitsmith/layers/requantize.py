@@ -38,7 +38,7 @@ _SAMPLED = 512
 _HALF = Fraction(1, 2)
 
 _LATER = (Overflow.WRAP, Overflow.SAT_ZERO)
-"""What happens to codes out of range only after all codes are known."""
+"""Overflow of codes out of range, applied after all codes are known."""
 
 
 def quantized_values(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
@@ -272,7 +272,7 @@ _SIDES = {
     Rounding.RND_INF: ((Rounding.RND, 0), (Rounding.RND_MIN_INF, 0)),
     Rounding.RND_ZERO: ((Rounding.RND_MIN_INF, 0), (Rounding.RND, 0)),
 }
-"""What roundings that look at the sign are for numbers above and below 0, and what is added before."""
+"""Roundings of numbers above and below 0 in place of those that look at the sign, and the number added before."""
 
 
 def _addends(quantizer: Quantizer) -> tuple[Quantizer, Quantizer]:

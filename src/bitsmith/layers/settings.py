@@ -1,4 +1,4 @@
-"""What the user chose for one layer, resolved; everything left out is decided by the lowering (``auto``)."""
+"""Settings of one layer, resolved; everything left out is decided by the lowering (``auto``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bitsmith.layers.auto import AUTO_BITS
 
 
 class Strategy(enum.Enum):
-    """How constant products are built."""
+    """Strategy for constant products."""
 
     LATENCY = "latency"
     RESOURCE = "resource"
@@ -22,7 +22,7 @@ class Strategy(enum.Enum):
 
 
 class Binning(enum.Enum):
-    """Which function value stands for a bin of a table that is coarser than its input."""
+    """Function value that stands for a bin of a table that is coarser than its input."""
 
     FLOOR = "floor"
     CENTER = "centre"
@@ -30,7 +30,7 @@ class Binning(enum.Enum):
 
 
 class SoftmaxImplementation(enum.Enum):
-    """How softmax is computed."""
+    """Implementation of softmax."""
 
     STABLE = "stable"
     LATENCY = "latency"
@@ -38,7 +38,7 @@ class SoftmaxImplementation(enum.Enum):
 
 
 class Weights(enum.Enum):
-    """Where a layer's weights come from: they are in the circuit, come in for each frame, or can be loaded later."""
+    """Source of a layer's weights: they are in the circuit, come in for each frame, or can be loaded later."""
 
     ONCHIP = "onchip"
     EXTERNAL = "external"
@@ -46,7 +46,7 @@ class Weights(enum.Enum):
 
 
 class Outliers(enum.Enum):
-    """Whether ranges of ``auto`` hold calibration samples that lie far outside all others, or these saturate."""
+    """Treatment of calibration samples far outside all others: ranges of ``auto`` hold them, or they saturate."""
 
     KEEP = "keep"
     SATURATE = "saturate"

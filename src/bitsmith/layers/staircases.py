@@ -70,7 +70,7 @@ def _starts(thresholds: Floats, frac: Fracs, *, above: bool) -> Ints:
 
 
 def _counts(starts: Ints, least: int, most: int) -> Ints:
-    """How many thresholds each raw value passes."""
+    """Return the number of thresholds that each raw value passes."""
     rows, numbers = starts.reshape(-1, starts.shape[-1]).astype(np.int64), np.arange(least, most + 1)
     counts = [np.searchsorted(row, numbers, side="right") for row in rows]
     return objects(np.stack(counts).reshape(*starts.shape[:-1], numbers.size))

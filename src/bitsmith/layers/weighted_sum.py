@@ -39,7 +39,7 @@ class Codes:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Return their number."""
         return self.hi - self.lo + 1
 
 
@@ -55,7 +55,7 @@ class WeightedSum:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Steps:
-    """Where sums step: from ``start`` on, beside a second operand ``beside``, the first one reaches ``code``.
+    """Steps of sums: from ``start`` on, beside a second operand ``beside``, the first one reaches ``code``.
 
     ``low`` are the least terms there may be by the codes at the ends of ranges, ``high`` the greatest: of rows (code, x, y).
     """
@@ -99,7 +99,7 @@ class _Steps:
 
 
 def weighted_sum(first: Codes, second: Codes, sign: int, quantizer: Quantizer) -> WeightedSum | None:
-    """What ``quantizer``, which saturates, makes of ``first`` plus ``sign`` times ``second``; None if no integers do the same."""
+    """Return ``quantizer``, which saturates, of ``first`` plus ``sign`` times ``second``; None if no integers do the same."""
     if first.count * second.count > _MOST_PAIRS:
         return None
     scale, offset = quantizer.scale.item(), quantizer.offset.item()

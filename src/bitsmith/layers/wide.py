@@ -100,7 +100,7 @@ def _saturation(lowering: Lowering) -> float | None:
 
 
 def _arctangent(lowering: Lowering, x: Value, frac: int) -> Value:
-    """That of ``|x|`` or, above 1, what that of ``1 / |x|`` lacks to a quarter turn; with the sign of ``x``."""
+    """Return the arc tangent of ``|x|`` or, above 1, a quarter turn less that of ``1 / |x|``; with the sign of ``x``."""
     builder, bits = lowering.builder, max(frac, 1) + _GUARD_BITS
     one, magnitude = builder.const(1), builder.abs(x)
     above = builder.compare(magnitude, Relation.GT, one)

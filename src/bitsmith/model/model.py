@@ -1,4 +1,4 @@
-"""What the user holds: a converted model that predicts, traces, builds and saves."""
+"""Converted models, which predict, trace, build and save."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bitsmith.report.report import Report
 
 _UNSAVED = ("emulator", "_compiled", "_alerts", "source")
-"""What copies and pickles lack: executable forms of the program are compiled again."""
+"""Attributes that copies and pickles lack: executable forms of the program are compiled again."""
 
 
 class Model:
@@ -74,7 +74,7 @@ class Model:
 
     @cached_property
     def fidelity(self) -> Certificate:
-        """How far the layers' results are from the float model's: a table that prints.
+        """Distance of the layers' results from the float model's: a table that prints.
 
         Of a model that has other weights now it is measured when it is asked for, on generated inputs.
         """
@@ -87,7 +87,7 @@ class Model:
         return found
 
     def __getstate__(self) -> dict[str, object]:
-        """What copies and pickles hold."""
+        """Return the attributes that copies and pickles hold."""
         return {name: value for name, value in self.__dict__.items() if name not in _UNSAVED}
 
     @cached_property
@@ -97,7 +97,7 @@ class Model:
 
     @cached_property
     def _alerts(self) -> Alerts:
-        """What warns of predictions."""
+        """Warnings of predictions."""
         known, compared = self._certificate, None
         if known is not None and not known.problems:
             compared = Predictions(self.network, calibrated=known.calibrated)
@@ -114,7 +114,7 @@ class Model:
 
     @property
     def directives(self) -> Directives:
-        """What the user wants of the circuit's layout."""
+        """Directives of the user for the circuit's layout."""
         return directives_of(self.network, self.target.io_type, self.target.latency, self.target.circuit_part)
 
     @property
@@ -159,7 +159,7 @@ class Model:
         return checked_batches(self.emulator.shapes, x)
 
     def losses(self, x: Arrays) -> Losses:
-        """How many values inside the circuit wrap or saturate for real inputs, where, and how far they reach.
+        """Count the values inside the circuit that wrap or saturate for real inputs, where, and how far they reach.
 
         Raises:
             InputDataError: as :meth:`predict`.
@@ -167,7 +167,7 @@ class Model:
         return self._alerts.losses(self._batches(x))
 
     def csim_predict(self, x: Arrays) -> Results:
-        """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
+        """Return what :meth:`predict` does, computed by the C++ of an HLS backend, which g++ compiles: slower.
 
         The first call writes the C++ project and compiles it, unless the project folder holds the same one compiled.
 

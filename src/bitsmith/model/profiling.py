@@ -50,7 +50,7 @@ class Figures(NamedTuple):
 
 
 class Comparison(enum.StrEnum):
-    """What :func:`compare` shows of a layer."""
+    """Comparison of a layer by :func:`compare`."""
 
     DIST_DIFF = "dist_diff"
     """The distribution of ``|circuit - float| / |float|`` over the elements, 1 at most."""
@@ -130,7 +130,7 @@ def compare(
     *,
     layers: Layers | None = None,
 ) -> Figure:
-    """How far each layer's result is from that of the float model, for inputs ``X``.
+    """Return the distance of each layer's result from that of the float model, for inputs ``X``.
 
     Args:
         keras_model: the float model of any framework, a file or a live one; None: the layers that ``hls_model`` was
@@ -178,7 +178,7 @@ get_ymodel_keras = get_ymodel
 
 
 def _shapeless(model: AnyModel) -> Shapeless | None:
-    """What is known of a live model that says nothing of the shapes of its inputs; None of all others."""
+    """Return facts on a live model without shapes of its inputs; None of all others."""
     shapeless = framework_of(model).shapeless
     return shapeless if shapeless is not None and shapeless.is_one(model) else None
 
@@ -206,7 +206,7 @@ def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Fl
 
 
 def _same(reference: Floats, computed: Floats | None) -> Floats:
-    """What the framework computed, unless the layer of its name stands for a part of it."""
+    """Return the framework's result, unless the layer of its name stands for a part of it."""
     return reference if computed is None or computed.shape != reference.shape else computed
 
 

@@ -61,7 +61,7 @@ def with_weights(
 
 
 def _parts_of(node: NetworkNode, given: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
-    """What else of the layer is a part of a tensor that is given whole: the second bias of a GRU of Keras."""
+    """Return the other parts of a tensor that is given whole: the second bias of a GRU of Keras."""
     wholes = {name: given.get(_VARIABLES.get(layout.argument, "")) for name, layout in node.layouts.items()}
     return {
         name: whole for name, whole in wholes.items() if whole is not None and whole.shape == node.layouts[name].shape
@@ -69,7 +69,7 @@ def _parts_of(node: NetworkNode, given: Mapping[str, npt.NDArray[np.generic]]) -
 
 
 def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, Node]) -> bool:
-    """Whether the weights of ``node`` are those of ``owner``: it has none of its own that could be replaced."""
+    """Return True if the weights of ``node`` are those of ``owner``: it has none of its own that could be replaced."""
     mine, others = node.layer.weights(), owner.layer.weights()
     return (
         node.settings.weights is not Weights.ONCHIP
@@ -81,7 +81,7 @@ def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, 
 
 
 def layouts(program: Program, network: Network) -> dict[ParameterKey, ModelLayout]:
-    """Where the user's model has the parameters of a ``program`` that was made of ``network``."""
+    """Return the places in the user's model of the parameters of a ``program`` made of ``network``."""
     return {(layer, name): _layout(network.node(layer), name) for layer, name in parameters(program)}
 
 

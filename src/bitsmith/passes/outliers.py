@@ -35,7 +35,7 @@ _FEW = 50
 
 @dataclass(frozen=True, slots=True)
 class Outlying:
-    """Which samples of an input are outliers, and what they and the others reach in the channel where they differ most."""
+    """Outliers among the samples of an input, and the range of both in the channel where they differ most."""
 
     samples: Samples
     channel: int
@@ -86,7 +86,7 @@ def outlying(batch: Floats) -> Outlying | None:
 
 
 def _medians(magnitudes: Floats) -> Floats:
-    """Of each column the median of what is not 0; infinite if nothing is."""
+    """Return the median of the nonzero elements of each column; infinite without any."""
     ordered = np.sort(magnitudes, axis=0)
     zeros = np.count_nonzero(ordered == 0.0, axis=0)
     middle = np.minimum(zeros + (len(ordered) - zeros) // 2, len(ordered) - 1)

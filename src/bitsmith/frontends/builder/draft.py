@@ -64,7 +64,7 @@ class Draft:
     allow_approximate: bool = False
     approximated: list[str] = field(default_factory=list)
     elements: int = 0
-    """Of all constants so far."""
+    """Bytes of all constants so far."""
 
     def count(self, elements: int, where: str) -> None:
         """Note a constant of so many elements.

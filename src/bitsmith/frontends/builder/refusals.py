@@ -1,4 +1,4 @@
-"""What is said about layers and operators that are not translated: the reason and the nearest thing that works."""
+"""Messages about layers and operators that are not translated: the reason and the nearest thing that works."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ MAX_WEIGHTS = 1 << 26
 _MAX_AXES = 32
 
 _FEW_BITS, _MOST_BITS = 16, 64
-"""Of small integers, and of integers at all."""
+"""Limits of small integers, and of integers at all."""
 
 ANY_SAMPLES = (1, 7, 11)
 """Numbers of samples for which sizes are computed where any is allowed: what is the same for all does not depend on it."""
@@ -49,7 +49,7 @@ class MixedSamplesError(UnsupportedError):
 
 
 class Kind(enum.Enum):
-    """What the model's type of a value means to arithmetic."""
+    """Meaning of the model's type of a value to arithmetic."""
 
     REAL = "real"
     BOOL = "bool"
@@ -105,7 +105,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Where the samples are: along ``axis``, perhaps merged with others."""
+    """Place of the samples: along ``axis``, perhaps merged with others."""
 
     axis: int
     outer: int = 1
@@ -188,7 +188,7 @@ class Value:
         return self.node
 
     def times(self, factor: float) -> Value:
-        """This constant multiplied by a number."""
+        """Return this constant multiplied by a number."""
         if factor == 1.0:
             return self
         quantizer = None if self.quantizer is None else grids.times(self.quantizer, factor)
@@ -197,13 +197,13 @@ class Value:
         return replace(self, node=elements, quantizer=quantizer, given=given, factor=self.factor * factor)
 
     def moved(self, move: Callable[[Floats], Floats]) -> Value:
-        """This constant with its elements where ``move`` takes them, and so its quantizer."""
+        """Return this constant with its elements where ``move`` takes them, and so its quantizer."""
         elements = as_weights(move(self.elements))
         quantizer = None if self.quantizer is None else grids.moved(self.quantizer, self.shape, move)
         return replace(self, node=elements, shape=elements.shape, quantizer=quantizer).made_of(self, move)
 
     def made_of(self, x: Value, move: Move) -> Value:
-        """This constant as what ``move`` has made of the constant ``x``."""
+        """Return this constant as the result of ``move`` on the constant ``x``."""
         return replace(self, given=x.elements if x.given is None else x.given, moves=(*x.moves, move), factor=x.factor)
 
     @property
@@ -239,7 +239,7 @@ class Value:
         return counted - int(self.batch.merged == 1 and counted > self.batch.axis)
 
     def plain(self, axis: int = 0) -> Value:
-        """This value, if its batch is all of the axis ``axis``."""
+        """Return this value, if its batch is all of the axis ``axis``."""
         if self.batch != Batch(axis):
             raise self._misplaced(axis)
         return self
@@ -281,7 +281,7 @@ def quantizers_of(**tensors: Value | None) -> dict[str, Quantizer]:
 
 
 def layouts_of(**tensors: Value | None) -> dict[str, ModelLayout]:
-    """How those constants lie in the model that lie there in another way, by the names that a layer gives them."""
+    """Return the layouts of constants that the model stores in another way, by the names that a layer gives them."""
     found = {name: None if tensor is None else _layout(tensor) for name, tensor in tensors.items()}
     return {name: layout for name, layout in found.items() if layout is not None and not layout.is_plain}
 
@@ -298,7 +298,7 @@ ONE, ZERO = constant(1.0), constant(0.0)
 
 
 def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
-    """What one sample has of a tensor of ``dims``."""
+    """Return the shape of one sample of a tensor of ``dims``."""
     if batch is None or batch.merged > 1:
         return dims
     return (*dims[: batch.axis], *dims[batch.axis + 1 :])

@@ -72,7 +72,7 @@ def refused(found: str, remedy: str) -> UnsupportedError:
 
 
 class Operators(ABC, Generic[T]):
-    """What Python asks of objects by its syntax and its functions."""
+    """Methods that Python's syntax and functions call."""
 
     __slots__ = ()
 
@@ -327,4 +327,4 @@ UFUNCS: Mapping[str, Callable[..., Any]] = {
     "maximum": lambda x, y: x._joined("maximum", arithmetic.maximum, y),
     "minimum": lambda x, y: x._joined("minimum", arithmetic.minimum, y),
 }
-"""What NumPy's functions of each element mean on tensors."""
+"""Meanings of NumPy's functions of each element on tensors."""

@@ -367,7 +367,7 @@ def einsum(equation: str, *operands: Operand) -> Tensor:
 
 
 def of(*operands: Operand) -> tuple[Builder, tuple[Tensor, ...]]:
-    """What emits the layers of the operands, and all of them as tensors."""
+    """Return the emitter of the layers of the operands, and all operands as tensors."""
     build = next((x.build for x in operands if isinstance(x, Tensor)), None)
     if build is None:
         raise UnsupportedError("an operation on constants only", accepted="at least one tensor", remedy="use NumPy")

@@ -22,7 +22,7 @@ _ALWAYS_UNPACKED, _MAX_UNPACKED = 128 << 20, 200
 """Bytes that any archive may unpack to, and how many times its size: trained weights do not shrink as much."""
 
 _ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-"""What reading a damaged archive raises."""
+"""Errors that reading a damaged archive raises."""
 
 
 def first_bytes(path: Path, count: int) -> bytes:
@@ -44,7 +44,7 @@ def first_bytes(path: Path, count: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """What a zip archive holds; ``remedy`` is said where something is missing."""
+    """Members of a zip archive; ``remedy`` is said where something is missing."""
 
     archive: zipfile.ZipFile
     by_name: Mapping[str, zipfile.ZipInfo]

@@ -99,7 +99,7 @@ class Arguments(ABC):
         """The error for an argument that is not what it must be."""
 
     def found(self, key: str) -> str:
-        """What there is, for errors."""
+        """Return the value in words, for errors."""
         value = self.get(key)
         return f"{key} is missing" if value is None else f"{key} is {shown(value)}"
 
@@ -155,12 +155,12 @@ class Arguments(ABC):
 
 
 def integer(key: str, default: int | None = None) -> Callable[[Arguments], int]:
-    """What reads an argument that is an integer."""
+    """Return a reader of an argument that is an integer."""
     return lambda arguments: arguments.integer(key, default)
 
 
 def integers(key: str) -> Callable[[Arguments], tuple[int, ...]]:
-    """What reads an argument that is an integer or a list of them."""
+    """Return a reader of an argument that is an integer or a list of them."""
     return lambda arguments: arguments.integers(key)
 
 

@@ -146,7 +146,7 @@ def _output_shape(call: LayerCall, query: Value) -> Shape:
 
 
 def _mask(call: LayerCall, operands: dict[str, _Operand]) -> Mask:
-    """What every head's queries may attend to."""
+    """Return the keys that every head's queries may attend to."""
     place, causal = _OPERANDS.index("attention_mask"), _flag(call, "use_causal_mask")
     given, query = call.argument("attention_mask", place), operands["query"]
     reach = None if call.config.get("sliding_window") is None else call.config.integer("sliding_window") - 1

@@ -159,7 +159,7 @@ def axis_of(config: Fields, *default: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """How a class is read, and ``becomes``, the kinds of layer that it turns into, for documentation.
+    """Reader of a class, and ``becomes``, the kinds of layer that it turns into, for documentation.
 
     ``keywords`` are the keyword arguments of a call that ``read`` understands; others are refused.
     """

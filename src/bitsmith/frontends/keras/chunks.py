@@ -14,10 +14,10 @@ from bitsmith.errors import ModelFileError
 
 _MAX_CHUNK_BYTES = 32 << 20
 _MAX_SLACK_BYTES = 64 << 20
-"""Of all chunks beside their data: those at the ends of axes are whole, too."""
+"""Most bytes of all chunks beside their data: those at the ends of axes are whole, too."""
 _MAX_CHUNKS = 1 << 17
 _SLACK_BYTES = 1 << 16
-"""That packing may add to a chunk."""
+"""Bytes that packing may add to a chunk."""
 _CHECKSUM_BYTES = 4
 _DEFLATE, _SHUFFLE, _CHECKSUM = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 

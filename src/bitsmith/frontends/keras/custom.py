@@ -29,7 +29,7 @@ class CustomLayers:
     known: Mapping[str, Translation]
 
     def translation(self, use: Use, live: LiveLayer | None) -> Translation | None:
-        """How the user has a layer translated; None if it is not among the user's.
+        """Return the user's translation of a layer; None if it is not among the user's.
 
         ``live`` is the layer itself, None of a file.
         """

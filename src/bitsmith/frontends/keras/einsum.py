@@ -18,7 +18,7 @@ from bitsmith.layers.layer import Shape
 
 @dataclass(frozen=True, slots=True)
 class ProductShapes:
-    """What an EinsumDense layer says of its tensors: the equation, the sizes of its axes, and the shapes of what is trained."""
+    """Tensors of an EinsumDense layer: the equation, the sizes of its axes, and the shapes of what is trained."""
 
     equation: Equation
     sizes: Mapping[str, int]

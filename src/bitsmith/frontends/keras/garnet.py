@@ -54,7 +54,7 @@ class _Vertices:
 
     @property
     def count(self) -> int:
-        """Of places for vertices."""
+        """Number of places for vertices."""
         return self.data.dims[1]
 
     def weights(self, build: Builder, layer: _Layer) -> Value:
@@ -182,7 +182,7 @@ def _sizes(config: Fields, key: str) -> list[int]:
 
 
 GARNET_MODULES = ("hls4ml", "caloGraphNN_keras")
-"""Where models may have the layers from."""
+"""Modules from which models may have the layers."""
 
 GARNET = {name: Translation(_garnet, "Einsum, Activation, Where") for name in ("GarNet", "GarNetStack")}
 """Layers by class name."""

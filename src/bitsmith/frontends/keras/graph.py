@@ -63,7 +63,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Operands(Generic[T]):
-    """What a layer is called with: tensors (``T``) and constants, lists with tensors opened."""
+    """Operands of a layer's call: tensors (``T``) and constants, lists with tensors opened."""
 
     args: tuple[T | Constant, ...]
     kwargs: Mapping[str, tuple[T | Constant, ...]]
@@ -119,7 +119,7 @@ class Model:
     outputs: tuple[Tensor, ...]
 
     def arguments(self, use: Use) -> Operands[Tensor]:
-        """What a layer is called with.
+        """Arguments of a layer's call.
 
         Raises:
             ModelFileError: a call that does not exist.

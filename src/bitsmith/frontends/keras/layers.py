@@ -1,4 +1,4 @@
-"""What each Keras layer becomes: the table from class names to layers of ours."""
+"""Translations of Keras layers: the table from class names to layers of ours."""
 
 from __future__ import annotations
 

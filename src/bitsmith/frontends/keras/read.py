@@ -97,7 +97,7 @@ _REASONS = {
         "use MultiHeadAttention, Attention or AdditiveAttention",
     ),
 }
-"""What is said of a class that has one of the texts in its name, the first that fits."""
+"""Messages about a class that has one of the texts in its name, the first that fits."""
 
 
 def read_keras(
@@ -186,7 +186,7 @@ def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approx
 
 
 def _translation(entry: Entry, is_operation: bool) -> Translation | None:
-    """How a class is read; None if it is not known."""
+    """Return the translation of a class; None if it is not known."""
     if entry.custom:
         return KNOWN.get(entry.registered) if ">" in entry.registered else None
     return (OPS if is_operation else KNOWN).get(entry.class_name)
@@ -249,7 +249,7 @@ def _is_operation(entry: Entry, major: int) -> bool:
 
 
 def _unknown(entry: Entry) -> Refusal:
-    """What is said of a class that no table has."""
+    """Return the message about a class that no table has."""
     name = entry.class_name
     if _is_of_hgq(entry):
         return Refusal(entry.name, name, *_OF_HGQ)

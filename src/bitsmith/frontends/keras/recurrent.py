@@ -34,7 +34,7 @@ from bitsmith.layers.shape import Identity
 _CELLS: dict[str, recurrent.Kind] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
 _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
 MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
-"""What becomes of the results of both directions."""
+"""Merges of the results of both directions."""
 
 _KEYWORDS = frozenset({"initial_state"})
 
@@ -84,7 +84,7 @@ class _Network:
     config: Fields
     major: int
     zeros: bool
-    """Whether the output is 0 at steps that a mask leaves out; else it stays as it is."""
+    """True if the output is 0 at steps that a mask leaves out; else it stays as it is."""
 
     @staticmethod
     def read(call: LayerCall, class_name: str, config: Fields, part: str = "") -> _Network:
@@ -144,7 +144,7 @@ class _Network:
         return (x if counts is None else where(build, counts, x, ZERO), *states)
 
     def _counts(self, build: Builder, mask: Value, *, flipped: bool, begun: bool) -> Value | None:
-        """Where the output with a mask is the hidden state, else 0; None if that is everywhere.
+        """Return where the output with a mask is the hidden state, else 0; None if that is everywhere.
 
         An output that stays as it is at the steps that are left out may be 0 before the first that counts, where the state has
         ``begun`` with another.
@@ -161,7 +161,7 @@ class _Network:
 
     @property
     def _begins_with_0(self) -> bool:
-        """Whether an output that stays as it is begins with 0, not with the initial state."""
+        """Return True if an output that stays as it is begins with 0, not with the initial state."""
         return self.major < 3 or self.config.flag("unroll", False)
 
     def check_mask(self, notes: list[str], where: str, *, initial: bool) -> None:
@@ -179,7 +179,7 @@ class _Network:
 
 
 def _layouts(tensors: Sequence[Floats]) -> dict[str, ModelLayout]:
-    """Where the two rows of a GRU's bias come from."""
+    """Return the layouts of the two rows of a GRU's bias."""
     if len(tensors) < 3 or tensors[2].ndim < 2:
         return {}
     rows = (lambda bias: bias[0], lambda bias: bias[1])
@@ -214,7 +214,7 @@ def _sequence(call: LayerCall) -> Value:
 
 
 def _mask(call: LayerCall) -> Value | None:
-    """What says which steps of the sequence count (batch, time, 1).
+    """Return the mask of the steps of the sequence that count (batch, time, 1).
 
     Keras 3 looks for a tensor's mask only where a layer is called on one: not beside initial states.
     """
@@ -227,7 +227,7 @@ def _mask(call: LayerCall) -> Value | None:
 
 
 def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value, ...]]:
-    """What each of one or two directions gives; initial states follow the sequence, or are those of the keyword."""
+    """Return the results of one or two directions; initial states follow the sequence, or are those of the keyword."""
     given = (*call.given.args[1:], *call.given.kwargs.get("initial_state", ()))
     initial = tuple(one for one in given if isinstance(one, Value))
     if any(isinstance(one, Constant) and one.value is not None for one in given):

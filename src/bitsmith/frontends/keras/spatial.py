@@ -27,7 +27,7 @@ from bitsmith.layers.resample import Crop, Interpolation, PadMode, Pairs, Resize
 _INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "bilinear": Interpolation.LINEAR}
 
 Inside: TypeAlias = Callable[[LayerCall, Value], Value]
-"""What a layer does to its operand with channels last."""
+"""Function of a layer on its operand with channels last."""
 
 
 def _along(inside: Inside, *ranks: int) -> Callable[[LayerCall], Value]:
@@ -147,7 +147,7 @@ def _exchanged(kernel: Floats) -> Floats:
 
 
 def _layout(kernel: Floats, move: Move) -> dict[str, ModelLayout]:
-    """Where a kernel that ``move`` makes comes from."""
+    """Return the layout of a kernel that ``move`` makes."""
     found = ModelLayout.of(kernel.shape, move)
     return {} if found is None else {"weight": found}
 
@@ -270,7 +270,7 @@ _POOLS: dict[str, tuple[Inside, str]] = {
         "GlobalAveragePool or AdaptiveAveragePool",
     ),
 }
-"""What is a layer (MaxPooling2D) and an operation (MaxPool)."""
+"""Classes that are a layer (MaxPooling2D) and an operation (MaxPool)."""
 
 _LAYERS: dict[str, tuple[Inside, str]] = {
     **dict.fromkeys(("Conv{}D", "Convolution{}D"), (_activated(_conv), "Conv")),

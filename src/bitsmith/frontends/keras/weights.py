@@ -1,4 +1,4 @@
-"""Where the trained tensors of a Keras model lie: three layouts for one question, "the variables of this layer".
+"""Places of the trained tensors of a Keras model: three layouts for one question, "the variables of this layer".
 
 Only plain data sets of numbers inside the file are read: links to elsewhere, virtual and external data sets are refused.
 """
@@ -93,7 +93,7 @@ class H5File:
         self._left = MAX_WEIGHTS
 
     def child(self, group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
-        """What lies at ``path`` (parts joined by ``/``) under ``group``; None if nothing does."""
+        """Return the item at ``path`` (parts joined by ``/``) under ``group``; None without one."""
         with h5_errors(self.where):
             for part in path.split("/"):
                 link = group.get(part, getlink=True) if isinstance(group, h5py.Group) and part else None
@@ -204,7 +204,7 @@ class NumberedWeights:
         return self.file.group(self.file.root, group) is not None
 
     def _names(self, container: str) -> list[str]:
-        """What a container holds; nothing if there is none."""
+        """Return the names in a container; none if it is missing."""
         if self.separator == "/":
             found = self.file.group(self.file.root, container)
             with h5_errors(self.file.where):
@@ -317,7 +317,7 @@ def weights_of(file: H5File) -> WeightStore:
 
 @runtime_checkable
 class SavingLayer(Protocol):
-    """What writes a layer's own variables, without those of its sub-layers, by number."""
+    """Layer that writes its own variables, without those of its sub-layers, by number."""
 
     def save_own_variables(self, store: dict[str, npt.ArrayLike]) -> None: ...
 

@@ -16,7 +16,7 @@ _ACCEPTED = "one layer that is translated itself"
 
 
 def each_step(call: LayerCall, translation: Translation, class_name: str) -> tuple[Value, ...]:
-    """What ``translation``, that of the class, makes of each time step of the operands."""
+    """Apply ``translation``, that of the class, to each time step of the operands."""
     shapes = [x.shape for x in call.given.tensors]
     if len({shape[0] for shape in shapes if len(shape) > 1}) != 1 or any(len(shape) < 2 for shape in shapes):
         raise call.config.error(f"TimeDistributed on inputs of shapes {shapes}")

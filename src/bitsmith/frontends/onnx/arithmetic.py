@@ -32,7 +32,7 @@ def operation(name: str, **numbers: tuple[str, float]) -> Translation:
 
 
 def _multiply(call: Call) -> Value:
-    """What integers of 32 bits are multiplied by after a change of type is their scale, and so exact as scales are."""
+    """Multiply; a factor of integers of 32 bits after a change of type is their scale, and so exact as scales are."""
     call.attributes.ignore("broadcast")
     x, y = call.tensor(0), call.tensor(1)
     values = (
@@ -105,7 +105,7 @@ def _cast(call: Call) -> Value:
 
 
 def _dropout(call: Call) -> tuple[Value, ...]:
-    """What it says of what it dropped is not translated."""
+    """Pass the operand on; the mask of dropped elements is not translated."""
     call.attributes.ignore("ratio", "seed", "is_test")
     training = call.operand(2)
     if training is not None and (isinstance(training, Value) or bool(np.any(training.array()))):

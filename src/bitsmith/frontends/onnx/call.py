@@ -132,14 +132,14 @@ class Call:
 
 
 Results: TypeAlias = "Operand | tuple[Operand | None, ...] | None"
-"""What a node gives; None for a result that is not translated."""
+"""Results of a node; None for a result that is not translated."""
 
 Translator: TypeAlias = Callable[[Call], Results]
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """How an operator is read, and ``becomes``, the kinds of layer that it turns into, for documentation.
+    """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation.
 
     What it makes of constants is a constant ``Value`` if it is ``valued``, so that it may have a quantizer.
     """

@@ -25,7 +25,7 @@ from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
 
 _POST: dict[str, Layer | None] = {"NONE": None, "SOFTMAX": Softmax(), "LOGISTIC": Activation("sigmoid")}
-"""What is done to scores."""
+"""Functions of scores."""
 
 
 def _numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> Floats:

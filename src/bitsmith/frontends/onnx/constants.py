@@ -48,7 +48,7 @@ def _range(call: Call) -> Array:
 
 
 def _known(compute: Callable[[Call], Array]) -> Translation:
-    """What is computed of constants only."""
+    """Return the nodes that are computed of constants only."""
 
     def read(call: Call) -> Known:
         try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def custom_translation(node: Node, table: Table) -> Translation | None:
-    """How the user has an operator translated; None if it is not among the user's."""
+    """Return the user's translation of an operator; None if it is not among the user's."""
     translate = table.named(f"{node.domain}::{node.operator}", node.operator)
     return (
         None if translate is None else Translation(lambda use: _read(translate, use), "what the user says", valued=True)

@@ -48,7 +48,7 @@ _PLAIN: Mapping[int, Callable[[onnx.AttributeProto], object]] = {
     7: lambda attribute: tuple(map(int, attribute.ints)),
     8: lambda attribute: tuple(word.decode("utf-8", "replace") for word in attribute.strings),
 }
-"""How attributes are read, by the number of their type."""
+"""Readers of attributes, by the number of their type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def with_domain(node: Node) -> Node:
 
 
 def translation(node: Node) -> Translation | None:
-    """How ``node`` is read; None if it is not known."""
+    """Return the translation of ``node``; None if it is not known."""
     if node.domain == CLASSICAL_DOMAIN:
         return CLASSICAL.get(node.operator)
     if node.domain == RUNTIME_DOMAIN:
@@ -97,7 +97,7 @@ def translation(node: Node) -> Translation | None:
 
 
 def why_unknown(node: Node) -> tuple[str, str]:
-    """Why an operator that is not in the table is not, and what would replace it."""
+    """Return why an operator is not in the table, and its replacement."""
     name = node.operator
     if name in REFUSED and node.domain in ("", RUNTIME_DOMAIN):
         return REFUSED[name]

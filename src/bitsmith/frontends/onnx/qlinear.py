@@ -29,7 +29,7 @@ from bitsmith.layers.quantizer import frozen
 _REAL: Mapping[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **PRODUCTS, **REDUCTIONS, **SHAPES, **SPATIAL}
 
 _TENSOR = Along(0)
-"""Of operands that may have one scale only; more are refused where they do not fit the axis."""
+"""Axis of operands that may have one scale only; more are rejected where they do not fit the axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class _Form:
 
 
 def _numbers(call: Call, number: int, axis: int = 0) -> Value:
-    """What operand ``number`` stands for."""
+    """Return the real numbers of operand ``number``."""
     return dequantized(call, number, number + 1, number + 2, Along(axis), f"operand{number}")
 
 
@@ -141,7 +141,7 @@ def _form(
 
 
 _MOST_PRODUCTS = (1 << 31) // 255**2
-"""Of integers of 8 bits without their zero points, whose sum fits 32 bits."""
+"""Most products of integers of 8 bits without their zero points, whose sum fits 32 bits."""
 
 QLINEAR: dict[str, Translation] = {
     "MatMulInteger": Translation(partial(_integer_product, "MatMul", -2, -1), "Quantize, and Dense or Einsum"),
@@ -173,4 +173,4 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"), _DYNAMIC
     )
 }
-"""Why operators on quantized integers are refused, and what to do."""
+"""Reasons to reject operators on quantized integers, and remedies."""

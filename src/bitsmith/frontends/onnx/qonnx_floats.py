@@ -20,7 +20,7 @@ from bitsmith.layers.merge import Add
 from bitsmith.layers.quantizer import Quantizer
 
 _MOST_BITS = 8
-"""Of an exponent, and of a mantissa."""
+"""Most bits of an exponent, and of a mantissa."""
 
 _MOST_LEVELS = 2048
 

@@ -107,7 +107,7 @@ def _debug_marker(call: Call) -> Value:
 
 
 def _im2col(call: Call) -> Value:
-    """What each window has, its channels counted fastest."""
+    """Return the elements of each window, its channels counted fastest."""
     attributes, x = call.attributes, call.batched(call.tensor(0), 0)
     attributes.ignore("input_shape", "depthwise")
     size, strides = attributes.per_axis("kernel_size", 2), attributes.per_axis("stride", 2)

@@ -82,7 +82,7 @@ class _Layer:
         return matrix_product(build, x, weights.moved(np.transpose))
 
     def at(self, x: Value, axis: int, step: int, name: str) -> Value:
-        """What a sequence has at a step."""
+        """Return the element of a sequence at a step."""
         return select(self.build.within(f"{name}_at"), x, axis, step)
 
     def quantized(self, x: Value, name: str, suffix: str = "") -> Value:

@@ -66,7 +66,7 @@ def _exponential(scale: float) -> Lookup:
 
 
 def _steps(grid: Grid) -> float:
-    """How many steps of the result's make 1: an integer, as the runtime has it."""
+    """Return the steps of the result that make 1: an integer, as the runtime has it."""
     found = np.floor(np.float32(1.0) / np.float32(float(grid.scale.item())))
     if not 1.0 <= found <= _MOST_STEPS:
         raise UnsupportedError(f"a softmax in steps of {float(grid.scale.item()):g}", accepted=f"1 to 1/{_MOST_STEPS}")

@@ -49,14 +49,14 @@ def takes_codes(node: Node, values: Sequence[Operand | None]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Along:
-    """What several scales are for: the elements along ``axis`` of the model's, or each ``block`` of them."""
+    """Elements that several scales are for: the elements along ``axis`` of the model's, or each ``block`` of them."""
 
     axis: int
     block: int = 0
 
     @staticmethod
     def of(call: Call) -> Along:
-        """As the attributes say."""
+        """Return the elements that the attributes name."""
         block = call.attributes.integer("block_size", 0)
         return Along(call.attributes.integer("axis", 1), block)
 
@@ -99,17 +99,17 @@ class Grid:
 
     @property
     def quantizer(self) -> Quantizer:
-        """Of numbers to the nearest of the grid."""
+        """Return the quantizer of numbers to the nearest of the grid."""
         return Quantizer.uniform(self.scale, self.lo - self.zero, self.hi - self.zero)
 
     @property
     def to_codes(self) -> Quantizer:
-        """Of numbers to codes."""
+        """Return the layer from numbers to codes."""
         return Quantizer.uniform(self.scale, self.lo, self.hi, step=1.0, offset=as_weights(self.zero))
 
     @property
     def from_codes(self) -> Quantizer:
-        """Of codes to numbers."""
+        """Return the layer from codes to numbers."""
         lo, hi = self.lo - self.zero, self.hi - self.zero
         return Quantizer.uniform(1.0, lo, hi, step=self.scale, offset=-as_weights(self.zero))
 
@@ -238,13 +238,13 @@ def _trained(call: Call, codes: Known, scale: int | None, zero: int, along: Alon
 
 
 def on_grid(codes: Array, grid: Grid, name: str) -> Value:
-    """What trained integers stand for."""
+    """Return the real numbers of trained integers."""
     numbers = (codes.astype(np.int64) - grid.zero) * grid.scale.astype(np.float64)
     return constant(as_weights(numbers), name, quantizer=grid.quantizer)
 
 
 def _quantize(call: Call) -> Operand:
-    """Of constants the integers, with the rounding errors of single precision that runtimes make."""
+    """Return the integers of constants, with the rounding errors of single precision that runtimes make."""
     call.attributes.ignore("saturate", "precision")
     x, code = call.tensor(0), call.attributes.integer("output_dtype", 0)
     kind = None if code == 0 else Kind.of(np.dtype(NARROW.get(code) or dtype_of(code, call.attributes.where)))

@@ -139,7 +139,7 @@ class _Reading:
         return self.draft.network(names, inputs, outputs, self.graph.name, tuple(self.notes))
 
     def _builder(self, name: str, kind: str, place: str = "") -> Builder:
-        """What emits the layers of an operator."""
+        """Return the emitter of the layers of an operator."""
         return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples)
 
     def _input(self, entry: GraphInput) -> Value:

@@ -163,7 +163,7 @@ def _recurrent(name: str) -> Translation:
 def _results(
     call: Call, cells: Sequence[_Cell], x: Value, states: Sequence[tuple[Value, ...]], first: bool
 ) -> tuple[Value | None, ...]:
-    """What anyone reads of the steps, the last hidden state, and that of the cell, with an axis for the directions.
+    """Return the steps, the last hidden state and that of the cell as far as read, with an axis for the directions.
 
     Steps are (time, directions, batch, units), or with the batch ``first`` (batch, time, directions, units).
     """

@@ -59,7 +59,7 @@ def _taps(call: Call, size: Axes) -> Taps:
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """What a convolution has besides its operand."""
+    """Trained tensors and settings of a convolution."""
 
     kernel: Floats
     bias: Floats | None
@@ -178,7 +178,7 @@ def _resize(call: Call) -> Value:
 
 
 def _places(call: Call) -> tuple[Coordinates, NearestMode]:
-    """Where elements lie, and which is the nearest."""
+    """Return the positions of elements, and the nearest ones."""
     named = call.attributes.text("coordinate_transformation_mode", "half_pixel")
     rounding = call.attributes.text("nearest_mode", "round_prefer_floor")
     call.attributes.ignore("cubic_coeff_a", "extrapolation_value")

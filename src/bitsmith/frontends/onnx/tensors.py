@@ -55,7 +55,7 @@ _NAMES: Mapping[int, str] = {
     25: "uint2",
     26: "int2",
 }
-"""What types are called that have no arrays here."""
+"""Names of types that have no arrays here."""
 
 
 def dtype_of(code: int, where: str) -> np.dtype[np.generic]:

@@ -46,11 +46,11 @@ class Known:
 
     @property
     def kind(self) -> Kind:
-        """What its type means to arithmetic."""
+        """Return the meaning of its type to arithmetic."""
         return Kind.of(self.at[0].dtype)
 
     def array(self) -> Array:
-        """Its only value.
+        """Return its only value.
 
         Raises:
             UnsupportedError: it depends on the number of samples.

@@ -23,7 +23,7 @@ from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
 from bitsmith.layers.softmax import Softmax
 
 _LINEAR_FROM = 16.0
-"""Where softplus is as good as linear in single precision: what is linear from there on does not differ."""
+"""Operand from which softplus is linear in single precision."""
 
 _HALF = 0.5
 """The bound of shrinking for which there is a table."""

@@ -29,7 +29,7 @@ _LEFT_OUT = -1e9
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Which keys a query sees: from ``before`` places before its own to ``after`` places after it, None for all of them.
+    """Keys that a query sees: from ``before`` places before its own to ``after`` places after it, None for all of them.
 
     Of the ``given`` tensors, truth values say which keys stay, and numbers are added to the scores. A query for which computed
     ones leave no key has weights of 0; ``uniform`` ones if that is said.

@@ -92,7 +92,7 @@ def common_kind(*values: Value) -> Kind:
 
 
 def wrapped(build: Builder, kind: Kind, make: Callable[[Builder], Value]) -> Value:
-    """What ``make`` emits, an exact result, as a number of the ``kind``: integers wrap around."""
+    """Return the exact result of ``make`` as a number of the ``kind``: integers wrap around."""
     if not kind.wraps:
         return make(build)
     y = make(build.within("exact"))

@@ -28,7 +28,7 @@ _LEAST = 1e-12
 
 
 class Parameters(NamedTuple):
-    """What the normalized elements are multiplied by, what is added to them, and what is added to a variance."""
+    """Factor of the normalized elements, their offset, and the number added to a variance."""
 
     gamma: Floats
     beta: Floats

@@ -131,5 +131,5 @@ def states_of(build: Builder, states: Sequence[Value], number: int) -> tuple[Val
 
 
 def together(build: Builder, values: Sequence[Value], dim: int, one: str = "") -> Value:
-    """What several cells give, along a new axis; ``one`` is the suffix of the result if there is one only."""
+    """Join the results of several cells along a new axis; ``one`` is the suffix of a single result."""
     return unsqueeze(build.within(one), values[0], (dim,)) if len(values) == 1 else stack(build, values, dim)

@@ -76,7 +76,7 @@ class Reducer:
 
 
 def _after(batch: Batch | None, dims: Sequence[int], keepdims: bool) -> Batch | None:
-    """Where the batch is once ``dims`` are reduced."""
+    """Return the place of the batch once ``dims`` are reduced."""
     return batch if batch is None or keepdims else batch.at(batch.axis - sum(dim < batch.axis for dim in dims))
 
 

@@ -160,7 +160,7 @@ def pairs_of(sizes: Sequence[int], taps: Taps) -> Pairs:
 
 
 def counted(sizes: Sequence[int], taps: Taps) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """How many elements each window has that are not padding."""
+    """Return the number of elements of each window that are not padding."""
     axes = zip(taps.size, taps.strides, taps.dilation, pairs_of(sizes, taps), strict=True)
     found = np.ones((), dtype=np.int64)
     for length, (size, stride, dilation, pair) in zip(sizes, axes, strict=True):
@@ -205,7 +205,7 @@ def adaptive_average_pool(build: Builder, x: Value, output: Axes) -> Value:
 
 
 def patches(build: Builder, x: Value, taps: Taps) -> Value:
-    """What each window of ``x`` (batch, channels, rows, columns) has: (batch, channels * taps, windows)."""
+    """Return the elements of each window of ``x`` (batch, channels, rows, columns): (batch, channels * taps, windows)."""
     pairs = taps.padding
     if x.rank != 4 or len(taps.size) != 2 or isinstance(pairs, Same):
         raise UnsupportedError(
@@ -220,7 +220,7 @@ def patches(build: Builder, x: Value, taps: Taps) -> Value:
 
 
 def windows(build: Builder, x: Value, taps: Taps) -> Value:
-    """What each window of ``x`` (batch, positions..., channels) has: (batch, windows..., taps * channels)."""
+    """Return the elements of each window of ``x`` (batch, positions..., channels): (batch, windows..., taps * channels)."""
     pairs = {1 + axis: pair for axis, pair in enumerate(_padded(x, taps))}
     x = pad(build.within("padded"), x, pairs)
     *sizes, channels = x.item

@@ -85,7 +85,7 @@ def _exponential(x: Singles) -> Singles:
 
 
 def _logarithm(x: Singles) -> Singles:
-    """Of numbers that have none as little as can be."""
+    """Return logarithms; those of numbers that have none are the least number."""
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(x.astype(np.float64), 0.0)).astype(np.float32)
 

@@ -23,7 +23,7 @@ _INT32 = (-(1 << 31), (1 << 31) - 1)
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 
 _SQUARED_BITS = 7
-"""How many more bits operands have whose difference is squared."""
+"""Further bits of operands whose difference is squared."""
 
 
 def exponent_of(scale: np.float32) -> int | None:
@@ -92,7 +92,7 @@ def _product(call: Call) -> Value:
 
 
 def _quotient(call: Call) -> Value:
-    """Of integers the rest is dropped."""
+    """Return the quotient; that of integers drops the rest."""
     x, y = call.value(0), call.value(1)
     name = "truncated_divide" if logic.common_kind(x, y).is_integer else "divide"
     return fused(call, lambda build: OPERATIONS[name].make(build, x, y))

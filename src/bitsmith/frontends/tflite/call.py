@@ -46,7 +46,7 @@ class Operand:
 
     @property
     def scale(self) -> np.float32:
-        """What a code is worth."""
+        """Return the quantization scale."""
         return self.tensor.quantized.scale
 
     @property
@@ -226,7 +226,7 @@ class Call:
 
 
 def zero_point(tensor: Tensor) -> int:
-    """What is taken off the codes of a tensor."""
+    """Return the tensor's zero point."""
     if tensor.quantization is None or tensor.dtype not in _FIXED:
         return 0
     return tensor.quantization.zero_point
@@ -260,7 +260,7 @@ def checked(tensor: Tensor) -> Tensor:
 
 
 def kind_of(tensor: Tensor) -> Kind:
-    """What the type of a tensor that is not quantized means to arithmetic."""
+    """Return the meaning of a type to arithmetic, of a tensor that is not quantized."""
     return Kind.named(tensor.dtype)
 
 
@@ -301,7 +301,7 @@ Translator: TypeAlias = Callable[[Call], Results]
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """How an operator is read, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+    """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation."""
 
     read: Translator
     becomes: str
@@ -309,7 +309,7 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How an operator is read on ``codes``, with the arithmetic of its kernel, and on ``numbers``; None if it is not."""
+    """Readers of an operator: on ``codes``, with the arithmetic of its kernel, and on ``numbers``; None if it is not."""
 
     codes: Translation | None = None
     numbers: Translation | None = None

@@ -19,7 +19,7 @@ from bitsmith.errors import ModelFileError
 Numbers: TypeAlias = npt.NDArray[np.generic]
 
 _MAX_VISITS = 16
-"""How often the bytes of a file may be read: its parts may be shared, but not so that a small file becomes large."""
+"""Times that the bytes of a file may be read: its parts may be shared, but not so that a small file becomes large."""
 
 _LEAST_VISITS = 1 << 16
 
@@ -57,7 +57,7 @@ class FlatBuffer:
         return int(value)
 
     def target(self, position: int) -> int:
-        """Where the offset at ``position`` points to."""
+        """Return the target of the offset at ``position``."""
         return position + self.number(position, _OFFSET)
 
     def error(self, found: str) -> ModelFileError:
@@ -83,7 +83,7 @@ class Table:
     position: int
 
     def _place(self, number: int, size: int) -> int | None:
-        """Where a field of ``size`` bytes is; None if it is left out."""
+        """Return the position of a field of ``size`` bytes; None if it is left out."""
         slots = self.position - self.file.number(self.position, _DISTANCE)
         entry = 4 + 2 * number
         if entry + 2 > self.file.number(slots, _SLOT):

@@ -38,7 +38,7 @@ MAX_BYTES = (1 << 31) - 1
 """Largest model file."""
 
 CUSTOM = "custom operator"
-"""What the kinds of operators begin with that have no number."""
+"""Prefix of the kinds of operators that have no number."""
 
 _MAX_AXES = 32
 _MAX_OPERANDS = 4096
@@ -101,7 +101,7 @@ class Graph:
     outputs: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     initial: Mapping[str, Tensor] = field(default_factory=dict)
-    """What variables hold before the first call, by name."""
+    """Values of variables before the first call, by name."""
     states: Mapping[str, str] = field(default_factory=dict)
     """The last inputs and outputs, which are states, and what these are at first, in words."""
 

@@ -89,7 +89,7 @@ def _interpolated(call: Call, x: Value, axis: int, factors: Integers, name: str)
 
 
 def _fine_factors(call: Call, old: int, new: int) -> Integers:
-    """What each element (row) adds to each of the new ones (column), in steps of 1/1024."""
+    """Return the weights of elements (rows) in the new ones (columns), in steps of 1/1024."""
     above, below = _ratio(call, old, new)
     one = 1 << _FINE
     step = (one * above + below // 2) // below

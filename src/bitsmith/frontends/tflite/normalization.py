@@ -30,13 +30,13 @@ _MOST = 1 << 12
 """Most elements of a row, whose sum of squares stays below ``2**29``."""
 
 _PAIRS = range(14, -1, -1)
-"""How many bits, in pairs, a sum of squares is shifted: of 1 most."""
+"""Most bits, in pairs, by which a sum of squares is shifted: of 1 most."""
 
 _START = 11
-"""Of so many pairs less the inverse root is multiplied by a power of 2 after it is rounded."""
+"""Pairs below the most, from which the inverse root is multiplied by a power of 2 after it is rounded."""
 
 _LEAST_LENGTH = 1e-6
-"""What kernels in floating point divide by at least."""
+"""Least divisor of kernels in floating point."""
 
 _RESULT_BITS = 7
 _STEPS = 5

@@ -49,7 +49,7 @@ _REMEDIES = {
 
 
 def translation(operator: Operator) -> Translation | None:
-    """How an operator is read; None if it is not, on what it works on."""
+    """Return the translation of an operator; None if it has none for its operands."""
     entry = OPERATORS.get(operator.kind)
     if entry is None:
         return None
@@ -57,7 +57,7 @@ def translation(operator: Operator) -> Translation | None:
 
 
 def why_unknown(operator: Operator) -> tuple[str, str]:
-    """Why an operator that has no translation has none, and what would replace it."""
+    """Return why an operator has no translation, and its replacement."""
     kind = operator.kind
     if kind == "custom operator ethos-u":
         return "the file is compiled for one processor (Ethos-U, by Vela)", "give the .tflite that it was compiled from"

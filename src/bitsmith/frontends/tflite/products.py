@@ -29,7 +29,7 @@ _ACCUMULATOR = (1 << 31) - 1
 
 
 def _factors(x: Operand, weights: Tensor, result: Tensor, units: int, *, single: bool = False) -> list[float]:
-    """What products are multiplied by: one factor, or one for each of the channels.
+    """Return the factors of products: one factor, or one for each of the channels.
 
     It is a quotient in double precision, of a product in the same, or in ``single``.
     """
@@ -199,7 +199,7 @@ def _convolution(call: Call, kernel: Integers, weights: Tensor) -> Value:
 
 
 def _placed(call: Call, x: Value, shape: Sequence[int], given: int = 0) -> tuple[Taps, tuple[int, ...]]:
-    """How a transposed convolution places its kernel (positions..., in, out), and the elements that it leaves 0 at the end.
+    """Place the kernel (positions..., in, out) of a transposed convolution; return the elements left 0 at the end, too.
 
     Input ``given`` is the shape of the result.
     """

@@ -103,7 +103,7 @@ class _Reading:
         return self.draft.network(names, inputs, outputs, self.graph.name, self._notes())
 
     def _notes(self) -> tuple[str, ...]:
-        """How quantized operators round, and what was done with weights that are quantized alone."""
+        """Return notes on the rounding of quantized operators, and on weights that are quantized alone."""
         notes = []
         if any(map(_rounds, self.graph.operators)):
             notes.append(f"Fully connected layers {_SAID[self.kernels]}; all other operators round twice.")
@@ -217,7 +217,7 @@ class _Reading:
                 self.values[tensor.number] = value
 
     def _results(self, found: Translation, call: Call) -> Results:
-        """What an operator becomes.
+        """Return the results of an operator.
 
         In a model for one sample an axis of size 1 is like any other, so that what would work along that of the samples is tried
         with these along another one.
@@ -300,5 +300,5 @@ def _has_quantized_weights(operator: Operator) -> bool:
 
 
 def _name_of(tensor: Tensor) -> str:
-    """What a tensor's operator is called: the first of the names that a converter joined."""
+    """Return the name of a tensor's operator: the first of the names that a converter joined."""
     return printable(tensor.name.split(";")[0].removesuffix(":0")[:200]) or f"tensor_{tensor.number}"

@@ -38,7 +38,7 @@ _REFUSED = {**dict.fromkeys(_PEEPHOLES, "peepholes"), **_REFUSED_OF_NUMBERS}
 _MOST_STEPS = 256
 
 _INTEGER_BITS = 3
-"""Of the operands of gates."""
+"""Positions of the operands of gates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _TO_ZERO = Fraction(1 << 62)
 
 
 class Kernels(StrEnum):
-    """How fully connected layers rescale: with one rounding, in double precision (the reference kernels of LiteRT since April
+    """Rescaling of fully connected layers: with one rounding, in double precision (the reference kernels of LiteRT since April
     2025), or with two, as all other operators do (TensorFlow 2.19 and older).
     """
 
@@ -59,7 +59,7 @@ class Multiplier:
         return Multiplier(0, 0) if shift < -31 else Multiplier(mantissa if real >= 0.0 else -mantissa, shift)
 
     def scales(self, *, wide: bool) -> tuple[Fraction, Fraction]:
-        """What an integer is divided by at first, halves rounded up, and then, halves rounded away from zero."""
+        """Return the first divisor of an integer, halves rounded up, and the second, halves rounded away from zero."""
         if wide:
             mantissa = self.mantissa + (1 << 15) >> 16 if self.mantissa < 0x7FFF0000 else 0x7FFF
             return _ratio(15 - self.shift, mantissa), Fraction(1)

@@ -48,7 +48,7 @@ def _transpose(call: Call) -> Value:
 
 
 def _pairs(call: Call) -> dict[int, tuple[int, int]]:
-    """How many elements are added before and after each axis."""
+    """Return the numbers of elements added before and after each axis."""
     rank, listed = call.value(0).rank, call.integers(1, "the padding")
     if len(listed) != 2 * rank or any(not 0 <= size <= MAX_ELEMENTS for size in listed):
         raise call.error(f"padding {listed[:64]} of {rank} axes", "two numbers, not negative, for each axis")

@@ -24,7 +24,7 @@ _FUSED: dict[str, Layer] = {
 
 
 def fused(call: Call, make: Callable[[Builder], Value]) -> Value:
-    """What ``make`` emits, and the activation that the options name."""
+    """Emit ``make`` and the activation that the options name."""
     name = call.options.values.get("fused_activation_function", "NONE")
     return make(call.build) if name == "NONE" else activated(call, str(name), make(call.build.within("linear")))
 

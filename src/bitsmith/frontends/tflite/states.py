@@ -157,7 +157,7 @@ def _check_alike(one: Tensor, other: Tensor, name: str) -> None:
 
 
 def _first(state: Tensor, initial: Tensor | None) -> str:
-    """What a state is at first, in words."""
+    """Return the first value of a state, in words."""
     values = np.unique(initial.array()) if initial is not None and initial.data is not None else np.zeros(1)
     zero = state.quantization.zero_point if initial is None and state.quantization is not None else 0
     return f"{values[0] + zero:g} at first" if values.size == 1 else "at first as in the file"

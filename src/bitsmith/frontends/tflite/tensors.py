@@ -18,7 +18,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantization:
-    """What codes are worth: ``(code - zero_point) * scale``, with one number or one for each element of ``axis``."""
+    """Meaning of codes: ``(code - zero_point) * scale``, with one number or one for each element of ``axis``."""
 
     scales: npt.NDArray[np.float32]
     zero_points: Integers
@@ -49,7 +49,7 @@ class Quantization:
         return np.asarray(self.centered(codes) * scales, dtype=np.float64)
 
     def _shape(self, rank: int) -> Shape:
-        """That of scales and zero points as they broadcast to a tensor of so many axes."""
+        """Return the shape of scales and zero points as they broadcast to a tensor of so many axes."""
         return tuple(len(self.scales) if axis == self.axis else 1 for axis in range(rank))
 
 
@@ -80,7 +80,7 @@ class Tensor:
 
     @property
     def quantized(self) -> Quantization:
-        """What its codes are worth.
+        """Return the quantization of its codes.
 
         Raises:
             UnsupportedError: a tensor that is not quantized.

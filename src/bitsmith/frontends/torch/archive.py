@@ -48,7 +48,7 @@ _SCHEMA = 8
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a .pt2 archive holds: the program as JSON, and its tensors by name, trained ones before constants."""
+    """Contents of a .pt2 archive: the program as JSON, and its tensors by name, trained ones before constants."""
 
     program: Fields
     tensors: Mapping[str, Floats]
@@ -82,7 +82,7 @@ def _other_file(path: Path, where: str) -> ModelFileError:
 
 
 def _loaded(name: str) -> str:
-    """How a pickle is loaded: a state dictionary, by itself or within a checkpoint, or a whole module."""
+    """Return the way to load a pickle: a state dictionary, by itself or within a checkpoint, or a whole module."""
     return (
         f"of weights: model.load_state_dict(torch.load({name}, weights_only=True)), or of its entry 'state_dict'; "
         f"of a whole module, if you trust the file: model = torch.load({name}, weights_only=False); then {_CONVERT}"

@@ -66,7 +66,7 @@ def _replace(stack: contextlib.ExitStack, part: torch.nn.Module | ModuleType, na
 
 
 def _class(part: torch.nn.Module) -> str | None:
-    """That of the classes that the part has or derives from."""
+    """Return the entry of the class that the part has or derives from."""
     return next((base.__name__ for base in type(part).__mro__ if base.__name__ in _CLASSES), None)
 
 
@@ -90,7 +90,7 @@ def _calls(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> dict[torc
 def _replacement(
     path: str, part: torch.nn.Module, calls: dict[torch.nn.Module, list[_Call]]
 ) -> Callable[..., torch.Tensor | tuple[torch.Tensor, ...]]:
-    """What ``part`` computes, by operators."""
+    """Return a replacement of ``part`` by operators."""
     given, result = calls[part][0]
     try:
         with torch.no_grad():
@@ -116,7 +116,7 @@ def _replacement(
 
 
 def _unchanged(part: torch.nn.Module) -> Callable[..., torch.Tensor]:
-    """What the part computes without a replacement."""
+    """Compute the part without a replacement."""
     return lambda *given: type(part).forward(part, *given)
 
 

@@ -33,7 +33,7 @@ class Unknown:
 
 
 Item: TypeAlias = "Value | Shape | Unknown"
-"""What the program holds under a name; a size as that for each of the builder's numbers of samples."""
+"""Value that the program holds under a name; a size as that for each of the builder's numbers of samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ Translator: TypeAlias = Callable[[Call], Result]
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """How an operator is read, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+    """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation."""
 
     read: Translator
     becomes: str
@@ -180,5 +180,5 @@ def _number(argument: Argument) -> float | None:
 
 
 def kind_of(number: int) -> Kind:
-    """What an element type, by its number in torch's schema, means to arithmetic."""
+    """Return the meaning of an element type, by its number in torch's schema, to arithmetic."""
     return Kind.REAL if number in FLOATS else Kind.of(np.dtype(DTYPES.get(number, "f4")))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 OPERATOR = "bitsmith.layer"
-"""What a module of the user's own is in an exported program."""
+"""Operator that a module of the user's own becomes in an exported program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class CustomModules:
             yield
 
     def translation(self, node: Node) -> Translation | None:
-        """How the user has an operator translated; None if it is not among the user's."""
+        """Return the user's translation of an operator; None if it is not among the user's."""
         if node.name == OPERATOR:
             return Translation(self._read_module, "what the user says")
         library, _, operator = node.name.partition(".")
@@ -198,7 +198,7 @@ def _weights(module: torch.nn.Module, parts: Sequence[str]) -> list[Floats]:
 
 
 def _operator(path: str, part: torch.nn.Module, runs: Sequence[_Run]) -> Callable[..., object]:
-    """What stands for a module's ``forward`` while it is exported."""
+    """Return the stand-in for a module's ``forward`` while it is exported."""
     import torch
 
     numbers = cycle(range(len(runs)))

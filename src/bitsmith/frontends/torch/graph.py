@@ -19,7 +19,7 @@ MAX_NODES = 100_000
 _MAX_LIST = 1 << 16
 _PREFIX = "torch.ops."
 _INSIDE = ("brevitas.proxy.", "brevitas.core.")
-"""What Brevitas's layers are made of: not modules that users know."""
+"""Parts of Brevitas's layers: not modules that users know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def read_graph(archive: Archive) -> Graph:
 
 
 def _tensor_values(graph: Fields) -> dict[str, TensorSpec]:
-    """What is said of each tensor."""
+    """Return the metadata of each tensor."""
     found: dict[str, TensorSpec] = {}
     described = graph.fields("tensor_values")
     for name in described.values:
@@ -270,7 +270,7 @@ def _check_references(known: set[str], nodes: Sequence[Node], outputs: Sequence[
 
 
 def references(node: Node) -> Iterator[str]:
-    """What the node reads."""
+    """Return the values that the node reads."""
     pending: list[Argument] = list(node.arguments.values())
     while pending:
         value = pending.pop()

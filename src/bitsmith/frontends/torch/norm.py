@@ -12,7 +12,7 @@ from bitsmith.frontends.torch.call import Call, Translation
 from bitsmith.layers.layer import Shape, as_weights
 
 _SINGLE_EPSILON = 2.0**-23
-"""What torch adds under the root of RMSNorm when no epsilon is given: the step of single precision at 1."""
+"""Number that torch adds under the root of RMSNorm without an epsilon: the step of single precision at 1."""
 
 
 def _parameters(call: Call, shape: Shape, epsilon: float = 1e-5) -> Parameters:
@@ -34,7 +34,7 @@ def _batch_norm(call: Call) -> Value:
 
 
 def _groups(call: Call) -> Value:
-    """As many groups as are given, or as there are channels; instances may have trained statistics."""
+    """Normalize as many groups as are given, or as there are channels; instances may have trained statistics."""
     if call.node.name == "instance_norm" and not call.flag("use_input_stats", True):
         return _batch_norm(call)
     x = call.tensor("input")

@@ -1,4 +1,4 @@
-"""What each of PyTorch's operators becomes, and what is said about those that are not translated."""
+"""Translations of PyTorch's operators, and messages about those that are not translated."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _REMEDIES = {
 
 
 def translation_of(node: Node) -> Translation | None:
-    """How the operator is read."""
+    """Return the translation of the operator."""
     return OPERATORS.get(node.name) or OPERATORS.get(node.name.removesuffix("_"))
 
 
@@ -76,7 +76,7 @@ def is_check(node: Node) -> bool:
 
 
 def unknown(name: str, node: Node) -> Refusal:
-    """What is said of an operator that no table has."""
+    """Return the message about an operator that no table has."""
     shown = f"{node.module.kind}, {node.name}" if node.module.built_in else node.name
     for start, (why, remedy) in _REMEDIES.items():
         if node.name.startswith(start):

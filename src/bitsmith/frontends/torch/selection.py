@@ -54,7 +54,7 @@ def _slice(call: Call) -> Result:
 
 
 def _written(call: Call, name: str) -> Value:
-    """What is written into a tensor, as numbers of its type."""
+    """Return the numbers written into a tensor, as numbers of its type."""
     return logic.cast(call.build.within(name), call.tensor(name), call.tensor().kind)
 
 

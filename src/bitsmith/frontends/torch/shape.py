@@ -16,7 +16,7 @@ from bitsmith.layers.shape import Identity
 
 
 def _same(call: Call) -> Result:
-    """What is the identity at inference and needs no node."""
+    """Pass the operand on: the identity at inference needs no node."""
     return call.tensor(next(iter(call.node.arguments)))
 
 

@@ -24,7 +24,7 @@ from bitsmith.layers.shape import Gather
 _MODES = {"constant": PadMode.CONSTANT, "reflect": PadMode.REFLECT, "replicate": PadMode.EDGE, "circular": PadMode.WRAP}
 
 Inside: TypeAlias = Callable[[Call, Value], Value]
-"""What an operator does to its operand with channels last."""
+"""Function of an operator on its operand with channels last."""
 
 
 def _pooled(pool: Callable[..., Value], read: Callable[[Call, Value], object]) -> Inside:
@@ -145,7 +145,7 @@ def exact_places(old: int, new: int, scale: Fraction | None) -> npt.NDArray[np.i
 
 
 def _nearest(call: Call, x: Value) -> Value:
-    """Of images, PyTorch repeats each element once or twice where that gives the length, whatever the factor is."""
+    """Resize to the nearest; PyTorch repeats elements of images once or twice where that gives the length."""
     layer = Resize((), Interpolation.NEAREST, Coordinates.ASYMMETRIC, NearestMode.FLOOR)
     return _resized(layer, call, x, *((1, 2) if len(x.item) == 3 else ()))
 

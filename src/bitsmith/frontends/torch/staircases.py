@@ -17,7 +17,7 @@ from typing import TypeAlias
 import torch
 
 Function: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-"""Of each element of points along a first axis; the others are those of the scales."""
+"""Index of each element of points along a first axis; the others are those of the scales."""
 
 ROUNDINGS: dict[str, Function] = {"round": torch.round, "floor": torch.floor, "trunc": torch.trunc}
 """The roundings of ``quantize``."""

@@ -65,7 +65,7 @@ class _Triple:
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """What is particular to a class of attention layers: trained tables in place of products, what becomes of keys and values
+    """Traits of a class of attention layers: trained tables in place of products, what becomes of keys and values
     first, and of the scores.
     """
 
@@ -240,7 +240,7 @@ def _greatest_score(call: LayerCall) -> float:
 
 
 def _mask(call: LayerCall, build: Builder, scores: Value, axes: int) -> Value | None:
-    """What each query sees, for all heads."""
+    """Return the keys that each query sees, for all heads."""
     masks: list[Value] = []
     given = call.argument("attention_mask", _MASK)
     if isinstance(given, Value) and given.kind is Kind.BOOL and 3 <= given.rank <= scores.rank:

@@ -23,7 +23,7 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.shape import Identity
 
 _EPSILON = np.float32(1e-7)
-"""What Keras adds to divisors by default."""
+"""Number that Keras adds to divisors by default."""
 
 LEFT_OUT = -1e9
 """A score below all others."""

@@ -136,7 +136,7 @@ def _has_bias(config: Fields) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Normalization:
-    """What a normalization multiplies by, and the mean that it subtracts first."""
+    """Factor of a normalization, and the mean that it subtracts first."""
 
     scale: Singles
     mean: Singles

@@ -34,7 +34,7 @@ class Minifloat(FixedPoint):
 
     @staticmethod
     def trained(mantissa: Bits, exponent: Bits, offset: Bits, scales: tuple[float, float, float]) -> Minifloat:
-        """That of the bits of mantissa and exponent; ``scales`` are scaler, slope and shift."""
+        """Return the quantizer of trained bits of mantissa and exponent; ``scales`` are scaler, slope and shift."""
         reach = np.maximum(np.floor(np.exp2(exponent - 1.0)), 1).astype(np.int64)
         lowest, highest = offset - reach + 1, offset + reach - 1
         parts = np.ones_like(mantissa), highest + 1, mantissa - lowest
@@ -74,7 +74,7 @@ class Minifloat(FixedPoint):
         return stacked([found[tuple(row)] for row in rows.tolist()], sample.shape)
 
     def _steps(self, mantissa: Bits, lowest: Bits, highest: Bits) -> tuple[Floats, Floats]:
-        """Where the numbers of one format step, and the levels."""
+        """Return the steps of the numbers of one format, and the levels."""
         one = replace(self, mantissa=mantissa, lowest=lowest, highest=highest)
 
         def function(x: Singles) -> Singles:

@@ -101,7 +101,7 @@ def _minifloat(config: Fields, bits: Sequence[Bits], scales: tuple[float, float,
 
 
 def _of_live(quantizer: object) -> Mapping[str, Json]:
-    """What a configuration does not tell of a live quantizer: that it is symmetric, or was frozen with its layer."""
+    """Return traits of a live quantizer that its configuration lacks: that it is symmetric, or was frozen with its layer."""
     found: dict[str, Json] = {}
     if isinstance(mode := getattr(quantizer, "overflow_mode", None), str):
         found["overflow_mode"] = mode
@@ -123,7 +123,7 @@ def _modes(config: Fields) -> tuple[Rounding, Overflow, bool]:
 
 
 def _affine(config: Fields) -> tuple[float, float]:
-    """What results are multiplied by, and what is added then."""
+    """Return the factor of results, and the number added then."""
     if config.get("affine") is None:
         return 1.0, 0.0
     values = config.constant("affine").astype(np.float32)

@@ -156,7 +156,7 @@ class _Class:
         return _Cell(units, trained, quantizers, functions, after)
 
     def _quantizer(self, call: LayerCall, name: str) -> FixedPoint | None:
-        """That of a QSimpleRNN's state is configured only where there is one."""
+        """Return a quantizer; that of a QSimpleRNN's state is configured only where there is one."""
         if name == "sq" and self.gates == 1 and call.config.get("sq_conf") is not None:
             call.notes.append(
                 f"{call.config.where}: its state is quantized, as it was where the file was written; HGQ2 0.2.0 itself does "

@@ -54,7 +54,7 @@ class Reflected(FixedPoint):
         return x * np.float32(self.scaler) * np.float32(self.slope) + np.float32(self.shift)
 
     def _reflected(self, x: Singles, k: Bits, i: Bits, f: Bits) -> Singles:
-        """As the package ``quantizers`` computes it."""
+        """Return the reflection as the package ``quantizers`` computes it."""
         step, top, period = (np.exp2(part).astype(np.float32) for part in (-f, i, i + k))
         half, two = np.float32(0.5), np.float32(2.0)
         beyond = ((x / period) % two >= 1.0) & (np.abs(x) > step * half)
@@ -97,7 +97,7 @@ class Reflected(FixedPoint):
 
 
 def reflected(sign: Bits, bits: Bits, frac: Bits) -> Function:
-    """What HGQ 1 makes of numbers (..., n) that it has rounded to ``frac`` places, of so many ``bits`` with the ``sign``."""
+    """Return HGQ 1's result for numbers (..., n) that it has rounded to ``frac`` places, of ``bits`` with the ``sign``."""
     most, step = np.exp2(bits - sign)[..., None] - 1.0, np.exp2(-frac)[..., None]
     least = -(most + 1.0) * sign[..., None]
     count = most - least + 1.0

@@ -65,7 +65,7 @@ class _Network:
         return own if self.normalization is None else np.broadcast_shapes(own, self.normalization.scale.shape[:-1])
 
     def of(self, x: Singles) -> Singles:
-        """What they make of operands (edges..., n)."""
+        """Return their results for operands (edges..., n)."""
         channels = max(kernel.shape[-1] for kernel in self.kernels)
         width = max(1, _CHUNK // max(1, channels * math.prod(x.shape[:-1])))
         parts = [self._of(x[..., start : start + width]) for start in range(0, x.shape[-1], width)]
@@ -102,7 +102,7 @@ class _Edges:
 
     @property
     def operands(self) -> int:
-        """How many tables make a result."""
+        """Number of tables that make a result."""
         return math.prod(self.shape[axis - 1] for axis in self.summed)
 
     def aligned(self, values: Singles, names: str) -> Singles:

@@ -27,7 +27,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantizer import Quantizer
 
 Layout = Callable[[Ints], Ints]
-"""How a kernel of Keras lies in the layer that it becomes."""
+"""Order of the axes of a Keras kernel in the layer that it becomes."""
 
 _FOLDING = ("ema_stats_folding", "batch_stats_folding")
 """Ways of training; afterwards both are the same."""
@@ -108,7 +108,7 @@ def _folded(call: LayerCall) -> list[Floats]:
 
 
 def _rescaling(config: Fields, found: Mapping[str, Singles], width: int) -> Singles:
-    """What a batch normalization multiplies by."""
+    """Return the factor of a batch normalization."""
     spread = found["variance"] + np.float32(config.number("epsilon", 1e-3))
     if not bool(np.all(spread > 0.0)):
         raise UnsupportedError("a variance plus epsilon that is not positive", accepted="positive ones")

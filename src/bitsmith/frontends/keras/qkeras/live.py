@@ -1,4 +1,4 @@
-"""What quantizers of a live model do that QKeras does not write down, so that neither its JSON nor a file of it would say."""
+"""Behavior of a live model's quantizers that QKeras writes neither into JSON nor into a file."""
 
 from __future__ import annotations
 

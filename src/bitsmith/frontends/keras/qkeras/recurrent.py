@@ -172,7 +172,7 @@ class _Class:
         return _Cell(units, trained, shown, activation, opening, after)
 
     def _gained(self, config: Fields, major: int, kernel: Quantizer) -> int | None:
-        """How many binary places a state without a quantizer has more than the one before; None if that is not known."""
+        """Return the binary places that a state without a quantizer has beyond the one before; None if that is not known."""
         places = _places(config, major, "activation")
         if self.gates == 1:
             found = read_quantized(config, major, "activation")

@@ -37,7 +37,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
 """The arguments of quantizers, in order."""
 
 _IGNORED = ("training", "scale_axis", "elements_per_scale", "min_po2_exponent", "max_po2_exponent")
-"""What further arguments ``binary`` of qkeras-v3 knows."""
+"""Further arguments of qkeras-v3's ``binary``."""
 
 _MAX_TEXT = 400
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?\s*")

@@ -43,7 +43,7 @@ class Quantization(ABC):
 
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
-        """What it does to an activation, one after the other.
+        """Layers applied to an activation, one after the other.
 
         Raises:
             UnsupportedError: one whose scale depends on the activation's values.
@@ -293,7 +293,7 @@ def _between(name: str, inverse: Callable[[Floats], Floats], lo: int, hi: int, m
 
 
 def _left_out(config: Fields, levels: int) -> int:
-    """How many of the least ``levels`` are left out: QKeras adds ``symmetric`` to the least code, whatever number it is."""
+    """Return the number of least ``levels`` that are left out: QKeras adds ``symmetric`` to the least code."""
     if isinstance(config.get("symmetric"), bool | None):
         return int(config.flag("symmetric", False))
     count = config.integer("symmetric")

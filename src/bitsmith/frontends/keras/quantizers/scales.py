@@ -36,7 +36,7 @@ _UPDATES = 5
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How scales are found: the rule's name, along which axis, and the least and greatest exponents of powers of two."""
+    """Rule for scales: the rule's name, along which axis, and the least and greatest exponents of powers of two."""
 
     alpha: str
     axis: int | None = None
@@ -88,7 +88,7 @@ def _greatest(x: Singles, axes: Axes) -> Singles:
 
 
 def bits_rule(bits: int, unit: float, scaling: Scaling, *, settled: bool) -> Rule:
-    """That of ``quantized_bits``, whose numbers are in units of ``unit``.
+    """Return the rule of ``quantized_bits``, whose numbers are in units of ``unit``.
 
     With ``settled`` (qkeras-v3) the codes are those of the last scale; QKeras 0.9 keeps those of the scale before.
     """
@@ -117,7 +117,7 @@ def bits_rule(bits: int, unit: float, scaling: Scaling, *, settled: bool) -> Rul
 
 
 def linear_rule(lo: float, hi: float, scaling: Scaling, *, signed: bool) -> Rule:
-    """That of ``quantized_linear`` with codes within the bounds, which are halves for a sign."""
+    """Return the rule of ``quantized_linear`` with codes within the bounds, which are halves for a sign."""
     shift = np.float32(0.5 if hi == 0.5 else 0.0)
     first, last = np.float32(lo), np.float32(hi)
 
@@ -141,7 +141,7 @@ def linear_rule(lo: float, hi: float, scaling: Scaling, *, signed: bool) -> Rule
 
 
 def binary_rule(scaling: Scaling, *, unsigned: bool) -> Rule:
-    """That of ``binary``: -1 or 0, and 1."""
+    """Return the rule of ``binary``: -1 or 0, and 1."""
 
     def rule(x: Singles) -> Codes:
         codes = np.where(x >= 0, np.float32(1.0), np.float32(0.0 if unsigned else -1.0))
@@ -151,7 +151,7 @@ def binary_rule(scaling: Scaling, *, unsigned: bool) -> Rule:
 
 
 def ternary_rule(scaling: Scaling, updates: int) -> Rule:
-    """That of ``ternary``: scale and threshold, which is half of it, in turns."""
+    """Return the rule of ``ternary``: scale and threshold, which is half of it, in turns."""
 
     def rule(x: Singles) -> Codes:
         axes = scaling.axes(x) if x.ndim > 1 else None
