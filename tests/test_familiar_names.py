@@ -51,6 +51,13 @@ def test_a_project_is_written_without_tools(
     assert (tmp_path / "out" / file).exists()
 
 
+def test_helpers_are_in_modules_of_the_familiar_names() -> None:
+    for module in (utils.config, utils.plot):
+        assert all(getattr(utils, name) is getattr(module, name) for name in module.__all__)
+    assert "config_from_onnx_model" in utils.config.__all__
+    assert "plot_model" in utils.plot.__all__
+
+
 def test_a_saved_model_is_loaded(tmp_path: Path, model: bitsmith.Model) -> None:
     model.save(tmp_path / "model.json")
     loaded = converters.load_saved_model(tmp_path / "model.json", tmp_path / "elsewhere")
