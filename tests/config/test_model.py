@@ -535,8 +535,16 @@ def test_both_keys_say_how_a_softmax_is_computed(key: str, value: str, meant: st
     assert settings_of({"Model": {"Strategy": "Latency"}}, "out").implementation is None
 
 
+def test_implementations_of_convolutions_are_noted() -> None:
+    for name in ("im2col", "Winograd", "combination"):
+        resolved = resolve(NETWORK, {"LayerName": {"fc1": {"Implementation": name}}})
+        assert "Implementation of fc1 (the products of a convolution are the same" in resolved.notes[0]
+        assert all(node.settings == Settings() for node in resolved.nodes)
+
+
 def test_values_of_other_tools_that_change_nothing_are_not_worth_a_note() -> None:
     config = {
+        "Flows": ["vitis:fifo_depth_optimization"],
         "Model": {"BramFactor": 1_000_000_000, "PipelineStyle": "Auto", "Compression": False, "BitExact": None},
         "LayerName": {
             "fc1": {"TargetCycles": None, "ConvImplementation": "LineBuffer"},

@@ -37,6 +37,9 @@ _PASSES = "the order of the passes is fixed"
 _TABLES = "both tables of a softmax have the size that TableSize says"
 _SWITCH = "a switch of another tool"
 
+_FIFO_FLOWS = tuple([f"{tool}:fifo_depth_optimization"] for tool in ("vitis", "vivado", "oneapi", "catapult"))
+"""All FIFOs are as deep as the schedule needs."""
+
 _SHARED_INERT = {
     "TargetCycles": Inert(_FOLDING, (None,)),
     "Compression": Inert("zero weights never cost hardware, compressed or not", (False, True)),
@@ -69,7 +72,7 @@ LAYER_INERT: Mapping[str, Inert] = _SHARED_INERT | {
     "InvTableSize": Inert(_TABLES, refused=True),
 }
 SECTIONS_INERT: Mapping[str, Inert] = {
-    "Flows": Inert(_PASSES, refused=True),
+    "Flows": Inert(_PASSES, _FIFO_FLOWS, refused=True),
     "Optimizers": Inert(_PASSES, refused=True),
     "SkipOptimizers": Inert(_PASSES, refused=True),
     "InputShape": Inert("give it to convert as input_shape", refused=True),

@@ -160,6 +160,9 @@ def _choices(content: object, where: str, problems: Problems, idle: list[Idle], 
     named = None if whole_model else _SOFTMAX.get(_squashed(section.values.get("Strategy")))
     if named is not None and _squashed(section.values["Strategy"]) != Strategy.LATENCY.value:
         del section.values["Strategy"]  # of a softmax alone
+    if _squashed(section.values.get("Implementation")) in _CONVOLUTIONS:
+        del section.values["Implementation"]
+        section.leave("Implementation", "the products of a convolution are the same, however its windows are formed")
     idle.extend(section.idle)
     return Choices(
         precision=precision,
@@ -287,6 +290,10 @@ def _squashed(value: object) -> str:
 
 _SOFTMAX = {one.value: one for one in SoftmaxImplementation} | {"legacy": SoftmaxImplementation.STABLE}
 """What a softmax may be called; the other tools' ``legacy`` computes what ``stable`` computes."""
+
+
+_CONVOLUTIONS = ("im2col", "winograd", "combination")
+"""Implementations of a convolution that other tools choose from."""
 
 
 def _strategy(value: object, where: str) -> Strategy:

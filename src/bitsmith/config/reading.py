@@ -149,7 +149,7 @@ class Section:
         if inert.accepts(value):
             return
         if inert.refused:
-            accepted = " or ".join(shown(one) for one in inert.harmless) or "no such key"
+            accepted = " or ".join(map(repr, inert.harmless)) or "no such key"
             self.problems.add(f"{key} {shown(value)}: {inert.why}", where=self.at(key), accepted=accepted)
         else:
             self.leave(key, inert.why)
