@@ -36,7 +36,7 @@ class ModelOptions:
             Path | None,
             typer.Argument(
                 metavar="FILE",
-                help="A trained model (.keras, .h5, .json, .pt2, .onnx, .tflite), or the .yml of a whole project.",
+                help="A trained model, such as a .keras or .onnx file, or the .yml of a whole project.",
                 show_default=False,
             ),
         ] = None,

@@ -40,9 +40,7 @@ def framework_run(
         framework = framework_of(model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if layers and "layers" in framework.takes:
-                return framework.outputs(model, typed, insist=insist, layers=layers)
-            return framework.outputs(model, typed, insist=insist)
+            return framework.outputs(model, typed, layers, insist=insist)
     except NotComparedError:
         raise
     except Exception as error:  # whatever a framework raises for a model that it cannot run

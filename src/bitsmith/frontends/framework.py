@@ -43,20 +43,14 @@ class ReadOptions:
 class Outputs(Protocol):
     """A function from a model and its inputs to its framework's own outputs.
 
-    ``layers`` are the user's translations, for a framework that takes them; they may say what computes an operator.
+    ``layers`` are the user's translations, which may say what computes an operator.
     Returns None for a file whose framework is slow to load, unless the caller insists. Whatever it raises is why the outputs are
     not to be had; :class:`NotComparedError` says it in words for users.
     """
 
     def __call__(
-        self, model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
+        self, model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
     ) -> FrameworkRun | None: ...
-
-
-class LayerResults(Protocol):
-    """A function from a model, its network and its inputs to results of layers that the framework computes, by names of nodes."""
-
-    def __call__(self, model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +112,8 @@ class Framework:
         takes: fields of :class:`ReadOptions` that it takes.
         read: the network of a file or a live model.
         outputs: outputs of a model as the framework computes them.
-        layer_results: results of a model's layers as the framework computes them; empty if it does not give them.
+        layer_results: results of a model's layers as the framework computes them, by names of nodes; empty if it does not give
+            them.
         shapeless: None if all of its models say the shapes of their inputs.
     """
 
@@ -133,7 +128,7 @@ class Framework:
     takes: frozenset[str]
     read: Callable[[object, ReadOptions], Network]
     outputs: Outputs
-    layer_results: LayerResults
+    layer_results: Callable[[object, Network, Sequence[Numbers]], Mapping[str, Floats]]
     shapeless: Shapeless | None
 
     @property

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import cast
 
-from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions
-from bitsmith.frontends.keras.live import FILES, LiveModel, ModelLike
-from bitsmith.frontends.outputs import FrameworkRun, Numbers
-from bitsmith.layers.layer import Floats
+from bitsmith.frontends.keras.live import FILES, ModelLike, is_live
+from bitsmith.frontends.keras.outputs import keras_outputs, layer_results
 from bitsmith.layers.network import Network
-
-
-def _is_live(model: object) -> bool:
-    return isinstance(model, LiveModel)
 
 
 def _is_content(first: bytes) -> bool:
@@ -34,20 +27,6 @@ def _read(model: object, options: ReadOptions) -> Network:
     )
 
 
-def _outputs(
-    model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
-) -> FrameworkRun | None:
-    from bitsmith.frontends.keras.outputs import keras_outputs
-
-    return keras_outputs(cast("ModelLike", model), inputs, insist=insist)
-
-
-def _layer_results(model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]:
-    from bitsmith.frontends.keras.outputs import layer_results
-
-    return layer_results(model, network, inputs) if isinstance(model, LiveModel) else {}
-
-
 KERAS = Framework(
     name="Keras",
     stem="keras",
@@ -59,11 +38,11 @@ KERAS = Framework(
     refused=(),
     files=FILES,
     live="a Keras model",
-    is_live=_is_live,
+    is_live=is_live,
     is_content=_is_content,
     takes=frozenset({"weights", "input_shape", "layers"}),
     read=_read,
-    outputs=_outputs,
-    layer_results=_layer_results,
+    outputs=keras_outputs,
+    layer_results=layer_results,
     shapeless=None,
 )

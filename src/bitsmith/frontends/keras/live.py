@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -32,3 +32,8 @@ FILES = "*.keras, *.h5, or the JSON of to_json() with a weights file"
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 """A model file, or a live Keras model."""
+
+
+def is_live(model: object) -> TypeGuard[LiveModel]:
+    """Return True if ``model`` is a live model of Keras."""
+    return isinstance(model, LiveModel)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from bitsmith.frontends.keras.live import LiveModel, ModelLike
+from bitsmith.frontends.keras.live import LiveModel, is_live
 from bitsmith.frontends.outputs import HALVES, FrameworkRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
 
 
 class _Tensor(Protocol):
@@ -45,15 +48,17 @@ class _Runnable(Protocol):
 _PACKAGES = ("keras", "tf_keras")
 
 
-def keras_outputs(model: ModelLike, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+def keras_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
     """Outputs of a live model; of a file if the caller insists, else None.
 
     Raises:
         NotComparedError: they are not to be had.
     """
-    if isinstance(model, LiveModel):
+    if is_live(model):
         return _live_outputs(model, inputs)
-    return _live_outputs(_loaded(Path(model)), inputs) if insist else None
+    return _live_outputs(_loaded(Path(str(model))), inputs) if insist else None
 
 
 def _live_outputs(live: LiveModel, inputs: Sequence[Numbers]) -> FrameworkRun:
@@ -108,9 +113,11 @@ def _check_modules(path: Path) -> None:
             pending += value
 
 
-def layer_results(live: LiveModel, network: Network, inputs: Sequence[Numbers]) -> dict[str, Floats]:
-    """Results of a live model's layers, by the names of the network's nodes."""
-    model = cast("_Runnable", live)
+def layer_results(source: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]:
+    """Results of a live model's layers, by the names of the network's nodes; empty of files."""
+    if not is_live(source):
+        return {}
+    model = cast("_Runnable", source)
     users = {layer.name for layer in model.layers}
     # An activation within a layer has a node of its own, and Keras's result is that node's.
     after = {
@@ -129,7 +136,7 @@ def layer_results(live: LiveModel, network: Network, inputs: Sequence[Numbers]) 
             tensors[name] = layer.output
     if not tensors:
         return {}
-    package = next(kind.__module__ for kind in type(live).__mro__ if kind.__module__.partition(".")[0] in _PACKAGES)
+    package = next(kind.__module__ for kind in type(source).__mro__ if kind.__module__.partition(".")[0] in _PACKAGES)
     keras = importlib.import_module(package.partition(".")[0])
     inner: _Runnable = keras.Model(model.inputs, list(tensors.values()))
     predicted = inner.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0)

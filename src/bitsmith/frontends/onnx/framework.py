@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
 
 
 def _is_live(model: object) -> bool:
@@ -27,9 +29,7 @@ def _read(model: object, options: ReadOptions) -> Network:
     )
 
 
-def _outputs(
-    model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
-) -> FrameworkRun | None:
+def _outputs(model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool) -> FrameworkRun | None:
     from bitsmith.frontends.onnx.outputs import onnx_outputs
 
     return onnx_outputs(cast("OnnxModel", model), inputs, layers)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
 
 
 def _is_live(model: object) -> bool:
@@ -26,9 +28,7 @@ def _read(model: object, options: ReadOptions) -> Network:
     return read_tflite(cast("TfliteModel", model), options.rounding or "single")  # it refuses anything else
 
 
-def _outputs(
-    model: object, inputs: Sequence[Numbers], *, insist: bool, layers: Layers | None = None
-) -> FrameworkRun | None:
+def _outputs(model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool) -> FrameworkRun | None:
     if insist:
         raise NotComparedError("no interpreter of TensorFlow Lite is run; integers are computed as the file says")
     return None

@@ -53,6 +53,11 @@ def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:
     return "torch.export" in sys.modules and isinstance(model, sys.modules["torch.export"].ExportedProgram)
 
 
+def is_live(model: object) -> TypeGuard[torch.nn.Module | torch.export.ExportedProgram]:
+    """Return True if ``model`` is a live module or an exported program; without importing torch."""
+    return is_exported(model) or is_module(model)
+
+
 def exported(
     module: torch.nn.Module,
     examples: Sequence[Example] | None,

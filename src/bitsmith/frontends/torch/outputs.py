@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers, flat, in_parts
-from bitsmith.frontends.torch.live import TorchModel, evaluating, is_exported, is_module
+from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, module_results, module_weights
 from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
-    import os
-
     import torch
 
+    from bitsmith.frontends.custom.call import Layers
 
-def torch_outputs(model: TorchModel, inputs: Sequence[Numbers], *, insist: bool) -> FrameworkRun | None:
+
+def torch_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
     """Outputs of a module or an exported program; of a file if the caller insists, else None.
 
     Raises:
@@ -30,8 +33,18 @@ def torch_outputs(model: TorchModel, inputs: Sequence[Numbers], *, insist: bool)
     if not is_exported(model):
         if not insist:
             return None
-        model = _loaded_program(Path(cast("str | os.PathLike[str]", model)))
+        model = _loaded_program(Path(str(model)))
     return FrameworkRun("PyTorch", _exported_outputs(model, inputs))
+
+
+def layer_results(model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]:
+    """Results of the modules within a live module, by their paths; empty of others."""
+    return module_results(model, inputs) if is_module(model) else {}
+
+
+def weights(model: object) -> Mapping[str, Floats]:
+    """The elements of a live module's parameters; empty of others."""
+    return module_weights(model) if is_module(model) else {}
 
 
 def _of_module(module: torch.nn.Module, inputs: Sequence[Numbers]) -> FrameworkRun:
