@@ -29,7 +29,7 @@ from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.passes.sizes import MAX_RESULTS, check_sizes
-from bitsmith.report.vendors.vendor import read_text
+from bitsmith.vendors.vendor import read_text
 from tests.system.examples import MODELS, digits
 
 READERS: dict[str, Callable[[Path], object]] = {

@@ -87,7 +87,7 @@ def test_the_plan_counts_beats(dialect: str) -> None:
             write_project(program, demands[name], each, HlsTarget("net", "part"))
             for each in (DIALECTS[dialect], narrowed)
         ]
-        assert not check(made[1], dialect, unrolled=demands[name].unrolled(program)).left_out
+        assert not check(made[1], DIALECTS[dialect], unrolled=demands[name].unrolled(program)).left_out
         assert not list(filter(None, map(book(dialect).refusal, found_marks(made[1], dialect))))
         assert made[0].interval is not None and made[1].interval is not None
         longer += made[0].interval < made[1].interval

@@ -96,7 +96,7 @@ def test_no_layer_writes_what_it_reads() -> None:
 def test_the_function_keeps_the_interval_of_the_plan(dialect: str) -> None:
     programs, directives = some()
     for name, tokens in (("streamed", 144), ("pooled", 72)):
-        found = check(written(programs[name], directives[name], dialect), dialect, unrolled=False)
+        found = check(written(programs[name], directives[name], dialect), DIALECTS[dialect], unrolled=False)
         paces = [pace for pace in found.paces if pace.process.endswith("engine")]
         (engine,) = engines(partition(programs[name], directives[name]))
         steps = [layer.all_passes * layer.steps + layer.lanes for layer in engine.layers]
@@ -108,10 +108,10 @@ def test_a_slower_loop_is_refused() -> None:
     programs, directives = some()
     project = written(programs["streamed"], directives["streamed"], "vitis")
     source = project.files["firmware/net.cpp"]
-    check(project, "vitis", unrolled=False)
+    check(project, DIALECTS["vitis"], unrolled=False)
     slow = re.sub(r"(PIPELINE II=)1( style=flp)", r"\g<1>2\2", source)
     with pytest.raises(VerificationError, match="engine"):
-        check(replace(project, files={**project.files, "firmware/net.cpp": slow}), "vitis", unrolled=False)
+        check(replace(project, files={**project.files, "firmware/net.cpp": slow}), DIALECTS["vitis"], unrolled=False)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

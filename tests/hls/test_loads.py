@@ -81,7 +81,7 @@ def test_functions_keep_the_interval_of_the_plan(dialect: str) -> None:
     programs, directives = cases(range(10, 13), range(14, 16))
     for name, program in programs.items():
         made = written(drop_dead(program, keep_probes=False), directives[name], dialect)
-        found = check(made, dialect, unrolled=False)
+        found = check(made, DIALECTS[dialect], unrolled=False)
         assert found.paces and not found.left_out
 
 
@@ -133,7 +133,7 @@ def test_weights_beside_vector_ports(tmp_path: Path) -> None:
         for protocol, ports in (("ap_vld", tensors), ("axis", weights)):
             assert re.findall(rf"HLS INTERFACE {protocol} port=(.*)", source) == [port.name for port in ports]
         assert not list(filter(None, map(book("vitis").refusal, found_marks(made, "vitis"))))
-        check(made, "vitis", unrolled=False)
+        check(made, DIALECTS["vitis"], unrolled=False)
     assert_equal_to_emulator(programs, vectors, tmp_path, demands=directives, samples=3)
 
 

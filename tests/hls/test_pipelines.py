@@ -22,7 +22,7 @@ from tests.hls.test_execution import programs
 from tests.hls.test_streams import FEW, cnns, folded, random_demands
 from tests.hls.test_writer import dense
 
-STALLING = Loops()
+STALLING = Loops(flush=False, rewind=False)
 FRAMES = 3
 
 

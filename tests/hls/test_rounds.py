@@ -162,7 +162,7 @@ def test_parts_wait_for_one_another() -> None:
 )
 def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
     programs, directives = cases(18)
-    found = check(written(programs["net18"], directives["net18"], dialect), dialect, unrolled=False)
+    found = check(written(programs["net18"], directives["net18"], dialect), DIALECTS[dialect], unrolled=False)
     assert not found.left_out and any(pace.process.endswith("recurrence") for pace in found.paces)
 
 

@@ -13,7 +13,7 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.hls import HlsTarget, write, write_project
 from bitsmith.hls.actions import order_actions
 from bitsmith.hls.dialects import DIALECTS, Dialect
-from bitsmith.hls.dialects.spelling import Streams
+from bitsmith.hls.dialects.spelling import Loops, Streams
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
@@ -32,6 +32,11 @@ STREAMED = Directives({}, parallel=False)
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 
 THREADS = Streams(
+    arrays=True,
+    sequential=False,
+    port_bits=0,
+    most_bits=0,
+    loops=Loops(flush=False, rewind=False),
     types=f'#include "{Path(__file__).parent / "bounded_stream.h"}"',
     type="bounded::stream<{token}, {depth}>",
     start="std::thread {name}([&] {{ {function}({arguments}); }});",

@@ -40,7 +40,7 @@ def written(program: Program, directives: Directives, dialect: str) -> HlsProjec
 
 
 def checked(program: Program, directives: Directives, dialect: str) -> None:
-    found = check(written(program, directives, dialect), dialect, unrolled=directives.unrolled(program))
+    found = check(written(program, directives, dialect), DIALECTS[dialect], unrolled=directives.unrolled(program))
     assert found.paces and not found.left_out
 
 
@@ -80,7 +80,7 @@ def test_a_random_program_keeps_the_interval_of_the_plan(dialect: str) -> None:
 
 
 def test_steps_and_cycles() -> None:
-    found = structure(folded("vitis").files, "net", "vitis", unrolled=False)
+    found = structure(folded("vitis").files, "net", DIALECTS["vitis"], unrolled=False)
     assert {pace.process: (pace.trips, pace.interval) for pace in found.paces} == {
         "conv1_window": (140, 1),
         "conv1_width": (270, 1),
@@ -178,10 +178,10 @@ def test_faults_are_found(dialect: str, path: str, right: str, wrong: str, said:
     assert right in project.files[path]
     files = {**project.files, path: project.files[path].replace(right, wrong)}
     if not said:
-        check(replace(project, files=files), dialect, unrolled=False)
+        check(replace(project, files=files), DIALECTS[dialect], unrolled=False)
         return
     with pytest.raises(VerificationError, match=said):
-        check(replace(project, files=files), dialect, unrolled=False)
+        check(replace(project, files=files), DIALECTS[dialect], unrolled=False)
 
 
 @pytest.mark.slow
@@ -190,14 +190,14 @@ def test_feedback_through_a_memory_needs_a_promise() -> None:
     kernels = project.files["firmware/bitsmith/kernels.h"].replace("[[intel::ivdep(memory, steps)]]", "")
     with pytest.raises(VerificationError, match="'conv1_window' takes 280 cycles per frame: 140 steps, one in every 2"):
         files = {**project.files, "firmware/bitsmith/kernels.h": kernels}
-        check(replace(project, files=files), "oneapi", unrolled=False)
+        check(replace(project, files=files), DIALECTS["oneapi"], unrolled=False)
 
 
 def test_line_buffers_of_catapult_need_a_promise() -> None:
     project = written(CNNS["streamed"], DEMANDS["streamed"], "catapult")
     script = project.files["directives.tcl"].replace("set largest_register_bits 32769", "set largest_register_bits 0")
     files = {**project.files, "directives.tcl": script}
-    check(replace(project, files=files), "catapult", unrolled=False)
+    check(replace(project, files=files), DIALECTS["catapult"], unrolled=False)
     files["directives.tcl"] = re.sub("set line_buffers .*", "set line_buffers {}", script)
     with pytest.raises(VerificationError, match=r"'conv1_window' takes .* one in every 2"):
-        check(replace(project, files=files), "catapult", unrolled=False)
+        check(replace(project, files=files), DIALECTS["catapult"], unrolled=False)

@@ -155,7 +155,7 @@ def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
 )
 def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
     programs, directives = cases(11)
-    found = check(written(programs["net11"], directives["net11"], dialect), dialect, unrolled=False)
+    found = check(written(programs["net11"], directives["net11"], dialect), DIALECTS[dialect], unrolled=False)
     assert not found.left_out and any(pace.process.endswith("sweep") for pace in found.paces)
 
 

@@ -110,7 +110,7 @@ def test_vector_ports_are_in_the_rule_book(dialect: str) -> None:
         project = write_project(program, directives, vectors, HlsTarget("net", spelled.part))
         assert project.files["firmware/net.cpp"].count("HLS INTERFACE ap_vld") == len(project.inputs + project.outputs)
         assert not list(filter(None, map(book(dialect).refusal, found_marks(project, dialect))))
-        check(project, dialect, unrolled=directives.unrolled(program))
+        check(project, DIALECTS[dialect], unrolled=directives.unrolled(program))
 
 
 CODE = """\

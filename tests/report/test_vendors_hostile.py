@@ -23,7 +23,7 @@ from bitsmith.report import (
     qofr,
     read_vivado_report,
 )
-from bitsmith.report.vendors import vendor
+from bitsmith.vendors import vendor
 from tests.report.vendor_projects import DATA, FILES, READERS, project
 
 _CSYNTH = "jet_prj/solution1/syn/report/jet_csynth.xml"

@@ -31,8 +31,8 @@ from bitsmith.hls.words import Raws
 from bitsmith.passes.load import load, random_values
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
-from bitsmith.report.vendors.vendor import plain, read_text
 from bitsmith.systems import System
+from bitsmith.vendors.vendor import plain, read_text
 
 _TEST_DATA = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 _COSIM_RESULTS = "tb_data/rtl_cosim_results.log"
@@ -108,7 +108,7 @@ class _Hls:
                 )
         wanted = set(named)
         if self._usual and find_driver(self._driver) is not None:
-            wanted |= set(self._driver.default)
+            wanted.add(VendorStep.SYNTH)
         wanted |= {need for step in wanted for need in step.needs if need in had}
         return tuple(step for step in VendorStep if step in wanted)
 
@@ -225,7 +225,7 @@ class _Hls:
             )
         if not self.steps:
             if self._usual:
-                typed = by_hand(driver, self.code.target.top, driver.default)
+                typed = by_hand(driver, self.code.target.top, (VendorStep.SYNTH,))
                 notes.append(f"{driver.tool} was not found and not run. In the project's folder, start: {typed}")
             if last_run(folder) is not None:
                 notes.append(f"The reports of {driver.tool} in the project's folder are of an earlier build.")
@@ -337,7 +337,7 @@ class _Structure:
 
         unrolled = self.code.job.directives.unrolled(self.code.job.program)
         try:
-            found = check(self.code.project, self.code.dialect.name, unrolled=unrolled)
+            found = check(self.code.project, self.code.dialect, unrolled=unrolled)
         except ProgramError as error:
             self.unread.append(str(error))
             return ()

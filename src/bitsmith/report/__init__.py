@@ -13,11 +13,12 @@ if TYPE_CHECKING:
         read_vivado_report,
     )
     from bitsmith.report.folder import read_report
+    from bitsmith.report.printing import print_oneapi_report, qofr, read_catapult_report, read_quartus_report
     from bitsmith.report.report import Report
-    from bitsmith.report.vendors.catapult import parse_catapult_report, qofr, read_catapult_report
-    from bitsmith.report.vendors.libero import parse_libero_report
-    from bitsmith.report.vendors.oneapi import parse_oneapi_report, print_oneapi_report
-    from bitsmith.report.vendors.quartus import parse_quartus_report, read_quartus_report
+    from bitsmith.vendors.catapult import parse_catapult_report
+    from bitsmith.vendors.libero import parse_libero_report
+    from bitsmith.vendors.oneapi import parse_oneapi_report
+    from bitsmith.vendors.quartus import parse_quartus_report
 
 __all__ = [
     "Report",
@@ -39,16 +40,16 @@ __all__ = [
 _HOMES = {
     "Report": "bitsmith.report.report",
     "aggregate_graph_reports": "bitsmith.report.familiar",
-    "parse_catapult_report": "bitsmith.report.vendors.catapult",
-    "parse_libero_report": "bitsmith.report.vendors.libero",
-    "parse_oneapi_report": "bitsmith.report.vendors.oneapi",
-    "parse_quartus_report": "bitsmith.report.vendors.quartus",
+    "parse_catapult_report": "bitsmith.vendors.catapult",
+    "parse_libero_report": "bitsmith.vendors.libero",
+    "parse_oneapi_report": "bitsmith.vendors.oneapi",
+    "parse_quartus_report": "bitsmith.vendors.quartus",
     "parse_vivado_report": "bitsmith.report.familiar",
-    "print_oneapi_report": "bitsmith.report.vendors.oneapi",
+    "print_oneapi_report": "bitsmith.report.printing",
     "print_vivado_report": "bitsmith.report.familiar",
-    "qofr": "bitsmith.report.vendors.catapult",
-    "read_catapult_report": "bitsmith.report.vendors.catapult",
-    "read_quartus_report": "bitsmith.report.vendors.quartus",
+    "qofr": "bitsmith.report.printing",
+    "read_catapult_report": "bitsmith.report.printing",
+    "read_quartus_report": "bitsmith.report.printing",
     "read_report": "bitsmith.report.folder",
     "read_vivado_report": "bitsmith.report.familiar",
 }

@@ -15,10 +15,11 @@ from typing import TypeAlias
 from bitsmith.devices import Part, resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.folder import describes_sources, read_report
+from bitsmith.report.printing import print_text, show
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report
 from bitsmith.report.sections import C_SIMULATION, Figures, Latency, Resources, Timing, Verification
-from bitsmith.report.vendors.vendor import existing_folder, nothing_found, present, print_text, read_text, show
-from bitsmith.report.vendors.vivado_project import find_project, hls_sections
+from bitsmith.vendors.vendor import existing_folder, nothing_found, present, read_text
+from bitsmith.vendors.vivado_project import find_project, hls_sections
 
 Familiar: TypeAlias = dict[str, object]
 

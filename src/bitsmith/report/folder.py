@@ -10,7 +10,7 @@ from bitsmith.project import write_atomically
 from bitsmith.report.html import page
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report
-from bitsmith.report.vendors.vendor import existing_folder
+from bitsmith.vendors.vendor import existing_folder
 
 REPORT_HTML = "report.html"
 VENDOR_STAGE = "synth"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from clang.cindex import Cursor, CursorKind, TypeKind
 
+from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.structure.reading import is_ours, parse, place
 
 _LOOPS = (CursorKind.FOR_STMT, CursorKind.WHILE_STMT, CursorKind.DO_STMT, CursorKind.CXX_FOR_RANGE_STMT)
@@ -42,7 +43,7 @@ class Mark:
 
 def marks(files: Mapping[str, str], main: str, dialect: str, *tops: str) -> list[Mark]:
     """All marks of a project with these top functions, each once, however many files include it."""
-    unit = parse(files, main, dialect)
+    unit = parse(files, main, DIALECTS[dialect].reading.defines)
     found = _Finder(tops)
     ours = [cursor for cursor in unit.cursor.get_children() if is_ours(cursor.location)]
     found.siblings(ours, ("file",), dict(_globals(ours)))

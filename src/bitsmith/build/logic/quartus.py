@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step, figures, io_constraints, label
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.report.vendors.vendor import Number, malformed, number, read_text
+from bitsmith.vendors.vendor import Number, malformed, number, read_text
 
 _FIGURE = re.compile(r"^\s*(?P<key>[^:]+?)\s*:\s*(?P<value>[^\n]*?)\s*$", re.MULTILINE)
 _USED = re.compile(r"(?P<used>[\d,]+)(?:\s*/\s*(?P<available>[\d,]+)\s*\(.*\))?")

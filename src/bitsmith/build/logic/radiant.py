@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step, figures, label
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.report.vendors.vendor import malformed, read_text
 from bitsmith.rtl.ports import Port
+from bitsmith.vendors.vendor import malformed, read_text
 
 _IMPL = "impl_1"
 _CELLS = re.compile(r"Number of (?P<cell>[A-Za-z0-9 /]+?)s?:\s+(?P<used>\d{1,15}) out of\s+(?P<available>\d{1,15})\b")

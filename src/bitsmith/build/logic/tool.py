@@ -19,8 +19,8 @@ from bitsmith.flows.tools import FoundTool, absent
 from bitsmith.flows.vendor import on_path
 from bitsmith.remedies import build, remedy
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.report.vendors.vendor import Number, malformed, number, read_text
 from bitsmith.rtl.ports import Port
+from bitsmith.vendors.vendor import Number, malformed, number, read_text
 
 _LEAST_NS = 1e-3
 _SCRIPTS = Path(__file__).parent / "scripts"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step, io_constraints
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.report.vendors.vendor import malformed, number, read_text, rows
-from bitsmith.report.vendors.vivado_project import timing, utilization
+from bitsmith.vendors.vendor import malformed, number, read_text, rows
+from bitsmith.vendors.vivado_project import timing, utilization
 
 _REPORTS = {
     Step.SYNTH: ("synth.dcp", "utilization_synth.rpt", "timing_synth.rpt"),

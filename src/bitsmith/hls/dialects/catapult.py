@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Bench, Loops, Streams
+from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.project import HlsDesign, HlsTarget, Memory, Stage
 from bitsmith.hls.scripts import tcl_settings
+from bitsmith.vendors.catapult import REPORTS
 
 _START = ("catapult", "-shell", "-f", "build_prj.tcl")
 
@@ -205,15 +209,41 @@ def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
     }
 
 
+def _storage(array: Array, files: Mapping[str, str]) -> Storage:
+    """As the script directs: arrays that it does not list, and small ones, are registers."""
+    script = files["directives.tcl"]
+    listed = re.search(rf"^    {re.escape(array.name)} \{{(\w+) ?(\d*)\}}$", script, re.MULTILINE)
+    largest = re.search(r"^set largest_register_bits (\d+)$", script, re.MULTILINE)
+    bits = math.prod(array.sizes) * array.bits
+    if listed is None or listed[1] == "registers" or bits <= int(largest[1] if largest else 0):
+        return REGISTERS
+    last, split = len(array.sizes) - 1, frozenset[int]()
+    if listed[1] == "banks" and int(listed[2]) % array.sizes[last] == 0:
+        split = frozenset({last})
+    elif listed[1] == "blocks" and int(listed[2]) == math.prod(array.sizes[1:]):
+        split = frozenset({0})
+    apart = re.search(rf"^set line_buffers \{{(?:.* )?{re.escape(array.name)}[ }}]", script, re.MULTILINE) is not None
+    return Storage(split, frozenset(), 1, 1, 2, apart=apart)
+
+
 DIALECT = Dialect(
     name="catapult",
     family=AC,
     types="#include <ac_fixed.h>\n#include <ac_int.h>",
     part="xcku115-flvb2104-2-i",
+    period_ns=5.0,
     scripts=_scripts,
     sources=_directives,
     before_loop='_Pragma("hls_unroll yes")',
+    in_loop="",
+    in_kernel="",
     before_top=("#pragma hls_design top", "#pragma hls_pipeline_init_interval 1"),
+    in_top=(),
+    in_layer=(),
+    arrays=Arrays(),
+    roms=Roms(),
+    most_bits=0,
+    most_products=0,
     bench=Bench(
         include='#include "firmware/{top}.h"\n\n#include <mc_scverify.h>\n\n#ifdef CCS_DUT_RTL\n#define RTL_SIM\n#endif',
         call="CCS_DESIGN({top})",
@@ -223,6 +253,10 @@ DIALECT = Dialect(
     streams=Streams(
         types=_STREAMS,
         type="ac_channel<{token}>",
+        arrays=True,
+        sequential=False,
+        port_bits=0,
+        most_bits=0,
         qualifier="BITSMITH_CHANNEL ",
         before_top=("#pragma hls_design top",),
         before_process=("#pragma hls_design block",),
@@ -230,10 +264,19 @@ DIALECT = Dialect(
         before_loop='_Pragma("hls_pipeline_init_interval {interval}") _Pragma("hls_stall_mode flush")',
         loops=Loops(
             flush=True,
+            rewind=False,
             function="#pragma hls_pipeline_init_interval {interval}\n#pragma hls_stall_mode flush",
             outside=True,
         ),
     ),
+    reading=Reading(
+        defines=("-D__SYNTHESIS__",),
+        pipelines=Pipelines(
+            body=None, before=re.compile("hls_pipeline_init_interval"), interval=re.compile(r"init_interval (\d+)")
+        ),
+        storage=_storage,
+    ),
+    reports=REPORTS,
     driver=Driver(
         tool="Catapult",
         ways=(Way(_START[:1], _calls),),

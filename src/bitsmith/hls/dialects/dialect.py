@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bitsmith.backends import DialectName
+from bitsmith.hls.dialects.reading import Reading
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Roms, Streams
 from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
 from bitsmith.hls.project import HlsDesign, HlsTarget, Stage
+from bitsmith.vendors.figures import Reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,6 @@ class Call:
     outputs: tuple[str, ...] = ()
 
 
-def _no_calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class Way:
     """One way to start a tool.
@@ -41,7 +39,7 @@ class Way:
     """
 
     programs: tuple[str, ...]
-    calls: Callable[[str], Mapping[Stage, tuple[Call, ...]]] = field(default=_no_calls)
+    calls: Callable[[str], Mapping[Stage, tuple[Call, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +52,16 @@ class Driver:
         install: how to get it.
         error_pattern: what its error lines look like, and no others: a stage whose log has one has failed, whatever its
             exit code.
-        default: stages that ``build`` runs without being asked where the tool is there.
     """
 
     tool: str
     ways: tuple[Way, ...]
     install: str
     error_pattern: str
-    default: tuple[Stage, ...] = (Stage.SYNTH,)
 
 
-def _no_sources(design: HlsDesign) -> Mapping[str, str]:
+def no_sources(design: HlsDesign) -> Mapping[str, str]:
+    """No files of a design beside the code."""
     return {}
 
 
@@ -95,6 +92,8 @@ class Dialect:
         sources: C++ that only this compiler understands, such as its kind of top function, and what else it is told of a
             design.
         bench: what the test bench has of it.
+        reading: what it makes of the code, for the check of its structure.
+        reports: what it reports of a project.
     """
 
     name: DialectName
@@ -104,19 +103,21 @@ class Dialect:
     scripts: Callable[[HlsTarget], Mapping[str, str]]
     driver: Driver
     streams: Streams
-    period_ns: float = 5.0
-    before_loop: str = ""
-    in_loop: str = ""
-    in_kernel: str = ""
-    before_top: tuple[str, ...] = ()
-    in_top: tuple[str, ...] = ()
-    in_layer: tuple[str, ...] = ()
-    arrays: Arrays = field(default=Arrays())
-    roms: Roms = field(default=Roms())
-    most_bits: int = 0
-    most_products: int = 0
-    sources: Callable[[HlsDesign], Mapping[str, str]] = field(default=_no_sources)
-    bench: Bench = field(default=Bench())
+    period_ns: float
+    before_loop: str
+    in_loop: str
+    in_kernel: str
+    before_top: tuple[str, ...]
+    in_top: tuple[str, ...]
+    in_layer: tuple[str, ...]
+    arrays: Arrays
+    roms: Roms
+    most_bits: int
+    most_products: int
+    sources: Callable[[HlsDesign], Mapping[str, str]]
+    bench: Bench
+    reading: Reading
+    reports: Reports
 
     def headers(self, *, streamed: bool = False, cut: bool = False) -> Mapping[str, str]:
         """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 
-from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import Arrays, Family, Loops, Roms, Streams
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way, no_sources
+from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
+from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
+from bitsmith.vendors.libero import REPORTS
 
 _NUMBERS = """\
 // The few things that kernels need and that are spelled differently per family of types: here hls::ap_fixpt and hls::ap_int.
@@ -128,6 +132,15 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     }
 
 
+def _storage(array: Array, files: Mapping[str, str]) -> Storage:
+    split = array.axes(r"memory partition\b.*type\(complete\)")
+    if math.prod(array.sizes) == 1 or array.role in ("member", "parameter") or len(split) == len(array.sizes):
+        return REGISTERS
+    if array.role == "constant" and array.marked(r"replicate_rom\b(?!.*max_replicas\([1-9])"):
+        return Storage(split, frozenset(), None, 0, None)
+    return Storage(split, frozenset(), 2, 2, 2, apart=array.marked(r"dependent\(false\)"))
+
+
 def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
     made = (f"hls_output/rtl/{top}_{top}.v", f"hls_output/reports/summary.hls.{top}.rpt")
     summary = ("hls_output/reports/summary.results.rpt",)
@@ -159,7 +172,11 @@ DIALECT = Dialect(
     scripts=_scripts,
     period_ns=10.0,
     before_loop='_Pragma("HLS loop unroll")',
+    in_loop="",
+    in_kernel="",
+    before_top=(),
     in_top=("#pragma HLS function top", "#pragma HLS function pipeline II(1)"),
+    in_layer=(),
     arrays=Arrays(
         before="#pragma HLS memory partition variable({name}) type(complete)",
         parameter="#pragma HLS memory partition argument({name}) type(complete)",
@@ -173,15 +190,33 @@ DIALECT = Dialect(
         types=_STREAMS,
         type="hls::FIFO<{token}>",
         declaration="{type} {name}({depth});",
+        arrays=True,
+        sequential=False,
+        port_bits=0,
+        most_bits=0,
         in_top=("#pragma HLS function top", "#pragma HLS function dataflow"),
         in_function=("#pragma HLS function inline",),
         before_loop='_Pragma("HLS loop pipeline II({interval})")',
         # An empty FIFO stops the first stage only (Canny_FIFO_Switch.v of Microchip's examples, which the tool has written).
-        loops=Loops(flush=True),
+        loops=Loops(flush=True, rewind=False),
         rows=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
         banks=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
         apart="#pragma HLS loop dependence variable({name}) type(inter) dependent(false)",
     ),
+    most_bits=0,
+    most_products=0,
+    sources=no_sources,
+    bench=Bench(),
+    reading=Reading(
+        defines=("-D__SYNTHESIS__",),
+        pipelines=Pipelines(
+            body=re.compile("HLS function pipeline"),
+            before=re.compile("HLS loop pipeline"),
+            interval=re.compile(r"\bII\((\d+)"),
+        ),
+        storage=_storage,
+    ),
+    reports=REPORTS,
     driver=Driver(
         tool="SmartHLS",
         ways=(Way(("shls",), _calls),),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Streams
+from bitsmith.hls.dialects.reading import Pipelines, Reading, copied
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
+from bitsmith.vendors.oneapi import REPORTS
 
 _CMAKE = """\
 # Builds the design with the oneAPI compiler. Start with:
@@ -296,9 +299,18 @@ DIALECT = Dialect(
     family=AC,
     types=_TYPES,
     part="Agilex7",
+    period_ns=5.0,
     scripts=_scripts,
     before_loop='_Pragma("unroll")',
+    in_loop="",
+    in_kernel="",
+    before_top=(),
+    in_top=(),
+    in_layer=(),
     arrays=Arrays(qualifier="BITSMITH_REGISTER "),
+    roms=Roms(),
+    most_bits=0,
+    most_products=0,
     sources=_sources,
     bench=Bench(include='#include "{top}_kernel.hpp"', call="{top}_device::run", whole=True),
     streams=Streams(
@@ -307,14 +319,27 @@ DIALECT = Dialect(
         parameter="{type}",
         known="{type} {name};",
         arrays=False,
+        sequential=False,
+        port_bits=0,
+        most_bits=0,
         before_loop="BITSMITH_PIPELINED({interval})",
         # Clusters of operations run on without further input. A task of one step is a loop over frames.
-        loops=Loops(flush=True, function="BITSMITH_PIPELINED(1)"),
+        loops=Loops(flush=True, rewind=False, function="BITSMITH_PIPELINED(1)"),
         # A place of a line buffer is read again after a row, which has at least so many.
         apart="BITSMITH_APART({name}, {steps})",
         frames="BITSMITH_FRAMES",
         start="BITSMITH_START({name}, {function});",
     ),
+    reading=Reading(
+        defines=("-DSYCL_LANGUAGE_VERSION=202012L", "-D__INTEL_CLANG_COMPILER=20250000"),
+        pipelines=Pipelines(
+            body=None,
+            before=re.compile("intel::initiation_interval"),
+            interval=re.compile(r"initiation_interval\((\d+)"),
+        ),
+        storage=copied,
+    ),
+    reports=REPORTS,
     driver=Driver(
         tool="oneAPI compiler",
         ways=(Way(("icpx", "cmake"), _calls),),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Streams
+from bitsmith.hls.dialects.reading import Pipelines, Reading, copied
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, called
 from bitsmith.hls.scripts import aimed_period_ns, word
+from bitsmith.vendors.quartus import REPORTS
 
 _MAKEFILE = """\
 # Builds the design with the Intel HLS compiler:
@@ -206,9 +209,18 @@ DIALECT = Dialect(
     family=AC,
     types=_TYPES,
     part="Arria10",
+    period_ns=5.0,
     scripts=_scripts,
     before_loop='_Pragma("unroll")',
+    in_loop="",
+    in_kernel="",
+    before_top=(),
+    in_top=(),
+    in_layer=(),
     arrays=Arrays(qualifier="hls_register "),
+    roms=Roms(),
+    most_bits=0,
+    most_products=0,
     sources=_sources,
     bench=Bench(include='#include "{top}_component.h"', call="{top}_simulated", whole=True),
     streams=Streams(
@@ -220,12 +232,23 @@ DIALECT = Dialect(
         # Tasks of this compiler take no references, and their streams must be global (reference manual, 10.1 and 13.15).
         # Directly called functions become part of the component; those do.
         sequential=True,
+        arrays=True,
+        port_bits=0,
+        most_bits=0,
         before_loop='_Pragma("ii {interval}")',
         # Clusters of operations run on without further input (best practices guide, 4.3.2.2).
-        loops=Loops(flush=True),
+        loops=Loops(flush=True, rewind=False),
         # A place of a line buffer is read again after a row, which has at least so many.
         apart="#pragma ivdep array({name}) safelen({steps})",
     ),
+    reading=Reading(
+        defines=("-D__INTELFPGA_COMPILER__=1",),
+        pipelines=Pipelines(
+            body=None, before=re.compile(r"^ii \d|hls_component_ii"), interval=re.compile(r"^ii (\d+)")
+        ),
+        storage=copied,
+    ),
+    reports=REPORTS,
     driver=Driver(
         tool="Intel HLS compiler",
         ways=(Way(("i++", "make"), _calls),),

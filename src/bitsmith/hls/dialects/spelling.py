@@ -145,8 +145,8 @@ class Loops:
         outside: that line stands before the process instead.
     """
 
-    flush: bool = False
-    rewind: bool = False
+    flush: bool
+    rewind: bool
     function: str = ""
     outside: bool = False
 
@@ -192,19 +192,20 @@ class Streams:
 
     types: str
     type: str
+    arrays: bool
+    sequential: bool
+    port_bits: int
+    most_bits: int
+    loops: Loops
     input: str = ""
     output: str = ""
     parameter: str = "{type} &{name}"
     known: str = ""
-    arrays: bool = True
-    sequential: bool = False
     declaration: str = "{type} {name};"
     before: str = ""
     qualifier: str = ""
     after: str = ""
     port: str = ""
-    port_bits: int = 0
-    most_bits: int = 0
     before_top: tuple[str, ...] = ()
     in_top: tuple[str, ...] = ()
     before_process: tuple[str, ...] = ()
@@ -212,7 +213,6 @@ class Streams:
     before_loop: str = ""
     in_loop: str = ""
     in_nested: str = ""
-    loops: Loops = field(default=Loops())
     result: str = ""
     rows: Arrays = field(default=Arrays())
     banks: Arrays = field(default=Arrays())

@@ -12,8 +12,13 @@ DIALECT = xilinx(
     loops=Loops(flush=True, rewind=True, function="#pragma HLS PIPELINE II={interval} style=flp"),
     # Streams between functions are packed as ports are (HLS 214-241, 214-256); hls4ml issue 1245.
     token_bits=4096,
+    word_bits=0,
     storage=(
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=lutram",
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=bram",
     ),
+    most_products=0,
+    limits="",
+    packed="",
+    defines=("-D__SYNTHESIS__", "-D__VITIS_HLS__"),
 )

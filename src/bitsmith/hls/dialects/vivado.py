@@ -12,8 +12,9 @@ DIALECT = xilinx(
     # Flushing is of pipelined functions only. A loop that rewinds without it would hold the last results of a frame back until
     # the next one comes, which may never be; so the pipeline runs empty after each frame.
     step="HLS PIPELINE II={interval}",
-    loops=Loops(function="#pragma HLS PIPELINE II={interval} enable_flush"),
+    loops=Loops(flush=False, rewind=False, function="#pragma HLS PIPELINE II={interval} enable_flush"),
     # XFORM 203-133, of what is reshaped, as DATA_PACK does with arrays (UG1253); hls4ml issues 506 and 623.
+    token_bits=0,
     word_bits=65536,
     storage=(
         "#pragma HLS RESOURCE variable={name} core=ROM_nP_LUTRAM",
@@ -24,4 +25,5 @@ DIALECT = xilinx(
     # An array of more than 1024 elements is otherwise an error (XFORM 203-103). Others have been seen to go as far as 4096.
     limits="foreach size {4096 65536} { catch { config_array_partition -maximum_size $size } }\n",
     packed="#pragma HLS DATA_PACK variable={name}",
+    defines=("-D__SYNTHESIS__",),
 )

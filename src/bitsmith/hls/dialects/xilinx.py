@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 
 from bitsmith.backends import DialectName
-from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AP, Arrays, Loops, Roms, Streams
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way, no_sources
+from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
+from bitsmith.hls.dialects.spelling import AP, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import tcl_settings
+from bitsmith.vendors.vivado_project import REPORTS
 from bitsmith.version import version_numbers
 
 _BUILD = """\
@@ -83,6 +87,21 @@ _ROWS = "#pragma HLS ARRAY_RESHAPE variable={name} complete dim=2"
 _BANKS = "#pragma HLS ARRAY_PARTITION variable={name} complete dim=2"
 
 
+_SMALL = 4
+"""Elements of local arrays that the tools turn into registers unasked (their default threshold)."""
+
+
+def _storage(array: Array, files: Mapping[str, str]) -> Storage:
+    split = array.axes(r"ARRAY_PARTITION\b.*\bcomplete")
+    joined = array.axes(r"ARRAY_RESHAPE\b.*\bcomplete")
+    small = math.prod(array.sizes) <= _SMALL and array.role == "local"
+    if small or array.role in ("member", "parameter") or len(split) == len(array.sizes):
+        return REGISTERS
+    if array.marked(r"(?i)rom_np"):
+        return Storage(split, joined, None, 0, None)
+    return Storage(split, joined, apart=array.marked(r"DEPENDENCE\b.*\bfalse"))
+
+
 def xilinx(
     name: DialectName,
     tool: str,
@@ -92,11 +111,12 @@ def xilinx(
     step: str,
     loops: Loops,
     storage: tuple[str, str],
-    token_bits: int = 0,
-    word_bits: int = 0,
-    packed: str = "",
-    limits: str = "",
-    most_products: int = 0,
+    token_bits: int,
+    word_bits: int,
+    packed: str,
+    limits: str,
+    most_products: int,
+    defines: tuple[str, ...],
 ) -> Dialect:
     """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
 
@@ -104,7 +124,7 @@ def xilinx(
     stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
     needed of a constant array: of look-up tables, and of block RAM. ``token_bits`` and ``word_bits`` are of the widest
     token in a stream, and of the widest word that an array or a token is made. ``limits`` are lines of the script that
-    let the tool take large arrays.
+    let the tool take large arrays. ``defines`` is of :class:`Reading`.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -126,11 +146,16 @@ def xilinx(
         family=AP,
         types=_TYPES,
         part="xcvu13p-flga2577-2-e",
+        period_ns=5.0,
         scripts=scripts,
+        sources=no_sources,
+        bench=Bench(),
+        before_loop="",
         in_loop='_Pragma("HLS UNROLL")',
         in_kernel='_Pragma("HLS INLINE")',
         most_bits=word_bits,
         most_products=most_products,
+        before_top=(),
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
         arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED, vector=_VECTOR),
@@ -146,6 +171,8 @@ def xilinx(
             declaration='{type} {name}("{name}");',
             after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
             port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
+            arrays=True,
+            sequential=False,
             port_bits=4096,
             most_bits=token_bits,
             in_top=("#pragma HLS DATAFLOW",),
@@ -161,6 +188,14 @@ def xilinx(
             apart="#pragma HLS DEPENDENCE variable={name} inter false",
             apart_inside=True,
         ),
+        reading=Reading(
+            defines=defines,
+            pipelines=Pipelines(
+                body=re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"), before=None, interval=re.compile(r"\bII=(\d+)")
+            ),
+            storage=_storage,
+        ),
+        reports=REPORTS,
         driver=Driver(
             tool=tool,
             ways=tuple(_way(start) for start in starts),

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from bitsmith.errors import VerificationError
+from bitsmith.hls.dialects import Dialect
+from bitsmith.hls.dialects.reading import Reading
 from bitsmith.hls.project import HlsProject
 from bitsmith.hls.structure.reading import parse
-from bitsmith.hls.structure.storage import STORAGES, feedback_cycles, port_cycles
+from bitsmith.hls.structure.storage import feedback_cycles, port_cycles
 from bitsmith.hls.structure.tree import Functions
 from bitsmith.hls.structure.values import Access, Region
-from bitsmith.hls.structure.walk import Pipelines, TooLargeError, Walker
-
-_AMD = Pipelines(re.compile(r"HLS PIPELINE\b(?!.*\boff\b)"), None)
-_PIPELINES: Mapping[str, Pipelines] = MappingProxyType(
-    {
-        "vivado": _AMD,
-        "vitis": _AMD,
-        "catapult": Pipelines(None, re.compile("hls_pipeline_init_interval")),
-        "libero": Pipelines(re.compile("HLS function pipeline"), re.compile("HLS loop pipeline")),
-        "quartus": Pipelines(None, re.compile(r"^ii \d|hls_component_ii")),
-        "oneapi": Pipelines(None, re.compile("intel::initiation_interval")),
-    }
-)
-
-
-_ASKED = re.compile(r"(?:\bII[=(]|init_interval |^ii |initiation_interval\()(\d+)")
-"""The cycles between steps that a pragma asks for."""
+from bitsmith.hls.structure.walk import TooLargeError, Walker
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,44 +42,42 @@ class Structure:
         return found
 
 
-def structure(files: Mapping[str, str], top: str, dialect: str, *, unrolled: bool) -> Structure:
+def structure(files: Mapping[str, str], top: str, dialect: Dialect, *, unrolled: bool) -> Structure:
     """The structure of a project, as the tool of ``dialect`` sees it; ``unrolled``: it takes a sample in every cycle.
 
     Raises:
         ProgramError: the code is not C++, or has a loop whose bounds are not constant.
     """
-    functions = Functions(parse(files, f"firmware/{top}.cpp", dialect), top)
-    script = files.get("directives.tcl", "")
+    functions = Functions(parse(files, f"firmware/{top}.cpp", dialect.reading.defines), top)
     called = {call for key in functions.inner for call in functions.calls(key)}
     processes = {key: name for key, name in functions.inner.items() if key not in called}
     if unrolled:
         processes = {functions.top: top}
     paces, left_out = list[Pace](), list[str]()
     for key, name in processes.items():
-        walker = Walker(functions, _PIPELINES[dialect])
+        walker = Walker(functions, dialect.reading.pipelines)
         try:
             walker.process(key, at_once=unrolled)
         except TooLargeError:
             left_out.append(name)
             continue
-        paces += [_pace(name, region, dialect, script) for region in walker.regions]
+        paces += [_pace(name, region, dialect.reading, files) for region in walker.regions]
     return Structure(tuple(paces), tuple(left_out))
 
 
-def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
+def _pace(process: str, region: Region, reading: Reading, files: Mapping[str, str]) -> Pace:
     """The cycles between steps of a pipelined loop."""
     touched: dict[int, list[Access]] = {}
     for access in region.accesses:
         touched.setdefault(id(access.array), []).append(access)
-    asked = next((int(found[1]) for found in map(_ASKED.search, region.marks) if found), 1)
-    needs = [(asked, "")]
+    needs = [(reading.pipelines.asked(region.marks), "")]
     for accesses in touched.values():
         array = accesses[0].array
-        cycles = port_cycles(STORAGES[dialect](array, script), array, accesses)
+        cycles = port_cycles(reading.storage(array, files), array, accesses)
         needs.append((cycles, f"the ports of array {array.name!r} ({array.place})"))
     for name, (operations, fed) in region.feedback.items():
         if fed is not None:
-            cycles = feedback_cycles(STORAGES[dialect](fed, script), fed, operations)
+            cycles = feedback_cycles(reading.storage(fed, files), operations)
             needs.append((cycles, f"{operations} operations from {name!r} ({fed.place}) back to itself"))
     for (stream, what), uses in region.streams.items():
         needs.append((uses, f"{uses} {what}s of stream {stream!r}"))
@@ -103,7 +85,7 @@ def _pace(process: str, region: Region, dialect: str, script: str) -> Pace:
     return Pace(process, region.place, region.trips, cycles, reason)
 
 
-def check(project: HlsProject, dialect: str, *, unrolled: bool) -> Structure:
+def check(project: HlsProject, dialect: Dialect, *, unrolled: bool) -> Structure:
     """Refuse C++ whose processes cannot take a frame as often as is planned; else its structure.
 
     Raises:

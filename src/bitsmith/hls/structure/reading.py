@@ -8,10 +8,9 @@ are those of ``include/declared``, which only declare.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 
 from clang import cindex
 
@@ -20,18 +19,6 @@ from bitsmith.errors import ProgramError
 _DECLARED = Path(__file__).parents[1] / "include" / "declared"
 _FOLDER = "project"
 
-_SYNTHESIS = ("-D__SYNTHESIS__",)
-DEFINED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "vivado": _SYNTHESIS,
-        "vitis": (*_SYNTHESIS, "-D__VITIS_HLS__"),
-        "catapult": _SYNTHESIS,
-        "libero": _SYNTHESIS,
-        "quartus": ("-D__INTELFPGA_COMPILER__=1",),
-        "oneapi": ("-DSYCL_LANGUAGE_VERSION=202012L", "-D__INTEL_CLANG_COMPILER=20250000"),
-    }
-)
-"""What vendors' compilers define, by dialect."""
 
 _PRAGMA = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+(.*?)[ \t]*$", re.MULTILINE)
 _OPERATOR = re.compile(r'_Pragma\("((?:[^"\\]|\\.)*)"\)')
@@ -58,8 +45,8 @@ def _mark(quoted: str) -> str:
     return "" if quoted == "once" else f'static_assert(true, "{quoted}");'
 
 
-def parse(files: Mapping[str, str], main: str, dialect: str) -> cindex.TranslationUnit:
-    """The translation unit of the file ``main`` of the project ``files``, as the compiler of ``dialect`` sees it.
+def parse(files: Mapping[str, str], main: str, defines: Sequence[str]) -> cindex.TranslationUnit:
+    """The translation unit of the file ``main`` of the project ``files``, as a compiler with ``defines`` sees it.
 
     Raises:
         ProgramError: it is not C++.
@@ -71,7 +58,7 @@ def parse(files: Mapping[str, str], main: str, dialect: str) -> cindex.Translati
             if name.endswith((".h", ".hpp", ".cpp")):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_text(marked(text), encoding="utf-8", newline="\n")
-        unit = cindex.Index.create().parse(str(folder / main), args=[*arguments, *DEFINED[dialect], f"-I{folder}"])
+        unit = cindex.Index.create().parse(str(folder / main), args=[*arguments, *defines, f"-I{folder}"])
     errors = [found for found in unit.diagnostics if found.severity >= cindex.Diagnostic.Error]
     if errors:
         raise ProgramError(f"{errors[0].spelling}", where=place(errors[0].location))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bitsmith.hls.dialects.reading import Array
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -24,23 +26,6 @@ class Index:
     def times(self, factor: int) -> Index:
         """The product."""
         return Index(self.constant * factor, tuple((symbol, own * factor) for symbol, own in self.symbols if factor))
-
-
-@dataclass(slots=True, eq=False)
-class Array:
-    """An array, or (without sizes) a single variable: where it is declared, its bits per element, its pragmas."""
-
-    name: str
-    place: str
-    sizes: tuple[int, ...]
-    bits: int
-    role: str
-    """``constant``, ``local``, ``parameter``, or ``member`` of a structure."""
-    depth: int
-    """Loops around its declaration that are pipelined."""
-    key: str = ""
-    """The variable, as trees name it."""
-    marks: list[str] = field(default_factory=list)
 
 
 Cell = tuple[int, tuple[Index, ...]]

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, MutableMapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, MutableMapping
+from dataclasses import replace
 from itertools import count
 
 from bitsmith.errors import ProgramError
+from bitsmith.hls.dialects.reading import Array, Pipelines
 from bitsmith.hls.structure.tree import Function, Functions, Node
 from bitsmith.hls.structure.values import (
     UNKNOWN,
     Access,
-    Array,
     Box,
     Cell,
     Feedback,
@@ -34,20 +34,6 @@ _MOST_STEPS = 1_000_000
 """Statements and expressions that are followed in one process."""
 
 _NAMED = re.compile(r"\b(?:variable[=(]|ivdep\(|array\()(\w+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Pipelines:
-    """How a tool is told to pipeline: by marks at the head of a function's or loop's body, or before it (None: never)."""
-
-    body: re.Pattern[str] | None
-    before: re.Pattern[str] | None
-
-    def found(self, head: Iterable[str], before: Iterable[str]) -> bool:
-        """Return True if any of the marks says so."""
-        return any(self.body and self.body.search(mark) for mark in head) or any(
-            self.before and self.before.search(mark) for mark in before
-        )
 
 
 _Frame = dict[str, Box]

@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bitsmith.report.vendors.vendor import (
+from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars_of, signed
+from bitsmith.vendors.vendor import (
     Figures,
     Json,
     Number,
@@ -24,7 +25,6 @@ from bitsmith.report.vendors.vendor import (
     present,
     put,
     read_json_lines,
-    show,
 )
 
 _TOOL = "the oneAPI compiler"
@@ -56,18 +56,6 @@ def parse_oneapi_report(output_dir: str | os.PathLike[str]) -> dict[str, object]
     if not report:
         raise nothing_found(folder, _TOOL)
     return report
-
-
-def print_oneapi_report(report_dict: Mapping[str, object]) -> None:
-    """Print a report that :func:`parse_oneapi_report` returned."""
-    show(
-        {
-            f"{target}: {name}": section
-            for target, sections in report_dict.items()
-            if isinstance(sections, Mapping)
-            for name, section in sections.items()
-        }
-    )
 
 
 def _sections(project: Path, name: str) -> dict[str, object]:
@@ -146,3 +134,26 @@ def _squeezed(name: Json) -> str:
 def _bound(value: Json) -> Json:
     """An interval as the compiler writes it: a number, or ``>=`` or ``~`` before one."""
     return value.lstrip(">=~ ") if isinstance(value, str) else value
+
+
+def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+    targets = parse_oneapi_report(folder)
+    chosen = next((targets[name] for name in ("fpga", "fpga_sim", "report") if name in targets), None)
+    report = chosen if isinstance(chosen, Mapping) else next(iter(targets.values()))
+    if not isinstance(report, Mapping):
+        return {}
+    names = {name: "FF" if name == "reg" else name.upper() for name in ("alm", "alut", "reg", "dsp", "ram", "mlab")}
+    quartus, loops, estimate = (scalars_of(report, name) for name in ("Quartus", "Loop", "HLS"))
+    area = renamed(quartus, names)
+    if not quartus and isinstance(report.get("HLS"), Mapping):
+        area = signed(renamed(scalars_of(report["HLS"], "total"), names), str(estimate.get("Tool", "")))
+    mhz = quartus.get("fmax", loops.get("worstFrequency"))
+    return {
+        "Resources": area,
+        # The longest loop is not the whole way from input to output, so that it is not called the latency.
+        "Latency": renamed(loops, {"worstII": "II", "worstLatency": "Longest loop"}),
+        "Timing": of_clock(1e3 / mhz, quartus or loops) if isinstance(mhz, (int, float)) and mhz > 0 else {},
+    }
+
+
+REPORTS = Reports(("*.prj/reports/resources/json/*.ndjson", "*/*.prj/reports/resources/json/*.ndjson"), _sections_of)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -247,39 +247,6 @@ def samples(path: Path) -> list[list[Number]]:
 
 def _sample(word: str, what: str, path: Path) -> Number | None:
     return float(word) if len(word) > 18 and _EXACT.fullmatch(word) else number(word, what, path)
-
-
-def show(sections: Mapping[str, object]) -> None:
-    """Print sections of figures, each as a table; figures within figures get a row each."""
-    from rich.console import Console
-
-    from bitsmith.report.terminal import sections_table
-
-    shown: dict[str, object] = {}
-    for name, section in sections.items():
-        if isinstance(section, Mapping):
-            shown[plain(str(name))] = dict(_rows_of(section))
-        elif name == "Stages" and isinstance(section, list):  # other lists are samples, which no table shows
-            shown[name] = [dict(_rows_of(stage)) for stage in section if isinstance(stage, Mapping)]
-    Console().print(sections_table(shown))
-
-
-def print_text(text: str) -> None:
-    """Print text as it is, without control characters or markup."""
-    from rich.console import Console
-
-    Console(soft_wrap=True).print(plain(text), markup=False, highlight=False)
-
-
-def _rows_of(figures: Mapping[object, object], path: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in figures.items():
-        name = f"{path} {plain(str(key))}".strip()
-        if isinstance(value, Mapping):
-            yield from _rows_of(value, name)
-        elif isinstance(value, (list, tuple)):
-            yield name, " / ".join(plain(str(item)) for item in value)
-        else:
-            yield name, plain(value) if isinstance(value, str) else value
 
 
 def _read(path: Path) -> bytes:

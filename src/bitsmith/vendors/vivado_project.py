@@ -13,7 +13,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from bitsmith.errors import ProjectError
-from bitsmith.report.vendors.vendor import (
+from bitsmith.vendors.figures import Reports, Section, of_clock, of_slack, renamed, scalars_of
+from bitsmith.vendors.vendor import (
     Figures,
     Number,
     file_name,
@@ -284,3 +285,36 @@ def _vivado(text: str) -> str:
             found = _VERSION.search(line)
             return f"Vivado {found[0]}" if found else "Vivado"
     return "Vivado"
+
+
+def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+    project = find_project(folder)
+    report = {} if project is None else hls_sections(project)
+    estimate, cosim, synthesis, built, slack = (
+        scalars_of(report, name)
+        for name in ("CSynthesisReport", "CosimReport", "VivadoSynthReport", "ImplementationReport", "TimingReport")
+    )
+    names: Mapping[str, str] = {"LUT": "LUT", "FF": "FF", "DSP": "DSP", "BRAM_18K": "BRAM_18K", "URAM": "URAM"}
+    area = renamed(estimate, names)
+    if built:
+        area = renamed(built, {"TotLUTs": "LUT", "FFs": "FF", "DSPs": "DSP", "URAMs": "URAM"})
+        tiles, halves = built.get("RAMB36s"), built.get("RAMB18s")
+        if isinstance(tiles, int) and isinstance(halves, int):
+            area["BRAM_18K"] = 2 * tiles + halves
+    elif synthesis:
+        area = renamed(synthesis, {**names, "DSP48E": "DSP"})
+    latency = renamed(estimate, {"WorstLatency": "Cycles", "IntervalMax": "II"})
+    if "LatencyMax" in cosim:
+        simulated = renamed(cosim, {"LatencyMax": "Cycles", "IntervalMax": "II"})
+        latency = (
+            simulated if "II" in simulated else {**simulated, **renamed(estimate, {"IntervalMax": "II (estimate)"})}
+        )
+    asked = estimate.get("TargetClockPeriod", target_period_ns)
+    timing = of_slack(slack, asked) or of_clock(estimate.get("EstimatedClockPeriod"), estimate)
+    return {"Resources": area, "Latency": latency, "Timing": timing}
+
+
+REPORTS = Reports(
+    ("*_prj/*/syn/report/*_csynth.xml", "*_prj/*/sim/report/*_cosim.rpt", "vivado_synth.rpt", "util.rpt", "timing.rpt"),
+    _sections_of,
+)

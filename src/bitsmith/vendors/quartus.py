@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import quote
 
 from bitsmith.project import write_atomically
-from bitsmith.report.vendors.vendor import (
+from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars, signed
+from bitsmith.vendors.vendor import (
     Figures,
     Json,
     dig,
@@ -25,7 +25,6 @@ from bitsmith.report.vendors.vendor import (
     put,
     read_json,
     read_text,
-    show,
 )
 
 _TOOL = "Intel HLS compiler"
@@ -52,7 +51,7 @@ def parse_quartus_report(output_dir: str | os.PathLike[str], write_to_file: bool
         ProjectError: no such folder, no report in it, or a damaged one (named).
     """
     folder = existing_folder(output_dir)
-    library = _project(folder) / "reports" / "lib"
+    library = compiler_folder(folder) / "reports" / "lib"
     area, simulation, fitted = (library / f"{name}_data.js" for name in ("report", "verification", "quartus"))
     report: Figures = {}
     tools: list[str] = []
@@ -74,24 +73,7 @@ def parse_quartus_report(output_dir: str | os.PathLike[str], write_to_file: bool
     return report
 
 
-def read_quartus_report(output_dir: str | os.PathLike[str], open_browser: bool = False) -> Figures:
-    """Print the report and return it; ``open_browser`` also opens the compiler's own page.
-
-    Raises:
-        ProjectError: no such folder, no report in it, or a damaged one (named).
-    """
-    folder = existing_folder(output_dir)
-    report = parse_quartus_report(folder, write_to_file=False)
-    show({"HLS and Quartus": report})
-    page = _project(folder) / "reports" / "report.html"
-    if open_browser and present(page):
-        import webbrowser
-
-        webbrowser.open(f"file://{quote(str(page.resolve()))}")
-    return report
-
-
-def _project(folder: Path) -> Path:
+def compiler_folder(folder: Path) -> Path:
     """The compiler's folder: named by ``build_lib.sh``, or the only one of its kind."""
     script = folder / "build_lib.sh"
     named = _PROJECT.search(read_text(script)) if present(script) else None
@@ -156,3 +138,19 @@ def _fitted(path: Path) -> Figures:
     for name in _FITTED:
         put(section, f"Quartus {name.upper()}", number(dig(node, name), name, path))
     return section
+
+
+def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+    report = scalars(parse_quartus_report(folder, write_to_file=False))
+    resources = ("ALM", "ALUT", "REG", "FF", "DSP", "RAM", "MLAB")
+    fitted = renamed(report, {f"Quartus {name}": "FF" if name == "REG" else name for name in resources})
+    estimate = renamed(report, {f"HLS Estimate {name}": name for name in resources})
+    clock = report.get("Clock")
+    return {
+        "Resources": signed(fitted, "Quartus") or signed(estimate, "Intel HLS compiler (estimate)"),
+        "Latency": signed(renamed(report, {"Latency (MAX)": "Cycles", "ii (MAX)": "II"}), "Intel HLS compiler"),
+        "Timing": of_clock(1e3 / clock, {"Tool": "Quartus"}) if isinstance(clock, (int, float)) and clock > 0 else {},
+    }
+
+
+REPORTS = Reports(("*-fpga.prj/reports/lib/*_data.js",), _sections_of)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bitsmith.report.vendors.vendor import (
+from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars, scalars_of, signed
+from bitsmith.vendors.vendor import (
     Figures,
     Number,
     existing_folder,
@@ -25,6 +26,9 @@ from bitsmith.report.vendors.vendor import (
 )
 
 _FILE = Path("hls_output") / "reports" / "summary.results.rpt"
+_MICROCHIP = {"4LUT": "LUT", "DFF": "FF", "Math": "DSP"}
+"""Our names of resources, by parts of those of Microchip."""
+
 _HEADING = re.compile(r"====== ([1-3])\. ")
 _SIMULATION = ("Number of calls", "Simulation time (cycles)", "Call Latency (min/max/avg)", "Call II (min/max/avg)")
 _TIMING = ("Target Period", "Target Fmax", "Worst Slack", "Period", "Fmax")
@@ -136,3 +140,26 @@ def _three(cell: str, what: str, path: Path) -> list[Number] | None:
 
 def _signed(section: Figures, tool: str) -> Figures:
     return {**section, "Tool": tool} if section else {}
+
+
+def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+    report = parse_libero_report(folder)
+    area: Section = {}
+    resources = report.get("Resource Usage")
+    for kind, figures in resources.items() if isinstance(resources, Mapping) else ():
+        name = next((ours for theirs, ours in _MICROCHIP.items() if theirs in str(kind)), str(kind))
+        used = scalars(figures) if isinstance(figures, Mapping) else {}
+        area |= renamed(used, {"Used": name})
+    simulation = report.get("Simulation Result")
+    latency: Section = {}
+    if isinstance(simulation, Mapping):
+        for key, name in (("Call Latency (min/max/avg)", "Cycles"), ("Call II (min/max/avg)", "II")):
+            three = simulation.get(key)
+            if isinstance(three, list) and len(three) == 3:
+                latency |= renamed({"most": three[1]}, {"most": name})
+        latency = signed(latency, str(simulation.get("Tool", "")))
+    timing = scalars_of(report, "Timing Result")
+    return {"Resources": area, "Latency": latency, "Timing": of_clock(timing.get("Period"), timing)}
+
+
+REPORTS = Reports(("hls_output/reports/summary.results.rpt",), _sections_of)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
-from bitsmith.report.vendors.vendor import existing_folder, nothing_found, present, print_text, read_text, samples, show
-from bitsmith.report.vendors.vivado_project import timing, utilization
+from bitsmith.vendors.figures import Reports, Section, of_slack, renamed, scalars_of
+from bitsmith.vendors.vendor import existing_folder, nothing_found, present, read_text, samples
+from bitsmith.vendors.vivado_project import timing, utilization
 
 _TOOL = "Catapult"
 _SOLUTION = re.compile(r"[A-Za-z0-9_.-]{1,200}\.v([0-9]{1,9})")
 _PROJECT = re.compile(r"(?:[A-Za-z0-9_.-]{1,200}_prj|Catapult)(?:_([0-9]{1,9}))?")
-_LAYERS = "PerLayerQOFR"
+LAYERS = "PerLayerQOFR"
+"""The key of the table of layers."""
 
 
 def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, object]:
@@ -32,7 +33,7 @@ def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, objec
     results = folder / "tb_data" / "csim_results.log"
     if present(results):
         report["CSimResults"] = samples(results)
-    solution = _newest_solution(folder)
+    solution = newest_solution(folder)
     if solution is not None:
         used, slack, layers = (
             solution / name
@@ -47,36 +48,14 @@ def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, objec
         if present(slack):
             report["TimingReport"] = timing(slack)
         if present(layers):
-            report[_LAYERS] = [line.strip() for line in read_text(layers).splitlines()]
+            report[LAYERS] = [line.strip() for line in read_text(layers).splitlines()]
     report = {name: section for name, section in report.items() if section}
     if not report:
         raise nothing_found(folder, _TOOL)
     return report
 
 
-def read_catapult_report(output_dir: str | os.PathLike[str], full_report: bool = False) -> dict[str, object]:
-    """Print the report and return it; ``full_report`` also prints Catapult's own page of the design.
-
-    Raises:
-        ProjectError: no such folder, no report in it, or a damaged one (named).
-    """
-    report = parse_catapult_report(output_dir)
-    show(report)
-    qofr(report)
-    solution = _newest_solution(Path(output_dir))
-    if full_report and solution is not None and present(solution / "rtl.rpt"):
-        print_text(read_text(solution / "rtl.rpt"))
-    return report
-
-
-def qofr(report: Mapping[str, object]) -> None:
-    """Print Catapult's table of layers out of a report."""
-    lines = report.get(_LAYERS)
-    if isinstance(lines, list):
-        print_text("\n".join(map(str, lines)))
-
-
-def _newest_solution(folder: Path) -> Path | None:
+def newest_solution(folder: Path) -> Path | None:
     """The solution with the greatest number in the project with the greatest number.
 
     Catapult numbers a project that is made again (``myproject_prj_1``) as well as the solutions in it (``myproject.v2``).
@@ -89,3 +68,15 @@ def _newest_solution(folder: Path) -> Path | None:
         and child.is_dir()
     ]
     return max(found)[-1] if found else None
+
+
+def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+    report = parse_catapult_report(folder)
+    names = {"LUT": "LUT", "FF": "FF", "DSP48E": "DSP", "BRAM_18K": "BRAM_18K", "URAM": "URAM"}
+    return {
+        "Resources": renamed(scalars_of(report, "UtilizationReport"), names),
+        "Timing": of_slack(scalars_of(report, "TimingReport"), target_period_ns),
+    }
+
+
+REPORTS = Reports(("*/*.v*/vivado_concat_v/*.rpt", "*/*.v*/nnet_layer_results.txt"), _sections_of)
