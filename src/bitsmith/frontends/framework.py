@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 from bitsmith.frontends.input_shapes import Example, InputShapes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """Options of reading a model; all but ``allow_approximate`` are refused where a framework does not take them.
+    """Options of reading a model; those of :data:`TAKEN` are refused where a framework does not take them.
 
     Args:
         weights: the weight file of a model that consists of two.
@@ -38,6 +38,10 @@ class ReadOptions:
     rounding: str | None = None
     layers: Layers | None = None
     allow_approximate: bool = False
+
+
+TAKEN = frozenset(field.name for field in fields(ReadOptions)) - {"allow_approximate"}
+"""Options that not every framework takes."""
 
 
 class Outputs(Protocol):
@@ -109,7 +113,7 @@ class Framework:
         live: its live models, as errors list them.
         is_live: True of such a model.
         is_content: True of the first 16 bytes of its files, for those whose ending says nothing.
-        takes: fields of :class:`ReadOptions` that it takes.
+        takes: those of :data:`TAKEN` that it takes.
         read: the network of a file or a live model.
         outputs: outputs of a model as the framework computes them.
         layer_results: results of a model's layers as the framework computes them, by names of nodes; empty if it does not give

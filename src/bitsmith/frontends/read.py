@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.framework import Framework, ReadOptions
+from bitsmith.frontends.framework import TAKEN, Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
 from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.layers.network import Network
@@ -54,8 +54,8 @@ def read_as(framework: Framework, model: AnyModel, options: ReadOptions) -> Netw
     Raises:
         as :func:`read_model`.
     """
-    for name in ("weights", "example", "input_shape", "rounding", "layers"):
-        if getattr(options, name) is not None and name not in framework.takes:
+    for name in sorted(TAKEN - framework.takes):
+        if getattr(options, name) is not None:
             takers = ", ".join(record.name for record in frameworks() if name in record.takes)
             raise ConfigError(
                 f"given with a model of {framework.name}", where=name, accepted=f"it with models of {takers} only"

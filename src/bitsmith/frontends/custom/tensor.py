@@ -1,6 +1,8 @@
-"""Tensors with operators, as translations of the user's own layers see them.
+"""Tensors with Python's operators, as translations of the user's own layers see them.
 
-Shapes and axes are those of one sample: the batch is nowhere to be seen.
+Shapes and axes are those of one sample: the batch is nowhere to be seen. A tensor is a value with the builder that emits what is
+computed of it. It translates notation and axes only: what an operation means is in :mod:`bitsmith.frontends.ops`, which readers
+call with the builder itself and with values that show the batch.
 """
 
 from __future__ import annotations
