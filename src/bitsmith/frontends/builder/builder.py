@@ -1,9 +1,9 @@
 """The builder: emits layers for the operators of a model, whatever framework it comes from.
 
 A framework reads an operator's arguments; what it means is said with the methods here and the functions of
-:mod:`bitsmith.frontends.ops`, on values with the model's own axes. Translations of the user's own layers write the same as operators
-on tensors (:mod:`bitsmith.frontends.custom.tensor`). Names come later: each emitted layer knows the operator that it comes from and a
-suffix, which is empty for the layer that has the operator's own name.
+:mod:`bitsmith.frontends.ops`, on values with the model's own axes. Translations of the user's own layers write the same as
+operators on tensors (:mod:`bitsmith.frontends.custom.tensor`). Names come later: each emitted layer knows the operator that it
+comes from and a suffix, which is empty for the layer that has the operator's own name.
 """
 
 from __future__ import annotations
