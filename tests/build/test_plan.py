@@ -16,6 +16,8 @@ from bitsmith.build.stages import Sections, Stage
 from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import MAKE, FoundTool, find
+from bitsmith.hls import HlsTarget
+from bitsmith.hls.dialects import DIALECTS
 from bitsmith.model import Model
 from bitsmith.report import read_report
 from tests.system.examples import three_layer
@@ -158,3 +160,19 @@ def test_plan_of_an_hls_project(tmp_path: Path) -> None:
     done = make(plan.write().parent)
     assert done.returncode == 0, done.stderr
     assert list((model.output_dir / "csim").glob("myproject-*.so"))
+
+
+WITH_MAKEFILES = [name for name, tool in DIALECTS.items() if "Makefile" in tool.scripts(HlsTarget("net", tool.part))]
+
+
+@pytest.mark.parametrize("backend", WITH_MAKEFILES)
+def test_a_makefile_of_the_tool_stays_beside_that_of_the_stages(tmp_path: Path, backend: str) -> None:
+    made = three_layer(tmp_path, backend=backend)[0]
+    folder = made.write()
+    assert folder == tmp_path / "project"
+    for name, text in made.plan(csim=False, synth=False).scripts().items():
+        assert (folder / name).read_text(encoding="utf-8") == text
+    started = made.plan(synth=False).write()
+    assert (
+        "csim" in subprocess.run(["make", "-n", "-f", started.name], cwd=folder, capture_output=True, text=True).stdout
+    )

@@ -16,8 +16,12 @@ EXPECTED = ".expected"
 """Ends the name of a file with the content that another must have."""
 
 
-def makefile(name: str, folder: Path, stages: Sequence[Stage]) -> str:
-    """The text of the Makefile of a project whose files are in ``folder``: a target per stage.
+MAKEFILE = "Makefile"
+"""The file that make reads unless it is told of another."""
+
+
+def makefile(name: str, folder: Path, stages: Sequence[Stage], file: str = MAKEFILE) -> str:
+    """The text of the Makefile, called ``file``, of a project whose files are in ``folder``: a target per stage.
 
     Programs are variables, so that others can be taken; those that are not there are looked for on PATH. Where a stage's
     results are known beforehand, its target compares them.
@@ -36,8 +40,9 @@ def makefile(name: str, folder: Path, stages: Sequence[Stage]) -> str:
         rules += [f"\t{_line(command, folder, tools)}" for command in commands]
         rules += [f"\tcmp {_quoted(path)} {_quoted(path + EXPECTED)}" for path in stage.expected()]
     variables = [f"{variable} ?= {_escaped(str(path))}" for variable, path in programs.items()]
+    start = "make" if file == MAKEFILE else f"make -f {file}"
     head = [
-        f"# The build of {name}, written by bitsmith {__version__}. Start in this folder: make, or make with a target."
+        f"# The build of {name}, written by bitsmith {__version__}. Start in this folder: {start}, or {start} with a target."
     ]
     every = " ".join(targets)
     return "\n".join([*head, *variables, "", f".PHONY: all {every}", ".NOTPARALLEL:", f"all: {every}", *rules, ""])

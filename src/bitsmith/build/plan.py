@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.build.makefile import EXPECTED, makefile
+from bitsmith.build.makefile import EXPECTED, MAKEFILE, makefile
 from bitsmith.build.plan_text import command_lines, portable_path
 from bitsmith.build.stages import Sections, Sources, Stage
 from bitsmith.project import Project
 from bitsmith.report.summary import Design
 
 _SHOWN_FILES = 8
+
+_BESIDE = "stages.mk"
+"""The Makefile of the stages, beside that of a vendor's tool."""
 
 WEIGHTS = "weights"
 """The folder of the texts of trained tensors, in the project; all texts in it are ours."""
@@ -61,12 +64,16 @@ class Plan:
     def write(self, folder: str | Path | None = None) -> Path:
         """Write all files and the Makefile into ``folder``, by default the project folder; the path of the Makefile.
 
+        It is called ``stages.mk`` where the vendor's tool has a Makefile of its own.
+
         Raises:
             ProjectError.
         """
         with Project.open(self.folder if folder is None else folder, self.name) as project:
             self.write_scripts(project)
-            *_, path = project.write({**self.files(), "Makefile": makefile(self.name, project.folder, self.stages)})
+            files = self.files()
+            name = _BESIDE if MAKEFILE in files else MAKEFILE
+            *_, path = project.write({**files, name: makefile(self.name, project.folder, self.stages, name)})
             if self.archive is not None and folder is None:
                 project.pack(self.archive)
             return path
