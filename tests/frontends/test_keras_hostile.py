@@ -205,7 +205,7 @@ def _transposed(file: h5py.File) -> None:
 
 def _large_chunks(file: h5py.File) -> None:
     _replace(file, "kernel:0").create_dataset(
-        "kernel:0", data=np.ones((3, 3)), maxshape=(None, None), chunks=(20_000, 20_000)
+        "kernel:0", data=np.ones((3, 3)), maxshape=(None, None), chunks=(2100, 2000)
     )
 
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 
 import bitsmith
-from bitsmith.errors import BitsmithError
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.layers.network import Network
 
@@ -81,30 +80,3 @@ def test_states_have_names_and_a_note() -> None:
 def test_recurrent_layers_of_several_steps_say_how_they_begin() -> None:
     floats = np.load(_MODELS / "floats.npz")
     assert any("0 at the first step" in note for note in read_tflite(floats["lstm/model"].tobytes()).notes)
-
-
-@pytest.mark.parametrize("name", ["svdf_int8", "variables", "cell_int8"])
-def test_damaged_files_give_one_typed_error_or_a_network(name: str) -> None:
-    content, rng = _model(name), np.random.default_rng(2)
-    refused = 0
-    for _ in range(80):
-        damaged = bytearray(content)
-        for place in rng.integers(0, len(content), int(rng.integers(1, 6))):
-            damaged[place] = int(rng.integers(0, 256))
-        try:
-            read_tflite(bytes(damaged))
-        except BitsmithError:
-            refused += 1
-    assert refused > 3
-
-
-@pytest.mark.parametrize("word", [0, 0x7FFFFFFF, 0xFFFFFFFF])
-@pytest.mark.parametrize("name", ["svdf", "variables_int8"])
-def test_hostile_words_give_one_typed_error_or_a_network(name: str, word: int) -> None:
-    content = _model(name)
-    for place in range(0, len(content) - 4, 20):
-        hostile = content[:place] + word.to_bytes(4, "little") + content[place + 4 :]
-        try:
-            read_tflite(hostile)
-        except BitsmithError as error:
-            assert str(error)

@@ -1,0 +1,91 @@
+"""TensorFlow Lite files of all kinds that are cut, damaged or hostile: one typed error, or a network."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.tflite.graph import read_graph
+from bitsmith.frontends.tflite.read import read_tflite
+
+_MODELS = Path(__file__).parent / "tflite" / "models"
+
+_NETWORKS = ("cnn_int8_floats", "residual_int8_codes", "sequence_int16_floats")
+_DAMAGED = {
+    "floats": ("float32_mlp", "dynamic_lstm", "float32_embedding", "conv_3d", "local_response"),
+    "streams": ("svdf_int8", "variables", "cell_int8"),
+    "networks": ("mlp_int8_codes", *_NETWORKS),
+}
+_WORDS = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_OVERWRITTEN = {
+    "int8": ("conv_int8_plain",),
+    "floats": ("transposed_0", "lstm", "resize_bilinear_1"),
+    "streams": ("svdf", "variables_int8"),
+}
+
+
+@cache
+def _file(name: str) -> dict[str, npt.NDArray[np.generic]]:
+    return dict(np.load(_MODELS / f"{name}.npz"))
+
+
+def _content(file: str, name: str) -> bytes:
+    return _file(file)[f"{name}/model"].tobytes()
+
+
+def _refused(content: bytes) -> bool:
+    """Return True if reading raises a typed error; any other one is raised."""
+    try:
+        read_tflite(content)
+    except BitsmithError as error:
+        assert str(error)
+        return True
+    return False
+
+
+def test_truncated_files_are_refused() -> None:
+    content = _content("networks", "mlp_int8_codes")
+    for size in range(0, len(content), 61):
+        with pytest.raises((ModelFileError, UnsupportedError)):
+            read_tflite(content[:size])
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        pytest.param(file, name, marks=[pytest.mark.slow, pytest.mark.ci] if name in _NETWORKS else [])
+        for file, names in _DAMAGED.items()
+        for name in names
+    ],
+)
+def test_damaged_bytes(file: str, name: str) -> None:
+    content, rng, refused = _content(file, name), np.random.default_rng(0), 0
+    for _ in range(40):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), int(rng.integers(1, 6))):
+            damaged[place] = int(rng.integers(0, 256))
+        refused += _refused(bytes(damaged))
+    assert refused > 3
+
+
+@pytest.mark.parametrize("word", _WORDS)
+@pytest.mark.parametrize(("file", "name"), [(file, name) for file, names in _OVERWRITTEN.items() for name in names])
+def test_hostile_words(file: str, name: str, word: int) -> None:
+    content, refused = _content(file, name), 0
+    for place in range(0, len(content) - 4, 28):
+        refused += _refused(content[:place] + word.to_bytes(4, "little") + content[place + 4 :])
+    assert refused > 3
+
+
+@pytest.mark.parametrize("name", ["dense_int8_fused3", "add_int8_relu", "mul_int8_broadcast", "average_pool_int8_even"])
+def test_steps_of_almost_nothing(name: str) -> None:
+    content = _content("int8", name)
+    (result,) = read_graph(content).outputs
+    hostile = content.replace(result.quantized.scale.tobytes(), np.float32(1e-44).tobytes())
+    assert hostile != content
+    _refused(hostile)
