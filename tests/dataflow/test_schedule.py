@@ -24,6 +24,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.mapping.test_partition import demanded
+from tests.properties import shares
 from tests.properties.convolutional import demands, random_network, turns
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
@@ -239,7 +240,7 @@ def test_fifos_that_are_too_short_are_reported(monkeypatch: pytest.MonkeyPatch) 
             graph.run([1] * len(graph.links), 1, None)
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4, fast=2)
 def test_random_programs_have_a_schedule(share: int) -> None:
     for seed in range(share, 120, 4):
         found = schedule(*small(seed))

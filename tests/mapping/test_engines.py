@@ -21,9 +21,9 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import assert_same
+from tests.properties import shares
 from tests.properties.convolutional import channels_of_their_own, random_network, turns
 
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
@@ -95,29 +95,27 @@ def perceptron(sizes: tuple[int, ...]) -> Program:
     return builder.program([("y", x)])
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4, fast=2)
 def test_random_networks(share: int) -> None:
     found = 0
     for seed in range(share, 60, 4):
         program = random_network(seed)
         directives = turns(seed, program)
-        assert_same(program, directives, seed)
-        network = partition(drop_dead(program, keep_probes=False), directives)
+        network = assert_same(program, directives, seed)
         text = to_text(network)
         assert to_text(parse(text)) == text
         found += len(engines(network))
     assert found > 1
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4)
 def test_random_networks_whose_channels_differ(share: int) -> None:
     """In most of them choices are stored by channel."""
     found: list[Engine] = []
     for seed in range(share, 60, 4):
         program = channels_of_their_own(seed)
         directives = replace(turns(seed, program), reuse=dict.fromkeys(turns(seed, program).reuse, 10_000))
-        assert_same(program, directives, seed)
-        network = partition(drop_dead(program, keep_probes=False), directives)
+        network = assert_same(program, directives, seed)
         text = to_text(network)
         assert to_text(parse(text)) == text
         found += engines(network)

@@ -17,16 +17,17 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_partition import assert_same
+from tests.properties import shares
 from tests.properties.pairs import random_pair
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4, fast=2)
 def test_random_pairs(share: int) -> None:
     narrow = 0
     for seed in range(share, 160, 4):
         program, directives = random_pair(seed)
-        assert_same(program, directives, seed)
-        narrow += any(isinstance(process.kind, Sweep) for process in partition(program, directives).processes)
+        network = assert_same(program, directives, seed)
+        narrow += any(isinstance(process.kind, Sweep) for process in network.processes)
     assert narrow > 6
 
 

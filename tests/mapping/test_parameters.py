@@ -27,6 +27,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
 from tests.mapping.test_partition import assert_same
+from tests.properties import shares
 from tests.properties.programs import random_program
 
 NARROW = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
@@ -128,7 +129,7 @@ def test_groups_are_folded(parallel: bool) -> None:
         assert found == sorted(found, reverse=True) and found[-1] <= 2
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4, fast=2)
 def test_random_programs_with_parameters(share: int) -> None:
     for seed in range(1000 + share, 1100, 4):
         assert_same(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from bitsmith.dataflow.execute import execute
+from bitsmith.dataflow.processes import Network
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Cast, Parameter
@@ -19,13 +20,14 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import parameters
+from tests.properties import shares
 from tests.properties.programs import random_program, random_stimuli, sample
 
 Raws = npt.NDArray[np.object_] | npt.NDArray[np.int64]
 
 
-def assert_same(program: Program, directives: Directives, seed: int = 0) -> None:
-    """The processes of ``program`` give its outputs, on random inputs."""
+def assert_same(program: Program, directives: Directives, seed: int = 0) -> Network:
+    """The processes of ``program``, which give its outputs, on random inputs."""
     program = drop_dead(program, keep_probes=False)
     network = partition(program, directives)
     weights = {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
@@ -37,6 +39,7 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> None
         for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):
             kind = program.nodes[output.node].type
             assert_equal_values(np.asarray(want[k]), kind.frac, have, stream.token.frac)
+    return network
 
 
 def assert_equal_values(
@@ -62,7 +65,7 @@ def demanded(seed: int, program: Program) -> Directives:
     return Directives(reuse, parallel, products, {layer: rng.choice([1, 1, 2, 3, 4, 8]) for layer in layers})
 
 
-@pytest.mark.parametrize("share", range(8))
+@shares(8, fast=4)
 def test_random_programs(share: int) -> None:
     for seed in range(share, 160, 8):
         program = random_program(seed, hardware=True)

@@ -33,6 +33,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_partition import assert_same
+from tests.properties import shares
 from tests.properties.convolutional import demands
 from tests.system.test_streams import Growing, random_spatial
 
@@ -61,7 +62,7 @@ def processes(
     return partition(program, Directives(dict.fromkeys(layers, reuse), False, multiplier_style, positions))
 
 
-@pytest.mark.parametrize("share", range(6))
+@shares(6, fast=3)
 def test_random_spatial_networks(share: int) -> None:
     for seed in range(share, 30, 6):
         program = compile_network(random_spatial(seed)).program
@@ -73,7 +74,7 @@ def test_random_spatial_networks(share: int) -> None:
         assert_same(program, Directives(reuse, False, products, positions), seed)
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4, fast=2)
 def test_random_spatial_networks_at_large_reuse_factors(share: int) -> None:
     for seed in range(100 + share, 124, 4):
         program = compile_network(random_spatial(seed)).program

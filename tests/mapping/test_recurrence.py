@@ -26,17 +26,17 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
 from tests.mapping.test_partition import assert_same
+from tests.properties import few, shares
 from tests.properties.recurrent import demands, random_network
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4)
 def test_random_networks(share: int) -> None:
     round_ = 0
     for seed in range(share, 24, 4):
         program = random_network(seed)
         directives = demands(seed, program)
-        assert_same(program, directives, seed)
-        network = partition(drop_dead(program, keep_probes=False), directives)
+        network = assert_same(program, directives, seed)
         assert to_text(parse(to_text(network))) == to_text(network)
         round_ += any(isinstance(process.kind, Feedback) for process in network.processes)
     assert round_ > 1
@@ -49,17 +49,16 @@ def test_gates_of_other_units(seed: int) -> None:
     assert_same(program, demands(seed, program), seed)
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4)
 def test_random_networks_whose_weights_are_loaded(share: int) -> None:
     for seed in range(share, 12, 4):
         program = random_network(seed, loaded=True)
         directives, places = demands(seed, program), parameters(program)
-        network = partition(drop_dead(program, keep_probes=False), directives)
-        assert to_text(parse(to_text(network))) == to_text(network)
         end = ("lo", "hi")[seed // 4 % 2]
         extreme = {place: np.broadcast_to(getattr(node.op, end), node.type.shape) for place, node in places.items()}
         for each in (program, load(program, extreme)):
-            assert_same(each, directives, seed)  # which refuses tokens outside of their types
+            network = assert_same(each, directives, seed)  # which refuses tokens outside of their types
+            assert to_text(parse(to_text(network))) == to_text(network)
 
 
 def cell(kind: type[Recurrent], gates: int) -> Program:
@@ -73,8 +72,17 @@ def cell(kind: type[Recurrent], gates: int) -> Program:
     return compile_network(Network(nodes, ("x",), ("layer",))).program
 
 
-@pytest.mark.parametrize("style", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
-@pytest.mark.parametrize(("kind", "gates"), [(SimpleRNN, 1), (GRU, 3), (LSTM, 4)])
+@few(
+    "kind, gates, style",
+    [
+        (GRU, 3, MultiplierStyle.SHARED),
+        (SimpleRNN, 1, MultiplierStyle.CHEAPEST),
+        (GRU, 3, MultiplierStyle.CHEAPEST),
+        (SimpleRNN, 1, MultiplierStyle.SHARED),
+        *((LSTM, 4, style) for style in (MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED)),
+    ],
+    fast=2,
+)
 def test_area_falls_to_that_of_a_multiplier_for_each_product(
     kind: type[Recurrent], gates: int, style: MultiplierStyle
 ) -> None:
@@ -108,6 +116,5 @@ def test_slices_of_states_skip_elements(step: int) -> None:
     with build.layer("layer"):
         y = build.scan(body.program([("state", following), ("y", following)]), [start], [sequence])
     program, directives = build.program([("y", y)]), Directives({"layer": 72}, parallel=False)
-    assert_same(program, directives)
-    network = partition(program, directives)
+    network = assert_same(program, directives)
     assert any(isinstance(process.kind, Feedback) for process in network.processes)

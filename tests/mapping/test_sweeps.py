@@ -16,31 +16,29 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
 from tests.mapping.test_partition import assert_same
+from tests.properties import shares
 from tests.properties.convolutional import demands, random_decoder, random_network
 
 
-@pytest.mark.parametrize("share", range(4))
+@shares(4, fast=2)
 def test_random_networks(share: int) -> None:
     narrow = 0
     for seed in range(share, 80, 4):
         program = random_network(seed)
         directives = demands(seed, program)
-        assert_same(program, directives, seed)
-        network = partition(drop_dead(program, keep_probes=False), directives)
+        network = assert_same(program, directives, seed)
         narrow += any(isinstance(process.kind, Sweep) for process in network.processes)
     assert narrow > 3
 
 
-@pytest.mark.parametrize("share", range(2))
+@shares(2)
 def test_random_decoders(share: int) -> None:
     narrow = 0
     for seed in range(share, 60, 2):
         program = random_decoder(seed)
         directives = demands(seed, program)
-        assert_same(program, directives, seed)
-        network = partition(drop_dead(program, keep_probes=False), directives)
+        network = assert_same(program, directives, seed)
         narrow += sum(
             isinstance(process.kind, Sweep) and process.kind.op.stride == process.kind.op.size
             for process in network.processes

@@ -1,0 +1,21 @@
+"""Random programs and networks, and the properties that all of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+
+def shares(count: int, fast: int = 1) -> pytest.MarkDecorator:
+    """The argument ``share`` from 0 on, to divide seeds by; only the first ones are ``fast``."""
+    return few("share", range(count), fast)
+
+
+def few(names: str, cases: Iterable[object], fast: int) -> pytest.MarkDecorator:
+    """Cases of the arguments ``names``; all but the first ones, which are ``fast``, are slow."""
+    marked = [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if number < fast else pytest.mark.slow)
+        for number, case in enumerate(cases)
+    ]
+    return pytest.mark.parametrize(names, marked)
