@@ -25,6 +25,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.model import Model
 from bitsmith.project import Project
+from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer
 from tests.system.test_random_networks import random_network
@@ -63,7 +64,13 @@ def test_any_number(model: Model, x: np.ndarray) -> None:
     assert_equal(model, [x])
 
 
-@pytest.mark.parametrize("backend", DIALECT_NAMES)
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(name, marks=() if name in ("vitis", "catapult") else (pytest.mark.slow, pytest.mark.ci))
+        for name in DIALECT_NAMES
+    ],
+)
 def test_every_backend(tmp_path: Path, backend: Backend) -> None:
     model, x = three_layer(tmp_path, backend=backend)
     assert_equal(model, [x[:100]])
@@ -74,7 +81,7 @@ def test_kinds_of_numbers(model: Model, dtype: type) -> None:
     assert_equal(model, [np.random.default_rng(0).uniform(-4, 4, (50, 16)).astype(dtype)])
 
 
-@pytest.mark.parametrize("seed", [2, 5])
+@few("seed", [2, 5], fast=1)
 def test_random_networks(tmp_path: Path, seed: int) -> None:
     compiled = compile_network(random_network(seed))
     model = Model(compiled.network, compiled.program, target(tmp_path, "vivado"))
@@ -82,7 +89,7 @@ def test_random_networks(tmp_path: Path, seed: int) -> None:
     assert_equal(model, [rng.normal(0, 2, (20, *op.shape)) for op in model.program.input_ops()])
 
 
-@pytest.mark.parametrize("seed", [702, 705])
+@few("seed", [702, 705], fast=1)
 def test_random_programs(tmp_path: Path, seed: int) -> None:
     """Several inputs and outputs, of more than 64 bits too."""
     model = Model(compile_network(random_network(0)).network, random_program(seed, hardware=True), target(tmp_path))
@@ -171,7 +178,7 @@ def test_rtl_has_no_csim(tmp_path: Path) -> None:
         model.csim_predict(x[:2])
 
 
-@pytest.mark.parametrize(("io_type", "reuse"), [("io_stream", 1), ("io_stream", 8), ("io_parallel", 8)])
+@few("io_type, reuse", [("io_stream", 8), ("io_parallel", 8), ("io_stream", 1)], fast=1)
 def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str, reuse: int) -> None:
     model, x = three_layer(tmp_path, backend="vitis")
     layers = [node.name for node in model.network.nodes]
