@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -63,14 +64,24 @@ exec(compile(text, spec.origin, "exec"), vars(module))
 
 import typer.main
 import bitsmith
+from bitsmith.build.job import Target, plain_target, read_target
 from bitsmith.cli.commands import app
+from bitsmith.cli.options import ModelOptions
+from bitsmith.cli.request import Request
 from bitsmith.explain import explain
+from bitsmith.options.project import create_config, read_project
 
 for function in (bitsmith.convert, explain):
     assert inspect.signature(function).parameters["colour"].default == "red"
     assert "    colour: the colour of the case." in function.__doc__
 for command in ("convert", "explain", "predict"):
     assert any("--colour" in parameter.opts for parameter in typer.main.get_group(app).commands[command].params)
+assert Request.of(ModelOptions(file=Path("a.onnx"), colour="blue")).project.colour == "blue"
+assert read_project(create_config(colour="blue")).colour == "blue"
+digits = bitsmith.utils.fetch_example_model("digits.keras")["KerasModel"]
+target = bitsmith.convert(digits, colour="blue", part="LFE5U-45F", check=False, bits=6).target
+assert target.colour == "blue" and Target(Path("p"), "p", "LFE5U-45F", 10.0).colour == "red"
+assert read_target(plain_target(target, Path()), Path("model.json")) == target
 """
 _RECORD = """
     Option(
@@ -82,8 +93,12 @@ _RECORD = """
     ),"""
 
 
-def test_a_new_option_needs_one_module() -> None:
-    changes = [("OPTIONS: Sequence[Option] = (", _RECORD), ('"""Options of what is built."""', "\n    colour: str")]
+def test_a_new_option_needs_one_module(tmp_path: Path) -> None:
+    changes = [
+        ("OPTIONS: Sequence[Option] = (", _RECORD),
+        ('"""Options of what is built."""', "\n    colour: str"),
+        ('"""Values that the target of a build takes from the project."""', '\n    colour: str = "red"'),
+    ]
     code = _PROBE.format(path=table.__file__, changes=changes)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 from bitsmith.backends import Backend
 from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
-from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, ProjectConfig, read_project, resolve
+from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
@@ -38,6 +38,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
+from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, NetworkOptions, Options, ReadingOptions, among, check_names, keys, values
 from bitsmith.passes.outliers import settle_outliers
@@ -187,25 +188,7 @@ def converted(
     """A network with settings as the :class:`Model` that ``project`` describes; the other arguments as of :func:`convert`."""
     project = _on_board(project)
     part, clock_period_ns = _part(project)
-    period_ns = project.clock_period_ns or clock_period_ns
-    target = Target(
-        project.output_dir,
-        project.project_name,
-        part,
-        period_ns,
-        DEFAULT_CLOCK_UNCERTAINTY if project.clock_uncertainty is None else project.clock_uncertainty,
-        project.input_data,
-        project.backend,
-        project.io_type,
-        project.board,
-        project.platform,
-        project.interface,
-        project.bus_input,
-        project.bus_output,
-        None if project.latency is None else project.latency.cycles(period_ns),
-        project.write_weights_txt,
-        project.write_tar,
-    )
+    target = Target.of(project, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
     _check_weights(network, target)
     _check_latency(target)
     _check_interface(target)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
-from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
+from bitsmith.config import ConfigLike, resolve
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_notes, idle_of
 from bitsmith.config.values import AP_VLD, AXI_MASTER
@@ -29,6 +29,7 @@ from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.model import Model
+from bitsmith.options.project import create_config, parse_yaml_config, read_project
 from bitsmith.options.table import Arguments
 
 __all__ = [

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pooch
 
-from bitsmith.config import create_config
 from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.options.project import create_config
 
 _MODELS = resources.files("bitsmith") / "data" / "models"
 _SHIPPED: Mapping[str, tuple[str, ...]] = {

@@ -18,7 +18,6 @@ from bitsmith import Model
 from bitsmith.backends import BACKENDS
 from bitsmith.build.job import BuildOptions, Target
 from bitsmith.build.logic import LOGIC_TOOLS
-from bitsmith.config import read_project
 from bitsmith.conversion import converted
 from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
 from bitsmith.errors import BitsmithError, ToolMissingError
@@ -28,6 +27,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
+from bitsmith.options.project import read_project
 from tests.report.networks import HIDDEN, INPUT
 
 GOLDENS = Path(__file__).parent / "goldens"

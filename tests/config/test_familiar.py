@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import read_project, resolve
-from bitsmith.config.project import ProjectConfig
+from bitsmith.config import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.read import read_model
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.network import Network
+from bitsmith.options.project import ProjectConfig, read_project
 from tests.keras_weights import write_weights
 
 FOLDER = Path(__file__).parent / "familiar"

@@ -16,13 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.config import HLSConfig, config_from_network, read_hls_config, read_project, resolve
+from bitsmith.config import HLSConfig, config_from_network, read_hls_config, resolve
 from bitsmith.config.building import GRANULARITIES
 from bitsmith.config.files import MAX_BYTES, MAX_VALUES
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT
 from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.project import project_keys
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import ALL_VARIABLES, takes_default
 from bitsmith.errors import ConfigError
@@ -44,6 +43,7 @@ from bitsmith.layers.shape import Flatten, Gather, Identity, Reshape
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.table import LAYERS
 from bitsmith.layers.tables import DEFAULT_ENTRIES, EXACT_ENTRIES
+from bitsmith.options.project import project_keys, read_project
 
 
 def network() -> Network:

@@ -10,18 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitsmith.config import (
-    HLSConfig,
-    IOType,
-    ProjectConfig,
-    create_config,
-    parse_yaml_config,
-    read_hls_config,
-    read_project,
-)
+from bitsmith.config import HLSConfig, IOType, read_hls_config
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.named import NamedModel
+from bitsmith.options.project import ProjectConfig, create_config, parse_yaml_config, read_project
 
 FULL = """
 OutputDir: my-hls-test

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bitsmith.config import read_project
 from bitsmith.converters import parse_yaml_config
+from bitsmith.options.project import read_project
 from generate.hooks import ROOT
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS
-from bitsmith.config.project import project_keys
+from bitsmith.options.project import project_keys
 from generate.reference import PAGES
 
 DOCS = Path(__file__).parents[2] / "docs"

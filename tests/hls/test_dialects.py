@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.config import create_config
 from bitsmith.config.values import read_backend
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import dialects
@@ -20,6 +19,7 @@ from bitsmith.hls.scripts import word
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.options.project import create_config
 from tests.hls.compiled import STRICT, written
 
 EACH = pytest.mark.parametrize("dialect", DIALECTS)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bitsmith import Model, converters
-from bitsmith.config import read_project
 from bitsmith.errors import ConfigError
+from bitsmith.options.project import read_project
 from tests.config.test_familiar import FOLDER
 from tests.flows.fake_tools import FakeTools
 from tests.system.examples import MODELS

@@ -13,7 +13,6 @@ import pytest
 
 from bitsmith.build.job import Target
 from bitsmith.build.system import core_of
-from bitsmith.config import read_project
 from bitsmith.errors import ConfigError
 from bitsmith.hls.axi import WIDEST_BYTES, axi_name
 from bitsmith.hls.axi_memory import memory_files, memory_names
@@ -21,6 +20,7 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.project import HlsProject
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
+from bitsmith.options.project import read_project
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, token_bytes

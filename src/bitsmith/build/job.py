@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
-from bitsmith.backends import Backend
-from bitsmith.config import IOType, read_project
+from bitsmith.config import IOType
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -22,6 +21,8 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.options.project import ProjectConfig, read_project
+from bitsmith.options.table import OPTIONS, Chosen, nested
 from bitsmith.passes.load import ParameterKey
 from bitsmith.project import digest
 from bitsmith.remedies import Remedy
@@ -29,7 +30,7 @@ from bitsmith.report.summary import Design
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Target(Chosen):
     """Target of a build: the part, the clock and the project folder."""
 
     output_dir: Path
@@ -38,25 +39,22 @@ class Target:
     clock_period_ns: float
     clock_uncertainty: float = 0.0
     """Fraction of the period."""
-    input_data: Path | None = None
-    """Inputs for co-simulation (.npy), used when ``build`` is given none."""
-    backend: Backend = "rtl"
-    io_type: IOType = IOType.PARALLEL
-    board: str | None = None
-    """Board, as `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
-    platform: str | None = None
-    """Platform that kernels are linked to for a card; None: the card's own."""
-    interface: str | None = None
-    """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
-    bus_input: str | None = None
-    bus_output: str | None = None
-    """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
     latency: int | None = None
     """Cycles that a pipeline takes at most; None: as many as the clock needs."""
-    write_weights_txt: bool = False
-    """True if the project has the values of all trained tensors as texts, too, in the folder ``weights``."""
-    write_tar: bool = False
-    """True if the project folder is packed as ``<output_dir>.tar.gz`` when it has been written."""
+
+    @staticmethod
+    def of(project: ProjectConfig, part: str, clock_period_ns: float, clock_uncertainty: float) -> Target:
+        """The target of a project whose part and clock are settled.
+
+        Raises:
+            ConfigError: a latency below one cycle.
+        """
+        return Target(
+            *(project.output_dir, project.project_name, part, clock_period_ns),
+            clock_uncertainty if project.clock_uncertainty is None else project.clock_uncertainty,
+            latency=None if project.latency is None else project.latency.cycles(clock_period_ns),
+            **{shared.name: getattr(project, shared.name) for shared in fields(Chosen)},
+        )
 
     def budget_ns(self, family: Family) -> float:
         """The nanoseconds of logic that the clock leaves between two registers."""
@@ -69,25 +67,11 @@ class Target:
 
 
 _KEYS = {
-    "output_dir": "OutputDir",
-    "project_name": "ProjectName",
-    "part": "Part",
-    "clock_period_ns": "ClockPeriod",
-    "clock_uncertainty": "ClockUncertainty",
-    "backend": "Backend",
-    "io_type": "IOType",
-    "input_data": "InputData",
-    "board": "Board",
-    "platform": "Platform",
-    "interface": "Interface",
-    "bus_input": "BusInput",
-    "bus_output": "BusOutput",
-    "latency": "Latency",
+    option.key.field: option.key.path
+    for option in OPTIONS
+    if option.key is not None and option.key.field in {saved.name for saved in fields(Target)}
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
-
-_WRITER_KEYS = {"write_weights_txt": "WriteWeightsTxt", "write_tar": "WriteTar"}
-"""Fields that are keys of its ``WriterConfig``."""
 
 
 def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
@@ -95,9 +79,8 @@ def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
     plain: dict[str, str | float] = {}
     for name in _KEYS:
         value = getattr(target, name)
-        if value is not None:
+        if value is not None and value is not False:
             plain[name] = value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
-    plain |= {name: True for name in _WRITER_KEYS if getattr(target, name)}
     project, here = target.output_dir.absolute(), folder.absolute()
     del plain["output_dir"]
     return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
@@ -121,31 +104,14 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
     where = str(path)
     plain = plain if has_project(plain) else {name: value for name, value in plain.items() if name != "output_dir"}
     try:
-        writer = {_WRITER_KEYS[name]: value for name, value in plain.items() if name in _WRITER_KEYS}
-        keys = {_KEYS.get(name, name): value for name, value in plain.items() if name not in _WRITER_KEYS}
-        project = read_project({**keys, "WriterConfig": writer})
+        known = nested({_KEYS[name]: value for name, value in plain.items() if name in _KEYS})
+        project = read_project({**{name: value for name, value in plain.items() if name not in _KEYS}, **known})
     except ConfigError as error:
         raise ModelFileError(f"a damaged target ({error})", where=where) from error
     if project.part is None or project.clock_period_ns is None:
         raise ModelFileError("a target without part or clock period", where=where)
-    return Target(
-        path.parent / project.output_dir,
-        project.project_name,
-        project.part,
-        project.clock_period_ns,
-        project.clock_uncertainty or 0.0,
-        project.input_data,
-        project.backend,
-        project.io_type,
-        project.board,
-        project.platform,
-        project.interface,
-        project.bus_input,
-        project.bus_output,
-        None if project.latency is None else project.latency.cycles(project.clock_period_ns),
-        project.write_weights_txt,
-        project.write_tar,
-    )
+    target = Target.of(project, project.part, project.clock_period_ns, 0.0)
+    return replace(target, output_dir=path.parent / target.output_dir)
 
 
 _PRODUCTS = {

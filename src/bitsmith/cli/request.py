@@ -12,12 +12,11 @@ from pathlib import Path
 import yaml
 
 from bitsmith.cli.options import ModelOptions
-from bitsmith.config import ProjectConfig, parse_yaml_config, read_project
-from bitsmith.config.project import project_keys
 from bitsmith.config.reading import squash
 from bitsmith.conversion import Conversion
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import key_of, model_keys, named_model
+from bitsmith.options.project import ProjectConfig, parse_yaml_config, project_keys, read_project
 from bitsmith.options.table import OPTIONS, Arguments, among
 
 Tree = dict[str, object]

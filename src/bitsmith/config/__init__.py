@@ -1,8 +1,7 @@
 """The user's configuration: dictionaries and YAML in the familiar shape -> typed settings, and the other way round.
 
-In: untrusted dictionaries and files. Out: a network whose layers carry :class:`~bitsmith.layers.settings.Settings`, or a
-:class:`ProjectConfig`. Whatever is written takes effect, is refused with its key, or is listed in a note. Knows no file
-format of models and no backend.
+In: untrusted dictionaries and files. Out: a network whose layers carry :class:`~bitsmith.layers.settings.Settings`. Whatever
+is written takes effect, is refused with its key, or is listed in a note. Knows no file format of models and no backend.
 """
 
 from __future__ import annotations
@@ -12,9 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bitsmith.config.building import config_from_network
-    from bitsmith.config.files import parse_yaml_config
     from bitsmith.config.model import HLSConfig, read_hls_config
-    from bitsmith.config.project import ProjectConfig, create_config, read_project
     from bitsmith.config.resolving import BitsLike, ConfigLike, resolve
     from bitsmith.config.values import BackendName, IOType, IOTypeName
 
@@ -25,20 +22,14 @@ __all__ = [
     "HLSConfig",
     "IOType",
     "IOTypeName",
-    "ProjectConfig",
     "config_from_network",
-    "create_config",
-    "parse_yaml_config",
     "read_hls_config",
-    "read_project",
     "resolve",
 ]
 
 _HOMES = {
     "building": ("config_from_network",),
-    "files": ("parse_yaml_config",),
     "model": ("HLSConfig", "read_hls_config"),
-    "project": ("ProjectConfig", "create_config", "read_project"),
     "resolving": ("BitsLike", "ConfigLike", "resolve"),
     "values": ("BackendName", "IOType", "IOTypeName"),
 }

@@ -9,10 +9,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
-from bitsmith.config.reading import shown, squash
+from bitsmith.config.reading import shown
 from bitsmith.errors import ConfigError
 from bitsmith.files import open_file
-from bitsmith.frontends.named import model_keys
 
 if TYPE_CHECKING:
     import yaml
@@ -21,35 +20,12 @@ MAX_BYTES = 1 << 19
 MAX_VALUES = 200_000
 MAX_DEPTH = 50
 
-PATH_KEYS = ("OutputDir", "InputData", "OutputPredictions")
-"""Keys of a project configuration whose text is a path, as is that of keys of models."""
-
-
-def parse_yaml_config(path: str | Path) -> dict[str, Any]:
-    """The project configuration in a YAML (or JSON) file; relative paths in it are taken from the file's folder.
-
-    Raises:
-        ConfigError: a file that cannot be read, is not plain data, or is beyond the bounds above.
-    """
-    path = Path(path)
-    content = read_file(path)
-    folder = path.absolute().parent
-    path_keys = {squash(key) for key in (*PATH_KEYS, *(key.name for key in model_keys()))}
-    config: dict[str, Any] = {}
-    for key, value in content.items():
-        # What is not a usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
-        usable = isinstance(value, str) and value.strip() != "" and value[0] != "~"
-        is_board = squash(str(key)) == "board" and str(value).lower().endswith(".toml")
-        is_path = usable and isinstance(key, str) and (squash(key) in path_keys or is_board)
-        config[key] = str(folder.joinpath(str(value))) if is_path else value
-    return config
-
 
 def read_file(path: Path) -> dict[Any, object]:
     """The dictionary in a YAML or JSON (``.json``) file.
 
     Raises:
-        ConfigError: as :func:`parse_yaml_config`.
+        ConfigError: a file that cannot be read, is not plain data, or is beyond the bounds above.
     """
     where = str(path)
     try:

@@ -46,6 +46,9 @@ AP_VLD = "ap_vld"
 AXI_MASTER = "axi_master"
 """That for a circuit which reads and writes the memory of a board's processor itself."""
 
+OTHER_INTERFACES = ("axi_stream", "axi_lite")
+"""Its values in other tools, of systems for boards."""
+
 
 def read_backend(value: object, where: str) -> Backend:
     """A backend's name; those of other tools are refused, not replaced."""

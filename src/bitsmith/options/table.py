@@ -7,10 +7,11 @@ commands, saved targets, and the page ``docs/options.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
-from bitsmith.backends import BACKENDS
+from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import bus_format
 from bitsmith.config.latency import read_latency
 from bitsmith.config.reading import boolean, did_you_mean
@@ -35,7 +36,7 @@ from bitsmith.options.option import Flag, Key, Option
 from bitsmith.options.texts import read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
-    from bitsmith.config import BitsLike, ProjectConfig
+    from bitsmith.config import BitsLike
     from bitsmith.emulate.batches import Arrays
     from bitsmith.fidelity.framework import Check
     from bitsmith.frontends.custom.call import Layers
@@ -98,6 +99,29 @@ class Arguments(Further, total=False):
     clock_period: float | None
     calibration: Arrays | None
     weights: str | Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Values that the target of a build takes from the project."""
+
+    input_data: Path | None = None
+    """Inputs for co-simulation (.npy), used when ``build`` is given none."""
+    backend: Backend = "rtl"
+    io_type: IOType = IOType.PARALLEL
+    board: str | None = None
+    """Board, as `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
+    platform: str | None = None
+    """Platform that kernels are linked to for a card; None: the card's own."""
+    interface: str | None = None
+    """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
+    bus_input: str | None = None
+    bus_output: str | None = None
+    """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
+    write_weights_txt: bool = False
+    """True if the project has the values of all trained tensors as texts, too, in the folder ``weights``."""
+    write_tar: bool = False
+    """True if the project folder is packed as ``<output_dir>.tar.gz`` when it has been written."""
 
 
 _STRATEGIES = ("latency", "resource", "unrolled", "multiplier_blocks", "distributed_arithmetic", "shared")
@@ -358,6 +382,8 @@ OPTIONS: Sequence[Option] = (
 )
 """In the order in which help and pages list them."""
 
+DEFAULTS: Mapping[str, object] = {option.name: option.default for option in OPTIONS}
+
 
 _Some = TypeVar("_Some")
 
@@ -379,16 +405,24 @@ def check_names(options: Mapping[str, object], kind: type, function: str) -> Non
         raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}{close and f', {close}'}")
 
 
+def nested(values: Mapping[str, object]) -> dict[str, object]:
+    """A project configuration of values by the paths of their keys."""
+    content: dict[str, object] = {}
+    for path, value in values.items():
+        section, _, name = path.rpartition(".")
+        inner = content.setdefault(section, {}) if section else content
+        if isinstance(inner, dict):
+            inner[name] = value
+    return content
+
+
 def keys(arguments: Mapping[str, object]) -> dict[str, object]:
-    """The keys of a project configuration that say the same as arguments; what no project says is left out."""
-    return {
-        option.key.path: arguments[option.name]
-        for option in OPTIONS
-        if option.key is not None and option.key.field and option.name in arguments
-    }
+    """The project configuration that says the same as arguments; what no project says is left out."""
+    found = {option.key.path: arguments[option.name] for option in OPTIONS if option.key and option.name in arguments}
+    return nested({path: value for path, value in found.items() if not path.startswith("HLSConfig.")})
 
 
-def values(project: ProjectConfig) -> dict[str, object]:
+def values(project: Chosen) -> dict[str, object]:
     """The arguments that say the same as a project."""
     return {
         option.name: getattr(project, option.key.field)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bitsmith.config import BitsLike, config_from_network, create_config
+from bitsmith.config import BitsLike, config_from_network
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ReadOptions
@@ -21,6 +21,7 @@ from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
+from bitsmith.options.project import create_config
 
 __all__ = [
     "config_from_keras_model",

@@ -2,71 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bitsmith.backends import Backend
-from bitsmith.config.accelerators import bus_format, split_accelerator
-from bitsmith.config.files import parse_yaml_config
+from bitsmith.config.accelerators import split_accelerator
+from bitsmith.config.files import read_file
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
-from bitsmith.config.latency import Latency, read_latency
+from bitsmith.config.latency import Latency
 from bitsmith.config.model import MODEL_KEYS, HLSConfig, collect_hls_config
-from bitsmith.config.reading import Idle, Inert, Problems, Section, boolean, mapping, squash
-from bitsmith.config.values import (
-    IOType,
-    read_backend,
-    read_board,
-    read_clock_period,
-    read_clock_uncertainty,
-    read_input_shape,
-    read_interface,
-    read_io_type,
-    read_name,
-    read_part,
-    read_path,
-    read_platform,
-    read_version,
-)
+from bitsmith.config.reading import Idle, Inert, Problems, Section, mapping, squash
+from bitsmith.config.values import OTHER_INTERFACES, read_path
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.frameworks import FRAMEWORKS
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
-
-DEFAULT_OUTPUT_DIR = Path("my-hls-test")
-DEFAULT_PROJECT_NAME = "myproject"
-DEFAULT_VERSION = "1.0.0"
+from bitsmith.options.table import DEFAULTS, OPTIONS, Chosen
 
 _NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectConfig:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectConfig(Chosen):
     """A checked project configuration.
 
     ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that is kept back) are None where
     the user says nothing, as is ``model``.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
-    ``bus_input`` and ``bus_output`` are formats of words that the driver of a board takes and gives as integers.
     ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
-    ``write_weights_txt`` and ``write_tar`` are as of :class:`bitsmith.build.job.Target`.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
 
-    output_dir: Path = DEFAULT_OUTPUT_DIR
-    project_name: str = DEFAULT_PROJECT_NAME
-    backend: Backend = "rtl"
-    version: str = DEFAULT_VERSION
+    output_dir: Path = Path(str(DEFAULTS["output_dir"]))
+    project_name: str = str(DEFAULTS["project_name"])
+    version: str = "1.0.0"
     part: str | None = None
     clock_period_ns: float | None = None
     clock_uncertainty: float | None = None
     latency: Latency | None = None
-    io_type: IOType = IOType.PARALLEL
-    board: str | None = None
-    platform: str | None = None
-    interface: str | None = None
-    bus_input: str | None = None
-    bus_output: str | None = None
     accelerator: str = ""
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     model: NamedModel | None = None
@@ -74,17 +47,19 @@ class ProjectConfig:
     override: bool = False
     allow_approximate: bool = False
     strict: bool = False
-    input_data: Path | None = None
     output_predictions: Path | None = None
-    write_weights_txt: bool = False
-    write_tar: bool = False
     idle: tuple[Idle, ...] = ()
 
 
-_OTHER_INTERFACES = ("axi_stream", "axi_lite")
-"""Its values in other tools, of systems for boards."""
+_WRITER = "WriterConfig"
+_READERS = {
+    option.key.path: (option.key.field, option.key.read)
+    for option in OPTIONS
+    if option.key is not None and option.key.read is not None
+}
+"""Fields and readers of keys that are read one by one."""
 
-WRITER_KEYS = ("WriteWeightsTxt", "WriteTar")
+WRITER_KEYS = tuple(path.removeprefix(f"{_WRITER}.") for path in _READERS if path.startswith(f"{_WRITER}."))
 """Keys of ``WriterConfig`` that mean something here."""
 
 _INSIDE = {
@@ -94,30 +69,7 @@ _INSIDE = {
 }
 """Keys that are not of the project itself, by where they are."""
 
-PROJECT_KEYS = (
-    "OutputDir",
-    "ProjectName",
-    "Backend",
-    "Version",
-    "Part",
-    "ClockPeriod",
-    "ClockUncertainty",
-    "Latency",
-    "IOType",
-    "Board",
-    "Platform",
-    "Interface",
-    "BusInput",
-    "BusOutput",
-    "HLSConfig",
-    "InputShape",
-    "Override",
-    "AllowApproximate",
-    "Strict",
-    "InputData",
-    "OutputPredictions",
-    "WriterConfig",
-)
+PROJECT_KEYS = (*(path for path in _READERS if "." not in path), "HLSConfig", _WRITER)
 """Keys of a project, beside those of models."""
 
 
@@ -132,6 +84,27 @@ def project_keys(content: Iterable[object] | None = None) -> tuple[str, ...]:
     if content is None or any(squash(str(key)) not in known for key in content):
         models = [key.name for key in model_keys()]
     return (*PROJECT_KEYS, *models)
+
+
+def parse_yaml_config(path: str | Path) -> dict[str, Any]:
+    """The project configuration in a YAML (or JSON) file; relative paths in it are taken from the file's folder.
+
+    Raises:
+        ConfigError: a file that cannot be read, is not plain data, or is beyond the bounds of :mod:`bitsmith.config.files`.
+    """
+    path = Path(path)
+    content = read_file(path)
+    folder = path.absolute().parent
+    paths = {squash(path) for path, (_, read) in _READERS.items() if read is read_path}
+    path_keys = {*paths, *(squash(key.name) for key in model_keys())}
+    config: dict[str, Any] = {}
+    for key, value in content.items():
+        # What is not a usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
+        usable = isinstance(value, str) and value.strip() != "" and value[0] != "~"
+        is_board = squash(str(key)) == "board" and str(value).lower().endswith(".toml")
+        is_path = usable and isinstance(key, str) and (squash(key) in path_keys or is_board)
+        config[key] = str(folder.joinpath(str(value))) if is_path else value
+    return config
 
 
 def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
@@ -149,36 +122,20 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     section = Section.read(content, "", keys, problems, _inert(content), _INSIDE)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     idle = list(_without_board(section))
-    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", WRITER_KEYS, problems, WRITER_INERT)
+    writer = Section.read(section.values.get(_WRITER), _WRITER, WRITER_KEYS, problems, WRITER_INERT)
     writer.values = {key: value for key, value in writer.values.items() if value is not None}
-    given = section.values.get("HLSConfig")
-    hls_config = given if isinstance(given, HLSConfig) else collect_hls_config(given, "HLSConfig", problems)
-    project = ProjectConfig(
-        output_dir=section.get("OutputDir", read_path) or DEFAULT_OUTPUT_DIR,
-        project_name=section.get("ProjectName", read_name) or DEFAULT_PROJECT_NAME,
-        backend=section.get("Backend", read_backend) or "rtl",
-        version=section.get("Version", read_version) or DEFAULT_VERSION,
-        part=section.get("Part", read_part),
-        clock_period_ns=section.get("ClockPeriod", read_clock_period),
-        clock_uncertainty=section.get("ClockUncertainty", read_clock_uncertainty),
-        latency=section.get("Latency", read_latency),
-        io_type=section.get("IOType", read_io_type) or IOType.PARALLEL,
-        board=section.get("Board", read_board),
-        platform=section.get("Platform", read_platform),
-        interface=section.get("Interface", read_interface),
-        bus_input=section.get("BusInput", bus_format),
-        bus_output=section.get("BusOutput", bus_format),
+    layers = section.values.get("HLSConfig")
+    hls_config = layers if isinstance(layers, HLSConfig) else collect_hls_config(layers, "HLSConfig", problems)
+    values = {
+        name: (section if path in PROJECT_KEYS else writer).get(path.rpartition(".")[2], read)
+        for path, (name, read) in _READERS.items()
+    }
+    made: Callable[..., ProjectConfig] = ProjectConfig
+    project = made(
+        **{name: value for name, value in values.items() if value is not None},
         accelerator=accelerator.name if accelerator else "",
         hls_config=hls_config,
         model=_named_model(section, keys, problems),
-        input_shape=section.get("InputShape", read_input_shape),
-        override=section.get("Override", boolean) or False,
-        allow_approximate=section.get("AllowApproximate", boolean) or False,
-        strict=section.get("Strict", boolean) or False,
-        input_data=section.get("InputData", read_path),
-        output_predictions=section.get("OutputPredictions", read_path),
-        write_weights_txt=writer.get("WriteWeightsTxt", boolean) or False,
-        write_tar=writer.get("WriteTar", boolean) or False,
         idle=(*section.idle, *idle, *idle_of_board, *writer.idle),
     )
     problems.finish()
@@ -188,7 +145,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
 def _inert(content: Mapping[str, object]) -> Mapping[str, Inert]:
     """Keys without effect; ``Interface`` is one of them where it has a value of other tools."""
     inert = dict(PROJECT_INERT)
-    if any(squash(key) == "interface" and value not in (None, *_OTHER_INTERFACES) for key, value in content.items()):
+    if any(squash(key) == "interface" and value not in (None, *OTHER_INTERFACES) for key, value in content.items()):
         del inert["Interface"]
     return inert
 
@@ -212,10 +169,10 @@ def _without_board(section: Section) -> Iterator[Idle]:
 
 
 def create_config(
-    output_dir: str | Path = DEFAULT_OUTPUT_DIR,
-    project_name: str = DEFAULT_PROJECT_NAME,
+    output_dir: str | Path = ProjectConfig().output_dir,
+    project_name: str = ProjectConfig().project_name,
     backend: str = "rtl",
-    version: str = DEFAULT_VERSION,
+    version: str = ProjectConfig().version,
     **kwargs: object,
 ) -> dict[str, Any]:
     """A project configuration with all of its settings, as a dictionary; the model's keys are added to it.
@@ -238,7 +195,7 @@ def create_config(
         "Version": version,
         "Part": None,
         "ClockPeriod": None,
-        "IOType": IOType.PARALLEL.value,
+        "IOType": DEFAULTS["io_type"],
         "HLSConfig": {},
     }
     names = {squash(key): key for key in (*project_keys(), *PROJECT_INERT)}
