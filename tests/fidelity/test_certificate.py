@@ -114,6 +114,15 @@ def test_network_of_zeros_is_told() -> None:
     assert (row.stuck, row.zeroed) == (3, 12)
 
 
+@pytest.mark.parametrize(("samples", "stuck"), [([[1.0]], 0), ([[1.0], [3.0]], 1)])
+def test_two_samples_show_what_never_changes(samples: list[list[float]], stuck: int) -> None:
+    config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"weight": "fixed<4,3>"}}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = convert(linear(np.array([[0.1, 1.0]])), config=config, calibration=np.array(samples), input_shape=(1,))
+    assert model.fidelity.rows[-1].stuck == stuck
+
+
 def test_coarse_steps_are_told() -> None:
     config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"result": "fixed<4,4>"}}}}
     with pytest.warns(FidelityWarning, match=r"steps of fixed<4,4> are too large for a range of .*result: fixed<"):

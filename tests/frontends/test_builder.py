@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.elementwise import Absolute
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import Network
 
@@ -61,6 +65,33 @@ def test_constants_are_computed_at_once() -> None:
     build = Builder(Draft(), 0, "model")
     total = build.emit(Add(), constant(np.array([1.0])), constant(np.array([2.0])))
     assert total.number == 3.0 and not build.draft.nodes
+
+
+def _weights(build: Builder) -> None:
+    x = Builder(build.draft, build.draft.begin("x"), "model").input((1, 3), Batch(0), Kind.REAL)
+    build.emit(Dense(as_weights(np.ones((3, 4))), as_weights(np.ones(4))), x)
+
+
+def _operand(build: Builder) -> None:
+    x = Builder(build.draft, build.draft.begin("x"), "model").input((1, 3), Batch(0), Kind.REAL)
+    product = build.emit(Multiply(), x, weight := constant(np.ones(3)))
+    build.emit(Add(), product, weight)  # which is there once
+
+
+def _computed(build: Builder) -> None:
+    build.emit(Add(), constant(np.ones((4, 1))), constant(np.ones(5)))
+
+
+@pytest.mark.parametrize(("emit", "elements"), [(_weights, 17), (_operand, 4), (_computed, 20)])
+def test_elements_of_all_constants_are_limited(
+    monkeypatch: pytest.MonkeyPatch, emit: Callable[[Builder], None], elements: int
+) -> None:
+    """Lists of numbers that layers have among them, such as the one size of an input."""
+    monkeypatch.setattr("bitsmith.frontends.builder.draft.MAX_WEIGHTS", elements)
+    emit(Builder(accepted := Draft(), accepted.begin("fc"), "model"))
+    monkeypatch.setattr("bitsmith.frontends.builder.draft.MAX_WEIGHTS", elements - 1)
+    with pytest.raises(ModelFileError, match=f"constants of {elements} elements in all"):
+        emit(Builder(refused := Draft(), refused.begin("fc"), "model"))
 
 
 def test_an_input_of_scalars_is_refused() -> None:
