@@ -69,6 +69,9 @@ NUMPY = {
     "NumPy's integer": lambda x, y, w: x[np.int64(1), np.int32(-1)],
     "new axis after dots": lambda x, y, w: x[..., None, 1],
     "constant of one element as an index": lambda x, y, w: x[int(w[0])],
+    "constant as an index of a list": lambda x, y, w: (
+        x * [1.0, 2.0, 3.0, 4.0][int(w[0]) if isinstance(w, np.ndarray) else w[0]]
+    ),
     "choice by a constant": lambda x, y, w: x if w[3] > 2.0 else y,
     "constant as a number": lambda x, y, w: x * float(w[1]),
     "a NumPy number": lambda x, y, w: np.float64(2.0) * x - np.float32(0.5),
@@ -145,6 +148,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "math": (lambda x, y, w: math.exp(x.sum()), "the tensor itself"),
     "index": (lambda x, y, w: [1, 2, 3][x.sum()], "chooses"),
     "range": (lambda x, y, w: range(x.sum()), "chooses"),
+    "index of a fraction": (lambda x, y, w: [1, 2, 3][(w * 0.0 + 0.5)[0]], "round it"),
     "round to decimals": (lambda x, y, w: round(x, 2), "power of two"),
     "power with modulus": (lambda x, y, w: pow(x, 2, 3), r"x\*\*y % z"),
     "shift": (lambda x, y, w: x << 1, "power of two"),

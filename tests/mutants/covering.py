@@ -136,7 +136,7 @@ class Covering:
         A line that runs on import has those that run its file, and all of its folder, which may use a table that it makes.
         A few variants of each come before all others; otherwise the fastest.
         """
-        found: set[str] = set()
+        found, near = set[str](), set[str]()
         for folder, data, own in self._data:
             path = folder / "src" / "bitsmith" / file
             if path.exists():
@@ -144,9 +144,9 @@ class Covering:
                 here = {test for each in _lines_before(path, text, line) for test in contexts.get(each, ())}
                 if here == {""}:
                     here = {test for tests in contexts.values() for test in tests}
-                    here |= {test for test in own if test.startswith(own_folder(file))}
+                    near |= {test for test in own if test.startswith(own_folder(file))}
                 found |= own & here
-        return self._ordered(found - {""})
+        return [*self._ordered(found - {""}), *self._ordered(near - found - {""})]
 
     def of_files(self, tests: Sequence[str]) -> list[str]:
         """The tests of files of tests, in the same order, for a file that coverage does not see."""
@@ -173,14 +173,14 @@ def _contexts(data: CoverageData, path: str) -> dict[int, list[str]]:
 
 
 def _lines_before(path: Path, text: str, line: int) -> list[int]:
-    """Where the statement of line ``line`` of ``text`` begins in the recorded file; if it is new, the lines beside it."""
+    """Line ``line`` of ``text`` in the recorded file, and where its statement begins; if it is new, the lines beside it."""
     before = path.read_text(encoding="utf-8")
     matcher = difflib.SequenceMatcher(None, text.splitlines(), before.splitlines(), False)
     for kind, first, last, start, end in matcher.get_opcodes():
         if first <= line - 1 < last:
-            return (
-                [_statements(before).get(line - first + start, 0)] if kind == "equal" else [*range(start - 1, end + 2)]
-            )
+            old = line - first + start
+            # A function within a statement of several lines runs at its own.
+            return [old, _statements(before).get(old, 0)] if kind == "equal" else [*range(start - 1, end + 2)]
     return []
 
 
