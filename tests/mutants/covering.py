@@ -163,8 +163,9 @@ class Covering:
 
 
 def own_folder(file: str) -> str:
-    """Where the names of tests begin that mirror the folder of a file."""
-    return f"tests/{file.partition('/')[0]}/"
+    """Where the names of tests begin that mirror the folder of a file; those of the package's own files are in no folder."""
+    folder, inside, _ = file.partition("/")
+    return f"tests/{folder}/" if inside else "tests/test_"
 
 
 @cache

@@ -153,8 +153,7 @@ def named_tests(file: str) -> list[str]:
     """Files of tests that speak of a file which is written out before it runs; all of its folder if none does, and of others."""
     written = _written(file)
     if written is None:
-        own = TESTS / file.partition("/")[0]
-        return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in sorted(own.glob("test_*.py"))]
+        return [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob(f"{own_folder(file)}*.py"))]
     folder = _BY_NAME[written]
     name = "native" if file.startswith("native/") else Path(file).stem.removeprefix("bitsmith_")
     paths = sorted((TESTS / folder).glob("test_*.py"))
