@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,24 @@ def test_area_falls_and_cycles_are_kept(matrix: Matrix, products: MultiplierStyl
         areas.append(matrix.area(chosen))
     folded = areas[1:] if products is MultiplierStyle.SHARED else areas
     assert folded == sorted(folded, reverse=True)
+
+
+GROWING = {"operand": 1, "weight": 1, "result": 1, "adders": 1.0, "graph_bits": 1.0}
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_more_bits_and_more_adders_take_more_area(matrix: Matrix) -> None:
+    """In each form: what there is of a number cannot take less room where the number is wider."""
+    for cycles in (1, 2, 5, 40, 300):
+        for products in MultiplierStyle:
+            folding = choose_folding(matrix, cycles, products)
+            for name, more in GROWING.items():
+                wider = replace(matrix, **{name: getattr(matrix, name) + more})
+                assert wider.area(folding) >= matrix.area(folding) > 0, (name, folding)
+                assert wider.area_of_tokens(folding, matrix.n) >= matrix.area_of_tokens(folding, matrix.n) > 0
+            if not folding.multipliers:
+                more_results = replace(matrix, result=matrix.result + 1).area(folding) - matrix.area(folding)
+                assert more_results == pytest.approx(matrix.vectors // folding.serial * matrix.m)
 
 
 def test_what_products_are_made_of() -> None:
