@@ -72,7 +72,7 @@ def _without_repeats(where: str, entries: list[tuple[str, Json]]) -> dict[str, J
 
 def _check_depth(value: Json, where: str) -> None:
     level: list[Json] = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH + 1):
         if not level:
             return
         lists = (list(one.values()) if isinstance(one, dict) else one for one in level)
