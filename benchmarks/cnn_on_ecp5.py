@@ -16,7 +16,7 @@ from convolution import IMAGE, SMALL
 from rich.console import Console
 
 import bitsmith
-from bitsmith.explain import explain
+from bitsmith.explanation import explain
 
 PART = "LFE5U-85F-6BG381C"
 CLOCK_NS = 20.0

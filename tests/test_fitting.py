@@ -17,7 +17,7 @@ from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
-from bitsmith.explain import explain
+from bitsmith.explanation import explain
 from bitsmith.fitting import size_of
 from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools

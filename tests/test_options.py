@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith import conversion, explain
+from bitsmith import conversion, explanation
 from bitsmith.cli.options import FLAGS
 from bitsmith.config import IOType
 from bitsmith.layers.settings import Outliers, Strategy
@@ -33,7 +33,7 @@ def test_an_option_that_is_no_argument_is_a_key() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("function", [conversion.convert, explain.explain])
+@pytest.mark.parametrize("function", [conversion.convert, explanation.explain])
 def test_help_shows_every_option_with_its_default_and_its_meaning(function: typing.Callable[..., object]) -> None:
     signature, text = inspect.signature(function), inspect.getdoc(function) or ""
     assert [name for name in Arguments.__annotations__ if name not in signature.parameters] == []
@@ -68,7 +68,7 @@ from bitsmith.build.job import Target, plain_target, read_target
 from bitsmith.cli.commands import app
 from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.request import Request
-from bitsmith.explain import explain
+from bitsmith.explanation import explain
 from bitsmith.options.project import create_config, read_project
 
 for function in (bitsmith.convert, explain):

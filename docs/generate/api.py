@@ -19,7 +19,7 @@ LIST = Path(__file__).parents[1] / "public-api.txt"
 _MODULES = {
     "converters": "Converters by framework and of project files, with the names that users of hls4ml know.",
     "custom": "Layers of your own ([custom-layers.md](custom-layers.md)).",
-    "explain": "What becomes of a model, and what would fit, without writing anything.",
+    "explanation": "Results of `bitsmith.explain`: layers and types of a model, and a layout that would fit.",
     "utils": "Configurations to begin with, example models and pictures.",
     "profiling": "Figures of a model's numbers; needs the extra `report`.",
     "report": "What builds measured, and what vendors' tools reported.",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
-    from bitsmith import converters, custom, errors, explain, model, profiling, report, utils
+    from bitsmith import converters, custom, errors, model, profiling, report, utils
     from bitsmith.composition import Split, compose, split
     from bitsmith.conversion import convert
     from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
+    from bitsmith.explanation import explain
     from bitsmith.model import Model
     from bitsmith.report import Report
 
@@ -45,6 +46,7 @@ _HOMES = {
     "Split": "bitsmith.composition",
     "compose": "bitsmith.composition",
     "convert": "bitsmith.conversion",
+    "explain": "bitsmith.explanation",
     "split": "bitsmith.composition",
 }
 

@@ -18,7 +18,7 @@ from bitsmith.compiler import Compiled, compile_network
 from bitsmith.config import resolve
 from bitsmith.converters import convert_from_config
 from bitsmith.emulate import Emulator
-from bitsmith.explain import explain
+from bitsmith.explanation import explain
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.ir.types import FixedFormat

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import bitsmith
 from bitsmith.cli.commands import app
 from bitsmith.errors import ApproximateError, ApproximationWarning, UnsupportedError
-from bitsmith.explain import explain
+from bitsmith.explanation import explain
 from bitsmith.model import Model
 
 MODELS = Path(__file__).parent.parent / "quantized" / "hgq2_tables" / "models"

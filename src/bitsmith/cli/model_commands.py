@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from bitsmith.explain import Explanation
+    from bitsmith.explanation import Explanation
     from bitsmith.model import Model
 
 SAVED_MODEL = "model.json"
@@ -79,7 +79,7 @@ def explain(
     """Show what becomes of a model; write nothing but the proposal, if that is asked for."""
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request
-        from bitsmith.explain import explained
+        from bitsmith.explanation import explained
         from bitsmith.report.terminal import LayersTable
 
         with terminal.working("reading"):

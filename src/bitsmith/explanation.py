@@ -29,7 +29,7 @@ from bitsmith.passes.calibration import calibrate
 from bitsmith.report.summary import LayerRow, rows
 from bitsmith.rtl.writer import Title
 
-__all__ = ["Explanation", "Proposal", "explain"]
+__all__ = ["Explanation", "Proposal"]
 
 
 @dataclass(frozen=True, slots=True)
