@@ -68,7 +68,8 @@ def convert(
         model: a Keras model file (``.keras``, ``.h5``, ``.json`` with its weights beside it or in ``weights``) or a live
             Keras model; a PyTorch program (``.pt2``, or an ``ExportedProgram``) or a live PyTorch module, which needs
             ``example`` or ``input_shape``; an ONNX file or a live ``ModelProto``;
-            a TensorFlow Lite file (``.tflite``), or its content.
+            a TensorFlow Lite file (``.tflite``), or its content; or what a reader of an installed package takes
+            (``docs/add-a-framework.md``).
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         options: the rest (``docs/options.md``).
 

@@ -31,12 +31,14 @@ AnyModel: TypeAlias = object
 
 _REMEDIES = {
     "sklearn": "skl2onnx.to_onnx(model, x[:1].astype('float32')) gives an ONNX model, if it is one that is read (docs/onnx.md)",
-    "xgboost": "onnxmltools.convert_xgboost gives an ONNX model",
-    "lightgbm": "onnxmltools.convert_lightgbm gives an ONNX model",
     "tensorflow": "give the Keras model, or what tf.lite.TFLiteConverter makes of it",
     "bitsmith": "it is converted: its methods predict, compile and build are next",
 }
 """What to do with objects of other packages."""
+
+_READER = (
+    "export it to ONNX, or give the model within it; a package can bring a reader of its own (docs/add-a-framework.md)"
+)
 
 
 def frameworks() -> Iterator[Framework]:
@@ -82,7 +84,7 @@ def framework_of(model: AnyModel) -> Framework:
         raise ModelFileError(
             f"an object of the type {named} is not a model of a framework that is known here",
             accepted=f"a path, {accepted}",
-            remedy=_REMEDIES.get(package, "export it to ONNX, or give the model within it"),
+            remedy=_REMEDIES.get(package, _READER),
         )
     return record
 
