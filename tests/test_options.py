@@ -14,7 +14,9 @@ from bitsmith import conversion, explanation
 from bitsmith.cli.options import FLAGS
 from bitsmith.config import IOType
 from bitsmith.layers.settings import Outliers, Strategy
+from bitsmith.model import Model
 from bitsmith.options import table
+from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
 from bitsmith.options.table import OPTIONS, Arguments
 
 _NAMES = [option.name for option in OPTIONS]
@@ -42,6 +44,16 @@ def test_help_shows_every_option_with_its_default_and_its_meaning(function: typi
             assert signature.parameters[option.name].default == option.default, option.name
             assert f"    {option.name}: {option.doc[:20]}" in text
     assert "    options: " not in text and "Raises:" in text
+
+
+def test_options_of_builds_have_one_record() -> None:
+    names = [option.name for option in BUILD_OPTIONS]
+    assert sorted(names) == sorted(BuildOptions.__annotations__) == sorted(Asked.__dataclass_fields__)
+    assert {option.name: option.default for option in BUILD_OPTIONS} == {name: getattr(Asked(), name) for name in names}
+    signature, text = inspect.signature(Model.build), inspect.getdoc(Model.build) or ""
+    for option in BUILD_OPTIONS:
+        assert signature.parameters[option.name].default == option.default
+        assert f"    {option.name}: {option.doc[:20]}" in text
 
 
 def test_words_of_flags_are_the_values_there_are() -> None:

@@ -18,6 +18,7 @@ import typer
 from bitsmith import errors
 from bitsmith.cli.commands import app
 from bitsmith.converters import Familiar
+from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
 from bitsmith.options.option import Option
 from bitsmith.options.table import OPTIONS
 from bitsmith.report.sections import SECTIONS, FigureSet, Key
@@ -35,6 +36,10 @@ OPTION_PAGE = """# Options
 Written from the records of options. Each is an argument of `bitsmith.convert` and the functions around it, a key of
 [project configurations](configuration.md), and an option of the [commands](command-reference.md) that convert, where it has these
 names; the meaning is the same. Keys below `HLSConfig` and `WriterConfig` are keys of these sections.
+"""
+BUILD_PART = """## Builds
+
+Arguments of `Model.build`, `Model.plan` and `Split.build`, and options of `bitsmith build`.
 """
 KEYS = """# Keys of reports
 
@@ -90,11 +95,13 @@ def _sentence(help_text: str | None) -> str:
 def options() -> str:
     """All options under all of their names."""
     rows = ((_argument(option), _key(option), _flag(option), _meant(option)) for option in OPTIONS)
-    return "\n".join((OPTION_PAGE, *_table(("argument", "key", "command line", "meaning"), rows)))
+    asked = ((_argument(option), _flag(option), _meant(option)) for option in BUILD_OPTIONS)
+    conversions = _table(("argument", "key", "command line", "meaning"), rows)
+    return "\n".join((OPTION_PAGE, *conversions, BUILD_PART, *_table(("argument", "command line", "meaning"), asked)))
 
 
 def _argument(option: Option) -> str:
-    if option.name not in Familiar.__annotations__ and option.name != "output_dir":
+    if option.name not in {"output_dir", *Familiar.__annotations__, *BuildOptions.__annotations__}:
         return ""
     return f"`{option.name}`" if option.default is None else f"`{option.name}={option.default!r}`"
 

@@ -11,7 +11,6 @@ from typing import Unpack
 import numpy as np
 
 from bitsmith.build.csim import real
-from bitsmith.build.job import BuildOptions
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
 from bitsmith.emulate.transfer import Raws
 from bitsmith.errors import ConfigError, VerificationError
@@ -25,6 +24,8 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
 from bitsmith.model import Model
+from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
+from bitsmith.options.signature import taking
 from bitsmith.passes.drop_dead import drop_dead
 from bitsmith.report import Report
 
@@ -53,6 +54,7 @@ class Split:
         program = self.whole.program
         return [(output, program.nodes[output.node].type) for output in program.outputs]
 
+    @taking(BuildOptions, BUILD_OPTIONS)
     def build(self, *, inputs: Arrays, **asked: Unpack[BuildOptions]) -> list[Report]:
         """Build and verify all parts, each with what the parts before it give for the same inputs of the whole.
 

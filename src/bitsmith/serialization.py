@@ -97,14 +97,13 @@ def weights_path(path: Path) -> Path:
 def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
     """The JSON text and the arrays of ``model``."""
     arrays: dict[str, npt.NDArray[np.float64]] = {}
-    nodes: list[Json] = [_encode_node(node, arrays) for node in model.network.nodes]
     document: dict[str, object] = {
         "format": "bitsmith-model",
         "version": VERSION,
         "name": model.network.name,
         "inputs": list(model.network.inputs),
         "outputs": list(model.network.outputs),
-        "nodes": nodes,
+        "nodes": [_encode_node(node, arrays) for node in model.network.nodes],
         "target": dict(model.target),
         "notes": list(model.notes),
         "fidelity": None if model.fidelity is None else dict(model.fidelity),

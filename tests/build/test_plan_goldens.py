@@ -16,7 +16,7 @@ import pytest
 
 from bitsmith import Model
 from bitsmith.backends import BACKENDS
-from bitsmith.build.job import BuildOptions, Target
+from bitsmith.build.job import Target
 from bitsmith.build.logic import LOGIC_TOOLS
 from bitsmith.conversion import converted
 from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
@@ -27,6 +27,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
+from bitsmith.options.building import BuildOptions
 from bitsmith.options.project import read_project
 from tests.report.networks import HIDDEN, INPUT
 

@@ -11,10 +11,10 @@ import pytest
 import typer.main
 
 import bitsmith
-from bitsmith.build.job import BuildOptions
 from bitsmith.cli.commands import app
 from bitsmith.cli.wording import in_shell, worded
 from bitsmith.errors import BitsmithError, ConfigError, ConfigProblemsError
+from bitsmith.options.building import BuildOptions
 from bitsmith.options.table import Further
 from bitsmith.remedies import OPEN, Call, Remedy, build, convert, given, predict, remedy
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bitsmith.build.job import Asked, Job
+from bitsmith.build.job import Job
 from bitsmith.build.plan import Plan
 from bitsmith.errors import ConfigError
 from bitsmith.netlist import native
+from bitsmith.options.building import Asked
 
 _LARGER = "Adder graphs are about a tenth larger than need be: the solver was not compiled (see `bitsmith doctor`)."
 _DEPTHS = "fifo_opt has no effect: the schedule gives the depths of all FIFOs."

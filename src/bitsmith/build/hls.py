@@ -14,7 +14,7 @@ from bitsmith.build.bench_numbers import Numbers, bench_numbers, number_lines
 from bitsmith.build.capacity import Room, refused_word, unrolled_products
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.hls_system import hls_core
-from bitsmith.build.job import Asked, Job
+from bitsmith.build.job import Job
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Sections, Stage
 from bitsmith.build.system import bitstream as system_bitstream
@@ -28,6 +28,7 @@ from bitsmith.flows.tools import FoundTool
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls.project import Stage as VendorStep
 from bitsmith.hls.words import Raws
+from bitsmith.options.building import Asked
 from bitsmith.passes.load import load, random_values
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of

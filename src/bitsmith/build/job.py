@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
-from typing import TypedDict
 
 from bitsmith.config import IOType
 from bitsmith.devices import Family, Part, part_or_typical
@@ -86,13 +85,32 @@ def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
     return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
 
 
-def has_project(plain: Mapping[str, object]) -> bool:
+def _has_project(plain: Mapping[str, object]) -> bool:
     """Return True if a saved target has a project folder, which must be inside the folder of its file."""
     path = plain.get("output_dir")
     if not isinstance(path, str):
         return False
     windows = PureWindowsPath(path)
     return not windows.anchor and ".." not in windows.parts
+
+
+def loaded_target(
+    plain: Mapping[str, object], path: Path, output_dir: str | Path | None
+) -> tuple[Target, tuple[str, ...]]:
+    """The target of the saved file ``path``, with another project folder if one is given, and notes on what it writes to.
+
+    Raises:
+        ModelFileError: such values are not a target.
+    """
+    target = read_target(plain, path)
+    if output_dir is not None:
+        return replace(target, output_dir=Path(output_dir)), ()
+    if not _has_project(plain):
+        return target, (f"The project folder is {target.output_dir}; loading it with an output_dir chooses another.",)
+    if not target.write_tar or target.output_dir != path.parent:
+        return target, ()
+    note = "No archive beside the folder of the file is written; loading it with an output_dir allows that."
+    return replace(target, write_tar=False), (note,)
 
 
 def read_target(plain: Mapping[str, object], path: Path) -> Target:
@@ -102,7 +120,7 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         ModelFileError: such values are not a target.
     """
     where = str(path)
-    plain = plain if has_project(plain) else {name: value for name, value in plain.items() if name != "output_dir"}
+    plain = plain if _has_project(plain) else {name: value for name, value in plain.items() if name != "output_dir"}
     try:
         known = nested({_KEYS[name]: value for name, value in plain.items() if name in _KEYS})
         project = read_project({**{name: value for name, value in plain.items() if name not in _KEYS}, **known})
@@ -166,44 +184,3 @@ class Job:
     def program_digest(self) -> str:
         """A digest of the program's text."""
         return digest(to_text(self.program))
-
-
-class BuildOptions(TypedDict, total=False):
-    """The choices of :meth:`bitsmith.model.Model.build`, which describes them."""
-
-    reset: bool
-    csim: bool | None
-    synth: bool | None
-    cosim: bool | None
-    validation: bool
-    export: bool
-    vsynth: bool
-    fifo_opt: bool
-    post_synth: bool
-    pnr: bool
-    bitstream: bool
-    bitfile: bool
-    force: bool
-    fit: bool
-    tool: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """All `BuildOptions`; None leaves a stage to the backend."""
-
-    reset: bool = False
-    csim: bool | None = None
-    synth: bool | None = None
-    cosim: bool | None = None
-    validation: bool = False
-    export: bool = False
-    vsynth: bool = False
-    fifo_opt: bool = False
-    post_synth: bool = False
-    pnr: bool = False
-    bitstream: bool = False
-    bitfile: bool = False
-    force: bool = False
-    fit: bool = False
-    tool: str | None = None

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bitsmith.build.capacity import Room
-from bitsmith.build.job import Asked, Job
+from bitsmith.build.job import Job
 from bitsmith.build.logic import logic_tool
 from bitsmith.build.logic.tool import Found, LogicDesign, LogicFlow, Step
 from bitsmith.build.plan import Plan
@@ -19,6 +19,7 @@ from bitsmith.flows.cells import require_models
 from bitsmith.flows.nextpnr import place_and_route_of
 from bitsmith.flows.run import Converted
 from bitsmith.flows.vendor import on_path
+from bitsmith.options.building import Asked
 from bitsmith.report import sections
 from bitsmith.rtl.ports import module_ports
 

@@ -20,9 +20,11 @@ from typer.core import TyperGroup
 from bitsmith import __version__
 from bitsmith.cli import model_commands
 from bitsmith.cli.model_commands import Json, saved_model
-from bitsmith.cli.options import Expanded
+from bitsmith.cli.options import BUILD_FLAGS, Building, Expanded
 from bitsmith.cli.terminal import OK, command
 from bitsmith.errors import ProjectError
+from bitsmith.options.building import BuildOptions
+from bitsmith.options.table import among
 
 if TYPE_CHECKING:
     from bitsmith.cli.doctor import Finding
@@ -32,51 +34,19 @@ ProjectDir = Annotated[Path, typer.Argument(metavar="DIR", help="A project folde
 
 
 def build(
-    project: ProjectDir,
-    synth: Annotated[bool | None, typer.Option(help="Synthesize; for HLS C++ by the vendor's tool.")] = None,
-    cosim: Annotated[bool | None, typer.Option(help="Compare the circuit with the emulator, bit for bit.")] = None,
-    csim: Annotated[bool | None, typer.Option(help="Compile HLS C++ and compare it with the emulator.")] = None,
-    export: Annotated[bool, typer.Option("--export", help="Pack the vendor's circuit for other designs.")] = False,
-    vsynth: Annotated[bool, typer.Option("--vsynth", help="Logic synthesis of the vendor's circuit.")] = False,
-    post_synth: Annotated[
-        bool, typer.Option("--post-synth", help="Compare the netlist after synthesis with the emulator, too.")
-    ] = False,
-    pnr: Annotated[bool, typer.Option("--pnr", help="Place and route, which measures Fmax.")] = False,
-    bitstream: Annotated[bool, typer.Option("--bitstream", help="Make a configuration file for the part.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run even what is estimated not to fit the part.")] = False,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Take reuse factors if the circuit does not fit the part.")
-    ] = False,
-    tool: Annotated[
-        str | None, typer.Option(help="A vendor's logic tool for the circuit: vivado, quartus or radiant.")
-    ] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Run stages again whose results still hold.")] = False,
+    building: Building,
     timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that each program may run.")] = None,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Generate the circuit of a project and run the tools on it."""
-    if synth is False and (post_synth or pnr or bitstream):
+    asked = building.asked
+    if asked.get("synth") is False and asked.keys() & {"post_synth", "pnr", "bitstream"}:
         raise typer.BadParameter("--post-synth, --pnr and --bitstream need synthesis", param_hint="--no-synth")
     with command(as_json, verbose=verbose) as terminal:
-        model = saved_model(project)
+        model = saved_model(building.project)
         with terminal.working("building") as progress:
-            report = model.build(
-                reset=reset,
-                csim=csim,
-                synth=synth,
-                cosim=cosim,
-                export=export,
-                vsynth=vsynth,
-                post_synth=post_synth,
-                pnr=pnr,
-                bitstream=bitstream,
-                force=force,
-                fit=fit,
-                tool=tool,
-                progress=progress,
-                timeout=timeout,
-            )
+            report = model.build(progress=progress, timeout=timeout, **among(BuildOptions, asked))
         terminal.show(dict(report), report)
 
 
@@ -207,7 +177,7 @@ app = typer.Typer(
 app.callback()(_options)
 _COMMANDS: dict[str, Callable[..., None]] = {
     "convert": Expanded(model_commands.convert),
-    "build": build,
+    "build": Expanded(build, Building, BUILD_FLAGS),
     "report": report,
     "open": open_report,
     "explain": Expanded(model_commands.explain),

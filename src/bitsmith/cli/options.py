@@ -12,11 +12,15 @@ from typing import Annotated
 
 import typer
 
+from bitsmith.options.building import BUILD_OPTIONS
 from bitsmith.options.option import Flag
 from bitsmith.options.table import OPTIONS
 
 FLAGS: Mapping[str, Flag] = {option.name: option.flag for option in OPTIONS if option.flag is not None}
-"""The options that can be typed, by name."""
+"""Options of conversions that can be typed, by name."""
+
+BUILD_FLAGS: Mapping[str, Flag] = {option.name: option.flag for option in BUILD_OPTIONS if option.flag is not None}
+"""Those of builds."""
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -24,6 +28,19 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 def completing(words: Sequence[str]) -> Callable[[str], list[str]]:
     """Completion of an option's value."""
     return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+class Building:
+    """A project folder, and what is asked of its build: ``asked`` are values of options by name, those that were typed."""
+
+    def __init__(
+        self,
+        *,
+        project: Annotated[Path, typer.Argument(metavar="DIR", help="A project folder that convert wrote.")],
+        **asked: object,
+    ) -> None:
+        self.project = project
+        self.asked = {name: value for name, value in asked.items() if value is not None}
 
 
 class ModelOptions:
@@ -81,15 +98,21 @@ def _parameter(name: str, flag: Flag) -> inspect.Parameter:
 
 
 class Expanded:
-    """A command whose first parameter is a :class:`ModelOptions`, with each of these as a parameter, as Typer reads them."""
+    """A command whose first parameter is made from many options, with each of these as a parameter, as Typer reads them."""
 
-    def __init__(self, command: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        command: Callable[..., None],
+        made: Callable[..., ModelOptions | Building] = ModelOptions,
+        flags: Mapping[str, Flag] = FLAGS,
+    ) -> None:
         self.__name__ = command.__name__
         self.__doc__ = command.__doc__
         self._command = command
+        self._made = made
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        file, *files, _ = inspect.signature(ModelOptions, eval_str=True).parameters.values()
-        options = [_parameter(name, flag) for name, flag in FLAGS.items()]
+        file, *files, _ = inspect.signature(made, eval_str=True).parameters.values()
+        options = [_parameter(name, flag) for name, flag in flags.items()]
         parameters = [file, *(parameter.replace(kind=_KEYWORD) for parameter in own), *files, *options]
         self._own = tuple(parameter.name for parameter in own)
         self.__signature__ = inspect.Signature(parameters)
@@ -97,5 +120,4 @@ class Expanded:
 
     def __call__(self, **values: object) -> None:
         own = {name: values.pop(name) for name in self._own}
-        made: Callable[..., ModelOptions] = ModelOptions
-        self._command(made(**values), **own)
+        self._command(self._made(**values), **own)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from bitsmith.cli.options import BUILD_FLAGS, FLAGS
+from bitsmith.options.option import Flag
 from bitsmith.remedies import OPEN, Argument, Call, Function, Remedy
 
 _COMMANDS = {
@@ -11,14 +14,7 @@ _COMMANDS = {
     Function.BUILD: "bitsmith build DIR",
     Function.PREDICT: "bitsmith predict",
 }
-_OPTIONS = {"input_data_tb": "input-data"}
-"""Options that are named otherwise than the arguments of the same meaning."""
-
-_REFUSING = frozenset({"synth", "cosim", "csim", "check"})
-"""Options that have a negative form."""
-
-_VALUES = {"calibration": "FILE.npy", "weights": "FILE", "output_dir": "DIR"}
-"""Placeholders for arguments that are the user's to choose."""
+_FLAGS = {**FLAGS, **BUILD_FLAGS, "output_dir": Flag(Path, ("--output-dir", "-o"), "DIR", None, "The project folder.")}
 
 
 def worded(remedy: Remedy | str) -> str:
@@ -37,12 +33,14 @@ def in_shell(call: Call) -> str:
 def _option(name: str, value: Argument) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"--set {path}={leaf}" for path, leaf in _leaves(value))
-    option = f"--{_OPTIONS.get(name, name.replace('_', '-'))}"
+    flag = _FLAGS[name]
+    option = next(iter(flag.names), f"--{name.replace('_', '-')}")
     if value is True:
         return option
     if value is False:
-        return option.replace("--", "--no-", 1) if name in _REFUSING else f"no {option}"
-    return f"{option} {_VALUES.get(name, '...') if value is OPEN else value}"
+        return f"no {option}" if flag.names else option.replace("--", "--no-", 1)
+    shown = flag.values if isinstance(flag.values, str) else "..."
+    return f"{option} {shown if value is OPEN else value}"
 
 
 def _leaves(content: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith import serialization
-from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
+from bitsmith.build.job import Job, Target, directives_of, loaded_target, plain_target
 from bitsmith.compiler import Source
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
@@ -26,6 +26,8 @@ from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
+from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
+from bitsmith.options.signature import taking
 from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import layouts, with_weights
 from bitsmith.remedies import Remedy
@@ -243,6 +245,7 @@ class Model:
     def compile(self) -> None:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
 
+    @taking(BuildOptions, BUILD_OPTIONS)
     def build(
         self,
         *,
@@ -258,31 +261,10 @@ class Model:
         are also what the script runs when it is started by hand. Stages whose inputs have not changed are not run again.
 
         Args:
-            reset: run stages again even if their results still hold.
-            csim: compile the C++ with g++ and compare it with the emulator, every output bit; no vendor's tool is needed.
-                By default True. Has no effect on ``rtl``.
-            synth: map to the part's cells with Yosys and count them; for C++, the vendor's high-level synthesis. By default
-                True for ``rtl``, and for C++ if the tool is there; otherwise the report's notes say how to start it.
-            cosim: compare the circuit with the emulator, every output bit, and measure latency and initiation interval; for
-                C++, on up to 100 samples by the vendor's co-simulation, implying ``synth``. By default True for ``rtl``.
-            validation: as ``cosim``, which always compares.
-            export: pack the vendor's circuit for use in other designs. Implies ``synth``.
-            vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
-            post_synth: compare the netlist that Yosys makes with the emulator, too, every output bit: for ``rtl`` on ECP5 and
-                iCE40. Implies ``synth``.
-            fifo_opt: noted; the schedule gives the depths of all FIFOs.
-            pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
-            bitstream: a configuration file for the board: by open tools where it has a serial port, which implies ``synth``,
-                else by the vendor's (``docs/boards.md``).
-            bitfile: the same, as other tools call it.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
-            force: run even what is estimated not to fit the part.
-            fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say
-                which. ``convert(fit=True)`` tries fewer bits first.
-            tool: "vivado", "quartus" or "radiant": that vendor's tool in place of Yosys and nextpnr, for ``rtl``. Its project is
-                always written; ``synth`` is by default True if the tool is there.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
             timeout: seconds that each program may run; by default it may run as long as it takes.
+            asked: the rest (``docs/options.md``).
 
         Raises:
             VerificationError: the circuit and the emulator disagree.
@@ -304,6 +286,7 @@ class Model:
         with working("building") if progress is None else nullcontext(progress) as shown:
             return execute(self.plan(inputs=inputs, **asked), shown, timeout)
 
+    @taking(BuildOptions, BUILD_OPTIONS)
     def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
         """The files and commands of :meth:`build` with the same arguments; nothing is written and no tool runs.
 
@@ -390,14 +373,9 @@ class Model:
             assert (again.predict(x) == model.predict(x)).all()
             ```
         """
-        known = self._certificate
-        saved = serialization.SavedModel(
-            self.network,
-            self.program,
-            plain_target(self.target, Path(path).parent),
-            self.notes,
-            None if known is None else known.document(),
-        )
+        target, known = plain_target(self.target, Path(path).parent), self._certificate
+        fidelity = None if known is None else known.document()
+        saved = serialization.SavedModel(self.network, self.program, target, self.notes, fidelity)
         serialization.save(saved, Path(path))
 
     @staticmethod
@@ -411,22 +389,9 @@ class Model:
             ModelFileError: not such a file, or a damaged one.
         """
         content = serialization.load(Path(path))
-        target, notes = read_target(content.target, Path(path)), content.notes
-        if output_dir is not None:
-            target = replace(target, output_dir=Path(output_dir))
-        elif not has_project(content.target):
-            notes = (
-                *notes,
-                f"The project folder is {target.output_dir}; loading it with an output_dir chooses another.",
-            )
-        elif target.write_tar and target.output_dir == Path(path).parent:
-            target = replace(target, write_tar=False)
-            notes = (
-                *notes,
-                "No archive beside the folder of the file is written; loading it with an output_dir allows that.",
-            )
+        target, notes = loaded_target(content.target, Path(path), output_dir)
         known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
-        return Model(content.network, content.program, target, notes, known)
+        return Model(content.network, content.program, target, (*content.notes, *notes), known)
 
     def input_format_text(self, name: str) -> str:
         """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ForwardRef, TypeVar
 
+from bitsmith.options.option import Option
 from bitsmith.options.table import OPTIONS
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -15,7 +16,7 @@ _HEAD = "Args:\n"
 _WIDTH = 118
 
 
-def taking(options: type) -> Callable[[_Function], _Function]:
+def taking(options: type, records: Sequence[Option] = OPTIONS) -> Callable[[_Function], _Function]:
     """A decorator of functions with ``**options: Unpack[...]`` of that dictionary: help shows each option, with its meaning."""
     types: Mapping[str, ForwardRef | object] = options.__annotations__
 
@@ -29,18 +30,18 @@ def taking(options: type) -> Callable[[_Function], _Function]:
                 default=option.default,
                 annotation=getattr(types[option.name], "__forward_arg__", types[option.name]),
             )
-            for option in OPTIONS
+            for option in records
             if option.name in types and option.name not in found.parameters
         ]
         signature = found.replace(parameters=[*own, *more])
         vars(function)["__signature__"] = signature
-        function.__doc__ = _documented(function.__doc__ or "", signature, rest.name)
+        function.__doc__ = _documented(function.__doc__ or "", signature, rest.name, records)
         return function
 
     return described
 
 
-def _documented(text: str, signature: inspect.Signature, rest: str) -> str:
+def _documented(text: str, signature: inspect.Signature, rest: str, records: Sequence[Option]) -> str:
     """A docstring whose arguments are told to the end, in place of what it says of ``rest``."""
     before, head, after = inspect.cleandoc(text).partition(_HEAD)
     if not head:
@@ -48,7 +49,7 @@ def _documented(text: str, signature: inspect.Signature, rest: str) -> str:
     own, _, behind = after.partition(f"    {rest}: ")
     lines = [
         textwrap.fill(f"{option.name}: {option.doc}", _WIDTH, initial_indent="    ", subsequent_indent="        ")
-        for option in OPTIONS
+        for option in records
         if option.name in signature.parameters
     ]
     return before + head + own + "\n".join(lines) + behind[behind.find("\n") :]
