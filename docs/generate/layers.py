@@ -163,15 +163,7 @@ def page() -> str:
         "## Layers",
         "",
         *_table(
-            [
-                "layer",
-                "computes",
-                *(f"from {frontend.name}" for frontend in FRONTENDS),
-                "emulator",
-                "HLS C++",
-                "RTL",
-                "limits",
-            ],
+            ["layer", "computes", "runs in", "limits"],
             [_layer(kind, LAYERS[kind], tried[kind], notes) for kind in LAYERS],
         ),
         "",
@@ -196,13 +188,16 @@ def page() -> str:
 _HEAD = (
     "# Layers",
     "",
-    "A layer is lowered to core operations, which the emulator, the HLS C++ of every backend and the unrolled RTL execute. The",
-    "columns say what was tried when this page was written, with a small example of each layer: *emulator* and *RTL* (the",
-    "netlist) gave what the oracle gives, bit for bit; *HLS C++* was written for every backend. The tests compile that C++ and",
-    "simulate that RTL. Numbers in the columns *limits* refer to the list at the end of the page, which has what the code",
-    "refuses: each error names the layer and says what is accepted; … stands for what the model says.",
+    "The first table has the layers of bitsmith, the others the names of each framework and the layers that they become.",
     "",
-    "This page is written by `make docs` (`make docs`).",
+    "A layer is lowered to core operations, which the emulator, the HLS C++ of every backend and the RTL execute. *Runs in* is",
+    "measured with a small example of each layer: the emulator and the netlist of the RTL gave the oracle's results, bit for bit, and",
+    "the C++ was written for every backend. The tests compile that C++ and simulate that RTL.",
+    "",
+    "Numbers under *limits* refer to the list at the end of the page. It has the errors that the code raises: each names the layer and",
+    "says what is accepted; … stands for a name or number of the model.",
+    "",
+    "This page is written by `make docs`.",
     "",
 )
 
@@ -218,15 +213,9 @@ def _layer(kind: str, layer: type[Layer], example: Example, notes: _Notes) -> li
         for limit in limits(vars(place).get(name), bitsmith.layers.__name__, layer)
     ]
     ways = executions(program)
-    names = [
-        ", ".join(
-            f"`{name}`"
-            for name, translation in frontend.translations.items()
-            if kind in re.findall(r"\w+", translation.becomes)
-        )
-        for frontend in FRONTENDS
-    ]
-    return [kind, _plain(sentence), *names, *ways.values(), notes.of(refused)]
+    everywhere = all(way == "yes" for way in ways.values())
+    runs = "all" if everywhere else "; ".join(f"{name}: {way}" for name, way in ways.items())
+    return [kind, _plain(sentence), runs, notes.of(refused)]
 
 
 class _Notes:
