@@ -86,7 +86,9 @@ def test_every_stage_calls_the_tool_as_its_dialect_says(fakes: FakeTools, projec
             Called(Path(call.argv[0]).name, call.argv[1:], project, dict(call.env).get("BITSMITH_STAGE", ""))
             for call in calls
         ]
-        assert "0 errors" in (project / flow.log(flow.find())).read_text()
+        log = project / flow.log(flow.find())
+        assert "0 errors" in log.read_text()
+        assert log.stem == (stage.value if len(calls) == 1 else f"{stage.value}_{len(calls)}")
     assert "Optimising error_correction" in lines
     tool = find_driver(driver)
     assert tool is not None and label(driver, tool) == f"{driver.tool} 2023.2"

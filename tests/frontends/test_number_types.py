@@ -101,7 +101,22 @@ def test_random_expressions_agree(framework: str, first: int) -> None:
 def _several(*inputs: Any) -> list[Any]:
     """What is known of each framework: signs, wraps, truths. Of 8 bits, 8 unsigned ones, 16 and a truth value."""
     i, u, s, b = inputs
-    return [i + i, i * i, -u, abs(i), u - 200, i + u, s * i, i // 3, i % -3, b & (i > 0), b + (u > 5), i + b]
+    return [
+        i + i,
+        i * i,
+        -u,
+        abs(i),
+        u - 200,
+        i + u,
+        s * i,
+        i // 3,
+        i % -3,
+        b & (i > 0),
+        b + (u > 5),
+        i + b,
+        i >> 2,
+        u >> 7,
+    ]
 
 
 def test_what_everyone_meets_in_pytorch_and_keras() -> None:
@@ -119,6 +134,7 @@ def _of_keras(i: Any, u: Any, s: Any, b: Any) -> list[Any]:
         *(i + i, i * i, -u, abs(i), u - 200, i + u, s * i, i // 3, i % -3, ops.floor(s / 3.0)),
         *(ops.add(b, u > 5), ops.multiply(b, u > 5), ops.sum(b, axis=-1), ops.sum(u, axis=-1), ops.cumsum(i, axis=-1)),
         *(ops.cast(s, "int8"), ops.cast(s, "bool"), ops.where(b, i, u), ops.left_shift(i, 2), ops.bitwise_not(u)),
+        *(ops.right_shift(i, 2), ops.right_shift(u, 7)),
     ]
 
 
@@ -131,6 +147,7 @@ def test_what_everyone_meets_in_onnx() -> None:
         node("Or", "b b", "Or"),
         node("Neg", "i", "Neg"),
         node("BitShift", "u w", "BitShift", direction="LEFT"),
+        node("BitShift", "u w", "Shifted", direction="RIGHT"),
         node("Cast", "s", "Cast", to=TensorProto.INT8),
         node("Mul", "s s", "Mul32"),
     ]
@@ -150,7 +167,9 @@ def test_what_everyone_meets_in_onnx() -> None:
     )
     i, u, s = (inputs[name] for name in "ius")
     wanted = [i + i, i * i, np.trunc(i / -3), np.mod(i, np.int8(-3)), u - np.uint8(200), inputs["b"], -i]
-    _agree(read_onnx(model), [*inputs.values()], [*wanted, u << np.uint8(3), s.astype(np.int8), s * s])
+    _agree(
+        read_onnx(model), [*inputs.values()], [*wanted, u << np.uint8(3), u >> np.uint8(3), s.astype(np.int8), s * s]
+    )
 
 
 def _agree(network: Network, inputs: list[Numbers], wanted: list[Numbers]) -> None:

@@ -227,8 +227,8 @@ def judge_all(mutants: Sequence[Mutant], verdicts: dict[str, str], arguments: ar
     covering = Covering(ROOT, arguments.cache / "coverage")
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutants-") as scratch:
         base, extension = Path(scratch) / "src", Extension(ROOT / "native", arguments.cache / "native")
-        shutil.copytree(SOURCES, base, ignore=shutil.ignore_patterns("__pycache__"))
-        compileall.compile_dir(base, quiet=2)  # once, not for each mutant
+        compileall.compile_dir(SOURCES, quiet=2)  # once, not for each mutant
+        shutil.copytree(SOURCES, base)
         with ThreadPoolExecutor(arguments.processes) as pool:
             futures = {pool.submit(judge, each, base, covering, extension): each for each in mutants}
             try:

@@ -121,6 +121,7 @@ def test_too_many_streams() -> None:
     core, _ = rtl_core(made("streams"), board_named("pynq-z2"), TARGET, {})
     with pytest.raises(ConfigError, match="at most 3"):
         core.check_streams(3)
+    core.check_streams(4)
 
 
 class FakeEngine:
