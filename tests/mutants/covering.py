@@ -140,7 +140,7 @@ class Covering:
         for folder, data, own in self._data:
             path = folder / "src" / "bitsmith" / file
             if path.exists():
-                contexts = _contexts(data, str(path))
+                contexts = _contexts(data, file)
                 here = {test for each in _lines_before(path, text, line) for test in contexts.get(each, ())}
                 if here == {""}:
                     here = {test for tests in contexts.values() for test in tests}
@@ -169,8 +169,10 @@ def own_folder(file: str) -> str:
 
 
 @cache
-def _contexts(data: CoverageData, path: str) -> dict[int, list[str]]:
-    return data.contexts_by_lineno(path)
+def _contexts(data: CoverageData, file: str) -> dict[int, list[str]]:
+    """The tests of each line of a file, wherever the record was made."""
+    found = (path for path in data.measured_files() if path.endswith(f"/src/bitsmith/{file}"))
+    return data.contexts_by_lineno(next(found, ""))
 
 
 def _lines_before(path: Path, text: str, line: int) -> list[int]:
