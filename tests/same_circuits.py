@@ -132,6 +132,9 @@ def _digest(text: str) -> str:
 
 def _recorded(made: Callable[[], Program]) -> Record:
     """The line of a network, without its name."""
+    import keras
+
+    keras.utils.clear_session()  # names of layers are numbers of those before
     try:
         program = made()
     except BitsmithError as error:
@@ -147,12 +150,12 @@ def _recorded(made: Callable[[], Program]) -> Record:
     record |= {"adder_bits": sum(word.width for word in adders)}
     try:
         network = partition(live, Directives({}, parallel=False))
-        found = schedule(network, {})
+        timing = schedule(network, {})
     except BitsmithError as error:
         return {**record, "schedule": type(error).__name__}
-    text = network_text(network) + schedule_to_text(found)
-    slots = sum(fifo.depth for fifo in found.fifos)
-    return {**record, "schedule": _digest(text), "latency": found.latency, "interval": found.interval, "slots": slots}
+    text = network_text(network) + schedule_to_text(timing)
+    slots = sum(fifo.depth for fifo in timing.fifos)
+    return {**record, "schedule": _digest(text), "latency": timing.latency, "interval": timing.interval, "slots": slots}
 
 
 def _is_small(program: Program) -> bool:
@@ -182,12 +185,12 @@ def record(path: Path, only: str, count: int) -> None:
 
 def compare(before: Path, after: Path, console: Console) -> bool:
     """Print what differs of the networks that are in both records; False if something is not smaller."""
-    one, other = (
+    olds, news = (
         {line.pop("name"): line for line in map(json.loads, path.read_text().splitlines())} for path in (before, after)
     )
-    common, fine = sorted(one.keys() & other.keys()), True
+    common, fine = sorted(olds.keys() & news.keys()), True
     for name in common:
-        old, new = one[name], other[name]
+        old, new = olds[name], news[name]
         if old != new:
             changed = [key for key in SMALLER if old.get(key) != new.get(key)]
             smaller = bool(changed) and all(new.get(key, 0) < old.get(key, 0) for key in changed)
@@ -195,7 +198,7 @@ def compare(before: Path, after: Path, console: Console) -> bool:
             kinds = [key for key in ("refused", "program", "netlist", "schedule") if old.get(key) != new.get(key)]
             figures = ", ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in changed)
             console.print(f"{name}: {', '.join(kinds)}; {'smaller' if smaller else 'NOT SMALLER'}: {figures}")
-    same = sum(one[name] == other[name] for name in common)
+    same = sum(olds[name] == news[name] for name in common)
     console.print(f"{len(common)} networks in both records, {same} the same")
     return fine
 
