@@ -10,6 +10,7 @@ import pytest
 
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
+from bitsmith.config import resolve
 from bitsmith.fidelity.certificate import certify
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
@@ -21,6 +22,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.softmax import Softmax
 from bitsmith.model import Model
@@ -121,6 +123,21 @@ def test_float_layers_are_named() -> None:
     assert compile_network(Network(nodes[:-2], ("x",), ("d",))).notes == ()
     plain = (nodes[0], NetworkNode("f", Dense(as_weights(np.eye(3) / 3)), ("x",)))
     assert compile_network(Network(plain, ("x",), ("f",))).notes == ()
+
+
+@pytest.mark.parametrize("reduction", [Reduction.NORM, Reduction.DEVIATION, Reduction.LOG_SUM_EXP])
+def test_reductions_by_tables_are_not_exact(reduction: Reduction) -> None:
+    nodes = (
+        NetworkNode("x", Input((3,))),
+        NetworkNode("q", Quantize(Quantizer.uniform(0.25, -128, 127)), ("x",)),
+        NetworkNode("n", Reduce(reduction, (0,), keepdims=True), ("q",)),
+    )
+    given = Network(nodes, ("x",), ("n",))
+    found = converted(given, [SAMPLES])
+    assert "Not decided by the quantizers of the model, and so by the rules of auto: 'n'." in found.notes
+    assert "exact" not in found.fidelity.summary
+    chosen = resolve(given, {"LayerName": {"n": {"Precision": "fixed<16,6>"}}}).node("n").settings.precision
+    assert chosen["result"] == FixedFormat(True, 16, 10)
 
 
 def test_many_float_layers_are_counted() -> None:

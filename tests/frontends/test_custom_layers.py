@@ -23,6 +23,7 @@ from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, Unary
+from bitsmith.layers.traits import Exactness, Scales, computed
 
 X = np.random.default_rng(1).normal(size=(20, 3, 4))
 Y = np.random.default_rng(2).normal(size=(20, 4))
@@ -348,6 +349,8 @@ def test_an_operator_that_was_added_to_torch(tmp_path: Path) -> None:
 
 class Doubled(Unary):
     """A layer of core ops."""
+
+    traits = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
 
     def reference(self, inputs):  # type: ignore[no-untyped-def]
         return inputs[0] * 2.0

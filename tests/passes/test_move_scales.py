@@ -25,11 +25,13 @@ from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.shape import Flatten, Permute
+from bitsmith.layers.shape import Broadcast, Flatten, Permute
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
+from bitsmith.layers.traits import Exactness
 from bitsmith.passes import drop_dead
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
+from tests.layers.test_traits import CLASSES, instances
 
 INPUT = FixedFormat(True, 9, 5, Rounding.RND, Overflow.SAT)
 
@@ -276,3 +278,25 @@ def test_quantizers_of_both_signs_after_relu(seed: int, step: float) -> None:
     scale, rounding = step * float(chain.scale()), list(Rounding)[seed]
     chain.add(Quantize(Quantizer.uniform(scale, -8, 7, rounding, offset=0.5 * (seed % 3))))
     assert_same(chain.network())
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_every_exact_layer_between_quantizers(layer: type[Layer]) -> None:
+    """Whatever passes through a layer, or does not, the numbers are the same."""
+    for number, (instance, shapes) in enumerate(instances(layer)[:4]):
+        if instance.jumps or instance.traits.exactness is not Exactness.EXACT or not instance.output_shape(shapes):
+            continue
+        nodes = [NetworkNode("x", Input(shapes[0]), settings=Settings({"result": INPUT}))]
+        for k, shape in enumerate(shapes):
+            scales = np.linspace(0.3, 0.7, shape[-1]) if number % 2 else 0.3
+            nodes.append(NetworkNode(f"x{k}", Broadcast(shape), ("x",)))
+            nodes.append(NetworkNode(f"q{k}", Quantize(Quantizer.uniform(scales, -7, 7)), (f"x{k}",)))
+        held = {name: Quantizer.holding(values) for name, values in instance.weights().items()}
+        nodes.append(NetworkNode("y", instance, tuple(f"q{k}" for k in range(len(shapes))), quantizers=held))
+        nodes.append(NetworkNode("r", Quantize(Quantizer.uniform(0.0371, -128, 127)), ("y",)))
+        network = Network(tuple(nodes), ("x",), ("r",))
+        x = np.ldexp(np.random.default_rng(number).integers(-256, 256, (20, *shapes[0])).astype(np.float64), -5)
+        values, _ = Emulator(compile_network(network).program).run_counted([x])
+        np.testing.assert_allclose(values[0], network.evaluate([x])["r"], rtol=1e-9, atol=1e-12)

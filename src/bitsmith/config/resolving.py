@@ -30,7 +30,8 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Outliers, Settings, Strategy, Weights
-from bitsmith.layers.settled import APPROXIMATE, decided_inputs, exact_variables, settled
+from bitsmith.layers.settled import decided_inputs, exact_variables, settled
+from bitsmith.layers.traits import Exactness
 from bitsmith.remedies import given, remedy
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
@@ -130,7 +131,8 @@ def _carried(network: Network, settings: Mapping[str, Settings], chosen: HLSConf
         return kept
     for node in network.nodes:
         own = kept.get(node.name)
-        if own is None or node.layer.weights() or isinstance(node.layer, APPROXIMATE) or own.bits.result != AUTO_BITS:
+        approximate = node.layer.traits.exactness is Exactness.APPROXIMATE
+        if own is None or node.layer.weights() or approximate or own.bits.result != AUTO_BITS:
             continue
         around = [each.name for each in network.consumers(node.name)] if isinstance(node.layer, Input) else node.inputs
         most = max((kept[name].bits.result for name in around if name in kept), default=0)

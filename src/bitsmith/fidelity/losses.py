@@ -24,7 +24,7 @@ from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settled import QUANTIZING
+from bitsmith.layers.traits import Exactness
 
 AUTO_SPARE = 2.0**-8
 """Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
@@ -199,7 +199,11 @@ def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tupl
     if named:
         first = next((name for name in named if (name == "result") == at_end), named[0])
         return first, given[first]
-    limits = cast.rounding is Rounding.RND and cast.overflow is Overflow.SAT and not isinstance(node.layer, QUANTIZING)
+    limits = (
+        cast.rounding is Rounding.RND
+        and cast.overflow is Overflow.SAT
+        and node.layer.traits.exactness is not Exactness.GRID
+    )
     return ("result", None) if at_end and limits and "result" not in given else None
 
 

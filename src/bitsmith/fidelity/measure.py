@@ -26,7 +26,8 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settled import QUANTIZING, exact_variables
+from bitsmith.layers.settled import exact_variables
+from bitsmith.layers.traits import Exactness
 from bitsmith.report.sections import LayerFidelity
 
 _FAR = 8.0
@@ -182,7 +183,7 @@ def _by_ties(layer: Layer, operands: Sequence[Floats], result: Floats, found: Fl
     These are between two codes wherever operands as near to a tie are: circuits are exact there. Operands of few bits have no
     rounding errors.
     """
-    if not isinstance(layer, QUANTIZING) or found is None or found.shape != result.shape:
+    if layer.traits.exactness is not Exactness.GRID or found is None or found.shape != result.shape:
         return result
     operand = operands[0]
     if np.array_equal(result, found) or _is_short(operand):

@@ -16,7 +16,7 @@ from bitsmith.fidelity.budgets import allowance
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.layers.settled import QUANTIZING
+from bitsmith.layers.traits import Exactness
 from bitsmith.passes.steepness import ancestors
 from bitsmith.report.sections import percent
 
@@ -113,7 +113,7 @@ def _deviating(
     if any(node.settings.precision for node in before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)
     wrong = off.worst > most
-    if wrong and any(node.layer.jumps or isinstance(node.layer, QUANTIZING) for node in before):
+    if wrong and any(node.layer.jumps or node.layer.traits.exactness is Exactness.GRID for node in before):
         wrong = _many(wanted, found, most * size, share)
         last = deviation(wanted, shaken(network, inputs)[number], size) if wrong else off
         wrong = wrong and off.error > _SHAKEN * last.error

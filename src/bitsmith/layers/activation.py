@@ -17,6 +17,7 @@ from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import Function, has_own_entries, is_free, tabulated
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.wide import wide
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
@@ -34,7 +35,7 @@ class Activation(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "param", "result")
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
 
     @property
     def jumps(self) -> bool:
@@ -80,6 +81,11 @@ class ReLU(Unary):
 
     precisions: ClassVar[tuple[str, ...]] = ("param", "result")
 
+    @property
+    def traits(self) -> Traits:
+        plain = self.max_value is None and self.threshold == 0.0
+        return computed(Scales.POSITIVE if plain else Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
         kept = x if self.max_value is None else np.minimum(x, self.max_value)
@@ -106,6 +112,7 @@ class PReLU(Layer):
 
     alpha: Floats
 
+    traits: ClassVar[Traits] = computed(Scales.POSITIVE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("param", "result")
 
     def weights(self) -> Mapping[str, Floats]:
@@ -142,6 +149,7 @@ class HardActivation(Unary):
     low: float | None
     high: float | None
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
 
     @property

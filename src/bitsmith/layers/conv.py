@@ -18,6 +18,7 @@ from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _BLOCK_CHANNELS = 16
 """Input channels up to which groups are computed together: more emulate slower, fewer are more ops."""
@@ -43,6 +44,7 @@ class Conv(Layer):
     padding: tuple[tuple[int, int], ...]
     groups: int = 1
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
     options: ClassVar[frozenset[str]] = frozenset({"weights"})
 
@@ -133,6 +135,7 @@ class ConvTranspose(Layer):
     output: Axes
     groups: int = 1
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
     options: ClassVar[frozenset[str]] = frozenset({"weights"})
 

@@ -13,6 +13,7 @@ from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +28,7 @@ class Dense(Layer):
     bias: Floats | None = None
     row_scale: Floats | None = None
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
 
     options: ClassVar[frozenset[str]] = frozenset({"weights"})

@@ -21,6 +21,7 @@ from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _LETTERS = string.ascii_letters
 
@@ -146,6 +147,7 @@ class Einsum(Layer):
     equation: str
     scale: float = 1.0
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("scale", "accum", "result")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -205,6 +207,7 @@ class EinsumDense(Layer):
     kernel: Floats
     bias: Floats | None = None
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
 
     def weights(self) -> Mapping[str, Floats]:

@@ -19,6 +19,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Unary
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import Function, tabulated
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _PHASE_GUARD_BITS = 3
 
@@ -44,6 +45,8 @@ class Wave(enum.Enum):
 class Absolute(Unary):
     """``|x|``."""
 
+    traits: ClassVar[Traits] = computed(Scales.POSITIVE, Exactness.EXACT, elementwise=True, affine=False)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.abs(inputs[0])
 
@@ -55,6 +58,7 @@ class Absolute(Unary):
 class Sign(Unary):
     """-1, 0 or 1."""
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
@@ -73,6 +77,7 @@ class WholeNumber(Unary):
 
     way: Whole
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -102,6 +107,7 @@ class Sinusoid(Unary):
 
     wave: Wave
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
     bounded: ClassVar[bool] = True

@@ -16,6 +16,7 @@ from bitsmith.layers.example import COUNT, Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import MAX_ENTRIES, uniform
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +28,7 @@ class Embedding(Layer):
 
     table: Floats
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
 
     def weights(self) -> Mapping[str, Floats]:
@@ -69,6 +71,7 @@ class OneHot(Layer):
 
     classes: int
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     bounded: ClassVar[bool] = True
 
     @property

@@ -18,6 +18,7 @@ from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)
 """An input of a float model about which nothing is known: fixed<16,6>, saturating."""
@@ -55,6 +56,7 @@ class Input(Layer):
     center: Floats | None = None
     spread: Floats | None = None
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
 
     def default_format(self, bits: int) -> FixedFormat:
@@ -145,6 +147,7 @@ class Constant(Layer):
 
     value: Floats
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight",)
 
     def weights(self) -> Mapping[str, Floats]:

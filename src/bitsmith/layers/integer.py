@@ -20,6 +20,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +30,7 @@ class Wrap(Unary):
     bits: int
     signed: bool
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -46,7 +48,7 @@ class WholeQuotient(Layer):
 
     way: Whole
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -128,7 +130,7 @@ class Bitwise(Layer):
 
     operation: Bits
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

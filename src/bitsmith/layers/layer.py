@@ -17,6 +17,7 @@ from bitsmith.layers.arrays import Floats as Floats
 from bitsmith.layers.arrays import Shape as Shape
 from bitsmith.layers.axis_order import Order, common
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Traits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,15 +28,16 @@ class Layer(ABC):
     """Variables whose precision the user may set of a layer of this class, besides ``default``."""
     options: ClassVar[frozenset[str]] = frozenset()
     """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
-    elementwise: ClassVar[bool] = False
-    """Whether each element of the result comes from those at its place in the operands, and everywhere alike."""
-    moves: ClassVar[bool] = False
-    """Whether each element of the result is one of an operand, or a constant."""
 
     @property
     def kind(self) -> str:
         """The layer's type name, as configuration and reports use it."""
         return type(self).__name__
+
+    @property
+    @abstractmethod
+    def traits(self) -> Traits:
+        """The traits on which passes rely (see :mod:`bitsmith.layers.traits`)."""
 
     @property
     def jumps(self) -> bool:
@@ -90,7 +92,7 @@ class Layer(ABC):
 
         ``shapes`` are those of the operands in the user's model. None: it needs operands that are stored as they are there.
         """
-        order = common(orders, shapes) if self.elementwise else None
+        order = common(orders, shapes) if self.traits.elementwise else None
         return None if order is None else (self, order)
 
     def giving(self, order: Order, shape: Shape) -> Layer | None:
@@ -112,8 +114,6 @@ class Layer(ABC):
 @dataclass(frozen=True, slots=True, eq=False)
 class Unary(Layer):
     """A layer of one operand, whose result has its shape: each element comes from the operand's element at its place."""
-
-    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)

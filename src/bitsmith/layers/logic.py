@@ -14,6 +14,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _COMPARISONS = {
     Relation.LT: np.less,
@@ -31,7 +32,7 @@ class Comparison(Layer):
 
     relation: Relation
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
@@ -49,7 +50,7 @@ class Comparison(Layer):
 class Where(Layer):
     """The second input where the first is not 0, else the third."""
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=3)

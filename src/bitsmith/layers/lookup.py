@@ -17,6 +17,7 @@ from bitsmith.layers.example import INPUT, Example
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.staircases import climbed
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _MOST_STEPS = 4096
 
@@ -32,6 +33,7 @@ class Lookup(Unary):
     first: int
     values: Floats
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.GRID, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -90,6 +92,7 @@ class Staircase(Unary):
     levels: Floats
     above: bool = False
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.GRID, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

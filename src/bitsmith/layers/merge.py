@@ -18,6 +18,7 @@ from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Elements, Exactness, Scales, Traits, computed, extreme, moved
 
 
 def broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) -> Shape:
@@ -52,7 +53,7 @@ class Add(Layer):
     """The sum of all inputs."""
 
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -68,7 +69,7 @@ class Add(Layer):
 class Subtract(Layer):
     """The first input minus the second."""
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
@@ -84,7 +85,7 @@ class Subtract(Layer):
 class Multiply(Layer):
     """The product of all inputs."""
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=True)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -101,7 +102,7 @@ class Average(Layer):
     """The mean of all inputs, correctly rounded to the result's step for every possible input."""
 
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.QUOTIENT, elementwise=True, affine=True)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -118,7 +119,7 @@ class Average(Layer):
 class Maximum(Layer):
     """The element-wise maximum of all inputs."""
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = extreme(elementwise=True)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -134,7 +135,7 @@ class Maximum(Layer):
 class Minimum(Layer):
     """The element-wise minimum of all inputs."""
 
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = extreme(elementwise=True)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -152,7 +153,7 @@ class Concatenate(Layer):
 
     axis: int = -1
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.SELECTION)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         rank = len(inputs[0]) if inputs else 0
@@ -188,6 +189,7 @@ class Dot(Layer):
 
     axes: tuple[int, int]
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

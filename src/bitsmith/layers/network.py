@@ -113,6 +113,14 @@ class Network:
         """The nodes that read ``name``."""
         return tuple(node for node in self.nodes if name in node.inputs)
 
+    def readers(self) -> dict[str, list[NetworkNode]]:
+        """By name, the nodes that read each node."""
+        readers: dict[str, list[NetworkNode]] = {node.name: [] for node in self.nodes}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name].append(node)
+        return readers
+
     def live(self) -> set[str]:
         """The nodes that outputs depend on; others are there for traces."""
         found = set(self.outputs)

@@ -16,6 +16,7 @@ from bitsmith.layers.axis_order import Order, moved_axes, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -32,6 +33,7 @@ class BatchNormalization(Layer):
     offset: Floats
     axis: int = -1
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=True)
     precisions: ClassVar[tuple[str, ...]] = ("scale", "bias", "accum", "result")
 
     def weights(self) -> Mapping[str, Floats]:

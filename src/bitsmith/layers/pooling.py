@@ -23,6 +23,7 @@ from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed, extreme
 
 Axes: TypeAlias = tuple[int, ...]
 """A number for each spatial axis."""
@@ -151,6 +152,8 @@ class _Pool(Layer):
 class MaxPool(_Pool):
     """The greatest element of each window; padding never is."""
 
+    traits: ClassVar[Traits] = extreme(elementwise=False)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
         for axis, along in enumerate(self.windows(x.shape[1:]), 1):
@@ -179,6 +182,7 @@ class AveragePool(_Pool):
     count_include_pad: bool = False
     total: bool = False
 
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.QUOTIENT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def counts(self, shape: Shape) -> Indices:
@@ -275,6 +279,8 @@ class _GlobalPool(Layer):
 class GlobalMaxPool(_GlobalPool):
     """The greatest element of each channel."""
 
+    traits: ClassVar[Traits] = extreme(elementwise=False)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
         return np.asarray(x.max(axis=tuple(range(1, x.ndim - 1)), keepdims=self.keepdims))
@@ -289,6 +295,7 @@ class GlobalMaxPool(_GlobalPool):
 class GlobalAveragePool(_GlobalPool):
     """The mean of each channel, correctly rounded to the result's step for every possible input."""
 
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.QUOTIENT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -377,11 +384,13 @@ class _AdaptivePool(Layer):
 class AdaptiveMaxPool(_AdaptivePool):
     """The greatest element of each region."""
 
+    traits: ClassVar[Traits] = extreme(elementwise=False)
+
     def _joined(self, part: Floats, axis: int) -> Floats:
         return np.asarray(part.max(axis=axis))
 
     def _regular(self, sizes: Axes) -> Layer:
-        return MaxPool(sizes, sizes)
+        return GlobalMaxPool(keepdims=True) if set(self.output) == {1} else MaxPool(sizes, sizes)
 
     def _irregular(self, lowering: Lowering, x: Value, regions: Sequence[_Regions]) -> Value:
         builder = lowering.builder
@@ -396,6 +405,7 @@ class AdaptiveMaxPool(_AdaptivePool):
 class AdaptiveAveragePool(_AdaptivePool):
     """The mean of each region, correctly rounded to the result's step for every possible input."""
 
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def _joined(self, part: Floats, axis: int) -> Floats:

@@ -22,6 +22,7 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
 from bitsmith.layers.reciprocal import cut, exponential, logarithm, nonnegative, power
 from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, tabulated, uniform
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.remedies import OPEN, given, remedy
 
 MAX_EXPONENT = 64
@@ -44,7 +45,7 @@ class Power(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not abs(self.exponent) <= MAX_EXPONENT:
@@ -76,7 +77,7 @@ class VariablePower(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
@@ -121,7 +122,7 @@ class Divide(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
@@ -147,7 +148,7 @@ class Logarithm(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    elementwise: ClassVar[bool] = True
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not self.base > 1.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
@@ -14,6 +15,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, singl
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.requantize import quantized_values
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _FEW_BITS = 3
 
@@ -23,6 +25,8 @@ class Quantize(Unary):
     """Each element on the grid of ``quantizer``."""
 
     quantizer: Quantizer
+
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.GRID, elementwise=False, affine=False)
 
     @property
     def jumps(self) -> bool:

@@ -44,6 +44,7 @@ from bitsmith.layers.recurrent_cell import (
     reach,
 )
 from bitsmith.layers.shape import Identity
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 TANH, SIGMOID = Activation("tanh"), Activation("sigmoid")
 
@@ -78,6 +79,7 @@ class Recurrent(Layer):
     clip: float = math.inf
     masked: bool = False
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = (
         "weight",
         "bias",

@@ -25,6 +25,7 @@ from bitsmith.layers.power import positive_power
 from bitsmith.layers.reciprocal import logarithm, rounded
 from bitsmith.layers.statistics import batched, checked_axes, kept_sum, square, variance
 from bitsmith.layers.tables import Function, tabulated
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed, extreme
 
 _GUARD_BITS = 2
 
@@ -69,6 +70,25 @@ class Reduce(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("accum", "table", "exp_table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    @property
+    def traits(self) -> Traits:
+        match self.reduction:
+            case Reduction.MAX | Reduction.MIN:
+                return extreme(elementwise=False)
+            case Reduction.SUM:
+                scales, exactness = Scales.ANY, Exactness.EXACT
+            case Reduction.MEAN:
+                scales, exactness = Scales.ANY, Exactness.QUOTIENT
+            case Reduction.PROD:
+                scales, exactness = Scales.NONE, Exactness.EXACT
+            case Reduction.VARIANCE:
+                scales, exactness = Scales.NONE, Exactness.QUOTIENT
+            case Reduction.DEVIATION | Reduction.NORM:
+                scales, exactness = Scales.POSITIVE, Exactness.APPROXIMATE
+            case Reduction.LOG_SUM_EXP:
+                scales, exactness = Scales.NONE, Exactness.APPROXIMATE
+        return computed(scales, exactness, elementwise=False, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return _reduced(
@@ -187,6 +207,7 @@ class ArgMax(Layer):
     keepdims: bool = False
     least: bool = False
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -225,6 +246,7 @@ class CumulativeSum(Layer):
 
     axis: int
 
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

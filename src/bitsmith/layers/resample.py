@@ -20,6 +20,7 @@ from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Elements, Exactness, Scales, Traits, computed, moved
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 """A number before and one after, for each axis from the first on; axes left out have (0, 0)."""
@@ -51,7 +52,12 @@ class Pad(Layer):
     mode: PadMode = PadMode.CONSTANT
     value: float = 0.0
 
-    moves: ClassVar[bool] = True
+    @property
+    def traits(self) -> Traits:
+        if self.mode != PadMode.CONSTANT:
+            return moved(Elements.SELECTION)
+        scales = Scales.ANY if self.value == 0.0 else Scales.NONE
+        return replace(moved(Elements.PADDED), scales=scales)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -132,7 +138,7 @@ class Crop(Layer):
 
     cropping: Pairs
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.SELECTION)
 
     def _pairs(self, rank: int) -> Pairs:
         return (*self.cropping, *((0, 0),) * (rank - len(self.cropping)))
@@ -209,6 +215,12 @@ class Resize(Layer):
     coordinates: Coordinates = Coordinates.HALF_PIXEL
     nearest: NearestMode = NearestMode.ROUND_PREFER_CEIL
     scales: tuple[Fraction, ...] = ()
+
+    @property
+    def traits(self) -> Traits:
+        if self.interpolation == Interpolation.NEAREST:
+            return moved(Elements.SELECTION)
+        return computed(Scales.ANY, Exactness.QUOTIENT, elementwise=False, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, singl
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantizer import Quantizer, binary_exponents
 from bitsmith.layers.requantize import alike, near, near_exponent, quantized_values
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _MOST_STEPS = 4096
 
@@ -37,6 +39,8 @@ class Rescale(Unary):
 
     first: Quantizer
     second: Quantizer
+
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.GRID, elementwise=False, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

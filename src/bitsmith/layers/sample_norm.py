@@ -26,6 +26,7 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import cut, power
 from bitsmith.layers.statistics import Statistics, batched, checked_axes, given_variance, kept_sum, square, variance
 from bitsmith.layers.tables import uniform
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _GUARD_BITS = 2
 _EPSILON_BITS = 3
@@ -47,6 +48,7 @@ class LayerNormalization(Layer):
     epsilon: float
     centered: bool = True
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("mean", "variance", "table", "scale", "bias", "accum", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
 
@@ -91,6 +93,7 @@ class RMSNormalization(Layer):
     gamma: Floats
     epsilon: float
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("variance", "table", "scale", "accum", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
 
@@ -138,6 +141,7 @@ class GroupNormalization(Layer):
     beta: Floats
     epsilon: float
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = LayerNormalization.precisions
     options: ClassVar[frozenset[str]] = LayerNormalization.options
 
@@ -186,6 +190,7 @@ class UnitNormalization(Layer):
     axes: tuple[int, ...]
     epsilon: float = 1e-12
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
 

@@ -8,48 +8,13 @@ model.
 
 from __future__ import annotations
 
-from bitsmith.layers.activation import Activation
 from bitsmith.layers.auto import exact_frac
-from bitsmith.layers.elementwise import Sinusoid
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.pooling import AdaptiveAveragePool
-from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
-from bitsmith.layers.rescale import Rescale
-from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
-from bitsmith.layers.softmax import Softmax
-from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.time_distributed import TimeDistributed
-
-QUANTIZING = (BinaryTanh, Lookup, Quantize, Rescale, Staircase, TernaryTanh)
-"""Layers whose results are on a grid of the model's, whatever the operand."""
-
-_DECIDING = (*QUANTIZING, Embedding)
-"""Layers that distinguish no more values of their operand than a format of few bits has."""
-
-APPROXIMATE = (
-    Activation,
-    AdaptiveAveragePool,
-    Divide,
-    GRU,
-    GroupNormalization,
-    LSTM,
-    LayerNormalization,
-    Logarithm,
-    Power,
-    RMSNormalization,
-    SimpleRNN,
-    Sinusoid,
-    Softmax,
-    UnitNormalization,
-    VariablePower,
-)
-"""Layers that compute functions by tables of their own choice; all others add, multiply, compare and move."""
+from bitsmith.layers.traits import Exactness
 
 
 def is_quantized(network: Network) -> bool:
@@ -58,7 +23,7 @@ def is_quantized(network: Network) -> bool:
 
 
 def _quantizes(layer: Layer) -> bool:
-    return isinstance(layer, QUANTIZING) or (isinstance(layer, Input) and layer.quantizer is not None)
+    return layer.traits.exactness is Exactness.GRID or (isinstance(layer, Input) and layer.quantizer is not None)
 
 
 def settled(network: Network) -> set[str]:
@@ -66,26 +31,29 @@ def settled(network: Network) -> set[str]:
     found: set[str] = set()
     if is_quantized(network):
         for node in network.nodes:
-            if isinstance(node.layer, QUANTIZING) or (_is_exact(node) and found.issuperset(node.inputs)):
+            on_grid = node.layer.traits.exactness is Exactness.GRID
+            if on_grid or (_is_exact(node) and found.issuperset(node.inputs)):
                 found.add(node.name)
     return found
 
 
 def decided_inputs(network: Network) -> set[str]:
     """The inputs whose format follows from the model: few integers, indices, and what it puts on grids, as it is or moved."""
-    readers: dict[str, list[NetworkNode]] = {node.name: [] for node in network.nodes}
-    for node in network.nodes:
-        for name in node.inputs:
-            readers[name].append(node)
-    found: set[str] = set()
+    readers, found = network.readers(), set[str]()
     for node in reversed(network.nodes):
         few = isinstance(node.layer, Input) and node.layer.limits is not None
-        if not few and not isinstance(node.layer, Input) and not node.layer.moves:
+        if not few and not isinstance(node.layer, Input) and not node.layer.traits.moves_or_pads:
             continue
-        deciding = [isinstance(_inner(one.layer), _DECIDING) or one.name in found for one in readers[node.name]]
+        deciding = [_decides(reader.layer) or reader.name in found for reader in readers[node.name]]
         if few or (deciding and all(deciding) and node.name not in network.outputs):
             found.add(node.name)
     return found.intersection(network.inputs)
+
+
+def _decides(layer: Layer) -> bool:
+    """Return True of a layer that distinguishes no more values of its operand than a format of few bits has."""
+    layer = layer.layer if isinstance(layer, TimeDistributed) else layer
+    return layer.traits.exactness is Exactness.GRID or isinstance(layer, Embedding)
 
 
 def exact_variables(node: NetworkNode) -> set[str]:
@@ -96,14 +64,10 @@ def exact_variables(node: NetworkNode) -> set[str]:
 
 def _is_exact(node: NetworkNode) -> bool:
     trained = node.layer.weights().keys() <= exact_variables(node) or _is_short(node)
-    return (trained or node.whole) and not isinstance(_inner(node.layer), APPROXIMATE)
+    return (trained or node.whole) and node.layer.traits.exactness is not Exactness.APPROXIMATE
 
 
 def _is_short(node: NetworkNode) -> bool:
     """Return True of a constant that ``auto`` has exactly, such as the half of a mean."""
     layer, bits = node.layer, node.settings.bits.weight
     return isinstance(layer, Constant) and exact_frac(layer.value, bits) is not None
-
-
-def _inner(layer: Layer) -> Layer:
-    return _inner(layer.layer) if isinstance(layer, TimeDistributed) else layer

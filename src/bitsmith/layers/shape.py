@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from bitsmith.layers.axis_order import Order, after, elements, inverse, moved_ax
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Elements, Traits, moved
 
 _MOST_AXES = 4
 """Axes of which all orders are looked at."""
@@ -26,7 +27,7 @@ _MOST_AXES = 4
 class Identity(Unary):
     """Does nothing at inference (dropout, noise, regularization); a given result precision still casts."""
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(moved(Elements.VIEW), elementwise=True, affine=True)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0]
@@ -41,7 +42,7 @@ class Reshape(Layer):
 
     target: Shape
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.VIEW)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -69,7 +70,7 @@ class Reshape(Layer):
 class Flatten(Layer):
     """All axes as one, row-major."""
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.VIEW)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return (math.prod(single(inputs, self.kind)),)
@@ -91,7 +92,7 @@ class Permute(Layer):
 
     perm: tuple[int, ...]
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.PERMUTATION)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -118,7 +119,7 @@ class Slice(Layer):
     stop: tuple[int, ...]
     step: tuple[int, ...]
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.SELECTION)
 
     def _ranges(self) -> list[range]:
         return [range(*ends) for ends in zip(self.start, self.stop, self.step, strict=True)]
@@ -165,7 +166,7 @@ class Gather(Layer):
     indices: tuple[int, ...]
     axis: int
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.SELECTION)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -196,7 +197,7 @@ class Broadcast(Layer):
 
     shape: Shape
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.SELECTION)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -224,7 +225,7 @@ class Stack(Layer):
 
     axis: int
 
-    moves: ClassVar[bool] = True
+    traits: ClassVar[Traits] = moved(Elements.SELECTION)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not inputs or len(set(inputs)) != 1 or not 0 <= self.axis <= len(inputs[0]):

@@ -23,6 +23,7 @@ from bitsmith.layers.merge import aligned
 from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _GUARD_BITS = 2
 _FEW_CLASSES_BITS = 4
@@ -41,6 +42,7 @@ class Softmax(Layer):
     axis: int = -1
     mask: Floats | None = None
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("exp_table", "inv_table", "inv_inp", "accum", "result")
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS | {"implementation", "skip"}
     bounded: ClassVar[bool] = True

@@ -18,6 +18,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Unary, as_weights
 from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _HALF = 0.5
 
@@ -26,6 +27,7 @@ _HALF = 0.5
 class BinaryTanh(Unary):
     """1 from 0 up, -1 below."""
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.GRID, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
@@ -42,6 +44,7 @@ class BinaryTanh(Unary):
 class TernaryTanh(Unary):
     """1 above a half, -1 below minus a half, else 0."""
 
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.GRID, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 

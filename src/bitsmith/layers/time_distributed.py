@@ -11,12 +11,13 @@ from bitsmith.ir.infer import step_type
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.recurrent_cell import body_input
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.traits import Traits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +28,10 @@ class TimeDistributed(Layer):
     """
 
     layer: Layer
+
+    @property
+    def traits(self) -> Traits:
+        return self.layer.traits
 
     def variables(self) -> tuple[str, ...]:
         return self.layer.variables()
@@ -81,4 +86,4 @@ def over_time(layer: Layer, inputs: Sequence[Shape], steps: int) -> Layer:
             return TimeDistributed(layer)
 
 
-EXAMPLES = (Example(TimeDistributed(Dense(quarters(2, 2))), ((3, 2),)),)
+EXAMPLES = (Example(TimeDistributed(Dense(quarters(2, 2), as_weights([0.5, -0.25]))), ((3, 2),)),)

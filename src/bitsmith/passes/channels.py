@@ -28,7 +28,7 @@ from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode, Revision
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
-from bitsmith.passes.lower import VIEWS, exact_nodes
+from bitsmith.passes.lower import exact_nodes
 from bitsmith.passes.outliers import outlying
 from bitsmith.passes.steepness import Rounded, ancestors, fine_steps, steep_operands, with_trained
 
@@ -160,7 +160,7 @@ class _Search:
         """The steps of a result by the rule of auto; None where nothing is rounded."""
         observed = self.observed[node.name]
         lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed)
-        if isinstance(node.layer, (*VIEWS, Constant)):
+        if node.layer.traits.keeps or isinstance(node.layer, Constant):
             return None
         if not isinstance(node.layer, Input):
             frac = np.asarray(lowering.result_frac())

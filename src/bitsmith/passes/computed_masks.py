@@ -32,7 +32,7 @@ from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Weights
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice
+from bitsmith.layers.shape import Broadcast, Identity
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.calibration import observe
 
@@ -44,8 +44,6 @@ SPARE_MEASURED = 2.0
 
 SPARE_GENERATED = 16.0
 """Factor by which operands may exceed what generated inputs show."""
-
-VIEWS = (Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice)
 
 _NEARLY = 2.0**-12
 """How far from 0 and 1 the values of an input may be that is taken to hold these only."""
@@ -221,7 +219,7 @@ class _Search:
         truth = next((each for each in known if each is not None), None)
         if truth is None:
             return None
-        if isinstance(node.layer, VIEWS):
+        if node.layer.traits.moves and len(node.inputs) == 1:
             return replace(truth, node=self._add(f"{node.name}_truth", node.layer, truth.node))
         scale = self._scale_and_offset(node)
         if scale is None:
@@ -268,7 +266,7 @@ class _Search:
                 return self._choice(node)
             case Multiply() | BatchNormalization():
                 return self._scaled(node)
-        if isinstance(node.layer, VIEWS) and node.inputs[0] in self.splits:
+        if node.layer.traits.moves and len(node.inputs) == 1 and node.inputs[0] in self.splits:
             split = self.splits[node.inputs[0]]
             full = self._broadcast(f"{node.name}_full", split.kept, self.shapes[node.inputs[0]])
             kept = self._add(f"{node.name}_kept", node.layer, full)

@@ -18,7 +18,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.passes.lower import VIEWS, exact_nodes
+from bitsmith.passes.lower import exact_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def with_finer_steps(network: Network, observed: Mapping[str, ObservedRange], fi
                 formats = node.layer.stated_formats(node.settings.result_bits)
                 least = [fmt.frac + finer.inputs for fmt in formats]
                 fracs = {"result": np.broadcast_to(np.array(least), shapes[node.name][-1:] or (1,))}
-        elif finer.results and not isinstance(node.layer, (*VIEWS, Constant)):
+        elif finer.results and not node.layer.traits.keeps and not isinstance(node.layer, Constant):
             fracs = _of_results(node, observed[node.name], finer.results, shapes[node.name], exact=node.name in exact)
         known = {name: np.maximum(frac, node.fracs.get(name, frac)) for name, frac in fracs.items()}
         nodes.append(

@@ -24,7 +24,8 @@ from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, Weights
-from bitsmith.layers.shape import Flatten, Identity, Reshape
+from bitsmith.layers.shape import Identity
+from bitsmith.layers.traits import Elements
 
 _SUMS = frozenset({"result", "accum"})
 
@@ -69,7 +70,7 @@ def _folded_back(network: Network) -> Network:
             continue
         before = nodes[node.inputs[0]]
         between = []
-        while isinstance(before.layer, Identity | Reshape | Flatten) and _is_unseen(network, before, {"result"}):
+        while before.layer.traits.elements is Elements.VIEW and _is_unseen(network, before, {"result"}):
             between.append(before.name)
             before = nodes[before.inputs[0]]
         if not isinstance(before.layer, Weighted) or _is_exact(before.layer, before.settings):
@@ -97,7 +98,7 @@ def _folded_forward(network: Network) -> Network:
         if not isinstance(layer, BatchNormalization) or not _is_unseen(network, node, {"scale", "bias", *_SUMS}):
             continue
         after, between = nodes[network.consumers(node.name)[0].name], [node.name]
-        while isinstance(after.layer, Identity | Reshape | Flatten) and _is_unseen(network, after, {"result"}):
+        while after.layer.traits.elements is Elements.VIEW and _is_unseen(network, after, {"result"}):
             between.append(after.name)
             after = nodes[network.consumers(after.name)[0].name]
         if (

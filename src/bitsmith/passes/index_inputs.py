@@ -1,7 +1,7 @@
 """Inputs that only embeddings read hold indices: their format comes from the size of the tables.
 
 Before: an input that the framework describes at most as an integer; after: ``Input(entries=n)``, unsigned, of as few bits as
-the largest of the tables needs. Flattening and reshaping on the way are followed.
+the largest of the tables needs. Layers on the way that only move elements are followed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import replace
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 
 def index_inputs(network: Network) -> Network:
@@ -36,8 +35,8 @@ def _entries(network: Network, name: str) -> int | None:
         match reader.layer:
             case Embedding() as embedding:
                 entries: int | None = embedding.entries
-            case Flatten() | Reshape() | Permute() | Identity():
-                entries = None if "result" in reader.settings.precision else _entries(network, reader.name)
+            case layer if layer.traits.moves and "result" not in reader.settings.precision:
+                entries = _entries(network, reader.name)
             case _:
                 entries = None
         if entries is None:

@@ -15,10 +15,6 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.settled import exact_variables, settled
-from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
-
-VIEWS = (Flatten, Identity, Permute, Reshape)
-"""Layers whose results are their operands in other places."""
 
 
 def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
@@ -85,15 +81,10 @@ def exact_nodes(network: Network) -> set[str]:
 
 def _before_jumps(network: Network) -> set[str]:
     """Nodes whose result is read only by layers that jump, as it is or in another shape."""
-    readers: dict[str, list[NetworkNode]] = {node.name: [] for node in network.nodes}
-    for node in network.nodes:
-        for name in node.inputs:
-            readers[name].append(node)
-    found: set[str] = set()
+    readers, found = network.readers(), set[str]()
     for node in reversed(network.nodes):
         jumping = [
-            reader.layer.jumps or (isinstance(reader.layer, VIEWS) and reader.name in found)
-            for reader in readers[node.name]
+            reader.layer.jumps or (reader.layer.traits.keeps and reader.name in found) for reader in readers[node.name]
         ]
         if jumping and all(jumping) and node.name not in network.outputs:
             found.add(node.name)

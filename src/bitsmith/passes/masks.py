@@ -35,7 +35,7 @@ from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Broadcast, Identity
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.calibration import observe
-from bitsmith.passes.computed_masks import FAR, SPARE_GENERATED, SPARE_MEASURED, VIEWS, part
+from bitsmith.passes.computed_masks import FAR, SPARE_GENERATED, SPARE_MEASURED, part
 
 LEAST = -1e30
 """What is less is as good as -inf: nothing but masks holds it."""
@@ -169,7 +169,7 @@ def _is_passed(node: NetworkNode, constants: Mapping[str, Floats]) -> bool:
         case Where():
             return node.inputs[0] in constants
         case _:
-            return isinstance(node.layer, VIEWS)
+            return node.layer.traits.moves and len(node.inputs) == 1
 
 
 def _term(node: NetworkNode, constants: Mapping[str, Floats], shape: Shape) -> Floats | None:
@@ -202,7 +202,7 @@ class _Path:
 
     def through(self, node: NetworkNode, name: str, constants: Mapping[str, Floats], shape: Shape) -> _Path:
         """The path with ``node``, which has a result of ``shape`` and reads the tensor as ``name``."""
-        if isinstance(node.layer, VIEWS):
+        if node.layer.traits.moves:
             places, factor = (
                 node.layer.reference([np.asarray(values, dtype=np.float64)[None]])[0]
                 for values in (self.places, self.factor)

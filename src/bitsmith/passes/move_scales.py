@@ -26,23 +26,19 @@ from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lookup import Staircase
-from bitsmith.layers.merge import Add, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.merge import Add, Dot, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from bitsmith.layers.pooling import AveragePool, GlobalAveragePool
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, Rationals, as_floats, binary_exponents, rationals
 from bitsmith.layers.reduction import Reduce, Reduction
-from bitsmith.layers.resample import Crop
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.settled import is_quantized, settled
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
+from bitsmith.layers.shape import Identity
 from bitsmith.layers.steps import as_staircase
+from bitsmith.layers.traits import Elements, Exactness, Scales
 
-_MOVES = (Broadcast, Concatenate, Crop, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack)
-_LINEAR = (Conv, ConvTranspose, Dense, EinsumDense)
-_GREATEST = (GlobalMaxPool, MaxPool)
-_MEANS = (AveragePool, GlobalAveragePool)
 _CLOSE = 2.0**-20
 """How near the quotient of a bias and its scale is to an integer, if it is one: scales are rounded to single precision."""
 
@@ -138,7 +134,7 @@ class _Moving:
                 return self._mean(node, layer, affines[0], shapes[0])
         if all(affine is None for affine in affines):
             return None
-        if isinstance(layer, _MOVES):
+        if layer.traits.moves:
             return layer, _moved(layer, affines, shapes)
         first = affines[0]
         if len(affines) == 1 and first is not None:
@@ -148,10 +144,12 @@ class _Moving:
     def _unary(
         self, node: NetworkNode, layer: Layer, affine: Affine, shape: Shape
     ) -> tuple[Layer, Affine | None] | None:
-        if isinstance(layer, _GREATEST) and affine.is_rising and affine.is_along_last(shape):
-            return layer, affine
-        if isinstance(layer, ReLU) and layer.max_value is None and affine.is_rising and affine.is_centered:
-            return layer, affine
+        if _passes(layer, affine):
+            if affine.is_uniform or layer.traits.elementwise:
+                return layer, affine
+            left = _of_extremes(layer, affine, shape) if layer.traits.elements is Elements.EXTREME else None
+            if left is not None:
+                return layer, left
         bounds = _clipping(layer)
         if bounds is not None and self._clips_anyway(node, bounds):
             return Identity(), affine
@@ -220,7 +218,7 @@ class _Moving:
             sums = replace(layer, reduction=Reduction.SUM)
             counts = objects(math.prod(shape[axis] for axis in layer.axes) if layer.reduction is Reduction.MEAN else 1)
         else:
-            sums, counts = replace(layer, total=True), objects(layer.counts(shape))
+            sums, counts = replace(layer, total=True), objects(1 if layer.total else layer.counts(shape))
         if affine is None and binary_exponents(rationals(np.asarray(counts, dtype=np.float64))) is not None:
             return None
         before = rationals(1.0) if affine is None else affine.scale
@@ -242,10 +240,14 @@ class _Moving:
         bounds = _clipping(node.layer)
         if bounds is not None:
             return self._clips_anyway(node, bounds)
-        passes = (*_MOVES, *_GREATEST, BatchNormalization)
         if isinstance(node.layer, BatchNormalization) and (node.quantizers or bool(np.any(node.layer.scale <= 0))):
             return False
-        return isinstance(node.layer, passes) and len(node.inputs) == 1 and self._ends_in_quantizers(node.name)
+        if node.layer.traits.elements is Elements.EXTREME and len(node.inputs) == 1:
+            shape = self._shapes[node.inputs[0]]
+            if _of_extremes(node.layer, Affine.of(rationals(np.arange(1.0, shape[-1] + 1.0))), shape) is None:
+                return False
+        passes = isinstance(node.layer, BatchNormalization) or node.layer.traits.picks
+        return passes and len(node.inputs) == 1 and self._ends_in_quantizers(node.name)
 
     def _clips_anyway(self, node: NetworkNode, bounds: tuple[float, float]) -> bool:
         """Return True if only quantizers read ``node``, and these saturate to no more than ``bounds``, or can at 0."""
@@ -352,6 +354,31 @@ def _moved(layer: Layer, affines: Sequence[Affine | None], shapes: Sequence[Shap
     return Affine.of(np.concatenate(scales)[picked], np.concatenate(offsets)[picked])
 
 
+def _passes(layer: Layer, affine: Affine) -> bool:
+    """Return True if the layer makes of stored elements of one scale and offset what it makes of the user's, stored so."""
+    traits = layer.traits
+    scaled = traits.scales is Scales.ANY or (traits.scales is Scales.POSITIVE and affine.is_rising)
+    shifted = affine.is_centered or traits.elements is Elements.EXTREME
+    return scaled and shifted and traits.exactness is Exactness.EXACT and not layer.weights()
+
+
+def _of_extremes(layer: Layer, affine: Affine, shape: Shape) -> Affine | None:
+    """The scales and offsets of extremes of elements that have the same ones; None if elements of unlike ones are compared."""
+    scale, offset = (part.ravel() for part in affine.full(shape))
+    numbers: dict[tuple[Fraction, Fraction], float] = {}
+    which = [numbers.setdefault(pair, float(len(numbers))) for pair in zip(scale, offset, strict=True)]
+    places = np.array(which).reshape(1, *shape)
+    most, least = layer.reference([places])[0], -layer.reference([-places])[0]
+    if not np.array_equal(most, least):
+        return None
+    if affine.is_along_last(shape) and np.array_equal(
+        most, np.broadcast_to(places[0].reshape(-1, shape[-1])[0], most.shape)
+    ):
+        return affine
+    picked = np.unique(places, return_index=True)[1][most.astype(np.int64)]
+    return Affine.of(scale[picked], offset[picked])
+
+
 def _merged(layer: Layer, affines: Sequence[Affine | None]) -> tuple[Layer, Affine] | None:
     """Operands of one scale are added and compared as they are, those of any are multiplied."""
     known = [affine for affine in affines if affine is not None]
@@ -373,7 +400,7 @@ def _merged(layer: Layer, affines: Sequence[Affine | None]) -> tuple[Layer, Affi
         offset = sum((each.offset * sign for each, sign in zip(known, signs, strict=True)), rationals(0.0))
         return layer, Affine.of(first.scale, np.asarray(offset))
     same = all(bool(np.all(each.offset == first.offset)) for each in known)
-    return (layer, first) if isinstance(layer, Maximum | Minimum) and first.is_rising and same else None
+    return (layer, first) if same and _passes(layer, first) else None
 
 
 def _split_bias(bias: Floats | None, scale: Rationals, *, quantized: bool) -> tuple[Floats | None, Rationals]:

@@ -17,16 +17,13 @@ from functools import reduce
 import numpy as np
 
 from bitsmith.ir.types import Ints, Overflow, Rounding
-from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, as_floats
-from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
+from bitsmith.layers.shape import Identity
 from bitsmith.layers.time_distributed import TimeDistributed
-
-_VIEWS = (Flatten, Identity, Permute, Reshape)
 
 _integer = np.frompyfunc(int, 1, 1)
 
@@ -84,12 +81,12 @@ def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_
                 return None
             found.append(_Reader(layer.quantizer, reader.name))
             continue
-        beyond = _readers(network, shapes, reader.name) if reader.layer.moves else None
+        beyond = _readers(network, shapes, reader.name) if reader.layer.traits.moves_or_pads else None
         if beyond is None:
             return None
         for one in beyond:
-            if isinstance(layer, _VIEWS):
-                here = _in_shape(one.quantizer, layer, shapes[name], shapes[reader.name])
+            if reader.layer.traits.keeps:
+                here = _in_shape(one.quantizer, reader.layer, shapes[name])
                 found.append(replace(one, quantizer=here))
             else:
                 found += [_Reader(each) for each in _anywhere(one.quantizer)]
@@ -103,14 +100,16 @@ def _anywhere(quantizer: Quantizer) -> Iterator[Quantizer]:
         yield Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
 
 
-def _in_shape(quantizer: Quantizer, view: Layer, shape: Shape, seen: Shape) -> Quantizer:
-    """The quantizer of a tensor of ``shape``, of which the ``view`` that it is for has the shape ``seen``."""
+def _in_shape(quantizer: Quantizer, layer: Layer, shape: Shape) -> Quantizer:
+    """The quantizer of a tensor of ``shape``; ``quantizer`` is for what ``layer`` makes of it, which has all its elements."""
+    places = np.arange(math.prod(shape), dtype=np.float64).reshape(1, *shape)
+    back = np.argsort(layer.reference([places])[0], axis=None)
+    seen = layer.output_shape([shape])
 
     def placed(part: Ints) -> Ints:
         if part.size == 1:
             return part
-        full = np.broadcast_to(part, seen)
-        return (full.transpose(inverse(view.perm)) if isinstance(view, Permute) else full).reshape(shape)
+        return np.broadcast_to(part, seen).reshape(-1)[back].reshape(shape)
 
     scale, lo, hi = (placed(part) for part in (quantizer.scale, quantizer.lo, quantizer.hi))
     return Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)

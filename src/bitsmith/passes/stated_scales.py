@@ -12,12 +12,7 @@ import numpy as np
 
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.passes.lower import VIEWS
-
-_AFFINE = (Add, BatchNormalization, Multiply, Subtract)
 
 _MOST = 2.0**24
 """A center or a spread that is as many times another one, or 1, says nothing of a format."""
@@ -60,10 +55,10 @@ def _followed(network: Network, name: str, scaled: _Scaled) -> _Scaled | None:
     (reader,) = readers
     beside = [network.node(each) for each in reader.inputs if each != name]
     constants = [each.layer.value for each in beside if isinstance(each.layer, Constant)]
-    if isinstance(reader.layer, VIEWS):
+    if reader.layer.traits.keeps:
         of, scale, offset = (_through(reader, name, x, []) for x in (scaled.of, scaled.scale, scaled.offset))
         return _followed(network, reader.name, _Scaled(of, scale, offset))
-    if not isinstance(reader.layer, _AFFINE) or len(constants) + 1 != len(reader.inputs):
+    if not reader.layer.traits.affine or len(constants) + 1 != len(reader.inputs):
         return scaled
     if not all(bool(np.all(np.isfinite(values))) for values in constants):
         return scaled  # masks

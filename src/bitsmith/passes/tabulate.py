@@ -15,18 +15,12 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.network import Network, NetworkNode, free_name
-from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, as_floats
-from bitsmith.layers.resample import Crop
-from bitsmith.layers.settled import APPROXIMATE
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice
+from bitsmith.layers.traits import Exactness
 
 MOST_CODES = 1 << 16
 """Most entries of such a table."""
-
-_KEEP = (Broadcast, Crop, Flatten, Gather, GlobalMaxPool, Identity, MaxPool, Permute, Reshape, Slice)
-"""Layers of one operand whose results are some of its elements."""
 
 
 def tabulate(network: Network) -> Network:
@@ -49,11 +43,13 @@ def tabulate(network: Network) -> Network:
 
 def _grid_before(network: Network, node: NetworkNode) -> Quantizer | None:
     """The grid of the operand of a function that is not exact otherwise, if it has few codes."""
-    layer = node.layer
-    if not isinstance(layer, APPROXIMATE) or not layer.elementwise or len(node.inputs) != 1 or node.settings.precision:
+    traits = node.layer.traits
+    if traits.exactness is not Exactness.APPROXIMATE or not traits.elementwise:
+        return None
+    if len(node.inputs) != 1 or node.settings.precision:
         return None
     source = network.node(node.inputs[0])
-    while isinstance(source.layer, _KEEP) and not source.settings.precision:
+    while source.layer.traits.picks and len(source.inputs) == 1 and not source.settings.precision:
         source = network.node(source.inputs[0])
     if not isinstance(source.layer, Quantize | Input) or source.settings.precision:
         return None

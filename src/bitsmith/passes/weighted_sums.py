@@ -18,15 +18,9 @@ from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode, free_name
-from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, rationals
-from bitsmith.layers.resample import Crop
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice
 from bitsmith.layers.weighted_sum import Codes, WeightedSum, weighted_sum
-
-_KEEP = (Broadcast, Crop, Flatten, Gather, GlobalMaxPool, Identity, MaxPool, Permute, Reshape, Slice)
-"""Layers of one operand whose results are some of its elements."""
 
 
 def weighted_sums(network: Network) -> Network:
@@ -91,7 +85,7 @@ def _codes(network: Network, name: str) -> tuple[str, Codes] | None:
         return None
     source = network.node(product.inputs[0])
     affine, node = source.affine, source
-    while isinstance(node.layer, _KEEP):
+    while node.layer.traits.picks and len(node.inputs) == 1:
         node = network.node(node.inputs[0])
     if affine is None or not (affine.is_uniform and affine.is_centered) or not isinstance(node.layer, Quantize):
         return None

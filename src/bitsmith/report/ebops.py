@@ -26,18 +26,15 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.merge import Add, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, as_floats
 from bitsmith.layers.reduction import Reduce, Reduction
-from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.settled import settled
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.time_distributed import TimeDistributed
 
-_MOVES = (Broadcast, Concatenate, Crop, Flatten, Gather, Identity, Pad, Permute, Reshape, Slice, Stack)
 _PRODUCTS = (Dot, Einsum, Multiply)
 
 _CLOSE = 1e-6
@@ -100,7 +97,7 @@ class _Counting:
             return _of_factor(layer.value)
         if node.name not in self._settled or isinstance(layer, Input):
             return None
-        if operands and isinstance(layer, _MOVES):
+        if operands and layer.traits.moves_or_pads:
             return as_weights(layer.reference([each[None] for each in operands])[0])
         known = self._types.get(node.name)
         return None if known is None else _proved(node, known, self._shapes[node.name])

@@ -27,8 +27,9 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import Add as AddLayer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.settled import QUANTIZING, exact_variables, is_quantized, settled
+from bitsmith.layers.settled import exact_variables, is_quantized, settled
 from bitsmith.layers.shape import Identity
+from bitsmith.layers.traits import Exactness
 from bitsmith.report.ebops import ebops
 from bitsmith.report.grids import BitCounts, bit_counts, grid_text, moved_scale
 
@@ -234,7 +235,7 @@ def _is_same(affine: Affine, other: Affine | None) -> bool:
 def _quantizers_after(network: Network, node: NetworkNode) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for reader in network.consumers(node.name):
-        if isinstance(reader.layer, QUANTIZING) or reader.affine is None:
+        if reader.layer.traits.exactness is Exactness.GRID or reader.affine is None:
             found |= {reader.name: None} if not reader.inner else {}
         else:
             found |= dict.fromkeys(_quantizers_after(network, reader))

@@ -36,9 +36,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import APPROXIMATE
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
 from bitsmith.layers.quantizer import Quantizer
-from bitsmith.layers.resample import Pad
 from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
 from bitsmith.layers.time_distributed import over_time
 
@@ -123,7 +121,7 @@ class Builder:
         """
         quantizers = checked_quantizers(layer, self.quantizers if quantizers is None else quantizers, self.where)
         if kind is None:
-            kinds = {operand.kind for operand in operands if layer.moves}
+            kinds = {operand.kind for operand in operands if layer.traits.moves_or_pads}
             kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
         codes = _moved_codes(layer, operands)
         batch = next((operand.batch for operand in operands if operand.batch is not None), None)
@@ -142,7 +140,7 @@ class Builder:
             with np.errstate(all="ignore"):
                 result = layer.reference([values[None] for values in known if values is not None])
             moved = Value(as_weights(result[0]), shape, batch, operands[0].label, kind, _moved(layer, operands))
-            plain = len(operands) == 1 and layer.moves and not isinstance(layer, Pad)
+            plain = len(operands) == 1 and layer.traits.moves
             return moved.made_of(operands[0], lambda one: layer.reference([one[None]])[0]) if plain else moved
         stepped = (self.at_each_step(operand) for operand in operands)
         inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in stepped)
@@ -367,7 +365,7 @@ def _listed(layer: Layer) -> int:
 def _moved(layer: Layer, operands: Sequence[Value]) -> Quantizer | None:
     """The quantizer of the result of ``layer`` on constants: that of the only operand, where elements only move."""
     x = operands[0]
-    if x.quantizer is None or len(operands) > 1 or not layer.moves or isinstance(layer, Pad):
+    if x.quantizer is None or len(operands) > 1 or not layer.traits.moves:
         return None
     return grids.moved(x.quantizer, x.shape, lambda elements: layer.reference([elements[None]])[0])
 
@@ -377,7 +375,7 @@ def _moved_codes(layer: Layer, operands: Sequence[Value]) -> Codes | None:
     if all(operand.codes is None for operand in operands):
         return None
     codes, *others = {operand.codes for operand in operands}
-    if others or not (layer.moves or isinstance(layer, (GlobalMaxPool, MaxPool))) or isinstance(layer, Pad):
+    if others or not layer.traits.picks:
         raise UnsupportedError(
             f"{layer.kind} of quantized integers", accepted="operators that move them", remedy="use DequantizeLinear"
         )

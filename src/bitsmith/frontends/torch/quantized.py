@@ -26,14 +26,12 @@ from bitsmith.layers.layer import Floats, as_weights, broadcasts
 from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
-from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 _MOST = 1 << 32
 """Codes have at most as many values."""
 
 _GREATEST = 2.0**60
 
-_MOVES = (Flatten, Identity, Permute, Reshape)
 _ROUNDINGS = {"round": Rounding.RND_CONV, "floor": Rounding.TRN, "trunc": Rounding.TRN_ZERO}
 
 
@@ -85,7 +83,7 @@ def _inverse(scale: Floats) -> npt.NDArray[np.float32]:
 def _is_input(build: Builder, x: Value) -> bool:
     """Return True of an input of the model, perhaps under another shape."""
     node = None if not isinstance(x.node, int) else build.draft.nodes[x.node]
-    while node is not None and isinstance(node.layer, _MOVES):
+    while node is not None and node.layer.traits.keeps:
         node = build.draft.nodes[node.inputs[0]]
     return node is not None and isinstance(node.layer, Input)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.draft import Draft, Emitted
 from bitsmith.frontends.builder.names import UniqueNames, joined_names
 from bitsmith.frontends.builder.refusals import Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, Value
@@ -29,9 +29,7 @@ from bitsmith.frontends.torch.live import TorchModel, exported, is_exported, is_
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice, Stack
-
-_WIRING = (Reshape, Flatten, Permute, Slice, Gather, Broadcast, Stack, Constant)
+from bitsmith.layers.shape import Stack
 
 
 def read_torch(
@@ -227,7 +225,7 @@ class _Reading:
             return
         origin = self._origins[nodes[rest[0]].origin]
         several = len({nodes[k].origin for k in rest}) > 1
-        proper = [k for k in rest if not isinstance(nodes[k].layer, _WIRING)] or rest
+        proper = [k for k in rest if not _is_wiring(nodes[k])] or [k for k in rest if not nodes[k].inner] or rest
         plain = [k for k in rest if not nodes[k].suffix]
         ends = self._ends(rest, [k for k in plain if k in proper])
         main = ends[-1] if ends else next(reversed(proper if origin.module.built_in else plain), None)
@@ -246,6 +244,11 @@ class _Reading:
                 used.update(within.intersection(nodes[number].inputs))
         ends = [number for number in proper if number not in used]
         return sorted(ends, key=lambda number: bool(nodes[number].layer.weights()))
+
+
+def _is_wiring(node: Emitted) -> bool:
+    """Return True of constants, stacked states, and layers that only move elements of one operand."""
+    return isinstance(node.layer, Constant | Stack) or (node.layer.traits.moves and len(node.inputs) == 1)
 
 
 def _samples(graph: Graph, where: str) -> int | None:

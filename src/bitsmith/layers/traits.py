@@ -1,0 +1,97 @@
+"""Traits of layers, from which passes conclude what they may do without knowing a class. No trait has a default."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+
+class Elements(enum.Enum):
+    """The source of the elements of a result."""
+
+    VIEW = "view"
+    """Those of the only operand, in the same row-major order."""
+    PERMUTATION = "permutation"
+    """Those of the only operand, each of them once."""
+    SELECTION = "selection"
+    """Elements of the operands, whatever the values."""
+    PADDED = "padded"
+    """Elements of the operands, whatever the values, and constants."""
+    EXTREME = "extreme"
+    """The greatest or the least of some elements of the operands, so that rising functions commute with the layer."""
+    COMPUTED = "computed"
+    """New values."""
+
+
+class Scales(enum.Enum):
+    """Numbers by which all operands may be multiplied, so that the result is multiplied by the same number."""
+
+    ANY = "any"
+    POSITIVE = "positive"
+    NONE = "none"
+
+
+class Exactness(enum.Enum):
+    """The accuracy of the layer's core ops, where ``auto`` rounds nothing and trained tensors are exact."""
+
+    EXACT = "exact"
+    """The real result."""
+    QUOTIENT = "quotient"
+    """The real result, cut off so far below the step of ``auto`` that rounding to that step gives the same."""
+    APPROXIMATE = "approximate"
+    """A result as near as the rule of ``auto`` says, by tables for example."""
+    GRID = "grid"
+    """A value on a grid that the model states, whatever the operand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """The traits of a layer.
+
+    Args:
+        elementwise: each element of the result comes from those at its place in the operands, and everywhere alike.
+        affine: each element of the result is an element of any one operand, at its place, times a number plus a number.
+    """
+
+    elements: Elements
+    scales: Scales
+    exactness: Exactness
+    elementwise: bool
+    affine: bool
+
+    @property
+    def keeps(self) -> bool:
+        """True if the result has all elements of the only operand, each of them once."""
+        return self.elements in (Elements.VIEW, Elements.PERMUTATION)
+
+    @property
+    def moves(self) -> bool:
+        """True if each element of the result is one of an operand, which one whatever the values."""
+        return self.keeps or self.elements is Elements.SELECTION
+
+    @property
+    def moves_or_pads(self) -> bool:
+        """True if each element of the result is one of an operand or a constant, which one whatever the values."""
+        return self.moves or self.elements is Elements.PADDED
+
+    @property
+    def picks(self) -> bool:
+        """True if each element of the result is one of an operand."""
+        return self.moves or self.elements is Elements.EXTREME
+
+
+def moved(elements: Elements) -> Traits:
+    """The traits of a layer that only moves ``elements``."""
+    return Traits(elements=elements, scales=Scales.ANY, exactness=Exactness.EXACT, elementwise=False, affine=False)
+
+
+def extreme(*, elementwise: bool) -> Traits:
+    """The traits of a layer that takes the greatest or the least of elements."""
+    return replace(moved(Elements.EXTREME), scales=Scales.POSITIVE, elementwise=elementwise)
+
+
+def computed(scales: Scales, exactness: Exactness, *, elementwise: bool, affine: bool) -> Traits:
+    """The traits of a layer with new values."""
+    return Traits(
+        elements=Elements.COMPUTED, scales=scales, exactness=exactness, elementwise=elementwise, affine=affine
+    )

@@ -1,0 +1,232 @@
+"""Traits of every layer class, compared with its ``reference`` and its core ops on random instances."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitsmith.errors import BitsmithError
+from bitsmith.ir.oracle import evaluate
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.example import Example
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.lookup import Lookup
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.table import LAYERS
+from bitsmith.layers.traits import Elements, Exactness, Scales
+from bitsmith.passes.calibration import calibrate
+from bitsmith.passes.lower import lower
+from tests.layers.lowered import network_of
+
+FORMAT = FixedFormat(True, 5, 2, Rounding.RND, Overflow.SAT)
+INSTANCES = 8
+"""Of each class, most of them with other parameters than its examples."""
+
+RISING = (lambda x: x**3 + x, np.exp, np.arctan)
+CLASSES = [layer for layer in LAYERS.values() if layer not in (Input, Constant)]
+"""All layers that have operands."""
+
+
+def examples(layer: type[Layer]) -> list[Example]:
+    """The examples of a class, of which there must be some."""
+    own = [example for example in sys.modules[layer.__module__].EXAMPLES if type(example.layer) is layer]
+    assert own, f"{layer.__name__} has no example"
+    return own
+
+
+def varied(value: Any, rng: np.random.Generator) -> Any:
+    """Another value for a field: other numbers in an array of the same shape, another member, another number."""
+    match value:
+        case np.ndarray():
+            return as_weights(rng.integers(-8, 9, value.shape) / 4)
+        case bool():
+            return bool(rng.integers(2))
+        case enum.Enum():
+            return rng.choice(np.array(list(type(value)), dtype=object))
+        case float():
+            return float(rng.integers(0, 9) / 4)
+        case _:
+            return value
+
+
+def instances(layer: type[Layer]) -> list[tuple[Layer, tuple[Shape, ...]]]:
+    """Examples of a class and random instances with the same shapes."""
+    rng, drawn = np.random.default_rng(len(layer.__name__)), []
+    for number in range(INSTANCES):
+        example = examples(layer)[number % len(examples(layer))]
+        own, shapes = example.layer, example.shapes
+        changed = {field.name: varied(getattr(own, field.name), rng) for field in fields(own) if rng.random() < 0.5}
+        other = own if number < len(examples(layer)) or isinstance(own, Lookup) else replace(own, **changed)
+        try:
+            other.output_shape(shapes)
+            operands(other, shapes, rng)
+        except (BitsmithError, ValueError, KeyError):
+            continue
+        drawn.append((other, shapes))
+    return drawn
+
+
+def operands(layer: Layer, shapes: Sequence[Shape], rng: np.random.Generator, samples: int = 3) -> list[Floats]:
+    """Random batches of few bits for which the layer has a result; positive ones where others have none."""
+    for attempt in range(10):
+        batch = [rng.integers(FORMAT.lo, FORMAT.hi + 1, (samples, *shape)) / 4 for shape in shapes]
+        batch = [np.abs(x) + 0.25 for x in batch] if attempt > 4 else batch
+        if bool(np.all(np.isfinite(result(layer, batch)))):
+            return batch
+    raise ValueError("no result")
+
+
+def result(layer: Layer, batch: Sequence[Floats]) -> Floats:
+    with np.errstate(all="ignore"):
+        return np.asarray(layer.reference(batch), dtype=np.float64)
+
+
+def distinct(shapes: Sequence[Shape], rng: np.random.Generator) -> list[Floats]:
+    """A batch for each operand, all of whose values differ."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    values = np.split((rng.permutation(sum(sizes)) - sum(sizes) // 2) * 0.37, np.cumsum(sizes)[:-1])
+    return [part.reshape(1, *shape) for part, shape in zip(values, shapes, strict=True)]
+
+
+def moved(layer: Layer, shapes: Sequence[Shape], rng: np.random.Generator, *, constants: bool) -> bool:
+    """Return True if each element of the result is the same one of the operands, or constant, for all values."""
+    batches = [distinct(shapes, rng) for _ in range(12)]
+    before = np.stack([np.concatenate([part.ravel() for part in batch]) for batch in batches])
+    after = np.stack([result(layer, batch).ravel() for batch in batches])
+    is_same = (after[:, None, :] == before[:, :, None]).all(axis=0).any(axis=0)
+    return bool(np.all(is_same | (constants & (after == after[0]).all(axis=0))))
+
+
+def commutes(layer: Layer, batch: Sequence[Floats]) -> bool:
+    """Return True if rising functions may come first."""
+    plain = result(layer, batch)
+    return all(np.allclose(result(layer, [g(x) for x in batch]), g(plain), rtol=1e-9, atol=0.0) for g in RISING)
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_elements(layer: type[Layer]) -> None:
+    rng, weak = np.random.default_rng(1), {Elements.PADDED: True, Elements.COMPUTED: True}
+    for instance, shapes in instances(layer):
+        elements, traits, batch = instance.traits.elements, instance.traits, operands(instance, shapes, rng)
+        moves = moved(instance, shapes, rng, constants=False) if layer is not Lookup else False
+        assert moves or not traits.moves
+        assert moved(instance, shapes, rng, constants=True) or not traits.moves_or_pads
+        if traits.keeps:
+            (places,) = ordinal(shapes)
+            order = result(instance, [places]).ravel()
+            assert np.array_equal(np.sort(order), places.ravel())
+            assert elements is not Elements.VIEW or np.array_equal(order, places.ravel())
+        extreme = commutes(instance, batch)
+        assert extreme or not traits.picks
+        assert not traits.picks or np.all(np.isin(result(instance, batch), np.concatenate([x.ravel() for x in batch])))
+        if elements in weak:
+            weak[elements] = weak[elements] and (moves or extreme)
+        else:
+            weak = dict.fromkeys(weak, False)
+    assert not all(weak.values()), "the elements are those of operands"
+
+
+def ordinal(shapes: Sequence[Shape]) -> list[Floats]:
+    return [np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape) for shape in shapes]
+
+
+def scaled(layer: Layer, batch: Sequence[Floats], factor: float) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.allclose(result(layer, [x * factor for x in batch]), result(layer, batch) * factor, rtol=1e-9))
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_scales(layer: type[Layer]) -> None:
+    rng, weak = np.random.default_rng(2), dict[Scales, bool]()
+    for instance, shapes in instances(layer):
+        batch, scales = operands(instance, shapes, rng), instance.traits.scales
+        positive = all(scaled(instance, batch, factor) for factor in (0.5, 3.0, 0.3))
+        negative = scaled(instance, batch, -2.0)
+        assert positive or scales is Scales.NONE
+        assert negative or scales is not Scales.ANY
+        too_weak = {Scales.ANY: False, Scales.POSITIVE: negative, Scales.NONE: positive}[scales]
+        weak[scales] = weak.get(scales, True) and too_weak
+    assert not any(weak.values()), f"more scales may pass than {weak}"
+
+
+def is_local(layer: Layer, batch: Sequence[Floats]) -> bool:
+    """Return True if an element of an operand has an effect on that of the result at its place alone."""
+    plain = result(layer, batch)
+    for operand, values in enumerate(batch):
+        for index in np.ndindex(values.shape):
+            other = values.copy()
+            other[index] += 1.25
+            changed = result(layer, [other if k == operand else x for k, x in enumerate(batch)]) != plain
+            changed[index] = False
+            if bool(np.any(changed)):
+                return False
+    return True
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_elementwise_and_affine(layer: type[Layer]) -> None:
+    rng = np.random.default_rng(3)
+    for instance, shapes in instances(layer):
+        traits = instance.traits
+        if not traits.elementwise and not traits.affine:
+            continue
+        shape = instance.output_shape(shapes)
+        batch = operands(instance, [shape] * len(shapes), rng, samples=1)
+        assert is_local(instance, batch)
+        if traits.elementwise:
+            order = rng.permutation(int(np.prod(shape)))
+            turned = [x.reshape(1, -1)[:, order].reshape(x.shape) for x in batch]
+            assert np.array_equal(result(instance, turned).ravel(), result(instance, batch).ravel()[order])
+        for operand, values in enumerate(batch if traits.affine else ()):
+            ends = values, values + rng.integers(-8, 9, values.shape) / 2
+
+            def of(x: Floats, instance: Layer = instance, batch: Any = batch, operand: int = operand) -> Floats:
+                return result(instance, [x if k == operand else other for k, other in enumerate(batch)])
+
+            for share in (0.25, -1.5, 3.0):
+                between = of(ends[0] * (1 - share) + ends[1] * share)
+                np.testing.assert_allclose(between, of(ends[0]) * (1 - share) + of(ends[1]) * share, atol=1e-9)
+
+
+def computed(layer: Layer, batch: Sequence[Floats], *, whole: bool) -> tuple[Floats, int]:
+    """What core ops compute, with all of the result if it is ``whole``, and the fractional bits of the result."""
+    formats = {k: replace(FORMAT, signed=bool(x.min() < 0)) for k, x in enumerate(batch)}
+    network = network_of(layer, [x.shape[1:] for x in batch], formats=formats)
+    held = {name: Quantizer.holding(values) for name, values in layer.weights().items()}
+    *inputs, node = network.nodes
+    network = network.with_nodes([*inputs, replace(node, whole=whole, quantizers=held)])
+    program = lower(network, calibrate(network, None))
+    raws = [np.ldexp(x, FORMAT.frac).astype(np.int64).astype(object) for x in batch]
+    (output,) = program.outputs
+    frac = program.nodes[output.node].type.frac
+    results = [evaluate(program, [raw[k] for raw in raws])[0] for k in range(len(batch[0]))]
+    return np.stack([np.ldexp(np.asarray(raw, dtype=np.float64), -frac) for raw in results]), int(frac.max())
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_exactness(layer: type[Layer]) -> None:
+    rng, errors = np.random.default_rng(4), dict[Exactness, float]()
+    for instance, shapes in instances(layer)[:5]:
+        exactness, batch = instance.traits.exactness, operands(instance, shapes, rng)
+        if exactness is Exactness.APPROXIMATE and errors.get(exactness, 0.0) > 0.0:
+            continue
+        wanted, (exact, _) = result(instance, batch), computed(instance, batch, whole=True)
+        error = float(np.max(np.abs(exact - wanted)))
+        errors[exactness] = max(errors.get(exactness, 0.0), error)
+        if exactness in (Exactness.EXACT, Exactness.GRID):
+            assert error <= 1e-12 * max(1.0, float(np.abs(wanted).max()))
+        if exactness is Exactness.QUOTIENT:
+            rounded, frac = computed(instance, batch, whole=False)
+            np.testing.assert_array_equal(np.floor(np.ldexp(exact, frac) + 0.5), np.ldexp(rounded, frac))
+            np.testing.assert_array_equal(np.floor(np.ldexp(wanted, frac) + 0.5), np.ldexp(rounded, frac))
+        if exactness is Exactness.GRID:
+            codes = result(instance, [rng.normal(size=(4000, *shape)) * 3.0 for shape in shapes])
+            assert max(len(np.unique(channel)) for channel in codes.reshape(len(codes), -1).T) <= 256
+    assert errors.get(Exactness.APPROXIMATE, 1.0) > 1e-12, "it is exact"
