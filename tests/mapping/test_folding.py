@@ -18,6 +18,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import Folding, Matrix, MultiplierStyle, choose_folding, choose_folding_of_tokens
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_partition import assert_same
+from tests.properties import few
 
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 MATRICES = [
@@ -142,7 +143,7 @@ def flattened(side: int, channels: int, m: int) -> Program:
     return builder.program([("y", y)])
 
 
-@pytest.mark.parametrize("products", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
+@few("products", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED], fast=1)
 @pytest.mark.parametrize(
     ("program", "parallel", "most"),
     [

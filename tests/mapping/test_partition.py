@@ -20,7 +20,7 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import parameters
-from tests.properties import shares
+from tests.properties import few, shares
 from tests.properties.programs import random_program, random_stimuli, sample
 
 Raws = npt.NDArray[np.object_] | npt.NDArray[np.int64]
@@ -127,7 +127,7 @@ def grouped(way: str, groups: int, taps: int) -> Program:
 
 
 @pytest.mark.parametrize("taps", [1, 3])
-@pytest.mark.parametrize("groups", [1, 2, 6])
+@few("groups", [1, 6, 2], fast=2)
 @pytest.mark.parametrize("way", ["constants", "loaded", "external"])
 def test_products_of_channels_in_formats_of_their_own(way: str, groups: int, taps: int) -> None:
     program = grouped(way, groups, taps)

@@ -16,6 +16,7 @@ from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import AddSub, InputPort, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import dense_program, expected, flat_inputs
+from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
 
 
@@ -34,7 +35,7 @@ def agree(seed: int, hardware: bool, samples: int) -> None:
         assert evaluate(reduce_widths(small), inputs) == want, (seed, sample, "narrow twice")
 
 
-@pytest.mark.parametrize("seed", range(30))
+@few("seed", range(30), fast=12)
 def test_random_programs(seed: int) -> None:
     agree(seed, seed % 2 == 0, 6)
 

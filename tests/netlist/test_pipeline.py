@@ -27,6 +27,7 @@ from bitsmith.netlist.netlist import (
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline, registers_after
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
+from tests.properties import few
 from tests.properties.programs import random_program
 
 DELAYS = SteadyDelays()
@@ -75,7 +76,7 @@ def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
 
 
 @pytest.mark.parametrize("budget", [0.6, 1.3, 2.0, 4.0, 1000.0])
-@pytest.mark.parametrize("seed", range(8))
+@few("seed", range(8), fast=4)
 def test_random_programs(seed: int, budget: float) -> None:
     netlist = netlist_of(random_program(seed, hardware=True))
     check(netlist, pipeline(netlist, DELAYS, budget), budget)

@@ -13,6 +13,7 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import parse, stages_to_text, to_text
 from tests.netlist.checks import SteadyDelays
+from tests.properties import few
 from tests.properties.programs import random_program
 
 SMALL = """\
@@ -67,7 +68,7 @@ output y[0]: -31..29 frac 0 = %3
     assert stages_to_text(stages) == "registers: 15 bits\nstage 0: %0 %1 %2\nstage 1: %3\n"
 
 
-@pytest.mark.parametrize("seed", range(25))
+@few("seed", range(25), fast=10)
 def test_random_netlists(seed: int) -> None:
     netlist = elaborate(random_program(seed, hardware=True))
     for each in (netlist, reduce_widths(netlist)):

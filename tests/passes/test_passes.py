@@ -19,6 +19,7 @@ from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.passes import PASSES, drop_dead, fold_constants, reduce_widths, share, simplify
 from bitsmith.passes.load import load, parameters
+from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
 from tests.properties.test_execution import all_visible
 
@@ -40,7 +41,7 @@ def same_results(run: Pass, seed: int) -> bool:
     )
 
 
-@pytest.mark.parametrize("share_of_seeds", range(4))
+@few("share_of_seeds", range(4), fast=2)
 @pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
 def test_pass_keeps_results(run: Pass, share_of_seeds: int) -> None:
     for seed in range(share_of_seeds * 15, (share_of_seeds + 1) * 15):

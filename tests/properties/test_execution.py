@@ -11,6 +11,7 @@ from bitsmith.ir.check import check
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import objects
+from tests.properties import shares
 from tests.properties.programs import random_program, random_stimuli, sample
 
 SHARES = 16
@@ -35,7 +36,7 @@ def assert_equal_to_oracle(program: Program, seed: int, samples: int, *, tables:
             assert np.array_equal(got, want), f"seed {seed}, sample {index}, {output}\n{to_text(program)}"
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+@shares(SHARES, fast=8)
 def test_emulator_equals_oracle(share: int) -> None:
     for seed in range(share * PER_SHARE, (share + 1) * PER_SHARE):
         program = all_visible(random_program(seed, parameters=True))

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from tests.properties import few
 
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -48,7 +49,7 @@ def test_equals_hgq2(name: str) -> None:
         np.testing.assert_array_equal(values.reshape(expected.shape), expected)
 
 
-@pytest.mark.parametrize("name", [*NAMES[-4:], "attention", "softmax_stable", "functions_fine", "gated", "spiking"])
+@few("name", ["attention", "functions_fine", "gated", "softmax_stable", "spiking", *NAMES[-4:]], fast=3)
 def test_classes_are_known_under_both_packages(name: str, tmp_path: Path) -> None:
     inputs, results = arrays(name, "x"), arrays(name, "y")
     for package, other in (("hgq", "hgq2"), ("hgq2", "hgq")):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -123,11 +124,17 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
         bitsmith.Model.load(tmp_path / "saved.json")
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of a model."""
+    folder = tmp_path_factory.mktemp("saved")
+    digits(folder)[0].save(folder / "saved.json")
+    return folder
+
+
 @pytest.mark.parametrize("seed", range(40))
-def test_damaged_files_give_one_typed_error(tmp_path: Path, seed: int) -> None:
-    model, _ = digits(tmp_path)
-    path = tmp_path / "saved.json"
-    model.save(path)
+def test_damaged_files_give_one_typed_error(tmp_path: Path, saved: Path, seed: int) -> None:
+    path = copytree(saved, tmp_path, dirs_exist_ok=True) / "saved.json"
     rng = np.random.default_rng(seed)
     document = json.loads(path.read_text())
     target: object = document
@@ -153,10 +160,8 @@ def test_damaged_files_give_one_typed_error(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["S1000000000", "U100000000", "V1000000000", "(1000000,)f8", "c16", "M8[s]"])
-def test_arrays_of_something_else_than_numbers_take_no_room(tmp_path: Path, kind: str) -> None:
-    model, _ = digits(tmp_path)
-    path = tmp_path / "saved.json"
-    model.save(path)
+def test_arrays_of_something_else_than_numbers_take_no_room(tmp_path: Path, saved: Path, kind: str) -> None:
+    path = copytree(saved, tmp_path, dirs_exist_ok=True) / "saved.json"
     with zipfile.ZipFile(weights_path(path), "w") as archive, archive.open("0.npy", "w") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": (8,)})
     with pytest.raises(ModelFileError, match="accepted: numbers"):
