@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, machine, objects
 from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents, rounded_exactly
 
 _FEW_VALUES = 64
@@ -185,10 +185,10 @@ def _multiplication(of: Staircase) -> _Multiplication | None:
     # What is not a tie is at least 1 / (2 * finest) away from one, so that this many bits do wherever ties are not in the way.
     finest = math.lcm(rising.factor.denominator, rising.offset.denominator)
     most = (rising.most - rising.least).bit_length() + max(finest, int(codes[-1] - codes[0])).bit_length() + 4
-    fine = max(near_exponent(rising.factor), 0)
+    fine, steps = max(near_exponent(rising.factor), 0), _Steps.of(codes, starts, rising)
     for drop in range(fine, fine + most):
         for factor in near(rising.factor, drop):
-            term = _term(codes, starts, factor, drop, rising)
+            term = _term(steps, factor, drop)
             if term is not None:
                 return _Multiplication(sign * factor, term, drop)
     return None
@@ -201,31 +201,68 @@ def near_exponent(factor: Fraction) -> int:
 
 def near(factor: Fraction, drop: int) -> Iterator[int]:
     """Integers near ``factor * 2**drop``."""
-    scaled_factor = factor * (1 << drop)
-    nearest = round(scaled_factor)
-    below = math.floor(scaled_factor)
+    below, rest = divmod(factor.numerator << drop, factor.denominator)
+    nearest = below + (2 * rest + below % 2 > factor.denominator)  # a half goes to the even one
     yield from (each for each in dict.fromkeys((nearest, below, below + 1)) if each > 0)
 
 
-def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: Staircase) -> int | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Steps:
+    """The steps of a rising staircase: codes, and the raw values from which on they are reached.
+
+    ``before`` and ``after`` are codes beyond the ends that are not reached within ``least..most``; None where codes saturate.
+    """
+
+    codes: Ints
+    starts: Ints
+    machine: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None
+    least: int
+    most: int
+    before: int | None
+    after: int | None
+    some: _Steps | None = None
+
+    @staticmethod
+    def of(codes: Ints, starts: Ints, staircase: Staircase) -> _Steps:
+        """Those of a ``staircase``, with ``some`` of them if they are many."""
+        narrow, first, last = (machine(codes), machine(starts)), int(codes[0]), int(codes[-1])
+        steps = _Steps(
+            codes,
+            starts,
+            None if narrow[0] is None or narrow[1] is None else (narrow[0], narrow[1]),
+            staircase.least,
+            staircase.most,
+            first - 1 if staircase.code(staircase.least) > staircase.lo else None,
+            last + 1 if staircase.code(staircase.most) < staircase.hi else None,
+        )
+        if codes.size <= 2 * _SAMPLED:
+            return steps
+        picked = np.linspace(0, codes.size - 1, _SAMPLED).astype(np.int64)
+        return replace(steps, some=_Steps.of(codes[picked], starts[picked], staircase))
+
+    def excess(self, factor: int, drop: int) -> tuple[int, int]:
+        """The least and the greatest number by which a code, ``drop`` bits up, exceeds the product where it begins."""
+        bits = abs(int(self.codes[0])).bit_length() + abs(int(self.codes[-1])).bit_length() + drop
+        bits = max(bits, max(abs(self.least), abs(self.most)).bit_length() + factor.bit_length()) + 2
+        if bits <= _MACHINE_BITS and self.machine is not None:
+            codes, starts = self.machine
+            found = (codes << drop) - factor * starts
+            return int(found.min()), int(found.max())
+        exact = objects((self.codes << drop) - factor * self.starts)
+        return int(exact.min()), int(exact.max())
+
+
+def _term(steps: _Steps, factor: int, drop: int) -> int | None:
     """A term with which each code begins where it should, and no further one begins within the range; the roundest there is."""
-    if codes.size > 2 * _SAMPLED:
-        some = np.linspace(0, codes.size - 1, _SAMPLED).astype(np.int64)
-        if _term(codes[some], starts[some], factor, drop, of) is None:
-            return None
-    bits = int(abs(codes[0])).bit_length() + int(abs(codes[-1])).bit_length() + drop
-    bits = max(bits, max(abs(of.least), abs(of.most)).bit_length() + factor.bit_length()) + 2
-    if bits <= _MACHINE_BITS:
-        excess = (codes.astype(np.int64) << drop) - factor * starts.astype(np.int64)
-        least, most = int(excess.max()), int(excess.min()) + factor
-    else:
-        exact = objects((codes << drop) - factor * starts)
-        least, most = int(exact.max()), int(exact.min()) + factor
+    if steps.some is not None and _term(steps.some, factor, drop) is None:
+        return None
+    most, least = steps.excess(factor, drop)
+    most += factor
     # Codes beyond those of the range saturate; where they do not, none may be reached too early.
-    if of.code(of.least) > of.lo:
-        least = max(least, (int(codes[0]) - 1 << drop) - factor * of.least)
-    if of.code(of.most) < of.hi:
-        most = min(most, (int(codes[-1]) + 1 << drop) - factor * of.most)
+    if steps.before is not None:
+        least = max(least, (steps.before << drop) - factor * steps.least)
+    if steps.after is not None:
+        most = min(most, (steps.after << drop) - factor * steps.most)
     if least >= most:
         return None
     for zeros in range(drop + 1, -1, -1):
