@@ -382,10 +382,8 @@ def _spread(*shape: int) -> npt.NDArray[np.float32]:
     return (np.cos(np.arange(np.prod(shape))) * 0.9).reshape(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(("kind", "gates", "activation", "opening", "want"), PLAIN)
-def test_functions_without_a_quantizer_are_approximate(
-    kind: str, gates: int, activation: str, opening: str | None, want: list[list[float]]
-) -> None:
+def _cell(kind: str, gates: int, activation: str, opening: object) -> LiveModel:
+    """A sequence of four steps of three channels, and a cell of two units."""
     config = {"name": "cell", "units": 2, "activation": activation, "state_quantizer": "quantized_bits(8,0,alpha=1)"}
     config |= {f"{part}_quantizer": "quantized_bits(5,0,alpha=1)" for part in ("kernel", "recurrent", "bias")}
     config |= {"reset_after": False} | ({"recurrent_activation": opening} if opening else {})
@@ -397,6 +395,26 @@ def test_functions_without_a_quantizer_are_approximate(
     model.text = json.dumps(
         {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
     )
+    return model
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("QGRU", 3), ("QLSTM", 4)])
+def test_openings_may_have_a_scale_for_each_unit(kind: str, gates: int) -> None:
+    x = np.rint(_spread(2, 4, 3).astype(np.float64) * 16) / 16
+    results = []
+    for scale in (0.5, [0.5, 0.5], [0.5, 0.25]):
+        opening = {"class_name": "quantized_bits", "config": {"bits": 6, "integer": 0, "alpha": scale}}
+        network = read_keras(_cell(kind, gates, "quantized_tanh(6)", opening))
+        results.append(network.evaluate([x])[network.outputs[0]])
+    np.testing.assert_array_equal(results[0], results[1])
+    assert np.any(results[1] != results[2])
+
+
+@pytest.mark.parametrize(("kind", "gates", "activation", "opening", "want"), PLAIN)
+def test_functions_without_a_quantizer_are_approximate(
+    kind: str, gates: int, activation: str, opening: str | None, want: list[list[float]]
+) -> None:
+    model = _cell(kind, gates, activation, opening)
     with pytest.raises(UnsupportedError, match="without a quantizer"):
         read_keras(model)
     network = read_keras(model, allow_approximate=True)

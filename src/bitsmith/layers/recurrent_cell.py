@@ -1,8 +1,9 @@
-"""Domains of recurrent cells. A cell is written once, on an :class:`CellDomain`, and means three things by it:
+"""Domains of recurrent cells. A cell is written once, on an :class:`CellDomain`, and means four things by it:
 
 - on floats, what the framework computes (and what ``auto`` wants to know of inner tensors);
 - on intervals, how far the states can get in so many steps;
-- on values of a program, the body of a ``scan``.
+- on values of a program, the body of a ``scan``;
+- on layers with quantizers, a cell of quantized frameworks (:mod:`bitsmith.frontends.ops.unrolled`).
 """
 
 from __future__ import annotations

@@ -198,6 +198,12 @@ class Builder:
             return value
         return replace(self.emit(Identity(), value, kind=value.kind), batch=value.batch)
 
+    def renamed(self, value: Value) -> Value:
+        """``value``, whose node becomes that of the builder's own name."""
+        if isinstance(value.node, int):
+            self.draft.nodes[value.node] = replace(self.draft.nodes[value.node], suffix=self.prefix)
+        return value
+
     def each(
         self,
         layer: Layer,

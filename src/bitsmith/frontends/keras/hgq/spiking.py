@@ -14,10 +14,11 @@ from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantizer
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.quantizers import variables
-from bitsmith.frontends.keras.hgq.recurrent import of_steps, sequence, unrolled
+from bitsmith.frontends.keras.hgq.recurrent import of_steps, sequence
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.reduction import extreme_index
+from bitsmith.frontends.ops.unrolled import States, over_steps
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Floats, as_weights, broadcasts
 from bitsmith.layers.lookup import Staircase
@@ -42,8 +43,9 @@ class _Neurons:
     sq: FixedPoint | None
     oq: FixedPoint | None
 
-    def step(self, build: Builder, x: Value, state: Value) -> tuple[Value, Value]:
+    def step(self, build: Builder, x: Value, states: States) -> tuple[Value, States]:
         """The spikes of a step, and the membrane after it."""
+        state = states[0]
         if self.beta is not None:
             state = multiply(build.within("leak"), state, held(constant(self.beta)))
         membrane = add(build.within("membrane"), state, x)
@@ -57,7 +59,7 @@ class _Neurons:
             pulse = self._where_above(build, membrane, as_weights(1.0), winner, "pulse")
             rest = subtract(build.within("rest"), held(constant(1.0)), pulse)
             membrane = multiply(build.within("reset"), membrane, rest)
-        return result, quantized(build, membrane, self.sq, "sq")
+        return result, (quantized(build, membrane, self.sq, "sq"),)
 
     def _where_above(self, build: Builder, x: Value, high: Floats, winner: Value | None, suffix: str) -> Value:
         """``high`` where the membrane is above its threshold, of the winner alone if there is one."""
@@ -94,7 +96,10 @@ def _spikes(call: LayerCall) -> tuple[Value, ...]:
     neurons = _Neurons(
         units, found["threshold"], found["factor"], beta, reset, config.flag("inhibition", False), sq, oq
     )
-    return unrolled(call, of_steps(call, x, iq), units, neurons.step)
+    sequences, backwards = (config.flag(key, False) for key in ("return_sequences", "go_backwards"))
+    operands, rest = of_steps(call, x, iq), held(constant(np.zeros((1, units))))
+    shown, states = over_steps(call.build, operands, (rest,), neurons.step, sequences=sequences, backwards=backwards)
+    return (shown, *states)[: 1 + config.flag("return_state", False)]
 
 
 def _trained(call: LayerCall, leaks: bool) -> Mapping[str, Floats]:

@@ -5,15 +5,11 @@ A state is quantized where the next step reads it, so that all values are on gri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.grids import moved
-from bitsmith.frontends.builder.value import Value, constant, held
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import Activated, quantized_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -21,18 +17,15 @@ from bitsmith.frontends.keras.qkeras.activations import read_quantized
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantizers import Quantization, read_quantizer
 from bitsmith.frontends.keras.recurrent import MERGES, wrapped
-from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
-from bitsmith.frontends.ops.selection import part, select, stack
+from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
-from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 
 _MOST_STEPS = 1024
-
-_ONE = held(constant(1.0))
 
 _MOST_GROWTH = 24
 """Most bits that states without a quantizer may gain: QKeras, in single precision, would not have more."""
@@ -40,97 +33,15 @@ _MOST_GROWTH = 24
 _QUANTIZERS = {"kernel": "kernel_quantizer", "recurrent_kernel": "recurrent_quantizer", "bias": "bias_quantizer"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """A cell's trained tensors on their grids, gate by gate, the quantizer of its states, and its functions."""
-
-    units: int
-    trained: Mapping[str, tuple[Floats, Quantizer]]
-    state: Activated | None
-    activation: Activated | None
-    recurrent_activation: Activated | None
-    reset_after: bool
-
-    def product(self, build: Builder, x: Value, name: str, gates: tuple[int, int], row: int | None) -> Value:
-        """``x`` times the columns of some gates of a kernel, plus a row of the biases."""
-        columns = slice(gates[0] * self.units, gates[1] * self.units)
-        kernel, grid = _taken(*self.trained[name], (slice(None), columns))
-        if row is None or "bias" not in self.trained:
-            return held(build.emit(Dense(kernel), x, quantizers={"weight": grid}))
-        bias = self.trained["bias"][0]
-        bias, bias_grid = _taken(*self.trained["bias"], (row, columns) if bias.ndim == 2 else (columns,))
-        return held(build.emit(Dense(kernel, bias), x, quantizers={"weight": grid, "bias": bias_grid}))
-
-    def seen(self, build: Builder, state: Value) -> Value:
-        """A state as a step sees it."""
-        return state if self.state is None else held(self.state.of(build, state))
-
-
-def _taken(values: Floats, grid: Quantizer, index: tuple[slice | int, ...]) -> tuple[Floats, Quantizer]:
-    return as_weights(values[index]), moved(grid, values.shape, lambda places: places[index])
-
-
-def _applied(build: Builder, activation: Activated | None, x: Value) -> Value:
-    return x if activation is None else activation.of(build, x)
-
-
-def _gate(build: Builder, x: Value, cell: _Cell, number: int, suffix: str) -> Value:
-    columns = range(number * cell.units, (number + 1) * cell.units)
-    return part(build, x, {x.rank - 1: columns}, suffix)
-
-
-def _simple_step(build: Builder, cell: _Cell, x: Value, states: Sequence[Value]) -> tuple[Value, ...]:
-    seen = cell.seen(build.within("seen"), states[0])
-    own = cell.product(build.within("state"), seen, "recurrent_kernel", (0, 1), None)
-    return (_applied(build, cell.activation, add(build.within("sum"), x, own)),)
-
-
-def _long_step(build: Builder, cell: _Cell, x: Value, states: Sequence[Value]) -> tuple[Value, ...]:
-    """Gates in the order input, forget, candidate, output."""
-    seen, kept = (cell.seen(build.within(name), one) for name, one in zip(("seen", "seen_cell"), states, strict=True))
-    own = cell.product(build.within("state"), seen, "recurrent_kernel", (0, 4), None)
-    total = add(build.within("sum"), x, own)
-    names = ("input", "forget", "candidate", "output")
-    opened = [_gate(build, total, cell, number, f"{name}_sum") for number, name in enumerate(names)]
-    functions = (cell.recurrent_activation, cell.recurrent_activation, cell.activation, cell.recurrent_activation)
-    taken, forgot, candidate, out = (
-        _applied(build.within(name), function, one)
-        for name, function, one in zip(names, functions, opened, strict=True)
-    )
-    old, new = multiply(build.within("old"), forgot, kept), multiply(build.within("new"), taken, candidate)
-    carried = add(build.within("cell"), old, new)
-    return multiply(build, out, _applied(build.within("shown"), cell.activation, carried)), carried
-
-
-def _gated_step(build: Builder, cell: _Cell, x: Value, states: Sequence[Value]) -> tuple[Value, ...]:
-    """Gates in the order update, reset, candidate."""
-    seen, after = cell.seen(build.within("seen"), states[0]), cell.reset_after
-    own = cell.product(build.within("state"), seen, "recurrent_kernel", (0, 3 if after else 2), 1 if after else None)
-    gates = []
-    for number, name in enumerate(("update", "reset")):
-        inner = build.within(name)
-        total = add(inner.within("sum"), _gate(inner, x, cell, number, "x"), _gate(inner, own, cell, number, "own"))
-        gates.append(_applied(inner, cell.recurrent_activation, total))
-    update, reset = gates
-    inner = build.within("candidate")
-    if after:
-        shown = multiply(inner.within("reset"), reset, _gate(inner, own, cell, 2, "own"))
-    else:
-        kept = multiply(inner.within("reset"), reset, seen)
-        shown = cell.product(inner.within("state"), kept, "recurrent_kernel", (2, 3), None)
-    total = add(inner.within("sum"), _gate(inner, x, cell, 2, "x"), shown)
-    candidate = _applied(inner, cell.activation, total)
-    rest = subtract(build.within("rest"), _ONE, update)
-    return (add(build, multiply(build.within("old"), update, seen), multiply(build.within("new"), rest, candidate)),)
+def _applied(activation: Activated | None) -> Function:
+    return unchanged if activation is None else activation.of
 
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """A recurrent class: its gates and states, and what it does in a step."""
+    """A recurrent class: the layer with its equations."""
 
-    gates: int
-    states: int
-    step: Callable[[Builder, _Cell, Value, Sequence[Value]], tuple[Value, ...]]
+    layer: type[SimpleRNN | LSTM | GRU]
 
     def run(self, call: LayerCall, config: Fields, place: str = "", *, backwards: bool = False) -> tuple[Value, ...]:
         """The states of all steps, or the last one, and all states again if they are returned.
@@ -139,23 +50,13 @@ class _Class:
         """
         x = _sequence(call, config)
         cell = self._cell(call, config, f"{place}cell")
-        sequences = config.flag("return_sequences", False)
-        turned = config.flag("go_backwards", False)
-        products = cell.product(call.build.within("operands"), x, "kernel", (0, self.gates), 0)
-        states: tuple[Value, ...] = (held(constant(np.zeros((1, cell.units)))),) * self.states
-        shown: list[Value] = []
-        steps = range(x.dims[1])
-        for number in reversed(steps) if turned else steps:
-            last = len(shown) == len(steps) - 1 and not sequences
-            build = call.build if last else call.build.within(f"step{number}")
-            states = self.step(build, cell, select(build.within("x"), products, 1, number), states)
-            shown.append(states[0])
-        result = stack(call.build, shown[::-1] if backwards else shown, 1) if sequences else states[0]
+        sequences, turned = (config.flag(key, False) for key in ("return_sequences", "go_backwards"))
+        result, states = cell.unrolled(call.build, x, sequences=sequences, backwards=turned, mirrored=backwards)
         return (result, *states) if config.flag("return_state", False) else (result,)
 
-    def _cell(self, call: LayerCall, config: Fields, place: str) -> _Cell:
+    def _cell(self, call: LayerCall, config: Fields, place: str) -> QuantizedCell:
         units, channels = config.positive("units"), call.x.dims[-1]
-        after, columns = self.gates == 3 and config.flag("reset_after", True), self.gates * units
+        after, columns = self.layer is GRU and config.flag("reset_after", True), self.layer.gates * units
         shapes: dict[str, Shape] = {"kernel": (channels, columns), "recurrent_kernel": (units, columns)}
         if config.flag("use_bias", True):
             shapes["bias"] = (2, columns) if after else (columns,)
@@ -165,16 +66,26 @@ class _Class:
             trained[name] = quantizer.on_grid(values)
         state = read_quantizer(config.get("state_quantizer"), config.where, call.major)
         activation = _function(call, config, "activation")
-        opening = _function(call, config, "recurrent_activation") if self.gates > 1 else None
+        opening = _function(call, config, "recurrent_activation") if self.layer.gates > 1 else None
         if state is None:
             _check_growth(self._gained(config, call.major, trained["recurrent_kernel"][1]), call.x.dims[1])
-        shown = None if state is None else quantized_activation(state)
-        return _Cell(units, trained, shown, activation, opening, after)
+        weights = trained["kernel"][0], trained["recurrent_kernel"][0]
+        return QuantizedCell(
+            GRU(*weights, reset_after=after) if self.layer is GRU else self.layer(*weights),
+            trained["kernel"],
+            trained["recurrent_kernel"],
+            trained.get("bias"),
+            seen=_applied(None if state is None else quantized_activation(state)),
+            rounded=unchanged,
+            activation=_applied(activation),
+            recurrent_activation=_applied(opening),
+            apart=True,
+        )
 
     def _gained(self, config: Fields, major: int, kernel: Quantizer) -> int | None:
         """Return the binary places that a state without a quantizer has beyond the one before; None if that is not known."""
         places = _places(config, major, "activation")
-        if self.gates == 1:
+        if self.layer is SimpleRNN:
             found = read_quantized(config, major, "activation")
             rises = found is None or isinstance(found.function, ReLU)
             return 0 if places is not None else _places_of(kernel) if rises else None
@@ -253,11 +164,7 @@ def _function(call: LayerCall, config: Fields, key: str) -> Activated | None:
     return found
 
 
-_CLASSES = {
-    "QSimpleRNN": _Class(1, 1, _simple_step),
-    "QLSTM": _Class(4, 2, _long_step),
-    "QGRU": _Class(3, 1, _gated_step),
-}
+_CLASSES = {"QSimpleRNN": _Class(SimpleRNN), "QLSTM": _Class(LSTM), "QGRU": _Class(GRU)}
 _WRAPPED = {prefix + name: found for name, found in _CLASSES.items() for prefix in ("", "qkeras>")}
 
 
