@@ -192,11 +192,11 @@ def compare(before: Path, after: Path, console: Console) -> bool:
     for name in common:
         old, new = olds[name], news[name]
         if old != new:
-            changed = [key for key in SMALLER if old.get(key) != new.get(key)]
-            smaller = bool(changed) and all(new.get(key, 0) < old.get(key, 0) for key in changed)
+            changed = [key for key in SMALLER if key in old and old[key] != new.get(key)]
+            smaller = bool(changed) and all(new.get(key, math.inf) < old[key] for key in changed)
             fine = fine and smaller
             kinds = [key for key in ("refused", "program", "netlist", "schedule") if old.get(key) != new.get(key)]
-            figures = ", ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in changed)
+            figures = ", ".join(f"{key} {old[key]} -> {new.get(key)}" for key in changed)
             console.print(f"{name}: {', '.join(kinds)}; {'smaller' if smaller else 'NOT SMALLER'}: {figures}")
     same = sum(olds[name] == news[name] for name in common)
     console.print(f"{len(common)} networks in both records, {same} the same")
