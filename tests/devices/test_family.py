@@ -199,6 +199,22 @@ def test_dies_have_whole_tiles(family: Family) -> None:
         assert die.ffs == ffs * die.luts, name
 
 
+@pytest.mark.parametrize(
+    ("part", "luts", "ffs", "products"),
+    [
+        ("5CSEBA6U23I7", 83_820, 167_640, 224),
+        ("5CGXFC5C6F27C7", 58_160, 116_320, 300),
+        ("10AX115N2F40E2SG", 854_400, 1_708_800, 3_036),
+        ("1SX280LU2F50E2VG", 1_866_240, 3_732_480, 11_520),
+        ("AGFB014R24A2E2V", 974_400, 1_948_800, 9_020),
+    ],
+)
+def test_parts_of_intel_have_what_their_product_tables_say(part: str, luts: int, ffs: int, products: int) -> None:
+    """Two look-up tables and four registers for each of the tables' ALMs, and their multipliers of 18 bits, two to a block."""
+    die = resolve_part(part).die
+    assert (die.luts, die.ffs, die.dsps) == (luts, ffs, products)
+
+
 def test_fifos_in_hardware_become_block_memory_where_it_is_estimated() -> None:
     from bitsmith.mapping.memories import FIFO_BLOCK_BITS, FIFO_BLOCK_WORDS
 

@@ -87,6 +87,7 @@ def test_missing_tool_says_what_to_do(path: Path) -> None:
     message = str(raised.value)
     for part in ("forge on PATH: not there", "2.3 or newer", 'pip install "bitsmith[flow]"', "predict() works"):
         assert part in message
+    assert message.index("pip install") < message.index(". Without it: ") < message.index("predict() works")
 
 
 def test_tool_on_path(path: Path) -> None:

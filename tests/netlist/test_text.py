@@ -97,3 +97,12 @@ def test_refusals(old: str, new: str, found: str) -> None:
     with pytest.raises(ProgramError) as caught:
         parse(SMALL.replace(old, new))
     assert found in str(caught.value)
+
+
+def test_words_that_take_longer_than_a_stage_are_named() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (2,), FixedFormat(True, 60, 0))
+    netlist = reduce_widths(elaborate(build.program([("y", build.sum(x, [0]))])))
+    slow, quick = (pipeline(netlist, SteadyDelays(), budget) for budget in (2.0, 3.0))
+    assert f"over budget: %{slow.over_budget[0]}" in stages_to_text(slow).splitlines()
+    assert "over budget" not in stages_to_text(quick)

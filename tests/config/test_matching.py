@@ -1,0 +1,119 @@
+"""Layers that names of other tools mean, and keys that have no meaning here: refused, noted or harmless."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bitsmith.config import resolve
+from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, PROJECT_INERT, WRITER_INERT, idle_of
+from bitsmith.config.matching import Matched, matched
+from bitsmith.config.model import Choices
+from bitsmith.config.reading import Problems
+from bitsmith.errors import ConfigError
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import NetworkNode
+from bitsmith.options.project import read_project
+from tests.config.test_model import NETWORK
+
+
+def found(names: list[str], *given: str, inputs: int = 1) -> tuple[Matched, list[str]]:
+    """What ``given`` names mean in a network of such layers, the first of which are inputs; and the problems."""
+    nodes = [NetworkNode(name, Input((3,)) if k < inputs else ReLU()) for k, name in enumerate(names)]
+    problems = Problems()
+    return matched(nodes, dict.fromkeys(given, Choices()), problems), [str(error) for error in problems.errors]
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "meant"),
+    [
+        (["x", "fc1"], "fc1", "fc1"),
+        (["x", "fc1"], "input1", "x"),  # of a sequence of layers that begins without an input
+        (["x", "input1"], "input1", "input1"),
+        (["input", "fc1"], "input_1", "input"),  # a word that is reserved elsewhere
+        (["x", "1st"], "_1st", "1st"),
+        (["x", "block/fc-1"], "block_fc_1", "block/fc-1"),
+    ],
+)
+def test_names_of_other_tools_mean_layers(names: list[str], given: str, meant: str) -> None:
+    result, problems = found(names, given)
+    assert (list(result.names), result.idle, problems) == ([meant], (), [])
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "inputs", "message"),
+    [
+        (["x", "y", "fc1"], ["input1"], 2, "no layer is called 'input1'"),  # of two inputs
+        (["x", "a/b", "a-b"], ["a_b"], 1, "no layer is called 'a_b'"),  # of two layers
+        (["x", "a/b"], ["a/b", "a_b"], 1, "'a/b' is given twice"),
+        (["x", "dense"], ["dens"], 1, "did you mean 'dense'"),
+    ],
+)
+def test_names_that_mean_no_layer_or_two_are_problems(
+    names: list[str], given: list[str], inputs: int, message: str
+) -> None:
+    _, problems = found(names, *given, inputs=inputs)
+    assert len(problems) == 1 and message in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "idle"),
+    [
+        ("fc1_linear", True),
+        ("fc1_param0", True),
+        ("fc2_param0", False),
+        ("fc2_linear", False),
+        ("_linear", False),
+        ("Quant_0", True),
+        ("Quant_x", False),
+        ("Dropout_12", True),
+        ("input1_param3", True),
+    ],
+)
+def test_layers_that_only_other_tools_have_are_noted(given: str, idle: bool) -> None:
+    """An activation that does nothing, constants, and what is folded away; others are mistakes."""
+    result, problems = found(["x", "fc1"], given)
+    assert [(each.key, each.owner) for each in result.idle] == ([("LayerName", given)] if idle else [])
+    assert bool(problems) is not idle
+
+
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        ({"Flows": ["vivado:optimize"]}, "HLSConfig.Flows"),
+        ({"Optimizers": ["fuse"]}, "HLSConfig.Optimizers"),
+        ({"SkipOptimizers": ["fuse"]}, "HLSConfig.SkipOptimizers"),
+        ({"InputShape": [3]}, "HLSConfig.InputShape"),
+        ({"PytorchModel": "net.pt2"}, "HLSConfig.PytorchModel"),
+        ({"LayerName": {"out": {"ExpTableSize": 512}}}, "HLSConfig.LayerName.out.ExpTableSize"),
+        ({"LayerName": {"out": {"InvTableSize": 512}}}, "HLSConfig.LayerName.out.InvTableSize"),
+    ],
+)
+def test_keys_that_ask_for_too_much_are_refused(config: dict[str, Any], where: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolve(NETWORK, config)
+    assert refused.value.where.removeprefix("HLSConfig.") == where.removeprefix("HLSConfig.")
+
+
+def test_harmless_values_of_other_tools_need_no_note_and_others_get_one() -> None:
+    known = {**PROJECT_INERT, **WRITER_INERT, **MODEL_INERT}
+    for key, inert in known.items():
+        for value in inert.harmless:
+            assert idle_of({key: value}) == (), key
+        if inert.refused:
+            with pytest.raises(ConfigError, match=key):
+                idle_of({key: "something else"})
+        else:
+            (note,) = idle_of({key: "something else"})
+            assert (note.key, note.why) == (key, inert.why)
+    assert not LAYER_INERT["Static"].accepts(False) and LAYER_INERT["TargetCycles"].accepts(None)
+    assert not MODEL_INERT["PipelineInterval"].accepts(True)  # which equals 1
+
+
+@pytest.mark.parametrize("period_ns", [1e6, 1e-3])
+def test_clock_periods_have_a_greatest(period_ns: float) -> None:
+    assert read_project({"ClockPeriod": period_ns}).clock_period_ns == period_ns
+    with pytest.raises(ConfigError, match="at most 1e"):
+        read_project({"ClockPeriod": 1e6 + 1})
