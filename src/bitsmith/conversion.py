@@ -30,22 +30,32 @@ from bitsmith.devices import (
 from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
-from bitsmith.fidelity.framework import Check
+from bitsmith.frontends.framework import Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel, framework_of
 from bitsmith.frontends.input_shapes import InputShapes
-from bitsmith.frontends.read import read_model
+from bitsmith.frontends.named import NamedModel
+from bitsmith.frontends.read import read_as
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
 from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
-from bitsmith.options.table import Arguments, NetworkOptions, Options, ReadingOptions, among, check_names, keys, values
+from bitsmith.options.table import (
+    Arguments,
+    NetworkOptions,
+    Options,
+    ReadingOptions,
+    ResultOptions,
+    among,
+    check_names,
+    keys,
+    values,
+)
 from bitsmith.passes.outliers import settle_outliers
 
 if TYPE_CHECKING:
     from bitsmith.fitting import Choice
-    from bitsmith.frontends.custom.call import Layers
 
 
 @taking(Options)
@@ -106,7 +116,7 @@ def convert(
         "weights": weights,
         **options,
     }
-    return Conversion.of(model, output_dir, config, arguments).model()
+    return Conversion.of(model, output_dir, config, arguments, {}).model()
 
 
 @taking(NetworkOptions)
@@ -115,11 +125,17 @@ def configured(
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     check_names(options, NetworkOptions, "configured")
+    return _configured(framework_of(model), model, config, weights, options)
+
+
+def _configured(
+    framework: Framework, model: AnyModel, config: ConfigLike, weights: str | Path | None, options: NetworkOptions
+) -> Network:
     config, shape = split_shape(config)
-    reading = among(ReadingOptions, options)
-    if reading.get("input_shape") is None:
-        reading["input_shape"] = shape
-    network = read_model(model, weights=weights, **reading)
+    reading = ReadOptions(weights=weights, **among(ReadingOptions, options))
+    if reading.input_shape is None:
+        reading = replace(reading, input_shape=shape)
+    network = read_as(framework, model, reading)
     network = resolve(network, config, options.get("bits"), override=options.get("override", False))
     return _with_outliers(network, options.get("outliers"))
 
@@ -131,40 +147,44 @@ class Conversion:
     ``arguments`` are options that no project has; those that one has are in ``project`` alone.
     """
 
+    framework: Framework
     source: AnyModel
     project: ProjectConfig
     config: ConfigLike
     arguments: Arguments
 
     @staticmethod
-    def of(model: AnyModel, output_dir: str | Path, config: ConfigLike, arguments: Arguments) -> Conversion:
-        """The conversion that arguments of :func:`convert` ask for.
+    def of(
+        model: AnyModel, output_dir: str | Path, config: ConfigLike, arguments: Arguments, more: Mapping[str, object]
+    ) -> Conversion:
+        """The conversion that arguments of :func:`convert` ask for, and ``more`` keys of a project.
 
         Raises:
             ConfigError: values of options without meaning, all at once.
             TypeError: a name that no option has.
         """
         check_names(arguments, Arguments, "convert")
-        return Conversion(model, read_project(keys({"output_dir": output_dir, **arguments})), config, arguments)
+        project = read_project({**keys({"output_dir": output_dir, **arguments}), **more})
+        return Conversion(framework_of(model), model, project, config, arguments)
+
+    @staticmethod
+    def named(named: NamedModel, project: ProjectConfig, arguments: Arguments) -> Conversion:
+        """The conversion of a model that a project names."""
+        weights = arguments.get("weights") or named.weights
+        return Conversion(named.framework, named.source, project, project.hls_config, {**arguments, "weights": weights})
 
     def network(self) -> Network:
         """The layers with the user's choices."""
         options = among(NetworkOptions, {**self.arguments, **values(self.project)})
-        shapeless = framework_of(self.source).shapeless
+        shapeless = self.framework.shapeless
         unsaid = options.get("example") is None and options.get("input_shape") is None
         if shapeless is not None and unsaid and shapeless.is_one(self.source) and split_shape(self.config)[1] is None:
             options["input_shape"] = shapes_of(self.arguments.get("calibration"))
-        return configured(self.source, self.config, self.arguments.get("weights"), **options)
+        return _configured(self.framework, self.source, self.config, self.arguments.get("weights"), options)
 
     def model(self) -> Model:
         """The converted model."""
-        return converted(
-            *(self.network(), self.arguments.get("calibration"), self.project, self.source),
-            self.arguments.get("check", "auto"),
-            strict=self.project.strict,
-            fit=self.arguments.get("fit", False),
-            layers=self.arguments.get("layers"),
-        )
+        return converted(self.network(), self.arguments.get("calibration"), self.project, self.source, self.arguments)
 
 
 def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
@@ -180,13 +200,11 @@ def converted(
     calibration: Arrays | None,
     project: ProjectConfig,
     model: AnyModel | None = None,
-    check: Check = "auto",
-    *,
-    strict: bool = False,
-    fit: bool = False,
-    layers: Layers | None = None,
+    options: Arguments | None = None,
 ) -> Model:
-    """A network with settings as the :class:`Model` that ``project`` describes; the other arguments as of :func:`convert`."""
+    """A network with settings as the :class:`Model` that ``project`` describes; ``options`` say what the result must be."""
+    wanted = among(ResultOptions, options or {})
+    layers = (options or {}).get("layers")
     project = _on_board(project)
     part, clock_period_ns = _part(project)
     target = Target.of(project, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
@@ -198,12 +216,12 @@ def converted(
     if batches is not None:
         batches, said = settle_outliers(network, batches)
     compiled, source = compile_network(network, batches), Source(network, batches)
-    for choice in _ways_to_fit(source, compiled, target) if fit else (None,):
+    for choice in _ways_to_fit(source, compiled, target) if wanted.get("fit") else (None,):
         found = compiled if choice is None or choice.compiled is None else choice.compiled
-        fidelity = certify(network, found.network, found.program, batches, model, check, layers)
+        fidelity = certify(network, found.network, found.program, batches, model, wanted.get("check", "auto"), layers)
         if choice is None or choice.bits is None or not fidelity.problems:
             break
-    if fidelity.message and strict:
+    if fidelity.message and project.strict:
         raise FidelityError(fidelity.message, where=network.name)
     if fidelity.message:
         warnings.warn(fidelity.message, FidelityWarning, stacklevel=4)

@@ -8,29 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
-from bitsmith.config import ConfigLike, resolve
+from bitsmith.config import ConfigLike
 from bitsmith.config.accelerators import accelerator_named, check_arguments
-from bitsmith.config.inert import idle_notes, idle_of
+from bitsmith.config.inert import idle_of
 from bitsmith.config.values import AP_VLD, AXI_MASTER
-from bitsmith.conversion import configured, convert, converted, idle_on, split_shape
-from bitsmith.devices import any_board
+from bitsmith.conversion import Conversion, configured, convert, split_shape
 from bitsmith.errors import ConfigError, UnsupportedError
-from bitsmith.frontends.framework import Framework, ReadOptions
+from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.frameworks import AnyModel, installed
-from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
 from bitsmith.frontends.named import model_keys
 from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.onnx.live import OnnxModel
-from bitsmith.frontends.read import read_as
 from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.model import Model
 from bitsmith.options.project import create_config, parse_yaml_config, read_project
-from bitsmith.options.table import Arguments
+from bitsmith.options.table import Arguments, keys
 
 __all__ = [
     "configured",
@@ -155,22 +152,12 @@ def _convert(model: AnyModel, output_dir: str | Path = "my-hls-test", **argument
         if key in _OfOtherTools.__annotations__ and (key != "interface" or value not in (AP_VLD, AXI_MASTER))
     }
     own = {key: value for key, value in arguments.items() if key not in others}
-    writer = read_project({"WriterConfig": {key: others.pop(key) for key in _OF_WRITERS if key in others}})
+    writer = {key: others.pop(key) for key in _OF_WRITERS if key in others}
     on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}
     words, idle_there = check_arguments(on_board)
-    idle = (*idle_of(others), *idle_there)
-    made = convert(model, output_dir, config, **cast("Arguments", own))
-    made.target = replace(
-        made.target,
-        bus_input=words.get("BusInput"),
-        bus_output=words.get("BusOutput"),
-        write_weights_txt=writer.write_weights_txt,
-        write_tar=writer.write_tar,
-    )
-    if made.target.board is not None:
-        idle = idle_on(any_board(made.target.board), made.target.backend, made.target.interface, idle)
-    made.notes = (*made.notes, *idle_notes(idle))
-    return made
+    conversion = Conversion.of(model, output_dir, config, cast("Arguments", own), {**keys(writer), **words})
+    idle = (*conversion.project.idle, *idle_of(others), *idle_there)
+    return replace(conversion, project=replace(conversion.project, idle=idle)).model()
 
 
 def _names_a_board(arguments: Familiar) -> bool:
@@ -251,14 +238,9 @@ def _of_project(config: Mapping[str, object] | str | Path, framework: Framework 
             where="configuration",
             accepted=", ".join(key.name for key in keys),
         )
-    given = cast("InputShapes | None", project.input_shape)  # readers refuse anything else
-    options = ReadOptions(
-        weights=named.weights,
-        input_shape=shape if given is None else given,
-        allow_approximate=project.allow_approximate,
-    )
-    network = resolve(read_as(named.framework, named.source, options), project.hls_config, override=project.override)
-    return converted(network, None, project, named.source, strict=project.strict)
+    if project.input_shape is None:
+        project = replace(project, input_shape=shape)
+    return Conversion.named(named, project, {}).model()
 
 
 def _content(config: Mapping[str, object] | str | Path) -> Mapping[str, object]:

@@ -100,7 +100,7 @@ def explain(
         "clock_period": clock_period,
         **further,
     }
-    return explained(Conversion.of(model, Path(), config, arguments))
+    return explained(Conversion.of(model, Path(), config, arguments, {}))
 
 
 def explained(conversion: Conversion) -> Explanation:

@@ -15,7 +15,7 @@ from bitsmith.cli.options import ModelOptions
 from bitsmith.config.reading import squash
 from bitsmith.conversion import Conversion
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.named import key_of, model_keys, named_model
+from bitsmith.frontends.named import NamedModel, key_of, model_keys
 from bitsmith.options.project import ProjectConfig, parse_yaml_config, project_keys, read_project
 from bitsmith.options.table import OPTIONS, Arguments, among
 
@@ -28,13 +28,12 @@ _PROJECT_FILES = (".yml", ".yaml")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A model file, the project around it, and the options that no project configuration has.
+    """A named model, the project around it, and the options that no project configuration has.
 
     ``content`` is the project as plain data, with the user's configuration of layers under ``HLSConfig``.
     """
 
-    model: Path
-    weights: Path | None
+    named: NamedModel
     content: Tree
     project: ProjectConfig
     options: ModelOptions
@@ -55,14 +54,24 @@ class Request:
             content.setdefault("InputShape", beside["InputShape"])
         for path, value in _keys(options):
             _put(content if path[0] in project_keys() else layers, path, value)
-        model, weights = _files(options, content)
-        return Request(model, weights, content, read_project(content), options)
+        if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
+            _put_model(content, options.file, options.path("weights"))
+        project = read_project(content)
+        if project.model is None:
+            accepted = f"FILE, or a project with {', '.join(key.name for key in model_keys())}"
+            raise ConfigError("no model", where="command line", accepted=accepted)
+        return Request(project.model, content, project, options)
+
+    @property
+    def model(self) -> Path:
+        """The model's file."""
+        return Path(str(self.named.source))
 
     def conversion(self) -> Conversion:
         """All choices of the conversion."""
         names = [option.name for option in OPTIONS if option.key is None and option.name in self.options.chosen]
-        arguments = {**{name: self.options.meant(name) for name in names}, "weights": self.weights}
-        return Conversion(self.model, self.project, self.project.hls_config, among(Arguments, arguments))
+        arguments = among(Arguments, {name: self.options.meant(name) for name in names})
+        return Conversion.named(self.named, self.project, arguments)
 
     def defaulted(self, generated: Tree) -> str:
         """The YAML of the project with a generated configuration beneath what the user says."""
@@ -167,24 +176,17 @@ def _spelled(tree: Mapping[str, object], key: str, *, exact: bool) -> str:
     return key if exact or key in tree else next((name for name in tree if squash(name) == squash(key)), key)
 
 
-def _files(options: ModelOptions, content: Tree) -> tuple[Path, Path | None]:
-    """The model's file and that of its weights."""
-    names, weights = [key.name for key in model_keys()], options.path("weights")
-    if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
-        for name in names:
-            content.pop(name, None)
-        key = key_of(options.file)
-        content[key.name] = str(options.file)
-        if weights is not None and key.weights is None:
-            takers = ", ".join(suffix for key in model_keys() if key.weights for suffix in key.suffixes)
-            raise ConfigError(f"weights for {options.file.name}", where="--weights", accepted=f"it with {takers}")
-        if weights is not None and key.weights is not None:
-            content[key.weights] = str(weights)
-        return options.file, weights
-    named = named_model({name: content.get(name) for name in names})
-    if named is None:
-        raise ConfigError("no model", where="command line", accepted=f"FILE, or a project with {', '.join(names)}")
-    return Path(str(named.source)), weights or named.weights
+def _put_model(content: Tree, file: Path, weights: Path | None) -> None:
+    """Name a model's file and that of its weights, in place of those that are named."""
+    key = key_of(file)
+    for other in model_keys():
+        content.pop(other.name, None)
+    content[key.name] = str(file)
+    if weights is not None and key.weights is None:
+        takers = ", ".join(suffix for key in model_keys() if key.weights for suffix in key.suffixes)
+        raise ConfigError(f"weights for {file.name}", where="--weights", accepted=f"it with {takers}")
+    if weights is not None and key.weights is not None:
+        content[key.weights] = str(weights)
 
 
 def _plain(value: object) -> object:
