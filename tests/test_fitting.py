@@ -169,6 +169,12 @@ def test_layers_take_turns_where_no_reuse_factors_fit(
     inside = np.minimum(data, 0.99)
     assert fits(*size(fitted)) and np.array_equal(fitted.predict(inside), model.predict(inside))
     assert "with Strategy Shared and ReuseFactor" in fitted.notes[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_turns_are_proposed_and_taken_in_cpp(deep: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
+    asked: dict[str, object] = {"Model": {"Bits": 8}}
     told = explain(deep, config=asked, calibration=data, part="LFE5U-12F", io_type="io_parallel")
     assert told.proposal is not None and told.proposal.fit.in_turn and told.proposal.interval > 1000
     assert told.proposal.document()["Strategy"] == "Shared"
@@ -192,8 +198,8 @@ def test_layers_that_take_turns_as_asked_get_fewer_multipliers(
 ) -> None:
     asked: dict[str, object] = {"Model": {"Bits": 12, "Strategy": "Shared", "ReuseFactor": 1500}}
     model = convert(deep, data, tmp_path, asked, part="LFE5U-12F")
-    before, after = size(model)[0], size(model.fitted())[0]
-    assert not fits(*size(model)) and fits(*size(model.fitted())) and after.dsp < before.dsp
+    (before, part), (after, _) = size(model), size(model.fitted())
+    assert not fits(before, part) and fits(after, part) and after.dsp < before.dsp
 
 
 @pytest.mark.slow
