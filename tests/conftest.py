@@ -27,6 +27,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 ALL_TOOLS = bool(os.environ.get("BITSMITH_ALL_TOOLS"))
 """Where a change is judged (.ci/run), every optional tool is there: a test that skips for the lack of one has failed."""
 
+MOST_CPU_S = float(os.environ.get("BITSMITH_TEST_CPU_S", 20.0))
+"""Processor time, of all threads and programs, that a fast test may take there: four times what the longest one takes."""
+
 _OF_CIRCUITS = ("build", "flows", "hls", "netlist", "rtl", "system")
 """Folders of tests whose formats may cost any accuracy, on purpose: they look at circuits."""
 
@@ -38,6 +41,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in _OF_CIRCUITS and item.path.name not in _OF_USERS:
             item.add_marker(pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    begun = _cpu_s()
+    yield
+    taken = _cpu_s() - begun
+    if ALL_TOOLS and taken > MOST_CPU_S and not any(item.get_closest_marker(name) for name in ("slow", "tools")):
+        pytest.fail(
+            f"a fast test took {taken:.1f} s of processor time, {MOST_CPU_S:g} at most: shorten it, or mark it slow"
+        )
+
+
+def _cpu_s() -> float:
+    """Processor time of this process and of those that it waited for: other programs do not count."""
+    return sum(os.times()[:4])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -79,6 +79,24 @@ def test_a_skip_fails_where_all_tools_must_be_there(tmp_path: Path) -> None:
     assert all(f"must be there: Skipped: {why}" in done.stdout for why in ("no such tool", "none", "could not import"))
 
 
+def test_a_fast_test_that_takes_long_fails_where_changes_are_judged(tmp_path: Path) -> None:
+    """Whatever computes; not what waits, nor what is marked."""
+    lines = [
+        "import subprocess, sys, time, pytest",
+        "WORK = 'import time\\nwhile time.process_time() < 0.6: pass'",
+        "def test_long(): subprocess.run([sys.executable, '-c', WORK])",
+        "def test_waits(): time.sleep(0.6)",
+        "@pytest.mark.slow\ndef test_slow(): subprocess.run([sys.executable, '-c', WORK])",
+    ]
+    (tmp_path / "test_long.py").write_text("\n".join([*lines, ""]))
+    argv = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "-p", "tests.conftest", "-p", "no:cacheprovider"]
+    argv += ["-W", "ignore::pytest.PytestUnknownMarkWarning", "--rootdir", str(tmp_path), str(tmp_path)]
+    options = {"BITSMITH_ALL_TOOLS": "1", "BITSMITH_TEST_CPU_S": "0.5", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **options})
+    assert done.returncode == 1 and "1 failed, 2 passed" in done.stdout, done.stdout
+    assert "test_long - Failed: a fast test took" in done.stdout
+
+
 @pytest.mark.parametrize(
     "files", ["src/bitsmith/rtl/lib/*.sv", "src/bitsmith/hls/include/bitsmith/*.h", "native/src/*.?pp"]
 )
