@@ -120,7 +120,7 @@ def fold_computed_masks(network: Network, calibration: Sequence[Floats] | None) 
             folded.append(node)
         else:
             folded += search.masked(node, split, scores)
-    result = _without_unread(network, split_network.with_nodes(folded))
+    result = without_unread(network, split_network.with_nodes(folded))
     assumed = sorted({name for kept, name in search.assumed.items() if any(kept == node.name for node in result.nodes)})
     notes = [f"Input {name!r} is a mask of attention: it is taken to hold 0 and 1 only." for name in assumed]
     return _renamed(network, search.with_floors(replace(result, notes=(*result.notes, *notes))))
@@ -421,7 +421,7 @@ def part(network: Network, names: set[str]) -> Network:
     return network.with_nodes([node for node in network.nodes if node.name in needed or node.name in network.inputs])
 
 
-def _without_unread(before: Network, network: Network) -> Network:
+def without_unread(before: Network, network: Network) -> Network:
     """The network without the nodes that nothing reads, but for those that nothing read ``before``."""
     read = {name for node in before.nodes for name in node.inputs}
     kept = {node.name for node in before.nodes if node.name not in read} | {*network.inputs, *network.outputs}

@@ -35,7 +35,7 @@ from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Broadcast, Identity
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.calibration import observe
-from bitsmith.passes.computed_masks import FAR, SPARE_GENERATED, SPARE_MEASURED, part
+from bitsmith.passes.computed_masks import FAR, SPARE_GENERATED, SPARE_MEASURED, part, without_unread
 
 LEAST = -1e30
 """What is less is as good as -inf: nothing but masks holds it."""
@@ -257,7 +257,7 @@ class _Folding:
                 nodes.append(replace(node, folded=True))
             else:
                 nodes.append(node)
-        return _without_unread_constants(network.with_nodes(nodes))
+        return without_unread(network, network.with_nodes(nodes))
 
     def _rewritten(self, node: NetworkNode, taken: set[str]) -> Sequence[NetworkNode]:
         """The node with what is left of its constant, and the nodes that it needs for that; none if it stays as it is."""
@@ -370,18 +370,3 @@ def _compact(values: Bools) -> Bools:
         if bool(np.all(np.all(values, axis=axis) == np.any(values, axis=axis))):
             values = np.all(values, axis=axis, keepdims=True)
     return values.reshape(values.shape[next((k for k, n in enumerate(values.shape[:-1]) if n > 1), values.ndim - 1) :])
-
-
-def _without_unread_constants(network: Network) -> Network:
-    """The network without the nodes that depend on no input and that nothing reads."""
-    inputs, read = {*network.inputs}, {*network.outputs}
-    variable = set(inputs)
-    for node in network.nodes:
-        if variable.intersection(node.inputs):
-            variable.add(node.name)
-    nodes: list[NetworkNode] = []
-    for node in reversed(network.nodes):
-        if node.name in read | variable:
-            nodes.append(node)
-            read.update(node.inputs)
-    return network.with_nodes(nodes[::-1])
