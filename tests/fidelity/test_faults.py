@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from bitsmith import FidelityWarning, conversion, convert
-from bitsmith.frontends.read import read_model
+from bitsmith.frontends.read import read_as
 from bitsmith.ir.builder import Value
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.conv import Conv, ConvTranspose
@@ -212,14 +212,14 @@ def _told(module: nn.Module, x: np.ndarray, *, check: bool = True) -> str:
 
 def _misread(monkeypatch: pytest.MonkeyPatch, kind: type[Layer], change: Change) -> None:
     def read(*given: Any, **named: Any) -> Network:
-        network = read_model(*given, **named)
+        network = read_as(*given, **named)
         nodes = [
             replace(node, layer=change(node.layer)) if type(node.layer) is kind and not node.inner else node
             for node in network.nodes
         ]
         return network.with_nodes(nodes)
 
-    monkeypatch.setattr(conversion, "read_model", read)
+    monkeypatch.setattr(conversion, "read_as", read)
 
 
 SMALL = 2.0**-10

@@ -97,6 +97,15 @@ def test_commands_and_project_files_take_it(package: Path) -> None:
         np.testing.assert_allclose(model.predict(X), _live()(X), atol=3e-3)
 
 
+def test_a_key_says_whose_a_file_of_any_ending_is(package: Path) -> None:
+    (package / "model.chain").rename(package / "model.json")
+    project = package / "project.yml"
+    project.write_text("ChainModel: model.json\nOutputDir: out\n")
+    np.testing.assert_allclose(converters.convert_from_config(project).predict(X), _live()(X), atol=3e-3)
+    done = CliRunner().invoke(app, ["convert", str(project)])
+    assert done.exit_code == 0, done.stderr
+
+
 def test_it_takes_what_its_record_says(package: Path) -> None:
     with pytest.raises(ConfigError, match=r"layers: .* Chain\n  accepted: it with models of Keras, PyTorch, ONNX only"):
         bitsmith.convert(_live(), layers={"Dense": lambda call: call.inputs[0]})
