@@ -80,6 +80,7 @@ def test_a_default_precision_reaches_inputs_with_every_granularity(made: Callabl
 
 FILES = (
     *("hgq/models/older.keras", "hgq/models/nested.keras", "hgq/models/at_inputs.keras", "hgq1/models/dense_wrap.h5"),
+    "hgq/models/minifloats.keras",
     *("hgq1/models/images_sat.h5", "hgq2_tables/models/tables.keras", "hgq2_tables/models/attention.keras"),
     *("qonnx/models/dense_modes.onnx", "qonnx/models/im2col.onnx", "qdq/models/cnn_qop_u8s8.onnx"),
     *("qdq/models/moves.onnx", "tflite/models/cnn_int8_codes.tflite", "hgq2_tables/models/tables_convolved.keras"),

@@ -4,15 +4,22 @@ import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
+from bitsmith.config import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.activation import HardActivation, ReLU
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Layer
+from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad
+from bitsmith.layers.settled import decided_inputs
 from bitsmith.layers.shape import Flatten, Gather, Permute, Reshape, Slice
+from bitsmith.layers.steps import BinaryTanh, TernaryTanh
+from bitsmith.layers.time_distributed import TimeDistributed
 from bitsmith.passes.quantized_inputs import quantized_inputs
 
 _SHAPE = (2, 3, 4)
@@ -94,7 +101,57 @@ def test_other_readers_keep_inputs_as_they_are() -> None:
         _network(((), one), ((), third)),
         _network(((), one), ((), even)),
         _network(((), one), ((), saturating)),
-        _network(((Flatten(),), third)),
+        _network(((ReLU(threshold=1.0),), saturating)),
+        _network(((Dense(as_weights(np.eye(4))),), saturating)),
     ):
         found = quantized_inputs(network).node("x").layer
         assert isinstance(found, Input) and found.quantizer is None
+
+
+_RISING = as_weights([-3.0, -0.5, 1.25, 1.5])
+_LEVELS = as_weights([0.0, 1.0, 1.0, 2.0, 5.0])
+_EVEN, _THIRD = Quantizer.fixed(1, 2, 3, Rounding.RND_CONV, Overflow.SAT), Quantizer.uniform(1 / 3, -40, 30)
+
+
+@pytest.mark.parametrize(
+    ("chains", "differ"),
+    [
+        ([[Staircase(as_weights([0.0]), as_weights([-1.0, 1.0]))]], 0.0),
+        ([[Staircase(_RISING, _LEVELS)]], 0.0),
+        ([[Flatten(), Staircase(_RISING, _LEVELS)], [BinaryTanh()]], 0.0),
+        ([[Staircase(_RISING, _LEVELS, above=True)]], 0.001),
+        (
+            [[Staircase(as_weights(_RISING * 40), _LEVELS)], [Staircase(as_weights(_RISING / 3), _LEVELS, above=True)]],
+            0.01,
+        ),
+        ([[TernaryTanh()]], 0.01),
+        ([[ReLU(negative_slope=0.25), Quantize(_EVEN)]], 0.01),
+        ([[ReLU(negative_slope=0.25), Quantize(_EVEN)], [ReLU(max_value=2.5), Quantize(_THIRD)]], 0.01),
+        ([[ReLU(negative_slope=4.0), Quantize(_THIRD)], [Permute((2, 0, 1)), Quantize(_EVEN)]], 0.01),
+        ([[HardActivation(-0.25, 0.5, 0.0, 1.0), Quantize(_EVEN)]], 0.01),
+        ([[Flatten(), ReLU(), Reshape(_SHAPE), Quantize(_THIRD)]], 0.01),
+        ([[TimeDistributed(Quantize(_THIRD))]], 0.01),
+        ([[Quantize(_EVEN)], [Quantize(_THIRD)]], 0.01),
+    ],
+)
+def test_readers_that_tell_little_apart_decide_of_an_input(chains: list[list[Layer]], differ: float) -> None:
+    """Its range and its steps: but for operands next to a threshold results are those of the float model."""
+    nodes, outputs = [NetworkNode("x", Input(_SHAPE))], []
+    for layers in chains:
+        last = "x"
+        for layer in layers:
+            nodes.append(NetworkNode(f"n{len(nodes)}", layer, (last,)))
+            last = nodes[-1].name
+        outputs.append(last)
+    network = Network(tuple(nodes), ("x",), tuple(outputs))
+    assert decided_inputs(network) == {"x"}
+    assert not resolve(network, {"Model": {"Precision": "fixed<1,0>"}}).node("x").settings.precision
+    compiled = compile_network(network)
+    assert not any("No calibration data" in note for note in compiled.notes)
+    rng = np.random.default_rng(0)
+    for scale in (0.1, 3.0, 200.0):
+        x = rng.normal(0.0, scale, (400, *_SHAPE))
+        expected = network.evaluate([x])
+        for result, name in zip(Emulator(compiled.program).run([x]), outputs, strict=True):
+            assert np.mean(result != expected[name]) <= differ
+    assert max(int(op.hi.max() - op.lo.min()).bit_length() for op in compiled.program.input_ops()) <= 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,6 +17,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.tables import Function, has_own_entries, is_free, tabulated
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.wide import wide
@@ -91,6 +93,14 @@ class ReLU(Unary):
         kept = x if self.max_value is None else np.minimum(x, self.max_value)
         return np.where(x > self.threshold, kept, self.negative_slope * (x - self.threshold))
 
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        if beyond is None or self.threshold != 0.0 or self.negative_slope < 0.0:
+            return None
+        below = min(beyond.least, 0.0)
+        least = below / self.negative_slope if self.negative_slope else 0.0
+        most = beyond.most if self.max_value is None else min(beyond.most, self.max_value)
+        return Resolution(least, max(most, 0.0), beyond.step / max(self.negative_slope, 1.0))
+
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
         kept = x
@@ -159,6 +169,13 @@ class HardActivation(Unary):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         line = inputs[0] * self.slope + self.shift
         return np.clip(line, -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high)
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        if beyond is None or self.slope == 0.0:
+            return None
+        low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+        ends = [(min(max(end, low), high) - self.shift) / self.slope for end in (beyond.least, beyond.most)]
+        return Resolution(min(ends), max(ends), beyond.step / abs(self.slope))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder

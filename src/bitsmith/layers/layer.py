@@ -17,6 +17,7 @@ from bitsmith.layers.arrays import Floats as Floats
 from bitsmith.layers.arrays import Shape as Shape
 from bitsmith.layers.axis_order import Order, common
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Traits
 
 
@@ -105,6 +106,10 @@ class Layer(ABC):
     def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
         """Float values of inner tensors, by the precision variable that their format has: what ``auto`` needs of them."""
         return {}
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        """What the layer tells apart of its operand, if that is little; ``beyond`` is what all readers of its result do."""
+        return beyond if self.traits.moves_or_pads else None
 
     @abstractmethod
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:

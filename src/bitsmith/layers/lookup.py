@@ -11,15 +11,19 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Fracs, Overflow, Rounding, objects
-from bitsmith.layers.auto import exact_raw
+from bitsmith.layers.auto import exact_frac, exact_raw
 from bitsmith.layers.axis_order import Order, stored
 from bitsmith.layers.example import INPUT, Example
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.staircases import climbed
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _MOST_STEPS = 4096
+
+_EXACT_BITS = 24
+"""Of thresholds in single precision."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +125,18 @@ class Staircase(Unary):
             count += x > step if self.above else x >= step
         rows = np.broadcast_to(self.levels, (*x.shape, self.levels.shape[-1]))
         return np.asarray(np.take_along_axis(rows, count[..., None], axis=-1)[..., 0], dtype=np.float64)
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        leading = np.broadcast_shapes(self.thresholds.shape[:-1], self.levels.shape[:-1])
+        thresholds = np.broadcast_to(self.thresholds, (*leading, self.thresholds.shape[-1]))
+        changes = np.broadcast_to(np.diff(self.levels) != 0.0, thresholds.shape)  # others fill up rows
+        places = as_weights(thresholds[changes])
+        if not places.size:
+            return Resolution(-1.0, 1.0, 1.0, 0)
+        least, most = float(places.min()), float(places.max())
+        gaps = np.diff(thresholds)[changes[..., 1:] & changes[..., :-1]]
+        step = float(gaps[gaps > 0].min(initial=max(-least, most) or 1.0))
+        return Resolution(least - step, most + step, step, None if self.above else exact_frac(places, _EXACT_BITS))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         found = climbed(lowering.builder, inputs[0], self.thresholds, self.levels, above=self.above)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
@@ -13,8 +15,9 @@ from bitsmith.layers.axis_order import Order
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantizer import Quantizer, as_floats
 from bitsmith.layers.requantize import quantized_values
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _FEW_BITS = 3
@@ -43,6 +46,14 @@ class Quantize(Unary):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return self.quantizer.applied(inputs[0])
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        quantizer = self.quantizer
+        if quantizer.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
+            return None
+        ends = [as_floats((code - quantizer.offset) * quantizer.scale) for code in (quantizer.lo, quantizer.hi)]
+        least, most = (float(end(np.concatenate([each.ravel() for each in ends]))) for end in (np.min, np.max))
+        return Resolution(least, most, float(np.abs(as_floats(quantizer.scale)).min()))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if lowering.format("result") is not None:

@@ -13,8 +13,12 @@ from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.time_distributed import TimeDistributed
 from bitsmith.layers.traits import Exactness
+
+_ANY = Resolution(-1.0, 1.0, 1.0)
+"""What some layer may tell apart."""
 
 
 def is_quantized(network: Network) -> bool:
@@ -37,6 +41,26 @@ def settled(network: Network) -> set[str]:
     return found
 
 
+def resolution_of(network: Network, name: str) -> Resolution | None:
+    """What the readers of a node tell apart of it, also beyond layers that pass on what they get; None if that is not little.
+
+    A format of the user's for a reader's result may be any.
+    """
+    found: Resolution | None = None
+    if name in network.outputs:
+        return None
+    for reader in network.consumers(name):
+        if reader.order is not None or "result" in reader.settings.precision:
+            return None
+        seen = reader.layer.resolution(None)
+        if seen is None and reader.layer.resolution(_ANY) is not None:
+            seen = reader.layer.resolution(resolution_of(network, reader.name))
+        if seen is None:
+            return None
+        found = seen if found is None else found.joined(seen)
+    return found
+
+
 def decided_inputs(network: Network) -> set[str]:
     """The inputs whose format follows from the model: few integers, indices, and what it puts on grids, as it is or moved."""
     readers, found = network.readers(), set[str]()
@@ -47,6 +71,7 @@ def decided_inputs(network: Network) -> set[str]:
         deciding = [_decides(reader.layer) or reader.name in found for reader in readers[node.name]]
         if few or (deciding and all(deciding) and node.name not in network.outputs):
             found.add(node.name)
+    found.update(name for name in network.inputs if resolution_of(network, name) is not None)
     return found.intersection(network.inputs)
 
 

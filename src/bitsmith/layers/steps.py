@@ -18,6 +18,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Unary, as_weights
 from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _HALF = 0.5
@@ -33,6 +34,9 @@ class BinaryTanh(Unary):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.where(inputs[0] >= 0.0, 1.0, -1.0)
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        return Resolution(-1.0, 0.0, 1.0, 0)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
@@ -50,6 +54,9 @@ class TernaryTanh(Unary):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.rint(np.clip(inputs[0], -1.0, 1.0))
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        return Resolution(-1.0, 1.0, 0.5)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder

@@ -15,6 +15,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.recurrent_cell import body_input
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.traits import Traits
@@ -52,6 +53,9 @@ class TimeDistributed(Layer):
 
     def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
         return self.layer.internals(_steps(inputs))
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        return self.layer.resolution(beyond)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         sequences = [_alike(lowering.builder, x) for x in inputs]

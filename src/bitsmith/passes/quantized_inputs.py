@@ -3,8 +3,8 @@
 Before: an input without a format of its own or of the user's, read, perhaps after its elements moved, by :class:`Quantize` layers
 of fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and those of the whole input
 are identities. If not, the input has the bits that they look at: those of the finest of them and, where one rounds to
-nearest, half a step. Where their grids are of other scales the input holds all that their ranges do, in steps of which each of
-theirs has 256 or more.
+nearest, half a step. Where their grids are of other scales, and before staircases and rectifiers, the input holds all that their
+ranges do: in steps of which each of theirs has 256 or more, or of which all thresholds are multiples.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, as_floats
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.time_distributed import TimeDistributed
 
@@ -46,17 +47,13 @@ def quantized_inputs(network: Network) -> Network:
     moved: set[str] = set()
     for node in network.nodes:
         if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
-            readers = _readers(network, shapes, node.name)
-            if readers is None or not readers:
-                covering = _covering(network, node.name)
-                formats |= {} if covering is None else {node.name: covering}
-                continue
-            first, *others = (reader.quantizer for reader in readers)
-            if all(first.is_same(other) for other in others):
-                formats[node.name] = first
+            readers = _readers(network, shapes, node.name) or []
+            quantizers = [reader.quantizer for reader in readers]
+            if quantizers and all(quantizers[0].is_same(other) for other in quantizers):
+                formats[node.name] = quantizers[0]
                 moved.update(reader.name for reader in readers)
-            elif (joint := _joint([first, *others])) is not None:
-                formats[node.name] = joint
+            elif (found := (_joint(quantizers) if quantizers else None) or _covering(network, node.name)) is not None:
+                formats[node.name] = found
     nodes = []
     for node in network.nodes:
         if node.name in formats and isinstance(node.layer, Input):
@@ -147,16 +144,18 @@ def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
 
 
 def _covering(network: Network, name: str) -> Quantizer | None:
-    """A format for what quantizers of any scale read; None if something else does, they wrap, or it would be too wide."""
-    readers = network.consumers(name)
-    found = [one.layer.quantizer for one in readers if isinstance(one.layer, Quantize) and not one.settings.precision]
-    wraps = any(quantizer.overflow is not Overflow.SAT for quantizer in found)
-    if not found or wraps or len(found) < len(readers) or name in network.outputs:
+    """A format for what quantizers of any scale read, or staircases; None if other layers do, or it would be too wide."""
+    seen = resolution_of(network, name)
+    if seen is None:
         return None
-    ends = [as_floats((code - one.offset) * one.scale) for one in found for code in (one.lo, one.hi)]
-    least, most = min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
-    integer = math.frexp(max(-least, most))[1]
-    frac = _SPARE_BITS - math.floor(math.log2(min(float(np.abs(as_floats(one.scale)).min()) for one in found)))
-    if not 0 < integer + frac <= _MOST_BITS:
+    sign = int(seen.least < 0)
+    integer = max(
+        math.ceil(math.log2(-seen.least)) if sign else -_MOST_BITS,
+        math.frexp(seen.most)[1] if seen.most > 0 else -_MOST_BITS,
+    )
+    frac = _SPARE_BITS - math.floor(math.log2(seen.step))
+    exact = seen.frac is not None and seen.frac <= frac
+    frac = seen.frac if exact and seen.frac is not None else frac
+    if not 0 < sign + integer + frac <= _MOST_BITS:
         return None
-    return Quantizer.fixed(int(least < 0), integer, frac, Rounding.RND, Overflow.SAT)
+    return Quantizer.fixed(sign, integer, frac, Rounding.TRN if exact else Rounding.RND, Overflow.SAT)
