@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -45,8 +45,13 @@ class Split:
 
     def predict(self, x: Arrays) -> Results:
         """What the parts compute one after the other, as :meth:`Model.predict` of the whole."""
-        known = self._values(x)
+        known, alerts = self._values(x), self.whole._alerts
+        alerts.tell_approximate()
         found = [real(known[output.name], kind) for output, kind in self._outputs()]
+        batches = checked_batches(self.whole.emulator.shapes, x)
+        alerts.tell_lost(batches, ())
+        if not any(self.whole.emulator.quantize(k, batch)[1] for k, batch in enumerate(batches)):
+            alerts.tell_off(batches, found, self.whole.emulator)
         return found[0] if len(found) == 1 else found
 
     def _outputs(self) -> list[tuple[Output, TensorType]]:
@@ -212,6 +217,7 @@ def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number:
     made = {node.name for node in nodes}
     sources = [one.name if one.name in made else shown[one.name.removesuffix(OWN)] for one in program.outputs]
     network = Network(nodes, tuple(ports), tuple(sources), name)
+    handed_on = [source for one, source in zip(program.outputs, sources, strict=True) if one.name in made]
     target = replace(
         model.target,
         output_dir=folder / f"part{number}",
@@ -219,7 +225,15 @@ def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number:
         input_data=None,
         board=None,
     )
-    return Model(network, program, target, model.notes)
+    found = Model(network, program, target, model.notes)
+    if _as_in_model(network, handed_on):
+        found._inherited = model._calibrated
+    return found
+
+
+def _as_in_model(network: Network, names: Iterable[str]) -> bool:
+    """Return True if circuits have the results of these layers as the user's model does."""
+    return all(network.node(name).order is None and network.node(name).affine is None for name in names)
 
 
 def compose(
@@ -279,7 +293,17 @@ def compose(
         input_data=None,
     )
     notes = dict.fromkeys(note for one in models.values() for note in one.notes)
-    return Model(network, program, target, tuple(notes))
+    made = Model(network, program, target, tuple(notes))
+    calibrated = [one._calibrated for one in models.values()]
+    if None not in calibrated and all(_hands_on(models[source], output) for source, output in joints.values()):
+        made._inherited = all(calibrated)
+    return made
+
+
+def _hands_on(model: Model, output: str) -> bool:
+    """Return True if a circuit has an output as its last layer has it, and so the float layers after it, too."""
+    names = [one.name for one in model.program.outputs]
+    return _as_in_model(model.network, [model.network.outputs[names.index(output)]])
 
 
 def _end(text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, str]:

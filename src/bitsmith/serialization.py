@@ -87,6 +87,8 @@ class SavedModel:
     notes: tuple[str, ...]
     fidelity: Mapping[str, object] | None = None
     """The certificate as plain values, if there is one."""
+    calibrated: bool | None = None
+    """Whether formats follow from calibration data; None of a model whose results are off, or of which nothing is known."""
 
 
 def weights_path(path: Path) -> Path:
@@ -107,6 +109,7 @@ def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
         "target": dict(model.target),
         "notes": list(model.notes),
         "fidelity": None if model.fidelity is None else dict(model.fidelity),
+        "calibrated": model.calibrated,
         "program": [*to_text(model.program).splitlines()],
     }
     return json.dumps(document, indent=1), arrays
@@ -171,7 +174,10 @@ def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     fidelity = document.get("fidelity")
     if not isinstance(fidelity, dict | None):
         raise ValueError("a certificate that is not an object")
-    return SavedModel(network, program, target, _notes(document["notes"]), fidelity)
+    calibrated = document.get("calibrated")
+    if not isinstance(calibrated, bool | None):
+        raise ValueError("calibrated is neither true nor false")
+    return SavedModel(network, program, target, _notes(document["notes"]), fidelity, calibrated)
 
 
 def _list(value: Json) -> list[Json]:

@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 from onnx import TensorProto, helper, numpy_helper
 
+import bitsmith
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.errors import FidelityError
 from bitsmith.layers.layer import Floats
@@ -92,6 +93,29 @@ def test_predictions_of_small_inputs_warn_once(count: int, tmp_path: Path) -> No
     model.save(tmp_path / "saved")
     with pytest.warns(FidelityWarning, match="coarse for values"):
         Model.load(tmp_path / "saved").predict(data(0.003, count))
+
+
+def test_predictions_of_what_was_made_of_models_warn(tmp_path: Path) -> None:
+    """Of parts, of several as one, of models with other weights; none of what was off before."""
+    net = keras.Sequential([layers.Input((4,)), layers.Dense(5, "relu", name="a"), layers.Dense(2, name="b")])
+    loaded = {"LayerName": {"a": {"Weights": "reloadable"}}}
+    whole, model = (convert(net, config=loaded, calibration=data(1.0), strict=True) for _ in range(2))
+    parts = bitsmith.split(whole, ["a_relu"], tmp_path)
+    wires = {"second.a_relu": "first.a_relu"}
+    joined = bitsmith.compose({"first": parts[0], "second": parts[1]}, wires, tmp_path)
+    model.load_weights("a", kernel=np.random.default_rng(3).uniform(-0.5, 0.5, (4, 5)))
+    model.save(tmp_path / "loaded.json")
+    for one in (parts, parts[0], joined, model, Model.load(tmp_path / "loaded.json")):
+        one.predict(data(1.0))
+        with pytest.warns(FidelityWarning, match="give samples of that scale as calibration"):
+            one.predict(data(0.001))
+        one.predict(data(0.001))
+    parts[1].predict(np.asarray(parts[0].predict(data(1.0))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FidelityWarning)
+        wrong = convert(net, config={"LayerName": {"a": {"Precision": "fixed<3,2>"}}}, calibration=data(1.0))
+    assert wrong.fidelity.problems
+    bitsmith.split(wrong, ["a_relu"], tmp_path)[0].predict(data(0.001))
 
 
 def test_single_samples_are_gathered() -> None:

@@ -26,14 +26,14 @@ _LISTED = 4
 class Alerts:
     """Warns of a network's predictions: once of what is approximate, lost inside or far off, each time of inputs.
 
-    ``predictions``, if there are any, compares some with the float model.
+    Some are compared with the float model where it is known whether formats follow from calibration data: ``calibrated``.
 
     Attributes:
         watch: the casts that may lose values.
     """
 
     def __init__(
-        self, network: Network, program: Program, notes: Iterable[str], predictions: Predictions | None = None
+        self, network: Network, program: Program, notes: Iterable[str], calibrated: bool | None = None
     ) -> None:
         self.watch = Watch.of(program, network)
         self._approximate = [note for note in notes if note.startswith(APPROXIMATE)]
@@ -42,7 +42,7 @@ class Alerts:
         self._limited = frozenset(name for name, layer in inputs.items() if layer.saturates)
         self._picks = Picks()
         self._lost_told = False
-        self._predictions = predictions
+        self._predictions = None if calibrated is None else Predictions(network, calibrated=calibrated)
 
     @cached_property
     def _emulator(self) -> Emulator:

@@ -22,7 +22,6 @@ from bitsmith.errors import InputDataError
 from bitsmith.fidelity.alerts import Alerts
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses
-from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
@@ -56,6 +55,7 @@ class Model:
     """
 
     source: Source | None = None
+    _inherited: bool | None = None
 
     def __init__(
         self,
@@ -88,6 +88,12 @@ class Model:
         found: Certificate | None = self.__dict__.get("fidelity")
         return found
 
+    @property
+    def _calibrated(self) -> bool | None:
+        """Whether formats follow from calibration data, or those of the models that it was made of; None if results were off."""
+        known = self._certificate
+        return self._inherited if known is None else None if known.problems else known.calibrated
+
     def __getstate__(self) -> dict[str, object]:
         """Return the attributes that copies and pickles hold."""
         return {name: value for name, value in self.__dict__.items() if name not in _UNSAVED}
@@ -100,10 +106,7 @@ class Model:
     @cached_property
     def _alerts(self) -> Alerts:
         """Warnings of predictions."""
-        known, compared = self._certificate, None
-        if known is not None and not known.problems:
-            compared = Predictions(self.network, calibrated=known.calibrated)
-        return Alerts(self.network, self.program, self.notes, compared)
+        return Alerts(self.network, self.program, self.notes, self._calibrated)
 
     @cached_property
     def _compiled(self) -> CompiledProgram:
@@ -221,6 +224,7 @@ class Model:
             "recurrent_bias": recurrent_bias,
             "peephole": peephole,
         }
+        self._inherited = self._calibrated
         self.program, self.network = with_weights(self.program, self.network, layer, tensors)
         for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)
@@ -373,9 +377,9 @@ class Model:
             assert (again.predict(x) == model.predict(x)).all()
             ```
         """
-        target, known = plain_target(self.target, Path(path).parent), self._certificate
-        fidelity = None if known is None else known.document()
-        saved = serialization.SavedModel(self.network, self.program, target, self.notes, fidelity)
+        target = plain_target(self.target, Path(path).parent)
+        fidelity = None if self._certificate is None else self._certificate.document()
+        saved = serialization.SavedModel(self.network, self.program, target, self.notes, fidelity, self._calibrated)
         serialization.save(saved, Path(path))
 
     @staticmethod
@@ -391,7 +395,9 @@ class Model:
         content = serialization.load(Path(path))
         target, notes = loaded_target(content.target, Path(path), output_dir)
         known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
-        return Model(content.network, content.program, target, (*content.notes, *notes), known)
+        made = Model(content.network, content.program, target, (*content.notes, *notes), known)
+        made._inherited = content.calibrated
+        return made
 
     def input_format_text(self, name: str) -> str:
         """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.
@@ -406,14 +412,9 @@ class Model:
 
     def design(self) -> Design:
         """The model as reports describe it."""
-        target = self.target
+        target, listed = self.target, rows(self.network, self.program)
         return Design(
-            target.project_name,
-            target.part,
-            target.clock_period_ns,
-            rows(self.network, self.program),
-            self.network.outputs,
-            self.notes,
+            target.project_name, target.part, target.clock_period_ns, listed, self.network.outputs, self.notes
         )
 
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
