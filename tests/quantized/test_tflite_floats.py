@@ -6,14 +6,19 @@ numbers in their place, and those of its kernels that quantize activations as we
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import bitsmith
+from bitsmith.errors import ConfigError
+from bitsmith.frontends.tflite import outputs
 from bitsmith.frontends.tflite.operators import OPERATORS
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.layers.network import Network
@@ -113,3 +118,82 @@ def test_operators_without_a_kernel_on_codes_say_so() -> None:
     for name, entry in OPERATORS.items():
         assert entry.codes or entry.numbers, name
         assert entry.numbers or name == "QUANTIZE"
+
+
+class Recorded:
+    """An interpreter that gives what LiteRT's has given for a model's stored inputs, times a ``factor``."""
+
+    name, factor = "", 1.0
+
+    def __init__(self, model_content: bytes) -> None:
+        assert model_content == _model(self.name)
+        self._inputs, self._outputs = (_arrays(self.name, kind) for kind in ("x", "single"))
+        self._given: dict[int, npt.NDArray[np.generic]] = {}
+        self._found: list[npt.NDArray[np.generic]] = []
+
+    def allocate_tensors(self) -> None:
+        self._given = {k: np.zeros_like(x[:1]) for k, x in enumerate(self._inputs)}
+
+    def get_input_details(self) -> list[dict[str, int]]:
+        return [{"index": k} for k in range(len(self._inputs))]
+
+    def get_output_details(self) -> list[dict[str, int]]:
+        return [{"index": 100 + k} for k in range(len(self._outputs))]
+
+    def set_tensor(self, index: int, values: npt.NDArray[np.generic]) -> None:
+        assert values.shape == self._given[index].shape and values.dtype == self._given[index].dtype
+        self._given[index] = values
+
+    def get_tensor(self, index: int) -> npt.NDArray[np.generic]:
+        return self._found[index - 100] if index >= 100 else self._given[index]
+
+    def invoke(self) -> None:
+        same = [
+            np.all(x == y, axis=tuple(range(1, x.ndim)))
+            for x, y in zip(self._inputs, self._given.values(), strict=True)
+        ]
+        number = int(np.argmax(np.all(same, axis=0)))
+        self._found = [y[number : number + 1] * np.float32(self.factor) for y in self._outputs]
+
+    def reset_all_variables(self) -> None:
+        self._found = []
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
+    """LiteRT as a package that is installed."""
+    monkeypatch.setattr(outputs, "find_spec", lambda name: name == "ai_edge_litert" or None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", SimpleNamespace(Interpreter=Recorded))
+    return Recorded
+
+
+def _converted(name: str, **options: Any) -> bitsmith.Model:
+    return bitsmith.convert(_model(name), calibration=[x.astype(np.float64) for x in _arrays(name, "x")], **options)
+
+
+@pytest.mark.parametrize("name", ["dense_1", "add", "split", "lstm", "conv_3d"])
+def test_models_in_floating_point_are_compared_with_the_interpreter(
+    name: str, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "name", name)
+    assert "; read as LiteRT computes it" in _converted(name, strict=True).fidelity.summary
+    monkeypatch.setattr(recorded, "factor", 1.01)
+    with pytest.warns(bitsmith.FidelityWarning, match="the model was not read as LiteRT computes it"):
+        _converted(name)
+
+
+def test_models_that_no_interpreter_is_there_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "find_spec", lambda name: None)
+    said = "its interpreter is not installed: pip install ai-edge-litert"
+    assert f"; not compared with the framework: {said}" in _converted("dense_1", strict=True).fidelity.summary
+    with pytest.raises(ConfigError, match=said):
+        _converted("dense_1", check=True)
+    monkeypatch.setattr(outputs, "find_spec", lambda name: name == "tensorflow" or None)  # which is slow to load
+    assert "framework" not in _converted("dense_1", strict=True).fidelity.summary
+
+
+@pytest.mark.parametrize("name", ["codes_between", "dynamic_dense"])
+def test_quantized_models_are_what_the_file_says(name: str, recorded: type[Recorded]) -> None:
+    assert "LiteRT" not in _converted(name).fidelity.summary
+    with pytest.raises(ConfigError, match="its integers are computed as the file says"):
+        _converted(name, check=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results
-from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.layers.network import Network
 
@@ -29,9 +29,9 @@ def _read(model: object, options: ReadOptions) -> Network:
 
 
 def _outputs(model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool) -> FrameworkRun | None:
-    if insist:
-        raise NotComparedError("no interpreter of TensorFlow Lite is run; integers are computed as the file says")
-    return None
+    from bitsmith.frontends.tflite.outputs import tflite_outputs
+
+    return tflite_outputs(cast("TfliteModel", model), inputs, insist=insist)
 
 
 TFLITE = Framework(

@@ -113,7 +113,7 @@ def read_graph(source: TfliteModel) -> Graph:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: weights outside the file.
     """
-    content, where = _content(source)
+    content, where = content_of(source)
     file = FlatBuffer(content, where)
     root = file.root(schema.IDENTIFIER)
     version = root.integer(ModelField.VERSION, "I")
@@ -155,7 +155,12 @@ def _initial(
     return found
 
 
-def _content(source: TfliteModel) -> tuple[bytes, str]:
+def content_of(source: TfliteModel) -> tuple[bytes, str]:
+    """The content of a file, and where that is.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
     if isinstance(source, bytes):
         return source, "TensorFlow Lite model"
     if not isinstance(source, str | os.PathLike):
