@@ -157,8 +157,11 @@ def named_tests(file: str) -> list[str]:
     folder = _BY_NAME[written]
     name = "native" if file.startswith("native/") else Path(file).stem.removeprefix("bitsmith_")
     paths = sorted((TESTS / folder).glob("test_*.py"))
-    said = [path for path in paths if re.search(rf"\b(bitsmith_)?{name}\b", path.read_text(encoding="utf-8"))]
-    return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in said or paths]
+    for word in (name, name.partition("_")[0]):  # driver_links is a part of the driver
+        said = [path for path in paths if re.search(rf"\b(bitsmith_)?{word}\b", path.read_text(encoding="utf-8"))]
+        if said:
+            return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in said]
+    return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in paths]
 
 
 def tests_of(mutant: Mutant, covering: Covering) -> list[list[str]]:

@@ -113,6 +113,7 @@ def test_equivalent_mutants_are_those_that_can_be_made() -> None:
 def test_files_that_are_written_out_have_tests() -> None:
     for file in ("rtl/lib/bitsmith_memory_read.sv", "hls/include/bitsmith/axi.h", "systems/templates/driver.c"):
         assert (SOURCES / "bitsmith" / file).exists() and named_tests(file)
+    assert "tests/rtl/test_driver.py" in named_tests("rtl/templates/driver_links.py")
     assert "tests/netlist/test_native.py" in named_tests("native/src/search.cpp")
     assert named_tests("rtl/lib/bitsmith_memory_read.sv") != named_tests("rtl/lib/bitsmith_order.sv")
 
