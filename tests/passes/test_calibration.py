@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.emulate import Emulator
 from bitsmith.ir.ops import Input as InputOp
+from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
@@ -72,6 +75,19 @@ def test_one_format_is_kept_where_it_is_as_good() -> None:
     given = parse_precision("fixed<20,14>")
     assert given is not None
     assert input_format(input_of(network(scaler(), settings=Settings({"result": given})), x)) == "fixed<20,14>"
+
+
+@pytest.mark.parametrize(
+    "layer", [Input((5,), integer=True), Input((5,), floor=-1.0), Input(())], ids=["integer", "floor", "scalar"]
+)
+def test_inputs_of_one_kind_of_number_have_one_format(layer: Input) -> None:
+    """Whatever their samples and features differ by: whole numbers, those above a floor, and single ones."""
+    nodes = (NetworkNode("x", layer), NetworkNode("y", scaler() if layer.shape else ReLU(), ("x",)))
+    x = data() if layer.shape else np.geomspace(1e-4, 3000.0, 50)
+    assert calibrate(Network(nodes, ("x",), ("y",)), [x])["x"].features == ()
+    if layer.shape:
+        alone = (replace(nodes[0], layer=Input((5,))), nodes[1])
+        assert len(calibrate(Network(alone, ("x",), ("y",)), [x])["x"].features) == 5
 
 
 def test_what_jumps_shows_nothing() -> None:
