@@ -228,3 +228,15 @@ def test_reports_of_several_circuits_are_added(section: str) -> None:
     assert {key: total[key] for key in ("LUT", "FF", "DSP", "URAM")} == {"LUT": 20, "FF": 40, "DSP": 6, "URAM": 0}
     assert (total["EstimatedClockPeriod"], total["AvailableLUT"], total["BestLatency"]) == (4.8, 100, "N/A")
     assert report.aggregate_graph_reports(None) == {}
+
+
+@pytest.mark.parametrize("name", ["keras_to_hls", "keras_v2_to_hls", "convert_from_config", "convert_from_keras_model"])
+def test_warnings_name_the_line_of_the_user(tmp_path: Path, name: str) -> None:
+    few, out = {"Model": {"Precision": "fixed<4,2>"}}, tmp_path / "out"
+    with pytest.warns(bitsmith.FidelityWarning) as caught:
+        if name == "convert_from_keras_model":
+            converters.convert_from_keras_model(MODELS / "digits.keras", out, hls_config=few)
+        else:
+            project = {"KerasModel": MODELS / "digits.keras", "OutputDir": out, "HLSConfig": few}
+            getattr(converters, name)(project)
+    assert [warning.filename for warning in caught] == [__file__]

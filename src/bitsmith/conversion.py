@@ -183,7 +183,7 @@ class Conversion:
         return _configured(self.framework, self.source, self.config, self.arguments.get("weights"), options)
 
     def model(self) -> Model:
-        """The converted model."""
+        """The converted model; warnings name the line that called the function which calls this."""
         return converted(self.network(), self.arguments.get("calibration"), self.project, self.source, self.arguments)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
@@ -100,7 +99,7 @@ def convert_from_keras_model(
     model: ModelLike, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
 ) -> Model:
     """Convert a Keras model with the argument names of `Familiar`."""
-    return _convert(model, output_dir, **familiar)
+    return _conversion(model, output_dir, **familiar).model()
 
 
 def convert_from_pytorch_model(
@@ -111,21 +110,21 @@ def convert_from_pytorch_model(
     A configuration of :func:`bitsmith.utils.config_from_pytorch_model` carries the input shape (``InputShape``). Inputs and
     results have the model's own layout.
     """
-    return _convert(model, output_dir, **familiar)
+    return _conversion(model, output_dir, **familiar).model()
 
 
 def convert_from_onnx_model(
     model: OnnxModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
 ) -> Model:
     """Convert an ONNX model with the argument names of `Familiar`."""
-    return _convert(model, output_dir, **familiar)
+    return _conversion(model, output_dir, **familiar).model()
 
 
 def convert_from_tflite_model(
     model: TfliteModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
 ) -> Model:
     """Convert a TensorFlow Lite model with the argument names of `Familiar`."""
-    return _convert(model, output_dir, **familiar)
+    return _conversion(model, output_dir, **familiar).model()
 
 
 def convert_from_symbolic_expression(expr: object, *arguments: object, **options: object) -> Model:
@@ -142,7 +141,8 @@ def convert_from_symbolic_expression(expr: object, *arguments: object, **options
     )
 
 
-def _convert(model: AnyModel, output_dir: str | Path = "my-hls-test", **arguments: Unpack[Familiar]) -> Model:
+def _conversion(model: AnyModel, output_dir: str | Path = "my-hls-test", **arguments: Unpack[Familiar]) -> Conversion:
+    """The conversion that familiar arguments ask for."""
     config = arguments.pop("hls_config", None)
     if _names_a_board(arguments) and arguments.get("axi_mode") == AXI_MASTER:
         arguments["interface"] = AXI_MASTER
@@ -157,7 +157,7 @@ def _convert(model: AnyModel, output_dir: str | Path = "my-hls-test", **argument
     words, idle_there = check_arguments(on_board)
     conversion = Conversion.of(model, output_dir, config, cast("Arguments", own), {**keys(writer), **words})
     idle = (*conversion.project.idle, *idle_of(others), *idle_there)
-    return replace(conversion, project=replace(conversion.project, idle=idle)).model()
+    return replace(conversion, project=replace(conversion.project, idle=idle))
 
 
 def _names_a_board(arguments: Familiar) -> bool:
@@ -167,34 +167,34 @@ def _names_a_board(arguments: Familiar) -> bool:
 
 def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: PytorchModel, and InputShape for a live module."""
-    return _of_project(config, TORCH)
+    return _of_project(config, TORCH).model()
 
 
 def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: OnnxModel, a file or a live ``ModelProto``."""
-    return _of_project(config, ONNX)
+    return _of_project(config, ONNX).model()
 
 
 def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: TfliteModel, a file or its content."""
-    return _of_project(config, TFLITE)
+    return _of_project(config, TFLITE).model()
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
-    return _of_project(config, KERAS)
+    return _of_project(config, KERAS).model()
 
 
 def keras_v2_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """As :func:`keras_to_hls`, which reads the files and models of every version."""
-    return keras_to_hls(config)
+    return _of_project(config, KERAS).model()
 
 
 def keras_v3_to_hls(
     config: Mapping[str, object] | str | Path, allow_da_fallback: bool = True, allow_v2_fallback: bool = True
 ) -> Model:
     """As :func:`keras_to_hls`, which reads the files and models of every version and needs no fallback."""
-    return keras_to_hls(config)
+    return _of_project(config, KERAS).model()
 
 
 def load_saved_model(file_path: str | Path, output_dir: str | Path | None = None) -> Model:
@@ -208,16 +208,16 @@ def load_saved_model(file_path: str | Path, output_dir: str | Path | None = None
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes, whichever framework's model it names."""
-    return _of_project(config, None)
+    return _of_project(config, None).model()
 
 
 def _of_installed(name: str) -> object:
     """The familiar names of a framework that an installed package brings: ``convert_from_x_model`` and ``x_to_hls``."""
     for record in () if name.startswith("_") else installed():
         if name == f"convert_from_{record.stem}_model":
-            return _convert
+            return lambda model, *folder, **familiar: _conversion(model, *folder, **familiar).model()
         if name == f"{record.stem}_to_hls":
-            return partial(_of_project, framework=record)
+            return lambda config, record=record: _of_project(config, record).model()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -225,8 +225,8 @@ if not TYPE_CHECKING:  # which would take any name for one of these
     __getattr__ = _of_installed
 
 
-def _of_project(config: Mapping[str, object] | str | Path, framework: Framework | None) -> Model:
-    """Convert what a project configuration describes, a model of ``framework`` or of any."""
+def _of_project(config: Mapping[str, object] | str | Path, framework: Framework | None) -> Conversion:
+    """The conversion that a project configuration describes, of a model of ``framework`` or of any."""
     content = dict(_content(config))
     content["HLSConfig"], shape = split_shape(cast("ConfigLike", content.get("HLSConfig")))
     project = read_project(content)
@@ -240,7 +240,7 @@ def _of_project(config: Mapping[str, object] | str | Path, framework: Framework 
         )
     if project.input_shape is None:
         project = replace(project, input_shape=shape)
-    return Conversion.named(named, project, {}).model()
+    return Conversion.named(named, project, {})
 
 
 def _content(config: Mapping[str, object] | str | Path) -> Mapping[str, object]:
