@@ -17,6 +17,7 @@ from bitsmith.layers.settings import Outliers, Strategy
 from bitsmith.model import Model
 from bitsmith.options import table
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
+from bitsmith.options.project import ProjectConfig
 from bitsmith.options.table import OPTIONS, Arguments
 
 _NAMES = [option.name for option in OPTIONS]
@@ -35,6 +36,14 @@ def test_an_option_that_is_no_argument_is_a_key() -> None:
     ] == []
 
 
+def test_readers_of_keys_give_what_fields_of_projects_hold() -> None:
+    fields = typing.get_type_hints(ProjectConfig)
+    for option in OPTIONS:
+        if option.key is not None and option.key.read is not None:
+            field, returned = fields[option.key.field], typing.get_type_hints(option.key.read)["return"]
+            assert returned == field or returned in typing.get_args(field), option.name
+
+
 @pytest.mark.parametrize("function", [conversion.convert, explanation.explain])
 def test_help_shows_every_option_with_its_default_and_its_meaning(function: typing.Callable[..., object]) -> None:
     signature, text = inspect.signature(function), inspect.getdoc(function) or ""
@@ -50,6 +59,7 @@ def test_options_of_builds_have_one_record() -> None:
     names = [option.name for option in BUILD_OPTIONS]
     assert sorted(names) == sorted(BuildOptions.__annotations__) == sorted(Asked.__dataclass_fields__)
     assert {option.name: option.default for option in BUILD_OPTIONS} == {name: getattr(Asked(), name) for name in names}
+    assert typing.get_type_hints(BuildOptions) == typing.get_type_hints(Asked)
     signature, text = inspect.signature(Model.build), inspect.getdoc(Model.build) or ""
     for option in BUILD_OPTIONS:
         assert signature.parameters[option.name].default == option.default
