@@ -12,6 +12,7 @@ from bitsmith.ir.text import parse as parse_program
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.text import parse as parse_netlist
 from generate.tour import page
+from tests.netlist.checks import compiled
 
 PAGE = Path(__file__).parents[2] / "docs" / "tour.md"
 RAW = [12, -2, 6]
@@ -25,6 +26,7 @@ def _text(heading: str) -> str:
     return found[1]
 
 
+@compiled
 def test_page_is_what_the_code_writes() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "renew it: make docs"
 

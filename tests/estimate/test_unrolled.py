@@ -17,7 +17,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.netlist import native
 from bitsmith.netlist.pipelined import pipelined
-from tests.netlist.checks import dense_program
+from tests.netlist.checks import compiled, dense_program
 
 UNROLLED = Directives({}, parallel=True)
 
@@ -56,6 +56,7 @@ MEASURED = [
 """Networks, and look-up tables and flip-flops after synthesis for the family's usual clock."""
 
 
+@compiled
 @pytest.mark.parametrize(("network", "family", "lut", "ff"), MEASURED, ids=str)
 def test_small_networks(network: tuple[tuple[int, ...], int, int, float], family: Family, lut: int, ff: int) -> None:
     size = estimate_layout(perceptron(*network), UNROLLED, family)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError, RangeError
 from bitsmith.ir.types import IntArray
-from bitsmith.netlist import adder_graph, native
+from bitsmith.netlist import adder_graph
 from bitsmith.netlist.adder_graph import Adder, AdderGraph, GraphOutput, InputRange, Search, solve, solved_naively
 from bitsmith.netlist.adders import Nodes, width_of
 from bitsmith.netlist.csd import count_digits, digit_masks, estimate
+from tests.netlist.checks import compiled
 
 BYTE = InputRange(-128, 127)
 GREEDY = Search(effort=0)
@@ -34,7 +35,6 @@ def naive(weights: IntArray, inputs: Sequence[InputRange], search: Search) -> Ad
 
 both = pytest.mark.parametrize("solver", [solve, naive])
 """The solver that is there, compiled or not, and the naive one."""
-compiled = pytest.mark.skipif(native.SOLVE is None, reason="the solver was not compiled")
 
 
 def product(weights: IntArray, x: list[int]) -> list[int]:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from bitsmith.ir.types import IntArray
 from bitsmith.netlist import adder_graph, native
 from bitsmith.netlist.adder_graph import InputRange, Search, solve, solved_naively
+from tests.netlist.checks import compiled
 from tests.netlist.test_adder_graph import matrices, product, random_matrix
 
-pytestmark = pytest.mark.skipif(native.SOLVE is None, reason="the solver was not compiled")
+pytestmark = compiled
 
 
 @given(matrices(), st.data())

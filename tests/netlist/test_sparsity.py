@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from benchmarks.sparsity import LAYERS, SHARES, WEIGHTS, count, in_proportion
 
+from tests.netlist.checks import compiled
 
+
+@compiled
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("layer", ["Dense 16 -> 16", "Conv2D 3x3, 8 -> 8"])
 def test_zeros_save_their_share_of_adders(layer: str, weights: str) -> None:

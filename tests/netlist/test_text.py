@@ -12,7 +12,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import parse, stages_to_text, to_text
-from tests.netlist.checks import SteadyDelays
+from tests.netlist.checks import SteadyDelays, compiled
 from tests.properties import few
 from tests.properties.programs import random_program
 
@@ -44,6 +44,7 @@ def test_reads_as_it_prints() -> None:
     assert to_text(parse(SMALL)) == SMALL
 
 
+@compiled
 def test_a_layer_reads_well() -> None:
     build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 4, 0))

@@ -16,7 +16,7 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import write
-from tests.netlist.checks import SteadyDelays, TernaryDelays, dense_program, expected
+from tests.netlist.checks import SteadyDelays, TernaryDelays, compiled, dense_program, expected
 from tests.properties.programs import random_program
 from tests.rtl.circuits import TITLE, assert_simulation_equals_oracle, circuit, lint, save
 
@@ -81,6 +81,7 @@ def test_top_module() -> None:
     assert (design.top, design.latency, design.in_width, design.out_width) == ("tiny", 2, 8, 8)
 
 
+@compiled
 def test_layer_module() -> None:
     assert circuit(tiny(), 3.0, "tiny", 1).design.sources["tiny_fc1.sv"] == FC1
 
