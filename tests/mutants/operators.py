@@ -139,6 +139,8 @@ class _Python:
         """Those of a node and what is in it, without annotations, decorators and texts."""
         if isinstance(node, _TEXTS) or (isinstance(node, ast.keyword) and node.arg == "strict"):
             return
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXAMPLES":
+            return  # what tests of layers begin with: others would do as well
         yield from self._own(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant) and node.operand.value == 1:
             return  # -1 is the last one, or any, for which -2 often stands, too

@@ -21,6 +21,8 @@ def f(a: list[int | None], b: int) -> int:
     total += -b
     h.append(total[0, b])
     return min(total, b)
+
+EXAMPLES = (f([1], 2),)
 '''
 
 
