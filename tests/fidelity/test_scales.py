@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 from keras import layers
-from onnx import TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import bitsmith
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.errors import FidelityError
 from bitsmith.layers.layer import Floats
 from tests.fidelity.random_layers import KINDS, made
-from tests.fidelity.scales import Outcome, outcome, outcomes
+from tests.fidelity.scales import SCALES, Outcome, drawn, outcome, outcome_beside, outcomes
 
 
 @pytest.mark.parametrize(("kind", "scale"), [("dense", 0.01), ("merge", 0.01), ("conv 1d", 1.0), ("rescaling", 255.0)])
@@ -42,6 +45,66 @@ def test_some_random_models(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_models(kind: str) -> None:
     _judged(kind, 20)
+
+
+def coded(seed: int) -> ModelProto:
+    """A chain of dense layers with coarse codes between them, in integer weights; the codes of its input are not decided."""
+    rng = np.random.default_rng(seed)
+    sizes = [int(size) for size in rng.integers(6, 24, rng.integers(3, 5))]
+    stored, nodes, value = [], [], "x"
+    for number, (rows, columns) in enumerate(itertools.pairwise(sizes)):
+        weights = np.clip(np.rint(rng.normal(0.0, 50.0, (rows, columns))), -127, 127).astype(np.int8)
+        constants = {
+            "w": weights,
+            "s": np.float32(2.0 ** rng.integers(-8, -6)),
+            "q": np.float32(2.0 ** -rng.integers(1, 4)),
+        }
+        constants |= {"b": rng.normal(0.0, 0.2, columns).astype(np.float32), "z": np.uint8(0)}
+        inner = number < len(sizes) - 2
+        used = constants if inner else "wsb"
+        stored += [numpy_helper.from_array(np.asarray(constants[name]), f"{name}{number}") for name in used]
+        steps = [
+            ("DequantizeLinear", [f"w{number}", f"s{number}"], f"k{number}"),
+            ("MatMul", [value, f"k{number}"], f"m{number}"),
+            ("Add", [f"m{number}", f"b{number}"], f"a{number}" if inner else "y"),
+            ("QuantizeLinear", [f"a{number}", f"q{number}", f"z{number}"], f"c{number}"),
+            ("DequantizeLinear", [f"c{number}", f"q{number}", f"z{number}"], f"v{number}"),
+        ]
+        nodes += [helper.make_node(kind, inputs, [output]) for kind, inputs, output in steps[: 5 if inner else 3]]
+        value = f"v{number}"
+    graph = helper.make_graph(
+        nodes,
+        "coded",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", sizes[0]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", sizes[-1]])],
+        stored,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _coded_outcome(seed: int, scale: float) -> Outcome:
+    model = coded(seed)
+    options = onnxruntime.SessionOptions()
+    # Its optimizer rounds what integer weights are multiplied with to 8 bits, which the file does not say.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    x = drawn((model.graph.input[0].type.tensor_type.shape.dim[1].dim_value,), scale, seed)
+    return outcome_beside(model, x, np.asarray(session.run(None, {"x": x})[0], dtype=np.float64))
+
+
+@pytest.mark.parametrize(
+    ("seed", "scale", "became"), [(17, 1.0, Outcome.RIGHT), (9, 1.0, Outcome.RIGHT), (13, 0.01, Outcome.WARNED)]
+)
+def test_single_codes_are_not_lost_silently(seed: int, scale: float, became: Outcome) -> None:
+    assert _coded_outcome(seed, scale) is became
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", SCALES)
+def test_codes_of_random_models(scale: float) -> None:
+    found = Counter(_coded_outcome(seed, scale) for seed in range(40))
+    assert not found[Outcome.SILENT], found
+    assert not found[Outcome.FALSE_ALARM], found
 
 
 def kinked(slope: float) -> keras.Model:

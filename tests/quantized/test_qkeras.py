@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from bitsmith.converters import convert
-from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.errors import BitsmithError, FidelityWarning, ModelFileError, UnsupportedError
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.read import read_keras
@@ -93,7 +94,10 @@ def _numbered(arrays: dict[str, Array], letter: str) -> list[Array]:
 def test_equals_the_framework(file: str) -> None:
     name, expected = file.split("_k")[0], Expected.of(file)
     model = convert(MODELS / file)
-    results = model.predict(expected.inputs[0] if len(expected.inputs) == 1 else expected.inputs)
+    with warnings.catch_warnings():
+        if name == "folded":  # where rounding before a quantizer decides, which is warned of
+            warnings.simplefilter("ignore", FidelityWarning)
+        results = model.predict(expected.inputs[0] if len(expected.inputs) == 1 else expected.inputs)
     results = results if isinstance(results, list | tuple) else [results]
     compared = 0
     for layer, found, wanted in zip(_layers_of_outputs(file), results, expected.outputs, strict=True):

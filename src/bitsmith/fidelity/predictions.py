@@ -12,7 +12,7 @@ import numpy as np
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.fidelity.shortfall import Deviating, deviating, float_outputs
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Tolerance, deviating, float_outputs
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -24,6 +24,9 @@ _ELEMENTS = 1 << 22
 
 _FEW = 16
 """Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
+
+_UNCALIBRATED = Tolerance(share=0.001, few=0)
+"""What jumps by mistake is told, single values of few too, where calibration data would have made it rarer."""
 
 _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
@@ -76,7 +79,8 @@ class Predictions:
         more = None
         if len(inputs[0]) < _FEW:
             more = float_outputs(self._network, [np.concatenate([x / 2.0, 0.0 * x]) for x in inputs])
-        worst = deviating(self._network, inputs, wanted, found, more)
+        tolerance = USUAL_TOLERANCE if self.calibrated else _UNCALIBRATED
+        worst = deviating(self._network, inputs, wanted, found, more, tolerance)
         return (worst, inputs) if worst.wrong else None
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:

@@ -9,22 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.measure import Circuit
 from bitsmith.fidelity.samples import samples
-from bitsmith.fidelity.shortfall import MOST_ERROR, deviating, float_outputs
+from bitsmith.fidelity.shortfall import Tolerance, deviating, float_outputs, jumping
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.passes.finer_steps import Finer
 from bitsmith.report.sections import percent
 
-_SAMPLES, _LEAST_SAMPLES = 64, 4
+_SAMPLES, _MORE_SAMPLES, _LEAST_SAMPLES = 64, 512, 4
 _ELEMENTS = 1 << 21
-"""Samples of each scale; fewer where all results of all of them would have more elements than that."""
+"""Samples of each scale, and those that show how seldom a layer jumps by mistake; fewer where all results of all of them would
+have more elements than that."""
 
 _SCALES: Mapping[str, tuple[float, float]] = {
     "0 to 1": (0.0, 1.0),
@@ -36,8 +38,8 @@ _SCALES: Mapping[str, tuple[float, float]] = {
 USUAL = ("0 to 1", "-1 to 1")
 """Ranges that most data are brought to before a network takes them: a circuit that is wrong there is warned of."""
 
-_SHARE = 0.0025
-"""Share of values that may be off where a layer jumps before steps are finer: some bits of an input cost little there."""
+_TOLERANCES = Tolerance(share=0.0, few=0), Tolerance(share=0.0025)
+"""What is tried for with finer steps: no value that jumps by mistake, or, where that cannot be, few of them."""
 
 _MOST_FINER, _FEWER = 8, (2, 4, 6)
 """Bits by which steps may be finer, and fewer ones that are tried when so many do."""
@@ -71,19 +73,27 @@ def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> F
 
     None where it is so already, and where more of them do not help.
     """
-    drawn = [inputs for _, inputs in _drawn(network, USUAL)]
+    count = _MORE_SAMPLES if jumping(network.nodes) else _SAMPLES
+    drawn = [inputs for _, inputs in _drawn(network, USUAL, count)]
     wanted = [float_outputs(network, inputs) for inputs in drawn]
 
-    def right(finer: Finer, most: float = MOST_ERROR / 2.0) -> bool:
-        emulator = Emulator(lowered(finer)) if drawn else None
+    def right(finer: Finer, tolerance: Tolerance) -> bool:
+        emulator = Emulator(lowered(finer))
         pairs = zip(drawn, wanted, strict=True)
-        return emulator is None or not any(
-            deviating(network, x, y, emulator.run(x), most=most, share=_SHARE).wrong for x, y in pairs
-        )
+        return not any(deviating(network, x, y, emulator.run(x), tolerance=tolerance).wrong for x, y in pairs)
 
+    for tolerance in _TOLERANCES if drawn else ():
+        if right(Finer(), tolerance):
+            return Finer()
+        half = replace(tolerance, error=tolerance.error / 2.0)
+        if right(Finer(_MOST_FINER, _MOST_FINER), half):
+            return _fewest(partial(right, tolerance=half))
+    return Finer()
+
+
+def _fewest(right: Callable[[Finer], bool]) -> Finer:
+    """The fewest bits that are ``right``, as the most of all are."""
     most = Finer(_MOST_FINER, _MOST_FINER)
-    if right(Finer(), MOST_ERROR) or not right(most):
-        return Finer()
     found = next((each for each in (replace(most, results=0), replace(most, inputs=0)) if right(each)), most)
     for bits in _FEWER:
         if found.inputs and right(fewer := replace(found, inputs=bits)):
@@ -96,7 +106,7 @@ def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> F
     return found
 
 
-def _drawn(network: Network, scales: Iterable[str]) -> Iterator[tuple[str, list[Floats]]]:
+def _drawn(network: Network, scales: Iterable[str], most: int = _SAMPLES) -> Iterator[tuple[str, list[Floats]]]:
     """Inputs of each scale, in single precision as frameworks take them, where nothing is known of them; others as generated.
 
     Those whose scale the model states have only usual ones, in that scale.
@@ -106,7 +116,7 @@ def _drawn(network: Network, scales: Iterable[str]) -> Iterator[tuple[str, list[
     if all(layer.spread is not None for layer in unknown.values()):
         scales = [scale for scale in scales if scale in USUAL]
     shapes = network.shapes()
-    count = min(max(_ELEMENTS // max(sum(map(math.prod, shapes.values())), 1), _LEAST_SAMPLES), _SAMPLES)
+    count = min(max(_ELEMENTS // max(sum(map(math.prod, shapes.values())), 1), _LEAST_SAMPLES), most)
     known = (
         {} if unknown.keys() == {*network.inputs} else dict(zip(network.inputs, samples(network, None), strict=True))
     )

@@ -6,7 +6,7 @@ inputs*. Small inputs have outputs of a small range, for which steps may be coar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +15,34 @@ from bitsmith.blas import one_thread
 from bitsmith.fidelity.budgets import allowance
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
 from bitsmith.passes.steepness import ancestors
 from bitsmith.report.sections import percent
 
-MOST_ERROR = 0.01
-"""Error of a single value, as a share of its output's range, that formats of ``auto`` with 16 bits should not exceed."""
 
-MOST_SHARE = 0.02
-"""Share of values that may exceed that error where a layer jumps, or rounds itself: near a threshold any rounding decides."""
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Differences that formats of ``auto`` with 16 bits may cause.
+
+    Attributes:
+        error: that of a single value, as a share of its output's range.
+        share, few: the share of values, and the number of them, that may exceed it where a layer jumps, or rounds itself: near a
+            threshold any rounding decides.
+    """
+
+    error: float = 0.01
+    share: float = 0.02
+    few: int = 2
+
+    def many(self, wanted: Floats, found: Floats, size: float) -> bool:
+        """True if more values than may be are off by more than the error of a range of ``size``."""
+        with np.errstate(all="ignore"):
+            count = int(np.count_nonzero(np.abs(found - wanted) > self.error * size))
+        return count > max(self.share * wanted.size, self.few)
+
+
+USUAL_TOLERANCE = Tolerance()
 
 LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
@@ -75,16 +93,15 @@ def deviating(
     wanted: Sequence[Floats],
     found: Sequence[Floats],
     more: Sequence[Floats] | None = None,
-    most: float = MOST_ERROR,
-    share: float = MOST_SHARE,
+    tolerance: Tolerance = USUAL_TOLERANCE,
 ) -> Deviating:
     """The output that is furthest from what is ``wanted`` of it; ``more`` results of each show its range besides.
 
-    One is wrong that differs by more than ``most`` of its range; where a layer jumps, if more than a ``share`` of the values do.
+    One is wrong that differs by more than the ``tolerance``.
     """
     others = wanted if more is None else more
     looked_at = [
-        _deviating(network, name, inputs, x, y, _span(x, z), number, most, share)
+        _deviating(network, name, inputs, x, y, _span(x, z), number, tolerance)
         for number, (name, x, y, z) in enumerate(zip(network.outputs, wanted, found, others, strict=True))
     ]
     return max(looked_at, key=lambda each: (each.wrong, each.worst))
@@ -103,8 +120,7 @@ def _deviating(
     found: Floats,
     span: Span,
     number: int,
-    most: float,
-    share: float,
+    tolerance: Tolerance,
 ) -> Deviating:
     size = max(span.size, _STILL * span.largest)
     off = deviation(wanted, found, size)
@@ -112,16 +128,14 @@ def _deviating(
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
     if any(node.settings.precision for node in before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)
-    wrong = off.worst > most
-    if wrong and any(node.layer.jumps or node.layer.traits.exactness is Exactness.GRID for node in before):
-        wrong = _many(wanted, found, most * size, share)
+    wrong = off.worst > tolerance.error
+    if wrong and jumping(before):
+        wrong = tolerance.many(wanted, found, size)
         last = deviation(wanted, shaken(network, inputs)[number], size) if wrong else off
         wrong = wrong and off.error > _SHAKEN * last.error
     return Deviating(name, off.error, off.worst, wrong)
 
 
-def _many(wanted: Floats, found: Floats, most: float, share: float) -> bool:
-    """True if more than a ``share`` of the values, and not only one or two, differ by more than ``most``."""
-    with np.errstate(all="ignore"):
-        count = int(np.count_nonzero(np.abs(found - wanted) > most))
-    return count > max(share * wanted.size, 2)
+def jumping(nodes: Iterable[NetworkNode]) -> bool:
+    """True if small differences of what a layer reads may become large ones of its result."""
+    return any(node.layer.jumps or node.layer.traits.exactness is Exactness.GRID for node in nodes)
