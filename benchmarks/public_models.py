@@ -94,6 +94,7 @@ def lite_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
     interpreter.allocate_tensors()
     rows = []
     for sample in range(len(inputs[0])):
+        interpreter.reset_all_variables()  # states begin again with each sample
         for entry, batch in zip(taken, inputs, strict=True):
             interpreter.set_tensor(entry["index"], batch[sample : sample + 1].astype(entry["dtype"]))
         interpreter.invoke()
@@ -110,7 +111,7 @@ def wanted_outputs(path: Path, model: bitsmith.Model) -> Callable[[Sequence[Floa
         source = importlib.import_module("keras").saving.load_model(path, compile=False)
 
     def run(inputs: Sequence[Floats]) -> Sequence[Floats]:
-        made = framework_run(source, model.network, inputs, insist=True)  # type: ignore[arg-type]
+        made = framework_run(source, model.network, inputs, None, insist=True)  # type: ignore[arg-type]
         assert made is not None
         return made.outputs
 
