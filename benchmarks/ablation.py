@@ -32,7 +32,7 @@ from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, solve, 
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Netlist
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 Changes = Sequence[tuple[object, str, object]]
 """What is put in place of which attributes for an idea to be missing."""

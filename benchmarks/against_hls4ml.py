@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.build.csim import LIBRARY
+from bitsmith.building.csim import LIBRARY
 from bitsmith.project import Project
 
 ROOT = Path(__file__).parents[1]

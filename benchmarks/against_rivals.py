@@ -50,7 +50,7 @@ from bitsmith.netlist.flow import Flow
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages, _Scheduler
 from bitsmith.netlist.pipelined import pipelined
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title, write
 
 SAMPLES = 200

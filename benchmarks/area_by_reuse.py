@@ -31,7 +31,7 @@ from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 mpl.use("Agg")
 

@@ -36,7 +36,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.pipelined import pipelined
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.writer import Title, write
 

@@ -26,12 +26,12 @@ from rich.table import Table
 from torch import nn
 
 import bitsmith
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.devices import DEFAULT_PART, ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.yosys import synthesize
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title
 
 MEDIAN, WORST = 0.10, 0.25

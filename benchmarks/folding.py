@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.build import design
-from bitsmith.build.verification import compare, random_stimuli
+from bitsmith.building import design
+from bitsmith.building.verification import compare, random_stimuli
 from bitsmith.devices import FAMILIES, Family, family_named
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
@@ -33,7 +33,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title
 
 TOLERANCE = 1.02

@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.devices import resolve_part
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title
 
 MEGABYTES = 1000

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.build.design import Streaming, circuit
+from bitsmith.building.design import Streaming, circuit
 from bitsmith.dataflow.processes import FoldedProduct
 from bitsmith.devices import resolve_part
 from bitsmith.estimate.fit import paced
@@ -37,7 +37,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.report.sections import Resources, Timing
 from bitsmith.rtl.writer import Title
 

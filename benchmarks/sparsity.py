@@ -32,7 +32,7 @@ from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Multiplier, Netlist, Word, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 INPUT = FixedFormat(True, 8, 5, Rounding.RND, Overflow.SAT)
 WEIGHT_BITS = 6

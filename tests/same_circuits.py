@@ -39,7 +39,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, TernaryAdder
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import to_text as netlist_text
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests import conftest as conftest  # chooses Keras's backend
 
 Record: TypeAlias = dict[str, str | int]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.compiler import compile_network
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir.text import parse, to_text

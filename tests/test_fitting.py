@@ -18,7 +18,7 @@ from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
 from bitsmith.explanation import explain
-from bitsmith.fitting import size_of
+from bitsmith.model.fitting import size_of
 from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense

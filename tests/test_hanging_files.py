@@ -27,8 +27,8 @@ from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, Unsuppor
 from bitsmith.frontends.files.json import parse_json
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
-from bitsmith.layers.quantizer import Quantizer
-from bitsmith.passes.sizes import MAX_RESULTS, check_sizes
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.passes.network.sizes import MAX_RESULTS, check_sizes
 from bitsmith.vendors.vendor import read_text
 from tests.system.examples import MODELS, digits
 

@@ -86,7 +86,7 @@ exec(compile(text, spec.origin, "exec"), vars(module))
 
 import typer.main
 import bitsmith
-from bitsmith.build.job import Target, plain_target, read_target
+from bitsmith.building.job import Target, plain_target, read_target
 from bitsmith.cli.commands import app
 from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.request import Request

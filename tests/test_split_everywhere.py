@@ -14,7 +14,7 @@ import pytest
 
 import bitsmith
 from bitsmith import Model
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.composition import Split
 from bitsmith.errors import ConfigError, InputRangeWarning, RangeError

@@ -52,7 +52,7 @@ from bitsmith.layers.table import LAYERS
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from generate.refusals import limits
 
 _SAMPLES = 4

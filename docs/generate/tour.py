@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.build.design import Streaming, circuit
+from bitsmith.building.design import Streaming, circuit
 from bitsmith.compiler import Compiled, compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.dataflow.schedule import schedule_to_text

@@ -17,23 +17,23 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits
 from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.text import to_text as network_text
-from bitsmith.passes import simplify
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.channels import refine_channels
-from bitsmith.passes.computed_masks import fold_computed_masks
-from bitsmith.passes.finer_steps import Finer, with_finer_steps
-from bitsmith.passes.fold_batchnorm import fold_batchnorm, kept_apart
-from bitsmith.passes.fold_padding import fold_padding
-from bitsmith.passes.index_inputs import index_inputs
-from bitsmith.passes.layout import layout
-from bitsmith.passes.lower import lower
-from bitsmith.passes.masks import fold_masks
-from bitsmith.passes.move_scales import move_scales
-from bitsmith.passes.quantized_inputs import quantized_inputs
-from bitsmith.passes.sizes import check_sizes
-from bitsmith.passes.stated_scales import stated_scales
-from bitsmith.passes.tabulate import tabulate
-from bitsmith.passes.weighted_sums import weighted_sums
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.channels import refine_channels
+from bitsmith.passes.network.computed_masks import fold_computed_masks
+from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
+from bitsmith.passes.network.fold_batchnorm import fold_batchnorm, kept_apart
+from bitsmith.passes.network.fold_padding import fold_padding
+from bitsmith.passes.network.index_inputs import index_inputs
+from bitsmith.passes.network.layout import layout
+from bitsmith.passes.network.lower import lower
+from bitsmith.passes.network.masks import fold_masks
+from bitsmith.passes.network.move_scales import move_scales
+from bitsmith.passes.network.quantized_inputs import quantized_inputs
+from bitsmith.passes.network.sizes import check_sizes
+from bitsmith.passes.network.stated_scales import stated_scales
+from bitsmith.passes.network.tabulate import tabulate
+from bitsmith.passes.network.weighted_sums import weighted_sums
+from bitsmith.passes.program import simplify
 
 _NAMED = 6
 """Most layers that a note names."""

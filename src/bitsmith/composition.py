@@ -10,7 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
-from bitsmith.build.csim import real
+from bitsmith.building.csim import real
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
 from bitsmith.emulate.transfer import Raws
 from bitsmith.errors import ConfigError, VerificationError
@@ -21,12 +21,12 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import TensorType
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
 from bitsmith.model import Model
 from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
 from bitsmith.options.signature import taking
-from bitsmith.passes.drop_dead import drop_dead
+from bitsmith.passes.program.drop_dead import drop_dead
 from bitsmith.report import Report
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.backends import Backend
-from bitsmith.build.job import Target, directives_of
+from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
@@ -52,10 +52,10 @@ from bitsmith.options.table import (
     keys,
     values,
 )
-from bitsmith.passes.outliers import settle_outliers
+from bitsmith.passes.network.outliers import settle_outliers
 
 if TYPE_CHECKING:
-    from bitsmith.fitting import Choice
+    from bitsmith.model.fitting import Choice
 
 
 @taking(Options)
@@ -235,7 +235,7 @@ def converted(
 
 
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
-    from bitsmith.fitting import ways_to_fit
+    from bitsmith.model.fitting import ways_to_fit
 
     wanted = directives_of(compiled.network, target.io_type, target.latency, target.circuit_part)
     return ways_to_fit(source, compiled.program, wanted, target)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.config import ConfigLike, IOType
 from bitsmith.conversion import Conversion
 from bitsmith.devices import part_or_typical
@@ -14,7 +14,6 @@ from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fits
-from bitsmith.fitting import Choice, choices, size_of
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -22,10 +21,11 @@ from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
+from bitsmith.model.fitting import Choice, choices, size_of
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
-from bitsmith.passes import drop_dead
-from bitsmith.passes.calibration import calibrate
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.program import drop_dead
 from bitsmith.report.summary import LayerRow, rows
 from bitsmith.rtl.writer import Title
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.build import logic
-from bitsmith.build.logic import tool as logic_tools
-from bitsmith.build.logic.tool import Found, LogicDesign, LogicTool, Step
+from bitsmith.building import logic
+from bitsmith.building.logic import tool as logic_tools
+from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step
 from bitsmith.report.sections import Resources
 from tests.build.test_plan_goldens import model, stand_ins
 from tests.build.test_rules_of_plans import check_constraints, rules_of_script

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bitsmith.backends import DIALECT_NAMES, Backend
-from bitsmith.build.csim import LIBRARY, HlsCode, real
-from bitsmith.build.execute import Execution
-from bitsmith.build.job import Target
+from bitsmith.building.csim import LIBRARY, HlsCode, real
+from bitsmith.building.execute import Execution
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.errors import ConfigError, InputDataError, InputRangeWarning, ProjectError
 from bitsmith.flows.run import Command
@@ -146,7 +146,7 @@ def test_code_that_comes_with_a_folder_is_not_run(
         subprocess.run(["g++", "-shared", "-fPIC", "-o", command.outputs[0], tmp_path / "a.cpp"], check=True)
 
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("bitsmith.build.execute.run", planted)
+        elsewhere.setattr("bitsmith.building.execute.run", planted)
         if not sealed:
             elsewhere.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
         code = HlsCode(model._job())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.build.execute import Execution
-from bitsmith.build.stages import Generated, Sources
+from bitsmith.building.execute import Execution
+from bitsmith.building.stages import Generated, Sources
 from bitsmith.project import Project
 
 

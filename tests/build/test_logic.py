@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.build.logic import LOGIC_TOOLS, logic_tool
-from bitsmith.build.logic.tool import LogicDesign, LogicTool, Step
+from bitsmith.building.logic import LOGIC_TOOLS, logic_tool
+from bitsmith.building.logic.tool import LogicDesign, LogicTool, Step
 from bitsmith.errors import ConfigError, ProgramError, ProjectError, ToolFailedError, ToolMissingError
 from bitsmith.rtl.ports import Port, module_ports
 from tests.flows.fake_tools import FakeTools

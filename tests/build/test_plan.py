@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.build.makefile import makefile
-from bitsmith.build.stages import Sections, Stage
+from bitsmith.building.makefile import makefile
+from bitsmith.building.stages import Sections, Stage
 from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import MAKE, FoundTool, find

@@ -16,8 +16,8 @@ import pytest
 
 from bitsmith import Model
 from bitsmith.backends import BACKENDS
-from bitsmith.build.job import Target
-from bitsmith.build.logic import LOGIC_TOOLS
+from bitsmith.building.job import Target
+from bitsmith.building.logic import LOGIC_TOOLS
 from bitsmith.conversion import converted
 from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
 from bitsmith.errors import BitsmithError, ToolMissingError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.build.verification import RANDOM_INPUTS, compare, random_stimuli
+from bitsmith.building.verification import RANDOM_INPUTS, compare, random_stimuli
 from bitsmith.emulate import Emulator
 from bitsmith.errors import VerificationError
 from bitsmith.ir.builder import ProgramBuilder

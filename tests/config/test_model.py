@@ -31,12 +31,12 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Layer, as_weights
-from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.merge import Add, Average
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resample import Pad
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
 from bitsmith.layers.shape import Flatten, Gather, Identity, Reshape

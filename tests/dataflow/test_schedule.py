@@ -21,7 +21,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.mapping.test_partition import demanded
 from tests.properties import shares

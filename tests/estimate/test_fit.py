@@ -12,9 +12,9 @@ import bitsmith
 from bitsmith.dataflow.processes import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
 from bitsmith.estimate.fit import fits, paced, proposal
-from bitsmith.fitting import Choice
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.model.fitting import Choice
+from bitsmith.passes.program import drop_dead
 
 
 def test_pools_take_as_long_as_products(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.devices import CYCLONE_V, Family
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.yosys import synthesize

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bitsmith import FidelityWarning, Model, convert
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, compile_network
 from bitsmith.config import resolve

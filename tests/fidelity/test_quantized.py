@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
 from bitsmith.fidelity.certificate import certify
@@ -20,13 +20,13 @@ from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.softmax import Softmax
 from bitsmith.model import Model
-from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.passes.network.quantized_inputs import quantized_inputs
 
 SAMPLES = np.ldexp(np.random.default_rng(3).integers(-(1 << 15), 1 << 15, (200, 3)).astype(np.float64), -10)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build import design
-from bitsmith.build.verification import compare, random_stimuli
+from bitsmith.building import design
+from bitsmith.building.verification import compare, random_stimuli
 from bitsmith.devices import ECP5, XILINX_7, Family, family_named, resolve_part
 from bitsmith.devices.family import Part
 from bitsmith.emulate import Emulator

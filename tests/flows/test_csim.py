@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bitsmith.backends import Backend
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import InputDataError, ToolFailedError
@@ -25,7 +25,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, objects
 from bitsmith.model import Model
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import STRICT, open_headers, written
 from tests.hls.test_vendor_projects import ONE_OF_A_FAMILY
 from tests.properties.programs import random_stimuli

@@ -14,7 +14,7 @@ from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.ops import arithmetic, contraction, shape
 from bitsmith.frontends.ops.selection import part
 from bitsmith.frontends.ops.spatial import Taps, convolution, kernel_of
-from bitsmith.layers.quantizer import Quantizer, as_floats
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 
 CODES = np.random.default_rng(3).integers(-8, 8, (4, 6))
 SCALES = np.array([0.3, 0.5, 0.7, 0.11]).reshape(4, 1)

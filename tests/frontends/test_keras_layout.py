@@ -15,7 +15,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 SHAPE = (3, 8, 8)
 

@@ -22,7 +22,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.ir.ops import Transpose
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 FILES = sorted((Path(__file__).parent / "exported").glob("*.onnx"))
 

@@ -27,7 +27,7 @@ from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 
 def _program(network: Network) -> str:

@@ -22,8 +22,8 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import objects
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes import drop_dead
-from bitsmith.passes.load import load, parameters, random_values, values_of
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.load import load, parameters, random_values, values_of
 from tests.properties.programs import random_stimuli
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from bitsmith.build.job import directives_of
+from bitsmith.building.job import directives_of
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
 from bitsmith.ir.program import Program
@@ -21,7 +21,7 @@ from bitsmith.layers.recurrent import LSTM
 from bitsmith.layers.settings import Settings, Strategy
 from bitsmith.layers.softmax import Softmax
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 _FORMAT = FixedFormat(True, 12, 8, Rounding.RND, Overflow.SAT)
 _SHARED = Settings({"result": _FORMAT}, reuse_factor=16, strategy=Strategy.RESOURCE)

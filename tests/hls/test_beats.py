@@ -16,7 +16,7 @@ from bitsmith.hls.structure.check import check
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.rules.book import book
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_FAMILY, networks, programs

@@ -19,7 +19,7 @@ from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded

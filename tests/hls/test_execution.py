@@ -20,7 +20,7 @@ from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.properties.programs import random_program
 from tests.system.test_random_networks import random_network

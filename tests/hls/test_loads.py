@@ -17,8 +17,8 @@ from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
-from bitsmith.passes.load import parameters
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.load import parameters
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.rules.book import book
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY

@@ -17,7 +17,7 @@ from bitsmith.hls.pipelines import cpp_timing, scheduled, stages_of
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, TensorType
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.test_execution import programs
 from tests.hls.test_streams import FEW, cnns, folded, random_demands
 from tests.hls.test_writer import dense

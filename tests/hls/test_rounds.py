@@ -22,15 +22,15 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.pipelines import scheduled, stages_of
-from bitsmith.hls.round_parts import Fed, Recurrence, Slices
-from bitsmith.hls.rounds import circles, in_rounds
+from bitsmith.hls.recurrence.parts import Fed, Recurrence, Slices
+from bitsmith.hls.recurrence.rounds import circles, in_rounds
 from bitsmith.hls.structure.check import check
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.named_networks import named_networks
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY

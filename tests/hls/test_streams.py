@@ -20,7 +20,7 @@ from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY, networks, programs
 from tests.hls.test_names import hostile_program

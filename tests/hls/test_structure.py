@@ -14,7 +14,7 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.structure.check import check, structure
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE
 from tests.hls.named_networks import named_networks
 from tests.hls.test_execution import networks, programs

@@ -19,7 +19,7 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import dense

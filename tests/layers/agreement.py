@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.hls.dialects import DIALECTS
@@ -19,7 +19,7 @@ from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator
 
 Raws = Sequence[npt.NDArray[np.int64]]

@@ -14,9 +14,9 @@ from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.logic import Comparison
-from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.merge import Dot
 from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
+from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
 from bitsmith.layers.sample_norm import LayerNormalization, RMSNormalization, UnitNormalization
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation

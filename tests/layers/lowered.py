@@ -15,8 +15,8 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
 
 INPUT = FixedFormat(True, 12, 8, Rounding.RND, Overflow.SAT)
 

@@ -19,8 +19,8 @@ from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.settings import Binning, Settings
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
 from tests.layers.lowered import network_of, run
 
 NARROW = {0: FixedFormat(True, 9, 5)}

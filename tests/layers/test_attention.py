@@ -16,7 +16,7 @@ from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.softmax import Softmax
-from bitsmith.serialization import SavedModel, encode, load, weights_path
+from bitsmith.model.serialization import SavedModel, encode, load, weights_path
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 

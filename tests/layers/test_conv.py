@@ -25,8 +25,8 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, live_words
-from bitsmith.passes import drop_dead
-from bitsmith.passes.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.program import drop_dead
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.layers import table
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Gather
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.layers import test_traits
 from tests.layers.agreement import assert_exact
 

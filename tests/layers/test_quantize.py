@@ -18,10 +18,10 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Lookup, Staircase
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, rationals
-from bitsmith.layers.requantize import quantized
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer, rationals
+from bitsmith.layers.quantization.requantize import quantized
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 

@@ -31,11 +31,11 @@ from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.time_distributed import TimeDistributed
+from bitsmith.model.serialization import SavedModel, encode, load, weights_path
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.passes import PASSES, drop_dead, simplify
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.lower import lower
-from bitsmith.serialization import SavedModel, encode, load, weights_path
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
+from bitsmith.passes.program import PASSES, drop_dead, simplify
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import INPUT, network_of, run
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith import serialization
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
@@ -22,6 +21,7 @@ from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.resample import Coordinates, Crop, Interpolation, NearestMode, Pad, PadMode, Resize
 from bitsmith.layers.settings import Settings
+from bitsmith.model import serialization
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated, stimuli
 from tests.layers.lowered import INPUT, Floats, network_of
 

@@ -12,8 +12,8 @@ from bitsmith.emulate import Emulator
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantizer import Quantizer
-from bitsmith.layers.rescale import Rescale
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.rescale import Rescale
 from bitsmith.layers.settings import Settings
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)

@@ -14,7 +14,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, Weights
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
-from bitsmith.passes.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
 from bitsmith.report.summary import held_constant, rows
 from tests.layers.lowered import network_of, run
 

@@ -14,7 +14,7 @@ from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.steps import BinaryTanh, TernaryTanh
+from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from tests.keras_weights import write_weights
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run

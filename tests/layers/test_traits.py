@@ -17,12 +17,12 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.example import Example
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.lookup import Lookup
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.table import LAYERS
 from bitsmith.layers.traits import Elements, Exactness, Scales
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
 from tests.layers.lowered import network_of
 
 FORMAT = FixedFormat(True, 5, 2, Rounding.RND, Overflow.SAT)

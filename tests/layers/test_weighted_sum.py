@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bitsmith.ir.types import Rounding
-from bitsmith.layers.quantizer import Quantizer, rationals, rounded_exactly
-from bitsmith.layers.weighted_sum import Codes, weighted_sum
+from bitsmith.layers.quantization.quantizer import Quantizer, rationals, rounded_exactly
+from bitsmith.layers.quantization.weighted_sum import Codes, weighted_sum
 
 
 @pytest.mark.parametrize("sign", [1, -1])

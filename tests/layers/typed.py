@@ -21,8 +21,8 @@ from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
 from tests.layers.cases import Case
 
 RELATIVE = 2.0**-22

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.dataflow.processes import Engine, Network
 from bitsmith.dataflow.text import parse, to_text
 from bitsmith.devices import ECP5

@@ -24,8 +24,8 @@ from bitsmith.layers.settings import Settings, Weights
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import matrix_of_blocks, places_in_parameter
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
-from bitsmith.passes.load import load, parameters
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.load import load, parameters
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
 from tests.properties.programs import random_program

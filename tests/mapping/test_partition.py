@@ -18,8 +18,8 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
-from bitsmith.passes.load import parameters
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.load import parameters
 from tests.properties import few, shares
 from tests.properties.programs import random_program, random_stimuli, sample
 

@@ -23,8 +23,8 @@ from bitsmith.layers.settings import Settings
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
-from bitsmith.passes.load import load, parameters
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.load import load, parameters
 from tests.mapping.test_partition import assert_same
 from tests.properties import few, shares
 from tests.properties.recurrent import demands, random_network

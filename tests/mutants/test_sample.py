@@ -64,7 +64,7 @@ def test_hardware_is_changed_but_not_its_comments_and_ports() -> None:
     assert any("(a <= b) & ~c" in text for text in made) and any("if (!take)" in text for text in made)
 
 
-@pytest.mark.parametrize("file", ["passes/outliers.py", "layers/sample_norm.py", "frontends/onnx/spatial.py"])
+@pytest.mark.parametrize("file", ["passes/network/outliers.py", "layers/sample_norm.py", "frontends/onnx/spatial.py"])
 def test_mutants_of_python_can_be_read(file: str) -> None:
     found = mutants_of(file)
     assert len(found) > 30

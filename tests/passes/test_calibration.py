@@ -20,9 +20,9 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.steps import BinaryTanh
-from bitsmith.passes.calibration import calibrate
+from bitsmith.passes.network.calibration import calibrate
 from bitsmith.report.summary import input_format
 
 RANGES = np.array([3000.0, 0.07, 5.0, 0.0, 200.0])
@@ -99,7 +99,7 @@ def test_what_several_chunks_show_is_what_all_samples_show(monkeypatch: pytest.M
     made, x = network(dense()), np.linspace(-1.0, 2.0, 35).reshape(7, 5)
     whole = calibrate(made, [x])
     for extremes in (x, x[::-1]):
-        monkeypatch.setattr("bitsmith.passes.calibration._CHUNK_ELEMENTS", 10)
+        monkeypatch.setattr("bitsmith.passes.network.calibration._CHUNK_ELEMENTS", 10)
         parts = calibrate(made, [extremes])
         for name, seen in whole.items():
             assert (parts[name].lo, parts[name].hi) == pytest.approx((seen.lo, seen.hi))

@@ -22,15 +22,15 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.recurrent import LSTM
 from bitsmith.layers.sample_norm import LayerNormalization
 from bitsmith.layers.settings import Settings, Weights
 from bitsmith.layers.shape import Flatten
 from bitsmith.layers.softmax import Softmax
-from bitsmith.layers.steps import BinaryTanh
-from bitsmith.passes import simplify
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
+from bitsmith.passes.program import simplify
 from bitsmith.report.summary import held_constant
 
 

@@ -21,8 +21,8 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, SoftmaxImplementation
 from bitsmith.layers.shape import Broadcast, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
-from bitsmith.passes.computed_masks import fold_computed_masks
-from bitsmith.passes.masks import fold_masks
+from bitsmith.passes.network.computed_masks import fold_computed_masks
+from bitsmith.passes.network.masks import fold_masks
 
 N = 4
 RNG = np.random.default_rng(3)

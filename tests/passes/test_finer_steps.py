@@ -9,7 +9,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.passes.finer_steps import Finer, with_finer_steps
+from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])

@@ -10,7 +10,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.passes.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
 
 
 def _scaled_twice(*outputs: str) -> Network:

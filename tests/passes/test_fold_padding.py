@@ -12,7 +12,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.pooling import MaxPool
 from bitsmith.layers.resample import Pad
 from bitsmith.layers.shape import Identity, Permute
-from bitsmith.passes.fold_padding import fold_padding
+from bitsmith.passes.network.fold_padding import fold_padding
 
 
 @pytest.mark.parametrize("least", [-math.inf, float(np.finfo(np.float32).min)])

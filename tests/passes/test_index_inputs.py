@@ -13,7 +13,7 @@ from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten, Reshape
-from bitsmith.passes.index_inputs import index_inputs
+from bitsmith.passes.network.index_inputs import index_inputs
 
 
 def _network(*nodes: NetworkNode, output: str) -> Network:

@@ -38,11 +38,11 @@ from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, 
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.softmax import Softmax
-from bitsmith.passes import drop_dead, simplify
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.fold_batchnorm import fold_batchnorm
-from bitsmith.passes.layout import layout
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.network.layout import layout
+from bitsmith.passes.network.lower import lower
+from bitsmith.passes.program import drop_dead, simplify
 
 INPUT = FixedFormat(True, 6, 3)
 
@@ -533,13 +533,13 @@ def _same(network: Network) -> bool:
 @pytest.mark.parametrize(
     ("module", "function", "mutant"),
     [
-        ("passes.layout", "between", lambda have, want: axis_order.between(want, have)),
+        ("passes.network.layout", "between", lambda have, want: axis_order.between(want, have)),
         ("layers.shape", "inverse", lambda given: given),
         ("layers.shape", "_reshaped", lambda given, shape, target: axis_order.unchanged(target)),
         ("layers.merge", "moved_axes", lambda axes, given, shape: tuple(axes)),
         ("layers.activation", "ordered_weights", lambda values, given, shape: values),
         ("layers.layer", "common", lambda orders, shapes: orders[0]),
-        ("passes.lower", "inverse", lambda given: given),
+        ("passes.network.lower", "inverse", lambda given: given),
         ("layers.network", "inverse", lambda given: given),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

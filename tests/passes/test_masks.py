@@ -20,7 +20,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, SoftmaxImplementation, Weights
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape, Slice
 from bitsmith.layers.softmax import Softmax
-from bitsmith.passes.masks import fold_masks
+from bitsmith.passes.network.masks import fold_masks
 
 N = 4
 CAUSAL = np.tri(N) > 0

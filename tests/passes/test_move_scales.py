@@ -16,20 +16,20 @@ from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
-from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.merge import Add, Concatenate, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Broadcast, Flatten, Permute
 from bitsmith.layers.softmax import Softmax
-from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.traits import Exactness
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.test_traits import CLASSES, instances
 

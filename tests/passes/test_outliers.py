@@ -14,7 +14,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.passes.outliers import outlying, settle_outliers
+from bitsmith.passes.network.outliers import outlying, settle_outliers
 from tests.any_models import module
 
 NETWORK = Network(

@@ -17,8 +17,8 @@ from bitsmith.ir.ops import Parameter, Scan
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
-from bitsmith.passes import PASSES, drop_dead, fold_constants, reduce_widths, share, simplify
-from bitsmith.passes.load import load, parameters
+from bitsmith.passes.program import PASSES, drop_dead, fold_constants, reduce_widths, share, simplify
+from bitsmith.passes.program.load import load, parameters
 from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
 from tests.properties.test_execution import all_visible

@@ -11,16 +11,16 @@ from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, as_weights
-from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.settled import decided_inputs
 from bitsmith.layers.shape import Flatten, Gather, Permute, Reshape, Slice
-from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.time_distributed import TimeDistributed
-from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.passes.network.quantized_inputs import quantized_inputs
 
 _SHAPE = (2, 3, 4)
 

@@ -13,14 +13,14 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Permute
-from bitsmith.passes.quantized_inputs import quantized_inputs
-from bitsmith.passes.tabulate import tabulate
+from bitsmith.passes.network.quantized_inputs import quantized_inputs
+from bitsmith.passes.network.tabulate import tabulate
 
 BEFORE, AFTER = Quantizer.uniform(np.float32(0.043), -100, 155), Quantizer.uniform(np.float32(0.0071), -128, 127)
 

@@ -14,7 +14,7 @@ from bitsmith.ir.composition import crossings, joined, numbered_parts, part
 from bitsmith.ir.ops import Const
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, objects
-from bitsmith.passes.drop_dead import drop_dead
+from bitsmith.passes.program.drop_dead import drop_dead
 from tests.properties.programs import random_program, random_stimuli
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import bitsmith
 from bitsmith.frontends.onnx.read import read_onnx
-from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantization.quantize import Quantize
 
 MODELS = Path(__file__).parent / "brevitas_exports" / "models"
 FILES = sorted(path.stem for path in MODELS.glob("*.onnx"))

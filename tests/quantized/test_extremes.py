@@ -19,13 +19,13 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.pooling import AdaptiveMaxPool, GlobalMaxPool
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Cell, Netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 OPS = torch.ops.quantized_decomposed
 

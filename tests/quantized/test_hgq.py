@@ -21,7 +21,7 @@ from bitsmith.frontends.keras.hgq.grids import FixedPoint
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantization.quantize import Quantize
 
 MODELS = Path(__file__).parent / "hgq" / "models"
 OLDER = sorted(f"../models_0_1/{path.stem}" for path in MODELS.parent.glob("models_0_1/*.keras"))

@@ -13,7 +13,7 @@ import pytest
 
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
-from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantization.quantize import Quantize
 
 pytestmark = pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
 

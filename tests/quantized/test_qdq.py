@@ -17,10 +17,10 @@ import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.network import Network
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import as_floats
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import as_floats
 
 MODELS = Path(__file__).parent / "qdq" / "models"
 WIDE = {"mlp_qdq_u16s8_channels", "mlp_qdq_s16s8"}

@@ -13,8 +13,8 @@ from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
-from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
 
 INPUT = FixedFormat(True, 12, 8, Rounding.RND, Overflow.SAT)
 HIDDEN = FixedFormat(False, 9, 6, Rounding.RND, Overflow.SAT)

@@ -16,8 +16,8 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 from bitsmith.report.ebops import ebops, effective_bits
 

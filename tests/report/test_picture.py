@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
 from bitsmith.model import Model
 from bitsmith.report.figures.picture import Content, Direction, Format, picture, plotted, svg

@@ -15,8 +15,8 @@ from bitsmith.layers.layer import as_weights
 from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 from bitsmith.report.grids import bits_text, grid_text, mean_bits
 from bitsmith.report.html import page

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.errors import ProjectError
 from bitsmith.model import Model
 from bitsmith.report import Report, read_report

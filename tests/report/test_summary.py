@@ -17,8 +17,8 @@ from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
-from bitsmith.passes.fold_batchnorm import fold_batchnorm
-from bitsmith.passes.lower import lower
+from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.network.lower import lower
 from bitsmith.report.summary import design_from_json, design_to_json, rows
 from bitsmith.report.terminal import render
 from tests.report.networks import INPUT, lowered, residual

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pyslang.driver import Driver
 
-from bitsmith.build.design import Circuit as LaidOut
+from bitsmith.building.design import Circuit as LaidOut
 from bitsmith.flows import verilator
 from bitsmith.ir.program import Program
 from bitsmith.netlist.elaborate import elaborate

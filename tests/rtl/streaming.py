@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.build.design import Words, given_words, other_values
+from bitsmith.building.design import Words, given_words, other_values
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_streams
@@ -15,8 +15,8 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
-from bitsmith.passes.load import load, values_of
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.load import load, values_of
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build.design import Pipeline, circuit
+from bitsmith.building.design import Pipeline, circuit
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.verilator import simulate

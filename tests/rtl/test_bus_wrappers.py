@@ -11,7 +11,7 @@ import numpy as np
 import pyslang
 import pytest
 
-from bitsmith.build.design import Circuit, circuit
+from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
@@ -21,7 +21,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes.load import load
+from bitsmith.passes.program.load import load
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.beats import beats, with_beats
 from bitsmith.rtl.bus_wrappers import axi_lite

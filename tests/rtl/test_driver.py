@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.dataflow.processes import LoadableWeights
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bitsmith.build.design import Circuit
+from bitsmith.building.design import Circuit
 from tests.rtl.wrapped import expected, inputs_of, load_driver, made
 
 FRAMES = 7

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bitsmith.build.verification import random_stimuli
+from bitsmith.building.verification import random_stimuli
 from bitsmith.rtl import integration, library
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.writer import Title

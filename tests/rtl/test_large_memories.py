@@ -20,7 +20,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping import memories
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import residual, shared

@@ -11,7 +11,7 @@ from bitsmith.devices import ECP5
 from bitsmith.flows.verilator import lint
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title

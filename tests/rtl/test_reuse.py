@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.build import design
-from bitsmith.build.verification import compare, random_stimuli
+from bitsmith.building import design
+from bitsmith.building.verification import compare, random_stimuli
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size

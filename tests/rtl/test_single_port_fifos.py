@@ -13,7 +13,7 @@ from bitsmith.ir.program import Program
 from bitsmith.mapping import memories
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from tests.properties.convolutional import demands, random_decoder, random_network
 from tests.properties.pairs import random_pair
 from tests.properties.recurrent import demands as recurrent_demands

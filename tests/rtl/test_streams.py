@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.dataflow.processes import Engine
 from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder
@@ -17,7 +17,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 from bitsmith.rtl import memory
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import depthwise, pooled

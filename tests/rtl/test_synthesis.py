@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build.design import circuit as circuit_of_layout
+from bitsmith.building.design import circuit as circuit_of_layout
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.flows.yosys import Resources, synthesize

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
-from bitsmith.build.design import Circuit, circuit
+from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
@@ -20,7 +20,7 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes.load import ParameterKey, parameters
+from bitsmith.passes.program.load import ParameterKey, parameters
 from bitsmith.rtl.bus_wrappers import axi_lite_name
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes

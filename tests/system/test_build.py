@@ -55,7 +55,7 @@ def test_a_circuit_is_generated_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*arguments: object) -> None:
         raise AssertionError("generated again")
 
-    monkeypatch.setattr("bitsmith.build.rtl_stages.circuit", refuse)
+    monkeypatch.setattr("bitsmith.building.rtl_stages.circuit", refuse)
     again = model.build(synth=False, inputs=x[:20])
     assert {stage["Name"]: stage["Cached"] for stage in again.stages()} == {"rtl": True, "cosim": True}
     assert dict(again) | {"Stages": []} == dict(first) | {"Stages": []}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.backends import Backend
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
 from bitsmith.ir.oracle import evaluate
@@ -22,7 +22,7 @@ from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 SCALE = np.array([300.0, 1.0, 2e-3])
 

@@ -9,7 +9,7 @@ import pytest
 
 import bitsmith
 from bitsmith.backends import Backend
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
 from bitsmith.ir.oracle import evaluate
@@ -23,7 +23,7 @@ from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 RANGES = np.array([3000.0, 0.07, -5.0, 900.0])
 

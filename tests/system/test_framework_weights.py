@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import bitsmith
-from bitsmith.build.design import circuit
+from bitsmith.building.design import circuit
 from bitsmith.devices import ECP5
 from bitsmith.errors import InputDataError
 from bitsmith.frontends.read import read_model
@@ -24,7 +24,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model import Model
-from bitsmith.passes.load import values_of
+from bitsmith.passes.program.load import values_of
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import token_bytes
 from bitsmith.rtl.packing import pack

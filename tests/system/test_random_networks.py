@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.errors import RangeError
 from bitsmith.ir.oracle import evaluate
@@ -28,7 +28,7 @@ from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes import drop_dead
+from bitsmith.passes.program import drop_dead
 
 SAMPLES = 24
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType, resolve
 from bitsmith.errors import UnsupportedError
@@ -20,7 +20,7 @@ from bitsmith.layers.merge import Concatenate
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.model import Model
-from bitsmith.passes.load import parameters
+from bitsmith.passes.program.load import parameters
 
 PRECISION = {
     "default": "fixed<8,3,RND,SAT>",

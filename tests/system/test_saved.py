@@ -21,11 +21,11 @@ from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, rationals
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer, rationals
 from bitsmith.layers.settings import Binning, Bits, Outliers, Settings, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.shape import Permute
-from bitsmith.serialization import SavedModel, encode, load, weights_path
+from bitsmith.model.serialization import SavedModel, encode, load, weights_path
 from tests.system.examples import digits, three_layer
 
 

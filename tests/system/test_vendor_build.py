@@ -133,7 +133,7 @@ def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Mode
 
 def test_more_products_than_the_tool_takes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limited = replace(DIALECTS["vivado"], most_products=100)
-    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, "vivado": limited})
+    monkeypatch.setattr("bitsmith.building.csim.DIALECTS", {**DIALECTS, "vivado": limited})
     model, _ = three_layer(tmp_path, backend="vivado")
     said = notes(model.build(csim=False, synth=False))
     assert re.search(
@@ -159,7 +159,7 @@ def test_words_that_the_tool_refuses(
     said: str,
 ) -> None:
     limited = replace(DIALECTS["vivado"], most_bits=most)
-    monkeypatch.setattr("bitsmith.build.csim.DIALECTS", {**DIALECTS, "vivado": limited})
+    monkeypatch.setattr("bitsmith.building.csim.DIALECTS", {**DIALECTS, "vivado": limited})
     fakes.add("vivado_hls", _HLS)
     config = {"Model": {"ReuseFactor": reuse, "Strategy": "Resource"}}
     model, _ = three_layer(tmp_path, backend="vivado", config=config, interface=interface)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.backends import Backend
-from bitsmith.build.job import Target
+from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType, resolve
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError

@@ -10,14 +10,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bitsmith.build.design import Circuit, circuit
+from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes.load import parameters
+from bitsmith.passes.program.load import parameters
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, made

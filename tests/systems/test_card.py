@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bitsmith.build.design import Circuit
-from bitsmith.build.system import system_board
+from bitsmith.building.design import Circuit
+from bitsmith.building.system import system_board
 from bitsmith.devices import Card, any_board, system_boards
 from bitsmith.errors import ConfigError
 from bitsmith.flows.verilator import lint

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.build.hls_system import hls_interface
+from bitsmith.building.hls_system import hls_interface
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import write_project
 from bitsmith.hls.axi import axi_files, axi_name

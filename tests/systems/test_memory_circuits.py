@@ -11,7 +11,7 @@ import numpy as np
 import pyslang
 import pytest
 
-from bitsmith.build.design import Circuit
+from bitsmith.building.design import Circuit
 from bitsmith.flows.verilator import lint
 from tests.rtl.test_integration import run_bench, write_bench
 from tests.rtl.wrapped import expected, inputs_of, made

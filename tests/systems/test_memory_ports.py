@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitsmith.build.job import Target
-from bitsmith.build.system import core_of
+from bitsmith.building.job import Target
+from bitsmith.building.system import core_of
 from bitsmith.errors import ConfigError
 from bitsmith.hls.axi import WIDEST_BYTES, axi_name
 from bitsmith.hls.axi_memory import memory_files, memory_names

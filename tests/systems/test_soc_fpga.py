@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitsmith.build.design import Circuit
+from bitsmith.building.design import Circuit
 from bitsmith.devices import SocFpga, any_board, system_boards
 from bitsmith.errors import ConfigError
 from bitsmith.flows.verilator import lint

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.build.design import Circuit
-from bitsmith.build.job import Target
-from bitsmith.build.system import rtl_core
+from bitsmith.building.design import Circuit
+from bitsmith.building.job import Target
+from bitsmith.building.system import rtl_core
 from bitsmith.devices import Zynq, any_board, system_boards
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
 from tests.flows.fake_tools import FakeTools

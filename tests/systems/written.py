@@ -11,13 +11,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bitsmith.build.design import Circuit
-from bitsmith.build.job import Target
-from bitsmith.build.system import rtl_core, system_of
+from bitsmith.building.design import Circuit
+from bitsmith.building.job import Target
+from bitsmith.building.system import rtl_core, system_of
 from bitsmith.devices import Board, any_board
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
-from bitsmith.passes.load import ParameterKey
+from bitsmith.passes.program.load import ParameterKey
 from bitsmith.systems import System
 from tests.rtl.wrapped import expected, layouts_of
 

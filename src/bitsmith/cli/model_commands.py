@@ -273,7 +273,7 @@ def _misfit(model: Model) -> str:
     """What the part has too little of; empty if the circuit fits."""
     from bitsmith.devices import part_or_typical
     from bitsmith.estimate.fit import missing
-    from bitsmith.fitting import size_of
+    from bitsmith.model.fitting import size_of
 
     part = part_or_typical(model.target.part)
     lacking = missing(size_of(model.program, model.directives, model.target), part)

@@ -27,8 +27,8 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Outliers, Settings, Strategy, Weights
 from bitsmith.layers.settled import decided_inputs, exact_variables, settled
 from bitsmith.layers.traits import Exactness

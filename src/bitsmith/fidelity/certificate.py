@@ -29,7 +29,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settled import is_quantized
-from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.passes.network.quantized_inputs import quantized_inputs
 from bitsmith.remedies import given, remedy
 from bitsmith.report.sections import Fidelity, LayerFidelity, percent, plain, section_of
 

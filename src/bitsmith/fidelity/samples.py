@@ -12,7 +12,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settled import decided_inputs, is_quantized
-from bitsmith.passes.calibration import generated
+from bitsmith.passes.network.calibration import generated
 
 SAMPLES = 64
 _LEAST_SAMPLES = 2

@@ -20,7 +20,7 @@ from bitsmith.fidelity.shortfall import Tolerance, deviating, float_outputs, jum
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.passes.finer_steps import Finer
+from bitsmith.passes.network.finer_steps import Finer
 from bitsmith.report.sections import percent
 
 _SAMPLES, _MORE_SAMPLES, _LEAST_SAMPLES = 64, 512, 4

@@ -17,7 +17,7 @@ from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
-from bitsmith.passes.steepness import ancestors
+from bitsmith.passes.network.steepness import ancestors
 from bitsmith.report.sections import percent
 
 

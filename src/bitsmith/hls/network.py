@@ -23,8 +23,8 @@ from bitsmith.hls.names import identifier
 from bitsmith.hls.process import process_texts
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, WordKind
-from bitsmith.hls.round_parts import Recurrence
-from bitsmith.hls.rounds_text import recurrence_texts
+from bitsmith.hls.recurrence.parts import Recurrence
+from bitsmith.hls.recurrence_text import recurrence_texts
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.rtl.names import Names

@@ -28,7 +28,7 @@ from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timi
 from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
 from bitsmith.hls.loads import KeptWeights
-from bitsmith.hls.round_parts import PartLoop, Recurrence
+from bitsmith.hls.recurrence.parts import PartLoop, Recurrence
 from bitsmith.hls.sweeps import sweep_loop
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Op

@@ -12,13 +12,13 @@ from bitsmith.hls.loads import with_loads
 from bitsmith.hls.network import NetworkWriter
 from bitsmith.hls.pipelines import scheduled
 from bitsmith.hls.project import HlsProject, HlsTarget
-from bitsmith.hls.rounds import in_rounds
+from bitsmith.hls.recurrence.rounds import in_rounds
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engines import require_engine
+from bitsmith.mapping.engine.engines import require_engine
 from bitsmith.mapping.partition import partition
-from bitsmith.passes.load import parameters
+from bitsmith.passes.program.load import parameters
 
 
 def write_project(program: Program, directives: Directives, dialect: Dialect, target: HlsTarget) -> HlsProject:

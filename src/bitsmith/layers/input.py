@@ -17,7 +17,7 @@ from bitsmith.layers.axis_order import Order, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)

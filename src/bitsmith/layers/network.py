@@ -12,11 +12,11 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.types import Fracs
-from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.affine import Affine
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 
 APPROXIMATE = "Approximate: "
@@ -32,10 +32,10 @@ class NetworkNode:
     the user does not know and cannot configure: a frontend's own permutation, a scale that became a layer. ``quantizers`` are
     those of trained tensors of a quantized layer, by precision variable: the tensors are on their grids. ``fracs`` are the fewest
     fractional bits that ``auto`` gives the result's channels or the elements of a trained tensor, by variable, where one step for
-    all would cost accuracy (see :mod:`bitsmith.passes.channels`), or where they are ``finer`` by so many bits for small inputs
-    (see :mod:`bitsmith.passes.finer_steps`). The results of a ``whole`` node are integers or truth values in
+    all would cost accuracy (see :mod:`bitsmith.passes.network.channels`), or where they are ``finer`` by so many bits for small inputs
+    (see :mod:`bitsmith.passes.network.finer_steps`). The results of a ``whole`` node are integers or truth values in
     the user's model, of which ``auto`` keeps all. ``affine`` says what the result, in the user's order, is to the user's values,
-    of a quantized model whose scales wait for the next quantizer (see :mod:`bitsmith.passes.move_scales`); None: the same.
+    of a quantized model whose scales wait for the next quantizer (see :mod:`bitsmith.passes.network.move_scales`); None: the same.
     ``layouts`` are those of trained tensors that lie in the user's model in another way, by variable.
     """
 

@@ -45,7 +45,7 @@ class Pad(Layer):
     """Elements added before and after each axis; ``value`` is that of PadMode.CONSTANT.
 
     The value has the result's precision: exactly that of the user's format, or by the rule of auto for constants. -inf may only
-    be in front of max pooling, which :mod:`bitsmith.passes.fold_padding` sees to.
+    be in front of max pooling, which :mod:`bitsmith.passes.network.fold_padding` sees to.
     """
 
     padding: Pairs

@@ -12,7 +12,6 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.integer import Bitwise, WholeQuotient, Wrap
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.logic import Comparison, Where
-from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import (
@@ -24,15 +23,16 @@ from bitsmith.layers.pooling import (
     MaxPool,
 )
 from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
-from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.rescale import Rescale
+from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce
 from bitsmith.layers.resample import Crop, Pad, Resize
-from bitsmith.layers.rescale import Rescale
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.softmax import Softmax
-from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.time_distributed import TimeDistributed
 
 _CLASSES: tuple[type[Layer], ...] = (

@@ -34,7 +34,7 @@ from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes import drop_dead, simplify
+from bitsmith.passes.program import drop_dead, simplify
 
 NodeId = NewType("NodeId", int)
 """A node of the program."""

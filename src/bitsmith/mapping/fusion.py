@@ -11,7 +11,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.mapping.builder import Step, StepId
-from bitsmith.passes import simplify
+from bitsmith.passes.program import simplify
 
 
 def fuse(steps: Sequence[Step]) -> Network:

@@ -24,7 +24,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
-from bitsmith.mapping.engines import engines, placed_region
+from bitsmith.mapping.engine.engines import engines, placed_region
 from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.matmul import matmul
 from bitsmith.mapping.movement import concat, move, reshape, window

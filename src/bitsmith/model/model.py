@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith import serialization
-from bitsmith.build.job import Job, Target, directives_of, loaded_target, plain_target
+from bitsmith.building.job import Job, Target, directives_of, loaded_target, plain_target
 from bitsmith.compiler import Source
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
@@ -25,17 +24,18 @@ from bitsmith.fidelity.losses import Losses
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
+from bitsmith.model import serialization
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
 from bitsmith.options.signature import taking
-from bitsmith.passes import drop_dead
-from bitsmith.passes.given_weights import layouts, with_weights
+from bitsmith.passes.network.given_weights import layouts, with_weights
+from bitsmith.passes.program import drop_dead
 from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design, LayerRow, input_format, rows
 from bitsmith.report.variables import Variable, inputs_of, outputs_of, weight_texts
 
 if TYPE_CHECKING:
-    from bitsmith.build.csim import CompiledProgram
-    from bitsmith.build.plan import Plan
+    from bitsmith.building.csim import CompiledProgram
+    from bitsmith.building.plan import Plan
     from bitsmith.flows.run import Progress
     from bitsmith.report.report import Report
 
@@ -111,7 +111,7 @@ class Model:
     @cached_property
     def _compiled(self) -> CompiledProgram:
         """The loaded C++ of the program."""
-        from bitsmith.build.csim import compile_job
+        from bitsmith.building.csim import compile_job
         from bitsmith.report.live import working
 
         with working("compiling") as progress:
@@ -284,7 +284,7 @@ class Model:
             print(report["Verification"]["Mismatches"], report["Latency"]["Cycles"])
             ```
         """
-        from bitsmith.build.execute import execute
+        from bitsmith.building.execute import execute
         from bitsmith.report.live import working
 
         with working("building") if progress is None else nullcontext(progress) as shown:
@@ -306,8 +306,8 @@ class Model:
             plan.write("handed-over")
             ```
         """
-        from bitsmith.build.backends import plan
-        from bitsmith.build.plan import WEIGHTS
+        from bitsmith.building.backends import plan
+        from bitsmith.building.plan import WEIGHTS
         from bitsmith.project import ARCHIVE
 
         chosen = Asked(**asked)
@@ -335,7 +335,7 @@ class Model:
         Raises:
             CapacityError: there are none.
         """
-        from bitsmith.fitting import layout_that_fits
+        from bitsmith.model.fitting import layout_that_fits
 
         found = layout_that_fits(self.program, self.directives, self.target)
         if found is None:
@@ -423,7 +423,7 @@ class Model:
         return Job(program, self.directives, self.target, self.emulator, self.design(), kept, given, self._what_fits)
 
     def _what_fits(self) -> Remedy:
-        from bitsmith.fitting import choices, ways_out
+        from bitsmith.model.fitting import choices, ways_out
 
         return ways_out(choices(self.source, self.program, self.directives, self.target))
 

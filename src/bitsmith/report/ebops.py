@@ -29,8 +29,8 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, as_floats
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settled import settled
 from bitsmith.layers.time_distributed import TimeDistributed

@@ -8,10 +8,10 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, format_text, span_text, width_of
-from bitsmith.layers.affine import Affine
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.network import NetworkNode
-from bitsmith.layers.quantizer import Quantizer, as_floats, binary_exponents, rationals
+from bitsmith.layers.quantization.affine import Affine
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats, binary_exponents, rationals
 
 BitCounts: TypeAlias = tuple[tuple[int, int], ...]
 """Pairs of bits and the number of elements that have so many."""

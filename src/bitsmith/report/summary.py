@@ -19,14 +19,14 @@ from bitsmith.ir.ops import Add, Const, Input, Mul
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, TensorType, format_text, span_text, width_of
 from bitsmith.layers.activation import Activation
-from bitsmith.layers.affine import Affine
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import Add as AddLayer
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantization.affine import Affine
+from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.settled import exact_variables, is_quantized, settled
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.traits import Exactness

@@ -12,7 +12,7 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
-from bitsmith.passes.load import ParameterKey
+from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort

@@ -15,8 +15,8 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity, Permute
 
 Fractions = npt.NDArray[np.object_]

@@ -36,7 +36,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import APPROXIMATE
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
 from bitsmith.layers.time_distributed import over_time
 
@@ -173,7 +173,7 @@ class Builder:
     def number(self, operand: Value, name: str = "constant") -> int:
         """The node of a value; that of a constant is made, with the ``name``, when it is first needed.
 
-        -inf may be a mask, which :mod:`bitsmith.passes.masks` decides.
+        -inf may be a mask, which :mod:`bitsmith.passes.network.masks` decides.
         """
         if isinstance(operand.node, int):
             return operand.node

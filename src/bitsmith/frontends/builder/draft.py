@@ -14,7 +14,7 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import Recurrent
 
 

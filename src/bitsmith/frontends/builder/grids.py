@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.ir.types import compact
 from bitsmith.layers.arrays import Floats, Shape
-from bitsmith.layers.quantizer import Quantizer, Rationals, frozen
+from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, frozen
 
 
 def moved(quantizer: Quantizer, shape: Shape, move: Callable[[Floats], Floats]) -> Quantizer:

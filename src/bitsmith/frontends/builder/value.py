@@ -22,7 +22,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder import grids
 from bitsmith.ir.model_layout import ModelLayout, Move
 from bitsmith.layers.layer import Floats, Shape, as_weights
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 MAX_ELEMENTS = 1 << 24
 """Most elements of one tensor."""

@@ -19,7 +19,7 @@ from bitsmith.frontends.ops.logic import compare
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.steps import BinaryTanh, TernaryTanh
+from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 
 HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: FUNCTIONS["hard_sigmoid"]}
 """The slope changed with Keras 3."""

@@ -18,9 +18,9 @@ from bitsmith.frontends.keras.hgq.reflected import reflected
 from bitsmith.frontends.keras.hgq.tables import looked_up
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import as_weights, broadcasts
-from bitsmith.layers.lookup import Lookup
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _REFLECTS = "WRAP_SM"
 _MOST_BITS = 64

@@ -26,9 +26,9 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.reduction import Reduce, Reduction
-from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.tables import MAX_ENTRIES
 
 _MAX_AXES = 32

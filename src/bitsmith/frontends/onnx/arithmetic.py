@@ -15,7 +15,7 @@ from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
 
 

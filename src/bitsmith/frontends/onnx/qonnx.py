@@ -21,10 +21,10 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.ir.types import Rounding, objects
 from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.merge import Add
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _MOST_BITS = 32
 

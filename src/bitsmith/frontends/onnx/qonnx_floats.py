@@ -15,9 +15,9 @@ from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.qonnx import MODES, broadcast, per_sample, read_mode, read_scale
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.merge import Add
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _MOST_BITS = 8
 """Most bits of an exponent, and of a mantissa."""

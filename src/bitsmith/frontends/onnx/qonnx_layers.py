@@ -20,7 +20,7 @@ from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.contraction import matrix_product
 from bitsmith.frontends.ops.spatial import Taps
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Staircase
+from bitsmith.layers.quantization.lookup import Staircase
 
 _LAYOUTS = {2: "NC", 3: "NWC", 4: "NCHW"}
 """The layout of so many axes, if none is given."""

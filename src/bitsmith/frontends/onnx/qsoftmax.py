@@ -19,9 +19,9 @@ from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.layers.elementwise import Whole
 from bitsmith.layers.integer import WholeQuotient
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Lookup
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduction
 
 _FRAC = 30

@@ -23,8 +23,8 @@ from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, Rationals, frozen, rationals
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, frozen, rationals
 
 ON_CODES = frozenset(
     {

@@ -27,7 +27,7 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 from bitsmith.layers.shape import Reshape
 

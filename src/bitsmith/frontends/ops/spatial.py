@@ -25,7 +25,7 @@ from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.power import Power
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
 
 _DENOMINATOR = 1 << 14

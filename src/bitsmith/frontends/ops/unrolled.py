@@ -21,7 +21,7 @@ from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import concatenate, part, select, stack
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import Recurrent
 from bitsmith.layers.recurrent_cell import CellDomain
 

@@ -23,9 +23,9 @@ from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, 
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lookup import Lookup
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _FIXED = ("int8", "uint8", "int16")
 """Types of activations."""

@@ -17,8 +17,8 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.elementwise import Sign
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Lookup
-from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 

@@ -23,7 +23,7 @@ from bitsmith.frontends.tflite.requantize import Multiplier
 from bitsmith.frontends.tflite.shared import fused, operation
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Staircase
+from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.reduction import Reduction
 
 _MOST = 1 << 12

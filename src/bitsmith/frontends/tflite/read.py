@@ -35,7 +35,7 @@ from bitsmith.frontends.tflite.states import with_states
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.network import Network
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 __all__ = ["TfliteModel", "read_tflite"]
 

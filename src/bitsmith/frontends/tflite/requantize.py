@@ -19,9 +19,9 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, Layer, as_weights
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, Rationals
-from bitsmith.layers.rescale import Rescale
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer, Rationals
+from bitsmith.layers.quantization.rescale import Rescale
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 

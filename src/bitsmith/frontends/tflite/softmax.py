@@ -21,7 +21,7 @@ from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.wide import straight_lines
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Lookup, Staircase
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.reduction import Reduction
 
 _SUM_BITS = 19

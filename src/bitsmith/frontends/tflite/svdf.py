@@ -21,7 +21,7 @@ from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lookup import Lookup
+from bitsmith.layers.quantization.lookup import Lookup
 
 _STATE = 4
 _MOST = (1 << 31) - 1

@@ -18,8 +18,8 @@ from bitsmith.frontends.tflite.requantize import exact, integers
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Lookup
-from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
 
 _MOST = 30
 

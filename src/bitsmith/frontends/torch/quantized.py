@@ -23,9 +23,9 @@ from bitsmith.frontends.torch.graph import DType
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights, broadcasts
-from bitsmith.layers.lookup import Staircase
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _MOST = 1 << 32
 """Codes have at most as many values."""

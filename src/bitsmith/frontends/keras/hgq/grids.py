@@ -15,9 +15,9 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Value, constant
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
-from bitsmith.layers.lookup import Staircase
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, as_floats
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 
 Singles: TypeAlias = npt.NDArray[np.float32]
 Bits: TypeAlias = npt.NDArray[np.int64]

@@ -25,7 +25,7 @@ from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 Tensors: TypeAlias = Mapping[str, Floats]
 """Trained tensors: ``weight``, and ``bias`` if there is one."""

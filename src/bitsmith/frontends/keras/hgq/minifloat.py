@@ -15,8 +15,8 @@ from bitsmith.frontends.keras.hgq.tables import stacked
 from bitsmith.frontends.keras.quantizers.staircases import staircase
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lookup import Staircase
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _EPSILON = np.float32(1e-7)
 

@@ -14,7 +14,7 @@ from bitsmith.frontends.keras.hgq.tables import Function, looked_up
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)

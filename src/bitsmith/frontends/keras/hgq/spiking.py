@@ -21,7 +21,7 @@ from bitsmith.frontends.ops.reduction import extreme_index
 from bitsmith.frontends.ops.unrolled import States, over_steps
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Floats, as_weights, broadcasts
-from bitsmith.layers.lookup import Staircase
+from bitsmith.layers.quantization.lookup import Staircase
 
 _LEARNED = {"beta": "learn_beta", "threshold": "learn_threshold", "factor": "learn_graded_spikes_factor"}
 _RESETS = ("subtract", "zero", "none")

@@ -20,9 +20,9 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, of_sample
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.lookup import Lookup, Staircase
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 Singles: TypeAlias = npt.NDArray[np.float32]
 

@@ -24,7 +24,7 @@ from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Ints, compact, objects
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 Layout = Callable[[Ints], Ints]
 """Order of the axes of a Keras kernel in the layer that it becomes."""

@@ -20,9 +20,9 @@ from bitsmith.frontends.keras.recurrent import MERGES, wrapped
 from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Shape
-from bitsmith.layers.lookup import Lookup, Staircase
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 
 _MOST_STEPS = 1024

@@ -21,9 +21,9 @@ from bitsmith.frontends.keras.quantizers.staircases import MOST_STEPS, staircase
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
-from bitsmith.layers.lookup import Lookup, Staircase
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 MAX_BITS = 32
 """Most bits of a quantizer."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras.quantizers.scales import Singles
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lookup import Staircase
+from bitsmith.layers.quantization.lookup import Staircase
 
 Function: TypeAlias = Callable[[Singles], Singles]
 

@@ -1,0 +1,362 @@
+"""The two forms of a circuit: one unrolled pipeline, or a network of processes that pass tokens.
+
+Which it is follows from the user's choices alone: all reuse factors 1 and whole tensors make a pipeline, anything else a network.
+Both are a value with sources, the cycles that were planned, and a way to run them on raw inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.dataflow.schedule import schedule_to_text
+from bitsmith.dataflow.text import to_text as network_to_text
+from bitsmith.devices.delay import DelayModel
+from bitsmith.dump import dumped
+from bitsmith.emulate import Emulator
+from bitsmith.flows.run import Converted, Flow
+from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
+from bitsmith.flows.verilator import COSIM, Cosimulation
+from bitsmith.ir.ops import Parameter
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.engines import require_engine
+from bitsmith.mapping.partition import partition
+from bitsmith.netlist.pipelined import pipelined
+from bitsmith.netlist.text import stages_to_text, to_text
+from bitsmith.passes.program.load import ParameterKey, load, parameters, random_values, values_of
+from bitsmith.report.sections import FIFO
+from bitsmith.rtl import bus_wrappers, integration, library, packaging, streams
+from bitsmith.rtl.design import LayerPart, RtlDesign
+from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.packing import Raw, pack, unpack
+from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.writer import Title, write
+
+Words: TypeAlias = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Cosimulated:
+    """Raw outputs, one array (samples, *shape) per output of the program, the cycles that were measured, and by what.
+
+    ``fifos`` are all FIFOs with the most slots that were in use. ``reloaded`` is the program with other
+    weights, and its raw outputs after these were loaded, where some can be.
+    """
+
+    outputs: list[Raw]
+    latency: int
+    interval: int
+    tool: str
+    fifos: tuple[FIFO, ...] = ()
+    reloaded: tuple[Program, list[Raw]] | None = None
+
+
+class Circuit(Protocol):
+    """A circuit as a value."""
+
+    @property
+    def program(self) -> Program:
+        """The program that it computes."""
+
+    @property
+    def top(self) -> str:
+        """The top module."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """All files that the top needs, in the project's folder ``rtl``: name -> text."""
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        """Further files, by their paths in the project: bus wrappers and what goes with them."""
+
+    @property
+    def interface(self) -> Interface:
+        """The streams of ``<top>_axis``, which is among the extras."""
+
+    def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        """Names of all files in the folder ``rtl`` below a wrapper that is made of ``modules``."""
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        """Latency and initiation interval as planned."""
+
+    @property
+    def over_budget(self) -> int:
+        """Operations that take longer than the clock period."""
+
+    @property
+    def stage_ns(self) -> float:
+        """Nanoseconds of logic that a stage may have; more than the clock leaves where there must be few."""
+
+    @property
+    def parts(self) -> Mapping[str, LayerPart]:
+        """Parts of the circuit by layer, under the name of each part in the top."""
+
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
+        """Return its simulation on ``raws``, one array per input, in a ``folder`` of the project beside ``sources``."""
+
+    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
+        """The files that its simulation on ``raws`` must leave, by their paths in the project."""
+
+    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
+        """The tokens of ``raws`` at each stream that comes in, and of their results at each that goes out."""
+
+
+def circuit(
+    program: Program, directives: Directives, delays: DelayModel, budget_ns: float, top: str, title: Title
+) -> Circuit:
+    """The circuit of ``program``."""
+    directives = replace(directives, block=delays.block)
+    if directives.unrolled(program):
+        require_engine(program, directives, ())
+        netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
+        dumped("netlist", netlist, to_text)
+        dumped("stages", stages, stages_to_text)
+        return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), stages.stage_ns, title)
+    network = dumped("token-network", partition(program, directives), network_to_text)
+    require_engine(program, directives, network.processes)
+    design = streams.lay_out(network, delays, budget_ns, top, title, directives.part)
+    dumped("schedule", design.schedule, schedule_to_text)
+    return Streaming(program, design, budget_ns, title)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything unrolled: a sample per cycle."""
+
+    program: Program
+    design: RtlDesign
+    over_budget: int
+    stage_ns: float
+    title: Title
+
+    @property
+    def top(self) -> str:
+        return self.design.top
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        return self.design.sources
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        design = self.design
+        return _extras(self, library.axi_stream(design.top, design.in_width, design.out_width, design.latency))
+
+    @property
+    def interface(self) -> Interface:
+        design = self.design
+        inputs, outputs = StreamPort("", design.inputs, 1), StreamPort("", design.outputs, 1)
+        return Interface(design.top, (inputs,), (outputs,), *self.cycles, self.title)
+
+    def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        return _wrapper_sources(self, (*library.AXI_STREAM_LIBRARY, *modules))
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        return self.design.latency, 1
+
+    @property
+    def parts(self) -> Mapping[str, LayerPart]:
+        return self.design.parts
+
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
+        outputs = self.design.outputs
+        return Converted(
+            self._flow(sources, raws, folder),
+            lambda found: Cosimulated(
+                unpack(outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool
+            ),
+        )
+
+    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
+        expected = Emulator(self.program).run_raw(raws)
+        return self._flow((), raws, folder).responses(pack(self.design.outputs, expected))
+
+    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
+        words = pack(self.design.inputs, raws), pack(self.design.outputs, Emulator(self.program).run_raw(raws))
+        given, found = (each[:, np.newaxis, :] for each in words)
+        return [given], [found]
+
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
+        design, words = self.design, pack(self.design.inputs, raws)
+        widths = design.in_width, design.out_width
+        return Cosimulation(design.top, tuple(sources), *widths, words, design.latency, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """Processes that pass tokens."""
+
+    program: Program
+    design: StreamDesign
+    stage_ns: float
+    title: Title
+
+    @property
+    def top(self) -> str:
+        return self.design.top
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        return {**self.design.sources, **library.library(library.STREAM_LIBRARY)}
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        return _extras(self, bus_wrappers.axi_streams(self.interface))
+
+    @property
+    def interface(self) -> Interface:
+        design = self.design
+        inputs = (*design.inputs, *(each.port for each in design.weights))
+        return Interface(self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads)
+
+    def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        return _wrapper_sources(self, modules)
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        return self.design.schedule.latency, self.design.schedule.interval
+
+    @property
+    def over_budget(self) -> int:
+        return self.design.over_budget
+
+    @property
+    def parts(self) -> Mapping[str, LayerPart]:
+        return self.design.parts
+
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
+        return Converted(self._flow(sources, raws, folder), self._cosimulated)
+
+    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
+        flow = self._flow((), raws, folder)
+        reloaded = self._words(self._reloaded(), raws) if flow.loads else []
+        return flow.responses(self._words(self.program, raws), reloaded)
+
+    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
+        return self._flow((), raws, COSIM).stimuli, self._words(self.program, raws)
+
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> StreamCosimulation:
+        design, types = self.design, self.program.types(self.program.inputs)
+        stimuli = [_tokens(port, raw, kind) for port, raw, kind in zip(design.inputs, raws, types, strict=True)]
+        frames, weights = len(raws[0]), values_of(self.program)
+        for given in design.weights:
+            words = given_words(given, weights)
+            stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
+        others = other_values(self.program)
+        return StreamCosimulation(
+            design.top,
+            tuple(sources),
+            _shapes([*design.inputs, *(given.port for given in design.weights)]),
+            _shapes(design.outputs),
+            tuple(stimuli),
+            sum(self.cycles),
+            design.schedule.frames,
+            tuple((_shape(given.port), given_words(given, others)) for given in design.loads),
+            folder,
+        )
+
+    def _cosimulated(self, found: StreamSimulation) -> Cosimulated:
+        fifos = tuple(_fifo(self.design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
+        reloaded = (self._reloaded(), self._tensors(found.reloaded)) if self.design.loads else None
+        outputs = self._tensors(found.outputs)
+        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, fifos, reloaded)
+
+    def _reloaded(self) -> Program:
+        """The program with the weights that the simulation loads."""
+        return load(self.program, other_values(self.program))
+
+    def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
+        """The words of each output's tokens that ``program`` gives for ``raws``."""
+        expected = zip(self.design.outputs, Emulator(program).run_raw(raws), program.outputs, strict=True)
+        return [_tokens(port, raw, program.nodes[output.node].type) for port, raw, output in expected]
+
+    def _tensors(self, results: Sequence[Words]) -> list[Raw]:
+        return [
+            _tensor(port, words, self.program.nodes[output.node].type)
+            for port, words, output in zip(self.design.outputs, results, self.program.outputs, strict=True)
+        ]
+
+
+def other_values(program: Program) -> dict[ParameterKey, Ints]:
+    """Random raw values for the parameters of ``program`` that are kept in memories."""
+    kept = [place for place, node in parameters(program).items() if not cast(Parameter, node.op).external]
+    values = random_values(program)
+    return {place: values[place] for place in kept}
+
+
+def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words:
+    """The 32-bit words of each token of a port for weights."""
+    tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
+    return pack(given.port.fields, [tokens])
+
+
+def _wrapper_sources(made: Pipeline | Streaming, modules: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*made.sources, f"{library.axi_stream_name(made.top)}.sv", *modules)))
+
+
+def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
+    """The wrappers, from ``<top>_axis`` up, and the scripts that tell vendors' tools of them."""
+    interface, top = made.interface, made.top
+    axi_lite, avalon = bus_wrappers.axi_lite_name(top), bus_wrappers.avalon_name(top)
+    packaged = (*made.wrapper_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
+    described = (*made.wrapper_sources(library.AVALON_LIBRARY), f"{avalon}.sv")
+    texts = {
+        f"{library.axi_stream_name(top)}.sv": axi_stream,
+        f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
+        f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
+        f"{avalon}.sv": bus_wrappers.avalon(interface),
+        f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axi_stream),
+        f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
+        **library.library(),
+    }
+    return {
+        **{f"rtl/{name}": text for name, text in texts.items()},
+        f"{top}.core": integration.fusesoc_core(interface, made.wrapper_sources(()), packaged),
+    }
+
+
+def _fifo(design: StreamDesign, name: str, peak: int, depth: int) -> FIFO:
+    memory = design.memories[name]
+    return FIFO(fifo=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
+
+
+def _shapes(ports: Sequence[StreamPort]) -> tuple[StreamShape, ...]:
+    return tuple(map(_shape, ports))
+
+
+def _shape(port: StreamPort) -> StreamShape:
+    return StreamShape(port.name, port.width, port.tokens)
+
+
+def _tensor(port: StreamPort, words: Words, kind: TensorType) -> Raw:
+    """Tokens as the raw values of the program's tensor."""
+    (found,) = unpack(port.fields, words.reshape(len(words) * port.tokens, -1))
+    tokens = objects(found).reshape(len(words), port.tokens, -1)
+    return _shifted(tokens, _gained(port, kind)).reshape(len(words), *kind.shape)
+
+
+def _tokens(port: StreamPort, raw: Raw, kind: TensorType) -> Words:
+    """Raw values of the program's tensor as tokens: the inverse of `_tensor`."""
+    tokens = _shifted(objects(raw).reshape(len(raw), port.tokens, -1), -_gained(port, kind))
+    return pack(port.fields, [tokens.reshape(len(raw) * port.tokens, -1)]).reshape(len(raw), port.tokens, -1)
+
+
+def _gained(port: StreamPort, kind: TensorType) -> Ints:
+    """Fractional bits that elements of the program's tensor have beyond those of the port's fields: (tokens, fields)."""
+    frac = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
+    return objects(frac - np.array([field.frac for field in port.fields]))
+
+
+def _shifted(raw: Raw, bits: Ints) -> Raw:
+    """``raw * 2**bits``; bits that are shifted out are zero."""
+    return (raw << np.maximum(bits, 0)) >> np.maximum(-bits, 0)

@@ -1,0 +1,424 @@
+"""HLS C++: a project of a vendor's tool, its C simulation by an ordinary compiler, and the vendor's stages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+from bitsmith.building.bench_numbers import Numbers, bench_numbers, number_lines
+from bitsmith.building.capacity import Room, refused_word, unrolled_products
+from bitsmith.building.csim import HlsCode
+from bitsmith.building.hls_system import hls_core
+from bitsmith.building.job import Job
+from bitsmith.building.plan import Plan
+from bitsmith.building.stages import Sections, Stage
+from bitsmith.building.system import bitstream as system_bitstream
+from bitsmith.building.system import system_board, system_of
+from bitsmith.building.verification import compare, raw_digest, stimuli
+from bitsmith.emulate import Emulator
+from bitsmith.errors import CapacityError, ConfigError, ProgramError, ProjectError, VerificationError
+from bitsmith.flows.csim import BridgeLibrary
+from bitsmith.flows.run import Command
+from bitsmith.flows.tools import FoundTool
+from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
+from bitsmith.hls.project import Stage as VendorStep
+from bitsmith.hls.words import Raws
+from bitsmith.options.building import Asked
+from bitsmith.passes.program.load import load, random_values
+from bitsmith.report.measured import last_run, measured
+from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
+from bitsmith.systems import System
+from bitsmith.vendors.vendor import plain, read_text
+
+_TEST_DATA = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
+_COSIM_RESULTS = "tb_data/rtl_cosim_results.log"
+
+_DIFFER = re.compile(r"\b([1-9][0-9]*) numbers differ from the predictions")
+"""The test bench's line, before it fails, on results that are not the emulator's."""
+
+_LOOK_THERE = "the circuit does not compute what the C++ says: look at the vendor's log of the co-simulation"
+
+
+def plan_hls(job: Job, asked: Asked) -> Plan:
+    """The plan for HLS C++.
+
+    Raises:
+        CapacityError: the design is too large for what was asked.
+        ConfigError: a stage that the vendor's tool does not have.
+    """
+    if asked.bitstream and system_board(job.target) is None:
+        raise ConfigError(
+            f"bitstream=True with backend {job.target.backend!r}",
+            where="build",
+            accepted="bitstream=False, or a board with a processor, as in convert(board='pynq-z2')",
+        )
+    backend, room = _Hls(job, asked), Room.of(job)
+    if not asked.force:
+        room.check_layout(job)
+        if backend.steps or asked.bitstream:
+            room.check_part(job)
+            if backend.too_wide is not None:
+                raise backend.too_wide
+    csim = [backend.code.library(), backend.csim()] if asked.csim is not False else []
+    return Plan(
+        folder=job.target.output_dir,
+        name=job.target.project_name,
+        design=job.design,
+        sources=backend.code.sources(),
+        scripts=backend.scripts,
+        stages=(*csim, *backend.structure(), *map(backend.vendor, backend.steps), *backend.bitstream()),
+        finish=lambda folder, found: backend.finish(folder, found, room),
+        reset=asked.reset,
+    )
+
+
+class _Hls:
+    """Stages of a C++ project."""
+
+    def __init__(self, job: Job, asked: Asked) -> None:
+        self.code = HlsCode(job)
+        self._job = job
+        self._driver = self.code.dialect.driver
+        self._usual = asked.synth is None
+        self._force = asked.force
+        self._unread: list[str] = []
+        self._wants_bits = asked.bitstream
+        self.steps = self._vendor_steps(asked)
+
+    def _vendor_steps(self, asked: Asked) -> tuple[VendorStep, ...]:
+        """The stages of the vendor's tool that will run, in order."""
+        wishes = {
+            VendorStep.SYNTH: asked.synth,
+            VendorStep.COSIM: asked.cosim or asked.validation,
+            VendorStep.EXPORT: asked.export,
+            VendorStep.VSYNTH: asked.vsynth,
+            VendorStep.PNR: asked.pnr,
+        }
+        named, had = [step for step in VendorStep if wishes[step]], stages_of(self._driver)
+        for step in named:
+            if step not in had:
+                raise ConfigError(
+                    f"{step.value}=True with backend {self.code.dialect.name!r}",
+                    where="build",
+                    accepted=", ".join(("csim", *(step.value for step in had))),
+                )
+        wanted = set(named)
+        if self._usual and find_driver(self._driver) is not None:
+            wanted.add(VendorStep.SYNTH)
+        wanted |= {need for step in wanted for need in step.needs if need in had}
+        return tuple(step for step in VendorStep if step in wanted)
+
+    def _flow(self, step: VendorStep) -> VendorStage:
+        return VendorStage(self._driver, self.code.target.top, step)
+
+    @cached_property
+    def too_wide(self) -> CapacityError | None:
+        """Return the words that the tool rejects for their width."""
+        return refused_word(self.code.project.too_wide, self._driver.tool, parallel=self._job.directives.parallel)
+
+    @cached_property
+    def _raws(self) -> list[Raws]:
+        return stimuli(self._job)
+
+    @cached_property
+    def _bench(self) -> tuple[Numbers, Numbers]:
+        """The numbers that the vendor's test bench reads, and those that it must print."""
+        return bench_numbers(self._job, self.code.project, self._raws)
+
+    def scripts(self) -> Mapping[str, str]:
+        """The project's scripts, which run the planned stages when a user starts them, and the bench's numbers."""
+        target = self.code.target
+        scripts = self.code.dialect.scripts(replace(target, stages=self.steps or target.stages))
+        system = {} if self._system is None else {**self._system[0].files, **self._system[1]}
+        return {**scripts, **dict(zip(_TEST_DATA, map(number_lines, self._bench), strict=True)), **system}
+
+    @cached_property
+    def _system(self) -> tuple[System, Mapping[str, str]] | None:
+        """The system of the board, and the files of the circuit for it; None if the board has none."""
+        board = system_board(self._job.target)
+        if board is None:
+            return None
+        core, files = hls_core(self.code, board)
+        return system_of(core, board), files
+
+    def bitstream(self) -> tuple[Stage, ...]:
+        """Stage that makes the bitstream, if one was asked for."""
+        if self._system is None or not self._wants_bits:
+            return ()
+        return (system_bitstream(self._system[0], (self.code.dialect.name,)),)
+
+    def csim(self) -> Stage:
+        """Compare the compiled C++ with the emulator."""
+        return Stage(
+            name="csim",
+            title=f"{len(self._raws[0]):,} samples",
+            find=BridgeLibrary.find,
+            flow=lambda: _Simulation(self.code, self._raws),
+            needs=(self.code.dialect.name,),
+            options=(BridgeLibrary.environment(), *map(raw_digest, self._raws)),
+            log="csim/compile.log",
+        )
+
+    def structure(self) -> tuple[Stage, ...]:
+        """Hold what the C++ asks of memories against its plan, before the vendor's tool starts; not without libclang."""
+        if not self.steps or self._force or find_spec("clang") is None:
+            return ()
+        return (
+            Stage(
+                name="structure",
+                title="loops and memories",
+                find=lambda: (),
+                flow=lambda: _Structure(self.code, self._unread),
+                needs=(self.code.dialect.name,),
+                reported=False,
+            ),
+        )
+
+    def vendor(self, step: VendorStep) -> Stage:
+        """A stage of the vendor's tool."""
+        flow = self._flow(step)
+        tools, scripts = flow.find(), self.code.dialect.scripts(self.code.target)
+        folder = self._job.target.output_dir
+        calls = [command.key for command in flow.commands(folder, tools)]
+        bench = [number_lines(self._bench[0])] if step is VendorStep.COSIM else []
+        return Stage(
+            name=step.value,
+            title=label(self._driver, tools[0]),
+            find=flow.find,
+            flow=lambda: _Vendor(flow, self._bench[1], self._violated),
+            needs=(self.code.dialect.name, *(need.value for need in step.needs)),
+            options=(*calls, *(text for item in sorted(scripts.items()) for text in item), *bench),
+            log=flow.log(tools),
+            rewritten=True,
+            outdates=tuple(path for later in VendorStep if step in later.needs for path in self._flow(later).outputs()),
+        )
+
+    def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
+        """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
+        notes, driver = [*([room.misfit] if room.misfit else []), *self._too_many_products()], self._driver
+        notes += (
+            [] if self.too_wide is None else [f"The tool would refuse {self.too_wide.found}: {self.too_wide.remedy}."]
+        )
+        if self.code.project.interval is None:
+            notes.append(
+                f"No interval is planned: {driver.tool} alone decides how far samples overlap, which its manual leaves open. "
+                f"A process takes {self.code.project.slowest:,} cycles for a sample at most."
+            )
+        verified = [section for section in found if isinstance(section, Verification)]
+        if not verified:
+            notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")
+        if len(verified) > 1:
+            csim, cosim = verified
+            verified = [replace(cosim, csim_inputs=csim.inputs, csim_tool=csim.tool)]
+        sections = [*verified, *self._measured(folder, notes)]
+        if not any(isinstance(section, Resources) for section in sections):
+            sections.append(section_of("Estimate", room.size.section()))
+        if self.steps and find_spec("clang") is None:
+            notes.append("The structure of the C++ was not held against its plan: pip install libclang")
+        if self._unread:
+            notes.append(
+                f"The structure of the C++ was not held against its plan in all parts: {'; '.join(self._unread)}"
+            )
+        if not self.steps:
+            if self._usual:
+                typed = by_hand(driver, self.code.target.top, (VendorStep.SYNTH,))
+                notes.append(f"{driver.tool} was not found and not run. In the project's folder, start: {typed}")
+            if last_run(folder) is not None:
+                notes.append(f"The reports of {driver.tool} in the project's folder are of an earlier build.")
+        script = next(iter(self.code.dialect.scripts(self.code.target)))
+        left = next((section.paths for section in found if isinstance(section, Files)), {})
+        files = Files({**left, "Top": f"firmware/{self.code.target.top}.cpp", "Script": script})
+        return (*sections, files), tuple(notes)
+
+    def _measured(self, folder: Path, notes: list[str]) -> Sections:
+        """The figures of the vendor's reports; one that cannot be read gives a note."""
+        if not self.steps:
+            return ()
+        try:
+            found = measured(folder, self._job.target.clock_period_ns)
+        except ProjectError as error:
+            notes.append(f"The tool's reports cannot be read: {error.where}: {error.found}")
+            return ()
+        if "Resources" in found:
+            found["Resources"]["Part"] = self._job.target.part
+        notes += self._plan_violated(found.get("Latency", {}))
+        return tuple(section_of(name, figures) for name, figures in found.items())
+
+    def _too_many_products(self) -> list[str]:
+        """A note on the layer for which the tool is known to give up."""
+        most, products = self.code.dialect.most_products, unrolled_products(self._job)
+        layer = max(products, key=lambda name: products[name], default="")
+        if not most or not layer or products[layer] <= most:
+            return []
+        return [
+            f"Layer {layer!r} makes {products[layer]:,} products at once, in one function. {self._driver.tool} is known to give "
+            f"up above about {most:,}: set the layer's ReuseFactor to {-(-products[layer] // most)} or more."
+        ]
+
+    def _plan_violated(self, latency: Figures) -> list[str]:
+        """A note if the tool's interval is above the planned one. Without a latency it is one loop's, and not the circuit's."""
+        interval, planned = latency.get("II"), self.code.project.interval
+        if not isinstance(interval, int) or planned is None or "Cycles" not in latency or interval <= planned:
+            return []
+        return [
+            f"The plan is violated: a sample every {planned:,} cycles was planned, {latency.get('Tool', 'the tool')} finds one "
+            f"every {interval:,}. Its log says what holds the loops or the pipeline back."
+        ]
+
+    def _violated(self, folder: Path) -> None:
+        """Refuse a circuit that a simulation finds slower than planned, as that of RTL is; with ``force`` a note says it.
+
+        Raises:
+            VerificationError: says both intervals.
+        """
+        try:
+            found = measured(folder, self._job.target.clock_period_ns).get("Latency", {})
+        except ProjectError:
+            return  # said with the other reports
+        simulated = "(estimate)" not in str(found.get("Tool", ""))
+        for note in self._plan_violated(found):
+            if simulated and not self._force:
+                raise VerificationError(
+                    note.rstrip("."),
+                    where="co-simulation",
+                    remedy="please report this; build(force=True) goes on and notes it",
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Simulation:
+    """The flow: run the compiled C++ in this process and compare it with the emulator."""
+
+    code: HlsCode
+    raws: Sequence[Raws]
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return BridgeLibrary.find()
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return {}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        return ()
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
+        job = self.code.job
+        compiled, others = self.code.load(project), random_values(job.program)
+        compare(job.emulator, job.program, compiled.run_raw(self.raws), self.raws)
+        if others:
+            program = load(job.program, others)
+            found = replace(compiled, program=program, loads=True).run_raw(self.raws)
+            compare(Emulator(program), program, found, self.raws)
+        return (Verification(inputs=len(self.raws[0]), mismatches=0, tool=tools[0].label, method=C_SIMULATION),)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Structure:
+    """The flow: read the C++ back. What cannot be read is added to ``unread``."""
+
+    code: HlsCode
+    unread: list[str]
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return ()
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return {}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        return ()
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
+        from bitsmith.hls.structure.check import check  # only this needs libclang
+
+        unrolled = self.code.job.directives.unrolled(self.code.job.program)
+        try:
+            found = check(self.code.project, self.code.dialect, unrolled=unrolled)
+        except ProgramError as error:
+            self.unread.append(str(error))
+            return ()
+        self.unread.extend(found.left_out)
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Vendor:
+    """The flow of a vendor's stage, whose co-simulation must give the ``expected`` numbers as often as ``paced`` demands."""
+
+    stage: VendorStage
+    expected: Numbers
+    paced: Callable[[Path], None]
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return self.stage.find()
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return self.stage.files()
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        commands = self.stage.commands(project, tools)
+        return tuple(replace(command, watch=_Watch(command.log)) for command in commands)
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
+        if self.stage.stage is not VendorStep.COSIM:
+            return ()
+        text = read_text(project / _COSIM_RESULTS)
+        _compare_numbers([tuple(line.split()) for line in text.splitlines()], self.expected, _COSIM_RESULTS)
+        self.paced(project)
+        tool = label(self.stage.driver, tools[0])
+        return (Verification(inputs=len(self.expected), mismatches=0, tool=tool, method="co-simulation"),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Ends a vendor's tool whose test bench has found wrong numbers, which is not a failure of the tool."""
+
+    log: Path
+
+    def __call__(self, line: str) -> None:
+        differ = _DIFFER.search(line)
+        if differ:
+            raise VerificationError(
+                f"{differ[1]} numbers differ from the predictions", where=str(self.log), remedy=_LOOK_THERE
+            )
+
+
+def _compare_numbers(found: Numbers, expected: Numbers, where: str) -> None:
+    """Refuse lines of numbers that are not those of the emulator.
+
+    Raises:
+        VerificationError: says where first.
+    """
+    if [len(row) for row in found] != [len(row) for row in expected]:
+        raise VerificationError(
+            f"{len(found)} lines of {len(found[0]) if found else 0} numbers",
+            where=where,
+            accepted=f"{len(expected)} lines of {len(expected[0])} numbers",
+            remedy=_LOOK_THERE,
+        )
+    wrong = [
+        (sample, element)
+        for sample, (have, want) in enumerate(zip(found, expected, strict=True))
+        for element in range(len(want))
+        if not _equal(have[element], want[element])
+    ]
+    if wrong:
+        sample, element = wrong[0]
+        raise VerificationError(
+            f"{len(wrong):,} of {sum(map(len, expected)):,} outputs differ; first in sample {sample}, element {element}: "
+            f"the circuit gives {plain(found[sample][element])[:60]}, the emulator {expected[sample][element]}",
+            where=where,
+            remedy=_LOOK_THERE,
+        )
+
+
+def _equal(have: str, want: str) -> bool:
+    try:
+        return Decimal(have) == Decimal(want)
+    except InvalidOperation:
+        return False  # not a number at all

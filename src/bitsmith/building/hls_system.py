@@ -1,0 +1,56 @@
+"""The part of a board's system that is C++: the circuit with AXI4-Streams for DMA engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bitsmith.building.csim import HlsCode
+from bitsmith.building.system import core_of
+from bitsmith.config.values import AXI_MASTER
+from bitsmith.devices import SocFpga, SystemBoard, Zynq
+from bitsmith.errors import ConfigError
+from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, stream_port
+from bitsmith.hls.axi_memory import memory_files, memory_names
+from bitsmith.hls.project import HlsProject
+from bitsmith.rtl.beats import with_beats
+from bitsmith.rtl.driver import driver
+from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.writer import Title
+from bitsmith.systems import Core, Language, bare_metal
+from bitsmith.version import __version__
+
+
+def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]]:
+    """A circuit with streams of beats, and the files for that beside its own.
+
+    Raises:
+        ConfigError: a compiler whose circuits cannot be put into the board's system.
+    """
+    job, project, language = code.job, code.project, code.dialect.name
+    known = {each.value: each for each in Language if each is not Language.RTL}
+    if language not in known or isinstance(board, SocFpga):
+        accepted = ["rtl", *(() if isinstance(board, SocFpga) else known)]
+        raise ConfigError(
+            f"{board.name} with backend {language!r}", where="Board", accepted=f"backend {' or '.join(accepted)}"
+        )
+    digest = job.program_digest[:16]
+    interface = hls_interface(project, board.bus_bytes, digest)
+    title = f"// Written by {interface.title.tool}, project {digest}."
+    in_memory = job.target.interface == AXI_MASTER and isinstance(board, Zynq)
+    write = memory_files if in_memory else axi_files
+    files = write(project, code.dialect.streams, title, board.bus_bytes)
+    text = driver(job.program, interface, {}, WIDEST_BYTES, registers=False)
+    narrow = with_beats(interface, WIDEST_BYTES)
+    core = core_of(job.target, narrow, known[language], tuple(files), text, axi_name(project.top))
+    if in_memory:
+        return replace(core, memory_ports=tuple(memory_names(project).values())), files
+    return replace(core, bare_metal=bare_metal(job.program, interface, {}, WIDEST_BYTES, registers=False)), files
+
+
+def hls_interface(project: HlsProject, bus_bytes: int, digest: str) -> Interface:
+    """The streams of ``<top>_axi``."""
+    inputs, outputs = (
+        tuple(stream_port(port, bus_bytes) for port in ports) for ports in (project.inputs, project.outputs)
+    )
+    return Interface(project.top, inputs, outputs, 0, 0, Title(f"bitsmith {__version__}", digest))

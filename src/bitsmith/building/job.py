@@ -1,0 +1,186 @@
+"""Jobs: all that a build needs to know of a converted model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from functools import cached_property
+from pathlib import Path, PureWindowsPath
+
+from bitsmith.config import IOType
+from bitsmith.devices import Family, Part, part_or_typical
+from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Batch
+from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.ir.program import Program
+from bitsmith.ir.text import to_text
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Strategy
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.options.project import ProjectConfig, read_project
+from bitsmith.options.table import OPTIONS, Chosen, nested
+from bitsmith.passes.program.load import ParameterKey
+from bitsmith.project import digest
+from bitsmith.remedies import Remedy
+from bitsmith.report.summary import Design
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Chosen):
+    """Target of a build: the part, the clock and the project folder."""
+
+    output_dir: Path
+    project_name: str
+    part: str
+    clock_period_ns: float
+    clock_uncertainty: float = 0.0
+    """Fraction of the period."""
+    latency: int | None = None
+    """Cycles that a pipeline takes at most; None: as many as the clock needs."""
+
+    @staticmethod
+    def of(project: ProjectConfig, part: str, clock_period_ns: float, clock_uncertainty: float) -> Target:
+        """The target of a project whose part and clock are settled.
+
+        Raises:
+            ConfigError: a latency below one cycle.
+        """
+        return Target(
+            *(project.output_dir, project.project_name, part, clock_period_ns),
+            clock_uncertainty if project.clock_uncertainty is None else project.clock_uncertainty,
+            latency=None if project.latency is None else project.latency.cycles(clock_period_ns),
+            **{shared.name: getattr(project, shared.name) for shared in fields(Chosen)},
+        )
+
+    def budget_ns(self, family: Family) -> float:
+        """The nanoseconds of logic that the clock leaves between two registers."""
+        return family.delays.budget(self.clock_period_ns, self.clock_uncertainty * self.clock_period_ns)
+
+    @property
+    def circuit_part(self) -> Part | None:
+        """The part that a circuit is laid out for; None where a compiler of C++ chooses its memories."""
+        return None if self.backend != "rtl" else part_or_typical(self.part)
+
+
+_KEYS = {
+    option.key.field: option.key.path
+    for option in OPTIONS
+    if option.key is not None and option.key.field in {saved.name for saved in fields(Target)}
+}
+"""Fields of a target, and the keys of a project configuration that are the same."""
+
+
+def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
+    """``target`` as plain values, for a file in ``folder``; its project folder is left out where that is elsewhere."""
+    plain: dict[str, str | float] = {}
+    for name in _KEYS:
+        value = getattr(target, name)
+        if value is not None and value is not False:
+            plain[name] = value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
+    project, here = target.output_dir.absolute(), folder.absolute()
+    del plain["output_dir"]
+    return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
+
+
+def _has_project(plain: Mapping[str, object]) -> bool:
+    """Return True if a saved target has a project folder, which must be inside the folder of its file."""
+    path = plain.get("output_dir")
+    if not isinstance(path, str):
+        return False
+    windows = PureWindowsPath(path)
+    return not windows.anchor and ".." not in windows.parts
+
+
+def loaded_target(
+    plain: Mapping[str, object], path: Path, output_dir: str | Path | None
+) -> tuple[Target, tuple[str, ...]]:
+    """The target of the saved file ``path``, with another project folder if one is given, and notes on what it writes to.
+
+    Raises:
+        ModelFileError: such values are not a target.
+    """
+    target = read_target(plain, path)
+    if output_dir is not None:
+        return replace(target, output_dir=Path(output_dir)), ()
+    if not _has_project(plain):
+        return target, (f"The project folder is {target.output_dir}; loading it with an output_dir chooses another.",)
+    if not target.write_tar or target.output_dir != path.parent:
+        return target, ()
+    note = "No archive beside the folder of the file is written; loading it with an output_dir allows that."
+    return replace(target, write_tar=False), (note,)
+
+
+def read_target(plain: Mapping[str, object], path: Path) -> Target:
+    """The target of the saved file ``path``, under the same rules as a user's project configuration.
+
+    Raises:
+        ModelFileError: such values are not a target.
+    """
+    where = str(path)
+    plain = plain if _has_project(plain) else {name: value for name, value in plain.items() if name != "output_dir"}
+    try:
+        known = nested({_KEYS[name]: value for name, value in plain.items() if name in _KEYS})
+        project = read_project({**{name: value for name, value in plain.items() if name not in _KEYS}, **known})
+    except ConfigError as error:
+        raise ModelFileError(f"a damaged target ({error})", where=where) from error
+    if project.part is None or project.clock_period_ns is None:
+        raise ModelFileError("a target without part or clock period", where=where)
+    target = Target.of(project, project.part, project.clock_period_ns, 0.0)
+    return replace(target, output_dir=path.parent / target.output_dir)
+
+
+_PRODUCTS = {
+    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
+    Strategy.RESOURCE: MultiplierStyle.SHARED,
+    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.MULTIPLIER_BLOCKS: MultiplierStyle.BLOCKS,
+    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
+    Strategy.SHARED: MultiplierStyle.SHARED,
+}
+
+
+def directives_of(
+    network: Network, io_type: IOType, latency: int | None = None, part: Part | None = None
+) -> Directives:
+    """Return the directives for the layout: the settings of a network, and a target's goal for its cycles, on a part."""
+    settings = {node.name: node.settings for node in network.nodes}
+    return Directives(
+        {name: chosen.reuse_factor for name, chosen in settings.items()},
+        io_type is IOType.PARALLEL,
+        {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
+        {name: chosen.parallelization_factor for name, chosen in settings.items()},
+        part=part,
+        latency=latency,
+        engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
+    )
+
+
+@dataclass(frozen=True)
+class Job:
+    """Build to run: the circuit to make, and the results that it is compared with.
+
+    Args:
+        program: without probes.
+        emulator: of the same program.
+        design: the network as reports describe it.
+        layouts: where the user's model has the parameters of the program.
+        inputs: one batch of real inputs per input of the program; None: generated ones.
+        remedy: what the user may do if the circuit does not fit; it takes a while.
+    """
+
+    program: Program
+    directives: Directives
+    target: Target
+    emulator: Emulator
+    design: Design
+    layouts: Mapping[ParameterKey, ModelLayout]
+    inputs: tuple[Batch, ...] | None = None
+    remedy: Callable[[], Remedy | str] = str
+
+    @cached_property
+    def program_digest(self) -> str:
+        """A digest of the program's text."""
+        return digest(to_text(self.program))

@@ -1,0 +1,77 @@
+"""AMD Vivado, out of context: Vivado 2020.1 and newer read these scripts (UG835, UG904, UG949)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step, io_constraints
+from bitsmith.report.sections import CellUse, Resources
+from bitsmith.vendors.vendor import malformed, number, read_text, rows
+from bitsmith.vendors.vivado_project import timing, utilization
+
+_REPORTS = {
+    Step.SYNTH: ("synth.dcp", "utilization_synth.rpt", "timing_synth.rpt"),
+    Step.PNR: ("implement.dcp", "utilization.rpt", "timing.rpt"),
+}
+_SHOWN = ("CLB LUTs", "Slice LUTs", "CLB Registers", "Slice Registers", "Block RAM Tile", "URAM", "DSPs")
+_ENDS = re.compile(r"^\s*(?:Source|Destination):\s+(\S+)/[^/\s]+\s*$", re.MULTILINE)
+
+
+def _files(design: LogicDesign) -> Mapping[str, str]:
+    return {f"{design.top}.xdc": "\n".join(io_constraints(design)) + "\n"}
+
+
+def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
+    _, cells, clock = (folder / name for name in _REPORTS[step])
+    figures = utilization(cells)
+
+    def figure(key: str) -> int | None:
+        value = number(figures.get(key), key, cells)
+        return None if value is None else round(value)
+
+    halves = figure("BRAM_18K")
+    resources = Resources(
+        lut=figure("LUT"),
+        ff=figure("FF"),
+        dsp=figure("DSP48E"),
+        bram=None if halves is None else halves / 2,
+        uram=figure("URAM"),
+        tool=str(figures["Tool"]),
+        part=design.part,
+    )
+    if step is Step.SYNTH:
+        return Found(resources, _used(cells))
+    slack = number(timing(clock).get("WNS"), "WNS", clock)
+    if slack is None:
+        raise malformed("no worst slack: no path is constrained", clock)
+    ends = tuple(end.replace("/", ".") for end in _ENDS.findall(read_text(clock))[:2])
+    return Found(resources, _used(cells), design.period_ns - slack, ends)
+
+
+def _used(path: Path) -> tuple[CellUse, ...]:
+    """The rows of cells that all families have; columns have changed with releases, but Used comes first and Util% last."""
+    found: dict[str, CellUse] = {}
+    for row in rows(read_text(path)):
+        cell = row[0].rstrip("*")
+        if cell in _SHOWN and cell not in found and len(row) >= 4:
+            used, available = (number(text, cell, path) for text in (row[1], row[-2]))
+            if used is not None and available is not None:
+                found[cell] = CellUse(cell=cell, used=round(used), available=round(available))
+    return tuple(found.values())
+
+
+VIVADO = LogicTool(
+    key="vivado",
+    name="Vivado",
+    program="vivado",
+    arguments=("-mode", "batch", "-nojournal", "-nolog", "-source"),
+    parts=re.compile(r"(?i)xc[a-z0-9]+(-[a-z0-9]+)*", re.ASCII),
+    example="xcvu13p-flga2577-2-e",
+    install="AMD's Vivado, whose settings64.sh puts it on PATH",
+    error=r"^ERROR:",
+    files=_files,
+    outputs=lambda _, step: _REPORTS[step],
+    read=_read,
+)

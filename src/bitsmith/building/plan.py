@@ -1,0 +1,108 @@
+"""A build that has not run, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitsmith.building.makefile import EXPECTED, MAKEFILE, makefile
+from bitsmith.building.plan_text import command_lines, portable_path
+from bitsmith.building.stages import Sections, Sources, Stage
+from bitsmith.project import Project
+from bitsmith.report.summary import Design
+
+_SHOWN_FILES = 8
+
+_BESIDE = "stages.mk"
+"""The Makefile of the stages, beside that of a vendor's tool."""
+
+WEIGHTS = "weights"
+"""The folder of the texts of trained tensors, in the project; all texts in it are ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Files and stages of a build, in order. It prints as a list of files and commands, whatever folders the tools are in.
+
+    Args:
+        folder: the project folder.
+        name: of the project.
+        design: the network, as the report describes it.
+        scripts: files that are cheap to make and that no result follows from.
+        finish: from the folder and the sections of all stages, the sections of the report and further notes.
+        reset: forget earlier results.
+        known: sections that need no run.
+        command: the call that asked for the build.
+        archive: what the project folder is packed into when it has been written; None: it is not.
+    """
+
+    folder: Path
+    name: str
+    design: Design
+    sources: Sources
+    scripts: Callable[[], Mapping[str, str]]
+    stages: tuple[Stage, ...]
+    finish: Callable[[Path, Sections], tuple[Sections, tuple[str, ...]]]
+    reset: bool = False
+    known: Sections = ()
+    command: str = ""
+    archive: Path | None = None
+
+    def files(self) -> Mapping[str, str | bytes]:
+        """All files that the commands read, and the expected content of those that they leave: path -> content."""
+        files: dict[str, str | bytes] = {**self.sources.generate().files, **self.scripts()}
+        for stage in self.stages:
+            files |= stage.flow().files()
+            files |= {f"{path}{EXPECTED}": content for path, content in stage.expected().items()}
+        return files
+
+    def makefile(self) -> str:
+        """The text of a Makefile that runs all stages without this package, in a folder with :meth:`files`."""
+        return makefile(self.name, self.folder.absolute(), self.stages)
+
+    def write(self, folder: str | Path | None = None) -> Path:
+        """Write all files and the Makefile into ``folder``, by default the project folder; the path of the Makefile.
+
+        It is called ``stages.mk`` where the vendor's tool has a Makefile of its own.
+
+        Raises:
+            ProjectError.
+        """
+        with Project.open(self.folder if folder is None else folder, self.name) as project:
+            self.write_scripts(project)
+            files = self.files()
+            name = _BESIDE if MAKEFILE in files else MAKEFILE
+            *_, path = project.write({**files, name: makefile(self.name, project.folder, self.stages, name)})
+            if self.archive is not None and folder is None:
+                project.pack(self.archive)
+            return path
+
+    def write_scripts(self, project: Project) -> None:
+        """Write the scripts, and remove the values of weights that are not among them: those of an earlier model."""
+        scripts = self.scripts()
+        project.write(scripts)
+        project.remove(f"{WEIGHTS}/*.txt", scripts.keys())
+
+    def __str__(self) -> str:
+        lines = [f"{self.name} in {self.folder}", *_step(self.sources.name, self.sources.title)]
+        lines.append(f"  writes {_few([*self.sources.generate().files, *self.scripts()])}")
+        folder = self.folder.absolute()
+        for stage in self.stages:
+            tools, flow = stage.find(), stage.flow()
+            commands = flow.commands(folder, tools)
+            lines += _step(stage.name, stage.title)
+            lines.append(f"  reads {_few([f'files of {need}' for need in stage.needs] + list(flow.files()))}")
+            lines += [f"  {line}" for line in command_lines(commands, folder, tools)]
+            outputs = [portable_path(path, folder) for command in commands for path in command.outputs]
+            lines += [f"  leaves {_few(outputs)}"] if outputs else []
+        return "\n".join(lines)
+
+
+def _step(name: str, title: str) -> list[str]:
+    return [f"{name}: {title}" if title else name]
+
+
+def _few(names: Iterable[str]) -> str:
+    first, rest = (listed := list(names))[:_SHOWN_FILES], len(listed) - _SHOWN_FILES
+    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")

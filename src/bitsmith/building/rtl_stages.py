@@ -1,0 +1,409 @@
+"""The sources and stages of a circuit in SystemVerilog, with open tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from bitsmith.building.capacity import Room
+from bitsmith.building.design import Circuit, Cosimulated, circuit
+from bitsmith.building.job import Job
+from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest
+from bitsmith.building.system import bitstream as system_bitstream
+from bitsmith.building.system import rtl_core, system_board, system_of
+from bitsmith.building.verification import compare, random_stimuli, raw_digest, stimuli
+from bitsmith.devices import Board, default_board, read_board
+from bitsmith.emulate import Emulator
+from bitsmith.errors import CapacityError, VerificationError
+from bitsmith.estimate.fit import packed_luts
+from bitsmith.flows.cells import Unmapped
+from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
+from bitsmith.flows.run import Chained, Converted, Flow
+from bitsmith.flows.verilator import Cosimulation
+from bitsmith.flows.yosys import Resources, Synthesis, part_of
+from bitsmith.project import digest
+from bitsmith.remedies import OPEN, convert, remedy
+from bitsmith.report import sections
+from bitsmith.rtl import bus_wrappers, library, uart_wrapper
+from bitsmith.rtl.design import LayerPart
+from bitsmith.rtl.driver import driver
+from bitsmith.rtl.integration import bench
+from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.writer import Title
+from bitsmith.systems import System
+from bitsmith.version import __version__
+
+_SIMULATED_CYCLES = 400_000
+_LEAST_SAMPLES = 8
+"""Slow circuits are simulated on fewer samples: so many cycles' worth, and at least so many."""
+
+_BENCH_FRAMES, _BENCH_CYCLES = 8, 10_000
+"""Frames of the bench for cocotb, whose simulators are slow: so many, or so many cycles' worth."""
+
+_BAUD = 115_200
+
+_POST_SYNTH = "post_synth"
+"""The stage that simulates the netlist, and its folder."""
+
+_COSIM_S, _SYNTH_S, _PNR_S = (4.0, 0.4e-3), (5.0, 4e-3), (10.0, 12e-3)
+"""Seconds that stages take: some, and some for each look-up table. Measured with the tools of pip, on one slow core."""
+
+_SECONDS_PER_LUT = 60e-6
+"""Seconds that making the circuit takes for each look-up table: 20e-6 to 80e-6 for networks of 1,000 to 130,000."""
+
+_CYCLE_S = 0.5e-9
+"""Seconds that a simulation takes for each look-up table and cycle, likewise."""
+
+_PNR_BLOCK_S = 0.4
+"""Seconds of place and route for each block of a multiplier or memory, around which wires crowd."""
+
+
+class Rtl:
+    """Sources and stages of a circuit, which is made when one of them first needs it."""
+
+    def __init__(self, job: Job, room: Room) -> None:
+        self.job = job
+        self._room = room
+        self._part = room.part
+        self._top = job.target.project_name
+
+    @cached_property
+    def _circuit(self) -> Circuit:
+        job, delays = self.job, self._part.family.delays
+        title = Title(f"bitsmith {__version__}", job.program_digest[:16])
+        return circuit(job.program, job.directives, delays, self._budget_ns, self._top, title)
+
+    @property
+    def _budget_ns(self) -> float:
+        """The nanoseconds of logic that the clock leaves to a stage."""
+        return self.job.target.budget_ns(self._part.family)
+
+    @cached_property
+    def _raws(self) -> list[Raw]:
+        return stimuli(self.job)
+
+    def _simulated(self) -> list[Raw]:
+        """The inputs of the co-simulation."""
+        most = max(_LEAST_SAMPLES, _SIMULATED_CYCLES // self._circuit.cycles[1])
+        return [raw[:most] for raw in self._raws]
+
+    def _paths(self) -> tuple[Path, ...]:
+        return tuple(Path("rtl") / name for name in self._circuit.sources)
+
+    def sources(self) -> Sources:
+        """The circuit and its bus wrappers."""
+        luts = self._room.size.lut
+        title = f"about {luts:,} LUTs expected"
+        return Sources("rtl", title, self._digest, self._generate, "rtl/*.*", luts * _SECONDS_PER_LUT)
+
+    @property
+    def _digest(self) -> str:
+        """A digest of everything that the sources follow from."""
+        board = system_board(self.job.target)
+        return job_digest(self.job) if board is None else digest(job_digest(self.job), repr(board))
+
+    @cached_property
+    def _system(self) -> tuple[System, Mapping[str, str]] | None:
+        """The system of the board, and the files of the circuit for it; None if the board has none."""
+        target = self.job.target
+        board = system_board(target)
+        if board is None:
+            return None
+        core, files = rtl_core(self._circuit, board, target, self.job.layouts)
+        return system_of(core, board), files
+
+    def _generate(self) -> Generated:
+        made = self._circuit
+        files = {**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras, **self._bench()}
+        files[f"driver/{self._top}.py"] = driver(made.program, made.interface, self.job.layouts)
+        if self._system is not None:
+            system, more = self._system
+            files |= {**more, **system.files}
+        return Generated(files, tuple(self._warnings()))
+
+    def _warnings(self) -> Iterator[str]:
+        """Return reasons why the clock, or the latency that the user wants, may not be reached."""
+        made, target = self._circuit, self.job.target
+        most, cycles, missing = target.latency, made.cycles[0], made.stage_ns - self._budget_ns
+        if most is not None and cycles > most:
+            yield (
+                f"the circuit takes {cycles} cycles, more than the {most} of Latency: shared multipliers (ReuseFactor) and "
+                "tables in block memory take theirs whatever the clock."
+            )
+        if most is not None and missing > 0:
+            yield (
+                f"in {cycles} cycles, for Latency, a stage has {made.stage_ns:.1f} ns of logic by the delay model, where the "
+                f"clock leaves {self._budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
+            )
+        if made.over_budget:
+            yield (
+                f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
+                f"({self._part.family.delays.source}); the clock may not be reached."
+            )
+
+    def _bench(self) -> Mapping[str, str]:
+        """The bench for cocotb, with few frames: users add theirs."""
+        made = self._circuit
+        frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // made.cycles[1]))
+        wrappers = f"{bus_wrappers.axi_lite_name(self._top)}.v", f"{bus_wrappers.avalon_name(self._top)}.sv"
+        sources = (*made.wrapper_sources(library.BENCH_LIBRARY), *wrappers)
+        return bench(made.interface, sources, *made.tokens(random_stimuli(self.job.program, frames)))
+
+    def cosim(self) -> Stage:
+        """Compare the circuit with the emulator, and measure its latency and interval."""
+        return Stage(
+            name="cosim",
+            title=f"up to {len(self._raws[0]):,} samples",
+            find=Cosimulation.find,
+            flow=lambda: Converted(self._circuit.simulation(self._paths(), self._simulated()), self._compared),
+            needs=("rtl",),
+            options=tuple(map(raw_digest, self._raws)),
+            log="cosim/run.log",
+            seconds=self._simulating,
+            expected=lambda: self._circuit.responses(self._simulated()),
+        )
+
+    def _compared(self, found: Cosimulated) -> Sections:
+        """Refuse outputs that are not the emulator's, and cycles that were not planned."""
+        job, raws = self.job, self._simulated()
+        compare(job.emulator, job.program, found.outputs, raws)
+        if found.reloaded is not None:
+            program, outputs = found.reloaded
+            compare(Emulator(program), program, outputs, raws)
+        latency, interval = self._circuit.cycles
+        # Frames may follow faster at first, until a long part has caught up with a slow one.
+        if found.latency != latency or found.interval > interval:
+            raise VerificationError(
+                f"latency {found.latency} and interval {found.interval} measured",
+                where=self._top,
+                accepted=f"latency {latency} and interval {interval}, as planned",
+            )
+        return (
+            sections.Verification(inputs=len(raws[0]), mismatches=0, tool=found.tool),
+            sections.Latency(cycles=latency, ii=interval, tool=found.tool),
+            *([sections.FIFOs(found.fifos)] if found.fifos else []),
+        )
+
+    def synth(self) -> Stage:
+        """Map the circuit to the cells of the part and count them."""
+        family, part = self._part.family.name, self._part.name
+
+        def counted(found: Resources) -> Sections:
+            return (
+                self._by_layer(found),
+                sections.Resources(
+                    lut=found.lut,
+                    ff=found.ff,
+                    dsp=found.dsp,
+                    bram=found.bram,
+                    uram=found.large.get("URAM"),
+                    spram=found.large.get("SPRAM"),
+                    tool=found.tool,
+                    part=part,
+                    family=family,
+                ),
+            )
+
+        return Stage(
+            name="synth",
+            title=part,
+            find=Synthesis.find,
+            flow=lambda: Converted(self._synthesis(), counted),
+            needs=("rtl",),
+            options=(family, part),
+            log=f"synth/{family}/yosys.log",
+            seconds=lambda: self._synthesizing,
+        )
+
+    def post_synth(self) -> Stage:
+        """Compare the netlist after synthesis with the emulator, as plain Verilog with what its cells do."""
+        cells = Unmapped(self._top, f"synth/{self._part.family.name}", self._part.family)
+
+        def flow() -> Flow[Sections]:
+            simulation = self._circuit.simulation([Path(cells.netlist)], self._simulated(), _POST_SYNTH)
+            return Converted(Chained(cells, simulation, {}), self._same_netlist)
+
+        return Stage(
+            name=_POST_SYNTH,
+            title=f"up to {len(self._raws[0]):,} samples",
+            find=lambda: (*Unmapped.find(), *Cosimulation.find()),
+            flow=flow,
+            needs=("synth",),
+            options=self.cosim().options,
+            log=f"{_POST_SYNTH}/run.log",
+            expected=lambda: self._circuit.responses(self._simulated(), _POST_SYNTH),
+        )
+
+    def _same_netlist(self, found: Cosimulated) -> Sections:
+        verified = next(each for each in self._compared(found) if isinstance(each, sections.Verification))
+        return (sections.Verification(netlist_inputs=verified.inputs, netlist_tool=verified.tool),)
+
+    def _synthesis(self) -> Synthesis:
+        paths = tuple(path.as_posix() for path in self._paths())
+        parts = tuple(self._circuit.parts)
+        return Synthesis(self._part.family.name, self._top, paths, self._part.family, parts=parts)
+
+    def _by_layer(self, found: Resources) -> sections.Layers:
+        """The cells of each layer; parts of the same layers in one row, the top's last."""
+        rows: dict[str, sections.LayerCells] = {}
+        for name, part in (*self._circuit.parts.items(), ("", LayerPart(""))):
+            cells = found.parts.get(name)
+            if cells is None:
+                continue
+            before = rows.get(part.layer, sections.LayerCells(lut=0, ff=0, dsp=0, bram=0))
+            rows[part.layer] = sections.LayerCells(
+                layer=part.layer or None,
+                lut=(before.lut or 0) + cells.lut,
+                ff=(before.ff or 0) + cells.ff,
+                dsp=(before.dsp or 0) + cells.dsp,
+                bram=(before.bram or 0) + cells.bram,
+                uram=_more(before.uram, cells.large.get("URAM")),
+                spram=_more(before.spram, cells.large.get("SPRAM")),
+                cycles=max(part.cycles or 0, before.cycles or 0) or None,
+                first_stage=part.first_stage,
+                last_stage=part.last_stage,
+            )
+        return sections.Layers(tuple(rows.values()))
+
+    def pnr(self) -> Stage:
+        """Place and route without pads, which measures the clock."""
+        target_mhz = self._target_mhz
+        placed = OutOfContext(f"synth/{self._part.family.name}/netlist.json", self._part, target_mhz)
+
+        return Stage(
+            name="pnr",
+            title=f"{self._part.name} at {target_mhz:.0f} MHz",
+            find=placed.find,
+            flow=lambda: Converted(placed, lambda found: (self._timing(found), _utilization(found))),
+            needs=("synth",),
+            options=(self._part.name, f"{target_mhz}"),
+            log="pnr/nextpnr.log",
+            seconds=lambda: self._placing,
+        )
+
+    def bitstream(self) -> Stage:
+        """The configuration of a board, with the circuit at its serial port or in its system."""
+        if self._system is not None:
+            return system_bitstream(self._system[0], ("rtl",))
+        board, top = self._board(), uart_wrapper.uart_name(self._top)
+        bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz)
+
+        def configured(found: tuple[Path, Timing]) -> Sections:
+            path, reached = found
+            clock = (self._timing(reached, f" with the serial port of {board.name}"),) if self.on_board() else ()
+            return *clock, _utilization(reached), sections.Files({"Bitstream": f"pnr/{path.name}"})
+
+        def flow() -> Flow[Sections]:
+            made = self._circuit
+            wrapper = {f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clock_hz, _BAUD)}
+            below = tuple(f"rtl/{name}" for name in made.wrapper_sources(library.UART_LIBRARY))
+            synthesis = Synthesis("shell", top, (*below, *wrapper), board.part.family, pads=True)
+            return Converted(Chained(synthesis, bits, wrapper), configured)
+
+        return Stage(
+            name="bitstream",
+            title=board.name,
+            find=lambda: (*Synthesis.find(), *bits.find()),
+            flow=flow,
+            needs=("rtl",),
+            options=(bits.constraints,),
+            log=f"pnr/{self._top}.nextpnr.log",
+            seconds=lambda: self._synthesizing + self._placing,
+        )
+
+    def _board(self) -> Board:
+        """The user's board, else ours that stands for the family."""
+        if self.job.target.board is not None:
+            return read_board(self.job.target.board)
+        board = default_board(self._part.family)
+        if board is None:
+            found = f"no board with a part of {self._part.family.name} is known"
+            raise CapacityError(found, where="bitstream", remedy=remedy("choose one: ", convert(board=OPEN)))
+        return board
+
+    @cached_property
+    def _target_mhz(self) -> float:
+        return 1e3 / self.job.target.clock_period_ns
+
+    def _simulating(self) -> float:
+        """Seconds that a co-simulation takes: those of making the simulator, and of its cycles."""
+        cycles = len(self._simulated()[0]) * self._circuit.cycles[1]
+        return _COSIM_S[0] + (_COSIM_S[1] + _CYCLE_S * cycles) * self._room.size.lut
+
+    @property
+    def _synthesizing(self) -> float:
+        """Seconds that logic synthesis takes."""
+        return _SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut
+
+    @property
+    def _placing(self) -> float:
+        """Seconds that place and route takes."""
+        size = self._room.size
+        return _PNR_S[0] + _PNR_S[1] * packed_luts(size, self._part) + _PNR_BLOCK_S * (size.dsp + size.bram)
+
+    def on_board(self) -> bool:
+        """Return True if the board has the part: its place and route then measures the clock of the part as well."""
+        board = self._board()
+        return (board.part.die, board.part.nextpnr) == (self._part.die, self._part.nextpnr)
+
+    def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
+        """Add the estimate and the files."""
+        left = next((section.paths for section in found if isinstance(section, sections.Files)), {})
+        top = self._top
+        files = {
+            **left,
+            "Top": f"rtl/{top}.sv",
+            "AXI4-Stream": f"rtl/{library.axi_stream_name(top)}.sv",
+            "AXI4-Lite": f"rtl/{bus_wrappers.axi_lite_name(top)}.v",
+            "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
+            "Driver": f"driver/{top}.py",
+        }
+        estimate = sections.section_of("Estimate", self._room.size.section())
+        return (*_joined(found), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+
+    def _timing(self, found: Timing, what: str = "") -> sections.Timing:
+        """The clock that was reached, by ``what`` beside the circuit."""
+        return self._clock(found.clock_period_ns, found.fmax_mhz, found.path, f"{found.tool}{what}")
+
+    def _clock(self, period_ns: float, fmax_mhz: float, path: tuple[str, ...], tool: str | None) -> sections.Timing:
+        ends = [self._layer_of(name) for name in path]
+        return sections.Timing(
+            fmax_mhz=fmax_mhz,
+            clock_period_ns=period_ns,
+            slack_ns=round(self.job.target.clock_period_ns - period_ns, 3),
+            path=" to ".join(dict.fromkeys(ends)) or None,
+            tool=tool,
+        )
+
+    def _layer_of(self, cell: str) -> str:
+        """The layer that a cell belongs to, by its name, which begins with the instance of the circuit in a wrapper."""
+        parts = self._circuit.parts
+        inner = cell.partition(".")[2]
+        found = part_of(cell, parts) or part_of(inner, parts)
+        return parts[found].layer if found else "the top module"
+
+
+def _joined(found: Sections) -> Sections:
+    """Join the sections of the comparisons of circuit and netlist."""
+    verified = [section for section in found if isinstance(section, sections.Verification)]
+    if len(verified) < 2:
+        return found
+    circuit, netlist = verified
+    both = replace(circuit, netlist_inputs=netlist.netlist_inputs, netlist_tool=netlist.netlist_tool)
+    return tuple(both if section is circuit else section for section in found if section is not netlist)
+
+
+def _more(before: int | None, number: int | None) -> int | None:
+    """A sum of numbers that are known."""
+    return number if before is None else before + (number or 0)
+
+
+def _utilization(found: Timing) -> sections.Utilization:
+    return sections.Utilization(
+        tuple(
+            sections.CellUse(cell=cell, used=number, available=available)
+            for cell, (number, available) in found.utilization.items()
+        )
+    )

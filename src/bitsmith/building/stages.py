@@ -1,0 +1,105 @@
+"""Stages of a build, as values: sources that are written, and stages of tools that work on them.
+
+Nothing here knows a tool, a device or a vendor.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from bitsmith.building.job import Job
+from bitsmith.flows.run import Flow
+from bitsmith.flows.tools import FoundTool
+from bitsmith.project import digest
+from bitsmith.report.sections import Section
+
+Sections: TypeAlias = tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Files by their paths in the project, and notes for the report."""
+
+    files: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files that all stages work on.
+
+    Args:
+        name: of this step in reports.
+        title: of this step in progress.
+        digest: of everything that the files follow from; unless it changes they are not generated again.
+        generate: makes the files.
+        owned: a pattern of files in the project that are removed unless a step has written them.
+        seconds: about what generating them takes on a slow core.
+    """
+
+    name: str
+    title: str
+    digest: str
+    generate: Callable[[], Generated]
+    owned: str
+    seconds: float
+
+
+def _nothing() -> Mapping[str, bytes]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of external tools.
+
+    The stage is not run again while its options, its tools and the files that its ``needs`` left are the same, and the outputs
+    of its own commands are as they were.
+
+    Args:
+        name: in reports.
+        title: what it works on, in progress.
+        find: the tools, also those that are not there, without which the stage does not run.
+        flow: scripts, commands, and how figures are read; made only when the stage must run.
+        needs: names of the sources and stages whose files it reads.
+        options: everything else that its result follows from.
+        log: path in the project.
+        rewritten: later stages may write its outputs again, so that only their existence counts.
+        outdates: files of later stages that are removed when it runs.
+        reported: it has a row in the report; otherwise its time counts for the next stage.
+        seconds: about what it takes on a slow core, asked for when it runs; None if that is not known.
+        expected: the content that files must have after the commands, for those who run the commands without `flow`.
+    """
+
+    name: str
+    title: str
+    find: Callable[[], tuple[FoundTool, ...]]
+    flow: Callable[[], Flow[Sections]]
+    needs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    log: str = ""
+    rewritten: bool = False
+    outdates: tuple[str, ...] = ()
+    reported: bool = True
+    seconds: Callable[[], float] | None = None
+    expected: Callable[[], Mapping[str, bytes]] = _nothing
+
+
+def job_digest(job: Job) -> str:
+    """A digest of everything that the sources of ``job`` follow from."""
+    target = replace(
+        job.target, output_dir=Path(), input_data=None, board=None, write_weights_txt=False, write_tar=False
+    )
+    return digest(job.program_digest, repr(job.directives), repr(target), repr(job.layouts), _package())
+
+
+@functools.cache
+def _package() -> str:
+    """A digest of all code of this package."""
+    folder = Path(__file__).parents[1]
+    code = (path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".sv", ".v", ".h", ".tcl", ".in"))
+    return digest(*code)

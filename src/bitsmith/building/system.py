@@ -1,0 +1,123 @@
+"""A board's system around a circuit: its files beside the circuit's, and the stage of the vendor's tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from bitsmith.building.design import Circuit
+from bitsmith.building.job import Target
+from bitsmith.building.stages import Sections, Stage
+from bitsmith.config.precision import parse_precision
+from bitsmith.config.values import AXI_MASTER
+from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
+from bitsmith.flows.run import Converted
+from bitsmith.flows.system import SystemFlow
+from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.passes.program.load import ParameterKey
+from bitsmith.report.sections import Files
+from bitsmith.rtl import bus_wrappers, library, packaging
+from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
+from bitsmith.rtl.driver import driver
+from bitsmith.rtl.integration import memory_bench
+from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
+from bitsmith.systems import Core, Language, System, bare_metal, card_system, soc_fpga_system, zynq_system
+
+
+def system_board(target: Target) -> SystemBoard | None:
+    """The target's board, if it has a processor or is in a host."""
+    found = any_board(target.board) if target.board is not None else None
+    if isinstance(found, Card) and target.platform is not None:
+        return replace(found, platform=target.platform)
+    return None if found is None or isinstance(found, Board) else found
+
+
+def system_of(core: Core, board: SystemBoard) -> System:
+    """The system of ``core`` on ``board``.
+
+    Raises:
+        ConfigError: too many streams.
+    """
+    match board:
+        case Zynq():
+            return zynq_system(core, board)
+        case Card():
+            return card_system(core, board)
+        case SocFpga():
+            return soc_fpga_system(core, board)
+        case _:
+            assert_never(board)
+
+
+def rtl_core(
+    made: Circuit, board: SystemBoard, target: Target, layouts: Mapping[ParameterKey, ModelLayout]
+) -> tuple[Core, Mapping[str, str]]:
+    """A circuit with streams of beats, and the files for that beside its own."""
+    interface = made.interface
+    narrow = with_beats(interface, board.bus_bytes)
+    in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
+    module, wrapper, below = _memory(narrow) if in_memory else _outside(narrow, board)
+    suffix = "sv" if isinstance(board, SocFpga) else "v"
+    texts = {
+        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes),
+        f"{module}.{suffix}": wrapper,
+    }
+    names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
+    if isinstance(board, SocFpga):
+        texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
+    text = driver(made.program, interface, layouts, board.bus_bytes, registers=isinstance(board, Zynq))
+    core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
+    if isinstance(board, Zynq):
+        files_in_c = bare_metal(made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory)
+        core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
+    files = {**texts, **library.library((*library.BEATS_LIBRARY, *below))}
+    bench = memory_bench(interface, names) if in_memory else {}
+    return core, {**{f"rtl/{name}": content for name, content in files.items()}, **bench}
+
+
+def _outside(narrow: Interface, board: SystemBoard) -> tuple[str, str, tuple[str, ...]]:
+    """The module that the board's system instantiates: its name, its text, and the library below it."""
+    match board:
+        case Zynq():
+            return bus_wrappers.axi_lite_name(narrow.top), bus_wrappers.axi_lite(narrow), library.CONTROL_LIBRARY
+        case Card():
+            return kernel_name(narrow), free_kernel(narrow), ()
+        case SocFpga():
+            return bus_wrappers.avalon_name(narrow.top), bus_wrappers.avalon(narrow), library.AVALON_LIBRARY
+        case _:
+            assert_never(board)
+
+
+def _memory(narrow: Interface) -> tuple[str, str, tuple[str, ...]]:
+    """The same with ports to memory."""
+    return memory_name(narrow), memory(narrow), (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY)
+
+
+def core_of(
+    target: Target, narrow: Interface, language: Language, sources: tuple[str, ...], text: str, module: str
+) -> Core:
+    """A circuit with the streams ``narrow`` and the driver ``text``, for ``target``."""
+    period, percent = target.clock_period_ns, 100.0 * target.clock_uncertainty
+    taken, given = (parse_precision(each) if each else None for each in (target.bus_input, target.bus_output))
+    return Core(target.project_name, narrow, language, sources, text, module, period, percent, words=(taken, given))
+
+
+def bitstream(system: System, needs: tuple[str, ...]) -> Stage:
+    """Return the stage in which the vendor's tools make the bitstream."""
+    flow = SystemFlow(system)
+
+    def made() -> Converted[None, Sections]:
+        return Converted(flow, lambda found: (Files(dict(system.products)),))
+
+    return Stage(
+        name="bitstream",
+        title=system.board,
+        find=flow.find,
+        flow=made,
+        needs=needs,
+        options=tuple(text for item in sorted(system.files.items()) for text in item),
+        log=flow.logs()[-1],
+        rewritten=True,
+    )

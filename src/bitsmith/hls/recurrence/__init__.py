@@ -1,0 +1,1 @@
+"""Recurrences whose states go round, as loops of one function in C++."""

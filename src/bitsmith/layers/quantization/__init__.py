@@ -1,0 +1,1 @@
+"""Quantizers, and arithmetic on the grids between them."""

@@ -1,0 +1,1 @@
+"""Engines: layers that take turns on one row of multipliers."""

@@ -1,0 +1,243 @@
+"""Layers that share an engine: parts of the program with one operand and one result, executed layer by layer.
+
+The reuse factors of the layers say how many cycles there are, as for layers side by side: a frame may take as long as the slowest
+of them. The engine has as few multipliers as that allows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.dataflow.processes import Process, Stream
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints, objects
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.function import token_function
+from bitsmith.mapping.engine.units import Unit, element, units_of
+from bitsmith.mapping.folding import divisors
+from bitsmith.mapping.sweeps import narrow
+
+_LEAST_PRODUCTS = 2
+"""Layers with weights that an engine is worth its memory and its control for."""
+
+_FUNCTION_STAGES = 12
+"""Cycles that the token function is taken to have, at most."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """Multipliers, and of how many of these each may have a number of its own."""
+
+    lanes: int
+    banks: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """Units that share an engine with a ``row`` of multipliers, if there are ``cycles`` for it; ``needed`` with the best."""
+
+    units: tuple[Unit, ...]
+    row: Row | None
+    cycles: int
+    needed: int
+
+    @property
+    def source(self) -> NodeId:
+        """Operand of the engine."""
+        return self.units[0].sources[0]
+
+    @property
+    def result(self) -> NodeId:
+        return self.units[-1].result
+
+    @property
+    def nodes(self) -> frozenset[NodeId]:
+        """All that it replaces."""
+        return frozenset().union(*(unit.nodes for unit in self.units))
+
+
+def regions_of(builder: DataflowBuilder) -> list[Region]:
+    """Longest parts of the program that can share an engine."""
+    if not builder.directives.engine:
+        return []
+    left, found = units_of(builder), list[Region]()
+    while left:
+        number = _longest(builder, left)
+        if sum(unit.is_product for unit in left[:number]) >= _LEAST_PRODUCTS:
+            found.append(_region(builder, left[:number]))
+        left = left[max(number, 1) :]
+    return found
+
+
+def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
+    """Return the number of ``units``, from the first on, that have one operand and one result together."""
+    outputs = {NodeId(output.node) for output in builder.program.outputs}
+    numbers = {id(node): NodeId(index) for index, node in enumerate(builder.program.nodes)}
+    known, nodes, longest = {units[0].sources[0]}, set[NodeId](), 0
+    for number, unit in enumerate(units):
+        if not known.issuperset(unit.sources):
+            break
+        known.add(unit.result)
+        nodes |= unit.nodes
+        leaving = {
+            one
+            for one in nodes
+            if one in outputs
+            or any(numbers[id(reader)] not in nodes for reader in builder.readers[id(builder.program.nodes[one])])
+        }
+        if leaving == {unit.result}:
+            longest = number + 1
+    return longest
+
+
+def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
+    directives = builder.directives
+    cycles = max(
+        directives.reuse_factor(unit.name) * (1 if directives.parallel else math.prod(_windows(unit)))
+        for unit in units
+        if unit.is_product
+    )
+    tokens = math.prod(builder.shape(units[0].sources[0]))
+    found = {row: _cycles(units, tokens, row) for row in _rows(units)}
+    fitting = [row for row, taken in sorted(found.items()) if taken <= cycles]
+    return Region(tuple(units), fitting[0] if fitting else None, cycles, min(found.values()))
+
+
+def _rows(units: Sequence[Unit]) -> Iterator[Row]:
+    """Rows of multipliers that a unit can use all of."""
+    lanes = {lanes for unit in units for lanes in divisors(unit.weights.shape[2])}
+    numbers = {count for unit in units for count in _POWERS if _is_apart(unit, count)}
+    for number in {1, *numbers}:
+        yield from (Row(each, number) for each in {*lanes, number} if each >= number)
+
+
+_POWERS = (2, 4, 8, 16, 32, 64)
+
+
+def _is_apart(unit: Unit, banks: int) -> bool:
+    """Return True if several lanes can have blocks of a channel each; their results leave in time."""
+    blocks, steps, columns = unit.blocks, unit.weights.shape[1], unit.weights.shape[2]
+    single = columns == 1 and blocks == unit.channels and blocks % banks == 0
+    return 1 < banks <= steps and single
+
+
+def _windows(unit: Unit) -> tuple[int, int]:
+    return _layer(unit, Row(1, 1), 0, 0, 0, unit.bias, unit.chosen).windows
+
+
+def _layer(unit: Unit, row: Row, pitch: int, source: int, target: int, bias: Ints, choices: Ints) -> EngineLayer:
+    """A unit with as many lanes as it can use: no more than its steps, so that its results leave in time."""
+    apart, (count, steps, columns) = _is_apart(unit, row.banks), unit.weights.shape
+    if apart:
+        alike = np.broadcast_to(unit.weights, (max(count, row.banks), steps, 1))
+        weights = alike.reshape(-1, 1, row.banks, steps).transpose(0, 1, 3, 2)
+    else:
+        lanes = max(lanes for lanes in divisors(columns) if lanes <= min(row.lanes, steps))
+        weights = unit.weights.reshape(count, steps, columns // lanes, lanes).transpose(0, 2, 1, 3)
+    return EngineLayer(
+        unit.name,
+        unit.op,
+        unit.grid,
+        pitch,
+        unit.channels,
+        unit.blocks // row.banks if apart else unit.blocks,
+        objects(weights),
+        bias,
+        choices,
+        unit.greatest,
+        source,
+        target,
+        apart,
+    )
+
+
+def _cycles(units: Sequence[Unit], tokens: int, row: Row) -> int:
+    """Cycles of a frame with a row of multipliers."""
+    layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in units]
+    steps = sum(layer.all_passes * layer.steps for layer in layers)
+    flush = max(layer.lanes for layer in layers) + ENGINE_STAGES + _FUNCTION_STAGES
+    return tokens + steps + len(layers) * (1 + flush)
+
+
+def placed_region(builder: DataflowBuilder, region: Region, row: Row) -> StepId:
+    """The engine of ``region``, as the step that has its result."""
+    units, source = region.units, region.source
+    kind = element(builder.program.nodes[source].type)
+    operand = narrow(builder, source, 1, ())
+    if builder.stream(operand).token.frac != kind.frac:
+        operand = builder.cast_to(operand, kind)
+    function = token_function(units)
+    words, places = _places(builder, region, row.banks)
+    layers = []
+    for unit, bias, choices in zip(units, function.biases, function.choices, strict=True):
+        at = [places[one] for one in unit.sources]
+        pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
+        layers.append(_layer(unit, row, pitch, at[0], places.get(unit.result, 0), bias, choices))
+    engine = Engine(tuple(layers), words, function.program)
+    shape = builder.shape(region.result)
+    result = Stream((math.prod(shape),), units[-1].kind)
+    builder.layer = units[-1].name
+    return builder.with_native_form(builder.add(engine, (operand,), result), shape[:-1], shape[-1:])
+
+
+def _places(builder: DataflowBuilder, region: Region, banks: int) -> tuple[int, dict[NodeId, int]]:
+    """The words of the memory, and where each tensor begins: the lowest place that is free as long as it is needed.
+
+    Each begins in the first of ``banks`` parts of the memory.
+    """
+    units, places = region.units, {region.source: 0}
+    nodes = (region.source, *(unit.result for unit in units))
+    size = {node: -(-math.prod(builder.shape(node)) // banks) * banks for node in nodes}
+    last = {source: number for number, unit in enumerate(units) for source in unit.sources}
+    words = size[region.source]
+    for number, unit in enumerate(units[:-1]):
+        held = sorted((places[one], places[one] + size[one]) for one in places if last[one] >= number)
+        place = 0
+        for begin, end in held:
+            if place + size[unit.result] <= begin:
+                break
+            place = max(place, end)
+        places[unit.result] = place
+        words = max(words, place + size[unit.result])
+    return words, places
+
+
+def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:
+    """The regions that have cycles enough, with their multipliers."""
+    for region in regions_of(builder):
+        if region.row is not None:
+            yield region, region.row
+
+
+def require_engine(program: Program, directives: Directives, processes: Iterable[Process]) -> None:
+    """Check that layers that ask for an engine have one among the ``processes`` that were made of them.
+
+    Raises:
+        UnsupportedError: none has.
+    """
+    if not directives.engine or any(isinstance(process.kind, Engine) for process in processes):
+        return
+    found = regions_of(builder_of(program, directives))
+    where = f"layers {', '.join(repr(name) for name in sorted(directives.engine))}"
+    if not found:
+        raise UnsupportedError(
+            "strategy 'shared', and nothing that layers can share",
+            where=where,
+            accepted="two dense layers or convolutions or more, one after another, with pooling and sums of tensors between them",
+            remedy="parameters that differ by position, and other functions end such a part",
+        )
+    region = min(found, key=lambda one: one.needed / one.cycles)
+    names = ", ".join(repr(unit.name) for unit in region.units if unit.is_product)
+    raise UnsupportedError(
+        f"strategy 'shared' with reuse factors that leave {region.cycles} cycle{'s' * (region.cycles > 1)} for a frame",
+        where=f"layers {names}",
+        accepted=f"{region.needed} cycles or more: the largest product of a reuse factor and a layer's positions",
+        remedy="raise ReuseFactor: the layers take turns on the same multipliers",
+    )

@@ -1,0 +1,188 @@
+"""The token function of an engine: what is done to the sums of all its layers, in one circuit.
+
+What is done alike but for places of the binary point, limits and constants shares a circuit: sums are shifted to one place first,
+and limits and constants come from tables. A number, the choice, says which of them: that of the layer, or where channels of a
+layer differ one that is stored for each channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.mapping.engine.steps import Following, frac_of
+from bitsmith.mapping.engine.units import Unit
+from bitsmith.mapping.engine.ways import Bound, Group, Numbers, Way, groups_of, numbered
+from bitsmith.passes.program import simplify
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenFunction:
+    """The program of an `Engine`, and the biases and choices of its layers as it takes them."""
+
+    program: Program
+    biases: tuple[Ints, ...]
+    choices: tuple[Ints, ...]
+
+
+def token_function(units: Sequence[Unit]) -> TokenFunction:
+    """The function for ``units`` in turn."""
+    groups = groups_of(units)
+    numbers, choices = numbered(units, groups)
+    fracs = {(way.unit, way.function): way.first + group.bias_frac for group in groups for way in group.ways}
+    biases = tuple(_biases(unit, [fracs[number, one] for one in unit.chosen]) for number, unit in enumerate(units))
+    builder = ProgramBuilder()
+    least, most = zip(*(unit.total.raw_range for unit in units), strict=True)
+    total = _input(builder, "sum", min(-1, *least), max(1, *most))
+    bias = _input(builder, "bias", min(int(each.min()) for each in biases), max(int(each.max()) for each in biases))
+    choice = _input(builder, "choice", 0, max(1, *numbers.values()))
+    made = _Functions(builder, units, numbers, choice)
+    results = [(group, made.function(group, total, bias)) for group in groups]
+    last = len(units) - 1
+    kept = made.result(results, lambda way: way.unit != last) if last else total
+    given = made.result(results, lambda way: way.unit == last)
+    given = builder.apply(ops.Shift(np.array([-frac_of(units[-1].kind)], dtype=np.int64)), given)
+    return TokenFunction(simplify(builder.program([("stored", kept), ("given", given)])), biases, choices)
+
+
+def _input(builder: ProgramBuilder, name: str, lo: int, hi: int) -> Value:
+    zero = np.zeros(1, dtype=np.int64)
+    return builder.apply(ops.Input(name, (1,), zero, objects([lo]), objects([hi]), Rounding.TRN, Overflow.WRAP))
+
+
+def _cast(frac: int, lo: int, hi: int, overflow: Overflow, rounding: Rounding = Rounding.TRN) -> ops.Cast:
+    return ops.Cast(np.array([frac], dtype=np.int64), objects([lo]), objects([hi]), rounding, overflow)
+
+
+def _biases(unit: Unit, fracs: Sequence[int]) -> Ints:
+    """The biases of a unit, each with so many fractional bits."""
+    values = [raw and raw << (frac - unit.bias_frac) for raw, frac in zip(unit.bias.tolist(), fracs, strict=True)]
+    return objects(np.array(values, dtype=np.object_))
+
+
+@dataclass(frozen=True, slots=True)
+class _Functions:
+    builder: ProgramBuilder
+    units: Sequence[Unit]
+    numbers: Numbers
+    choice: Value
+
+    def function(self, group: Group, total: Value, bias: Value) -> Value:
+        """The results of the ways of a group, as raw values."""
+        numbers = [self.numbers[way.unit, way.function] for way in group.ways]
+        units = [self.units[way.unit] for way in group.ways]
+        columns = iter([dict(zip(numbers, each, strict=True)) for each in zip(*group.parameters, strict=True)])
+        added = self._moved(bias, -group.bias_frac) if any(bool(np.any(unit.bias != 0)) for unit in units) else None
+        value = total
+        for index in range(len(group.ways[0].steps)):
+            places = {number: -place for number, place in next(columns).items()}
+            value = self._shifted(value, places, [*zip(numbers, (way.comes[index] for way in group.ways), strict=True)])
+            value = self._applied(value if index else self._biased(value, added), group, index, columns)
+        value = value if group.fracs else self._biased(value, added)
+        results = [(number, Bound(*unit.kind.raw_range, 0)) for number, unit in zip(numbers, units, strict=True)]
+        return self._shifted(value, next(columns), results)
+
+    def _biased(self, value: Value, bias: Value | None) -> Value:
+        return value if bias is None else self.builder.apply(ops.Add(), value, bias)
+
+    def _applied(self, value: Value, group: Group, index: int, columns: Iterator[Mapping[int, int]]) -> Value:
+        """Return ``value`` after a step, with limits, a constant or the place of a table of ``columns``."""
+        step: Following = group.ways[0].steps[index]
+        if step.clamps:
+            return self._clamped(value, step.op, next(columns), next(columns))
+        if step.const is not None:
+            args = [value, self._parameter(next(columns), group.fracs[index])]
+            return self.builder.apply(step.op, *(args[::-1] if step.is_first else args))
+        if isinstance(step.op, ops.Table):
+            last = step.op.first + step.op.values.shape[-1] - 1
+            value = self.builder.apply(_cast(0, step.op.first, last, Overflow.SAT), value)
+            places = next(columns)
+            if any(places.values()):
+                value = self.builder.apply(ops.Add(), value, self._parameter(places, 0))
+            entries = objects(np.array(group.tables[index], dtype=np.object_))
+            return self.builder.apply(replace(step.op, values=entries), value)
+        return self.builder.apply(step.op, value)
+
+    def result(self, results: Sequence[tuple[Group, Value]], takes: Callable[[Way], bool]) -> Value:
+        """The raw value of the result, of those of all groups, for the ways that it ``takes``."""
+        ways = [([way for way in group.ways if takes(way)], value) for group, value in results]
+        chosen = [
+            ({self.numbers[way.unit, way.function] for way in members}, value) for members, value in ways if members
+        ]
+        kinds = [self.units[way.unit].kind for members, _ in ways for way in members]
+        return self._known(self._chosen(chosen), 0, [Bound(*kind.raw_range, 0) for kind in kinds])
+
+    def _moved(self, value: Value, amount: int) -> Value:
+        return self.builder.apply(ops.Shift(np.array([amount], dtype=np.int64)), value)
+
+    def _shifted(self, value: Value, amounts: Mapping[int, int], bounds: Sequence[tuple[int, Bound | None]]) -> Value:
+        """``value`` times two to the power of the amount of the choice, if it has ``bounds`` by choice, in which results are."""
+        known = [(number, bound) for number, bound in bounds if bound is not None]
+        if not known:
+            return value
+        distinct = sorted(set(amounts.values()))
+        least, span = distinct[0], distinct[-1] - distinct[0]
+        if span.bit_length() >= len(distinct) - 1:
+            moved = []
+            for amount in distinct:
+                members = {number for number, one in amounts.items() if one == amount}
+                own = [bound for number, bound in known if number in members]
+                moved.append((members, self._known(self._moved(value, amount), -amount, own)))
+            return self._chosen(moved)
+        value = self._moved(value, least)
+        for bit in range(span.bit_length()):
+            members = {number for number, amount in amounts.items() if (amount - least) >> bit & 1}
+            chosen = self._chosen([(members, self._moved(value, 1 << bit)), (set(), value)])
+            value = self._known(chosen, -least, [bound for _, bound in known])
+        return value
+
+    def _chosen(self, values: Sequence[tuple[Set[int], Value]]) -> Value:
+        """The value of the choice, of those for some choices each, the last for all others."""
+        *others, (_, value) = values
+        for members, other in others:
+            flags = self._looked_up([int(number in members) for number in range(self._choices)], 0)
+            value = self.builder.apply(ops.Select(), flags, other, value)
+        return value
+
+    @property
+    def _choices(self) -> int:
+        return self.choice.type.span.hi + 1
+
+    def _looked_up(self, values: Sequence[int], frac: int) -> Value:
+        """The value of the choice."""
+        table = ops.Table(0, objects(np.array(values, dtype=np.object_)), np.array([frac], dtype=np.int64))
+        return self.builder.apply(table, self.choice)
+
+    def _parameter(self, values: Mapping[int, int], frac: int) -> Value:
+        """The raw value of the choice, of those for some choices."""
+        some = next(iter(values.values()))
+        if len(set(values.values())) == 1:
+            return self.builder.const(some, frac)
+        return self._looked_up([values.get(number, some) for number in range(self._choices)], frac)
+
+    def _clamped(self, value: Value, op: ops.Op, lows: Mapping[int, int], highs: Mapping[int, int]) -> Value:
+        """``value`` rounded as ``op`` does, between limits."""
+        if not isinstance(op, ops.Cast):
+            raise AssertionError(f"{op} is not a cast")
+        if len(set(lows.values())) > 1 or len(set(highs.values())) > 1:
+            beyond = 1 << max(64, 2 * value.type.max_width + 64)
+            value = self.builder.apply(_cast(0, -beyond, beyond - 1, Overflow.WRAP, op.rounding), value)
+            if len(set(highs.values())) > 1:
+                value = self.builder.apply(ops.Min(), value, self._parameter(highs, 0))
+            if len(set(lows.values())) > 1:
+                value = self.builder.apply(ops.Max(), value, self._parameter(lows, 0))
+        limits = min(lows.values()), max(highs.values())
+        return self.builder.apply(_cast(0, *limits, Overflow.SAT, op.rounding), value)
+
+    def _known(self, value: Value, frac: int, bounds: Sequence[Bound]) -> Value:
+        """``value``, whose raw values with ``frac`` are known to be in one of ``bounds``: bits are left out."""
+        least, most = zip(*(bound.raw(frac) for bound in bounds), strict=True)
+        lo, hi = min(least), max(most)
+        bits = max(hi.bit_length(), (-lo - 1).bit_length() if lo < 0 else 0)
+        return self.builder.apply(_cast(frac, -(1 << bits) if lo < 0 else 0, (1 << bits) - 1, Overflow.WRAP), value)

@@ -1,0 +1,258 @@
+"""Units that an engine can execute: parts of a core program that are sums of products over windows, and functions of these sums.
+
+A unit is a product with constants, a pooling, or the sum of two tensors; what is added, rounded and looked up after it belongs
+to it as long as all positions have that done alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.dataflow.processes import union_type
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node
+from bitsmith.ir.scaling import linear_weights
+from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.mapping.builder import DataflowBuilder, NodeId
+from bitsmith.mapping.engine.steps import Following, const_by_channel, frac_of, steps_of
+from bitsmith.mapping.grouped import grouped_product
+from bitsmith.mapping.sweeps import Windows, windows_of
+
+_AXES = 2
+"""Number of axes of windows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """A layer for an engine: windows over ``sources`` (two of them: rows of their numbers), of which the ``result`` is made.
+
+    Args:
+        name: the user's layer.
+        nodes: all that it replaces.
+        op, grid: windows over rows and columns.
+        channels: of a position, in ``blocks``.
+        weights: (blocks, or 1 if all have the same; steps; columns), in units of 2**-(sum's frac - source's frac).
+        total: the type of sums; ``sums`` are the types of those of each column of all blocks.
+        bias: of each column of all blocks, with ``bias_frac``.
+        functions: what is done to a sum, each way once; ``chosen`` is the one of each column of all blocks.
+        kind: the type of each number of the result.
+    """
+
+    name: str
+    nodes: frozenset[NodeId]
+    sources: tuple[NodeId, ...]
+    result: NodeId
+    op: ops.Window
+    grid: tuple[int, int]
+    channels: int
+    blocks: int
+    weights: Ints
+    total: TensorType
+    sums: TensorType
+    bias: Ints
+    bias_frac: int
+    functions: tuple[tuple[Following, ...], ...]
+    chosen: Ints
+    kind: TensorType
+    greatest: bool = False
+
+    @property
+    def is_product(self) -> bool:
+        """Return True if it multiplies with trained weights."""
+        return len(self.sources) == 1 and not self.greatest and bool(np.any(self.weights != self.weights.flat[0]))
+
+
+def element(kind: TensorType) -> TensorType:
+    """A type of all elements of a tensor, of shape (1,)."""
+    one = union_type(kind, len(kind.shape))
+    return TensorType.of((1,), *(objects(part).reshape(1) for part in (one.frac, one.lo, one.hi)))
+
+
+def units_of(builder: DataflowBuilder) -> list[Unit]:
+    """The units of the program whose layers ask for an engine, in order."""
+    numbers = {id(node): NodeId(index) for index, node in enumerate(builder.program.nodes)}
+    found: list[Unit] = []
+    taken: set[NodeId] = set()
+    for index, node in enumerate(builder.program.nodes):
+        place = NodeId(index)
+        if place in taken or node.layer not in builder.directives.engine:
+            continue
+        unit = _head(builder, place, node)
+        if unit is not None:
+            found.append(_extended(builder, unit, numbers))
+            taken |= found[-1].nodes
+    # A part of a product in groups can look like a product.
+    return [one for one in found if not any(one is not other and one.nodes < other.nodes for other in found)]
+
+
+def _head(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
+    """The unit of a node that makes sums, without anything after it."""
+    match node.op:
+        case ops.Linear() | ops.Concat():
+            return _product(builder, place, node)
+        case ops.Sum() | ops.AMax():
+            return _pooling(builder, place, node, node.op)
+        case ops.Add() | ops.Sub():
+            return _merge(builder, place, node)
+        case _:
+            return None
+
+
+def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
+    grouped = grouped_product(builder, node)
+    if grouped is not None:
+        op, windows, blocks = grouped.op, grouped.windows, grouped.groups
+    elif isinstance(node.op, ops.Linear):
+        found = windows_of(builder, builder.operands(node)[0], len(node.type.shape) - 1)
+        if found is None:
+            return None
+        op, windows, blocks = node.op, found, 1
+    else:
+        return None
+    assert isinstance(op, ops.Linear)
+    rows, columns = op.weights.shape
+    source = element(builder.program.nodes[windows.node].type)
+    operand = TensorType.of((rows,), *(np.broadcast_to(objects(part), (rows,)) for part in _parts(source)))
+    matrix, fracs = linear_weights(op, operand)
+    finest = max(int(np.max(fracs)), frac_of(element(node.type)))
+    matrix = objects(matrix << objects(finest - fracs))
+    weights = objects(matrix.reshape(rows, blocks, columns // blocks).transpose(1, 0, 2))
+    return _unit(builder, place, node, windows, blocks, weights, finest)
+
+
+def _parts(kind: TensorType) -> tuple[Ints, Ints, Ints]:
+    return objects(kind.frac), kind.lo, kind.hi
+
+
+def _pooling(builder: DataflowBuilder, place: NodeId, node: Node, op: ops.Sum | ops.AMax) -> Unit | None:
+    """The sum, or the greatest, over the taps of windows or over all positions."""
+    (arg,) = builder.operands(node)
+    shape = builder.shape(arg)
+    axes = len(shape) - 1 - len(op.axes)
+    if axes < 0 or op.axes != tuple(range(axes, len(shape) - 1)):
+        return None
+    windows = windows_of(builder, arg, axes)
+    if axes == 0 and not builder.is_constant(arg):
+        ones, none = (1,) * len(op.axes), ((0, 0),) * len(op.axes)
+        windows = Windows(arg, ops.Window(shape[:-1], ones, ones, none), shape[:-1], ones, shape[-1])
+    if windows is None or windows.taps != math.prod(shape[axes:-1]) or windows.channels != shape[-1]:
+        return None
+    weights = np.ones((1, windows.taps, 1), dtype=np.object_)
+    frac = frac_of(element(builder.program.nodes[windows.node].type))
+    made = _unit(builder, place, node, windows, windows.channels, objects(weights), frac)
+    return None if made is None else replace(made, greatest=isinstance(op, ops.AMax))
+
+
+def _merge(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
+    """The sum or difference of two tensors: for each channel windows of a number of each."""
+    first, second = builder.operands(node)
+    if any(builder.is_constant(arg) or builder.shape(arg) != node.type.shape for arg in (first, second)):
+        return None
+    fracs = [frac_of(element(builder.program.nodes[arg].type)) for arg in (first, second)]
+    finest = max(fracs)
+    sign = -1 if isinstance(node.op, ops.Sub) else 1
+    weights = np.array([1 << (finest - fracs[0]), sign << (finest - fracs[1])], dtype=np.object_).reshape(1, 2, 1)
+    *positions, channels = node.type.shape
+    op, grid = ops.Window((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), (2, math.prod(positions))
+    windows = Windows(first, op, grid, (1, grid[1]), channels)
+    made = _unit(builder, place, node, windows, channels, objects(weights), finest)
+    return None if made is None else replace(made, sources=(first, second), nodes=frozenset({place}))
+
+
+def _unit(
+    builder: DataflowBuilder, place: NodeId, node: Node, windows: Windows, blocks: int, weights: Ints, frac: int
+) -> Unit | None:
+    op, grid = windows.op, windows.grid
+    if len(op.size) > _AXES:
+        return None
+    lacks = _AXES - len(op.size)
+    ones = (1,) * lacks
+    op = ops.Window((*ones, *op.size), (*ones, *op.stride), (*ones, *op.dilation), (*((0, 0),) * lacks, *op.padding))
+    rows, columns = *ones, *grid
+    kind = element(node.type)
+    lift = frac - frac_of(kind)
+    if lift < 0:
+        return None
+    total = TensorType.of((1,), frac, kind.lo << lift, kind.hi << lift)
+    bias = np.zeros(blocks * weights.shape[2], dtype=np.object_)
+    sums = union_type(node.type, len(node.type.shape) - 1)
+    if sums.shape != bias.shape:
+        return None
+    nodes = _between(builder, place, windows.node)
+    return Unit(
+        node.layer,
+        nodes,
+        (windows.node,),
+        place,
+        op,
+        (rows, columns),
+        windows.channels,
+        blocks,
+        weights,
+        total,
+        sums,
+        objects(bias),
+        0,
+        ((),),
+        objects(np.zeros(len(bias), dtype=np.int64)),
+        kind,
+    )
+
+
+def _between(builder: DataflowBuilder, place: NodeId, source: NodeId) -> frozenset[NodeId]:
+    """``place`` and all that it is made of from ``source`` on."""
+    found, left = set[NodeId](), [place]
+    while left:
+        one = left.pop()
+        if one not in found and one != source and not builder.is_constant(one):
+            found.add(one)
+            left += builder.operands(builder.program.nodes[one])
+    return frozenset(found)
+
+
+def _extended(builder: DataflowBuilder, unit: Unit, numbers: Mapping[int, NodeId]) -> Unit:
+    """``unit`` with what is done to its results by all that reads them."""
+    outputs = {output.node for output in builder.program.outputs}
+    while True:
+        node = builder.program.nodes[unit.result]
+        readers = builder.readers[id(node)]
+        if len(readers) != 1 or unit.result in outputs or readers[0].type.shape != node.type.shape:
+            return unit
+        longer = _longer(builder, unit, readers[0])
+        if longer is None:
+            return unit
+        place = numbers[id(readers[0])]
+        unit = replace(longer, nodes=unit.nodes | {place}, result=place, kind=element(readers[0].type))
+
+
+def _longer(builder: DataflowBuilder, unit: Unit, node: Node) -> Unit | None:
+    """``unit`` and ``node``, which reads its result; None if that is not the same for all positions."""
+    before, operands = builder.program.nodes[unit.result].type, builder.operands(node)
+    others = [arg for arg in operands if arg != unit.result]
+    const = builder.program.nodes[others[0]].op if others else None
+    if const is not None and not isinstance(const, ops.Const):
+        return None
+    columns = len(unit.bias)
+    if isinstance(node.op, ops.Add) and unit.functions == ((),) and not np.any(unit.bias != 0) and const is not None:
+        added = const_by_channel(const, node.type.shape, columns)
+        if added is not None:
+            finest = max(frac for _, frac in added)
+            bias = [raw << (finest - frac) for raw, frac in added]
+            return replace(unit, bias=objects(np.array(bias, dtype=np.object_)), bias_frac=finest)
+    steps = steps_of(node, before, const, bool(others) and operands[0] == others[0], columns)
+    if steps is None:
+        return None
+    numbers = dict[tuple[object, ...], int]()
+    functions = list[tuple[Following, ...]]()
+    chosen = list[int]()
+    for number, step in zip(unit.chosen.tolist(), steps, strict=True):
+        key = (number, step.key)
+        if key not in numbers:
+            numbers[key] = len(functions)
+            functions.append((*unit.functions[number], step))
+        chosen.append(numbers[key])
+    return replace(unit, functions=tuple(functions), chosen=objects(chosen))

@@ -1,0 +1,249 @@
+"""What makes a model fit its part: fewer bits, or reuse factors.
+
+In: the network as it was configured, its program, and what is wanted of its layout. Out: choices, each with its size and as a
+configuration. Fewer bits cost accuracy; reuse factors, and layers that take turns on multipliers, cost cycles and no accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from bitsmith.building.job import Target
+from bitsmith.compiler import Compiled, Source, compile_network
+from bitsmith.config import IOType
+from bitsmith.devices import Part, part_or_typical
+from bitsmith.errors import CapacityError
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, missing, packed_luts, proposal
+from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.program import Program
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Bits, Settings, Strategy
+from bitsmith.mapping.directives import Directives
+from bitsmith.passes.program import drop_dead
+from bitsmith.remedies import Call, Remedy, build, convert, given, remedy
+
+BUDGETS = (14, 12, 10, 8)
+"""Bits that are tried. Below, accuracy depends on how a network was trained."""
+
+_MOST = 4.0
+"""Times the part's look-up tables beyond which no budget is tried: a perceptron of 8 bits has 0.4 times those of 16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A way to fit a part.
+
+    Attributes:
+        size: what follows.
+        part: that it fits.
+        directives: the layout.
+        bits: of the budget, if not the user's; ``compiled`` is the program with them.
+        faster: a layout that fits, too, but crowds the multiplier blocks.
+    """
+
+    size: Size
+    part: Part
+    directives: Directives
+    bits: int | None = None
+    compiled: Compiled | None = None
+    faster: Fit | None = None
+
+    @property
+    def fit(self) -> Fit:
+        """The layout with its size."""
+        return Fit(self.directives, self.size)
+
+    @property
+    def io_type(self) -> IOType:
+        """How data come and go."""
+        return IOType.PARALLEL if self.directives.parallel else IOType.STREAM
+
+    @property
+    def configuration(self) -> dict[str, object]:
+        """The keys of the configuration that say it."""
+        model: dict[str, object] = {} if self.bits is None else {"Bits": self.bits}
+        same = self.fit.of_all if self.fit.in_turn else None
+        if self.fit.in_turn:
+            model |= {"Strategy": Strategy.SHARED.value} | ({} if same is None else {"ReuseFactor": same})
+        chosen: dict[str, object] = {"Model": model} if model else {}
+        if self.fit.reuse and same is None:
+            chosen["LayerName"] = {name: {"ReuseFactor": factor} for name, factor in self.fit.reuse.items()}
+        return chosen
+
+    @property
+    def argued(self) -> Call:
+        """The arguments that say it."""
+        if self.directives.parallel:
+            return given(config=self.configuration)
+        return given(config=self.configuration, io_type=IOType.STREAM.value)
+
+    @property
+    def note(self) -> str:
+        """What reports say of it."""
+        effect = "no result changes" if self.bits is None else "results are less accurate"
+        return f"Chosen to fit {self.part.name}: {self}; {effect}.{f' {self.margin}' if self.margin else ''}"
+
+    @property
+    def margin(self) -> str:
+        """What is left for routing, and the layout that is faster without; empty if nothing is."""
+        if self.faster is None:
+            return ""
+        blocks = f"{self.faster.size.dsp:,} instead of {self.size.dsp:,} of {self.part.dsps:,} multiplier blocks"
+        return f"{self.faster.description} is faster and fits, too, with {blocks}, more than half of which may not be routed."
+
+    def network(self, network: Network) -> Network:
+        """A compiled network with the reuse factors, and the strategy if layers take turns."""
+
+        def chosen(name: str, settings: Settings) -> Settings:
+            strategy = Strategy.SHARED if self.fit.in_turn else settings.strategy
+            return replace(settings, reuse_factor=self.directives.reuse_factor(name), strategy=strategy)
+
+        return network.with_nodes([replace(node, settings=chosen(node.name, node.settings)) for node in network.nodes])
+
+    def __str__(self) -> str:
+        said = [] if self.bits is None else [f"{self.bits} bits"]
+        said += [self.fit.description] if self.fit.reuse or not self.directives.parallel else []
+        packed = packed_luts(self.size, self.part)
+        return f"{', '.join(said)} (about {packed:,} of {self.part.luts:,} LUTs)"
+
+
+def size_of(program: Program, directives: Directives, target: Target) -> Size:
+    """The expected size of a program's circuit, with stages as the clock of ``target`` wants them."""
+    family = part_or_typical(target.part).family
+    return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
+
+
+def fewer_bits(source: Source, size: Size, directives: Directives, target: Target) -> Choice | None:
+    """The largest budget of :data:`BUDGETS` with which the circuit fits; None without one."""
+    part = part_or_typical(target.part)
+    if packed_luts(size, part) > _MOST * part.luts or not _has_budget(source.network):
+        return None
+
+    def tried(bits: int) -> Choice | None:
+        compiled = _compiled(source, bits)
+        found = size_of(compiled.program, directives, target)
+        return Choice(found, part, directives, bits, compiled) if fits(found, part) else None
+
+    return _largest(tried)
+
+
+def _largest(tried: Callable[[int], Choice | None]) -> Choice | None:
+    """What there is for the largest budget; often there is nothing for the least."""
+    *larger, least = BUDGETS
+    smallest = tried(least)
+    return None if smallest is None else next(filter(None, map(tried, larger)), smallest)
+
+
+def reused(program: Program, directives: Directives, target: Target) -> Choice | None:
+    """Reuse factors with which the circuit fits, without any loss of accuracy; None without some.
+
+    Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked for.
+    """
+    part, program = part_or_typical(target.part), drop_dead(program, keep_probes=False)
+    budget_ns = target.budget_ns(part.family)
+    found = None
+    if any(factor > 1 for factor in directives.reuse.values()):
+        found = in_turn(program, part, directives, budget_ns)
+    if found is None and not directives.engine:
+        found = proposal(program, part, directives, budget_ns)
+    found = found or fastest_in_turn(program, part, directives, budget_ns)
+    return None if found is None else Choice(found.size, part, found.directives, faster=found.faster)
+
+
+def choices(source: Source | None, program: Program, directives: Directives, target: Target) -> Iterator[Choice]:
+    """What fits, the one nearest to what the user asked for first: fewer bits, reuse factors, or else both."""
+    if source is not None:
+        narrow = fewer_bits(source, size_of(program, directives, target), directives, target)
+        if narrow is not None:
+            yield narrow
+    shared = reused(program, directives, target)
+    if shared is not None:
+        yield shared
+    elif source is not None and _has_budget(source.network):
+        both = _bits_and_reuse(source, directives, target)
+        if both is not None:
+            yield both
+
+
+def _bits_and_reuse(source: Source, directives: Directives, target: Target) -> Choice | None:
+    """The largest budget for which there are reuse factors with which the circuit fits."""
+
+    def tried(bits: int) -> Choice | None:
+        compiled = _compiled(source, bits)
+        found = reused(compiled.program, directives, target)
+        return None if found is None else replace(found, bits=bits, compiled=compiled)
+
+    return _largest(tried)
+
+
+def ways_to_fit(source: Source, program: Program, directives: Directives, target: Target) -> Iterator[Choice | None]:
+    """None if the circuit fits as it is, else all :func:`choices`, and when these have run out an error.
+
+    Raises:
+        CapacityError: nothing more fits.
+    """
+    size = size_of(program, directives, target)
+    part = part_or_typical(target.part)
+    if fits(size, part):
+        yield None
+        return
+    yield from choices(source, program, directives, target)
+    raise nothing_fits(size, part)
+
+
+def layout_that_fits(program: Program, directives: Directives, target: Target) -> Choice | None:
+    """Reuse factors with which the circuit fits; None if it fits as it is.
+
+    Raises:
+        CapacityError: there are none.
+    """
+    size = size_of(program, directives, target)
+    part = part_or_typical(target.part)
+    if fits(size, part):
+        return None
+    found = reused(program, directives, target)
+    if found is None:
+        raise nothing_fits(size, part)
+    return found
+
+
+def nothing_fits(size: Size, part: Part) -> CapacityError:
+    """The error of a circuit that no choice fits into its part."""
+    lacking = (
+        missing(size, part) or f"{packed_luts(size, part):,} LUTs of {part.luts:,}, which leaves no room for wires"
+    )
+    return CapacityError(
+        f"no reuse factors make the circuit fit {part.name}: as it is about {lacking} (estimated)",
+        where="fit",
+        remedy="a larger part, fewer bits, more pruning, or a smaller network",
+    )
+
+
+def ways_out(found: Iterable[Choice]) -> Remedy:
+    """What the user may do, with configurations to paste."""
+    listed = list(found)
+    lines = [remedy(f"{choice}: ", choice.argued) for choice in listed]
+    lines += [remedy(choice.margin) for choice in listed if choice.margin]
+    if any(choice.bits is not None for choice in listed):
+        lines.append(remedy(convert(fit=True), " takes the first of these by itself"))
+    if any(choice.bits is None for choice in listed):
+        lines.append(remedy(build(fit=True), " takes the reuse factors, which change no result"))
+    lines += [] if listed else [remedy("a larger part, fewer bits, more pruning")]
+    verified, forced = build(synth=False), build(force=True)
+    last = remedy(verified, " verifies the circuit all the same; ", forced, " runs the tools")
+    return remedy(*(part for line in lines for part in (line, "\n    ")), last)
+
+
+def _has_budget(network: Network) -> bool:
+    return any(node.settings.bits == Bits() for node in network.nodes)
+
+
+def _compiled(source: Source, bits: int) -> Compiled:
+    """The network with ``bits`` where the user gave no budget."""
+    nodes = [
+        replace(node, settings=replace(node.settings, bits=Bits(bits, bits))) if node.settings.bits == Bits() else node
+        for node in source.network.nodes
+    ]
+    return compile_network(source.network.with_nodes(nodes), source.calibration)

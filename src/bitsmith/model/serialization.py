@@ -1,0 +1,456 @@
+"""Saved models: a JSON file for structure and an npz file beside it for the weights. No code, no pickle.
+
+Both are untrusted input: whatever is wrong with them is one ModelFileError.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+import reprlib
+import tokenize
+import types
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass, fields
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.config.precision import parse_precision
+from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
+from bitsmith.files import open_file
+from bitsmith.frontends.files.json import Json, parse_json
+from bitsmith.ir.check import check
+from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.ir.program import Program
+from bitsmith.ir.text import parse, to_text
+from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs, Overflow, Rounding
+from bitsmith.layers.axis_order import is_order
+from bitsmith.layers.layer import Floats, Layer, broadcasts
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantization.affine import Affine
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.settings import (
+    LEAST_BITS,
+    MOST_BITS,
+    Binning,
+    Bits,
+    Outliers,
+    Settings,
+    SoftmaxImplementation,
+    Strategy,
+    Weights,
+)
+from bitsmith.layers.table import LAYERS
+from bitsmith.model.npz import Arrays
+from bitsmith.project import write_atomically
+
+VERSION = 2
+
+_MAX_JSON_BYTES = 128 << 20
+"""The program has all weights in text: five bytes each."""
+
+_DAMAGE = (
+    BitsmithError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,  # of an encrypted member, too
+    ArithmeticError,
+    MemoryError,  # of an array whose header says that it is huge
+    tokenize.TokenError,
+    SyntaxError,  # of numpy's reader of headers, too
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What reading a damaged file may raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """What a file holds: the network, its program, and the target as plain JSON values."""
+
+    network: Network
+    program: Program
+    target: Mapping[str, Json]
+    notes: tuple[str, ...]
+    fidelity: Mapping[str, object] | None = None
+    """The certificate as plain values, if there is one."""
+    calibrated: bool | None = None
+    """Whether formats follow from calibration data; None of a model whose results are off, or of which nothing is known."""
+
+
+def weights_path(path: Path) -> Path:
+    """The npz file that belongs to the JSON file ``path``."""
+    return path.with_suffix(".npz")
+
+
+def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
+    """The JSON text and the arrays of ``model``."""
+    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    document: dict[str, object] = {
+        "format": "bitsmith-model",
+        "version": VERSION,
+        "name": model.network.name,
+        "inputs": list(model.network.inputs),
+        "outputs": list(model.network.outputs),
+        "nodes": [_encode_node(node, arrays) for node in model.network.nodes],
+        "target": dict(model.target),
+        "notes": list(model.notes),
+        "fidelity": None if model.fidelity is None else dict(model.fidelity),
+        "calibrated": model.calibrated,
+        "program": [*to_text(model.program).splitlines()],
+    }
+    return json.dumps(document, indent=1), arrays
+
+
+def save(model: SavedModel, path: Path) -> None:
+    """Write ``model`` as the JSON file ``path`` and an npz file beside it.
+
+    Raises:
+        ProjectError: they cannot be written.
+    """
+    if not path.name or not str(path).isprintable():
+        raise ProjectError(f"{str(path)!r} is not the name of a file", accepted="a path such as model.json")
+    text, arrays = encode(model)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    write_atomically(weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def load(path: Path) -> SavedModel:
+    """Read the model that was saved as ``path`` and its npz file.
+
+    Raises:
+        ModelFileError: not such files, or damaged ones.
+    """
+    try:
+        with open_file(path) as file:
+            document = parse_json(file.read(_MAX_JSON_BYTES + 1), str(path), _MAX_JSON_BYTES)
+        if document["format"] != "bitsmith-model" or document["version"] != VERSION:
+            raise ModelFileError("another format or version", where=str(path), accepted=f"version {VERSION}")
+        with open_file(weights_path(path)) as file, zipfile.ZipFile(file) as archive:
+            return _decode(document, Arrays(archive, str(weights_path(path))))
+    except ModelFileError:
+        raise
+    except FileNotFoundError as error:
+        raise ModelFileError(
+            "no such file", where=str(error.filename), remedy="convert the model and save it there"
+        ) from error
+    except _DAMAGE as error:
+        raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
+
+
+def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
+    nodes = tuple(_decode_node(node, arrays) for node in _list(document["nodes"]))
+    network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), _name(document["name"]))
+    shapes = network.shapes()
+    if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
+        raise ValueError("a layer whose axes are in no order")
+    program = parse("\n".join(str(line) for line in _list(document["program"])) + "\n")
+    check(program)
+    ends = [(op.name, op.shape) for op in program.input_ops()]
+    if ends != [(name, network.node(name).shape_in_model(shapes[name])) for name in network.inputs]:
+        raise ValueError("a program whose inputs are not the network's")
+    if not set(network.outputs) <= set(shapes) or len(program.outputs) != len(network.outputs):
+        raise ValueError("a program whose outputs are not the network's")
+    target = document["target"]
+    if not isinstance(target, dict):
+        raise ValueError("no target")
+    fidelity = document.get("fidelity")
+    if not isinstance(fidelity, dict | None):
+        raise ValueError("a certificate that is not an object")
+    calibrated = document.get("calibrated")
+    if not isinstance(calibrated, bool | None):
+        raise ValueError("calibrated is neither true nor false")
+    return SavedModel(network, program, target, _notes(document["notes"]), fidelity, calibrated)
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise ValueError("a list is missing")
+    return value
+
+
+def _names(value: Json) -> tuple[str, ...]:
+    return tuple(map(_name, _list(value)))
+
+
+def _notes(value: Json) -> tuple[str, ...]:
+    """Sentences, some of several lines."""
+    return tuple("\n".join(map(_name, str(note).split("\n"))) for note in _list(value))
+
+
+def _name(value: Json) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{reprlib.repr(value)}, which is no name or sentence")
+    return value
+
+
+def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) -> Json:
+    settings = node.settings
+    return {
+        "name": node.name,
+        **_encode_layer(node.layer, arrays),
+        "inputs": list(node.inputs),
+        "source": node.source,
+        "folded": node.folded,
+        "order": None if node.order is None else list(node.order),
+        "inner": node.inner,
+        "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
+        "quantizers": {name: _encode_quantizer(each) for name, each in node.quantizers.items()},
+        "layouts": {name: list(astuple(layout)) for name, layout in node.layouts.items()},
+        "finer": node.finer,
+        "whole": node.whole,
+        "affine": _encode_affine(node.affine),
+        "settings": {
+            "precision": _encode_formats(settings.precision),
+            "bits": asdict(settings.bits),
+            "widest": settings.widest,
+            "reuse_factor": settings.reuse_factor,
+            "parallelization_factor": settings.parallelization_factor,
+            "strategy": settings.strategy.value,
+            "table_size": settings.table_size,
+            "table_range": list(settings.table_range) if settings.table_range else None,
+            "binning": settings.binning.value if settings.binning else None,
+            "implementation": settings.implementation.value if settings.implementation else None,
+            "trace": settings.trace,
+            "skip": settings.skip,
+            "weights": settings.weights.value,
+            "outliers": settings.outliers.value,
+        },
+    }
+
+
+def _encode_formats(formats: Mapping[str, FixedFormat]) -> Json:
+    return {name: str(fmt) for name, fmt in formats.items()}
+
+
+_QUANTIZER_PARTS = ("scale", "step", "offset", "lo", "hi")
+_FRACTION = re.compile(r"-?\d{1,400}(/\d{1,400})?")
+
+
+def _encode_quantizer(quantizer: Quantizer) -> Json:
+    """Numbers as exact fractions in text."""
+    encoded = {name: _encode_fractions(getattr(quantizer, name)) for name in _QUANTIZER_PARTS}
+    return {**encoded, "rounding": quantizer.rounding.value, "overflow": quantizer.overflow.value}
+
+
+def _decode_quantizer(value: Json) -> Quantizer:
+    if not isinstance(value, dict):
+        raise ValueError("a quantizer that is not an object")
+    scale, step, offset, lo, hi = (_decode_fractions(value[name]) for name in _QUANTIZER_PARTS)
+    if any(each.denominator != 1 for each in (*lo.flat, *hi.flat)):
+        raise ValueError("codes that are not integers")
+    lo, hi = (np.array([int(each) for each in part.flat], dtype=np.object_).reshape(part.shape) for part in (lo, hi))
+    rounding, overflow = Rounding(value["rounding"]), Overflow(value["overflow"])
+    return Quantizer.uniform(scale, lo, hi, rounding, overflow, step=step, offset=offset)
+
+
+def _encode_affine(affine: Affine | None) -> Json:
+    if affine is None:
+        return None
+    return {"scale": _encode_fractions(affine.scale), "offset": _encode_fractions(affine.offset)}
+
+
+def _decode_affine(value: Json) -> Affine | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ValueError("a scale that is not an object")
+    return Affine(_decode_fractions(value["scale"]), _decode_fractions(value["offset"]))
+
+
+def _encode_fractions(values: npt.NDArray[np.object_]) -> Json:
+    return {"shape": list(values.shape), "values": [str(value) for value in values.ravel()]}
+
+
+def _decode_fractions(value: Json) -> npt.NDArray[np.object_]:
+    if not isinstance(value, dict):
+        raise ValueError("numbers that are not an object")
+    texts = [str(text) for text in _list(value["values"])]
+    if not all(_FRACTION.fullmatch(text) for text in texts):
+        raise ValueError("numbers that are not fractions")
+    found = np.empty(len(texts), dtype=np.object_)
+    found[:] = [Fraction(text) for text in texts]
+    return found.reshape([int(str(size)) for size in _list(value["shape"])])
+
+
+def _decode_quantizers(value: Json, trained: Mapping[str, Floats]) -> dict[str, Quantizer]:
+    if not isinstance(value, dict):
+        raise ValueError("quantizers that are not an object")
+    found = {name: _decode_quantizer(each) for name, each in value.items()}
+    for name, each in found.items():
+        if name not in trained or not broadcasts(each.shape, trained[name].shape) or not each.holds(trained[name]):
+            raise ValueError(f"a quantizer of {name}")
+    return found
+
+
+def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> dict[str, Json]:
+    """A layer; those that it holds are objects of the same form."""
+    if LAYERS.get(type(layer).__name__) is not type(layer):
+        raise ProjectError(
+            f"a layer of the class {type(layer).__name__}, whose code is not part of bitsmith",
+            where="save",
+            accepted="layers that are there when the model is loaded",
+            remedy="compute it with operators and layers of bitsmith, or convert the model again",
+        )
+    values: dict[str, Json] = {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, np.ndarray):
+            key = f"{len(arrays)}"
+            arrays[key] = value
+            values[field.name] = {"array": key}
+        elif isinstance(value, Layer):
+            values[field.name] = _encode_layer(value, arrays)
+        elif isinstance(value, Quantizer):
+            values[field.name] = _encode_quantizer(value)
+        else:
+            plain = value.value if isinstance(value, Enum) else value
+            values[field.name] = list(plain) if isinstance(plain, tuple) else plain
+    return {"kind": type(layer).__name__, "fields": values}
+
+
+def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
+    if not isinstance(value, dict):
+        raise ValueError("a node is no object")
+    layer = _decode_layer(value, arrays)
+    return NetworkNode(
+        _name(value["name"]),
+        layer,
+        _names(value["inputs"]),
+        _name(value["source"]),
+        _decode_settings(value["settings"]),
+        bool(value["folded"]),
+        None if value["order"] is None else _integers(value["order"]),
+        bool(value.get("inner", False)),
+        _decode_quantizers(value.get("quantizers", {}), layer.weights()),
+        fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
+        finer=min(max(int(str(value.get("finer", 0))), 0), MAX_FRAC),
+        whole=bool(value.get("whole", False)),
+        affine=_decode_affine(value.get("affine")),
+        layouts=_decode_layouts(value.get("layouts", {}), layer.weights()),
+    )
+
+
+def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, ModelLayout]:
+    found = {}
+    for name, entry in value.items() if isinstance(value, dict) else ():
+        shape, starts, places, factor, argument = _list(entry)
+        lines = tuple(map(_integers, _list(places)))
+        found[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument))
+        if name not in trained or not found[name].fits(trained[name].shape):
+            raise ValueError(f"the layout of {name}")
+    return found
+
+
+def _integers(value: Json) -> tuple[int, ...]:
+    return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
+
+
+def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:
+    if not isinstance(value, dict):
+        raise ValueError("fractional bits that are no object")
+    found = {name: np.array(fracs, dtype=np.int64) for name, fracs in value.items()}
+    for name, fracs in found.items():
+        if np.any(np.abs(fracs) > MAX_FRAC) or (name in trained and not broadcasts(fracs.shape, trained[name].shape)):
+            raise ValueError(f"fractional bits of {name}")
+    return found
+
+
+def _decode_layer(value: Mapping[str, Json], arrays: Arrays) -> Layer:
+    given = value["fields"]
+    if not isinstance(given, dict):
+        raise ValueError("a layer without fields")
+    kind = LAYERS[str(value["kind"])]
+    values = {name: _decode_field(field, arrays) for name, field in given.items()}
+    for name, hint in get_type_hints(kind).items():
+        if name in values and isinstance(hint, type) and issubclass(hint, Enum):
+            values[name] = hint(values[name])
+        if name in values and not _fits(values[name], hint):
+            raise ValueError(f"{kind.__name__}.{name} is {reprlib.repr(values[name])}")
+    return kind(**values)
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Whether ``value`` is of the type that a layer's field has."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return any(_fits(value, part) for part in parts)
+    if origin is tuple and isinstance(value, tuple):
+        each = parts[:1] * len(value) if parts[1:] == (...,) else parts
+        return len(each) == len(value) and all(map(_fits, value, each))
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _decode_field(value: Json, arrays: Arrays) -> object:
+    if isinstance(value, dict):
+        if "scale" in value:
+            return _decode_quantizer(value)
+        return _decode_layer(value, arrays) if "kind" in value else arrays[str(value["array"])]
+    return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
+
+
+def _decode_settings(value: Json) -> Settings:
+    if not isinstance(value, dict):
+        raise ValueError("a node without settings")
+    size, bounds = value["table_size"], value["table_range"]
+    binning, implementation = value["binning"], value["implementation"]
+    low_high = None if bounds is None else tuple(float(str(bound)) for bound in _list(bounds))
+    if low_high is not None and len(low_high) != 2:
+        raise ValueError("a table's range that is not two numbers")
+    return Settings(
+        precision=_decode_formats(value["precision"]),
+        bits=_decode_bits(value.get("bits")),
+        widest=None if value.get("widest") is None else int(str(value["widest"])),
+        reuse_factor=int(str(value["reuse_factor"])),
+        parallelization_factor=int(str(value.get("parallelization_factor", 1))),
+        strategy=Strategy(value["strategy"]),
+        table_size=None if size is None else int(str(size)),
+        table_range=None if low_high is None else (low_high[0], low_high[1]),
+        binning=None if binning is None else Binning(binning),
+        implementation=None if implementation is None else SoftmaxImplementation(implementation),
+        trace=bool(value["trace"]),
+        skip=bool(value["skip"]),
+        weights=Weights(value.get("weights", Weights.ONCHIP.value)),
+        outliers=Outliers(value.get("outliers", Outliers.KEEP.value)),
+    )
+
+
+def _decode_formats(value: Json) -> dict[str, FixedFormat]:
+    """Formats by variable."""
+    if not isinstance(value, dict):
+        raise ValueError("formats that are not an object")
+    formats = {name: parse_precision(str(text)) for name, text in value.items()}
+    return {name: fmt for name, fmt in formats.items() if fmt is not None}
+
+
+def _decode_bits(value: Json) -> Bits:
+    """A budget; models saved before there were any have the default."""
+    if value is None:
+        return Bits()
+    if not isinstance(value, dict):
+        raise ValueError("a budget of bits that is not an object")
+    bits = Bits(weight=int(str(value["weight"])), result=int(str(value["result"])))
+    if not all(LEAST_BITS <= each <= MOST_BITS for each in (bits.weight, bits.result)):
+        raise ValueError(f"a budget of {bits.weight} and {bits.result} bits")
+    return bits

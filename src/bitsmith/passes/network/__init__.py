@@ -1,0 +1,1 @@
+"""Passes from network to network, before it becomes a program."""

@@ -1,0 +1,339 @@
+"""Finds tensors for which one step is not enough, and gives their channels finer ones.
+
+By the rule of ``auto`` the step of a tensor follows from its largest magnitude. That leaves few bits to what is of another scale:
+an output in another unit, a neuron whose next weights make up for it, a feature far from 0, all samples but an outlier. Here each
+channel of a result, and each trained value by what it does to a channel, asks for steps that give the channel ``least_bits`` for
+its own scale. Where those are finer than the rule's, the float network is run with tensors rounded by the rule, and only tensors
+that change an output get the finer steps: near-dead channels and classes that never occur cost nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.blas import one_thread
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import Fracs
+from bitsmith.layers.auto import AUTO_BITS, ObservedRange, constant_frac, least_bits
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats, Shape
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import Add, Subtract
+from bitsmith.layers.network import Network, NetworkNode, Revision
+from bitsmith.layers.settings import Weights
+from bitsmith.passes.network.calibration import input_batches, observe
+from bitsmith.passes.network.lower import exact_nodes
+from bitsmith.passes.network.outliers import outlying
+from bitsmith.passes.network.steepness import Rounded, ancestors, fine_steps, steep_operands, with_trained
+
+_MOST_SPARE = 48
+"""Fractional bits that a channel may have beyond those of its tensor."""
+
+_FEWEST_BITS = 4
+"""Budgets of fewer bits are taken at their word: there is nothing to give to some values and not to others."""
+
+_GUARD_BITS = 2
+"""Bits beyond ``least_bits`` where there are finer steps: errors of several layers add up."""
+
+_FINE = 40
+"""More fractional bits, with which nothing is rounded that matters."""
+
+_CONSTANT = 2.0**-20
+"""A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
+
+_SAMPLES = 64
+_LEAST_SAMPLES = 16
+_ELEMENTS = 1 << 22
+"""Samples that are looked at rounded; fewer where the largest tensor of all of them would have more elements than that."""
+
+_AT_ONCE = 1 << 18
+"""Elements of the largest tensor for so many samples at a time that they stay in a processor's cache."""
+
+_MOST_HALVED = 16
+"""Groups of tensors that are looked at by halves."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """A result or a trained tensor that may need ``least`` fractional bits, and what auto makes of its coarse channels.
+
+    That is ``frac`` bits for a result (many where nothing is coarse), and the values ``held`` of a trained tensor.
+    """
+
+    node: str
+    variable: str
+    least: Fracs
+    frac: Fracs
+    held: Floats | None = None
+
+
+def refine_channels(
+    network: Network, calibration: Sequence[Floats] | None, observed: Mapping[str, ObservedRange]
+) -> Network:
+    """``network`` with :attr:`NetworkNode.fracs` where they are needed; ``observed`` is what its calibration showed.
+
+    Raises:
+        InputDataError: as :func:`bitsmith.passes.network.calibration.observe`.
+    """
+    inputs, _ = input_batches(network, calibration)
+    typical = _typical(network, inputs) if calibration is not None else None
+    seen = observed if typical is None else observe(network, typical)
+    search = _Search(network, network.shapes(), observed, seen)
+    candidates, steep = list(search.candidates()), steep_operands(network, seen)
+    if not candidates and not steep:
+        return network
+    chosen = inputs if typical is None else typical
+    largest = max(math.prod(shape) for shape in network.shapes().values())
+    count = min(max(_ELEMENTS // largest, _LEAST_SAMPLES), _SAMPLES)
+    few = [batch[:: -(-len(batch) // count)] for batch in chosen]
+    with np.errstate(all="ignore"), one_thread():
+        candidates = _together([*candidates, *search.of_steep(steep, few)])
+        needed = _Trial.of(network, few, seen, max(_AT_ONCE // largest, 1)).needed(candidates)
+    found: dict[str, dict[str, Fracs]] = {}
+    for each in needed:
+        found.setdefault(each.node, {})[each.variable] = each.least
+    return network.with_nodes([replace(node, fracs=found.get(node.name, {})) for node in network.nodes])
+
+
+def _together(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """The candidates, one for each tensor."""
+    found: dict[tuple[str, str], _Candidate] = {}
+    for each in candidates:
+        other = found.get((each.node, each.variable))
+        if other is not None:
+            least, frac = np.maximum(other.least, each.least), np.minimum(other.frac, each.frac)
+            each = replace(each, least=least, frac=frac)
+        found[each.node, each.variable] = each
+    return list(found.values())
+
+
+def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
+    """The inputs without outliers; None if there are none."""
+    found = [each.samples for each in map(outlying, inputs) if each is not None]
+    if not found:
+        return None
+    others = ~np.any(found, axis=0)
+    return [batch[others] for batch in inputs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Looks for candidates; ``observed`` is what all samples show, ``seen`` what the typical ones do."""
+
+    network: Network
+    shapes: Mapping[str, Shape]
+    observed: Mapping[str, ObservedRange]
+    seen: Mapping[str, ObservedRange]
+
+    def candidates(self) -> Iterator[_Candidate]:
+        """Results that are rounded and trained tensors for which the rule of auto may be too coarse."""
+        exact = exact_nodes(self.network)
+        for node in self.network.nodes:
+            if node.name not in exact and "result" not in node.settings.precision:
+                yield from self._of_result(node)
+            if node.settings.weights is Weights.ONCHIP:
+                yield from self._of_trained(node)
+
+    def of_steep(self, operands: Sequence[str], inputs: Sequence[Floats]) -> Iterator[_Candidate]:
+        """Tensors for which the rule is too coarse because steep functions take them as ``operands``, or what they lead to."""
+        exact = exact_nodes(self.network)
+        rounded: list[Rounded] = []
+        for node in ancestors(self.network, operands):
+            rule = None if node.name in exact or "result" in node.settings.precision else self._rule_of_result(node)
+            rounded += [rule] if rule is not None else []
+            rounded += self._rules_of_trained(node) if node.settings.weights is Weights.ONCHIP else []
+        rounded = [each for each in rounded if each.bits == AUTO_BITS]  # what the user gives is kept
+        for each, least in fine_steps(self.network, operands, rounded, inputs):
+            if each.values is None:
+                channels = self.shapes[each.node][-1:]
+                yield _Candidate(each.node, each.variable, np.broadcast_to(least, channels), each.frac)
+            else:
+                yield _Candidate(each.node, each.variable, least, each.frac, each.applied(each.values))
+
+    def _rule_of_result(self, node: NetworkNode) -> Rounded | None:
+        """The steps of a result by the rule of auto; None where nothing is rounded."""
+        observed = self.observed[node.name]
+        lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed)
+        if node.layer.traits.keeps or isinstance(node.layer, Constant):
+            return None
+        if not isinstance(node.layer, Input):
+            frac = np.asarray(lowering.result_frac())
+        elif observed.limits and node.layer.entries is None:
+            frac = np.array(
+                [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.result_bits))]
+            )
+        else:
+            return None
+        is_exact = observed.frac is not None and observed.frac <= frac.min()
+        return None if is_exact else Rounded(node.name, "result", node.settings.bits.result, frac)
+
+    def _of_result(self, node: NetworkNode) -> Iterator[_Candidate]:
+        rule = self._rule_of_result(node)
+        if rule is None:
+            return
+        scales, frac = self._scales(node.name), rule.frac
+        coarse = _are_coarse(scales, frac, node.settings.bits.result)
+        if np.any(coarse):
+            least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
+            yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
+
+    def _rules_of_trained(self, node: NetworkNode) -> Iterator[Rounded]:
+        """The steps of trained tensors by the rule of auto, as far as it decides them."""
+        decided = node.settings.precision.keys() | node.quantizers.keys()
+        for variable, values in node.layer.weights().items():
+            if variable in decided:
+                continue
+            bits = node.settings.bits.of(variable)
+            exponents = node.layer.weight_exponents(variable, bits)
+            if exponents is None:
+                frac = np.asarray(constant_frac(values, bits))
+            else:
+                frac = constant_frac(np.ldexp(values, -exponents), bits) - exponents
+            yield Rounded(node.name, variable, bits, frac, values)
+
+    def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
+        rules = list(self._rules_of_trained(node))
+        found = self._trained_scales(node) if rules else {}
+        for rule in rules:
+            if rule.variable not in found or rule.values is None:
+                continue
+            values, frac, bits = rule.values, rule.frac, node.settings.bits.of(rule.variable)
+            scales = _fitted(found[rule.variable], values.shape)
+            coarse = _are_coarse(scales, frac, bits)
+            if not np.any(coarse):
+                continue
+            held = np.where(coarse, rule.applied(values), values)
+            if np.any(held != values):
+                least = _least(scales, frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
+                yield _Candidate(node.name, rule.variable, least, frac, held)
+
+    def _channels(self, name: str) -> tuple[Floats, Floats]:
+        channels = self.seen[name].channels
+        assert channels is not None
+        return channels
+
+    def _scales(self, name: str) -> Floats:
+        return _scales(self._channels(name))
+
+    def _trained_scales(self, node: NetworkNode) -> Mapping[str, Floats]:
+        if isinstance(node.layer, Constant):
+            return {"weight": self._constant_scales(node)}
+        if len(node.inputs) != 1:
+            return {}
+        (operand,) = node.inputs
+        amplitudes = np.maximum(*np.abs(self._channels(operand)))
+        with np.errstate(divide="ignore"):
+            return node.layer.trained_scales(amplitudes, self._scales(node.name), len(self.shapes[operand]))
+
+    def _constant_scales(self, node: NetworkNode) -> Floats:
+        """A constant's own channels, or what they are added to where that is less."""
+        own = self._scales(node.name)
+        readers = [each.name for each in self.network.consumers(node.name) if isinstance(each.layer, Add | Subtract)]
+        sums = [each if each.shape == own.shape else each.min() for each in map(self._scales, readers)]
+        return np.asarray(reduce(np.minimum, sums, own))
+
+
+def _scales(channels: tuple[Floats, Floats]) -> Floats:
+    """What errors of each channel are compared with: its range if that is less than its magnitude; infinite if it is 0."""
+    least, most = channels
+    amplitude, spread = np.maximum(np.abs(least), np.abs(most)), most - least
+    scales = np.where(spread > _CONSTANT * amplitude, np.minimum(amplitude, spread), amplitude)
+    return np.where(scales > 0.0, scales, np.inf)
+
+
+def _fitted(scales: Floats, shape: Shape) -> Floats:
+    """``scales`` so that they broadcast to ``shape``: the least along axes that it has not."""
+    while scales.ndim > len(shape):
+        scales = np.asarray(scales.min(axis=0))
+    ones = tuple(axis for axis in range(-scales.ndim, 0) if shape[axis] == 1)
+    return np.asarray(scales.min(axis=ones, keepdims=True))
+
+
+def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:
+    """True for scales that have fewer than ``least_bits`` and could have them."""
+    return np.asarray((scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac)) & (bits >= _FEWEST_BITS))
+
+
+def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
+    """Fractional bits that give each scale ``least_bits``, sign included, and the guard bits: from ``frac`` to ``spare`` more."""
+    wanted = least_bits(bits) + _GUARD_BITS - 1 - np.ceil(np.log2(scales))
+    return np.asarray(np.clip(wanted, frac, frac + spare), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What the outputs are, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
+    results of those that might. ``at_once`` samples are looked at together."""
+
+    network: Network
+    inputs: Sequence[Floats]
+    outputs: Mapping[str, tuple[Floats, Floats]]
+    held: Mapping[str, Floats]
+    at_once: int
+
+    @classmethod
+    def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange], at_once: int) -> _Trial:
+        """The trial of a network without rounding; ``seen`` are the ranges of its results."""
+        bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
+        bounded = network.bounded()
+        jumping: dict[str, Floats] = {}
+        outputs: dict[str, tuple[Floats, Floats]] = {}
+        for node, _, result in network.evaluation(inputs):
+            if node.layer.jumps:
+                jumping[node.name] = result
+            if node.name in network.outputs:
+                channels = seen[node.name].channels
+                assert channels is not None
+                scales = _scales(channels)
+                if node.name in bounded:
+                    scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
+                outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
+        return cls(network, inputs, outputs, jumping, at_once)
+
+    def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+        """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
+        groups = [candidates] if self._differ(candidates) else []
+        settled: list[_Candidate] = []
+        for _ in range(_MOST_HALVED):
+            group = max(groups, key=len, default=())
+            if len(group) < 2:
+                break
+            groups.remove(group)
+            halves = [half for half in (group[: len(group) // 2], group[len(group) // 2 :]) if self._differ(half)]
+            groups += halves
+            settled += [] if halves else group  # only together do they make a difference
+        return [*settled, *(each for group in groups for each in group)]
+
+    def _differ(self, candidates: Collection[_Candidate]) -> bool:
+        """Return True if an output changes too much where ``candidates`` are rounded by the rule of auto."""
+        fracs = {each.node: each.frac for each in candidates if each.held is None}
+        held: dict[str, dict[str, Floats]] = {}
+        for each in candidates:
+            if each.held is not None:
+                held.setdefault(each.node, {})[each.variable] = each.held
+        rounded = self.network.with_nodes(
+            [replace(node, layer=with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
+        )
+
+        def in_steps(node: NetworkNode, _: Sequence[Floats], result: Floats) -> Floats:
+            frac = fracs.get(node.name)
+            return result if frac is None else np.ldexp(np.rint(np.ldexp(result, frac)), -frac)
+
+        starts = range(0, len(self.inputs[0]), self.at_once)
+        return any(self._changed(rounded, in_steps, slice(start, start + self.at_once)) for start in starts)
+
+    def _changed(self, rounded: Network, in_steps: Revision, samples: slice) -> bool:
+        """Return True if an output of ``rounded`` differs too much for some ``samples``."""
+        held = {name: results[samples] for name, results in self.held.items()}
+        for node, _, result in rounded.evaluation([batch[samples] for batch in self.inputs], in_steps, held):
+            if node.name in self.outputs:
+                wanted, allowed = self.outputs[node.name]
+                if np.any(np.abs(result - wanted[samples]) > allowed):
+                    return True
+        return False

@@ -1,0 +1,161 @@
+"""Inputs that all their readers quantize have the format that these need: the circuit's port is as narrow as it can be.
+
+Before: an input without a format of its own or of the user's, read, perhaps after its elements moved, by :class:`Quantize` layers
+of fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and those of the whole input
+are identities. If not, the input has the bits that they look at: those of the finest of them and, where one rounds to
+nearest, half a step. Where their grids are of other scales, and before staircases and rectifiers, the input holds all that their
+ranges do: in steps of which each of theirs has 256 or more, or of which all thresholds are multiples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from bitsmith.ir.types import Ints, Overflow, Rounding
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.network import Network
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.settled import resolution_of
+from bitsmith.layers.shape import Identity
+from bitsmith.layers.time_distributed import TimeDistributed
+
+_integer = np.frompyfunc(int, 1, 1)
+
+_SPARE_BITS, _MOST_BITS = 8, 40
+"""Bits of an input beyond the steps of quantizers of any scale, and all bits that it may have."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reader:
+    """A quantizer as it is for the input. ``name`` is its layer where it may act on the input itself, and empty elsewhere."""
+
+    quantizer: Quantizer
+    name: str = ""
+
+
+def quantized_inputs(network: Network) -> Network:
+    """``network`` with the formats of quantizers, or quantizers themselves, moved into the inputs."""
+    shapes = network.shapes()
+    formats: dict[str, Quantizer] = {}
+    moved: set[str] = set()
+    for node in network.nodes:
+        if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
+            readers = _readers(network, shapes, node.name) or []
+            quantizers = [reader.quantizer for reader in readers]
+            if quantizers and all(quantizers[0].is_same(other) for other in quantizers):
+                formats[node.name] = quantizers[0]
+                moved.update(reader.name for reader in readers)
+            elif (found := (_joint(quantizers) if quantizers else None) or _covering(network, node.name)) is not None:
+                formats[node.name] = found
+    nodes = []
+    for node in network.nodes:
+        if node.name in formats and isinstance(node.layer, Input):
+            nodes.append(replace(node, layer=replace(node.layer, quantizer=formats[node.name])))
+        else:
+            nodes.append(replace(node, layer=Identity()) if node.name in moved else node)
+    return network.with_nodes(nodes)
+
+
+def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_Reader] | None:
+    """The quantizers that read a node, as they are for its shape; None if anything else does."""
+    found: list[_Reader] = []
+    if name in network.outputs:
+        return None
+    for reader in network.consumers(name):
+        # A format of one time step is that of all.
+        layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
+        if reader.order is not None or "result" in reader.settings.precision:
+            return None
+        if isinstance(layer, Quantize):
+            if layer.quantizer.fracs is None or not layer.quantizer.keeps_scale:
+                return None
+            found.append(_Reader(layer.quantizer, reader.name))
+            continue
+        beyond = _readers(network, shapes, reader.name) if reader.layer.traits.moves_or_pads else None
+        if beyond is None:
+            return None
+        for one in beyond:
+            if reader.layer.traits.keeps:
+                here = _in_shape(one.quantizer, reader.layer, shapes[name])
+                found.append(replace(one, quantizer=here))
+            else:
+                found += [_Reader(each) for each in _anywhere(one.quantizer)]
+    return found
+
+
+def _anywhere(quantizer: Quantizer) -> Iterator[Quantizer]:
+    """The quantizers of single elements, each for a whole tensor."""
+    parts = np.broadcast_arrays(quantizer.scale, quantizer.lo, quantizer.hi)
+    for scale, lo, hi in dict.fromkeys(zip(*(part.ravel().tolist() for part in parts), strict=True)):
+        yield Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
+
+
+def _in_shape(quantizer: Quantizer, layer: Layer, shape: Shape) -> Quantizer:
+    """The quantizer of a tensor of ``shape``; ``quantizer`` is for what ``layer`` makes of it, which has all its elements."""
+    places = np.arange(math.prod(shape), dtype=np.float64).reshape(1, *shape)
+    back = np.argsort(layer.reference([places])[0], axis=None)
+    seen = layer.output_shape([shape])
+
+    def placed(part: Ints) -> Ints:
+        if part.size == 1:
+            return part
+        return np.broadcast_to(part, seen).reshape(-1)[back].reshape(shape)
+
+    scale, lo, hi = (placed(part) for part in (quantizer.scale, quantizer.lo, quantizer.hi))
+    return Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
+
+
+def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
+    """All bits that fixed-point quantizers look at, so that each does the same to what is left; None if no format has them.
+
+    Truncation leaves all comparisons with steps as they are, and with half steps if it keeps them: modes that round ties in other
+    ways than upwards would take for ties what is truncated to one. Ranges that wrap around go into each other, and those that
+    saturate into their hull; where some wrap around and some saturate, no range is enough.
+    """
+    if any(one.rounding not in (Rounding.TRN, Rounding.RND) for one in quantizers):
+        return None
+    wrapping = [one.overflow is Overflow.WRAP for one in quantizers]
+    if any(wrapping) and not all(wrapping):
+        return None
+    halves = any(one.rounding is not Rounding.TRN for one in quantizers)
+    coarsest = max(one.scale.max() for one in quantizers)
+    scales = [np.where(one.hi > one.lo, one.scale, coarsest) for one in quantizers]
+    finest = reduce(np.minimum, scales) / (2 if halves else 1)
+    lows, highs, ends = [], [], []
+    for one, scale in zip(quantizers, scales, strict=True):
+        steps = _integer(scale / finest)
+        lows.append(one.lo * steps)
+        highs.append(one.hi * steps)
+        ends.append(np.where(one.hi > one.lo, one.hi + 1, 0) * steps)
+    lo = reduce(np.minimum, lows)
+    if not any(wrapping):
+        return Quantizer.uniform(finest, lo, reduce(np.maximum, highs), Rounding.TRN, Overflow.SAT)
+    size = np.maximum(reduce(np.maximum, ends), -lo)
+    if bool(np.any(size & (size - 1))):
+        return None
+    return Quantizer.uniform(finest, np.where(lo < 0, -size, 0), np.maximum(size - 1, 0), Rounding.TRN, Overflow.WRAP)
+
+
+def _covering(network: Network, name: str) -> Quantizer | None:
+    """A format for what quantizers of any scale read, or staircases; None if other layers do, or it would be too wide."""
+    seen = resolution_of(network, name)
+    if seen is None:
+        return None
+    sign = int(seen.least < 0)
+    integer = max(
+        math.ceil(math.log2(-seen.least)) if sign else -_MOST_BITS,
+        math.frexp(seen.most)[1] if seen.most > 0 else -_MOST_BITS,
+    )
+    frac = _SPARE_BITS - math.floor(math.log2(seen.step))
+    exact = seen.frac is not None and seen.frac <= frac
+    frac = seen.frac if exact and seen.frac is not None else frac
+    if not 0 < sign + integer + frac <= _MOST_BITS:
+        return None
+    return Quantizer.fixed(sign, integer, frac, Rounding.TRN if exact else Rounding.RND, Overflow.SAT)

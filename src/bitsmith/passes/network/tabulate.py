@@ -1,0 +1,98 @@
+"""Functions between two quantizers of the model become tables of codes, which are exact.
+
+Before: a sigmoid between ``Quantize`` layers, which ``auto`` would round once before the second one rounds again.
+After: a :class:`Lookup` from codes to codes. The function is computed in double precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.network import Network, NetworkNode, free_name
+from bitsmith.layers.quantization.affine import Affine
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
+from bitsmith.layers.traits import Exactness
+
+MOST_CODES = 1 << 16
+"""Most entries of such a table."""
+
+
+def tabulate(network: Network) -> Network:
+    """``network`` with tables of codes for the functions between its quantizers."""
+    nodes: list[NetworkNode] = []
+    results: dict[str, Quantizer] = {}
+    taken = {node.name for node in network.nodes}
+    for node in network.nodes:
+        before, after = _grid_before(network, node), _grid_after(network, node)
+        if before is not None and after is not None:
+            codes = free_name(f"{node.name}_codes", taken)
+            nodes += _tabulated(node, codes, before, after)
+            results[node.name] = after
+        elif isinstance(node.layer, Quantize) and node.inputs[0] in results:
+            nodes.append(replace(node, layer=Quantize(_from_codes(results[node.inputs[0]]))))
+        else:
+            nodes.append(node)
+    return network.with_nodes(nodes)
+
+
+def _grid_before(network: Network, node: NetworkNode) -> Quantizer | None:
+    """The grid of the operand of a function that is not exact otherwise, if it has few codes."""
+    traits = node.layer.traits
+    if traits.exactness is not Exactness.APPROXIMATE or not traits.elementwise:
+        return None
+    if len(node.inputs) != 1 or node.settings.precision:
+        return None
+    source = network.node(node.inputs[0])
+    while source.layer.traits.picks and len(source.inputs) == 1 and not source.settings.precision:
+        source = network.node(source.inputs[0])
+    if not isinstance(source.layer, Quantize | Input) or source.settings.precision:
+        return None
+    found = source.layer.quantizer
+    return found if found is not None and _is_plain(found) and found.hi.item() - found.lo.item() < MOST_CODES else None
+
+
+def _grid_after(network: Network, node: NetworkNode) -> Quantizer | None:
+    """The quantizer that all readers of ``node`` are."""
+    readers = network.consumers(node.name)
+    if node.name in network.outputs or not readers:
+        return None
+    first = readers[0].layer
+    same = isinstance(first, Quantize) and all(
+        isinstance(reader.layer, Quantize)
+        and reader.layer.quantizer.is_same(first.quantizer)
+        and not reader.settings.precision
+        for reader in readers
+    )
+    return first.quantizer if same and isinstance(first, Quantize) and _is_plain(first.quantizer) else None
+
+
+def _is_plain(quantizer: Quantizer) -> bool:
+    """Return True if it is the same for all elements."""
+    return all(
+        part.size == 1 for part in (quantizer.scale, quantizer.step, quantizer.offset, quantizer.lo, quantizer.hi)
+    )
+
+
+def _tabulated(node: NetworkNode, codes: str, before: Quantizer, after: Quantizer) -> list[NetworkNode]:
+    """The codes of the operand, and the function's table."""
+    lo, hi = int(before.lo.item()), int(before.hi.item())
+    points = np.arange(lo, hi + 1, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        values = node.layer.reference([points[None] * as_floats(before.step)])[0]
+    table = Lookup(as_weights(0.0), lo, as_weights(after.codes(values)))
+    to_codes = Quantize(Quantizer.uniform(before.step, lo, hi, step=1.0))
+    return [
+        NetworkNode(codes, to_codes, node.inputs, source="Quantize", inner=True),
+        replace(node, layer=table, inputs=(codes,), affine=Affine.of(after.step), folded=True),
+    ]
+
+
+def _from_codes(quantizer: Quantizer) -> Quantizer:
+    """Of codes to what they are worth."""
+    return Quantizer.uniform(1.0, quantizer.lo, quantizer.hi, step=quantizer.step)

@@ -1,0 +1,37 @@
+"""Removes nodes that no output, probe or input needs.
+
+Before: ``%5`` feeds neither an output nor a probe. After: gone, and later nodes move up.
+"""
+
+from __future__ import annotations
+
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
+from bitsmith.passes.program.rewrite import moved
+
+
+def drop_dead(program: Program, *, keep_probes: bool = True) -> Program:
+    """The program without dead nodes. Inputs stay: they are its interface. Probes keep nodes alive, or go too."""
+    if not keep_probes:
+        program = Program(program.nodes, program.outputs)
+    wanted = reached(program)
+    nodes: list[Node] = []
+    place: list[int] = []
+    for index, node in enumerate(program.nodes):
+        place.append(len(nodes))
+        if index not in wanted:
+            continue
+        op = node.op
+        if isinstance(op, ops.Scan):
+            op = ops.Scan(drop_dead(op.body, keep_probes=False), op.states)
+        nodes.append(Node(op, tuple(place[arg] for arg in node.args), node.type, node.layer))
+    return moved(program, tuple(nodes), place)
+
+
+def reached(program: Program) -> set[int]:
+    """Inputs, outputs, probes and all nodes that they need."""
+    wanted = {result.node for result in (*program.outputs, *program.probes)} | set(program.inputs)
+    for index in reversed(range(len(program.nodes))):
+        if index in wanted:
+            wanted.update(program.nodes[index].args)
+    return wanted
