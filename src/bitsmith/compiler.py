@@ -50,7 +50,7 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a model was compiled from."""
+    """Source that a model was compiled from."""
 
     network: Network
     calibration: Sequence[Floats] | None
@@ -97,14 +97,14 @@ def _lowered(network: Network, observed: Mapping[str, ObservedRange], finer: Fin
 
 
 def _finer(network: Network, lowered: Callable[[Finer], tuple[Network, Program]]) -> Finer:
-    """How much finer steps are where inputs of a usual scale need it; budgets that the user gives are kept."""
+    """Return how much finer steps are where inputs of a usual scale need it; budgets that the user gives are kept."""
     if any(node.settings.bits != Bits() or node.settings.widest is not None for node in network.nodes):
         return Finer()
     return finer_for_scales(network, lambda finer: lowered(finer)[1])
 
 
 def _of_scales(network: Network, finer: Finer) -> Iterator[str]:
-    """What is said of inputs about which nothing is known."""
+    """Return the note on inputs about which nothing is known."""
     unknown: dict[FixedFormat, list[str]] = {}
     for name in network.unknown_inputs():
         fmt = network.input(name).default_format(network.node(name).settings.result_bits)
@@ -122,7 +122,7 @@ def _of_scales(network: Network, finer: Finer) -> Iterator[str]:
 
 
 def _refined(network: Network) -> tuple[str, ...]:
-    """What is said of tensors that have several steps."""
+    """Return the note on tensors with several steps."""
     named = ", ".join(repr(node.name) for node in network.nodes if node.fracs and not node.inner)
     if not named:
         return ()
@@ -133,7 +133,7 @@ def _refined(network: Network) -> tuple[str, ...]:
 
 
 def _budgets(network: Network) -> tuple[str, ...]:
-    """Where ``auto`` keeps other bits than it does by itself."""
+    """Return the bits that ``auto`` keeps where the user asks for others."""
     layers: dict[Bits, list[str]] = {}
     known = [node for node in network.nodes if not node.inner]
     for node in known:
@@ -146,7 +146,7 @@ def _budgets(network: Network) -> tuple[str, ...]:
 
 
 def _floats(network: Network) -> tuple[str, ...]:
-    """Which layers of a quantized model no quantizer decides."""
+    """Return the note on layers of a quantized model that no quantizer decides."""
     decided = settled(network)
     names = [repr(node.name) for node in network.nodes if node.name not in decided and not node.inner]
     if not names or not is_quantized(network):
@@ -161,14 +161,14 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _within(names: Sequence[str], of: int) -> str:
-    """Which layers, if not all."""
+    """Return the layers in words, if not all."""
     if len(names) == of:
         return ""
     return f", in {_named(names)}"
 
 
 def _unfolded(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """What is said of normalizations that stay, because of the user's formats."""
+    """Return the note on normalizations that stay because of the user's formats."""
     if not pairs:
         return ()
     named = ", ".join(f"{name!r} into {before!r}" for name, before in pairs)

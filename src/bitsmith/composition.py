@@ -44,7 +44,7 @@ class Split:
         return self.parts[number]
 
     def predict(self, x: Arrays) -> Results:
-        """What the parts compute one after the other, as :meth:`Model.predict` of the whole."""
+        """Compute the parts one after the other, as :meth:`Model.predict` of the whole."""
         known, alerts = self._values(x), self.whole._alerts
         alerts.tell_approximate()
         found = [real(known[output.name], kind) for output, kind in self._outputs()]

@@ -296,7 +296,7 @@ def _check_weights(network: Network, target: Target) -> None:
 
 
 def _loaded(network: Network) -> Iterator[str]:
-    """What weights come from outside."""
+    """Return the weights that come from outside."""
     for way, found in ((Weights.RELOADABLE, "can be loaded later"), (Weights.EXTERNAL, "come in with each frame")):
         names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
         if names:
@@ -304,7 +304,7 @@ def _loaded(network: Network) -> Iterator[str]:
 
 
 def _other_positions(network: Network, target: Target) -> Iterator[str]:
-    """Where a ParallelizationFactor is not what the circuit has."""
+    """Return notes on layers whose ParallelizationFactor differs from the circuit's."""
     shapes = network.shapes()
     for node in network.nodes:
         wanted, grid = node.settings.parallelization_factor, shapes[node.name][:-1]

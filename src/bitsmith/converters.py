@@ -186,14 +186,14 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
 
 
 def keras_v2_to_hls(config: Mapping[str, object] | str | Path) -> Model:
-    """As :func:`keras_to_hls`, which reads the files and models of every version."""
+    """Call :func:`keras_to_hls`, which reads the files and models of every version."""
     return _of_project(config, KERAS).model()
 
 
 def keras_v3_to_hls(
     config: Mapping[str, object] | str | Path, allow_da_fallback: bool = True, allow_v2_fallback: bool = True
 ) -> Model:
-    """As :func:`keras_to_hls`, which reads the files and models of every version and needs no fallback."""
+    """Call :func:`keras_to_hls`, which reads the files and models of every version and needs no fallback."""
     return _of_project(config, KERAS).model()
 
 

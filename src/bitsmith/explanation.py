@@ -1,4 +1,4 @@
-"""What becomes of a model, without writing anything: its layers and types, or all that keeps it from being translated."""
+"""Explanations of a model, without writing anything: its layers and types, or all that keeps it from being translated."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def explain(
 
 
 def explained(conversion: Conversion) -> Explanation:
-    """What becomes of a model that is converted so; raises as :func:`explain`."""
+    """Return the explanation of a model that is converted so; raises as :func:`explain`."""
     try:
         converted = conversion.model()
     except (UnsupportedError, RangeError) as first:

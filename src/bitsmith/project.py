@@ -39,7 +39,7 @@ OWNER = "bitsmith.pid"
 _FORMAT = 1
 _SEAL = "seal"
 _MOST_BYTES = 64 << 20
-"""Of a manifest."""
+"""Most bytes of a manifest."""
 _STAMP = "at "
 """Begins the time that stands in place of a digest for a file whose content does not count."""
 
@@ -324,7 +324,7 @@ class Project:
 
 
 def _canonical(content: Mapping[str, Json]) -> bytes:
-    """What the seal of a manifest is on: the same for equal contents."""
+    """Return the text that the seal of a manifest is on: the same for equal contents."""
     return json.dumps(content, sort_keys=True).encode()
 
 
@@ -345,7 +345,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _unfinished(folder: Path) -> list[Path]:
-    """What a process was writing when it was killed, before it had a manifest."""
+    """Return the files that a process was writing when it was killed, before it had a manifest."""
     return [path for name in (MANIFEST, OWNER) for path in folder.glob(_scratch(folder / name, "*").name)]
 
 

@@ -1,4 +1,4 @@
-"""What users can do after an error, as values: text and calls, which each caller renders as its users type them.
+"""Remedies after an error, as values: text and calls, which each caller renders as its users type them.
 
 ``str`` of one is for Python; `bitsmith.cli.wording` renders the same for the command line.
 """
@@ -47,7 +47,7 @@ class Remedy:
     parts: tuple[str | Call, ...]
 
     def rendered(self, render: Callable[[Call], str]) -> str:
-        """As text, with calls as ``render`` has them."""
+        """Return the text, with calls as ``render`` has them."""
         return "".join(part if isinstance(part, str) else render(part) for part in self.parts)
 
     def __str__(self) -> str:

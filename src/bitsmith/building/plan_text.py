@@ -1,6 +1,7 @@
 """Commands as people read them: the same on every machine that has the tools, in whatever folders.
 
-In: a stage's commands and tools. Out: lines of text. Makefiles, which must run, have the real paths (`bitsmith.building.makefile`).
+In: a stage's commands and tools. Out: lines of text. Makefiles, which must run, have the real paths
+(`bitsmith.building.makefile`).
 """
 
 from __future__ import annotations

@@ -270,7 +270,7 @@ def _next(project: Path, options: ModelOptions) -> str:
 
 
 def _misfit(model: Model) -> str:
-    """What the part has too little of; empty if the circuit fits."""
+    """Return the resources that the part lacks; empty if the circuit fits."""
     from bitsmith.devices import part_or_typical
     from bitsmith.estimate.fit import missing
     from bitsmith.model.fitting import size_of
@@ -281,7 +281,7 @@ def _misfit(model: Model) -> str:
 
 
 def _size_said(told: Explanation) -> str:
-    """How large the circuit is, and what would fit if it does not."""
+    """Return the size of the circuit, and a remedy if it does not fit."""
     from bitsmith.devices import part_or_typical
     from bitsmith.estimate.fit import packed_luts
 

@@ -1,4 +1,4 @@
-"""What a command's options and files ask for: one project configuration, options before the files.
+"""Requests: one project configuration, options before the files.
 
 In: `ModelOptions`. Out: a `Request`, which converts or explains, and can be written as the YAML of a project.
 """
@@ -40,7 +40,7 @@ class Request:
 
     @staticmethod
     def of(options: ModelOptions, output_dir: Path | None = None) -> Request:
-        """What the options say, and the files that they name.
+        """Return the request of the options and of the files that they name.
 
         Raises:
             ConfigError: no model, or something that is not understood.

@@ -14,7 +14,7 @@ from bitsmith.config.reading import Idle, Inert, Problems, Section, shown, squas
 from bitsmith.errors import ConfigError
 
 _MOST_BITS = 32
-"""Of a word of other tools' buses."""
+"""Bits of a word of other tools' buses."""
 
 _BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
 STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
@@ -22,7 +22,7 @@ _OWN = "the board's system says it"
 C_DRIVER = Idle(
     "Driver", "c", "the driver is in Python; in C it is there for Zynq and Zynq UltraScale+ with DMA engines"
 )
-"""What is said of a driver in C where there is none."""
+"""Message about a driver in C where there is none."""
 
 _FILE = "the board's system is made by Vivado from its parts, without a platform's file"
 
@@ -49,7 +49,7 @@ ACCELERATORS = {
 SECTIONS = ("AcceleratorConfig", "VitisUnifiedConfig", "UnifiedConfig")
 _KEYS = ("Board", "Platform", "Part", "ClockPeriod", "ClockUncertainty", "IOType")
 _TYPES = ("InputType", "OutputType", "InputDtype", "OutputDtype")
-"""Of the bus: as arguments, and as the configuration of ``VitisUnified`` has them."""
+"""Keys of the bus: as arguments, and as the configuration of ``VitisUnified`` has them."""
 
 _CHECKED = ("Interface", "AxiMode", "Driver", "Precision", *_TYPES)
 _INERT: Mapping[str, Inert] = {

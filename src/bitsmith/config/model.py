@@ -45,7 +45,7 @@ class Auto(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What is said at one level (the model, a layer type, a layer). An option that is None is not mentioned.
+    """Choices made at one level (the model, a layer type, a layer). An option that is None is not mentioned.
 
     ``precision`` maps variables, or ``default``, to a format or to None, which is an explicit ``auto``; ``bits`` has the fields
     of :class:`~bitsmith.layers.settings.Bits` that are mentioned. ``softmax`` is the implementation that ``Strategy`` names, as
@@ -130,7 +130,7 @@ def loaded(config: object) -> object:
 
 
 def collect_hls_config(config: object, where: str, problems: Problems) -> HLSConfig:
-    """As :func:`read_hls_config` for a dictionary at the key ``where``; what is wrong goes to ``problems``."""
+    """Read like :func:`read_hls_config` a dictionary at the key ``where``; faults go to ``problems``."""
     if isinstance(config, Mapping) and any(
         isinstance(key, str) and squash(key) == squash(_PROJECT_MARK) for key in config
     ):
@@ -289,7 +289,7 @@ def _squashed(value: object) -> str:
 
 
 _SOFTMAX = {one.value: one for one in SoftmaxImplementation} | {"legacy": SoftmaxImplementation.STABLE}
-"""What a softmax may be called; the other tools' ``legacy`` computes what ``stable`` computes."""
+"""Names of softmax implementations; the other tools' ``legacy`` computes what ``stable`` computes."""
 
 
 _CONVOLUTIONS = ("im2col", "winograd", "combination")
@@ -318,7 +318,7 @@ def _weights(value: object, where: str) -> Weights:
 
 
 def read_outliers(value: object, where: str) -> Outliers:
-    """What becomes of calibration samples that lie far outside all others."""
+    """Read the treatment of calibration samples that lie far outside all others."""
     return _named(value, where, {one.value: one for one in Outliers})
 
 

@@ -178,7 +178,7 @@ def quantized(node: NetworkNode) -> Mapping[str, Quantizer]:
 
 
 def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
-    """What the model's quantizers decide of each layer, by variable; None is an exact value between quantizers."""
+    """Return the types that the model's quantizers decide, by layer and variable; None is an exact value between quantizers."""
     exact, inputs = settled(network), decided_inputs(network)
     found: dict[str, dict[str, Quantizer | None]] = {}
     for node in network.nodes:
@@ -345,7 +345,7 @@ def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
 def _check_choices(
     choices: Choices, nodes: Sequence[NetworkNode], where: str, kind: str, problems: Problems
 ) -> Iterator[Idle]:
-    """What has a meaning for none of ``nodes``: keys that other tools write are handed back, others are problems."""
+    """Check choices that apply to none of ``nodes``: keys that other tools write are handed back, others are problems."""
     owner = where.partition(".")[2]
     variables = list(dict.fromkeys(name for node in nodes for name in node.layer.variables()))
     for variable, fmt in choices.precision.items():

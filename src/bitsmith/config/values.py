@@ -30,7 +30,7 @@ IOTypeName: TypeAlias = Literal["io_parallel", "io_stream"] | str
 
 
 class IOType(enum.Enum):
-    """How data enter and leave the circuit."""
+    """Way in which data enter and leave the circuit."""
 
     PARALLEL = "io_parallel"
     STREAM = "io_stream"
@@ -44,10 +44,10 @@ AP_VLD = "ap_vld"
 """The value of ``Interface`` for vector ports."""
 
 AXI_MASTER = "axi_master"
-"""That for a circuit which reads and writes the memory of a board's processor itself."""
+"""Interface of a circuit that reads and writes the memory of a board's processor itself."""
 
 OTHER_INTERFACES = ("axi_stream", "axi_lite")
-"""Its values in other tools, of systems for boards."""
+"""Values of the interface in other tools, of systems for boards."""
 
 
 def read_backend(value: object, where: str) -> Backend:

@@ -1,4 +1,4 @@
-"""What is known of a program's fidelity, as a value that prints: ``model.fidelity``.
+"""Certificates of a program's fidelity, as values that print: ``model.fidelity``.
 
 Two comparisons, on the same few inputs: the program with the float model, layer by layer, and the float model, which is what was
 read of the user's file or object, with the framework's own outputs. Where nothing is known of the inputs' scale a third one: the
@@ -76,7 +76,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """How far a circuit's results are from those of the user's model.
+    """Distance of a circuit's results from those of the user's model.
 
     Attributes:
         rows: a row for each layer.
@@ -108,7 +108,7 @@ class Certificate:
 
     @property
     def message(self) -> str:
-        """What a warning says; empty if nothing is wrong."""
+        """Return the text of a warning; empty if nothing is wrong."""
         if not self.problems:
             return "; ".join(filter(None, [self._beyond, self._unjudged]))
         wrong = [self.verdict.found] if self.verdict.found else []
@@ -121,7 +121,7 @@ class Certificate:
 
     @property
     def _beyond(self) -> str:
-        """What a warning says of ordinary inputs of another scale than the generated ones."""
+        """Return the text on ordinary inputs of another scale than the generated ones."""
         wrong = [each for each in self.scales if each.wrong and each.inputs in USUAL]
         if not wrong:
             return ""
@@ -133,7 +133,7 @@ class Certificate:
 
     @property
     def _unjudged(self) -> str:
-        """What a warning says of translations of the user's that nothing was compared with."""
+        """Return the text on the user's translations that nothing was compared with."""
         if not self.agreement.unjudged:
             return ""
         return f"nothing was compared with your translations in layers: {self.agreement.reason}"
@@ -233,7 +233,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """What :meth:`Certificate.document` gives."""
+    """Result of :meth:`Certificate.document`."""
 
     samples: int
     calibrated: bool
@@ -366,7 +366,7 @@ def _compared(
 
 
 def _shaken(network: Network, inputs: Sequence[Floats], wanted: Sequence[Floats]) -> float:
-    """How far the outputs are from those ``wanted`` if fractions of the inputs differ in the last place of single precision."""
+    """Return the distance of the outputs from those ``wanted`` if inputs differ in the last place of single precision."""
     pairs = zip(wanted, shaken(network, inputs), strict=True)
     return max(deviation(x, y, spans(x).whole.size).error for x, y in pairs)
 

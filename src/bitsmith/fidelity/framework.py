@@ -22,7 +22,7 @@ from bitsmith.layers.network import Network
 __all__ = ["Check", "FrameworkRun", "NotComparedError", "framework_run", "layer_results"]
 
 Check: TypeAlias = "bool | Literal['auto']"
-"""Whether to compare with the framework: always, never, or where that costs little."""
+"""Choices for the comparison with the framework: always, never, or where that costs little."""
 
 
 def framework_run(

@@ -1,4 +1,4 @@
-"""Where values leave the formats that they are cast to, and how many do.
+"""Losses: values that leave the formats that they are cast to, where and how many.
 
 In: a program and the network that it came from. Out: the program with the operands of such casts as outputs, and from their
 values the losses. Looked at are the casts to formats of the user's and those by which ``auto`` limits results to what calibration
@@ -128,7 +128,7 @@ class Watch:
 
     @staticmethod
     def of(program: Program, network: Network) -> Watch:
-        """What is to be watched of ``program``, which ``network`` became."""
+        """Return the watch on ``program``, which ``network`` became."""
         nodes, found, wanted = list(program.nodes), list[_Watched](), list[int]()
         users = {node.name: node for node in network.nodes}
         ends = _ends(program)
@@ -149,11 +149,11 @@ class Watch:
         return Watch(Program(tuple(nodes), outputs), tuple(found))
 
     def losses(self, operands: Sequence[Floats]) -> Losses:
-        """What is lost of ``operands``, the values of the outputs of :attr:`program`."""
+        """Return the losses of ``operands``, the values of the outputs of :attr:`program`."""
         return _listed([[_loss(each, operands[each.place])] for each in self.casts])
 
     def run(self, emulator: Emulator, inputs: Sequence[npt.NDArray[np.generic]]) -> Losses:
-        """What is lost for these inputs; ``emulator`` executes :attr:`program`."""
+        """Return the losses for these inputs; ``emulator`` executes :attr:`program`."""
         found: list[list[Loss]] = [[] for _ in self.casts]
         for start in range(0, len(inputs[0]) if self.casts else 0, _AT_ONCE):
             operands = emulator.run([x[start : start + _AT_ONCE] for x in inputs])
@@ -257,14 +257,14 @@ def _loss(watched: _Watched, values: Floats) -> Loss:
 
 
 def _limited(cast: ops.Cast, values: Floats) -> int:
-    """How many values lie clearly beyond a limit of ``auto``, and by more than they are rounded."""
+    """Return the number of values beyond a limit of ``auto`` by more than their rounding."""
     lo, hi = (np.ldexp(bound.astype(np.float64), -cast.frac) for bound in (cast.lo, cast.hi))
     spare = np.maximum(AUTO_SPARE * float(max(np.abs(lo).max(), np.abs(hi).max())), np.ldexp(0.5, -cast.frac))
     return int(np.count_nonzero((values < lo - spare) | (values > hi + spare)))
 
 
 def _outside(cast: ops.Cast, shape: tuple[int, ...], values: Floats) -> int:
-    """How many values, rounded, are outside the range of ``cast``."""
+    """Return the number of values that, rounded, are outside the range of ``cast``."""
     op = ops.Input("", shape, cast.frac, cast.lo, cast.hi, cast.rounding, cast.overflow)
     if not values.size:
         return 0

@@ -62,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a run showed: comparisons by layers, in order, losses, and the float outputs."""
+    """Results of a run: comparisons by layers, in order, losses, and the float outputs."""
 
     layers: Mapping[str, Comparison]
     losses: tuple[Loss, ...]
@@ -247,7 +247,7 @@ def _with_losses(row: LayerFidelity, losses: Sequence[Loss]) -> LayerFidelity:
 
 
 def _stuck(wanted: Floats, found: Floats) -> int:
-    """How many elements of the circuit's result never change, though the float model's do."""
+    """Return the number of elements of the circuit's result that never change, though the float model's do."""
     if len(found) < 2:
         return 0
     if not (found[1] == found[0]).any():
@@ -257,7 +257,7 @@ def _stuck(wanted: Floats, found: Floats) -> int:
 
 
 def _zeroed(node: NetworkNode, variable: str, values: Floats) -> int:
-    """How many trained values that are not 0 are held as 0."""
+    """Return the number of trained values that are not 0 but held as 0."""
     magnitudes = np.abs(values)
     fmt, bits = node.settings.precision.get(variable), node.settings.bits.of(variable)
     if fmt is not None:

@@ -26,7 +26,7 @@ _FEW = 16
 """Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
 
 _UNCALIBRATED = Tolerance(share=0.001, few=0)
-"""What jumps by mistake is told, single values of few too, where calibration data would have made it rarer."""
+"""Tolerance for values that jump by mistake: none, also of few, where calibration data would have made it rarer."""
 
 _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""

@@ -39,7 +39,7 @@ USUAL = ("0 to 1", "-1 to 1")
 """Ranges that most data are brought to before a network takes them: a circuit that is wrong there is warned of."""
 
 _TOLERANCES = Tolerance(share=0.0, few=0), Tolerance(share=0.0025)
-"""What is tried for with finer steps: no value that jumps by mistake, or, where that cannot be, few of them."""
+"""Goals of finer steps: no value that jumps by mistake, or, where that cannot be, few of them."""
 
 _MOST_FINER, _FEWER = 8, (2, 4, 6)
 """Bits by which steps may be finer, and fewer ones that are tried when so many do."""
@@ -47,7 +47,7 @@ _MOST_FINER, _FEWER = 8, (2, 4, 6)
 
 @dataclass(frozen=True, slots=True)
 class AtScale:
-    """How far an output is off for uniform ``inputs`` of a range, as shares of its own range there: in the mean, at worst."""
+    """Error of an output for uniform ``inputs`` of a range, as shares of its own range there: in the mean, at worst."""
 
     inputs: str
     output: str
@@ -60,7 +60,7 @@ class AtScale:
 
 
 def at_scales(network: Network, circuit: Circuit) -> tuple[AtScale, ...]:
-    """What ``circuit``, which ``network`` became, makes of each scale; empty if the inputs' is known."""
+    """Return the errors of ``circuit``, which ``network`` became, at each scale; empty if the inputs' is known."""
     found = []
     for scale, inputs in _drawn(circuit.network, _SCALES):
         worst = deviating(network, inputs, float_outputs(network, inputs), circuit.outputs(inputs))

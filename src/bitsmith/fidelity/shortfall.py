@@ -56,7 +56,7 @@ _STILL = 2.0**-12
 
 @dataclass(frozen=True, slots=True)
 class Deviating:
-    """How far an output is from the float model's, as shares of its range: in the mean and at worst, and if that is ``wrong``."""
+    """Distance of an output from the float model's, as shares of its range: in the mean and at worst; ``wrong`` if too large."""
 
     output: str
     error: float

@@ -34,7 +34,7 @@ _REMEDIES = {
     "tensorflow": "give the Keras model, or what tf.lite.TFLiteConverter makes of it",
     "bitsmith": "it is converted: its methods predict, compile and build are next",
 }
-"""What to do with objects of other packages."""
+"""Remedy for objects of other packages."""
 
 _READER = (
     "export it to ONNX, or give the model within it; a package can bring a reader of its own (docs/add-a-framework.md)"

@@ -15,12 +15,13 @@ user gives another.
 - *Accumulators* are exact always.
 - *Results* of at most ``widest`` bits, if the user says so, have a coarser step where their range needs it.
 - *Inputs* with calibration data take the narrowest format that holds the data exactly if ``B`` bits do, else that many
-  for their range, and saturate. Where one format for all features would change results (see :mod:`bitsmith.passes.network.calibration`),
-  each element of the last axis has its own, with a spare bit if it is rounded.
+  for their range, and saturate. Where one format for all features would change results (see
+  :mod:`bitsmith.passes.network.calibration`), each element of the last axis has its own, with a spare bit if it is rounded.
 
 - *Channels of unlike scale*, in any of these: where one step would leave a channel of a result fewer than ``least_bits(B)`` bits
   for its own range, and an output shows it, channels and what is added up in them have finer steps
-  (:mod:`bitsmith.passes.network.channels`). Samples that are outliers do not count there (:mod:`bitsmith.passes.network.outliers`).
+  (:mod:`bitsmith.passes.network.channels`). Samples that are outliers do not count there
+  (:mod:`bitsmith.passes.network.outliers`).
 - *Large operands of steep functions*: what a softmax, a sigmoid or an erf takes, and what it is computed of, has steps that are
   small beside 1, if an output shows it (:mod:`bitsmith.passes.network.steepness`).
 

@@ -261,7 +261,7 @@ class _PhasedAxis:
 
     @classmethod
     def fewest_products(cls, n: int, taps: int, stride: int, dilation: int, crop: int, output: int) -> _PhasedAxis:
-        """As few windows times places as there can be."""
+        """Return the least number of windows times places."""
         found = [cls._of(n, taps, stride, dilation, crop, output, early) for early in range(stride)]
         windows = [n + sum(one.padding) - one.span + 1 for one in found]
         return min(zip(windows, found, strict=True), key=lambda each: (each[0] * each[1].span, each[1].cropped))[1]
@@ -292,7 +292,7 @@ def _check_channels(shape: Shape, kernel: Floats, groups: int) -> None:
 
 
 def _kernel_scales(operand: Floats, result: Floats, kernel: Floats, groups: int) -> Floats:
-    """What errors of a kernel (*size, in // groups, out) are compared with, for each pair of channels."""
+    """Return the scales that errors of a kernel (*size, in // groups, out) are compared with, for each pair of channels."""
     rows = np.repeat(operand.reshape(groups, -1).T, kernel.shape[-1] // groups, axis=1)
     return product_scales(rows, result, math.prod(kernel.shape[:-1]))
 

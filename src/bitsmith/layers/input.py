@@ -1,4 +1,4 @@
-"""What a network starts from: inputs and constants."""
+"""Sources of a network: inputs and constants."""
 
 from __future__ import annotations
 

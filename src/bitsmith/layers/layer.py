@@ -62,14 +62,14 @@ class Layer(ABC):
         return {}
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
-        """Where ``auto`` takes several formats of ``bits`` for a trained tensor: the powers of two that their steps follow.
+        """Return the powers of two that steps follow where ``auto`` takes several formats of ``bits`` for a trained tensor.
 
         They broadcast to the tensor. None: it takes one format.
         """
         return None
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
-        """What errors of trained tensors are compared with, by variable: magnitudes that broadcast to the tensor.
+        """Return the scales for errors of trained tensors, by variable: magnitudes that broadcast to the tensor.
 
         ``operand`` are the largest magnitudes of the channels of the operand, which has ``rank`` axes; ``result`` is what errors
         of the result's channels are compared with. A tensor that is left out has one step for all its values.
@@ -86,7 +86,7 @@ class Layer(ABC):
 
     @abstractmethod
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        """What the framework computes, in float64; arrays have a leading batch axis."""
+        """Return the framework's result in float64; arrays have a leading batch axis."""
 
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         """The layer for operands that are stored in ``orders``, and the order of its result then.
@@ -108,7 +108,7 @@ class Layer(ABC):
         return {}
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
-        """What the layer tells apart of its operand, if that is little; ``beyond`` is what all readers of its result do."""
+        """Return what the layer tells apart of its operand, if little; ``beyond`` is what all readers of its result do."""
         return beyond if self.traits.moves_or_pads else None
 
     @abstractmethod
@@ -132,7 +132,7 @@ def single(inputs: Sequence[Shape], kind: str) -> Shape:
 
 
 def broadcasts(shape: Shape, target: Shape) -> bool:
-    """Whether a tensor of ``shape`` broadcasts to ``target``."""
+    """Return True if a tensor of ``shape`` broadcasts to ``target``."""
     aligned = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in aligned)
 

@@ -20,7 +20,7 @@ from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 
 APPROXIMATE = "Approximate: "
-"""How notes begin that tell of what is not as the user's model computes it."""
+"""Prefix of notes on results that differ from the user's model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,11 @@ class NetworkNode:
     the user does not know and cannot configure: a frontend's own permutation, a scale that became a layer. ``quantizers`` are
     those of trained tensors of a quantized layer, by precision variable: the tensors are on their grids. ``fracs`` are the fewest
     fractional bits that ``auto`` gives the result's channels or the elements of a trained tensor, by variable, where one step for
-    all would cost accuracy (see :mod:`bitsmith.passes.network.channels`), or where they are ``finer`` by so many bits for small inputs
-    (see :mod:`bitsmith.passes.network.finer_steps`). The results of a ``whole`` node are integers or truth values in
+    all would cost accuracy (see :mod:`bitsmith.passes.network.channels`), or where they are ``finer`` by so many bits for small
+    inputs (see :mod:`bitsmith.passes.network.finer_steps`). The results of a ``whole`` node are integers or truth values in
     the user's model, of which ``auto`` keeps all. ``affine`` says what the result, in the user's order, is to the user's values,
-    of a quantized model whose scales wait for the next quantizer (see :mod:`bitsmith.passes.network.move_scales`); None: the same.
+    of a quantized model whose scales wait for the next quantizer (see
+    :mod:`bitsmith.passes.network.move_scales`); None: the same.
     ``layouts`` are those of trained tensors that lie in the user's model in another way, by variable.
     """
 
@@ -72,7 +73,7 @@ class NetworkNode:
 
 
 Revision: TypeAlias = Callable[[NetworkNode, Sequence[Floats], Floats], Floats]
-"""What is taken for the result of a node, given its operands and its result."""
+"""Function that replaces a node's result, given its operands and its result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Network:
         return found
 
     def with_nodes(self, nodes: Sequence[NetworkNode]) -> Network:
-        """This network with other nodes."""
+        """Return this network with other nodes."""
         return replace(self, nodes=tuple(nodes))
 
     def shapes(self) -> dict[str, Shape]:
@@ -174,7 +175,7 @@ class Network:
     def evaluation(
         self, inputs: Sequence[Floats], revised: Revision | None = None, held: Mapping[str, Floats] | None = None
     ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
-        """As :meth:`evaluate`, node by node with operands, as they are stored; results are dropped after their last use.
+        """Evaluate node by node with operands, as they are stored; results are dropped after their last use.
 
         Results are those that ``revised`` makes of them; those of nodes in ``held`` are not computed.
         """

@@ -72,7 +72,7 @@ class Windows:
 
     @property
     def is_padded(self) -> bool:
-        """Whether some tap of some window is padding."""
+        """True if some tap of some window is padding."""
         return bool(np.any(self.taps(0, 0) < self.size))
 
     def taps(self, before: int, after: int) -> Indices:
@@ -186,11 +186,11 @@ class AveragePool(_Pool):
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def counts(self, shape: Shape) -> Indices:
-        """What each window's sum is divided by, of an input of ``shape``; as :func:`_outer` has them."""
+        """Return the divisors of the windows' sums, of an input of ``shape``; as :func:`_outer` has them."""
         return self._counts(self.windows(shape))
 
     def _counts(self, windows: Sequence[Windows]) -> Indices:
-        """What each window's sum is divided by, (positions, 1); positions along which all agree have size 1."""
+        """Return the divisors of the windows' sums (positions, 1); positions along which all agree have size 1."""
         return _outer([along.taps(*along.padding) if self.count_include_pad else along.taps(0, 0) for along in windows])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:

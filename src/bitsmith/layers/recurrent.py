@@ -256,7 +256,7 @@ class Recurrent(Layer):
     def _reach(
         self, trained: Mapping[str, Trained], projected: Value, given: Sequence[Value], steps: int
     ) -> tuple[Interval, ...]:
-        """How far the states can get: with the weights that are known, or with any of their formats."""
+        """Return the range of the states: with the weights that are known, or with any of their formats."""
         most = self._bounds(trained, max)
         known = not any(isinstance(each, Value) for each in trained.values())
         on, x = OnIntervals(most if known else self._bounds(trained, min), most), Interval.of(projected.type)
@@ -276,7 +276,7 @@ class Recurrent(Layer):
         return Weights(kernel, tensor("recurrent_bias"), *self._activations(), tensor("peephole_weight"))
 
     def _combined(self, body: ProgramBuilder, states: Sequence[Value]) -> Value:
-        """What the scan hands out after each step."""
+        """Return the result of the scan after each step."""
         return states[0]
 
     def _taken(self, builder: ProgramBuilder, results: Value) -> Value:

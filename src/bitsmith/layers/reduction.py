@@ -34,7 +34,7 @@ _MOST_BITS = 48
 
 
 class Reduction(enum.Enum):
-    """What becomes of the elements."""
+    """Function of the elements."""
 
     SUM = "sum"
     MEAN = "mean"

@@ -27,7 +27,7 @@ Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class PadMode(StrEnum):
-    """What padding holds; the words are numpy's and ONNX's, PyTorch's are in brackets."""
+    """Content of padding; the words are numpy's and ONNX's, PyTorch's are in brackets."""
 
     CONSTANT = "constant"
     EDGE = "edge"
@@ -94,7 +94,7 @@ class Pad(Layer):
         return inputs[0]
 
     def _sources(self, length: int, pair: tuple[int, int]) -> npt.NDArray[np.int64]:
-        """Which element of the axis is where in the padded axis."""
+        """Return the element of the axis at each place of the padded axis."""
         places = np.arange(-pair[0], length + pair[1])
         match PadMode(self.mode):
             case PadMode.EDGE | PadMode.CONSTANT:
@@ -174,19 +174,19 @@ class Crop(Layer):
 
 
 class Interpolation(StrEnum):
-    """How a resized axis is computed."""
+    """Interpolation of a resized axis."""
 
     NEAREST = "nearest"
     LINEAR = "linear"
 
 
 class Coordinates(StrEnum):
-    """Where element i of a resized axis lies on the original one (ONNX's words); ``scale``, if not given, is new / old length."""
+    """Position of element i of a resized axis on the original one (ONNX's words); ``scale`` is new / old length by default."""
 
     HALF_PIXEL = "half_pixel"
     """``(i + 1/2) / scale - 1/2`` (Keras, TensorFlow 2, PyTorch with align_corners=False)."""
     PYTORCH_HALF_PIXEL = "pytorch_half_pixel"
-    """As HALF_PIXEL, but 0 if there is only one element."""
+    """HALF_PIXEL, but 0 if there is only one element."""
     ALIGN_CORNERS = "align_corners"
     """``i * (old length - 1) / (new length - 1)``, 0 if there is only one element."""
     ASYMMETRIC = "asymmetric"
@@ -194,7 +194,7 @@ class Coordinates(StrEnum):
 
 
 class NearestMode(StrEnum):
-    """Which element is the nearest to a coordinate (ONNX's words)."""
+    """Element that is the nearest to a coordinate (ONNX's words)."""
 
     FLOOR = "floor"
     CEIL = "ceil"
@@ -283,7 +283,7 @@ class Resize(Layer):
         return np.clip(chosen, 0, old - 1).astype(np.int64)
 
     def _coordinates(self, axis: int, old: int) -> list[Fraction]:
-        """Where each element of the new axis lies on the old one."""
+        """Return the coordinates of the new axis's elements on the old one."""
         half, new = Fraction(1, 2), self.sizes[axis]
         step = 1 / self.scales[axis] if self.scales else Fraction(old, new)
         match Coordinates(self.coordinates):

@@ -1,4 +1,4 @@
-"""Which part of a network a quantized model has decided: values on grids, of which nothing is rounded until a quantizer does.
+"""Parts of a network that a quantized model has decided: values on grids, of which nothing is rounded until a quantizer does.
 
 A tensor is *settled* if it is an input, the result of a quantizer, or what exact arithmetic makes of settled tensors and of
 trained ones that have quantizers. All settled tensors are exact in the program, so that it computes what the framework's
@@ -18,7 +18,7 @@ from bitsmith.layers.time_distributed import TimeDistributed
 from bitsmith.layers.traits import Exactness
 
 _ANY = Resolution(-1.0, 1.0, 1.0)
-"""What some layer may tell apart."""
+"""Resolution that some layer may have."""
 
 
 def is_quantized(network: Network) -> bool:
@@ -42,7 +42,7 @@ def settled(network: Network) -> set[str]:
 
 
 def resolution_of(network: Network, name: str) -> Resolution | None:
-    """What the readers of a node tell apart of it, also beyond layers that pass on what they get; None if that is not little.
+    """Return what the readers of a node tell apart of it, also beyond layers that pass it on; None if that is not little.
 
     A format of the user's for a reader's result may be any.
     """

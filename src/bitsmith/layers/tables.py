@@ -81,7 +81,7 @@ class _Span:
         return _Span(self.frac, first, last)
 
     def between(self, bounds: tuple[float, float]) -> _Span:
-        """What lies between real ``bounds``; at least one value."""
+        """Return the values between real ``bounds``; at least one."""
         first = max(self.first, min(self.last, math.floor(math.ldexp(bounds[0], self.frac))))
         return self.part(first, max(first, min(self.last, math.ceil(math.ldexp(bounds[1], self.frac)) - 1)))
 
@@ -211,7 +211,7 @@ class _Table:
         return objects(raw), frac
 
     def _rounded(self, values: Floats, guard: int) -> tuple[IntArray, int]:
-        """As :meth:`_entries`, in machine integers where these hold them."""
+        """Return :meth:`_entries` in machine integers where these hold them."""
         fmt = self.lowering.format(self.variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac

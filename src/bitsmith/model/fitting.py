@@ -1,4 +1,4 @@
-"""What makes a model fit its part: fewer bits, or reuse factors.
+"""Changes that make a model fit its part: fewer bits, or reuse factors.
 
 In: the network as it was configured, its program, and what is wanted of its layout. Out: choices, each with its size and as a
 configuration. Fewer bits cost accuracy; reuse factors, and layers that take turns on multipliers, cost cycles and no accuracy.
@@ -57,7 +57,7 @@ class Choice:
 
     @property
     def io_type(self) -> IOType:
-        """How data come and go."""
+        """Way in which data enter and leave the circuit."""
         return IOType.PARALLEL if self.directives.parallel else IOType.STREAM
 
     @property
@@ -81,13 +81,13 @@ class Choice:
 
     @property
     def note(self) -> str:
-        """What reports say of it."""
+        """Note in reports."""
         effect = "no result changes" if self.bits is None else "results are less accurate"
         return f"Chosen to fit {self.part.name}: {self}; {effect}.{f' {self.margin}' if self.margin else ''}"
 
     @property
     def margin(self) -> str:
-        """What is left for routing, and the layout that is faster without; empty if nothing is."""
+        """Text on the resources left for routing, and the faster layout without them; empty if none are."""
         if self.faster is None:
             return ""
         blocks = f"{self.faster.size.dsp:,} instead of {self.size.dsp:,} of {self.part.dsps:,} multiplier blocks"
@@ -130,7 +130,7 @@ def fewer_bits(source: Source, size: Size, directives: Directives, target: Targe
 
 
 def _largest(tried: Callable[[int], Choice | None]) -> Choice | None:
-    """What there is for the largest budget; often there is nothing for the least."""
+    """Return the choice for the largest budget; often there is none for the least."""
     *larger, least = BUDGETS
     smallest = tried(least)
     return None if smallest is None else next(filter(None, map(tried, larger)), smallest)
@@ -153,7 +153,7 @@ def reused(program: Program, directives: Directives, target: Target) -> Choice |
 
 
 def choices(source: Source | None, program: Program, directives: Directives, target: Target) -> Iterator[Choice]:
-    """What fits, the one nearest to what the user asked for first: fewer bits, reuse factors, or else both."""
+    """Return choices that fit, the nearest to the user's request first: fewer bits, reuse factors, or else both."""
     if source is not None:
         narrow = fewer_bits(source, size_of(program, directives, target), directives, target)
         if narrow is not None:
@@ -222,7 +222,7 @@ def nothing_fits(size: Size, part: Part) -> CapacityError:
 
 
 def ways_out(found: Iterable[Choice]) -> Remedy:
-    """What the user may do, with configurations to paste."""
+    """Return what the user may do, with configurations to paste."""
     listed = list(found)
     lines = [remedy(f"{choice}: ", choice.argued) for choice in listed]
     lines += [remedy(choice.margin) for choice in listed if choice.margin]

@@ -90,7 +90,7 @@ class Model:
 
     @property
     def _calibrated(self) -> bool | None:
-        """Whether formats follow from calibration data, or those of the models that it was made of; None if results were off."""
+        """True if formats follow from calibration data, or those of the models that it was made of; None if results were off."""
         known = self._certificate
         return self._inherited if known is None else None if known.problems else known.calibrated
 

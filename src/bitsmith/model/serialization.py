@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import re
 import reprlib
 import tokenize
 import types
@@ -16,7 +15,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from enum import Enum
-from fractions import Fraction
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
@@ -31,11 +29,10 @@ from bitsmith.ir.check import check
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
-from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs, Overflow, Rounding
+from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs
 from bitsmith.layers.axis_order import is_order
 from bitsmith.layers.layer import Floats, Layer, broadcasts
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantization.affine import Affine
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import (
     LEAST_BITS,
@@ -50,6 +47,7 @@ from bitsmith.layers.settings import (
 )
 from bitsmith.layers.table import LAYERS
 from bitsmith.model.npz import Arrays
+from bitsmith.model.saved_grids import decode_affine, decode_quantizer, encode_affine, encode_quantizer, listed
 from bitsmith.project import write_atomically
 
 VERSION = 2
@@ -74,12 +72,12 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
 )
-"""What reading a damaged file may raise."""
+"""Errors that reading a damaged file may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """What a file holds: the network, its program, and the target as plain JSON values."""
+    """Contents of a file: the network, its program, and the target as plain JSON values."""
 
     network: Network
     program: Program
@@ -88,7 +86,7 @@ class SavedModel:
     fidelity: Mapping[str, object] | None = None
     """The certificate as plain values, if there is one."""
     calibrated: bool | None = None
-    """Whether formats follow from calibration data; None of a model whose results are off, or of which nothing is known."""
+    """True if formats follow from calibration data; None of a model whose results are off, or of which nothing is known."""
 
 
 def weights_path(path: Path) -> Path:
@@ -156,12 +154,12 @@ def load(path: Path) -> SavedModel:
 
 
 def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
-    nodes = tuple(_decode_node(node, arrays) for node in _list(document["nodes"]))
+    nodes = tuple(_decode_node(node, arrays) for node in listed(document["nodes"]))
     network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), _name(document["name"]))
     shapes = network.shapes()
     if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
         raise ValueError("a layer whose axes are in no order")
-    program = parse("\n".join(str(line) for line in _list(document["program"])) + "\n")
+    program = parse("\n".join(str(line) for line in listed(document["program"])) + "\n")
     check(program)
     ends = [(op.name, op.shape) for op in program.input_ops()]
     if ends != [(name, network.node(name).shape_in_model(shapes[name])) for name in network.inputs]:
@@ -180,19 +178,13 @@ def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     return SavedModel(network, program, target, _notes(document["notes"]), fidelity, calibrated)
 
 
-def _list(value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise ValueError("a list is missing")
-    return value
-
-
 def _names(value: Json) -> tuple[str, ...]:
-    return tuple(map(_name, _list(value)))
+    return tuple(map(_name, listed(value)))
 
 
 def _notes(value: Json) -> tuple[str, ...]:
     """Sentences, some of several lines."""
-    return tuple("\n".join(map(_name, str(note).split("\n"))) for note in _list(value))
+    return tuple("\n".join(map(_name, str(note).split("\n"))) for note in listed(value))
 
 
 def _name(value: Json) -> str:
@@ -212,11 +204,11 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "order": None if node.order is None else list(node.order),
         "inner": node.inner,
         "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
-        "quantizers": {name: _encode_quantizer(each) for name, each in node.quantizers.items()},
+        "quantizers": {name: encode_quantizer(each) for name, each in node.quantizers.items()},
         "layouts": {name: list(astuple(layout)) for name, layout in node.layouts.items()},
         "finer": node.finer,
         "whole": node.whole,
-        "affine": _encode_affine(node.affine),
+        "affine": encode_affine(node.affine),
         "settings": {
             "precision": _encode_formats(settings.precision),
             "bits": asdict(settings.bits),
@@ -240,60 +232,10 @@ def _encode_formats(formats: Mapping[str, FixedFormat]) -> Json:
     return {name: str(fmt) for name, fmt in formats.items()}
 
 
-_QUANTIZER_PARTS = ("scale", "step", "offset", "lo", "hi")
-_FRACTION = re.compile(r"-?\d{1,400}(/\d{1,400})?")
-
-
-def _encode_quantizer(quantizer: Quantizer) -> Json:
-    """Numbers as exact fractions in text."""
-    encoded = {name: _encode_fractions(getattr(quantizer, name)) for name in _QUANTIZER_PARTS}
-    return {**encoded, "rounding": quantizer.rounding.value, "overflow": quantizer.overflow.value}
-
-
-def _decode_quantizer(value: Json) -> Quantizer:
-    if not isinstance(value, dict):
-        raise ValueError("a quantizer that is not an object")
-    scale, step, offset, lo, hi = (_decode_fractions(value[name]) for name in _QUANTIZER_PARTS)
-    if any(each.denominator != 1 for each in (*lo.flat, *hi.flat)):
-        raise ValueError("codes that are not integers")
-    lo, hi = (np.array([int(each) for each in part.flat], dtype=np.object_).reshape(part.shape) for part in (lo, hi))
-    rounding, overflow = Rounding(value["rounding"]), Overflow(value["overflow"])
-    return Quantizer.uniform(scale, lo, hi, rounding, overflow, step=step, offset=offset)
-
-
-def _encode_affine(affine: Affine | None) -> Json:
-    if affine is None:
-        return None
-    return {"scale": _encode_fractions(affine.scale), "offset": _encode_fractions(affine.offset)}
-
-
-def _decode_affine(value: Json) -> Affine | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise ValueError("a scale that is not an object")
-    return Affine(_decode_fractions(value["scale"]), _decode_fractions(value["offset"]))
-
-
-def _encode_fractions(values: npt.NDArray[np.object_]) -> Json:
-    return {"shape": list(values.shape), "values": [str(value) for value in values.ravel()]}
-
-
-def _decode_fractions(value: Json) -> npt.NDArray[np.object_]:
-    if not isinstance(value, dict):
-        raise ValueError("numbers that are not an object")
-    texts = [str(text) for text in _list(value["values"])]
-    if not all(_FRACTION.fullmatch(text) for text in texts):
-        raise ValueError("numbers that are not fractions")
-    found = np.empty(len(texts), dtype=np.object_)
-    found[:] = [Fraction(text) for text in texts]
-    return found.reshape([int(str(size)) for size in _list(value["shape"])])
-
-
 def _decode_quantizers(value: Json, trained: Mapping[str, Floats]) -> dict[str, Quantizer]:
     if not isinstance(value, dict):
         raise ValueError("quantizers that are not an object")
-    found = {name: _decode_quantizer(each) for name, each in value.items()}
+    found = {name: decode_quantizer(each) for name, each in value.items()}
     for name, each in found.items():
         if name not in trained or not broadcasts(each.shape, trained[name].shape) or not each.holds(trained[name]):
             raise ValueError(f"a quantizer of {name}")
@@ -319,7 +261,7 @@ def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> d
         elif isinstance(value, Layer):
             values[field.name] = _encode_layer(value, arrays)
         elif isinstance(value, Quantizer):
-            values[field.name] = _encode_quantizer(value)
+            values[field.name] = encode_quantizer(value)
         else:
             plain = value.value if isinstance(value, Enum) else value
             values[field.name] = list(plain) if isinstance(plain, tuple) else plain
@@ -343,7 +285,7 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
         finer=min(max(int(str(value.get("finer", 0))), 0), MAX_FRAC),
         whole=bool(value.get("whole", False)),
-        affine=_decode_affine(value.get("affine")),
+        affine=decode_affine(value.get("affine")),
         layouts=_decode_layouts(value.get("layouts", {}), layer.weights()),
     )
 
@@ -351,8 +293,8 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
 def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, ModelLayout]:
     found = {}
     for name, entry in value.items() if isinstance(value, dict) else ():
-        shape, starts, places, factor, argument = _list(entry)
-        lines = tuple(map(_integers, _list(places)))
+        shape, starts, places, factor, argument = listed(entry)
+        lines = tuple(map(_integers, listed(places)))
         found[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument))
         if name not in trained or not found[name].fits(trained[name].shape):
             raise ValueError(f"the layout of {name}")
@@ -360,7 +302,7 @@ def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, Mod
 
 
 def _integers(value: Json) -> tuple[int, ...]:
-    return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
+    return tuple(int(entry) for entry in listed(value) if isinstance(entry, int))
 
 
 def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:
@@ -388,7 +330,7 @@ def _decode_layer(value: Mapping[str, Json], arrays: Arrays) -> Layer:
 
 
 def _fits(value: object, hint: object) -> bool:
-    """Whether ``value`` is of the type that a layer's field has."""
+    """Return True if ``value`` is of the type that a layer's field has."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is types.UnionType:
         return any(_fits(value, part) for part in parts)
@@ -405,7 +347,7 @@ def _fits(value: object, hint: object) -> bool:
 def _decode_field(value: Json, arrays: Arrays) -> object:
     if isinstance(value, dict):
         if "scale" in value:
-            return _decode_quantizer(value)
+            return decode_quantizer(value)
         return _decode_layer(value, arrays) if "kind" in value else arrays[str(value["array"])]
     return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
 
@@ -415,7 +357,7 @@ def _decode_settings(value: Json) -> Settings:
         raise ValueError("a node without settings")
     size, bounds = value["table_size"], value["table_range"]
     binning, implementation = value["binning"], value["implementation"]
-    low_high = None if bounds is None else tuple(float(str(bound)) for bound in _list(bounds))
+    low_high = None if bounds is None else tuple(float(str(bound)) for bound in listed(bounds))
     if low_high is not None and len(low_high) != 2:
         raise ValueError("a table's range that is not two numbers")
     return Settings(

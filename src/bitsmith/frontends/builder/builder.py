@@ -430,7 +430,7 @@ def _without_samples(value: Value, axis: int) -> Value:
 
 
 def _within(value: Value, perm: Sequence[int]) -> Order:
-    """What a permutation of the model's axes is to those of a sample."""
+    """Return a permutation of the model's axes as one of a sample's."""
     if sorted(perm) != list(range(value.rank)):
         raise UnsupportedError(f"axes {tuple(perm)} of a tensor of {value.rank} axes")
     if value.batch is None or value.is_merged:

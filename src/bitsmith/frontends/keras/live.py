@@ -1,4 +1,4 @@
-"""What is used of live Keras models, without importing Keras or anything that reads files."""
+"""Protocols of live Keras models, without importing Keras or anything that reads files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 
 class LiveLayer(Protocol):
-    """What is used of a layer of a live model."""
+    """Layer of a live model, as far as it is used."""
 
     name: str
 
@@ -20,7 +20,7 @@ class LiveLayer(Protocol):
 
 @runtime_checkable
 class LiveModel(Protocol):
-    """What is used of a live Keras model."""
+    """Live Keras model, as far as it is used."""
 
     layers: Sequence[LiveLayer]
 

@@ -174,7 +174,7 @@ def _export(
 
 
 def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:
-    """What torch computes for ``inputs``: by their paths, the results of the modules within that are called exactly once.
+    """Return torch's results for ``inputs``: by their paths, the results of the modules within that are called exactly once.
 
     Modules whose result is not a single tensor of real numbers are left out.
     """
@@ -269,7 +269,7 @@ def _inputs(
 def _axes_of_samples(
     module: torch.nn.Module, shapes: Sequence[Shape], *, of_samples: bool = False
 ) -> Iterator[tuple[int, ...]]:
-    """Where the samples of inputs may be; ``of_samples`` says that they can be put anywhere."""
+    """Return the axes on which the samples of inputs may be; ``of_samples`` says that they can be put anywhere."""
     import torch
 
     yield (0,) * len(shapes)

@@ -54,11 +54,11 @@ class _Grid:
 
     @property
     def step(self) -> Floats:
-        """What codes are multiplied by."""
+        """Factor of codes."""
         return as_weights(self.scale.astype(np.float32))
 
     def quantizer(self, build: Builder, x: Value) -> Quantizer:
-        """Of a computed tensor."""
+        """Return the quantizer of a computed tensor."""
         codes = self.codes
         scale = 1 / Fraction(float(_inverse(self.scale))) if _is_input(build, x) else codes.scale
         return Quantizer.uniform(scale, codes.lo - codes.zero, codes.hi - codes.zero, step=codes.scale)
@@ -69,14 +69,14 @@ class _Grid:
         return as_weights(np.clip(np.rint(products) + self.zero, self.lo, self.hi))
 
     def numbers(self, codes: Floats, label: str) -> Value:
-        """What trained codes stand for."""
+        """Return the real numbers of trained codes."""
         zero = self.zero.astype(np.int64)
         lo, hi = int(codes.min(initial=self.lo)), int(codes.max(initial=self.hi))
         return constant((codes - zero) * self.step, label, quantizer=Quantizer.uniform(self.step, lo - zero, hi - zero))
 
 
 def _inverse(scale: Floats) -> npt.NDArray[np.float32]:
-    """What numbers are multiplied by."""
+    """Return the factor of numbers."""
     return np.asarray(1.0 / scale).astype(np.float32)
 
 

@@ -133,7 +133,7 @@ class _Reading:
         return build.number(value)
 
     def _builder(self, node: Node) -> Builder:
-        """What emits the layers of an operator."""
+        """Return the emitter of the layers of an operator."""
         self._origins.append(node)
         whole = node.module.built_in or node.name == OPERATOR
         origin = self._draft.begin(_called(node), node.module.kind if whole else "")
@@ -279,7 +279,7 @@ def _operator(node: Node) -> str:
 
 
 def _called(node: Node) -> str:
-    """What the user calls the place of an operator."""
+    """Return the user's name for the place of an operator."""
     if node.module.built_in or node.name == OPERATOR:
         return node.module.path or node.module.kind.lower()
     return ".".join(filter(None, (node.module.path, _operator(node))))

@@ -190,7 +190,7 @@ def _directives(design: HlsDesign) -> dict[str, str]:
 
 
 def _kind(memory: Memory) -> str:
-    """What becomes of a memory; one that several read at once has not enough ports for that."""
+    """Return the kind of a memory; one that several read at once has not enough ports for that."""
     if memory.readers > 1:
         return "registers"
     if memory.width > 1:
@@ -210,7 +210,7 @@ def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
 
 
 def _storage(array: Array, files: Mapping[str, str]) -> Storage:
-    """As the script directs: arrays that it does not list, and small ones, are registers."""
+    """Return the storage that the script directs: arrays that it does not list, and small ones, are registers."""
     script = files["directives.tcl"]
     listed = re.search(rf"^    {re.escape(array.name)} \{{(\w+) ?(\d*)\}}$", script, re.MULTILINE)
     largest = re.search(r"^set largest_register_bits (\d+)$", script, re.MULTILINE)

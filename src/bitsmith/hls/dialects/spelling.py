@@ -67,7 +67,7 @@ class Arrays:
 
     @property
     def vectors(self) -> bool:
-        """Whether each array that is a parameter of the top function is one port."""
+        """True if each array that is a parameter of the top function is one port."""
         return bool(self.vector) and self.parameter == self.vector
 
     def declared(self, name: str, declaration: str, size: int) -> list[str]:
@@ -135,7 +135,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """What is known of the pipelines that a tool makes of the loops of processes. Depths of FIFOs follow from it.
+    """Pipelines that a tool makes of the loops of processes. Depths of FIFOs follow from it.
 
     Args:
         flush: a pipeline hands on what is in it while it waits for tokens. Else it stands still as a whole.

@@ -102,6 +102,32 @@ def _storage(array: Array, files: Mapping[str, str]) -> Storage:
     return Storage(split, joined, apart=array.marked(r"DEPENDENCE\b.*\bfalse"))
 
 
+def _streams(step: str, loops: Loops, packed: str, token_bits: int) -> Streams:
+    return Streams(
+        types="#include <hls_stream.h>",
+        type="hls::stream<{token}>",
+        declaration='{type} {name}("{name}");',
+        after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
+        port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
+        arrays=True,
+        sequential=False,
+        port_bits=4096,
+        most_bits=token_bits,
+        in_top=("#pragma HLS DATAFLOW",),
+        in_function=("#pragma HLS INLINE",),
+        in_loop=f'_Pragma("{step}")',
+        # Loops that rewind are alone in their function.
+        in_nested=f'_Pragma("{step.replace(" rewind", "")}")',
+        loops=loops,
+        result=packed,
+        rows=Arrays(after=_ROWS),
+        banks=Arrays(after=_BANKS),
+        # A place is read again after as many steps as a row has, when what was written has long arrived.
+        apart="#pragma HLS DEPENDENCE variable={name} inter false",
+        apart_inside=True,
+    )
+
+
 def xilinx(
     name: DialectName,
     tool: str,
@@ -165,29 +191,7 @@ def xilinx(
             small=storage[0],
             large=storage[1],
         ),
-        streams=Streams(
-            types="#include <hls_stream.h>",
-            type="hls::stream<{token}>",
-            declaration='{type} {name}("{name}");',
-            after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
-            port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
-            arrays=True,
-            sequential=False,
-            port_bits=4096,
-            most_bits=token_bits,
-            in_top=("#pragma HLS DATAFLOW",),
-            in_function=("#pragma HLS INLINE",),
-            in_loop=f'_Pragma("{step}")',
-            # Loops that rewind are alone in their function.
-            in_nested=f'_Pragma("{step.replace(" rewind", "")}")',
-            loops=loops,
-            result=packed,
-            rows=Arrays(after=_ROWS),
-            banks=Arrays(after=_BANKS),
-            # A place is read again after as many steps as a row has, when what was written has long arrived.
-            apart="#pragma HLS DEPENDENCE variable={name} inter false",
-            apart_inside=True,
-        ),
+        streams=_streams(step, loops, packed, token_bits),
         reading=Reading(
             defines=defines,
             pipelines=Pipelines(

@@ -51,14 +51,14 @@ class Node:
     parts: tuple[Node, ...] = ()
     value: int = 0
     sizes: tuple[int, ...] = ()
-    """Of an array that is declared."""
+    """Sizes of an array that is declared."""
     bits: int = 0
-    """Of an element of it."""
+    """Bits of an element of it."""
     is_constant: bool = False
     members: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Arrays in a structure that is declared."""
     function: str = ""
-    """Of a call: what :meth:`Functions.find` takes; empty for functions without a body."""
+    """Key of a call, which :meth:`Functions.find` takes; empty for functions without a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class Functions:
 
 
 def _all(cursor: cindex.Cursor) -> Iterator[cindex.Cursor]:
-    """What stands in files and namespaces."""
+    """Yield the declarations of files and namespaces."""
     for child in cursor.get_children():
         if child.kind is CursorKind.NAMESPACE:
             yield from _all(child)
@@ -273,7 +273,7 @@ def _mark(cursor: cindex.Cursor) -> str:
 
 
 def _bits(kind: cindex.Type) -> int:
-    """Of a number."""
+    """Return the bits of a number."""
     found = re.match(r"[\w: ]+<(\d+)", kind.get_canonical().spelling)
     return int(found[1]) if found else 8 * max(int(kind.get_size()), 1)
 

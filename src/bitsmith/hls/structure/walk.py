@@ -1,4 +1,4 @@
-"""What one step of each pipelined loop reads and writes, and how long its feedback is, from the trees of its functions.
+"""Reads and writes of one step of each pipelined loop, and the length of its feedback, from the trees of its functions.
 
 Loops inside of a pipelined one are unrolled, functions are inlined, as the tools do. A variable that changes from step to step
 is a symbol of unknown value, so that an index is a sum of symbols and a constant.

@@ -23,7 +23,7 @@ from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 _MOST_STEPS = 4096
 
 _EXACT_BITS = 24
-"""Of thresholds in single precision."""
+"""Bits of thresholds in single precision."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,8 +1,8 @@
 """The sum of two quantized tensors of unlike scales, quantized again, as integers.
 
 ``floor((x * first + y * second + term) / 2**drop)`` is the same for all codes ``x`` and ``y`` as rounding the sum of their
-values, for suitable integers, although these are only near the true scales: as :mod:`bitsmith.layers.quantization.requantize` has it for one
-operand. The least ``drop`` is searched.
+values, for suitable integers, although these are only near the true scales: as
+:mod:`bitsmith.layers.quantization.requantize` has it for one operand. The least ``drop`` is searched.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str,
 
 
 def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
-    """As :func:`observe`, and with the features of inputs that need formats of their own.
+    """Observe like :func:`observe`, with the features of inputs that need formats of their own.
 
     Raises:
         InputDataError: as :func:`observe`.
@@ -98,7 +98,7 @@ def input_batches(network: Network, calibration: Sequence[Floats] | None) -> tup
 
 
 def _may_need_formats(node: NetworkNode, seen: ObservedRange, batch: Floats) -> bool:
-    """Whether auto rounds this input, and its features have different ranges."""
+    """Return True if auto rounds this input, and its features have different ranges."""
     assert isinstance(node.layer, Input)
     if seen.frac is not None or "result" in node.settings.precision:
         return False
@@ -129,7 +129,7 @@ def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats]
 
 
 def _features(batch: Floats, bits: int) -> tuple[ObservedRange, ...]:
-    """What each feature shows; of one that is 0 throughout, what all show."""
+    """Return the observation of each feature; that of one that is 0 throughout is that of all."""
     columns = batch.reshape(-1, batch.shape[-1]).T
     return tuple(_seen(column if np.any(column) else batch, bits, measured=True) for column in columns)
 
@@ -148,7 +148,7 @@ def _observed(network: Network, inputs: Sequence[Floats], measured: bool) -> dic
 
 
 def _seen(values: Floats, bits: int, *, measured: bool) -> ObservedRange:
-    """What finite values show, with those of each element of the last axis."""
+    """Return the observation of finite values, with those of each element of the last axis."""
     least, most = _ends(values)
     lo, hi = float(least.min(initial=math.inf)), float(most.max(initial=-math.inf))
     if not (math.isfinite(lo) and math.isfinite(hi)):
@@ -182,7 +182,7 @@ def _ends(values: Floats) -> tuple[Floats, Floats]:
 
 
 def _joined(a: ObservedRange, b: ObservedRange, bits: int) -> ObservedRange:
-    """What both show together."""
+    """Return both observations joined."""
     both = ObservedRange(
         min(a.lo, b.lo),
         max(a.hi, b.hi),

@@ -240,7 +240,7 @@ class _Search:
 
 
 def _scales(channels: tuple[Floats, Floats]) -> Floats:
-    """What errors of each channel are compared with: its range if that is less than its magnitude; infinite if it is 0."""
+    """Return the scales for errors of each channel: its range if that is less than its magnitude; infinite if it is 0."""
     least, most = channels
     amplitude, spread = np.maximum(np.abs(least), np.abs(most)), most - least
     scales = np.where(spread > _CONSTANT * amplitude, np.minimum(amplitude, spread), amplitude)
@@ -268,7 +268,7 @@ def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What the outputs are, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
+    """Outputs of a trial, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
     results of those that might. ``at_once`` samples are looked at together."""
 
     network: Network

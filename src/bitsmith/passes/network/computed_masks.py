@@ -46,7 +46,7 @@ SPARE_GENERATED = 16.0
 """Factor by which operands may exceed what generated inputs show."""
 
 _NEARLY = 2.0**-12
-"""How far from 0 and 1 the values of an input may be that is taken to hold these only."""
+"""Distance from 0 and 1 of the values of an input that is taken to hold these only."""
 
 _HALF = 0.5
 
@@ -54,7 +54,7 @@ _LEAST_FLOOR, _BELOW = 5, 2.0 - 2.0**-20
 """exp(-2**5) is nothing. What is below a floor is taken for so many times the floor: just what an input saturates at."""
 
 _DEEP = -1000.0
-"""What an input has that is added to scores as a mask is this or less."""
+"""Greatest value of a mask's level in an input that is added to scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class _Truth:
 
     @property
     def margin(self) -> float:
-        """How far values may be from 0 and 1."""
+        """Distance that values may have from 0 and 1."""
         return _NEARLY if self.assumed else _HALF
 
 
@@ -142,7 +142,7 @@ class _Search:
     """By what is kept, the inputs that are taken to hold 0 and 1."""
 
     floors: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
-    """Of inputs that hold a mask's level beside numbers: what may stand for the level, for those who read the split."""
+    """Stand-ins for a mask's level in inputs that hold it beside numbers, for readers of the split."""
 
     @classmethod
     def of(cls, network: Network, calibration: Sequence[Floats] | None) -> _Search:
@@ -354,7 +354,7 @@ class _Search:
         return _Split(kept, rest, max(split.level for split in splits), any(split.computed for split in splits))
 
     def _choice(self, node: NetworkNode) -> _Split | None:
-        """Of two tensors of which one is far below 0 in places."""
+        """Return the choice of two tensors of which one is far below 0 in places."""
         condition, *names = node.inputs
         found = [self._operand(name) for name in names]
         splits = [split for split in found if split is not None]

@@ -38,7 +38,7 @@ from bitsmith.passes.network.calibration import observe
 from bitsmith.passes.network.computed_masks import FAR, SPARE_GENERATED, SPARE_MEASURED, part, without_unread
 
 LEAST = -1e30
-"""What is less is as good as -inf: nothing but masks holds it."""
+"""Bound below which a value is as good as -inf: nothing but masks holds it."""
 
 _LEVEL = 10.0
 """The least magnitude of a constant that is looked at."""
@@ -70,7 +70,7 @@ def fold_masks(network: Network, calibration: Sequence[Floats] | None) -> Networ
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """Where masks could be.
+    """Search for places where masks could be.
 
     ``constants`` are the results that depend on no input, ``masking`` the nodes that bring in a constant worth looking at and
     lead to softmax layers alone, ``carrying`` these and the nodes between them and a softmax.
@@ -173,7 +173,7 @@ def _is_passed(node: NetworkNode, constants: Mapping[str, Floats]) -> bool:
 
 
 def _term(node: NetworkNode, constants: Mapping[str, Floats], shape: Shape) -> Floats | None:
-    """What the node puts in place of, or adds to, what is not constant in its result; None if nothing."""
+    """Return the constant that the node puts in place of, or adds to, the rest of its result; None without one."""
     known = [constants.get(name) for name in node.inputs]
     match node.layer, known:
         case BatchNormalization() as layer, _:
@@ -195,7 +195,7 @@ def _term(node: NetworkNode, constants: Mapping[str, Floats], shape: Shape) -> F
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """How a tensor leads to a softmax: for each element there, the element that it comes from, and the factor of it."""
+    """Path of a tensor to a softmax: for each element there, the element that it comes from, and the factor of it."""
 
     places: npt.NDArray[np.int64]
     factor: Floats
@@ -350,7 +350,7 @@ def _masked(node: NetworkNode, layer: Softmax, low: Floats, high: Floats) -> Boo
 
 
 def _shift(term: Floats, path: _Path, masked: Bools, axis: int) -> Floats:
-    """What a finite mask adds to all elements of a row, by the elements of ``term``; 0 in rows with others."""
+    """Return the number that a finite mask adds to all elements of a row, by the elements of ``term``; 0 in rows with others."""
     shift = np.zeros(term.size)
     places, factor = path.places, path.factor
     if len(np.unique(places)) == places.size:

@@ -40,7 +40,7 @@ from bitsmith.layers.shape import Identity
 from bitsmith.layers.traits import Elements, Exactness, Scales
 
 _CLOSE = 2.0**-20
-"""How near the quotient of a bias and its scale is to an integer, if it is one: scales are rounded to single precision."""
+"""Distance of the quotient of a bias and its scale from an integer, if it is one: scales are rounded to single precision."""
 
 
 _FROM_ZERO = 0.0, math.inf
@@ -339,7 +339,7 @@ _next_double = np.frompyfunc(_double_from, 2, 1)
 
 
 def _moved(layer: Layer, affines: Sequence[Affine | None], shapes: Sequence[Shape]) -> Affine:
-    """That of elements that only move: each keeps its own."""
+    """Return the scale of elements that only move: each keeps its own."""
     scales, offsets, places, first = [], [], [], 0
     for affine, shape in zip(affines, shapes, strict=True):
         scale, offset = (Affine.of(rationals(1.0)) if affine is None else affine).full(shape)

@@ -20,7 +20,7 @@ _MOST = 2.0**24
 
 @dataclass(frozen=True, slots=True)
 class _Scaled:
-    """What became of an input's elements, which have numbers ``of``: ``x * scale + offset``; all have one shape."""
+    """Elements of an input, which have numbers ``of``, after layers: ``x * scale + offset``; all have one shape."""
 
     of: Floats
     scale: Floats
@@ -43,7 +43,7 @@ def stated_scales(network: Network) -> Network:
 
 
 def _followed(network: Network, name: str, scaled: _Scaled) -> _Scaled | None:
-    """What becomes of a tensor before anything else than products and sums with constants reads it.
+    """Return a tensor after products and sums with constants, before anything else reads it.
 
     None: nothing else does. The scale of outputs says nothing of inputs.
     """

@@ -94,5 +94,5 @@ def _tabulated(node: NetworkNode, codes: str, before: Quantizer, after: Quantize
 
 
 def _from_codes(quantizer: Quantizer) -> Quantizer:
-    """Of codes to what they are worth."""
+    """Return the layer from codes to their real values."""
     return Quantizer.uniform(1.0, quantizer.lo, quantizer.hi, step=quantizer.step)

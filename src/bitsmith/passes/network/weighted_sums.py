@@ -1,8 +1,8 @@
 """Sums of two quantized tensors of unlike scales that are quantized again take codes times small integers.
 
 Before: ``Quantize(codes * 0.0123 + codes * 0.0456)``, each multiplied by 24 bits, and the sum by as many again.
-After: ``Quantize(codes * 69 + codes * 256)``, which gives the same for all codes (see :mod:`bitsmith.layers.quantization.weighted_sum`). The
-sum itself stays for traces; nothing in the circuit reads it.
+After: ``Quantize(codes * 69 + codes * 256)``, which gives the same for all codes (see
+:mod:`bitsmith.layers.quantization.weighted_sum`). The sum itself stays for traces; nothing in the circuit reads it.
 """
 
 from __future__ import annotations
