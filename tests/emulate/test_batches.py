@@ -24,6 +24,20 @@ def test_several_inputs(x: Arrays) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shapes", "x"),
+    [
+        *((ONE, x) for x in (np.arange(3.0), np.arange(3), [0, 1, 2], (0, 1, 2), {"x": [0, 1, 2]})),
+        (TWO, [np.zeros((2, 2)), 1.0]),
+        (TWO, {"image": np.zeros((2, 2)), "scale": [1.0]}),
+    ],
+)
+def test_a_sample_may_come_without_the_axis_of_samples(shapes: dict[str, tuple[int, ...]], x: Arrays) -> None:
+    batches = checked_batches(shapes, x)
+    assert [batch.shape for batch in batches] == [(1, *shape) for shape in shapes.values()]
+    np.testing.assert_array_equal(batches[0].ravel(), np.arange(3) if shapes is ONE else np.zeros(4))
+
+
+@pytest.mark.parametrize(
     ("x", "found"),
     [
         (IMAGES, r"arrays for 1 inputs\s+accepted: one for each of 'image', 'scale'"),

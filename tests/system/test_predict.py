@@ -81,7 +81,7 @@ def test_values_outside_the_input_type_are_counted(tmp_path: Path) -> None:
     "x",
     [
         np.zeros((2, 63)),
-        np.zeros(64),
+        np.zeros(63),
         np.zeros((2, 64), dtype=complex),
         np.full((1, 64), np.nan),
         [np.zeros((1, 64))] * 2,

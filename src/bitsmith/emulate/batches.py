@@ -30,7 +30,8 @@ used as what they are."""
 def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
     """``x`` as one array of numbers per input, in the order of ``shapes``, which has the shape of a sample by name.
 
-    A list or tuple is several inputs, unless it is one input's samples as nested lists.
+    A list or tuple is several inputs, unless it is one input's samples as nested lists. An array of the shape of a sample is one
+    sample.
 
     Raises:
         InputDataError: arrays by other names or of another number, other shapes, batches of different lengths, or elements that
@@ -39,6 +40,7 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
     if isinstance(x, np.ndarray) and len(shapes) == 1:
         for name, shape in shapes.items():
             if x.shape[1:] != shape or x.dtype.char not in "fd" or not x.ndim:  # what most calls have
+                x = _with_samples(x, shape)
                 _check(x, name, shape)
         return [x]
     given = _batches(shapes, x)
@@ -46,12 +48,18 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
         raise InputDataError(
             f"arrays for {len(given)} inputs", accepted=f"one for each of {', '.join(map(repr, shapes))}"
         )
+    given = [_with_samples(batch, shape) for batch, shape in zip(given, shapes.values(), strict=True)]
     for name, batch in zip(shapes, given, strict=True):
         _check(batch, name, shapes[name])
     if len(given) > 1 and len({len(batch) for batch in given}) > 1:
         counts = ", ".join(f"{len(batch)} of {name!r}" for name, batch in zip(shapes, given, strict=True))
         raise InputDataError(f"different numbers of samples: {counts}", accepted="as many for each input")
     return given
+
+
+def _with_samples(batch: Batch, shape: Shape) -> Batch:
+    """Return ``batch`` with an axis of samples, which users of hls4ml leave out of a single one."""
+    return batch[None] if batch.shape == shape else batch
 
 
 def _check(batch: Batch, name: str, shape: Shape) -> None:

@@ -131,7 +131,8 @@ class Model:
         """The circuit's outputs for real inputs, bit for bit.
 
         Args:
-            x: an array of shape (samples, *input shape) of any real dtype, or one per input, as a list or by name.
+            x: an array of shape (samples, *input shape) of any real dtype, or one per input, as a list or by name. Without the
+                axis of samples it is one sample.
 
         Returns:
             An array of shape (samples, *output shape), or a list of them for several outputs.
