@@ -125,7 +125,7 @@ def test_all_backends_have_it_at_once(name: str, tmp_path: Path) -> None:
     backends = BACKENDS
     arguments = dict(_USERS[name][0]())
     found = custom.check(arguments.pop("model"), X, backends, tmp_path, **arguments)
-    assert [one.backend for one in found] == backends
+    assert tuple(one.backend for one in found) == backends
     assert len(found) > 6
     for one in found:
         assert one.framework_error is not None and one.framework_error < 1e-5

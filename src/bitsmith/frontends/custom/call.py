@@ -70,7 +70,11 @@ class Operator:
 
     Examples:
         ```python
-        layers = {"my.ops::Mine": bitsmith.custom.Operator(translate, lambda x, y, slope: np.tanh(slope * x) + y)}
+        def translate(call):
+            (x,) = call.inputs
+            return (x * call.options["slope"]).tanh()
+
+        layers = {"my.ops::Steep": bitsmith.custom.Operator(translate, lambda x, slope: np.tanh(slope * x))}
         ```
     """
 
