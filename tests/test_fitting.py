@@ -193,6 +193,8 @@ def test_layers_take_turns_if_they_are_as_fast_as_asked(
     assert fits(*size(fitted)) and fitted.directives.engine and set(fitted.directives.reuse.values()) == {20_000}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_layers_that_take_turns_as_asked_get_fewer_multipliers(
     deep: Path, data: npt.NDArray[np.float64], tmp_path: Path
 ) -> None:

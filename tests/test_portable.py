@@ -72,6 +72,8 @@ def _calls() -> Iterator[tuple[str, str, ast.Call]]:
             yield file, node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id, node
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_module_that_some_system_lacks() -> None:
     found = [
         (file, name)
@@ -148,6 +150,8 @@ model.plan(synth=False, cosim=False).write()
 """
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.skipif(sys.platform == "win32", reason="takes away what Windows does not have")
 def test_converting_and_writing_need_nothing_of_posix(tmp_path: Path) -> None:
     """Files have the same bytes as with it."""

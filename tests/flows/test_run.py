@@ -344,6 +344,8 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a system without /proc")
 def test_the_death_of_this_process_ends_the_tool_and_its_children(tmp_path: Path) -> None:
     """Also of those children that would not end politely."""

@@ -116,6 +116,8 @@ def test_ports_of_weights() -> None:
             assert port.stream.tokens == tiles + (0 if node.op.external else 1)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_weights_beside_vector_ports(tmp_path: Path) -> None:
     """Tensors are ports with a signal that they are valid; weights are streams, as they come in tiles."""
     spelled = DIALECTS["vitis"]

@@ -57,6 +57,8 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_new_dialect_is_a_file_and_a_name(package: Path) -> None:
     command = [sys.executable, "-c", USER, str(SOURCE / "data" / "models" / "digits.keras")]
     environment = {**os.environ, "PYTHONPATH": str(package)}

@@ -113,6 +113,8 @@ def test_no_loop_reads_what_it_writes() -> None:
             assert not any((state, turns) in read for read in (earlier if turns else [*later, reads[end]]))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_next_states_are_written_into_the_other_half() -> None:
     """No loop passes them on, but where a memory would need more ports than two."""
     found = [each for seed in range(20) for each in recurrences(seed)]

@@ -90,6 +90,8 @@ def test_leaves_numbers_alone(statement: str) -> None:
     assert not list(raw_reductions(f"def f(x):\n    {statement}"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_there_are_none() -> None:
     found = {
         f"{path.relative_to(SOURCES)}: {call}"

@@ -31,6 +31,8 @@ def test_cosimulation_on_given_inputs(tmp_path: Path) -> None:
     assert (model.output_dir / "report.html").stat().st_size > 1000
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_an_unchanged_stage_comes_from_the_cache_and_a_changed_one_does_not(tmp_path: Path) -> None:
     model, x = digits(tmp_path)
 
