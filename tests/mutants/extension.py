@@ -1,4 +1,4 @@
-"""The solver in C++, built with a mistake in one of its files and put beside a copy of the sources, where tests import it."""
+"""The compiled solver, built with a mistake in one of its files and put beside a copy of the sources, where tests import it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Random mutants: small mistakes anywhere in the sources, and the share of them that fast and CI tests find, by room.
 
 ``python -m tests.mutants.sample --changed main`` takes mistakes of files that were changed since a revision, ``--per-room 6`` so
-many of the other files of each room (a folder of ``src/bitsmith``, or the solver in C++). Each is put into a copy of ``src``;
+many of the other files of each room (a folder of ``src/bitsmith``, or the compiled solver). Each is put into a copy of ``src``;
 then tests that run its line are started, the fastest first, until one fails. Another is drawn for what does not compile.
 What was judged before is not judged again; ``--again`` does so for what survived. Records of what tests cover, verdicts and
 the table are kept outside of the checkout (``--cache``). Mistakes that change nothing that can be seen are listed with
@@ -167,7 +167,7 @@ def named_tests(file: str) -> list[str]:
 def tests_of(mutant: Mutant, covering: Covering) -> list[list[str]]:
     """Rounds of tests that may find a mistake: those of its own folder, then all others, the fastest first."""
     if mutant.file.startswith("native/"):
-        return [named_tests(mutant.file)]  # skipped as they were recorded, without the extension
+        return [named_tests(mutant.file)]  # skipped as they were recorded, without the compiled solver
     line = mutant.change.line(mutant.text)
     found = covering.of(mutant.file, mutant.text, line) if mutant.file.endswith(".py") else []
     found = found or covering.of_files(named_tests(mutant.file))

@@ -71,8 +71,8 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes.
 
     Unrolled circuits of some thousand look-up tables are made for it, with stages of ``budget_ns``, of the family's usual clock
-    unless given, and so are the token functions of networks of processes, where it is given. Without the native solver these are
-    fewer, and their adder graphs are not searched for better ones.
+    unless given, and so are the token functions of networks of processes, where it is given. Without the compiled solver these
+    are fewer.
     """
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
