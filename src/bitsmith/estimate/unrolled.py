@@ -15,24 +15,9 @@ from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import registers
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    View,
-    Word,
-    WordRef,
-    live_words,
-    operands,
-    readers_of,
-)
+from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, operands, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, carry_start, lut_inputs
 
 _LEAST_CHAIN = 3
@@ -74,20 +59,20 @@ class _Counted:
         """Count a word."""
         word = self._words[index]
         cell = word.cell
-        if isinstance(cell, InputPort | Literal | View) or self.absorbed.sources[index] != (index,):
+        if isinstance(cell, cells.InputPort | cells.Literal | cells.View) or self.absorbed.sources[index] != (index,):
             return
-        if isinstance(cell, AddSub):
+        if isinstance(cell, cells.AddSub):
             self.adders += 1
             self.lut += self._sum(word, cell)
-        elif isinstance(cell, TernaryAdder):
+        elif isinstance(cell, cells.TernaryAdder):
             self.adders += 2
             self.lut += max(word.width + word.drop - cell.passed, 0)
             self.lut += (cell.subtract_b + cell.subtract_c) * self._area.subtraction_luts
-        elif isinstance(cell, Mux):
+        elif isinstance(cell, cells.Mux):
             self.lut += self._choice(index, word, cell)
-        elif isinstance(cell, Comparator):
+        elif isinstance(cell, cells.Comparator):
             self._compare(index, cell)
-        elif isinstance(cell, Multiplier):
+        elif isinstance(cell, cells.Multiplier):
             widths = (self._words[cell.a].width, self._words[cell.b].width)
             blocks, luts = self._area.multiplier(*widths, word.width + word.drop)
             self.dsp += blocks
@@ -100,7 +85,7 @@ class _Counted:
         found = self._compared.items()
         return sum(self._area.comparisons(number, self._words[word].width) for word, number in found)
 
-    def _sum(self, word: Word, cell: AddSub) -> float:
+    def _sum(self, word: Word, cell: cells.AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
         if bits >= _LEAST_CHAIN and not self._area.constant_bits:
             tops = [self._top(ref) for ref in (cell.a, cell.b)]
@@ -113,14 +98,16 @@ class _Counted:
     def _top(self, ref: WordRef) -> int:
         """The bit above which an operand is constant."""
         word = self._words[ref.word]
-        if isinstance(word.cell, Literal):
+        if isinstance(word.cell, cells.Literal):
             return 0
         return 1 << 30 if word.signed else word.width + ref.shift
 
-    def _choice(self, index: int, word: Word, cell: Mux) -> float:
+    def _choice(self, index: int, word: Word, cell: cells.Mux) -> float:
         """A choice; one of a constant is the reset of a register if nothing reads it before that."""
-        arms = [ref.word for ref in (cell.a, cell.b) if not isinstance(self._words[ref.word].cell, Literal)]
-        alone = not any(isinstance(self._words[arm].cell, Mux) and self.absorbed.sources[arm] != (arm,) for arm in arms)
+        arms = [ref.word for ref in (cell.a, cell.b) if not isinstance(self._words[ref.word].cell, cells.Literal)]
+        alone = not any(
+            isinstance(self._words[arm].cell, cells.Mux) and self.absorbed.sources[arm] != (arm,) for arm in arms
+        )
         if len(arms) == 1 and alone and not self._read_at_once[index]:
             return 0.0
         if len(arms) == 1 and self._chosen_again(index):
@@ -130,10 +117,12 @@ class _Counted:
     def _chosen_again(self, index: int) -> bool:
         """Return True if a word only goes into another choice: its bits are in that choice's tables."""
         readers = self._readers[index]
-        return len(readers) == 1 and isinstance(self._words[readers[0]].cell, Mux) and self._read_at_once[index] == 1
+        return (
+            len(readers) == 1 and isinstance(self._words[readers[0]].cell, cells.Mux) and self._read_at_once[index] == 1
+        )
 
-    def _compare(self, index: int, cell: Comparator) -> None:
-        given = isinstance(self._words[cell.b.word].cell, Literal)
+    def _compare(self, index: int, cell: cells.Comparator) -> None:
+        given = isinstance(self._words[cell.b.word].cell, cells.Literal)
         if self.absorbed.inputs[index]:
             self.lut += 1
         elif given:
@@ -141,14 +130,14 @@ class _Counted:
         else:
             self.lut += self._area.comparator(max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
 
-    def _read(self, word: Word, cell: RomRead) -> None:
+    def _read(self, word: Word, cell: cells.RomRead) -> None:
         address = self._words[cell.address].width
         if self._area.memory.takes_table(1 << address, word.width):
             self.bram += self._area.memory.count(1 << address, word.width)
         else:
             self.lut += self._area.table(address, word.width) * self._unlike(word, cell)
 
-    def _unlike(self, word: Word, cell: RomRead) -> float:
+    def _unlike(self, word: Word, cell: cells.RomRead) -> float:
         """Return the area of a regular table as a share of a random one.
 
         It is the root of the share of its parts, of as many words as a look-up table has, that are neither constant nor like

@@ -14,28 +14,17 @@ import numpy as np
 
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import width_of
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
 from bitsmith.netlist.evaluate import holds
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Cell,
-    Comparator,
-    InputPort,
-    Multiplier,
-    Mux,
-    Predicate,
-    RomRead,
-    View,
-    WordRef,
-    reduce_bits,
-)
+from bitsmith.netlist.netlist import Cell, WordRef, reduce_bits
 from bitsmith.netlist.words import WordStore
 
 _OPPOSITE = {
-    Predicate.LT: Predicate.GE,
-    Predicate.GE: Predicate.LT,
-    Predicate.EQ: Predicate.NE,
-    Predicate.NE: Predicate.EQ,
+    cells.Predicate.LT: cells.Predicate.GE,
+    cells.Predicate.GE: cells.Predicate.LT,
+    cells.Predicate.EQ: cells.Predicate.NE,
+    cells.Predicate.NE: cells.Predicate.EQ,
 }
 _PRODUCT_DEPTH = 4
 _ROM_DEPTH = 2
@@ -77,7 +66,7 @@ class NetlistBuilder(WordStore):
 
     def port(self, element: int, lo: int, hi: int) -> WordRef:
         """Input element ``element``."""
-        return self.constant(lo) if lo == hi else WordRef(self._make(InputPort(element), lo, hi, 0))
+        return self.constant(lo) if lo == hi else WordRef(self._make(cells.InputPort(element), lo, hi, 0))
 
     def add(self, x: WordRef, y: WordRef) -> WordRef:
         """``x + y``."""
@@ -128,7 +117,7 @@ class NetlistBuilder(WordStore):
         if given is not None:
             return self.constant(given + value)
         cell = self._cells[x.word]
-        if isinstance(cell, AddSub) and self._is_exact(x.word):
+        if isinstance(cell, cells.AddSub) and self._is_exact(x.word):
             inner = self.value(cell.b)
             if inner is not None:
                 return self.add_constant(cell.a.shifted(x.shift), (inner << x.shift) + value)
@@ -152,10 +141,13 @@ class NetlistBuilder(WordStore):
     def rectified(self, x: WordRef) -> WordRef | None:
         """``y`` where ``x`` was made as ``max(y, 0)``."""
         cell = self._cells[x.word]
-        if not isinstance(cell, Mux) or self.value(cell.a) != 0 or not self._is_exact(x.word):
+        if not isinstance(cell, cells.Mux) or self.value(cell.a) != 0 or not self._is_exact(x.word):
             return None
         sign = self._cells[cell.condition]
-        if not isinstance(sign, View) or self._drop[cell.condition] != width_of(self._lo[sign.a], self._hi[sign.a]) - 1:
+        if (
+            not isinstance(sign, cells.View)
+            or self._drop[cell.condition] != width_of(self._lo[sign.a], self._hi[sign.a]) - 1
+        ):
             return None
         return cell.b.shifted(x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
 
@@ -192,7 +184,7 @@ class NetlistBuilder(WordStore):
         corners = [p * q for p in (self._lo[a], self._hi[a]) for q in (self._lo[b], self._hi[b])]
         lo = min(corners) if a != b else max(self._lo[a], -self._hi[a], 0) ** 2
         depth = max(self._depth[a], self._depth[b]) + _PRODUCT_DEPTH
-        return WordRef(self._make(Multiplier(a, b), lo, max(corners), depth), shift)
+        return WordRef(self._make(cells.Multiplier(a, b), lo, max(corners), depth), shift)
 
     def drop(self, x: WordRef, bits: int) -> WordRef:
         """``x`` divided by ``2**bits``, rounded down."""
@@ -207,7 +199,7 @@ class NetlistBuilder(WordStore):
             bits = min(bits, width_of(self._lo[word], self._hi[word]) - 1)
             if bits == 0:
                 return WordRef(word)
-        if isinstance(cell, View):
+        if isinstance(cell, cells.View):
             return WordRef(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
         return WordRef(self._view(word, bits, lo, hi, self._depth[word]))
 
@@ -225,7 +217,7 @@ class NetlistBuilder(WordStore):
         lo, hi = _interval(bits, signed)
         cell = self._cells[word]
         source, drop = word, 0
-        if isinstance(cell, View) and bits <= width_of(self._lo[word], self._hi[word]):
+        if isinstance(cell, cells.View) and bits <= width_of(self._lo[word], self._hi[word]):
             source, drop = cell.a, self._drop[word]
         return WordRef(self._view(source, drop, lo, hi, self._depth[word]), x.shift)
 
@@ -237,25 +229,25 @@ class NetlistBuilder(WordStore):
         """1 where the relation holds, else 0."""
         match relation:
             case Relation.LT:
-                return self.ordered(Predicate.LT, x, y)
+                return self.ordered(cells.Predicate.LT, x, y)
             case Relation.GT:
-                return self.ordered(Predicate.LT, y, x)
+                return self.ordered(cells.Predicate.LT, y, x)
             case Relation.GE:
-                return self.ordered(Predicate.GE, x, y)
+                return self.ordered(cells.Predicate.GE, x, y)
             case Relation.LE:
-                return self.ordered(Predicate.GE, y, x)
+                return self.ordered(cells.Predicate.GE, y, x)
             case Relation.EQ:
-                return self.ordered(Predicate.EQ, x, y)
+                return self.ordered(cells.Predicate.EQ, x, y)
             case Relation.NE:
-                return self.ordered(Predicate.NE, x, y)
+                return self.ordered(cells.Predicate.NE, x, y)
 
     def below(self, x: WordRef, value: int) -> WordRef:
         """1 where ``x < value``."""
-        return self.ordered(Predicate.LT, x, self.constant(value))
+        return self.ordered(cells.Predicate.LT, x, self.constant(value))
 
     def above(self, x: WordRef, value: int) -> WordRef:
         """1 where ``x > value``."""
-        return self.ordered(Predicate.GE, x, self.constant(value + 1))
+        return self.ordered(cells.Predicate.GE, x, self.constant(value + 1))
 
     def select(self, condition: WordRef, x: WordRef, y: WordRef) -> WordRef:
         """``x`` where ``condition`` is not 0, else ``y``."""
@@ -265,16 +257,16 @@ class NetlistBuilder(WordStore):
         if x == y:
             return x
         if self.lo(condition) < 0 or self.hi(condition) > 1:
-            condition = self.ordered(Predicate.NE, WordRef(condition.word), self.constant(0))
+            condition = self.ordered(cells.Predicate.NE, WordRef(condition.word), self.constant(0))
             return self.select(condition, x, y)
         cell = self._cells[condition.word]
-        if isinstance(cell, Comparator) and cell.predicate in (Predicate.GE, Predicate.NE):
+        if isinstance(cell, cells.Comparator) and cell.predicate in (cells.Predicate.GE, cells.Predicate.NE):
             return self.select(self.ordered(_OPPOSITE[cell.predicate], cell.a, cell.b), y, x)
         given_x, given_y = self.value(x), self.value(y)
         if (given_x, given_y) == (1, 0):
             return condition
         if (given_x, given_y) == (0, 1):
-            return self.ordered(Predicate.EQ, condition, self.constant(0))
+            return self.ordered(cells.Predicate.EQ, condition, self.constant(0))
         shift_x = y.shift if given_x == 0 else x.shift
         shift_y = x.shift if given_y == 0 else y.shift
         common = min(shift_x, shift_y)
@@ -282,16 +274,16 @@ class NetlistBuilder(WordStore):
         b = y if given_y == 0 else y.shifted(-common)
         lo, hi = min(self.lo(a), self.lo(b)), max(self.hi(a), self.hi(b))
         depth = max(self._depth[word] for word in (condition.word, a.word, b.word)) + 1
-        return WordRef(self._make(Mux(condition.word, a, b), lo, hi, depth), common)
+        return WordRef(self._make(cells.Mux(condition.word, a, b), lo, hi, depth), common)
 
     def max(self, x: WordRef, y: WordRef) -> WordRef:
         """The greater of the two."""
-        greater = self.select(self.ordered(Predicate.LT, x, y), y, x)
+        greater = self.select(self.ordered(cells.Predicate.LT, x, y), y, x)
         return self.narrow(greater, max(self.lo(x), self.lo(y)), max(self.hi(x), self.hi(y)))
 
     def min(self, x: WordRef, y: WordRef) -> WordRef:
         """The lesser of the two."""
-        lesser = self.select(self.ordered(Predicate.LT, x, y), x, y)
+        lesser = self.select(self.ordered(cells.Predicate.LT, x, y), x, y)
         return self.narrow(lesser, min(self.lo(x), self.lo(y)), min(self.hi(x), self.hi(y)))
 
     def abs(self, x: WordRef) -> WordRef:
@@ -312,7 +304,7 @@ class NetlistBuilder(WordStore):
         if contents.is_identity:
             return WordRef(x.word, contents.shift)
         address = x.word if contents.bits is None else self.low(WordRef(x.word), contents.bits, signed=False).word
-        cell = RomRead(address, contents.table, contents.first)
+        cell = cells.RomRead(address, contents.table, contents.first)
         word = self._make(cell, contents.least, contents.most, self._depth[address] + _ROM_DEPTH)
         return WordRef(word, contents.shift)
 
@@ -351,14 +343,14 @@ class NetlistBuilder(WordStore):
     def _negated(self, x: WordRef) -> WordRef | None:
         """``-x`` where ``x`` itself is made as ``0 - y``."""
         cell = self._cells[x.word]
-        if isinstance(cell, AddSub) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
+        if isinstance(cell, cells.AddSub) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
             return cell.b.shifted(x.shift)
         return None
 
     def _constant_minus(self, value: int, y: WordRef) -> WordRef:
         """``value - y``; joins a constant that ``y`` is already the sum with."""
         cell = self._cells[y.word]
-        if isinstance(cell, AddSub) and self._is_exact(y.word):
+        if isinstance(cell, cells.AddSub) and self._is_exact(y.word):
             inner = self.value(cell.b)
             if inner is not None:
                 return self._constant_minus(value - (inner << y.shift), cell.a.shifted(y.shift))
@@ -378,9 +370,9 @@ class NetlistBuilder(WordStore):
         else:
             lo, hi = self.lo(a) + self.lo(b), self.hi(a) + self.hi(b)
         depth = max(self._depth[a.word], self._depth[b.word]) + 1
-        return WordRef(self._make(AddSub(a, b, subtract), lo, hi, depth), common)
+        return WordRef(self._make(cells.AddSub(a, b, subtract), lo, hi, depth), common)
 
-    def ordered(self, order: Predicate, x: WordRef, y: WordRef) -> WordRef:
+    def ordered(self, order: cells.Predicate, x: WordRef, y: WordRef) -> WordRef:
         """1 where ``x order y``, else 0."""
         if self.value(x) is not None and self.value(y) is None:
             x, order, y = self._exchanged(order, x, y)
@@ -392,57 +384,57 @@ class NetlistBuilder(WordStore):
             return self._compare_constant(order, x, given)
         common = min(x.shift, y.shift)
         a, b = x.shifted(-common), y.shifted(-common)
-        if order in (Predicate.EQ, Predicate.NE) and (b.word, b.shift) < (a.word, a.shift):
+        if order in (cells.Predicate.EQ, cells.Predicate.NE) and (b.word, b.shift) < (a.word, a.shift):
             a, b = b, a
         return self._compare_words(order, a, b)
 
-    def _exchanged(self, order: Predicate, x: WordRef, y: WordRef) -> tuple[WordRef, Predicate, WordRef]:
+    def _exchanged(self, order: cells.Predicate, x: WordRef, y: WordRef) -> tuple[WordRef, cells.Predicate, WordRef]:
         """``x order y`` with the constant ``x`` on the right: ``c < y`` is ``y >= c + 1``."""
-        if order in (Predicate.EQ, Predicate.NE):
+        if order in (cells.Predicate.EQ, cells.Predicate.NE):
             return y, order, x
         return y, _OPPOSITE[order], self.constant(self.lo(x) + 1)
 
-    def _decided(self, order: Predicate, x: WordRef, y: WordRef) -> bool | None:
+    def _decided(self, order: cells.Predicate, x: WordRef, y: WordRef) -> bool | None:
         """The outcome if the intervals settle it."""
         lo_x, hi_x, lo_y, hi_y = self.lo(x), self.hi(x), self.lo(y), self.hi(y)
         match order:
-            case Predicate.LT | Predicate.GE:
+            case cells.Predicate.LT | cells.Predicate.GE:
                 if hi_x < lo_y:
-                    return order is Predicate.LT
+                    return order is cells.Predicate.LT
                 if lo_x >= hi_y or x == y:
-                    return order is Predicate.GE
-            case Predicate.EQ | Predicate.NE:
+                    return order is cells.Predicate.GE
+            case cells.Predicate.EQ | cells.Predicate.NE:
                 if hi_x < lo_y or hi_y < lo_x:
-                    return order is Predicate.NE
+                    return order is cells.Predicate.NE
                 if x == y:
-                    return order is Predicate.EQ
+                    return order is cells.Predicate.EQ
         if lo_x == hi_x and lo_y == hi_y:
             return holds(order, lo_x, lo_y)
         return None
 
-    def _compare_constant(self, order: Predicate, x: WordRef, value: int) -> WordRef:
+    def _compare_constant(self, order: cells.Predicate, x: WordRef, value: int) -> WordRef:
         """``x order value`` on the bits of ``x`` that matter; the intervals do not decide it."""
         word = WordRef(x.word)
-        if order in (Predicate.EQ, Predicate.NE):
+        if order in (cells.Predicate.EQ, cells.Predicate.NE):
             if value & ((1 << x.shift) - 1):
-                return self.constant(int(order is Predicate.NE))
+                return self.constant(int(order is cells.Predicate.NE))
             value >>= x.shift
             is_bit = (self.lo(word), self.hi(word)) == (0, 1)
-            if is_bit and (order is Predicate.EQ) == (value == 1):
+            if is_bit and (order is cells.Predicate.EQ) == (value == 1):
                 return word
             return self._compare_words(order, word, self.constant(value))
         value = -(-value >> x.shift)
-        if value == 0 and order is Predicate.LT:
+        if value == 0 and order is cells.Predicate.LT:
             return self.bit(word, width_of(self.lo(word), self.hi(word)) - 1)
         zeros = (value & -value).bit_length() - 1 if value else 0
         upper = self.drop(word, zeros)
-        if order is Predicate.GE and value >> zeros == 1 and (self.lo(upper), self.hi(upper)) == (0, 1):
+        if order is cells.Predicate.GE and value >> zeros == 1 and (self.lo(upper), self.hi(upper)) == (0, 1):
             return upper
         return self._compare_words(order, upper, self.constant(value >> zeros))
 
-    def _compare_words(self, order: Predicate, a: WordRef, b: WordRef) -> WordRef:
+    def _compare_words(self, order: cells.Predicate, a: WordRef, b: WordRef) -> WordRef:
         depth = max(self._depth[a.word], self._depth[b.word]) + 1
-        return WordRef(self._make(Comparator(order, a, b), 0, 1, depth))
+        return WordRef(self._make(cells.Comparator(order, a, b), 0, 1, depth))
 
 
 def _interval(bits: int, signed: bool) -> tuple[int, int]:

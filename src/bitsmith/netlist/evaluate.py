@@ -5,21 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    Predicate,
-    RomRead,
-    TernaryAdder,
-    View,
-    WordRef,
-    reduce_bits,
-)
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Netlist, WordRef, reduce_bits
 
 
 def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
@@ -37,25 +24,25 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
     for word in netlist.words:
         cell = word.cell
         match cell:
-            case InputPort():
+            case cells.InputPort():
                 value = inputs[cell.element]
-            case Literal():
+            case cells.Literal():
                 value = cell.value
-            case AddSub():
+            case cells.AddSub():
                 value = of(cell.a) - of(cell.b) if cell.subtract else of(cell.a) + of(cell.b)
-            case TernaryAdder():
+            case cells.TernaryAdder():
                 value = of(cell.a)
                 value += -of(cell.b) if cell.subtract_b else of(cell.b)
                 value += -of(cell.c) if cell.subtract_c else of(cell.c)
-            case Multiplier():
+            case cells.Multiplier():
                 value = values[cell.a] * values[cell.b]
-            case View():
+            case cells.View():
                 value = values[cell.a]
-            case Comparator():
+            case cells.Comparator():
                 value = int(holds(cell.predicate, of(cell.a), of(cell.b)))
-            case Mux():
+            case cells.Mux():
                 value = of(cell.a) if values[cell.condition] else of(cell.b)
-            case RomRead():
+            case cells.RomRead():
                 value = netlist.tables[cell.table][values[cell.address] - cell.first]
             case _:
                 assert_never(cell)
@@ -63,16 +50,16 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
     return [of(ref) for ref in netlist.results]
 
 
-def holds(predicate: Predicate, a: int, b: int) -> bool:
+def holds(predicate: cells.Predicate, a: int, b: int) -> bool:
     """True if ``a predicate b`` holds."""
     match predicate:
-        case Predicate.LT:
+        case cells.Predicate.LT:
             return a < b
-        case Predicate.GE:
+        case cells.Predicate.GE:
             return a >= b
-        case Predicate.EQ:
+        case cells.Predicate.EQ:
             return a == b
-        case Predicate.NE:
+        case cells.Predicate.NE:
             return a != b
         case _:
             assert_never(predicate)

@@ -11,17 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Literal,
-    Netlist,
-    TernaryAdder,
-    Word,
-    WordRef,
-    is_wiring,
-    operands,
-    readers_of,
-)
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Netlist, Word, WordRef, is_wiring, operands, readers_of
 from bitsmith.netlist.pipeline import Delays, Timing, carry_start
 from bitsmith.netlist.renumber import renumbered
 
@@ -92,7 +83,7 @@ def _fits(netlist: Netlist, reader: int, index: int, delays: Delays, budget_ns: 
     outer, inner = netlist.words[reader], netlist.words[index]
     if not is_sum(netlist, reader):
         return False
-    assert isinstance(outer.cell, AddSub)
+    assert isinstance(outer.cell, cells.AddSub)
     delay = delays.ternary_adder(outer.width + outer.drop)
     if delay is None or delay > budget_ns:
         return False
@@ -102,12 +93,12 @@ def _fits(netlist: Netlist, reader: int, index: int, delays: Delays, budget_ns: 
 
 def is_sum(netlist: Netlist, index: int) -> bool:
     """True if a word is a sum of two that takes look-up tables."""
-    return isinstance(netlist.words[index].cell, AddSub) and not is_wiring(netlist, index)
+    return isinstance(netlist.words[index].cell, cells.AddSub) and not is_wiring(netlist, index)
 
 
 def is_exact(netlist: Netlist, word: Word) -> bool:
     """True if the word's interval holds every sum, so that none of its upper bits is cut off."""
-    assert isinstance(word.cell, AddSub)
+    assert isinstance(word.cell, cells.AddSub)
     (a_lo, a_hi), (b_lo, b_hi) = (_interval(netlist, ref) for ref in (word.cell.a, word.cell.b))
     if word.cell.subtract:
         b_lo, b_hi = -b_hi, -b_lo
@@ -118,10 +109,10 @@ def _interval(netlist: Netlist, ref: WordRef) -> tuple[int, int]:
     return netlist.words[ref.word].lo << ref.shift, netlist.words[ref.word].hi << ref.shift
 
 
-def _joined(netlist: Netlist, reader: int, index: int) -> TernaryAdder:
+def _joined(netlist: Netlist, reader: int, index: int) -> cells.TernaryAdder:
     """The cell of ``reader`` with the terms of sum ``index`` in its place; the least shifted one that is added comes first."""
     outer, inner = netlist.words[reader].cell, netlist.words[index].cell
-    assert isinstance(outer, AddSub) and isinstance(inner, AddSub)
+    assert isinstance(outer, cells.AddSub) and isinstance(inner, cells.AddSub)
     terms: list[tuple[bool, int, WordRef]] = []
     for ref, minus in ((outer.a, False), (outer.b, outer.subtract)):
         if ref.word != index:
@@ -130,23 +121,23 @@ def _joined(netlist: Netlist, reader: int, index: int) -> TernaryAdder:
         terms.append((minus, inner.a.shift + ref.shift, inner.a.shifted(ref.shift)))
         terms.append((minus != inner.subtract, inner.b.shift + ref.shift, inner.b.shifted(ref.shift)))
     (_, _, a), (minus_b, _, b), (minus_c, _, c) = sorted(terms, key=lambda term: term[:2])
-    return TernaryAdder(a, b, c, minus_b, minus_c)
+    return cells.TernaryAdder(a, b, c, minus_b, minus_c)
 
 
 def _luts(word: Word) -> int:
     """The look-up tables of a sum of two: its bits but for those that pass."""
-    assert isinstance(word.cell, AddSub)
+    assert isinstance(word.cell, cells.AddSub)
     return max(word.width + word.drop - carry_start(word.cell), 0)
 
 
 def luts_of_sum(netlist: Netlist, word: Word) -> float:
     """The look-up tables that are saved without a sum of two: few of one with a constant, most of which only invert."""
-    assert isinstance(word.cell, AddSub)
-    given = any(isinstance(netlist.words[ref.word].cell, Literal) for ref in (word.cell.a, word.cell.b))
+    assert isinstance(word.cell, cells.AddSub)
+    given = any(isinstance(netlist.words[ref.word].cell, cells.Literal) for ref in (word.cell.a, word.cell.b))
     return _luts(word) * (CONSTANT_SHARE if given else 1.0)
 
 
-def _row(cell: TernaryAdder, word: Word) -> int:
+def _row(cell: cells.TernaryAdder, word: Word) -> int:
     """The look-up tables of ``word`` as a sum of three."""
     return max(word.width + word.drop - cell.passed, 0)
 

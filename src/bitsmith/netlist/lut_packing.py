@@ -9,21 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    View,
-    is_wiring,
-    live_words,
-    operands,
-)
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Netlist, is_wiring, live_words, operands
 
 LANE = -1
 """Stands for "the bit in the same place" among bit numbers; lower by one for each place that it is shifted."""
@@ -53,7 +40,7 @@ def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
     results = {ref.word for ref in netlist.results}
     absorbed = [is_wiring(netlist, index) for index in range(len(netlist.words))]
     # Comparisons first: the choices between them then share their leaves.
-    for kind in (Comparator, Mux):
+    for kind in (cells.Comparator, cells.Mux):
         for index, word in enumerate(netlist.words):
             own = leaves[index]
             if own is None or index in results or not isinstance(word.cell, kind):
@@ -75,17 +62,25 @@ def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
     cell = netlist.words[index].cell
     found: set[tuple[int, int]] = set()
     match cell:
-        case Mux():
+        case cells.Mux():
             found |= _bits(netlist, cell.condition)
             for ref in (cell.a, cell.b):
-                if not isinstance(netlist.words[ref.word].cell, Literal):
+                if not isinstance(netlist.words[ref.word].cell, cells.Literal):
                     found.add((ref.word, LANE - ref.shift))
-        case Comparator():
+        case cells.Comparator():
             for ref in (cell.a, cell.b):
                 if netlist.words[ref.word].width > lut_inputs:
                     return None
                 found |= _bits(netlist, ref.word)
-        case InputPort() | Literal() | AddSub() | TernaryAdder() | Multiplier() | View() | RomRead():
+        case (
+            cells.InputPort()
+            | cells.Literal()
+            | cells.AddSub()
+            | cells.TernaryAdder()
+            | cells.Multiplier()
+            | cells.View()
+            | cells.RomRead()
+        ):
             return None
         case _:
             assert_never(cell)
@@ -95,9 +90,9 @@ def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
 def _bits(netlist: Netlist, index: int) -> set[tuple[int, int]]:
     """All bits of a word; those of a view by the numbers they have in its source."""
     word = netlist.words[index]
-    if isinstance(word.cell, Literal):
+    if isinstance(word.cell, cells.Literal):
         return set()
-    if isinstance(word.cell, View):
+    if isinstance(word.cell, cells.View):
         return {(word.cell.a, word.drop + bit) for bit in range(word.width)}
     return {(index, bit) for bit in range(word.width)}
 

@@ -14,22 +14,9 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    View,
-    Word,
-    live_words,
-    operands,
-)
+from bitsmith.netlist.netlist import Netlist, Word, live_words, operands
 from bitsmith.netlist.place_registers import Placement, fewest_registers
 
 _MAX_LUT_INPUTS = 8
@@ -124,26 +111,26 @@ def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
     """Nanoseconds that the cell of ``word`` takes."""
     cell = word.cell
     match cell:
-        case InputPort() | Literal() | View():
+        case cells.InputPort() | cells.Literal() | cells.View():
             return 0.0
-        case AddSub():
+        case cells.AddSub():
             return delays.adder(max(word.width + word.drop - carry_start(cell), 1))
-        case TernaryAdder():
+        case cells.TernaryAdder():
             width = max(word.width + word.drop - cell.passed, 1)
             return delays.ternary_adder(width) or 2.0 * delays.adder(width)
-        case Comparator():
+        case cells.Comparator():
             return delays.comparator(max(netlist.words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
-        case Mux():
+        case cells.Mux():
             return delays.mux2(word.width)
-        case Multiplier():
+        case cells.Multiplier():
             return delays.multiplier(netlist.words[cell.a].width, netlist.words[cell.b].width)
-        case RomRead():
+        case cells.RomRead():
             return delays.table(netlist.words[cell.address].width)
         case _:
             assert_never(cell)
 
 
-def carry_start(cell: AddSub) -> int:
+def carry_start(cell: cells.AddSub) -> int:
     """Low bits of a sum that are bits of one operand, unchanged."""
     return cell.b.shift if cell.b.shift or cell.subtract else cell.a.shift
 
@@ -154,9 +141,9 @@ def registers_after(netlist: Netlist, word: Word, delays: Delays, budget_ns: flo
     Some follow a table that is large enough for block memory, and a product that takes longer than a stage.
     """
     cell, delay = word.cell, cell_delay(netlist, word, delays)
-    if isinstance(cell, RomRead):
+    if isinstance(cell, cells.RomRead):
         return delays.table_registers(word.width << netlist.words[cell.address].width), delay
-    if isinstance(cell, Multiplier) and delay > budget_ns:
+    if isinstance(cell, cells.Multiplier) and delay > budget_ns:
         registers, stage_ns = delays.staged_multiplier(*(netlist.words[x].width for x in (cell.a, cell.b)))
         return (registers, stage_ns) if registers else (0, delay)
     return 0, delay
@@ -186,7 +173,7 @@ class _Scheduler:
         self._order = [
             word
             for word in reversed(list(live_words(netlist)))
-            if absorbed.sources[word] == (word,) and not isinstance(netlist.words[word].cell, Literal)
+            if absorbed.sources[word] == (word,) and not isinstance(netlist.words[word].cell, cells.Literal)
         ]
         self._width = [word.width for word in netlist.words]
         self._delays = delays
@@ -216,13 +203,13 @@ class _Scheduler:
     def _enter(self, word: int) -> None:
         netlist, absorbed, delays = self._netlist, self._absorbed, self._delays
         found = dict.fromkeys(x for y in operands(netlist.words[word].cell) for x in absorbed.sources[y])
-        self._reads[word] = tuple(x for x in found if not isinstance(netlist.words[x].cell, Literal))
+        self._reads[word] = tuple(x for x in found if not isinstance(netlist.words[x].cell, cells.Literal))
         inputs = absorbed.inputs[word]
         cell = netlist.words[word].cell
         self._registers_after[word], delay = registers_after(netlist, netlist.words[word], delays, self.budget)
         self._delay[word] = delays.table(inputs) if inputs else delay
         if self._delay[word] > self.budget:
-            if not isinstance(cell, RomRead) or not self._registers_after[word]:
+            if not isinstance(cell, cells.RomRead) or not self._registers_after[word]:
                 self._too_slow.append(word)
             self._delay[word] = self.budget
 
@@ -305,7 +292,7 @@ class _Scheduler:
             if word in number
         }
         words = self._netlist.words
-        ports = frozenset(number[word] for word in self._order if isinstance(words[word].cell, InputPort))
+        ports = frozenset(number[word] for word in self._order if isinstance(words[word].cell, cells.InputPort))
         widths = [self._width[word] for word in self._order]
         found = fewest_registers(
             Placement(widths, stages, gaps, reads, results, ports), [self._stage[word] for word in self._order]
@@ -371,7 +358,7 @@ class _Scheduler:
                 limit = min(limit, stage - self._registers_after[word])
                 latest[stage] = min(latest.get(stage, self.budget), self._finish[reader] - self._delay[reader])
             here = self._stage[word]
-            if isinstance(self._netlist.words[word].cell, InputPort):
+            if isinstance(self._netlist.words[word].cell, cells.InputPort):
                 limit = here
             allowed = [t for t in range(here + 1, limit + 1) if latest.get(t, self.budget) >= self._delay[word]]
             self._move(word, [*reversed(allowed), here])

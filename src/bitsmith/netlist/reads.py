@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, assert_never
 
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    View,
-    WordRef,
-)
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Netlist, WordRef
 
 
 class Read(NamedTuple):
@@ -38,23 +27,23 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
         return _part(netlist, ref.word, max(first - ref.shift, 0), high - ref.shift)
 
     match cell:
-        case InputPort() | Literal():
+        case cells.InputPort() | cells.Literal():
             found: list[Read] = []
-        case AddSub():
+        case cells.AddSub():
             # Below the other operand's shift, an operand passes unchanged; of a subtrahend it does not.
             passed_a, passed_b = min(low, cell.b.shift), 0 if cell.subtract else min(low, cell.a.shift)
             found = [part(cell.a, passed_a), part(cell.b, passed_b)]
-        case TernaryAdder():
+        case cells.TernaryAdder():
             found = [part(cell.a, min(low, cell.passed)), part(cell.b, 0), part(cell.c, 0)]
-        case Multiplier():
+        case cells.Multiplier():
             found = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
-        case View():
+        case cells.View():
             found = [_part(netlist, cell.a, low, high)]
-        case Comparator():
+        case cells.Comparator():
             found = [Read(ref.word, 0, words[ref.word].width) for ref in (cell.a, cell.b)]
-        case Mux():
+        case cells.Mux():
             found = [Read(cell.condition, 0, 1), part(cell.a, low), part(cell.b, low)]
-        case RomRead():
+        case cells.RomRead():
             found = [Read(cell.address, 0, words[cell.address].width)]
         case _:
             assert_never(cell)

@@ -12,23 +12,9 @@ from typing import assert_never
 
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir.types import width_of
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.builder import NetlistBuilder
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    View,
-    Word,
-    WordRef,
-    live_words,
-    reduce_bits,
-)
+from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, reduce_bits
 from bitsmith.netlist.partial_products import is_wider, product
 from bitsmith.netlist.reads import Read, reads
 
@@ -43,7 +29,7 @@ def _wanted(netlist: Netlist) -> list[Read]:
     wanted = [Read(index, 0, 0) for index in range(len(netlist.words))]
 
     def want(read: Read) -> None:
-        if isinstance(netlist.words[read.word].cell, Literal):
+        if isinstance(netlist.words[read.word].cell, cells.Literal):
             return
         before = wanted[read.word]
         if before.low < before.high:
@@ -74,7 +60,7 @@ class _Rebuild:
         old, builder = self._old, self._builder
         for index in sorted(live_words(old)):
             word, (_, low, high) = old.words[index], self._wanted[index]
-            if low < high or isinstance(word.cell, Literal):
+            if low < high or isinstance(word.cell, cells.Literal):
                 builder.resume(old.origins, word.origin)
                 self._new[index] = new = self._remade(word, low, high)
                 builder.name_result(new, word.element)
@@ -100,33 +86,33 @@ class _Rebuild:
         builder, cell, drop = self._builder, word.cell, word.drop + low
         lo, hi, truncated = self._interval(word, low, max(high, low + 1))
         match cell:
-            case Literal():
+            case cells.Literal():
                 return builder.constant(cell.value)
-            case InputPort():
+            case cells.InputPort():
                 return builder.reduced(cell, drop, lo, hi, truncated)
-            case AddSub():
+            case cells.AddSub():
                 return self._sum(cell, drop, lo, hi, truncated)
-            case TernaryAdder():
+            case cells.TernaryAdder():
                 refs = (self._operand(cell.a), self._operand(cell.b), self._operand(cell.c))
                 return self._reduced(replace(cell, a=refs[0], b=refs[1], c=refs[2]), drop, lo, hi, truncated)
-            case Multiplier():
+            case cells.Multiplier():
                 a, b = self._operand(WordRef(cell.a)), self._operand(WordRef(cell.b))
                 if self._block is not None and is_wider(builder, a, b, self._block):
                     whole = product(builder, a, b, self._block)
                     return self._part(builder.drop(whole, drop), lo, hi, truncated)
                 words = sorted((a.word, b.word))
-                return self._reduced(Multiplier(*words), drop - a.shift - b.shift, lo, hi, truncated)
-            case View():
+                return self._reduced(cells.Multiplier(*words), drop - a.shift - b.shift, lo, hi, truncated)
+            case cells.View():
                 return self._part(builder.drop(self._operand(WordRef(cell.a)), drop), lo, hi, truncated)
-            case Comparator():
+            case cells.Comparator():
                 return builder.ordered(cell.predicate, self._operand(cell.a), self._operand(cell.b))
-            case Mux():
+            case cells.Mux():
                 condition = self._operand(WordRef(cell.condition))
                 a, b = self._arm(cell.a, drop, lo, hi), self._arm(cell.b, drop, lo, hi)
                 if builder.value(condition) is not None or a == b:
                     return self._part(builder.select(condition, a, b), lo, hi, truncated)
-                return builder.reduced(Mux(condition.word, a, b), 0, lo, hi, truncated)
-            case RomRead():
+                return builder.reduced(cells.Mux(condition.word, a, b), 0, lo, hi, truncated)
+            case cells.RomRead():
                 entries = self._old.tables[cell.table]
                 if drop or truncated:
                     entries = tuple(reduce_bits(entry >> drop, lo, hi) for entry in entries)
@@ -144,7 +130,7 @@ class _Rebuild:
         part = self._builder.low(x, width_of(lo, hi), lo < 0)
         return part if truncated else self._builder.narrow(part, lo, hi)
 
-    def _sum(self, cell: AddSub, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
+    def _sum(self, cell: cells.AddSub, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
         builder = self._builder
         a, b = self._operand(cell.a), self._operand(cell.b)
         zero_a, zero_b = builder.value(a) == 0, builder.value(b) == 0
@@ -165,10 +151,10 @@ class _Rebuild:
             drop -= passed
         if builder.value(b) == 0 or (builder.value(a) == 0 and not cell.subtract):
             return self._part(builder.drop(a if builder.value(b) == 0 else b, drop), lo, hi, truncated)
-        return self._reduced(AddSub(a, b, cell.subtract), drop, lo, hi, truncated)
+        return self._reduced(cells.AddSub(a, b, cell.subtract), drop, lo, hi, truncated)
 
     def _reduced(
-        self, cell: AddSub | TernaryAdder | Multiplier, drop: int, lo: int, hi: int, truncated: bool
+        self, cell: cells.AddSub | cells.TernaryAdder | cells.Multiplier, drop: int, lo: int, hi: int, truncated: bool
     ) -> WordRef:
         """``cell`` without ``drop`` bits, or with ``-drop`` zeros appended."""
         if drop >= 0:

@@ -6,21 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Cell,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    View,
-    WordRef,
-    live_words,
-)
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Cell, Netlist, WordRef, live_words
 
 
 def renumbered(netlist: Netlist) -> Netlist:
@@ -39,19 +26,19 @@ def moved(cell: Cell, numbers: Mapping[int, int]) -> Cell:
         return WordRef(numbers[x.word], x.shift)
 
     match cell:
-        case InputPort() | Literal():
+        case cells.InputPort() | cells.Literal():
             return cell
-        case AddSub() | Comparator():
+        case cells.AddSub() | cells.Comparator():
             return replace(cell, a=ref(cell.a), b=ref(cell.b))
-        case TernaryAdder():
+        case cells.TernaryAdder():
             return replace(cell, a=ref(cell.a), b=ref(cell.b), c=ref(cell.c))
-        case Multiplier():
-            return Multiplier(numbers[cell.a], numbers[cell.b])
-        case View():
-            return View(numbers[cell.a])
-        case Mux():
-            return Mux(numbers[cell.condition], ref(cell.a), ref(cell.b))
-        case RomRead():
+        case cells.Multiplier():
+            return cells.Multiplier(numbers[cell.a], numbers[cell.b])
+        case cells.View():
+            return cells.View(numbers[cell.a])
+        case cells.Mux():
+            return cells.Mux(numbers[cell.condition], ref(cell.a), ref(cell.b))
+        case cells.RomRead():
             return replace(cell, address=numbers[cell.address])
         case _:
             assert_never(cell)

@@ -16,27 +16,10 @@ import numpy.typing as npt
 
 from bitsmith.devices.blocks import is_block_table
 from bitsmith.ir.types import width_of
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.fuse_adders import luts_of_sum
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    Predicate,
-    RomRead,
-    TernaryAdder,
-    View,
-    Word,
-    WordRef,
-    is_wiring,
-    live_words,
-    operands,
-    readers_of,
-)
+from bitsmith.netlist.netlist import Netlist, Word, WordRef, is_wiring, live_words, operands, readers_of
 from bitsmith.netlist.pipeline import Delays, cell_delay, lut_inputs
 from bitsmith.netlist.reduce_widths import reduce_widths
 
@@ -84,7 +67,7 @@ class Functions:
             sources = sorted(self._sources(word), key=lambda u: (self._netlist.words[u].width, u))
             found = {u: self._values(word, u) for u in sources[:_SOURCES]}
         self.of[index] = found
-        if 0 < word.width <= _NARROW and not isinstance(word.cell, Literal):
+        if 0 < word.width <= _NARROW and not isinstance(word.cell, cells.Literal):
             sets = [np.unique(values[(values >= word.lo) & (values <= word.hi)]) for values in found.values()]
             self.reached[index] = min(sets, key=len) if sets else np.arange(word.lo, word.hi + 1)
 
@@ -93,16 +76,16 @@ class Functions:
         refs = [self._netlist.words[operand] for operand in operands(word.cell)]
         if word.width + word.drop > _WIDEST or any(x.width > _WIDEST // 2 for x in refs) or _shift(word) > _WIDEST // 2:
             return False
-        if isinstance(word.cell, Multiplier):
-            return not any(isinstance(x.cell, Literal) for x in refs)  # it is wanted in a block
-        if isinstance(word.cell, RomRead):
+        if isinstance(word.cell, cells.Multiplier):
+            return not any(isinstance(x.cell, cells.Literal) for x in refs)  # it is wanted in a block
+        if isinstance(word.cell, cells.RomRead):
             entries = self._netlist.tables[word.cell.table]
             return max(max(entries), -min(entries)).bit_length() <= _WIDEST
-        return not isinstance(word.cell, InputPort | Literal | TernaryAdder)
+        return not isinstance(word.cell, cells.InputPort | cells.Literal | cells.TernaryAdder)
 
     def _sources(self, word: Word) -> set[int]:
         """The narrow words that all varying operands of a word are functions of."""
-        varying = [x for x in operands(word.cell) if not isinstance(self._netlist.words[x].cell, Literal)]
+        varying = [x for x in operands(word.cell) if not isinstance(self._netlist.words[x].cell, cells.Literal)]
         each = [self.of[x].keys() | ({x} & self.reached.keys()) for x in varying]
         return set.intersection(*map(set, each)) if each else set()
 
@@ -113,27 +96,27 @@ class Functions:
         def of(operand: WordRef | int) -> Values:
             ref = operand if isinstance(operand, WordRef) else WordRef(operand)
             literal = self._netlist.words[ref.word].cell
-            if isinstance(literal, Literal):
+            if isinstance(literal, cells.Literal):
                 return np.full(len(given), literal.value << ref.shift, dtype=np.int64)
             return (given if ref.word == source else self.of[ref.word][source]) << ref.shift
 
         match cell:
-            case AddSub():
+            case cells.AddSub():
                 values = of(cell.a) - of(cell.b) if cell.subtract else of(cell.a) + of(cell.b)
-            case Multiplier():
+            case cells.Multiplier():
                 values = of(cell.a) * of(cell.b)
-            case View():
+            case cells.View():
                 values = of(cell.a)
-            case Comparator():
+            case cells.Comparator():
                 values = _compared(cell.predicate, of(cell.a), of(cell.b))
-            case Mux():
+            case cells.Mux():
                 values = np.where(of(cell.condition) == 1, of(cell.a), of(cell.b))
-            case RomRead():
+            case cells.RomRead():
                 if cell.table not in self._tables:
                     self._tables[cell.table] = np.array(self._netlist.tables[cell.table], dtype=np.int64)
                 entries = self._tables[cell.table]
                 values = entries[np.clip(of(cell.address) - cell.first, 0, len(entries) - 1)]  # others never occur
-            case InputPort() | Literal() | TernaryAdder():
+            case cells.InputPort() | cells.Literal() | cells.TernaryAdder():
                 raise TypeError(f"{type(cell).__name__} is not followed")
             case _:
                 assert_never(cell)
@@ -145,18 +128,18 @@ class Functions:
 def _shift(word: Word) -> int:
     """The greatest shift of an operand."""
     cell = word.cell
-    return max(cell.a.shift, cell.b.shift) if isinstance(cell, AddSub | Comparator | Mux) else 0
+    return max(cell.a.shift, cell.b.shift) if isinstance(cell, cells.AddSub | cells.Comparator | cells.Mux) else 0
 
 
-def _compared(predicate: Predicate, a: Values, b: Values) -> Values:
+def _compared(predicate: cells.Predicate, a: Values, b: Values) -> Values:
     match predicate:
-        case Predicate.LT:
+        case cells.Predicate.LT:
             found = a < b
-        case Predicate.GE:
+        case cells.Predicate.GE:
             found = a >= b
-        case Predicate.EQ:
+        case cells.Predicate.EQ:
             found = a == b
-        case Predicate.NE:
+        case cells.Predicate.NE:
             found = a != b
         case _:
             assert_never(predicate)
@@ -246,7 +229,7 @@ class _Tabulation:
     def _constant(self, index: int, value: int) -> Word | None:
         """``index`` as a constant; None where that is not one word."""
         return (
-            replace(self._words[index], cell=Literal(value), drop=0, lo=value, hi=value)
+            replace(self._words[index], cell=cells.Literal(value), drop=0, lo=value, hi=value)
             if value & 1 or not value
             else None
         )
@@ -258,19 +241,19 @@ class _Tabulation:
         if is_wiring(self._netlist, index):
             return None
         if np.array_equal(values, reached):
-            return replace(word, cell=View(source), drop=0, lo=int(values.min()), hi=int(values.max()))
+            return replace(word, cell=cells.View(source), drop=0, lo=int(values.min()), hi=int(values.max()))
         entries = entries_of(address.lo, address.hi, reached, values)
         made = replace(word, drop=0, lo=min(entries), hi=max(entries))
         luts = table_luts(entries, address.lo, made.width, self._inputs)
         cone = self._cone(index, source)
-        choices = [x for x in cone if not isinstance(self._words[x].cell, AddSub | View)]
+        choices = [x for x in cone if not isinstance(self._words[x].cell, cells.AddSub | cells.View)]
         if len(choices) < 2 or luts >= sum(map(self._luts, cone)):
             return None
         if self._delays.table(address.width) > self._time(index, source):
             return None
         before = (
             self._memory(self._words[word.cell.address].width, word.width)
-            if isinstance(word.cell, RomRead)
+            if isinstance(word.cell, cells.RomRead)
             else (0, False)
         )
         if self._memory(address.width, made.width) > before:
@@ -278,7 +261,7 @@ class _Tabulation:
         if entries not in self._numbers:
             self._numbers[entries] = len(self._tables)
             self._tables.append(entries)
-        return replace(made, cell=RomRead(source, self._numbers[entries], address.lo))
+        return replace(made, cell=cells.RomRead(source, self._numbers[entries], address.lo))
 
     def _memory(self, address: int, width: int) -> tuple[int, bool]:
         """The registers after a table of words of ``width`` bits, and whether it is to be block memory."""
@@ -291,7 +274,11 @@ class _Tabulation:
         while waiting:
             for operand in operands(self._words[waiting.pop()].cell):
                 inner = operand != source and operand not in self._results and operand not in cone
-                if inner and not isinstance(self._words[operand].cell, Literal) and self._readers[operand] <= cone:
+                if (
+                    inner
+                    and not isinstance(self._words[operand].cell, cells.Literal)
+                    and self._readers[operand] <= cone
+                ):
                     cone.add(operand)
                     waiting.append(operand)
         return sorted(cone)
@@ -303,20 +290,20 @@ class _Tabulation:
         if self._absorbed[index]:
             return 0.0
         match cell:
-            case AddSub():
+            case cells.AddSub():
                 return luts_of_sum(self._netlist, word)
-            case Comparator():
-                given = isinstance(self._words[cell.b.word].cell, Literal)
+            case cells.Comparator():
+                given = isinstance(self._words[cell.b.word].cell, cells.Literal)
                 return max(1.0, self._words[cell.a.word].width * (_COMPARATOR_SHARE if given else 1.0))
-            case Mux():
-                given = all(isinstance(self._words[ref.word].cell, Literal) for ref in (cell.a, cell.b))
+            case cells.Mux():
+                given = all(isinstance(self._words[ref.word].cell, cells.Literal) for ref in (cell.a, cell.b))
                 return 0.0 if given else word.width * _CHOICE_SHARE
-            case Multiplier():
+            case cells.Multiplier():
                 return float(self._words[cell.a].width * self._words[cell.b].width)
-            case RomRead():
+            case cells.RomRead():
                 entries = tuple(entry >> word.drop for entry in self._tables[cell.table])
                 return float(table_luts(entries, cell.first, word.width, self._inputs))
-            case InputPort() | Literal() | TernaryAdder() | View():
+            case cells.InputPort() | cells.Literal() | cells.TernaryAdder() | cells.View():
                 return 0.0
             case _:
                 assert_never(cell)

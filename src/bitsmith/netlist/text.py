@@ -23,25 +23,9 @@ from typing import assert_never
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir.text import read_array, read_name, write_array, write_name
 from bitsmith.ir.types import objects
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.check import check
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Cell,
-    Comparator,
-    Field,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    Predicate,
-    RomRead,
-    TernaryAdder,
-    View,
-    Word,
-    WordOrigin,
-    WordRef,
-)
+from bitsmith.netlist.netlist import Cell, Field, Netlist, Word, WordOrigin, WordRef
 from bitsmith.netlist.pipeline import PipelineStages
 
 _NAME = r'([A-Za-z_][A-Za-z0-9_.\-]*|"(?:[^"\\]|\\.)*")'
@@ -104,23 +88,23 @@ def _ref(ref: WordRef) -> str:
 
 def _cell(cell: Cell) -> str:
     match cell:
-        case InputPort():
+        case cells.InputPort():
             return f"port {cell.element}"
-        case Literal():
+        case cells.Literal():
             return f"literal {cell.value}"
-        case AddSub():
+        case cells.AddSub():
             return f"{'sub' if cell.subtract else 'add'} {_ref(cell.a)} {_ref(cell.b)}"
-        case TernaryAdder():
+        case cells.TernaryAdder():
             return f"{_ternary(cell.subtract_b, cell.subtract_c)} {_ref(cell.a)} {_ref(cell.b)} {_ref(cell.c)}"
-        case Multiplier():
+        case cells.Multiplier():
             return f"mul %{cell.a} %{cell.b}"
-        case View():
+        case cells.View():
             return f"view %{cell.a}"
-        case Comparator():
+        case cells.Comparator():
             return f"{cell.predicate.name.lower()} {_ref(cell.a)} {_ref(cell.b)}"
-        case Mux():
+        case cells.Mux():
             return f"mux %{cell.condition} {_ref(cell.a)} {_ref(cell.b)}"
-        case RomRead():
+        case cells.RomRead():
             return f"rom %{cell.address} {cell.table} {cell.first}"
         case _:
             assert_never(cell)
@@ -209,23 +193,23 @@ def _read_word(text: str) -> int:
 def _read_cell(kind: str, args: list[str]) -> Cell:
     match kind, args:
         case "port", [element]:
-            return InputPort(int(element))
+            return cells.InputPort(int(element))
         case "literal", [value]:
-            return Literal(int(value))
+            return cells.Literal(int(value))
         case (("add" | "sub"), [a, b]):
-            return AddSub(_read_ref(a), _read_ref(b), kind == "sub")
+            return cells.AddSub(_read_ref(a), _read_ref(b), kind == "sub")
         case (("addadd" | "addsub" | "subadd" | "subsub"), [a, b, c]):
             refs = (_read_ref(a), _read_ref(b), _read_ref(c))
-            return TernaryAdder(*refs, kind.startswith("sub"), kind.endswith("sub"))
+            return cells.TernaryAdder(*refs, kind.startswith("sub"), kind.endswith("sub"))
         case "mul", [a, b]:
-            return Multiplier(_read_word(a), _read_word(b))
+            return cells.Multiplier(_read_word(a), _read_word(b))
         case "view", [a]:
-            return View(_read_word(a))
+            return cells.View(_read_word(a))
         case (("lt" | "ge" | "eq" | "ne"), [a, b]):
-            return Comparator(Predicate[kind.upper()], _read_ref(a), _read_ref(b))
+            return cells.Comparator(cells.Predicate[kind.upper()], _read_ref(a), _read_ref(b))
         case "mux", [condition, a, b]:
-            return Mux(_read_word(condition), _read_ref(a), _read_ref(b))
+            return cells.Mux(_read_word(condition), _read_ref(a), _read_ref(b))
         case "rom", [address, table, first]:
-            return RomRead(_read_word(address), int(table), int(first))
+            return cells.RomRead(_read_word(address), int(table), int(first))
         case _:
             raise ProgramError(f"a cell {kind!r} of {len(args)} operands")

@@ -11,26 +11,13 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from bitsmith.ir.types import width_of
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Comparator,
-    InputPort,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    Predicate,
-    RomRead,
-    TernaryAdder,
-    View,
-    Word,
-    WordRef,
-)
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Netlist, Word, WordRef
 
 Select: TypeAlias = Callable[[int, int, int], str]
 """Text of bits ``low`` to ``high - 1`` of a word: signed only if that is all bits of a signed word."""
 
-_SYMBOL = {Predicate.LT: "<", Predicate.GE: ">=", Predicate.EQ: "==", Predicate.NE: "!="}
+_SYMBOL = {cells.Predicate.LT: "<", cells.Predicate.GE: ">=", cells.Predicate.EQ: "==", cells.Predicate.NE: "!="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +60,17 @@ class Expressions:
         """The cell of ``word``; ports and tables are not expressions."""
         cell = word.cell
         match cell:
-            case AddSub():
+            case cells.AddSub():
                 result = self._arithmetic(word, cell.a, "-" if cell.subtract else "+", cell.b, select)
-            case Multiplier():
+            case cells.Multiplier():
                 result = self._arithmetic(word, WordRef(cell.a), "*", WordRef(cell.b), select)
-            case View():
+            case cells.View():
                 return self._view(word, cell, select)
-            case Comparator():
+            case cells.Comparator():
                 return self._compare(cell, select)
-            case Mux():
+            case cells.Mux():
                 result = self._mux(word, cell, select)
-            case InputPort() | Literal() | RomRead() | TernaryAdder():
+            case cells.InputPort() | cells.Literal() | cells.RomRead() | cells.TernaryAdder():
                 raise TypeError(f"{type(cell).__name__} is not an expression")
             case _:
                 assert_never(cell)
@@ -103,20 +90,20 @@ class Expressions:
         text = f"{a} {operator} {b}"
         return Operand(f"({text})" if word.drop or signed != word.signed else text, width, signed)
 
-    def _mux(self, word: Word, cell: Mux, select: Select) -> Operand:
+    def _mux(self, word: Word, cell: cells.Mux, select: Select) -> Operand:
         width = word.width + word.drop
         signed = word.signed or self._is_signed(cell.a) or self._is_signed(cell.b)
         a, b = (self._operand(ref, width, signed, select).text for ref in (cell.a, cell.b))
         text = f"{select(cell.condition, 0, 1)} ? {a} : {b}"
         return Operand(f"({text})" if word.drop or signed != word.signed else text, width, signed)
 
-    def _compare(self, cell: Comparator, select: Select) -> str:
+    def _compare(self, cell: cells.Comparator, select: Select) -> str:
         signed = self._is_signed(cell.a) or self._is_signed(cell.b)
         width = max(self._bits(cell.a, signed), self._bits(cell.b, signed))
         a, b = (self._operand(ref, width, signed, select).text for ref in (cell.a, cell.b))
         return f"{a} {_SYMBOL[cell.predicate]} {b}"
 
-    def _view(self, word: Word, cell: View, select: Select) -> str:
+    def _view(self, word: Word, cell: cells.View, select: Select) -> str:
         source = self._words[cell.a]
         low, high = word.drop, word.drop + word.width
         if high <= source.width:
@@ -141,7 +128,7 @@ class Expressions:
     def _operand(self, ref: WordRef, width: int, signed: bool, select: Select) -> Operand:
         """``ref`` modulo ``2**width``."""
         word = self._words[ref.word]
-        if isinstance(word.cell, Literal):
+        if isinstance(word.cell, cells.Literal):
             return Operand(literal(word.cell.value << ref.shift, width, signed), width, signed)
         bits = min(word.width, width - ref.shift)
         if bits <= 0:
