@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import re
 import shutil
 from pathlib import Path
@@ -178,6 +180,13 @@ class FakeWords:
         self._soc.written(self._first // 16, key, value)
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, driver: ModuleType, folder: Path, soc: FakeSoc) -> None:
+    """Have a driver find a board whose Linux uses the memory below what is there for frames."""
+    (folder / "iomem").write_text(f"00000000-{soc.BASE - 1:08x} : System RAM\n  00008000-007fffff : Kernel code\n")
+    monkeypatch.setattr(driver, "USED", folder / "iomem")
+    monkeypatch.setattr(driver, "map_physical", soc.mapped)
+
+
 @pytest.mark.parametrize("pages", [256, 4])
 @pytest.mark.parametrize("kind", ["pipeline", "streams"])
 def test_the_host_gives_the_results_of_the_emulator(
@@ -187,8 +196,7 @@ def test_the_host_gives_the_results_of_the_emulator(
     written(tmp_path, each, "de10-nano")
     net, driver = imported(monkeypatch, tmp_path)
     soc = FakeSoc(each, net, 4096 * pages)
-    monkeypatch.setattr(driver, "map_physical", soc.mapped)
-    monkeypatch.setattr(driver, "check_unused", lambda address, size, listed: None)
+    stand_in(monkeypatch, driver, tmp_path, soc)
     if pages > 4:
         monkeypatch.setattr(driver.Engine, "MOST_BYTES", max(4096, 3 * net.INPUTS[0].frame_bytes))
     board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)))
@@ -214,8 +222,7 @@ def test_weights_are_sent_through_their_engines(tmp_path: Path, monkeypatch: pyt
         soc.started.clear()
 
     monkeypatch.setattr(soc, "_compute", note)
-    monkeypatch.setattr(driver, "map_physical", soc.mapped)
-    monkeypatch.setattr(driver, "check_unused", lambda address, size, listed: None)
+    stand_in(monkeypatch, driver, tmp_path, soc)
     monkeypatch.setattr(driver.Engine, "MOST_BYTES", 16)
     board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)))
     about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
@@ -227,12 +234,42 @@ def test_weights_are_sent_through_their_engines(tmp_path: Path, monkeypatch: pyt
 
 
 def test_memory_of_linux_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = made("pipeline")
+    written(tmp_path, each, "de1-soc")
+    net, driver = imported(monkeypatch, tmp_path)
+    soc = FakeSoc(each, net)
+    stand_in(monkeypatch, driver, tmp_path, soc)
+    driver.NeuralNetworkOverlay("net.rbf", memory=(soc.BASE, 4096))
+    with pytest.raises(RuntimeError, match="mem=767M"):
+        driver.NeuralNetworkOverlay("net.rbf", memory=(soc.BASE - (1 << 20), 1 << 20))
+    driver.USED.write_text("00001000-0000ffff : System RAM\n00010000-00010fff : ff000000.serial\n")
+    for free in ((0, 0x1000), (0x10000, 1)):
+        driver.check_unused(*free)
+    for used in ((0, 0x1001), (0xFFFF, 1), (0, 0x20000)):
+        with pytest.raises(RuntimeError, match="in use"):
+            driver.check_unused(*used)
+
+
+def test_memory_is_mapped_for_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file that stands for the machine's memory: opened past caches, a part is read and written where it is."""
     written(tmp_path, made("pipeline"), "de1-soc")
     driver = imported(monkeypatch, tmp_path)[1]
-    listed = "00000000-2fffffff : System RAM\n  00008000-007fffff : Kernel code\n"
-    driver.check_unused(0x3000_0000, 0x1000_0000, listed)
-    with pytest.raises(RuntimeError, match="mem=767M"):
-        driver.check_unused(0x2FF0_0000, 0x1000_0000, listed)
+    file, page = tmp_path / "mem", mmap.PAGESIZE
+    content = np.arange(3 * page // 4, dtype=np.uint32)
+    file.write_bytes(content.tobytes())
+    asked, opened = list[tuple[Path, int]](), os.open
+
+    def open_(path: Path, flags: int) -> int:
+        asked.append((path, flags))
+        return opened(path, flags)
+
+    monkeypatch.setattr(driver, "MEMORY", file)
+    monkeypatch.setattr(os, "open", open_)
+    words = driver.map_physical(page, page, np.uint32)
+    assert asked == [(file, os.O_RDWR | os.O_SYNC)]
+    np.testing.assert_array_equal(words, content[page // 4 : page // 2])
+    words[7] = content[page // 4 + 7] = 0xDEADBEEF
+    np.testing.assert_array_equal(np.fromfile(file, np.uint32), content)
 
 
 def test_linux_loads_the_bitstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -247,25 +247,11 @@ class Rtl:
 
     def _by_layer(self, found: Resources) -> sections.Layers:
         """The cells of each layer; parts of the same layers in one row, the top's last."""
-        rows: dict[str, sections.LayerCells] = {}
+        layers: dict[str, list[tuple[LayerPart, Resources]]] = {}
         for name, part in (*self._circuit.parts.items(), ("", LayerPart(""))):
-            cells = found.parts.get(name)
-            if cells is None:
-                continue
-            before = rows.get(part.layer, sections.LayerCells(lut=0, ff=0, dsp=0, bram=0))
-            rows[part.layer] = sections.LayerCells(
-                layer=part.layer or None,
-                lut=(before.lut or 0) + cells.lut,
-                ff=(before.ff or 0) + cells.ff,
-                dsp=(before.dsp or 0) + cells.dsp,
-                bram=(before.bram or 0) + cells.bram,
-                uram=_more(before.uram, cells.large.get("URAM")),
-                spram=_more(before.spram, cells.large.get("SPRAM")),
-                cycles=max(part.cycles or 0, before.cycles or 0) or None,
-                first_stage=part.first_stage,
-                last_stage=part.last_stage,
-            )
-        return sections.Layers(tuple(rows.values()))
+            if name in found.parts:
+                layers.setdefault(part.layer, []).append((part, found.parts[name]))
+        return sections.Layers(tuple(map(_layer_cells, layers.values())))
 
     def pnr(self) -> Stage:
         """Place and route without pads, which measures the clock."""
@@ -395,9 +381,27 @@ def _joined(found: Sections) -> Sections:
     return tuple(both if section is circuit else section for section in found if section is not netlist)
 
 
-def _more(before: int | None, number: int | None) -> int | None:
-    """A sum of numbers that are known."""
-    return number if before is None else before + (number or 0)
+def _layer_cells(parts: Sequence[tuple[LayerPart, Resources]]) -> sections.LayerCells:
+    """The cells of all parts of a layer."""
+    last, cells = parts[-1][0], [cells for _, cells in parts]
+    return sections.LayerCells(
+        layer=last.layer or None,
+        lut=sum(each.lut for each in cells),
+        ff=sum(each.ff for each in cells),
+        dsp=sum(each.dsp for each in cells),
+        bram=sum(each.bram for each in cells),
+        uram=_larger(cells, "URAM"),
+        spram=_larger(cells, "SPRAM"),
+        cycles=max((part.cycles for part, _ in parts if part.cycles is not None), default=None),
+        first_stage=last.first_stage,
+        last_stage=last.last_stage,
+    )
+
+
+def _larger(cells: Iterable[Resources], name: str) -> int | None:
+    """The number of a family's larger memories, None in others."""
+    numbers = [each.large[name] for each in cells if name in each.large]
+    return sum(numbers) if numbers else None
 
 
 def _utilization(found: Timing) -> sections.Utilization:

@@ -94,7 +94,7 @@ def job_digest(job: Job) -> str:
     target = replace(
         job.target, output_dir=Path(), input_data=None, board=None, write_weights_txt=False, write_tar=False
     )
-    return digest(job.program_digest, repr(job.directives), repr(target), repr(job.layouts), _package())
+    return digest(*map(repr, (job.program_digest, job.directives, target, job.layouts)), _package())
 
 
 @functools.cache

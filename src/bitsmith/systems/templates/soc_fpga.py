@@ -27,18 +27,22 @@ BRIDGE = 0xFF200000
 ENGINE_BYTES = 0x40
 """Between the registers of an engine and those of the next: inputs, weights for memories, outputs."""
 
+MEMORY, USED = Path("/dev/mem"), Path("/proc/iomem")
+"""All of the machine's memory and registers, and which of it is in use."""
+
 
 def map_physical(address: int, size: int, kind: Any) -> Any:
     """``size`` bytes of the machine's memory or registers from ``address`` on, not cached, as an array of ``kind``."""
-    file = os.open("/dev/mem", os.O_RDWR | os.O_SYNC)
+    file = os.open(MEMORY, os.O_RDWR | os.O_SYNC)
     try:
         return np.frombuffer(mmap.mmap(file, size, offset=address), dtype=kind)
     finally:
         os.close(file)
 
 
-def check_unused(address: int, size: int, listed: str) -> None:
-    """Refuse memory that Linux uses; ``listed`` is what /proc/iomem says."""
+def check_unused(address: int, size: int) -> None:
+    """Refuse memory that Linux uses."""
+    listed = USED.read_text(encoding="ascii")
     for first, last in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) : System RAM$", listed, re.MULTILINE):
         if int(first, 16) < address + size and address <= int(last, 16):
             raise RuntimeError(
@@ -148,7 +152,7 @@ class NeuralNetworkOverlay(Predicting):
     ) -> None:
         if download:
             load_bitstream(Path(bitfile_name))
-        check_unused(*memory, Path("/proc/iomem").read_text(encoding="ascii"))
+        check_unused(*memory)
         number = len(net.INPUTS) + len(net.LOADS) + len(net.OUTPUTS)
         words = map_physical(BRIDGE, -(-number * ENGINE_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE, np.uint32)
         step = ENGINE_BYTES // 4
