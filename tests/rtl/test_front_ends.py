@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.beats import beats, with_beats
 from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
 from bitsmith.rtl.memory_wrapper import memory
+from tests.rtl.circuits import compile_with_slang
 from tests.rtl.wrapped import made
 
 TOPS = {
@@ -101,12 +102,53 @@ def refused(tree: SyntaxTree) -> list[str]:
     return [text.strip() for text in found]
 
 
-def test_no_construct_that_icarus_refuses(projects: dict[str, list[Path]]) -> None:
+GENERATED = {SyntaxKind.LoopGenerate, SyntaxKind.IfGenerate, SyntaxKind.CaseGenerate}
+
+
+def refused_by_quartus(tree: SyntaxTree) -> list[str]:
+    """Constructs that Quartus Prime Standard and Lite refuse, which are the editions for Cyclone V (docs/decisions/020)."""
+    found = []
+    for node, around in nodes(tree.root):
+        if node.kind in GENERATED and all(outer.kind != SyntaxKind.GenerateRegion for outer in around):
+            found.append("a construct outside of generate ... endgenerate")
+        if node.kind == SyntaxKind.LoopGenerate and node.genvar.valueText == "genvar":
+            found.append(f"genvar {node.identifier.valueText} in the head of a loop")
+        listed = node.kind == SyntaxKind.ParameterDeclaration and node.keyword.valueText == "localparam"
+        if listed and around[-1].kind == SyntaxKind.ParameterPortList:
+            found.append(f"{str(node).strip()} in a list of parameters")
+    return found
+
+
+@pytest.mark.parametrize("refusals", [refused, refused_by_quartus])
+def test_no_construct_that_a_tool_refuses(
+    projects: dict[str, list[Path]], refusals: Callable[[SyntaxTree], list[str]]
+) -> None:
     files = {path.name: path for paths in projects.values() for path in paths}
     for path in files.values():
         tree = SyntaxTree.fromFile(str(path))
         assert not list(tree.diagnostics), path.name
-        assert refused(tree) == [], path.name
+        assert refusals(tree) == [], path.name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("module m #(parameter N = 1, localparam M = 2); endmodule", ["localparam M = 2 in a list of parameters"]),
+        ("module m #(parameter N = 1); localparam M = 2; endmodule", []),
+        (
+            "module m; generate for (genvar k = 0; k < 2; k = k + 1) begin : g end endgenerate endmodule",
+            ["genvar k in the head of a loop"],
+        ),
+        (
+            "module m; genvar k; for (k = 0; k < 2; k = k + 1) begin : g end endmodule",
+            ["a construct outside of generate ... endgenerate"],
+        ),
+        ("module m; if (1) begin : g end endmodule", ["a construct outside of generate ... endgenerate"]),
+        ("module m; genvar k; generate for (k = 0; k < 2; k = k + 1) if (k) begin : g end endgenerate endmodule", []),
+    ],
+)
+def test_constructs_that_quartus_refuses_are_found(text: str, expected: list[str]) -> None:
+    assert refused_by_quartus(SyntaxTree.fromText(text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -134,6 +176,12 @@ def test_icarus_reads_all(projects: dict[str, list[Path]], kind: str) -> None:
     argv = ["iverilog", "-g2012", "-Wall", "-o", "/dev/null", *map(str, projects[kind])]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("kind", TOPS)
+def test_slang_compiles_all(projects: dict[str, list[Path]], kind: str) -> None:
+    """With what drives each variable, which only a compiler of the whole circuit sees."""
+    compile_with_slang(projects[kind])
 
 
 def test_yosys_reads_all(projects: dict[str, list[Path]], tmp_path: Path) -> None:

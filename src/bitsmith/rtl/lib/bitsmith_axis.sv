@@ -15,8 +15,8 @@ module bitsmith_axis #(
     parameter int IN_WIDTH = 8,
     parameter int OUT_WIDTH = 8,
     parameter int LATENCY = 1,
-    localparam int IN_PADDED = 8 * ((IN_WIDTH + 7) / 8),
-    localparam int OUT_PADDED = 8 * ((OUT_WIDTH + 7) / 8)
+    parameter int IN_PADDED = 8 * ((IN_WIDTH + 7) / 8),
+    parameter int OUT_PADDED = 8 * ((OUT_WIDTH + 7) / 8)
 ) (
     input  logic                  aclk,
     input  logic                  aresetn,
@@ -94,8 +94,10 @@ module bitsmith_axis #(
         m_axis_tdata[OUT_WIDTH-1:0] = result;
     end
 
+    generate
     if (IN_PADDED > IN_WIDTH) begin : g_padding
         logic unused;
         assign unused = ^s_axis_tdata[IN_PADDED-1:IN_WIDTH];
     end
+    endgenerate
 endmodule

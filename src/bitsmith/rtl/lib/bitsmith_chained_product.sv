@@ -23,7 +23,7 @@ module bitsmith_chained_product #(
     parameter bit FIRST = 1'b0,
     parameter int REGISTERS = 1,
     parameter bit CELL = `BITSMITH_DSP48E2,
-    localparam int CASCADE_WIDTH = CELL ? 48 : SUM_WIDTH
+    parameter int CASCADE_WIDTH = CELL ? 48 : SUM_WIDTH
 ) (
     input  logic                        clk,
     input  logic signed [A_WIDTH-1:0]   a,
@@ -37,6 +37,7 @@ module bitsmith_chained_product #(
     logic signed [WIDE-1:0] wide;
     logic signed [NARROW-1:0] narrow;
 
+    generate
     if (A_WIDTH > B_WIDTH) begin : g_a
         assign wide = a;
         assign narrow = b;
@@ -131,4 +132,5 @@ module bitsmith_chained_product #(
             chain_out <= FIRST ? extended : extended + chain_in;
         end
     end
+    endgenerate
 endmodule

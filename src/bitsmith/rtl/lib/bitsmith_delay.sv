@@ -21,6 +21,7 @@ module bitsmith_delay #(
     input  logic [WIDTH-1:0] in_data,
     output logic [WIDTH-1:0] out_data
 );
+    generate
     if (LENGTH == 1) begin : g_register
         logic unused;
         assign unused = rst;
@@ -74,4 +75,5 @@ module bitsmith_delay #(
             assign out_data = memory[at];
         end
     end
+    endgenerate
 endmodule

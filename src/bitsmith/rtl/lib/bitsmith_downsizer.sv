@@ -40,16 +40,19 @@ module bitsmith_downsizer #(
     assign y_claim = act;
     assign y_put = act;
 
+    generate
     if (PARTS > 1) begin : g_parts
 `ifdef VERILATOR
         // The same choice. As single bits it is 100 megabytes of C++ in a network of a million weights.
         assign y_data = x_data[part*WIDTH+:WIDTH];
 `else
+        genvar place, k;
+
         // Some tools would make a part select by a product a choice between all places, not only those where parts begin.
-        for (genvar place = 0; place < WIDTH; ++place) begin : g_bit
+        for (place = 0; place < WIDTH; place = place + 1) begin : g_bit
             logic [PARTS-1:0] choice;
 
-            for (genvar k = 0; k < PARTS; ++k) begin : g_part
+            for (k = 0; k < PARTS; k = k + 1) begin : g_part
                 assign choice[k] = x_data[k*WIDTH+place];
             end
             assign y_data[place] = choice[part];
@@ -58,6 +61,7 @@ module bitsmith_downsizer #(
     end else begin : g_whole
         assign y_data = x_data;
     end
+    endgenerate
 
     always_ff @(posedge clk) begin
         if (rst) begin

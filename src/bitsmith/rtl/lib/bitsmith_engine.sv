@@ -41,14 +41,14 @@ module bitsmith_engine #(
     parameter int BLOCK_BITS = 1,
     parameter int WEIGHTS_BITS = 6,
     parameter int BIAS_BITS = 4,
-    localparam int LANE_BITS = $clog2(LANES + 1),
-    localparam int WORD_BITS = (WORDS > 1) ? $clog2(WORDS) : 1,
-    localparam int ROWS = (WORDS + BANKS - 1) / BANKS,
-    localparam int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
-    localparam int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1,
-    localparam int LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1,
-    localparam int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
-    localparam int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
+    parameter int LANE_BITS = $clog2(LANES + 1),
+    parameter int WORD_BITS = (WORDS > 1) ? $clog2(WORDS) : 1,
+    parameter int ROWS = (WORDS + BANKS - 1) / BANKS,
+    parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
+    parameter int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1,
+    parameter int LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1,
+    parameter int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
+    parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
         + 8 * WORD_BITS + 3
 ) (
     input  logic                    clk,
@@ -149,7 +149,9 @@ module bitsmith_engine #(
     assign line_ends = window_ends & is_last_window[0];
     assign layer_ends = line_ends & is_last_window[1];
 
-    for (genvar k = 0; k < 2; ++k) begin : g_axis
+    genvar k;
+    generate
+    for (k = 0; k < 2; k = k + 1) begin : g_axis
         logic [PLACE_BITS-1:0] size, first, further, back, onward;
         logic [TAP_BITS-1:0] last_tap;
         logic [WINDOW_BITS-1:0] last_window;
@@ -181,19 +183,20 @@ module bitsmith_engine #(
             .is_last_window(is_last_window[k])
         );
     end
+    endgenerate
 
     logic [WORD_BITS-1:0] read_at;
     logic [WORD_BITS-1:0] write_at;
-    logic [WORD_BITS-1:0] onward;
+    logic [WORD_BITS-1:0] read_step;
 
     always_comb begin
-        if (line_ends) onward = to_line;
-        else if (window_ends) onward = to_window;
-        else if (block_ends) onward = to_block;
-        else if (pass_ends) onward = to_pass;
-        else if (row_ends) onward = to_row;
-        else if (tap_ends) onward = to_column;
-        else onward = WORD_BITS'(1);
+        if (line_ends) read_step = to_line;
+        else if (window_ends) read_step = to_window;
+        else if (block_ends) read_step = to_block;
+        else if (pass_ends) read_step = to_pass;
+        else if (row_ends) read_step = to_row;
+        else if (tap_ends) read_step = to_column;
+        else read_step = WORD_BITS'(1);
     end
 
     always_ff @(posedge clk) begin
@@ -227,7 +230,7 @@ module bitsmith_engine #(
             channel <= tap_ends ? '0 : channel + 1'b1;
             if (pass_ends) pass <= block_ends ? '0 : pass + 1'b1;
             if (block_ends) block <= window_ends ? '0 : block + 1'b1;
-            read_at <= read_at + onward;
+            read_at <= read_at + read_step;
             weights_address <= (window_ends | (block_ends & alike)) ? first_weights : weights_address + 1'b1;
         end
         if (act) is_first <= pass_ends | start;
@@ -248,7 +251,8 @@ module bitsmith_engine #(
     assign writes = x_take | (core_done & ~is_last_layer);
     assign written = x_take ? x_data : core_stored;
 
-    for (genvar k = 0; k < BANKS; ++k) begin : g_bank
+    generate
+    for (k = 0; k < BANKS; k = k + 1) begin : g_bank
         logic is_written;
 
         if (BANKS == 1) begin : g_all
@@ -282,6 +286,7 @@ module bitsmith_engine #(
 
         always_ff @(posedge clk) bank <= read_at[BANK_BITS-1:0];
     end
+    endgenerate
 
     // What the stages do: 1 has the number and its weights, 2 multiplies them, 3 adds, 4 has sums.
     logic [3:1] adds;
@@ -310,7 +315,8 @@ module bitsmith_engine #(
     logic [NUMBERS*(WIDTH+1)-1:0] numbers;
     logic [LANES*WEIGHT-1:0] factors;
 
-    for (genvar k = 0; k < NUMBERS; ++k) begin : g_number
+    generate
+    for (k = 0; k < NUMBERS; k = k + 1) begin : g_number
         logic [WIDTH-1:0] number;
 
         if (BANKS > 1 && k < BANKS) begin : g_own
@@ -324,13 +330,15 @@ module bitsmith_engine #(
             else numbers[k*(WIDTH+1)+:WIDTH+1] <= '0;
         end
     end
+    endgenerate
 
     always_ff @(posedge clk) factors <= weights;
 
     logic [LANES*SUM-1:0] sums;
     logic [LANES*SUM-1:0] held;
 
-    for (genvar k = 0; k < LANES; ++k) begin : g_lane
+    generate
+    for (k = 0; k < LANES; k = k + 1) begin : g_lane
         logic signed [PRODUCT-1:0] product;
         logic signed [WEIGHT-1:0] factor;
         logic signed [SUM-1:0] operand;
@@ -343,6 +351,10 @@ module bitsmith_engine #(
         assign operand = SUM'(product);
         assign sums[k*SUM+:SUM] = $unsigned(sum);
 
+        if (SUM < PRODUCT) begin : g_narrow
+            logic unused;
+            assign unused = ^product[PRODUCT-1:SUM];  // the results' range is known to be that of a sum
+        end
         if (k < GREATEST) begin : g_greatest
             assign joined = greatest ? ((operand > sum) ? operand : sum) : sum + operand;
         end else begin : g_sum
@@ -354,6 +366,7 @@ module bitsmith_engine #(
             if (adds[3]) sum <= begins[3] ? operand : joined;
         end
     end
+    endgenerate
 
     always_ff @(posedge clk) begin
         if (ends[4]) held <= sums;
@@ -366,6 +379,7 @@ module bitsmith_engine #(
     assign core_sum = held[SUM-1:0];
     assign y_put = core_done & is_last_layer;
 
+    generate
     if (GREATEST == 0) begin : g_unused
         logic unused;
         assign unused = greatest;
@@ -375,4 +389,5 @@ module bitsmith_engine #(
         logic unused;
         assign unused = apart;
     end
+    endgenerate
 endmodule

@@ -72,6 +72,7 @@ module bitsmith_fifo #(
         end
     end
 
+    generate
     if (DEPTH == 1) begin : g_single
         logic [WIDTH-1:0] word;
         logic unused;
@@ -132,6 +133,7 @@ module bitsmith_fifo #(
 
         assign data = memory[read_at];
     end
+    endgenerate
 
 `ifdef VERILATOR
     logic [COUNT_BITS-1:0] peak;

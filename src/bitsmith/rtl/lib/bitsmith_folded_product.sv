@@ -53,8 +53,8 @@ module bitsmith_folded_product #(
     parameter int Y_WIDTH = 24,
     parameter int STEPS = 4,
     parameter int GROUPS = 2,
-    localparam int TILES = GROUPS * STEPS,
-    localparam int TILE_BITS = (TILES > 1) ? $clog2(TILES) : 1
+    parameter int TILES = GROUPS * STEPS,
+    parameter int TILE_BITS = (TILES > 1) ? $clog2(TILES) : 1
 ) (
     input  logic                       clk,
     input  logic                       rst,
@@ -127,11 +127,14 @@ module bitsmith_folded_product #(
 
     always_ff @(posedge clk) waiting <= x_data;
 
-    for (genvar column = 0; column < COLUMNS; ++column) begin : g_column
-        for (genvar row = 0; row < N; ++row) begin : g_row
+    genvar column, row;
+    generate
+    for (column = 0; column < COLUMNS; column = column + 1) begin : g_column
+        for (row = 0; row < N; row = row + 1) begin : g_row
             assign columns[(column*N+row)*W_WIDTH+:W_WIDTH] = rom_data[(row*COLUMNS+column)*W_WIDTH+:W_WIDTH];
         end
     end
+    endgenerate
 
     bitsmith_product_factors #(
         .VECTORS(LANES),
@@ -164,8 +167,10 @@ module bitsmith_folded_product #(
         .factors(weights)
     );
 
+    genvar level, block, term, result;
+    generate
     // terms: of each result in turn, what is still to be added up. owed: what each term still has to be increased by.
-    for (genvar level = 0; level <= LEVELS; ++level) begin : g_level
+    for (level = 0; level <= LEVELS; level = level + 1) begin : g_level
         localparam int TERMS = (CHAINS + (1 << level) - 1) >> level;
         localparam int BITS = (P_WIDTH + level < Y_WIDTH) ? P_WIDTH + level : Y_WIDTH;
         logic [LANES*M*TERMS*BITS-1:0] terms;
@@ -174,7 +179,7 @@ module bitsmith_folded_product #(
         if (level == 0) begin : g_products
             localparam int PRODUCT_BITS = (LANE_PAIRS || COLUMN_PAIRS) ? 2 * P_WIDTH : P_WIDTH;
 
-            for (genvar block = 0; block < LANE_BLOCKS * COLUMN_BLOCKS; ++block) begin : g_block
+            for (block = 0; block < LANE_BLOCKS * COLUMN_BLOCKS; block = block + 1) begin : g_block
                 localparam int LANE = block / COLUMN_BLOCKS * LANES_EACH;
                 localparam int COLUMN = block % COLUMN_BLOCKS * COLUMNS_EACH;
                 localparam bit PAIR = (LANE_PAIRS && LANE + 1 < LANES) || (COLUMN_PAIRS && COLUMN + 1 < M);
@@ -182,7 +187,7 @@ module bitsmith_folded_product #(
                 localparam int HIGH = LANE_PAIRS ? LOW + M : LOW + 1;
                 localparam int FACTOR = LANE % SETS * M + COLUMN / COLUMNS_EACH;
 
-                for (genvar term = 0; term < N; ++term) begin : g_term
+                for (term = 0; term < N; term = term + 1) begin : g_term
                     localparam int LACKS = (term >= N - N % CHAIN) ? CHAIN - N % CHAIN : 0;
                     localparam int LATE = term % CHAIN + LACKS;  // as in bitsmith_product_factors
                     localparam bit FIRST = term % CHAIN == 0;
@@ -257,8 +262,8 @@ module bitsmith_folded_product #(
                 assign owed = rest;
             end
 
-            for (genvar result = 0; result < LANES * M; ++result) begin : g_result
-                for (genvar term = 0; term < TERMS; ++term) begin : g_term
+            for (result = 0; result < LANES * M; result = result + 1) begin : g_result
+                for (term = 0; term < TERMS; term = term + 1) begin : g_term
                     localparam int AT = result * TERMS + term;
                     localparam int FROM = result * BELOW + 2 * term;
                     logic [BITS-1:0] left;
@@ -285,13 +290,15 @@ module bitsmith_folded_product #(
             end
         end
     end
+    endgenerate
 
     localparam int SUM_BITS = (P_WIDTH + LEVELS < Y_WIDTH) ? P_WIDTH + LEVELS : Y_WIDTH;
     logic fresh;
 
     assign fresh = STEPS == 1 || begins[STAGES-1];
 
-    for (genvar result = 0; result < LANES * M; ++result) begin : g_total
+    generate
+    for (result = 0; result < LANES * M; result = result + 1) begin : g_total
         localparam int AT = result * SUM_BITS;
         logic [Y_WIDTH-1:0] sum;
         logic [Y_WIDTH-1:0] next;
@@ -314,4 +321,5 @@ module bitsmith_folded_product #(
             if (acts[STAGES-1]) total <= next;
         end
     end
+    endgenerate
 endmodule

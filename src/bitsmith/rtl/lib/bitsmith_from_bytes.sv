@@ -28,8 +28,10 @@ module bitsmith_from_bytes #(
         else if (byte_valid) turn <= BYTES'({turn, turn[BYTES-1]});
     end
 
+    genvar k;
+    generate
     // Each byte has an enable of its own: one for all bits of a wide token would be the slowest wire of a circuit.
-    for (genvar k = 0; k < BYTES; k++) begin : g_byte
+    for (k = 0; k < BYTES; k = k + 1) begin : g_byte
         always_ff @(posedge clk) begin
             if (byte_valid & turn[k]) word[8*k+:8] <= byte_data;
         end
@@ -70,4 +72,5 @@ module bitsmith_from_bytes #(
             .data    (token_data)
         );
     end
+    endgenerate
 endmodule

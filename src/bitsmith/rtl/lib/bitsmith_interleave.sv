@@ -11,8 +11,8 @@ module bitsmith_interleave #(
     parameter int OPERANDS = 2,
     parameter int WIDTH = 8,
     parameter int ACTIONS = 8,
-    localparam int WHICH_BITS = (OPERANDS > 1) ? $clog2(OPERANDS) : 1,
-    localparam int INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
+    parameter int WHICH_BITS = (OPERANDS > 1) ? $clog2(OPERANDS) : 1,
+    parameter int INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -32,20 +32,23 @@ module bitsmith_interleave #(
     assign y_claim = x_valid[which] & y_free;
     assign y_put = y_claim;
 
-    for (genvar place = 0; place < WIDTH; ++place) begin : g_bit
+    genvar place, k;
+    generate
+    for (place = 0; place < WIDTH; place = place + 1) begin : g_bit
         logic [OPERANDS-1:0] choice;
 
-        for (genvar k = 0; k < OPERANDS; ++k) begin : g_operand
+        for (k = 0; k < OPERANDS; k = k + 1) begin : g_operand
             assign choice[k] = x_data[k*WIDTH+place];
         end
         assign y_data[place] = choice[which];
     end
 
-    for (genvar k = 0; k < OPERANDS; ++k) begin : g_take
+    for (k = 0; k < OPERANDS; k = k + 1) begin : g_take
         localparam logic [WHICH_BITS-1:0] NUMBER = WHICH_BITS'(k);
 
         assign x_take[k] = y_claim & (which == NUMBER);
     end
+    endgenerate
 
     always_comb begin
         next_index = index;

@@ -16,7 +16,7 @@ module bitsmith_load #(
     parameter int ELEMENT = 8,
     parameter int PARTS = 4,
     parameter int WORDS = 3,
-    localparam int ADDRESS_BITS = (WORDS > 1) ? $clog2(WORDS) : 1
+    parameter int ADDRESS_BITS = (WORDS > 1) ? $clog2(WORDS) : 1
 ) (
     input  logic                     clk,
     input  logic                     rst,
@@ -58,6 +58,7 @@ module bitsmith_load #(
         if (transfer) address <= following;
     end
 
+    generate
     // The first element of a word ends up in its lowest bits.
     if (PARTS > 1) begin : g_parts
         always_ff @(posedge clk) begin
@@ -68,4 +69,5 @@ module bitsmith_load #(
             if (transfer) word <= load_data;
         end
     end
+    endgenerate
 endmodule

@@ -12,7 +12,7 @@
 module bitsmith_order #(
     parameter int ACTIONS = 8,
     parameter int WIDTH = 8,
-    localparam int INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
+    parameter int INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1
 ) (
     input  logic                  clk,
     input  logic                  rst,

@@ -22,8 +22,8 @@ module bitsmith_product_factors #(
     parameter int CHAIN = 1,
     parameter int INSIDE = 0,
     parameter int FACTOR_WIDTH = 13,
-    localparam int EACH = PAIRS ? 2 : 1,
-    localparam int FACTORS = (VECTORS + EACH - 1) / EACH * N
+    parameter int EACH = PAIRS ? 2 : 1,
+    parameter int FACTORS = (VECTORS + EACH - 1) / EACH * N
 ) (
     input  logic                            clk,
     input  logic [     VECTORS*N*WIDTH-1:0] data,
@@ -32,7 +32,9 @@ module bitsmith_product_factors #(
     // Of one bit, whatever the width of what SIGNED is set to: Icarus does not reduce it.
     localparam bit EXTENDS = SIGNED ? 1'b1 : 1'b0;
 
-    for (genvar factor = 0; factor < FACTORS; ++factor) begin : g_factor
+    genvar factor;
+    generate
+    for (factor = 0; factor < FACTORS; factor = factor + 1) begin : g_factor
         localparam int LOW = factor / N * EACH * N + factor % N;
         localparam int LATE = factor % N % CHAIN + ((factor % N >= N - N % CHAIN) ? CHAIN - N % CHAIN : 0);
         localparam int REGISTERS = (1 + LATE > INSIDE) ? 1 + LATE - INSIDE : 0;
@@ -79,4 +81,5 @@ module bitsmith_product_factors #(
             end
         end
     end
+    endgenerate
 endmodule

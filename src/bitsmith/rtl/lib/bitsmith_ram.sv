@@ -15,7 +15,7 @@ module bitsmith_ram #(
     parameter int DEPTH = 16,
     parameter bit BLOCK = 1'b0,
     parameter int LARGE = 0,
-    localparam int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1
+    parameter int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1
 ) (
     input  logic                    clk,
     input  logic                    write,
@@ -25,6 +25,8 @@ module bitsmith_ram #(
     input  logic [ADDRESS_BITS-1:0] read_at,
     output logic [       WIDTH-1:0] read_data
 );
+    genvar k;
+    generate
     if (LARGE != 0) begin : g_large
         localparam int COLUMNS = (WIDTH + LARGE - 1) / LARGE;
         localparam int STORED = COLUMNS * LARGE;
@@ -65,7 +67,7 @@ module bitsmith_ram #(
             end
         end
 
-        for (genvar k = 0; k < COLUMNS; ++k) begin : g_column
+        for (k = 0; k < COLUMNS; k = k + 1) begin : g_column
             (* no_rw_check, ram_style = "ultra" *)
             logic [71:0] rows[ROWS];
             logic [71:0] row;
@@ -96,4 +98,5 @@ module bitsmith_ram #(
             if (read) read_data <= words[read_at];
         end
     end
+    endgenerate
 endmodule

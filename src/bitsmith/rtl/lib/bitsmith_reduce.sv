@@ -43,7 +43,9 @@ module bitsmith_reduce #(
         end
     end
 
-    for (genvar k = 0; k < ELEMENTS; ++k) begin : g_element
+    genvar k;
+    generate
+    for (k = 0; k < ELEMENTS; k = k + 1) begin : g_element
         logic signed [WIDTH-1:0] operand;
         logic signed [WIDTH-1:0] result;
         logic signed [WIDTH-1:0] joined;
@@ -61,4 +63,5 @@ module bitsmith_reduce #(
             if (x_take) result <= (place == '0) ? operand : joined;
         end
     end
+    endgenerate
 endmodule

@@ -22,9 +22,9 @@ module bitsmith_reorder #(
     parameter int TOKENS = 16,
     parameter int READS = 16,
     parameter int LARGE = 0,
-    localparam int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
-    localparam int COUNT_BITS = $clog2(DEPTH + 1),
-    localparam int INDEX_BITS = (READS > 1) ? $clog2(READS) : 1
+    parameter int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
+    parameter int COUNT_BITS = $clog2(DEPTH + 1),
+    parameter int INDEX_BITS = (READS > 1) ? $clog2(READS) : 1
 ) (
     input  logic                    clk,
     input  logic                    rst,

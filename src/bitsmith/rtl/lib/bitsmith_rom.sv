@@ -9,7 +9,7 @@
 module bitsmith_rom #(
     parameter int WIDTH = 8,
     parameter int TOKENS = 4,
-    localparam int INDEX_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1
+    parameter int INDEX_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1
 ) (
     input  logic                  clk,
     input  logic                  rst,

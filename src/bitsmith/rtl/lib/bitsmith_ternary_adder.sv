@@ -40,6 +40,8 @@ module bitsmith_ternary_adder #(
     assign {c, b, a} = terms;
     assign sum = whole[WIDTH-1:DROP];
 
+    genvar k;
+    generate
     if (PRIMITIVES == 1 && WIDTH - PASSED >= LEAST) begin : g_amd
         localparam int BITS = WIDTH - PASSED;
         localparam int CARRIES = (BITS + 3) / 4;
@@ -56,7 +58,7 @@ module bitsmith_ternary_adder #(
         assign below = (4 * CARRIES)'(most[BITS-1:0]);
         assign unused = &{1'b0, most[BITS], carry[4*CARRIES-1], upper};
 
-        for (genvar k = 0; k < 4 * CARRIES; k++) begin : g_bit
+        for (k = 0; k < 4 * CARRIES; k = k + 1) begin : g_bit
             if (k < BITS) begin : g_used
                 LUT6_2 #(
                     .INIT(CONTENTS)
@@ -74,7 +76,7 @@ module bitsmith_ternary_adder #(
                 assign odd[k] = 1'b0;
             end
         end
-        for (genvar k = 0; k < CARRIES; k++) begin : g_carry
+        for (k = 0; k < CARRIES; k = k + 1) begin : g_carry
             logic initial_carry;
             logic carry_below;
 
@@ -108,7 +110,7 @@ module bitsmith_ternary_adder #(
         assign carry[0] = 1'b0;
         assign unused   = &{1'b0, share[CELLS], carry[CELLS], upper, before_carry};
 
-        for (genvar k = 0; k < CELLS; k++) begin : g_cell
+        for (k = 0; k < CELLS; k = k + 1) begin : g_cell
             localparam int PLACE = k < ONES ? 0 : PASSED + k - ONES;
             localparam logic [15:0] SUM = k >= ONES ? ODD : k == 1 ? 16'hffff : 16'h0000;
             localparam logic [15:0] SHARED = k >= ONES ? MOST : 16'hffff;
@@ -150,4 +152,5 @@ module bitsmith_ternary_adder #(
         (* maybe_unused *) logic unused;
         assign unused = &{1'b0, whole[DROP-1:0]};
     end
+    endgenerate
 endmodule

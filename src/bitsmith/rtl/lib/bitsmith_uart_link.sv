@@ -14,7 +14,7 @@ module bitsmith_uart_link #(
     parameter int BAUD = 115_200,
     parameter int IDLE_BITS = 1000,
     parameter int FRAME_BYTES = 1,
-    localparam int NUMBER_BITS = (FRAME_BYTES > 1) ? $clog2(FRAME_BYTES) : 1
+    parameter int NUMBER_BITS = (FRAME_BYTES > 1) ? $clog2(FRAME_BYTES) : 1
 ) (
     input  logic                   clk,
     input  logic                   uart_rx,

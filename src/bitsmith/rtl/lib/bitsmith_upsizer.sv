@@ -36,6 +36,7 @@ module bitsmith_upsizer #(
         else if (x_take) part <= last_part ? '0 : part + 1'b1;
     end
 
+    generate
     if (PARTS > 1) begin : g_parts
         logic [(PARTS-1)*WIDTH-1:0] earlier;  // moves down by a part per action
 
@@ -47,4 +48,5 @@ module bitsmith_upsizer #(
     end else begin : g_whole
         assign y_data = x_data;
     end
+    endgenerate
 endmodule

@@ -35,7 +35,7 @@ module bitsmith_window #(
     parameter int AFTER_1 = 0,
     parameter int AFTER_2 = 0,
     parameter int LARGE = 0,
-    localparam int TAPS = TAPS_0 * TAPS_1 * TAPS_2
+    parameter int TAPS = TAPS_0 * TAPS_1 * TAPS_2
 ) (
     input  logic                  clk,
     input  logic                  rst,
@@ -143,21 +143,24 @@ module bitsmith_window #(
             + (tap % TAPS_2) * DILATION_2;
     endfunction
 
-    for (genvar tap = 0; tap < TAPS - 1; ++tap) begin : g_tap
-        localparam int NEXT = tap + 1;
+    genvar k;
+    generate
+    for (k = 0; k < TAPS - 1; k = k + 1) begin : g_tap
+        localparam int NEXT = k + 1;
 
         bitsmith_delay #(
             .WIDTH (WIDTH),
-            .LENGTH(place(NEXT) - place(tap)),
+            .LENGTH(place(NEXT) - place(k)),
             .LARGE (LARGE)
         ) line (
             .clk     (clk),
             .rst     (rst),
             .enable  (act),
             .in_data (y_data[NEXT*WIDTH+:WIDTH]),
-            .out_data(y_data[tap*WIDTH+:WIDTH])
+            .out_data(y_data[k*WIDTH+:WIDTH])
         );
     end
+    endgenerate
 
 `ifdef VERILATOR
     localparam int LENGTH = place(TAPS - 1);

@@ -43,6 +43,7 @@ module bitsmith_window_axis #(
         else if (enable) at <= is_edge ? '0 : at + 1'b1;
     end
 
+    generate
     // Comparisons for equality, one position ahead, are cheaper than those for order.
     if (SIZE == PADDED) begin : g_bare
         assign is_inside = 1'b1;
@@ -71,4 +72,5 @@ module bitsmith_window_axis #(
     end else begin : g_every
         assign phase = '0;
     end
+    endgenerate
 endmodule
