@@ -42,8 +42,8 @@ constraints of nextpnr are also read by the tool itself in tests.
 ## What a review found, and what is written now
 
 Numbers are the review's, and items of its sections in their order: 1 is what would not have compiled or met its plan, 2 what
-probably would not, 3 style, 4 what it ran, 5 what another tool has, 6 what was missing; one was found later. What was
-left as it was says why.
+probably would not, 3 style, 4 what it ran, 5 what another tool has, 6 what was missing; one was found later. B is what a second
+review found to be wrong, P what it took to be so. What was left as it was says why.
 
 | | found | written now | rule | test |
 |---|---|---|---|---|

@@ -8,7 +8,6 @@ import pytest
 
 from bitsmith.dataflow.processes import FoldedProduct
 from bitsmith.devices import ECP5
-from bitsmith.flows.verilator import lint
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
@@ -18,6 +17,7 @@ from bitsmith.rtl.writer import Title
 from tests.mapping.test_parameters import demands, grouped_program, loadable_program
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network
+from tests.rtl.circuits import lint
 from tests.rtl.streaming import assert_streams, written
 
 SEEDS = [

@@ -19,8 +19,8 @@ from bitsmith.building.design import Circuit
 from bitsmith.building.system import system_board
 from bitsmith.devices import Card, any_board, system_boards
 from bitsmith.errors import ConfigError
-from bitsmith.flows.verilator import lint
 from tests.flows.fake_tools import FakeTools
+from tests.rtl.circuits import lint
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.test_hls_core import headers

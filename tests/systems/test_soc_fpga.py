@@ -16,8 +16,8 @@ import pytest
 from bitsmith.building.design import Circuit
 from bitsmith.devices import SocFpga, any_board, system_boards
 from bitsmith.errors import ConfigError
-from bitsmith.flows.verilator import lint
 from tests.flows.fake_tools import FakeTools
+from tests.rtl.circuits import lint
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.written import computed, imported, written

@@ -63,6 +63,7 @@ def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
     """A memory of words of ``width`` bits, one for each of ``values``, which it has at first.
 
     A word that is read comes a cycle later. Nothing is read while a word is written, so that block memories of any kind do.
+    ``initial`` writes it, too, so that no ``always_ff`` may (IEEE 1800-2017, 9.2.2.4).
     """
     bits = address_bits(len(values))
     if len(values) == 1:
@@ -71,7 +72,7 @@ def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
             f"  initial word = {width}'h{values[0]:x};",
             "  logic unused;",
             "  assign unused = ^{write_address, address};",
-            "  always_ff @(posedge clk) begin",
+            "  always @(posedge clk) begin",
             "    if (write) word <= write_word;",
             "    else value <= word;",
             "  end",
@@ -82,7 +83,7 @@ def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
             "  initial begin",
             *(f"    words[{at}] = {width}'h{value:x};" for at, value in enumerate(values)),
             "  end",
-            "  always_ff @(posedge clk) begin",
+            "  always @(posedge clk) begin",
             "    if (write) words[write_address] <= write_word;",
             "    else value <= words[address];",
             "  end",
