@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -80,8 +82,42 @@ def test_with_section_adds_one_and_keeps_the_design() -> None:
     assert "Accuracy" not in full_report()
 
 
-def test_prints_each_figure_with_its_tool() -> None:
+def test_one_screen_with_the_verdict_first() -> None:
     lines = str(full_report()).splitlines()
+    assert len(lines) <= 24
+    assert lines[0].startswith("residual: verified on 1,000 inputs; fits (")
+    assert lines[0].endswith("clock 125 MHz (100 MHz asked)")
+    assert any(re.match(r" Verified +bit-exact +the circuit equals the emulator: 1,000 inputs", line) for line in lines)
+    assert any(re.match(r" LUT +2,500 +yosys 0.70", line) for line in lines)
+    assert "details()" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("sections", "first"),
+    [
+        ({"Verification": {"Inputs": 1000, "Mismatches": 3}}, "NOT verified: 3 of 1,000 inputs differ"),
+        ({"Resources": {"LUT": 90_000}}, "does NOT fit: 90,000 LUTs of 83,640"),
+        ({"Resources": {"LUT": 41_820, "DSP": 15}}, r"; fits \(50 % of the part's LUTs\)"),
+        ({"Resources": {"LUT": 836, "DSP": 78}}, r"; fits \(50 % of the part's DSPs\)"),
+        ({"Timing": {"FmaxMHz": 80.0}}, r"clock MISSED: 80 MHz \(100 MHz asked\)"),
+        ({"Timing": {"FmaxMHz": 100.0}}, r"clock 100 MHz \(100 MHz asked\)"),
+    ],
+)
+def test_the_verdict_says_what_is_wrong(sections: dict[str, dict[str, object]], first: str) -> None:
+    report = full_report()
+    for name, section in sections.items():
+        report = report.with_section(name, section)
+    assert re.search(first, str(report).splitlines()[0])
+    assert re.search(first.removeprefix("; "), html.unescape(page(report)), re.IGNORECASE)
+
+
+def test_estimates_are_expected_to_fit() -> None:
+    report = Report({"Estimate": {"LUT": 8364}}, design())
+    assert "expected to fit (10 % of the part's LUTs)" in str(report)
+
+
+def test_details_have_each_figure_with_its_tool() -> None:
+    lines = full_report().details().splitlines()
     (fmax,) = [line for line in lines if "Fmax" in line]
     assert "125 MHz" in fmax
     assert "nextpnr-ecp5 0.11" in fmax

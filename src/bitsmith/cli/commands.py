@@ -50,13 +50,17 @@ def build(
         terminal.show(dict(report), report)
 
 
-def report(project: ProjectDir, as_json: Json = False) -> None:
+def report(
+    project: ProjectDir,
+    details: Annotated[bool, typer.Option("--details", help="Show all figures and tables.")] = False,
+    as_json: Json = False,
+) -> None:
     """Show what a build measured."""
     with command(as_json) as terminal:
         from bitsmith.report import read_report
 
-        found = read_report(project)
-        terminal.show(dict(found), found)
+        measured = read_report(project)
+        terminal.show(dict(measured), Text(measured.details()) if details else measured)
 
 
 def open_report(project: ProjectDir, as_json: Json = False) -> None:

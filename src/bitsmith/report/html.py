@@ -11,30 +11,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bitsmith.devices import resolve_part
-from bitsmith.errors import ConfigError
-from bitsmith.estimate.fit import Need, counted, shortage
+from bitsmith.estimate.fit import Need, shortage
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.figures.drawing import diagram, range_chart
 from bitsmith.report.grids import BitCounts, mean_bits
+from bitsmith.report.key_figures import area_of, key_figures, resources, verdict
 from bitsmith.report.report import Report
 from bitsmith.report.sections import (
-    C_SIMULATION,
-    Accuracy,
-    Estimate,
     Fidelity,
     FIFOs,
     Files,
-    Latency,
     LayerCells,
     LayerFidelity,
     Layers,
     Origin,
     Resources,
     Stages,
-    Timing,
     Utilization,
-    Verification,
+    number,
     percent,
 )
 from bitsmith.report.summary import LayerRow
@@ -46,24 +40,12 @@ from bitsmith.report.terminal import (
     constant_text,
     declared_text,
     left_text,
-    number,
     range_text,
     totals,
 )
 
 _LONG = 24
 """Networks of more layers are folded on the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A key figure: ``good`` is None where there is nothing to judge."""
-
-    label: str
-    value: str
-    unit: str = ""
-    detail: str = ""
-    good: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +73,21 @@ def page(report: Report) -> str:
         number=number, href=_href, constant=constant_text, declared=declared_text, left=left_text
     )
     environment.globals.update(range_text=range_text)
-    design, area, fifos, files = report.design, _area(report), report.find(FIFOs), report.find(Files)
+    design, area, fifos, files = report.design, area_of(report.sections), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
-    cells, used = report.find(Layers), report.find(Utilization)
-    resources = _resources(report)
+    cells, placed = report.find(Layers), report.find(Utilization)
+    used = resources(report.sections, design)
     cell_columns, cell_rows = cell_table(cells.rows) if cells is not None and cells.rows else ([], [])
     return environment.get_template("page.html").render(
         title=design.name if design is not None else "bitsmith build",
         design=design,
         summary=totals(rows) if rows else "",
-        figures=_figures(report),
-        resources=[_used(label, need) for label, need in resources],
-        shortage=shortage(need for _, need in resources),
+        verdict=verdict(report.sections, design),
+        figures=key_figures(report.sections, design),
+        resources=[_used(label, need) for label, need in used],
+        shortage=shortage(need for _, need in used),
         use_columns=USE_COLUMNS,
-        utilization=[cell_use(row) for row in used.rows] if used is not None else [],
+        utilization=[cell_use(row) for row in placed.rows] if placed is not None else [],
         cell_columns=cell_columns,
         cells=cell_rows,
         cell_bars=_cell_bars(cells.rows) if cells is not None else [],
@@ -123,45 +106,6 @@ def page(report: Report) -> str:
         ranges=range_chart(rows),
         files=files.paths if files is not None else {},
     )
-
-
-def _figures(report: Report) -> list[Figure]:
-    latency, timing, area = report.find(Latency), report.find(Timing), _area(report)
-    fmax = timing.fmax_mhz if timing is not None else None
-    figures = [*_verified(report.find(Verification)), *_accuracy(report.find(Accuracy))]
-    if area is not None:
-        kind = "estimate" if isinstance(area, Estimate) else area.tool or ""
-        expected = _expected(report)
-        figures += [
-            Figure(label, number(used), detail=_joined(kind, expected.get(label)))
-            for label, used in _counts(area)
-            if used is not None
-        ]
-    if timing is not None and fmax is not None:
-        target = report.target_period_ns
-        wanted = f"target {1000 / target:.4g} MHz" if target else ""
-        met = fmax * target >= 1000 if target else None
-        slowest = f"slowest path {timing.path}" if timing.path else ""
-        figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.tool, slowest), met))
-    if latency is not None and latency.cycles is not None:
-        at = f"{1000 * latency.cycles / fmax:,.3g} ns at Fmax" if fmax is not None and fmax > 0 else ""
-        figures.append(Figure("Latency", number(latency.cycles), "cycles", _joined(at, latency.tool)))
-    if latency is not None and latency.ii is not None:
-        rate = f"{fmax / latency.ii:,.3g} M samples/s" if fmax is not None and latency.ii > 0 else ""
-        figures.append(Figure("Initiation interval", number(latency.ii), "cycles", _joined(rate, latency.tool)))
-    return figures
-
-
-def _area(report: Report) -> Resources | Estimate | None:
-    return report.find(Resources) or report.find(Estimate)
-
-
-def _expected(report: Report) -> dict[str, str]:
-    """The estimates beside which measured counts are shown, by label."""
-    estimate = report.find(Estimate)
-    if estimate is None or report.find(Resources) is None:
-        return {}
-    return {label: f"estimate {number(count)}" for label, count in _counts(estimate) if count is not None}
 
 
 def _cell_bars(rows: Sequence[LayerCells]) -> list[Bar]:
@@ -187,53 +131,6 @@ def _origin(section: Origin | None) -> str:
         (section.seeds, "seeds: "),
     )
     return " · ".join(f"{before}{value}" for value, before in parts if value)
-
-
-_BLOCKS = ("LUT", "FF", "DSP", "BRAM")
-
-
-def _counts(area: Resources | Estimate) -> tuple[tuple[str, float | None], ...]:
-    """Label and number of cells."""
-    larger = ("URAM", area.uram), ("SPRAM", area.spram)
-    counts = ("LUT", area.lut), ("FF", area.ff), ("DSP", area.dsp), ("BRAM", area.bram)
-    return (*counts, *(each for each in larger if each[1] is not None))
-
-
-def _verified(section: Verification | None) -> list[Figure]:
-    if section is None or section.mismatches is None:
-        return []
-    value = "bit for bit" if section.mismatches == 0 else f"{number(section.mismatches)} differ"
-    detail = f"{number(section.inputs)} inputs, {number(section.mismatches)} mismatches"
-    compared = "C++" if section.method == C_SIMULATION else "Circuit"
-    netlist = f"{number(section.netlist_inputs)} of the netlist" if section.netlist_inputs is not None else ""
-    return [
-        Figure(f"{compared} = emulator", value, "", _joined(detail, netlist, section.tool), section.mismatches == 0)
-    ]
-
-
-def _accuracy(section: Accuracy | None) -> list[Figure]:
-    if section is None or section.circuit is None:
-        return []
-    against = f"float model {100 * section.float_model:.2f} %" if section.float_model is not None else ""
-    counted = f"{number(section.samples)} samples" if section.samples is not None else ""
-    return [Figure("Accuracy", f"{100 * section.circuit:.2f}", "%", _joined(against, counted))]
-
-
-def _resources(report: Report) -> list[tuple[str, Need]]:
-    """Return the circuit's share of its part, with labels; nothing of a part that only a vendor's tool knows."""
-    area = _area(report)
-    name = area.part if isinstance(area, Resources) else None
-    try:
-        part = resolve_part(name or (report.design.part if report.design is not None else ""))
-    except ConfigError:
-        return []
-    if area is None:
-        return []
-    counts = dict(_counts(area))
-    luts, ffs, dsps, brams = (round(counts[label] or 0) for label in _BLOCKS)
-    found = counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams, large=area.uram or area.spram or 0)
-    labeled = dict(zip((*_BLOCKS, *(need.resource for need in found[len(_BLOCKS) :])), found, strict=True))
-    return [(label, need) for label, need in labeled.items() if counts.get(label) is not None]
 
 
 def _used(label: str, need: Need) -> Bar:
@@ -297,10 +194,6 @@ def _error(row: LayerFidelity) -> Bar:
     said += [f"channel {row.channel}: {percent(row.channel_error)}"] if row.channel is not None else []
     said += [f"{count:,} {verb}" for count, verb in counts if count]
     return Bar(row.layer or "", "; ".join(said), 100 * min(length, 1.0), over=error > _LARGE_ERROR)
-
-
-def _joined(*texts: object) -> str:
-    return ", ".join(str(text) for text in texts if text)
 
 
 def _href(path: object) -> str:

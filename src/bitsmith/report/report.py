@@ -10,22 +10,19 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import RenderableType
 
 from bitsmith.errors import ProjectError
-from bitsmith.report.sections import SECTIONS, Figures, Section, plain, section_of
+from bitsmith.report.sections import SECTIONS, Figures, Kind, Section, find, plain, section_of
 from bitsmith.report.summary import Design, design_from_json, design_to_json
-from bitsmith.report.terminal import as_html, as_text, report_table
+from bitsmith.report.terminal import as_html, as_text, report_summary, report_table
 
 REPORT_JSON = "report.json"
 _FORMAT = "bitsmith report"
 _VERSION = 1
 _MAX_BYTES = 64 << 20
 _MAX_DIGITS = 18
-
-Kind = TypeVar("Kind", bound=Section)
 
 
 class Report(Mapping[str, object]):
@@ -68,7 +65,7 @@ class Report(Mapping[str, object]):
 
     def find(self, kind: type[Kind]) -> Kind | None:
         """The section of this kind; None if it did not run."""
-        return next((section for section in self._sections.values() if isinstance(section, kind)), None)
+        return find(self._sections.values(), kind)
 
     def __getitem__(self, name: str) -> object:
         return plain(self._sections[name])
@@ -136,8 +133,12 @@ class Report(Mapping[str, object]):
         except ProjectError as error:
             raise _damaged(error.found, where) from error
 
+    def details(self) -> str:
+        """Return all figures with who measured them, and tables of layers, cells, FIFOs, files and stages, as text."""
+        return as_text(report_table(self.sections, self._design))
+
     def __rich__(self) -> RenderableType:
-        return report_table(self.sections, self._design)
+        return report_summary(self.sections, self._design)
 
     def __str__(self) -> str:
         return as_text(self.__rich__())

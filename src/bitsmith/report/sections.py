@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias, TypeVar, get_args, get_type_hints
 
@@ -268,6 +268,8 @@ Rows: TypeAlias = Fidelity | Layers | Utilization | FIFOs | Stages
 
 Section: TypeAlias = Verification | Accuracy | Latency | Timing | Resources | Estimate | Origin | Files | Rows
 
+Kind = TypeVar("Kind", bound=Section)
+
 SECTIONS: Mapping[str, type[Section]] = {
     kind.__name__: kind
     for kind in (
@@ -393,3 +395,20 @@ def percent(share: float | None) -> str:
     """A share as text."""
     hundredths = 100 * (share or 0.0)
     return f"{hundredths:.2g} %" if hundredths < 10 else f"{hundredths:.0f} %"
+
+
+def number(value: object) -> str:
+    """A figure as people read it: thousands separated, no more than three decimals."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        text = f"{value:,.3f}".rstrip("0").rstrip(".")
+        return text if float(value) == 0 or abs(value) >= 0.001 else f"{value:.2e}"
+    return "" if value is None else str(value)
+
+
+def find(sections: Iterable[Section], kind: type[Kind]) -> Kind | None:
+    """Return the section of a kind; None if it did not run."""
+    return next((section for section in sections if isinstance(section, kind)), None)

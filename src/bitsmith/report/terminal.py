@@ -25,6 +25,7 @@ from bitsmith.ir.types import span_text
 from bitsmith.layers.network import Network
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.grids import bits_text
+from bitsmith.report.key_figures import key_figures, verdict
 from bitsmith.report.sections import (
     FIFO,
     CellUse,
@@ -42,10 +43,13 @@ from bitsmith.report.sections import (
     Timing,
     Utilization,
     entries,
+    number,
     percent,
     section_of,
 )
 from bitsmith.report.summary import AUTO, EXACT, ConstantRow, Design, LayerRow, rows
+
+_MORE = "All figures: print(report.details()), or bitsmith report DIR --details"
 
 _LEAST_WIDTH, _MOST_WIDTH, _PIPE_WIDTH = 80, 140, 130
 
@@ -76,16 +80,22 @@ def as_html(text: str) -> str:
     return f'<pre style="white-space: pre; overflow-x: auto; line-height: 1.25">{html.escape(text)}</pre>'
 
 
-def number(value: object) -> str:
-    """A figure as people read it: thousands separated, no more than three decimals."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        text = f"{value:,.3f}".rstrip("0").rstrip(".")
-        return text if float(value) == 0 or abs(value) >= 0.001 else f"{value:.2e}"
-    return "" if value is None else str(value)
+def report_summary(sections: Sequence[Section], design: Design | None) -> Group:
+    """Return one screen of a report: the verdict, key figures and notes; the whole report if it has no key figures."""
+    figures = key_figures(sections, design)
+    if not figures:
+        return report_table(sections, design)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    for figure in figures:
+        style = "" if figure.good is None else "green" if figure.good else "bold red"
+        value = Text(f"{figure.value} {figure.unit}".strip(), style=style)
+        table.add_row(Text(f" {figure.label}"), value, Text(figure.detail, style="dim"))
+    title = ": ".join(filter(None, (design.name if design is not None else "", verdict(sections, design))))
+    notes = design.notes if design is not None else ()
+    return Group(Text(title or "Build report", style="bold"), Text(), table, Text(), *_notes(notes), Text(_MORE))
 
 
 def report_table(sections: Sequence[Section], design: Design | None) -> Group:
@@ -109,9 +119,11 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
                 parts.append(_pairs("Files", paths.items()))
             case _:
                 pass  # among the figures
-    if design is not None and design.notes:
-        parts.append(Text("\n".join(f"note: {note}" for note in design.notes)))
-    return Group(*parts)
+    return Group(*parts, *_notes(design.notes if design is not None else ()))
+
+
+def _notes(notes: Sequence[str]) -> list[Text]:
+    return [Text(f"note: {note}") for note in notes]
 
 
 def sections_table(sections: Mapping[str, object]) -> Group:
