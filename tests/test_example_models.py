@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bitsmith.errors import ModelFileError
-from bitsmith.example_models import ExampleWarning, fetch_example_list, fetch_example_model
+import bitsmith
+from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.example_models import ExampleWarning, fetch_example_data, fetch_example_list, fetch_example_model
 
 MODELS = Path(__file__).parents[1] / "src" / "bitsmith" / "data" / "models"
 Arrays = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
@@ -224,6 +225,19 @@ def test_without_a_network_ours_stands_in_for_the_public_model_and_says_so(
     assert config["HLSConfig"] == ours["HLSConfig"]
     with pytest.raises(ModelFileError, match=r"without a network these work: bitsmith_3layer\.json, digits\.keras"):
         fetch_example_model("KERAS_conv1d.json")
+
+
+@pytest.mark.parametrize(("name", "accuracy"), [("digits.keras", 0.95), ("bitsmith_3layer.json", 0.7)])
+def test_data_of_an_example_belong_to_it(
+    name: str, accuracy: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    x, labels = fetch_example_data(name)
+    weights = None if name.endswith(".keras") else "bitsmith_3layer_weights.h5"
+    model = bitsmith.convert(name, "out", calibration=x, weights=weights)
+    assert np.mean(model.predict(x).argmax(axis=1) == labels) > accuracy
+    with pytest.raises(ConfigError, match=r"digits\.keras"):
+        fetch_example_data("KERAS_3layer.json")
 
 
 def test_a_public_model_is_the_public_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

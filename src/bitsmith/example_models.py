@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pooch
+from numpy.typing import NDArray
 
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.options.project import create_config
@@ -66,6 +68,22 @@ def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, object]:
     if weights is None:
         return {**config, "KerasModel": name}
     return {**config, "KerasJson": name, "KerasH5": weights}
+
+
+def fetch_example_data(name: str) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Put an example model that the package carries into the working directory; return test inputs for it, and their labels.
+
+    Returns:
+        Inputs of shape ``(samples, features)``, and the class of each sample.
+
+    Raises:
+        ConfigError: the package carries no such model.
+    """
+    if name not in _SHIPPED:
+        raise ConfigError(f"no data of an example model {name!r}", accepted=", ".join(_SHIPPED))
+    _put(name, name)
+    with resources.as_file(_MODELS / f"{Path(name).stem}_test.npz") as path, np.load(path) as data:
+        return data["inputs"], data["labels"]
 
 
 def _put(shipped: str, name: str) -> tuple[str | None, dict[str, object]]:

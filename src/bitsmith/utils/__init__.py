@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bitsmith.example_models import fetch_example_list, fetch_example_model
+from bitsmith.example_models import fetch_example_data, fetch_example_list, fetch_example_model
 from bitsmith.utils.config import (
     config_from_keras_model,
     config_from_onnx_model,
@@ -21,6 +21,7 @@ __all__ = [
     "config_from_pytorch_model",
     "config_from_tflite_model",
     "create_config",
+    "fetch_example_data",
     "fetch_example_list",
     "fetch_example_model",
     "model_to_dot",
