@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants random-mutants fuzz sessions goldens lint check bench docs tutorials site package size clean \
+.PHONY: demo test test-slow test-tools test-ci mutants random-mutants fuzz sessions sample goldens lint check bench docs tutorials site package size clean \
 	scenario-edge
 
 demo: $(VENV)/.user
@@ -46,6 +46,11 @@ fuzz: $(VENV)/.dev
 # Ten first sessions as users type them, in an environment of their own; what they print is kept in sessions-output.
 sessions: $(VENV)/.dev
 	$(BIN)/python -m tests.sessions.run
+
+# The sample report, and its picture on the first page, from a run of the demo; needs Chromium.
+sample: demo
+	cp $(DEMO_DIR)/report.html docs/samples/digits-report.html
+	PYTHONPATH=docs $(BIN)/python -m generate.pictures docs/images/report.png
 
 # The texts of plans that tests compare with.
 goldens: $(VENV)/.dev

@@ -20,6 +20,11 @@ Why things are as they are: each record has a choice that a newcomer would quest
 superseded, never rewritten.
 
 """
+_SEARCHED_LAST = re.compile(
+    r"decisions/|changelog\.md|contributing\.md|add-an?-|new-hls-dialect|architecture\.md|tour\.md"
+)
+"""Pages for those who change bitsmith: a search shows them after all pages for users."""
+
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -69,7 +74,9 @@ def _list_of_decisions() -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links to files of the source tree that are not pages into their names."""
+    """Turn links to files of the source tree that are not pages into their names; let searches show pages for users first."""
+    if _SEARCHED_LAST.match(page.file.src_uri):
+        page.meta["search"] = {"boost": 0.1}
     return _LINK.sub(lambda match: _linked(match, page.file.src_uri), markdown)
 
 

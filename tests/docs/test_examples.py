@@ -127,8 +127,8 @@ class Example:
 EXAMPLES: Mapping[str, Example] = {
     str(one.page.relative_to(ROOT)): one
     for one in (
-        Example(ROOT / "README.md", _dense),
-        Example(DOCS / "index.md", _dense),
+        Example(ROOT / "README.md"),
+        Example(DOCS / "index.md"),
         Example(DOCS / "add-a-framework.md", slow=False),
         Example(DOCS / "auto-precision.md"),
         Example(DOCS / "quickstart.md"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,6 +24,27 @@ def test_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         there = re.match(r"[a-z]+:", target) or (page.parent / target).exists()
         assert there or target in made_by_the_site, f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_absolute_links_of_the_first_page_lead_to_pages(name: str) -> None:
+    """The package index shows it, too, where there are no files beside it."""
+    base = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Documentation"]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = re.findall(rf"^\[(\w+)\]: {re.escape(base)}/([\w.-]+)\.html(?:#([\w-]+))?$", text, re.MULTILINE)
+    assert {label for label, *_ in links} == set(re.findall(r"\]\[(\w+)\]", text))
+    for _, page, anchor in links:
+        path = ROOT / ("CONTRIBUTING.md" if page == "contributing" else f"docs/{page}.md")
+        headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not anchor or anchor in {re.sub(r"\W+", "-", heading.lower()).strip("-") for heading in headings}
+
+
+def test_the_first_page_is_short() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 120
+    prose = re.sub(r"```.*?```|^\[.*?\]: .*?$|^!?\[.*$|^\|.*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    sentences = [sentence.split() for sentence in re.split(r"[.:;!?](?:\s|\*)|\n\n|\n- ", prose) if sentence.split()]
+    assert max(map(len, sentences)) <= 25 and sum(map(len, sentences)) / len(sentences) <= 18
 
 
 def test_every_page_is_in_the_navigation() -> None:

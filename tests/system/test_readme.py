@@ -1,9 +1,8 @@
-"""The README's code runs as it is written."""
+"""One call makes a circuit of an ordinary float classifier, as the first pages promise; their own code runs in ``tests/docs``."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from subprocess import run
@@ -33,8 +32,6 @@ keras.Model(model.inputs, model.outputs).save("classifier.keras")  # without the
 """
 """In a process of its own: Keras trains with jax, not with numpy."""
 
-README = Path(__file__).parents[2] / "README.md"
-
 
 @pytest.mark.slow
 @pytest.mark.tools
@@ -44,13 +41,8 @@ def test_one_call_on_an_ordinary_classifier(tmp_path: Path, monkeypatch: pytest.
     run([sys.executable, "-c", TRAINING], check=True, env={**os.environ, "KERAS_BACKEND": "jax"})
     digits = load_digits()
     x_train, x, _, labels = train_test_split(digits.data / 16, digits.target, test_size=0.25, random_state=0)
-    (call,) = (
-        code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "classifier" in code
-    )
-    names: dict[str, object] = {"x_train": x_train, "x": x}
-    exec(call, names)
-    outputs, report = names["y"], names["report"]
-    assert isinstance(outputs, np.ndarray) and isinstance(report, bitsmith.Report)
+    model = bitsmith.convert("classifier.keras", calibration=x_train[:1000])
+    outputs, report = model.predict(x), model.build(fit=True)
     floating = np.asarray(keras.saving.load_model("classifier.keras")(x)).argmax(1)
     assert np.mean(outputs.argmax(1) == floating) > 0.97 and np.mean(outputs.argmax(1) == labels) > 0.93
     verified, counted = report.find(Verification), report.find(Resources)
