@@ -13,12 +13,15 @@ import pytest
 from bitsmith import conversion, explanation
 from bitsmith.cli.options import FLAGS
 from bitsmith.config import IOType
+from bitsmith.errors import ConfigError
 from bitsmith.layers.settings import Outliers, Strategy
 from bitsmith.model import Model
 from bitsmith.options import table
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
 from bitsmith.options.project import ProjectConfig
 from bitsmith.options.table import OPTIONS, Arguments
+
+MODELS = Path(__file__).parents[1] / "src" / "bitsmith" / "data" / "models"
 
 _NAMES = [option.name for option in OPTIONS]
 
@@ -53,6 +56,29 @@ def test_help_shows_every_option_with_its_default_and_its_meaning(function: typi
             assert signature.parameters[option.name].default == option.default, option.name
             assert f"    {option.name}: {option.doc[:20]}" in text
     assert "    options: " not in text and "Raises:" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config"),
+    [
+        ({"precision": "fixed<18,8>"}, {"Precision": "fixed<18,8>"}),
+        ({"reuse_factor": 4}, {"ReuseFactor": 4}),
+        ({"strategy": "resource", "reuse_factor": 2}, {"Strategy": "Resource", "ReuseFactor": 2}),
+        ({"precision": None, "reuse_factor": None, "strategy": None}, {}),
+    ],
+)
+def test_arguments_for_all_layers_are_the_configuration_of_the_model(
+    arguments: dict[str, object], config: dict[str, object], tmp_path: Path
+) -> None:
+    convert: typing.Callable[..., Model] = conversion.convert
+    source = MODELS / "digits.keras"
+    given, expected = convert(source, tmp_path, **arguments), convert(source, tmp_path, {"Model": config})
+    assert str(given) == str(expected) and given.directives == expected.directives
+    for name, value in arguments.items():
+        if value is not None:
+            other = {"Precision": "fixed<9,3>", "ReuseFactor": 7, "Strategy": "Unrolled"}
+            with pytest.raises(ConfigError, match=f"one {name}"):
+                convert(source, tmp_path, {"Model": other}, **{name: value})
 
 
 def test_options_of_builds_have_one_record() -> None:

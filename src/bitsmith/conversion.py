@@ -27,7 +27,8 @@ from bitsmith.devices import (
     any_board,
     resolve_part,
 )
-from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
+from bitsmith.emulate.batches import float_batches, shapes_of
+from bitsmith.emulate.samples import Samples, arrays_of, without_labels
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.frontends.framework import Framework, ReadOptions
@@ -42,6 +43,7 @@ from bitsmith.model import Model
 from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import (
+    MODEL_OPTIONS,
     Arguments,
     NetworkOptions,
     Options,
@@ -63,7 +65,7 @@ def convert(
     model: AnyModel,
     output_dir: str | Path = "my-hls-test",
     config: ConfigLike = None,
-    calibration: Arrays | None = None,
+    calibration: Samples | None = None,
     backend: BackendName = "rtl",
     part: str | None = None,
     clock_period: float | None = None,
@@ -136,7 +138,8 @@ def _configured(
     if reading.input_shape is None:
         reading = replace(reading, input_shape=shape)
     network = read_as(framework, model, reading)
-    network = resolve(network, config, options.get("bits"), override=options.get("override", False))
+    model = {option.key.path.rpartition(".")[2]: options.get(option.name) for option in MODEL_OPTIONS if option.key}
+    network = resolve(network, config, options.get("bits"), model=model, override=options.get("override", False))
     return _with_outliers(network, options.get("outliers"))
 
 
@@ -164,6 +167,8 @@ class Conversion:
             TypeError: a name that no option has.
         """
         check_names(arguments, Arguments, "convert")
+        data = arguments.get("calibration")
+        arguments = {**arguments, "calibration": None if data is None else arrays_of(data)}
         project = read_project({**keys({"output_dir": output_dir, **arguments}), **more})
         return Conversion(framework_of(model), model, project, config, arguments)
 
@@ -179,7 +184,8 @@ class Conversion:
         shapeless = self.framework.shapeless
         unsaid = options.get("example") is None and options.get("input_shape") is None
         if shapeless is not None and unsaid and shapeless.is_one(self.source) and split_shape(self.config)[1] is None:
-            options["input_shape"] = shapes_of(self.arguments.get("calibration"))
+            data = self.arguments.get("calibration")
+            options["input_shape"] = None if data is None else shapes_of(without_labels(data))
         return _configured(self.framework, self.source, self.config, self.arguments.get("weights"), options)
 
     def model(self) -> Model:
@@ -197,7 +203,7 @@ def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
 
 def converted(
     network: Network,
-    calibration: Arrays | None,
+    calibration: Samples | None,
     project: ProjectConfig,
     model: AnyModel | None = None,
     options: Arguments | None = None,
@@ -211,7 +217,8 @@ def converted(
     _check_weights(network, target)
     _check_latency(target)
     _check_interface(target)
-    batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
+    shapes = network.input_shapes()
+    batches = None if calibration is None else float_batches(shapes, without_labels(calibration, len(shapes)))
     said: tuple[str, ...] = ()
     if batches is not None:
         batches, said = settle_outliers(network, batches)

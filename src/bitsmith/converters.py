@@ -239,7 +239,7 @@ def _of_project(config: Mapping[str, object] | str | Path, framework: Framework 
             accepted=", ".join(key.name for key in keys),
         )
     if project.input_shape is None:
-        project = replace(project, input_shape=shape)
+        project = replace(project, input_shape=(shape,) if isinstance(shape, int) else shape)
     return Conversion.named(named, project, {})
 
 

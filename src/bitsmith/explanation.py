@@ -10,7 +10,7 @@ from bitsmith.building.design import circuit
 from bitsmith.config import ConfigLike, IOType
 from bitsmith.conversion import Conversion
 from bitsmith.devices import part_or_typical
-from bitsmith.emulate.batches import Arrays
+from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fits
@@ -78,7 +78,7 @@ def explain(
     model: AnyModel,
     weights: str | Path | None = None,
     config: ConfigLike = None,
-    calibration: Arrays | None = None,
+    calibration: Samples | None = None,
     part: str | None = None,
     clock_period: float | None = None,
     **further: Unpack[Further],

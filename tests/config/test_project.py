@@ -168,7 +168,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"OnnxModel": "a.onnx", "PytorchModel": "a.pt2"}, "OnnxModel", "two models"),
         ({"PytorchModel": "a.pt2", "KerasModel": "a.keras"}, "PytorchModel", "two models"),
         ({"KerasModel": "a.keras", "OnnxModel": "a.onnx", "PytorchModel": "a.pt2"}, "OnnxModel", "two models"),
-        ({"PytorchModel": "a.pt2", "InputShape": 3}, "InputShape", "the shape of one sample"),
+        ({"PytorchModel": "a.pt2", "InputShape": "3"}, "InputShape", "the shape of one sample"),
         ({"Board": 3}, "Board", "the path of a file"),
         ({"TraceOutput": True}, "TraceOutput", "HLSConfig.Model"),
         ({"WriterConfig": {"WriteTar": 1}}, "WriterConfig.WriteTar", "true or false"),

@@ -120,7 +120,7 @@ def test_render_shows_layers_totals_target_and_notes() -> None:
     network = residual("net")
     text = render(network, lowered(network), ("mind this",), part="LFE5U-25F", clock_period_ns=8.0, width=120)
     assert text.startswith("net: 5 layers, 66 parameters")
-    assert "LFE5U-25F, 8 ns clock" in text
+    assert "LFE5U-25F, 8 ns clock (125 MHz)" in text
     assert "note: mind this" in text
     assert "ufixed<9,3,RND,SAT>" in text
     assert max(map(len, text.splitlines())) <= 120

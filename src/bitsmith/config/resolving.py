@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -63,13 +63,21 @@ _LAYER_OPTIONS = {
 }
 
 
-def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, override: bool = False) -> Network:
+def resolve(
+    network: Network,
+    config: ConfigLike,
+    bits: BitsLike = None,
+    *,
+    model: Mapping[str, object] | None = None,
+    override: bool = False,
+) -> Network:
     """``network`` with the settings of ``config`` on every layer, in place of earlier ones, and a note of what has no effect.
 
     Args:
         network: the layers, as read from the user's model; inner ones have the ``bits`` of the whole model alone.
         config: see :data:`ConfigLike`.
         bits: what ``Bits`` of the section ``Model`` is, where ``config`` does not say it.
+        model: other keys of that section, likewise; those that are None are not given.
         override: formats of single layers and types replace quantizers of the model.
 
     Raises:
@@ -77,7 +85,7 @@ def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, over
     """
     problems = Problems()
     chosen = config if isinstance(config, HLSConfig) else collect_hls_config(loaded(config), "", problems)
-    chosen = _with_budget(chosen, bits, problems)
+    chosen = _with_keys(_with_budget(chosen, bits, problems), model or {}, problems)
     known = [node for node in network.nodes if not node.inner]
     by_name = matched(known, chosen.names, problems)
     chosen = replace(chosen, names=by_name.names)
@@ -106,6 +114,27 @@ def _with_budget(chosen: HLSConfig, bits: BitsLike, problems: Problems) -> HLSCo
                 remedy="keep one of the two",
             )
     return replace(chosen, model=replace(chosen.model, bits={**given, **said}))
+
+
+def _with_keys(chosen: HLSConfig, keys: Mapping[str, object], problems: Problems) -> HLSConfig:
+    """``chosen`` with ``keys`` of the whole model that were given as arguments."""
+    known = {key: value for key, value in keys.items() if value is not None}
+    if not known:
+        return chosen
+    model, own = collect_hls_config({"Model": known}, "", problems).model, chosen.model
+    both: dict[str, Any] = {}
+    for option in fields(Choices):
+        value, said = getattr(model, option.name), getattr(own, option.name)
+        if isinstance(value, Mapping):
+            twice = [f"{option.name}.{key}" for key in value.keys() & said.keys() if value[key] != said[key]]
+            both[option.name] = {**value, **said}
+        else:
+            twice = [option.name] if None not in (value, said) and value != said else []
+            both[option.name] = value if said is None else said
+        for name in twice:
+            remedy = "keep one of the two"
+            problems.add(f"one {name} in the argument, another in the configuration", where="Model", remedy=remedy)
+    return replace(chosen, model=replace(own, **both))
 
 
 def _bits(levels: Sequence[Choices]) -> Bits:

@@ -128,7 +128,9 @@ def read_path(value: object, where: str) -> Path:
 
 
 def read_input_shape(value: object, where: str) -> Sequence[object]:
-    """Shapes of inputs, which the reader of a model checks."""
+    """Shapes of inputs, which the reader of a model checks; a single size is a shape of one axis."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value,)
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ConfigError(shown(value), where=where, accepted="the shape of one sample, or a list of them")
     return value

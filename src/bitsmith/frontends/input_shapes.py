@@ -14,8 +14,8 @@ from bitsmith.layers.layer import Shape
 if TYPE_CHECKING:
     import torch
 
-InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
-"""The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
+InputShapes: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]]"
+"""The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1; 16 is (16,)."""
 
 Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 """One input for a few samples."""
@@ -36,6 +36,7 @@ def sample_shapes(shapes: InputShapes | None, *, examples: bool) -> tuple[Shape,
             f"{accepted}; or example=x",
             "give input_shape, or example inputs whose first axis counts samples",
         )
+    shapes = (shapes,) if isinstance(shapes, int) else shapes
     several = shapes is not None and len(shapes) > 0 and not isinstance(shapes[0], int | None)
     listed = list(shapes or ()) if several else [shapes or ()]
     found: list[Shape] = []

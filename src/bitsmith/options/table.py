@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, cast, get_args
 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import bus_format
@@ -37,10 +37,15 @@ from bitsmith.options.texts import read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
     from bitsmith.config import BitsLike
-    from bitsmith.emulate.batches import Arrays
+    from bitsmith.emulate.samples import Samples
     from bitsmith.fidelity.framework import Check
     from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.input_shapes import Example, InputShapes
+
+
+StrategyName: TypeAlias = Literal[
+    "latency", "resource", "unrolled", "multiplier_blocks", "distributed_arithmetic", "shared"
+]
 
 
 class ProjectOptions(TypedDict, total=False):
@@ -69,6 +74,9 @@ class NetworkOptions(ReadingOptions, total=False):
     """Options of how a model is read, and of its numbers."""
 
     bits: BitsLike
+    precision: str | None
+    reuse_factor: int | None
+    strategy: StrategyName | None
     outliers: str | None
     override: bool
 
@@ -97,7 +105,7 @@ class Arguments(Further, total=False):
 
     part: str | None
     clock_period: float | None
-    calibration: Arrays | None
+    calibration: Samples | None
     weights: str | Path | None
 
 
@@ -124,7 +132,7 @@ class Chosen:
     """True if the project folder is packed as ``<output_dir>.tar.gz`` when it has been written."""
 
 
-_STRATEGIES = ("latency", "resource", "unrolled", "multiplier_blocks", "distributed_arithmetic", "shared")
+_STRATEGIES = get_args(StrategyName)
 
 OPTIONS: Sequence[Option] = (
     Option(
@@ -154,21 +162,23 @@ OPTIONS: Sequence[Option] = (
         Key("HLSConfig.Model.Precision", "", None),
         None,
         Flag(str, (), None, None, "The default format: auto, or such as fixed<16,6>."),
-        "the default format.",
+        "the default format, such as ``fixed<16,6>``; ``auto`` (the default) chooses one for each tensor.",
     ),
     Option(
         "reuse_factor",
         Key("HLSConfig.Model.ReuseFactor", "", None),
         None,
         Flag(int, (), None, None, "Products per multiplier."),
-        "products per multiplier.",
+        "products per multiplier, for all layers: 1, a result in every cycle, if left out. For single layers it is "
+        "``ReuseFactor`` in ``config``.",
     ),
     Option(
         "strategy",
         Key("HLSConfig.Model.Strategy", "", None),
         None,
         Flag(str, (), _STRATEGIES, None, f"Of products: {', '.join(_STRATEGIES)}."),
-        "how products are computed.",
+        "computation of products, for all layers: ``latency`` (the default), ``resource``, ``shared`` and others "
+        "(``docs/configuration.md``).",
     ),
     Option(
         "io_type",
@@ -188,7 +198,8 @@ OPTIONS: Sequence[Option] = (
         None,
         None,
         Flag(Path, (), "FILE.npy", read_samples, "Real inputs, from which auto precision takes ranges."),
-        "real inputs, an array or one per input; ``auto`` precision takes ranges from them.",
+        "real inputs, from which ``auto`` precision takes ranges: an array or one per input, the path of an ``.npy`` file, a "
+        "pair of inputs and labels, or a loader of batches, of which the first 1,024 samples are taken.",
     ),
     Option(
         "outliers",
@@ -381,6 +392,9 @@ OPTIONS: Sequence[Option] = (
     ),
 )
 """In the order in which help and pages list them."""
+
+MODEL_OPTIONS = tuple(option for option in OPTIONS if option.name in ("precision", "reuse_factor", "strategy"))
+"""Keys of the section ``Model`` that are arguments, too."""
 
 DEFAULTS: Mapping[str, object] = {option.name: option.default for option in OPTIONS}
 

@@ -296,7 +296,9 @@ class LayersTable:
             named = {heading: shortened(row[heading], widths[heading]) for heading in ("Layer", "Type")}
             table.add_row(*(Text(named.get(heading, row[heading])) for heading in widths))
         yield Text(f"{self.name}: {totals(self.layers)}", style="bold")
-        clock = f"{self.clock_period_ns:g} ns clock" if self.clock_period_ns else ""
+        clock = (
+            f"{self.clock_period_ns:g} ns clock ({1000 / self.clock_period_ns:.4g} MHz)" if self.clock_period_ns else ""
+        )
         target = ", ".join(filter(None, (self.part, clock)))
         if target:
             yield Text(f"for {target}")

@@ -1,0 +1,58 @@
+"""Data sets as users hold them: files, pairs with labels, and loaders of batches -> arrays of a model's inputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.emulate.batches import Arrays, read_array
+from bitsmith.errors import InputDataError
+
+Samples: TypeAlias = Arrays | os.PathLike[str] | Iterable[object]
+"""Arrays; the path of an ``.npy`` file; a pair of inputs and labels; or a loader that yields batches of any of these."""
+
+MOST_OF_A_LOADER = 1024
+"""Samples that are taken of a loader, which may have no end."""
+
+
+def arrays_of(data: Samples) -> Arrays:
+    """Return what ``data`` is as arrays: a file's content, and the first batches of a loader, put together.
+
+    Raises:
+        InputDataError: a file without numbers, or a loader without a batch.
+    """
+    if isinstance(data, str | os.PathLike):
+        return read_array(Path(data))
+    if isinstance(data, Mapping | Sequence) or hasattr(data, "__array__") or not isinstance(data, Iterable):
+        return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
+    batches, count = list[tuple[np.ndarray, ...]](), 0
+    for batch in data:
+        parts = tuple(map(np.asarray, batch)) if isinstance(batch, tuple | list) else (np.asarray(batch),)
+        batches.append(parts)
+        count += len(parts[0]) if parts and parts[0].ndim else 0
+        if count >= MOST_OF_A_LOADER or not parts or not parts[0].ndim:
+            break
+    if not count:
+        raise InputDataError(
+            f"a {type(data).__name__} that yields no batch", accepted="batches of samples, or of samples and labels"
+        )
+    joined = tuple(np.concatenate(parts)[:MOST_OF_A_LOADER] for parts in zip(*batches, strict=True))
+    return joined if len(joined) > 1 else joined[0]
+
+
+def without_labels(arrays: Samples, inputs: int | None = None) -> Arrays:
+    """Return the arrays of ``inputs`` of a model; labels that come after them are left out.
+
+    Where the number of inputs is not known, a last array of one integer per sample is one of labels.
+    """
+    if not isinstance(arrays, tuple) or len(arrays) < 2 or not all(hasattr(part, "shape") for part in arrays):
+        return arrays  # type: ignore[return-value]  # as above
+    last = np.asarray(arrays[-1])
+    labels = last.ndim == 1 and last.dtype.kind in "iub" if inputs is None else len(arrays) == inputs + 1
+    if not labels:
+        return arrays
+    return arrays[:-1] if len(arrays) > 2 else arrays[0]

@@ -1,0 +1,79 @@
+"""Data sets as users hold them give the ranges that the same arrays give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import bitsmith
+from bitsmith.emulate.samples import MOST_OF_A_LOADER, Samples, arrays_of
+from bitsmith.errors import InputDataError
+
+X = np.random.default_rng(0).normal(0, 3, (200, 5)).astype(np.float32)
+LABELS = np.arange(200) % 3
+ONE_HOT = np.eye(3, dtype=np.float32)[LABELS]
+
+
+def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(X), 64):
+        yield X[start : start + 64], LABELS[start : start + 64]
+
+
+def saved(folder: Path) -> str:
+    np.save(folder / "x.npy", X)
+    return str(folder / "x.npy")
+
+
+HELD: dict[str, Callable[[Path], Samples]] = {
+    "the path of a file": saved,
+    "a path": lambda folder: Path(saved(folder)),
+    "a pair with labels": lambda folder: (X, LABELS),
+    "a pair with one-hot labels": lambda folder: (X, ONE_HOT),
+    "a loader of PyTorch": lambda folder: DataLoader(TensorDataset(torch.tensor(X), torch.tensor(LABELS)), 32),
+    "a generator of pairs": lambda folder: batches(),
+    "a generator of batches": lambda folder: (x for x, _ in batches()),
+    "a tensor": lambda folder: torch.tensor(X),
+    "a list of numbers": lambda folder: X.tolist(),
+}
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_means_the_arrays(held: Callable[[Path], Samples], tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(3)])
+    expected = bitsmith.convert(model, tmp_path, calibration=X)
+    assert str(bitsmith.convert(model, tmp_path, calibration=held(tmp_path))) == str(expected)
+
+
+def test_labels_do_not_hide_the_shape_of_inputs(tmp_path: Path) -> None:
+    module = torch.nn.Linear(5, 2)
+    assert bitsmith.convert(module, tmp_path, calibration=(X, LABELS)).predict(X[:3]).shape == (3, 2)
+
+
+def test_several_inputs_and_their_labels(tmp_path: Path) -> None:
+    first, second = keras.Input((5,)), keras.Input((5,))
+    model = keras.Model([first, second], keras.layers.Add()([first, second]))
+    expected = str(bitsmith.convert(model, tmp_path, calibration=[X, 2 * X]))
+    for held in ((X, 2 * X), (X, 2 * X, LABELS)):
+        assert str(bitsmith.convert(model, tmp_path, calibration=held)) == expected
+
+
+def test_an_endless_loader_ends() -> None:
+    def endless() -> Iterator[np.ndarray]:
+        while True:
+            yield X
+
+    data = arrays_of(endless())
+    assert np.shape(data) == (MOST_OF_A_LOADER, 5)
+
+
+@pytest.mark.parametrize("data", [iter(()), iter([1.0]), iter([()])])
+def test_a_loader_without_batches_is_named(data: Samples) -> None:
+    with pytest.raises(InputDataError, match="yields no batch"):
+        arrays_of(data)
