@@ -131,20 +131,18 @@ def test_a_package_that_fails_stops_nothing(package: Path, line: str) -> None:
 
 
 def test_a_foreign_object_is_named_with_what_is_accepted() -> None:
-    classifier = type("MLPClassifier", (), {"__module__": "sklearn.neural_network._multilayer_perceptron"})
-    for model, said in ((classifier(), r"sklearn\.MLPClassifier"), (3, "int"), ({"w": 1}, "dict")):
+    for model, said in ((3, "int"), ({"w": 1}, "dict")):
         with pytest.raises(ModelFileError, match=f"an object of the type {said} ") as caught:
             bitsmith.convert(model)
         assert all(record.live in caught.value.accepted for record in FRAMEWORKS)
-        assert ("skl2onnx" in str(caught.value.remedy)) == (said == r"sklearn\.MLPClassifier")
 
 
 def test_a_file_of_another_ending_is_known_by_its_content(tmp_path: Path) -> None:
     shutil.copy(DIGITS, tmp_path / "digits.v2")
     assert bitsmith.convert(tmp_path / "digits.v2", tmp_path / "out").network.outputs
-    (tmp_path / "frozen.pb").write_bytes(b"\x08\x01")
+    (tmp_path / "frozen.bin").write_bytes(b"\x08\x01")
     with pytest.raises(ModelFileError, match="of no framework that is known here") as caught:
-        bitsmith.convert(tmp_path / "frozen.pb")
+        bitsmith.convert(tmp_path / "frozen.bin")
     assert all(record.files in caught.value.accepted for record in FRAMEWORKS)
 
 

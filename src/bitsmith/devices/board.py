@@ -6,6 +6,7 @@ constraints file.
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,9 @@ def any_board(board: str | Path) -> AnyBoard:
     path = Path(board)
     if isinstance(board, str) and path.suffix != ".toml":
         accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"
-        raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted)
+        close = difflib.get_close_matches(name, BOARDS, 1)
+        remedy = f"did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted, remedy=remedy)
     return _read(path)
 
 

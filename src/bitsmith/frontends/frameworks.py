@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.files.archive import first_bytes
+from bitsmith.frontends.foreign import foreign_file, foreign_object
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.onnx.framework import ONNX
@@ -28,13 +29,6 @@ GROUP = "bitsmith.frameworks"
 
 AnyModel: TypeAlias = object
 """A file, or a live model, of a framework of the table or of one that an installed package brings."""
-
-_REMEDIES = {
-    "sklearn": "skl2onnx.to_onnx(model, x[:1].astype('float32')) gives an ONNX model, if it is one that is read (docs/onnx.md)",
-    "tensorflow": "give the Keras model, or what tf.lite.TFLiteConverter makes of it",
-    "bitsmith": "it is converted: its methods predict, compile and build are next",
-}
-"""Remedy for objects of other packages."""
 
 _READER = (
     "export it to ONNX, or give the model within it; a package can bring a reader of its own (docs/add-a-framework.md)"
@@ -77,22 +71,26 @@ def framework_of(model: AnyModel) -> Framework:
         return _of_file(Path(model))
     record = next((record for record in frameworks() if record.is_live(model)), None)
     if record is None:
-        kind = type(model)
-        package = kind.__module__.partition(".")[0]
-        named = kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
         accepted = ", ".join(record.live for record in frameworks())
-        raise ModelFileError(
-            f"an object of the type {named} is not a model of a framework that is known here",
-            accepted=f"a path, {accepted}",
-            remedy=_REMEDIES.get(package, _READER),
-        )
+        raise foreign_object(model, f"a path, {accepted}", _READER)
     return record
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is known not to be the file of a model.
+
+    Raises:
+        ModelFileError: such a file, a folder, or nothing.
+    """
+    if error := foreign_file(path, (suffix for record in frameworks() for suffix in record.suffixes)):
+        raise error
 
 
 def _of_file(path: Path) -> Framework:
     suffix = path.suffix.lower()
     record = next((record for record in frameworks() if suffix in record.suffixes), None)
     if record is None:
+        check_file(path)
         first = first_bytes(path, 16)
         record = next((record for record in frameworks() if record.is_content(first)), None)
     if record is None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.framework import TAKEN, Framework, ReadOptions
-from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
+from bitsmith.frontends.frameworks import AnyModel, check_file, framework_of, frameworks
 from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.layers.network import Network
 
@@ -60,4 +61,6 @@ def read_as(framework: Framework, model: AnyModel, options: ReadOptions) -> Netw
             raise ConfigError(
                 f"given with a model of {framework.name}", where=name, accepted=f"it with models of {takers} only"
             )
+    if isinstance(model, str | os.PathLike):
+        check_file(Path(model))
     return framework.read(model, options)

@@ -1,0 +1,270 @@
+"""Things that users hold and that no reader takes: what each is, and the lines that lead from it to a conversion.
+
+In: an object or a path. Out: the error to raise. A record has no default, so that each says how it is recognized and what to do.
+Nothing here imports the package that a thing belongs to, or reads more of a file than its first bytes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitsmith.errors import ModelFileError
+from bitsmith.frontends.files.archive import first_bytes
+
+FIRST_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignObject:
+    """A kind of object.
+
+    Args:
+        found: what it is; ``{name}`` stands for its class.
+        is_one: True of such an object, given also the modules of its class and of the classes that it derives from.
+        remedy: what to do.
+    """
+
+    found: str
+    is_one: Callable[[object, tuple[str, ...]], bool]
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFile:
+    """A kind of file or folder.
+
+    Args:
+        found: what it is.
+        suffixes: its endings, in lower case; () if they say nothing.
+        is_content: True of the first bytes of such a file; of a folder they are empty.
+        is_path: True of such a path, where neither an ending nor the first bytes say enough.
+        remedy: what to do; ``{path}`` stands for the path.
+    """
+
+    found: str
+    suffixes: tuple[str, ...]
+    is_content: Callable[[bytes], bool]
+    is_path: Callable[[Path], bool]
+    remedy: str
+
+
+def _of(*packages: str) -> Callable[[object, tuple[str, ...]], bool]:
+    """A test for objects of classes within packages or modules."""
+    return lambda thing, modules: any(f"{module}.".startswith(f"{name}.") for module in modules for name in packages)
+
+
+def _is_weights(thing: object, modules: tuple[str, ...]) -> bool:
+    return isinstance(thing, Mapping) and bool(thing) and all(hasattr(value, "shape") for value in thing.values())
+
+
+def _nothing(first: bytes) -> bool:
+    return False
+
+
+def _nowhere(path: Path) -> bool:
+    return False
+
+
+_TREES = "decision trees are not converted yet; a neural network of the same task is"
+_CONVERT = "bitsmith.convert(model, input_shape=...)"
+_LITE = "tf.lite.TFLiteConverter"
+_ONNX = "export the model that it was made from to ONNX, and give that"
+
+OBJECTS = (
+    ForeignObject("{name}, an ensemble of decision trees", _of("sklearn.tree", "sklearn.ensemble"), _TREES),
+    ForeignObject(
+        "{name}, a model of decision trees", _of("xgboost", "lightgbm", "catboost", "ydf", "treelite"), _TREES
+    ),
+    ForeignObject(
+        "{name}, which has to become an ONNX model first",
+        _of("sklearn"),
+        "bitsmith.convert(skl2onnx.to_onnx(model, x[:1].astype('float32'))), for networks, linear models and pipelines of them",
+    ),
+    ForeignObject(
+        "{name}, a pipeline of transformers",
+        lambda thing, modules: _of("transformers.pipelines")(thing, modules),
+        "give the model within it and an example: bitsmith.convert(pipeline.model, example=...)",
+    ),
+    ForeignObject(
+        "{name}, weights without the module that they belong to",
+        _is_weights,
+        f"model.load_state_dict(weights); {_CONVERT}",
+    ),
+    ForeignObject(
+        "{name} of TensorFlow, which has to become a TensorFlow Lite model first",
+        _of("tensorflow"),
+        f"of a tf.function: function = f.get_concrete_function(tf.TensorSpec((1, 16))); "
+        f"bitsmith.convert({_LITE}.from_concrete_functions([function]).convert()); "
+        f"of a SavedModel: bitsmith.convert({_LITE}.from_saved_model(folder).convert())",
+    ),
+    ForeignObject(
+        "{name} of JAX, which has to become an ONNX model first",
+        _of("jax", "jaxlib", "flax", "equinox", "haiku"),
+        "bitsmith.convert(jax2onnx.to_onnx(function, [('B', 16)])), where the function of x has its weights within",
+    ),
+    ForeignObject("{name}, a model for another machine", _of("coremltools", "openvino", "tensorrt"), _ONNX),
+    ForeignObject(
+        "{name}, which is converted",
+        _of("bitsmith"),
+        "it is converted: its methods predict, compile and build are next",
+    ),
+    ForeignObject(
+        "an array, which is not a model",
+        lambda thing, modules: hasattr(thing, "__array__"),
+        "give the model; data go into calibration=",
+    ),
+    ForeignObject(
+        "a class, which is not a model yet",
+        lambda thing, modules: isinstance(thing, type),
+        "make an instance of it, load its weights, and give that",
+    ),
+    ForeignObject(
+        "a function, which is not a model",
+        lambda thing, modules: (
+            callable(thing) and type(thing).__name__ in ("function", "builtin_function_or_method", "partial")
+        ),
+        "of PyTorch's tensors: call it in the forward of a torch.nn.Module, and give an instance of that; "
+        "of JAX's: bitsmith.convert(jax2onnx.to_onnx(function, [('B', 16)]))",
+    ),
+    ForeignObject(
+        "None, which is not a model", lambda thing, modules: thing is None, "give a model, or the path of its file"
+    ),
+)
+"""Kinds of objects, of which the first that fits is told."""
+
+FILES = (
+    ForeignFile(
+        "a SavedModel of TensorFlow",
+        (),
+        _nothing,
+        lambda path: (path / "saved_model.pb").is_file() or path.name == "saved_model.pb",
+        "of a model of Keras: give its .keras or .h5 file; otherwise: "
+        f"bitsmith.convert({_LITE}.from_saved_model({{path}}).convert())",
+    ),
+    ForeignFile(
+        "a model of transformers",
+        (),
+        _nothing,
+        lambda path: (path / "config.json").is_file(),
+        "model = transformers.AutoModel.from_pretrained({path}); bitsmith.convert(model, example=...)",
+    ),
+    ForeignFile(
+        "checkpoints of TensorFlow: weights without their model",
+        (".index",),
+        _nothing,
+        lambda path: (path / "checkpoint").is_file() or ".data-0000" in path.name,
+        "model.load_weights(...) in Keras, then give the live model or a .keras file of it",
+    ),
+    ForeignFile("an empty file", (), lambda first: not first, _nowhere, "write it again"),
+    ForeignFile(
+        "a graph of TensorFlow 1",
+        (".pb",),
+        _nothing,
+        _nowhere,
+        f"bitsmith.convert({_LITE.replace('tf.', 'tf.compat.v1.')}.from_frozen_graph({{path}}, inputs, outputs).convert())",
+    ),
+    ForeignFile(
+        "a program of ExecuTorch",
+        (".pte",),
+        lambda first: first[4:8] == b"ET12",
+        _nowhere,
+        "give the ExportedProgram that it was lowered from, or its .pt2 file",
+    ),
+    ForeignFile(
+        "weights of a language model",
+        (".gguf", ".ggml"),
+        lambda first: first[:4] == b"GGUF",
+        _nowhere,
+        "such networks are larger than any FPGA that is known here",
+    ),
+    ForeignFile("a model of Core ML", (".mlmodel", ".mlpackage"), _nothing, _nowhere, _ONNX),
+    ForeignFile(
+        "a model for one kind of machine",
+        (".engine", ".plan", ".trt", ".hef", ".xmodel", ".mar"),
+        _nothing,
+        _nowhere,
+        _ONNX,
+    ),
+    ForeignFile(
+        "an XGBoost model",
+        (".ubj",),
+        lambda first: b'{"learner"' in first or b'"gradient_booster"' in first,
+        _nowhere,
+        _TREES,
+    ),
+    ForeignFile("a LightGBM model", (), lambda first: first.startswith(b"tree\nversion="), _nowhere, _TREES),
+    ForeignFile("a CatBoost model", (".cbm",), lambda first: first.startswith(b"CBM1"), _nowhere, _TREES),
+    ForeignFile(
+        "numbers, which are not a model",
+        (".npy", ".npz", ".csv", ".parquet"),
+        lambda first: first.startswith(b"\x93NUMPY"),
+        _nowhere,
+        "give the model; data go into calibration=",
+    ),
+    ForeignFile("a program", (".py", ".ipynb"), _nothing, _nowhere, "run it, and give the model that it makes"),
+    ForeignFile(
+        "a Python object of joblib, whose loading can execute anything",
+        (".joblib",),
+        _nothing,
+        _nowhere,
+        "if you trust the file: model = joblib.load({path}); of a network of scikit-learn: "
+        "bitsmith.convert(skl2onnx.to_onnx(model, x[:1].astype('float32')))",
+    ),
+)
+"""Kinds of files and folders, of which the first that fits is told."""
+
+
+def foreign_object(thing: object, accepted: str, remedy: str) -> ModelFileError:
+    """Return the error for an object that is not a model; ``remedy`` is for kinds that are not known."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    package = kind.__module__.partition(".")[0]
+    name = kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
+    modules = tuple(base.__module__ for base in kind.__mro__ if base is not object)
+    record = next((record for record in OBJECTS if record.is_one(thing, modules)), None)
+    unknown = "an object of the type {name} is not a model of a framework that is known here"
+    return ModelFileError(
+        (unknown if record is None else record.found).format(name=name),
+        accepted=accepted,
+        remedy=remedy if record is None else record.remedy,
+    )
+
+
+def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
+    """Return the error for a path that is known not to be a model, or that is not there; None of others.
+
+    Args:
+        path: a file or folder, or nothing.
+        suffixes: endings of models, of which a folder's files are told; not asked for otherwise.
+    """
+    if "\0" not in str(path) and not path.exists():
+        return _absent(path)
+    first = b"" if path.is_dir() else first_bytes(path, FIRST_BYTES)
+    for record in FILES:
+        fits = record.suffixes and path.suffix.lower() in record.suffixes
+        if fits or record.is_path(path) or (not path.is_dir() and record.is_content(first)):
+            return ModelFileError(
+                record.found, where=str(path), remedy=record.remedy.replace("{path}", repr(str(path)))
+            )
+    if not path.is_dir():
+        return None
+    endings = tuple(suffixes)
+    models = [repr(str(path / name)) for name in _names(path) if name.lower().endswith(endings)]
+    remedy = f"give {', or '.join(models[:3])}" if models else "give the file of a model"
+    return ModelFileError("a folder", where=str(path), remedy=remedy)
+
+
+def _absent(path: Path) -> ModelFileError:
+    close = difflib.get_close_matches(path.name, _names(path.parent), 1)
+    remedy = f"did you mean {str(path.parent / close[0])!r}?" if close else "check the path"
+    return ModelFileError("there is no such file", where=str(path), remedy=remedy)
+
+
+def _names(folder: Path) -> list[str]:
+    """The names in a folder; none if it cannot be listed."""
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return []

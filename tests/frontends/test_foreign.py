@@ -1,0 +1,141 @@
+"""Things that are not models are told what they are, and the lines that lead from them to a conversion."""
+
+from __future__ import annotations
+
+import functools
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+import bitsmith
+from bitsmith.errors import ModelFileError
+from bitsmith.frontends.foreign import FILES, OBJECTS
+
+
+def of_package(name: str, kind: str) -> object:
+    """An object whose class says that it is of a package that is not installed here."""
+    return type(kind, (), {"__module__": name})()
+
+
+THINGS = {
+    "MLPClassifier": (MLPClassifier(), "skl2onnx.to_onnx"),
+    "LogisticRegression": (LogisticRegression(), "skl2onnx.to_onnx"),
+    "Pipeline": (make_pipeline(StandardScaler(), MLPClassifier()), "skl2onnx.to_onnx"),
+    "RandomForestClassifier": (RandomForestClassifier(), "trees are not converted yet"),
+    "HistGradientBoostingClassifier": (HistGradientBoostingClassifier(), "trees are not converted yet"),
+    "DecisionTreeRegressor": (DecisionTreeRegressor(), "trees are not converted yet"),
+    "XGBClassifier": (of_package("xgboost.sklearn", "XGBClassifier"), "trees are not converted yet"),
+    "Booster": (of_package("lightgbm.basic", "Booster"), "trees are not converted yet"),
+    "OrderedDict": (torch.nn.Linear(3, 2).state_dict(), "load_state_dict"),
+    "weights": ({"kernel": np.zeros((3, 2))}, "load_state_dict"),
+    "TextClassificationPipeline": (
+        of_package("transformers.pipelines.text_classification", "TextClassificationPipeline"),
+        "pipeline.model",
+    ),
+    "Function": (of_package("tensorflow.python.eager.polymorphic_function", "Function"), "from_concrete_functions"),
+    "Module": (of_package("flax.linen.module", "Module"), "jax2onnx"),
+    "PjitFunction": (of_package("jaxlib._jax", "PjitFunction"), "jax2onnx"),
+    "MLModel": (of_package("coremltools.models.model", "MLModel"), "ONNX"),
+    "an array": (np.zeros(3), "calibration="),
+    "a class": (torch.nn.Linear, "instance"),
+    "a function": (lambda x: x, "torch.nn.Module"),
+    "which is not a model": (functools.partial(np.add, 1), "torch.nn.Module"),
+    "None": (None, "path of its file"),
+    "type int": (3, "add-a-framework"),
+}
+
+
+@pytest.mark.parametrize("name", THINGS)
+def test_objects(name: str, tmp_path: Path) -> None:
+    thing, remedy = THINGS[name]
+    with pytest.raises(ModelFileError) as caught:
+        bitsmith.convert(thing, tmp_path)
+    assert name in caught.value.found or name == "weights"
+    assert remedy in str(caught.value.remedy) and caught.value.accepted.startswith("a path, ")
+
+
+def test_a_converted_model_is_told_so(tmp_path: Path) -> None:
+    model = bitsmith.convert(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), tmp_path)
+    with pytest.raises(ModelFileError, match="predict, compile and build"):
+        bitsmith.convert(model, tmp_path)
+
+
+def archive(**arrays: np.ndarray) -> bytes:
+    with io.BytesIO() as file:
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+
+FOUND: dict[str, tuple[bytes, str]] = {
+    "a.keras": (b"", "an empty file"),
+    "a.gguf": (b"GGUF\3\0\0\0", "language model"),
+    "weights.bin": (b"GGUF\3\0\0\0", "language model"),
+    "a.pte": (b"\x20\0\0\0ET12", "ExecuTorch"),
+    "renamed": (b"\x20\0\0\0ET12", "ExecuTorch"),
+    "xgb.json": (b'{"learner":{"attributes":{}', "XGBoost"),
+    "xgb.ubj": (b"{L\0\0\0\0\0\0\0\7learner", "XGBoost"),
+    "lgb.txt": (b"tree\nversion=v4\nnum_class=1", "LightGBM"),
+    "cat.cbm": (b"CBM1\0\0", "CatBoost"),
+    "data.npy": (b"\x93NUMPY\1\0", "numbers"),
+    "data.npz": (archive(x=np.zeros(3)), "numbers"),
+    "model.mlmodel": (b"\x08\x01", "Core ML"),
+    "frozen.pb": (b"\x0a\x10", "TensorFlow 1"),
+    "train.py": (b"import torch", "a program"),
+    "clf.joblib": (pickle.dumps({}), "joblib"),
+    "model.ckpt.index": (b"\0\0", "checkpoints"),
+    "model.ckpt.data-00000-of-00001": (b"\0\0", "checkpoints"),
+    "model.engine": (b"ftrt", "one kind of machine"),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_files(name: str, tmp_path: Path) -> None:
+    content, found = FOUND[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelFileError) as caught:
+        bitsmith.convert(tmp_path / name, tmp_path / "out")
+    assert found in caught.value.found and caught.value.remedy and caught.value.where == str(tmp_path / name)
+    assert not (tmp_path / "out").exists()
+
+
+FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "SavedModel": (lambda folder: (folder / "saved_model.pb").touch(), "from_saved_model"),
+    "transformers": (lambda folder: (folder / "config.json").touch(), "from_pretrained"),
+    "checkpoints": (lambda folder: (folder / "checkpoint").touch(), "load_weights"),
+    "a folder": (lambda folder: (folder / "net.onnx").touch(), "net.onnx"),
+    "folder": (lambda folder: None, "the file of a model"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_folders(name: str, tmp_path: Path) -> None:
+    fill, remedy = FOLDERS[name]
+    fill(tmp_path)
+    with pytest.raises(ModelFileError) as caught:
+        bitsmith.convert(tmp_path)
+    assert name in caught.value.found and remedy in str(caught.value.remedy)
+
+
+def test_a_path_that_is_not_there_gets_the_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "classifier.keras").touch()
+    with pytest.raises(ModelFileError, match=r"no such file(.|\n)*did you mean '.*classifier\.keras'"):
+        bitsmith.convert(tmp_path / "clasifier.keras")
+    with pytest.raises(ModelFileError, match=r"no such file(.|\n)*check the path"):
+        bitsmith.convert(tmp_path / "nowhere" / "model.onnx")
+
+
+def test_every_kind_is_tried() -> None:
+    texts = [record.found for record in (*OBJECTS, *FILES)]
+    assert len(set(texts)) == len(texts)
