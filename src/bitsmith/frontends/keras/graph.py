@@ -15,12 +15,11 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
 from bitsmith.frontends.keras.files import Source
+from bitsmith.frontends.keras.live import MODEL_CLASSES
 from bitsmith.frontends.keras.weights import LayerPath, Place, numbered_group
 
 MAX_LAYERS = 10_000
 """Most layers, and most layer calls, of a model."""
-
-MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model"})
 
 Use: TypeAlias = tuple[str, int]
 """A call of a layer within one model: the layer's name, and the call's number as the file counts."""
@@ -186,7 +185,10 @@ def read_graph(source: Source, shapes: InputShapes | None = None) -> Graph:
     class_name = source.model.text("class_name")
     if class_name not in MODEL_CLASSES:
         found = f"a model of class {shown(class_name)}, whose code is not part of the file"
-        accepted, remedy = ", ".join(sorted(MODEL_CLASSES)), "rebuild it with the functional API, from built-in layers"
+        accepted, remedy = (
+            ", ".join(sorted(MODEL_CLASSES)),
+            "rebuild it with the functional API, or give the live model",
+        )
         raise UnsupportedError(found, where=source.model.where, accepted=accepted, remedy=remedy)
     model = _Parser(source.major).model(source.model, class_name)
     expansion = _Expansion()

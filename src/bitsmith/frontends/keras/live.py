@@ -27,6 +27,9 @@ class LiveModel(Protocol):
     def to_json(self) -> str: ...
 
 
+MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model"})
+"""Classes of models whose wiring Keras saves."""
+
 FILES = "*.keras, *.h5, or the JSON of to_json() with a weights file"
 """Files of Keras, as errors list them."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from bitsmith.frontends.keras.live import LiveModel, is_live
+from bitsmith.frontends.keras.subclassed import functional
 from bitsmith.frontends.outputs import HALVES, FrameworkRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -57,7 +58,7 @@ def keras_outputs(
         NotComparedError: they are not to be had.
     """
     if is_live(model):
-        return _live_outputs(model, inputs)
+        return _live_outputs(functional(model), inputs)
     return _live_outputs(_loaded(Path(str(model))), inputs) if insist else None
 
 
@@ -117,7 +118,7 @@ def layer_results(source: object, network: Network, inputs: Sequence[Numbers]) -
     """Results of a live model's layers, by the names of the network's nodes; empty of files."""
     if not is_live(source):
         return {}
-    model = cast("_Runnable", source)
+    model = cast("_Runnable", functional(source))
     users = {layer.name for layer in model.layers}
     # An activation within a layer has a node of its own, and Keras's result is that node's.
     after = {

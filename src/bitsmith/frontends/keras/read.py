@@ -37,6 +37,7 @@ from bitsmith.frontends.keras.masks import hand_on, masks_of_results, with_masks
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
+from bitsmith.frontends.keras.subclassed import functional
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
@@ -127,6 +128,7 @@ def read_keras(
         ConfigError: an input shape that is not one of the model's.
     """
     if isinstance(source, LiveModel):
+        source = functional(source, input_shape, layers or ())
         check_quantizers(source)
     with opened(source, weights) as found:
         custom = CustomLayers(Table.of(layers), KNOWN)

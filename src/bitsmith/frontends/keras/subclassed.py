@@ -1,0 +1,159 @@
+"""Live models whose class is the user's own: traced by symbolic inputs into a functional model of the same layers.
+
+A file of such a model has no code, but a live one does: Keras itself runs its ``call``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Protocol, cast
+
+from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
+from bitsmith.frontends.keras.live import MODEL_CLASSES, LiveModel
+
+_PACKAGES = ("keras", "tf_keras")
+_OTHERS = (*_PACKAGES, "hgq", "HGQ", "qkeras", "garnet")
+"""Packages whose layers have translations, or are refused by name."""
+
+
+class _Called(Protocol):
+    """The attributes of a layer that is called."""
+
+    def __call__(self, *args: object, **options: object) -> object: ...
+    def call(self, *args: object, **options: object) -> object: ...
+
+
+def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Container[object] = ()) -> LiveModel:
+    """Return ``model``; of one that has classes of the user's, a functional model that shares all other layers.
+
+    Traced are models, and layers without weights of their own.
+
+    Args:
+        model: a live model; one of the user's class has been called unless there are ``shapes``.
+        shapes: the shape of one sample of each input.
+        kept: classes, and their names, of which calls are left as they are.
+
+    Raises:
+        ConfigError: nothing says what the shapes of the inputs are.
+        UnsupportedError: ``call`` does not run on symbolic inputs.
+    """
+    kind, package = type(model), _package(type(model))
+    if package is None:
+        return model
+    name = str(getattr(model, "name", kind.__name__))
+    where = f"live model {name!r}"
+    if kind.__name__ in MODEL_CLASSES:
+        if not (own := _traceable(model, kept)):
+            return model
+        inputs = _own_inputs(model)
+    else:
+        inputs = _own_inputs(model)
+        inputs = _inputs(package, model, shapes, where) if inputs is None else inputs
+        _evaluated(cast("_Called", model), inputs, where)  # builds the layers, and lets later calls know the shapes
+        own = _traceable(model, kept)
+    with _inlined(own):
+        outputs = _evaluated(cast("_Called", model).call, inputs, where)
+    return cast("LiveModel", package.Model(inputs, outputs, name=name))
+
+
+def _package(kind: type) -> ModuleType | None:
+    """Return the package of Keras that a class derives from."""
+    modules = [base.__module__.partition(".")[0] for base in kind.__mro__]
+    return next((sys.modules[name] for name in modules if name in _PACKAGES), None)
+
+
+def _traceable(model: LiveModel, kept: Container[object]) -> set[type]:
+    """Return the classes of layers within a model that are the user's, and only call others; none where there are masks."""
+    layers = list[object](getattr(model, "_flatten_layers", tuple)())
+    if any(type(layer).__name__ == "Masking" or getattr(layer, "mask_zero", False) for layer in layers):
+        return set()  # what a mask does to a layer is the layer's own to say
+    kinds: dict[type, bool] = {}
+    for layer in layers:
+        kind, package = type(layer), _package(type(layer))
+        if layer is model or package is None or kind.__module__.partition(".")[0] in _OTHERS:
+            continue
+        lists = ("_trainable_variables", "_non_trainable_variables", "_trainable_weights", "_non_trainable_weights")
+        own = any(getattr(layer, name, ()) for name in lists)
+        shown = kind in kept or kind.__name__ in kept or getattr(layer, "name", None) in kept
+        kinds[kind] = kinds.get(kind, True) and not (own or shown or kind.__name__ in MODEL_CLASSES)
+    return {kind for kind, traced in kinds.items() if traced}
+
+
+@contextmanager
+def _inlined(kinds: Iterable[type]) -> Iterator[None]:
+    """Let calls of layers of these classes run what they call, and not become calls of a layer."""
+    own = {kind: vars(kind).get("__call__") for kind in kinds}
+
+    def call(layer: _Called, *args: object, **options: object) -> object:
+        taken = inspect.signature(layer.call).parameters
+        return layer.call(
+            *args, **{name: value for name, value in options.items() if name != "training" or name in taken}
+        )
+
+    try:
+        for kind in own:
+            kind.__call__ = call  # type: ignore[method-assign]
+        yield
+    finally:
+        for kind, method in own.items():
+            if method is None:
+                del kind.__call__
+            else:
+                kind.__call__ = method  # type: ignore[method-assign]
+
+
+def _own_inputs(model: LiveModel) -> object:
+    """Return the symbolic inputs of a wired model, in their structure; None of others."""
+    inputs: Sequence[object] | None = getattr(model, "inputs", None)
+    if not inputs:
+        return None
+    return inputs[0] if len(inputs) == 1 else getattr(model, "input", inputs)
+
+
+def _inputs(package: ModuleType, model: LiveModel, shapes: InputShapes | None, where: str) -> object:
+    """Return symbolic inputs in the structure in which ``call`` takes them."""
+    if shapes is not None:
+        inputs = [package.Input(shape) for shape in sample_shapes(shapes, examples=False)]
+        return inputs if len(inputs) > 1 else inputs[0]
+    built: Mapping[str, object] = getattr(model, "_build_shapes_dict", None) or {}
+    seen = next(iter(built.values()), None) if len(built) == 1 else getattr(model, "_saved_model_inputs_spec", None)
+    if seen is None:
+        raise ConfigError(
+            f"a model of class {type(model).__name__!r} that has not been called says nothing of its inputs",
+            where=where,
+            accepted="input_shape=(16,), that of one sample, or a list of several",
+            remedy="give input_shape, or call the model once",
+        )
+    return _symbolic(package, seen)
+
+
+def _symbolic(package: ModuleType, seen: object, name: str | None = None) -> object:
+    """Return inputs for shapes with their batch axis, or for specifications of tensors, in any nesting."""
+    if isinstance(seen, Mapping):
+        return {key: _symbolic(package, value, str(key)) for key, value in seen.items()}
+    shape = getattr(seen, "shape", seen)
+    if isinstance(shape, Sequence) and all(size is None or isinstance(size, int) for size in shape):
+        return package.Input(tuple(shape)[1:], dtype=getattr(seen, "dtype", None), name=name)
+    return type(seen)(_symbolic(package, value) for value in seen)  # type: ignore[call-arg,attr-defined]
+
+
+def _evaluated(run: Callable[..., object], inputs: object, where: str) -> object:
+    """Return what a model, or its ``call``, makes of symbolic inputs in evaluation."""
+    options = {"training": False} if "training" in inspect.signature(getattr(run, "call", run)).parameters else {}
+    try:
+        return run(inputs, **options)
+    except Exception as error:  # whatever the user's code raises
+        lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
+        said = [line.strip() for line in lines if line.strip()][:2]
+        raise UnsupportedError(
+            f"a model that does not run on symbolic inputs ({' '.join([type(error).__name__ + ':', *said])})",
+            where=where,
+            accepted="layers and functions of Keras (keras.ops) on the inputs",
+            remedy="rebuild it with the functional API, from built-in layers",
+        ) from error

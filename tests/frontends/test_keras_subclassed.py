@@ -1,0 +1,177 @@
+"""Live models and layers of the user's own classes are traced: what Keras computes by them is what is converted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import bitsmith
+from bitsmith.errors import ConfigError, UnsupportedError
+
+Dense = keras.layers.Dense
+RNG = np.random.default_rng(0)
+
+
+class Plain(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.drop, self.second = Dense(6, "relu"), keras.layers.Dropout(0.5), Dense(2)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.second(self.drop(self.first(x), training=training)) * 2 + 1
+
+
+class TwoInputs(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Dense(4, "relu"), Dense(4)
+
+    def call(self, inputs: Any) -> Any:
+        x, y = inputs
+        return self.first(x) + self.second(y), self.first(y)
+
+
+class Named(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Dense(4, "relu"), Dense(4)
+
+    def call(self, inputs: Any) -> Any:
+        return self.first(inputs["x"]) - self.second(inputs["y"])
+
+
+class Block(keras.layers.Layer):
+    """A layer that only calls others."""
+
+    def __init__(self, units: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first, self.second = Dense(units, "relu"), Dense(units)
+
+    def call(self, x: Any) -> Any:
+        return self.second(self.first(x)) + x
+
+
+class Nested(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks, self.inner = [Block(3), Block(3)], Plain()
+
+    def call(self, x: Any) -> Any:
+        for block in self.blocks:
+            x = keras.ops.maximum(block(x), 0)
+        return self.inner(x)
+
+
+class Wired(keras.Model):
+    """A class of the user's that gives Keras its wiring."""
+
+    def __init__(self) -> None:
+        x = keras.Input((3,))
+        super().__init__(inputs=x, outputs=Dense(2)(Dense(4, "relu")(x)))
+
+
+def functional() -> keras.Model:
+    x = keras.Input((3,))
+    return keras.Model(x, Dense(2)(Block(3)(Block(3)(x))))
+
+
+def sequential() -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), Block(3), Dense(3), Block(3)])
+
+
+X, Y = RNG.normal(size=(20, 3)).astype(np.float32), RNG.normal(size=(20, 5)).astype(np.float32)
+Z = RNG.normal(size=(20, 3)).astype(np.float32)
+
+MODELS: dict[str, tuple[Callable[[], keras.Model], Any]] = {
+    "plain": (Plain, X),
+    "two inputs and outputs": (TwoInputs, (X, Z)),
+    "inputs by name": (Named, {"x": X, "y": Y}),
+    "nested": (Nested, X),
+    "wired": (Wired, X),
+    "blocks in a functional model": (functional, X),
+    "blocks in a sequential model": (sequential, X),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_is_what_keras_computes(name: str, tmp_path: Path) -> None:
+    make, x = MODELS[name]
+    keras.utils.set_random_seed(0)
+    model = make()
+    expected = model(x)
+    arrays = list(x.values()) if isinstance(x, dict) else list(x) if isinstance(x, tuple) else x
+    converted = bitsmith.convert(model, tmp_path, calibration=arrays)
+    results = converted.predict(arrays)
+    for result, wanted in zip(
+        results if isinstance(expected, tuple) else [results],
+        expected if isinstance(expected, tuple) else [expected],
+        strict=True,
+    ):
+        np.testing.assert_allclose(result, np.asarray(wanted), atol=4e-3)
+    agreement = converted.fidelity.agreement
+    assert agreement.framework == "Keras" and (agreement.error or 0.0) < 1e-5
+    np.testing.assert_allclose(np.asarray(model(x)[0] if isinstance(expected, tuple) else model(x)),
+                               np.asarray(expected[0] if isinstance(expected, tuple) else expected))  # fmt: skip
+
+
+def test_classes_are_as_they_were(tmp_path: Path) -> None:
+    before = Block.__call__, Plain.__call__
+    bitsmith.convert(functional(), tmp_path)
+    bitsmith.convert(Plain(), tmp_path, input_shape=3)
+    assert (Block.__call__, Plain.__call__) == before
+    assert "__call__" not in vars(Block)
+
+
+def test_a_model_that_was_never_called_needs_a_shape(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'Plain' that has not been called(.|\n)*input_shape"):
+        bitsmith.convert(Plain(), tmp_path)
+    model = Plain()
+    converted = bitsmith.convert(model, tmp_path, input_shape=3, calibration=X)
+    np.testing.assert_allclose(converted.predict(X), np.asarray(model(X)), atol=4e-3)
+
+
+def test_a_call_that_branches_on_values_is_told(tmp_path: Path) -> None:
+    class Branching(keras.Model):
+        def call(self, x: Any) -> Any:
+            return x if x[0, 0] > 0 else -x
+
+    with pytest.raises(UnsupportedError, match="does not run on symbolic inputs"):
+        bitsmith.convert(Branching(), tmp_path, input_shape=3)
+
+
+def test_layers_with_weights_of_their_own_need_a_translation(tmp_path: Path) -> None:
+    class Scale(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(shape=(3,), initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            return x * self.scale
+
+    x = keras.Input((3,))
+    with pytest.raises(UnsupportedError, match=r"\(Scale\)"):
+        bitsmith.convert(keras.Model(x, Scale()(x)), tmp_path)
+
+
+def test_a_translation_of_a_layer_goes_before(tmp_path: Path) -> None:
+    seen = []
+
+    def translate(call: Any) -> Any:
+        seen.append(call)
+        return -call.inputs[0]
+
+    converted = bitsmith.convert(functional(), tmp_path, calibration=X, layers={Block: translate}, check=False)
+    assert len(seen) == 2
+    assert converted.predict(X).shape == (20, 2)
+
+
+def test_masks_are_left_to_the_layers_that_have_them(tmp_path: Path) -> None:
+    x, block = keras.Input((4, 3)), Block(3)
+    block.supports_masking = True
+    model = keras.Model(x, keras.layers.LSTM(2)(block(keras.layers.Masking()(x))))
+    with pytest.raises(UnsupportedError, match=r"\(Block\)"):
+        bitsmith.convert(model, tmp_path)
