@@ -18,9 +18,10 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.report.summary import input_format
 
-_SAMPLES, _LEAST_SAMPLES = 128, 4
+_SAMPLES, _LEAST_SAMPLES = 128, 32
 _ELEMENTS = 1 << 22
-"""Samples that are compared; fewer where all results of all of them would have more elements than that."""
+"""Samples that are compared; fewer where all results of all of them would have more elements than that, but enough to show the
+outputs' ranges: the float model takes no longer for a sample than the circuit's emulation."""
 
 _FEW = 16
 """Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
@@ -87,6 +88,7 @@ class Predictions:
         """Return the message about an output that is wrong for ``inputs``: its error, cause and remedy."""
         coarse = self._coarsest(worst, inputs, emulator)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
+        remedy = "give samples of that scale as calibration, or "
         if coarse is None:
             why = f"Formats inside follow from {known}, of another scale than these inputs"
             which = "the layers"
@@ -94,10 +96,9 @@ class Predictions:
             op, magnitude = coarse
             why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
             which = f"input {op.name!r}"
-        return (
-            f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: give samples of that scale as calibration, or "
-            f"{which} a precision"
-        )
+            # The model's own quantizers choose that grid, whatever the data are.
+            remedy = remedy if self._network.input(op.name).own_grid is None else "give "
+        return f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
 
     def _coarsest(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> tuple[Input, float] | None:
         """The input whose rounding alone makes most of the difference, and its magnitude; None if it is made inside."""

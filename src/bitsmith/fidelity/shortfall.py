@@ -6,6 +6,7 @@ inputs*. Small inputs have outputs of a small range, for which steps may be coar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,9 @@ LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 _SHAKEN = 2.0
 """Times the effect of the inputs' last place in single precision that is no error of the circuit."""
 
+_ELEMENTS = 1 << 23
+"""Elements of all results of the samples that are computed at a time, which bounds memory."""
+
 _STILL = 2.0**-12
 """Least range of an output, as a share of its greatest magnitude."""
 
@@ -71,7 +75,16 @@ class Deviating:
 
 
 def float_outputs(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
-    """The float model's outputs."""
+    """The float model's outputs, computed for a few samples at a time."""
+    step = max(_ELEMENTS // max(sum(map(math.prod, network.shapes().values())), 1), 1)
+    parts = [
+        _float_outputs(network, [x[start : start + step] for x in inputs])
+        for start in range(0, max(len(inputs[0]), 1), step)
+    ]
+    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+
+def _float_outputs(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
     found: dict[str, Floats] = {}
     with np.errstate(all="ignore"), one_thread():
         for node, _, result in network.evaluation(inputs):
