@@ -17,6 +17,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 import bitsmith
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.errors import FidelityError
+from bitsmith.fidelity import predictions
 from bitsmith.layers.layer import Floats
 from tests.fidelity.random_layers import KINDS, made
 from tests.fidelity.scales import SCALES, Outcome, drawn, outcome, outcome_beside, outcomes
@@ -47,11 +48,21 @@ def test_random_models(kind: str) -> None:
     _judged(kind, 20)
 
 
-def coded(seed: int) -> ModelProto:
-    """A chain of dense layers with coarse codes between them, in integer weights; the codes of its input are not decided."""
+STEP = 0.3367
+
+
+def coded(seed: int, step: float | None = None) -> ModelProto:
+    """A chain of dense layers with coarse codes between them, in integer weights; the input has codes if they have a ``step``."""
     rng = np.random.default_rng(seed)
     sizes = [int(size) for size in rng.integers(6, 24, rng.integers(3, 5))]
     stored, nodes, value = [], [], "x"
+    if step is not None:
+        stored = [numpy_helper.from_array(np.float32(step), "step"), numpy_helper.from_array(np.int8(0), "zero")]
+        nodes = [
+            helper.make_node("QuantizeLinear", ["x", "step", "zero"], ["c"]),
+            helper.make_node("DequantizeLinear", ["c", "step", "zero"], ["v"]),
+        ]
+        value = "v"
     for number, (rows, columns) in enumerate(itertools.pairwise(sizes)):
         weights = np.clip(np.rint(rng.normal(0.0, 50.0, (rows, columns))), -127, 127).astype(np.int8)
         constants = {
@@ -82,8 +93,8 @@ def coded(seed: int) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def _coded_outcome(seed: int, scale: float) -> Outcome:
-    model = coded(seed)
+def _coded_outcome(seed: int, scale: float, step: float | None = None) -> Outcome:
+    model = coded(seed, step)
     options = onnxruntime.SessionOptions()
     # Its optimizer rounds what integer weights are multiplied with to 8 bits, which the file does not say.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -97,6 +108,21 @@ def _coded_outcome(seed: int, scale: float) -> Outcome:
 )
 def test_single_codes_are_not_lost_silently(seed: int, scale: float, became: Outcome) -> None:
     assert _coded_outcome(seed, scale) is became
+
+
+@pytest.mark.parametrize(("seed", "scale"), [(4, 1.0), (9, 1.0), (12, 40.0)])
+def test_near_ties_of_an_input_in_steps_of_any_scale_are_decided_as_the_model_does(seed: int, scale: float) -> None:
+    assert _coded_outcome(seed, scale, STEP) is Outcome.RIGHT
+
+
+def test_near_ties_that_calibration_data_leave_to_the_input_are_warned_of() -> None:
+    net = coded(4, STEP)
+    x = drawn((net.graph.input[0].type.tensor_type.shape.dim[1].dim_value,), 1.0, 4)
+    right = convert(net).predict(x)
+    with pytest.warns(FidelityWarning, match=r"The steps of input 'x' .* coarse for .*: give input 'x' a precision$"):
+        convert(net, calibration=40.0 * x).predict(x)
+    wide = {"LayerName": {"x": {"Precision": "fixed<32,8,RND,SAT>"}}}
+    np.testing.assert_allclose(convert(net, config=wide, calibration=40.0 * x).predict(x), right, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -156,6 +182,16 @@ def test_predictions_of_small_inputs_warn_once(count: int, tmp_path: Path) -> No
     model.save(tmp_path / "saved")
     with pytest.warns(FidelityWarning, match="coarse for values"):
         Model.load(tmp_path / "saved").predict(data(0.003, count))
+
+
+def test_predictions_of_large_networks_show_the_range_of_their_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros, which stand in for samples where few are compared, would hide here what small inputs make."""
+    monkeypatch.setattr(predictions, "_ELEMENTS", 1)
+    net = keras.Sequential([layers.Input((1,)), layers.Dense(1)])
+    net.set_weights([np.array([[1.3]]), np.array([0.2])])
+    model = convert(net, strict=True)
+    with pytest.warns(FidelityWarning, match=r"\(on 32 samples of this prediction\).*coarse for values"):
+        model.predict(np.linspace(0.009, 0.01, 32)[:, None])
 
 
 def test_predictions_of_what_was_made_of_models_warn(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def _fitting(network: Network, name: str, batch: Floats) -> Floats:
     """
     node = network.node(name)
     assert isinstance(node.layer, Input)
+    if node.layer.own_grid is not None:
+        return node.layer.own_grid.applied(batch)
     given = node.settings.precision.get("result")
     fmt = node.layer.default_format(node.settings.result_bits) if given is None else given
     decided = given is not None or node.layer.quantizer is not None or node.layer.integer

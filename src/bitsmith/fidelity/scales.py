@@ -20,6 +20,7 @@ from bitsmith.fidelity.shortfall import Tolerance, deviating, float_outputs, jum
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.quantization.quantizer import as_floats
 from bitsmith.passes.network.finer_steps import Finer
 from bitsmith.report.sections import percent
 
@@ -71,10 +72,12 @@ def at_scales(network: Network, circuit: Circuit) -> tuple[AtScale, ...]:
 def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> Finer:
     """The fewest bits with which ``lowered``, the program with steps that are finer, is right for inputs of usual scales.
 
+    Inputs that the circuit puts on a grid of its own have any of these, and that of the grid.
+
     None where it is so already, and where more of them do not help.
     """
     count = _MORE_SAMPLES if jumping(network.nodes) else _SAMPLES
-    drawn = [inputs for _, inputs in _drawn(network, USUAL, count)]
+    drawn = [inputs for _, inputs in _drawn(network, USUAL, count, rounding=True)]
     wanted = [float_outputs(network, inputs) for inputs in drawn]
 
     def right(finer: Finer, tolerance: Tolerance) -> bool:
@@ -106,10 +109,13 @@ def _fewest(right: Callable[[Finer], bool]) -> Finer:
     return found
 
 
-def _drawn(network: Network, scales: Iterable[str], most: int = _SAMPLES) -> Iterator[tuple[str, list[Floats]]]:
+def _drawn(
+    network: Network, scales: Iterable[str], most: int = _SAMPLES, *, rounding: bool = False
+) -> Iterator[tuple[str, list[Floats]]]:
     """Inputs of each scale, in single precision as frameworks take them, where nothing is known of them; others as generated.
 
-    Those whose scale the model states have only usual ones, in that scale.
+    Those whose scale the model states have only usual ones, in that scale. With ``rounding`` those on a grid of the circuit's own
+    are drawn as well, and once more over the grid's range.
     """
     layers = {name: network.input(name) for name in network.unknown_inputs()}
     unknown = {name: layer for name, layer in layers.items() if not layer.integer}
@@ -120,15 +126,21 @@ def _drawn(network: Network, scales: Iterable[str], most: int = _SAMPLES) -> Ite
     known = (
         {} if unknown.keys() == {*network.inputs} else dict(zip(network.inputs, samples(network, None), strict=True))
     )
+    grids = {name: grid for name in network.inputs if rounding and (grid := network.input(name).own_grid) is not None}
     rng = np.random.default_rng(1)
-    for scale in scales if unknown else ():
-        lo, hi = _SCALES[scale]
-        yield (
-            scale,
-            [
-                unknown[name].scaled(rng.uniform(lo, hi, (count, *shapes[name]))).astype(np.float32).astype(np.float64)
-                if name in unknown
-                else np.resize(known[name], (count, *known[name].shape[1:]))
-                for name in network.inputs
-            ],
-        )
+
+    def drawn(name: str, scale: str) -> Floats:
+        size, (lo, hi) = (count, *shapes[name]), _SCALES.get(scale, _SCALES[USUAL[0]])
+        if name in grids and scale not in _SCALES:
+            least, most = grids[name].bounds
+            batch: Floats = rng.uniform(as_floats(least), as_floats(most), size)
+        elif name in grids:
+            batch = rng.uniform(lo, hi, size)
+        elif name in unknown:
+            batch = unknown[name].scaled(rng.uniform(lo, hi, size))
+        else:
+            return np.asarray(np.resize(known[name], size))
+        return np.asarray(batch.astype(np.float32), dtype=np.float64)
+
+    for scale in (*(scales if unknown or grids else ()), *(["all of the grid"] if grids else ())):
+        yield scale, [drawn(name, scale) for name in network.inputs]

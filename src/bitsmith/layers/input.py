@@ -17,7 +17,7 @@ from bitsmith.layers.axis_order import Order, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)
@@ -42,7 +42,8 @@ class Input(Layer):
     """A model input. ``integer`` says that the framework declares integers, and ``limits`` what they are where these are few.
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
-    ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``). What is less than
+    ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``), or, if it ``rounds``,
+    a grid of the circuit's own that is finer than what they tell apart, but where near ties decide. What is less than
     the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``computed_masks``). Where the model states a
     scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``).
     """
@@ -52,6 +53,7 @@ class Input(Layer):
     entries: int | None = None
     limits: tuple[int, int] | None = None
     quantizer: Quantizer | None = None
+    rounds: bool = False
     floor: float | None = None
     center: Floats | None = None
     spread: Floats | None = None
@@ -110,7 +112,16 @@ class Input(Layer):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0] if self.floor is None else np.maximum(inputs[0], self.floor)
-        return x if self.quantizer is None else self.quantizer.applied(x)
+        if self.quantizer is None:
+            return x
+        # Readers saturate what the circuit's own grid does not hold, but see the fractions that it lacks.
+        least, most = self.quantizer.bounds
+        return np.clip(x, as_floats(least), as_floats(most)) if self.rounds else self.quantizer.applied(x)
+
+    @property
+    def own_grid(self) -> Quantizer | None:
+        """The grid that is the circuit's own choice."""
+        return self.quantizer if self.rounds else None
 
     def _unknown(self, bits: int) -> tuple[FixedFormat, ...]:
         return (self.default_format(bits),) if self.limited or self.integer else self.stated_formats(bits)

@@ -131,6 +131,16 @@ class Quantizer:
             array = np.asarray(getattr(self, name), dtype=np.object_)
             object.__setattr__(self, name, frozen(compact(array)))
 
+    @property
+    def bounds(self) -> tuple[Rationals, Rationals]:
+        """The least and the greatest value."""
+        return self.lo * self.step, self.hi * self.step
+
+    def finer(self, bits: int) -> Quantizer:
+        """Return the quantizer of the same range, without an offset, whose steps are so many bits finer."""
+        times = 1 << bits
+        return Quantizer.uniform(self.scale / times, self.lo * times, self.hi * times, self.rounding, self.overflow)
+
     @staticmethod
     def fixed(
         keep_negative: IntLike, integer: IntLike, frac: IntLike, rounding: Rounding, overflow: Overflow

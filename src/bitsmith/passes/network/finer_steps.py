@@ -20,6 +20,9 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.passes.network.lower import exact_nodes
 
+_MOST_BITS = 24
+"""Bits of an input on a grid of the circuit's own up to which it gets more: single precision tells no more apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finer:
@@ -35,9 +38,13 @@ def with_finer_steps(network: Network, observed: Mapping[str, ObservedRange], fi
     nodes = []
     for node in network.nodes:
         fracs: dict[str, Fracs] = {}
-        if isinstance(node.layer, Input):
-            if node.name in unknown and not node.layer.integer and finer.inputs:
-                formats = node.layer.stated_formats(node.settings.result_bits)
+        layer = node.layer
+        if isinstance(layer, Input):
+            if (grid := layer.own_grid) is not None:
+                spare = max(_MOST_BITS - int(grid.bits.max()), 0)
+                node = replace(node, layer=replace(layer, quantizer=grid.finer(min(finer.inputs, spare))))
+            elif node.name in unknown and not layer.integer and finer.inputs:
+                formats = layer.stated_formats(node.settings.result_bits)
                 least = [fmt.frac + finer.inputs for fmt in formats]
                 fracs = {"result": np.broadcast_to(np.array(least), shapes[node.name][-1:] or (1,))}
         elif finer.results and not node.layer.traits.keeps and not isinstance(node.layer, Constant):

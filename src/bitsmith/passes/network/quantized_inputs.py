@@ -4,7 +4,8 @@ Before: an input without a format of its own or of the user's, read, perhaps aft
 of fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and those of the whole input
 are identities. If not, the input has the bits that they look at: those of the finest of them and, where one rounds to
 nearest, half a step. Where their grids are of other scales, and before staircases and rectifiers, the input holds all that their
-ranges do: in steps of which each of theirs has 256 or more, or of which all thresholds are multiples.
+ranges do: in steps of which each of theirs has 256 or more, or of which all thresholds are multiples. The former is a choice of
+the circuit's (``Input.rounds``), which the float model does not make.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def quantized_inputs(network: Network) -> Network:
     """``network`` with the formats of quantizers, or quantizers themselves, moved into the inputs."""
     shapes = network.shapes()
     formats: dict[str, Quantizer] = {}
+    rounding: set[str] = set()
     moved: set[str] = set()
     for node in network.nodes:
         if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
@@ -52,12 +54,16 @@ def quantized_inputs(network: Network) -> Network:
             if quantizers and all(quantizers[0].is_same(other) for other in quantizers):
                 formats[node.name] = quantizers[0]
                 moved.update(reader.name for reader in readers)
-            elif (found := (_joint(quantizers) if quantizers else None) or _covering(network, node.name)) is not None:
-                formats[node.name] = found
+            elif (joint := _joint(quantizers) if quantizers else None) is not None:
+                formats[node.name] = joint
+            elif (covering := _covering(network, node.name)) is not None:
+                formats[node.name] = covering
+                rounding |= {node.name} if covering.rounding is Rounding.RND else set()
     nodes = []
     for node in network.nodes:
         if node.name in formats and isinstance(node.layer, Input):
-            nodes.append(replace(node, layer=replace(node.layer, quantizer=formats[node.name])))
+            layer = replace(node.layer, quantizer=formats[node.name], rounds=node.name in rounding)
+            nodes.append(replace(node, layer=layer))
         else:
             nodes.append(replace(node, layer=Identity()) if node.name in moved else node)
     return network.with_nodes(nodes)
