@@ -185,11 +185,10 @@ def read_graph(source: Source, shapes: InputShapes | None = None) -> Graph:
     class_name = source.model.text("class_name")
     if class_name not in MODEL_CLASSES:
         found = f"a model of class {shown(class_name)}, whose code is not part of the file"
-        accepted, remedy = (
-            ", ".join(sorted(MODEL_CLASSES)),
-            "rebuild it with the functional API, or give the live model",
+        remedy = "rebuild it with the functional API, or give the live model"
+        raise UnsupportedError(
+            found, where=source.model.where, accepted=", ".join(sorted(MODEL_CLASSES)), remedy=remedy
         )
-        raise UnsupportedError(found, where=source.model.where, accepted=accepted, remedy=remedy)
     model = _Parser(source.major).model(source.model, class_name)
     expansion = _Expansion()
     entries = [model.entries[name] for name in model.inputs]
