@@ -1,0 +1,128 @@
+"""Scripts of hls4ml as they are: ``import bitsmith.compat`` before ``import hls4ml`` makes that name bitsmith's.
+
+Modules have what bitsmith has under the same names. A name that hls4ml has and bitsmith has not is an error that says what to use
+instead.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+NAME = "hls4ml"
+
+MODULES: Mapping[str, str] = {
+    NAME: "bitsmith",
+    f"{NAME}.converters": "bitsmith.converters",
+    f"{NAME}.model": "bitsmith.model",
+    f"{NAME}.model.profiling": "bitsmith.model.profiling",
+    f"{NAME}.report": "bitsmith.report",
+    f"{NAME}.report.vivado_report": "bitsmith.report",
+    f"{NAME}.utils": "bitsmith.utils",
+    f"{NAME}.utils.config": "bitsmith.utils.config",
+    f"{NAME}.utils.example_models": "bitsmith.example_models",
+    f"{NAME}.utils.plot": "bitsmith.utils.plot",
+}
+"""Modules of hls4ml, and those here that have their names."""
+
+_LAYERS = "say what the layer computes: convert(model, layers={MyLayer: translate}) (docs/custom-layers.md)"
+_GRAPHS = "bitsmith.split gives the parts of a model, and bitsmith.compose a model of parts (docs/split-and-compose.md)"
+_BOARDS = "convert(model, board='pynq-z2'); docs/boards.md lists the boards"
+_PASSES = "formats follow from the model's own quantizers, and circuits from its program: nothing has to be ordered or registered"
+
+INSTEAD: Mapping[str, str] = {
+    f"{NAME}.converters.register_keras_layer_handler": _LAYERS,
+    f"{NAME}.converters.register_keras_v2_layer_handler": _LAYERS,
+    f"{NAME}.converters.register_keras_v3_layer_handler": _LAYERS,
+    f"{NAME}.converters.register_onnx_layer_handler": _LAYERS,
+    f"{NAME}.converters.register_pytorch_layer_handler": _LAYERS,
+    f"{NAME}.converters.utils": _LAYERS,
+    f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them",
+    f"{NAME}.contrib": _LAYERS,
+    f"{NAME}.model.graph": _GRAPHS,
+    f"{NAME}.model.MultiModelGraph": _GRAPHS,
+    f"{NAME}.model.ModelGraph": "bitsmith.convert gives a bitsmith.Model",
+    f"{NAME}.model.layers": _LAYERS,
+    f"{NAME}.model.attributes": _LAYERS,
+    f"{NAME}.model.optimizer": _PASSES,
+    f"{NAME}.model.flow": _PASSES,
+    f"{NAME}.model.types": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
+    f"{NAME}.optimization": "prune with your framework; what zeros save is in docs/inspecting.md",
+    f"{NAME}.templates": _BOARDS,
+    f"{NAME}.writer": "model.write() writes the project; docs/new-hls-dialect.md says how to add a tool",
+    f"{NAME}.utils.fixed_point_utils": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
+    f"{NAME}.utils.symbolic_utils": "expressions as text are not converted yet; a torch.nn.Module that computes one is",
+    f"{NAME}.utils.torch": _LAYERS,
+}
+"""Modules and names of hls4ml without a counterpart of the name, and what to use instead."""
+
+
+class Alias(ModuleType):
+    """A module of hls4ml whose names are those of a module here."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"The module ``{MODULES[name]}`` under the name ``{name}``.")
+        self.__path__: list[str] = []
+
+    def __getattr__(self, attribute: str) -> object:
+        name = f"{self.__name__}.{attribute}"
+        if name in MODULES:
+            return importlib.import_module(name)
+        if name in INSTEAD:
+            # No AttributeError, whose message an import from a module would not show.
+            raise ModuleNotFoundError(_missing(name), name=name)
+        return getattr(importlib.import_module(MODULES[self.__name__]), attribute)
+
+    def __dir__(self) -> list[str]:
+        return dir(importlib.import_module(MODULES[self.__name__]))
+
+
+class Finder(MetaPathFinder, Loader):
+    """The importer of modules of hls4ml."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the way to import a module of hls4ml; None of all others.
+
+        Raises:
+            ModuleNotFoundError: one without a counterpart.
+        """
+        if fullname in MODULES:
+            return ModuleSpec(fullname, self, is_package=True)
+        if fullname.startswith(f"{NAME}."):
+            raise ModuleNotFoundError(_missing(fullname), name=fullname)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the alias."""
+        return Alias(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: the names are looked up when they are used."""
+
+
+def _missing(name: str) -> str:
+    above = name
+    while above not in INSTEAD and "." in above:
+        above = above.rpartition(".")[0]
+    return f"bitsmith has no {name}: {INSTEAD.get(above, 'docs/coming-from.md lists what it has')}"
+
+
+def install() -> None:
+    """Let ``import hls4ml`` give bitsmith, in this process.
+
+    Raises:
+        ImportError: hls4ml itself is imported already.
+    """
+    if NAME in sys.modules and not isinstance(sys.modules[NAME], Alias):
+        raise ImportError(f"{NAME} is imported already: import bitsmith.compat before it")
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
+
+
+install()
