@@ -255,6 +255,9 @@ def test_progress_shows_stages_and_lines_of_tools_on_demand(terminal: bool, verb
 def test_doctor_lists_tools_and_packages() -> None:
     result = _run("doctor", "--json")
     assert result.exit_code == 0
+    assert json.loads(result.stdout)["verdict"].startswith(
+        "Ready: convert, predict, simulate, synthesize, place and route ("
+    )
     findings = {(finding["kind"], finding["name"]): finding for finding in json.loads(result.stdout)["findings"]}
     assert findings["python", "Python"]["where"] == sys.executable
     assert findings["package", "numpy"]["found"]
@@ -272,6 +275,8 @@ def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("bitsmith.flows.tools.find", lambda tool: nowhere(tool.name))
     result = _run("doctor")
     assert result.exit_code == 0
+    first = result.stdout.splitlines()[0]
+    assert first == 'Not everything is installed. What works: convert, predict. Next: pip install "bitsmith[flow]"'
     assert "missing  yosys: not there" in result.stdout
     assert "apt install g++ make" in result.stdout
 

@@ -96,12 +96,13 @@ def demo(
 def doctor(as_json: Json = False) -> None:
     """List tools and packages, and how to install those missing."""
     with command(as_json) as terminal:
-        from bitsmith.cli.doctor import examine
+        from bitsmith.cli.doctor import examine, verdict
 
         with terminal.working("looking for tools"):
             findings = examine()
-        document = {"findings": [finding.as_json() for finding in findings]}
-        terminal.show(document, *(_finding(finding) for finding in findings))
+        said = verdict(findings)
+        document = {"verdict": said, "findings": [finding.as_json() for finding in findings]}
+        terminal.show(document, Text(said, style="bold"), *(_finding(finding) for finding in findings))
 
 
 def _finding(finding: Finding) -> Text:

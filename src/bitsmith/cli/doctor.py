@@ -6,12 +6,12 @@ import importlib.metadata
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from bitsmith.cli.wording import worded
 from bitsmith.flows.nextpnr import TOOLS as PLACE_AND_ROUTE_TOOLS
-from bitsmith.flows.tools import TOOLS, Origin, survey
+from bitsmith.flows.tools import GXX, MAKE, TOOLS, VERILATOR, YOSYS, Origin, survey
 from bitsmith.flows.vendor import find_driver
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.netlist.native import SOLVE
@@ -42,6 +42,22 @@ class Finding:
 def examine() -> tuple[Finding, ...]:
     """Python, every external tool, and every package that the installed bitsmith names."""
     return (_python(), *_tools(), *_vendor_tools(), *_packages(), _solver())
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Return in one line what works here, and what installs the rest of the open flow."""
+    names = {finding.name for finding in findings if finding.found and finding.kind == "tool"}
+    placed = sorted(name.removeprefix("nextpnr-") for name in names if name.startswith("nextpnr-"))
+    stages = {
+        "simulate": {VERILATOR.name, GXX.name, MAKE.name} <= names,
+        "synthesize": YOSYS.name in names,
+        f"place and route ({', '.join(placed)})": bool(placed),
+    }
+    able = ", ".join(["convert", "predict", *(stage for stage, works in stages.items() if works)])
+    if all(stages.values()):
+        return f"Ready: {able}."
+    missing = next(tool for tool in (VERILATOR, GXX, MAKE, YOSYS, *PLACE_AND_ROUTE_TOOLS) if tool.name not in names)
+    return f"Not everything is installed. What works: {able}. Next: {missing.install}"
 
 
 def _python() -> Finding:
