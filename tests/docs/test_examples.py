@@ -156,7 +156,10 @@ def blocks(page: Path, parser: CodeBlockParser) -> list[str]:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=_MARKS if one.slow else ()) for name, one in EXAMPLES.items()]
 )
-def test_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also, it prints what the page shows in a block of text behind."""
     example = EXAMPLES[name]
     monkeypatch.chdir(tmp_path)
     mpl.use("Agg")
@@ -166,7 +169,12 @@ def test_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         # What users would see, and see again in the pages.
         warnings.simplefilter("ignore")
         for block in document.examples():
+            capsys.readouterr()
             block.evaluate()
+            printed = [line.rstrip() for line in capsys.readouterr().out.strip().splitlines()]
+            rest = example.page.read_text(encoding="utf-8")[block.end :]
+            behind = re.match(r"\s*```(?:text| \{ \.text .*?\})\n(.*?)\n```", rest, re.DOTALL)
+            assert behind is None or printed == behind[1].splitlines(), "renew it"
 
 
 def test_every_block_runs_or_is_listed() -> None:
