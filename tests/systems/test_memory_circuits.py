@@ -15,7 +15,7 @@ from tests.rtl.circuits import lint
 from tests.rtl.test_integration import run_bench, write_bench
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.systems.vivado import Vivado
-from tests.systems.written import computed, imported, written
+from tests.systems.written import Buffers, computed, imported, written
 
 MASTER = "axi_master"
 READ, WRITE, CONTROL = "bitsmith_memory_read.sv", "bitsmith_memory_write.sv", "bitsmith_control.sv"
@@ -80,30 +80,16 @@ def test_the_block_design_has_no_engines(tmp_path: Path) -> None:
     assert design.cells["circuit"] == "net_memory"
 
 
-class Buffer(np.ndarray):
-    physical_address = 0
-
-    def flush(self) -> None: ...
-
-    def invalidate(self) -> None: ...
-
-
 class Memory:
     """The registers of such a circuit, and buffers in its memory."""
 
     def __init__(self, each: Circuit) -> None:
         self._each = each
-        self._buffers: dict[int, Buffer] = {}
+        self.buffers = Buffers()
         self.words = {0: 0x62736D74, 0x08: 0x89ABCDEF, 0x0C: 0x01234567}
         self.started = 0
         self.loaded = 0
         self.stuck = False
-
-    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
-        buffer = np.zeros(shape, dtype).view(Buffer)
-        buffer.physical_address = 0x3_0000_0000 + 0x10000 * len(self._buffers)
-        self._buffers[buffer.physical_address] = buffer
-        return buffer
 
     def read(self, offset: int) -> int:
         net = sys.modules["net"]
@@ -130,11 +116,11 @@ class Memory:
                 self._bytes(count[0] + k)[:] = np.frombuffer(result, np.uint8)
             self.words[0x24] = self.words.get(0x24, 0) + len(data[0]) // net.INPUTS[0].frame_bytes
 
-    def _bytes(self, stream: int) -> Buffer:
+    def _bytes(self, stream: int) -> np.ndarray:
         low, high, size = (self.words[0x810 + 16 * stream + 4 * k] for k in range(3))
-        buffer = self._buffers[high << 32 | low]
-        assert len(buffer) == size
-        return buffer
+        memory = self.buffers.at(low, high)
+        assert len(memory) == size
+        return memory
 
 
 def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, memory: Memory) -> Any:
@@ -146,7 +132,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, memory: Memory) -> An
             self.circuit, self.ip_dict = memory, {"circuit": {}}
 
     monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
-    monkeypatch.setattr(pynq, "allocate", memory.allocate, raising=False)
+    monkeypatch.setattr(pynq, "allocate", memory.buffers.allocate, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
     return imported(monkeypatch, folder)[1].NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
 
@@ -172,8 +158,11 @@ def test_the_overlay_loads_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     memory = Memory(each)
     board, net = overlay(monkeypatch, tmp_path, memory), sys.modules["net"]
     about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
-    kernel = np.zeros(about["shapes"][0])
+    kernel = np.ones(about["shapes"][0])
     board.load(about["layer"], kernel=kernel)
     stream = len(net.INPUTS) + len(net.OUTPUTS) + net.LOADS.index(about["port"])
     assert memory.loaded == 1 << stream
     assert memory._bytes(stream).tobytes() == net.weights(about["layer"], kernel=kernel)[about["port"]]
+    memory.words[0x804] = 1 << stream
+    with pytest.raises(RuntimeError, match="memory has answered"):
+        board.load(about["layer"], kernel=kernel)

@@ -30,7 +30,7 @@ from tests.build.test_plan_goldens import model
 from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
 from tests.systems.test_hls_core import ARRAYS, IN_CI, TOKENS, generated, headers
 from tests.systems.vivado import Design, Vivado
-from tests.systems.written import answered, imported
+from tests.systems.written import Buffers, answered, imported
 
 FRAMES = 5
 
@@ -144,14 +144,6 @@ def test_it_needs_a_board() -> None:
         model({"Backend": "vitis", "Interface": "axi_master"})
 
 
-class Buffer(np.ndarray):
-    physical_address = 0
-
-    def flush(self) -> None: ...
-
-    def invalidate(self) -> None: ...
-
-
 class Memory:
     """A circuit that is told addresses, and buffers at them; ``places`` are those of its arguments' registers."""
 
@@ -159,14 +151,9 @@ class Memory:
         self._program = program
         self._names = {place: name for name, place in places.items()}
         self._values: dict[str, int] = {}
-        self._buffers: dict[int, Buffer] = {}
+        self.buffers = Buffers()
+        self.starts = 0
         self.stuck = False
-
-    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
-        buffer = np.zeros(shape, dtype).view(Buffer)
-        buffer.physical_address = 0x3_0000_0000 + 0x1000 * len(self._buffers)
-        self._buffers[buffer.physical_address] = buffer
-        return buffer
 
     def read(self, offset: int) -> int:
         return 0 if offset or self.stuck else 0b110
@@ -175,14 +162,16 @@ class Memory:
         if offset:
             self._values[self._names[offset]] = value
             return
+        assert value == 1
+        self.starts += 1
         net = sys.modules["net"]
         assert self._values["frames"] == FRAMES
         data = [self._buffer(f"in_{k}").tobytes() for k in range(len(net.INPUTS))]
         for k, result in enumerate(answered(self._program, net, data)):
             self._buffer(f"out_{k}")[:] = np.frombuffer(result, np.uint8)
 
-    def _buffer(self, name: str) -> Buffer:
-        return self._buffers[self._values[f"{name}_1"] | self._values[f"{name}_2"] << 32]
+    def _buffer(self, name: str) -> np.ndarray:
+        return self.buffers.at(self._values[f"{name}_1"], self._values[f"{name}_2"])
 
 
 def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,13 +194,14 @@ def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.Mon
             self.ip_dict = {"circuit": {"registers": {key: {"address_offset": at} for key, at in registers.items()}}}
 
     monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
-    monkeypatch.setattr(pynq, "allocate", memory.allocate, raising=False)
+    monkeypatch.setattr(pynq, "allocate", memory.buffers.allocate, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
     overlay = imported(monkeypatch, tmp_path)[1]
     board, x = overlay.NeuralNetworkOverlay("net.bit", dtype=np.float64), inputs_of(program, FRAMES)
     for given in (x, [0 * each for each in x]):
         for have, want in zip(board.predict(given), expected(program, given), strict=True):
             np.testing.assert_array_equal(have, want)
+    assert memory.starts == 2
     memory.stuck = True
     with pytest.raises(TimeoutError, match="does not end"):
         overlay.NeuralNetworkOverlay("net.bit", seconds=0.01).predict(x)

@@ -67,3 +67,34 @@ def answered(program: Program, net: ModuleType, data: list[bytes]) -> list[bytes
         own = [next(fracs) for _ in stream.shapes]
         found.append(stream.pack([np.ldexp(next(results), frac).astype(np.int64) for frac in own], own))
     return found
+
+
+class Buffer(np.ndarray):
+    """A buffer of PYNQ, in a cache: ``memory`` has it after ``flush``, and it has what is in ``memory`` after ``invalidate``."""
+
+    physical_address: int
+    memory: np.ndarray
+
+    def flush(self) -> None:
+        self.memory[:] = self
+
+    def invalidate(self) -> None:
+        self[:] = self.memory
+
+
+class Buffers:
+    """Memory that a circuit has addresses of: far apart, beyond 32 bits, and with anything in it before it is written."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[int, Buffer] = {}
+
+    def allocate(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> Buffer:
+        found = np.zeros(shape, dtype).view(Buffer)
+        found.memory = np.full(shape, 0xA5, dtype)
+        found.physical_address = 0x3_0000_0000 + 0x10000 * len(self._buffers)
+        self._buffers[found.physical_address] = found
+        return found
+
+    def at(self, low: int, high: int) -> np.ndarray:
+        """The memory of the buffer at an address, of which registers have two halves."""
+        return self._buffers[high << 32 | low].memory
