@@ -22,9 +22,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tests.flows.runs import netlist, place_and_route, synthesize
+
 from bitsmith.devices import Part, resolve_part
-from bitsmith.flows.nextpnr import place_and_route
-from bitsmith.flows.yosys import netlist, synthesize
 
 OPERANDS = 32
 INSTANCES = 64

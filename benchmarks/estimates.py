@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from tests.flows.runs import synthesize
 from torch import nn
 
 import bitsmith
@@ -30,7 +31,6 @@ from bitsmith.building.design import circuit
 from bitsmith.devices import DEFAULT_PART, ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows.yosys import synthesize
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from tests.flows import runs
 
 import bitsmith
 from bitsmith.building import design
@@ -26,8 +27,8 @@ from bitsmith.devices import FAMILIES, Family, family_named
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows import yosys
 from bitsmith.flows.run import execute
+from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -109,7 +110,7 @@ class Row:
 
     reuse: int
     cycles: tuple[int, int]
-    found: yosys.Resources
+    found: Resources
     expected: Size
 
 
@@ -132,7 +133,7 @@ def measured(
             paths[-1].write_text(text)
         if simulate:
             _simulated(program, made, root, paths)
-        found = yosys.synthesize(root, made.top, paths, family)
+        found = runs.synthesize(root, made.top, paths, family)
     return Row(reuse, made.cycles, found, estimate_layout(program, directives, family))
 
 

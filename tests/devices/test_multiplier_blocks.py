@@ -12,7 +12,8 @@ import pytest
 from bitsmith.devices import CYCLONE_V, ECP5, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family, family_named
 from bitsmith.devices.blocks import Parts
 from bitsmith.flows.tools import YOSYS, find
-from bitsmith.flows.yosys import count, synthesize
+from bitsmith.flows.yosys import count
+from tests.flows.runs import synthesize
 
 ICE40UP = family_named("ice40up")
 WIDTHS = (2, 3, 8, 9, 10, 17, 18, 19, 22, 27, 28, 36, 37)

@@ -9,9 +9,9 @@ import pytest
 from bitsmith.building.design import circuit
 from bitsmith.devices import CYCLONE_V, Family
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows.yosys import synthesize
 from bitsmith.rtl.writer import Title
 from tests.estimate.test_unrolled import UNROLLED, perceptron
+from tests.flows.runs import synthesize
 
 
 @pytest.mark.tools

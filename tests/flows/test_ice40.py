@@ -8,10 +8,10 @@ import pytest
 
 from bitsmith.devices import read_board
 from bitsmith.errors import ToolMissingError
-from bitsmith.flows.nextpnr import nextpnr, place_and_route
+from bitsmith.flows.nextpnr import nextpnr
 from bitsmith.flows.tools import find
-from bitsmith.flows.yosys import netlist, synthesize
 from tests.flows.designs import adders
+from tests.flows.runs import netlist, place_and_route, synthesize
 
 
 @pytest.mark.tools

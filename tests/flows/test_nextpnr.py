@@ -8,9 +8,8 @@ import pytest
 
 from bitsmith.devices import read_board, resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
-from bitsmith.flows.nextpnr import Bitstream, OutOfContext, bitstream, place_and_route
+from bitsmith.flows.nextpnr import Bitstream, OutOfContext
 from bitsmith.flows.tools import FoundTool, Origin
-from bitsmith.flows.yosys import netlist, synthesize
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.library import AXI_STREAM_LIBRARY, UART_LIBRARY, axi_stream, library
@@ -18,6 +17,7 @@ from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.uart_wrapper import uart
 from bitsmith.rtl.writer import Title
 from tests.flows.designs import adders
+from tests.flows.runs import bitstream, netlist, place_and_route, synthesize
 
 TOOL = FoundTool("nextpnr-ecp5", Path("/opt/nextpnr-ecp5"), "0.11", Origin.PATH)
 ULX3S = read_board("ulx3s-85f")

@@ -8,10 +8,10 @@ import pytest
 
 from bitsmith.devices import NEXUS, read_board, resolve_part
 from bitsmith.errors import ToolMissingError
-from bitsmith.flows.nextpnr import bitstream, nextpnr, packer, place_and_route
+from bitsmith.flows.nextpnr import nextpnr, packer
 from bitsmith.flows.tools import find
-from bitsmith.flows.yosys import netlist, synthesize
 from tests.flows.designs import adders
+from tests.flows.runs import bitstream, netlist, place_and_route, synthesize
 
 BOARD = read_board("crosslink-nx-evn")
 BLINK = """\

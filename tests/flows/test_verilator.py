@@ -9,8 +9,9 @@ import platformdirs
 import pytest
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.verilator import Simulation, lint, simulate
+from bitsmith.flows.verilator import Simulation
 from tests.flows.designs import Design, adders, passthrough, random_words
+from tests.flows.runs import lint, simulate
 
 
 def run(design: Design, folder: Path, samples: int) -> tuple[Simulation, np.ndarray]:

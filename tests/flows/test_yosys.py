@@ -14,9 +14,10 @@ import pytest
 from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.tools import YOSYS, FoundTool, Origin, find
-from bitsmith.flows.yosys import Synthesis, count, netlist, part_of, synthesize
+from bitsmith.flows.yosys import Synthesis, count, part_of
 from bitsmith.rtl.library import library
 from tests.flows.designs import adders
+from tests.flows.runs import netlist, synthesize
 
 TOOL = FoundTool("yosys", Path("/opt/yosys"), "0.70", Origin.PATH)
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from pyslang.driver import Driver
 
 from bitsmith.building.design import Circuit as LaidOut
-from bitsmith.flows import verilator
 from bitsmith.ir.program import Program
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
@@ -21,6 +20,7 @@ from bitsmith.netlist.regroup_sums import regroup_sums
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title, write
+from tests.flows import runs
 from tests.netlist.checks import Ints, SteadyDelays, expected
 from tests.properties.programs import random_stimuli
 
@@ -54,7 +54,7 @@ def save(design: RtlDesign | LaidOut, folder: Path) -> list[Path]:
 
 def lint(sources: Sequence[Path], top: str) -> None:
     """No warning from Verilator with all warnings on, none from slang."""
-    verilator.lint(sources, top)
+    runs.lint(sources, top)
     compile_with_slang(sources, "--top", top)
 
 
@@ -105,7 +105,7 @@ def assert_simulation_equals_oracle(circuits: Sequence[Circuit], folder: Path) -
     (folder / "bundle.sv").write_text(_bundle(circuits, latency))
     designs = [each.design for each in circuits]
     packed = [_bits(pack(each.design.inputs, each.stimuli), each.design.in_width) for each in circuits]
-    simulation = verilator.simulate(
+    simulation = runs.simulate(
         folder,
         "bundle",
         [*sources, folder / "bundle.sv"],

@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.building.design import Words, given_words, other_values
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
-from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_streams
+from bitsmith.flows.streams import StreamShape, StreamSimulation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.mapping.directives import Directives
@@ -22,6 +22,7 @@ from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
+from tests.flows.runs import simulate_streams
 from tests.mapping.test_partition import assert_equal_values
 from tests.properties.programs import random_stimuli
 

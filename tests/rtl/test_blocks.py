@@ -10,8 +10,6 @@ import pytest
 from bitsmith.building.design import Pipeline, circuit
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows.verilator import simulate
-from bitsmith.flows.yosys import synthesize
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -22,6 +20,7 @@ from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title
+from tests.flows.runs import simulate, synthesize
 from tests.netlist.checks import expected
 from tests.rtl.circuits import lint, save
 

@@ -14,7 +14,7 @@ from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
-from bitsmith.flows.streams import StreamShape, simulate_streams
+from bitsmith.flows.streams import StreamShape
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import Overflow, Rounding, objects
@@ -26,6 +26,7 @@ from bitsmith.rtl.bus_wrappers import axi_lite
 from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, BEATS_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.writer import Title
+from tests.flows.runs import simulate_streams
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save

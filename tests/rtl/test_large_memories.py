@@ -12,8 +12,6 @@ import pytest
 from bitsmith.dataflow.processes import Engine, Reorder, Sweep, Window
 from bitsmith.devices import ULTRASCALE_PLUS
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows import verilator
-from bitsmith.flows.yosys import synthesize
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -23,6 +21,8 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
+from tests.flows import runs
+from tests.flows.runs import synthesize
 from tests.mapping.test_engines import residual, shared
 from tests.properties.convolutional import demands, random_network, turns
 from tests.rtl.large import PART
@@ -72,7 +72,7 @@ def test_circuits_have_larger_memories(tmp_path: Path, case: str) -> None:
     assert kind in found
     assert case != "sweep" or None in found  # a FIFO
     assert_streams(program, directives, tmp_path, frames=3)
-    verilator.lint([*(tmp_path / "rtl").glob("dut*.sv"), *(tmp_path / "rtl").glob("bitsmith_*.sv")], "dut")
+    runs.lint([*(tmp_path / "rtl").glob("dut*.sv"), *(tmp_path / "rtl").glob("bitsmith_*.sv")], "dut")
 
 
 def used(program: Program, directives: Directives) -> set[type | None]:

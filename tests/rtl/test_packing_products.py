@@ -11,7 +11,6 @@ import pytest
 from bitsmith.dataflow.processes import FoldedProduct, Network, Process
 from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_network
-from bitsmith.flows.yosys import synthesize
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -21,6 +20,7 @@ from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, packed
 from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
+from tests.flows.runs import synthesize
 from tests.rtl.streaming import assert_streams, written
 
 slow = pytest.mark.slow

@@ -14,12 +14,13 @@ from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows import yosys
 from bitsmith.flows.run import execute
+from bitsmith.flows.yosys import Resources
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.writer import Title
+from tests.flows import runs
 from tests.mapping.test_folding import convolution, dense
 
 PRODUCT_LUTS = 8 * 9
@@ -57,7 +58,7 @@ class Measured:
     """A circuit: interval as simulated, and what Yosys makes of it."""
 
     interval: int
-    found: yosys.Resources
+    found: Resources
 
     @property
     def area(self) -> int:
@@ -93,7 +94,7 @@ class Workshop:
         run = execute(made.simulation(paths, raws), root)
         compare(emulator, program, run.outputs, raws)
         assert (run.latency, run.interval) == made.cycles
-        return Measured(run.interval, yosys.synthesize(root, made.top, paths, ECP5))
+        return Measured(run.interval, runs.synthesize(root, made.top, paths, ECP5))
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ import pytest
 from bitsmith.building.design import circuit as circuit_of_layout
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate, estimate_layout
-from bitsmith.flows.yosys import Resources, synthesize
+from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from tests.flows.runs import synthesize
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
 from tests.rtl.circuits import TITLE, circuit, save

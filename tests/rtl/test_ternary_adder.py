@@ -9,8 +9,8 @@ import pytest
 
 from bitsmith.devices import ARRIA_10, CYCLONE_V, ULTRASCALE_PLUS, Family
 from bitsmith.flows.tools import YOSYS, find
-from bitsmith.flows.yosys import synthesize
 from bitsmith.rtl.library import TERNARY_LIBRARY, library
+from tests.flows.runs import synthesize
 
 pytestmark = pytest.mark.tools
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.flows.verilator import simulate
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -16,6 +15,7 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import write
+from tests.flows.runs import simulate
 from tests.netlist.checks import SteadyDelays, TernaryDelays, compiled, dense_program, expected
 from tests.properties.programs import random_program
 from tests.rtl.circuits import TITLE, assert_simulation_equals_oracle, circuit, lint, save

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.devices import DEFAULT_PART, FAMILIES, Board, Part, resolve_part
+from bitsmith.devices import DEFAULT_PART, FAMILIES, Board, Part
 from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.figures import counted, measured, read_json, reading
-from bitsmith.flows.run import Command, Progress, execute, inside
+from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Tool, seek
 from bitsmith.remedies import OPEN, build, given, remedy
 
@@ -268,42 +268,3 @@ class Bitstream:
                 ),
             )
         return bits, timing
-
-
-def place_and_route(
-    project_dir: Path,
-    netlist: Path,
-    *,
-    target_mhz: float,
-    part: Part | None = None,
-    progress: Progress | None = None,
-    timeout: float | None = None,
-) -> Timing:
-    """Fmax of a netlist by itself, without pads; the paths from input ports and to output ports do not count.
-
-    Raises:
-        CapacityError: the part is too small.
-    """
-    flow = OutOfContext(inside(project_dir, netlist), part or resolve_part(DEFAULT_PART), target_mhz)
-    return execute(flow, project_dir, progress, timeout)
-
-
-def bitstream(
-    project_dir: Path,
-    netlist: Path,
-    name: str,
-    *,
-    board: Board,
-    progress: Progress | None = None,
-    timeout: float | None = None,
-) -> tuple[Path, Timing]:
-    """The bitstream of a netlist whose top has the ports ``clk``, ``uart_rx`` and ``uart_tx``, and its timing.
-
-    The netlist is that of the serial shell of `bitsmith.rtl.library` around the core.
-
-    Raises:
-        CapacityError: the part is too small.
-        ToolFailedError: also when the board's clock is not met; no bitstream is written then.
-    """
-    flow = Bitstream(inside(project_dir, netlist), name, board, board.clock_hz / 1e6)
-    return execute(flow, project_dir, progress, timeout)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.figures import counted, read_text, reading
-from bitsmith.flows.run import Command, Progress, execute
+from bitsmith.flows.run import Command
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, seek
 from bitsmith.flows.verilator import COSIM, little_endian, read_measured, simulator
 
@@ -184,35 +184,6 @@ class StreamCosimulation:
             outputs.append(tokens[: len(self.stimuli[0])])
             start += size
         return tuple(outputs), latency, interval
-
-
-def simulate_streams(
-    project_dir: Path,
-    top: str,
-    sources: Sequence[Path],
-    inputs: Sequence[StreamShape],
-    outputs: Sequence[StreamShape],
-    stimuli: Sequence[NDArray[np.uint32]],
-    latency_hint: int = 0,
-    least_frames: int = _LEAST_FRAMES,
-    *,
-    loads: Sequence[tuple[StreamShape, NDArray[np.uint32]]] = (),
-    progress: Progress | None = None,
-    timeout: float | None = None,
-) -> StreamSimulation:
-    """Run the circuit ``top`` on frames of tokens and measure its timing; see `StreamCosimulation`.
-
-    Args:
-        project_dir: results and logs go into its folder ``cosim``.
-        timeout: seconds for each of the steps.
-
-    Raises:
-        VerificationError: tokens or their number depend on when someone waits; a wrong last flag; a circuit that hangs.
-        ToolFailedError, ToolMissingError, InputDataError.
-    """
-    streams = (tuple(inputs), tuple(outputs), tuple(stimuli))
-    flow = StreamCosimulation(top, tuple(sources), *streams, latency_hint, least_frames, tuple(loads))
-    return execute(flow, project_dir, progress, timeout)
 
 
 def bench(

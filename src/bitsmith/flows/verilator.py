@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +21,10 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
+from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.figures import counted, read_bytes, read_json, reading
-from bitsmith.flows.run import Command, Made, Progress, execute, inside, run
-from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, find, seek
+from bitsmith.flows.run import Command, Made, inside
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, seek
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
 HEADER = Path(__file__).parent / "simulation.h"
@@ -295,32 +294,6 @@ def read_measured(
     return words, latency, interval
 
 
-def simulate(
-    project_dir: Path,
-    top: str,
-    sources: Sequence[Path],
-    in_width: int,
-    out_width: int,
-    stimuli: NDArray[np.uint32],
-    latency_hint: int = 0,
-    *,
-    progress: Progress | None = None,
-    timeout: float | None = None,
-) -> Simulation:
-    """Run the circuit ``top`` on every row of ``stimuli`` and measure its timing; see `Cosimulation`.
-
-    Args:
-        project_dir: results and logs go into its folder ``cosim``.
-        timeout: seconds for each of the steps.
-
-    Raises:
-        VerificationError: latency, interval or outputs depend on when the inputs came.
-        ToolFailedError, ToolMissingError, InputDataError.
-    """
-    flow = Cosimulation(top, tuple(sources), in_width, out_width, stimuli, latency_hint)
-    return execute(flow, project_dir, progress, timeout)
-
-
 def _check(stimuli: NDArray[np.uint32], in_width: int) -> None:
     words = -(-in_width // 32)
     if stimuli.dtype != np.uint32 or stimuli.ndim != 2 or stimuli.shape[1] != words or len(stimuli) == 0:
@@ -331,29 +304,3 @@ def _check(stimuli: NDArray[np.uint32], in_width: int) -> None:
         )
     if in_width % 32 and np.any(stimuli[:, -1] >> np.uint32(in_width % 32)):
         raise InputDataError(f"stimuli have bits set above bit {in_width - 1}", where="co-simulation")
-
-
-def lint(sources: Sequence[Path], top: str, log: Path | None = None) -> None:
-    """``verilator --lint-only -Wall`` on the sources.
-
-    Raises:
-        ToolFailedError: any warning; shows the first. The log is kept only if ``log`` says where.
-    """
-    verilator = find(VERILATOR)
-    with tempfile.TemporaryDirectory() as folder:
-        command = Command(
-            argv=(
-                *(str(verilator.path), "--lint-only", "-Wall", "--top-module", top),
-                *(str(source.resolve()) for source in sources),
-            ),
-            cwd=Path(folder),
-            log=log or Path(folder) / "lint.log",
-            env=verilator.env,
-            error_pattern=r"^%(Error|Warning)",
-        )
-        try:
-            run(command)
-        except ToolFailedError as error:
-            if log is not None:
-                raise
-            raise ToolFailedError(error.found, where=error.where) from None

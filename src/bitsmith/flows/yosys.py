@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bitsmith.devices import ECP5, Family, family_named
+from bitsmith.devices import Family
 from bitsmith.flows.figures import counted, read_json, read_text, reading
-from bitsmith.flows.run import Command, Progress, execute, inside
+from bitsmith.flows.run import Command
 from bitsmith.flows.tools import YOSYS, FoundTool, seek
 
 _FOLDER = "synth"
@@ -169,37 +169,6 @@ def part_of(name: str, parts: Collection[str]) -> str:
     outer, *inner = name.lstrip("\\").split(".")
     instances = (f"{outer}.{inner[0]}",) if inner else ()
     return next((each for each in (*instances, outer, outer.partition("_")[0]) if each in parts), "")
-
-
-def synthesize(
-    project_dir: Path,
-    top: str,
-    sources: Sequence[Path],
-    family: Family | str,
-    *,
-    name: str = "",
-    pads: bool = False,
-    progress: Progress | None = None,
-    timeout: float | None = None,
-) -> Resources:
-    """Map the design ``top`` to the cells of ``family`` (or its name: "ecp5", "xcup", ...) and count them.
-
-    The netlist for place and route is then where `netlist` says; ``name`` is the family's unless given.
-    """
-    return execute(_flow(project_dir, top, sources, family, name, pads), project_dir, progress, timeout)
-
-
-def _flow(
-    project_dir: Path, top: str, sources: Sequence[Path], family: Family | str, name: str, pads: bool
-) -> Synthesis:
-    chosen = family_named(family) if isinstance(family, str) else family
-    names = tuple(inside(project_dir, source) for source in sources)
-    return Synthesis(name or chosen.name, top, names, chosen, pads)
-
-
-def netlist(project_dir: Path, name: str = ECP5.name) -> Path:
-    """Return the path where `synthesize` leaves the netlist for place and route."""
-    return project_dir / _FOLDER / name / _NETLIST
 
 
 def _quoted(path: str) -> str:

@@ -1,0 +1,95 @@
+"""Flows of open tools as one call each, for tests and benchmarks; builds make stages of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsmith.devices import DEFAULT_PART, ECP5, Board, Family, Part, family_named, resolve_part
+from bitsmith.errors import ToolFailedError
+from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
+from bitsmith.flows.run import Command, Progress, execute, inside, run
+from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
+from bitsmith.flows.tools import VERILATOR, find
+from bitsmith.flows.verilator import Cosimulation, Simulation
+from bitsmith.flows.yosys import Resources, Synthesis
+
+Words = NDArray[np.uint32]
+
+
+def simulate(
+    folder: Path, top: str, sources: Sequence[Path], in_width: int, out_width: int, stimuli: Words, latency: int = 0
+) -> Simulation:
+    """The answer of the circuit ``top`` to every row of ``stimuli``."""
+    return execute(Cosimulation(top, tuple(sources), in_width, out_width, stimuli, latency), folder)
+
+
+def simulate_streams(
+    folder: Path,
+    top: str,
+    sources: Sequence[Path],
+    inputs: Sequence[StreamShape],
+    outputs: Sequence[StreamShape],
+    stimuli: Sequence[Words],
+    latency: int = 0,
+    least_frames: int = 4,
+    *,
+    loads: Sequence[tuple[StreamShape, Words]] = (),
+) -> StreamSimulation:
+    """The answer of the circuit ``top`` to frames of tokens."""
+    streams = (tuple(inputs), tuple(outputs), tuple(stimuli))
+    return execute(StreamCosimulation(top, tuple(sources), *streams, latency, least_frames, tuple(loads)), folder)
+
+
+def lint(sources: Sequence[Path], top: str, log: Path | None = None) -> None:
+    """``verilator --lint-only -Wall``: any warning is a ToolFailedError, whose log is kept only if ``log`` says where."""
+    verilator = find(VERILATOR)
+    arguments = ("--lint-only", "-Wall", "--top-module", top, *(str(source.resolve()) for source in sources))
+    with tempfile.TemporaryDirectory() as folder:
+        kept = log or Path(folder) / "lint.log"
+        argv, pattern = (str(verilator.path), *arguments), r"^%(Error|Warning)"
+        try:
+            run(Command(argv, Path(folder), kept, env=verilator.env, error_pattern=pattern))
+        except ToolFailedError as error:
+            if log is not None:
+                raise
+            raise ToolFailedError(error.found, where=error.where) from None
+
+
+def synthesize(
+    folder: Path,
+    top: str,
+    sources: Sequence[Path],
+    family: Family | str,
+    *,
+    name: str = "",
+    pads: bool = False,
+    progress: Progress | None = None,
+) -> Resources:
+    """The cells of ``family`` (or its name) that the design ``top`` takes."""
+    chosen = family_named(family) if isinstance(family, str) else family
+    names = tuple(inside(folder, source) for source in sources)
+    return execute(Synthesis(name or chosen.name, top, names, chosen, pads), folder, progress)
+
+
+def netlist(folder: Path, name: str = ECP5.name) -> Path:
+    """The file in which `synthesize` leaves the netlist for place and route."""
+    return folder / "synth" / name / "netlist.json"
+
+
+def place_and_route(
+    folder: Path, netlist: Path, *, target_mhz: float, part: Part | None = None, progress: Progress | None = None
+) -> Timing:
+    """The clock of a netlist by itself, without pads."""
+    return execute(
+        OutOfContext(inside(folder, netlist), part or resolve_part(DEFAULT_PART), target_mhz), folder, progress
+    )
+
+
+def bitstream(folder: Path, netlist: Path, name: str, *, board: Board) -> tuple[Path, Timing]:
+    """The bitstream of a netlist whose top has the ports ``clk``, ``uart_rx`` and ``uart_tx``, and its timing."""
+    return execute(Bitstream(inside(folder, netlist), name, board, board.clock_hz / 1e6), folder)
