@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -138,6 +139,33 @@ def test_torch_moves_and_back(name: str) -> None:
     network = read_torch(module, input_shape=(3, 4))
     found = network.evaluate([x.numpy().astype(np.float64)])[network.outputs[0]]
     np.testing.assert_array_equal(found, module(x).numpy())
+
+
+EXPANDED: dict[str, tuple[Callable[[int], tuple[int, ...]], int, list[tuple[int, ...]]]] = {
+    "first": (lambda n: (n, 3, 4), 0, [(), (1,), (4,), (3, 1), (1, 4), (1, 1, 1), (1, 1, 4), (1, 3, 1), (1, 3, 4)]),
+    "alone": (lambda n: (n,), 0, [(), (1,)]),
+    "middle": (lambda n: (3, n, 4), 1, [(), (4,), (1, 1), (1, 4), (3, 1, 1), (1, 1, 4), (3, 1, 4)]),
+    "last": (lambda n: (3, 4, n), 2, [(), (1,), (4, 1), (3, 1, 1), (1, 4, 1), (3, 4, 1)]),
+    "merged": (lambda n: (2 * n, 4), 0, [(), (1,), (4,), (1, 1), (1, 4)]),
+    "merged last": (lambda n: (3, 2 * n), 1, [(), (1,), (3, 1)]),
+}
+"""Sizes for so many samples, the axis that has these, and shapes that broadcast to the sizes."""
+
+
+@pytest.mark.parametrize("name", EXPANDED)
+def test_torch_expands_constants_by_the_number_of_samples(name: str) -> None:
+    sizes, axis, shapes = EXPANDED[name]
+
+    def expanded(x: Tensor) -> Tensor:
+        wanted = sizes(x.shape[0])
+        parts = [torch.arange(1.0, 1.0 + math.prod(shape)).reshape(shape) for shape in shapes]
+        return torch.stack([part.expand(wanted).movedim(axis, 0).reshape(x.shape[0], -1) for part in parts], 1)
+
+    module = Moved(expanded)
+    x = torch.ones(7, 2)
+    network = read_torch(module, input_shape=(2,))
+    found = network.evaluate([x.numpy().astype(np.float64)])[network.outputs[0]]
+    np.testing.assert_array_equal(found, np.broadcast_to(module(x).numpy(), found.shape))
 
 
 def test_states_of_recurrent_layers_are_given_sample_by_sample() -> None:

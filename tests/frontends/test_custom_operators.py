@@ -67,6 +67,12 @@ NUMPY = {
     "array": lambda x, y, w: x[np.array([2, 0])],
     "truth values": lambda x, y, w: x[[True, False, True]],
     "NumPy's integer": lambda x, y, w: x[np.int64(1), np.int32(-1)],
+    "new axes": lambda x, y, w: (
+        [x[None], x[:, None], x[..., None]][1]
+        + (x.expand(0).expand(-1)[0, :, :, 0] + x.expand(2)[..., 0] if isinstance(x, Tensor) else 2.0 * x)[:, None]
+    ),
+    "reshaped": lambda x, y, w: x.reshape(1, -1).reshape(-1, 2, 3).reshape(6, 2),
+    "transposed": lambda x, y, w: x.transpose() * 2.0 + x.transpose(-1, 0),
     "new axis after dots": lambda x, y, w: x[..., None, 1],
     "constant of one element as an index": lambda x, y, w: x[int(w[0])],
     "constant as an index of a list": lambda x, y, w: (
@@ -187,6 +193,12 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "list and integer": (lambda x, y, w: x[[0, 1], 2], r"x\[\[0, 1\]\]\[:, 2\]"),
     "step of 0": (lambda x, y, w: x[::0], "integers, slices"),
     "slice of floats": (lambda x, y, w: x[0.5:], "integers, slices"),
+    "new axis beyond": (lambda x, y, w: x.expand(3), "-3 to 2"),
+    "new axis before": (lambda x, y, w: x.expand(-4), "-3 to 2"),
+    "axis beyond": (lambda x, y, w: x.sum(2), "-2 to 1"),
+    "axis before": (lambda x, y, w: x.sum(-3), "-2 to 1"),
+    "axis twice": (lambda x, y, w: x.transpose(0, -2), "each of them once"),
+    "shape of other elements": (lambda x, y, w: x.reshape(5, -1), "elements"),
     "too many axes": (lambda x, y, w: x[0, 0, 0], "its own axes"),
     "two dots": (lambda x, y, w: x[..., 0, ...], "its own axes"),
     "length": (lambda x, y, w: len(x.sum()), "tensors with axes"),

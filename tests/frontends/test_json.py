@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -137,3 +138,21 @@ def test_texts_that_are_no_objects(text: str, found: str) -> None:
     with pytest.raises(ModelFileError) as refused:
         parse_json(text, "model", 100)
     assert found in str(refused.value) and refused.value.where == "model"
+
+
+def test_what_a_file_may_hold_by_default() -> None:
+    """Enough for the models that there are; what is more would fill the memory."""
+    assert Fields({"k": [1] * 65_536}, "").integers("k") == (1,) * 65_536
+    with pytest.raises(ModelFileError, match="a list of them"):
+        Fields({"k": [1] * 65_537}, "").integers("k")
+    assert constant([0] * (1 << 20)) is not None and constant([0] * ((1 << 20) + 1)) is None
+    for depth, fits in ((200, True), (201, False)):
+        deep = '{"a": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
+        with contextlib.nullcontext() if fits else pytest.raises(ModelFileError, match="too deeply"):
+            parse_json(deep, "model")
+    with pytest.raises(ModelFileError, match=f"{(64 << 20) + 1} bytes of JSON"):
+        parse_json(b" " * ((64 << 20) + 1), "model")
+    with pytest.raises(ModelFileError, match="too many values"):
+        parse_json(b'{"a": [' + b"," * ((1 << 22) - 1) + b"]}", "model")
+    with pytest.raises(ModelFileError, match="not valid JSON"):
+        parse_json(b'{"a": ' + b"," * ((1 << 22) - 1) + b"}", "model")

@@ -89,3 +89,22 @@ def test_steps_of_almost_nothing(name: str) -> None:
     hostile = content.replace(result.quantized.scale.tobytes(), np.float32(1e-44).tobytes())
     assert hostile != content
     _refused(hostile)
+
+
+@pytest.mark.parametrize("name", ["variables", "variables_int8"])
+def test_variables_begin_with_another_graph_of_the_file(name: str) -> None:
+    """The number of the graph that runs once: of all words that say 1, the one without which there is no such graph."""
+    content = _content("streams", name)
+
+    def said(place: int, number: int) -> str:
+        try:
+            read_graph(content[:place] + number.to_bytes(4, "little", signed=True) + content[place + 4 :])
+        except BitsmithError as error:
+            return str(error)
+        return ""
+
+    words = [place for place in range(0, len(content) - 3, 4) if content[place : place + 4] == b"\1\0\0\0"]
+    (place,) = (place for place in words if "graph 2 of 2" in said(place, 2))
+    assert not said(place, 1)
+    for number in (-1, 0, 3, 1 << 30):
+        assert f"graph {number} of 2" in said(place, number)

@@ -109,8 +109,6 @@ class Tensor(Operators["Tensor"]):
         after = list(sizes)
         if self.value.batch is not None:
             after.insert(0, -1)
-            if -1 in sizes:
-                after = list(shape.completed((1, *sizes), int(np.prod(self.shape))))
         counts = [self._sized(after, count) for count in self.build.counts]
         return self._with(shape.view(self.build.within("reshape"), self.value, counts))
 

@@ -83,8 +83,8 @@ def softplus(build: Builder, x: Value, beta: float = 1.0, linear_from: float = m
         return where(build, above, x, softplus(build.within("softplus"), x, beta))
     if beta == 1.0:
         return build.emit(Activation("softplus"), x)
-    y = build.emit(Activation("softplus"), build.affine(x, constant(beta), ZERO, "scaled"), suffix="softplus")
-    return build.affine(y, constant(1.0 / beta), ZERO)
+    y = build.emit(Activation("softplus"), multiply(build.within("scaled"), x, constant(beta)), suffix="softplus")
+    return multiply(build, y, constant(1.0 / beta))
 
 
 def elu(build: Builder, x: Value, alpha: float = 1.0, scale: float = 1.0) -> Value:
@@ -93,7 +93,7 @@ def elu(build: Builder, x: Value, alpha: float = 1.0, scale: float = 1.0) -> Val
         return build.emit(Activation("selu"), x)
     if scale == 1.0:
         return build.emit(Activation("elu", alpha), x)
-    return build.affine(build.emit(Activation("elu", alpha), x, suffix="elu"), constant(scale), ZERO)
+    return multiply(build, build.emit(Activation("elu", alpha), x, suffix="elu"), constant(scale))
 
 
 def celu(build: Builder, x: Value, alpha: float = 1.0) -> Value:
@@ -105,7 +105,7 @@ def swish(build: Builder, x: Value, alpha: float = 1.0) -> Value:
     """``x * sigmoid(alpha * x)``."""
     if alpha == 1.0:
         return build.emit(Activation("silu"), x)
-    scaled = build.affine(x, constant(alpha), ZERO, "scaled")
+    scaled = multiply(build.within("scaled"), x, constant(alpha))
     return multiply(build, x, build.emit(Activation("sigmoid"), scaled, suffix="sigmoid"))
 
 

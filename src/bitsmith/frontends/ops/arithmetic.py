@@ -146,7 +146,7 @@ def power(build: Builder, x: Value, y: Value) -> Value:
     if base is not None and base > 0.0 and x.rank <= y.rank:
         if base == 2.0:
             return build.emit(Activation("exp2"), y)
-        scaled = y if base == math.e else build.affine(y, constant(math.log(base)), ZERO, "scaled")
+        scaled = y if base == math.e else multiply(build.within("scaled"), y, constant(math.log(base)))
         return build.emit(Activation("exponential"), scaled)
     if Kind.REAL not in (x.kind, y.kind) or (base is not None and base <= 0.0):
         raise UnsupportedError(

@@ -13,9 +13,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.ops.activations import softmax
-from bitsmith.frontends.ops.arithmetic import add
+from bitsmith.frontends.ops.arithmetic import add, multiply
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.logic import logical, where
 from bitsmith.layers.activation import Activation
@@ -92,8 +92,8 @@ def _capped(build: Builder, scores: Value, cap: float) -> Value:
     """Scores that tanh bends to -cap..cap."""
     if cap <= 0.0:
         return scores
-    bent = build.emit(Activation("tanh"), build.affine(scores, constant(1.0 / cap), ZERO, "scaled"), suffix="tanh")
-    return build.affine(bent, constant(cap), ZERO, "capped")
+    bent = build.emit(Activation("tanh"), multiply(build.within("scaled"), scores, constant(1.0 / cap)), suffix="tanh")
+    return multiply(build.within("capped"), bent, constant(cap))
 
 
 def additive_scores(build: Builder, query: Value, key: Value, scale: float, factors: Floats) -> Value:
@@ -106,7 +106,7 @@ def additive_scores(build: Builder, query: Value, key: Value, scale: float, fact
     columns = build.viewed(key, (*key.dims[:-2], 1, *key.dims[-2:]), key.batch, "key")
     total = build.joined(Add(), rows, columns, suffix="sum")
     if scale != 1.0:
-        total = build.affine(total, constant(scale), ZERO, "scaled")
+        total = multiply(build.within("scaled"), total, constant(scale))
     bent = build.emit(Activation("tanh"), total, suffix="tanh")
     return einsum(build.within("scores"), "...ijc,c->...ij", (bent, constant(factors)))
 

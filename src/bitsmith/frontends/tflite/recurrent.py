@@ -225,7 +225,7 @@ class _Step:
 
     def _gate(self, total: Value, place: int, name: str) -> Value:
         picked = range(place * self.units, (place + 1) * self.units)
-        return part(self.layers.build, total, {-1: picked}, f"{name}_gate")
+        return part(self.layers.build, total, {1: picked}, f"{name}_gate")
 
     def _cell_limits(self) -> tuple[int, int]:
         clip = self.steps.call.options.number("cell_clip")
