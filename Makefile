@@ -55,6 +55,7 @@ sample: demo
 # The texts of plans that tests compare with.
 goldens: $(VENV)/.dev
 	$(BIN)/python -m tests.build.test_plan_goldens
+	$(BIN)/python -m tests.netlist.test_native
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bitsmith.dataflow.engine import EngineLayer
 from bitsmith.dataflow.processes import period
+from bitsmith.ir.ops import Window
+from bitsmith.ir.types import objects
 
 
 @pytest.mark.parametrize(
@@ -14,3 +21,47 @@ from bitsmith.dataflow.processes import period
 )
 def test_a_period_is_repeated_whole(rows: list[int], least: int) -> None:
     assert period(np.array(rows)) == least
+
+
+def numbers(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(low, high), st.integers(low, high))
+
+
+@given(
+    *(numbers(1, 3), numbers(1, 3), numbers(1, 2), numbers(0, 2), numbers(0, 2), numbers(5, 7)),
+    *(st.integers(-40, 40), st.sampled_from([(1, 1), (3, 1), (4, 2), (6, 3)]), st.integers(1, 3), st.booleans()),
+)
+def test_engines_reach_every_number_by_steps_from_the_one_before(
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    before: tuple[int, int],
+    after: tuple[int, int],
+    grid: tuple[int, int],
+    pitch: int,
+    parts: tuple[int, int],
+    passes: int,
+    apart: bool,
+) -> None:
+    """Window by window, block by block, pass by pass, tap by tap: the word of a number, by what each counter stands for."""
+    op, (channels, blocks) = Window(size, stride, dilation, tuple(zip(before, after, strict=True))), parts
+    own, source, target = channels // blocks, 100, 777
+    weights = objects(np.zeros((blocks, passes, size[0] * size[1] * (1 if apart else own), own), np.int64))
+    layer = EngineLayer(
+        "", op, grid, pitch, channels, blocks, weights, objects([0]), objects([0]), False, source, target, apart
+    )
+    first, result, *steps = layer.addresses
+    along, down, again, block, window, row = steps
+    rows, columns = layer.windows
+    word, last = first, None
+    for counters in product(*map(range, (rows, columns, blocks, passes, size[0], size[1], 1 if apart else own))):
+        at_row, at_column, of, _, tap_row, tap_column, number = counters
+        if last is not None:
+            changed = next(k for k in range(7) if counters[k] != last[k])
+            word += (row, window, block, again, down, along, 1)[changed]
+        at = (at_row * stride[0] + tap_row * dilation[0] - before[0]) * pitch
+        at += (at_column * stride[1] + tap_column * dilation[1] - before[1]) * channels
+        assert word == source + at + of * own + number
+        last = counters
+    assert result == target
+    assert layer.all_passes == rows * columns * blocks * passes

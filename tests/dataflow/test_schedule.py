@@ -110,6 +110,23 @@ def small(seed: int) -> tuple[Network, dict[int, int]]:
     return network, latencies
 
 
+def test_results_are_late_by_a_pipeline_or_the_read_of_a_memory() -> None:
+    """A token function, a product, a sum: by its pipeline. A memory of tokens: by the cycle of its read. All else hands on."""
+    pipelines = (kinds.Map, kinds.FoldedProduct, kinds.Reduce, kinds.Scan)
+    memories = (kinds.Sweep, kinds.Reorder)
+    images = [drop_dead(random_network(seed), keep_probes=False) for seed in range(8)]
+    networks = [
+        *(small(seed)[0] for seed in range(40)),
+        *(partition(each, demands(k, each)) for k, each in enumerate(images)),
+    ]
+    for process in (process for network in networks for process in network.processes):
+        *writers, reader = timing(process, 5).sequencers
+        assert reader.latency == (5 if isinstance(process.kind, pipelines) else len(writers)), process
+        assert all(writer.latency == 0 and isinstance(process.kind, memories) for writer in writers), process
+    seen = {type(process.kind) for network in networks for process in network.processes}
+    assert {kinds.WidthConverter, kinds.Window, kinds.Interleave, *pipelines, *memories} <= seen
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_cycles_are_those_of_a_clock(seed: int) -> None:
     network, latencies = small(seed)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator, workspace
 from bitsmith.emulate.bounds import NumberKind, has_room
-from bitsmith.emulate.linear import _columns
+from bitsmith.emulate.linear import _columns, _sizes
 from bitsmith.emulate.storage import plan_storage
 from bitsmith.emulate.workspace import Workspace, aligned
 from bitsmith.errors import InputDataError
@@ -296,6 +297,49 @@ def test_a_table_of_values_beyond_64_bits(first: int) -> None:
     build = ProgramBuilder()
     x = build.add(build.input("x", (3,), FixedFormat(False, 2, 0)), build.const(first))
     assert_oracle(build.program([("y", build.table(x, first, np.array([5, 7, -9, 2]), 0))]), 8)
+
+
+@pytest.mark.parametrize("first", [0, (1 << 31) - 4, -(1 << 31) - 4, 1 << 40, -(1 << 40), (1 << 52) - 8])
+@pytest.mark.parametrize("samples", [3, 2 * workspace.MUCH])
+def test_tables_of_few_and_of_many_numbers(first: int, samples: int) -> None:
+    """Wherever their range begins: short integers hold some of them only."""
+    build = ProgramBuilder()
+    x = build.cast_to(build.input("x", (2,), FixedFormat(True, 54, 0)), 0, first, first + 7, Rounding.TRN, Overflow.SAT)
+    values = np.array([5, 7, -9, 2, 0, 11, 4, -1])
+    raw = first + np.random.default_rng(0).integers(0, 8, (samples, 2))
+    (found,) = Emulator(build.program([("y", build.table(x, first, values, 0))])).run_raw([raw])
+    np.testing.assert_array_equal(found, values[raw - first])
+
+
+@pytest.mark.parametrize("width", [8, 30, 60])
+@pytest.mark.parametrize("wide", [8, 30, 60])
+def test_what_several_read_is_left_as_it_is(width: int, wide: int) -> None:
+    """A number that is brought to the form of another operand, for operations after one another that may take its place."""
+    operations = ("add", "sub", "mul", "max", "min")
+    build = ProgramBuilder()
+    x, other = build.input("x", (3,), FixedFormat(True, width, 2)), build.input("y", (3,), FixedFormat(True, wide, 1))
+    outputs = []
+    for number, (name, again) in enumerate(product(operations, repeat=2)):
+        y = getattr(build, again)(getattr(build, name)(x, other), other)
+        outputs.append((f"y{number}", build.sub(build.neg(y), x)))
+    assert_oracle(build.program(outputs), samples=4)
+    for name, (_, result) in zip(operations, outputs, strict=False):  # and each alone, where nothing else keeps memory
+        first = getattr(build, name)(x, other)
+        assert_oracle(build.program([("a", build.max(first, other)), ("b", build.add(x, first)), ("c", result)]), 4)
+
+
+def test_pieces_of_long_numbers_take_the_fewest_products() -> None:
+    """Of all sizes of pieces whose products, and a sign where there are several, fit."""
+    for x_bits, weight_bits, room in product((1, 7, 24, 30, 53), (1, 8, 31, 53, 90), (40, 45, 52)):
+        fits = [
+            -(-x_bits // x) * -(-weight_bits // weight)
+            for x in range(1, x_bits + 1)
+            for weight in range(1, weight_bits + 1)
+            if x + weight + (x < x_bits) <= room
+        ]
+        x, weight = _sizes(x_bits, weight_bits, room)
+        assert -(-x_bits // x) * -(-weight_bits // weight) == min(fits)
+        assert x + weight + (x < x_bits) <= room
 
 
 def test_sums_between_that_are_larger_than_the_result() -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.check import check
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Compare, Input, Linear, Parameter, Relation
+from bitsmith.ir.ops import Compare, Input, Linear, Pad, Parameter, Relation
+from bitsmith.ir.oracle import evaluate
+from bitsmith.ir.scaling import linear_weights, rescale
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType, objects
 
 Ints = npt.NDArray[np.int64]
@@ -25,6 +30,7 @@ BINARY: dict[str, tuple[Callable[[ProgramBuilder, Value, Value], Value], Callabl
     "sub": (lambda build, x, y: build.sub(x, y), np.subtract),
     "mul": (lambda build, x, y: build.mul(x, y), np.multiply),
     "max": (lambda build, x, y: build.max(x, y), np.maximum),
+    "min": (lambda build, x, y: build.min(x, y), np.minimum),
     **{
         relation.name: (lambda build, x, y, relation=relation: build.apply(Compare(relation), x, y), compare)
         for relation, compare in {
@@ -61,6 +67,98 @@ def test_ranges_are_those_of_all_pairs(name: str) -> None:
         results = compute(np.arange(a, b + 1)[:, None], np.arange(c, d + 1)).astype(int)
         frac, lo, hi = (np.broadcast_to(each, kind.shape)[k] for each in (kind.frac, kind.lo, kind.hi))
         assert (lo * 2.0**-frac, hi * 2.0**-frac) == (results.min(), results.max()), PAIRS[k]
+
+
+Make = Callable[[ProgramBuilder, Sequence[Value]], Value]
+EXACT: dict[str, tuple[tuple[tuple[int, ...], ...], Make]] = {
+    "add": (((2,), (2, 1)), lambda build, args: build.add(*args)),
+    "sub": (((2, 1), (2,)), lambda build, args: build.sub(*args)),
+    "mul": (((2,), (1,)), lambda build, args: build.mul(*args)),
+    "max": (((2,), (2, 1)), lambda build, args: build.max(*args)),
+    "min": (((2, 1), (2,)), lambda build, args: build.min(*args)),
+    "neg": (((2, 2),), lambda build, args: build.neg(*args)),
+    "abs": (((2, 2),), lambda build, args: build.abs(*args)),
+    "shift": (((3,),), lambda build, args: build.shift(*args, [-1, 0, 2])),
+    "select": (((2,), (1,), (2,)), lambda build, args: build.select(*args)),
+    "matmul": (((1, 2), (2, 2)), lambda build, args: build.matmul(*args)),
+    "sum": (((2, 2, 1),), lambda build, args: build.sum(*args, (0,))),
+    "total": (((2, 2),), lambda build, args: build.sum(*args, (0, 1))),
+    "amax": (((2, 2, 1),), lambda build, args: build.amax(*args, (1,))),
+    "pad": (((2,),), lambda build, args: build.apply(Pad((1,), (2,)), *args)),
+    "linear": (((3,),), lambda build, args: build.linear(*args, [[1, -2, 0], [3, 4, 0], [-5, 8, 0]], [[0, 1, 0]])),
+    "table": (
+        ((2,),),
+        lambda build, args: build.table(*args, -4, [[3, 1, 4, 1, 5, 9, 2, 6], [8, 2, 8, 1, 8, 2, 8, 4]], 1),
+    ),
+    "cast": (((3,),), lambda build, args: build.cast(*args, FixedFormat(True, 3, 1, Rounding.RND_CONV, Overflow.SAT))),
+}
+"""Operations of few elements, each of which is read once for a result, by the shapes of operands."""
+
+
+@pytest.mark.parametrize("name", EXACT)
+@settings(max_examples=6)
+@given(seed=st.integers(0, 1 << 32))
+def test_ranges_are_those_of_all_operands(name: str, seed: int) -> None:
+    """The least and the greatest result that the oracle gives for any operands in their ranges, of other units each."""
+    shapes, make = EXACT[name]
+    rng, build = np.random.default_rng(seed), ProgramBuilder()
+    kinds, args = [], []
+    for k, shape in enumerate(shapes):
+        lo = rng.integers(-4, 4, shape)
+        hi = np.minimum(lo + rng.integers(0, 3 if np.prod(shape) < 4 else 2, shape), 3)
+        frac = rng.integers(-1, 2, shape if name != "table" else ())
+        kinds.append(TensorType.of(shape, frac, lo, hi))
+        kind = kinds[-1]
+        args.append(build.apply(Input(f"x{k}", shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT)))
+    program = build.program([("y", make(build, args))])
+    ends = [
+        range(lo, hi + 1) for kind in kinds for lo, hi in zip(*(part.ravel() for part in kind.full()[1:]), strict=True)
+    ]
+    results = set[tuple[int, ...]]()
+    for raws in product(*ends):
+        left, operands = list(raws), list[npt.NDArray[np.object_]]()
+        for shape in shapes:
+            size = int(np.prod(shape))
+            operands.append(np.array(left[:size], dtype=object).reshape(shape))
+            left = left[size:]
+        results.add(tuple(int(raw) for raw in np.ravel(evaluate(program, operands)[0])))
+    kind = program.nodes[program.outputs[0].node].type
+    lo, hi = (np.ravel(part).tolist() for part in kind.full()[1:])
+    assert lo == [min(column) for column in zip(*results, strict=True)]
+    assert hi == [max(column) for column in zip(*results, strict=True)]
+
+
+@given(st.integers(0, 1 << 32), st.sampled_from([2, 20, 60, 90]), st.booleans())
+def test_products_with_weights_have_the_fewest_fractional_bits(seed: int, bits: int, alike: bool) -> None:
+    """In machine integers or not: a column of weights has the same numbers in the largest unit that all are multiples of."""
+    rng = np.random.default_rng(seed)
+    shape = rows, columns = rng.integers(1, 5, 2)
+    weights = objects(
+        [[int(rng.integers(-9, 10)) << int(rng.integers(0, bits)) for _ in range(columns)] for _ in range(rows)]
+    )
+    weights[rng.random(shape) < 0.3] = 0
+    frac = np.full(shape, 3) if alike else rng.integers(-9, 10, shape)
+    x = TensorType.of((rows,), 0 if alike else rng.integers(-4, 5, rows), -1, 1)
+    found, fracs = linear_weights(Linear(weights, frac), x)
+    before = [[Fraction(w) / Fraction(2) ** int(f) for w, f in zip(*row, strict=True)]
+              for row in zip(weights.tolist(), (x.full()[0][:, None] + frac).tolist(), strict=True)]  # fmt: skip
+    assert [[w / Fraction(2) ** int(f) for w, f in zip(row, fracs, strict=True)] for row in found.tolist()] == before
+    assert all(
+        any(w % 2 for w in column) or (not any(column) and f == 0)
+        for column, f in zip(found.T.tolist(), fracs, strict=True)
+    )
+
+
+@given(st.integers(0, 1 << 32))
+def test_rescaled_numbers_are_the_same_or_refused(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    raw, have, want = (objects(rng.integers(-8, 9, 3)), rng.integers(-3, 4, 3), rng.integers(-3, 4, 3))
+    numbers = [Fraction(r) * Fraction(2) ** int(w - h) for r, h, w in zip(raw, have, want, strict=True)]
+    if all(number.denominator == 1 for number in numbers):
+        assert rescale(raw, have, want).tolist() == numbers
+    else:
+        with pytest.raises(ProgramError, match="lose bits"):
+            rescale(raw, have, want)
 
 
 def test_scans_have_as_many_operands_as_their_bodies() -> None:

@@ -6,9 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bitsmith.ir.ops import Const
 from bitsmith.ir.types import IntArray, TensorType, machine, objects
+from tests.ir.test_data_movement import shapes_of, types
 
 KIND = TensorType.of((2, 2), np.array([[0, 3], [1, 2]]), np.array([[-5, 0], [-8, 3]]), np.array([[7, 9], [-2, 90]]))
 """The elements -5..7, 0..9/8, -4..-1 and 3/4..45/2."""
@@ -26,6 +29,38 @@ def test_a_span_is_in_the_finest_unit() -> None:
     span = KIND.span
     assert (span.frac, span.lo, span.hi, span.step) == (3, -40, 180, Fraction(1, 8))
     assert KIND.real_range() == (-5.0, 22.5)
+
+
+def bounds(kind: TensorType) -> np.ndarray:
+    """The least and the greatest number of each element, along a last axis, by their definition."""
+    frac, lo, hi = kind.full()
+    pairs = [
+        [Fraction(int(raw)) / 2 ** int(f) for raw in ends]
+        for f, *ends in zip(*map(np.ravel, (frac, lo, hi)), strict=True)
+    ]
+    return np.array(pairs, dtype=object).reshape(*kind.shape, 2)
+
+
+@given(st.data())
+def test_units_of_several_elements_are_by_definition(data: st.DataObject) -> None:
+    """Aligned elements have the numbers that they had, united ones those of all of them, in the finest unit of any."""
+    kind = data.draw(types(data.draw(shapes_of(data.draw(st.sampled_from([1, 4, 6, 12]))))))
+    some = data.draw(st.sets(st.integers(0, len(kind.shape) - 1)))
+    for axes in (None, tuple(sorted(some))):
+        along = tuple(range(len(kind.shape))) if axes is None else axes
+        aligned, union = kind.aligned(axes), kind.union(axes)
+        finest = np.broadcast_to(np.max(kind.full()[0], axis=along, keepdims=True), kind.shape)
+        assert (aligned.full()[0] == finest).all() and (union.full()[0] == finest).all()
+        own, united = bounds(kind), bounds(union)
+        assert (bounds(aligned) == own).all()
+        assert (united[..., 0] == own[..., 0].min(axis=along, keepdims=True)).all()
+        assert (united[..., 1] == own[..., 1].max(axis=along, keepdims=True)).all()
+        assert aligned.contains(aligned) and union.contains(aligned) and union.shape == aligned.shape == kind.shape
+        assert aligned.contains(union) == bool((bounds(aligned) == united).all())
+    span, (least, greatest) = kind.span, (own[..., 0].min(), own[..., 1].max())
+    assert (span.frac, span.least, span.greatest) == (int(kind.full()[0].max()), least, greatest)
+    assert kind.real_range() == (float(least), float(greatest))
+    assert kind.is_constant == bool((own[..., 0] == own[..., 1]).all())
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,9 @@ def test_comparisons(relation: Relation, shift: int) -> None:
             assert_computes(builder, fields, right, lambda a, c=constant: int(holds(a << shift, c)))
             left = builder.compare(builder.constant(constant), relation, WordRef(x.word, shift))
             assert_computes(builder, fields, left, lambda a, c=constant: int(holds(c, a << shift)))
+            words = finish(builder, fields, left).words
+            compared = [word.cell.a for word in words if isinstance(word.cell, Comparator)]
+            assert not any(isinstance(words[ref.word].cell, Literal) for ref in compared), "a constant is on the right"
 
 
 def test_choices() -> None:

@@ -1,10 +1,17 @@
-"""The compiled solver against the naive one: as right, and smaller."""
+"""The compiled solver against the naive one: as right, and smaller; and its graphs as a text beside this file.
+
+``python -m tests.netlist.test_native`` writes the text again; look at the difference before it is committed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
+import sys
 import threading
+from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,6 +25,36 @@ from tests.netlist.checks import compiled
 from tests.netlist.test_adder_graph import matrices, product, random_matrix
 
 pytestmark = compiled
+
+GRAPHS = Path(__file__).parent / "graphs.txt"
+
+
+def graphs() -> str:
+    """Adders, full adders, depth and a digest of the graphs of random matrices, by their limits and shapes."""
+    lines = list[str]()
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        (rows, columns), bits = rng.integers(1, 15, 2), int(rng.integers(1, 13))
+        weights = rng.integers(-(2**bits), 2**bits + 1, (rows, columns))
+        weights[rng.random((rows, columns)) < 0.5 * (seed % 2)] = 0
+        bounds = rng.integers(0, 5, (rows, 3)) * ((-9, 90, 1) if seed % 5 else (-1, 1, 0))
+        inputs = [InputRange(lo, lo + size, time) for lo, size, time in bounds.tolist()]
+        search = Search((0, 1, 24, 60)[seed % 4], extra_depth=(0, 1, None)[seed % 3])
+        adder_graph._remembered.cache_clear()
+        with patch.object(adder_graph, "_PAIR_LIMIT", 2000 if seed % 7 == 0 else 1 << 40):
+            graph = solve(weights, inputs, search)
+        adders = hashlib.sha256(repr((graph.adders, graph.outputs)).encode()).hexdigest()[:8]
+        figures = f"{len(graph.adders)} {graph.cost(inputs)} {graph.depth()} {adders}"
+        lines.append(
+            f"{seed} {rows}x{columns} of {bits} effort {search.effort} extra {search.extra_depth}: {figures}\n"
+        )
+    return "".join(lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other libraries of C++ may sort what is equal in another order")
+def test_graphs_are_as_they_were() -> None:
+    """Circuits are the same on every machine, and change or grow only where that is meant."""
+    assert graphs() == GRAPHS.read_text(), "if graphs are meant to be so: python -m tests.netlist.test_native"
 
 
 @given(matrices(), st.data())
@@ -95,3 +132,7 @@ def test_other_threads_run_and_ctrl_c_ends_a_solve(size: int, effort: int) -> No
             native.solve(weights, [InputRange(-128, 127)] * size, (1 << 40, effort, 1 << 40, 0))
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+if __name__ == "__main__":
+    GRAPHS.write_text(graphs())

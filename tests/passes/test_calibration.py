@@ -18,6 +18,7 @@ from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.steps import BinaryTanh
@@ -88,6 +89,19 @@ def test_inputs_of_one_kind_of_number_have_one_format(layer: Input) -> None:
     if layer.shape:
         alone = (replace(nodes[0], layer=Input((5,))), nodes[1])
         assert len(calibrate(Network(alone, ("x",), ("y",)), [x])["x"].features) == 5
+
+
+@pytest.mark.parametrize("alike", [0, 1, 2])
+def test_each_input_is_looked_at_by_itself(alike: int) -> None:
+    """Of three inputs that are scaled and added one has features of one range, wherever it is."""
+    names = ("x", "y", "z")
+    inputs = [NetworkNode(name, Input((5,))) for name in names]
+    scaled = [NetworkNode(f"{name}_scaled", scaler(), (name,)) for name in names]
+    sums = [NetworkNode("xy", Add(), ("x_scaled", "y_scaled")), NetworkNode("xyz", Add(), ("xy", "z_scaled"))]
+    made = Network((*inputs, *scaled, *sums), names, ("xyz",))
+    batches = [np.full((50, 5), 4.0) if k == alike else data() for k in range(3)]
+    found = calibrate(made, batches)
+    assert [len(found[name].features) for name in names] == [0 if k == alike else 5 for k in range(3)]
 
 
 def test_what_jumps_shows_nothing() -> None:

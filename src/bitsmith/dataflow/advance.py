@@ -190,12 +190,12 @@ def _raised(tracks: Sequence[_Track], track: _Track, others: set[int] | None, en
         if begin >= stop:
             continue
         other, actions = tracks[wait.other], wait.actions.part(begin, stop)
-        count = int(actions.below(np.array(other.stop)))
-        if count < stop - begin:  # what waits for more comes later
-            now = _cut(now, begin + count + wait.first - start)
-        if now is not None and count:
+        count, before = int(actions.below(np.array(other.stop))), begin + wait.first - start
+        if count:  # what waits for more comes later
             times = other.at(actions.part(0, count)).plus(wait.cycles)
-            now = now.raised(begin + wait.first - start, times)
+            now = now.part(0, before + count).raised(before, times)
+        else:
+            now = _cut(now, before)
     if now is None:
         return None
     now = spaced(now, track.gap, None if track.offsets is None else track.offsets.part(start, start + len(now)))

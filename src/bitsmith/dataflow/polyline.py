@@ -167,8 +167,7 @@ class Polyline:
 
     def rises(self) -> Polyline:
         """Return the indices at which a sequence that starts after 0 reaches 1, 2, and so on up to its last element."""
-        lengths = np.diff(self.places)
-        several = np.flatnonzero((self.steps[: len(lengths)] > 1) & (lengths > 1))
+        several = np.flatnonzero(self.steps[: len(self.places) - 1] > 1)
         within = [np.arange(self.values[k], self.values[k + 1], self.steps[k]) for k in several]
         corners = np.concatenate([self.values, *within])
         edges = np.concatenate([[0, self[-1] - 1], corners - 1, corners])
