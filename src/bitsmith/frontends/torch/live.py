@@ -33,7 +33,7 @@ Showing: TypeAlias = "Callable[[torch.nn.Module, Sequence[torch.Tensor]], contex
 _SHOWN = 600
 _SCRIPT_REMEDY = (
     "export it to ONNX and convert that: torch.onnx.export(model, (example,), 'model.onnx', dynamo=False), "
-    "which leaves out what the module keeps from one call to the next"
+    "where a state that the module keeps becomes a constant, as a call with the example leaves it: have it take and return that"
 )
 _WRITES = ("copy_.", "fill_.", "index_put_.")
 """Operators that assignments to parts of a tensor become."""
