@@ -1,40 +1,43 @@
 """Public model files, converted with defaults, beside the frameworks that wrote them.
 
-    python benchmarks/public_models.py FOLDER [--list public_models.tsv] [--only TEXT] [--seconds N]
+    python benchmarks/public_models.py FOLDER [--list public_models.tsv] [--results FILE] [--only TEXT] [--seconds N] [--jobs N]
 
 FOLDER holds a git repository, bare or not, for each one that the list names: ``owner+name`` or ``owner/name``. The list has a
 line for each file: repository, path, and ``read``, or why it is rejected. The outputs of each file that is read are compared, on
-inputs of several scales, with those of onnxruntime, Keras or LiteRT, as far as these are installed. Ends with status 1 where an
-output is off by more than 1 % of its range without a warning, or a file ends otherwise than the list says.
+inputs of several scales, with those of onnxruntime, qonnx, Keras 3 or 2, PyTorch or LiteRT, as far as these are installed. Ends
+with status 1 where an output is off by more than 1 % of its range without a warning, or a file ends otherwise than the list says.
+
+RESULTS gets a line for each file as it ends; a file that has a line there is not looked at again.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import importlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from public_runtimes import runtimes
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 import bitsmith
 from bitsmith.errors import BitsmithError
-from bitsmith.fidelity.framework import NotComparedError, framework_run
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 LIMIT = 0.01
 SAMPLES = 32
 SCALES: Mapping[str, tuple[float, float]] = {
@@ -72,9 +75,12 @@ def entries(path: Path) -> list[Entry]:
 
 def inputs_of(model: bitsmith.Model, interval: tuple[float, float]) -> list[Floats]:
     """Inputs within ``interval``, or codes of inputs that are integers."""
-    rng = np.random.default_rng(0)
+    rng, states = np.random.default_rng(0), first_states(model)
     batches = []
     for name in model.network.inputs:
+        if name in states:
+            batches.append(np.full((SAMPLES, *model.network.input(name).shape), states[name]))
+            continue
         layer = model.network.node(name).layer
         assert isinstance(layer, Input)
         least, most = layer.limits or ((0, layer.entries - 1) if layer.entries else interval)
@@ -85,37 +91,23 @@ def inputs_of(model: bitsmith.Model, interval: tuple[float, float]) -> list[Floa
     return batches
 
 
-def lite_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
-    """The outputs of LiteRT's interpreter, real values where the model's are codes."""
-    interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path))
-    taken, given = interpreter.get_input_details(), interpreter.get_output_details()
-    for entry, batch in zip(taken, inputs, strict=True):
-        interpreter.resize_tensor_input(entry["index"], (1, *batch.shape[1:]))
-    interpreter.allocate_tensors()
-    rows = []
+def first_states(model: bitsmith.Model) -> Mapping[str, float]:
+    """The numbers that states begin with, by the inputs that hold them: the last ones, as the last outputs do."""
+    found = re.findall(r"(\S+) \((\S+) at first\)", " ".join(model.notes))
+    return {name: float(value) for name, value in found if name in model.network.inputs}
+
+
+def predicted(model: bitsmith.Model, inputs: Sequence[Floats], states: int) -> list[Floats]:
+    """The model's outputs; each sample begins with the last ``states`` that the one before left."""
+    if not states:
+        results = model.predict(list(inputs) if len(inputs) > 1 else inputs[0])
+        return results if isinstance(results, list) else [results]
+    held, rows = [batch[:1] for batch in inputs[-states:]], []
     for sample in range(len(inputs[0])):
-        interpreter.reset_all_variables()  # states begin again with each sample
-        for entry, batch in zip(taken, inputs, strict=True):
-            interpreter.set_tensor(entry["index"], batch[sample : sample + 1].astype(entry["dtype"]))
-        interpreter.invoke()
-        rows.append([interpreter.get_tensor(entry["index"])[0].astype(np.float64) for entry in given])
-    return [np.stack(batch) for batch in zip(*rows, strict=True)]
-
-
-def wanted_outputs(path: Path, model: bitsmith.Model) -> Callable[[Sequence[Floats]], Sequence[Floats]]:
-    """The function of the framework that wrote the file."""
-    if path.suffix == ".tflite":
-        return lambda inputs: lite_outputs(path, inputs)
-    source: object = path
-    if path.suffix in (".h5", ".hdf5", ".keras"):
-        source = importlib.import_module("keras").saving.load_model(path, compile=False)
-
-    def run(inputs: Sequence[Floats]) -> Sequence[Floats]:
-        made = framework_run(source, model.network, inputs, None, insist=True)  # type: ignore[arg-type]
-        assert made is not None
-        return made.outputs
-
-    return run
+        made = model.predict([*(batch[sample : sample + 1] for batch in inputs[:-states]), *held])
+        held = list(made[-states:])
+        rows.append(made[:-states])
+    return [np.concatenate(batch) for batch in zip(*rows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -140,27 +132,31 @@ def outcome(path: Path) -> Outcome:
         try:
             model = bitsmith.convert(path, path.parent / "project")
         except BitsmithError as error:
-            return Outcome(str(error).replace("\n", " "), {}, frozenset())
+            return Outcome(str(error).replace(f"{path.parent}/", "").replace("\n", " "), {}, frozenset())
     always = any(isinstance(each.message, bitsmith.FidelityWarning) for each in told)
-    errors, warned = {}, set(SCALES if always else ())
+    errors, rounding, warned = {}, [], set(SCALES if always else ())
+    states = len(first_states(model))
     try:
-        run = wanted_outputs(path, model)
+        run, *others = runtimes(path, model, states > 0)
         for name, interval in SCALES.items():
             inputs, fresh = inputs_of(model, interval), copy.deepcopy(model)
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
-                results = fresh.predict(inputs if len(inputs) > 1 else inputs[0])
+                outputs = predicted(fresh, inputs, states)
             warned |= {name} if told else set()
-            outputs = results if isinstance(results, list | tuple) else [results]
             errors[name] = max(map(error_of, run(inputs), outputs))
-    except (NotComparedError, ImportError, TypeError, ValueError) as error:
+            rounding += [max(map(error_of, other(inputs), outputs)) for other in others if name not in warned]
+    except Exception as error:  # whatever the framework raises for a file that is not its own
         return Outcome("read", errors, frozenset(warned), f"{type(error).__name__}: {error}".splitlines()[0])
-    return Outcome("read", errors, frozenset(warned))
+    most = max(rounding, default=0.0)
+    note = f"ok, its runtime's own rounding besides: up to {100 * most:.3g} %" if most > LIMIT else ""
+    return Outcome("read", errors, frozenset(warned), note)
 
 
 def error_of(wanted: Floats, result: Floats) -> float:
-    """The greatest difference as a share of the range that is wanted."""
+    """The greatest difference as a share of the range that is wanted; of the first results where few are."""
     wanted = np.asarray(wanted, dtype=np.float64)
+    result = result[: len(wanted)]
     size = float(np.ptp(wanted)) or float(np.abs(wanted).max()) or 1.0
     return float(np.abs(wanted.reshape(np.shape(result)) - result).max()) / size
 
@@ -181,7 +177,12 @@ def in_process(entry: Entry, folder: Path, seconds: float) -> Outcome:
     lines = ran.stdout.splitlines()
     if ran.returncode or not lines:
         return Outcome(f"crash: {(ran.stderr.strip().splitlines() or ['nothing printed'])[-1]}", {}, frozenset())
-    said, compared, *rows = lines[-1].split("\t")
+    return parsed(lines[-1])
+
+
+def parsed(line: str) -> Outcome:
+    """The outcome that was :func:`printed`."""
+    said, compared, *rows = line.split("\t")
     found = [row.split("=") for row in rows]
     return Outcome(
         said, {name: float(e.rstrip("!")) for name, e in found}, frozenset(n for n, e in found if "!" in e), compared
@@ -189,17 +190,29 @@ def in_process(entry: Entry, folder: Path, seconds: float) -> Outcome:
 
 
 def printed(result: Outcome) -> str:
-    """An outcome as a line, which :func:`in_process` reads."""
+    """An outcome as a line."""
     rows = (f"{name}={error:.6g}{'!' * (name in result.warned)}" for name, error in result.errors.items())
     return "\t".join([result.said, result.compared, *rows]).replace("\n", " ")
 
 
-def rows(folder: Path, chosen: Sequence[Entry], seconds: float) -> Iterator[tuple[Entry, Outcome]]:
-    """The outcomes of all entries, in order, two at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        pending = [(entry, pool.submit(in_process, entry, folder, seconds)) for entry in chosen]
-        for entry, future in track(pending, console=Console(stderr=True)):
-            yield entry, future.result()
+def rows(
+    folder: Path, chosen: Sequence[Entry], seconds: float, jobs: int, results: Path | None
+) -> Iterator[tuple[Entry, Outcome]]:
+    """The outcomes of all entries, in order, several at a time; those that ``results`` has are not computed."""
+    lines = results.read_text().splitlines() if results is not None and results.exists() else []
+    known = {(repository, path): rest for repository, path, rest in (line.split("\t", 2) for line in lines)}
+    with ThreadPoolExecutor(jobs) as pool:
+        pending = [
+            (entry, None if key in known else pool.submit(in_process, entry, folder, seconds), known.get(key, ""))
+            for entry in chosen
+            for key in [(entry.repository, entry.path)]
+        ]
+        for entry, future, line in track(pending, console=Console(stderr=True)):
+            result = parsed(line) if future is None else future.result()
+            if future is not None and results is not None:
+                with results.open("a") as kept:
+                    kept.write(f"{entry.repository}\t{entry.path}\t{printed(result)}\n")
+            yield entry, result
 
 
 def main() -> int:
@@ -207,8 +220,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--list", type=Path, default=Path(__file__).with_suffix(".tsv"))
+    parser.add_argument("--results", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--file", type=Path)
     options = parser.parse_args()
     if options.file is not None:
@@ -216,7 +231,7 @@ def main() -> int:
         return 0
     chosen = [entry for entry in entries(options.list) if options.only in f"{entry.repository}/{entry.path}"]
     table, wrong = Table("File", "Result", *SCALES, "Verdict"), 0
-    for entry, result in rows(options.folder, chosen, options.seconds):
+    for entry, result in rows(options.folder, chosen, options.seconds, options.jobs, options.results):
         unexpected = (result.said == "read") != (entry.expected == "read") or result.said.startswith("crash")
         verdict = "SILENT" if result.silent else "UNEXPECTED" if unexpected else result.compared or "ok"
         wrong += bool(result.silent) or unexpected

@@ -1,0 +1,192 @@
+"""Outputs of public model files as the frameworks compute them that wrote them: Keras 3 or 2, onnxruntime, qonnx or LiteRT.
+
+Files that a framework no longer takes are repaired in a copy, where what they mean is clear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bitsmith
+from bitsmith.fidelity.framework import NotComparedError, framework_run
+from bitsmith.layers.layer import Floats
+
+Run = Callable[[Sequence[Floats]], Sequence[Floats]]
+
+FEW_SAMPLES = 8
+"""Samples that are run where each takes long."""
+
+
+def runtimes(path: Path, model: bitsmith.Model, states: bool) -> Iterator[Run]:
+    """The function of the framework that wrote the file, and after it the framework's own approximation of this.
+
+    LiteRT rounds the operands of layers whose weights alone are quantized; what the file means are their products with the
+    numbers that codes of weights stand for. Of quantized layers its reference kernels are the meaning, from which its usual
+    ones differ by single codes. With ``states`` each sample begins with those that the one before left.
+    """
+    if path.suffix == ".tflite":
+        content, rounds = _lite_model(path)
+        yield lambda inputs: _lite_outputs(content, inputs, states, reference=not rounds)
+        yield lambda inputs: _lite_outputs(path.read_bytes() if rounds else content, inputs, states, reference=False)
+        return
+    keras = _keras_model(path) if path.suffix in (".h5", ".hdf5", ".keras") else None
+    source = path if keras is None else keras
+
+    def run(inputs: Sequence[Floats]) -> Sequence[Floats]:
+        if keras is not None:  # an open axis that no layer looks at has one element
+            inputs = [x if len(y.shape) == x.ndim else x[:, None] for x, y in zip(inputs, keras.inputs, strict=True)]
+        try:
+            made = framework_run(source, model.network, inputs, None, insist=True)
+        except NotComparedError:
+            if path.suffix != ".onnx":
+                raise
+            return _qonnx_outputs(path, inputs)
+        assert made is not None
+        return made.outputs
+
+    yield run
+
+
+def _lite_outputs(content: bytes, inputs: Sequence[Floats], states: bool, *, reference: bool) -> list[Floats]:
+    """The outputs of LiteRT's interpreter."""
+    module = importlib.import_module("ai_edge_litert.interpreter")
+    kernels = module.OpResolverType.BUILTIN_REF if reference else module.OpResolverType.AUTO
+    interpreter = module.Interpreter(model_content=content, experimental_op_resolver_type=kernels)
+    places, results = interpreter.get_input_details(), interpreter.get_output_details()
+    for entry, batch in zip(places, inputs, strict=False):
+        interpreter.resize_tensor_input(entry["index"], (1, *batch.shape[1:]))
+    interpreter.allocate_tensors()
+    rows = []
+    for sample in range(len(inputs[0])):
+        if not states:
+            interpreter.reset_all_variables()
+        for entry, batch in zip(places, inputs, strict=False):
+            interpreter.set_tensor(entry["index"], batch[sample : sample + 1].astype(entry["dtype"]))
+        interpreter.invoke()
+        rows.append([interpreter.get_tensor(entry["index"])[0].astype(np.float64) for entry in results])
+    return [np.stack(batch) for batch in zip(*rows, strict=True)]
+
+
+def _lite_model(path: Path) -> tuple[bytes, bool]:
+    """A file as LiteRT takes it, with float weights in place of codes of weights alone; and whether there were any."""
+    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    changed = rounds = False
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            # Today's interpreter refuses an axis beyond the shape, such as that of the weights for their bias.
+            grid = tensor.quantization
+            if grid is not None and grid.quantizedDimension and grid.quantizedDimension >= np.size(tensor.shape):
+                grid.quantizedDimension, changed = 0, True
+        for operator in graph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            tensors = [graph.tensors[k] for k in operator.inputs if k >= 0]
+            outputs = [graph.tensors[k] for k in operator.outputs]
+            if schema.BuiltinOperator.DEQUANTIZE in (code.builtinCode, code.deprecatedBuiltinCode):
+                continue
+            if outputs and all(tensor.type == schema.TensorType.FLOAT32 for tensor in outputs):
+                for tensor in tensors:
+                    rounds |= _with_float_weights(model, tensor, schema)
+    if not (changed or rounds):
+        return path.read_bytes(), False
+    builder = importlib.import_module("flatbuffers").Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output()), rounds
+
+
+def _with_float_weights(model: Any, tensor: Any, schema: Any) -> bool:
+    """Give a tensor of codes the numbers that these stand for; False of any other."""
+    kinds = {schema.TensorType.INT8: np.int8, schema.TensorType.UINT8: np.uint8}
+    data, grid = model.buffers[tensor.buffer].data, tensor.quantization
+    if tensor.type not in kinds or data is None or grid is None or grid.scale is None:
+        return False
+    codes = np.frombuffer(bytes(bytearray(data)), kinds[tensor.type]).reshape(tensor.shape).astype(np.float64)
+    sizes = [1] * codes.ndim
+    if len(grid.scale) > 1:
+        sizes[grid.quantizedDimension] = len(grid.scale)
+    zeros = np.zeros(len(grid.scale)) if grid.zeroPoint is None else np.asarray(grid.zeroPoint)
+    values = (codes - zeros.reshape(sizes)) * np.asarray(grid.scale, dtype=np.float64).reshape(sizes)
+    buffer = type(model.buffers[0])()
+    buffer.data = np.frombuffer(values.astype(np.float32).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor.buffer, tensor.type, tensor.quantization = len(model.buffers) - 1, schema.TensorType.FLOAT32, None
+    return True
+
+
+def _keras_model(path: Path) -> Any:
+    """A file's model as Keras 3 loads it, with HGQ's layers, or as Keras 2 does, with those of QKeras or of HGQ 1."""
+    path = _with_slashes(path)
+    errors = []
+    for package, load_objects in (("keras", _hgq_objects), ("tf_keras", _qkeras_objects)):
+        try:
+            keras = importlib.import_module(package)
+            return keras.models.load_model(path, custom_objects=load_objects(), compile=False)
+        except Exception as error:  # whatever one of them raises for what the other one wrote
+            errors.append(f"{package}: {error}".replace("\n", " ")[:200])
+    raise NotComparedError("; ".join(errors))
+
+
+def _hgq_objects() -> Mapping[str, object]:
+    """The layers of HGQ 2, by the names of its versions; those of HGQ 1 where Keras 2 is installed alone."""
+    for name in ("hgq.layers", "HGQ.proxy.fixed_point_quantizer"):
+        with contextlib.suppress(ImportError):
+            known = vars(importlib.import_module(name))
+            classes = {kind: value for kind, value in known.items() if isinstance(value, type)}
+            return classes | {f"hgq2>{kind}": value for kind, value in classes.items()}
+    return {}
+
+
+def _qkeras_objects() -> Mapping[str, object]:
+    objects: dict[str, object] = {}
+    importlib.import_module("qkeras.utils")._add_supported_quantized_objects(objects)
+    return objects
+
+
+def _with_slashes(path: Path) -> Path:
+    r"""A copy of a .keras file that Keras 2 wrote on Windows, where names in the file of weights have ``\``."""
+    if not zipfile.is_zipfile(path):
+        return path
+    h5py = importlib.import_module("h5py")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    weights = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        names: list[str] = []
+        file.visit(names.append)
+        wrong = [name for name in names if "\\" in name and "\\" not in name.rpartition("/")[0]]
+        for name in wrong:
+            file.move(name, name.replace("\\", "/"))
+    if not wrong:
+        return path
+    copy = path.with_name(f"with_slashes_{path.name}")
+    with zipfile.ZipFile(copy, "w") as archive:
+        for name, content in (parts | {"model.weights.h5": weights.getvalue()}).items():
+            archive.writestr(name, content)
+    return copy
+
+
+def _qonnx_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
+    """The outputs of qonnx's executor for the first few samples."""
+    model = importlib.import_module("qonnx.core.modelwrapper").ModelWrapper(str(path))
+    model = importlib.import_module("qonnx.util.cleanup").cleanup_model(model)
+    del model.graph.quantization_annotation[:]  # inputs need not be integers, which annotations may say of data sets
+    # Operators that lie channels-last have attributes that their first version has not.
+    model.model.opset_import.add(domain="qonnx.custom_op.channels_last", version=13)
+    for node in model.graph.node:
+        if any(attribute.name == "data_layout" for attribute in node.attribute):
+            node.domain = "qonnx.custom_op.channels_last"
+    execute = importlib.import_module("qonnx.core.onnx_exec").execute_onnx
+    places = [(entry.name, model.get_tensor_shape(entry.name)) for entry in model.graph.input]
+    rows = []
+    for sample in zip(*(batch[:FEW_SAMPLES] for batch in inputs), strict=True):
+        feeds = {name: x.astype(np.float32).reshape(shape) for (name, shape), x in zip(places, sample, strict=True)}
+        rows.append([value[0].astype(np.float64) for value in execute(model, feeds).values()])
+    return [np.stack(batch) for batch in zip(*rows, strict=True)]
