@@ -150,6 +150,7 @@ def test_waiting_ends_after_its_limit(
     """What is done is looked at once more after the limit: the time may have gone by elsewhere."""
     driver, looks = load_driver(tmp_path, circuit()), list[float]()
     now = [100.0]
+    driver.DESIGN["interval"] = 0  # frames have their own time besides
 
     def done(after: float) -> bool:
         looks.append(now[0] - 100.0)
@@ -162,6 +163,23 @@ def test_waiting_ends_after_its_limit(
     assert looks[-1] == seconds + 0.25
     now[0] = 100.0
     driver.until(lambda: done(seconds + 0.25), "no end", 3.0, moved)
+
+
+@pytest.mark.parametrize("interval", [1, 1_000_000])
+def test_waiting_leaves_the_frames_their_time(tmp_path: Path, interval: int) -> None:
+    """A network of few bytes that takes a million cycles for a frame: 10,000 frames of it take 100 s at 100 MHz."""
+    driver = load_driver(tmp_path, circuit())
+    driver.DESIGN["interval"] = interval
+    (source,), (target,) = driver.INPUTS, driver.OUTPUTS
+    for stream in (source, target):
+        limit = driver.patience(driver.SECONDS, 10_000 * stream.frame_bytes)
+        assert limit > driver.SECONDS + 10_000 * interval / 100e6
+    assert driver.patience(3.0, 0) == 3.0
+
+
+def test_a_driver_knows_the_interval_of_its_circuit(tmp_path: Path) -> None:
+    made = circuit()
+    assert load_driver(tmp_path, made).DESIGN["interval"] == made.interface.interval >= 1
 
 
 def test_integers_and_weights_up_to_their_bounds(tmp_path: Path) -> None:

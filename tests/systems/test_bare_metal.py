@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -144,6 +145,7 @@ def test_results_are_those_of_the_emulator(
     library, board = compiled(tmp_path, "double"), Board(each, net)
     library.connect_board(*board.functions)
     assert library.net_init() == 0
+    assert board.words[0x43C0_0010] == 1, "what an earlier program left in the circuit is forgotten"
     x = [np.ascontiguousarray(values, np.float64) for values in inputs_of(each.program, samples)]
     want = expected(each.program, x)
     y = [np.zeros(values.shape) for values in want]
@@ -170,6 +172,18 @@ def test_results_are_those_of_the_emulator(
     assert library.net_predict(*pointers, ctypes.c_size_t(samples)) in (2, 3)
     board.words[0x43C0_0008] = 0
     assert library.net_init() == 1
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "streams", "loads"])
+def test_buffers_are_whole_lines_of_a_cache(tmp_path: Path, kind: str) -> None:
+    """Invalidating the last line of one concerns no other variable."""
+    written(tmp_path, made(kind), "zcu104")
+    text = (tmp_path / "system/export/net_driver.c").read_text()
+    sizes = re.findall(r"static unsigned char \w+\[(.*)\] __attribute__\(\(aligned\(128\)\)\);", text)
+    assert len(sizes) >= 2 and len(sizes) == len(re.findall(r"static unsigned char \w+_buffer", text))
+    for size in sizes:
+        bytes_ = eval(size.replace("NET_FRAMES", "3").replace("/", "//"))
+        assert bytes_ > 0 and bytes_ % 128 == 0
 
 
 def halves(shape: tuple[int, ...]) -> ModelLayout | None:

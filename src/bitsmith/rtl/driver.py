@@ -45,6 +45,7 @@ def driver(
         "tool": interface.title.tool,
         "digest": interface.title.digest,
         "registers": registers,
+        "interval": interface.interval,
         "tensors": [_tensor(op) for op in program.input_ops()],
         "inputs": _streams(interface.inputs, shapes[0], bus_bytes),
         "weights": [

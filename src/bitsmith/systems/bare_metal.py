@@ -18,6 +18,9 @@ from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.systems.system import template
 
+_LINE = 128
+"""Bytes of a line of a cache, or several of them."""
+
 _MOST_BITS = 63
 """Most bits of an element: it is rounded in double precision, and limited as an integer of 64 bits."""
 
@@ -115,7 +118,7 @@ def _loads(interface: Interface, layouts: Mapping[ParameterKey, ModelLayout], bu
         copies, buffer = f"{interface.top.upper()}_FRAMES", f"input_buffer{len(interface.inputs) - external + k}"
         if k >= external:
             copies, buffer = "1", f"load_buffer{k}"
-            yield f"static unsigned char {buffer}[{port.tokens * token}] __attribute__((aligned(128)));"
+            yield _buffer(buffer, str(port.tokens * token))
         format_ = f"{{{each}, {loaded.frac}, {loaded.lo}, {loaded.hi}}}"
         shape = ", ".join(map(str, (*loaded.matrix, loaded.steps, loaded.groups)))
         width = port.fields[0].width
@@ -142,6 +145,11 @@ def _ranges(op: Input) -> Iterator[str]:
         yield f"{{{sum(1 for _ in equal)}, {frac}, {lo}, {hi}}}"
 
 
+def _buffer(name: str, size: str) -> str:
+    """A buffer in whole lines of a cache: what a processor does to its last line concerns no other variable."""
+    return f"static unsigned char {name}[({size} + {_LINE - 1}) / {_LINE} * {_LINE}] __attribute__((aligned({_LINE})));"
+
+
 def _streams(side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: int, top: str) -> Iterator[str]:
     """All tensors are in the one stream of a pipeline, else each is in its own."""
     rows = list[str]()
@@ -154,7 +162,7 @@ def _streams(side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: in
         )
         first, number = (0, tensors) if len(ports) == 1 else (k, 1)
         yield f"static const struct run {side}_runs{k}[] = {{{formats}}};"
-        yield f"static unsigned char {side}_buffer{k}[{top}_FRAMES * {port.tokens * token}] __attribute__((aligned(128)));"
+        yield _buffer(f"{side}_buffer{k}", f"{top}_FRAMES * {port.tokens * token}")
         yield f"typedef char {side}_fits{k}[sizeof({side}_buffer{k}) < 1UL << 26 ? 1 : -1]; /* what an engine can count */"
         rows.append(f"{{{port.tokens}, {token}, {first}, {number}, {side}_runs{k}, {side}_buffer{k}}}")
     yield f"static const struct stream {side}s[] = {{{', '.join(rows)}}};"

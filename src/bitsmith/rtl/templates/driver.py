@@ -25,10 +25,22 @@ _MACHINE_BITS = 53
 SECONDS = 10.0
 """Seconds that a circuit may take for a command, and for each MiB that it moves."""
 
+SLOWEST_HZ = 1e7
+"""A clock that is slower than that of any circuit."""
+
+
+def patience(seconds: float, moved: int) -> float:
+    """Seconds after which moving so many bytes has failed.
+
+    They are ``seconds``, as long again for each MiB, and what the circuit takes for the frames at the slowest clock.
+    """
+    frames = moved / min(stream.frame_bytes for stream in (*INPUTS, *OUTPUTS))
+    return seconds * (1 + moved / (1 << 20)) + frames * DESIGN["interval"] / SLOWEST_HZ
+
 
 def until(done: Callable[[], bool], complaint: str, seconds: float = SECONDS, moved: int = 0) -> None:
-    """Wait until ``done()``, ``seconds`` and as long again for each MiB of the bytes ``moved``; then TimeoutError."""
-    last = time.monotonic() + seconds * (1 + moved / (1 << 20))
+    """Wait until ``done()``, at most the `patience` for the bytes ``moved``; then TimeoutError."""
+    last = time.monotonic() + patience(seconds, moved)
     while True:
         late = time.monotonic() > last
         if done():

@@ -91,7 +91,7 @@ class Dma:
         registers: of the ``_axil`` wrapper, which has been checked; None for a circuit without such.
         send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
         allocate: ``pynq.allocate``.
-        seconds: that a transfer may take, and as long again for each MiB.
+        seconds: that a transfer may take, and as long again for each MiB; frames have their own time besides.
     """
 
     MOST_BYTES = (1 << 26) - 1

@@ -41,7 +41,7 @@ class NeuralNetworkOverlay(Predicting):
             of samples do as well.
         dtype: of the results.
         device_index: of the card.
-        seconds: that a kernel may take, and as long again for each MiB that it moves.
+        seconds: that a kernel may take, and as long again for each MiB that it moves; frames have their own time besides.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class NeuralNetworkOverlay(Predicting):
         """A kernel that moves ``size`` bytes, a number that XRT takes as an ``int``."""
         if size // beat >= 1 << 31:
             raise ValueError(f"{size} bytes at once; a kernel moves less than {beat << 31}: give fewer samples")
-        limit = min(int(1000 * self._seconds * (1 + size / (1 << 20))), (1 << 32) - 1)
+        limit = min(int(1000 * net.patience(self._seconds, size)), (1 << 32) - 1)
         return Run(kernel(buffer, size // beat), buffer, limit)
 
     def load(self, layer: str, *tensors: Any, **named: Any) -> None:

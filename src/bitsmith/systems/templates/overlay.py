@@ -133,7 +133,8 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             of samples do as well.
         dtype: of the results.
         dtbo, download, ignore_version, device: those of ``pynq.Overlay``.
-        seconds: that the circuit may take for what is sent at once, and as long again for each MiB.
+        seconds: that the circuit may take for what is sent at once, and as long again for each MiB; frames have their own
+            time besides.
     """
 
     def __init__(

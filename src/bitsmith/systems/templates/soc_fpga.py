@@ -136,7 +136,7 @@ class NeuralNetworkOverlay(Predicting):
             of samples do as well.
         dtype: of the results.
         memory: address and bytes of memory that Linux does not use.
-        seconds: that a transfer may take, and as long again for each MiB.
+        seconds: that a transfer may take, and as long again for each MiB; frames have their own time besides.
         download: have Linux load the bitstream now.
     """
 
