@@ -45,12 +45,12 @@ class Split:
 
     def predict(self, x: Arrays) -> Results:
         """Compute the parts one after the other, as :meth:`Model.predict` of the whole."""
-        known, alerts = self._values(x), self.whole._alerts
+        alerts, batches = self.whole._alerts, checked_batches(self.whole.emulator.shapes, x)
         alerts.tell_approximate()
+        known, told = self._values(batches)
         found = [real(known[output.name], kind) for output, kind in self._outputs()]
-        batches = checked_batches(self.whole.emulator.shapes, x)
         alerts.tell_lost(batches, ())
-        if not any(self.whole.emulator.quantize(k, batch)[1] for k, batch in enumerate(batches)):
+        if not told:
             alerts.tell_off(batches, found, self.whole.emulator)
         return found[0] if len(found) == 1 else found
 
@@ -67,7 +67,7 @@ class Split:
             VerificationError: the parts together are not the whole, or a circuit is not its part.
             BitsmithError: as of :meth:`Model.build`.
         """
-        known = self._values(inputs)
+        known, _ = self._values(checked_batches(self.whole.emulator.shapes, inputs))
         raws = self.whole.emulator.run_raw([known[op.name] for op in self.whole.program.input_ops()])
         for (output, _), wanted in zip(self._outputs(), raws, strict=True):
             if not np.array_equal(known[output.name], wanted):
@@ -77,18 +77,20 @@ class Split:
             for one in self.parts
         ]
 
-    def _values(self, x: Arrays) -> dict[str, Raws]:
-        """All values that reach a port, by name, as the integers that they are: 53 bits would not do for all."""
+    def _values(self, batches: Sequence[Batch]) -> tuple[dict[str, Raws], bool]:
+        """All values that reach a port, by name, as the integers that they are: 53 bits would not do for all.
+
+        Besides, True if there was a warning of values outside the inputs' formats.
+        """
         ops = self.whole.program.input_ops()
-        batches = checked_batches({op.name: op.shape for op in ops}, x)
         quantized = [self.whole.emulator.quantize(k, batch) for k, batch in enumerate(batches)]
-        self.whole._alerts.tell_outside(self.whole.emulator.inputs, [outside for _, outside in quantized])
+        told = self.whole._alerts.tell_outside(self.whole.emulator, batches, [outside for _, outside in quantized])
         known = {op.name: raw for op, (raw, _) in zip(ops, quantized, strict=True)}
         for one in self.parts:
             found = one.emulator.run_raw([known[op.name] for op in one.program.input_ops()])
             for output, raw in zip(one.program.outputs, found, strict=True):
                 known.setdefault(output.name, raw)
-        return known
+        return known, told
 
 
 def _reals(raw: Raws, op: InputOp) -> Batch:

@@ -153,7 +153,7 @@ class FidelityError(BitsmithError):
 
 
 class InputRangeWarning(UserWarning):
-    """Inputs lie outside the input type and were saturated or wrapped as that type says."""
+    """Inputs outside the input type were saturated or wrapped, and an output of the float model changes by 1 % of its range."""
 
 
 class ApproximationWarning(UserWarning):

@@ -30,7 +30,7 @@ class Outcome(enum.Enum):
     RIGHT = "right"
     WARNED = "wrong, and says so"
     SILENT = "wrong silently"
-    FALSE_ALARM = "right, but warns of its results"
+    FALSE_ALARM = "right, but warns"
 
 
 def outcome(model: keras.Model, scale: float, seed: int) -> Outcome:
@@ -52,11 +52,10 @@ def outcome_beside(model: AnyModel, x: npt.NDArray[np.float32], wanted: Floats) 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         results = convert(model, check=False).predict(x)
-    told = {each.category for each in caught if issubclass(each.category, FidelityWarning | InputRangeWarning)}
+    told = any(issubclass(each.category, FidelityWarning | InputRangeWarning) for each in caught)
     size = float(np.ptp(wanted)) if np.ptp(wanted) > 1e-6 * np.abs(wanted).max() else float(np.abs(wanted).max()) or 1.0
     if float(np.abs(results - wanted).max()) <= RIGHT * size:
-        # That inputs saturate is true of them, whatever the results.
-        return Outcome.FALSE_ALARM if told - {InputRangeWarning} else Outcome.RIGHT
+        return Outcome.FALSE_ALARM if told else Outcome.RIGHT
     return Outcome.WARNED if told else Outcome.SILENT
 
 

@@ -15,7 +15,7 @@ from keras import layers
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import bitsmith
-from bitsmith import FidelityWarning, Model, convert
+from bitsmith import FidelityWarning, InputRangeWarning, Model, convert
 from bitsmith.errors import FidelityError
 from bitsmith.fidelity import predictions
 from bitsmith.layers.layer import Floats
@@ -26,6 +26,10 @@ from tests.fidelity.scales import SCALES, Outcome, drawn, outcome, outcome_besid
 @pytest.mark.parametrize(("kind", "scale"), [("dense", 0.01), ("merge", 0.01), ("conv 1d", 1.0), ("rescaling", 255.0)])
 def test_a_random_model(kind: str, scale: float) -> None:
     assert outcome(made(kind, 1), scale, 1) in (Outcome.RIGHT, Outcome.WARNED)
+
+
+def test_saturated_inputs_that_change_no_output_are_no_reason_to_warn() -> None:
+    assert outcome(made("classifier", 10), 255.0, 10) is Outcome.RIGHT
 
 
 def _judged(kind: str, count: int) -> None:
@@ -166,6 +170,30 @@ def small() -> keras.Model:
     model = keras.Sequential([layers.Input((4,)), layers.Dense(1, use_bias=False)])
     model.set_weights([np.array([[1.3], [-0.7], [0.4], [0.9]])])
     return model
+
+
+@pytest.mark.parametrize("index", [-1.0, 20.0])
+def test_indices_beyond_the_vocabulary_are_told(index: float) -> None:
+    model = keras.Sequential([layers.Input((3,), dtype="int32"), layers.Embedding(10, 2), layers.Flatten()])
+    with pytest.warns(InputRangeWarning, match="1 values lie outside"):
+        convert(model).predict(np.array([[1.0, index, 3.0]]))
+
+
+@pytest.mark.parametrize("count", [1, 20, 1000])
+@pytest.mark.parametrize(("bias", "changed"), [(0.0, True), (1e4, False)])
+def test_values_outside_are_told_where_an_output_shows_them(count: int, bias: float, changed: bool) -> None:
+    """Also single values among many samples, and in each call."""
+    model = keras.Sequential([layers.Input((4,), name="x"), layers.Dense(3, "sigmoid"), layers.Dense(1)])
+    model.set_weights([np.full((4, 3), 0.02), np.full(3, bias), np.array([[1.3], [-0.7], [0.4]]), np.zeros(1)])
+    circuit, x = convert(model, config={"LayerName": {"x": {"Precision": "fixed<16,6,RND,SAT>"}}}), data(1.0, count)
+    x[-1, 2] = 90.0
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            circuit.trace(x)
+            circuit.predict(x)
+        told = [each for each in caught if issubclass(each.category, InputRangeWarning)]
+        assert len(told) == 2 * changed
 
 
 def data(scale: float, count: int = 100) -> Floats:

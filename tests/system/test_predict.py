@@ -105,10 +105,10 @@ def test_a_build_without_samples_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_least_value_of_a_symmetric_input_type_is_said(tmp_path: Path) -> None:
-    config = {"LayerName": {"input_1": {"Precision": {"result": "fixed<8,4,TRN,SAT_SYM>"}}}}
+    config = {"LayerName": {"input_1": {"Precision": {"result": "fixed<4,4,TRN,SAT_SYM>"}}}}
     model, _ = three_layer(tmp_path, config=config)
-    with pytest.warns(bitsmith.InputRangeWarning, match=r"16 values lie outside -7\.9375\.\.7\.9375; SAT_SYM"):
-        model.predict(np.full((1, 16), -8.0))
+    with pytest.warns(bitsmith.InputRangeWarning, match=r"80 values lie outside -7\.\.7; SAT_SYM"):
+        model.predict(np.where(np.arange(160) % 2, -8.0, np.random.default_rng(0).uniform(0, 1, 160)).reshape(10, 16))
 
 
 def test_trace_gives_every_layer_by_name(tmp_path: Path) -> None:

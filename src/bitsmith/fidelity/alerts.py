@@ -10,9 +10,10 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
 from bitsmith.fidelity.losses import Losses, Watch
+from bitsmith.fidelity.outside import outputs_show
 from bitsmith.fidelity.picks import Picks
 from bitsmith.fidelity.predictions import Predictions
-from bitsmith.ir.ops import Cast, Input
+from bitsmith.ir.ops import Cast
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats
@@ -38,10 +39,12 @@ class Alerts:
         self.watch = Watch.of(program, network)
         self._approximate = [note for note in notes if note.startswith(APPROXIMATE)]
         inputs = {node.name: node.layer for node in network.nodes if isinstance(node.layer, InputLayer)}
-        # What lies outside a limit of the model itself is the same to it.
+        # What lies outside a limit of the model itself is the same to it; what it declares not to be is wrong in any case.
         self._limited = frozenset(name for name, layer in inputs.items() if layer.saturates)
+        self._declared = frozenset(name for name, layer in inputs.items() if layer.declares)
         self._picks = Picks()
         self._lost_told = False
+        self._network = None if calibrated is None else network
         self._predictions = None if calibrated is None else Predictions(network, calibrated=calibrated)
 
     @cached_property
@@ -59,18 +62,24 @@ class Alerts:
             said, self._approximate = self._approximate, []
             warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
 
-    def tell_outside(self, inputs: Sequence[Input], outside: Sequence[int]) -> None:
-        """Warn of the counts of values ``outside`` each input's format."""
-        if not any(outside):
-            return
-        for op, count in zip(inputs, outside, strict=True):
-            if count and op.name not in self._limited:
-                warnings.warn(
-                    f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
-                    f"{op.overflow.value} applies ({input_format(op)})",
-                    InputRangeWarning,
-                    stacklevel=3,
-                )
+    def tell_outside(self, emulator: Emulator, batches: Sequence[Batch], outside: Sequence[int]) -> bool:
+        """Warn of the counts of values ``outside`` each input's format where an output shows it; True if there was a warning."""
+        counts = {op: count for op, count in zip(emulator.inputs, outside, strict=True) if op.name not in self._limited}
+        counts = {op: count for op, count in counts.items() if count}
+        if not counts or not (
+            self._network is None
+            or any(op.name in self._declared for op in counts)
+            or outputs_show(self._network, emulator, batches)
+        ):
+            return False
+        for op, count in counts.items():
+            warnings.warn(
+                f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
+                f"{op.overflow.value} applies ({input_format(op)})",
+                InputRangeWarning,
+                stacklevel=3,
+            )
+        return True
 
     def tell_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
         """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found."""
@@ -89,7 +98,7 @@ class Alerts:
             )
 
     def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator) -> None:
-        """Compare a few ``outputs``, all of whose inputs lay within their formats, until some were wrong."""
+        """Compare a few ``outputs`` until some were wrong, unless values outside the inputs' formats have changed them."""
         told = self._predictions is None or self._lost_told
         found = None if told or self._predictions is None else self._predictions.look(batches, outputs)
         if found is not None and self._predictions is not None:

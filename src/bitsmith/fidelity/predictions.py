@@ -33,6 +33,19 @@ _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
 
 
+def most_compared(network: Network) -> int:
+    """The most samples of a prediction that are compared with the float model."""
+    elements = max(sum(map(math.prod, network.shapes().values())), 1)
+    return min(max(_ELEMENTS // elements, _LEAST_SAMPLES), _SAMPLES)
+
+
+def float_outputs_beside(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
+    """Further outputs of the float model that show the range where ``inputs`` are few; None if they are enough."""
+    if len(inputs[0]) >= _FEW:
+        return None
+    return float_outputs(network, [np.concatenate([x / 2.0, 0.0 * x]) for x in inputs])
+
+
 class Predictions:
     """Looks at the samples of predictions until there were enough, and again when smaller ones come.
 
@@ -43,9 +56,7 @@ class Predictions:
     def __init__(self, network: Network, *, calibrated: bool) -> None:
         self.calibrated = calibrated
         self._network = network
-        self._most = min(
-            max(_ELEMENTS // max(sum(map(math.prod, network.shapes().values())), 1), _LEAST_SAMPLES), _SAMPLES
-        )
+        self._most = most_compared(network)
         self._magnitudes: list[float] = []
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
@@ -77,9 +88,7 @@ class Predictions:
 
     def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
         wanted = float_outputs(self._network, inputs)
-        more = None
-        if len(inputs[0]) < _FEW:
-            more = float_outputs(self._network, [np.concatenate([x / 2.0, 0.0 * x]) for x in inputs])
+        more = float_outputs_beside(self._network, inputs)
         tolerance = USUAL_TOLERANCE if self.calibrated else _UNCALIBRATED
         worst = deviating(self._network, inputs, wanted, found, more, tolerance)
         return (worst, inputs) if worst.wrong else None

@@ -103,7 +103,12 @@ class Input(Layer):
     @property
     def limited(self) -> bool:
         """True where the model itself says which values there are."""
-        return self.entries is not None or self.limits is not None or self.quantizer is not None
+        return self.declares or self.quantizer is not None
+
+    @property
+    def declares(self) -> bool:
+        """True where other integers than the model says are no inputs of it."""
+        return self.entries is not None or self.limits is not None
 
     @property
     def saturates(self) -> bool:
@@ -132,7 +137,7 @@ class Input(Layer):
         unknown, seen = self.default_format(lowering.settings.result_bits), lowering.observed
         formats = lowering.input_formats(*self._unknown(lowering.settings.result_bits))
         if lowering.format("result") is None:
-            if self.entries is not None or self.limits is not None:
+            if self.declares:
                 # What calibration data happen not to hold is valid all the same.
                 formats = (unknown,)
             elif self.integer and seen.limits and seen.frac is None:

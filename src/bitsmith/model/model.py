@@ -142,10 +142,9 @@ class Model:
             InputDataError: wrong shapes, or values that are not finite.
 
         Warns:
-            InputRangeWarning: with counts, when values lie outside the input type.
-            FidelityWarning: once, when values inside wrap, or many saturate, for which one of 32 samples is looked at
-                (:meth:`losses` counts them all); once, when results are further from the float model's than they should, as of
-                inputs of a smaller scale than formats were made for: the first samples are compared.
+            InputRangeWarning: with counts, when values outside the input type change an output by 1 % of its range.
+            FidelityWarning: once, when values inside wrap, or many saturate, in one of 32 samples (:meth:`losses` counts all);
+                once, when the first results are further from the float model's than they should, as of small inputs.
 
         Examples:
             ```python
@@ -156,9 +155,9 @@ class Model:
         batches = self._batches(x)
         self._alerts.tell_approximate()
         outputs, outside, wrapped = self.emulator.run_watched(batches)
-        self._alerts.tell_outside(self.emulator.inputs, outside)
+        told = self._alerts.tell_outside(self.emulator, batches, outside)
         self._alerts.tell_lost(batches, wrapped)
-        if not any(outside):
+        if not told:
             self._alerts.tell_off(batches, outputs, self.emulator)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -186,11 +185,12 @@ class Model:
             ProjectError: the project folder cannot be used.
 
         Warns:
-            InputRangeWarning: with counts, when values lie outside the input type.
+            InputRangeWarning: with counts, when values lie outside the input type and change an output by 1 % of its range.
         """
-        quantized = [self.emulator.quantize(k, batch) for k, batch in enumerate(self._batches(x))]
+        batches = self._batches(x)
+        quantized = [self.emulator.quantize(k, batch) for k, batch in enumerate(batches)]
         outputs = self._compiled.run([raw for raw, _ in quantized])
-        self._alerts.tell_outside(self.emulator.inputs, [outside for _, outside in quantized])
+        self._alerts.tell_outside(self.emulator, batches, [outside for _, outside in quantized])
         return outputs[0] if len(outputs) == 1 else outputs
 
     def load_weights(
@@ -244,8 +244,8 @@ class Model:
             print(layers["fc1_relu"].max())
             ```
         """
-        outputs, layers, outside = self.emulator.trace(self._batches(x))
-        self._alerts.tell_outside(self.emulator.inputs, outside)
+        outputs, layers, outside = self.emulator.trace(batches := self._batches(x))
+        self._alerts.tell_outside(self.emulator, batches, outside)
         return (outputs[0] if len(outputs) == 1 else outputs), layers
 
     def compile(self) -> None:
