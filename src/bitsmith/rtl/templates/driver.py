@@ -34,8 +34,9 @@ def patience(seconds: float, moved: int) -> float:
 
     They are ``seconds``, as long again for each MiB, and what the circuit takes for the frames at the slowest clock.
     """
+    cycles: int = DESIGN["interval"]
     frames = moved / min(stream.frame_bytes for stream in (*INPUTS, *OUTPUTS))
-    return seconds * (1 + moved / (1 << 20)) + frames * DESIGN["interval"] / SLOWEST_HZ
+    return seconds * (1 + moved / (1 << 20)) + frames * cycles / SLOWEST_HZ
 
 
 def until(done: Callable[[], bool], complaint: str, seconds: float = SECONDS, moved: int = 0) -> None:
