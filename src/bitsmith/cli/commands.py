@@ -83,7 +83,7 @@ def demo(
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Build the digits classifier that comes along."""
+    """Build the bundled digits classifier."""
     with command(as_json, verbose=verbose) as terminal:
         from bitsmith.cli.demo import run
 

@@ -206,7 +206,7 @@ FILES = (
     ),
     ForeignFile("a program", (".py", ".ipynb"), _nothing, _nowhere, "run it, and give the model that it makes"),
     ForeignFile(
-        "a Python object of joblib, whose loading can execute anything",
+        "a Python object of joblib, whose loading could run arbitrary code",
         (".joblib",),
         _nothing,
         _nowhere,

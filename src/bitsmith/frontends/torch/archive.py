@@ -38,7 +38,9 @@ FLOATS, BOOL = frozenset({6, 7, 8, BRAIN_FLOAT}), 12
 
 _SAVE = "save it again: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
 _PICKLES = (".pkl", "serialized_state_dict.pt", "serialized_exported_program.json")
-_WEIGHTS_ONLY = "weights without the module that they belong to, or Python objects, whose loading can execute anything"
+_WEIGHTS_ONLY = (
+    "weights without the module that they belong to, or Python objects, whose loading could run arbitrary code"
+)
 _LIVE = "the live module, or a .pt2 file of torch.export.save"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -108,7 +110,7 @@ def _read(members: Members) -> Archive:
             )
         if any(name.endswith(_PICKLES) for name in members.by_name):
             raise UnsupportedError(
-                "pickled tensors, whose reading can execute anything",
+                "pickled tensors, whose reading could run arbitrary code",
                 where=members.where,
                 accepted="*.pt2 of torch 2.9 or newer, which are read without executing anything",
                 remedy=_SAVE,
@@ -142,7 +144,7 @@ def _tensors(members: Members, described: Fields, folder: str) -> Iterator[tuple
         entries[name] = Fields(entry, f"{members.where}, tensor {shown(name)}")
         if entries[name].flag("use_pickle", False):
             raise UnsupportedError(
-                "a pickled tensor, whose reading can execute anything",
+                "a pickled tensor, whose reading could run arbitrary code",
                 where=entries[name].where,
                 accepted="plain tensors",
                 remedy="turn special tensors into plain ones: torchao.utils.unwrap_tensor_subclass(model)",
