@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,11 @@ from bitsmith.ir.ops import Relation
 from bitsmith.layers.elementwise import Whole
 from bitsmith.layers.integer import Bits
 
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.tensor import Tensor
+
 Number: TypeAlias = "float | npt.NDArray[np.generic] | Sequence[float]"
 """Constants: they broadcast as NumPy's arrays do."""
-
-T = TypeVar("T")
-"""The class of tensors."""
 
 Make = Callable[..., Value]
 """Emits the layers of an operation, given the builder and the operands."""
@@ -71,17 +71,27 @@ def refused(found: str, remedy: str) -> UnsupportedError:
     return UnsupportedError(f"{found} of a tensor, which has no value yet", where="a translation", remedy=remedy)
 
 
-class Operators(ABC, Generic[T]):
+def _joining(name: str, make: Make, *, reflected: bool = False) -> Callable[[Operators, Tensor | Number], Tensor]:
+    """A method that joins the tensor and another operand."""
+    return lambda x, other: x._joined(name, make, other, reflected=reflected)
+
+
+def _changing(name: str, make: Make) -> Callable[[Operators], Tensor]:
+    """A method that changes the tensor alone."""
+    return lambda x: x._changed(name, make)
+
+
+class Operators(ABC):
     """Methods that Python's syntax and functions call."""
 
     __slots__ = ()
 
     @abstractmethod
-    def _joined(self, name: str, make: Make, other: T | Number, *, reflected: bool = False) -> T:
+    def _joined(self, name: str, make: Make, other: Tensor | Number, *, reflected: bool = False) -> Tensor:
         """The layers of ``make`` on the tensor and another operand, or the other way round; they broadcast."""
 
     @abstractmethod
-    def _changed(self, name: str, make: Make) -> T:
+    def _changed(self, name: str, make: Make) -> Tensor:
         """The layers of ``make`` on the tensor itself."""
 
     @abstractmethod
@@ -90,119 +100,63 @@ class Operators(ABC, Generic[T]):
 
     # Arithmetic.
 
-    def __add__(self, other: T | Number) -> T:
-        return self._joined("add", arithmetic.add, other)
+    __add__ = _joining("add", arithmetic.add)
+    __radd__ = _joining("add", arithmetic.add, reflected=True)
+    __sub__ = _joining("subtract", arithmetic.subtract)
+    __rsub__ = _joining("subtract", arithmetic.subtract, reflected=True)
+    __mul__ = _joining("multiply", arithmetic.multiply)
+    __rmul__ = _joining("multiply", arithmetic.multiply, reflected=True)
+    __truediv__ = _joining("divide", arithmetic.true_divide)
+    __rtruediv__ = _joining("divide", arithmetic.true_divide, reflected=True)
+    __floordiv__ = _joining("floor_divide", _floored)
+    __rfloordiv__ = _joining("floor_divide", _floored, reflected=True)
+    __mod__ = _joining("remainder", _rest)
+    __rmod__ = _joining("remainder", _rest, reflected=True)
 
-    def __radd__(self, other: T | Number) -> T:
-        return self._joined("add", arithmetic.add, other, reflected=True)
-
-    def __sub__(self, other: T | Number) -> T:
-        return self._joined("subtract", arithmetic.subtract, other)
-
-    def __rsub__(self, other: T | Number) -> T:
-        return self._joined("subtract", arithmetic.subtract, other, reflected=True)
-
-    def __mul__(self, other: T | Number) -> T:
-        return self._joined("multiply", arithmetic.multiply, other)
-
-    def __rmul__(self, other: T | Number) -> T:
-        return self._joined("multiply", arithmetic.multiply, other, reflected=True)
-
-    def __truediv__(self, other: T | Number) -> T:
-        return self._joined("divide", arithmetic.true_divide, other)
-
-    def __rtruediv__(self, other: T | Number) -> T:
-        return self._joined("divide", arithmetic.true_divide, other, reflected=True)
-
-    def __floordiv__(self, other: T | Number) -> T:
-        return self._joined("floor_divide", _floored, other)
-
-    def __rfloordiv__(self, other: T | Number) -> T:
-        return self._joined("floor_divide", _floored, other, reflected=True)
-
-    def __mod__(self, other: T | Number) -> T:
-        return self._joined("remainder", _rest, other)
-
-    def __rmod__(self, other: T | Number) -> T:
-        return self._joined("remainder", _rest, other, reflected=True)
-
-    def __divmod__(self, other: T | Number) -> tuple[T, T]:
+    def __divmod__(self, other: Tensor | Number) -> tuple[Tensor, Tensor]:
         return self // other, self % other
 
-    def __rdivmod__(self, other: T | Number) -> tuple[T, T]:
+    def __rdivmod__(self, other: Tensor | Number) -> tuple[Tensor, Tensor]:
         return self.__rfloordiv__(other), self.__rmod__(other)
 
-    def __pow__(self, other: T | Number, modulus: object = None) -> T:
+    def __pow__(self, other: Tensor | Number, modulus: object = None) -> Tensor:
         if modulus is not None:
             raise refused("a power with a modulus", "write x**y % z")
         return self._joined("power", arithmetic.power, other)
 
-    def __rpow__(self, other: T | Number) -> T:
-        return self._joined("power", arithmetic.power, other, reflected=True)
+    __rpow__ = _joining("power", arithmetic.power, reflected=True)
+    __neg__ = _changing("negative", arithmetic.negative)
 
-    def __neg__(self) -> T:
-        return self._changed("negative", arithmetic.negative)
-
-    def __pos__(self) -> T:
+    def __pos__(self) -> Tensor:
         return self * 1.0
 
-    def __abs__(self) -> T:
-        return self._changed("absolute", arithmetic.absolute)
+    __abs__ = _changing("absolute", arithmetic.absolute)
 
-    def __round__(self, digits: int | None = None) -> T:
+    def __round__(self, digits: int | None = None) -> Tensor:
         return self._changed("round", lambda build, x: arithmetic.round_half_to_even(build, x, digits or 0))
 
-    def __floor__(self) -> T:
-        return self._changed("floor", _to_whole(Whole.FLOOR))
-
-    def __ceil__(self) -> T:
-        return self._changed("ceil", _to_whole(Whole.CEIL))
-
-    def __trunc__(self) -> T:
-        return self._changed("trunc", _to_whole(Whole.TRUNC))
+    __floor__ = _changing("floor", _to_whole(Whole.FLOOR))
+    __ceil__ = _changing("ceil", _to_whole(Whole.CEIL))
+    __trunc__ = _changing("trunc", _to_whole(Whole.TRUNC))
 
     # Comparisons, and what joins them.
 
-    def __eq__(self, other: T | Number) -> T:  # type: ignore[override]
-        return self._joined("compare", _RELATIONS[Relation.EQ], other)
-
-    def __ne__(self, other: T | Number) -> T:  # type: ignore[override]
-        return self._joined("compare", _RELATIONS[Relation.NE], other)
-
-    def __lt__(self, other: T | Number) -> T:
-        return self._joined("compare", _RELATIONS[Relation.LT], other)
-
-    def __le__(self, other: T | Number) -> T:
-        return self._joined("compare", _RELATIONS[Relation.LE], other)
-
-    def __gt__(self, other: T | Number) -> T:
-        return self._joined("compare", _RELATIONS[Relation.GT], other)
-
-    def __ge__(self, other: T | Number) -> T:
-        return self._joined("compare", _RELATIONS[Relation.GE], other)
+    __eq__ = _joining("compare", _RELATIONS[Relation.EQ])  # type: ignore[assignment]
+    __ne__ = _joining("compare", _RELATIONS[Relation.NE])  # type: ignore[assignment]
+    __lt__ = _joining("compare", _RELATIONS[Relation.LT])
+    __le__ = _joining("compare", _RELATIONS[Relation.LE])
+    __gt__ = _joining("compare", _RELATIONS[Relation.GT])
+    __ge__ = _joining("compare", _RELATIONS[Relation.GE])
 
     __hash__ = object.__hash__
 
-    def __and__(self, other: T | Number) -> T:
-        return self._joined("and", _BITS[Bits.AND], other)
-
-    def __rand__(self, other: T | Number) -> T:
-        return self._joined("and", _BITS[Bits.AND], other, reflected=True)
-
-    def __or__(self, other: T | Number) -> T:
-        return self._joined("or", _BITS[Bits.OR], other)
-
-    def __ror__(self, other: T | Number) -> T:
-        return self._joined("or", _BITS[Bits.OR], other, reflected=True)
-
-    def __xor__(self, other: T | Number) -> T:
-        return self._joined("xor", _BITS[Bits.XOR], other)
-
-    def __rxor__(self, other: T | Number) -> T:
-        return self._joined("xor", _BITS[Bits.XOR], other, reflected=True)
-
-    def __invert__(self) -> T:
-        return self._changed("not", logic.bitwise_not)
+    __and__ = _joining("and", _BITS[Bits.AND])
+    __rand__ = _joining("and", _BITS[Bits.AND], reflected=True)
+    __or__ = _joining("or", _BITS[Bits.OR])
+    __ror__ = _joining("or", _BITS[Bits.OR], reflected=True)
+    __xor__ = _joining("xor", _BITS[Bits.XOR])
+    __rxor__ = _joining("xor", _BITS[Bits.XOR], reflected=True)
+    __invert__ = _changing("not", logic.bitwise_not)
 
     def __lshift__(self, other: object) -> NoReturn:
         raise refused("a shift", "multiply by a power of two")
@@ -252,12 +206,12 @@ class Operators(ABC, Generic[T]):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def __getitem__(self, index: int) -> T: ...
+    def __getitem__(self, index: int) -> Tensor: ...
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[Tensor]:
         return (self[k] for k in range(len(self)))
 
-    def __reversed__(self) -> Iterator[T]:
+    def __reversed__(self) -> Iterator[Tensor]:
         return (self[k] for k in reversed(range(len(self))))
 
     # NumPy's.
@@ -271,7 +225,7 @@ class Operators(ABC, Generic[T]):
             "use operators, methods of the tensor, or where, maximum, minimum, concatenate and einsum of bitsmith.custom",
         )
 
-    def __array_ufunc__(self, function: np.ufunc, method: str, *operands: T | Number, **more: object) -> T:
+    def __array_ufunc__(self, function: np.ufunc, method: str, *operands: Tensor | Number, **more: object) -> Tensor:
         meant = UFUNCS.get(function.__name__) if method == "__call__" and not more else None
         if meant is None:
             asked = f"numpy.{function.__name__}" + (f".{method}" if method != "__call__" else "")
@@ -279,11 +233,11 @@ class Operators(ABC, Generic[T]):
             raise refused(
                 f"{asked}{given}", f"of NumPy there are {', '.join(sorted(UFUNCS))}; x.function(name) has more"
             )
-        found: T = meant(*(self._tensor(one) for one in operands))
+        found: Tensor = meant(*(self._tensor(one) for one in operands))
         return found
 
     @abstractmethod
-    def _tensor(self, other: T | Number) -> T:
+    def _tensor(self, other: Tensor | Number) -> Tensor:
         """The operand as a tensor."""
 
 
