@@ -49,63 +49,62 @@ def aligned(inputs: Sequence[Floats]) -> list[Floats]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Add(Layer):
-    """The sum of all inputs."""
+class _Merge(Layer):
+    """Any number of inputs, element by element; ``joined`` is the float function of two."""
 
-    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
-    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
+    joined: ClassVar[np.ufunc]
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.add, aligned(inputs))
+        return reduce(self.joined, aligned(inputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add(_Merge):
+    """The sum of all inputs."""
+
+    joined: ClassVar[np.ufunc] = np.add
+    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(lowering.cast("accum", reduce(lowering.builder.add, inputs)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subtract(Layer):
+class Subtract(_Merge):
     """The first input minus the second."""
 
+    joined: ClassVar[np.ufunc] = np.subtract
     traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.subtract, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(lowering.builder.sub(*inputs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Multiply(Layer):
+class Multiply(_Merge):
     """The product of all inputs."""
 
+    joined: ClassVar[np.ufunc] = np.multiply
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=True)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return broadcast(inputs, self.kind)
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.multiply, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.mul, inputs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Average(Layer):
+class Average(_Merge):
     """The mean of all inputs, correctly rounded to the result's step for every possible input."""
 
+    joined: ClassVar[np.ufunc] = np.add
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
     traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.QUOTIENT, elementwise=True, affine=True)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return broadcast(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.asarray(reduce(np.add, aligned(inputs)) / len(inputs), dtype=np.float64)
@@ -116,32 +115,22 @@ class Average(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Maximum(Layer):
+class Maximum(_Merge):
     """The element-wise maximum of all inputs."""
 
+    joined: ClassVar[np.ufunc] = np.maximum
     traits: ClassVar[Traits] = extreme(elementwise=True)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return broadcast(inputs, self.kind)
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.maximum, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.max, inputs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Minimum(Layer):
+class Minimum(_Merge):
     """The element-wise minimum of all inputs."""
 
+    joined: ClassVar[np.ufunc] = np.minimum
     traits: ClassVar[Traits] = extreme(elementwise=True)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return broadcast(inputs, self.kind)
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.minimum, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.min, inputs))
