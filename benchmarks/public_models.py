@@ -7,7 +7,8 @@ line for each file: repository, path, and ``read``, or why it is rejected. The o
 inputs of several scales, with those of onnxruntime, qonnx, Keras 3 or 2, PyTorch or LiteRT, as far as these are installed. Ends
 with status 1 where an output is off by more than 1 % of its range without a warning, or a file ends otherwise than the list says.
 
-RESULTS gets a line for each file as it ends; a file that has a line there is not looked at again.
+RESULTS gets a line for each file as it ends; a file that has a line there is not looked at again. public_results.tsv is that of a
+whole run: what was said of each file, a remark, and the greatest error for inputs of each scale, with ! where it was warned of.
 """
 
 from __future__ import annotations
@@ -200,7 +201,8 @@ def rows(
 ) -> Iterator[tuple[Entry, Outcome]]:
     """The outcomes of all entries, in order, several at a time; those that ``results`` has are not computed."""
     lines = results.read_text().splitlines() if results is not None and results.exists() else []
-    known = {(repository, path): rest for repository, path, rest in (line.split("\t", 2) for line in lines)}
+    split = (line.split("\t", 2) for line in lines if not line.startswith("#"))
+    known = {(repository, path): rest for repository, path, rest in split}
     with ThreadPoolExecutor(jobs) as pool:
         pending = [
             (entry, None if key in known else pool.submit(in_process, entry, folder, seconds), known.get(key, ""))

@@ -62,7 +62,8 @@ def _lite_outputs(content: bytes, inputs: Sequence[Floats], states: bool, *, ref
     interpreter = module.Interpreter(model_content=content, experimental_op_resolver_type=kernels)
     places, results = interpreter.get_input_details(), interpreter.get_output_details()
     for entry, batch in zip(places, inputs, strict=False):
-        interpreter.resize_tensor_input(entry["index"], (1, *batch.shape[1:]))
+        if tuple(entry["shape"]) != (1, *batch.shape[1:]):
+            interpreter.resize_tensor_input(entry["index"], (1, *batch.shape[1:]))
     interpreter.allocate_tensors()
     rows = []
     for sample in range(len(inputs[0])):
