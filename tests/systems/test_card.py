@@ -187,14 +187,20 @@ class FakeKernel:
         return FakeRun(self._card)
 
 
-def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most", [1 << 24, 100, 1])
+def test_the_host_gives_the_results_of_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """In as many parts as buffers of ``most`` bytes ask for."""
     each = made("streams")
     written(tmp_path, each, "alveo-u55c")
-    monkeypatch.setitem(sys.modules, "pyxrt", FakeCard(each).module)
-    card = imported(monkeypatch, tmp_path)[1].NeuralNetworkOverlay("net.xclbin", dtype=np.float64)
+    fake = FakeCard(each)
+    monkeypatch.setitem(sys.modules, "pyxrt", fake.module)
+    net, driver = imported(monkeypatch, tmp_path)
+    monkeypatch.setattr(driver.NeuralNetworkOverlay, "MOST_BYTES", most)
+    card = driver.NeuralNetworkOverlay("net.xclbin", dtype=np.float64)
     x = inputs_of(each.program, 6)
     for have, want in zip(card.predict(x), expected(each.program, x), strict=True):
         np.testing.assert_array_equal(have, want)
+    assert max(map(len, fake.sent.values())) <= max(most, *(stream.frame_bytes for stream in net.INPUTS))
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.ERT_CMD_STATE_COMPLETED])

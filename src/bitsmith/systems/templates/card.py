@@ -35,6 +35,8 @@ class Run:
 class NeuralNetworkOverlay(Predicting):
     """The card with its kernels.
 
+    A buffer of frames has ``MOST_BYTES`` at most, unless a frame has more: a pseudo channel of HBM has 256 MiB.
+
     Args:
         xclbin_name: ``@top@.xclbin``.
         x_shape, y_shape: with samples first, as those of the arrays, for circuits of one input and output; other numbers
@@ -43,6 +45,8 @@ class NeuralNetworkOverlay(Predicting):
         device_index: of the card.
         seconds: that a kernel may take, and as long again for each MiB that it moves; frames have their own time besides.
     """
+
+    MOST_BYTES = 1 << 24
 
     def __init__(
         self,
@@ -60,10 +64,23 @@ class NeuralNetworkOverlay(Predicting):
         self._readers = readers[: len(net.INPUTS)]
         self._loaders = dict(zip(net.LOADS, readers[len(net.INPUTS) :], strict=True))
         self._writers = [pyxrt.kernel(self._device, uuid, f"write_{k}") for k in range(len(net.OUTPUTS))]
-        super().__init__(self._moved, x_shape, y_shape, dtype)
+        super().__init__(self._parts, x_shape, y_shape, dtype)
+
+    def _parts(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        """All frames through the circuit, as many at a time as fit into a buffer, at least one."""
+        sizes = [stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS)]
+        frames, most = len(data[0]) // sizes[0], max(self.MOST_BYTES // max(sizes), 1)
+        found = [bytearray() for _ in wanted]
+        for first in range(0, frames, most):
+            last = min(first + most, frames)
+            parts = [each[first * size : last * size] for each, size in zip(data, sizes, strict=False)]
+            rests = [(last - first) * size for size in sizes[len(data) :]]
+            for result, part in zip(found, self._moved(parts, rests), strict=True):
+                result += part
+        return [bytes(result) for result in found]
 
     def _moved(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        """All frames through the circuit."""
+        """These frames through the circuit."""
         targets = [self._memory(kernel, size) for kernel, size in zip(self._writers, wanted, strict=True)]
         runs = [
             self._started(kernel, target, size, stream.beat)

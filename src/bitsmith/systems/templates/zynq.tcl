@@ -159,6 +159,11 @@ report_utilization -file [file join $here utilization.rpt]
 report_timing_summary -file [file join $here timing.rpt]
 set slack [get_property STATS.WNS [get_runs impl_1]]
 if {$slack < 0} { fail "the clock of $clock_mhz MHz is missed by [expr {-$slack}] ns: take a longer clock period" }
+# No longer period helps these: data that change too early, and pulses that are too short for a cell.
+foreach {name missed} [list WHS "hold times are" TPWS "widths of pulses are"] {
+    set slack [get_property STATS.$name [get_runs impl_1]]
+    if {$slack ne "" && $slack < 0} { fail "$missed missed by [expr {-$slack}] ns: see [file join $here timing.rpt]" }
+}
 
 set export [file join $here export]
 file mkdir $export
