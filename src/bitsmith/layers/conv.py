@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, TypeVar
@@ -30,28 +31,25 @@ _Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Conv(Layer):
-    """``y[p] = sum over taps t of x[p * strides + t * dilation - before] @ kernel[t] + bias``.
+class _Convolution(Layer):
+    """A layer with a kernel (*size, in // groups, out), and a bias (out,) or None.
 
-    The kernel is (*size, in // groups, out), the bias (out,) or None. ``padding`` has the zeros (before, after) of each
-    axis. Input channels and output channels are in ``groups`` blocks, each computed from its own.
+    Input channels and output channels are in ``groups`` blocks, each computed from its own.
     """
 
     kernel: Floats
     bias: Floats | None
     strides: Axes
     dilation: Axes
-    padding: tuple[tuple[int, int], ...]
-    groups: int = 1
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
     options: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     @property
-    def kind(self) -> str:
-        depthwise = self.groups > 1 and self.kernel.shape[-2] == 1
-        return f"{'Depthwise' if depthwise else ''}Conv{len(self.size)}D"
+    @abstractmethod
+    def groups(self) -> int:
+        """Blocks of channels."""
 
     @property
     def size(self) -> Axes:
@@ -63,6 +61,23 @@ class Conv(Layer):
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return {"weight": _kernel_scales(operand, result, self.kernel, self.groups), "bias": result}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv(_Convolution):
+    """``y[p] = sum over taps t of x[p * strides + t * dilation - before] @ kernel[t] + bias``.
+
+    The kernel is (*size, in // groups, out), the bias (out,) or None. ``padding`` has the zeros (before, after) of each
+    axis. Input channels and output channels are in ``groups`` blocks, each computed from its own.
+    """
+
+    padding: tuple[tuple[int, int], ...]
+    groups: int = 1
+
+    @property
+    def kind(self) -> str:
+        depthwise = self.groups > 1 and self.kernel.shape[-2] == 1
+        return f"{'Depthwise' if depthwise else ''}Conv{len(self.size)}D"
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -120,39 +135,20 @@ class Conv(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ConvTranspose(Layer):
+class ConvTranspose(_Convolution):
     """``y = full[crop : crop + output] + bias`` where ``full[i * strides + t * dilation] += x[i] @ kernel[t]`` for all i, t.
 
     The kernel is (*size, in // groups, out), the bias (out,) or None. ``output`` elements per axis are kept, from ``crop``
     on; those beyond ``full`` are zeros (and the bias).
     """
 
-    kernel: Floats
-    bias: Floats | None
-    strides: Axes
-    dilation: Axes
     crop: Axes
     output: Axes
     groups: int = 1
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
-    precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
-    options: ClassVar[frozenset[str]] = frozenset({"weights"})
-
     @property
     def kind(self) -> str:
         return f"Conv{len(self.size)}DTranspose"
-
-    @property
-    def size(self) -> Axes:
-        """Taps along each axis."""
-        return self.kernel.shape[:-2]
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
-
-    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
-        return {"weight": _kernel_scales(operand, result, self.kernel, self.groups), "bias": result}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitsmith.config import BitsLike, config_from_network
 from bitsmith.errors import ConfigError
@@ -127,15 +127,8 @@ def config_from_pytorch_model(
             where="config_from_pytorch_model",
             accepted=", ".join(map(repr, _CONVERSIONS)),
         )
-    config = config_from_network(
-        read_as(TORCH, model, ReadOptions(example=example, input_shape=input_shape, layers=layers)),
-        granularity=granularity,
-        backend=backend,
-        default_precision=default_precision,
-        default_reuse_factor=default_reuse_factor,
-        max_precision=max_precision,
-        bits=bits,
-    )
+    choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
+    config = _config(TORCH, model, *choices, bits=bits, layers=layers, example=example, input_shape=input_shape)
     if channels_last_conversion != "full":
         config["Model"]["ChannelsLastConversion"] = channels_last_conversion
     return config if input_shape is None else {**config, "InputShape": input_shape}
@@ -152,10 +145,12 @@ def _config(
     *,
     bits: BitsLike = None,
     layers: Layers | None = None,
-) -> dict[str, object]:
+    example: Example | Sequence[Example] | None = None,
+    input_shape: InputShapes | None = None,
+) -> dict[str, Any]:
     """A configuration of all choices of a model of ``framework``."""
     return config_from_network(
-        read_as(framework, model, ReadOptions(layers=layers)),
+        read_as(framework, model, ReadOptions(example=example, input_shape=input_shape, layers=layers)),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,
