@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,11 @@ from bitsmith.ir.ops import Relation
 from bitsmith.layers.elementwise import Whole
 from bitsmith.layers.integer import Bits
 
-if TYPE_CHECKING:
-    from bitsmith.frontends.custom.tensor import Tensor
-
 Number: TypeAlias = "float | npt.NDArray[np.generic] | Sequence[float]"
 """Constants: they broadcast as NumPy's arrays do."""
+
+T = TypeVar("T")
+"""The class of tensors."""
 
 Make = Callable[..., Value]
 """Emits the layers of an operation, given the builder and the operands."""
@@ -71,27 +71,27 @@ def refused(found: str, remedy: str) -> UnsupportedError:
     return UnsupportedError(f"{found} of a tensor, which has no value yet", where="a translation", remedy=remedy)
 
 
-def _joining(name: str, make: Make, *, reflected: bool = False) -> Callable[[Operators, Tensor | Number], Tensor]:
+def _joining(name: str, make: Make, *, reflected: bool = False) -> Callable[[Operators[T], T | Number], T]:
     """A method that joins the tensor and another operand."""
     return lambda x, other: x._joined(name, make, other, reflected=reflected)
 
 
-def _changing(name: str, make: Make) -> Callable[[Operators], Tensor]:
+def _changing(name: str, make: Make) -> Callable[[Operators[T]], T]:
     """A method that changes the tensor alone."""
     return lambda x: x._changed(name, make)
 
 
-class Operators(ABC):
+class Operators(ABC, Generic[T]):
     """Methods that Python's syntax and functions call."""
 
     __slots__ = ()
 
     @abstractmethod
-    def _joined(self, name: str, make: Make, other: Tensor | Number, *, reflected: bool = False) -> Tensor:
+    def _joined(self, name: str, make: Make, other: T | Number, *, reflected: bool = False) -> T:
         """The layers of ``make`` on the tensor and another operand, or the other way round; they broadcast."""
 
     @abstractmethod
-    def _changed(self, name: str, make: Make) -> Tensor:
+    def _changed(self, name: str, make: Make) -> T:
         """The layers of ``make`` on the tensor itself."""
 
     @abstractmethod
@@ -113,13 +113,13 @@ class Operators(ABC):
     __mod__ = _joining("remainder", _rest)
     __rmod__ = _joining("remainder", _rest, reflected=True)
 
-    def __divmod__(self, other: Tensor | Number) -> tuple[Tensor, Tensor]:
+    def __divmod__(self, other: T | Number) -> tuple[T, T]:
         return self // other, self % other
 
-    def __rdivmod__(self, other: Tensor | Number) -> tuple[Tensor, Tensor]:
+    def __rdivmod__(self, other: T | Number) -> tuple[T, T]:
         return self.__rfloordiv__(other), self.__rmod__(other)
 
-    def __pow__(self, other: Tensor | Number, modulus: object = None) -> Tensor:
+    def __pow__(self, other: T | Number, modulus: object = None) -> T:
         if modulus is not None:
             raise refused("a power with a modulus", "write x**y % z")
         return self._joined("power", arithmetic.power, other)
@@ -127,12 +127,12 @@ class Operators(ABC):
     __rpow__ = _joining("power", arithmetic.power, reflected=True)
     __neg__ = _changing("negative", arithmetic.negative)
 
-    def __pos__(self) -> Tensor:
+    def __pos__(self) -> T:
         return self * 1.0
 
     __abs__ = _changing("absolute", arithmetic.absolute)
 
-    def __round__(self, digits: int | None = None) -> Tensor:
+    def __round__(self, digits: int | None = None) -> T:
         return self._changed("round", lambda build, x: arithmetic.round_half_to_even(build, x, digits or 0))
 
     __floor__ = _changing("floor", _to_whole(Whole.FLOOR))
@@ -206,12 +206,12 @@ class Operators(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def __getitem__(self, index: int) -> Tensor: ...
+    def __getitem__(self, index: int) -> T: ...
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[T]:
         return (self[k] for k in range(len(self)))
 
-    def __reversed__(self) -> Iterator[Tensor]:
+    def __reversed__(self) -> Iterator[T]:
         return (self[k] for k in reversed(range(len(self))))
 
     # NumPy's.
@@ -225,7 +225,7 @@ class Operators(ABC):
             "use operators, methods of the tensor, or where, maximum, minimum, concatenate and einsum of bitsmith.custom",
         )
 
-    def __array_ufunc__(self, function: np.ufunc, method: str, *operands: Tensor | Number, **more: object) -> Tensor:
+    def __array_ufunc__(self, function: np.ufunc, method: str, *operands: T | Number, **more: object) -> T:
         meant = UFUNCS.get(function.__name__) if method == "__call__" and not more else None
         if meant is None:
             asked = f"numpy.{function.__name__}" + (f".{method}" if method != "__call__" else "")
@@ -233,11 +233,11 @@ class Operators(ABC):
             raise refused(
                 f"{asked}{given}", f"of NumPy there are {', '.join(sorted(UFUNCS))}; x.function(name) has more"
             )
-        found: Tensor = meant(*(self._tensor(one) for one in operands))
+        found: T = meant(*(self._tensor(one) for one in operands))
         return found
 
     @abstractmethod
-    def _tensor(self, other: Tensor | Number) -> Tensor:
+    def _tensor(self, other: T | Number) -> T:
         """The operand as a tensor."""
 
 

@@ -35,7 +35,7 @@ _Index: TypeAlias = "SupportsIndex | slice | EllipsisType | Sequence[int] | Sequ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tensor(Operators):
+class Tensor(Operators["Tensor"]):
     """An operand or a result of one sample, or a constant; ``build`` emits what is computed of it."""
 
     build: Builder
