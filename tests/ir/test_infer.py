@@ -133,8 +133,8 @@ def test_products_with_weights_have_the_fewest_fractional_bits(seed: int, bits: 
     """In machine integers or not: a column of weights has the same numbers in the largest unit that all are multiples of."""
     rng = np.random.default_rng(seed)
     shape = rows, columns = rng.integers(1, 5, 2)
-    weights = objects(
-        [[int(rng.integers(-9, 10)) << int(rng.integers(0, bits)) for _ in range(columns)] for _ in range(rows)]
+    weights = np.array(
+        [[int(rng.integers(-9, 10)) << int(rng.integers(0, bits)) for _ in range(columns)] for _ in range(rows)], object
     )
     weights[rng.random(shape) < 0.3] = 0
     frac = np.full(shape, 3) if alike else rng.integers(-9, 10, shape)

@@ -82,7 +82,8 @@ def test_with_section_adds_one_and_keeps_the_design() -> None:
     assert "Accuracy" not in full_report()
 
 
-def test_one_screen_with_the_verdict_first() -> None:
+def test_one_screen_with_the_verdict_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "130")
     lines = str(full_report()).splitlines()
     assert len(lines) <= 24
     assert lines[0].startswith("residual: verified on 1,000 inputs; fits (")
@@ -103,7 +104,10 @@ def test_one_screen_with_the_verdict_first() -> None:
         ({"Timing": {"FmaxMHz": 100.0}}, r"clock 100 MHz \(100 MHz asked\)"),
     ],
 )
-def test_the_verdict_says_what_is_wrong(sections: dict[str, dict[str, object]], first: str) -> None:
+def test_the_verdict_says_what_is_wrong(
+    sections: dict[str, dict[str, object]], first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "130")
     report = full_report()
     for name, section in sections.items():
         report = report.with_section(name, section)

@@ -239,7 +239,7 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
         path: a file or folder, or nothing.
         suffixes: endings of models, of which a folder's files are told; not asked for otherwise.
     """
-    if "\0" not in str(path) and not path.exists():
+    if "\0" not in str(path) and not _is_there(path):
         return _absent(path)
     first = b"" if path.is_dir() else first_bytes(path, FIRST_BYTES)
     for record in FILES:
@@ -254,6 +254,13 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
     models = [repr(str(path / name)) for name in _names(path) if name.lower().endswith(endings)]
     remedy = f"give {', or '.join(models[:3])}" if models else "give the file of a model"
     return ModelFileError("a folder", where=str(path), remedy=remedy)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a path that no file can have
+        return False
 
 
 def _absent(path: Path) -> ModelFileError:
