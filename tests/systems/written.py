@@ -14,7 +14,6 @@ import pytest
 from bitsmith.building.design import Circuit
 from bitsmith.building.job import Target
 from bitsmith.building.system import rtl_core, system_of
-from bitsmith.devices import Board, any_board
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey
@@ -31,12 +30,10 @@ def written(
     **target: str,
 ) -> System:
     """The circuit and its system in ``folder``."""
-    board = any_board(name)
-    assert not isinstance(board, Board)
-    core, files = rtl_core(
-        each, board, Target(Path(), "net", "", period_ns, **target), layouts or layouts_of(each.program)
-    )
-    system = system_of(core, board)
+    aim, known = Target(Path(), "net", "", period_ns, board=name, **target), layouts or layouts_of(each.program)
+    made = system_of(aim, lambda board: rtl_core(each, board, aim, known))
+    assert made is not None
+    system, files = made
     own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
     for path, text in {**own, **files, **system.files}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

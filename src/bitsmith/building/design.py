@@ -6,10 +6,11 @@ Both are a value with sources, the cycles that were planned, and a way to run th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -58,54 +59,77 @@ class Cosimulated:
     reloaded: tuple[Program, list[Raw]] | None = None
 
 
-class Circuit(Protocol):
-    """A circuit as a value."""
+@dataclass(frozen=True)
+class Circuit(ABC):
+    """A circuit as a value.
+
+    Attributes:
+        program: what it computes.
+        top: the top module.
+        parts: of the circuit by layer, under the name of each in the top.
+        cycles: latency and initiation interval as planned.
+        over_budget: operations that take longer than the clock period.
+        stage_ns: nanoseconds of logic that a stage may have; more than the clock leaves where there must be few.
+        title: of all files.
+    """
+
+    program: Program
+    top: str
+    parts: Mapping[str, LayerPart]
+    cycles: tuple[int, int]
+    over_budget: int
+    stage_ns: float
+    title: Title
 
     @property
-    def program(self) -> Program:
-        """The program that it computes."""
-
-    @property
-    def top(self) -> str:
-        """The top module."""
-
-    @property
+    @abstractmethod
     def sources(self) -> Mapping[str, str]:
         """All files that the top needs, in the project's folder ``rtl``: name -> text."""
 
     @property
-    def extras(self) -> Mapping[str, str]:
-        """Further files, by their paths in the project: bus wrappers and what goes with them."""
-
-    @property
+    @abstractmethod
     def interface(self) -> Interface:
         """The streams of ``<top>_axis``, which is among the extras."""
 
+    @property
+    @abstractmethod
+    def axi_stream(self) -> str:
+        """The text of the module ``<top>_axis``."""
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        """Wrappers, from ``<top>_axis`` up, and the scripts that tell vendors' tools of them, by their paths in the project."""
+        interface, top, axis = self.interface, self.top, self.axi_stream
+        axi_lite, avalon = bus_wrappers.axi_lite_name(top), bus_wrappers.avalon_name(top)
+        packaged = (*self.wrapper_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
+        described = (*self.wrapper_sources(library.AVALON_LIBRARY), f"{avalon}.sv")
+        texts = {
+            f"{library.axi_stream_name(top)}.sv": axis,
+            f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
+            f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
+            f"{avalon}.sv": bus_wrappers.avalon(interface),
+            f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axis),
+            f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
+            **library.library(),
+        }
+        return {
+            **{f"rtl/{name}": text for name, text in texts.items()},
+            f"{top}.core": integration.fusesoc_core(interface, self.wrapper_sources(()), packaged),
+        }
+
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
         """Names of all files in the folder ``rtl`` below a wrapper that is made of ``modules``."""
+        return tuple(dict.fromkeys((*self.sources, f"{library.axi_stream_name(self.top)}.sv", *modules)))
 
-    @property
-    def cycles(self) -> tuple[int, int]:
-        """Latency and initiation interval as planned."""
-
-    @property
-    def over_budget(self) -> int:
-        """Operations that take longer than the clock period."""
-
-    @property
-    def stage_ns(self) -> float:
-        """Nanoseconds of logic that a stage may have; more than the clock leaves where there must be few."""
-
-    @property
-    def parts(self) -> Mapping[str, LayerPart]:
-        """Parts of the circuit by layer, under the name of each part in the top."""
-
+    @abstractmethod
     def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
         """Return its simulation on ``raws``, one array per input, in a ``folder`` of the project beside ``sources``."""
 
+    @abstractmethod
     def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
         """The files that its simulation on ``raws`` must leave, by their paths in the project."""
 
+    @abstractmethod
     def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
         """The tokens of ``raws`` at each stream that comes in, and of their results at each that goes out."""
 
@@ -120,53 +144,38 @@ def circuit(
         netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
-        return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), stages.stage_ns, title)
+        made = write(netlist, stages, top, title)
+        late = len(stages.over_budget)
+        return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, made)
     network = dumped("token-network", partition(program, directives), network_to_text)
     require_engine(program, directives, network.processes)
     design = streams.lay_out(network, delays, budget_ns, top, title, directives.part)
     dumped("schedule", design.schedule, schedule_to_text)
-    return Streaming(program, design, budget_ns, title)
+    cycles = design.schedule.latency, design.schedule.interval
+    return Streaming(program, design.top, design.parts, cycles, design.over_budget, budget_ns, title, design)
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+@dataclass(frozen=True)
+class Pipeline(Circuit):
     """Everything unrolled: a sample per cycle."""
 
-    program: Program
     design: RtlDesign
-    over_budget: int
-    stage_ns: float
-    title: Title
-
-    @property
-    def top(self) -> str:
-        return self.design.top
 
     @property
     def sources(self) -> Mapping[str, str]:
         return self.design.sources
 
     @property
-    def extras(self) -> Mapping[str, str]:
-        design = self.design
-        return _extras(self, library.axi_stream(design.top, design.in_width, design.out_width, design.latency))
+    def axi_stream(self) -> str:
+        return library.axi_stream(self.top, self.design.in_width, self.design.out_width, self.design.latency)
 
     @property
     def interface(self) -> Interface:
-        design = self.design
-        inputs, outputs = StreamPort("", design.inputs, 1), StreamPort("", design.outputs, 1)
-        return Interface(design.top, (inputs,), (outputs,), *self.cycles, self.title)
+        inputs, outputs = (StreamPort("", fields, 1) for fields in (self.design.inputs, self.design.outputs))
+        return Interface(self.top, (inputs,), (outputs,), *self.cycles, self.title)
 
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
-        return _wrapper_sources(self, (*library.AXI_STREAM_LIBRARY, *modules))
-
-    @property
-    def cycles(self) -> tuple[int, int]:
-        return self.design.latency, 1
-
-    @property
-    def parts(self) -> Mapping[str, LayerPart]:
-        return self.design.parts
+        return super().wrapper_sources((*library.AXI_STREAM_LIBRARY, *modules))
 
     def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
         outputs = self.design.outputs
@@ -192,47 +201,25 @@ class Pipeline:
         return Cosimulation(design.top, tuple(sources), *widths, words, design.latency, folder)
 
 
-@dataclass(frozen=True, slots=True)
-class Streaming:
+@dataclass(frozen=True)
+class Streaming(Circuit):
     """Processes that pass tokens."""
 
-    program: Program
     design: StreamDesign
-    stage_ns: float
-    title: Title
-
-    @property
-    def top(self) -> str:
-        return self.design.top
 
     @property
     def sources(self) -> Mapping[str, str]:
         return {**self.design.sources, **library.library(library.STREAM_LIBRARY)}
 
     @property
-    def extras(self) -> Mapping[str, str]:
-        return _extras(self, bus_wrappers.axi_streams(self.interface))
+    def axi_stream(self) -> str:
+        return bus_wrappers.axi_streams(self.interface)
 
     @property
     def interface(self) -> Interface:
         design = self.design
         inputs = (*design.inputs, *(each.port for each in design.weights))
         return Interface(self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads)
-
-    def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
-        return _wrapper_sources(self, modules)
-
-    @property
-    def cycles(self) -> tuple[int, int]:
-        return self.design.schedule.latency, self.design.schedule.interval
-
-    @property
-    def over_budget(self) -> int:
-        return self.design.over_budget
-
-    @property
-    def parts(self) -> Mapping[str, LayerPart]:
-        return self.design.parts
 
     def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
         return Converted(self._flow(sources, raws, folder), self._cosimulated)
@@ -266,7 +253,11 @@ class Streaming:
         )
 
     def _cosimulated(self, found: StreamSimulation) -> Cosimulated:
-        fifos = tuple(_fifo(self.design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
+        memories = ((self.design.memories[name], name, *use) for name, use in found.peaks.items())
+        fifos = tuple(
+            FIFO(fifo=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
+            for memory, name, peak, depth in memories
+        )
         reloaded = (self._reloaded(), self._tensors(found.reloaded)) if self.design.loads else None
         outputs = self._tensors(found.outputs)
         return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, fifos, reloaded)
@@ -298,36 +289,6 @@ def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words
     """The 32-bit words of each token of a port for weights."""
     tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
     return pack(given.port.fields, [tokens])
-
-
-def _wrapper_sources(made: Pipeline | Streaming, modules: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*made.sources, f"{library.axi_stream_name(made.top)}.sv", *modules)))
-
-
-def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
-    """The wrappers, from ``<top>_axis`` up, and the scripts that tell vendors' tools of them."""
-    interface, top = made.interface, made.top
-    axi_lite, avalon = bus_wrappers.axi_lite_name(top), bus_wrappers.avalon_name(top)
-    packaged = (*made.wrapper_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
-    described = (*made.wrapper_sources(library.AVALON_LIBRARY), f"{avalon}.sv")
-    texts = {
-        f"{library.axi_stream_name(top)}.sv": axi_stream,
-        f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
-        f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
-        f"{avalon}.sv": bus_wrappers.avalon(interface),
-        f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axi_stream),
-        f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
-        **library.library(),
-    }
-    return {
-        **{f"rtl/{name}": text for name, text in texts.items()},
-        f"{top}.core": integration.fusesoc_core(interface, made.wrapper_sources(()), packaged),
-    }
-
-
-def _fifo(design: StreamDesign, name: str, peak: int, depth: int) -> FIFO:
-    memory = design.memories[name]
-    return FIFO(fifo=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
 
 
 def _shapes(ports: Sequence[StreamPort]) -> tuple[StreamShape, ...]:

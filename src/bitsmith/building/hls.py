@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from importlib.util import find_spec
@@ -23,8 +23,7 @@ from bitsmith.building.verification import compare, raw_digest, stimuli
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, ConfigError, ProgramError, ProjectError, VerificationError
 from bitsmith.flows.csim import BridgeLibrary
-from bitsmith.flows.run import Command
-from bitsmith.flows.tools import FoundTool
+from bitsmith.flows.run import Computed, Converted, Progress
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls.project import Stage as VendorStep
 from bitsmith.hls.words import Raws
@@ -114,7 +113,7 @@ class _Hls:
         return tuple(step for step in VendorStep if step in wanted)
 
     def _flow(self, step: VendorStep) -> VendorStage:
-        return VendorStage(self._driver, self.code.target.top, step)
+        return VendorStage(self._driver, self.code.target.top, step, _watching)
 
     @cached_property
     def too_wide(self) -> CapacityError | None:
@@ -140,11 +139,7 @@ class _Hls:
     @cached_property
     def _system(self) -> tuple[System, Mapping[str, str]] | None:
         """The system of the board, and the files of the circuit for it; None if the board has none."""
-        board = system_board(self._job.target)
-        if board is None:
-            return None
-        core, files = hls_core(self.code, board)
-        return system_of(core, board), files
+        return system_of(self._job.target, lambda board: hls_core(self.code, board))
 
     def bitstream(self) -> tuple[Stage, ...]:
         """Stage that makes the bitstream, if one was asked for."""
@@ -158,11 +153,23 @@ class _Hls:
             name="csim",
             title=f"{len(self._raws[0]):,} samples",
             find=BridgeLibrary.find,
-            flow=lambda: _Simulation(self.code, self._raws),
+            flow=lambda: Computed(self._simulated, BridgeLibrary.find()),
             needs=(self.code.dialect.name,),
             options=(BridgeLibrary.environment(), *map(raw_digest, self._raws)),
             log="csim/compile.log",
         )
+
+    def _simulated(self, folder: Path) -> Sections:
+        """Run the compiled C++ in this process and compare it with the emulator."""
+        job, compiled = self._job, self.code.load(folder)
+        compare(job.emulator, job.program, compiled.run_raw(self._raws), self._raws)
+        others = random_values(job.program)
+        if others:
+            program = load(job.program, others)
+            found = replace(compiled, program=program, loads=True).run_raw(self._raws)
+            compare(Emulator(program), program, found, self._raws)
+        tool = BridgeLibrary.find()[0].label
+        return (Verification(inputs=len(self._raws[0]), mismatches=0, tool=tool, method=C_SIMULATION),)
 
     def structure(self) -> tuple[Stage, ...]:
         """Hold what the C++ asks of memories against its plan, before the vendor's tool starts; not without libclang."""
@@ -173,15 +180,26 @@ class _Hls:
                 name="structure",
                 title="loops and memories",
                 find=lambda: (),
-                flow=lambda: _Structure(self.code, self._unread),
+                flow=lambda: Computed(self._checked),
                 needs=(self.code.dialect.name,),
                 reported=False,
             ),
         )
 
+    def _checked(self, folder: Path) -> Sections:
+        """Read the C++ back; what cannot be read is noted."""
+        from bitsmith.hls.structure.check import check  # only this needs libclang
+
+        try:
+            unrolled = self._job.directives.unrolled(self._job.program)
+            self._unread += check(self.code.project, self.code.dialect, unrolled=unrolled).left_out
+        except ProgramError as error:
+            self._unread.append(str(error))
+        return ()
+
     def vendor(self, step: VendorStep) -> Stage:
         """A stage of the vendor's tool."""
-        flow = self._flow(step)
+        flow, read = self._flow(step), self._cosimulated if step is VendorStep.COSIM else lambda _: ()
         tools, scripts = flow.find(), self.code.dialect.scripts(self.code.target)
         folder = self._job.target.output_dir
         calls = [command.key for command in flow.commands(folder, tools)]
@@ -190,13 +208,21 @@ class _Hls:
             name=step.value,
             title=label(self._driver, tools[0]),
             find=flow.find,
-            flow=lambda: _Vendor(flow, self._bench[1], self._violated),
+            flow=lambda: Converted(flow, read),
             needs=(self.code.dialect.name, *(need.value for need in step.needs)),
             options=(*calls, *(text for item in sorted(scripts.items()) for text in item), *bench),
             log=flow.log(tools),
             rewritten=True,
             outdates=tuple(path for later in VendorStep if step in later.needs for path in self._flow(later).outputs()),
         )
+
+    def _cosimulated(self, folder: Path) -> Sections:
+        """Hold a co-simulation's numbers against those of the emulator, and its interval against the planned one."""
+        expected, lines = self._bench[1], read_text(folder / _COSIM_RESULTS).splitlines()
+        _compare_numbers([tuple(line.split()) for line in lines], expected, _COSIM_RESULTS)
+        self._violated(folder)
+        tool = label(self._driver, self._flow(VendorStep.COSIM).find()[0])
+        return (Verification(inputs=len(expected), mismatches=0, tool=tool, method="co-simulation"),)
 
     def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
         """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
@@ -290,102 +316,15 @@ class _Hls:
                 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Simulation:
-    """The flow: run the compiled C++ in this process and compare it with the emulator."""
+def _watching(log: Path) -> Progress:
+    """End a vendor's tool whose test bench has found wrong numbers, which is not a failure of the tool."""
 
-    code: HlsCode
-    raws: Sequence[Raws]
+    def watch(line: str) -> None:
+        if differ := _DIFFER.search(line):
+            found = f"{differ[1]} numbers differ from the predictions"
+            raise VerificationError(found, where=str(log), remedy=_LOOK_THERE)
 
-    def find(self) -> tuple[FoundTool, ...]:
-        return BridgeLibrary.find()
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return {}
-
-    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        return ()
-
-    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
-        job = self.code.job
-        compiled, others = self.code.load(project), random_values(job.program)
-        compare(job.emulator, job.program, compiled.run_raw(self.raws), self.raws)
-        if others:
-            program = load(job.program, others)
-            found = replace(compiled, program=program, loads=True).run_raw(self.raws)
-            compare(Emulator(program), program, found, self.raws)
-        return (Verification(inputs=len(self.raws[0]), mismatches=0, tool=tools[0].label, method=C_SIMULATION),)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Structure:
-    """The flow: read the C++ back. What cannot be read is added to ``unread``."""
-
-    code: HlsCode
-    unread: list[str]
-
-    def find(self) -> tuple[FoundTool, ...]:
-        return ()
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return {}
-
-    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        return ()
-
-    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
-        from bitsmith.hls.structure.check import check  # only this needs libclang
-
-        unrolled = self.code.job.directives.unrolled(self.code.job.program)
-        try:
-            found = check(self.code.project, self.code.dialect, unrolled=unrolled)
-        except ProgramError as error:
-            self.unread.append(str(error))
-            return ()
-        self.unread.extend(found.left_out)
-        return ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Vendor:
-    """The flow of a vendor's stage, whose co-simulation must give the ``expected`` numbers as often as ``paced`` demands."""
-
-    stage: VendorStage
-    expected: Numbers
-    paced: Callable[[Path], None]
-
-    def find(self) -> tuple[FoundTool, ...]:
-        return self.stage.find()
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return self.stage.files()
-
-    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        commands = self.stage.commands(project, tools)
-        return tuple(replace(command, watch=_Watch(command.log)) for command in commands)
-
-    def read(self, project: Path, tools: Sequence[FoundTool]) -> Sections:
-        if self.stage.stage is not VendorStep.COSIM:
-            return ()
-        text = read_text(project / _COSIM_RESULTS)
-        _compare_numbers([tuple(line.split()) for line in text.splitlines()], self.expected, _COSIM_RESULTS)
-        self.paced(project)
-        tool = label(self.stage.driver, tools[0])
-        return (Verification(inputs=len(self.expected), mismatches=0, tool=tool, method="co-simulation"),)
-
-
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """Ends a vendor's tool whose test bench has found wrong numbers, which is not a failure of the tool."""
-
-    log: Path
-
-    def __call__(self, line: str) -> None:
-        differ = _DIFFER.search(line)
-        if differ:
-            raise VerificationError(
-                f"{differ[1]} numbers differ from the predictions", where=str(self.log), remedy=_LOOK_THERE
-            )
+    return watch
 
 
 def _compare_numbers(found: Numbers, expected: Numbers, where: str) -> None:

@@ -108,11 +108,7 @@ class Rtl:
     def _system(self) -> tuple[System, Mapping[str, str]] | None:
         """The system of the board, and the files of the circuit for it; None if the board has none."""
         target = self.job.target
-        board = system_board(target)
-        if board is None:
-            return None
-        core, files = rtl_core(self._circuit, board, target, self.job.layouts)
-        return system_of(core, board), files
+        return system_of(target, lambda board: rtl_core(self._circuit, board, target, self.job.layouts))
 
     def _generate(self) -> Generated:
         made = self._circuit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -34,19 +34,25 @@ def system_board(target: Target) -> SystemBoard | None:
     return None if found is None or isinstance(found, Board) else found
 
 
-def system_of(core: Core, board: SystemBoard) -> System:
-    """The system of ``core`` on ``board``.
+def system_of(
+    target: Target, made: Callable[[SystemBoard], tuple[Core, Mapping[str, str]]]
+) -> tuple[System, Mapping[str, str]] | None:
+    """The system of the target's board around the core that is ``made`` for it, and the core's files; None without a system.
 
     Raises:
         ConfigError: too many streams.
     """
+    board = system_board(target)
+    if board is None:
+        return None
+    core, files = made(board)
     match board:
         case Zynq():
-            return zynq_system(core, board)
+            return zynq_system(core, board), files
         case Card():
-            return card_system(core, board)
+            return card_system(core, board), files
         case SocFpga():
-            return soc_fpga_system(core, board)
+            return soc_fpga_system(core, board), files
         case _:
             assert_never(board)
 

@@ -286,6 +286,26 @@ class Flow(Protocol[Result_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Computed(Generic[After]):
+    """Work of this process, without files or commands: a function of the project's folder; ``tools`` made what it uses."""
+
+    compute: Callable[[Path], After]
+    tools: tuple[FoundTool, ...] = ()
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return self.tools
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return {}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        return ()
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> After:
+        return self.compute(project)
+
+
+@dataclass(frozen=True, slots=True)
 class Converted(Generic[Before, After]):
     """``flow`` with its result converted."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
-from bitsmith.flows.run import Command
+from bitsmith.flows.run import Command, Progress
 from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.project import Stage
@@ -60,11 +60,13 @@ class VendorStage:
 
     Args:
         top: name of the top function.
+        watch: from a log, what is called with each of its lines.
     """
 
     driver: Driver
     top: str
     stage: Stage
+    watch: Callable[[Path], Progress] | None = None
 
     def find(self) -> tuple[FoundTool, ...]:
         """The vendor's tool, and then the other programs that the stage starts; without the tool, by the preferred way.
@@ -97,12 +99,14 @@ class VendorStage:
                 outputs=tuple(project / output for output in call.outputs),
                 error_pattern=self.driver.error_pattern,
                 errors_fail=True,
+                watch=self.watch and self.watch(project / log),
             )
             for call, log in zip(calls, self._logs(calls), strict=True)
         )
 
-    def read(self, project: Path, tools: Sequence[FoundTool]) -> None:
-        """Nothing: the vendors' reports are read where all of them are."""
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Path:
+        """The folder: the vendors' reports are read where all of them are."""
+        return project
 
     def outputs(self) -> tuple[str, ...]:
         """Files that the stage leaves inside the project, whichever way the tool is started."""
