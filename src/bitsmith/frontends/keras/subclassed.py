@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Protocol, cast
 
+import numpy as np
+
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import MODEL_CLASSES, LiveModel
@@ -147,7 +149,9 @@ def _evaluated(run: Callable[..., object], inputs: object, where: str) -> object
     """Return what a model, or its ``call``, makes of symbolic inputs in evaluation."""
     options = {"training": False} if "training" in inspect.signature(getattr(run, "call", run)).parameters else {}
     try:
-        return run(inputs, **options)
+        # Keras's NumPy backend finds shapes by computing with whatever numbers lie in fresh memory.
+        with np.errstate(all="ignore"):
+            return run(inputs, **options)
     except Exception as error:  # whatever the user's code raises
         lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
         said = [line.strip() for line in lines if line.strip()][:2]
