@@ -49,8 +49,7 @@ sessions: $(VENV)/.dev
 
 # The sample report, and its picture on the first page, from a run of the demo; needs Chromium.
 sample: demo
-	cp $(DEMO_DIR)/report.html docs/samples/digits-report.html
-	PYTHONPATH=docs $(BIN)/python -m generate.pictures docs/images/report.png
+	PYTHONPATH=docs $(BIN)/python -m generate.pictures $(DEMO_DIR)/report.html
 
 # The texts of plans that tests compare with.
 goldens: $(VENV)/.dev
