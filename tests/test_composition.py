@@ -11,6 +11,7 @@ import torch
 
 import bitsmith
 from bitsmith import Model
+from bitsmith.composition import _with_stored_results
 from bitsmith.errors import ConfigError, VerificationError
 
 X = np.random.default_rng(3).normal(size=(200, 8))
@@ -63,6 +64,15 @@ def test_parts_hand_on_what_is_stored_in_another_order_than_the_users(tmp_path: 
     assert [one.program.outputs[0].name for one in parts] == ["1", "2", "4"]
     assert parts[2].program.input_ops()[0].shape == (2, 2, 3)
     np.testing.assert_array_equal(parts.predict(x), model.predict(x))
+
+
+def test_parts_keep_the_results_of_layers_that_outputs_need(whole: Model) -> None:
+    """And of those that are asked for alone, whatever else the whole shows."""
+    names = [probe.name for probe in whole.program.probes]
+    for kept in (names, names[::2], []):
+        assert [probe.name for probe in _with_stored_results(whole.program, kept).probes] == list(kept)
+    shown = [probe.name for one in bitsmith.split(whole, ["first_relu", "norm"]) for probe in one.program.probes]
+    assert set(shown) <= whole.network.live()
 
 
 @pytest.mark.slow

@@ -6,13 +6,15 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bitsmith.dataflow.engine import EngineLayer
-from bitsmith.dataflow.processes import period
+from bitsmith.dataflow.execute import _swept
+from bitsmith.dataflow.processes import OutputPort, Process, Stream, Sweep, period
+from bitsmith.dataflow.timing import timing
 from bitsmith.ir.ops import Window
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import TensorType, objects
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,42 @@ def test_engines_reach_every_number_by_steps_from_the_one_before(
         last = counters
     assert result == target
     assert layer.all_passes == rows * columns * blocks * passes
+
+
+@given(
+    *(numbers(1, 3), numbers(1, 3), numbers(1, 2), numbers(0, 1), numbers(0, 1), numbers(5, 6)),
+    st.sampled_from([(1, 1, 1), (1, 2, 3), (2, 1, 2), (3, 2, 1)]),
+)
+def test_sweeps_wait_for_tokens_and_keep_those_that_are_still_read(
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    before: tuple[int, int],
+    after: tuple[int, int],
+    grid: tuple[int, int],
+    parts: tuple[int, int, int],
+) -> None:
+    """By the tokens that each action reads, of windows with a tap inside; without padding nothing is kept for longer."""
+    assume(all(most <= gap * (taps - 1) for most, gap, taps in zip(after, dilation, size, strict=True)))
+    kind = Sweep(Window(size, stride, dilation, tuple(zip(before, after, strict=True))), *parts)
+    count = grid[0] * grid[1] * parts[0] * parts[1]
+    stream = Stream((*grid, parts[0] * parts[1]), TensorType.of((1,), 0, 0, count))
+    process = Process(kind, (OutputPort(0),), (stream,), (stream,))
+    read = _swept(kind, process, objects(np.arange(1, count + 1)[:, None])).ravel().astype(np.int64)
+    write, sequencer = timing(process, 0).sequencers
+    needs, freed = (each[0].dense().tolist() for each in (sequencer.needs, sequencer.takes))
+    assert (
+        write.actions == count
+        and sequencer.actions == len(needs) == len(read)
+        and (needs[-1], freed[-1]) == (count,) * 2
+    )
+    assert all(token <= needed for token, needed in zip(read, needs, strict=True))
+    later = np.minimum.accumulate(np.where(read == 0, count + 1, read)[::-1])[::-1]
+    assert all(gone < token for gone, token in zip(freed[:-1], later[1:], strict=True))
+    if not any((*before, *after)):
+        first = later[:: kind.reads] - 1
+        assert needs[: -kind.reads : kind.reads] == [
+            -(-read[k : k + kind.reads].max() // (parts[0] * parts[1])) * parts[0] * parts[1]
+            for k in range(0, len(read) - kind.reads, kind.reads)
+        ]
+        assert freed[kind.reads - 1 : -1 : kind.reads] == first[1:].tolist()

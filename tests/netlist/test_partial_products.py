@@ -11,6 +11,7 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Field, Multiplier, Netlist, WordOrigin, WordRef, live_words
+from bitsmith.netlist.partial_products import product
 from bitsmith.netlist.reduce_widths import reduce_widths
 
 BLOCK = MultiplierBlock(
@@ -56,6 +57,22 @@ def test_the_product_stays(factors: tuple[tuple[int, int], ...], drop: int, bits
     corners = [(x, y) for x in factors[0] for y in factors[1]]
     for x, y in [*corners, *((rng.randint(*factors[0]), rng.randint(*factors[1])) for _ in range(50))]:
         assert evaluate(parts, [x, y]) == evaluate(whole, [x, y])
+
+
+@pytest.mark.parametrize("factors", RANGES.values(), ids=RANGES)
+@pytest.mark.parametrize("shifts", [(0, 3), (2, 0), (1, 4)])
+def test_parts_of_shifted_factors_are_shifted_as_the_product_is(
+    factors: tuple[tuple[int, int], ...], shifts: tuple[int, int]
+) -> None:
+    builder = NetlistBuilder()
+    builder.enter(WordOrigin("", "x"))
+    fields = [Field("x", k, lo, hi, 0) for k, (lo, hi) in enumerate(factors)]
+    x, y = (builder.port(k, *ends).shifted(shift) for k, (ends, shift) in enumerate(zip(factors, shifts, strict=True)))
+    found = product(builder, x, y, BLOCK)
+    netlist = builder.netlist(fields, [Field("y", 0, builder.lo(found), builder.hi(found), 0)], [found])
+    for a, b in [(a, b) for a in (*factors[0], 1, -77) for b in (*factors[1], 1, 99)]:
+        if factors[0][0] <= a <= factors[0][1] and factors[1][0] <= b <= factors[1][1]:
+            assert evaluate(netlist, [a, b]) == [(a << shifts[0]) * (b << shifts[1])]
 
 
 def test_only_where_the_clock_wants_it() -> None:

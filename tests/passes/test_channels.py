@@ -25,7 +25,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.recurrent import LSTM
 from bitsmith.layers.sample_norm import LayerNormalization
-from bitsmith.layers.settings import Settings, Weights
+from bitsmith.layers.settings import Bits, Settings, Weights
 from bitsmith.layers.shape import Flatten
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.network.calibration import calibrate
@@ -222,6 +222,13 @@ def test_formats_of_the_user_stay() -> None:
     made = network((8,), dense(8, 3, UNITS), settings=Settings({"result": fmt, "weight": fmt}))
     (node,) = compile_network(made, [normal(100, 8)]).network.nodes[1:]
     assert set(node.fracs) <= {"bias"}
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 8])
+def test_the_smallest_budgets_are_taken_at_their_word(bits: int) -> None:
+    """Of four bits and more, channels and weights of unlike scale have theirs each; of fewer there are none to give."""
+    made = network((8,), dense(8, 3, UNITS), settings=Settings(bits=Bits(bits, bits)))
+    assert bool(refined(compile_network(made, [normal(100, 8)]))) == (bits >= 4)
 
 
 def test_weights_that_can_be_loaded_have_one_format() -> None:

@@ -212,6 +212,21 @@ def test_sums_of_unlike_scales_are_of_codes(layer: Layer, rectified: bool) -> No
     assert constants(chain.network()) < 20
 
 
+@pytest.mark.parametrize("layer", [Add(), Subtract()])
+@pytest.mark.parametrize("offsets", [(3.0, 0.0), (0.0, -5.0), (2.0, 7.0)])
+def test_sums_of_codes_with_zero_points(layer: Layer, offsets: tuple[float, float]) -> None:
+    """What is off 0 by a normalization, in the same steps, adds up with the signs of the operands."""
+    chain = Chain(6, (4,))
+    names = []
+    for k, offset in enumerate((*offsets, 1.0) if isinstance(layer, Add) else offsets):
+        chain.add(Quantize(Quantizer.uniform(0.0625 + 0.1 * k, -16, 15)), "x")
+        chain.add(Quantize(Quantizer.uniform(np.float32(0.0713), -16, 15)))
+        names.append(chain.add(BatchNormalization(as_weights(np.ones(4)), as_weights(np.full(4, 0.25 * offset)))))
+    chain.add(layer, *names)
+    chain.add(Quantize(Quantizer.uniform(np.float32(0.0419), -64, 63, Rounding.RND)))
+    assert_same(chain.network())
+
+
 def test_a_float_layer_after_codes_has_their_values() -> None:
     chain = Chain(3, (4,))
     chain.quantize()
