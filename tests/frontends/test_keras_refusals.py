@@ -145,7 +145,7 @@ OPERATIONS = {
     "unknown": (lambda x: ops.sort(x), "Sort"),
     "shrink width": (lambda x: ops.soft_shrink(x, threshold=-0.25), "shrinking by -0.25"),
     "reshape across samples": (lambda x: ops.reshape(x, (4, -1)), "mix samples"),
-    "lambda": (lambda x: layers.Lambda(lambda v: v + 1, name="fun")(x), "Python code"),
+    "lambda": (lambda x: layers.Lambda(lambda v: v + 1, (4,), name="fun")(x), "Python code"),
 }
 
 
