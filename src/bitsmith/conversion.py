@@ -43,7 +43,7 @@ from bitsmith.model import Model
 from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import (
-    MODEL_OPTIONS,
+    MODEL_ARGUMENTS,
     Arguments,
     NetworkOptions,
     Options,
@@ -138,8 +138,9 @@ def _configured(
     if reading.input_shape is None:
         reading = replace(reading, input_shape=shape)
     network = read_as(framework, model, reading)
-    model = {option.key.path.rpartition(".")[2]: options.get(option.name) for option in MODEL_OPTIONS if option.key}
-    network = resolve(network, config, options.get("bits"), model=model, override=options.get("override", False))
+    keys_of_model = {key: options.get(name) for name, key in MODEL_ARGUMENTS.items()}
+    override = options.get("override", False)
+    network = resolve(network, config, options.get("bits"), model=keys_of_model, override=override)
     return _with_outliers(network, options.get("outliers"))
 
 

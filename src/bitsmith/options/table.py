@@ -133,6 +133,7 @@ class Chosen:
 
 
 _STRATEGIES = get_args(StrategyName)
+_OF_MODEL = "HLSConfig.Model."
 
 OPTIONS: Sequence[Option] = (
     Option(
@@ -393,8 +394,12 @@ OPTIONS: Sequence[Option] = (
 )
 """In the order in which help and pages list them."""
 
-MODEL_OPTIONS = tuple(option for option in OPTIONS if option.name in ("precision", "reuse_factor", "strategy"))
-"""Keys of the section ``Model`` that are arguments, too."""
+MODEL_ARGUMENTS: Mapping[str, str] = {
+    option.name: option.key.path.removeprefix(_OF_MODEL)
+    for option in OPTIONS
+    if option.key is not None and option.key.path.startswith(_OF_MODEL) and option.name != "bits"
+}
+"""Keys of the section ``Model``, by the arguments that say them; the budget is read in forms of its own."""
 
 DEFAULTS: Mapping[str, object] = {option.name: option.default for option in OPTIONS}
 
