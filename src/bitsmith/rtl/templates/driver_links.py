@@ -84,6 +84,25 @@ class Registers:
         return self.read(self.FRAMES_OUT), self.read(self.STATUS) & 2
 
 
+def in_parts(
+    move: Callable[[int, Sequence[bytes], Sequence[int]], list[bytes]],
+    most_bytes: int,
+    data: Sequence[bytes],
+    wanted: Sequence[int],
+) -> list[bytes]:
+    """The results of all frames, of which ``move`` gets as many at a time as have so many bytes in each stream, at least one."""
+    frames = _frames(data, wanted)
+    sizes = [stream.frame_bytes for stream in INPUTS], [stream.frame_bytes for stream in OUTPUTS]
+    most = max(most_bytes // max(*sizes[0], *sizes[1]), 1)
+    found = [bytearray() for _ in wanted]
+    for first in range(0, frames, most):
+        number = min(most, frames - first)
+        parts = [each[first * size : (first + number) * size] for each, size in zip(data, sizes[0])]
+        for result, part in zip(found, move(number, parts, [number * size for size in sizes[1]])):
+            result += part
+    return [bytes(result) for result in found]
+
+
 class Dma:
     """Moves frames with DMA engines on a board with PYNQ, as many at a time as an engine can count the bytes of.
 
@@ -112,16 +131,7 @@ class Dma:
         self._kept: dict[tuple[str, int], Any] = {}
 
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        frames = _frames(data, wanted)
-        sizes = [len(each) // frames for each in data], [size // frames for size in wanted]
-        most = max(self.MOST_BYTES // max(*sizes[0], *sizes[1]), 1)
-        found = [bytearray() for _ in wanted]
-        for first in range(0, frames, most):
-            number = min(most, frames - first)
-            parts = [each[first * size : (first + number) * size] for each, size in zip(data, sizes[0])]
-            for result, part in zip(found, self._checked(number, parts, [number * size for size in sizes[1]])):
-                result += part
-        return [bytes(result) for result in found]
+        return in_parts(self._checked, self.MOST_BYTES, data, wanted)
 
     def _checked(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """The results of so many frames; RuntimeError if the circuit says that it gave other ones."""

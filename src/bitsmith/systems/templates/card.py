@@ -68,19 +68,11 @@ class NeuralNetworkOverlay(Predicting):
 
     def _parts(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit, as many at a time as fit into a buffer, at least one."""
-        sizes = [stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS)]
-        frames, most = len(data[0]) // sizes[0], max(self.MOST_BYTES // max(sizes), 1)
-        found = [bytearray() for _ in wanted]
-        for first in range(0, frames, most):
-            last = min(first + most, frames)
-            parts = [each[first * size : last * size] for each, size in zip(data, sizes, strict=False)]
-            rests = [(last - first) * size for size in sizes[len(data) :]]
-            for result, part in zip(found, self._moved(parts, rests), strict=True):
-                result += part
-        return [bytes(result) for result in found]
+        moved: list[bytes] = net.in_parts(self._moved, self.MOST_BYTES, data, wanted)
+        return moved
 
-    def _moved(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        """These frames through the circuit."""
+    def _moved(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        """So many frames through the circuit."""
         targets = [self._memory(kernel, size) for kernel, size in zip(self._writers, wanted, strict=True)]
         runs = [
             self._started(kernel, target, size, stream.beat)
