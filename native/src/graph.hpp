@@ -14,9 +14,9 @@ namespace bitsmith {
 
 /// Inclusive range of an integer, and when it arrives, counted in adders that come before it.
 struct Range {
-    std::int64_t low = 0;
-    std::int64_t high = 0;
-    int arrival = 0;
+    std::int64_t low{};
+    std::int64_t high{};
+    int arrival{};
 
     /// Bits that hold every value of the range.
     int width() const {
@@ -33,10 +33,10 @@ struct Range {
 
 /// `(v[a] << shift_a) + (v[b] << shift_b)`, or minus if `subtract`; the smaller of the shifts is 0.
 struct Adder {
-    std::int32_t a = 0;
-    std::int32_t b = 0;
-    std::int32_t shift_a = 0;
-    std::int32_t shift_b = 0;
+    std::int32_t a{};
+    std::int32_t b{};
+    std::int32_t shift_a{};
+    std::int32_t shift_b{};
     bool subtract = false;
 
     bool operator==(const Adder&) const = default;
@@ -69,8 +69,8 @@ struct Adder {
 
 /// `node` shifted left by `shift`, subtracted if `minus`.
 struct Term {
-    std::int32_t node = 0;
-    std::int32_t shift = 0;
+    std::int32_t node{};
+    std::int32_t shift{};
     bool minus = false;
 };
 

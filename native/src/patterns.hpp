@@ -33,9 +33,9 @@ private:
 
 /// Node `a` with node `b` shifted by `shift` (which may be negative) against it, of equal or opposite sign.
 struct Pattern {
-    std::int32_t a = 0;
-    std::int32_t b = 0;
-    std::int32_t shift = 0;
+    std::int32_t a{};
+    std::int32_t b{};
+    std::int32_t shift{};
     bool opposite = false;
 };
 
@@ -98,7 +98,7 @@ private:
     static constexpr int kFirstBits = 8;
     static constexpr int kSieveBits = 3;
     struct Slot {
-        Key key = 0;
+        Key key{};
         std::int32_t node = -1;
     };
 

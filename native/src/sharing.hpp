@@ -23,9 +23,9 @@ namespace bitsmith {
 
 /// One entry of a column: `node` times (`plus` - `minus`), two bit masks without a common bit.
 struct ColumnEntry {
-    std::int32_t node = 0;
-    std::uint64_t plus = 0;
-    std::uint64_t minus = 0;
+    std::int32_t node{};
+    std::uint64_t plus{};
+    std::uint64_t minus{};
 };
 
 using Column = std::vector<ColumnEntry>;
@@ -76,19 +76,19 @@ private:
     };
     struct Node {
         Pattern pattern;
-        Key key = 0;
+        Key key{};
         Range range;
-        std::int64_t most = 0;  // more than any part of its sum can be, in magnitude
+        std::int64_t most{};  // more than any part of its sum can be, in magnitude
         bool alive = false;
-        std::int32_t uses = 0;  // digits, and operands of other nodes
-        int cost = 0;
+        std::int32_t uses{};  // digits, and operands of other nodes
+        int cost{};
         std::vector<InColumn> columns;
     };
     /// The columns that have a digit of a node, and those that may have several, by number modulo 64.
     struct Spread {
-        std::uint64_t once = 0;
-        std::uint64_t twice = 0;
-        std::uint64_t partners = 0;  // the nodes that it has patterns with, by number modulo 64
+        std::uint64_t once{};
+        std::uint64_t twice{};
+        std::uint64_t partners{};  // the nodes that it has patterns with, by number modulo 64
 
         void add(std::int32_t column) {
             const std::uint64_t bit = std::uint64_t{1} << (column % 64);
@@ -118,17 +118,17 @@ private:
     };
     /// How many more occurrences the limit allows an output, as found in search `of`.
     struct Room {
-        std::uint64_t of = 0;
-        std::uint64_t left = 0;
+        std::uint64_t of{};
+        std::uint64_t left{};
     };
     /// Occurrences of a pattern, and what finding them takes; each thread has its own.
     struct Found {
         std::vector<Occurrence> places;
         std::vector<Room> room;  // by output
-        std::uint64_t room_of = 0;
+        std::uint64_t room_of{};
     };
     struct Saved {
-        std::int32_t column = 0;
+        std::int32_t column{};
         std::vector<Digit> digits;
     };
 

@@ -12,7 +12,7 @@ namespace {
 /// Where an output comes from: a unique column, -1 if it is zero, shifted left.
 struct Place {
     std::int32_t column = -1;
-    std::int32_t shift = 0;
+    std::int32_t shift{};
 };
 
 using Weights = std::vector<std::int64_t>;

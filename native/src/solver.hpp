@@ -16,7 +16,7 @@ namespace bitsmith {
 /// One output: `v[node] << shift`, negated if `negate`; zero if `node` is negative.
 struct Output {
     std::int32_t node = -1;
-    std::int32_t shift = 0;
+    std::int32_t shift{};
     bool negate = false;
 };
 
@@ -27,10 +27,10 @@ struct Graph {
 
 /// Budgets and limits, as in Python.
 struct Settings {
-    std::uint64_t pair_limit = 0;
-    std::uint64_t effort = 0;
-    std::uint64_t most_steps = 0;
-    int extra_depth = 0;  // negative: no limit
+    std::uint64_t pair_limit{};
+    std::uint64_t effort{};
+    std::uint64_t most_steps{};
+    int extra_depth{};  // negative: no limit
 };
 
 /// The graph of `weights`, row-major with a row per input; magnitudes and their sums must stay far from 64 bits.

@@ -21,7 +21,7 @@ struct Summand {
 /// One value within a sum: a term, or the sum of two values, which come before it.
 struct Partial {
     Range range;
-    std::int32_t shift = 0;
+    std::int32_t shift{};
     bool minus = false;
     std::int32_t left = -1;   // the operand with the smaller shift, that is not subtracted; -1 in terms
     std::int32_t right = -1;
@@ -31,8 +31,8 @@ struct Partial {
 
 /// Loads as in `Sharing`: what may be late. `limit` 0 means no limit.
 struct Deadline {
-    std::uint64_t limit = 0;
-    std::uint64_t load = 0;
+    std::uint64_t limit{};
+    std::uint64_t load{};
 };
 
 /// How much more load a sum has than its operands.
