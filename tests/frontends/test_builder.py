@@ -11,8 +11,10 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.refusals import Refusals
+from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.ops.selection import repeat
+from bitsmith.frontends.ops.spatial import kernel_of
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import as_weights
@@ -97,6 +99,60 @@ def test_elements_of_all_constants_are_limited(
 def test_an_input_of_scalars_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="an input of scalars"):
         Builder(Draft(), 0, "model").input((1,), Batch(0), Kind.REAL)
+
+
+@pytest.mark.parametrize(("known", "accepted"), [(False, "Dense, "), (True, "")])
+def test_classes_like_one_that_is_not_known_are_named(known: bool, accepted: str) -> None:
+    """Those that are known are refused for something else, which another class would not mend."""
+    refusals = Refusals()
+    refusals.add(Refusal("fc", "Dens", "is not known", "", class_known=known))
+    refusals.add(Refusal("conv", "Conv2D", "has a stride", "", class_known=True))
+    found = refusals.error("model", ["Conv2D", *(f"Class{k}" for k in range(40)), "Dense"]).accepted
+    assert found.startswith(accepted) and bool(found) is not known
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_kernels_of_convolutions(groups: int, transposed: bool) -> None:
+    for size in ((2,), (2, 3), (3, 1, 2)):
+        weights = np.random.default_rng(0).normal(size=(4, 6, *size))
+        kernel = kernel_of(weights, groups, transposed=transposed)
+        assert kernel.shape == (*size, *((4 // groups, 6 * groups) if transposed else (6, 4)))
+        for k, own in enumerate(np.split(weights, groups) if transposed else [weights]):
+            part = kernel[..., 6 * k : 6 * k + 6] if transposed else kernel
+            np.testing.assert_array_equal(part, np.moveaxis(own, (0, 1), (-2, -1) if transposed else (-1, -2)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"),
+    [
+        ((4, 2), 1),
+        ((4, 2, 1, 1, 1, 1), 1),
+        ((0, 2, 3), 1),
+        ((4, 0, 3), 1),
+        ((4, 2, 0), 1),
+        ((4, 2, 3), 0),
+        ((4, 2, 3), -1),
+        ((4, 2, 3), 3),
+    ],
+)
+def test_kernels_of_no_convolution(shape: tuple[int, ...], groups: int) -> None:
+    with pytest.raises(UnsupportedError, match=f"in {groups} groups"):
+        kernel_of(np.ones(shape), groups)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_repeated_elements_fit_whatever_the_axis(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = Draft()
+    x = Builder(draft, draft.begin("x", "Input"), "model").input((1, 2, 3, 4), Batch(0), Kind.REAL)
+    build = Builder(draft, draft.begin("y"), "model")
+    monkeypatch.setattr("bitsmith.frontends.builder.value.MAX_ELEMENTS", 48)
+    shape = tuple(size * (1 + (k == axis)) for k, size in enumerate((2, 3, 4)))
+    assert repeat(build, x, axis + 1, [2]).shape == shape
+    assert repeat(build, x, axis + 1, [0] * (x.shape[axis] - 1) + [2]).shape[axis] == 2
+    for counts in ([3], [2] * (x.shape[axis] - 1) + [3], [1, 1, 1, 1, 1], [-1]):
+        with pytest.raises(UnsupportedError):
+            repeat(build, x, axis + 1, counts)
 
 
 def test_refusals_of_one_reason_share_a_line() -> None:

@@ -84,6 +84,8 @@ NUMPY = {
     "mask": lambda x, y, w: x * np.array([True, False, True, True]),
     "truth beside a number": lambda x, y, w: (x > 0) * 3.0 - (x > 1) / 2.0,
     "sum of truths as numbers": lambda x, y, w: (x > 0) * 1.0 + (x > 1) * 1.0,
+    "equals": lambda x, y, w: x.equals(y) * 1.0 if isinstance(x, Tensor) else (x == y) * 1.0,
+    "equals a number": lambda x, y, w: x.equals(0.5) * 1.0 if isinstance(x, Tensor) else (x == 0.5) * 1.0,
     "truths": lambda x, y, w: (x > 0) == (y > 0),
     "lists": lambda x, y, w: (
         operator.add(x, [1.0, 2.0, 3.0, 4.0]) if isinstance(x, Tensor) else x + np.array([1.0, 2.0, 3.0, 4.0])

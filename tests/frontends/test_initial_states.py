@@ -64,7 +64,9 @@ def test_of_a_live_module(name: str, shown: bool) -> None:
         np.testing.assert_allclose(got, np.moveaxis(wanted.numpy(), axis, 0), atol=1e-6)
 
 
-def test_of_onnx() -> None:
+@pytest.mark.parametrize("layout", [0, 1])
+def test_of_onnx(layout: int) -> None:
+    """With samples after steps, or first, for which the runtime has no kernel."""
     import onnxruntime
 
     weights = [
@@ -81,5 +83,11 @@ def test_of_onnx() -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     feeds = {name: np.moveaxis(x, 0, 1).astype(np.float32) for name, x in zip("xh", inputs, strict=True)}
     (wanted,) = session.run(None, feeds)
+    if layout:
+        first = {"x": ["n", STEPS, 3], "h": ["n", 1, 4], "y": ["n", STEPS, 1, 4]}
+        infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in first.items()}
+        node.attribute.append(helper.make_attribute("layout", 1))
+        graph = helper.make_graph([node], "net", [infos["x"], infos["h"]], [infos["y"]], weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     network = read_model(model)
     np.testing.assert_allclose(network.evaluate(inputs)[network.outputs[0]], np.moveaxis(wanted, 2, 0), atol=1e-5)

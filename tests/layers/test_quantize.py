@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ops import Table
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, rationals
-from bitsmith.layers.quantization.requantize import quantized
+from bitsmith.layers.quantization.requantize import near, near_exponent, quantized
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 
@@ -110,6 +111,37 @@ def test_codes_of_the_reference_are_exact_at_ties(
     values = ties + ulps * np.spacing(ties)
     want = [rounded(Fraction(value) / scale + offset, rounding) for value in values]
     assert quantizer.codes(values).tolist() == want
+
+
+@given(RATIOS, st.integers(0, 12))
+def test_integers_near_a_number_are_the_nearest_and_those_beside_it(factor: Fraction, drop: int) -> None:
+    scaled = factor * 2**drop
+    below = math.floor(scaled)
+    wanted = [each for each in dict.fromkeys((round(scaled), below, below + 1)) if each > 0]
+    assert list(near(factor, drop)) == wanted
+    assert Fraction(1, 4) < factor * Fraction(2) ** near_exponent(factor) < 1
+
+
+@pytest.mark.parametrize("values", [2, 63, 64, 65, 100])
+def test_few_values_are_looked_up_and_more_are_multiplied(values: int) -> None:
+    """A bit of a result of 64 values is one look-up table of a device."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (1,), FixedFormat(True, 12, 0))
+    x = builder.cast_to(x, 0, 0, values - 1, Rounding.TRN, Overflow.SAT)
+    program = builder.program([("codes", quantized(builder, x, Quantizer.uniform(rationals(Fraction(7, 3)), -99, 99)))])
+    assert any(isinstance(node.op, Table) for node in program.nodes) is (values <= 64)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3,), (2, 3), (2, 1, 2)])
+def test_numbers_are_as_small_an_array_as_broadcasts_to_the_same(shape: tuple[int, ...]) -> None:
+    alike = np.full(shape, 0.375)
+    assert rationals(alike).size == 1
+    for axis, size in enumerate(shape):
+        varied = alike + np.arange(size).reshape(-1, *(1 for _ in shape[axis + 1 :]))
+        found = rationals(varied)
+        assert found.size == size and np.array_equal(np.broadcast_to(found, shape).astype(float), varied)
+    with pytest.raises(UnsupportedError, match=r"2097153 grids"):
+        rationals(np.arange((1 << 21) + 1.0))
 
 
 @pytest.mark.parametrize("scale", [6000, -6000, 4098])

@@ -212,7 +212,11 @@ def test_integers_of_32_bits_hold_sums_of_products() -> None:
 
 
 def test_softmax_is_of_8_bits_and_of_steps_that_make_1() -> None:
-    for kind, scale, said in ((np.uint16, 1 / 256, "uint16"), (U8, 3.0, "in steps of 3")):
+    for kind, scale, said in (
+        (np.uint16, 1 / 256, "uint16"),
+        (U8, 3.0, "in steps of 3"),
+        (U8, 1 / 4097, "1 to 1/4096"),
+    ):
         m = Model(3)
         grid = m.grid(0.1, 0, kind)
         codes = m.q("x", grid)

@@ -295,6 +295,23 @@ def test_a_state_that_nothing_quantizes_is_refused(opening: str, steps: int, sai
         read_keras(model)
 
 
+@pytest.mark.parametrize(("bits", "gained"), [(4, 3), ([4, 6], 5), ([6, 4], 5)])
+def test_a_state_that_nothing_quantizes_gains_the_finest_of_a_kernel_s_places(
+    bits: int | list[int], gained: int
+) -> None:
+    """Channels of a kernel may have steps of their own."""
+    alpha = {"class_name": "__numpy__", "config": {"value": [2.0 ** (4 - b) for b in np.ravel(bits).tolist()]}}
+    recurrent = {"class_name": "quantized_bits", "config": {"bits": 4, "integer": 0, "alpha": alpha}}
+    steps = 24 // gained
+    for count in (steps, steps + 1):
+        model = _cell("QSimpleRNN", 1, "linear", None, recurrent_quantizer=recurrent, state_quantizer=None, steps=count)
+        if count == steps:
+            assert read_keras(model).outputs == ("cell",)
+        else:
+            with pytest.raises(UnsupportedError, match=f"gain {gained} bits in each of {count} steps"):
+                read_keras(model)
+
+
 def test_scales_along_the_first_axis_are_refused_of_live_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """What decides is a global setting, which neither a layer nor a file tells."""
     backend = SimpleNamespace(image_data_format=lambda: "channels_first")
@@ -386,13 +403,13 @@ def _spread(*shape: int) -> npt.NDArray[np.float32]:
     return (np.cos(np.arange(np.prod(shape))) * 0.9).reshape(shape).astype(np.float32)
 
 
-def _cell(kind: str, gates: int, activation: str, opening: object) -> LiveModel:
-    """A sequence of four steps of three channels, and a cell of two units."""
+def _cell(kind: str, gates: int, activation: str, opening: object, steps: int = 4, **more: object) -> LiveModel:
+    """A sequence of steps of three channels, and a cell of two units."""
     config = {"name": "cell", "units": 2, "activation": activation, "state_quantizer": "quantized_bits(8,0,alpha=1)"}
     config |= {f"{part}_quantizer": "quantized_bits(5,0,alpha=1)" for part in ("kernel", "recurrent", "bias")}
-    config |= {"reset_after": False} | ({"recurrent_activation": opening} if opening else {})
+    config |= {"reset_after": False} | ({"recurrent_activation": opening} if opening else {}) | more
     layers = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 4, 3]}},
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, steps, 3]}},
         {"class_name": kind, "config": config},
     ]
     model = LiveModel("", {"x": [], "cell": [_spread(3, 2 * gates), _spread(2, 2 * gates), _spread(2 * gates)]})

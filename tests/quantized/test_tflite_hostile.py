@@ -108,3 +108,17 @@ def test_variables_begin_with_another_graph_of_the_file(name: str) -> None:
     assert not said(place, 1)
     for number in (-1, 0, 3, 1 << 30):
         assert f"graph {number} of 2" in said(place, number)
+
+
+def test_graphs_without_inputs_or_outputs_are_refused() -> None:
+    """Lists of one number that are said to be empty: those of inputs and of outputs are among them."""
+    content, said = _content("int8", "conv_int8_plain"), set[str]()
+    for place in range(0, len(content) - 3, 4):
+        if content[place : place + 4] == b"\1\0\0\0":
+            try:
+                read_graph(content[:place] + bytes(4) + content[place + 4 :])
+            except BitsmithError as error:
+                said.add(str(error))
+    assert {"0 inputs and 1 outputs", "1 inputs and 0 outputs"} <= {
+        word for one in said for word in one.partition(": ")[2].splitlines()
+    }

@@ -328,8 +328,8 @@ class Builder:
         a, b = factors.constant, terms.constant
         if a is None or b is None or x.constant is not None:
             return self._two_steps(x, factors, terms, suffix, kind)
-        full = _broadcast(a.shape, b.shape)
-        fits = _broadcast(full, x.shape) == x.shape
+        full = broadcast_shapes(a.shape, b.shape)
+        fits = broadcast_shapes(full, x.shape) == x.shape
         if fits and bool(np.all(a == 1.0)) and bool(np.all(b == 0.0)):
             return self.emit(Identity(), x, suffix=suffix, kind=kind)
         full = (1,) * (len(x.shape) - len(full)) + full
@@ -440,10 +440,10 @@ def _within(value: Value, perm: Sequence[int]) -> Order:
 
 def _is_all(x: Value, value: float, shape: Shape) -> bool:
     """Return True if ``x`` is a constant of that value, and repeats nothing of a tensor of ``shape``."""
-    return x.constant is not None and bool(np.all(x.constant == value)) and _broadcast(x.shape, shape) == shape
+    return x.constant is not None and bool(np.all(x.constant == value)) and broadcast_shapes(x.shape, shape) == shape
 
 
-def _broadcast(*shapes: Shape) -> Shape:
+def broadcast_shapes(*shapes: Shape) -> Shape:
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

@@ -26,7 +26,7 @@ _Cell: TypeAlias = tuple[Recurrent, Mapping[str, ModelLayout]]
 
 def _weights(call: Call, count: int, order: Sequence[int]) -> list[list[Value]]:
     """The trained tensors of ``count`` cells."""
-    each = 4 if call.flag("has_biases", True) else 2
+    each = 4 if call.flag("has_biases") else 2
     params = call.tensors("params")
     if len(params) != each * count:
         raise UnsupportedError(

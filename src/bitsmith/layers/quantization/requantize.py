@@ -195,7 +195,7 @@ def _multiplication(of: Staircase) -> _Multiplication | None:
 
 
 def near_exponent(factor: Fraction) -> int:
-    """``k`` with ``factor * 2**k`` from about 1/2 to 2."""
+    """``k`` with ``factor * 2**k`` between 1/4 and 1."""
     return factor.denominator.bit_length() - factor.numerator.bit_length() - 1
 
 

@@ -233,7 +233,7 @@ def _greatest_score(call: LayerCall) -> float:
     bits = call.config.positive("key_dim").bit_length() + 1
     for name in ("query", "key"):
         found = quantizer(call, f"{name}_dense/oq", "qkvo_oq_conf")
-        if found is None or found.scaler != 1.0 or found.slope != 1.0 or found.shift:
+        if found is None or (found.scaler, found.slope, found.shift) != (1.0, 1.0, 0.0):
             return -LEFT_OUT
         bits += int(found.integer.max())
     return min(2.0**bits, -LEFT_OUT)

@@ -1,0 +1,85 @@
+"""Deviations and ranges of channels against their definitions, value by value."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.fidelity.deviation import FEW_VALUES, MOST, deviation, signal_to_noise, spans
+from bitsmith.layers.layer import Floats
+
+SHAPES = st.sampled_from([(9,), (2,), (7, 3), (40, 2), (5, 3, 2), (4, 2, 3, 2)])
+
+
+def _drawn(shape: tuple[int, ...], seed: int, holes: int) -> Floats:
+    """Random numbers, some of which are not finite."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0.0, 3.0, shape)
+    places = rng.integers(0, values.size, holes)
+    values.reshape(-1)[places] = rng.choice([np.inf, -np.inf, np.nan], holes)
+    return values
+
+
+def _channels(values: Floats, axis: int) -> Floats:
+    """(channels, numbers)."""
+    if values.ndim == 1:
+        return values.reshape(1, -1)
+    return np.moveaxis(values, 1 + axis % (values.ndim - 1), 0).reshape(values.shape[1 + axis % (values.ndim - 1)], -1)
+
+
+@given(
+    SHAPES, st.integers(0, 3), st.integers(0, 5), st.integers(0, 5), st.integers(0, 999), st.sampled_from([0.5, 2.0])
+)
+def test_a_deviation_is_that_of_what_is_finite_in_both(
+    shape: tuple[int, ...], axis: int, holes: int, more: int, seed: int, size: float
+) -> None:
+    axis = axis % max(len(shape) - 1, 1)
+    wanted, found = _drawn(shape, seed, holes), _drawn(shape, seed + 1, more)
+    with np.errstate(invalid="ignore"):
+        apart = _channels(np.abs(found - wanted) / size, axis)
+    finite = [[value for value in row if math.isfinite(value)] for row in apart]
+    counted = sum(map(len, finite))
+    result = deviation(wanted, found, size, axis)
+    each = counted / len(finite)  # channels without numbers count like others
+    squares = [sum(value * value for value in row) for row in finite]
+    assert result.worst == pytest.approx(max((value for row in finite for value in row), default=0.0))
+    np.testing.assert_allclose(result.worsts, [max(row, default=0.0) for row in finite])
+    if any(squares):
+        assert result.error == pytest.approx(math.sqrt(sum(squares) / counted))
+        np.testing.assert_allclose(result.errors, [math.sqrt(square / each) for square in squares])
+    else:
+        assert result.error == 0.0 and not result.errors.any()
+
+
+@given(SHAPES, st.integers(0, 3), st.integers(0, 9), st.integers(0, 999))
+def test_spans_reach_from_the_least_to_the_greatest_finite_number(
+    shape: tuple[int, ...], axis: int, holes: int, seed: int
+) -> None:
+    axis = axis % max(len(shape) - 1, 1)
+    values = _drawn(shape, seed, holes)
+    found, rows = spans(values, axis), _channels(values, axis)
+    for channel, row in enumerate(rows):
+        numbers = row[np.isfinite(row)]
+        least, most = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
+        assert (found.of(channel).lo, found.of(channel).hi) == (least, most)
+    assert (found.whole.lo, found.whole.hi) == (found.least.min(), found.most.max())
+    assert found.few is (values.size // len(rows) < FEW_VALUES)
+
+
+def test_errors_beyond_all_measure_are_one_number() -> None:
+    result = deviation(np.zeros((2, 2)), np.array([[1e30, 1.0], [0.0, 0.0]]), 1.0)
+    assert (result.worst, result.worsts.tolist()) == (MOST, [MOST, 1.0])
+    assert result.errors.tolist() == [math.sqrt(MOST * MOST / 2.0), math.sqrt(0.5)]
+
+
+@given(st.integers(0, 999), st.floats(2.0**-10, 4.0))
+def test_signals_are_compared_with_noise_in_decibels(seed: int, error: float) -> None:
+    wanted = np.random.default_rng(seed).normal(size=50)
+    ratio = signal_to_noise(wanted, error, 2.0)
+    assert ratio == pytest.approx(10.0 * math.log10(np.var(wanted / 2.0) / error**2))
+    assert signal_to_noise(np.append(wanted, [np.nan, np.inf]), error, 2.0) == pytest.approx(ratio)
+    assert signal_to_noise(np.ones(5), error, 2.0) == 0.0

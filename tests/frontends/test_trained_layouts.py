@@ -1,0 +1,106 @@
+"""Trained tensors of layers are the model's own, as their layouts say, and layers that share one have the same array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from onnx_models import graph, node
+from torch import Tensor, nn
+from torch_samples import randomised
+
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.torch.read import read_torch
+from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+
+RNG = np.random.default_rng(2)
+
+MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "linear": (lambda: nn.Linear(3, 4), (3,)),
+    "square": (lambda: nn.Linear(3, 3), (2, 3)),
+    "conv along time": (lambda: nn.Conv1d(3, 5, 2), (3, 6)),
+    "conv": (lambda: nn.Conv2d(3, 4, (2, 3)), (3, 5, 5)),
+    "groups": (lambda: nn.Conv2d(4, 6, 2, groups=2), (4, 4, 4)),
+    "transposed": (lambda: nn.ConvTranspose2d(3, 2, (2, 3), stride=2), (3, 3, 3)),
+    "rnn": (lambda: nn.RNN(3, 3, batch_first=True), (4, 3)),
+}
+
+
+def assert_own(network: Network, tensors: list[Floats]) -> None:
+    """Each trained tensor of a layer with a kernel is one of these."""
+    nodes = [each for each in network.nodes if "weight" in each.layer.weights()]
+    assert nodes
+    for each in nodes:
+        for name, values in each.layer.weights().items():
+            layout = each.layouts.get(name) or ModelLayout.plain(values.shape)
+            assert layout.fits(values.shape)
+            assert any(layout.shape == one.shape and np.array_equal(layout.taken(one), values) for one in tensors), name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_of_modules(name: str) -> None:
+    made, shape = MODULES[name]
+    module = randomised(made())
+    assert_own(read_torch(module, input_shape=shape), [one.detach().double().numpy() for one in module.parameters()])
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_products_in_onnx(turned: bool, alpha: float) -> None:
+    """As they are, or transposed, and times a factor."""
+    kernel, bias = RNG.normal(size=(3, 3)).astype(np.float32), RNG.normal(size=3).astype(np.float32)
+    nodes = [node("Gemm", "x w b", "y", transB=int(turned), alpha=alpha)]
+    model = graph(nodes, {"x": ("N", 3)}, "y", {"w": kernel, "b": bias})
+    assert_own(read_onnx(model), [kernel.astype(np.float64), bias.astype(np.float64)])
+
+
+class Twice(nn.Module):
+    """One kernel in two layers, beside a copy of it and another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.third(self.second(self.first(x)))
+        return y
+
+
+def test_layers_that_share_a_tensor_have_the_same_array() -> None:
+    torch.manual_seed(0)
+    network = read_torch(Twice().eval(), input_shape=(4,))
+    first, second, third = (network.node(name).layer.weights()["weight"] for name in ("first", "second", "third"))
+    assert first is second and first is not third
+    build = Builder(Draft(), 0, "model")
+
+    def shared(values: Floats, label: str = "") -> Value:
+        return build.draft.shared(constant(values, label))
+
+    once = shared(np.ones((2, 2)), "w")
+    assert shared(np.ones((2, 2)), "w").elements is once.elements
+    for other in (shared(np.ones((2, 2)), "v"), shared(np.zeros((2, 2)), "w"), shared(np.ones(4), "w")):
+        assert other.elements is not once.elements
+
+
+def test_sums_of_constants_with_an_input_are_one_layer_where_one_axis_is_enough() -> None:
+    """Whichever of factors and terms has the axis, they broadcast to the operand."""
+    for factors, terms in (
+        (np.arange(1.0, 4.0), np.ones(1)),
+        (np.ones(1) * 2.0, np.arange(3.0)),
+        (np.ones((2, 1)) * 3.0, np.ones((1, 1))),
+    ):
+        draft = Draft()
+        x = Builder(draft, draft.begin("x", "Input"), "model").input((1, 2, 3), Batch(0), Kind.REAL)
+        y = Builder(draft, draft.begin("y"), "model").affine(x, constant(factors), constant(terms))
+        assert y.shape == (2, 3) and len(draft.nodes) == 2
+        layer = draft.nodes[-1].layer
+        values = RNG.normal(size=(4, 2, 3))
+        np.testing.assert_allclose(layer.reference([values]), values * factors + terms)
