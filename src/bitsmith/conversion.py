@@ -194,6 +194,10 @@ class Conversion:
         return converted(self.network(), self.arguments.get("calibration"), self.project, self.source, self.arguments)
 
 
+_SLOW = 5.0
+"""Clock periods are questioned from so many usual ones of a family on: 100 may be meant as MHz."""
+
+
 def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
     """A configuration without the model's input shape, and that."""
     if not isinstance(config, Mapping):
@@ -218,6 +222,7 @@ def converted(
     _check_weights(network, target)
     _check_latency(target)
     _check_interface(target)
+    questioned = _questioned_clock(target)
     shapes = network.input_shapes()
     batches = None if calibration is None else float_batches(shapes, without_labels(calibration, len(shapes)))
     said: tuple[str, ...] = ()
@@ -238,7 +243,7 @@ def converted(
         said = (*said, f"{choice.note} The {fidelity.summary}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
     idle = idle_notes(project.idle)
-    notes = (*said, *found.notes, *idle, *_other_positions(laid_out, target), *_loaded(laid_out))
+    notes = (*said, *questioned, *found.notes, *idle, *_other_positions(laid_out, target), *_loaded(laid_out))
     return Model(laid_out, found.program, target, notes, fidelity, source)
 
 
@@ -279,6 +284,17 @@ def _check_interface(target: Target) -> None:
         where="Interface",
         accepted=f"it with backend {' or '.join(map(repr, able))} and io_type 'io_parallel', without a board",
     )
+
+
+def _questioned_clock(target: Target) -> Iterator[str]:
+    """Refuse a clock that leaves no time for logic; return a note on one that looks like a frequency."""
+    part = target.circuit_part
+    if part is None:
+        return iter(())
+    target.budget_ns(part.family)
+    asked = target.clock_period_ns
+    slow = f"clock_period is in nanoseconds: {asked:g} ns is {1000 / asked:.3g} MHz. For {asked:g} MHz give {1000 / asked:.4g}."
+    return iter((slow,) if asked >= _SLOW * part.family.clock_period_ns else ())
 
 
 def _check_latency(target: Target) -> None:

@@ -67,7 +67,9 @@ def test_budget_refuses_a_period_that_fits_nothing(family: Family) -> None:
     with pytest.raises(ConfigError, match="no time for logic") as refused:
         family.delays.budget(0.3, 0.1)
     shortest = float(refused.value.accepted.split()[2])
-    assert family.delays.budget(shortest + 0.01, 0.1) > 0
+    assert family.delays.budget(shortest, shortest / 3) > 0  # the uncertainty is a fraction, and grows along
+    with pytest.raises(ConfigError, match="no time for logic"):
+        family.delays.budget(shortest - 0.02, (shortest - 0.02) / 3)
 
 
 def test_ecp5_agrees_with_what_was_measured() -> None:

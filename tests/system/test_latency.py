@@ -56,3 +56,15 @@ def test_shared_multipliers_take_their_cycles(tmp_path: Path) -> None:
     config = {"Model": {"Precision": "fixed<8,3>", "ReuseFactor": 12, "Strategy": "Resource"}}
     model = bitsmith.convert(proto(), tmp_path, config, latency=3, check=False)
     assert "more than the 3 of Latency" in notes(model)
+
+
+def test_a_clock_that_is_no_period_is_questioned(tmp_path: Path) -> None:
+    def asked(period: float) -> Model:
+        return bitsmith.convert(proto(), tmp_path, precision="fixed<8,3>", clock_period=period, check=False)
+
+    assert not asked(5.0).notes and not asked(20.0).notes
+    (note,) = asked(100.0).notes
+    assert note == "clock_period is in nanoseconds: 100 ns is 10 MHz. For 100 MHz give 10."
+    with pytest.raises(ConfigError, match=r"0.5 ns \(2000 MHz\)") as refused:
+        asked(0.5)
+    assert asked(float(refused.value.accepted.split()[2])).target.clock_period_ns < 3.0

@@ -6,6 +6,7 @@ them together with their ``source``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
@@ -116,9 +117,12 @@ class DelayModel:
         left = clock_period_ns - uncertainty_ns - self.register_ns
         least = self.table(1)
         if left < least:
-            shortest = least + self.register_ns + uncertainty_ns
+            # The uncertainty is a fraction of the period, so that it grows along.
+            exact = (least + self.register_ns) / (1 - uncertainty_ns / clock_period_ns)
+            shortest = math.floor(100 * exact + 1) / 100
             raise ConfigError(
-                f"a clock period of {clock_period_ns:g} ns with {uncertainty_ns:g} ns uncertainty leaves no time for logic",
+                f"a clock period of {clock_period_ns:g} ns ({1000 / clock_period_ns:.4g} MHz) with {uncertainty_ns:g} ns "
+                "uncertainty leaves no time for logic",
                 where="clock_period",
                 accepted=f"at least {shortest:.2f} ns on this family, for one look-up table per stage",
                 remedy="ask for a slower clock, or for a faster part",
