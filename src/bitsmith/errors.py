@@ -153,7 +153,7 @@ class FidelityError(BitsmithError):
 
 
 class InputRangeWarning(UserWarning):
-    """Inputs outside the input type were saturated or wrapped, and an output of the float model changes by 1 % of its range."""
+    """Inputs outside the input type changed an output of the float model by 1 % of its range, or are indices of no row."""
 
 
 class ApproximationWarning(UserWarning):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from bitsmith import InputRangeWarning, convert
 from bitsmith.fidelity import predictions
 from bitsmith.fidelity.predictions import Predictions, most_compared
 from bitsmith.layers.activation import ReLU
@@ -65,3 +69,33 @@ def test_single_predictions_are_compared_whenever_there_are_twice_as_many(compar
 def test_of_many_samples_some_all_over_are_compared(compared: list[int], samples: int, looked_at: int) -> None:
     _look(Predictions(_network(3), calibrated=False), np.random.default_rng(0).uniform(-1.0, 1.0, (samples, 3)))
     assert compared == [looked_at]
+
+
+class Looked(nn.Module):
+    """Columns of indices, each for a table of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.few, self.many = nn.Embedding(10, 3), nn.Embedding(100, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.few(x[:, 0]), self.many(x[:, 1].reshape(-1))], -1)
+
+
+@pytest.mark.parametrize("row", [[9, 99], [0, 0], [10, 99], [15, 0], [9, 100], [9, 127], [9, 200], [-1, 5], [5, -1]])
+def test_indices_of_no_row_are_said_where_the_framework_makes_an_error_of_them(row: list[int]) -> None:
+    """Also those that the bits of the input can hold."""
+    net, x = Looked().eval(), np.array([[1, 2], row])
+    model = convert(torch.export.export(net, (torch.tensor([[3, 50], [9, 99]]),)), check=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.predict(x)
+    try:
+        net(torch.tensor(x))
+    except IndexError:
+        name = "few" if not 0 <= row[0] < 10 else "many"
+        (said,) = caught
+        assert said.category is InputRangeWarning
+        assert "input 'x': 1 values are not the index" in str(said.message) and name in str(said.message)
+    else:
+        assert not caught

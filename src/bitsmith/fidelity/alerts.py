@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
+import numpy as np
+
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
@@ -18,6 +20,7 @@ from bitsmith.ir.program import Program
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import APPROXIMATE, Network
+from bitsmith.passes.network.index_inputs import look_ups
 from bitsmith.report.summary import input_format, input_range
 
 _LISTED = 4
@@ -42,6 +45,7 @@ class Alerts:
         # What lies outside a limit of the model itself is the same to it; what it declares not to be is wrong in any case.
         self._limited = frozenset(name for name, layer in inputs.items() if layer.saturates)
         self._declared = frozenset(name for name, layer in inputs.items() if layer.declares)
+        self._look_ups = look_ups(network)
         self._picks = Picks()
         self._lost_told = False
         self._network = None if calibrated is None else network
@@ -63,15 +67,22 @@ class Alerts:
             warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
 
     def tell_outside(self, emulator: Emulator, batches: Sequence[Batch], outside: Sequence[int]) -> bool:
-        """Warn of the counts of values ``outside`` each input's format where an output shows it; True if there was a warning."""
+        """Warn of the counts of values ``outside`` each input's format where an output shows it; True if there was a warning.
+
+        Indices of no row are wrong in any case.
+        """
+        wrong = [self._tell_no_rows(op.name, batch) for op, batch in zip(emulator.inputs, batches, strict=True)]
+        told = {
+            op.name for op, found in zip(emulator.inputs, wrong, strict=True) if found and op.name in self._declared
+        }
         counts = {op: count for op, count in zip(emulator.inputs, outside, strict=True) if op.name not in self._limited}
-        counts = {op: count for op, count in counts.items() if count}
+        counts = {op: count for op, count in counts.items() if count and op.name not in told}
         if not counts or not (
             self._network is None
             or any(op.name in self._declared for op in counts)
             or outputs_show(self._network, emulator, batches)
         ):
-            return False
+            return any(wrong)
         for op, count in counts.items():
             warnings.warn(
                 f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
@@ -80,6 +91,22 @@ class Alerts:
                 stacklevel=3,
             )
         return True
+
+    def _tell_no_rows(self, name: str, batch: Batch) -> bool:
+        """Warn of indices that embeddings have no row for, of which frameworks make errors; True if there were some."""
+        told = False
+        for each in self._look_ups[name]:
+            seen = batch.reshape(len(batch), -1)[:, each.places]
+            count = int(np.count_nonzero((seen <= -1) | (seen >= each.rows)))
+            if count:
+                warnings.warn(
+                    f"input {name!r}: {count} values are not the index of a row of {each.layer!r}, 0..{each.rows - 1}; "
+                    "the nearest row is taken",
+                    InputRangeWarning,
+                    stacklevel=4,
+                )
+            told = told or count > 0
+        return told
 
     def tell_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
         """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found."""

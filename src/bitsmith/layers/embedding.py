@@ -23,7 +23,8 @@ from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 class Embedding(Layer):
     """The row of ``table`` (entries, channels) that each element of the input numbers; the row is a new last axis.
 
-    Fractions of an index are cut off, as the frameworks do; an index outside the table counts as the nearest inside.
+    Fractions of an index are cut off, as the frameworks do. An index outside the table, of which they make an error, counts as
+    the nearest inside, which predictions warn of.
     """
 
     table: Floats

@@ -6,16 +6,47 @@ the largest of the tables needs. Layers on the way that only move elements are f
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LookUp:
+    """The ``layer`` that looks up one of so many ``rows`` by each of the elements of an input at the ``places``, counted flat."""
+
+    layer: str
+    rows: int
+    places: npt.NDArray[np.int64]
 
 
 def index_inputs(network: Network) -> Network:
     """``network`` with the number of indices noted on the inputs that hold indices."""
     return network.with_nodes([_noted(network, node) for node in network.nodes])
+
+
+def look_ups(network: Network) -> Mapping[str, Sequence[LookUp]]:
+    """The look-ups of rows by elements of inputs, by input."""
+    shapes = {node.name: node.layer.shape for node in network.nodes if isinstance(node.layer, Input)}
+    places = {name: np.arange(float(math.prod(shape))).reshape(1, *shape) for name, shape in shapes.items()}
+    return {name: tuple(_look_ups(network, name, own)) for name, own in places.items()}
+
+
+def _look_ups(network: Network, name: str, places: Floats) -> Iterator[LookUp]:
+    """The look-ups of a node, whose elements are those of an input at the ``places``."""
+    for reader in network.consumers(name):
+        if isinstance(reader.layer, Embedding):
+            yield LookUp(reader.name, reader.layer.entries, places.astype(np.int64).ravel())
+        elif reader.layer.traits.moves and len(reader.inputs) == 1:
+            yield from _look_ups(network, reader.name, reader.layer.reference([places]))
 
 
 def _noted(network: Network, node: NetworkNode) -> NetworkNode:
