@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx_models import graph, node
@@ -41,7 +42,8 @@ def assert_own(network: Network, tensors: list[Floats]) -> None:
         for name, values in each.layer.weights().items():
             layout = each.layouts.get(name) or ModelLayout.plain(values.shape)
             assert layout.fits(values.shape)
-            assert any(layout.shape == one.shape and np.array_equal(layout.taken(one), values) for one in tensors), name
+            own = (one for one in tensors if layout.shape == one.shape)
+            assert any(np.array_equal(layout.taken(one).reshape(values.shape), values) for one in own), name
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -59,6 +61,52 @@ def test_of_products_in_onnx(turned: bool, alpha: float) -> None:
     nodes = [node("Gemm", "x w b", "y", transB=int(turned), alpha=alpha)]
     model = graph(nodes, {"x": ("N", 3)}, "y", {"w": kernel, "b": bias})
     assert_own(read_onnx(model), [kernel.astype(np.float64), bias.astype(np.float64)])
+
+
+MOVES: dict[str, tuple[list[onnx.NodeProto], tuple[int, ...]]] = {
+    "transposed": ([node("Transpose", "w", "k")], (3, 3)),
+    "transposed twice": ([node("Transpose", "w", "v"), node("Transpose", "v", "k")], (3, 3)),
+    "flattened": ([node("Flatten", "w", "k")], (3, 1, 3)),
+    "squeezed": (
+        [node("Squeeze", "w zero", "v"), node("Unsqueeze", "v zero", "u"), node("Squeeze", "u zero", "k")],
+        (1, 3, 3),
+    ),
+    "reshaped": ([node("Reshape", "w square", "k")], (9,)),
+    "moved beyond axes": ([node("Transpose", "w", "v"), node("Reshape", "v square", "k")], (9, 1)),
+    "moved between axes": ([node("Transpose", "w", "v", perm=[1, 0, 2]), node("Reshape", "v square", "k")], (3, 1, 3)),
+    "interleaved": ([node("Transpose", "w", "v"), node("Slice", "v zero three", "k")], (3, 5)),
+    "cast": ([node("Cast", "w", "v", to=11), node("Transpose", "v", "u"), node("Cast", "u", "k", to=1)], (3, 3)),
+    "a part": ([node("Split", "w", "v k", num_outputs=2), node("Identity", "k", "u")], (6, 3)),
+    "some rows": ([node("Gather", "w rows", "k")], (4, 3)),
+    "as it is": ([node("Identity", "w", "k")], (3, 3)),
+}
+"""Nodes from ``w`` of the shape to the kernel ``k``."""
+
+PLACES = {"zero": [0], "square": [3, 3], "three": [3], "rows": [2, 0, 3]}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", MOVES)
+def test_of_constants_that_an_onnx_model_moves(name: str, turned: bool) -> None:
+    """The layout is that of the tensor in the file."""
+    moves, shape = MOVES[name]
+    kernel = RNG.normal(size=shape).astype(np.float32)
+    places = {key: np.array(values, np.int64) for key, values in PLACES.items()}
+    nodes = [*moves, node("Gemm", "x k", "y", transB=int(turned))]
+    model = graph(nodes, {"x": ("N", 3)}, "y", {"w": kernel, **places}, opset=18)
+    assert_own(read_onnx(model), [kernel.astype(np.float64)])
+
+
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose", "RNN"])
+def test_of_moved_kernels_of_other_operators(operator: str) -> None:
+    kernel, perm = RNG.normal(size=(3, 3, 3)).astype(np.float32), [2, 0, 1]
+    shape: tuple[int | str, ...]
+    last, shape = node(operator, "x k", "y"), ("N", 3, 5)
+    if operator == "RNN":
+        kernel = RNG.normal(size=(3, 3, 1)).astype(np.float32)
+        last, shape = node("RNN", "x k k", "y", hidden_size=3), (4, 1, 3)
+    model = graph([node("Transpose", "w", "k", perm=perm), last], {"x": shape}, "y", {"w": kernel})
+    assert_own(read_onnx(model), [kernel.astype(np.float64), np.zeros((1, 6))])
 
 
 class Twice(nn.Module):

@@ -19,8 +19,10 @@ import pytest
 import bitsmith
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.tflite import outputs
+from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.operators import OPERATORS
 from bitsmith.frontends.tflite.read import read_tflite
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.network import Network
 
 _MODELS = Path(__file__).parent / "tflite" / "models"
@@ -197,3 +199,20 @@ def test_quantized_models_are_what_the_file_says(name: str, recorded: type[Recor
     assert "LiteRT" not in _converted(name).fidelity.summary
     with pytest.raises(ConfigError, match="its integers are computed as the file says"):
         _converted(name, check=True)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in _names() if name.startswith(("conv", "dense", "depthwise", "transposed"))]
+)
+def test_kernels_lie_as_in_the_file(name: str) -> None:
+    """What users give for a kernel is what the file has: (out, in), or units before positions."""
+    operands = (tensor for operator in read_graph(_model(name)).operators for tensor in operator.inputs)
+    stored = [
+        tensor.array().astype(np.float64) for tensor in operands if tensor is not None and tensor.data is not None
+    ]
+    kernels = [node for node in read_tflite(_model(name)).nodes if "weight" in node.layer.weights()]
+    assert kernels
+    for node in kernels:
+        kernel = node.layer.weights()["weight"]
+        layout = node.layouts.get("weight") or ModelLayout.plain(kernel.shape)
+        assert any(layout.shape == one.shape and np.array_equal(layout.taken(one), kernel) for one in stored)

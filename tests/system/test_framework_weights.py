@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
@@ -188,11 +189,13 @@ ONNX: dict[str, tuple[onnx.NodeProto, dict[str, tuple[int, ...]], tuple[int, ...
 ARGUMENTS = {"w": "kernel", "r": "recurrent_kernel", "b": "bias", "p": "peephole"}
 
 
-def proto(one: onnx.NodeProto, tensors: Mapping[str, Floats], shape: tuple[int, ...]) -> onnx.ModelProto:
-    """A model of the operator; a sequence of one sample after another where no ``shape`` is given."""
+def proto(
+    nodes: Sequence[onnx.NodeProto], tensors: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...]
+) -> onnx.ModelProto:
+    """A model of the operators; a sequence of one sample after another where no ``shape`` is given."""
     dims = [5, *shape] if shape else [4, 5, 3]
     graph = helper.make_graph(
-        [one],
+        nodes,
         "net",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
@@ -211,13 +214,32 @@ def test_operators_of_onnx(name: str, tmp_path: Path) -> None:
     one, shapes, shape = ONNX[name]
     x = drawn(5, *(shape or (4, 3)))
     fed = x if shape else np.moveaxis(x, 0, 1)
-    model = converted(proto(one, {key: drawn(*dims) for key, dims in shapes.items()}, shape), x)
+    model = converted(proto([one], {key: drawn(*dims) for key, dims in shapes.items()}, shape), x)
     others = {key: drawn(*dims) for key, dims in shapes.items()}
-    want = run_onnx(proto(one, others, shape), np.ascontiguousarray(fed))
+    want = run_onnx(proto([one], others, shape), np.ascontiguousarray(fed))
     want = want if shape else np.moveaxis(want, 2, 0)
     tensors = {ARGUMENTS[key]: values for key, values in others.items()}
     layers = [node.name for node in trained(model.network)]
     assert_loads(model, x, dict.fromkeys(layers, tensors), want, tmp_path)
+
+
+MOVED: dict[str, list[onnx.NodeProto]] = {
+    "transposed": [helper.make_node("Transpose", ["w"], ["k"])],
+    "beyond axes": [helper.make_node("Transpose", ["w"], ["v"]), helper.make_node("Reshape", ["v", "places"], ["k"])],
+}
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+@pytest.mark.parametrize("name", MOVED)
+def test_kernels_that_nodes_of_onnx_move_are_given_as_the_file_has_them(name: str, turned: int, tmp_path: Path) -> None:
+    """A square kernel, which would else go in the other way round without a word; it loads into drivers, too."""
+    nodes = [*MOVED[name], node("Gemm", "k", transB=turned)]
+    dims, places = (4, 4) if name == "transposed" else (2, 8), {"places": np.array([4, 4])}
+    x, other = drawn(5, 4), drawn(*dims)
+    model = converted(proto(nodes, {"w": drawn(*dims), **places}, (4,)), x)
+    want = run_onnx(proto(nodes, {"w": other, **places}, (4,)), x)
+    (layer,) = (each.name for each in trained(model.network))
+    assert_loads(model, x, {layer: {"kernel": other}}, want, tmp_path)
 
 
 def keras_layers() -> dict[str, tuple[Any, tuple[int, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ class ModelLayout:
     """Elements of a tensor of ``shape`` that the user's model has, as its ``argument`` or the one of the same name.
 
     The element ``(i, j, ...)`` is ``factor`` times the sum, over the ``starts``, of the model's elements, in C order, at
-    ``start + places[0][i] + places[1][j] + ...``.
+    ``start + places[0][i] + places[1][j] + ...``. Where no places along axes say it, ``places`` is one line of all elements.
     """
 
     shape: Shape
@@ -33,7 +33,10 @@ class ModelLayout:
 
     @staticmethod
     def of(shape: Shape, *moves: Move, factor: float = 1.0, argument: str = "") -> ModelLayout | None:
-        """The layout of the sum of what the ``moves`` make of a tensor; None if no places along axes say it."""
+        """The layout of the sum of what the ``moves`` make of a tensor; None if that has no elements.
+
+        All moves take places at the same distances from each other.
+        """
         numbers = np.arange(math.prod(shape), dtype=np.float64).reshape(shape)
         found = [np.asarray(move(numbers)).astype(np.int64) for move in moves]
         if any(not one.size for one in found):
@@ -42,8 +45,12 @@ class ModelLayout:
         first = found[0] - starts[0]
         lines = [first[(0,) * axis + (slice(None),) + (0,) * (first.ndim - axis - 1)] for axis in range(first.ndim)]
         layout = ModelLayout(shape, starts, tuple(tuple(line.tolist()) for line in lines), factor, argument)
-        alike = all(np.array_equal(one - start, first) for one, start in zip(found, starts, strict=True))
-        return layout if alike and np.array_equal(layout._index(), first) else None
+        assert all(np.array_equal(one - start, first) for one, start in zip(found, starts, strict=True))
+        return (
+            layout
+            if np.array_equal(layout._index(), first)
+            else replace(layout, places=(tuple(first.ravel().tolist()),))
+        )
 
     @staticmethod
     def plain(shape: Shape) -> ModelLayout:
@@ -54,7 +61,7 @@ class ModelLayout:
 
     def fits(self, shape: Shape) -> bool:
         """Return True if it maps each element of a tensor of ``shape`` to the model's."""
-        if tuple(map(len, self.places)) != shape or not self.starts or not all(shape):
+        if tuple(map(len, self.places)) not in (shape, (math.prod(shape),)) or not self.starts or not all(shape):
             return False
         least, most = (sum(end(line) for line in self.places) for end in (min, max))
         within = min(self.starts) + least >= 0 and max(self.starts) + most < math.prod(self.shape)
@@ -79,7 +86,7 @@ class ModelLayout:
         return self.starts[0] // size * size
 
     def taken(self, values: Floats) -> Floats:
-        """The tensor that ``values``, of one of the :attr:`shapes`, are in the user's model."""
+        """The elements of the tensor that ``values``, of one of the :attr:`shapes`, are in the user's model."""
         skipped = 0 if values.shape == self.shape else self.part
         index = self._index()
         summed = np.sum([values.ravel()[index + (start - skipped)] for start in self.starts], axis=0)

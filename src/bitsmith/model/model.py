@@ -142,8 +142,7 @@ class Model:
             InputDataError: wrong shapes, or values that are not finite.
 
         Warns:
-            InputRangeWarning: with counts, when values outside the input type change an output by 1 % of its range, or are
-                indices that an embedding has no row for.
+            InputRangeWarning: values outside the input type change an output by 1 % of its range, or are indices of no row.
             FidelityWarning: once, when values inside wrap, or many saturate, in one of 32 samples (:meth:`losses` counts all);
                 once, when the first results are further from the float model's than they should, as of small inputs.
 

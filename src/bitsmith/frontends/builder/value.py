@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 
@@ -206,6 +206,16 @@ class Value:
         """Return this constant as the result of ``move`` on the constant ``x``."""
         return replace(self, given=x.elements if x.given is None else x.given, moves=(*x.moves, move), factor=x.factor)
 
+    def layout(self, *moves: Move, argument: str = "") -> ModelLayout | None:
+        """Return the layout of the sum of what the ``moves`` make of this constant, which the model has for an ``argument``."""
+
+        def taken(numbers: Floats, last: Move) -> Floats:
+            return last(reduce(lambda values, move: move(values), self.moves, numbers))
+
+        given = self.elements if self.given is None else self.given
+        whole = [partial(taken, last=move) for move in moves]
+        return ModelLayout.of(given.shape, *whole, factor=self.factor, argument=argument)
+
     @property
     def is_merged(self) -> bool:
         """True if the batch shares its axis with others."""
@@ -289,9 +299,13 @@ def layouts_of(**tensors: Value | None) -> dict[str, ModelLayout]:
 def _layout(x: Value) -> ModelLayout | None:
     if x.given is None:
         return None
-    return ModelLayout.of(
-        x.given.shape, lambda numbers: reduce(lambda one, move: move(one), x.moves, numbers), factor=x.factor
-    )
+    return x.layout(lambda elements: elements)
+
+
+def kernel_layouts(shape: Shape, move: Move) -> dict[str, ModelLayout]:
+    """Return the layout of the kernel that ``move`` makes of the model's, of ``shape``, as a layer's ``weight``."""
+    layout = ModelLayout.of(shape, move)
+    return {} if layout is None or layout.is_plain else {"weight": layout}
 
 
 ONE, ZERO = constant(1.0), constant(0.0)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, kernel_layouts
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -18,7 +18,6 @@ from bitsmith.frontends.ops.arithmetic import divide, maximum
 from bitsmith.frontends.ops.logic import where
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.spatial import Same, Taps
-from bitsmith.ir.model_layout import ModelLayout, Move
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
@@ -104,7 +103,7 @@ def _depthwise(call: LayerCall, x: Value) -> Value:
     channels, multiplier = x.shape[-1], call.config.positive("depth_multiplier", 1)
     taps = _taps(call, x, both=True)
     (kernel,), bias = _trained(call, channels * multiplier, ("kernel", (*taps.size, channels, multiplier)))
-    layouts = _layout(kernel, _depthwise_kernel)
+    layouts = kernel_layouts(kernel.shape, _depthwise_kernel)
     return spatial.convolution(call.build, x, _depthwise_kernel(kernel), bias, taps, channels, layouts=layouts)
 
 
@@ -116,7 +115,7 @@ def _separable(call: LayerCall, x: Value) -> Value:
     depthwise = "depthwise kernel", (*taps.size, channels, multiplier)
     pointwise = "pointwise kernel", (*ones, channels * multiplier, filters)
     (kernel, mixing), bias = _trained(call, filters, depthwise, pointwise)
-    first, layouts = _depthwise_kernel(kernel), _layout(kernel, _depthwise_kernel)
+    first, layouts = _depthwise_kernel(kernel), kernel_layouts(kernel.shape, _depthwise_kernel)
     y = spatial.convolution(call.build, x, first, None, taps, channels, "depthwise", layouts=layouts)
     return spatial.convolution(call.build, y, mixing, bias, Taps(ones, ones, ones, ((0, 0),) * rank))
 
@@ -138,18 +137,12 @@ def _transposed(call: LayerCall, x: Value) -> Value:
     elif not given and taps.padding is not Same.AFTER:
         extra = tuple(max(stride - span, 0) for _, stride, span, _ in axes)
     (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, filters, channels)))
-    layouts, kernel = _layout(kernel, _exchanged), as_weights(_exchanged(kernel))
+    layouts, kernel = kernel_layouts(kernel.shape, _exchanged), as_weights(_exchanged(kernel))
     return spatial.transposed(call.build, x, kernel, bias, taps, extra=extra, output=output, layouts=layouts)
 
 
 def _exchanged(kernel: Floats) -> Floats:
     return np.swapaxes(kernel, -1, -2)
-
-
-def _layout(kernel: Floats, move: Move) -> dict[str, ModelLayout]:
-    """Return the layout of a kernel that ``move`` makes."""
-    found = ModelLayout.of(kernel.shape, move)
-    return {} if found is None else {"weight": found}
 
 
 def _mean_of_counted(call: LayerCall, mask: Value) -> Value:

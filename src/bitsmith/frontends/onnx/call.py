@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import Array
@@ -91,8 +91,8 @@ class Call:
 
     def trained(self, number: int, what: str) -> Value:
         """The same as a value, with its quantizer if it has one."""
-        found, values = self.required(number), self.weights(number, what)
-        return found if isinstance(found, Value) else constant(values, found.name)
+        self.weights(number, what)
+        return replace(self.value(self.required(number)), kind=Kind.REAL)
 
     def number(self, number: int, what: str, default: float | None = None) -> float:
         """Operand ``number``, which must be a constant of one element; ``default`` if it is left out."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant, layouts_of
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.logic import compare
@@ -109,7 +109,8 @@ def _scores(call: Call, rows: int) -> Value:
             f"{kernel.size} coefficients and {bias.size} intercepts for {rows} results",
             accepted=f"{rows * features} and {rows}",
         )
-    return call.build.emit(Dense(as_weights(kernel.reshape(rows, features).T), bias), x)
+    weight = constant(kernel).moved(lambda elements: elements.reshape(rows, features).T)
+    return call.build.emit(Dense(weight.elements, bias), x, layouts=layouts_of(weight=weight))
 
 
 def _posted(call: Call, scores: Value) -> Value:

@@ -35,6 +35,7 @@ from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integ
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.frontends.ops.selection import stack
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
@@ -292,10 +293,9 @@ class _Reading:
             listed = results if isinstance(results, tuple) else (results,)
             found.append([_array(result, dtypes) for result in listed])
         columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
-        limits = [result.limits if isinstance(result, Known) else None for result in listed]
         return tuple(
-            replace(Known.of(column), limits=ends) if column else None
-            for column, ends in zip(columns, limits, strict=True)
+            _with_history(Known.of(column), result) if column else None
+            for column, result in zip(columns, listed, strict=True)
         )
 
     def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
@@ -362,6 +362,15 @@ _TO_REAL = frozenset({"Cast", "CastLike", "OneHot", *QUANTIZED, *QLINEAR})
 
 _DTYPES = {kind: "f4" if kind is Kind.REAL else kind.value for kind in Kind if kind is not Kind.STRING}
 """The types of what is computed of constants, if no operand is of its kind."""
+
+
+def _with_history(known: Known, result: Operand | None) -> Known:
+    """``known``, the ``result`` of an operator on constants, with its limits and with what it was before its elements moved."""
+    if isinstance(result, Known):
+        return replace(known, limits=result.limits, moved=result.moved)
+    if result is None or result.given is None or not known.fixed:
+        return known
+    return replace(known, moved=replace(result, node=as_weights(known.array())))
 
 
 def _array(result: Operand | None, dtypes: Mapping[Kind, str]) -> Array | None:

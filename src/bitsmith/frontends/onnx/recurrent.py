@@ -59,10 +59,10 @@ def _activations(call: Call, defaults: tuple[str, ...], count: int) -> list[tupl
     return found
 
 
-def _weights(call: Call, kind: recurrent.Kind, count: int, channels: int) -> list[Floats]:
+def _weights(call: Call, kind: recurrent.Kind, count: int, channels: int) -> list[Value]:
     """The kernel, the recurrent kernel and perhaps the biases of all directions."""
-    given = [call.weights(number, "a weight") for number in (1, 2, 3) if number < 3 or call.operand(3) is not None]
-    units = call.attributes.integer("hidden_size", given[1].shape[-1] if given[1].ndim else None)
+    given = [call.trained(number, "a weight") for number in (1, 2, 3) if number < 3 or call.operand(3) is not None]
+    units = call.attributes.integer("hidden_size", given[1].shape[-1] if given[1].rank else None)
     rows = kind.gates * units
     wanted = [(count, rows, channels), (count, rows, units), (count, 2 * rows)][: len(given)]
     shapes = [values.shape for values in given]
@@ -76,7 +76,7 @@ _Cell: TypeAlias = tuple[Recurrent, Mapping[str, ModelLayout]]
 
 
 def _trained(
-    call: Call, number: int, given: Sequence[Floats], order: tuple[int, ...], *, summed: bool
+    call: Call, number: int, given: Sequence[Value], order: tuple[int, ...], *, summed: bool
 ) -> list[tuple[Floats, ModelLayout | None]]:
     """The tensors of direction ``number`` with our gates, and where they lie in the model; its biases perhaps ``summed``."""
 
@@ -85,17 +85,15 @@ def _trained(
         return recurrent.columns(own if part is None else own.reshape(2, -1)[part], order)
 
     kernel, recurrent_kernel, *biases = given
-    moves: list[tuple[Floats, list[Move]]] = [(kernel, [taken]), (recurrent_kernel, [taken])]
+    moves: list[tuple[Value, list[Move]]] = [(kernel, [taken]), (recurrent_kernel, [taken])]
     for bias in biases:
         parts: list[Move] = [lambda one: taken(one, 0), lambda one: taken(one, 1)]
         moves += [(bias, parts)] if summed else [(bias, [part]) for part in parts]
     found = []
-    for place, (values, parts) in enumerate(moves):
-        made = as_weights(sum(part(values) for part in parts))
-        operand = call.required(min(place, 2) + 1)
-        label = f"{operand.label if isinstance(operand, Value) else operand.name}[{number}, {place}]"
-        layout = ModelLayout.of(values.shape, *parts, argument="bias" if place > 1 else "")
-        found.append((call.build.draft.shared(constant(made, label)).elements, layout))
+    for place, (whole, parts) in enumerate(moves):
+        made = as_weights(sum(part(whole.elements) for part in parts))
+        layout = whole.layout(*parts, argument="bias" if place > 1 else "")
+        found.append((call.build.draft.shared(constant(made, f"{whole.label}[{number}, {place}]")).elements, layout))
     return found
 
 
@@ -125,7 +123,7 @@ def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> 
 
 def _peephole(call: Call, number: int, count: int, units: int) -> tuple[Floats | None, ModelLayout | None]:
     """The peephole weights of direction ``number`` in our order, which has those of the output last; None if all are 0."""
-    given = call.weights(7, "the peephole weight")
+    given = call.trained(7, "the peephole weight")
     if given.shape != (count, 3 * units):
         raise ModelFileError(
             f"peephole weights of shape {given.shape}", where=call.attributes.where, accepted=f"{(count, 3 * units)}"
@@ -135,7 +133,7 @@ def _peephole(call: Call, number: int, count: int, units: int) -> tuple[Floats |
         one, out, forget = np.split(values[number], 3)
         return as_weights(np.concatenate([one, forget, out]))
 
-    return (taken(given), ModelLayout.of(given.shape, taken)) if bool(np.any(given[number])) else (None, None)
+    return (taken(given.elements), given.layout(taken)) if bool(np.any(given.elements[number])) else (None, None)
 
 
 def _initial(call: Call, cells: Sequence[_Cell], first: bool) -> list[tuple[Value, ...]]:

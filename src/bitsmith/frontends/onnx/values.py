@@ -23,7 +23,7 @@ class Known:
     """A constant: one array, or one for each of the numbers of samples where it depends on the number of samples.
 
     ``name`` is the initializer's, for users. Of ``words`` the array has the positions. Integers that are ``narrow`` have 4 bits,
-    and those that were clipped have ``limits``.
+    and those that were clipped have ``limits``. ``moved`` is the one array as moved elements of what the model stores.
     """
 
     at: tuple[Array, ...]
@@ -31,6 +31,7 @@ class Known:
     words: tuple[str, ...] = ()
     narrow: bool = False
     limits: tuple[int, int] | None = None
+    moved: Value | None = None
 
     @staticmethod
     def of(arrays: Sequence[Array]) -> Known:
@@ -71,6 +72,8 @@ def value_of(known: Known, counts: Sequence[int]) -> Value:
         UnsupportedError: it depends on the number of samples in another way.
     """
     first = known.at[0]
+    if known.moved is not None:
+        return known.moved
     if known.fixed:
         return Value(as_weights(first), first.shape, None, known.name, known.kind)
     shapes = [array.shape for array in known.at]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value, checked_elements, constant
+from bitsmith.frontends.builder.value import Value, checked_elements, constant, kernel_layouts
 from bitsmith.frontends.ops import contraction, spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.shape import view
@@ -19,10 +19,18 @@ from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.requantize import Kernels, exact, real_step
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
+from bitsmith.ir.model_layout import Move
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import Floats, Shape, as_weights
 
 _Number = TypeVar("_Number", bound=np.generic)
+
+
+class _Mover(Protocol):
+    """A rearrangement of elements, of any type."""
+
+    def __call__(self, kernel: npt.NDArray[_Number], /) -> npt.NDArray[_Number]: ...
+
 
 _ACCUMULATOR = (1 << 31) - 1
 """The greatest sum of products in 32 bits."""
@@ -82,7 +90,8 @@ def _rows(call: Call, shape: Sequence[int]) -> Value:
 def _dense(call: Call) -> Value:
     weights = call.trained(1, "the weights")
     rows, bias = _rows(call, weights.shape), call.biases(2, len(weights))
-    return fused(call, lambda build: build.each(Dense(as_weights(weights.T), bias), rows))
+    layouts = kernel_layouts(weights.shape, np.transpose)
+    return fused(call, lambda build: build.each(Dense(as_weights(weights.T), bias), rows, layouts=layouts))
 
 
 def _fully_connected(call: Call) -> Value:
@@ -95,7 +104,8 @@ def _fully_connected(call: Call) -> Value:
     wide = _is_wide(call, x, 2)
     if not wide:
         _check_sums(call, x, codes.T, bias)
-    y = call.build.within("product").each(Dense(exact(codes.T), _bias(bias)), rows)
+    layer, layouts = Dense(exact(codes.T), _bias(bias)), kernel_layouts(codes.shape, np.transpose)
+    y = call.build.within("product").each(layer, rows, layouts=layouts)
     if call.kernels is Kernels.SINGLE:
         return call.quantized(y, real_step(_factors(x, weights, call.result, units), call.fused()))
     single = weights.quantized.is_plain
@@ -142,30 +152,44 @@ def _real_kernel(call: Call, number: int, rank: int = 4) -> Floats:
 
 def _conv(call: Call) -> Value:
     codes, weights = _kernel(call, 1)
-    return _convolution(call, np.moveaxis(codes, 0, -1), weights)
+    return _convolution(call, codes, _units_last, weights)
 
 
 def _real_conv(call: Call) -> Value:
-    return _real_convolution(call, np.moveaxis(_real_kernel(call, 1), 0, -1))
+    return _real_convolution(call, _real_kernel(call, 1), _units_last)
 
 
 def _conv_3d(call: Call) -> Value:
-    return _real_convolution(call, _real_kernel(call, 1, 5))
+    return _real_convolution(call, _real_kernel(call, 1, 5), lambda kernel: kernel)
 
 
 def _depthwise(call: Call) -> Value:
     codes, weights = _kernel(call, 1)
-    return _convolution(call, _by_channel(call, codes), weights)
+    _check_by_channel(call, codes.shape)
+    return _convolution(call, codes, _channels_third, weights)
 
 
 def _real_depthwise(call: Call) -> Value:
-    return _real_convolution(call, _by_channel(call, _real_kernel(call, 1)))
+    kernel = _real_kernel(call, 1)
+    _check_by_channel(call, kernel.shape)
+    return _real_convolution(call, kernel, _channels_third)
 
 
-def _by_channel(call: Call, kernel: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
-    if len(kernel) != 1:
-        raise call.error(f"a kernel of shape {kernel.shape}", "one element along the first axis")
+def _check_by_channel(call: Call, shape: Shape) -> None:
+    if shape[0] != 1:
+        raise call.error(f"a kernel of shape {shape}", "one element along the first axis")
+
+
+def _units_last(kernel: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    return np.moveaxis(kernel, 0, -1)
+
+
+def _channels_third(kernel: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     return np.moveaxis(kernel, 0, 2)
+
+
+def _exchanged(kernel: Floats) -> Floats:
+    return np.swapaxes(kernel, -1, -2)
 
 
 def _groups(call: Call, x: Value, shape: Sequence[int]) -> int:
@@ -177,23 +201,26 @@ def _groups(call: Call, x: Value, shape: Sequence[int]) -> int:
     return groups
 
 
-def _real_convolution(call: Call, kernel: Floats) -> Value:
-    """A convolution with a kernel (positions..., in // groups, out)."""
+def _real_convolution(call: Call, stored: Floats, move: Move) -> Value:
+    """A convolution with the kernel (positions..., in // groups, out) that ``move`` makes of the model's."""
+    kernel, layouts = as_weights(move(stored)), kernel_layouts(stored.shape, move)
     *size, _, units = kernel.shape
     x = image(call, 0, len(size)).value
     taps, groups, bias = taps_of(call, size), _groups(call, x, kernel.shape), call.biases(2, units)
-    return fused(call, lambda build: spatial.convolution(build, x, as_weights(kernel), bias, taps, groups))
+    return fused(call, lambda build: spatial.convolution(build, x, kernel, bias, taps, groups, layouts=layouts))
 
 
-def _convolution(call: Call, kernel: Integers, weights: Tensor) -> Value:
-    """A convolution of codes with a kernel (rows, columns, in // groups, out)."""
+def _convolution(call: Call, codes: Integers, move: _Mover, weights: Tensor) -> Value:
+    """A convolution of codes with the kernel (rows, columns, in // groups, out) that ``move`` makes of the model's."""
+    kernel, layouts = move(codes), kernel_layouts(codes.shape, move)
     x, (*size, _, units) = image(call, 0), kernel.shape
     groups = _groups(call, x.value, kernel.shape)
     bias = call.bias(2, units)
     wide = _is_wide(call, x, 2)
     if not wide:
         _check_sums(call, x, kernel.reshape(-1, units), bias)
-    y = spatial.convolution(call.build, x.value, exact(kernel), _bias(bias), taps_of(call, size), groups, "product")
+    layer, taps = (exact(kernel), _bias(bias)), taps_of(call, size)
+    y = spatial.convolution(call.build, x.value, *layer, taps, groups, "product", layouts=layouts)
     single = x.tensor.dtype == "uint8"
     return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
 
@@ -222,7 +249,7 @@ def _placed(call: Call, x: Value, shape: Sequence[int], given: int = 0) -> tuple
 
 def _transpose_conv(call: Call) -> Value:
     codes, weights = _kernel(call, 1)
-    x, kernel = image(call, 2), np.moveaxis(codes, 0, -1)
+    x, kernel, layouts = image(call, 2), _units_last(codes), kernel_layouts(codes.shape, _units_last)
     units = kernel.shape[-1]
     taps, extra = _placed(call, x.value, kernel.shape)
     bias = call.bias(3, units)
@@ -230,24 +257,25 @@ def _transpose_conv(call: Call) -> Value:
     if not wide:
         _check_sums(call, x, kernel.reshape(-1, units), bias)
     build = call.build.within("product")
-    y = spatial.transposed(build, x.value, exact(kernel), _bias(bias), taps, extra=extra)
+    y = spatial.transposed(build, x.value, exact(kernel), _bias(bias), taps, extra=extra, layouts=layouts)
     single = x.tensor.dtype == "uint8"
     return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
 
 
 def _real_transpose_conv(call: Call) -> Value:
-    return _real_transposed(call, np.moveaxis(_real_kernel(call, 1), 0, -1))
+    return _real_transposed(call, _real_kernel(call, 1), _units_last)
 
 
 def _transpose_conv_3d(call: Call) -> Value:
-    return _real_transposed(call, np.moveaxis(_real_kernel(call, 1, 5), -2, -1))
+    return _real_transposed(call, _real_kernel(call, 1, 5), _exchanged)
 
 
-def _real_transposed(call: Call, kernel: Floats) -> Value:
-    """A transposed convolution with a kernel (positions..., in, out)."""
+def _real_transposed(call: Call, stored: Floats, move: Move) -> Value:
+    """A transposed convolution with the kernel (positions..., in, out) that ``move`` makes of the model's."""
+    kernel, layouts = as_weights(move(stored)), kernel_layouts(stored.shape, move)
     x = image(call, 2, kernel.ndim - 2).value
     (taps, extra), bias = _placed(call, x, kernel.shape), call.biases(3, kernel.shape[-1])
-    return fused(call, lambda build: spatial.transposed(build, x, as_weights(kernel), bias, taps, extra=extra))
+    return fused(call, lambda build: spatial.transposed(build, x, kernel, bias, taps, extra=extra, layouts=layouts))
 
 
 def _matrices(call: Call) -> str:

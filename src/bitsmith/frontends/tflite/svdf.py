@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
+from bitsmith.frontends.builder.value import ONE, Kind, Value, constant, kernel_layouts
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.selection import concatenate, part
@@ -58,7 +58,8 @@ def _weighted(build: Builder, memory: Value, time: Floats, sizes: tuple[int, int
 def _real(call: Call) -> tuple[Value, ...]:
     feature, time = call.trained(1, "the weights"), call.trained(2, "the weights of time")
     sizes, build = _sizes(call, feature, time), call.build
-    features = build.emit(Dense(as_weights(feature.T), None), call.value(0), suffix="features")
+    layer, layouts = Dense(as_weights(feature.T), None), kernel_layouts(feature.shape, np.transpose)
+    features = build.emit(layer, call.value(0), suffix="features", layouts=layouts)
     memory = _memory(build, call.value(_STATE), features, sizes)
     bias = call.biases(3, sizes[0])
 
@@ -82,7 +83,8 @@ def _of_codes(call: Call) -> tuple[Value, ...]:
     if x.tensor.dtype != "int8" or state.dtype not in ("int8", "int16") or not plain:
         raise UnsupportedError(f"an SVDF of {x.tensor.dtype} with a state of {state.dtype}", accepted="int8 or int16")
     sizes, build, unit = _sizes(call, feature, time), call.build, state.quantized.scale
-    product = build.emit(Dense(exact(feature.T), None), x.value, suffix="product")
+    layer, layouts = Dense(exact(feature.T), None), kernel_layouts(feature.shape, np.transpose)
+    product = build.emit(layer, x.value, suffix="product", layouts=layouts)
     factor = float(x.scale * feature_tensor.quantized.scale / unit)
     features = call.rescaled(product, factor, state.limits, "features")
     if zero_point(state):

@@ -102,7 +102,7 @@ def _as_given(array: npt.NDArray[np.generic], node: NetworkNode, name: str) -> F
             where=f"{node.name}.{name}",
             accepted=f"finite numbers of shape {' or '.join(map(str, layout.shapes))}",
         )
-    return as_weights(layout.taken(as_weights(array)))
+    return as_weights(layout.taken(as_weights(array)).reshape(node.layer.weights()[name].shape))
 
 
 def _raw_values(values: Floats, node: Node, where: str) -> Ints:
