@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -368,10 +369,18 @@ def test_serial_port(tmp_path: Path, kind: str) -> None:
             driver.predict(x, driver.Serial(replies.read, sent.extend))
 
 
-@pytest.mark.parametrize(("clk_hz", "baud"), [(1_000_000, 500_000), (1_000_000, 220_000)])
-def test_impossible_baud_rates(clk_hz: int, baud: int) -> None:
-    with pytest.raises(ConfigError, match="baud"):
-        uart_wrapper.uart(made("pipeline").interface, clk_hz, baud)
+@pytest.mark.parametrize("clocks", [3, 4, 5, 7, 25, 868])
+@pytest.mark.parametrize("baud", [100, 9600, 115_200])
+def test_bits_take_at_least_four_clocks_within_two_percent(clocks: int, baud: int) -> None:
+    """The limits themselves are taken: 102 % and 98 % of a multiple."""
+    interface = made("pipeline").interface
+    for clk_hz in (clocks * baud * percent // 100 + rest for percent in (98, 100, 102) for rest in (-1, 0, 1)):
+        shares = (Fraction(clk_hz, baud * count) - 1 for count in range(4, clk_hz // baud + 2))
+        if any(abs(share) <= Fraction(2, 100) for share in shares):
+            assert f".CLK_HZ({clk_hz}), .BAUD({baud})" in uart_wrapper.uart(interface, clk_hz, baud)
+        else:
+            with pytest.raises(ConfigError, match=rf"{baud} baud cannot be made .*\n.*from 4 up, within 2 %"):
+                uart_wrapper.uart(interface, clk_hz, baud)
 
 
 def spoken(folder: Path, each: Circuit, script: str, stubs: str) -> list[str]:

@@ -9,7 +9,7 @@ from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
 
 _LEAST_CLOCKS_PER_BIT = 4
-_LARGEST_BAUD_ERROR = 0.02  # 8N1 is sampled wrongly when both ends together are off by half a bit in ten
+_LARGEST_BAUD_ERROR_PERCENT = 2  # 8N1 is sampled wrongly when both ends together are off by half a bit in ten
 
 
 def uart_name(top: str) -> str:
@@ -27,11 +27,12 @@ def uart(interface: Interface, clk_hz: int, baud: int) -> str:
         ConfigError: ``baud`` cannot be made from ``clk_hz``.
     """
     clocks = (clk_hz + baud // 2) // baud
-    if clocks < _LEAST_CLOCKS_PER_BIT or abs(clk_hz / (clocks * baud) - 1) > _LARGEST_BAUD_ERROR:
+    nearest_hz = clocks * baud
+    if clocks < _LEAST_CLOCKS_PER_BIT or 100 * abs(clk_hz - nearest_hz) > _LARGEST_BAUD_ERROR_PERCENT * nearest_hz:
         raise ConfigError(
             f"{baud} baud cannot be made from a clock of {clk_hz} Hz",
             where="serial port",
-            accepted=f"the clock divided by an integer from {_LEAST_CLOCKS_PER_BIT} up, within {_LARGEST_BAUD_ERROR:.0%}",
+            accepted=f"the clock divided by an integer from {_LEAST_CLOCKS_PER_BIT} up, within {_LARGEST_BAUD_ERROR_PERCENT} %",
         )
     sizes = [port.tokens * token_bytes(port) for port in interface.inputs]
     replies = sum(port.tokens * token_bytes(port) for port in interface.outputs)
