@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -9,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from bitsmith.errors import ToolFailedError, ToolMissingError
-from bitsmith.flows.groups import signal_tree
+from bitsmith.flows import groups
+from bitsmith.flows.groups import end, signal_tree, start, watched
 from bitsmith.flows.run import Command, Made, execute, run
 from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, survey
 
@@ -389,3 +392,68 @@ def test_key_tells_what_a_call_does_and_not_where(tmp_path: Path) -> None:
     call = Command(("tool", "-x"), tmp_path, tmp_path / "log", (("STAGE", "synth"),))
     assert call.key == replace(call, cwd=tmp_path / "other", log=tmp_path / "other" / "log").key
     assert len({call.key, replace(call, argv=("tool", "-y")).key, replace(call, env=(("STAGE", "cosim"),)).key}) == 3
+
+
+def test_a_program_begins_when_it_is_watched_and_reads_nothing(tmp_path: Path) -> None:
+    tool = script(tmp_path / "tool", "cat > said; echo done >> said")
+    for is_watched in (False, True):
+        with (tmp_path / "log").open("wb") as log:
+            process = start([str(tool)], tmp_path, os.environ, log.fileno())
+        assert process.stdin is not None
+        with watched(process) if is_watched else nullcontext():
+            if not is_watched:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.3)
+                process.stdin.close()
+            assert process.wait(20) == (0 if is_watched else 1)
+    assert (tmp_path / "said").read_text() == "done\n"
+
+
+@pytest.mark.parametrize("polite", [True, False])
+def test_the_end_of_a_group_leaves_time_to_clean_up_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, polite: bool
+) -> None:
+    grace_s = 10.0 if polite else 0.3
+    monkeypatch.setattr(groups, "GRACE_S", grace_s)
+    handler = "'sleep 0.2; echo clean > cleaned; exit 0'" if polite else "''"
+    tool = script(tmp_path / "tool", f"trap {handler} TERM; echo $$ > pid; while true; do sleep 0.05; done")
+    with (tmp_path / "log").open("wb") as log:
+        process = start([str(tool)], tmp_path, os.environ, log.fileno())
+    with watched(process):
+        _until((tmp_path / "pid").exists)
+        began = time.monotonic()
+        end(process)
+        seconds = time.monotonic() - began
+    assert (tmp_path / "cleaned").exists() == polite
+    assert process.returncode == (0 if polite else -signal.SIGKILL)
+    assert seconds < grace_s if polite else seconds >= grace_s
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "code"),
+    [
+        ("./tool", True, 0),
+        ("sub/tool", True, 0),
+        ("tool", False, errno.ENOENT),
+        ("onpath", True, 0),
+        ("./onpath", False, errno.ENOENT),
+        ("./text", False, errno.EACCES),
+        ("none", False, errno.ENOENT),
+        ("./none", False, errno.ENOENT),
+    ],
+)
+def test_programs_are_looked_for_where_a_shell_would(tmp_path: Path, name: str, accepted: bool, code: int) -> None:
+    for place in ("tool", "sub/tool", "path/onpath"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        script(tmp_path / place, "exit 0")
+    (tmp_path / "text").write_text("no program")
+    environment = {"PATH": str(tmp_path / "path")}
+    with (tmp_path / "log").open("wb") as log:
+        if not accepted:
+            with pytest.raises(OSError) as error:
+                start([name], tmp_path, environment, log.fileno())
+            assert error.value.errno == code
+            return
+        process = start([name], tmp_path, environment, log.fileno())
+    with watched(process):
+        assert process.wait(20) == 0
