@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
+from itertools import product
+from math import trunc
+from operator import add, and_, eq, ge, gt, le, lt, mul, ne, or_, sub, xor
+from random import Random
 
 import pytest
 
@@ -12,6 +17,7 @@ from bitsmith.errors import VerificationError
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.structure.check import check, structure
+from bitsmith.hls.structure.values import Index, Value, combined
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program import drop_dead
@@ -201,3 +207,59 @@ def test_line_buffers_of_catapult_need_a_promise() -> None:
     files["directives.tcl"] = re.sub("set line_buffers .*", "set line_buffers {}", script)
     with pytest.raises(VerificationError, match=r"'conv1_window' takes .* one in every 2"):
         check(replace(project, files=files), DIALECTS["catapult"], unrolled=False)
+
+
+def c_integer(operator: str, a: int, b: int) -> int | None:
+    """The value of an operation of C++, whose quotients are rounded to 0."""
+    if operator in "/%":
+        quotient = trunc(Fraction(a, b)) if b else 0
+        return None if b == 0 else quotient if operator == "/" else a - b * quotient
+    if operator in ("<<", ">>"):
+        return a * 2**b if operator == "<<" else a // 2**b
+    if operator in ("&&", "||"):
+        return int(a != 0 and b != 0) if operator == "&&" else int(a != 0 or b != 0)
+    functions = {"+": add, "-": sub, "*": mul, "&": and_, "|": or_, "^": xor}
+    functions |= {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "!=": ne}
+    return int(functions[operator](a, b))
+
+
+OPERATORS = ("+", "-", "*", "/", "%", "<", "<=", ">", ">=", "==", "!=", "&", "|", "^", "&&", "||", "<<", ">>")
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_known_integers_are_those_of_cpp(operator: str) -> None:
+    for a, b in product(range(-9, 10), range(0 if operator in ("<<", ">>") else -9, 10)):
+        got = combined(operator, Value(Index(a)), Value(Index(b)), 0).index
+        assert (None if got is None else got.constant) == c_integer(operator, a, b), (a, operator, b)
+        assert got is None or not got.symbols
+
+
+def test_integers_with_symbols_are_exact_wherever_they_are_known() -> None:
+    rng = Random(3)
+
+    def drawn() -> Index:
+        factors = {symbol: rng.randint(-3, 3) for symbol in rng.sample(range(4), rng.randint(0, 2))}
+        return Index(rng.randint(-5, 5), tuple(sorted((symbol, own) for symbol, own in factors.items() if own)))
+
+    def at(index: Index, places: list[int]) -> int:
+        return index.constant + sum(factor * places[symbol] for symbol, factor in index.symbols)
+
+    for _ in range(400):
+        a, b, operator = drawn(), drawn(), rng.choice(OPERATORS)
+        got = combined(operator, Value(a), Value(b), 0).index
+        linear = operator in ("+", "-") or (operator == "*" and not (a.symbols and b.symbols))
+        assert (got is not None) == (linear if a.symbols or b.symbols else got is not None)
+        if got is None or not (a.symbols or b.symbols):
+            continue
+        assert all(factor for _, factor in got.symbols) and list(got.symbols) == sorted(got.symbols)
+        for _ in range(3):
+            places = [rng.randint(-9, 9) for _ in range(4)]
+            assert at(got, places) == c_integer(operator, at(a, places), at(b, places))
+
+
+def test_feedback_of_an_operation_is_the_longest_of_its_operands_and_the_operation() -> None:
+    left, right = Value(None, {1: 2, 2: 5}), Value(Index(3), {1: 4, 3: 0})
+    assert combined("+", left, right, 0).feedback == {1: 4, 2: 5, 3: 0}
+    assert combined("+", left, right, 3).feedback == {1: 7, 2: 8, 3: 3}
+    assert combined("+", Value(), Value(Index(1)), 3) == Value()
+    assert combined("+", left, right, 1).index is None
