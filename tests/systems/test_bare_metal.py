@@ -19,9 +19,11 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program.load import parameters
+from bitsmith.rtl.interface import token_bytes
+from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
-from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
+from tests.rtl.wrapped import DIGEST, expected, inputs_of, layouts_of, made
 from tests.systems.written import computed, imported, written
 
 STUBS = {
@@ -328,12 +330,69 @@ def test_no_byte_beyond_an_array_is_touched(
         subprocess.run([tmp_path / "main", str(samples)], cwd=tmp_path, check=True)
 
 
-def test_circuits_that_have_none() -> None:
+HALF = 1 << 51
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "overflow", "has_driver"),
+    [
+        (-(1 << 69), (1 << 69) - 1, Overflow.SAT, False),
+        (-(1 << 62), (1 << 62) - 1, Overflow.SAT, True),
+        (-(1 << 62), (1 << 62) - 1, Overflow.WRAP, True),
+        (-(1 << 63), (1 << 63) - 1, Overflow.SAT, False),
+        (0, 1 << 62, Overflow.SAT, True),
+        (0, (1 << 62) + 1, Overflow.SAT, False),
+        (0, (1 << 63) - 1, Overflow.SAT, False),
+        # The remainder of a span is exact in double precision up to 52 bits, and that of powers of two beyond.
+        (-HALF, HALF - 1, Overflow.WRAP, True),
+        (-HALF, HALF, Overflow.WRAP, False),
+        (-HALF, HALF, Overflow.SAT, True),
+        (-HALF, HALF - 3, Overflow.WRAP, True),
+        (0, (1 << 53) - 1, Overflow.WRAP, True),
+        (0, (1 << 53) - 2, Overflow.WRAP, False),
+    ],
+)
+def test_circuits_whose_numbers_the_driver_handles(lo: int, hi: int, overflow: Overflow, has_driver: bool) -> None:
+    """Each element counts, also one among others that it would handle."""
     builder = ProgramBuilder()
-    x = builder.input("x", (2,), FixedFormat(True, 70, 2))
+    ends = [objects([least, most]) for least, most in ((-1, lo), (1, hi))]
+    x = builder.apply(Input("x", (2,), objects(2), *ends, Rounding.TRN, overflow))
     program = builder.program([("y", builder.cast(x, FixedFormat(True, 8, 2)))])
     each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
-    assert bare_metal(each.program, each.interface, {}, 8, registers=True) == {}
+    assert bool(bare_metal(each.program, each.interface, {}, 8, registers=True)) == has_driver
+
+
+def test_results_that_the_driver_does_not_handle() -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (2,), FixedFormat(True, 40, 2))
+    for bits, has_driver in ((63, True), (64, False)):
+        program = builder.program([("y", builder.cast(builder.mul(x, x), FixedFormat(True, bits, 4)))])
+        each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
+        assert bool(bare_metal(each.program, each.interface, {}, 8, registers=True)) == has_driver
+
+
+def test_buffers_have_room_for_all_that_moves_through_them() -> None:
+    """Whole beats of all tokens of the frames of a transfer, and of a load."""
+
+    def rounded(port: StreamPort, bus_bytes: int) -> int:
+        size = token_bytes(port)
+        beat = min(bus_bytes, 1 << (size - 1).bit_length())  # a power of two, as wide as the bus at most
+        return port.tokens * (-(-size // beat) * beat)
+
+    for kind, bus in (("streams", 8), ("loads", 4), ("weights", 8), ("parts", 1)):
+        each = made(kind)
+        files = bare_metal(each.program, each.interface, layouts_of(each.program), bus, registers=True)
+        rows = re.findall(r"static unsigned char (\w+)\[\((.*) \+ 127\) / 128 \* 128\]", files["net_driver.c"])
+        interface = each.interface
+        sides = {"input": interface.inputs, "output": interface.outputs}
+        wanted = {
+            f"{side}_buffer{k}": f"NET_FRAMES * {rounded(port, bus)}"
+            for side, ports in sides.items()
+            for k, port in enumerate(ports)
+        }
+        first = len(interface.weights)
+        wanted |= {f"load_buffer{first + k}": str(rounded(load.port, bus)) for k, load in enumerate(interface.loads)}
+        assert dict(rows) == wanted
 
 
 @pytest.mark.parametrize(("rounding", "parallel"), [(each, k % 2 == 0) for k, each in enumerate(Rounding)])

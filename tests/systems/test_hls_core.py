@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bitsmith.building.hls_system import hls_interface
+from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import write_project
 from bitsmith.hls.axi import axi_files, axi_name
@@ -20,6 +23,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from bitsmith.systems.system import Core, Language, core_settings, core_steps, tcl_settings, template
 from tests.hls.compiled import open_headers
 from tests.rtl.test_streams import convolutional
 from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
@@ -113,3 +117,56 @@ def test_wide_elements_are_not_cut(dialect: str) -> None:
     project, interface = generated(convolutional(4, 1), Directives({"conv": 3}, False), dialect, 1)
     assert all(len(port.fields) == 1 for port in (*interface.inputs, *interface.outputs))
     assert [port.tokens for port in interface.inputs] == [port.size for port in project.inputs]
+
+
+CHARACTERS = st.sampled_from("aZ09_-./ $[];#%:,~*'()|&<>\t")
+VALUES = st.recursive(
+    st.text(CHARACTERS, max_size=6) | st.integers() | st.booleans() | st.just(12.5),
+    lambda items: st.lists(items),
+    max_leaves=6,
+)
+
+
+@given(VALUES)
+def test_settings_are_what_tcl_reads(value: object) -> None:
+    tkinter = pytest.importorskip("tkinter")
+    tcl = tkinter.Tcl()
+
+    def same(text: str, wanted: object) -> bool:
+        if isinstance(wanted, list):
+            items = tcl.splitlist(text)
+            return len(items) == len(wanted) and all(map(same, items, wanted))
+        return text == (str(int(wanted)) if isinstance(wanted, bool) else str(wanted))
+
+    tcl.eval(tcl_settings("A title; [exit] $x", {"a": value, "b": "last"}))
+    assert same(tcl.eval("set a"), value) and tcl.eval("set b") == "last"
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_high_level_synthesis_is_told_what_it_needs(tmp_path: Path, language: Language) -> None:
+    """Only Vivado HLS has a limit of arrays that are cut into elements; all of them have the clock and its uncertainty."""
+    tkinter = pytest.importorskip("tkinter")
+    _, interface = generated(branches(), Directives({}, True), "vivado", 8)
+    core = Core("net", interface, language, ("rtl/net.sv",), "", "net_axi", 8.0, 12.5)
+    tcl, said = tkinter.Tcl(), list[tuple[str, ...]]()
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system/settings.tcl").write_text(tcl_settings("title", core_settings(core, "xc7z020clg400-1", "-DX")))
+    (tmp_path / "system/core.tcl").write_text(template("core.tcl"))
+    tcl.eval(f"cd {{{tmp_path}}}; rename unknown {{}}; proc exit args {{}}")
+    tcl.createcommand("unknown", lambda *words: said.append(words) or "")
+    tcl.eval("source system/core.tcl")
+    commands = {words[0]: words[1:] for words in said}
+    limits = [words[-1] for words in said if words[0] == "config_array_partition"]
+    assert limits == (["4096", "65536"] if language is Language.VIVADO else [])
+    assert commands["create_clock"][:2] == ("-period", "8") and commands["set_clock_uncertainty"][0] == "12.5%"
+    assert commands["set_part"][0] == "xc7z020clg400-1" and commands["set_top"] == ("net_axi",)
+    is_rtl = language is Language.RTL
+    settings = core_settings(core, "part")
+    assert settings["sources"] == (("rtl/net.sv",) if is_rtl else ())
+    assert (settings["registers"], settings["core_clock"]) == (is_rtl, "aclk" if is_rtl else "ap_clk")
+    made = core_steps(core)
+    assert bool(made) != is_rtl and (is_rtl or made[0].outputs == ("net_axi_prj/solution1/impl/ip/component.xml",))
+    assert is_rtl or core_steps(core, "net.xo")[0].outputs == ("net.xo",)
+    core.check_streams(len(core.inputs) + len(core.outputs))
+    with pytest.raises(ConfigError, match=f"at most {len(core.inputs) + len(core.outputs) - 1} together"):
+        core.check_streams(len(core.inputs) + len(core.outputs) - 1)
