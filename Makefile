@@ -61,6 +61,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PYTHONPATH=docs $(BIN)/python -m tests.docs.prose
 
 check: lint test test-ci
 

@@ -149,20 +149,18 @@ _HEAD = f"""\
 # Accuracy
 
 How far layers are from the real functions that they compute, with default settings: the distance between the circuit's result
-and the definition in double precision, of the same fixed-point operands. Half a step is the least that any rounding can promise;
-what is above it is the error of a table, a reciprocal or a root. Functions of one variable are measured at every value of the
-input's format, those of vectors on {SAMPLES:,} samples of normal numbers with standard deviations from 2**-8 to 2**4. Values for
-which the function is not defined (a logarithm of 0) are left out.
+and the definition in double precision, of the same fixed-point operands. Half a step is the least that any rounding can
+promise; what is above it is the error of a table, a reciprocal or a root. Functions of one variable are measured at every value
+of the input's format. Functions of vectors are measured on {SAMPLES:,} samples of normal numbers with standard deviations from
+2**-8 to 2**4. Values for which the function is not defined (a logarithm of 0) are left out.
 
 The result's format is the one of `auto` without calibration data: 16 bits for the largest magnitude that the float model shows
-on generated inputs, and as many more integer bits as the largest operand could need. A given `result` precision is reached the
-same way: tables are sized from the proved range and the result's step, up to a relative accuracy of about 2**-24. Sums, products
-and extremes are exact, and a mean is the exact quotient, rounded once.
+on generated inputs. To these come as many integer bits as the largest operand could need. A given `result` precision is reached
+the same way: tables are sized from the proved range and the result's step, up to a relative accuracy of about 2**-24. Sums,
+products and extremes are exact, and a mean is the exact quotient, rounded once.
 
-Where a function is not defined, an operand counts as the nearest one for which it is: under a root a negative operand is 0, under
-a reciprocal or a logarithm 0 is the least positive step of its type.
-
-This page is written by `make docs`.
+Where a function is not defined, an operand counts as the nearest one for which it is: under a root a negative operand is 0,
+under a reciprocal or a logarithm 0 is the least positive step of its type.
 
 | function | input | result | largest error | mean error | largest, in steps | mean, in steps |
 | --- | --- | --- | --- | --- | --- | --- |""".split("\n")

@@ -22,14 +22,14 @@ _MODULES = {
     "explanation": "Results of `bitsmith.explain`: layers and types of a model, and a layout that would fit.",
     "utils": "Configurations to begin with, example models and pictures.",
     "profiling": "Figures of a model's numbers; needs the extra `report`.",
-    "report": "What builds measured, and what vendors' tools reported.",
+    "report": "Figures that builds measured and vendors' tools reported.",
     "errors": "Every error that is raised on purpose; [errors and warnings](errors.md) says when.",
 }
 _INTRODUCTION = """# API
 
-What `import bitsmith` has, and the modules below, is public: [the list with all signatures](public-api.txt) is compared with the
-code by a test, and the [deprecation policy](deprecation.md) says how it changes. Names that begin with an underscore, and all
-other modules, are not public.
+These are public: all that `import bitsmith` has, and the modules below. A test compares [the list with all
+signatures](public-api.txt) with the code, and the [deprecation policy](deprecation.md) says how it changes. Names that begin
+with an underscore, and all other modules, are not public.
 """
 
 

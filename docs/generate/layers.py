@@ -1,4 +1,4 @@
-"""Writes the documentation page of layers: where each comes from, where it runs, and what is refused.
+"""Writes the documentation page of layers: where each comes from, where it runs, and what is rejected.
 
 ``make docs`` renews the page; a test keeps it and the code equal. Nothing on it is written by
 hand: names are those of the frontends' tables, limits are the messages of the errors in the code, and where a layer runs was
@@ -177,7 +177,7 @@ def page() -> str:
             f"## {frontend.name}",
             "",
             f"Limits of every model: {notes.of(limits(frontend.read, 'bitsmith.frontends'))}. A name that is not here is"
-            " refused, together with all others of the model.",
+            " rejected, together with all others of the model.",
             "",
             *_table([frontend.name, "becomes", "limits"], rows),
             "",
@@ -196,8 +196,6 @@ _HEAD = (
     "",
     "Numbers under *limits* are those of the list at the end. It has the errors that the code raises: each names a layer",
     "and says what is accepted; … stands for a name or number of the model.",
-    "",
-    "This page is written by `make docs`.",
     "",
 )
 

@@ -28,14 +28,13 @@ _ROLE = re.compile(r":\w+:(?=`)")
 
 COMMANDS = """# Commands and options
 
-Written from the command line's own description; [the command line](cli.md) says how the commands work together.
-`-h` shows the same.
+`-h` shows the same. [The command line](cli.md) says how the commands work together.
 """
 OPTION_PAGE = """# Options
 
-Written from the records of options. Each is an argument of `bitsmith.convert` and the functions around it, a key of
-[project configurations](configuration.md), and an option of the [commands](command-reference.md) that convert, where it has these
-names; the meaning is the same. Keys below `HLSConfig` and `WriterConfig` are keys of these sections.
+Each option is an argument of `bitsmith.convert` and the functions around it, a key of
+[project configurations](configuration.md), and an option of the [commands](command-reference.md) that convert. The
+meaning is the same. Keys below `HLSConfig` and `WriterConfig` are keys of these sections.
 """
 BUILD_PART = """## Builds
 

@@ -48,7 +48,7 @@ def page() -> str:
             "rounded to the nearest (halves to even) and saturated when the model is converted, whatever modes their",
             "format has.",
             "",
-            "This page is written by `make docs`.",
+            "",
             "",
             "## Rounding, here to integers",
             "",

@@ -107,8 +107,8 @@ def _function(text: str) -> str:
 
 _PAGE = """# A tour: one dense layer at every level
 
-A dense layer with three inputs of six bits, two results and a ReLU, as each part of the compiler sees it. This page is written by
-`make docs`; the texts are what the code prints. `BITSMITH_DUMP=folder` writes the same texts for any model.
+A dense layer with three inputs of six bits, two results and a ReLU, as each part of the compiler sees it. This page is written
+by `make docs`; the texts are what the code prints. `BITSMITH_DUMP=folder` writes the same texts for any model.
 
 ## 1. The network
 
@@ -120,8 +120,8 @@ A frontend reads the model; layers have float weights, and the settings that the
 ## 2. The program
 
 Each layer lowers itself to core ops ([ir/ops.py](../src/bitsmith/ir/ops.py)). A type such as `3 s6 frac 3` is a shape and the
-format of its elements, which are worth `raw * 2**-frac`; each has an exact interval, too. All ops but casts are exact, so this is
-the one meaning that emulator, C++ and circuit share.
+format of its elements, which are worth `raw * 2**-frac`; each has an exact interval, too. All ops but casts are exact, so this
+is the one meaning that emulator, C++ and circuit share.
 
 ```
 {program}```
@@ -131,8 +131,8 @@ For the sample ({sample}) the float model gives ({reals}). The emulator computes
 
 ## 3. The netlist
 
-The program is elaborated into scalar operations of exact widths ([netlist/](../src/bitsmith/netlist)): multiplications by weights
-become shifts and additions, and what several results need is computed once.
+The program is elaborated into scalar operations of exact widths ([netlist/](../src/bitsmith/netlist)): multiplications by
+weights become shifts and additions, and what several results need is computed once.
 
 ```
 {netlist}```
@@ -160,8 +160,8 @@ A function per layer, and a kernel per core op ([hls/](../src/bitsmith/hls)).
 
 ## 7. Or a network of processes
 
-With a reuse factor of 3 and shared multipliers for the layer, or with `io_stream`, the program becomes processes that pass tokens
-([mapping/](../src/bitsmith/mapping) decides how, [dataflow/](../src/bitsmith/dataflow) says what they compute and when).
+With a reuse factor of 3 and shared multipliers for the layer, or with `io_stream`, the program becomes processes that pass
+tokens. [mapping/](../src/bitsmith/mapping) decides how; [dataflow/](../src/bitsmith/dataflow) says what they compute and when.
 
 ```
 {dataflow}```

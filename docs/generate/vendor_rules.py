@@ -19,31 +19,31 @@ TOOLS = (
 _INTRO = """\
 # Vendors' rules
 
-No vendor's HLS tool has run a project of ours. What can be known without one is written down, with its source, and held by tests:
+No vendor's HLS tool has run a project of ours. Tests hold all that can be known without one, each with its source:
 
 - **Rule books** (`tests/hls/rules/*.toml`, the tables below): each pragma, attribute and Tcl command that may be written for a
   tool, where it may stand, its options and their values. `tests/hls/test_vendor_rules.py` parses projects with libclang and
   reads every command of their scripts; what a book does not have fails, with the text, file and line.
 - **Structure** (`bitsmith.hls.structure`): from the C++ itself, the steps of each pipelined loop, what a step reads and
-  writes in each array, and the operations in its feedback; from the pragmas, the ports of each memory. The cycles that follow are
-  held against the plan's interval (`tests/hls/test_structure.py`), on projects of all tools and on faults put in on purpose.
-  A build does so before it starts a vendor's tool (unless `force=True`), where libclang is installed, and says so where not.
-  Two operations on numbers are taken to fit into a cycle; what tools do unasked beyond the rules is not known.
+  writes in each array, and the operations in its feedback; from the pragmas, the ports of each memory. The cycles that follow
+  are held against the plan's interval (`tests/hls/test_structure.py`), on projects of all tools and on faults put in on
+  purpose. A build does so before it starts a vendor's tool (unless `force=True`), where libclang is installed, and says so
+  where not. Two operations on numbers are taken to fit into a cycle; what tools do unasked beyond the rules is not known.
 - **Open headers** of AMD and Siemens compile and run projects, bit for bit (`test_with_the_open_headers`).
-- **Intel's headers of SYCL** are read with oneAPI projects by a C++ parser as the host compiler, and Siemens' `ac_types`
+- **Intel's headers of SYCL** are read with oneAPI projects by a C++ parser as the host compiler. Siemens' `ac_types`
   run those of three tools (`test_real_headers.py`).
 
-Tcl is read twice: by a word splitter of our own (`tests/hls/rules/tcl.py`), which sees every branch and refuses braces, quotes
-and brackets that do not match; and by an interpreter (`tkinter`'s, where Python has it), which sees each command with its values.
-What systems for boards and logic tools are given, and how each program is started, is held against the last tables below by
-`tests/build/test_rules_of_plans.py`, for the plans of all backends, tools and kinds of boards (`tests/build/goldens`). The
-constraints of nextpnr are also read by the tool itself in tests.
+Tcl is read twice: by a word splitter of our own (`tests/hls/rules/tcl.py`), which sees every branch and rejects braces, quotes
+and brackets that do not match; and by an interpreter (`tkinter`'s, where Python has it), which sees each command with its
+values. `tests/build/test_rules_of_plans.py` compares the plans of all backends, tools and kinds of boards
+(`tests/build/goldens`) with the last tables below: the inputs of systems for boards and of logic tools, and the start of each
+program. The constraints of nextpnr are also read by the tool itself in tests.
 
 ## What a review found, and what is written now
 
 Numbers are the review's, and items of its sections in their order: 1 is what would not have compiled or met its plan, 2 what
-probably would not, 3 style, 4 what it ran, 5 what another tool has, 6 what was missing; one was found later. B is what a second
-review found to be wrong, P what it took to be so. What was left as it was says why.
+probably would not, 3 style; 4 is what it ran, 5 what another tool has, 6 what was missing; one was found later. B is what a
+second review found to be wrong, P what it took to be so. Items that were left as they were say why.
 
 | | found | written now | rule | test |
 |---|---|---|---|---|

@@ -27,8 +27,8 @@ model = bitsmith.convert("digits.keras", "digits", config=project["HLSConfig"], 
 print(model)
 
 # %% [markdown]
-# The table shows for each layer the formats of weights and results, how many weights are not zero, and the range that results
-# were *proved* to stay in. As a picture:
+# The table shows for each layer the formats of weights and results, and how many weights are not zero. The last column is the
+# range that results were *proved* to stay in. As a picture:
 
 # %%
 bitsmith.utils.plot_model(model, to_file=None, show_shapes=True, show_precision=True)

@@ -38,7 +38,7 @@ print(f"{network.evaluate(x_test, y_test, verbose=0)[1]:.1%}")
 # %% [markdown]
 # ## Pruning by magnitude
 #
-# The smallest weights of each layer are set to 0 in a few steps, and after each step the network is trained on while they stay 0.
+# The smallest weights of each layer are set to 0 in a few steps. After each step the network is trained on while they stay 0.
 # Nothing of bitsmith is needed for it: any way of pruning does.
 
 

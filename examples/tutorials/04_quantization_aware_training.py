@@ -2,8 +2,8 @@
 # # Quantization-aware training
 #
 # A network that is trained with its number formats needs no configuration: the circuit computes what its quantizers define.
-# This is done here for a network of HGQ2, which is trained on the spot, and for files of QKeras and Brevitas, which are read
-# without either. Needs `keras`, `jax`, `scikit-learn`, `hgq2`, `onnx` and `matplotlib`.
+# Here a network of HGQ2 is trained on the spot. Files of QKeras and Brevitas are read without either. Needs `keras`, `jax`,
+# `scikit-learn`, `hgq2`, `onnx` and `matplotlib`.
 
 # %%
 import keras

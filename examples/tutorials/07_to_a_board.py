@@ -2,8 +2,9 @@
 # # From circuit to board and driver
 #
 # A board is a part with its clock, its pins and what is around it. Here it is a PYNQ-Z2, whose chip has a processor beside the
-# logic: what is written for it, what the vendor's tool is told to do, and the driver that predicts on the board. None of this
-# needs the vendor's tool, and none has run these scripts yet ([boards](../boards.md) says what was checked instead, and how).
+# logic. You see the files that bitsmith writes for it, the script for the vendor's tool, and the driver that predicts on the
+# board. None of this needs the vendor's tool, and none has run these scripts yet ([boards](../boards.md) says what was checked
+# instead, and how).
 
 # %%
 from importlib import resources
@@ -65,8 +66,8 @@ print("\n".join(script.splitlines()[:7]))
 # ```
 #
 # loads it and predicts. Real numbers go in and come out: the driver rounds as the emulator does, packs the bits of a frame into
-# the beats of the bus, and unpacks the results, so that its results are those of `predict`, bit for bit. It needs numpy only,
-# and what does not move bytes runs anywhere:
+# the beats of the bus, and unpacks the results. So its results are those of `predict`, bit for bit. It needs numpy only, and
+# all of it but the transfers runs anywhere:
 
 # %%
 import sys
@@ -94,12 +95,12 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# What moves them is an argument: `Dma` on a board with PYNQ, `Serial` on one with a serial port, or a function of yours that
+# An argument chooses the transfer: `Dma` on a board with PYNQ, `Serial` on one with a serial port, or a function of yours. It
 # takes the bytes of each stream and returns those of the results. A DMA engine of your own would come here.
 #
 # ## The same circuit, verified here
 #
-# What runs on the board is this circuit behind a wrapper for AXI4-Stream. The build simulates it against `predict`.
+# The board runs this circuit inside a wrapper for AXI4-Stream. The build simulates it against `predict`.
 
 # %%
 report = model.build(inputs=images[:100], synth=False)

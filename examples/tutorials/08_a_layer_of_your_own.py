@@ -27,7 +27,7 @@ network = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6), SoftClip()
 inputs = np.random.default_rng(0).normal(size=(200, 8))
 
 # %% [markdown]
-# Without help it is refused by name:
+# Without help it is rejected by name:
 
 # %%
 try:
@@ -76,4 +76,4 @@ for found in bitsmith.custom.check(network, inputs, ("rtl", "vitis"), layers={So
     print(found.backend, f"{found.framework_error:.1e}", found.report["Verification"])
 
 # %% [markdown]
-# What tensors can do, layers of layers, PyTorch and ONNX: [layers of your own](../custom-layers.md).
+# More about tensors, layers of layers, PyTorch and ONNX: [layers of your own](../custom-layers.md).

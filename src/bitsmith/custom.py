@@ -51,8 +51,8 @@ __all__ = [
 class Checked:
     """A backend that computes what the model does.
 
-    ``framework_error`` is the largest mean difference between the translated layers, in floating point, and the framework's own
-    results (or those that were expected), as a share of their range; None if the framework could not be run.
+    ``framework_error`` compares the translated layers, in floating point, with the framework's own results (or the expected
+    ones). It is the largest mean difference as a share of their range; None if the framework could not be run.
     """
 
     backend: str

@@ -67,13 +67,13 @@ def test_each_part_of_a_budget_comes_from_the_first_level_that_mentions_it(
 @pytest.mark.parametrize(
     ("bits", "config", "said"),
     [
-        (1, {}, "bits: 1 accepted: a whole number from 2 to 24, or {weight: 6, result: 8}"),
-        (25, {}, "bits: 25 accepted: a whole number from 2 to 24"),
+        (1, {}, "bits: 1 accepted: an integer from 2 to 24, or {weight: 6, result: 8}"),
+        (25, {}, "bits: 25 accepted: an integer from 2 to 24"),
         (8.0, {}, "bits: 8.0"),
         (True, {}, "bits: True"),
         ("8", {}, "bits: '8'"),
         ([8], {}, "bits: a list"),
-        ({"weight": True}, {}, "bits.weight: True accepted: a whole number from 2 to 24"),
+        ({"weight": True}, {}, "bits.weight: True accepted: an integer from 2 to 24"),
         ({"weights": 8}, {}, "did you mean 'weight'?"),
         ({"bias": 8}, {}, "accepted: weight, result"),
         (None, {"Model": {"Bits": None}}, "Model.Bits: None"),

@@ -174,7 +174,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"WriterConfig": {"WriteTar": 1}}, "WriterConfig.WriteTar", "true or false"),
         ({"WriterConfig": {"WriteTarr": True}}, "WriterConfig", "did you mean 'WriteTar'?"),
         ({"KerasModel": "a.keras", "KerasH5": "a.h5"}, "KerasH5", "two models"),
-        ({"HLSConfig": {"Model": {"ReuseFactor": 0}}}, "HLSConfig.Model.ReuseFactor", "a whole number from 1"),
+        ({"HLSConfig": {"Model": {"ReuseFactor": 0}}}, "HLSConfig.Model.ReuseFactor", "an integer from 1"),
         ({"HLSConfig": [1]}, "HLSConfig", "a dictionary is needed"),
     ],
 )

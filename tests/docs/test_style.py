@@ -1,13 +1,16 @@
-"""How the code reads: sizes of files and functions, and first words of docstrings."""
+"""How code and texts read: sizes of files and functions, first words of docstrings, and what users read."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.docs import prose
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -51,3 +54,55 @@ def test_reads_as_agreed(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
             assert (node.end_lineno or 0) - (first or 0) <= FUNCTION_LINES, f"{node.name} is two things"
+
+
+def test_texts_read_as_agreed() -> None:
+    """Pages, messages and help have no finding, and the places that they are read from are not empty."""
+    texts = list(prose.texts())
+    assert [str(finding) for text in texts for finding in prose.findings(text)] == []
+    places = " ".join(text.place for text in texts if prose.sentences(text.content))
+    for place in ("README.md", "docs/streaming.md", "bitsmith.Model.build", "option fit", "bitsmith convert bits"):
+        assert place in places
+    assert len(re.findall(r"src/bitsmith/\S+:\d+", places)) > 1000
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (f"A sentence {'of words ' * 11}that ends.", "26 words, not 25"),
+        ("Fine.\n\n- A file is refused.", "refused (rejected, rejection)"),
+        ("This page is in a worktree.", "worktree (no remarks"),
+        ("| a | What is open |", "the subject comes first"),
+        ("Elaborated layers.", "Elaborated (a word of the code)"),
+        ("## A heading of a page that says much more than it should\n", "a title of at most 10 words"),
+        ("## A heading.\n", "a title of at most 10 words"),
+    ],
+)
+def test_faults_of_texts_are_found(content: str, rule: str) -> None:
+    (finding,) = prose.findings(prose.Text("page.md", content))
+    assert finding.rule.startswith(rule)
+
+
+def test_code_names_and_questions_are_no_faults() -> None:
+    content = f"""```
+{"refused " * 30}
+```
+`refused` has {"Dense, " * 30}and Softmax. What is open? [Links]({"of many words " * 9}).
+"""
+    assert list(prose.findings(prose.Text("page.md", content))) == []
+
+
+def test_messages_are_read_from_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of errors, of what a raise calls, and of warnings; values are codes."""
+    monkeypatch.setattr(prose, "ROOT", tmp_path)
+    (tmp_path / "module.py").write_text(
+        "error = UnsupportedError(f'{x} is ' + 'open', remedy='close' if y else 'leave')\n"
+        "raise self.wrong('a key', accepted='another')\nwarnings.warn('late')\nprint('no message')\n"
+    )
+    assert [(text.place, text.content) for text in prose.messages(tmp_path / "module.py")] == [
+        ("module.py:1", "`code` is open"),
+        ("module.py:1", "close\n\nleave"),
+        ("module.py:2", "a key"),
+        ("module.py:2", "another"),
+        ("module.py:3", "late"),
+    ]

@@ -1,6 +1,6 @@
 """Runs the ONNX project's own node tests: each operator on given inputs, against given results.
 
-``python tests/frontends/onnx_node_tests.py docs/onnx-node-tests.md`` writes the table of what passes and what is refused.
+``python tests/frontends/onnx_node_tests.py docs/onnx-node-tests.md`` writes the table of what passes and what is rejected.
 
 A test is read as it is, with all its inputs as tensors; if that is refused, with all but the first as constants, as trained
 weights are. It passes if the float reference gives the test's results, and the emulator the float reference's: on inputs with 20
@@ -50,8 +50,8 @@ class Outcome(enum.Enum):
     """What became of one test."""
 
     PASSED = "passed"
-    REFUSED = "refused"
-    TOO_WIDE = "refused in fixed point"
+    REFUSED = "rejected"
+    TOO_WIDE = "rejected in fixed point"
     """The float reference is right, but some result would be infinitely large or too wide for a fixed-point number: each
     precision is refused, or too narrow for the float reference's results inside."""
     WRONG = "wrong"
@@ -192,13 +192,11 @@ def _emulator(network: Network, fed: Sequence[Floats], bits: tuple[int, int] | N
 _HEAD = """# ONNX node tests
 
 The ONNX project tests every operator with small models, inputs and expected results. This table says how many of them bitsmith
-passes: its float reference has the expected results, and the emulator has those of the float reference to 10 bits, with 20
-fractional bits for the inputs and wide results (or automatic precision, where tables would be too large). A test whose operands
-are no constants where bitsmith wants trained weights is run with constants. The others are refused: a mode that is not
-translated, a result (also one inside) that is not finite or too wide for these formats, or a whole number that wraps around. None
+passes: its float reference has the expected results, and the emulator has those of the float reference to 10 bits. Inputs have 20
+fractional bits, and results are wide (or automatic, where tables would be too large). A test whose operands
+are no constants where bitsmith wants trained weights is run with constants. The others are rejected: a mode that is not
+translated; a result (also one inside) that is not finite or too wide for these formats; or an integer that wraps around. None
 may be wrong.
-
-`python tests/frontends/onnx_node_tests.py docs/onnx-node-tests.md` writes this page; a slow test keeps it and the code equal.
 """
 
 
@@ -208,10 +206,10 @@ def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     refused = total[Outcome.REFUSED] + total[Outcome.TOO_WIDE]
     lines = [
         _HEAD,
-        f"onnx {onnx.__version__}: {total[Outcome.PASSED]} passed, {refused} refused, {total[Outcome.WRONG]} wrong.",
+        f"onnx {onnx.__version__}: {total[Outcome.PASSED]} passed, {refused} rejected, {total[Outcome.WRONG]} wrong.",
         "Tests of text, sequences and empty tensors are left out.",
         "",
-        "| operator | passed | refused | refused in fixed point |",
+        "| operator | passed | rejected | rejected in fixed point |",
         "|---|---:|---:|---:|",
     ]
     for operator in sorted(outcomes, key=lambda name: (name.startswith("("), name)):
@@ -220,7 +218,7 @@ def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
             numbers = (counts[kind] for kind in (Outcome.PASSED, Outcome.REFUSED, Outcome.TOO_WIDE))
             lines.append(f"| {operator} | {' | '.join(map(str, numbers))} |")
     rest = sorted(operator for operator in outcomes if operator not in OPERATORS and not operator.startswith("("))
-    lines += ["", f"Operators that are not translated, so that all their tests are refused: {', '.join(rest)}."]
+    lines += ["", f"Operators that are not translated, so that all their tests are rejected: {', '.join(rest)}."]
     return "\n".join([*lines, ""])
 
 

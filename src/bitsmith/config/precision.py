@@ -123,7 +123,7 @@ class _Reading:
             raise self.error(f"{what} is missing", accepted=ACCEPTED)
         part = self.parameters.pop(0)
         if not _NUMBER.fullmatch(part):
-            raise self.error(f"{part!r} for {what}", accepted="a whole number")
+            raise self.error(f"{part!r} for {what}", accepted="an integer")
         return int(part)
 
     def signedness(self) -> bool:

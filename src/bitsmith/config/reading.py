@@ -206,7 +206,7 @@ def integer(value: object, where: str, least: int, most: int, also: str = "") ->
     """An integer from ``least`` to ``most``; ``also`` says what else is accepted in its place."""
     value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(shown(value), where=where, accepted=f"a whole number from {least} to {most}{also}")
+        raise ConfigError(shown(value), where=where, accepted=f"an integer from {least} to {most}{also}")
     return value
 
 

@@ -25,7 +25,7 @@ _PHASE_GUARD_BITS = 3
 
 
 class Whole(enum.Enum):
-    """Ways to a whole number."""
+    """Ways to an integer."""
 
     FLOOR = "floor"
     CEIL = "ceil"
@@ -73,7 +73,7 @@ class Sign(Unary):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeNumber(Unary):
-    """``x`` rounded to a whole number, ``way`` says how."""
+    """``x`` rounded to an integer, ``way`` says how."""
 
     way: Whole
 

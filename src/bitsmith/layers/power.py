@@ -141,7 +141,7 @@ class Divide(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logarithm(Layer):
-    """The logarithm of ``x + offset`` (a whole number, as in ``log1p``) to ``base``, by a table of the normalized operand."""
+    """The logarithm of ``x + offset`` (an integer, as in ``log1p``) to ``base``, by a table of the normalized operand."""
 
     base: float = math.e
     offset: int = 0

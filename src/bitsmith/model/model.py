@@ -79,7 +79,7 @@ class Model:
     def fidelity(self) -> Certificate:
         """Distance of the layers' results from the float model's: a table that prints.
 
-        Of a model that has other weights now it is measured when it is asked for, on generated inputs.
+        After weights have changed it is measured again on the first access, on generated inputs.
         """
         return certify(self.network, self.network, self.program, None)
 
@@ -262,9 +262,9 @@ class Model:
     ) -> Report:
         """Write the circuit and run the tools on it.
 
-        For the backend ``rtl`` the tools are open ones. For the other backends this writes a C++ project and its script,
-        checks the C++ by C simulation, and runs the vendor's tool where it is found; the vendor's stages that were asked for
-        are also what the script runs when it is started by hand. Stages whose inputs have not changed are not run again.
+        For the backend ``rtl`` the tools are open ones. For the other backends this writes a C++ project and its script, and
+        checks the C++ by C simulation. It runs the vendor's tool if that is installed. The script, started by hand, runs the same
+        stages of the vendor's tool. Stages whose inputs have not changed are not run again.
 
         Args:
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.

@@ -75,8 +75,8 @@ def numerical(
         hls_model: the converted model, whose types are drawn as grey boxes: from the lowest bit to the end of the range.
         X: inputs for the activations, as for ``predict``.
         plot: ``boxplot``, ``violinplot`` or ``histogram``.
-        input_shape: of a live PyTorch module, as for :func:`bitsmith.convert`. Of a module without it, ``hls_model`` and
-            ``X``, the weights are shown as PyTorch has them, by PyTorch's names.
+        input_shape: of a live PyTorch module, as for :func:`bitsmith.convert`. Without it,
+            ``hls_model`` and ``X``, weights have PyTorch's own names and layout.
         layers: translations of layers of your own in ``model``, as for :func:`bitsmith.convert`.
 
     Returns:
@@ -166,10 +166,10 @@ def compare(
 def get_ymodel(model: AnyModel, X: Arrays, *, layers: Layers | None = None) -> dict[str, Floats]:
     """Each layer's float result by the name that ``hls_model.trace`` gives it.
 
-    Of a live model the layers' results are Keras's or PyTorch's own. What these have no tensor of (the sum before an activation
-    within a layer, the steps within attention, functions that are no modules, the layers of nested and shared Keras models), all
-    results of an ONNX model and all results of a file are those of the layers' float64 references. ``layers`` are translations of
-    layers of your own.
+    Layers' results of a live model are Keras's or PyTorch's own. All others are those of the layers' float64 references:
+    results of files and of ONNX models, and results without a tensor in the framework. Examples are the sum before an
+    activation within a layer, the steps within attention, plain functions, and layers of nested or shared Keras models.
+    ``layers`` are translations of layers of your own.
     """
     return _float_results(model, _network(model, None, X, layers=layers), X)
 

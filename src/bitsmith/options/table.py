@@ -177,7 +177,7 @@ OPTIONS: Sequence[Option] = (
         "strategy",
         Key("HLSConfig.Model.Strategy", "", None),
         None,
-        Flag(str, (), _STRATEGIES, None, f"Of products: {', '.join(_STRATEGIES)}."),
+        Flag(str, (), _STRATEGIES, None, f"The way of products: {', '.join(_STRATEGIES)}."),
         "computation of products, for all layers: ``latency`` (the default), ``resource``, ``shared`` and others "
         "(``docs/configuration.md``).",
     ),
@@ -200,7 +200,7 @@ OPTIONS: Sequence[Option] = (
         None,
         Flag(Path, (), "FILE.npy", read_samples, "Real inputs, from which auto precision takes ranges."),
         "real inputs, from which ``auto`` precision takes ranges: an array or one per input, the path of an ``.npy`` file, a "
-        "pair of inputs and labels, or a loader of batches, of which the first 1,024 samples are taken.",
+        "pair of inputs and labels, or a loader of batches; the first 1,024 samples of a loader are taken.",
     ),
     Option(
         "outliers",
@@ -259,7 +259,7 @@ OPTIONS: Sequence[Option] = (
         "platform",
         Key("Platform", "platform", read_platform),
         None,
-        Flag(str, (), None, None, "Of a card such as alveo-u50: what its kernels are linked to."),
+        Flag(str, (), None, None, "The platform of a card such as alveo-u50, which its kernels are linked to."),
         "the platform of an accelerator card, to which its kernels are linked.",
     ),
     Option(
@@ -343,7 +343,7 @@ OPTIONS: Sequence[Option] = (
         "rounding",
         None,
         None,
-        Flag(str, (), None, None, "Of dense layers of TensorFlow Lite: single, or double as before 2.20."),
+        Flag(str, (), None, None, "Rounding of dense layers of TensorFlow Lite: single, or double as before 2.20."),
         "of fully connected layers of TensorFlow Lite: ``single``, as today's interpreter does (the default), or ``double``, as "
         "TensorFlow 2.19 and older do (``docs/tflite.md``).",
     ),
@@ -352,8 +352,8 @@ OPTIONS: Sequence[Option] = (
         None,
         False,
         Flag(bool, ("--fit",), None, None, "Take fewer bits or reuse factors if the circuit does not fit the part."),
-        "if the circuit would not fit the part, take fewer ``bits`` where you gave none, as many as fit of 14 to 8, or else "
-        "reuse factors; notes say which, and what accuracy is left.",
+        "if the circuit would not fit the part, take fewer ``bits`` (14 to 8, if you gave none), or else reuse factors; "
+        "notes say which, and what accuracy is left.",
     ),
     Option("version", Key("Version", "version", read_version), None, None, "the version of your design, for reports."),
     Option(

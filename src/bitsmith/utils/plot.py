@@ -98,7 +98,7 @@ def model_to_dot(
 ) -> Dot:
     """The layers of a converted model as a graph in the language of Graphviz: ``to_string()``, ``write(path)``.
 
-    The arguments are as of :func:`plot_model`; Graphviz itself is told the resolution.
+    The arguments are as of :func:`plot_model`; the resolution goes to Graphviz.
 
     Raises:
         ConfigError: another direction.

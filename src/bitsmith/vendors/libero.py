@@ -43,7 +43,7 @@ def parse_libero_report(output_dir: str | os.PathLike[str]) -> dict[str, object]
     """The figures of simulation, timing and fit; a step that has not run has no section.
 
     Periods and slack are in ns, Fmax in MHz; the two keys that end in ``(min/max/avg)`` hold lists of three numbers.
-    Of several functions or clocks the first one listed is given.
+    If there are several functions or clocks, the first one listed counts.
 
     Raises:
         ProjectError: no such folder, no report in it, or a damaged one (named).

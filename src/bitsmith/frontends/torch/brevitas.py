@@ -189,7 +189,7 @@ def _truncation(
         raise UnsupportedError("a truncation with a zero point", accepted="a zero point of 0")
     if scale is None and not bool((torch.frexp(x.scale)[0] == 0.5).all()):
         raise UnsupportedError(
-            "a truncation of sums whose scale is no power of two, which errors of single precision decide",
+            "a truncation of sums whose scale is not a power of two, which errors of single precision decide",
             accepted="scales that are powers of two",
         )
     dropped = part.tensor_quant(one, one, none, x.bit_width, x.signed)[1]

@@ -124,7 +124,7 @@ class Staircase:
         first, last = self.code(self.least), self.code(self.most)
         if self.is_long:
             raise UnsupportedError(
-                f"a quantizer whose operand spans {last - first} steps of a scale that is no power of two",
+                f"a quantizer whose operand spans {last - first} steps of a scale that is not a power of two",
                 accepted=f"at most {_MOST_STEPS}",
             )
         codes = np.array(range(first + 1, last + 1), dtype=np.object_)
