@@ -95,17 +95,43 @@ def test_one_quantizer_is_that_of_the_input() -> None:
 
 def test_other_readers_keep_inputs_as_they_are() -> None:
     saturating = Quantizer.fixed(1, 2, 2, Rounding.RND, Overflow.SAT)
-    one, third = Quantizer.fixed(1, 2, 3, Rounding.RND, Overflow.WRAP), Quantizer.uniform(1 / 3, -4, 3)
-    even = Quantizer.fixed(1, 2, 4, Rounding.RND_CONV, Overflow.WRAP)
     for network in (
-        _network(((), one), ((), third)),
-        _network(((), one), ((), even)),
-        _network(((), one), ((), saturating)),
         _network(((ReLU(threshold=1.0),), saturating)),
         _network(((Dense(as_weights(np.eye(4))),), saturating)),
     ):
-        found = quantized_inputs(network).node("x").layer
-        assert isinstance(found, Input) and found.quantizer is None
+        node = quantized_inputs(network).node("x")
+        assert isinstance(node.layer, Input) and node.layer.quantizer is None and not node.settings.precision
+
+
+@pytest.mark.parametrize("scale", [0.3, 6.0, 300.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_inputs_that_some_wrap_and_some_saturate_are_right_far_beyond_both_ranges(seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    overflows = [Overflow.WRAP, [Overflow.SAT, Overflow.SAT_SYM][seed % 2]]
+    roundings = (Rounding.TRN, Rounding.RND)
+    ways = [_WAYS[k] for k in rng.integers(0, len(_WAYS), 2)]
+    readers = zip(ways, overflows, strict=True)
+    network = _network(
+        *((views, _drawn(rng, shape, roundings[rng.integers(2)], way)) for (views, shape), way in readers)
+    )
+    x = rng.normal(0.0, scale, (50, *_SHAPE))
+    x[::2] = np.round(x[::2] * 64.0) / 64.0
+    expected = network.evaluate([x])
+    compiled = compile_network(network)
+    assert not any("No calibration data" in note for note in compiled.notes)
+    for result, name in zip(Emulator(compiled.program).run([x]), network.outputs, strict=True):
+        np.testing.assert_array_equal(result, expected[name])
+
+
+@pytest.mark.parametrize("rounding", [Rounding.RND_CONV, Rounding.TRN_ZERO, Rounding.RND_MIN_INF])
+def test_wrapping_readers_of_other_steps_and_ties_differ_next_to_these_alone(rounding: Rounding) -> None:
+    """Of 256 numbers between two steps at most one is so near to a threshold."""
+    one, third = Quantizer.fixed(1, 2, 3, rounding, Overflow.WRAP), Quantizer.uniform(1 / 3, -4, 3)
+    network = _network(((), one), ((), third), ((Flatten(),), Quantizer.fixed(1, 2, 4, Rounding.RND, Overflow.WRAP)))
+    x = np.random.default_rng(0).normal(0.0, 40.0, (200, *_SHAPE))
+    expected = network.evaluate([x])
+    for result, name in zip(Emulator(compile_network(network).program).run([x]), network.outputs, strict=True):
+        assert np.mean(result != expected[name]) < 0.01
 
 
 _RISING = as_weights([-3.0, -0.5, 1.25, 1.5])

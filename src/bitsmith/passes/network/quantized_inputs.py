@@ -5,7 +5,8 @@ of fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers a
 are identities. If not, the input has the bits that they look at: those of the finest of them and, where one rounds to
 nearest, half a step. Where their grids are of other scales, and before staircases and rectifiers, the input holds all that their
 ranges do: in steps of which each of theirs has 256 or more, or of which all thresholds are multiples. The former is a choice of
-the circuit's (``Input.rounds``), which the float model does not make.
+the circuit's (``Input.rounds``), which the float model does not make. Where some wrap around and some do not, no range is enough
+for any input: the input gets a fixed-point format with steps as fine and a range 256 times as wide, as if the user had given it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from functools import reduce
 
 import numpy as np
 
-from bitsmith.ir.types import Ints, Overflow, Rounding
-from bitsmith.layers.input import Input
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
+from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.time_distributed import TimeDistributed
@@ -31,6 +32,9 @@ _integer = np.frompyfunc(int, 1, 1)
 
 _SPARE_BITS, _MOST_BITS = 8, 40
 """Bits of an input beyond the steps of quantizers of any scale, and all bits that it may have."""
+
+_STEPS_BITS = 16
+"""Bits of the number of steps, of no power of two, that a quantizer's operand spans at most: its program grows with them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +49,7 @@ def quantized_inputs(network: Network) -> Network:
     """``network`` with the formats of quantizers, or quantizers themselves, moved into the inputs."""
     shapes = network.shapes()
     formats: dict[str, Quantizer] = {}
+    wide: dict[str, FixedFormat] = {}
     rounding: set[str] = set()
     moved: set[str] = set()
     for node in network.nodes:
@@ -59,9 +64,14 @@ def quantized_inputs(network: Network) -> Network:
             elif (covering := _covering(network, node.name)) is not None:
                 formats[node.name] = covering
                 rounding |= {node.name} if covering.rounding is Rounding.RND else set()
+            elif (held := _holding(_all_readers(network, node.name) or [])) is not None:
+                wide[node.name] = held
     nodes = []
     for node in network.nodes:
-        if node.name in formats and isinstance(node.layer, Input):
+        if node.name in wide:
+            settings = replace(node.settings, precision={**node.settings.precision, "result": wide[node.name]})
+            nodes.append(replace(node, settings=settings))
+        elif node.name in formats and isinstance(node.layer, Input):
             layer = replace(node.layer, quantizer=formats[node.name], rounds=node.name in rounding)
             nodes.append(replace(node, layer=layer))
         else:
@@ -147,6 +157,43 @@ def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
     if bool(np.any(size & (size - 1))):
         return None
     return Quantizer.uniform(finest, np.where(lo < 0, -size, 0), np.maximum(size - 1, 0), Rounding.TRN, Overflow.WRAP)
+
+
+def _all_readers(network: Network, name: str) -> list[Quantizer] | None:
+    """The quantizers of any scale that read a node, perhaps after its elements moved; None if anything else does."""
+    found: list[Quantizer] = []
+    for reader in network.consumers(name):
+        layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
+        moves = layer.traits.moves_or_pads
+        beyond = (
+            [layer.quantizer] if isinstance(layer, Quantize) else _all_readers(network, reader.name) if moves else None
+        )
+        if beyond is None or "result" in reader.settings.precision:
+            return None
+        found += beyond
+    return None if name in network.outputs else found
+
+
+def _holding(quantizers: Sequence[Quantizer]) -> FixedFormat | None:
+    """A format that quantizers do the same to as to what is put into it, far beyond their ranges; None if it is too wide.
+
+    It is exact if their steps are powers of two and ties go upwards; else each of their steps has 256 or more of it, and its
+    range is such that tables of them do not become too long.
+    """
+    if not quantizers:
+        return None
+    step = min(float(as_floats(abs(each.scale)).min()) for each in quantizers)
+    bounds = [as_floats((code - each.offset) * each.scale) for each in quantizers for code in (each.lo, each.hi)]
+    reach = max(float(np.abs(bound).max()) for bound in bounds)
+    exact = all(each.fracs is not None and each.rounding in (Rounding.TRN, Rounding.RND) for each in quantizers)
+    halves = any(each.rounding is not Rounding.TRN for each in quantizers)
+    frac = -math.floor(math.log2(step)) + (int(halves) if exact else _SPARE_BITS)
+    least = math.frexp(reach)[1] + 1
+    integer = min(max(least, DEFAULT_INPUT.integer) + _SPARE_BITS, _MOST_BITS - frac)
+    if not exact:
+        integer = min(integer, max(_STEPS_BITS + math.floor(math.log2(step)), least))
+    rounding = Rounding.TRN if exact else Rounding.RND
+    return FixedFormat(True, integer + frac, frac, rounding, Overflow.SAT) if integer >= least else None
 
 
 def _covering(network: Network, name: str) -> Quantizer | None:
