@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.activation import HardActivation, ReLU
+from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.example import Example
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.resample import Pad, PadMode
 from bitsmith.layers.table import LAYERS
 from bitsmith.layers.traits import Elements, Exactness, Scales
 from bitsmith.passes.network.calibration import calibrate
@@ -230,3 +237,34 @@ def test_exactness(layer: type[Layer]) -> None:
             codes = result(instance, [rng.normal(size=(4000, *shape)) * 3.0 for shape in shapes])
             assert max(len(np.unique(channel)) for channel in codes.reshape(len(codes), -1).T) <= 256
     assert errors.get(Exactness.APPROXIMATE, 1.0) > 1e-12, "it is exact"
+
+
+def _single(value: float) -> float:
+    return float(np.float32(value))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ReLU(negative_slope=_single(0.3)),
+        ReLU(max_value=_single(1.9), negative_slope=_single(0.01), threshold=_single(-0.7)),
+        HardActivation(_single(1 / 6), 0.5, 0.0, 1.0),
+        HardActivation(_single(0.3), _single(0.1), _single(-0.7), None),
+        Einsum("i->i", _single(0.3)),
+        Pad(((0, 1),), PadMode.CONSTANT, _single(0.3)),
+    ],
+    ids=repr,
+)
+def test_numbers_of_exact_layers_are_those_of_single_precision(layer: Layer) -> None:
+    """In which frameworks compute: a quantizer after them has the codes that it has there."""
+    grid, fine = (Quantizer.fixed(1, 7, frac, Rounding.RND, Overflow.SAT) for frac in (8, 20))
+    nodes = (
+        NetworkNode("x", Input((4,))),
+        NetworkNode("codes", Quantize(grid), ("x",)),
+        NetworkNode("y", layer, ("codes",)),
+        NetworkNode("fine", Quantize(fine), ("y",)),
+    )
+    network = Network(nodes, ("x",), ("fine",))
+    x = np.random.default_rng(0).integers(-(2**13), 2**13, (500, 4)) / 256
+    (found,) = Emulator(compile_network(network).program).run([x])
+    np.testing.assert_array_equal(found, network.evaluate([x])["fine"])

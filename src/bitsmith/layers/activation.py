@@ -105,13 +105,13 @@ class ReLU(Unary):
         builder, x = lowering.builder, inputs[0]
         kept = x
         if self.max_value is not None:
-            kept = builder.min(x, lowering.const("param", as_weights(self.max_value)))
+            kept = builder.min(x, lowering.number("param", self.max_value))
         if self.threshold == 0.0 and self.negative_slope == 0.0:
             return lowering.result(builder.max(kept, builder.const(0)))
-        threshold = lowering.const("param", as_weights(self.threshold))
+        threshold = lowering.number("param", self.threshold)
         below = builder.const(0)
         if self.negative_slope != 0.0:
-            slope = lowering.const("param", as_weights(self.negative_slope))
+            slope = lowering.number("param", self.negative_slope)
             below = builder.mul(builder.sub(x, threshold), slope)
         return lowering.result(builder.select(builder.compare(x, Relation.GT, threshold), kept, below))
 
@@ -179,12 +179,12 @@ class HardActivation(Unary):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
-        line = builder.mul(inputs[0], lowering.const("slope", as_weights(self.slope)))
-        line = builder.add(line, lowering.const("shift", as_weights(self.shift)))
+        line = builder.mul(inputs[0], lowering.number("slope", self.slope))
+        line = builder.add(line, lowering.number("shift", self.shift))
         if self.low is not None:
-            line = builder.max(line, lowering.const("bound", as_weights(self.low)))
+            line = builder.max(line, lowering.number("bound", self.low))
         if self.high is not None:
-            line = builder.min(line, lowering.const("bound", as_weights(self.high)))
+            line = builder.min(line, lowering.number("bound", self.high))
         return lowering.result(line)
 
 

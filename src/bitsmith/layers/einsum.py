@@ -172,7 +172,7 @@ class Einsum(Layer):
             product, labels = _product(builder, inputs, equation)
         product = _ordered(builder, product, labels, equation.result)
         if self.scale != 1.0:
-            product = builder.mul(product, lowering.const("scale", np.array(self.scale)))
+            product = builder.mul(product, lowering.number("scale", self.scale))
         return lowering.result(lowering.cast("accum", product))
 
 

@@ -29,6 +29,9 @@ from bitsmith.layers.settings import Settings, Strategy, Weights
 _EXACT_BITS = 53
 """Bits of integers in double precision."""
 
+_LEAST, _LARGEST = 2.0**-64, 2.0**64
+"""Magnitudes of numbers that are worth all bits of single precision."""
+
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
 
 _MOST_SPARE = 16
@@ -140,6 +143,15 @@ class Lowering:
     def const(self, variable: str, values: Floats) -> Value:
         """A trained tensor as a constant of the program."""
         return self.builder.const(*self.scaled_constant(variable, values))
+
+    def number(self, variable: str, value: float) -> Value:
+        """A number of the layer's definition, such as a slope, as a constant of the program.
+
+        Where all of the result is needed, it is as single precision has it, in which frameworks compute.
+        """
+        if self.exact and self.format(variable) is None and _LEAST <= abs(value) <= _LARGEST:
+            return self.builder.const(*exact_raw(np.asarray(np.float32(value), dtype=np.float64)))
+        return self.builder.const(*self.constant(variable, np.asarray(value, dtype=np.float64)))
 
     @property
     def loaded(self) -> bool:

@@ -44,8 +44,8 @@ class PadMode(StrEnum):
 class Pad(Layer):
     """Elements added before and after each axis; ``value`` is that of PadMode.CONSTANT.
 
-    The value has the result's precision: exactly that of the user's format, or by the rule of auto for constants. -inf may only
-    be in front of max pooling, which :mod:`bitsmith.passes.network.fold_padding` sees to.
+    The value has the result's precision: exactly that of the user's format, or as a number of the layer's definition. -inf may
+    only be in front of max pooling, which :mod:`bitsmith.passes.network.fold_padding` sees to.
     """
 
     padding: Pairs
@@ -117,8 +117,7 @@ class Pad(Layer):
         if self.mode == PadMode.CONSTANT and self.value == 0.0:
             return lowering.cast("result", builder.pad(x, *zip(*pairs, strict=True)))
         if self.mode == PadMode.CONSTANT:
-            raw, frac = lowering.constant("result", np.full((), self.value))
-            value = builder.const(raw.reshape((1,) * len(x.shape)), frac)
+            value = builder.reshape(lowering.number("result", self.value), (1,) * len(x.shape))
             x = lowering.cast("result", x)
             for axis, pair in enumerate(pairs):
                 around = [

@@ -35,7 +35,7 @@ class Exactness(enum.Enum):
     """The accuracy of the layer's core ops, where ``auto`` rounds nothing and trained tensors are exact."""
 
     EXACT = "exact"
-    """The real result."""
+    """The real result; numbers of the layer's definition, such as slopes, are as single precision has them."""
     QUOTIENT = "quotient"
     """The real result, cut off so far below the step of ``auto`` that rounding to that step gives the same."""
     APPROXIMATE = "approximate"
