@@ -40,7 +40,9 @@ def test_layers_and_variables_of_a_model(model: bitsmith.Model) -> None:
     assert (output.name, output.shape, output.size()) == ("output_softmax_softmax", (5,), 5)
 
 
-@pytest.mark.parametrize(("backend", "file"), [("rtl", "rtl/myproject.sv"), ("vitis", "firmware/myproject.cpp")])
+@pytest.mark.parametrize(
+    ("backend", "file"), [("rtl", "rtl/bitsmith_3layer.sv"), ("vitis", "firmware/bitsmith_3layer.cpp")]
+)
 def test_a_project_is_written_without_tools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, file: str
 ) -> None:

@@ -70,4 +70,4 @@ print(report["Estimate"])
 # %%
 for path in sorted((model.output_dir / "rtl").glob("*")):
     print(path.relative_to(model.output_dir))
-print((model.output_dir / "rtl" / "myproject.sv").read_text()[:900])
+print((model.output_dir / "rtl" / "digits.sv").read_text()[:900])

@@ -61,7 +61,7 @@ print("\n".join(script.splitlines()[:7]))
 #
 # ```
 # from axi_stream_driver import NeuralNetworkOverlay
-# net = NeuralNetworkOverlay("myproject.bit", x.shape, y_shape)
+# net = NeuralNetworkOverlay("digits.bit", x.shape, y_shape)
 # y, seconds, rate = net.predict(x, profile=True)
 # ```
 #
@@ -73,9 +73,9 @@ print("\n".join(script.splitlines()[:7]))
 import sys
 
 sys.path.insert(0, "handed-over/driver")
-import myproject
+import digits
 
-(frames,) = myproject.pack([images[:2]])
+(frames,) = digits.pack([images[:2]])
 print(len(frames) // 2, "bytes for each image of 64 pixels with 5 bits:", frames[:20].hex(" "), "...")
 
 # %% [markdown]

@@ -40,7 +40,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
-from bitsmith.options.project import ProjectConfig, read_project
+from bitsmith.options.project import ProjectConfig, named_after, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import (
     MODEL_ARGUMENTS,
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 @taking(Options)
 def convert(
     model: AnyModel,
-    output_dir: str | Path = "my-hls-test",
+    output_dir: str | Path | None = None,
     config: ConfigLike = None,
     calibration: Samples | None = None,
     backend: BackendName = "rtl",
@@ -159,7 +159,11 @@ class Conversion:
 
     @staticmethod
     def of(
-        model: AnyModel, output_dir: str | Path, config: ConfigLike, arguments: Arguments, more: Mapping[str, object]
+        model: AnyModel,
+        output_dir: str | Path | None,
+        config: ConfigLike,
+        arguments: Arguments,
+        more: Mapping[str, object],
     ) -> Conversion:
         """The conversion that arguments of :func:`convert` ask for, and ``more`` keys of a project.
 
@@ -171,12 +175,13 @@ class Conversion:
         data = arguments.get("calibration")
         arguments = {**arguments, "calibration": None if data is None else arrays_of(data)}
         project = read_project({**keys({"output_dir": output_dir, **arguments}), **more})
-        return Conversion(framework_of(model), model, project, config, arguments)
+        return Conversion(framework_of(model), model, named_after(project, model), config, arguments)
 
     @staticmethod
     def named(named: NamedModel, project: ProjectConfig, arguments: Arguments) -> Conversion:
         """The conversion of a model that a project names."""
         weights = arguments.get("weights") or named.weights
+        project = named_after(project, named.source)
         return Conversion(named.framework, named.source, project, project.hls_config, {**arguments, "weights": weights})
 
     def network(self) -> Network:

@@ -25,7 +25,7 @@ from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.model import Model
-from bitsmith.options.project import create_config, parse_yaml_config, read_project
+from bitsmith.options.project import OUTPUT_DIR, PROJECT_NAME, create_config, parse_yaml_config, read_project
 from bitsmith.options.table import Arguments, keys
 
 __all__ = [
@@ -96,14 +96,14 @@ class Familiar(Arguments, _OfOtherTools, total=False):
 
 
 def convert_from_keras_model(
-    model: ModelLike, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
+    model: ModelLike, output_dir: str | Path = OUTPUT_DIR, **familiar: Unpack[Familiar]
 ) -> Model:
     """Convert a Keras model with the argument names of `Familiar`."""
     return _conversion(model, output_dir, **familiar).model()
 
 
 def convert_from_pytorch_model(
-    model: TorchModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
+    model: TorchModel, output_dir: str | Path = OUTPUT_DIR, **familiar: Unpack[Familiar]
 ) -> Model:
     """Convert a PyTorch model with the argument names of `Familiar`.
 
@@ -114,14 +114,14 @@ def convert_from_pytorch_model(
 
 
 def convert_from_onnx_model(
-    model: OnnxModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
+    model: OnnxModel, output_dir: str | Path = OUTPUT_DIR, **familiar: Unpack[Familiar]
 ) -> Model:
     """Convert an ONNX model with the argument names of `Familiar`."""
     return _conversion(model, output_dir, **familiar).model()
 
 
 def convert_from_tflite_model(
-    model: TfliteModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
+    model: TfliteModel, output_dir: str | Path = OUTPUT_DIR, **familiar: Unpack[Familiar]
 ) -> Model:
     """Convert a TensorFlow Lite model with the argument names of `Familiar`."""
     return _conversion(model, output_dir, **familiar).model()
@@ -141,9 +141,10 @@ def convert_from_symbolic_expression(expr: object, *arguments: object, **options
     )
 
 
-def _conversion(model: AnyModel, output_dir: str | Path = "my-hls-test", **arguments: Unpack[Familiar]) -> Conversion:
+def _conversion(model: AnyModel, output_dir: str | Path = OUTPUT_DIR, **arguments: Unpack[Familiar]) -> Conversion:
     """The conversion that familiar arguments ask for."""
     config = arguments.pop("hls_config", None)
+    arguments.setdefault("project_name", PROJECT_NAME)
     if _names_a_board(arguments) and arguments.get("axi_mode") == AXI_MASTER:
         arguments["interface"] = AXI_MASTER
     others = {

@@ -152,13 +152,21 @@ class FidelityError(BitsmithError):
     """A program does not compute what the user's model does, beyond what its formats excuse."""
 
 
-class InputRangeWarning(UserWarning):
+class BitsmithWarning(UserWarning):
+    """The base of all warnings of bitsmith."""
+
+
+class ProjectWarning(BitsmithWarning):
+    """A project folder has the project of another name, which is replaced."""
+
+
+class InputRangeWarning(BitsmithWarning):
     """Inputs outside the input type changed an output of the float model by 1 % of its range, or are indices of no row."""
 
 
-class ApproximationWarning(UserWarning):
+class ApproximationWarning(BitsmithWarning):
     """A part of the user's model is not computed exactly as the framework does it, as the user allowed."""
 
 
-class FidelityWarning(UserWarning):
+class FidelityWarning(BitsmithWarning):
     """A program does not compute what the user's model does, or values leave the formats inside it."""

@@ -17,6 +17,7 @@ import reprlib
 import shutil
 import tarfile
 import time
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from bitsmith import seals
-from bitsmith.errors import ProjectError
+from bitsmith.errors import ProjectError, ProjectWarning
 from bitsmith.files import open_file
 from bitsmith.remedies import OPEN, given, remedy
 
@@ -144,7 +145,11 @@ class Project:
                 remedy=remedy("choose another folder: ", given(output_dir=OPEN)),
             ) from error
         try:
-            project = Project(folder, name, lock, _read_stages(folder / MANIFEST))
+            before, stages = _read_manifest(folder / MANIFEST)
+            if before not in ("", name):
+                text = f"{folder} has the project {reprlib.repr(before)}, which {name!r} replaces. Another output_dir keeps both."
+                warnings.warn(text, ProjectWarning, stacklevel=4)
+            project = Project(folder, name, lock, stages)
             project._write_manifest()
         except BaseException:
             lock.release()
@@ -372,10 +377,13 @@ def _lock(folder: Path) -> FileLock:
     return lock
 
 
-def _read_stages(manifest: Path) -> dict[str, StageRecord]:
-    """The stages of a manifest; none of one of another version, or without this user's seal: everything runs again."""
+def _read_manifest(manifest: Path) -> tuple[str, dict[str, StageRecord]]:
+    """The name and the stages of a manifest, both empty where there is none.
+
+    There are no stages of another version, or without this user's seal: everything runs again.
+    """
     if not manifest.exists():
-        return {}
+        return "", {}
     try:
         with open_file(manifest) as file:
             text = file.read(_MOST_BYTES + 1)
@@ -384,11 +392,12 @@ def _read_stages(manifest: Path) -> dict[str, StageRecord]:
         content = json.loads(text)
         if content["made_by"] != "bitsmith":
             raise ValueError("another program's")
+        name = str(content["name"])
         if content["format"] != _FORMAT:
-            return {}
+            return name, {}
         stages = {str(stage): _read_record(record) for stage, record in content["stages"].items()}
         stamp = str(content.pop(_SEAL, ""))
-        return stages if seals.holds(stamp, MANIFEST, _canonical(content)) else {}
+        return name, stages if seals.holds(stamp, MANIFEST, _canonical(content)) else {}
     except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProjectError(
             f"the manifest cannot be read: {reprlib.repr(error)}",

@@ -69,7 +69,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_nothing_said_is_the_defaults() -> None:
     assert read_project({}) == ProjectConfig()
     assert read_project({"Part": None, "ClockPeriod": None, "HLSConfig": None}) == ProjectConfig()
-    assert ProjectConfig().output_dir == Path("my-hls-test")
+    assert ProjectConfig().output_dir is None
+    assert read_project(create_config()).output_dir == Path("my-hls-test")
 
 
 def test_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

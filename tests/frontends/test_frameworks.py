@@ -88,7 +88,7 @@ def test_an_installed_package_brings_a_framework(package: Path) -> None:
 def test_commands_and_project_files_take_it(package: Path) -> None:
     project = package / "project.yml"
     project.write_text("ChainModel: model.chain\nProjectName: links\n")
-    for source, name in ((package / "model.chain", "myproject"), (project, "links")):
+    for source, name in ((package / "model.chain", "model"), (project, "links")):
         out = package / name
         done = CliRunner().invoke(app, ["convert", str(source), "--output-dir", str(out)])
         assert done.exit_code == 0, done.stderr

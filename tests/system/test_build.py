@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.errors import CapacityError, ProjectError, VerificationError
+from bitsmith.errors import CapacityError, ProjectError, ProjectWarning, VerificationError
+from tests.any_models import proto
 from tests.system.examples import MODELS, digits, three_layer
 from tests.system.keras2 import write_dense
 
@@ -218,3 +221,29 @@ def test_bitstream_of_a_circuit_with_reuse_factors(tmp_path: Path) -> None:
     assert (model.output_dir / files["Bitstream"]).stat().st_size > 10_000
     for name in ("AXI4-Stream", "AXI4-Lite", "Avalon-ST", "Driver"):
         assert (model.output_dir / files[name]).is_file()
+
+
+def test_folder_and_circuit_have_the_name_of_the_model_s_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def named(file: str, **further: str) -> tuple[str, str]:
+        shutil.copy(MODELS / "digits.keras", tmp_path / file)
+        target = bitsmith.convert(tmp_path / file, check=False, precision="fixed<16,8>", **further).target
+        return str(target.output_dir), target.project_name
+
+    monkeypatch.chdir(tmp_path)
+    assert named("digits.keras") == ("digits-circuit", "digits")
+    assert named("2 jets, v1.2.keras") == ("p_2_jets_v1_2-circuit", "p_2_jets_v1_2")
+    assert named("сеть.keras") == ("my-hls-test", "myproject")
+    assert named("digits.keras", project_name="mine") == ("digits-circuit", "mine")
+    assert named("digits.keras", output_dir="mine") == ("mine", "digits")
+
+
+def test_a_folder_of_another_project_is_replaced_with_a_warning(tmp_path: Path) -> None:
+    first, other = (
+        bitsmith.convert(proto(), tmp_path, precision="fixed<16,8>", check=False, project_name=name) for name in "ab"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ProjectWarning)
+        first.write()
+        first.write()
+    with pytest.warns(ProjectWarning, match="has the project 'a', which 'b' replaces"):
+        other.write()

@@ -20,7 +20,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
-from bitsmith.options.project import ProjectConfig, read_project
+from bitsmith.options.project import OUTPUT_DIR, PROJECT_NAME, ProjectConfig, read_project
 from bitsmith.options.table import OPTIONS, Chosen, nested
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.project import digest
@@ -49,7 +49,7 @@ class Target(Chosen):
             ConfigError: a latency below one cycle.
         """
         return Target(
-            *(project.output_dir, project.project_name, part, clock_period_ns),
+            *(project.output_dir or Path(OUTPUT_DIR), project.project_name or PROJECT_NAME, part, clock_period_ns),
             clock_uncertainty if project.clock_uncertainty is None else project.clock_uncertainty,
             latency=None if project.latency is None else project.latency.cycles(clock_period_ns),
             **{shared.name: getattr(project, shared.name) for shared in fields(Chosen)},

@@ -47,7 +47,8 @@ Inputs = Annotated[Path, typer.Argument(metavar="INPUTS", help="Inputs, an .npy 
 def convert(
     options: ModelOptions,
     output_dir: Annotated[
-        Path | None, typer.Option("--output-dir", "-o", help="The project folder to write.  [default: my-hls-test]")
+        Path | None,
+        typer.Option("--output-dir", "-o", help="The project folder to write.  [default: NAME-circuit for NAME.keras]"),
     ] = None,
     as_json: Json = False,
 ) -> None:

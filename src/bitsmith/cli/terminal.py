@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from bitsmith.cli.wording import worded
-from bitsmith.errors import BitsmithError, ConfigProblemsError, FidelityWarning
+from bitsmith.errors import BitsmithError, BitsmithWarning, ConfigProblemsError
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes; 2 is wrong usage."""
@@ -75,14 +75,14 @@ def command(as_json: bool, *, verbose: bool = False) -> Iterator[Terminal]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if not issubclass(category, FidelityWarning):
+        if not issubclass(category, BitsmithWarning):
             usual(message, category, filename, lineno, file, line)
             return
         terminal.err.print(Text.assemble(("warning: ", "bold yellow"), str(message)), soft_wrap=True)
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", FidelityWarning)
+            warnings.simplefilter("always", BitsmithWarning)
             warnings.showwarning = shown
             yield terminal
     except BitsmithError as error:

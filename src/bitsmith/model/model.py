@@ -26,8 +26,8 @@ from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.model import serialization
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
+from bitsmith.options.project import PROJECT_NAME
 from bitsmith.options.signature import taking
-from bitsmith.options.table import DEFAULTS
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
 from bitsmith.remedies import Remedy
@@ -415,7 +415,7 @@ class Model:
     def design(self) -> Design:
         """The model as reports describe it."""
         target, listed = self.target, rows(self.network, self.program)
-        name = self.network.name if target.project_name == DEFAULTS["project_name"] else target.project_name
+        name = self.network.name if target.project_name == PROJECT_NAME else target.project_name
         return Design(name, target.part, target.clock_period_ns, listed, self.network.outputs, self.notes)
 
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,15 @@ from bitsmith.config.latency import Latency
 from bitsmith.config.model import MODEL_KEYS, HLSConfig, collect_hls_config
 from bitsmith.config.reading import Idle, Inert, Problems, Section, mapping, squash
 from bitsmith.config.values import OTHER_INTERFACES, read_path
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, ProjectError
 from bitsmith.frontends.frameworks import FRAMEWORKS
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
 from bitsmith.options.table import DEFAULTS, OPTIONS, Chosen
+from bitsmith.project import project_name
+
+OUTPUT_DIR, PROJECT_NAME = "my-hls-test", "myproject"
+"""The folder and the name of a circuit that nothing gives a name."""
+_LONGEST_NAME = 48
 
 _NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
@@ -26,15 +31,15 @@ _NO_BOARD = Idle("Board", "hw_only", "it is no board")
 class ProjectConfig(Chosen):
     """A checked project configuration.
 
-    ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that is kept back) are None where
-    the user says nothing, as is ``model``.
+    ``output_dir``, ``project_name``, ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that
+    is kept back) are None where the user says nothing, as is ``model``.
     ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
     ``accelerator`` is the name of the backend in other tools whose configuration it is, if that has a board.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
 
-    output_dir: Path = Path(str(DEFAULTS["output_dir"]))
-    project_name: str = str(DEFAULTS["project_name"])
+    output_dir: Path | None = None
+    project_name: str | None = None
     version: str = "1.0.0"
     part: str | None = None
     clock_period_ns: float | None = None
@@ -49,6 +54,18 @@ class ProjectConfig(Chosen):
     strict: bool = False
     output_predictions: Path | None = None
     idle: tuple[Idle, ...] = ()
+
+
+def named_after(project: ProjectConfig, source: object) -> ProjectConfig:
+    """A project whose folder and circuit have the name of the model's file ``source``, where the user says nothing."""
+    if not isinstance(source, (str, Path)):
+        return project
+    try:
+        name = project_name(Path(source).stem)[:_LONGEST_NAME]
+    except ProjectError:  # no Latin letters and digits
+        return project
+    folder = project.output_dir or Path(f"{name}-circuit")
+    return replace(project, output_dir=folder, project_name=project.project_name or name)
 
 
 _WRITER = "WriterConfig"
@@ -169,8 +186,8 @@ def _without_board(section: Section) -> Iterator[Idle]:
 
 
 def create_config(
-    output_dir: str | Path = ProjectConfig().output_dir,
-    project_name: str = ProjectConfig().project_name,
+    output_dir: str | Path = OUTPUT_DIR,
+    project_name: str = PROJECT_NAME,
     backend: str = "rtl",
     version: str = ProjectConfig().version,
     **kwargs: object,

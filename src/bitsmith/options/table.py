@@ -51,7 +51,7 @@ StrategyName: TypeAlias = Literal[
 class ProjectOptions(TypedDict, total=False):
     """Options of what is built."""
 
-    project_name: str
+    project_name: str | None
     clock_uncertainty: float | str | None
     latency: int | str | None
     input_data_tb: str | Path | None
@@ -139,9 +139,9 @@ OPTIONS: Sequence[Option] = (
     Option(
         "output_dir",
         Key("OutputDir", "output_dir", read_path),
-        "my-hls-test",
         None,
-        "the project folder that :meth:`Model.build` writes; nothing is written before.",
+        None,
+        "the project folder of :meth:`Model.build`; by default ``digits-circuit`` for ``digits.keras``, ``my-hls-test`` live.",
     ),
     Option(
         "weights",
@@ -306,9 +306,9 @@ OPTIONS: Sequence[Option] = (
     Option(
         "project_name",
         Key("ProjectName", "project_name", read_name),
-        "myproject",
-        Flag(str, (), None, None, "Name of the circuit."),
-        "name of the circuit's top module.",
+        None,
+        Flag(str, (), None, None, "Name of the circuit; by default that of the model's file."),
+        "name of the circuit's top module; by default that of the model's file, ``myproject`` for a live model.",
     ),
     Option(
         "check",
