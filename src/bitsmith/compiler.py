@@ -19,7 +19,6 @@ from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.channels import refine_channels
-from bitsmith.passes.network.computed_masks import fold_computed_masks
 from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.network.fold_padding import fold_padding
@@ -68,9 +67,8 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     """
     check_sizes(network)
     network = dumped("network", stated_scales(quantized_inputs(index_inputs(network))), network_text)
-    network = fold_computed_masks(fold_padding(network), calibration)
+    network = fold_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network))
-    network = fold_masks(network, calibration)
     network = weighted_sums(move_scales(tabulate(network)))
     notes = (*notes, *_floats(network))
     network = layout(network)

@@ -21,7 +21,6 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, SoftmaxImplementation
 from bitsmith.layers.shape import Broadcast, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
-from bitsmith.passes.network.computed_masks import fold_computed_masks
 from bitsmith.passes.network.masks import fold_masks
 
 N = 4
@@ -137,7 +136,7 @@ def run(made: Network, x: Floats, m: Floats, *, calibrated: bool = True) -> Floa
 @pytest.mark.parametrize(("spelling", "level"), CASES, ids=[f"{made.__name__} {level}" for made, level in CASES])
 def test_elements_are_left_out(spelling: Callable[[float], list[Step]], level: str) -> None:
     made = network(*spelling(LEVELS[level]))
-    folded = fold_masks(fold_computed_masks(made, [SCORES, MASK]), None)
+    folded = fold_masks(made, [SCORES, MASK])
     assert all(np.abs(result).max() < 30.0 for result in folded.evaluate([SCORES, MASK]).values())
     assert np.abs(run(made, SCORES, MASK) - softmax(SCORES, MASK[:, None])).max() < AUTO
 
@@ -207,7 +206,7 @@ def test_numbers_that_are_added_to_scores() -> None:
 @pytest.mark.parametrize("level", [-20.0, -100.0])
 def test_a_level_that_scores_reach_is_arithmetic(level: float) -> None:
     made = network(*chosen(level))
-    folded = fold_computed_masks(made, [10.0 * SCORES, MASK])
+    folded = fold_masks(made, [10.0 * SCORES, MASK])
     assert [node.name for node in folded.nodes] == [node.name for node in made.nodes]
     wanted = softmax(np.where(MASK[:, None] > 0.0, 10.0 * SCORES, level), np.ones(N))
     assert np.abs(run(made, 10.0 * SCORES, MASK) - wanted).max() < 2.0**-8

@@ -236,6 +236,17 @@ def test_a_bias_that_grows_with_the_distance(distance: float, masked: bool) -> N
     assert np.max(np.abs(run(network, x) - softmax(x + steps, np.ones_like(x)))) < 2.0**-8
 
 
+def test_levels_that_scores_reach_are_added_beside_a_mask() -> None:
+    steps = -30.0 * np.abs(np.arange(N)[:, None] - np.arange(N)) * 2.5
+    steps[0, 1], steps[2, :] = -61.0, [-1e4, -np.inf, -1e4 - 3.0, -1e4 - 100.0]
+    network = Chain(N, N).then(Add(), None, steps).then(Softmax(), name="y").network()
+    x = SCORES[:, 0] / 3.0
+    assert np.max(np.abs(folded(network, x) - softmax(x + steps, np.ones_like(x)))) < EXACT
+    layer = fold_masks(network, [x]).node("y").layer
+    assert isinstance(layer, Softmax) and layer.mask is not None
+    np.testing.assert_array_equal(layer.mask, [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
+
+
 @pytest.mark.parametrize("after", [True, False])
 def test_what_others_read_stays(after: bool) -> None:
     chain = added(Chain(N, N), CAUSAL, -1000.0)
@@ -243,7 +254,10 @@ def test_what_others_read_stays(after: bool) -> None:
     chain.then(Softmax(), name="y")
     chain.last = total
     network = chain.then(ReLU(), name="z").network("y", "z") if after else chain.network("y", total)
-    assert _unchanged(network, [SCORES[:, 0]])
+    folded = fold_masks(network, [SCORES[:, 0]])
+    assert folded.node(total) == network.node(total)
+    for name, result in network.evaluate([SCORES[:, 0]]).items():
+        np.testing.assert_allclose(folded.evaluate([SCORES[:, 0]])[name], result, atol=EXACT)
 
 
 def test_another_axis_is_no_mask() -> None:

@@ -44,7 +44,7 @@ class Input(Layer):
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
     ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``), or, if it ``rounds``,
     a grid of the circuit's own that is finer than what they tell apart, but where near ties decide. What is less than
-    the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``computed_masks``). Where the model states a
+    the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``masks``). Where the model states a
     scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``).
     """
 
