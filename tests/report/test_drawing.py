@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.report.figures.drawing import diagram, range_chart
+from bitsmith.report.figures.drawing import Frame, diagram, range_chart
 from bitsmith.report.summary import LayerRow, ResultRow
 from tests.report.reports import design
 
@@ -46,9 +49,96 @@ def test_boxes_never_overlap_and_edges_lead_down(rows: list[LayerRow]) -> None:
     assert sum(edge.arrives for edge in picture.edges) == sum(len(row.inputs) for row in rows)
 
 
-def test_long_names_are_shortened() -> None:
-    (box,) = diagram([_row("n" * 99, ())], []).boxes
-    assert len(box.name) <= 24
+@settings(max_examples=60)
+@given(_graphs(), st.tuples(*[st.integers(10, 300)] * 5))
+def test_places_of_boxes_and_ends_of_connections(rows: list[LayerRow], sizes: tuple[int, ...]) -> None:
+    """Levels are as far apart as the frame says, rows of boxes are centered, and entries divide the middle of a box evenly."""
+    width, height, gap_x, gap_y, behind = sizes
+    picture = diagram(rows, [rows[0].name], Frame(width, height, gap_x, gap_y, behind))
+    boxes = {box.name: box for box in picture.boxes}
+    levels = dict[str, int]()
+    for row in rows:
+        levels[row.name] = 1 + max((levels[name] for name in row.inputs), default=-1)
+    assert picture.height == pytest.approx(24 + max(levels.values()) * (height + gap_y) + height + behind)
+    assert {name: box.y for name, box in boxes.items()} == {
+        name: 12 + level * (height + gap_y) for name, level in levels.items()
+    }
+    assert [box.output for box in picture.boxes] == [box.name == rows[0].name for box in picture.boxes]
+    for level in set(levels.values()):
+        passing = sum(edge.points[-1][1] == 12 + level * (height + gap_y) for edge in picture.edges if not edge.arrives)
+        names = [name for name in levels if levels[name] == level]
+        extent = len(names) * width + passing * 36 + (len(names) + passing - 1) * gap_x
+        assert extent <= picture.width - 24 + 1e-6
+        if not passing:
+            places = sorted(boxes[name].x for name in names)
+            assert places == pytest.approx(
+                [(picture.width - extent) / 2 + width / 2 + k * (width + gap_x) for k in range(len(names))]
+            )
+    arrivals = dict[tuple[float, float], int]()
+    for edge in picture.edges:
+        start, bend, over, under, end = edge.points
+        assert start[0] == bend[0] == over[0] and under[0] == end[0]  # they leave and arrive straight down
+        assert over[1] - bend[1] == pytest.approx(0.6 * (end[1] - bend[1])) == pytest.approx(end[1] - under[1])
+        assert end[1] - bend[1] == pytest.approx(gap_y)
+        is_below_a_box = any(start == pytest.approx((box.x, box.y + height)) for box in boxes.values())
+        is_below_a_lane = any(start == pytest.approx(other.points[-1]) for other in picture.edges if not other.arrives)
+        assert start == bend if is_below_a_box else is_below_a_lane and bend[1] - start[1] == pytest.approx(height)
+        arrivals[end] = arrivals.get(end, 0) + edge.arrives
+    for row in rows:
+        box, count = boxes[row.name], len(row.inputs)
+        ends = [box.x + ((k + 1) / (count + 1) - 0.5) * 0.6 * width for k in range(count)]
+        found = sorted(
+            x
+            for (x, y), number in arrivals.items()
+            for _ in range(number)
+            if y == box.y and abs(x - box.x) <= width / 2
+        )
+        assert found == pytest.approx(ends)
+
+
+@given(st.text("ab", max_size=40))
+def test_long_names_are_shortened(name: str) -> None:
+    (box,) = diagram([_row(name, ())], []).boxes
+    assert box.name == (name if len(name) <= 24 else name[:23] + "\N{HORIZONTAL ELLIPSIS}")
+
+
+_RESULTS = st.builds(
+    lambda width, frac, top, proved: ResultRow(width, width, frac, frac, top, True, -proved, proved / 2),
+    st.integers(1, 40),
+    st.integers(-20, 20),
+    st.integers(-20, 30),
+    st.sampled_from([0.0, 0.125, 1.0, 3.0, 1e6]),
+)
+
+
+@given(
+    st.lists(st.tuples(_RESULTS, st.none() | st.tuples(st.floats(-1e5, 0), st.floats(0, 1e5))), min_size=1, max_size=6)
+)
+def test_the_axis_of_ranges_is_linear_in_powers_of_two(
+    layers: list[tuple[ResultRow, tuple[float, float] | None]],
+) -> None:
+    rows = [replace(_row(f"n{k}", (), result), observed=seen) for k, (result, seen) in enumerate(layers)]
+    chart = range_chart(rows)
+    assert chart is not None
+    greatest = [None if seen is None else max(map(abs, seen)) for _, seen in layers]
+    low = min(-result.frac_max for result, _ in layers)
+    ends = [result.top for result, _ in layers] + [math.ceil(math.log2(seen)) for seen in greatest if seen]
+    high = max([*ends, low + 1])
+
+    def place(exponent: float) -> float:
+        return 100 * max(exponent - low, 0) / (high - low)
+
+    for bar, (result, _), seen in zip(chart.bars, layers, greatest, strict=True):
+        assert bar.left == pytest.approx(place(-result.frac_max))
+        assert bar.right == pytest.approx(place(max(result.top, 1 - result.frac_max)))
+        assert bar.seen == (pytest.approx(place(math.log2(seen))) if seen else None)
+        largest = -(result.lo or 0.0)
+        assert bar.proved == (pytest.approx(place(math.log2(largest))) if largest else None)
+    assert chart.has_seen == any(greatest)
+    places = [tick.exponent for tick in chart.ticks]
+    assert [tick.x for tick in chart.ticks] == pytest.approx([place(exponent) for exponent in places])
+    step = max(1, -(-(high - low) // 12))  # the finest of at most twelve steps, from one end to the other
+    assert places == [exponent for exponent in range(low, high + 1) if exponent % step == 0]
 
 
 def test_bars_span_the_bits_and_marks_lie_within() -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from random import Random
+
+import pytest
 
 from bitsmith.report import Report
 from bitsmith.report.html import page
+from bitsmith.report.sections import percent
 from tests.report.reports import SECTIONS, design, full_report
 
 _EVIL = '"><script>alert(1)</script>$x^$'
@@ -163,3 +169,99 @@ def test_shows_what_each_layer_takes_and_what_the_report_is_of() -> None:
         "bitsmith 0.1 · 2026-01-02 · program abc · build()",
     ):
         assert shown in text
+
+
+_BAR = re.compile(
+    r'<div>([^<]*)</div>\s*<div class="track">(?:<div class="fill( over)?" style="width: ([\d.]+)%"></div>)?</div>\s*'
+    r'<div class="text">([^<]*)'
+)
+
+
+def _bars(report: Report) -> list[tuple[str, float, bool, str]]:
+    """Label, percent, whether it is too long, and text of each bar of a page."""
+    return [
+        (label, float(length or 0), bool(over), text.replace("&lt;", "<").strip())
+        for label, over, length, text in _BAR.findall(page(report))
+    ]
+
+
+def test_bars_of_errors_span_six_powers_of_ten() -> None:
+    rng = Random(1)
+    names = ("Saturated", "Wrapped", "Stuck", "WeightsToZero")
+    errors = [0.0, 1e-9, 1e-6, 0.1, 1.0, 5.0, *(10 ** rng.uniform(-8, 1) for _ in range(30))]
+    rows = [
+        {
+            "Layer": f"n{k}",
+            "Error": error,
+            "OwnError": rng.random(),
+            **{name: rng.choice((0, 1, 2345)) for name in names},
+        }
+        for k, error in enumerate(errors)
+    ]
+    verbs = ("saturate", "wrap", "never change", "weights are 0")
+    for row, (label, length, over, text) in zip(rows, _bars(Report({"Fidelity": rows})), strict=True):
+        error = float(row["Error"])
+        wanted = 0.0 if error <= 1e-6 else min(100 + 100 * math.log10(error) / 6, 100)
+        assert (label, over) == (row["Layer"], error > 0.1)
+        assert length == pytest.approx(wanted, abs=0.006)
+        first, *others = text.split("; ")
+        assert first == (f"{percent(error)}, own {percent(float(row['OwnError']))}" if error else "exact")
+        counts = [int(row[name]) for name in names]
+        assert others == [f"{count:,} {verb}" for count, verb in zip(counts, verbs, strict=True) if count]
+
+
+@pytest.mark.parametrize("luts", [[], [None], [0, None, 7], [5000, 1, None, 250, 0], [3, 3]])
+def test_bars_of_layers_are_beside_the_largest(luts: list[int | None]) -> None:
+    rows = [{"Layer": f"n{k}", "FF": 1, **({} if lut is None else {"LUT": lut})} for k, lut in enumerate(luts)]
+    shown = [(f"n{k}", lut) for k, lut in enumerate(luts) if lut]
+    found = _bars(Report({"Layers": rows}))
+    total, largest = sum(lut for _, lut in shown), max((lut for _, lut in shown), default=1)
+    assert [(label, text) for label, _, _, text in found] == [
+        (name, f"{lut:,} LUTs ({percent(lut / total)})") for name, lut in shown
+    ]
+    assert [length for _, length, _, _ in found] == pytest.approx([100 * lut / largest for _, lut in shown], abs=0.006)
+
+
+@pytest.mark.parametrize(
+    "stages", [[(3.25, False)], [(0.0, False), (0.0, True)], [(60.0, True), (15.0, False), (0.04, False)]]
+)
+def test_bars_of_stages_are_beside_the_longest(stages: list[tuple[float, bool]]) -> None:
+    """Stages from the cache took no time, and the longest is also sought among them."""
+    rows = [{"Name": f"s{k}", "Seconds": seconds, "Cached": cached} for k, (seconds, cached) in enumerate(stages)]
+    longest = max(seconds for seconds, _ in stages) or 1
+    found = _bars(Report({"Stages": rows}))
+    assert [length for _, length, _, _ in found] == pytest.approx(
+        [0 if cached else 100 * seconds / longest for seconds, cached in stages], abs=0.006
+    )
+    assert [text for *_, text in found] == [
+        "from cache" if cached else f"{seconds:.1f} s" for seconds, cached in stages
+    ]
+
+
+def test_bars_of_bits_are_histograms_of_what_has_several() -> None:
+    rows = design().layers
+    mixed = replace(rows[1], name="mixed", bits=((2, 6), (5, 3), (8, 1)), constants=())
+    plain = replace(rows[1], name="plain", bits=((4, 9),), constants=())
+    report = Report({}, replace(design(), layers=(mixed, plain), outputs=("mixed",)))
+    text = page(report)
+    assert "mixed, result: 3.50 bits on the mean" in text and "plain, result" not in text
+    bars = {label: (length, text) for label, length, _, text in _bars(report) if label.endswith("bits")}
+    assert bars == {"2 bits": (100.0, "6"), "5 bits": (50.0, "3"), "8 bits": (16.67, "1")}
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("rtl/net.sv", "./rtl/net.sv"),
+        ("a b/%2e.log", "./a%20b/%252e.log"),
+        ("a..b/c", "./a..b/c"),
+        ("", ""),
+        ("/etc/passwd", ""),
+        ("../x", ""),
+        ("a/../../x", ""),
+        ("a\\b", ""),
+    ],
+)
+def test_links_lead_into_the_project_or_nowhere(path: str, link: str) -> None:
+    links = _parsed(page(Report({"Files": {"Top": path}}))).links
+    assert links == ([link] if link else [])

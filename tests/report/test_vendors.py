@@ -23,6 +23,7 @@ from bitsmith.report import (
     read_vivado_report,
 )
 from bitsmith.report.folder import write_report
+from bitsmith.vendors import oneapi
 from tests.report.reports import full_report
 from tests.report.vendor_projects import DATA, READERS, project
 
@@ -306,6 +307,73 @@ def test_oneapi_without_one_file(file: str, section: str, tmp_path: Path) -> Non
     folder = project("oneapi", tmp_path)
     (folder / f"build/my_jet.fpga.prj/reports/resources/json/{file}.ndjson").unlink()
     assert set(_section(parse_oneapi_report(folder), "fpga")) == {"HLS", "Loop", "Quartus"} - {section}
+
+
+_FITTED = {"LUT": 650, "FF": 1500, "DSP": 4}
+_ESTIMATED = {"LUT": 1000, "FF": 2000, "DSP": 4}
+_LOOPS = {"II": 4, "Longest loop": 120.0}
+
+
+@pytest.mark.parametrize(
+    ("missing", "counts", "fmax_mhz", "tool"),
+    [
+        ((), _FITTED, 420.25, "Quartus"),
+        (("quartus",), _ESTIMATED, 450.5, "the oneAPI compiler (estimate)"),
+        (("loop_attr",), _FITTED, 420.25, "Quartus"),
+        (("summary",), _FITTED, 420.25, "Quartus"),
+        (("summary", "quartus"), {}, 450.5, "the oneAPI compiler (estimate)"),
+        (("loop_attr", "quartus"), _ESTIMATED, None, None),
+    ],
+)
+@pytest.mark.parametrize("target", ["fpga", "fpga_sim", "report"])
+def test_oneapi_under_our_names(
+    tmp_path: Path,
+    target: str,
+    missing: tuple[str, ...],
+    counts: dict[str, int],
+    fmax_mhz: float | None,
+    tool: str | None,
+) -> None:
+    """The fit before the estimate; of several targets the one that is nearest to hardware."""
+    folder = project("oneapi", tmp_path)
+    (folder / "build/my_jet.fpga.prj").rename(folder / f"build/my_jet.{target}_.prj")
+    shutil.rmtree(folder / "build/my_jet.report.prj")
+    (folder / f"build/my_jet.{target}_.prj").rename(folder / f"build/my_jet.{target}.prj")
+    other = folder / "build/my_jet.zebra.prj"
+    shutil.copytree(folder / f"build/my_jet.{target}.prj", other)
+    (other / "reports/resources/json/quartus.ndjson").unlink()
+    for file in missing:
+        (folder / f"build/my_jet.{target}.prj/reports/resources/json/{file}.ndjson").unlink()
+    found = oneapi.REPORTS.read(folder, None)
+    names = {"ALUT": "LUT", "FF": "FF", "DSP": "DSP"}
+    area = {names[key]: value for key, value in found["Resources"].items() if key in names}
+    assert area == counts
+    assert ("ALM" in found["Resources"]) == ("quartus" not in missing)
+    assert found["Resources"].get("Tool") == (None if not counts else tool or "the oneAPI compiler (estimate)")
+    loops = {} if "loop_attr" in missing else {**_LOOPS, "Tool": "the oneAPI compiler (estimate)"}
+    assert found["Latency"] == loops
+    period = None if fmax_mhz is None else round(1e3 / fmax_mhz, 4)
+    timing = {} if fmax_mhz is None else {"FmaxMHz": fmax_mhz, "ClockPeriodNs": period, "Tool": tool}
+    assert found["Timing"] == timing
+
+
+@pytest.mark.parametrize(
+    ("targets", "chosen"),
+    [
+        (("report", "fpga"), "fpga"),
+        (("report", "fpga_sim"), "fpga_sim"),
+        (("fpga_sim", "fpga", "report"), "fpga"),
+        (("zebra",), "zebra"),
+    ],
+)
+def test_oneapi_target_that_is_nearest_to_hardware(tmp_path: Path, targets: tuple[str, ...], chosen: str) -> None:
+    source = DATA / "oneapi/build/my_jet.fpga.prj"
+    for index, target in enumerate(targets):
+        data = Path(shutil.copytree(source, tmp_path / f"my_jet.{target}.prj")) / "reports/resources/json"
+        text = (data / "summary.ndjson").read_text().replace("[1000, 2000", f"[{1001 + index}, 2000")
+        (data / "summary.ndjson").write_text(text)
+        (data / "quartus.ndjson").unlink()
+    assert oneapi.REPORTS.read(tmp_path, None)["Resources"]["ALUT"] == 1001 + targets.index(chosen)
 
 
 def test_oneapi_counts_shared_multipliers_where_the_compiler_does(tmp_path: Path) -> None:

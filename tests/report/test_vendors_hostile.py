@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -184,6 +184,118 @@ def test_a_pipe_in_place_of_a_report_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(ProjectError, match="no report of SmartHLS"):
         parse_libero_report(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 19, "-" + "9" * 18, "0", "-1", "1.5e3", "1e-99", "123456789012345678.5", "true", "null"]
+)
+def test_json_as_long_as_any_figure_is_what_it_says(text: str) -> None:
+    assert vendor.read_json(f" \n[{text}] and more", Path("x")) == [json.loads(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 20, "-" + "9" * 19, "1e100", "1e-100", "9" * 19 + ".5", f"1.{'0' * 61}", "NaN", "-Infinity", "", "[", "x"],
+)
+def test_json_beyond_any_figure_is_refused(text: str) -> None:
+    with pytest.raises(ProjectError, match="not a readable JSON value"):
+        vendor.read_json(f"[{text}]" if text[:1] not in ("", "x") else text, Path("x"))
+
+
+def test_limits_of_sizes_are_themselves_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report"
+    for text in ("[[], {}, 1]", "<a><b c='1'/></a>"):
+        monkeypatch.setattr(vendor, "MAX_NODES", 3)
+        monkeypatch.setattr(vendor, "MAX_BYTES", len(text))
+        path.write_text(text)
+        read: Callable[[Path], object] = (
+            vendor.read_xml if text[0] == "<" else lambda path: vendor.read_json(vendor.read_text(path), path)
+        )
+        read(path)
+        monkeypatch.setattr(vendor, "MAX_NODES", 2)
+        with pytest.raises(ProjectError, match="more than 2 "):
+            read(path)
+        monkeypatch.setattr(vendor, "MAX_BYTES", len(text) - 1)
+        with pytest.raises(ProjectError, match="a report of more than"):
+            read(path)
+    path.write_text("1\n\n2\n")
+    monkeypatch.setattr(vendor, "MAX_BYTES", 99)
+    monkeypatch.setattr(vendor, "MAX_NODES", 3)
+    assert vendor.read_json_lines(path) == [1, 2]
+    monkeypatch.setattr(vendor, "MAX_NODES", 2)
+    with pytest.raises(ProjectError, match="more than 2 lines"):
+        vendor.read_json_lines(path)
+
+
+@pytest.mark.parametrize("depth", [1, 64, 65])
+def test_depth_of_elements(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "report.xml"
+    path.write_text("<a>" + "<b></b>" * 70 + "<a>" * (depth - 1) + "</a>" * depth)
+    if depth <= 64:
+        assert len(list(vendor.read_xml(path).iter())) == 70 + depth
+    else:
+        with pytest.raises(ProjectError, match="deeper than 64"):
+            vendor.read_xml(path)
+
+
+@given(st.recursive(st.integers(0, 9), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner)),
+       st.lists(st.sampled_from(["a", "b", 0, 1, 2, -1, -2, -3, -4]), max_size=3))  # fmt: skip
+def test_digging_is_indexing_that_may_lead_nowhere(value: vendor.Json, steps: list[str | int]) -> None:
+    wanted: object = value
+    try:
+        for step in steps:
+            assert isinstance(wanted, (dict, list))
+            wanted = wanted[step]  # type: ignore[call-overload,index]
+    except (AssertionError, KeyError, IndexError, TypeError):
+        wanted = None
+    assert vendor.dig(value, *steps) == wanted
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        *((text, None) for text in ("", " - ", "?", "X", "NA", "n/a", "NaN", "TBD", "undef", None)),
+        *((text, float(text)) for text in ("1.5", "-2.", "1e3", "+0.25", "12e-2")),
+        *((text, int(text)) for text in ("12", "-7", "+3", "9" * 18)),
+        (" 1,234,567 ", 1234567),
+        (7, 7),
+        (2.5, 2.5),
+    ],
+)
+def test_figures_are_numbers_or_signs_for_none(figure: object, value: float | None) -> None:
+    found = vendor.number(figure, "LUT", Path("x"))
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "figure", ["9" * 19, "1e100", "1.2.3", "0x10", "12 MHz", "inf", True, [1], "--1", "1" + "," + "x"]
+)
+def test_other_figures_are_refused(figure: object) -> None:
+    with pytest.raises(ProjectError, match="LUT is "):
+        vendor.number(figure, "LUT", Path("x"))
+
+
+def test_results_of_simulations_are_numbers_of_any_length(tmp_path: Path) -> None:
+    path, long = tmp_path / "log", "-1" + "23" * 40 + "." + "0" * 30 + "5"
+    path.write_text(f"1 -2.5\n\n  {long} {'7' * 18} {'7' * 19}\n")
+    assert vendor.samples(path) == [[1, -2.5], [float(long), int("7" * 18), float("7" * 19)]]
+    for wrong, told in (("1 NA", "in line 2 is missing"), ("1 y", "in line 2 is 'y'"), (f"{'7' * 201}", "in line 2")):
+        path.write_text(f"0\n{wrong}\n")
+        with pytest.raises(ProjectError, match=told):
+            vendor.samples(path)
+
+
+def test_rows_of_drawn_tables() -> None:
+    text = "+---+\n| a | b c |\n|  1|  |  \nno | row\n|\n| open\n||"
+    assert list(vendor.rows(text)) == [["a", "b c"], ["1", ""], [""]]
+
+
+@pytest.mark.parametrize("name", ["a", "_a.b-c", "A" * 100, "9"])
+def test_names_that_are_parts_of_paths(name: str) -> None:
+    assert vendor.file_name(name, Path("x")) == name
+    for wrong in ("", f"/{name}", f"{name}/b", f"-{name}", f".{name}", f"{name} ", f"{name}\n", "A" * 101):
+        with pytest.raises(ProjectError, match="the name"):
+            vendor.file_name(wrong, Path("x"))
 
 
 def _assert_plain(value: object) -> None:
