@@ -234,3 +234,74 @@ def test_the_nearest_names_are_listed() -> None:
     told = nearest(["dens"], names)
     assert told.startswith("Dense, ") and told.endswith(" and 91 more") and told.count(",") == 9
     assert nearest(["x"], ["b", "a"]) == "b, a"
+
+
+class _Drawn:
+    """A figure that writes its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def savefig(self, path: Path, **options: object) -> None:
+        path.write_text(self.name)
+
+
+@pytest.mark.parametrize("missing", [(), (2, 3), (0,)])
+@pytest.mark.parametrize("with_inputs", [False, True])
+def test_profiles_are_named_by_what_they_show(
+    project: Path,
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: tuple[int, ...],
+    with_inputs: bool,
+) -> None:
+    calls = list[tuple[object, ...]]()
+    drawn = [None if k in missing else _Drawn(f"figure {k}") for k in range(4)]
+
+    def numerical(*, hls_model: bitsmith.Model, X: object, plot: str) -> tuple[_Drawn | None, ...]:
+        calls.append((hls_model.network.name, X, plot))
+        return tuple(drawn)
+
+    def compare(keras_model: object, hls_model: bitsmith.Model, X: object) -> _Drawn:
+        calls.append((keras_model, hls_model.network.name, X))
+        return _Drawn("differences")
+
+    monkeypatch.setattr("bitsmith.profiling.numerical", numerical)
+    monkeypatch.setattr("bitsmith.profiling.compare", compare)
+    given = [inputs] if with_inputs else []
+    written = _json("profile", project, *given, "-o", tmp_path / "new" / "figures", "--kind", "violinplot")["written"]
+    names = ["weights", "weights-in-the-circuit", "results", "results-in-the-circuit"]
+    wanted = {name: f"figure {k}" for k, name in enumerate(names) if k not in missing}
+    wanted |= {"differences": "differences"} if with_inputs else {}
+    assert isinstance(written, list)
+    assert {Path(path).stem: Path(path).read_text() for path in written} == wanted
+    assert [Path(path).stem for path in written] == list(wanted) and {Path(path).suffix for path in written} == {".png"}
+    (name, x, kind), *compared = calls
+    assert (kind, x is not None, len(compared)) == ("violinplot", with_inputs, with_inputs)
+    for keras_model, other, same in compared:
+        assert (keras_model, other) == (None, name) and same is x and np.array_equal(np.asarray(x), np.load(inputs))
+    (tmp_path / "file").touch()
+    assert "not a folder" in _run("profile", project, "-o", tmp_path / "file").stderr
+
+
+def test_the_plot_of_a_project_shows_shapes_names_and_formats(project: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.svg"
+    assert _json("plot", project, "-o", path) == {"written": str(path)}
+    model = bitsmith.Model.load(project / "model.json", project)
+    everything = bitsmith.utils.plot_model(model, None, show_shapes=True, show_layer_names=True, show_precision=True)
+    assert path.read_text() == everything._repr_svg_()
+
+
+def test_what_fits_is_written_as_it_is(inputs: Path, tmp_path: Path) -> None:
+    """Without a proposal the written project is what was asked for, and the next command has the data that decided formats."""
+    path = tmp_path / "fits.yml"
+    asked = (DIGITS, "--part", "LFE5U-85F", "--no-check", "--reuse-factor", "2", "--calibration", inputs)
+    told = _json("explain", *asked, "--write", path)
+    assert told["fits"] and not told["choices"] and "proposal" not in told and told["written"] == str(path)
+    content = yaml.safe_load(path.read_text())
+    assert content["HLSConfig"] == {"Model": {"ReuseFactor": 2}} and content["Part"] == "LFE5U-85F"
+    assert "IOType" not in content
+    assert _json("explain", path, "--no-check", "--calibration", inputs)["layers"] == told["layers"]
+    shown = " ".join(_run("explain", *asked, "--write", path).stdout.split())
+    assert f"Written: {path}. Next: bitsmith convert {path} --calibration {inputs}" in shown

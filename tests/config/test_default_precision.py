@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
 from bitsmith import converters, utils
+from bitsmith.config import config_from_network
 from bitsmith.config.building import GRANULARITIES
 from bitsmith.config.precision import parse_precision
+from bitsmith.errors import ConfigError
+from bitsmith.frontends.keras.framework import KERAS
+from bitsmith.frontends.onnx.framework import ONNX
+from bitsmith.frontends.read import read_model
 from bitsmith.layers.layer import Floats
 
 QUANTIZED = Path(__file__).parents[1] / "quantized"
@@ -135,3 +141,57 @@ def test_all_granularities_of_a_quantized_model_mean_the_same() -> None:
         config = utils.config_from_keras_model(path, granularity=granularity, default_precision=precision)
         found = converters.convert_from_keras_model(path, hls_config=config, check=False).predict(x)
         np.testing.assert_array_equal(found, wanted, f"{granularity}, {precision}")
+
+
+def of_tflite() -> Made:
+    path = QUANTIZED / "tflite/models/cnn_int8_codes.tflite"
+    return utils.config_from_tflite_model, converters.convert_from_tflite_model, path, {}
+
+
+CHOICES: dict[str, object] = {
+    "granularity": "name",
+    "backend": "Vitis",
+    "default_precision": "fixed<10,4>",
+    "default_reuse_factor": 7,
+    "max_precision": "fixed<12,6>",
+}
+"""In the familiar order of these arguments."""
+
+
+@pytest.mark.parametrize("made", [of_keras, of_torch, of_onnx, of_tflite])
+def test_each_choice_of_a_generated_configuration_reaches_it(made: Callable[[], Made]) -> None:
+    """By its name and in its place; alike for all frameworks."""
+    configure, _, model, options = made()
+    network = read_model(model, **options)
+    shape = {"InputShape": options["input_shape"]} if options else {}
+    single = (
+        () if made is of_torch else tuple({name: value} for name, value in CHOICES.items())
+    )  # it is traced each time
+    for chosen in ({}, *single, {**CHOICES, "bits": 9}):
+        assert configure(model, **options, **chosen) == {**config_from_network(network, **chosen), **shape}, chosen
+    *placed, _ = CHOICES.items()  # PyTorch has others before the last
+    wanted = {**config_from_network(network, **dict(placed)), **shape}
+    assert configure(model, *options.values(), *(value for _, value in placed)) == wanted
+
+
+def test_layouts_that_are_not_converted_are_kept_in_the_configuration() -> None:
+    _, _, model, _ = of_torch()
+    for conversion in ("full", "internal", "off"):
+        config = utils.config_from_pytorch_model(model, (4,), channels_last_conversion=conversion)
+        kept = {} if conversion == "full" else {"ChannelsLastConversion": conversion}
+        assert {key: config["Model"][key] for key in config["Model"] if key == "ChannelsLastConversion"} == kept
+    with pytest.raises(ConfigError, match="'full', 'internal', 'off'"):
+        utils.config_from_pytorch_model(model, (4,), channels_last_conversion="none")
+
+
+def test_frameworks_of_other_packages_have_the_familiar_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure, _, model, _ = of_keras()
+    monkeypatch.setattr(
+        "bitsmith.utils.config.installed", lambda: (replace(ONNX, stem="beads"), replace(KERAS, stem="chain"))
+    )
+    named = vars(utils)["__getattr__"]("config_from_chain_model")
+    assert named(model, "name", default_reuse_factor=3) == configure(model, "name", default_reuse_factor=3)
+    assert utils.config_from_chain_model.args == (replace(KERAS, stem="chain"),)  # type: ignore[attr-defined]
+    for name in ("config_from_keras2_model", "chain", "_config_from_chain_model"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(utils, name)

@@ -8,10 +8,11 @@ import pytest
 
 from bitsmith.config import resolve
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, PROJECT_INERT, WRITER_INERT, idle_of
-from bitsmith.config.matching import Matched, matched
+from bitsmith.config.matching import Matched, matched, of_part, owners, with_aliases
 from bitsmith.config.model import Choices
 from bitsmith.config.reading import Problems
 from bitsmith.errors import ConfigError
+from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import NetworkNode
@@ -117,3 +118,50 @@ def test_clock_periods_have_a_greatest(period_ns: float) -> None:
     assert read_project({"ClockPeriod": period_ns}).clock_period_ns == period_ns
     with pytest.raises(ConfigError, match="at most 1e"):
         read_project({"ClockPeriod": 1e6 + 1})
+
+
+def test_parts_belong_to_the_layer_of_their_name_and_source() -> None:
+    """A part without its layer beside it, or of a layer of another kind, is one of its own."""
+    named = {
+        "a": "SeparableConv2D",
+        "a_depthwise": "SeparableConv2D",
+        "b_depthwise": "SeparableConv2D",
+        "c": "Conv2D",
+        "c_depthwise": "SeparableConv2D",
+        "d_forward": "Bidirectional",
+        "d": "Bidirectional",
+        "d_backward": "Bidirectional",
+        "e_other": "Bidirectional",
+        "e": "Bidirectional",
+        "depthwise": "SeparableConv2D",
+    }
+    nodes = [NetworkNode(name, ReLU(), (), source) for name, source in named.items()]
+    assert owners(nodes) == {
+        "a_depthwise": ("a", "depthwise"),
+        "d_forward": ("d", "forward"),
+        "d_backward": ("d", "backward"),
+    }
+
+
+def test_an_entry_of_a_layer_becomes_that_of_its_part() -> None:
+    formats: dict[str, FixedFormat | None] = {
+        name: FixedFormat(True, 8 + k, 2)
+        for k, name in enumerate(("result", "weight", "bias", "depthwise", "depthwise_result", "forward_weight"))
+    }
+    choices = Choices(precision=formats)
+    depthwise, forward = (of_part(choices, part).precision for part in ("depthwise", "forward"))
+    assert depthwise == {"weight": formats["depthwise"], "bias": formats["bias"], "result": formats["depthwise_result"]}
+    assert forward == {"weight": formats["forward_weight"], "bias": formats["bias"]}
+
+
+def test_other_names_of_variables_give_way_to_the_layers_own() -> None:
+    one, other = FixedFormat(True, 8, 2), FixedFormat(True, 9, 3)
+
+    def after(precision: dict[str, FixedFormat | None], *variables: str) -> dict[str, FixedFormat | None]:
+        return dict(with_aliases(Choices(precision=precision), variables).precision)
+
+    assert after({"pointwise": one}, "weight") == {"weight": one}
+    assert after({"pointwise": one, "weight": None}, "weight") == {"weight": one}
+    assert after({"pointwise": one, "weight": other}, "weight") == {"pointwise": one, "weight": other}
+    assert after({"pointwise": one}, "scale") == {"pointwise": one}
+    assert after({"pointwise_accum": one, "embeddings": other}, "accum", "weight") == {"accum": one, "weight": other}

@@ -96,6 +96,37 @@ def test_nothing_said_is_all_auto(config: dict[str, Any] | None) -> None:
     assert all(node.settings == Settings() for node in resolve(NETWORK, config).nodes)
 
 
+_SAID = st.dictionaries(
+    st.sampled_from(["default", "weight", "bias", "accum", "result"]),
+    st.sampled_from(["auto", "fixed<8,3>", "fixed<9,4>", "fixed<12,2>"]),
+    max_size=3,
+)
+
+
+@settings(max_examples=150)
+@given(_SAID, _SAID, _SAID, st.sampled_from(["fc1", "x", "bend"]))
+def test_the_first_level_that_speaks_of_a_variable_decides_it(
+    model: dict[str, str], type_: dict[str, str], name: dict[str, str], layer: str
+) -> None:
+    """A variable before ``default`` at each level; ``auto`` of trained tensors and inputs hands on to the model."""
+    node = NETWORK.node(layer)
+    variables = {"fc1": ("weight", "bias", "accum", "result"), "x": ("result",), "bend": ("result",)}[layer]
+    name, type_ = ({key: fmt for key, fmt in own.items() if key in (*variables, "default")} for own in (name, type_))
+    levels = {"LayerName": {layer: {"Precision": name}}, "LayerType": {node.source: {"Precision": type_}}}
+    wanted = dict[str, str]()
+    for variable in variables:
+
+        def said(own: dict[str, str], key: str = variable) -> str | None:
+            return own.get(key, own.get("default"))
+
+        of_layer = next((fmt for fmt in map(said, (name, type_)) if fmt is not None), None)
+        hands_on = of_layer is None or (of_layer == "auto" and (layer == "x" or variable in ("weight", "bias")))
+        fmt = said(model) if hands_on else of_layer
+        if fmt not in (None, "auto"):
+            wanted[variable] = str(parse_precision(str(fmt)))
+    assert formats({"Model": {"Precision": model}, **levels}, layer) == wanted
+
+
 def test_a_default_reaches_trained_tensors_results_and_their_accumulators_only() -> None:
     config = {"Model": {"Precision": "ap_fixed<16,6>"}}
     reached = {node.name: set(node.settings.precision) for node in resolve(NETWORK, config).nodes}

@@ -12,9 +12,10 @@ import pytest
 from bitsmith.building.job import Target
 from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
 from bitsmith.model import Model
+from bitsmith.report.figures.dot import dot
 from bitsmith.report.figures.picture import Content, Direction, Format, picture, plotted, svg
 from bitsmith.report.summary import Design
-from bitsmith.utils import plot_model
+from bitsmith.utils import model_to_dot, plot_model
 from tests.report.networks import lowered, residual
 from tests.report.reports import design
 
@@ -113,3 +114,32 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ToolMissingError, match="report"):
         plot_model(model, tmp_path / "model.png")
     assert plot_model(model, tmp_path / "model.svg").exists()
+
+
+def test_arguments_of_pictures_at_and_beyond_their_limits(tmp_path: Path) -> None:
+    model, path = _model(tmp_path), tmp_path / "model.svg"
+    for dpi in (10, 96.5, 1200):
+        assert plot_model(model, path, dpi=dpi) == path
+    for dpi in (9.99, 1200.01, 0, -96, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="10 to 1200"):
+            plot_model(model, path, dpi=dpi)
+    for name in ("", "model", "model.svg.gz", "mo\x1bdel.svg", "model\n.svg"):
+        with pytest.raises(ConfigError, match="to_file="):
+            plot_model(model, name)
+
+
+@pytest.mark.parametrize("shapes", [False, True])
+@pytest.mark.parametrize("names", [False, True])
+@pytest.mark.parametrize("precision", [False, True])
+def test_all_forms_of_a_picture_show_the_same(tmp_path: Path, shapes: bool, names: bool, precision: bool) -> None:
+    """Files, pictures in notebooks and graphs of Graphviz, in both directions: what was asked for, and nothing else."""
+    model, path = _model(tmp_path), tmp_path / "model.svg"
+    for direction in Direction:
+        shown = {"show_shapes": shapes, "show_layer_names": names, "show_precision": precision}
+        content = Content(names, shapes, precision)
+        drawn = picture(model.design(), content, direction)
+        assert plot_model(model, None, **shown, rankdir=direction) == drawn
+        assert plot_model(model, path, **shown, rankdir=direction).read_bytes() == svg(drawn)
+        assert str(model_to_dot(model, **shown, rankdir=direction)) == str(dot(model.design(), content, direction))
+    texts = _texts(svg(drawn))
+    assert ("shape 4" in texts, "hidden" in texts, "weight fixed<6,2>" in texts) == (shapes, names, precision)
