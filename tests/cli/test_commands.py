@@ -10,16 +10,20 @@ import sys
 import time
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+import bitsmith
 from bitsmith import __version__
+from bitsmith.cli import demo
 from bitsmith.cli.commands import app
 from bitsmith.cli.terminal import Terminal
 from bitsmith.errors import ToolMissingError
+from bitsmith.report import Report
 from bitsmith.report.folder import write_report
 from tests.any_models import samples
 from tests.flows.fake_tools import FakeTools
@@ -309,3 +313,30 @@ def test_unchecked_code_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "vitis-run --mode hls --tcl build_prj.tcl" in built.stdout
     asked = _run("build", folder, "--no-csim", "--vsynth")
     assert asked.exit_code == 1 and "vitis_hls" in asked.stderr
+
+
+def test_the_demonstration_measures_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held-out images and random ones are verified, accuracies are shares of labels, and ranges are those of the images."""
+    asked = dict[str, Any]()
+
+    def build(self: bitsmith.Model, **options: Any) -> Report:
+        asked.update(options)
+        return Report({}, self.design())
+
+    monkeypatch.setattr(bitsmith.Model, "build", build)
+    made = demo.run(tmp_path, pnr=False)
+    images, labels = (np.load(MODELS / "digits_test.npz")[name] for name in ("inputs", "labels"))
+    inputs = asked["inputs"]
+    assert (asked["pnr"], asked["bitstream"], asked["progress"]) == (False, True, None)
+    assert inputs.shape == (len(images) + 640, *images.shape[1:]) and np.array_equal(inputs[: len(images)], images)
+    noise = inputs[len(images) :]
+    assert 0 <= noise.min() < 0.01 and 0.99 < noise.max() <= 1 and len(np.unique(noise)) > 0.9 * noise.size
+    scores = np.asarray(made.model.predict(images))
+    shown = json.loads((tmp_path / "report.json").read_text())["sections"]["Accuracy"]
+    right = [int(row.argmax()) == int(label) for row, label in zip(scores, labels, strict=True)]
+    assert shown["Fixed"] == pytest.approx(sum(right) / len(labels)) and shown["Samples"] == len(labels) == 360
+    assert abs(shown["Float"] - shown["Fixed"]) < 0.02 < 0.9 < shown["Float"]
+    assert made.page == tmp_path / "report.html" and made.page.is_file() and made.report.design is not None
+    layers = {row.name: row.observed for row in made.report.design.layers}
+    assert layers[made.model.network.inputs[0]] == (images.min(), images.max())
+    assert layers[made.model.network.outputs[0]] == (scores.min(), scores.max())
