@@ -219,14 +219,19 @@ def test_open(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert _run("open", tmp_path).exit_code == 0 and pages == [(tmp_path / "report.html").as_uri()]
 
 
-def test_shells_complete_commands_and_values() -> None:
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("--io-type io_s", {"io_stream"}),
+        ("--board pynq", {"pynq-z1", "pynq-z2"}),
+        ("--part lfe5u-1", {"lfe5u-12f"}),
+        ("--part xc7z02", {"xc7z020"}),
+    ],
+)
+def test_shells_complete_commands_and_values(typed: str, words: set[str]) -> None:
     assert "--show-completion" in _run("-h").stdout
-    environment = {
-        "_BITSMITH_COMPLETE": "complete_bash",
-        "COMP_WORDS": "bitsmith convert --io-type io_s",
-        "COMP_CWORD": "3",
-    }
-    assert CliRunner().invoke(app, [], env=environment, prog_name="bitsmith").stdout.split() == ["io_stream"]
+    environment = {"_BITSMITH_COMPLETE": "complete_bash", "COMP_WORDS": f"bitsmith convert {typed}", "COMP_CWORD": "3"}
+    assert set(CliRunner().invoke(app, [], env=environment, prog_name="bitsmith").stdout.split()) == words
 
 
 def test_the_nearest_names_are_listed() -> None:

@@ -25,9 +25,14 @@ BUILD_FLAGS: Mapping[str, Flag] = {option.name: option.flag for option in BUILD_
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
-def completing(words: Sequence[str]) -> Callable[[str], list[str]]:
-    """Completion of an option's value."""
-    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+def completing(words: Sequence[str] | Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:
+    """Completion of an option's value, in any case."""
+
+    def completed(incomplete: str) -> list[str]:
+        known = words() if callable(words) else words
+        return [word for word in known if word.lower().startswith(incomplete.lower())]
+
+    return completed
 
 
 class Building:

@@ -28,14 +28,14 @@ class Flag:
     Attributes:
         kind: the type of what is typed; of ``bool`` with a name there is no negative form.
         names: as typed; without any, the option's own.
-        values: how the help shows a value, or the words that complete it.
+        values: how the help shows a value, or the words that complete it, perhaps as a function that looks for them.
         read: the value that is meant; None if it is what is typed.
         help: its meaning, in one short sentence.
     """
 
     kind: type
     names: tuple[str, ...]
-    values: str | Sequence[str] | None
+    values: str | Sequence[str] | Callable[[], Sequence[str]] | None
     read: Callable[..., object] | None
     help: str
 

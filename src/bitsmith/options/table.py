@@ -33,7 +33,7 @@ from bitsmith.config.values import (
     read_version,
 )
 from bitsmith.options.option import Flag, Key, Option
-from bitsmith.options.texts import read_budget, read_samples, read_shape
+from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
     from bitsmith.config import BitsLike
@@ -244,14 +244,14 @@ OPTIONS: Sequence[Option] = (
         "part",
         Key("Part", "part", read_part),
         None,
-        Flag(str, (), None, None, "The FPGA, such as LFE5U-85F-6BG381C."),
+        Flag(str, (), dies, None, "The FPGA, such as LFE5U-85F-6BG381C."),
         "an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).",
     ),
     Option(
         "board",
         Key("Board", "board", read_board),
         None,
-        Flag(str, (), None, None, "A board, such as ulx3s-85f, pynq-z2 or alveo-u50, or a .toml file with one."),
+        Flag(str, (), boards, None, "A board, such as ulx3s-85f, pynq-z2 or alveo-u50, or a .toml file with one."),
         "a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the "
         "default of ``part``.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,3 +35,17 @@ def read_shape(text: str) -> list[int]:
         return [int(part) for part in text.strip("()").split(",") if part.strip()]
     except ValueError as error:
         raise ConfigError(f"{text[:60]!r}", where="--input-shape", accepted="integers, such as 28,28,1") from error
+
+
+def boards() -> Sequence[str]:
+    """The names of boards."""
+    from bitsmith.devices.board import BOARDS
+
+    return BOARDS
+
+
+def dies() -> Sequence[str]:
+    """The names of parts, without package and speed."""
+    from bitsmith.devices.parts import FAMILIES
+
+    return sorted(die for family in FAMILIES for die in family.dies)
