@@ -79,6 +79,7 @@ docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.vendor_rules docs/vendor-rules.md
 	PYTHONPATH=docs $(BIN)/python -m generate.tour docs/tour.md
 	PYTHONPATH=docs $(BIN)/python -m generate.api docs/api.md
+	PYTHONPATH=docs $(BIN)/python -m generate.concepts docs/images
 	PYTHONPATH=docs $(BIN)/python -m generate.reference docs
 	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
 	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md

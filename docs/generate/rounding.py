@@ -48,8 +48,6 @@ def page() -> str:
             "rounded to the nearest (halves to even) and saturated when the model is converted, whatever modes their",
             "format has.",
             "",
-            "",
-            "",
             "## Rounding, here to integers",
             "",
             *_table(

@@ -1,6 +1,6 @@
 """A headless browser opens each page of the site by its links, and looks at the report page as readers do.
 
-Screenshots of the landing page and of the report are left in the folder that the variable SCREENSHOTS names.
+Screenshots of some pages and of the report are left in the folder that the variable SCREENSHOTS names.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.ci]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _REPORT = "samples/digits-report.html"
+_PAGES = ("index.html", "concepts.html")
+"""Pages that are looked at more closely."""
+
 _NARROW = 360
 _Scheme = Literal["dark", "light"]
 _OUTLINE = "document.activeElement.matches(':focus-visible')"
@@ -98,7 +101,7 @@ def _is_own(url: str, address: str) -> bool:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", _REPORT])
+@pytest.mark.parametrize("name", [*_PAGES, _REPORT])
 @pytest.mark.parametrize("width", [1280, _NARROW])
 def test_pages_fit_the_screen(
     name: str, scheme: _Scheme, width: int, address: str, browser: Browser, screenshots: Path
@@ -120,9 +123,10 @@ def test_the_report_is_accessible(scheme: _Scheme, width: int, address: str, bro
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_landing_page_is_accessible(scheme: _Scheme, address: str, browser: Browser) -> None:
-    """What is ours of it; the frame around it is the theme's."""
-    found = Axe().run(_opened(browser, f"{address}index.html", scheme, 1280), context=".md-content")
+@pytest.mark.parametrize("name", _PAGES)
+def test_pages_are_accessible(name: str, scheme: _Scheme, address: str, browser: Browser) -> None:
+    """What is ours of them; the frame around it is the theme's."""
+    found = Axe().run(_opened(browser, address + name, scheme, 1280), context=".md-content")
     assert found.violations_count == 0, found.generate_report()
 
 

@@ -132,6 +132,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "add-a-framework.md", slow=False),
         Example(DOCS / "auto-precision.md"),
         Example(DOCS / "quickstart.md"),
+        Example(DOCS / "concepts.md"),
         Example(DOCS / "configuration.md"),
         Example(DOCS / "custom-layers.md"),
         Example(DOCS / "split-and-compose.md"),
