@@ -11,8 +11,17 @@ import torch
 
 import bitsmith
 from bitsmith import Model
+from bitsmith.building.job import Target
+from bitsmith.compiler import compile_network
 from bitsmith.composition import _with_stored_results
 from bitsmith.errors import ConfigError, VerificationError
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantization.quantize import Quantize
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 X = np.random.default_rng(3).normal(size=(200, 8))
 
@@ -66,11 +75,79 @@ def test_parts_hand_on_what_is_stored_in_another_order_than_the_users(tmp_path: 
     np.testing.assert_array_equal(parts.predict(x), model.predict(x))
 
 
+def compared(model: Model, x: np.ndarray) -> None:
+    """Its layers' results are those of its float model, with which predictions are compared."""
+    assert model._alerts._predictions is not None
+    outputs = model.network.evaluate([x])
+    assert [outputs[name].shape for name in model.network.outputs] == [one.shape for one in as_list(model.predict(x))]
+    _, layers = model.trace(x)
+    for name, found in layers.items():
+        assert found.shape == outputs[name].shape
+        assert np.abs(found - outputs[name]).max() <= 0.01 * max(1.0, np.abs(outputs[name]).max()), name
+    for name, found in zip(model.network.outputs, as_list(model.predict(x)), strict=True):
+        assert np.abs(found - outputs[name]).max() <= 0.01 * max(1.0, np.abs(outputs[name]).max()), name
+
+
+def as_list(results: object) -> list[np.ndarray]:
+    return results if isinstance(results, list) else [np.asarray(results)]
+
+
+@pytest.mark.parametrize("at", [["1"], ["1", "2"], ["0", "2"]])
+def test_parts_and_composed_models_that_store_results_in_other_orders_are_compared(
+    at: list[str], tmp_path: Path
+) -> None:
+    """The float model of a part has what crosses as it is stored; a wire between models has it as the user's models do."""
+    torch.manual_seed(4)
+    layers = [torch.nn.Conv2d(2, 3, 3), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Conv2d(3, 4, 2)]
+    x = np.random.default_rng(5).normal(size=(20, 2, 6, 6))
+    first = bitsmith.convert(torch.nn.Sequential(*layers).eval(), tmp_path, calibration=x)
+    values = x
+    for one in bitsmith.split(first, at):
+        compared(one, values)
+        values = np.asarray(one.predict(values))
+    np.testing.assert_array_equal(values, first.predict(x))
+    middle = np.asarray(first.predict(x))
+    second = bitsmith.convert(torch.nn.Conv2d(4, 2, 1).eval(), tmp_path, calibration=middle)
+    both = bitsmith.compose({"a": first, "b": second}, {"b.input": "a.3"}, tmp_path / "both")
+    compared(both, x)
+    np.testing.assert_array_equal(both.predict(x), second.predict(middle))
+
+
+def test_parts_and_composed_models_that_store_codes_are_compared(tmp_path: Path) -> None:
+    """A scale of a quantized model waits for the next quantizer, of which a wire has none."""
+    rng = np.random.default_rng(0)
+    kernel = Quantizer.uniform([[0.07, 0.3, 0.011]], -8, 7)
+    nodes = (
+        NetworkNode("x", Input((4,))),
+        NetworkNode("q", Quantize(Quantizer.uniform(0.3, -8, 7)), ("x",)),
+        NetworkNode(
+            "d", Dense(as_weights(kernel.applied(rng.normal(size=(4, 3))))), ("q",), quantizers={"weight": kernel}
+        ),
+        NetworkNode("r", ReLU(), ("d",)),
+    )
+    x = rng.normal(size=(60, 4))
+    given = Network(nodes, ("x",), ("r",))
+    made = compile_network(given)
+    assert made.network.node("d").affine is not None and made.network.node("r").affine is not None
+    model = Model(made.network, made.program, Target(tmp_path, "net", "xcu250-figd2104-2L-e", 5.0))
+    model._inherited = False
+    first, second = bitsmith.split(model, ["d"])
+    compared(first, x)
+    crossing = as_list(first.predict(x))[0]
+    compared(second, crossing)
+    reader = Network((NetworkNode("x", Input((3,))), NetworkNode("y", ReLU(), ("x",))), ("x",), ("y",))
+    next_made = compile_network(reader, [given.evaluate([x])["r"]])
+    after = Model(next_made.network, next_made.program, Target(tmp_path, "net", "xcu250-figd2104-2L-e", 5.0))
+    after._inherited = False
+    both = bitsmith.compose({"a": model, "b": after}, {"b.x": "a.r"}, tmp_path / "both")
+    compared(both, x)
+
+
 def test_parts_keep_the_results_of_layers_that_outputs_need(whole: Model) -> None:
     """And of those that are asked for alone, whatever else the whole shows."""
     names = [probe.name for probe in whole.program.probes]
     for kept in (names, names[::2], []):
-        assert [probe.name for probe in _with_stored_results(whole.program, kept).probes] == list(kept)
+        assert [probe.name for probe in _with_stored_results(whole.program, kept)[0].probes] == list(kept)
     shown = [probe.name for one in bitsmith.split(whole, ["first_relu", "norm"]) for probe in one.program.probes]
     assert set(shown) <= whole.network.live()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,13 +16,18 @@ from bitsmith.emulate.transfer import Raws
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.ir.composition import OWN, crossings, joined, numbered_parts, part
 from bitsmith.ir.ops import Const
+from bitsmith.ir.ops import Gather as GatherOp
 from bitsmith.ir.ops import Input as InputOp
+from bitsmith.ir.ops import Transpose as TransposeOp
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import TensorType
-from bitsmith.layers.input import Input
-from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.shape import Identity
+from bitsmith.layers.axis_order import inverse
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Layer, Shape, as_weights
+from bitsmith.layers.merge import Add, Multiply
+from bitsmith.layers.network import Network, NetworkNode, free_name
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
+from bitsmith.layers.shape import Gather, Identity, Permute
 from bitsmith.model import Model
 from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
 from bitsmith.options.signature import taking
@@ -115,7 +120,8 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
         assert (second.predict(first.predict(x)) == model.predict(x)).all()
         ```
     """
-    program = _with_stored_results(model.program, model.network.live())
+    program, moved = _with_stored_results(model.program, model.network.live())
+    network = _as_stored(model.network, moved)
     places = {one.name: one.node for one in (*program.probes, *program.outputs)}
     names = {node: name for name, node in reversed(places.items())}
     cuts = [_place(name, places) for name in at]
@@ -135,7 +141,8 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
             else "nothing after the last layer"
         )
         raise ConfigError(said, where="split", accepted="layers in the order of the model, the last one not its output")
-    for one in crossings(program, numbers):
+    crossing = crossings(program, numbers)
+    for one in crossing:
         if one.node not in names:
             raise ConfigError(
                 f"a cut through the layer {program.nodes[one.node].layer!r}",
@@ -145,26 +152,40 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
             )
     folder = model.output_dir if output_dir is None else Path(output_dir)
     programs = [part(program, numbers, number, names) for number in range(len(cuts) + 1)]
-    layers = _layers(model.network, at, {name: numbers[node] for name, node in places.items() if not constant(node)})
-    each = zip(programs, layers, strict=True)
-    return Split(model, tuple(_part(model, *one, number, folder) for number, one in enumerate(each)))
+    layers = _layers(network, at, {name: numbers[node] for name, node in places.items() if not constant(node)})
+    handed = [sum(one.source == number for one in crossing) for number in range(len(cuts) + 1)]
+    each = zip(programs, layers, handed, strict=True)
+    return Split(model, tuple(_part(model, network, *one, number, folder) for number, one in enumerate(each)))
 
 
-def _with_stored_results(program: Program, layers: Collection[str]) -> Program:
+def _with_stored_results(program: Program, layers: Collection[str]) -> tuple[Program, Mapping[str, bool]]:
     """The program whose probes are the results of ``layers`` as the circuit has them, and nothing else that outputs do not need.
 
-    Where those are in another order or scale than the user's, probes are moved or multiplied only to be shown.
+    Where those are in another order or scale than the user's, probes are moved or multiplied only to be shown: these layers are
+    listed, and whether their result is in another order.
     """
-    needed = _needed(program)
+    needed, moved = _needed(program), dict[str, bool]()
     probes = []
     for one in program.probes:
         place: int | None = one.node
         while place is not None and place not in needed:
-            operands = [arg for arg in program.nodes[place].args if not isinstance(program.nodes[arg].op, Const)]
+            node = program.nodes[place]
+            moved[one.name] = isinstance(node.op, TransposeOp | GatherOp) or moved.get(one.name, False)
+            operands = [arg for arg in node.args if not isinstance(program.nodes[arg].op, Const)]
             place = operands[0] if len(operands) == 1 else None
         if place is not None and one.name in layers:
             probes.append(Output(one.name, place))
-    return drop_dead(replace(program, probes=tuple(probes)))
+    return drop_dead(replace(program, probes=tuple(probes))), moved
+
+
+def _as_stored(network: Network, moved: Mapping[str, bool]) -> Network:
+    """The network in which results of layers are as they are stored, those ``moved`` in their order, too."""
+    return network.with_nodes(
+        [
+            replace(node, affine=None, order=None if moved[node.name] else node.order) if node.name in moved else node
+            for node in network.nodes
+        ]
+    )
 
 
 def _needed(program: Program) -> set[int]:
@@ -205,8 +226,20 @@ def _grid(op: InputOp) -> Quantizer:
     )
 
 
-def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number: int, folder: Path) -> Model:
-    """A model of a part, with its layers and an input for each layer of other parts that these read."""
+def _part(
+    model: Model,
+    whole: Network,
+    program: Program,
+    layers: Sequence[NetworkNode],
+    handed: int,
+    number: int,
+    folder: Path,
+) -> Model:
+    """A model of a part of the ``whole``, with its layers and an input for each layer of other parts that these read.
+
+    Ports of the program have results as they are stored, as the ``whole`` says. Outputs of the model, which come after so many
+    that are ``handed`` on, are as the user's model has them.
+    """
     shapes, name = model.network.shapes(), f"{model.network.name}, part {number}"
     read = {source for node in layers for source in node.inputs} - {node.name for node in layers}
     ports = {op.name: Input(op.shape, quantizer=_grid(op)) for op in program.input_ops()}
@@ -218,8 +251,14 @@ def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number:
     shown = {output.name: node for output, node in zip(model.program.outputs, model.network.outputs, strict=True)}
     made = {node.name for node in nodes}
     sources = [one.name if one.name in made else shown[one.name.removesuffix(OWN)] for one in program.outputs]
-    network = Network(nodes, tuple(ports), tuple(sources), name)
-    handed_on = [source for one, source in zip(program.outputs, sources, strict=True) if one.name in made]
+    views, taken = list[NetworkNode](), set(made)
+    for place, source in list(enumerate(sources))[handed:]:
+        own, now = model.network.node(source), whole.node(source)
+        if (own.order, own.affine) != (now.order, now.affine):
+            view = free_name(source + OWN, taken)
+            views.append(NetworkNode(view, Identity(), (source,), inner=True, order=own.order, affine=own.affine))
+            sources[place] = view
+    network = Network((*nodes, *views), tuple(ports), tuple(sources), name)
     target = replace(
         model.target,
         output_dir=folder / f"part{number}",
@@ -228,14 +267,10 @@ def _part(model: Model, program: Program, layers: Sequence[NetworkNode], number:
         board=None,
     )
     found = Model(network, program, target, model.notes)
-    if _as_in_model(network, handed_on):
+    crossing = [whole.node(name) for name in (*ports, *sources[:handed]) if name not in model.network.inputs]
+    if all(node.order is None and node.affine is None for node in crossing):
         found._inherited = model._calibrated
     return found
-
-
-def _as_in_model(network: Network, names: Iterable[str]) -> bool:
-    """Return True if circuits have the results of these layers as the user's model does."""
-    return all(network.node(name).order is None and network.node(name).affine is None for name in names)
 
 
 def compose(
@@ -297,15 +332,9 @@ def compose(
     notes = dict.fromkeys(note for one in models.values() for note in one.notes)
     made = Model(network, program, target, tuple(notes))
     calibrated = [one._calibrated for one in models.values()]
-    if None not in calibrated and all(_hands_on(models[source], output) for source, output in joints.values()):
+    if None not in calibrated:
         made._inherited = all(calibrated)
     return made
-
-
-def _hands_on(model: Model, output: str) -> bool:
-    """Return True if a circuit has an output as its last layer has it, and so the float layers after it, too."""
-    names = [one.name for one in model.program.outputs]
-    return _as_in_model(model.network, [model.network.outputs[names.index(output)]])
 
 
 def _end(text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, str]:
@@ -323,6 +352,7 @@ def _joined_networks(
 ) -> Network:
     """The layers of all networks, in an order in which each comes after those that it reads."""
     nodes: dict[str, NetworkNode] = {}
+    views: dict[str, str] = {}
     sources = {
         f"{name}.{output.name}": f"{name}.{node}"
         for name, one in models.items()
@@ -338,10 +368,34 @@ def _joined_networks(
         if not nodes.keys() >= set(inputs):
             pending.append((name, node))
             continue
-        node = node if joint is None else _wired(node, models[name].program)
+        if joint is not None:
+            node, source = _wired(node, models[name].program), inputs[0]
+            if source not in views:
+                shape = models[joint[0]].network.shapes()[source.partition(".")[2]]
+                views[source], steps = _in_user_form(nodes[source], shape)
+                nodes |= {step.name: step for step in steps}
+            inputs = (views[source],)
         nodes[f"{name}.{node.name}"] = replace(node, name=f"{name}.{node.name}", inputs=inputs)
     outputs = tuple(sources[one.name] for one in program.outputs)
     return Network(tuple(nodes.values()), tuple(op.name for op in program.input_ops()), outputs, "_".join(models))
+
+
+def _in_user_form(node: NetworkNode, shape: Shape) -> tuple[str, list[NetworkNode]]:
+    """The layers that make of the stored result of ``node``, of ``shape``, what the user's model has, and the last one's name."""
+    steps, last = list[NetworkNode](), node.name
+
+    def add(suffix: str, layer: Layer, *operands: str) -> str:
+        steps.append(NetworkNode(f"{node.name}_{suffix}{OWN}", layer, operands, inner=True))
+        return steps[-1].name
+
+    if node.order is not None:
+        back = inverse(node.order)
+        last = add("reordered", Gather(back, 0) if len(shape) == 1 else Permute(back), last)
+    if node.affine is not None:
+        parts = [as_weights(as_floats(part)) for part in node.affine.full(node.shape_in_model(shape))]
+        scale, offset = (add(name, Constant(part)) for name, part in zip(("scale", "offset"), parts, strict=True))
+        last = add("shifted", Add(), add("scaled", Multiply(), last, scale), offset)
+    return last, steps
 
 
 def _wired(node: NetworkNode, program: Program) -> NetworkNode:
