@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
+_TUTORIALS = ROOT / "examples" / "tutorials"
 _ROOT_PAGES = {"CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}
 _DECISIONS = """# Decisions
 
@@ -56,8 +57,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(
             File.generated(config, _picture(picture.relative_to(ROOT).as_posix()), content=picture.read_bytes())
         )
+    for source in sorted(_TUTORIALS.glob("[0-9]*.py")):
+        files.append(File.generated(config, f"tutorials/{source.stem}.ipynb", content=_notebook(source)))
+    for model in sorted((_TUTORIALS / "models").iterdir()):
+        files.append(File.generated(config, f"tutorials/models/{model.name}", content=model.read_bytes()))
     files.append(File.generated(config, "decisions/index.md", content=_list_of_decisions()))
     return files
+
+
+def _notebook(source: Path) -> str:
+    """A tutorial as Jupyter reads it, the same for the same source."""
+    import jupytext
+
+    notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+    return str(jupytext.writes(notebook, fmt="ipynb"))
 
 
 def _picture(path: str) -> str:
@@ -93,5 +109,7 @@ def _linked(match: re.Match[str], source: str) -> str:
         name = inside.removeprefix("../")
         if name.startswith("examples/") and name.endswith(".png"):
             return f"[{text}]({_picture(name)})"
+        if (ROOT / name).parent == _TUTORIALS and name.endswith(".py"):
+            return f"[{text}]({posixpath.splitext(posixpath.basename(name))[0]}.ipynb)"
         return text if text.startswith("`") or text == name else f"{text} (`{name}`)"
     return f"[{text}](decisions/index.md)" if inside == "decisions" else match[0]

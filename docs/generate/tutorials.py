@@ -62,10 +62,9 @@ def written(notebook: NotebookNode, name: str) -> tuple[str, Mapping[str, bytes]
         elif cell.source.strip():
             parts.append(f"```python\n{cell.source}\n```")
             parts += _outputs(cell, name, pictures)
-    source = f"examples/tutorials/{name}.py"
+    source = f"../../examples/tutorials/{name}.py"
     parts.insert(
-        1,
-        f"*This page is the notebook `{source}` with what it printed: open it with Jupyter and jupytext, or run it with Python.*",
+        1, f"*This page is [a notebook]({source}) with what it printed. Open it with Jupyter, or run it with Python.*"
     )
     return "\n\n".join(parts) + "\n", pictures
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 from generate.tutorials import ROOT, SOURCES, executed
@@ -25,3 +26,18 @@ def test_page_shows_the_cells(source: Path) -> None:
 )
 def test_tutorial_runs(source: Path, tmp_path: Path) -> None:
     executed(source, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_site_has_the_notebook_as_jupyter_reads_it(source: Path, site: Path) -> None:
+    notebook = nbformat.read(site / "tutorials" / f"{source.stem}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == [
+        (cell.cell_type, cell.source) for cell in jupytext.read(source).cells
+    ]
+    for name in re.findall(r'"(models/\w+\.\w+)"', source.read_text(encoding="utf-8")):
+        assert (site / "tutorials" / name).read_bytes() == (source.parent / name).read_bytes()
+    page = (site / "tutorials" / f"{source.stem}.html").read_text(encoding="utf-8")
+    assert f'href="{source.stem}.ipynb"' in page
