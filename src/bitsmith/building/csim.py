@@ -6,7 +6,7 @@ compiled here, of the very sources that the job gives, is ever loaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from bitsmith.building.execute import Execution
 from bitsmith.building.job import Job
-from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest
+from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, no_commands
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import SAMPLES_AT_ONCE, Bridge, BridgeLibrary
 from bitsmith.flows.run import Converted, Flow, Progress
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Dialect
-from bitsmith.hls.words import Raws, given_weights, pack, unpack
+from bitsmith.hls.words import Raws, Words, given_weights, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType
 from bitsmith.passes.program.load import values_of
@@ -46,19 +46,25 @@ class CompiledProgram:
 
     def run_raw(self, raws: Sequence[Raws]) -> list[Raws]:
         """Raw outputs (batch, *shape) for raw inputs, one array per output and input."""
-        ports, types = self.project.inputs, self.program.types(self.program.inputs)
         batch = len(raws[0]) if raws else 1
-        begins = range(0, batch, SAMPLES_AT_ONCE) if self.loads else ()
-        weights = given_weights(ports, values_of(self.program), batch, begins)
-        words = pack(ports, [*types, *weights[0]], [*raws, *weights[1]])
-        return unpack(self.project.outputs, self._output_types(), self.bridge.run(words))
+        words = in_words(self.program, self.project, raws, range(0, batch, SAMPLES_AT_ONCE) if self.loads else ())
+        return unpack(self.project.outputs, output_types(self.program), self.bridge.run(words))
 
     def run(self, raws: Sequence[Raws]) -> list[npt.NDArray[np.float64]]:
         """Real outputs for raw inputs: the nearest float64, which is exact up to 53 bits."""
-        return [real(raw, kind) for raw, kind in zip(self.run_raw(raws), self._output_types(), strict=True)]
+        return [real(raw, kind) for raw, kind in zip(self.run_raw(raws), output_types(self.program), strict=True)]
 
-    def _output_types(self) -> tuple[TensorType, ...]:
-        return tuple(self.program.types([output.node for output in self.program.outputs]))
+
+def in_words(program: Program, project: HlsProject, raws: Sequence[Raws], begins: Iterable[int]) -> Words:
+    """The words of raw inputs and of the weights of ``program``, which circuits that keep them load before ``begins``."""
+    types = program.types(program.inputs)
+    weights = given_weights(project.inputs, values_of(program), len(raws[0]) if raws else 1, begins)
+    return pack(project.inputs, [*types, *weights[0]], [*raws, *weights[1]])
+
+
+def output_types(program: Program) -> tuple[TensorType, ...]:
+    """The types of the outputs of ``program``."""
+    return tuple(program.types([output.node for output in program.outputs]))
 
 
 def real(raw: Raws, kind: TensorType) -> npt.NDArray[np.float64]:
@@ -117,6 +123,7 @@ class HlsCode:
             options=(BridgeLibrary.environment(),),
             log="csim/compile.log",
             reported=False,
+            by_hand=no_commands,
         )
 
     def load(self, folder: Path) -> CompiledProgram:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-from bitsmith.building.bench_numbers import Numbers, bench_numbers, number_lines
+from bitsmith.building.bench_numbers import LARGEST_BENCH, Numbers, bench_numbers, number_lines
 from bitsmith.building.capacity import Room, refused_word, unrolled_products
-from bitsmith.building.csim import HlsCode
+from bitsmith.building.csim import HlsCode, in_words, output_types
 from bitsmith.building.hls_system import hls_core
 from bitsmith.building.job import Job
 from bitsmith.building.plan import Plan
-from bitsmith.building.stages import Sections, Stage
+from bitsmith.building.stages import Sections, Stage, no_commands
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import system_board, system_of
 from bitsmith.building.verification import compare, raw_digest, stimuli
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, ConfigError, ProgramError, ProjectError, VerificationError
-from bitsmith.flows.csim import BridgeLibrary
+from bitsmith.flows.csim import BridgeLibrary, CsimProgram
 from bitsmith.flows.run import Computed, Converted, Progress
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls.project import Stage as VendorStep
-from bitsmith.hls.words import Raws
+from bitsmith.hls.words import Raws, pack
+from bitsmith.ir.program import Program
 from bitsmith.options.building import Asked
 from bitsmith.passes.program.load import load, random_values
 from bitsmith.report.measured import last_run, measured
@@ -157,17 +158,47 @@ class _Hls:
             needs=(self.code.dialect.name,),
             options=(BridgeLibrary.environment(), *map(raw_digest, self._raws)),
             log="csim/compile.log",
+            by_hand=self._program,
+            expected=self._responses,
+        )
+
+    @cached_property
+    def _runs(self) -> Mapping[str, tuple[Program, Emulator, Sequence[int]]]:
+        """Simulations, by what the names of their files begin with, and samples before which weights are loaded."""
+        program = self._job.program
+        runs = {"": (program, self._job.emulator, list[int]())}
+        if others := random_values(program):
+            loaded = load(program, others)
+            runs["reloaded_"] = loaded, Emulator(loaded), [0]
+        return runs
+
+    @property
+    def _few(self) -> list[Raws]:
+        return [raw[:LARGEST_BENCH] for raw in self._raws]
+
+    def _program(self) -> CsimProgram:
+        """The C++ as a program that runs on files."""
+        project, runs = self.code.project, self._runs.items()
+        return CsimProgram(
+            project, {name: in_words(program, project, self._few, begins) for name, (program, _, begins) in runs}
+        )
+
+    def _responses(self) -> Mapping[str, bytes]:
+        """The files that the program writes if it computes what the emulator does."""
+        ports = self.code.project.outputs
+        return CsimProgram.responses(
+            {
+                name: pack(ports, output_types(program), emulator.run_raw(self._few))
+                for name, (program, emulator, _) in self._runs.items()
+            }
         )
 
     def _simulated(self, folder: Path) -> Sections:
         """Run the compiled C++ in this process and compare it with the emulator."""
-        job, compiled = self._job, self.code.load(folder)
-        compare(job.emulator, job.program, compiled.run_raw(self._raws), self._raws)
-        others = random_values(job.program)
-        if others:
-            program = load(job.program, others)
-            found = replace(compiled, program=program, loads=True).run_raw(self._raws)
-            compare(Emulator(program), program, found, self._raws)
+        compiled = self.code.load(folder)
+        for program, emulator, begins in self._runs.values():
+            found = replace(compiled, program=program, loads=bool(begins)).run_raw(self._raws)
+            compare(emulator, program, found, self._raws)
         tool = BridgeLibrary.find()[0].label
         return (Verification(inputs=len(self._raws[0]), mismatches=0, tool=tool, method=C_SIMULATION),)
 
@@ -183,6 +214,7 @@ class _Hls:
                 flow=lambda: Computed(self._checked),
                 needs=(self.code.dialect.name,),
                 reported=False,
+                by_hand=no_commands,
             ),
         )
 

@@ -53,7 +53,7 @@ class Plan:
         """All files that the commands read, and the expected content of those that they leave: path -> content."""
         files: dict[str, str | bytes] = {**self.sources.generate().files, **self.scripts()}
         for stage in self.stages:
-            files |= stage.flow().files()
+            files |= stage.written().files()
             files |= {f"{path}{EXPECTED}": content for path, content in stage.expected().items()}
         return files
 

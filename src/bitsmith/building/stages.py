@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bitsmith.building.job import Job
-from bitsmith.flows.run import Flow
+from bitsmith.flows.run import Computed, Flow
 from bitsmith.flows.tools import FoundTool
 from bitsmith.project import digest
 from bitsmith.report.sections import Section
@@ -49,8 +49,13 @@ class Sources:
     seconds: float
 
 
-def _nothing() -> Mapping[str, bytes]:
+def _no_files() -> Mapping[str, bytes]:
     return {}
+
+
+def no_commands() -> Flow[object]:
+    """A flow without commands."""
+    return Computed(lambda folder: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ class Stage:
         outdates: files of later stages that are removed when it runs.
         reported: it has a row in the report; otherwise its time counts for the next stage.
         seconds: about what it takes on a slow core, asked for when it runs; None if that is not known.
-        expected: the content that files must have after the commands, for those who run the commands without `flow`.
+        by_hand: the flow of those who run commands without this package, if another: ``flow`` may compute in this process.
+        expected: the content that files must have after its commands.
     """
 
     name: str
@@ -86,7 +92,12 @@ class Stage:
     outdates: tuple[str, ...] = ()
     reported: bool = True
     seconds: Callable[[], float] | None = None
-    expected: Callable[[], Mapping[str, bytes]] = _nothing
+    by_hand: Callable[[], Flow[object]] | None = None
+    expected: Callable[[], Mapping[str, bytes]] = _no_files
+
+    def written(self) -> Flow[object]:
+        """The flow of those who run its commands without this package."""
+        return self.flow() if self.by_hand is None else self.by_hand()
 
 
 def job_digest(job: Job) -> str:

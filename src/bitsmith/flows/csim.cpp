@@ -1,8 +1,13 @@
-// Runs the bridge of a generated C++ project on samples, rows of 64-bit words: what the shared library exports.
+// Runs the bridge of a generated C++ project on samples, rows of 64-bit words: what the shared library exports, or, with
+// BITSMITH_PROGRAM, a program that reads them from a file and writes the results into another.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#ifdef BITSMITH_PROGRAM
+#include <fstream>
+#include <vector>
+#endif
 #include <pthread.h>
 
 extern "C" void BITSMITH_BRIDGE(const std::uint64_t *in, std::uint64_t *out);
@@ -54,3 +59,26 @@ extern "C" __attribute__((visibility("default"))) int bitsmith_csim(const std::u
     pthread_join(thread, nullptr);
     return job.failed ? 1 : 0;
 }
+
+#ifdef BITSMITH_PROGRAM
+int main(int count, char **names) {
+    if (count != 3) {
+        std::fprintf(stderr, "usage: %s STIMULI RESPONSES\n", names[0]);
+        return 2;
+    }
+    std::ifstream stimuli(names[1], std::ios::binary | std::ios::ate);
+    const std::size_t row = sizeof(std::uint64_t) * BITSMITH_IN_WORDS;
+    const std::size_t samples = stimuli ? static_cast<std::size_t>(stimuli.tellg()) / row : 0;
+    std::vector<std::uint64_t> in(samples * BITSMITH_IN_WORDS), out(samples * BITSMITH_OUT_WORDS);
+    stimuli.seekg(0);
+    stimuli.read(reinterpret_cast<char *>(in.data()), static_cast<std::streamsize>(samples * row));
+    char message[1024] = "no samples";
+    if (samples == 0 || !stimuli || bitsmith_csim(in.data(), out.data(), samples, message, sizeof message) != 0) {
+        std::fprintf(stderr, "error: %s\n", message);
+        return 1;
+    }
+    std::ofstream responses(names[2], std::ios::binary);
+    responses.write(reinterpret_cast<const char *>(out.data()), static_cast<std::streamsize>(out.size() * sizeof out[0]));
+    return responses.flush() ? 0 : 1;
+}
+#endif

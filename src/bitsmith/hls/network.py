@@ -198,7 +198,7 @@ class NetworkWriter:
                 self._takes[number, 0] = stream
             local = self._locals.unique(f"tokens_{'in' if is_source else 'out'}{len(self._ports)}")
             token, kind = (f"{self._space}::{part}" for part in (tokens.beat, stream.type_name))
-            port = replace(port, stream=TokenStream(beats, token, kind, local))
+            port = replace(port, stream=TokenStream(beats, tokens.beats, token, kind, local))
         self._ports[number] = port
 
     def _connect(self, number: int, process: Process) -> None:

@@ -58,9 +58,13 @@ class HlsTarget:
 
 @dataclass(frozen=True, slots=True)
 class TokenStream:
-    """A tensor as a stream of tokens: their number, their type's name in C++, and the stream's; ``local`` is a free name."""
+    """A tensor as a stream of tokens: their number, their type's name in C++, and the stream's; ``local`` is a free name.
+
+    Those of a tensor whose tokens are too wide for the tool are ``beats`` parts of such.
+    """
 
     tokens: int
+    beats: int
     token_type: str
     type_name: str
     local: str
@@ -111,11 +115,12 @@ def called(
         if stream is None:
             continue
         before.append(declared(stream.type_name, stream.local, stream.tokens))
-        template = f"<{stream.token_type}, {stream.tokens}, {port.size // stream.tokens}>"
+        template = f"{stream.token_type}, {stream.tokens}, {port.size // stream.tokens}"
         if any(port is other for other in inputs):
-            before.append(f"kernels::{'feed_load' if port.kept else 'feed'}{template}({array}, {stream.local});")
+            feed = f"feed_load<{template}, {stream.beats}>" if port.kept else f"feed<{template}>"
+            before.append(f"kernels::{feed}({array}, {stream.local});")
         else:
-            after.append(f"kernels::drain{template}({stream.local}, {array});")
+            after.append(f"kernels::drain<{template}>({stream.local}, {array});")
     return [*before, f"{function}({', '.join(arguments)});", *after]
 
 

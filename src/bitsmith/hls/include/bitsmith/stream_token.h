@@ -70,11 +70,12 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void feed(const
     }
 }
 
-/// A token that says whether weights follow, if its first element is not zero, and these.
-template <class TOKEN, int TOKENS, int N, class T, class STREAM> void feed_load(const T x[TOKENS * N], STREAM &stream) {
+/// A token, of FIRST beats, that says whether weights follow, if its first element is not zero, and these.
+template <class TOKEN, int TOKENS, int N, int FIRST, class T, class STREAM>
+void feed_load(const T x[TOKENS * N], STREAM &stream) {
     BITSMITH_INLINE
     if (x[0] == 0) {
-        feed<TOKEN, 1, N>(x, stream);
+        feed<TOKEN, FIRST, N>(x, stream);
     } else {
         feed<TOKEN, TOKENS, N>(x, stream);
     }
