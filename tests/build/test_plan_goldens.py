@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ from bitsmith import Model
 from bitsmith.backends import BACKENDS
 from bitsmith.building.job import Target
 from bitsmith.building.logic import LOGIC_TOOLS
+from bitsmith.building.plan import Plan
+from bitsmith.building.stages import together
 from bitsmith.conversion import converted
 from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
-from bitsmith.errors import BitsmithError, ToolMissingError
+from bitsmith.errors import BitsmithError, ProjectError, ToolMissingError
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -156,15 +159,37 @@ def test_plans_are_as_they_were(case: str) -> None:
     assert text(case) == (GOLDENS / f"{case}.txt").read_text(), remedy
 
 
+@cache
+def planned(case: str) -> tuple[Plan, Mapping[str, str | bytes]]:
+    """The plan, and all files that it writes."""
+    keys, asked = CASES[case]
+    plan = model(keys).plan(**asked)
+    return plan, plan.files()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_two_writers_write_one_path(case: str) -> None:
+    """Two contents for one path are refused when a plan's files are put together; tools leave others."""
+    plan, files = planned(case)
+    assert len({path.upper() for path in files}) == len(files)  # some file systems do not tell capitals apart
+    own = {"bitsmith.json", "bitsmith.lock", "report.json", "report.html", "stages.mk"}
+    own |= set() if "Makefile" in plan.scripts() else {"Makefile"}
+    commands = [command for stage in plan.stages for command in stage.flow().commands(Path("net"), stage.find())]
+    left = {path.relative_to("net").as_posix() for command in commands for path in (command.log, *command.outputs)}
+    assert left and not (left & own or left & set(files) or own & set(files))
+
+
+def test_two_contents_of_one_file_are_refused() -> None:
+    assert together({"a": "x", "b": "y"}, {"a": "x"}) == {"a": "x", "b": "y"}
+    with pytest.raises(ProjectError, match="Makefile: two contents"):
+        together({"Makefile": "all:"}, {"b": "y"}, {"Makefile": "synth:"})
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_plans_run_on_other_machines(case: str, environment: dict[str, str]) -> None:
     """Neither the Makefile nor a file that it reads names a place of this one."""
-    keys, asked = CASES[case]
-    plan = model(keys).plan(**asked)
-    texts = {
-        "Makefile": plan.makefile(),
-        **{name: text for name, text in plan.files().items() if isinstance(text, str)},
-    }
+    plan, files = planned(case)
+    texts = {"Makefile": plan.makefile(), **{name: text for name, text in files.items() if isinstance(text, str)}}
     here = (
         *environment["PATH"].split(":")[:1],
         environment["XDG_CACHE_HOME"],

@@ -16,7 +16,7 @@ from bitsmith.building.csim import HlsCode, in_words, output_types
 from bitsmith.building.hls_system import hls_core
 from bitsmith.building.job import Job
 from bitsmith.building.plan import Plan
-from bitsmith.building.stages import Sections, Stage, no_commands
+from bitsmith.building.stages import Sections, Stage, no_commands, together
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import system_board, system_of
 from bitsmith.building.verification import compare, raw_digest, stimuli
@@ -134,8 +134,8 @@ class _Hls:
         """The project's scripts, which run the planned stages when a user starts them, and the bench's numbers."""
         target = self.code.target
         scripts = self.code.dialect.scripts(replace(target, stages=self.steps or target.stages))
-        system = {} if self._system is None else {**self._system[0].files, **self._system[1]}
-        return {**scripts, **dict(zip(_TEST_DATA, map(number_lines, self._bench), strict=True)), **system}
+        system = () if self._system is None else (self._system[0].files, self._system[1])
+        return together(scripts, dict(zip(_TEST_DATA, map(number_lines, self._bench), strict=True)), *system)
 
     @cached_property
     def _system(self) -> tuple[System, Mapping[str, str]] | None:

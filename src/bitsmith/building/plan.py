@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bitsmith.building.makefile import EXPECTED, MAKEFILE, makefile
 from bitsmith.building.plan_text import command_lines, portable_path
-from bitsmith.building.stages import Sections, Sources, Stage
+from bitsmith.building.stages import Sections, Sources, Stage, together
 from bitsmith.project import Project
 from bitsmith.report.summary import Design
 
@@ -51,11 +51,9 @@ class Plan:
 
     def files(self) -> Mapping[str, str | bytes]:
         """All files that the commands read, and the expected content of those that they leave: path -> content."""
-        files: dict[str, str | bytes] = {**self.sources.generate().files, **self.scripts()}
-        for stage in self.stages:
-            files |= stage.written().files()
-            files |= {f"{path}{EXPECTED}": content for path, content in stage.expected().items()}
-        return files
+        read = (stage.written().files() for stage in self.stages)
+        left = ({f"{path}{EXPECTED}": text for path, text in stage.expected().items()} for stage in self.stages)
+        return together(self.sources.generate().files, self.scripts(), *read, *left)
 
     def makefile(self) -> str:
         """The text of a Makefile that runs all stages without this package, in a folder with :meth:`files`."""
@@ -73,7 +71,7 @@ class Plan:
             self.write_scripts(project)
             files = self.files()
             name = _BESIDE if MAKEFILE in files else MAKEFILE
-            *_, path = project.write({**files, name: makefile(self.name, project.folder, self.stages, name)})
+            *_, path = project.write(together(files, {name: makefile(self.name, project.folder, self.stages, name)}))
             if self.archive is not None and folder is None:
                 project.pack(self.archive)
             return path

@@ -10,7 +10,7 @@ from pathlib import Path
 from bitsmith.building.capacity import Room
 from bitsmith.building.design import Circuit, Cosimulated, circuit
 from bitsmith.building.job import Job
-from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest
+from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import rtl_core, system_board, system_of
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, stimuli
@@ -112,11 +112,12 @@ class Rtl:
 
     def _generate(self) -> Generated:
         made = self._circuit
-        files = {**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras, **self._bench()}
-        files[f"driver/{self._top}.py"] = driver(made.program, made.interface, self.job.layouts)
-        if self._system is not None:
-            system, more = self._system
-            files |= {**more, **system.files}
+        files = together(
+            {f"rtl/{name}": text for name, text in made.sources.items()},
+            *(made.extras, self._bench()),
+            {f"driver/{self._top}.py": driver(made.program, made.interface, self.job.layouts)},
+            *(() if self._system is None else (self._system[1], self._system[0].files)),
+        )
         return Generated(files, tuple(self._warnings()))
 
     def _warnings(self) -> Iterator[str]:

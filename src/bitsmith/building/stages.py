@@ -9,9 +9,10 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from bitsmith.building.job import Job
+from bitsmith.errors import ProjectError
 from bitsmith.flows.run import Computed, Flow
 from bitsmith.flows.tools import FoundTool
 from bitsmith.project import digest
@@ -47,6 +48,23 @@ class Sources:
     generate: Callable[[], Generated]
     owned: str
     seconds: float
+
+
+Content = TypeVar("Content")
+
+
+def together(*writers: Mapping[str, Content]) -> dict[str, Content]:
+    """The files of all ``writers``, by path; a file that several write is one and the same.
+
+    Raises:
+        ProjectError: two contents for one path.
+    """
+    files: dict[str, Content] = {}
+    for written in writers:
+        for path, content in written.items():
+            if files.setdefault(path, content) != content:
+                raise ProjectError("two contents for one file", where=path, remedy="please report this")
+    return files
 
 
 def _no_files() -> Mapping[str, bytes]:

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from bitsmith.building.design import Circuit
 from bitsmith.building.job import Target
-from bitsmith.building.stages import Sections, Stage
+from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
@@ -78,9 +78,9 @@ def rtl_core(
     if isinstance(board, Zynq):
         files_in_c = bare_metal(made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory)
         core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
-    files = {**texts, **library.library((*library.BEATS_LIBRARY, *below))}
+    files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))
     bench = memory_bench(interface, names) if in_memory else {}
-    return core, {**{f"rtl/{name}": content for name, content in files.items()}, **bench}
+    return core, together({f"rtl/{name}": content for name, content in files.items()}, bench)
 
 
 def _outside(narrow: Interface, board: SystemBoard) -> tuple[str, str, tuple[str, ...]]:
