@@ -23,7 +23,7 @@ from bitsmith.report import (
     read_vivado_report,
 )
 from bitsmith.report.folder import write_report
-from bitsmith.vendors import oneapi
+from bitsmith.vendors import oneapi, quartus
 from tests.report.reports import full_report
 from tests.report.vendor_projects import DATA, READERS, project
 
@@ -280,6 +280,22 @@ def test_quartus_takes_the_compilers_shares_where_it_does_not_say_what_the_part_
     path = folder / "jet-fpga.prj/reports/lib/report_data.js"
     path.write_text('var areaJSON={"total":[1,2,3,4,5],"total_percent":[0.1,0.2,0.3,0.4,0.5]};')
     assert parse_quartus_report(folder)["HLS Estimate RAM (%)"] == 0.3
+
+
+def test_quartus_under_our_names(tmp_path: Path) -> None:
+    """The fit, or the compiler's estimate before it; the slowest of all invocations."""
+    folder = project("quartus", tmp_path)
+    fitted = {"ALM": 8000.5, "FF": 21000, "DSP": 28, "RAM": 55, "MLAB": 11, "Tool": "Quartus"}
+    latency = {"Cycles": 33, "II": 6, "Tool": "Intel HLS compiler"}
+    timing = {"FmaxMHz": 305.25, "ClockPeriodNs": round(1e3 / 305.25, 4), "Tool": "Quartus"}
+    assert quartus.REPORTS.read(folder, None) == {"Resources": fitted, "Latency": latency, "Timing": timing}
+    assert not (folder / "synthesis-report.txt").exists()
+    library = folder / "jet-fpga.prj/reports/lib"
+    (library / "quartus_data.js").write_text('var quartusJSON={"quartusFitClockSummary":{"nodes":[{"clock":"TBD"}]}};')
+    estimate = {"ALUT": 12000, "FF": 24000, "DSP": 30, "RAM": 60, "MLAB": 12, "Tool": "Intel HLS compiler (estimate)"}
+    assert quartus.REPORTS.read(folder, None) == {"Resources": estimate, "Latency": latency, "Timing": {}}
+    (library / "verification_data.js").write_text("var verifJSON={};\n")
+    assert quartus.REPORTS.read(folder, None) == {"Resources": estimate, "Latency": {}, "Timing": {}}
 
 
 _ONEAPI = {
