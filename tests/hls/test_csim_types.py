@@ -7,9 +7,10 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor, trunc
 from pathlib import Path
 
 import pytest
@@ -293,3 +294,55 @@ def test_the_vendors_headers_follow_the_same_definitions(tmp_path: Path, family:
 
 def is_symmetric_bit(target: Format) -> bool:
     return target.width == 1 and target.signed and target.overflow is Overflow.SAT_SYM
+
+
+def members(rng: random.Random, family: str) -> Iterator[str]:
+    """What holds of numbers of a family by its manual (UG902 of Vivado HLS, the AC datatypes' reference), as constants of C++.
+
+    ap_fixed drops a fraction towards 0 and counts in steps of 1, ac_fixed downwards and in its last places.
+    """
+    for _ in range(40):
+        width = rng.randint(1, 60)
+        form = Format(width, rng.randint(-2, width + 2), rng.random() < 0.5)
+        raw = form.raw(
+            rng.choice([0, 1, 1 << width - 1, (1 << width) - 1, rng.getrandbits(width), rng.getrandbits(width)])
+        )
+        value = Fraction(raw) / Fraction(2) ** form.frac
+        x = f"{form.cpp(family).partition(',' + family.upper())[0]}>::from_raw({raw + (raw < 0)}LL{' - 1' if raw < 0 else ''})"
+        whole = trunc(value) if family == "ap" else floor(value)
+        yield f"static_cast<bool>({x}) == {str(raw != 0).lower()} && !{x} == {str(raw == 0).lower()}"
+        signed, unsigned = {32: "int", 64: "std::int64_t"}, {32: "unsigned", 64: "std::uint64_t"}
+        for size in (32, 64):
+            bits = whole % (1 << size)
+            yield f"static_cast<{unsigned[size]}>(static_cast<{signed[size]}>({x})) == {bits}u"
+            yield f"static_cast<{unsigned[size]}>({x}) == {bits}u"
+        yield f"static_cast<unsigned>({x}.to_int()) == {whole % (1 << 32)}u && {x}.to_uint() == {whole % (1 << 32)}u"
+        yield f"{x}.to_uint64() == {whole % (1 << 64)}u && {x}.length() == {width}"
+        high, low = sorted((rng.randrange(width), rng.randrange(width)), reverse=True)
+        size = high - low + 1
+        yield f"{x}.get_bits({high}, {low}) == {form.bits(raw) >> low & (1 << size) - 1}LL"
+        put = rng.getrandbits(size)
+        mask = (1 << size) - 1 << low
+        yield f"after_bits({x}, {high}, {low}, {put}LL) == {form.raw(form.bits(raw) & ~mask | put << low)}"
+        step = Fraction(1) if family == "ap" else 1 / Fraction(2) ** form.frac
+        for name, result in (("++", value + step), ("--", value - step)):
+            yield f"stepped{'_up' if name == '++' else '_down'}({x}) == {form.raw(form.cast(result))}"
+            yield f"kept{'_up' if name == '++' else '_down'}({x}) == {raw}"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_members_of_numbers_follow_the_manuals(tmp_path: Path, family: str) -> None:
+    helpers = """
+    template <class T> constexpr std::int64_t after_bits(T x, int high, int low, std::int64_t v) {
+        x.set_bits(high, low, v);
+        return x.raw();
+    }
+    template <class T> constexpr std::int64_t stepped_up(T x) { ++x; return x.raw(); }
+    template <class T> constexpr std::int64_t stepped_down(T x) { --x; return x.raw(); }
+    template <class T> constexpr std::int64_t kept_up(T x) { return (x++).raw(); }
+    template <class T> constexpr std::int64_t kept_down(T x) { return (x--).raw(); }
+    """
+    claims = "".join(f"static_assert({claim});\n" for claim in members(random.Random(4), family))
+    source = tmp_path / "program.cpp"
+    source.write_text(f'#include <cstdint>\n#include "{family}_fixed.h"\n{helpers}\n{claims}\nint main() {{}}\n')
+    compile_(source, tmp_path / "program", OURS, STRICT)
