@@ -20,23 +20,23 @@ _LEAST_DPI, _MOST_DPI = 10, 1200
 def plot_model(
     model: Model,
     to_file: None,
-    show_shapes: bool = False,
-    show_layer_names: bool = True,
-    show_precision: bool = False,
-    rankdir: str = "TB",
-    dpi: float = 96,
+    show_shapes: bool = ...,
+    show_layer_names: bool = ...,
+    show_precision: bool = ...,
+    rankdir: str = ...,
+    dpi: float = ...,
 ) -> Picture: ...
 
 
 @overload
 def plot_model(
     model: Model,
-    to_file: str | Path = "model.png",
-    show_shapes: bool = False,
-    show_layer_names: bool = True,
-    show_precision: bool = False,
-    rankdir: str = "TB",
-    dpi: float = 96,
+    to_file: str | Path = ...,
+    show_shapes: bool = ...,
+    show_layer_names: bool = ...,
+    show_precision: bool = ...,
+    rankdir: str = ...,
+    dpi: float = ...,
 ) -> Path: ...
 
 
