@@ -170,11 +170,22 @@ def test_waiting_leaves_the_frames_their_time(tmp_path: Path, interval: int) -> 
     """A network of few bytes that takes a million cycles for a frame: 10,000 frames of it take 100 s at 100 MHz."""
     driver = load_driver(tmp_path, circuit())
     driver.DESIGN["interval"] = interval
-    (source,), (target,) = driver.INPUTS, driver.OUTPUTS
-    for stream in (source, target):
-        limit = driver.patience(driver.SECONDS, 10_000 * stream.frame_bytes)
-        assert limit > driver.SECONDS + 10_000 * interval / 100e6
-    assert driver.patience(3.0, 0) == 3.0
+    least = driver.patience(driver.SECONDS, 0, 10_000)
+    assert driver.SECONDS + 10_000 * interval / 100e6 < least < driver.SECONDS + 10_000 * interval / 1e6
+    for stream in (*driver.INPUTS, *driver.OUTPUTS):  # however many bytes a frame has on either side
+        size = 10_000 * stream.frame_bytes
+        assert driver.patience(driver.SECONDS, size, 10_000) == least + driver.SECONDS * size / (1 << 20)
+    assert driver.patience(3.0, 0, 0) == 3.0
+
+
+def test_transfers_have_the_time_of_their_frames(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of all frames that their bytes would be of the smallest stream."""
+    asked = list[tuple[int, int]]()
+    real = board.driver.patience
+    monkeypatch.setattr(board.driver, "patience", lambda *about: asked.append(about[1:]) or real(*about))
+    board.driver.predict(inputs(), board.dma(3 * board.driver.INPUTS[0].frame_bytes))
+    sizes = [stream.frame_bytes for stream in (*board.driver.INPUTS, *board.driver.OUTPUTS)]
+    assert asked == [(part * size, part) for part in (3, 3, 1) for size in sizes]
 
 
 def test_a_driver_knows_the_interval_of_its_circuit(tmp_path: Path) -> None:

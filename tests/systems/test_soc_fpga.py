@@ -206,7 +206,7 @@ def test_the_host_gives_the_results_of_the_emulator(
         np.testing.assert_array_equal(have, want)
     driver.Engine(FakeWords(soc, 0), 0.0).read(soc.BASE, 1)
     with pytest.raises(TimeoutError, match=r"net\.rbf loaded"):
-        driver.Engine(FakeWords(soc, 0), 0.0).wait()
+        driver.Engine(FakeWords(soc, 0), 0.0).wait(0)
 
 
 def test_weights_are_sent_through_their_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,19 +29,18 @@ SLOWEST_HZ = 1e7
 """A clock that is slower than that of any circuit."""
 
 
-def patience(seconds: float, moved: int) -> float:
-    """Seconds after which moving so many bytes has failed.
+def patience(seconds: float, moved: int, frames: int) -> float:
+    """Seconds after which moving so many bytes of ``frames`` has failed.
 
     They are ``seconds``, as long again for each MiB, and what the circuit takes for the frames at the slowest clock.
     """
     cycles: int = DESIGN["interval"]
-    frames = moved / min(stream.frame_bytes for stream in (*INPUTS, *OUTPUTS))
     return seconds * (1 + moved / (1 << 20)) + frames * cycles / SLOWEST_HZ
 
 
-def until(done: Callable[[], bool], complaint: str, seconds: float = SECONDS, moved: int = 0) -> None:
-    """Wait until ``done()``, at most the `patience` for the bytes ``moved``; then TimeoutError."""
-    last = time.monotonic() + patience(seconds, moved)
+def until(done: Callable[[], bool], complaint: str, seconds: float = SECONDS, moved: int = 0, frames: int = 0) -> None:
+    """Wait until ``done()``, at most the `patience` for the bytes ``moved`` of ``frames``; then TimeoutError."""
+    last = time.monotonic() + patience(seconds, moved, frames)
     while True:
         late = time.monotonic() > last
         if done():

@@ -160,7 +160,8 @@ class Dma:
             source[:] = np.frombuffer(each, dtype=np.uint8)
             channel.transfer(source)
         for channel, moved in zip((*self._send, *self._receive), (*map(len, data), *wanted)):
-            until(lambda: channel.idle or not channel.running, "a transfer does not end", self._seconds, moved)  # noqa: B023
+            ended = lambda: channel.idle or not channel.running  # noqa: B023, E731
+            until(ended, "a transfer does not end", self._seconds, moved, frames)
             channel.wait()  # which complains of an engine that stopped
         return [np.asarray(target).tobytes() for target in targets]
 

@@ -75,11 +75,11 @@ class NeuralNetworkOverlay(Predicting):
         """So many frames through the circuit."""
         targets = [self._memory(kernel, size) for kernel, size in zip(self._writers, wanted, strict=True)]
         runs = [
-            self._started(kernel, target, size, stream.beat)
+            self._started(kernel, target, size, stream.beat, frames)
             for kernel, target, size, stream in zip(self._writers, targets, wanted, net.OUTPUTS, strict=True)
         ]
         runs += [
-            self._send(kernel, each, stream.beat)
+            self._send(kernel, each, stream.beat, frames)
             for kernel, each, stream in zip(self._readers, data, net.INPUTS, strict=True)
         ]
         for run in runs:
@@ -93,22 +93,24 @@ class NeuralNetworkOverlay(Predicting):
     def _memory(self, kernel: Any, size: int) -> Any:
         return pyxrt.bo(self._device, size, pyxrt.bo.normal, kernel.group_id(0))
 
-    def _send(self, kernel: Any, data: bytes, beat: int) -> Run:
+    def _send(self, kernel: Any, data: bytes, beat: int, frames: int) -> Run:
         source = self._memory(kernel, len(data))
         source.write(data, 0)
         source.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_TO_DEVICE, len(data), 0)
-        return self._started(kernel, source, len(data), beat)
+        return self._started(kernel, source, len(data), beat, frames)
 
-    def _started(self, kernel: Any, buffer: Any, size: int, beat: int) -> Run:
-        """A kernel that moves ``size`` bytes, a number that XRT takes as an ``int``."""
+    def _started(self, kernel: Any, buffer: Any, size: int, beat: int, frames: int) -> Run:
+        """A kernel that moves ``size`` bytes of ``frames``; their beats are a number that XRT takes as an ``int``."""
         if size // beat >= 1 << 31:
             raise ValueError(f"{size} bytes at once; a kernel moves less than {beat << 31}: give fewer samples")
-        limit = min(int(1000 * net.patience(self._seconds, size)), (1 << 32) - 1)
+        limit = min(int(1000 * net.patience(self._seconds, size, frames)), (1 << 32) - 1)
         return Run(kernel(buffer, size // beat), buffer, limit)
 
     def load(self, layer: str, *tensors: Any, **named: Any) -> None:
         """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
         beats = {about["port"]: about["stream"]["beat"] for about in net.DESIGN["weights"]}
-        net.load(
-            layer, *tensors, **named, send=lambda name, data: self._send(self._loaders[name], data, beats[name]).wait()
-        )
+
+        def send(name: str, data: bytes) -> None:
+            self._send(self._loaders[name], data, beats[name], 0).wait()
+
+        net.load(layer, *tensors, **named, send=send)

@@ -66,7 +66,7 @@ class Function:
         self.set(self.places("frames"), self.frames)
         self._write(0, self.START)
         moved = self.frames * sum(stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS))
-        net.until(lambda: self._read(0) & self.DONE, "the circuit does not end", self._seconds, moved)
+        net.until(lambda: self._read(0) & self.DONE, "the circuit does not end", self._seconds, moved, self.frames)
         self._done = True
 
 

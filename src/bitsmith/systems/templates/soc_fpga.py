@@ -103,7 +103,7 @@ class Engine:
         self._seconds = seconds
         self._moved = 0
         words[self.CONTROL] = self.RESET
-        self._until(self.RESETTING, 0)
+        self._until(self.RESETTING, 0, 0)
 
     def read(self, address: int, size: int) -> None:
         """Start to send ``size`` bytes of memory."""
@@ -113,18 +113,19 @@ class Engine:
         """Start to write what comes to ``size`` bytes of memory."""
         self._start(0, address, size)
 
-    def wait(self) -> None:
-        """Until all is done."""
-        self._until(self.BUSY | self.EMPTY, self.EMPTY)
+    def wait(self, frames: int) -> None:
+        """Until all is done, of so many frames."""
+        self._until(self.BUSY | self.EMPTY, self.EMPTY, frames)
 
     def _start(self, *settings: int) -> None:
         self._moved = settings[-1]
         for k, value in enumerate((*settings, self.GO)):
             self._words[self.DESCRIPTOR + k] = value
 
-    def _until(self, mask: int, wanted: int) -> None:
+    def _until(self, mask: int, wanted: int, frames: int) -> None:
         complaint = "a DMA engine does not end: is @top@.rbf loaded, and are the bridges to the logic enabled?"
-        net.until(lambda: int(self._words[self.STATUS]) & mask == wanted, complaint, self._seconds, self._moved)
+        done = lambda: int(self._words[self.STATUS]) & mask == wanted  # noqa: E731
+        net.until(done, complaint, self._seconds, self._moved, frames)
 
 
 class NeuralNetworkOverlay(Predicting):
@@ -185,7 +186,7 @@ class NeuralNetworkOverlay(Predicting):
             size = stream.frame_bytes
             self._send(engine, source, each[first * size : (first + frames) * size])
         for engine in (*self._readers, *self._writers):
-            engine.wait()
+            engine.wait(frames)
         for result, (target, stream) in zip(found, targets):
             result += self._bytes[target : target + frames * stream.frame_bytes].tobytes()
 
@@ -200,6 +201,6 @@ class NeuralNetworkOverlay(Predicting):
             most = min(len(self._bytes), Engine.MOST_BYTES)
             for at in range(0, len(data), most):
                 self._send(self._loaders[name], 0, data[at : at + most])
-                self._loaders[name].wait()
+                self._loaders[name].wait(0)
 
         net.load(layer, *tensors, **named, send=send)
