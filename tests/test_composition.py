@@ -143,6 +143,27 @@ def test_parts_and_composed_models_that_store_codes_are_compared(tmp_path: Path)
     compared(both, x)
 
 
+def test_parts_with_other_weights_than_the_whole_are_refused_until_they_have_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.ReLU(), torch.nn.Linear(3, 3)).eval()
+    x, kernel = np.random.default_rng(2).normal(size=(20, 3)), np.random.default_rng(3).normal(size=(3, 3)) / 2
+    config = {"Model": {"Weights": "reloadable", "Precision": {"weight": "fixed<12,3>", "bias": "fixed<12,3>"}}}
+    model = bitsmith.convert(net, tmp_path, calibration=x, config=config, input_shape=(3,))
+    split = bitsmith.split(model, ["1"])
+    np.testing.assert_array_equal(split.predict(x), model.predict(x))
+    model.load_weights("2", kernel=kernel)
+    for use in (split.predict, lambda inputs: split.build(inputs=inputs, synth=False)):
+        with pytest.raises(
+            bitsmith.errors.ConfigError, match=r"other weight of '2' in part 1(.|\n)*parts\[1\]\.load_weights"
+        ):
+            use(x)
+    split[1].load_weights("2", kernel=kernel)
+    np.testing.assert_array_equal(split.predict(x), model.predict(x))
+    split[0].load_weights("0", kernel=kernel)
+    with pytest.raises(bitsmith.errors.ConfigError, match="in part 0"):
+        split.predict(x)
+
+
 def test_parts_keep_the_results_of_layers_that_outputs_need(whole: Model) -> None:
     """And of those that are asked for alone, whatever else the whole shows."""
     names = [probe.name for probe in whole.program.probes]

@@ -32,6 +32,7 @@ from bitsmith.model import Model
 from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
 from bitsmith.options.signature import taking
 from bitsmith.passes.program.drop_dead import drop_dead
+from bitsmith.passes.program.load import values_of
 from bitsmith.report import Report
 
 
@@ -49,7 +50,13 @@ class Split:
         return self.parts[number]
 
     def predict(self, x: Arrays) -> Results:
-        """Compute the parts one after the other, as :meth:`Model.predict` of the whole."""
+        """Compute the parts one after the other, as :meth:`Model.predict` of the whole.
+
+        Raises:
+            ConfigError: a part has other weights than the whole: one of them was given others since the split.
+            InputDataError: as of :meth:`Model.predict`.
+        """
+        self._check_weights()
         alerts, batches = self.whole._alerts, checked_batches(self.whole.emulator.shapes, x)
         alerts.tell_approximate()
         known, told = self._values(batches)
@@ -69,9 +76,11 @@ class Split:
         """Build and verify all parts, each with what the parts before it give for the same inputs of the whole.
 
         Raises:
+            ConfigError: as of :meth:`predict`.
             VerificationError: the parts together are not the whole, or a circuit is not its part.
             BitsmithError: as of :meth:`Model.build`.
         """
+        self._check_weights()
         known, _ = self._values(checked_batches(self.whole.emulator.shapes, inputs))
         raws = self.whole.emulator.run_raw([known[op.name] for op in self.whole.program.input_ops()])
         for (output, _), wanted in zip(self._outputs(), raws, strict=True):
@@ -81,6 +90,19 @@ class Split:
             one.build(inputs=[_reals(known[op.name], op) for op in one.program.input_ops()], **asked)
             for one in self.parts
         ]
+
+    def _check_weights(self) -> None:
+        """Raise an error if a part has other weights than the whole, which keep their own after the split."""
+        weights = values_of(self.whole.program)
+        for number, one in enumerate(self.parts):
+            for (layer, name), raw in values_of(one.program).items():
+                if not np.array_equal(raw, weights[layer, name]):
+                    raise ConfigError(
+                        f"other {name} of {layer!r} in part {number} than in the whole model",
+                        where="split",
+                        accepted="the same weights in both",
+                        remedy=f"parts[{number}].load_weights({layer!r}, ...) with what the whole was given, or the reverse",
+                    )
 
     def _values(self, batches: Sequence[Batch]) -> tuple[dict[str, Raws], bool]:
         """All values that reach a port, by name, as the integers that they are: 53 bits would not do for all.
