@@ -67,6 +67,10 @@ Type  : Slow 1100mV 100C Model Hold 'clk'
 Slack : 0.414
 TNS   : 0.000
 
+Type  : Slow 1100mV 100C Model Minimum Pulse Width 'clk'
+Slack : 0.250
+TNS   : 0.000
+
 Type  : Slow 1100mV -40C Model Setup 'clk'
 Slack : 2.000
 TNS   : 0.000
@@ -135,6 +139,36 @@ def test_whole_flow(
     assert {call.cwd for call in calls} == {model.output_dir / key}
     model.build(tool=key, cosim=False, pnr=True, force=True)
     assert tools.calls() == []  # nothing has changed
+
+
+@pytest.mark.parametrize(
+    ("key", "report", "was", "now"),
+    [
+        ("vivado", TIMING, "        0.050        0.000", "       -0.125        0.000"),
+        ("vivado", TIMING, "2.000        0.000", "-0.125        0.000"),
+        ("quartus", STA, "Slack : 0.414", "Slack : -0.125"),
+        ("quartus", STA, "Slack : 0.250", "Slack : -0.125"),
+    ],
+)
+def test_missed_hold_times_and_pulse_widths_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, report: str, was: str, now: str
+) -> None:
+    kind = "pulse" if was in ("2.000        0.000", "Slack : 0.250") else "hold"
+    assert report.count(was) == 1
+    changed = {step: {name: text.replace(was, now) for name, text in REPORTS[key, step].items()} for step in Step}
+    for step, texts in changed.items():
+        monkeypatch.setitem(REPORTS, (key, step), texts)
+    model, _ = three_layer(tmp_path, part=PARTS[key])
+    stand_in(logic_tool(key, PARTS[key]), tmp_path, monkeypatch)
+    built = model.build(tool=key, cosim=False, pnr=True, force=True)
+    slacks = {name: built["Timing"][f"{name.capitalize()}SlackNs"] for name in ("hold", "pulse")}  # type: ignore[index]
+    assert slacks == {
+        "hold": 0.05 if key == "vivado" else 0.414,
+        "pulse": 2.0 if key == "vivado" else 0.25,
+        kind: -0.125,
+    }
+    (note,) = [note for note in built.design.notes if "missed by" in note]
+    assert "missed by 0.125 ns" in note and kind in note
 
 
 def design(key: str) -> LogicDesign:

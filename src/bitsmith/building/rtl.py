@@ -132,7 +132,8 @@ class _Logic(Rtl):
         if found.period_ns is None:
             return (found.resources, *cells)
         period = round(found.period_ns, 4)
-        return (found.resources, self._clock(period, round(1e3 / period, 2), found.path, found.resources.tool), *cells)
+        clock = self._clock(period, round(1e3 / period, 2), found.path, found.resources.tool)
+        return (found.resources, replace(clock, hold_slack_ns=found.hold_ns, pulse_slack_ns=found.pulse_ns), *cells)
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
         """Take the figures of the last step, and say how to start the tool where it has not run."""

@@ -102,13 +102,25 @@ class Timing(FigureSet):
     fmax_mhz: Annotated[float | None, Key("FmaxMHz", "Fmax", "MHz")] = None
     clock_period_ns: Annotated[float | None, Key("ClockPeriodNs", "Clock period", "ns")] = None
     slack_ns: Annotated[float | None, Key("SlackNs", "Slack", "ns", signed=True)] = None
+    hold_slack_ns: Annotated[float | None, Key("HoldSlackNs", "Hold slack", "ns", signed=True)] = None
+    pulse_slack_ns: Annotated[float | None, Key("PulseSlackNs", "Slack of pulse widths", "ns", signed=True)] = None
     path: Annotated[str | None, Key("CriticalPath", "Critical path")] = None
     """The layers that the slowest path begins and ends in."""
     tool: Tool = None
 
     @property
     def missed(self) -> str:
-        """One sentence on a clock that was asked for and not reached; empty if it was."""
+        """Sentences on times that were asked for and not reached; empty if all were."""
+        kinds = ("hold times", self.hold_slack_ns), ("widths of clock pulses", self.pulse_slack_ns)
+        shorter = [
+            f"The {kind} are missed by {-slack:.4g} ns: the circuit may fail at any clock."
+            for kind, slack in kinds
+            if slack is not None and slack < 0
+        ]
+        return " ".join(filter(None, (self._missed_clock, *shorter)))
+
+    @property
+    def _missed_clock(self) -> str:
         if self.clock_period_ns is None or self.slack_ns is None or self.slack_ns >= 0:
             return ""
         wanted, where = self.clock_period_ns + self.slack_ns, f" in {self.path}" if self.path else ""

@@ -12,7 +12,10 @@ from bitsmith.vendors.vendor import Number, malformed, number, read_text
 
 _FIGURE = re.compile(r"^\s*(?P<key>[^:]+?)\s*:\s*(?P<value>[^\n]*?)\s*$", re.MULTILINE)
 _USED = re.compile(r"(?P<used>[\d,]+)(?:\s*/\s*(?P<available>[\d,]+)\s*\(.*\))?")
-_SETUP = re.compile(r"^Type\s*:\s*[^\n]*\bSetup 'clk'\s*\nSlack\s*:\s*(\S+)", re.MULTILINE)
+_SLACK = r"^Type\s*:\s*[^\n]*\b{kind} 'clk'\s*\nSlack\s*:\s*(\S+)"
+_SETUP, _HOLD, _PULSE = (
+    re.compile(_SLACK.format(kind=kind), re.MULTILINE) for kind in ("Setup", "Hold", "Minimum Pulse Width")
+)
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 _CELLS = {
     "Logic utilization (in ALMs)": "ALM",
@@ -67,7 +70,10 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
     )
     if not clock:
         return Found(resources, uses)
-    return Found(resources, uses, design.period_ns - min(figures(_SETUP, "setup slack", clock[0])))
+    setup = min(figures(_SETUP, "setup slack", clock[0]))
+    found = {kind: kind.findall(read_text(clock[0])) for kind in (_HOLD, _PULSE)}
+    hold, pulse = (min(figures(kind, "slack", clock[0])) if texts else None for kind, texts in found.items())
+    return Found(resources, uses, design.period_ns - setup, hold_ns=hold, pulse_ns=pulse)
 
 
 QUARTUS = LogicTool(

@@ -50,12 +50,17 @@ class LogicDesign:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Figures of a tool's reports: cells; for a placed circuit also the clock period and the ends of the slowest path."""
+    """Figures of a tool's reports: cells; for a placed circuit also the clock period and the ends of the slowest path.
+
+    Where the reports say them, the worst slacks of hold times and of the widths of clock pulses, too.
+    """
 
     resources: Resources
     cells: tuple[CellUse, ...] = ()
     period_ns: float | None = None
     path: tuple[str, ...] = ()
+    hold_ns: float | None = None
+    pulse_ns: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

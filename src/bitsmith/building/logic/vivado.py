@@ -43,11 +43,12 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
     )
     if step is Step.SYNTH:
         return Found(resources, _used(cells))
-    slack = number(timing(clock).get("WNS"), "WNS", clock)
+    worst = timing(clock)
+    slack, hold, pulse = (number(worst.get(key), key, clock) for key in ("WNS", "WHS", "WPWS"))
     if slack is None:
         raise malformed("no worst slack: no path is constrained", clock)
     ends = tuple(end.replace("/", ".") for end in _ENDS.findall(read_text(clock))[:2])
-    return Found(resources, _used(cells), design.period_ns - slack, ends)
+    return Found(resources, _used(cells), design.period_ns - slack, ends, hold, pulse)
 
 
 def _used(path: Path) -> tuple[CellUse, ...]:
