@@ -32,7 +32,7 @@ from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
 from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design, LayerRow, input_format, rows
-from bitsmith.report.variables import Variable, inputs_of, outputs_of, weight_texts
+from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outputs_of, weight_texts, weights_of
 
 if TYPE_CHECKING:
     from bitsmith.building.csim import CompiledProgram
@@ -67,11 +67,8 @@ class Model:
         fidelity: Certificate | None = None,
         source: Source | None = None,
     ) -> None:
-        self.network = network
-        self.program = program
-        self.target = target
-        self.notes = notes
-        self.source = source
+        self.network, self.program, self.target = network, program, target
+        self.notes, self.source = notes, source
         if fidelity is not None:
             self.fidelity = fidelity
 
@@ -312,8 +309,7 @@ class Model:
         from bitsmith.building.plan import WEIGHTS
         from bitsmith.project import ARCHIVE
 
-        chosen = Asked(**asked)
-        if chosen.fit:
+        if (chosen := Asked(**asked)).fit:
             asked["fit"] = False
             return self.fitted().plan(inputs=inputs, **asked)
         if inputs is None and self.target.input_data is not None:
@@ -321,15 +317,15 @@ class Model:
         batches = None if inputs is None else self._batches(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="inputs of a build", accepted="at least one, or no inputs")
-        known = () if self._certificate is None else (self._certificate.section,)
-        command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
         made, target = plan(self._job(batches), chosen), self.target
         if target.write_weights_txt:
             network, scripts = self.network, made.scripts
             made = replace(made, scripts=lambda: {**scripts(), **weight_texts(network, WEIGHTS)})
         folder = target.output_dir.expanduser().absolute()
         archive = folder.with_name(f"{folder.name}{ARCHIVE}") if target.write_tar and folder.name else None
-        return replace(made, known=known, command=command, archive=archive)
+        measured = () if self._certificate is None else (self._certificate.section,)
+        command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
+        return replace(made, known=measured, command=command, archive=archive)
 
     def fitted(self) -> Model:
         """The model with reuse factors with which its circuit fits the part; itself, if that fits as it is.
@@ -357,6 +353,10 @@ class Model:
     def get_output_variables(self) -> list[Variable]:
         """The outputs: name, shape of one sample and format of each."""
         return outputs_of(self.network, self.program)
+
+    def get_weight_variables(self) -> list[WeightVariable]:
+        """The trained tensors as the circuit has them: name, shape, format and values of each."""
+        return weights_of(self.network)
 
     def write(self) -> Path:
         """Write the circuit, or the C++ project, into the project folder, which is returned; no tool runs.

@@ -300,7 +300,7 @@ def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequen
         shape=values.shape,
         nonzero=int(np.count_nonzero(held.raw)),
         declared=given,
-        format=_plain(held.formats),
+        format=held.text,
         bits=() if quantizer is None else bit_counts(quantizer, values.shape),
         histogram=tuple(map(int, np.histogram(held.values, _BINS)[0])) if values.size > _BINS else (),
     )
@@ -318,6 +318,11 @@ class HeldConstant:
     def values(self) -> Floats:
         """The real values."""
         return np.asarray(np.ldexp(self.raw.astype(np.float64), -self.frac))
+
+    @property
+    def text(self) -> str:
+        """The formats, without modes: these never matter, since constants are rounded to nearest and saturated."""
+        return _plain(self.formats)
 
 
 def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConstant:
@@ -342,7 +347,7 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
 
 
 def _plain(formats: Sequence[FixedFormat]) -> str:
-    """A constant's formats: their modes never matter, since constants are rounded to nearest and saturated."""
+    """The formats of a constant, without modes."""
     return format_text(FixedFormat(fmt.signed, fmt.width, fmt.frac) for fmt in formats)
 
 

@@ -1,4 +1,4 @@
-"""A model's inputs and outputs as scripts ask for them."""
+"""A model's inputs, outputs and trained tensors as scripts ask for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import math
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from bitsmith.ir.program import Program
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.report.summary import held_constant, input_format, rows
 
@@ -24,6 +27,33 @@ class Variable:
     def size(self) -> int:
         """Number of elements of one sample."""
         return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightVariable(Variable):
+    """A trained tensor: ``<layer>_<variable>``, shape, format as text, and ``data``, the values that the circuit has."""
+
+    data: Floats
+
+    @property
+    def nzeros(self) -> int:
+        """Number of zeros."""
+        return self.data.size - self.nonzeros
+
+    @property
+    def nonzeros(self) -> int:
+        """Number of values that are not 0."""
+        return int(np.count_nonzero(self.data))
+
+    @property
+    def min(self) -> float:
+        """The least value."""
+        return float(self.data.min())
+
+    @property
+    def max(self) -> float:
+        """The greatest value."""
+        return float(self.data.max())
 
 
 def inputs_of(program: Program) -> list[Variable]:
@@ -44,6 +74,20 @@ def outputs_of(network: Network, program: Program) -> list[Variable]:
     return listed
 
 
+def weights_of(network: Network) -> list[WeightVariable]:
+    """The trained tensors of the user's layers, in order, of the shapes that reports have of them.
+
+    Raises:
+        UnsupportedError: values that are not finite.
+    """
+    listed = []
+    for node in network.nodes:
+        for variable, values in () if node.inner else node.layer.weights().items():
+            held = held_constant(node, variable, values)
+            listed.append(WeightVariable(f"{node.name}_{variable}", values.shape, held.text, held.values))
+    return listed
+
+
 def weight_texts(network: Network, folder: str) -> dict[str, str]:
     """The values that the circuit has of all trained tensors: real numbers with commas between, in ``<layer>_<variable>.txt``.
 
@@ -51,14 +95,12 @@ def weight_texts(network: Network, folder: str) -> dict[str, str]:
     """
     texts: dict[str, str] = {}
     taken: set[str] = set()
-    for node in network.nodes:
-        for variable, values in () if node.inner else node.layer.weights().items():
-            name = first = re.sub(r"[^A-Za-z0-9_-]", "_", f"{node.name}_{variable}")[-_LONGEST_NAME:]
-            count = 0
-            while name.casefold() in taken:
-                count += 1
-                name = f"{first}_{count}"
-            taken.add(name.casefold())
-            held = held_constant(node, variable, values).values
-            texts[f"{folder}/{name}.txt"] = f"{', '.join(map(repr, held.ravel().tolist()))}\n"
+    for weight in weights_of(network):
+        name = first = re.sub(r"[^A-Za-z0-9_-]", "_", weight.name)[-_LONGEST_NAME:]
+        count = 0
+        while name.casefold() in taken:
+            count += 1
+            name = f"{first}_{count}"
+        taken.add(name.casefold())
+        texts[f"{folder}/{name}.txt"] = f"{', '.join(map(repr, weight.data.ravel().tolist()))}\n"
     return texts
