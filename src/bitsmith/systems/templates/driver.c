@@ -241,20 +241,26 @@ static enum @top@_status reset(struct mover with)
     return until(with.registers + CONTROL, RESET, 0, 0);
 }
 
-enum @top@_status @top@_init(void)
+/* What is left of frames in the engines and the circuit would come before the next results. */
+static enum @top@_status reset_all(void)
 {
     enum @top@_status status = @TOP@_OK;
-    if (HAS_REGISTERS && (Xil_In32(CIRCUIT) != 0x62736D74 || Xil_In32(CIRCUIT + DIGEST_LOW) != DIGEST[0] ||
-                          Xil_In32(CIRCUIT + DIGEST_HIGH) != DIGEST[1])) {
-        return @TOP@_OTHER_CIRCUIT;
-    }
     for (size_t k = 0; k < INPUT_STREAMS + @TOP@_LOADS - external && status == @TOP@_OK; k++) status = reset(reader(k));
     for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) status = reset(writer(k));
-    if (HAS_REGISTERS && status == @TOP@_OK) { /* what is left of frames in the circuit would come before the first results */
+    if (HAS_REGISTERS && status == @TOP@_OK) {
         Xil_Out32(CIRCUIT + CIRCUIT_CONTROL, 1);
         status = until(CIRCUIT + CIRCUIT_STATUS, IN_RESET, 0, 0);
     }
     return status;
+}
+
+enum @top@_status @top@_init(void)
+{
+    if (HAS_REGISTERS && (Xil_In32(CIRCUIT) != 0x62736D74 || Xil_In32(CIRCUIT + DIGEST_LOW) != DIGEST[0] ||
+                          Xil_In32(CIRCUIT + DIGEST_HIGH) != DIGEST[1])) {
+        return @TOP@_OTHER_CIRCUIT;
+    }
+    return reset_all();
 }
 
 static uint32_t bytes_of(const struct stream *of, size_t frames)
@@ -311,7 +317,10 @@ enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_R
             }
         }
         status = exchange(frames);
-        if (status != @TOP@_OK) return status;
+        if (status != @TOP@_OK) {
+            (void)reset_all();
+            return status;
+        }
         for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
             for (size_t frame = 0; frame < frames; frame++) {
                 unpack(&outputs[k], outputs[k].buffer + frame * outputs[k].tokens * outputs[k].bytes, y, first + frame);
