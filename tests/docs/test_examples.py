@@ -1,11 +1,14 @@
-"""The blocks of Python in README and documentation run, each page from top to bottom in a folder of its own.
+"""The blocks of Python and of shell (`sh`) in README and documentation run, each page from top to bottom in a folder of its own.
 
 What cannot run is listed with the reason; what a page shows of the source tree must be in it.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from sybil import Document
+from sybil import Example as Evaluated
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import bitsmith
@@ -27,6 +31,7 @@ HARDWARE = {
     "boards.md": "a board, or a vendor's tool",
     "bus-wrappers.md": "a board",
     "logic-tools.md": "a vendor's logic tool",
+    "serial-port.md": "a board",
 }
 """Pages of which no block can run, and what they need."""
 
@@ -137,16 +142,31 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "custom-layers.md"),
         Example(DOCS / "split-and-compose.md"),
         Example(DOCS / "fidelity.md", _dense),
+        Example(DOCS / "hand-over.md"),
         Example(DOCS / "inspecting.md", _converted),
+        Example(DOCS / "keras-subclassed.md", slow=False),
+        Example(DOCS / "make-it-fit.md"),
         Example(DOCS / "onnx.md", _onnx),
         Example(DOCS / "pytorch.md", _pytorch),
         Example(DOCS / "qkeras.md", _qkeras, slow=False),
         Example(DOCS / "quantized-networks.md", _quantized),
+        Example(DOCS / "scikit-learn.md", slow=False),
+        Example(DOCS / "simulate-my-data.md"),
         Example(DOCS / "streaming.md", _reloadable),
         Example(DOCS / "tflite.md", _tflite),
+        Example(DOCS / "vivado-project.md", slow=False),
     )
 }
 _MARKS = (pytest.mark.slow, pytest.mark.ci)
+
+
+def _run(example: Evaluated) -> None:
+    """Run a block of shell, with the commands of this environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-ec", str(example.parsed)], env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def blocks(page: Path, parser: CodeBlockParser) -> list[str]:
@@ -163,8 +183,9 @@ def test_page_runs(
     """Also, it prints what the page shows in a block of text behind."""
     example = EXAMPLES[name]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     mpl.use("Agg")
-    document = Document.parse(str(example.page), PythonCodeBlockParser())
+    document = Document.parse(str(example.page), PythonCodeBlockParser(), CodeBlockParser("sh", _run))
     document.namespace.update(example.setup(tmp_path))
     with warnings.catch_warnings():
         # What users would see, and see again in the pages.
