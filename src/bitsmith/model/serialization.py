@@ -12,11 +12,11 @@ import tokenize
 import types
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import get_args, get_origin, get_type_hints
+from typing import TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -34,21 +34,13 @@ from bitsmith.layers.axis_order import is_order
 from bitsmith.layers.layer import Floats, Layer, broadcasts
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.settings import (
-    LEAST_BITS,
-    MOST_BITS,
-    Binning,
-    Bits,
-    Outliers,
-    Settings,
-    SoftmaxImplementation,
-    Strategy,
-    Weights,
-)
+from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits, Settings
 from bitsmith.layers.table import LAYERS
 from bitsmith.model.npz import Arrays
 from bitsmith.model.saved_grids import decode_affine, decode_quantizer, encode_affine, encode_quantizer, listed
 from bitsmith.project import write_atomically
+
+Record = TypeVar("Record")
 
 VERSION = 2
 
@@ -210,22 +202,17 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "whole": node.whole,
         "affine": encode_affine(node.affine),
         "settings": {
+            **{field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
             "precision": _encode_formats(settings.precision),
             "bits": asdict(settings.bits),
-            "widest": settings.widest,
-            "reuse_factor": settings.reuse_factor,
-            "parallelization_factor": settings.parallelization_factor,
-            "strategy": settings.strategy.value,
-            "table_size": settings.table_size,
-            "table_range": list(settings.table_range) if settings.table_range else None,
-            "binning": settings.binning.value if settings.binning else None,
-            "implementation": settings.implementation.value if settings.implementation else None,
-            "trace": settings.trace,
-            "skip": settings.skip,
-            "weights": settings.weights.value,
-            "outliers": settings.outliers.value,
         },
     }
+
+
+def _plain(value: Json | Enum) -> Json:
+    """A value of an enumeration, or a tuple, as JSON has it; others as they are."""
+    plain: Json = value.value if isinstance(value, Enum) else value
+    return list(plain) if isinstance(plain, tuple) else plain
 
 
 def _encode_formats(formats: Mapping[str, FixedFormat]) -> Json:
@@ -263,8 +250,7 @@ def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> d
         elif isinstance(value, Quantizer):
             values[field.name] = encode_quantizer(value)
         else:
-            plain = value.value if isinstance(value, Enum) else value
-            values[field.name] = list(plain) if isinstance(plain, tuple) else plain
+            values[field.name] = _plain(value)
     return {"kind": type(layer).__name__, "fields": values}
 
 
@@ -277,7 +263,7 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
         layer,
         _names(value["inputs"]),
         _name(value["source"]),
-        _decode_settings(value["settings"]),
+        _decode_settings(value["settings"], arrays),
         bool(value["folded"]),
         None if value["order"] is None else _integers(value["order"]),
         bool(value.get("inner", False)),
@@ -321,11 +307,17 @@ def _decode_layer(value: Mapping[str, Json], arrays: Arrays) -> Layer:
         raise ValueError("a layer without fields")
     kind = LAYERS[str(value["kind"])]
     values = {name: _decode_field(field, arrays) for name, field in given.items()}
+    return _of_fields(kind, values)
+
+
+def _of_fields(kind: Callable[..., Record], values: dict[str, object]) -> Record:
+    """A record of ``kind`` with ``values``, which must be of the types that its fields have."""
     for name, hint in get_type_hints(kind).items():
-        if name in values and isinstance(hint, type) and issubclass(hint, Enum):
-            values[name] = hint(values[name])
+        choices = [part for part in (hint, *get_args(hint)) if isinstance(part, type) and issubclass(part, Enum)]
+        if choices and values.get(name) is not None:
+            values[name] = choices[0](values[name])
         if name in values and not _fits(values[name], hint):
-            raise ValueError(f"{kind.__name__}.{name} is {reprlib.repr(values[name])}")
+            raise ValueError(f"{getattr(kind, '__name__', kind)}.{name} is {reprlib.repr(values[name])}")
     return kind(**values)
 
 
@@ -352,30 +344,12 @@ def _decode_field(value: Json, arrays: Arrays) -> object:
     return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
 
 
-def _decode_settings(value: Json) -> Settings:
+def _decode_settings(value: Json, arrays: Arrays) -> Settings:
     if not isinstance(value, dict):
         raise ValueError("a node without settings")
-    size, bounds = value["table_size"], value["table_range"]
-    binning, implementation = value["binning"], value["implementation"]
-    low_high = None if bounds is None else tuple(float(str(bound)) for bound in listed(bounds))
-    if low_high is not None and len(low_high) != 2:
-        raise ValueError("a table's range that is not two numbers")
-    return Settings(
-        precision=_decode_formats(value["precision"]),
-        bits=_decode_bits(value.get("bits")),
-        widest=None if value.get("widest") is None else int(str(value["widest"])),
-        reuse_factor=int(str(value["reuse_factor"])),
-        parallelization_factor=int(str(value.get("parallelization_factor", 1))),
-        strategy=Strategy(value["strategy"]),
-        table_size=None if size is None else int(str(size)),
-        table_range=None if low_high is None else (low_high[0], low_high[1]),
-        binning=None if binning is None else Binning(binning),
-        implementation=None if implementation is None else SoftmaxImplementation(implementation),
-        trace=bool(value["trace"]),
-        skip=bool(value["skip"]),
-        weights=Weights(value.get("weights", Weights.ONCHIP.value)),
-        outliers=Outliers(value.get("outliers", Outliers.KEEP.value)),
-    )
+    plain = {name: _decode_field(entry, arrays) for name, entry in value.items() if name not in ("precision", "bits")}
+    formats, bits = _decode_formats(value["precision"]), _decode_bits(value.get("bits"))
+    return replace(_of_fields(Settings, plain), precision=formats, bits=bits)
 
 
 def _decode_formats(value: Json) -> dict[str, FixedFormat]:
