@@ -32,7 +32,7 @@ from bitsmith.emulate.samples import Samples, arrays_of, without_labels
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.frontends.framework import Framework, ReadOptions
-from bitsmith.frontends.frameworks import AnyModel, framework_of
+from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
 from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.named import NamedModel
 from bitsmith.frontends.read import read_as
@@ -204,11 +204,12 @@ _SLOW = 5.0
 
 
 def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
-    """A configuration without the model's input shape, and that."""
+    """A configuration without the model and its input shape, which those of shapeless frameworks may carry, and the shape."""
     if not isinstance(config, Mapping):
         return config, None
     shape: InputShapes | None = config.get("InputShape")  # type: ignore[assignment]  # read_torch refuses anything else
-    return {key: value for key, value in config.items() if key not in ("InputShape", "PytorchModel")}, shape
+    models = {key.name for record in frameworks() if record.shapeless is not None for key in record.keys}
+    return {key: value for key, value in config.items() if key not in {"InputShape", *models}}, shape
 
 
 def converted(

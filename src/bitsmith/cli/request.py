@@ -13,7 +13,7 @@ import yaml
 
 from bitsmith.cli.options import ModelOptions
 from bitsmith.config.reading import squash
-from bitsmith.conversion import Conversion
+from bitsmith.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import NamedModel, key_of, model_keys
 from bitsmith.options.project import ProjectConfig, parse_yaml_config, project_keys, read_project
@@ -48,10 +48,10 @@ class Request:
         content = _content(options)
         if output_dir is not None:
             _put(content, ["OutputDir"], output_dir)
+        content["HLSConfig"], shape = split_shape(_layers(content))
+        if shape is not None:  # of config_from_pytorch_model
+            content.setdefault("InputShape", shape)
         layers = _layers(content)
-        beside = {key: layers.pop(key) for key in ("InputShape", "PytorchModel") if key in layers}
-        if "InputShape" in beside:  # of config_from_pytorch_model
-            content.setdefault("InputShape", beside["InputShape"])
         for path, value in _keys(options):
             _put(content if path[0] in project_keys() else layers, path, value)
         if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
