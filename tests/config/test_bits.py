@@ -81,7 +81,7 @@ def test_each_part_of_a_budget_comes_from_the_first_level_that_mentions_it(
         (None, {"LayerName": {"fc1": {"Bits": {"weight": 99}}}}, "LayerName.fc1.Bits.weight: 99"),
         (None, {"LayerName": {"bend": {"Bits": {"weight": 6}}}}, "LayerName.bend.Bits: Activation has no weights"),
         (None, {"LayerType": {"Softmax": {"Bits": {"weight": 6}}}}, "LayerType.Softmax.Bits: Softmax has no weights"),
-        (8, {"Model": {"Bits": {"result": 6}}}, "Model.Bits.result: two budgets for result: 8 bits in the argument"),
+        (8, {"Model": {"Bits": {"result": 6}}}, "Model.Bits.result: 8 in the argument, 6 in the configuration"),
     ],
 )
 def test_refusals(bits: Any, config: dict[str, Any], said: str) -> None:

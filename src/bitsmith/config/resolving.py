@@ -85,7 +85,7 @@ def resolve(
     """
     problems = Problems()
     chosen = config if isinstance(config, HLSConfig) else collect_hls_config(loaded(config), "", problems)
-    chosen = _with_keys(_with_budget(chosen, bits, problems), model or {}, problems)
+    chosen = _with_arguments(chosen, bits, model or {}, problems)
     known = [node for node in network.nodes if not node.inner]
     by_name = matched(known, chosen.names, problems)
     chosen = replace(chosen, names=by_name.names)
@@ -102,38 +102,24 @@ def resolve(
     return replace(network.with_nodes(nodes), notes=(*network.notes, *idle_notes(idle)))
 
 
-def _with_budget(chosen: HLSConfig, bits: BitsLike, problems: Problems) -> HLSConfig:
-    """``chosen`` with ``bits`` as the budget of the whole model."""
-    given = {} if bits is None else read_bits(bits, "bits", problems)
-    said = chosen.model.bits
-    for key in given.keys() & said.keys():
-        if given[key] != said[key]:
-            problems.add(
-                f"two budgets for {key}: {given[key]} bits in the argument, {said[key]} in the configuration",
-                where=f"Model.Bits.{key}",
-                remedy="keep one of the two",
-            )
-    return replace(chosen, model=replace(chosen.model, bits={**given, **said}))
-
-
-def _with_keys(chosen: HLSConfig, keys: Mapping[str, object], problems: Problems) -> HLSConfig:
-    """``chosen`` with ``keys`` of the whole model that were given as arguments."""
+def _with_arguments(chosen: HLSConfig, bits: BitsLike, keys: Mapping[str, object], problems: Problems) -> HLSConfig:
+    """``chosen`` with ``bits`` and ``keys`` of the whole model that were given as arguments."""
     known = {key: value for key, value in keys.items() if value is not None}
-    if not known:
-        return chosen
     model, own = collect_hls_config({"Model": known}, "", problems).model, chosen.model
+    model = replace(model, bits={} if bits is None else read_bits(bits, "bits", problems))
     both: dict[str, Any] = {}
     for option in fields(Choices):
-        value, said = getattr(model, option.name), getattr(own, option.name)
+        key, value, said = option.name.title().replace("_", ""), getattr(model, option.name), getattr(own, option.name)
         if isinstance(value, Mapping):
-            twice = [f"{option.name}.{key}" for key in value.keys() & said.keys() if value[key] != said[key]]
+            pairs = {f"{key}.{name}": (value[name], said[name]) for name in value.keys() & said.keys()}
             both[option.name] = {**value, **said}
         else:
-            twice = [option.name] if None not in (value, said) and value != said else []
+            pairs = {key: (value, said)} if None not in (value, said) else {}
             both[option.name] = value if said is None else said
-        for name in twice:
-            remedy = "keep one of the two"
-            problems.add(f"one {name} in the argument, another in the configuration", where="Model", remedy=remedy)
+        for name, (one, other) in pairs.items():
+            if one != other:
+                problem = f"{one} in the argument, {other} in the configuration"
+                problems.add(problem, where=f"Model.{name}", remedy="keep one of the two")
     return replace(chosen, model=replace(own, **both))
 
 
