@@ -162,33 +162,29 @@ class NeuralNetworkOverlay(Predicting):
         self._loaders = dict(zip(net.LOADS, engines[len(net.INPUTS) :]))
         self._writers = engines[number - len(net.OUTPUTS) :]
         self._address, self._bytes = memory[0], map_physical(*memory, np.uint8)
-        super().__init__(self._moved, x_shape, y_shape, dtype)
+        streams = len(net.INPUTS) + len(net.OUTPUTS)
+        self._room = min(len(self._bytes) // streams & ~0xFFF, Engine.MOST_BYTES)
+        super().__init__(self._parts, x_shape, y_shape, dtype)
 
-    def _moved(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+    def _parts(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit, as many at a time as there is room for."""
-        frames = len(data[0]) // net.INPUTS[0].frame_bytes
-        sizes = [stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS)]
-        room = min(len(self._bytes) // len(sizes) & ~0xFFF, Engine.MOST_BYTES)
-        most = room // max(sizes)
-        if most == 0:
-            raise RuntimeError(f"a frame has {max(sizes)} bytes, of which there is room for {room}")
-        found = [bytearray() for _ in wanted]
-        for first in range(0, frames, most):
-            self._transfer(data, found, first, min(most, frames - first), room)
-        return [bytes(result) for result in found]
+        frame = max(stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS))
+        if frame > self._room:
+            raise RuntimeError(f"a frame has {frame} bytes, of which there is room for {self._room}")
+        moved: list[bytes] = net.in_parts(self._moved, self._room, data, wanted)
+        return moved
 
-    def _transfer(self, data: Sequence[bytes], found: Sequence[bytearray], first: int, frames: int, room: int) -> None:
-        at = [k * room for k in range(len(net.INPUTS) + len(net.OUTPUTS))]
-        targets = list(zip(at[len(net.INPUTS) :], net.OUTPUTS))
-        for engine, (target, stream) in zip(self._writers, targets):
-            engine.write(self._address + target, frames * stream.frame_bytes)
-        for engine, source, stream, each in zip(self._readers, at, net.INPUTS, data):
-            size = stream.frame_bytes
-            self._send(engine, source, each[first * size : (first + frames) * size])
+    def _moved(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        """So many frames through the circuit."""
+        places = range(0, (len(data) + len(wanted)) * self._room, self._room)
+        targets = places[len(data) :]
+        for engine, target, size in zip(self._writers, targets, wanted):
+            engine.write(self._address + target, size)
+        for engine, source, part in zip(self._readers, places, data):
+            self._send(engine, source, part)
         for engine in (*self._readers, *self._writers):
             engine.wait(frames)
-        for result, (target, stream) in zip(found, targets):
-            result += self._bytes[target : target + frames * stream.frame_bytes].tobytes()
+        return [self._bytes[target : target + size].tobytes() for target, size in zip(targets, wanted)]
 
     def _send(self, engine: Engine, at: int, data: bytes) -> None:
         self._bytes[at : at + len(data)] = np.frombuffer(data, dtype=np.uint8)
