@@ -24,7 +24,6 @@ from bitsmith.options.project import read_project
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, token_bytes
-from bitsmith.systems import Language
 from bitsmith.systems.system import software
 from tests.build.test_plan_goldens import model
 from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
@@ -178,7 +177,7 @@ def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.Mon
     program = branches()
     _, interface = generated(program, ARRAYS[1], ARRAYS[0], ARRAYS[2])
     text = driver(program, interface, {}, WIDEST_BYTES, registers=False)
-    core = core_of(Target(Path(), "net", "", 10.0), interface, Language.VIVADO, (), text, "net_axi")
+    core = core_of(Target(Path(), "net", "", 10.0), interface, DIALECTS["vivado"].ip, (), text, "net_axi")
     for name, content in software("overlay.py", core).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)

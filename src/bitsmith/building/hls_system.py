@@ -8,16 +8,18 @@ from dataclasses import replace
 from bitsmith.building.csim import HlsCode
 from bitsmith.building.system import core_of
 from bitsmith.config.values import AXI_MASTER
-from bitsmith.devices import SocFpga, SystemBoard, Zynq
+from bitsmith.devices import Card, SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
 from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, stream_port
 from bitsmith.hls.axi_memory import memory_files, memory_names
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.hls.project import HlsProject
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.writer import Title
-from bitsmith.systems import Core, Language, bare_metal
+from bitsmith.systems import Core, bare_metal
 from bitsmith.version import __version__
 
 
@@ -27,12 +29,13 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     Raises:
         ConfigError: a compiler whose circuits cannot be put into the board's system.
     """
-    job, project, language = code.job, code.project, code.dialect.name
-    known = {each.value: each for each in Language if each is not Language.RTL}
-    if language not in known or isinstance(board, SocFpga):
-        accepted = ["rtl", *(() if isinstance(board, SocFpga) else known)]
+    job, project, tool = code.job, code.project, code.dialect.ip
+    if tool is None or not _takes(board, tool):
+        able = [name for name, dialect in DIALECTS.items() if dialect.ip is not None and _takes(board, dialect.ip)]
         raise ConfigError(
-            f"{board.name} with backend {language!r}", where="Board", accepted=f"backend {' or '.join(accepted)}"
+            f"{board.name} with backend {code.dialect.name!r}",
+            where="Board",
+            accepted=f"backend {' or '.join(map(repr, ('rtl', *able)))}",
         )
     digest = job.program_digest[:16]
     interface = hls_interface(project, board.bus_bytes, digest)
@@ -42,10 +45,15 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     files = write(project, code.dialect.streams, title, board.bus_bytes)
     text = driver(job.program, interface, {}, WIDEST_BYTES, registers=False)
     narrow = with_beats(interface, WIDEST_BYTES)
-    core = core_of(job.target, narrow, known[language], tuple(files), text, axi_name(project.top))
+    core = core_of(job.target, narrow, tool, tuple(files), text, axi_name(project.top))
     if in_memory:
         return replace(core, memory_ports=tuple(memory_names(project).values())), files
     return replace(core, bare_metal=bare_metal(job.program, interface, {}, WIDEST_BYTES, registers=False)), files
+
+
+def _takes(board: SystemBoard, tool: IpTool) -> bool:
+    """Return True if the board's system takes an IP of the tool."""
+    return not isinstance(board, SocFpga) and (tool.kernels or not isinstance(board, Card))
 
 
 def hls_interface(project: HlsProject, bus_bytes: int, digest: str) -> Interface:

@@ -14,6 +14,7 @@ from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
+from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.report.sections import Files
@@ -23,7 +24,7 @@ from bitsmith.rtl.driver import driver
 from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
-from bitsmith.systems import Core, Language, System, bare_metal, card_system, soc_fpga_system, zynq_system
+from bitsmith.systems import Core, System, bare_metal, card_system, soc_fpga_system, zynq_system
 
 
 def system_board(target: Target) -> SystemBoard | None:
@@ -74,7 +75,7 @@ def rtl_core(
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
     text = driver(made.program, interface, layouts, board.bus_bytes, registers=isinstance(board, Zynq))
-    core = core_of(target, narrow, Language.RTL, tuple(f"rtl/{name}" for name in names), text, module)
+    core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
     if isinstance(board, Zynq):
         files_in_c = bare_metal(made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory)
         core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
@@ -102,12 +103,12 @@ def _memory(narrow: Interface) -> tuple[str, str, tuple[str, ...]]:
 
 
 def core_of(
-    target: Target, narrow: Interface, language: Language, sources: tuple[str, ...], text: str, module: str
+    target: Target, narrow: Interface, ip_tool: IpTool | None, sources: tuple[str, ...], text: str, module: str
 ) -> Core:
     """A circuit with the streams ``narrow`` and the driver ``text``, for ``target``."""
     period, percent = target.clock_period_ns, 100.0 * target.clock_uncertainty
     taken, given = (parse_precision(each) if each else None for each in (target.bus_input, target.bus_output))
-    return Core(target.project_name, narrow, language, sources, text, module, period, percent, words=(taken, given))
+    return Core(target.project_name, narrow, ip_tool, sources, text, module, period, percent, words=(taken, given))
 
 
 def bitstream(system: System, needs: tuple[str, ...]) -> Stage:

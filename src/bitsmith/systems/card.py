@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from bitsmith.devices import Card
-from bitsmith.errors import ConfigError
-from bitsmith.systems.system import EXPORT, FOLDER, Core, Language, Step, System, assembled, core_settings, core_steps
+from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, core_steps
 
 _MOST_STREAMS = 32
 _INSTALL = "Vitis and the platform of the card are AMD's"
@@ -42,11 +41,9 @@ def card_system(core: Core, board: Card) -> System:
     """The system of ``core`` on the card ``board``.
 
     Raises:
-        ConfigError: too many streams, or C++ for a compiler that makes no kernels.
+        ConfigError: too many streams.
     """
     core.check_streams(_MOST_STREAMS)
-    if core.language is Language.VIVADO:
-        raise ConfigError(f"{board.name} with backend 'vivado'", where="Board", accepted="backend 'rtl' or 'vitis'")
     settings = core_settings(core, board.part.name, "-DBITSMITH_PLAIN_BEATS")
     settings |= {"core_clock": "ap_clk", "core_reset": "ap_rst_n", "registers": False, "ip_folder": "", "kernel": True}
     movers = {**_named("read", core.inputs), **_named("write", core.outputs)}
@@ -56,7 +53,7 @@ def card_system(core: Core, board: Card) -> System:
     }
     circuit, xclbin = f"{FOLDER}/{core.module}.xo", f"{EXPORT}/{core.top}.xclbin"
     first = core_steps(core, circuit)
-    if core.language is Language.RTL:
+    if core.ip_tool is None:
         files["kernel.xml"] = _kernel_xml(core)
         script = ("-mode", "batch", "-nojournal", "-nolog", "-source", f"{FOLDER}/kernel.tcl")
         first = (Step((("vivado",),), script, (circuit,)),)
@@ -73,7 +70,7 @@ def card_system(core: Core, board: Card) -> System:
         core,
         board.name,
         settings=settings,
-        templates=("kernel.tcl",) if core.language is Language.RTL else (),
+        templates=("kernel.tcl",) if core.ip_tool is None else (),
         files=files,
         host="card.py",
         steps=(*first, *compiled, Step((("v++", "-l"),), linked, (xclbin,))),

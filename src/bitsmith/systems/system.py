@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitsmith.errors import ConfigError
+from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.ir.types import FixedFormat
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.version import version_numbers
@@ -22,14 +22,6 @@ EXPORT = f"{FOLDER}/export"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-class Language(enum.Enum):
-    """The language of a circuit's sources."""
-
-    RTL = "rtl"
-    VITIS = "vitis"
-    VIVADO = "vivado"
-
-
 @dataclass(frozen=True, slots=True)
 class Core:
     """A circuit with AXI4-Streams of beats.
@@ -37,7 +29,7 @@ class Core:
     Args:
         top: name of the project.
         interface: its streams; a token is a beat.
-        language: of its sources; C++ goes through high-level synthesis first.
+        ip_tool: what makes an IP of its C++; None of SystemVerilog.
         sources: paths inside the project, all that logic synthesis reads of RTL.
         driver: the text of its driver.
         bare_metal: files of its driver in C, by their names.
@@ -50,7 +42,7 @@ class Core:
 
     top: str
     interface: Interface
-    language: Language
+    ip_tool: IpTool | None
     sources: tuple[str, ...]
     driver: str
     module: str
@@ -105,7 +97,7 @@ class Step:
 
 def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]:
     """Settings that the scripts of all systems read: what the circuit is and where its sources are."""
-    rtl = core.language is Language.RTL
+    rtl = core.ip_tool is None
     return {
         "top": core.top,
         "part": part,
@@ -122,23 +114,16 @@ def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]
         "clock_period": core.period_ns,
         "clock_uncertainty": f"{core.uncertainty_percent:g}%",
         "defines": defines,
-        "largest_arrays": (4096, 65536) if core.language is Language.VIVADO else (),
+        "largest_arrays": () if core.ip_tool is None else core.ip_tool.largest_arrays,
         "kernel": False,
     }
 
 
-_HLS_STARTS = {
-    Language.RTL: (),
-    Language.VIVADO: (("vivado_hls", "-f"),),
-    Language.VITIS: (("vitis-run", "--mode", "hls", "--tcl"), ("vitis_hls", "-f")),
-}
-
-
 def core_steps(core: Core, made: str = "") -> tuple[Step, ...]:
     """The step that makes an IP of a circuit in C++, or what else is ``made`` of it."""
-    if core.language is Language.RTL:
+    if core.ip_tool is None:
         return ()
-    return (Step(_HLS_STARTS[core.language], (f"{FOLDER}/core.tcl",), (made or f"{core.ip_folder}/component.xml",)),)
+    return (Step(core.ip_tool.programs, (f"{FOLDER}/core.tcl",), (made or f"{core.ip_folder}/component.xml",)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +164,7 @@ def assembled(
         **(files or {}),
         "settings.tcl": tcl_settings(title, settings),
     }
-    if core.language is not Language.RTL:
+    if core.ip_tool is not None:
         own["core.tcl"] = template("core.tcl")
     placed = {f"{FOLDER}/{name}": text for name, text in own.items()}
     return System({**placed, **software(host, core)}, steps, products, board, install)

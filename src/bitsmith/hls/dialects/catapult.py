@@ -277,6 +277,7 @@ DIALECT = Dialect(
         storage=_storage,
     ),
     reports=REPORTS,
+    ip=None,
     driver=Driver(
         tool="Catapult",
         ways=(Way(_START[:1], _calls),),

@@ -60,6 +60,21 @@ class Driver:
     error_pattern: str
 
 
+@dataclass(frozen=True, slots=True)
+class IpTool:
+    """The tool that makes an IP of a circuit in C++, for a board's system.
+
+    Args:
+        programs: those of which the first on PATH is taken; each with the arguments before the name of a script.
+        largest_arrays: most elements of arrays that it cuts into elements, of which the script takes the last that it may have.
+        kernels: whether it makes kernels of cards.
+    """
+
+    programs: tuple[tuple[str, ...], ...]
+    largest_arrays: tuple[int, ...]
+    kernels: bool
+
+
 def no_sources(design: HlsDesign) -> Mapping[str, str]:
     """No files of a design beside the code."""
     return {}
@@ -94,6 +109,7 @@ class Dialect:
         bench: what the test bench has of it.
         reading: what it makes of the code, for the check of its structure.
         reports: what it reports of a project.
+        ip: the tool in systems of boards; None if none of them takes it.
     """
 
     name: DialectName
@@ -118,6 +134,7 @@ class Dialect:
     bench: Bench
     reading: Reading
     reports: Reports
+    ip: IpTool | None
 
     def headers(self, *, streamed: bool = False, cut: bool = False) -> Mapping[str, str]:
         """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams.

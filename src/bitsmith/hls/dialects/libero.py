@@ -217,6 +217,7 @@ DIALECT = Dialect(
         storage=_storage,
     ),
     reports=REPORTS,
+    ip=None,
     driver=Driver(
         tool="SmartHLS",
         ways=(Way(("shls",), _calls),),

@@ -340,6 +340,7 @@ DIALECT = Dialect(
         storage=copied,
     ),
     reports=REPORTS,
+    ip=None,
     driver=Driver(
         tool="oneAPI compiler",
         ways=(Way(("icpx", "cmake"), _calls),),

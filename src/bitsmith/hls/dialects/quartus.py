@@ -249,6 +249,7 @@ DIALECT = Dialect(
         storage=copied,
     ),
     reports=REPORTS,
+    ip=None,
     driver=Driver(
         tool="Intel HLS compiler",
         ways=(Way(("i++", "make"), _calls),),

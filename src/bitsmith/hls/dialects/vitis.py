@@ -18,7 +18,8 @@ DIALECT = xilinx(
         "#pragma HLS BIND_STORAGE variable={name} type=rom_np impl=bram",
     ),
     most_products=0,
-    limits="",
+    largest_arrays=(),
+    kernels=True,
     packed="",
     defines=("-D__SYNTHESIS__", "-D__VITIS_HLS__"),
 )

@@ -23,7 +23,8 @@ DIALECT = xilinx(
     # XFORM 203-504; users of Vitis HLS report no such limit.
     most_products=4096,
     # An array of more than 1024 elements is otherwise an error (XFORM 203-103). Others have been seen to go as far as 4096.
-    limits="foreach size {4096 65536} { catch { config_array_partition -maximum_size $size } }\n",
+    largest_arrays=(4096, 65536),
+    kernels=False,
     packed="#pragma HLS DATA_PACK variable={name}",
     defines=("-D__SYNTHESIS__",),
 )

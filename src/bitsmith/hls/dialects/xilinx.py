@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from bitsmith.backends import DialectName
-from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way, no_sources
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, IpTool, Way, no_sources
 from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
 from bitsmith.hls.dialects.spelling import AP, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.project import HlsTarget, Stage
@@ -43,6 +43,8 @@ if {{$cosim}} {{
 if {{$export}} {{ export_design -format ip_catalog -version {version} }}
 exit
 """
+
+_LIMITS = "foreach size {{{}}} {{ catch {{ config_array_partition -maximum_size $size }} }}\n"
 
 _VIVADO_SYNTH = """\
 # Logic synthesis of what high-level synthesis made. Start with: {by_hand}
@@ -140,7 +142,8 @@ def xilinx(
     token_bits: int,
     word_bits: int,
     packed: str,
-    limits: str,
+    largest_arrays: tuple[int, ...],
+    kernels: bool,
     most_products: int,
     defines: tuple[str, ...],
 ) -> Dialect:
@@ -149,8 +152,8 @@ def xilinx(
     ``step`` is the pragma of loops, ``loops`` what they become; ``packed`` a line that makes one word of a token in a
     stream, for compilers that do not do so anyway. ``storage`` are the lines that make a memory with as many ports as
     needed of a constant array: of look-up tables, and of block RAM. ``token_bits`` and ``word_bits`` are of the widest
-    token in a stream, and of the widest word that an array or a token is made. ``limits`` are lines of the script that
-    let the tool take large arrays. ``defines`` is of :class:`Reading`.
+    token in a stream, and of the widest word that an array or a token is made. ``largest_arrays`` and
+    ``kernels`` are of :class:`IpTool`, ``defines`` is of :class:`Reading`.
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
@@ -158,7 +161,7 @@ def xilinx(
         return {
             _BUILD_SCRIPT: _BUILD.format(
                 by_hand=" or ".join(" ".join(start) for start in starts),
-                limits=limits,
+                limits=_LIMITS.format(" ".join(map(str, largest_arrays))) if largest_arrays else "",
                 version=".".join(map(str, version_numbers())),
             ),
             "project.tcl": tcl_settings(target, f"{target.uncertainty_percent:g}%", stages),
@@ -200,6 +203,7 @@ def xilinx(
             storage=_storage,
         ),
         reports=REPORTS,
+        ip=IpTool(tuple(start[:-1] for start in starts), largest_arrays, kernels),
         driver=Driver(
             tool=tool,
             ways=tuple(_way(start) for start in starts),
