@@ -24,7 +24,7 @@ from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
-from tests.mapping.test_engines import depthwise, engines, perceptron, pooled, residual, shared
+from tests.mapping.test_engines import by_channel, depthwise, engines, perceptron, pooled, residual, shared
 from tests.properties.convolutional import random_network, turns
 
 
@@ -43,7 +43,7 @@ def some() -> tuple[dict[str, Program], dict[str, Directives]]:
     """A network with a skip connection, in streams and in arrays, and dense layers."""
     programs = {"streamed": residual(), "arrays": residual(), "dense": perceptron((16, 16, 12, 8))}
     directives = {"streamed": shared(programs["streamed"], 150), "dense": shared(programs["dense"], 1000)}
-    for name, made in (("depthwise", depthwise()), ("pooled", pooled())):
+    for name, made in (("depthwise", depthwise()), ("pooled", pooled()), ("by_channel", by_channel())):
         programs[name], directives[name] = made, shared(made, 150)
     return programs, {**directives, "arrays": shared(programs["arrays"], 100_000, parallel=True)}
 

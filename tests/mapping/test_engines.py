@@ -95,6 +95,21 @@ def perceptron(sizes: tuple[int, ...]) -> Program:
     return builder.program([("y", x)])
 
 
+def by_channel() -> Program:
+    """Four dense layers, of which one has a format and a range for each channel."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8,), FORMAT)
+    fracs = np.array([3, 4, 5, 4, 3, 3, 3, 3])
+    for number in range(4):
+        with builder.layer(f"dense{number}"):
+            x = builder.add(
+                builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), builder.const(rng.integers(-9, 9, 8), 3)
+            )
+            one = ops.Cast(fracs, objects(np.arange(8) * 5 - 70), objects(np.full(8, 90)), Rounding.RND, Overflow.SAT)
+            x = builder.apply(one, x) if number == 1 else builder.cast(x, FORMAT)
+    return builder.program([("y", x)])
+
+
 @shares(4, fast=2)
 def test_random_networks(share: int) -> None:
     found = 0
@@ -224,17 +239,7 @@ def test_shifts_by_layer_share_a_circuit() -> None:
 
 def test_formats_and_parameters_of_channels_are_looked_up() -> None:
     """They share a circuit with layers that have none of their own, by a choice for each channel."""
-    builder, rng = ProgramBuilder(), np.random.default_rng(0)
-    x = builder.input("x", (8,), FORMAT)
-    fracs = np.array([3, 4, 5, 4, 3, 3, 3, 3])
-    for number in range(4):
-        with builder.layer(f"dense{number}"):
-            x = builder.add(
-                builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), builder.const(rng.integers(-9, 9, 8), 3)
-            )
-            one = ops.Cast(fracs, objects(np.arange(8) * 5 - 70), objects(np.full(8, 90)), Rounding.RND, Overflow.SAT)
-            x = builder.apply(one, x) if number == 1 else builder.cast(x, FORMAT)
-    program = builder.program([("y", x)])
+    program = by_channel()
     assert_same(program, shared(program, 1000))
     (engine,) = engines(partition(program, shared(program, 1000)))
     names = [type(node.op).__name__ for node in engine.program.nodes]

@@ -12,9 +12,10 @@ import pytest
 from bitsmith.building.design import circuit
 from bitsmith.dataflow.processes import Engine
 from bitsmith.devices import ECP5
+from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
@@ -32,8 +33,8 @@ from tests.rtl.streaming import assert_streams
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 
 
-def convolutional(size: int = 6, channels: int = 2) -> Program:
-    """Convolution, rectifier, pooling and a dense layer on the flattened image."""
+def convolutional(size: int = 6, channels: int = 2, *, by_channel: bool = False) -> Program:
+    """Convolution, rectifier, pooling and a dense layer on the flattened image; perhaps a format for each channel."""
     rng = np.random.default_rng(0)
     builder = ProgramBuilder()
     x = builder.input("image", (size, size, channels), FORMAT)
@@ -41,7 +42,9 @@ def convolutional(size: int = 6, channels: int = 2) -> Program:
         windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
         flat = builder.reshape(windows, (size, size, 9 * channels))
         y = builder.linear(flat, rng.integers(-7, 8, (9 * channels, 3)), 3)
-        y = builder.cast(builder.max(y, builder.const(0)), FORMAT)
+        own = ops.Cast(np.array([4, 3, 4]), objects([0, 0, 3]), objects([90, 70, 127]), Rounding.RND, Overflow.SAT)
+        y = builder.max(y, builder.const(0))
+        y = builder.apply(own, y) if by_channel else builder.cast(y, FORMAT)
     with builder.layer("pool"):
         windows = builder.window(y, (2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))
         y = builder.amax(windows, (2, 3))
@@ -132,10 +135,16 @@ def test_random_engines_whose_channels_differ(seed: int, tmp_path: Path) -> None
 
 
 def test_layers_in_turn(tmp_path: Path) -> None:
-    """A convolution, pooling and a dense layer, with transfers that wait, and frames that follow each other at once."""
-    program = convolutional(4)
+    """A convolution, pooling and a dense layer, with transfers that wait, and frames that follow each other at once.
+
+    The choice of each channel of the convolution comes with its bias, from one table.
+    """
+    program = convolutional(4, by_channel=True)
     names = frozenset({"conv", "pool", "dense"})
-    simulation = assert_streams(program, Directives(dict.fromkeys(names, 200), False, engine=names), tmp_path)
+    directives = Directives(dict.fromkeys(names, 200), False, engine=names)
+    (engine,) = (one.kind for one in partition(program, directives).processes if isinstance(one.kind, Engine))
+    assert not engine.by_layer
+    simulation = assert_streams(program, directives, tmp_path)
     assert not any("lines" in name or "buffer" in name for name in simulation.peaks)
 
 
