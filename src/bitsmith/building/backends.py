@@ -30,10 +30,11 @@ def plan(job: Job, asked: Asked) -> Plan:
             raise ConfigError(
                 f"{stage}=True with backend {job.target.backend!r}", where="build", accepted=f"{stage}=False"
             )
-    if hls and asked.tool is not None:
-        raise ConfigError(
-            f"tool={asked.tool!r} with backend {job.target.backend!r}", where="build", accepted="backend 'rtl'"
-        )
+    for name, value in {"tool": asked.tool, "trace": asked.trace or None}.items():
+        if hls and value is not None:
+            raise ConfigError(
+                f"{name}={value!r} with backend {job.target.backend!r}", where="build", accepted="backend 'rtl'"
+            )
     notes = [*([_DEPTHS] if asked.fifo_opt else []), *([_LARGER] if native.SOLVE is None else [])]
     if notes:
         job = replace(job, design=replace(job.design, notes=(*job.design.notes, *notes)))

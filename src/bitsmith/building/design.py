@@ -122,7 +122,9 @@ class Circuit(ABC):
         return tuple(dict.fromkeys((*self.sources, f"{library.axi_stream_name(self.top)}.sv", *modules)))
 
     @abstractmethod
-    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
+    def simulation(
+        self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False
+    ) -> Flow[Cosimulated]:
         """Return its simulation on ``raws``, one array per input, in a ``folder`` of the project beside ``sources``."""
 
     @abstractmethod
@@ -177,10 +179,12 @@ class Pipeline(Circuit):
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
         return super().wrapper_sources((*library.AXI_STREAM_LIBRARY, *modules))
 
-    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
+    def simulation(
+        self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False
+    ) -> Flow[Cosimulated]:
         outputs = self.design.outputs
         return Converted(
-            self._flow(sources, raws, folder),
+            replace(self._flow(sources, raws, folder), waves=waves),
             lambda found: Cosimulated(
                 unpack(outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool
             ),
@@ -221,8 +225,10 @@ class Streaming(Circuit):
         inputs = (*design.inputs, *(each.port for each in design.weights))
         return Interface(self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads)
 
-    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM) -> Flow[Cosimulated]:
-        return Converted(self._flow(sources, raws, folder), self._cosimulated)
+    def simulation(
+        self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False
+    ) -> Flow[Cosimulated]:
+        return Converted(replace(self._flow(sources, raws, folder), waves=waves), self._cosimulated)
 
     def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
         flow = self._flow((), raws, folder)

@@ -42,7 +42,7 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
         room.check_part(job)
     if not asked.force:
         room.check_layout(job)
-    backend = Rtl(job, room)
+    backend = Rtl(job, room, asked)
     stages = {
         backend.cosim: asked.cosim is not False or asked.validation,
         backend.synth: synthesized,
@@ -92,7 +92,7 @@ class _Logic(Rtl):
     """The same with a vendor's logic tool."""
 
     def __init__(self, job: Job, room: Room, asked: Asked) -> None:
-        super().__init__(job, room)
+        super().__init__(job, room, asked)
         assert asked.tool is not None
         self._tool = logic_tool(asked.tool, job.target.part)
         self._usual = asked.synth is None and not asked.pnr

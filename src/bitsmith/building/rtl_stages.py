@@ -21,8 +21,9 @@ from bitsmith.estimate.fit import packed_luts
 from bitsmith.flows.cells import Unmapped
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Chained, Converted, Flow
-from bitsmith.flows.verilator import Cosimulation
+from bitsmith.flows.verilator import COSIM, WAVES, Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
+from bitsmith.options.building import Asked
 from bitsmith.project import digest
 from bitsmith.remedies import OPEN, convert, remedy
 from bitsmith.report import sections
@@ -63,8 +64,9 @@ _PNR_BLOCK_S = 0.4
 class Rtl:
     """Sources and stages of a circuit, which is made when one of them first needs it."""
 
-    def __init__(self, job: Job, room: Room) -> None:
+    def __init__(self, job: Job, room: Room, asked: Asked) -> None:
         self.job = job
+        self._asked = asked
         self._room = room
         self._part = room.part
         self._top = job.target.project_name
@@ -150,17 +152,24 @@ class Rtl:
 
     def cosim(self) -> Stage:
         """Compare the circuit with the emulator, and measure its latency and interval."""
+        waves = self._asked.trace
         return Stage(
             name="cosim",
             title=f"up to {len(self._raws[0]):,} samples",
             find=Cosimulation.find,
-            flow=lambda: Converted(self._circuit.simulation(self._paths(), self._simulated()), self._compared),
+            flow=lambda: Converted(
+                self._circuit.simulation(self._paths(), self._simulated(), waves=waves), self._compared_and_shown
+            ),
             needs=("rtl",),
-            options=tuple(map(raw_digest, self._raws)),
+            options=(*map(raw_digest, self._raws), *(["waves"] if waves else [])),
             log="cosim/run.log",
             seconds=self._simulating,
             expected=lambda: self._circuit.responses(self._simulated()),
         )
+
+    def _compared_and_shown(self, found: Cosimulated) -> Sections:
+        shown = (sections.Files({"Waveforms": f"{COSIM}/{WAVES}"}),) if self._asked.trace else ()
+        return (*self._compared(found), *shown)
 
     def _compared(self, found: Cosimulated) -> Sections:
         """Refuse outputs that are not the emulator's, and cycles that were not planned."""

@@ -24,6 +24,8 @@
 #include <Vdut.h>  // of the folder that it is compiled in, never one beside this file
 #include <verilated.h>
 
+#include "waves.h"
+
 namespace {
 
 // A port is an 8, 16, 32 or 64-bit integer or an array of 32-bit words, by its width.
@@ -98,17 +100,22 @@ class Bench {
         return &context;
     }
 
+    void settle() {
+        dut_.eval();
+        waves_.show();
+    }
+
     // One clock cycle with the given inputs; afterwards current_ and valid_ hold the outputs during that cycle.
     void cycle(bool rst, bool in_valid, const std::uint32_t* words) {
         dut_.clk = 0;
         dut_.rst = rst;
         dut_.in_valid = in_valid;
         drive(dut_.in_data, words);
-        dut_.eval();
+        settle();
         valid_ = dut_.out_valid;
         if (valid_) sample(dut_.out_data, current_.data());
         dut_.clk = 1;
-        dut_.eval();
+        settle();
         ++now_;
     }
 
@@ -224,6 +231,7 @@ class Bench {
 
     VerilatedContext context_;
     Vdut dut_;
+    Waves<Vdut> waves_{context_, dut_, "waves.vcd"};
     std::vector<std::uint32_t> stimuli_, responses_, current_, garbage_;
     std::size_t samples_, in_words_ = 0, out_words_ = 0;
     std::int64_t patience_, now_ = 0;

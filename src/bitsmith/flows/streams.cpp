@@ -24,12 +24,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <Vdut.h>  // of the folder that it is compiled in, never one beside this file
 #include <verilated.h>
+
+#include "waves.h"
 
 namespace {
 
@@ -56,10 +59,11 @@ std::uint64_t next_random(std::uint64_t& state) {  // xorshift64
 
 class Bench {
   public:
-    Bench(const char* spec, std::size_t frames, std::int64_t patience) : frames_(frames), patience_(patience) {
+    Bench(const char* spec, const char* waves, std::size_t frames, std::int64_t patience) : frames_(frames), patience_(patience) {
         context_.randReset(2);
         context_.randSeed(1);
         dut_ = new Vdut(&context_);
+        waves_ = std::make_unique<Waves<Vdut>>(context_, *dut_, waves);
         std::ifstream file(spec);
         std::size_t inputs = 0, outputs = 0, loads = 0;
         file >> inputs >> outputs >> loads;
@@ -73,6 +77,7 @@ class Bench {
         responses_.resize(out_words_);
     }
     ~Bench() {
+        waves_.reset();
         dut_->final();
         delete dut_;
     }
@@ -101,7 +106,7 @@ class Bench {
             }
             dut_->load_valid = offered;
             dut_->clk = 0;
-            dut_->eval();
+            settle();
             if (begun && dut_->in_ready) throw Mismatch("tokens are taken while weights are loaded");
             const std::uint64_t taken = offered & dut_->load_ready;
             for (std::size_t k = 0; k < load_.size(); k++) {
@@ -111,7 +116,7 @@ class Bench {
             begun = taken != 0;
             for (const Stream& s : load_) begun |= s.done > 0 && s.done < s.tokens;
             dut_->clk = 1;
-            dut_->eval();
+            settle();
             quiet = taken ? 0 : quiet + 1;
             if (quiet > patience_) throw Mismatch("weights are not taken");
         }
@@ -166,7 +171,7 @@ class Bench {
             dut_->in_valid = offered;
             dut_->out_ready = ready;
             dut_->clk = 0;
-            dut_->eval();
+            settle();
             bool moved = false;
             const std::uint64_t taken = offered & dut_->in_ready, given = ready & dut_->out_valid, valid = dut_->out_valid;
             for (std::size_t k = 0; k < out_.size(); k++) {
@@ -193,7 +198,7 @@ class Bench {
                 }
             }
             dut_->clk = 1;
-            dut_->eval();
+            settle();
             quiet = moved ? 0 : quiet + 1;
             if (quiet > patience_) throw Mismatch("nothing moves after " + std::to_string(out_[0].done) + " tokens");
             if (until ? out_[0].done >= until : finished()) return;
@@ -259,15 +264,21 @@ class Bench {
         if (last) ends_[k * frames_ + s.done / s.tokens] = cycle;
         s.done++;
     }
+    void settle() {
+        dut_->eval();
+        waves_->show();
+    }
+
     void clock() {
         dut_->clk = 0;
-        dut_->eval();
+        settle();
         dut_->clk = 1;
-        dut_->eval();
+        settle();
     }
 
     VerilatedContext context_;
     Vdut* dut_ = nullptr;
+    std::unique_ptr<Waves<Vdut>> waves_;
     std::size_t frames_;
     std::int64_t patience_;
     std::vector<Stream> in_, out_, load_;
@@ -284,7 +295,8 @@ int main(int argc, char** argv) {
     try {
         std::FILE* measured = std::fopen(argv[4], "w");
         if (!measured) throw std::runtime_error("no place for the measurement");
-        Bench bench(argv[1], std::strtoul(argv[5], nullptr, 10), std::strtoll(argv[6], nullptr, 10));
+        const char* waves = argc == 8 ? "reloaded_waves.vcd" : "waves.vcd";
+        Bench bench(argv[1], waves, std::strtoul(argv[5], nullptr, 10), std::strtoll(argv[6], nullptr, 10));
         bench.stimuli(argv[2]);
         if (argc == 8) bench.weights(argv[7]);
         try {

