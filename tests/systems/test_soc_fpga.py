@@ -6,6 +6,7 @@ import mmap
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,7 +26,7 @@ from tests.systems.written import computed, imported, written
 BOARDS = [name for name in system_boards() if isinstance(any_board(name), SocFpga)]
 PORTS = {
     "clock_source": "clk clk_in clk_in_reset clk_reset",
-    "altera_pll": "refclk reset outclk0",
+    "altera_pll": "refclk reset outclk0 locked",
     "altera_hps": "h2f_lw_axi_clock f2h_axi_clock h2f_lw_axi_master f2h_axi_slave h2f_reset memory",
     "altera_msgdma": "clock reset_n csr descriptor_slave mm_read mm_write st_source st_sink",
 }
@@ -52,6 +53,9 @@ def test_every_board(tmp_path: Path, name: str) -> None:
     kinds = {words[1]: words[2] for words in said if words[0] == "add_instance"}
     component = (tmp_path / "rtl/net_dma_avalon_hw.tcl").read_text()
     own = set(re.findall(r"^add_interface (\w+)", component, re.MULTILINE))
+    PORTS["bitsmith_locked"] = " ".join(
+        re.findall(r"^add_interface (\w+)", (tmp_path / "rtl/bitsmith_locked_hw.tcl").read_text(), re.MULTILINE)
+    )
     assert kinds["circuit"] == "net_dma_avalon"
     connections = [(words[1], words[2]) for words in said if words[0] == "add_connection"]
     for end in (end for pair in connections for end in pair):
@@ -63,6 +67,8 @@ def test_every_board(tmp_path: Path, name: str) -> None:
         ("circuit.out_shifted", "dma_2.st_sink"),
         ("circuit.out_greatest", "dma_3.st_sink"),
         ("dma_2.mm_write", "processor.f2h_axi_slave"),
+        ("pll.locked", "locked.locked"),
+        *(("locked.reset", end) for end in ("circuit.reset", *(f"dma_{k}.reset_n" for k in range(4)))),
     } <= set(connections)
     places = [words[3] for words in said if words[0] == "set_connection_parameter_value" and "lw_axi" in words[1]]
     assert places == [f"0x{0x20 * k:04x}" for k in range(8)]
@@ -81,6 +87,27 @@ def test_the_circuit_is_clean(tmp_path: Path) -> None:
     component = (tmp_path / "rtl/net_dma_avalon_hw.tcl").read_text()
     names = dict.fromkeys(re.findall(r"^add_fileset_file ([\w.]+)", component, re.MULTILINE))
     lint([tmp_path / "rtl" / name for name in names], "net_dma_avalon")
+    lint([tmp_path / "rtl/bitsmith_locked.sv"], "bitsmith_locked")
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
+def test_the_reset_lasts_until_the_pll_is_locked(tmp_path: Path) -> None:
+    written(tmp_path, made("streams"), "de10-nano")
+    (tmp_path / "bench.sv").write_text(
+        "module bench;\n"
+        "reg clk = 0, locked = 1; wire reset;\n"
+        "bitsmith_locked dut (.clk(clk), .locked(locked), .reset(reset));\n"
+        'task tick; begin #1 clk = 1; #1 clk = 0; $write("%b", reset); end endtask\n'
+        "initial begin\n"
+        '#1 locked = 0; #1 $write("%b", reset); repeat (5) tick;\n'
+        "locked = 1; repeat (5) tick;\n"
+        'locked = 0; #1 $write("%b", reset); locked = 1; repeat (4) tick;\n'
+        "$finish; end\nendmodule\n"
+    )
+    sources = ["bench.sv", "rtl/bitsmith_locked.sv"]
+    subprocess.run(["iverilog", "-g2012", "-Wall", "-o", "bench", *sources], cwd=tmp_path, check=True)
+    said = subprocess.run(["vvp", "-n", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert said.splitlines()[0] == "1" + "11111" + "11000" + "1" + "1100"
 
 
 def test_the_quartus_project(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.devices import SocFpga
-from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings
+from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, template
 
 _MOST_STREAMS = 16
 _INSTALL = "Quartus Prime Standard or Lite is Intel's, with Platform Designer"
@@ -21,7 +23,8 @@ def soc_fpga_system(core: Core, board: SocFpga) -> System:
     made = f"{FOLDER}/{system}/synthesis/{system}.qip"
     generated = (f"--output-directory={FOLDER}/{system}", "--synthesis=VERILOG", "--search-path=rtl,$", qsys)
     clock = f"create_clock -name clk -period {1e9 / board.clock_hz:g} [get_ports clk_clk]\n"
-    return assembled(
+    locked = {f"rtl/{name}": template(name) for name in ("bitsmith_locked.sv", "bitsmith_locked_hw.tcl")}
+    made_system = assembled(
         core,
         board.name,
         settings={
@@ -45,6 +48,7 @@ def soc_fpga_system(core: Core, board: SocFpga) -> System:
         products={"Bitstream": bits},
         install=_INSTALL,
     )
+    return replace(made_system, files={**made_system.files, **locked})
 
 
 def _avalon(streams: tuple[tuple[str, int], ...], side: str, way: str) -> tuple[tuple[str, int], ...]:

@@ -16,9 +16,14 @@ part_of_system clock clock_source [list clockFrequency $board_hz clockFrequencyK
 add_interface clk clock sink
 set_interface_property clk EXPORT_OF clock.clk_in
 part_of_system pll altera_pll [list gui_reference_clock_frequency [expr {$board_hz / 1e6}] gui_number_of_clocks 1 \
-    gui_output_clock_frequency0 $clock_mhz gui_use_locked false]
+    gui_output_clock_frequency0 $clock_mhz gui_use_locked true]
 add_connection clock.clk pll.refclk
 add_connection clock.clk_reset pll.reset
+
+# Logic that is configured while the processor runs has its reset behind it: it waits for the PLL's clock, too.
+add_instance locked bitsmith_locked
+add_connection pll.outclk0 locked.clock
+add_connection pll.locked locked.locked
 
 # The processor: the narrow bridge to registers, the wide one from the logic to its memory. The memory is two DDR3 chips of 16 bits;
 # what differs between boards is in the settings.
@@ -38,6 +43,7 @@ add_connection pll.outclk0 processor.f2h_axi_clock
 add_instance circuit $core
 add_connection pll.outclk0 circuit.clock
 add_connection clock.clk_reset circuit.reset
+add_connection locked.reset circuit.reset
 
 # An engine for each stream, with 64 bytes of registers: status and control first, descriptors from 0x20 on.
 set number 0
@@ -50,6 +56,7 @@ foreach {mode streams} [list 1 $inputs 2 $outputs] {
             TRANSFER_TYPE {Full Word Accesses Only} BURST_ENABLE 1 MAX_BURST_COUNT 16 PACKET_ENABLE 1]
         add_connection pll.outclk0 $engine.clock
         add_connection clock.clk_reset $engine.reset_n
+        add_connection locked.reset $engine.reset_n
         foreach {slave offset} {csr 0x00 descriptor_slave 0x20} {
             add_connection processor.h2f_lw_axi_master $engine.$slave
             set_connection_parameter_value processor.h2f_lw_axi_master/$engine.$slave baseAddress \
