@@ -137,6 +137,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "add-a-framework.md", slow=False),
         Example(DOCS / "auto-precision.md"),
         Example(DOCS / "quickstart.md"),
+        Example(DOCS / "cheat-sheet.md", slow=False),
         Example(DOCS / "concepts.md"),
         Example(DOCS / "configuration.md"),
         Example(DOCS / "custom-layers.md"),
