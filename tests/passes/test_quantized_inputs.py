@@ -12,13 +12,13 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.settled import decided_inputs
-from bitsmith.layers.shape import Flatten, Gather, Permute, Reshape, Slice
+from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice
 from bitsmith.layers.time_distributed import TimeDistributed
 from bitsmith.passes.network.quantized_inputs import quantized_inputs
 
@@ -39,6 +39,14 @@ def _network(*readers: tuple[tuple[Layer, ...], Quantizer]) -> Network:
     return Network(tuple(nodes), ("x",), tuple(outputs))
 
 
+def _chained(shape: tuple[int, ...], *layers: Layer) -> Network:
+    """An input that goes through all of the layers."""
+    nodes = [NetworkNode("x", Input(shape))]
+    for layer in layers:
+        nodes.append(NetworkNode(f"n{len(nodes)}", layer, (nodes[-1].name,)))
+    return Network(tuple(nodes), ("x",), (nodes[-1].name,))
+
+
 def _drawn(rng: np.random.Generator, shape: tuple[int, ...], rounding: Rounding, overflow: Overflow) -> Quantizer:
     """Formats of elements, some of which have no bits."""
     sign, integer, frac = rng.integers(0, 2, shape), rng.integers(-1, 4, shape), rng.integers(-1, 5, shape)
@@ -54,6 +62,8 @@ _WAYS: tuple[tuple[tuple[Layer, ...], tuple[int, ...]], ...] = (
     ((Gather((2, 0, 0), 1),), (2, 3, 4)),
     ((Slice((0, 1, 3), (2, 3, -1), (1, 1, -2)), Flatten()), (8,)),
     ((Pad(((0, 0), (1, 0))), Crop(((0, 0), (0, 2)))), (2, 2, 4)),
+    ((Reshape((2, 3, 4, 1)), Broadcast((2, 3, 4, 3))), (2, 3, 4, 3)),
+    ((Gather((2, 0, 0, 1, 1), 2), Permute((2, 0, 1))), (5, 2, 3)),
 )
 
 
@@ -91,6 +101,32 @@ def test_one_quantizer_is_that_of_the_input() -> None:
     found = network.node("x").layer
     assert isinstance(found, Input) and found.quantizer is not None and found.quantizer.is_same(one)
     assert not any(isinstance(node.layer, Quantize) for node in network.nodes)
+
+
+def test_elements_have_the_bits_of_their_own_copies() -> None:
+    """Formats of 2 copies of 3 elements: the finest step and the longest range of each element's, and none of no reader's."""
+    integer, frac = np.array([[0, 1, 3], [2, 0, 3]]), np.array([[4, 0, -3], [1, 2, -3]])
+    own = Quantizer.fixed(0, integer, frac, Rounding.TRN, Overflow.WRAP)
+    copies = Gather((3, 0, 1, 3, 0, 1), 0), Reshape((2, 3))
+    layer = quantized_inputs(_chained((4,), *copies, Quantize(own))).node("x").layer
+    assert isinstance(layer, Input) and layer.quantizer is not None
+    assert np.broadcast_to(layer.quantizer.bits, (4,)).tolist() == [1 + 2, 0, 0, 2 + 4]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_elements_that_all_tables_ignore_have_no_bits(copied: bool) -> None:
+    grid = Quantizer.fixed(1, np.array([0, 1, 2]), np.array([2, 1, -2]), Rounding.TRN, Overflow.WRAP)
+    rows = np.array([[0.0] * 8, [0, 1, 2, 3, 4, 5, 6, 7], [0.5] * 8])
+    views = (Reshape((3, 1)), Broadcast((3, 2)), Reshape((2, 3))) if copied else ()
+    table = Lookup(as_weights([2, 1, -2]), -4, as_weights(rows))
+    network = _chained((3,), *views, Quantize(grid), table)
+    layer = quantized_inputs(network).node("x").layer
+    assert isinstance(layer, Input) and layer.quantizer is not None
+    bits = np.broadcast_to(layer.quantizer.bits, (3,)).tolist()
+    assert bits == ([3, 0, 3] if copied else [0, 3, 0])
+    x = np.random.default_rng(0).normal(0.0, 4.0, (50, 3))
+    (found,) = Emulator(compile_network(network).program).run([x])
+    np.testing.assert_array_equal(found, network.evaluate([x])[network.outputs[0]])
 
 
 def test_other_readers_keep_inputs_as_they_are() -> None:

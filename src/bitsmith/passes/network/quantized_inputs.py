@@ -2,11 +2,12 @@
 
 Before: an input without a format of its own or of the user's, read, perhaps after its elements moved, by :class:`Quantize` layers
 of fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and those of the whole input
-are identities. If not, the input has the bits that they look at: those of the finest of them and, where one rounds to
-nearest, half a step. Where their grids are of other scales, and before staircases and rectifiers, the input holds all that their
-ranges do: in steps of which each of theirs has 256 or more, or of which all thresholds are multiples. The former is a choice of
-the circuit's (``Input.rounds``), which the float model does not make. Where some wrap around and some do not, no range is enough
-for any input: the input gets a fixed-point format with steps as fine and a range 256 times as wide, as if the user had given it.
+are identities. If not, each element has the bits that they look at: those of the finest of them and, where one rounds to
+nearest, half a step; none where they are of tables that have one value for all codes. Where their grids are of other scales, and
+before staircases and rectifiers, the input holds all that their ranges do: in steps of which each of theirs has 256 or more, or
+of which all thresholds are multiples. The former is a choice of the circuit's (``Input.rounds``), which the float model does not
+make. Where some wrap around and some do not, no range is enough for any input: the input gets a fixed-point format with steps as
+fine and a range 256 times as wide, as if the user had given it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import reduce
 
 import numpy as np
 
-from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
+from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.settled import resolution_of
@@ -92,18 +95,31 @@ def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_
         if isinstance(layer, Quantize):
             if layer.quantizer.fracs is None or not layer.quantizer.keeps_scale:
                 return None
-            found.append(_Reader(layer.quantizer, reader.name))
+            found.append(_Reader(_told_apart(network, reader.name, layer.quantizer), reader.name))
             continue
         beyond = _readers(network, shapes, reader.name) if reader.layer.traits.moves_or_pads else None
         if beyond is None:
             return None
         for one in beyond:
-            if reader.layer.traits.keeps:
-                here = _in_shape(one.quantizer, reader.layer, shapes[name])
-                found.append(replace(one, quantizer=here))
+            if one.quantizer.size == 1 or len(reader.inputs) > 1:
+                here = _anywhere(one.quantizer)
             else:
-                found += [_Reader(each) for each in _anywhere(one.quantizer)]
+                here = _in_shape(one.quantizer, reader.layer, shapes[name])
+            found += [_Reader(each, one.name if reader.layer.traits.keeps else "") for each in here]
     return found
+
+
+def _told_apart(network: Network, name: str, quantizer: Quantizer) -> Quantizer:
+    """The ``quantizer`` of a node, without bits for elements whose codes are alike to all tables that read it."""
+    tables = [node.layer for node in network.consumers(name)]
+    if name in network.outputs or not tables or not all(isinstance(layer, Lookup) for layer in tables):
+        return quantizer
+    alike = [np.all(layer.values == layer.values[..., :1], axis=-1) for layer in tables if isinstance(layer, Lookup)]
+    blind = reduce(np.logical_and, alike) & (quantizer.lo <= 0) & (quantizer.hi >= 0)
+    if not np.any(blind):
+        return quantizer
+    lo, hi = (np.where(blind, 0, end) for end in (quantizer.lo, quantizer.hi))
+    return Quantizer.uniform(quantizer.scale, lo, hi, quantizer.rounding, quantizer.overflow)
 
 
 def _anywhere(quantizer: Quantizer) -> Iterator[Quantizer]:
@@ -113,19 +129,30 @@ def _anywhere(quantizer: Quantizer) -> Iterator[Quantizer]:
         yield Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
 
 
-def _in_shape(quantizer: Quantizer, layer: Layer, shape: Shape) -> Quantizer:
-    """The quantizer of a tensor of ``shape``; ``quantizer`` is for what ``layer`` makes of it, which has all its elements."""
-    places = np.arange(math.prod(shape), dtype=np.float64).reshape(1, *shape)
-    back = np.argsort(layer.reference([places])[0], axis=None)
-    seen = layer.output_shape([shape])
+def _in_shape(quantizer: Quantizer, layer: Layer, shape: Shape) -> Iterator[Quantizer]:
+    """Quantizers of a tensor of ``shape``; ``quantizer`` is for what ``layer`` makes of it.
 
-    def placed(part: Ints) -> Ints:
-        if part.size == 1:
-            return part
-        return np.broadcast_to(part, seen).reshape(-1)[back].reshape(shape)
-
-    scale, lo, hi = (placed(part) for part in (quantizer.scale, quantizer.lo, quantizer.hi))
-    return Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
+    There are as many as there are copies of an element. They have no bits for elements of which there are fewer copies.
+    """
+    size = math.prod(shape)
+    first = np.arange(size, dtype=np.float64).reshape(1, *shape)
+    source, other = (layer.reference([values])[0] for values in (first, first + size))
+    moved = np.flatnonzero(other - source == size)  # the others are padding
+    sources = source.ravel()[moved].astype(np.int64)
+    order = np.argsort(sources, kind="stable")
+    starts = np.searchsorted(sources[order], sources[order])
+    copies = np.arange(len(order)) - starts
+    parts = [
+        np.broadcast_to(part, source.shape).ravel()[moved] for part in (quantizer.scale, quantizer.lo, quantizer.hi)
+    ]
+    coarsest = quantizer.scale.max()
+    for copy in range(int(copies.max(initial=-1)) + 1):
+        chosen = order[copies == copy]
+        wholes = [np.full(size, value, dtype=np.object_) for value in (coarsest, 0, 0)]
+        for whole, part in zip(wholes, parts, strict=True):
+            whole[sources[chosen]] = part[chosen]
+        scale, lo, hi = (whole.reshape(shape) for whole in wholes)
+        yield Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
 
 
 def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
@@ -141,8 +168,9 @@ def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
     if any(wrapping) and not all(wrapping):
         return None
     halves = any(one.rounding is not Rounding.TRN for one in quantizers)
-    coarsest = max(one.scale.max() for one in quantizers)
-    scales = [np.where(one.hi > one.lo, one.scale, coarsest) for one in quantizers]
+    kept = (np.broadcast_arrays(one.scale, one.hi > one.lo) for one in quantizers)
+    coarsest = max((scale[has_bits].max() for scale, has_bits in kept if np.any(has_bits)), default=Fraction(1))
+    scales = [np.where(one.hi > one.lo, one.scale, np.asarray(coarsest, dtype=np.object_)) for one in quantizers]
     finest = reduce(np.minimum, scales) / (2 if halves else 1)
     lows, highs, ends = [], [], []
     for one, scale in zip(quantizers, scales, strict=True):
