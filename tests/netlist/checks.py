@@ -36,8 +36,8 @@ class SteadyDelays:
     def table(self, address_bits: int) -> float:
         return 0.5 + 0.5 * max(address_bits - 4, 0)
 
-    def table_registers(self, bits: int) -> int:
-        return 2 if bits > 1024 else 0
+    def table_registers(self, address_bits: int, width: int, budget_ns: float) -> int:
+        return 2 if width << address_bits > 1024 else 0
 
     def multiplier(self, a: int, b: int) -> float:
         return 1.5 + 0.05 * (a + b)

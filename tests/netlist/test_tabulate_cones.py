@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.devices import ULTRASCALE_PLUS
+from bitsmith.devices import ICE40
 from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate
@@ -184,7 +184,7 @@ def test_look_up_tables_of_tables(entries: tuple[int, ...], first: int, luts: in
     ("width", "expected"), [(3, ["RomRead"]), (8, ["View", "RomRead", "Comparator", "Mux", "Comparator", "Mux"])]
 )
 def test_no_table_becomes_block_memory(width: int, expected: list[str]) -> None:
-    """Or gets registers after it: 128 words of 8 bits have none, 256 have."""
+    """128 words of 8 bits are none on iCE40, 256 are."""
     entries = [k * k % (1 << width) for k in range(128)]
     before = parse(
         f"""\
@@ -203,7 +203,7 @@ origin "" x
 output y[0]: 0..{max(entries)} frac 0 = %7
 """
     )
-    after = tabulate_cones(before, ULTRASCALE_PLUS.delays)
+    after = tabulate_cones(before, ICE40.delays)
     check(after)
     assert all(evaluate(after, (x, 0)) == evaluate(before, (x, 0)) for x in range(256))
     assert kinds(after) == expected

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit as circuit_of_layout
-from bitsmith.devices import ECP5
+from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder
@@ -16,6 +16,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from tests.estimate.test_unrolled import UNROLLED
 from tests.flows.runs import synthesize
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
@@ -29,15 +30,31 @@ def mapped(program: Program, folder: Path, budget_ns: float = 4.0) -> Resources:
     return synthesize(folder, "dut", save(design, folder), ECP5)
 
 
-@pytest.mark.parametrize(("address_bits", "blocks"), [(5, 0), (10, 1)])
-def test_large_tables_become_block_memory(address_bits: int, blocks: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "address_bits", "budget_ns", "blocks"),
+    [
+        (ECP5, 5, 8.0, 0),
+        (ECP5, 9, 8.0, 0),
+        (ECP5, 10, 8.0, 1),
+        (ULTRASCALE_PLUS, 10, 4.0, 0),
+        (ULTRASCALE_PLUS, 10, 1.0, 1),
+        (ULTRASCALE_PLUS, 11, 4.0, 1),
+        (ICE40, 8, 20.0, 1),
+    ],
+)
+def test_large_tables_become_block_memory(
+    family: Family, address_bits: int, budget_ns: float, blocks: int, tmp_path: Path
+) -> None:
+    """Of 8 bits: those that take a larger share of the look-up tables than of the blocks, or more than a stage."""
     build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, address_bits, 0))
     values = np.random.default_rng(0).integers(0, 256, 1 << address_bits)
     y = build.table(x, -(1 << (address_bits - 1)), values, 0)
-    resources = mapped(build.program([("y", build.add(y, build.const([3])))]), tmp_path)
-    assert resources.bram == blocks
-    assert (resources.lut < 20) == bool(blocks)
+    program = build.program([("y", build.add(y, build.const([3])))])
+    design = circuit(program, budget_ns, "dut", 1, delays=family.delays).design
+    found = synthesize(tmp_path, "dut", save(design, tmp_path), family)
+    assert found.bram == estimate_layout(program, UNROLLED, family, budget_ns).bram == blocks
+    assert (found.lut < 20) == bool(blocks)
 
 
 def test_network_takes_what_is_estimated(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.pipeline import pipeline
+from bitsmith.netlist.pipeline import Delays, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import write
@@ -164,11 +165,28 @@ def test_sixteen_bit_network(tmp_path: Path) -> None:
         assert got[sample].tolist() == expected(program, [raw.astype(np.object_)], sample)
 
 
-def test_tables_that_are_registered_anyway_have_the_register_inside() -> None:
+def _table(delays: Delays, budget_ns: float) -> str:
+    """The module of a table of 1,024 words of 8 bits, in front of an addition."""
     build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, 10, 0))
     y = build.table(x, -512, [(k * k) % 251 for k in range(1024)], 0)
-    design = circuit(build.program([("y", build.add(y, build.const([3])))]), 4.0, "dut", 1).design
+    design = circuit(build.program([("y", build.add(y, build.const([3])))]), budget_ns, "dut", 1, delays=delays).design
     (table,) = (text for name, text in design.sources.items() if name.endswith("table.sv"))
+    return table
+
+
+def test_tables_that_are_registered_anyway_have_the_register_inside() -> None:
+    table = _table(SteadyDelays(), 4.0)
     assert "input logic clk" in table and "always_ff @(posedge clk) begin\n    case (address)" in table
     assert '(* rom_style = "block", syn_romstyle = "EBR" *) output logic [7:0] value' in table
+
+
+@pytest.mark.parametrize(
+    ("family", "budget_ns", "in_block"),
+    [(ECP5, 8.0, True), (XILINX_7, 8.0, False), (ULTRASCALE_PLUS, 4.0, False), (ULTRASCALE_PLUS, 1.0, True)],
+)
+def test_tables_say_what_memory_they_are_to_be(family: Family, budget_ns: float, in_block: bool) -> None:
+    """Block memory where that is the smaller share of a part, or where look-up tables are too slow."""
+    table = _table(family.delays, budget_ns)
+    assert ('rom_style = "block"' in table) == in_block
+    assert ('syn_romstyle = "logic"' in table) != in_block

@@ -148,12 +148,13 @@ class MemoryBlock:
     ``table_bits`` is the one fact that decides: Yosys makes block memories of a registered table that has more bits than this
     for each block that it takes; smaller ones stay in look-up tables. It is the cost of a block in Yosys's ``brams`` file of the
     family times 16, and `docs/add-a-device.md` says how it is measured. Three decisions are derived from it:
-    `may_hold_table`, `suits_table` and `holds_table`.
+    `may_hold_table`, `suits_table` and `holds_table`. Tables of pipelines say themselves what they are to be: see `pays_table`.
 
     Attributes:
         bits: capacity; capacities of parts and figures of synthesis count blocks of this size.
         shapes: words and bits of a word, as it can be configured.
         table_bits: bits of a constant table per block that look-up tables can hold.
+        worth_bits: bits of a constant table that those look-up tables hold of which parts of the family have one block.
         registers: registers that follow a block which is read in a pipeline.
         filled_bits: synthesis makes blocks of all that is read synchronously and has so many bits for each; 0: by cost.
         pair_bits: two words of so many bits and more take fewer cells as memory of look-up tables than as registers; 0: never.
@@ -162,6 +163,7 @@ class MemoryBlock:
     bits: int
     shapes: tuple[tuple[int, int], ...]
     table_bits: int
+    worth_bits: int
     registers: int
     filled_bits: int
     pair_bits: int
@@ -176,12 +178,16 @@ class MemoryBlock:
         return sum(self.count(_padded(end - start), bits) for start, end in parts)
 
     def may_hold_table(self, bits: int) -> bool:
-        """True if some synthesis tool makes block memory of a constant table of ``bits`` bits.
-
-        A pipeline then gives it registers that the block can take in, which cost little where it stays in look-up tables.
-        Vendors' tools choose block memory earlier than Yosys, from about half of its size on.
-        """
+        """True if a constant table of ``bits`` bits may be block memory where look-up tables are too slow for the clock."""
         return 2 * bits > self.table_bits
+
+    def pays_table(self, words: int, bits: float) -> bool:
+        """True if blocks are the cheaper share of a part for a constant table of ``words`` words of ``bits`` bits."""
+        return words >= _TABLE_WORDS and words * bits > self.worth_bits * self.count(words, bits)
+
+    def takes_any_table(self, words: int, bits: float) -> bool:
+        """True if Yosys makes block memory of such a table even where it is written as one of look-up tables."""
+        return words >= _TABLE_WORDS and bool(self.filled_bits) and self.fills(words, bits)
 
     def suits_table(self, bits: int) -> bool:
         """True if a constant table of ``bits`` bits is to be read synchronously, so that it can be block memory.

@@ -78,9 +78,13 @@ class DelayModel:
         beyond = max(address_bits - last, 0)
         return self.table_ns[min(address_bits, last)] + beyond * (self.table_ns[last] - self.table_ns[last - 1])
 
-    def table_registers(self, bits: int) -> int:
-        """Return the registers that follow a constant table of ``bits`` bits, so that it can become block memory."""
-        return self.memory.registers if self.memory.may_hold_table(bits) else 0
+    def table_registers(self, address_bits: int, width: int, budget_ns: float) -> int:
+        """Return the registers that follow a constant table that is to be block memory; 0 of one of look-up tables.
+
+        Block memory is what costs the smaller share of a part, or where look-up tables take more than ``budget_ns``.
+        """
+        is_slow = self.table(address_bits) > budget_ns and self.memory.may_hold_table(width << address_bits)
+        return self.memory.registers if is_slow or self.memory.pays_table(1 << address_bits, width) else 0
 
     def multiplier(self, a: int, b: int) -> float:
         """Return the delay of an ``a`` by ``b`` bit product without pipeline registers.

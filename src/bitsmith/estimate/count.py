@@ -396,7 +396,7 @@ class Count:
 
     def _table(self, x: TensorType, y: TensorType, count: int) -> None:
         address, width = max(x.max_width, 1), max(y.max_width, 1)
-        if self._area.memory.takes_table(1 << address, width):
+        if self._area.memory.pays_table(1 << address, width):
             self.bram += self._area.memory.count(1 << address, width) * count
         else:
             self.lut += self._area.table(address, width) * count

@@ -76,10 +76,9 @@ def _with_registers_of_tables(
     for index in live_words(netlist):
         word = netlist.words[index]
         if isinstance(word.cell, RomRead) and index in at_once:
-            address = netlist.words[word.cell.address].width
             sources = absorbed.sources[word.cell.address]
             registered = all(max(stages.stage[source], 0) < stages.stage[index] for source in sources)
-            if registered and not area.memory.takes_table(1 << address, word.width):
+            if registered and not is_memory(netlist, index, stages, area):
                 stage[index] -= 1
     return replace(stages, stage=tuple(stage))
 
@@ -127,8 +126,14 @@ def _inside(netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, a
         if stage in used and not used[stage].by_blocks:
             break
         found.add(stage)
-    if isinstance(word.cell, RomRead) and first not in used and first < last:
-        address = netlist.words[word.cell.address].width
-        if area.memory.takes_table(1 << address, word.width):
-            found.add(first + 1)
+    if first not in used and first < last and is_memory(netlist, index, stages, area):
+        found.add(first + 1)
     return found
+
+
+def is_memory(netlist: Netlist, index: int, stages: PipelineStages, area: AreaModel) -> bool:
+    """Return True if a word is a table of block memory."""
+    word = netlist.words[index]
+    if index in stages.memories or not isinstance(word.cell, RomRead):
+        return index in stages.memories
+    return area.memory.takes_any_table(1 << netlist.words[word.cell.address].width, word.width)

@@ -14,7 +14,7 @@ import numpy as np
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.registers import registers
+from bitsmith.estimate.registers import is_memory, registers
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, operands, readers_of
@@ -78,7 +78,7 @@ class _Counted:
             self.dsp += blocks
             self.lut += luts
         else:
-            self._read(word, cell)
+            self._read(index, word, cell)
 
     def thresholds(self) -> float:
         """The look-up tables of comparisons with constants, which share what they can."""
@@ -130,9 +130,9 @@ class _Counted:
         else:
             self.lut += self._area.comparator(max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
 
-    def _read(self, word: Word, cell: cells.RomRead) -> None:
+    def _read(self, index: int, word: Word, cell: cells.RomRead) -> None:
         address = self._words[cell.address].width
-        if self._area.memory.takes_table(1 << address, word.width):
+        if is_memory(self._netlist, index, self._stages, self._area):
             self.bram += self._area.memory.count(1 << address, word.width)
         else:
             self.lut += self._area.table(address, word.width) * self._unlike(word, cell)

@@ -44,8 +44,8 @@ class Delays(Protocol):
     def table(self, address_bits: int) -> float:
         """Look-up in a constant table."""
 
-    def table_registers(self, bits: int) -> int:
-        """Registers that follow a constant table of ``bits`` bits, so that it can become block memory."""
+    def table_registers(self, address_bits: int, width: int, budget_ns: float) -> int:
+        """Registers that follow a constant table that is to be block memory; 0 of one of look-up tables."""
 
     def multiplier(self, a: int, b: int) -> float:
         """Product of two words."""
@@ -58,7 +58,8 @@ class Delays(Protocol):
 class PipelineStages:
     """The stage of every word (-1 for constants, absorbed and dead words) and what the pipeline costs.
 
-    ``over_budget`` lists words that take longer than a whole stage, which is ``stage_ns`` of logic.
+    ``over_budget`` lists words that take longer than a whole stage, which is ``stage_ns`` of logic, and ``memories`` the tables
+    that are to be block memory.
     """
 
     stages: int
@@ -66,6 +67,7 @@ class PipelineStages:
     register_bits: int
     over_budget: tuple[int, ...]
     stage_ns: float
+    memories: frozenset[int]
 
 
 def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> PipelineStages:
@@ -138,11 +140,11 @@ def carry_start(cell: cells.AddSub) -> int:
 def registers_after(netlist: Netlist, word: Word, delays: Delays, budget_ns: float) -> tuple[int, float]:
     """Return the registers that must follow ``word``, and how long it takes until the first of them.
 
-    Some follow a table that is large enough for block memory, and a product that takes longer than a stage.
+    Some follow a table that is to be block memory, and a product that takes longer than a stage.
     """
     cell, delay = word.cell, cell_delay(netlist, word, delays)
     if isinstance(cell, cells.RomRead):
-        return delays.table_registers(word.width << netlist.words[cell.address].width), delay
+        return delays.table_registers(netlist.words[cell.address].width, word.width, budget_ns), delay
     if isinstance(cell, cells.Multiplier) and delay > budget_ns:
         registers, stage_ns = delays.staged_multiplier(*(netlist.words[x].width for x in (cell.a, cell.b)))
         return (registers, stage_ns) if registers else (0, delay)
@@ -277,7 +279,13 @@ class _Scheduler:
                 break
         if len(self._order) <= _EXACT_WORDS:
             bits = self._place(stages)
-        return PipelineStages(stages, tuple(self._stage), bits, tuple(self._too_slow), self.budget - _SLACK_NS)
+        memories = frozenset(
+            word
+            for word in self._order
+            if self._registers_after[word] and isinstance(self._netlist.words[word].cell, cells.RomRead)
+        )
+        slow = tuple(self._too_slow)
+        return PipelineStages(stages, tuple(self._stage), bits, slow, self.budget - _SLACK_NS, memories)
 
     def _place(self, stages: int) -> int:
         """Put words where there are fewest bits of registers; return these."""

@@ -7,6 +7,7 @@ on. A word that has one value is a constant, one that is the narrow word itself 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import TypeAlias, assert_never
@@ -14,7 +15,6 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.devices.blocks import is_block_table
 from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.fuse_adders import luts_of_sum
@@ -252,20 +252,20 @@ class _Tabulation:
         if self._delays.table(address.width) > self._time(index, source):
             return None
         before = (
-            self._memory(self._words[word.cell.address].width, word.width)
+            self._registers(self._words[word.cell.address].width, word.width)
             if isinstance(word.cell, cells.RomRead)
-            else (0, False)
+            else 0
         )
-        if self._memory(address.width, made.width) > before:
+        if self._registers(address.width, made.width) > before:
             return None
         if entries not in self._numbers:
             self._numbers[entries] = len(self._tables)
             self._tables.append(entries)
         return replace(made, cell=cells.RomRead(source, self._numbers[entries], address.lo))
 
-    def _memory(self, address: int, width: int) -> tuple[int, bool]:
-        """The registers after a table of words of ``width`` bits, and whether it is to be block memory."""
-        return self._delays.table_registers(width << address), is_block_table(1 << address, width)
+    def _registers(self, address: int, width: int) -> int:
+        """The registers after a table of words of ``width`` bits, whatever the clock."""
+        return self._delays.table_registers(address, width, math.inf)
 
     def _cone(self, index: int, source: int) -> list[int]:
         """The words that nothing reads once ``index`` is a function of ``source``, itself among them."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from bitsmith.devices.blocks import MemoryBlock, table_parts
-from bitsmith.rtl.tables import rom_style
+from bitsmith.devices.blocks import MemoryBlock, is_block_table, table_parts
+from bitsmith.rtl.tables import IN_BLOCK
 from bitsmith.rtl.writer import Title
 
 
@@ -25,7 +25,7 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, block: Mem
     """
     bits = address_bits(len(values))
     starts = table_parts(len(values), width, block) if clocked else [0]
-    style = rom_style(len(values), width) if clocked else ""
+    style = IN_BLOCK if clocked and is_block_table(len(values), width) else ""
     ports = [
         *(["input logic clk"] if clocked else []),
         f"input logic [{bits - 1}:0] address",

@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from bitsmith.devices.blocks import is_block_table
 from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
 from bitsmith.rtl.expressions import literal
 
+IN_BLOCK = '(* rom_style = "block", syn_romstyle = "EBR" *) '
+"""The attributes of the register of a table that is to be block memory, for Vivado, Yosys and Lattice's LSE.
 
-def rom_style(words: int, bits: int) -> str:
-    """The attributes of the register of a table of ``words`` words, for Vivado, Yosys and Lattice's LSE; none for small ones.
+Quartus makes block memory of such tables by itself, and knows no name for it that fits all families.
+"""
 
-    Quartus makes block memory of such tables by itself, and knows no name for it that fits all families.
-    """
-    return '(* rom_style = "block", syn_romstyle = "EBR" *) ' if is_block_table(words, bits) else ""
+_IN_LOGIC = '(* romstyle = "logic", syn_romstyle = "logic" *) '
+"""The same of look-up tables, for Quartus, Yosys and Lattice's LSE; Yosys rejects the one word that Vivado has for it."""
+
+_MAYBE_BLOCK_BITS = 512
+"""Bits of a table from which on some tool might choose block memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +37,20 @@ class TableShape:
     address_width: int
     address_signed: bool
     clocked: bool
+    in_block: bool
 
     @staticmethod
-    def of(netlist: Netlist, word: Word, rom: RomRead, *, clocked: bool) -> TableShape:
-        """The module that computes ``word``, or with ``clocked`` the word one register later."""
+    def of(netlist: Netlist, word: Word, rom: RomRead, *, clocked: bool, in_block: bool) -> TableShape:
+        """The module that computes ``word``, or with ``clocked`` the word one register later, ``in_block`` memory."""
         address = netlist.words[rom.address]
         return TableShape(
-            rom.table, rom.first, word.drop, word.width, word.signed, address.width, address.signed, clocked
+            rom.table, rom.first, word.drop, word.width, word.signed, address.width, address.signed, clocked, in_block
         )
 
     def ports(self) -> list[str]:
         """Declarations of the ports."""
-        style = rom_style(1 << self.address_width, self.width) if self.clocked else ""
+        in_logic = _IN_LOGIC if self.width << self.address_width > _MAYBE_BLOCK_BITS else ""
+        style = IN_BLOCK if self.in_block else in_logic
         return [
             *(["input logic clk"] if self.clocked else []),
             f"input logic {'signed ' if self.address_signed else ''}[{self.address_width - 1}:0] address",

@@ -99,8 +99,8 @@ class _Writer:
 
     def _table(self, index: int, rom: RomRead) -> TableShape:
         """The table of a word, with the register that follows it where there is one."""
-        clocked = self._layout.is_registered(index)
-        return TableShape.of(self._netlist, self._netlist.words[index], rom, clocked=clocked)
+        clocked, in_block = self._layout.is_registered(index), index in self._schedule.memories
+        return TableShape.of(self._netlist, self._netlist.words[index], rom, clocked=clocked, in_block=in_block)
 
     def _in_table(self, signal: Signal) -> bool:
         """Return True if the signal is inside of a table with a register."""
