@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
@@ -13,6 +16,8 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.ops.logic import clipping
+from bitsmith.frontends.ops.recurrent import given_states
 from bitsmith.frontends.ops.selection import repeat
 from bitsmith.frontends.ops.spatial import kernel_of
 from bitsmith.layers.dense import Dense
@@ -162,3 +167,55 @@ def test_refusals_of_one_reason_share_a_line() -> None:
             raise UnsupportedError("something", accepted="another thing")
     assert len(refusals.found) == 2
     assert "one, two (Layer): something; accepted: another thing" in str(refusals.error("model", "all"))
+
+
+@given(st.integers(1, 60))
+def test_more_refusals_than_are_shown_are_counted(number: int) -> None:
+    refusals = Refusals()
+    for k in range(number):
+        refusals.add(Refusal(f"layer{k}", "Layer", f"has reason {k}", "", class_known=True))
+    first, *lines = refusals.error("model", ()).found.split("\n    ")
+    assert first == f"{number} layer{'s' if number > 1 else ''} cannot be translated"
+    shown = [line for line in lines if line.startswith("layer")]
+    assert shown == [f"layer{k} (Layer): has reason {k}" for k in range(len(shown))]
+    assert lines[len(shown) :] == ([f"and {number - len(shown)} more"] if len(shown) < number else [])
+    assert len(shown) == number or len(shown) >= 10
+
+
+_ENDS = (-math.inf, -3.5e38, -2.0, -0.5, 0.0, 0.75, 3.0, 3.5e38, math.inf)
+
+
+@pytest.mark.parametrize("high", _ENDS)
+@pytest.mark.parametrize("low", _ENDS)
+def test_clipping_is_to_the_greater_bound_first(low: float, high: float) -> None:
+    """Of bounds that cross, the upper one is the result; what single precision does not reach is no bound."""
+    x = np.array([-1e30, -2.5, -1.0, 0.0, 0.25, 1.0, 5.0, 1e30])
+    if low == math.inf or high < -1e38:
+        with pytest.raises(UnsupportedError, match="clipping to"):
+            clipping(low, high)
+        return
+    np.testing.assert_array_equal(clipping(low, high).reference([x]), np.minimum(np.maximum(x, low), high))
+
+
+@pytest.mark.parametrize("bounds", [(math.nan, 1.0), (0.0, math.nan)])
+def test_clipping_to_what_is_no_number(bounds: tuple[float, float]) -> None:
+    with pytest.raises(UnsupportedError, match="clipping to"):
+        clipping(*bounds)
+
+
+@pytest.mark.parametrize("samples", [None, 1, 3])
+@pytest.mark.parametrize("count", [1, 2])
+def test_states_that_are_constants_are_those_of_each_sample(count: int, samples: int | None) -> None:
+    """ONNX has the samples along the second axis: one, or as many as the model is for."""
+    build = Builder(Draft(), 0, "model", samples)
+    values = np.random.default_rng(0).normal(size=(count, 1, 4))
+    for size in {1, samples or 1}:
+        (state,) = given_states(build, [constant(np.repeat(values, size, 1))], Batch(1), count, 4)
+        assert (state.batch, state.shape) == (Batch(1), (count, 4))
+        assert state.constant is not None
+        np.testing.assert_array_equal(np.reshape(state.constant, (count, 4)), values[:, 0])
+    for wrong in (values[..., :3], np.repeat(values, 2, 1) * [[[1.0], [2.0]]], np.repeat(values, 2, 0)):
+        with pytest.raises(UnsupportedError, match="initial states of axes"):
+            given_states(build, [constant(wrong)], Batch(1), count, 4)
+    assert given_states(build, [constant(values * 0.0)] * 2, Batch(1), count, 4) == ()
+    assert len(given_states(build, [constant(values * 0.0), constant(values)], Batch(1), count, 4)) == 2

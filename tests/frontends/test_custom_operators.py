@@ -286,3 +286,25 @@ def test_no_protocol_of_numbers_and_lists_is_forgotten(kind: type) -> None:
 @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
 def test_copies_belong_to_the_same_model(make: Callable[[Tensor], Tensor]) -> None:
     np.testing.assert_array_equal(evaluated(lambda x, y, w: make(x) + x), X * 2)
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+@pytest.mark.parametrize("rank", range(1, 6))
+@pytest.mark.parametrize("other_rank", range(1, 6))
+def test_matrix_products_are_numpy_s_whatever_the_ranks(rank: int, other_rank: int, exchanged: bool) -> None:
+    """Leading axes are those of the operand that has more."""
+
+    def shape(axes: int, *last: int) -> tuple[int, ...]:
+        return (*(1, 2, 1)[5 - axes :], *last) if axes > 1 else last[-1:]
+
+    own = shape(rank, 2, 3)
+    inner = own[-2] if exchanged and rank > 1 else 3
+    other = np.random.default_rng(0).normal(
+        size=shape(other_rank, 5, inner) if exchanged or other_rank == 1 else shape(other_rank, inner, 5)
+    )
+
+    def product(x: Any, y: object, w: object) -> Any:
+        x = x.reshape(12)[: math.prod(own)].reshape(*own)
+        return other @ x if exchanged else x @ other
+
+    np.testing.assert_allclose(evaluated(product), expected(product, X), rtol=1e-9, atol=1e-9)

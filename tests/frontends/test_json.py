@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bitsmith.errors import ModelFileError
+from bitsmith.errors import BitsmithError, ModelFileError
 from bitsmith.frontends.files import json as files
 from bitsmith.frontends.files.json import Fields, constant, parse_json
 
@@ -156,3 +158,17 @@ def test_what_a_file_may_hold_by_default() -> None:
         parse_json(b'{"a": [' + b"," * ((1 << 22) - 1) + b"]}", "model")
     with pytest.raises(ModelFileError, match="not valid JSON"):
         parse_json(b'{"a": ' + b"," * ((1 << 22) - 1) + b"}", "model")
+
+
+@given(
+    st.lists(st.integers(-2, 3) | st.integers((1 << 31) - 3, 1 << 31), min_size=1, max_size=3),
+    st.integers(1, 3),
+    st.integers(-1, 2),
+)
+def test_integers_of_axes_are_one_for_all_or_one_for_each(values: list[int], rank: int, least: int) -> None:
+    fields = Fields({"sizes": values}, "layer 'a'")
+    if len(values) in (1, rank) and all(least <= value < 1 << 31 for value in values):
+        assert fields.per_axis("sizes", rank, least=least) == tuple(values * (rank if len(values) == 1 else 1))
+        return
+    with pytest.raises(BitsmithError, match=f"sizes is .*\n.*from {least} to {(1 << 31) - 1}, or {rank} of them"):
+        fields.per_axis("sizes", rank, least=least)

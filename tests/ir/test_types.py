@@ -60,6 +60,7 @@ def test_units_of_several_elements_are_by_definition(data: st.DataObject) -> Non
     span, (least, greatest) = kind.span, (own[..., 0].min(), own[..., 1].max())
     assert (span.frac, span.least, span.greatest) == (int(kind.full()[0].max()), least, greatest)
     assert kind.real_range() == (float(least), float(greatest))
+    assert kind.raw_range == (min(map(int, kind.full()[1].flat)), max(map(int, kind.full()[2].flat)))
     assert kind.is_constant == bool((own[..., 0] == own[..., 1]).all())
 
 

@@ -11,6 +11,7 @@ import torch
 
 import bitsmith
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.torch.brevitas import code_range
 from bitsmith.frontends.torch.live import module_results
 
 sys.path.insert(0, str(Path(__file__).parent / "torch"))
@@ -113,3 +114,14 @@ def test_attention_is_read() -> None:
     model = bitsmith.convert(module.eval(), input_shape=(3, 4))
     assert model.predict(np.zeros((2, 3, 4))).shape == (2, 3, 4)
     assert any("rules of auto: 'attention.softmax'" in note for note in model.notes)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("signed", [False, True])
+def test_codes_reach_as_far_as_brevitas_says(signed: bool, narrow: bool) -> None:
+    ops = pytest.importorskip("brevitas.function.ops")
+    for bits in map(torch.tensor, (1.0, 2.0, 5.0, 8.0, 16.0)):
+        expected = (function(signed, narrow, bits) for function in (ops.min_int, ops.max_int))
+        assert [float(end) for end in code_range(bits.double(), signed=signed, narrow=narrow)] == list(
+            map(float, expected)
+        )

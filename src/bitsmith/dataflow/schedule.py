@@ -266,9 +266,8 @@ class _SequencerGraph:
         ]
 
     def latency(self, times: Sequence[Polyline], network: Network) -> int:
-        """The cycles from the transfer of a lone frame's first token to that of its last one."""
-        begun = min(times[self.first[entry]][0] for entry in network.sources)
-        return max(times[self.first[sink]][-1] for sink in network.sinks) - begun
+        """The cycles from the transfer of a lone frame's first token, at 0, to that of its last one."""
+        return max(times[self.first[sink]][-1] for sink in network.sinks)
 
     def pace(self, times: Sequence[Polyline], network: Network, frames: int) -> int:
         """Cycles per frame, rounded down, over an even number of the last ``frames``, of the slowest input or output."""

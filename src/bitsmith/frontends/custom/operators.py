@@ -100,12 +100,10 @@ class Operators(ABC, Generic[T]):
 
     # Arithmetic.
 
-    __add__ = _joining("add", arithmetic.add)
-    __radd__ = _joining("add", arithmetic.add, reflected=True)
+    __add__ = __radd__ = _joining("add", arithmetic.add)
     __sub__ = _joining("subtract", arithmetic.subtract)
     __rsub__ = _joining("subtract", arithmetic.subtract, reflected=True)
-    __mul__ = _joining("multiply", arithmetic.multiply)
-    __rmul__ = _joining("multiply", arithmetic.multiply, reflected=True)
+    __mul__ = __rmul__ = _joining("multiply", arithmetic.multiply)
     __truediv__ = _joining("divide", arithmetic.true_divide)
     __rtruediv__ = _joining("divide", arithmetic.true_divide, reflected=True)
     __floordiv__ = _joining("floor_divide", _floored)
@@ -150,12 +148,9 @@ class Operators(ABC, Generic[T]):
 
     __hash__ = object.__hash__
 
-    __and__ = _joining("and", _BITS[Bits.AND])
-    __rand__ = _joining("and", _BITS[Bits.AND], reflected=True)
-    __or__ = _joining("or", _BITS[Bits.OR])
-    __ror__ = _joining("or", _BITS[Bits.OR], reflected=True)
-    __xor__ = _joining("xor", _BITS[Bits.XOR])
-    __rxor__ = _joining("xor", _BITS[Bits.XOR], reflected=True)
+    __and__ = __rand__ = _joining("and", _BITS[Bits.AND])
+    __or__ = __ror__ = _joining("or", _BITS[Bits.OR])
+    __xor__ = __rxor__ = _joining("xor", _BITS[Bits.XOR])
     __invert__ = _changing("not", logic.bitwise_not)
 
     def __lshift__(self, other: object) -> NoReturn:

@@ -235,7 +235,7 @@ def _quantization(table: Table | None, shape: Shape, where: str) -> Quantization
     # Kernels look at the number of scales only, and converters leave the weights' axis at their bias.
     axis = table.integer(QuantizationField.AXIS) if len(shape) > 1 else 0
     zeros = zeros if zeros.size else np.zeros(scales.size, np.int64)
-    if zeros.size == 1 < scales.size:
+    if zeros.size == 1:
         zeros = np.repeat(zeros, scales.size)
     fits = scales.size == 1 or (0 <= axis < len(shape) and scales.size == shape[axis])
     values = scales.astype(np.float32)

@@ -28,7 +28,7 @@ _SUM_BITS = 19
 """Fractional bits of the sum of exponentials of 8 bits."""
 
 _MOST = 1 << 12
-"""Most elements of which the sum of exponentials stays within 32 bits."""
+"""Elements from which on the sum of exponentials, 1 each at most, may not stay within 32 bits."""
 
 
 def real_softmax(call: Call) -> Value:

@@ -127,15 +127,19 @@ def _parameter(part: torch.nn.Module, result: torch.Tensor) -> Callable[[], torc
     scale, bits = result.scale.detach().double(), getattr(result, "bit_width", None)
     lowest = highest = torch.zeros((), dtype=torch.float64)
     if bits is not None and _broadcasts(scale, values):
-        narrow, signed = float(bool(part.is_narrow_range)), bool(result.signed)
-        size, zero_point = 2.0 ** (bits.detach().double() - float(signed)), result.zero_point.detach().double()
-        lowest = (narrow - size if signed else 0.0) - zero_point
-        highest = size - 1.0 - (0.0 if signed else narrow) - zero_point
+        ends = code_range(bits.detach().double(), signed=bool(result.signed), narrow=bool(part.is_narrow_range))
+        lowest, highest = (end - result.zero_point.detach().double() for end in ends)
     else:
         scale = torch.tensor(_common_step(exact.numpy()), dtype=torch.float64)
     codes = torch.round(exact / scale)
     lowest, highest = torch.minimum(lowest, codes.min()), torch.maximum(highest, codes.max())
     return lambda: torch.ops.bitsmith.parameter(values, scale, lowest, highest)
+
+
+def code_range(bits: torch.Tensor, *, signed: bool, narrow: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """The least and the greatest code; a ``narrow`` range lacks the code furthest from 0."""
+    size = 2.0 ** (bits - float(signed))
+    return (float(narrow) - size, size - 1.0) if signed else (0.0 * size, size - 1.0 - float(narrow))
 
 
 def _broadcasts(scale: torch.Tensor, values: torch.Tensor) -> bool:
