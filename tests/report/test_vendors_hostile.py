@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -283,6 +284,18 @@ def test_results_of_simulations_are_numbers_of_any_length(tmp_path: Path) -> Non
         path.write_text(f"0\n{wrong}\n")
         with pytest.raises(ProjectError, match=told):
             vendor.samples(path)
+
+
+def test_what_a_terminal_would_obey_is_dropped_and_nothing_else() -> None:
+    """Controls but tab and newline, lone surrogates, separators, and marks that embed, override or isolate a direction."""
+    directions = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    for code in range(0x11000):
+        text = chr(code)
+        is_kept = (
+            unicodedata.category(text) not in ("Cc", "Cs", "Zl", "Zp")
+            and unicodedata.bidirectional(text) not in directions
+        ) or text in "\t\n"
+        assert vendor.plain(f"a{text}b") == (f"a{text}b" if is_kept else "ab"), hex(code)
 
 
 def test_rows_of_drawn_tables() -> None:
