@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +16,15 @@ import pytest
 from onnx import TensorProto, helper
 
 import bitsmith
+from bitsmith.building.job import Target
 from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
 from bitsmith.explanation import explain
+from bitsmith.model import fitting
 from bitsmith.model.fitting import size_of
+from bitsmith.remedies import given
 from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense
@@ -211,3 +217,105 @@ def test_layers_in_turn_that_fit_are_verified(deep: Path, data: npt.NDArray[np.f
     compared, latency = report.find(Verification), report.find(Latency)
     assert compared is not None and (compared.inputs, compared.mismatches) == (20, 0)
     assert latency is not None and (latency.ii or 0) > 1000
+
+
+class Asked:
+    """Stands for the searches of :mod:`bitsmith.model.fitting`: what each finds, and which were made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **found: object) -> None:
+        self.searches = list[str]()
+        for name, answer in found.items():
+            monkeypatch.setattr(fitting, name, partial(self._answer, name, answer))
+
+    def _answer(self, name: str, answer: object, *_: object) -> object:
+        self.searches.append(name)
+        return answer
+
+
+def stand_in(name: str, **fields: object) -> Any:
+    return SimpleNamespace(name=name, size=name, directives=name, faster=None, **fields)
+
+
+@pytest.mark.parametrize("has_source", [False, True])
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("has_budget", [False, True])
+@pytest.mark.parametrize("both", [False, True])
+def test_fewer_bits_come_first_then_reuse_and_both_only_where_reuse_is_not_enough(
+    monkeypatch: pytest.MonkeyPatch, has_source: bool, narrow: bool, shared: bool, has_budget: bool, both: bool
+) -> None:
+    """Without the source of a model there are no other bits, nor where the user gave them."""
+    named = {"fewer_bits": narrow, "reused": shared, "_bits_and_reuse": both}
+    answers = {name: name if is_found else None for name, is_found in named.items()}
+    asked = Asked(monkeypatch, **answers, size_of="size", _has_budget=has_budget)
+    source: Any = SimpleNamespace(network=None) if has_source else None
+    found = list(fitting.choices(source, Any, Any, Any))  # type: ignore[arg-type]
+    wanted = ["fewer_bits"] * (has_source and narrow) + ["reused"] * shared
+    wanted += ["_bits_and_reuse"] * (has_source and has_budget and both and not shared)
+    assert found == wanted
+    searched = [name for name in asked.searches if name in named]
+    tries_both = ["_bits_and_reuse"] * (has_source and has_budget and not shared)
+    assert searched == ["fewer_bits"] * has_source + ["reused"] + tries_both
+
+
+@pytest.mark.parametrize("factor", [1, 4])
+@pytest.mark.parametrize("engine", [False, True])
+@pytest.mark.parametrize("turns", [False, True])
+@pytest.mark.parametrize("beside", [False, True])
+def test_layers_are_beside_each_other_unless_turns_are_as_fast_or_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, factor: int, engine: bool, turns: bool, beside: bool
+) -> None:
+    target = Target(tmp_path, "net", SMALL, 10.0)
+    directives: Any = SimpleNamespace(reuse={"fc": factor}, engine=engine)
+    monkeypatch.setattr(fitting, "drop_dead", lambda program, keep_probes: program)
+    answers = {"in_turn": turns, "proposal": beside, "fastest_in_turn": True}
+    asked = Asked(monkeypatch, **{name: stand_in(name) if found else None for name, found in answers.items()})
+    choice = fitting.reused(Any, directives, target)  # type: ignore[arg-type]
+    order = ["in_turn"] * (factor > 1) + ["proposal"] * (not engine) + ["fastest_in_turn"]
+    first = next(name for name in order if answers[name])
+    assert asked.searches == order[: order.index(first) + 1]
+    assert choice is not None and (choice.size, choice.directives) == (first, first)
+    Asked(monkeypatch, in_turn=None, proposal=None, fastest_in_turn=None)
+    assert fitting.reused(Any, directives, target) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fitting_budgets", [(), (5,), (5, 8), (5, 6, 7, 8, 10, 12), (8,)])
+def test_the_most_bits_that_fit_are_sought_from_above_if_the_fewest_do(fitting_budgets: tuple[int, ...]) -> None:
+    tried = list[int]()
+    *larger, least = fitting.BUDGETS
+    assert list(larger) == sorted(larger, reverse=True) and least < min(larger)
+    kept = {least if bits == 5 else bits for bits in fitting_budgets}
+
+    def search(bits: int) -> Any:
+        tried.append(bits)
+        return bits if bits in kept else None
+
+    found = fitting._largest(search)
+    possible = [bits for bits in fitting.BUDGETS if bits in kept]
+    assert found == (max(possible) if least in kept else None)
+    assert tried == [least] + (
+        list(larger)[: larger.index(found) + 1 if found in larger else None] if least in kept else []
+    )
+
+
+@pytest.mark.parametrize("bits", [(), (None,), (8,), (8, None), (None, None)])
+def test_ways_out_name_what_takes_them(bits: tuple[int | None, ...], tmp_path: Path) -> None:
+    class Way:
+        def __init__(self, number: int, bits: int | None) -> None:
+            self.bits, self.argued, self.margin = (
+                bits,
+                given(config={"Model": {"Bits": number}}),
+                "slower" * (number == 1),
+            )
+
+        def __str__(self) -> str:
+            return f"way {self.bits}"
+
+    text = str(fitting.ways_out([Way(k, each) for k, each in enumerate(bits)]))  # type: ignore[misc]
+    lines = [line.strip() for line in text.splitlines()]
+    assert [line.partition(":")[0] for line in lines[: len(bits)]] == [f"way {each}" for each in bits]
+    assert ("slower" in lines) == (len(bits) > 1)
+    assert ("convert(..., fit=True)" in text) == any(each is not None for each in bits)
+    assert ("build(fit=True)" in text) == any(each is None for each in bits)
+    assert ("a larger part, fewer bits, more pruning" in lines) == (not bits)
+    assert "build(synth=False)" in lines[-1] and "build(force=True)" in lines[-1]

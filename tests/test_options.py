@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 import typing
@@ -18,6 +19,7 @@ from bitsmith.layers.settings import Outliers, Strategy
 from bitsmith.model import Model
 from bitsmith.options import table
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
+from bitsmith.options.option import Option
 from bitsmith.options.project import ProjectConfig
 from bitsmith.options.table import OPTIONS, Arguments
 
@@ -37,6 +39,23 @@ def test_an_option_that_is_no_argument_is_a_key() -> None:
     assert [
         option.name for option in OPTIONS if option.name not in Arguments.__annotations__ and option.key is None
     ] == []
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, *BUILD_OPTIONS], ids=lambda option: option.name)
+def test_records_hold_what_they_say(option: Option) -> None:
+    """Names as they are typed, a type of what is typed, a word or a list for its values, and sentences for users."""
+    assert option.name.isidentifier() and option.doc and isinstance(option.doc, str)
+    flag, key = option.flag, getattr(option, "key", None)
+    if flag is not None:
+        assert isinstance(flag.kind, type)
+        assert isinstance(flag.names, tuple) and all(re.fullmatch(r"--?[a-z][a-z-]*", name) for name in flag.names)
+        assert flag.values is None or callable(flag.values) or all(isinstance(word, str) for word in flag.values)
+        assert flag.read is None or (callable(flag.read) and not isinstance(flag.read, type))
+        assert re.fullmatch(r"(?s).+\.", flag.help) and not flag.help.startswith("--")
+    if key is not None:
+        assert re.fullmatch(r"\w+(\.\w+)*", key.path)
+        assert key.read is None or callable(key.read)
+        assert key.field == "" or key.field in typing.get_type_hints(ProjectConfig)
 
 
 def test_readers_of_keys_give_what_fields_of_projects_hold() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -16,7 +17,7 @@ import pytest
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import MAX_FRAC, FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -25,7 +26,7 @@ from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, rationals
 from bitsmith.layers.settings import Binning, Bits, Outliers, Settings, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.shape import Permute
-from bitsmith.model.serialization import SavedModel, encode, load, weights_path
+from bitsmith.model.serialization import SavedModel, encode, load, save, weights_path
 from tests.system.examples import digits, three_layer
 
 
@@ -157,6 +158,58 @@ def test_damaged_files_give_one_typed_error(tmp_path: Path, saved: Path, seed: i
         loaded.predict(np.zeros((1, *loaded.program.input_ops()[0].shape)))
     except BitsmithError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (r"= max %3 %4", "= max %3 %20", "operand %20"),
+        (r"= max %3 %4", "= max %5 %4", "operand %5"),
+        (r"%6: 64 u0\.\.6 frac 3", "%6: 64 u5 frac 3", "a node of type 64 u5 frac 3"),
+        (r"%3: 64", "%3: 63", "a node of type 63"),
+        (r"@fc1_relu$", r'@"a\\u202eb"', "cannot be printed"),
+    ],
+)
+def test_programs_that_break_a_rule_are_refused(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    """Such as no tool of ours writes, though each line for itself can be read."""
+    model, _ = three_layer(tmp_path)
+    model.save(tmp_path / "saved.json")
+    document = json.loads((tmp_path / "saved.json").read_text())
+    changed = [re.sub(old, new, line, count=1) for line in document["program"]]
+    assert changed != document["program"]
+    (tmp_path / "saved.json").write_text(json.dumps({**document, "program": changed}))
+    with pytest.raises(ModelFileError, match=problem):
+        bitsmith.Model.load(tmp_path / "saved.json")
+
+
+@pytest.mark.parametrize("fracs", [[3, MAX_FRAC + 1, 3], [-MAX_FRAC - 1, 0, 0], [1, 2], [[1, 2, 3]] * 3])
+def test_fractional_bits_are_those_of_elements_and_bounded(tmp_path: Path, fracs: object) -> None:
+    network = Network(
+        (
+            NetworkNode("x", Input((2,)), (), "InputLayer"),
+            NetworkNode(
+                "y", Dense(np.ones((2, 3)), np.ones(3)), ("x",), "Dense", fracs={"bias": np.array([1, 2, MAX_FRAC])}
+            ),
+        ),
+        ("x",),
+        ("y",),
+    )
+    build = ProgramBuilder()
+    x = build.input("x", (2,), FixedFormat(True, 8, 4))
+    program = build.program([("y", build.linear(x, np.ones((2, 3), dtype=np.int64)))])
+    path = tmp_path / "saved.json"
+    save(SavedModel(network, program, {}, ()), path)
+    document = json.loads(path.read_text())
+
+    def saved(given: object) -> None:
+        document["nodes"][1]["fracs"]["bias"] = given
+        path.write_text(json.dumps(document))
+
+    saved([1, -MAX_FRAC, MAX_FRAC])
+    assert load(path).network.node("y").fracs["bias"].tolist() == [1, -MAX_FRAC, MAX_FRAC]
+    saved(fracs)
+    with pytest.raises(ModelFileError, match="fractional bits of bias"):
+        load(path)
 
 
 @pytest.mark.parametrize("kind", ["S1000000000", "U100000000", "V1000000000", "(1000000,)f8", "c16", "M8[s]"])
