@@ -111,7 +111,12 @@ def test_the_names_that_users_know(tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("mixed", "beside quantized ones"),
-        ("unknown", "TOPK_V2"),
+        ("unknown", "MATRIX_DIAG"),
+        ("top", "the 2 greatest elements.*(.|\\n)*accepted: k = 1"),
+        ("quotient", "DIV of 16 bits.*(.|\\n)*accepted: 8 bits"),
+        ("zero", "a division by 0"),
+        ("sum", "SUM of 16 bits.*(.|\\n)*accepted: 8 bits"),
+        ("narrow", "FAKE_QUANT with narrow_range"),
         ("overflow", "may wrap around"),
         ("vela", "custom operator ethos-u.*give the .tflite that it was compiled from"),
         ("shape", r"an input of shape .2,., whose first axis is not (.|\n)*what chooses a shape must be a constant"),

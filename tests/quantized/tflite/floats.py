@@ -199,6 +199,20 @@ def elements():
     yield "cast", case("CAST", (1, 4, 5), kind="int32")
 
 
+def later():
+    """Cases that draw their numbers after all others."""
+    for key, low, bits in (("", -1.3, 4), ("_positive", 0.0, 8), ("_fine", -2.0, 10)):
+        fields = {"min": low, "max": 2.2, "numBits": bits}
+        yield f"fake_quant{key}", case("FAKE_QUANT", (1, 4, 5), options="FakeQuantOptions", **fields)
+    draft, count = Draft(), np.array(1, np.int32)
+    x, y, place = (
+        draft.tensor((1, 4, n), kind, name=name)
+        for n, kind, name in ((6, "float32", "x"), (1, "float32", "y"), (1, "int32", "place"))
+    )
+    draft.operator("TOPK_V2", [x, draft.tensor((), "int32", values=count)], [y, place], "TopKV2Options")
+    yield "topk", with_inputs(draft.content([x], [y, place]), [(1, 4, 6)])
+
+
 def windows():
     for name in ("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"):
         for k, (size, stride, padding, fused) in enumerate((((2, 2), 2, 1, 0), ((3, 3), 2, 0, 1), ((2, 3), 1, 0, 3))):
@@ -398,7 +412,7 @@ def networks():
 
 def cases():
     """Names, models and inputs."""
-    for make in (products, elements, windows, moves, recurrent, weights_alone, codes, networks):
+    for make in (products, elements, windows, moves, recurrent, weights_alone, codes, networks, later):
         yield from make()
 
 

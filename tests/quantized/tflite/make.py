@@ -521,8 +521,21 @@ def refused():
     yield "mixed", draft.content([x], [y])
     draft = Draft()
     x, y = (draft.tensor((1, 4), "int8", 0.1, 3, name=name) for name in ("x", "y"))
-    draft.operator("TOPK_V2", [x], [y])
+    draft.operator("MATRIX_DIAG", [x], [y])
     yield "unknown", draft.content([x], [y])
+    for name, kind, code, given in (
+        ("top", "int8", "TOPK_V2", np.array(2, np.int32)), ("quotient", "int16", "DIV", None),
+        ("zero", "int8", "DIV", np.zeros((1, 4), np.int8)), ("sum", "int16", "SUM", np.array([1], np.int32)),
+    ):  # fmt: skip
+        draft = Draft()
+        x, y = (draft.tensor((1, 4), kind, 0.1, 0, name=tensor) for tensor in "xy")
+        other = x if given is None else draft.tensor(given.shape, given.dtype.name, 0.1, 0, values=given)
+        draft.operator(code, [x, other], [y])
+        yield name, draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, 4), "float32", name=tensor) for tensor in "xy")
+    draft.operator("FAKE_QUANT", [x], [y], "FakeQuantOptions", min=-1.0, max=1.0, numBits=8, narrowRange=True)
+    yield "narrow", draft.content([x], [y])
     draft = Draft()
     x, y = (draft.tensor((1, n), "int8", 0.1, 3, name=name) for n, name in ((9000, "x"), (1, "y")))
     w = draft.tensor((1, 9000), "int8", 0.01, 0, values=np.full((1, 9000), 127))
@@ -574,6 +587,11 @@ def main(rounding: str) -> None:
                 f"{name}/x{k}": x for k, x in enumerate(inputs)
             }
             files[file] |= stored_with(first, name, content, inputs, rounding)
+        import more
+
+        for name, content, x, y in more.signed_sums():
+            model = np.frombuffer(content, np.uint8)
+            files["more"] |= {f"{name}/model": model, f"{name}/x0": x, f"{name}/single0": y}
     else:
         for file in FILES:
             files[file] = dict(np.load(HERE / f"{file}.npz"))

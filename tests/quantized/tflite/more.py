@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import flatbuffers
 import make
 import numpy as np
-from flat import Draft
+from flat import Draft, schema
 
 KINDS = ("int8", "int16", "uint8")
 
@@ -127,3 +128,92 @@ def cases():
     yield "squared_difference_int8", make.binary("SQUARED_DIFFERENCE", "int8", None)
     for kind in ("int8", "uint8"):
         yield f"l2_normalization_{kind}", normalized(kind)
+    yield from later()
+
+
+def divided(kind, divisor=False, dividend=False, fused=0):
+    """Quotients of codes that are not near the zero point, where kernels shift by more than 31 bits, or by a constant row."""
+    draft, zero = Draft(), int(make.rng.integers(-9, 9)) + (128 if kind == "uint8" else 0)
+    low, high = make.LIMITS[kind]
+    x = make.codes(kind, (1, 4, 5)).astype(int)
+    x[np.abs(x - zero) < 16] = high
+    y = x[::-1].copy()
+    x[4:] = make.rng.integers(low, high + 1, x[4:].shape)
+    x[np.abs(x - zero) < 16] = low
+    tensors, given = [], []
+    for codes, scale, constant in ((x, 0.05, dividend), (y, 0.031, divisor)):
+        values = codes[5:6, 1:2].astype(kind) if constant else None
+        shape = (1, 1, 5) if constant else (1, 4, 5)
+        tensors.append(draft.tensor(shape, kind, np.float32(scale), zero, values=values))
+        given += [] if constant else [codes.astype(kind)]
+    r = make.activation(draft, (1, 4, 5), kind, np.float32(0.17))
+    draft.operator("DIV", tensors, [r], "DivOptions", 2, fusedActivationFunction=fused)
+    inputs = [t for t, constant in zip(tensors, (dividend, divisor), strict=True) if not constant]
+    return draft.content(inputs, [r]), *given
+
+
+def signed(content, x, y):
+    """A model of unsigned codes, its inputs and outputs with signed ones, which mean the same."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.type == schema.TensorType.UINT8:
+            tensor.type, tensor.quantization.zeroPoint = (
+                schema.TensorType.INT8,
+                [tensor.quantization.zeroPoint[0] - 128],
+            )
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output()), *((codes.astype(int) - 128).astype("int8") for codes in (x, y))
+
+
+def signed_sums():
+    """Models of signed codes, inputs and what the kernel is meant to give: the reference kernel takes int8 for uint8."""
+    for key, *fields in (("", [1, 2], True), ("_rows", [3], False), ("_same", [1], True, True)):
+        content, x = summed(*fields)
+        yield f"sum_int8{key}", *signed(content, x, make.outputs(content, [x])[0])
+
+
+def summed(axes, keep, same=False):
+    """Sums of unsigned codes over axes, also into their own scale and zero point."""
+    kept = [1 if k in axes else n for k, n in enumerate((1, 4, 5, 3))]
+    out = kept if keep else [n for k, n in enumerate((1, 4, 5, 3)) if k not in axes]
+    s, z = make.scale(), make.zero("uint8")
+    return make.unary(
+        "SUM", "uint8", "ReducerOptions", s=s, z=z, out=s if same else np.float32(s * 5), zout=z if same else None,
+        shape=(1, 4, 5, 3), oshape=out, extra=[np.array(axes, np.int32)], version=2, keepDims=keep,
+    )  # fmt: skip
+
+
+def largest(kind):
+    """The greatest element of each row and its place."""
+    draft = Draft()
+    s, z = make.scale(), make.zero(kind)
+    x, y = make.activation(draft, (1, 4, 6), kind, s, z), make.activation(draft, (1, 4, 1), kind, s, z)
+    count, place = draft.tensor((), "int32", values=np.array(1, np.int32)), draft.tensor((1, 4, 1), "int32")
+    draft.operator("TOPK_V2", [x, count], [y, place], "TopKV2Options", 2)
+    given = make.codes(kind, (1, 4, 6))
+    given[4:] = np.clip(given[4:], 0, 3)
+    return draft.content([x], [y, place]), given
+
+
+def later():
+    """Functions of 16 bits, quotients, sums and greatest elements."""
+    unit = {"s": np.float32(0.0002), "out": np.float32(0.03)}
+    yield "exp_int16", make.table("EXP", "int16", "ExpOptions", **unit)
+    yield "exp_int16_small", make.table("EXP", "int16", "ExpOptions", s=np.float32(2**-12), out=np.float32(2**-4))
+    for approximate in (False, True):
+        yield (
+            f"gelu_int16_{approximate:d}",
+            make.table(
+                "GELU", "int16", "GeluOptions", approximate=approximate, s=np.float32(0.00031), out=np.float32(0.00027)
+            ),
+        )
+    for kind in ("int8", "uint8"):
+        yield f"div_{kind}", divided(kind)
+        yield f"div_{kind}_by_constant", divided(kind, divisor=True, fused=1)
+        yield f"div_{kind}_of_constant", divided(kind, dividend=True)
+    yield "sum_uint8", summed([1, 2], True)
+    yield "sum_uint8_rows", summed([3], False)
+    yield "sum_uint8_same", summed([1], True, same=True)
+    for kind in KINDS:
+        yield f"topk_{kind}", largest(kind)

@@ -15,14 +15,17 @@ from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.activations import relu
 from bitsmith.frontends.ops.arithmetic import absolute, add, multiply, subtract
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, activated, checked, limits_of
-from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
+from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product, interpolated
 from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.shared import activation, on_numbers, operation
 from bitsmith.frontends.tflite.softmax import real_softmax, softmax
-from bitsmith.frontends.tflite.wide import wide_function
+from bitsmith.frontends.tflite.wide import straight_lines, wide_function
 
 _WIDE = ("LOGISTIC", "TANH")
-"""Functions that kernels have of 16 bits."""
+"""Functions that kernels have of 16 bits, in fixed point."""
+
+_LINES, _LINE_BITS = ("EXP", "GELU"), 7
+"""Those of which they have straight lines between values in single precision, and bits of an operand along one."""
 
 Singles = npt.NDArray[np.float32]
 
@@ -38,8 +41,10 @@ def _function(function: Callable[[Singles], Singles], kind: str, call: Call) -> 
     x, result = call.operand(0), checked(call.result)
     if x.is_wide and kind in _WIDE:
         return wide_function(call, x, kind)
+    if x.is_wide and kind in _LINES:
+        return straight_lines(call.build, x.value, _lines(function, x.scale, result.quantized.scale), _LINE_BITS)
     if x.is_wide:
-        raise UnsupportedError(f"{kind} of 16 bits", accepted=f"8 bits; of 16 {', '.join(_WIDE)}")
+        raise UnsupportedError(f"{kind} of 16 bits", accepted=f"8 bits; of 16 {', '.join((*_WIDE, *_LINES))}")
     scale, (low, high) = result.quantized.scale, limits_of(result)
 
     def codes(places: Integers) -> Integers:
@@ -48,6 +53,15 @@ def _function(function: Callable[[Singles], Singles], kind: str, call: Call) -> 
         return np.asarray(np.clip(rounded, low, high), dtype=np.int64)
 
     return call.table(x, codes)
+
+
+def _lines(function: Callable[[Singles], Singles], scale: np.float32, unit: np.float32) -> Integers:
+    """Values of a function of 16 bits, between which kernels draw straight lines."""
+    low, high = (scale * np.float32(end) for end in (-32768, 32767))
+    with np.errstate(over="ignore"):
+        if not np.all(np.isfinite(function(np.array([low, high])) / unit)):
+            raise UnsupportedError(f"a function of steps of {scale:g} that overflows", accepted="smaller steps")
+    return interpolated(function, low, high, unit)
 
 
 def _logistic(x: Singles) -> Singles:

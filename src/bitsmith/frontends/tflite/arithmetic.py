@@ -13,14 +13,19 @@ from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, checked, kind_of, limits_of
-from bitsmith.frontends.tflite.requantize import Multiplier, integers
+from bitsmith.frontends.tflite.fixedpoint import Integers
+from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers, quotient
 from bitsmith.frontends.tflite.shared import fused, on_numbers, operation
-from bitsmith.ir.types import Rounding
-from bitsmith.layers.layer import Layer
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.quantization.lookup import Lookup
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 _INT16 = (-(1 << 15), (1 << 15) - 1)
+
+_FAKE_BITS = 16
 
 _SQUARED_BITS = 7
 """Further bits of operands whose difference is squared."""
@@ -98,6 +103,59 @@ def _quotient(call: Call) -> Value:
     return fused(call, lambda build: OPERATIONS[name].make(build, x, y))
 
 
+def _fine_quotient(call: Call) -> Value:
+    """The quotient of codes: a table of one operand for constants of the other, else of both at once."""
+    x, y, result = call.operand(0), call.operand(1), checked(call.result)
+    if x.is_wide:
+        raise UnsupportedError(
+            "DIV of 16 bits, whose kernel's shifts depend on both operands",
+            accepted="8 bits, whose tables have all of them",
+        )
+    multiplier = Multiplier.of(float(np.float64(x.scale / (y.scale * result.quantized.scale))))
+    one, two = call.build.aligned(x.value, y.value)
+    limits = call.fused()
+    if two.constant is not None and not np.all(two.constant):
+        raise UnsupportedError("a division by 0", accepted="divisors whose codes are not the zero point")
+
+    def quotients(dividends: Integers, divisors: Integers) -> Integers:
+        return np.asarray(np.clip(quotient(dividends, divisors, multiplier), *limits), dtype=np.int64)
+
+    shape = np.broadcast_shapes(one.shape, two.shape)
+    if two.constant is not None and one.shape == shape:
+        divisors = two.constant[..., None].astype(np.int64)
+        return call.table(Operand(one, x.tensor), lambda places: quotients(places, divisors))
+    if one.constant is not None and two.shape == shape:
+        dividends = one.constant[..., None].astype(np.int64)
+        return call.table(Operand(two, y.tensor), lambda places: quotients(dividends, places))
+    places, (low, high) = np.arange(x.limits[0], x.limits[1] + 1), y.limits
+    size = high - low + 1
+    pair = arithmetic.add(
+        call.build.within("pair"),
+        arithmetic.multiply(call.build.within("pair_dividend"), one, constant(float(size))),
+        arithmetic.subtract(call.build.within("pair_divisor"), two, constant(float(low))),
+    )
+    values = quotients(places[:, None], np.arange(low, high + 1)).ravel()
+    return call.build.emit(Lookup(as_weights(0.0), int(places[0]) * size, exact(values)), pair)
+
+
+def _fake_quant(call: Call) -> Value:
+    """The nearest of the numbers of a grid that has 0, as of a graph that is trained for codes: in single precision."""
+    options = call.options
+    bits = options.positive("num_bits")
+    if not 2 <= bits <= _FAKE_BITS:
+        raise UnsupportedError(f"FAKE_QUANT of {bits} bits", accepted=f"2 to {_FAKE_BITS}")
+    if options.flag("narrow_range"):
+        raise UnsupportedError("FAKE_QUANT with narrow_range", accepted="activations without it, as the kernel")
+    most = (1 << bits) - 1
+    low, high = (np.float32(options.number(end)) for end in ("min", "max"))
+    if not low <= 0 <= high or low == high:
+        raise UnsupportedError(f"FAKE_QUANT from {low:g} to {high:g}", accepted="a range with 0 in it")
+    scale = np.float32((high - low) / np.float32(most))
+    zero = min(int(np.floor(np.float64(-low / scale) + 0.5)), most)
+    grid = Quantizer.uniform(Fraction(float(scale)), -zero, most - zero, Rounding.RND, Overflow.SAT)
+    return call.quantized(call.value(0), grid)
+
+
 def _squared_difference(call: Call) -> Value:
     difference = arithmetic.subtract(call.build.within("difference"), call.value(0), call.value(1))
     return OPERATIONS["square"].make(call.build, difference)
@@ -172,7 +230,8 @@ ARITHMETIC: dict[str, Entry] = {
     ),
     "CAST": Entry(numbers=Translation(_cast, "Identity, WholeNumber or Comparison")),
     "DEQUANTIZE": Entry(Translation(_dequantize, "BatchNormalization"), Translation(_numbers_of_codes, "a constant")),
-    "DIV": Entry(numbers=Translation(_quotient, OPERATIONS["divide"].becomes)),
+    "DIV": Entry(Translation(_fine_quotient, "Lookup"), Translation(_quotient, OPERATIONS["divide"].becomes)),
+    "FAKE_QUANT": Entry(numbers=Translation(_fake_quant, "Quantize")),
     "MAXIMUM": Entry(_MAXIMUM, operation("maximum")),
     "MINIMUM": Entry(_MINIMUM, operation("minimum")),
     "MUL": Entry(Translation(_product, "Multiply and Quantize"), operation("multiply")),

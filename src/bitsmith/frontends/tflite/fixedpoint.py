@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Reals: TypeAlias = npt.NDArray[np.float64]
+_Real = TypeVar("_Real", np.float32, np.float64)
 
 
 def high_product(x: Integers, y: Integers | int, bits: int = 32) -> Integers:
@@ -89,6 +90,10 @@ class Fixed:
             x = x + shifted(self.times(x, one - self.times(half, x)), 2, self.bits)
         return x
 
+    def reciprocal(self, x: Integers) -> Integers:
+        """``1 / (1 + x)`` of ``x`` from 0 to 1."""
+        return shifted(self.newton(self.half_of_one_plus(x)), 1, self.bits)
+
     def half_of_one_plus(self, x: Integers) -> Integers:
         """``(1 + x) / 2`` of ``x`` from 0 to 1."""
         return np.asarray(x + self.one + 1 >> 1, dtype=np.int64)
@@ -96,7 +101,7 @@ class Fixed:
     def logistic(self, x: Integers, integer_bits: int) -> Integers:
         """The logistic function."""
         small = self.exp_of_negative(-np.abs(x), integer_bits)
-        positive = shifted(self.newton(self.half_of_one_plus(small)), 1, self.bits)
+        positive = self.reciprocal(small)
         found = np.where(x > 0, positive, self.one - positive)
         return np.asarray(np.where(x == 0, 1 << self.bits - 2, found), dtype=np.int64)
 
@@ -112,20 +117,26 @@ POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2
 """``exp(-2**n)`` with 31 fractional bits."""
 
 
-def interpolated(function: Callable[[Reals], Reals], low: float, high: float) -> Integers:
-    """A function on ``low..high`` at 513 places, with 15 fractional bits: straight lines between them err on both sides."""
-    step = (high - low) / 512
-    places = np.asarray(low + np.arange(513) * step, dtype=np.float64)
-    unit = 2.0 / 65535
-    fine = 65536.0 / (unit * 32767 - unit * -32768)
-    values, middles = function(places) * fine, function(places[:-1] + step / 2) * fine
-    samples: Reals = _nearest(values)
-    error = _nearest((values[1:] + samples[:-1]) / 2) - _nearest(middles)
+def interpolated(
+    function: Callable[[npt.NDArray[_Real]], npt.NDArray[_Real]], low: _Real, high: _Real, unit: _Real
+) -> Integers:
+    """A function on ``low..high`` at 513 places, in steps of ``unit``: straight lines between them err on both sides.
+
+    All is computed in the precision of the arguments.
+    """
+    real = type(unit)
+    step = (high - low) / real(512)
+    places = low + np.arange(513).astype(real) * step
+    fine = real(65536) / (unit * real(32767) - unit * real(-32768))
+    values, middles = function(places) * fine, function(places[:-1] + step / real(2)) * fine
+    samples = _nearest(values)
+    error = _nearest((values[1:] + samples[:-1].astype(real)) / real(2)) - _nearest(middles)
     samples[:-1] -= _nearest(error / 2)
     samples[-1:] = _nearest(function(np.array([high])) * fine)
     return np.asarray(np.clip(samples, -32768, 32767), dtype=np.int64)
 
 
-def _nearest(x: Reals) -> Reals:
+def _nearest(x: npt.NDArray[np.float32] | Reals) -> Reals:
     """The nearest integers, halves away from zero."""
-    return np.asarray(np.copysign(np.floor(np.abs(x) + 0.5), x), dtype=np.float64)
+    exact = x.astype(np.float64)
+    return np.asarray(np.copysign(np.floor(np.abs(exact) + 0.5), exact), dtype=np.float64)

@@ -35,10 +35,7 @@ _CONTROL = (
 _REMEDIES = {
     "IF": _CONTROL,
     "WHILE": _CONTROL,
-    **dict.fromkeys(
-        ("DIV", "NEG", "SUM"),
-        ("its kernel works on codes without their zero points, or in floating point", "use MUL, SUB or MEAN"),
-    ),
+    "NEG": ("its kernel works on codes without their zero points", "use SUB"),
     **dict.fromkeys(
         ("LOG_SOFTMAX", "SQRT"),
         ("its kernel's arithmetic is not translated", "end the model before it, and compute it in software"),

@@ -14,7 +14,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, checked_elements
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
-from bitsmith.frontends.ops.reduction import REDUCERS, Reducer, extreme_index, running_sum
+from bitsmith.frontends.ops.reduction import REDUCERS, Reducer, extreme_index, greatest, running_sum
 from bitsmith.frontends.ops.spatial import Taps
 from bitsmith.frontends.tflite.call import (
     Call,
@@ -86,6 +86,24 @@ def _mean(call: Call) -> Value:
     return call.multiplied(total, [divided], limits_of(result))
 
 
+def _sum(call: Call) -> Value:
+    """Sums in the result's steps, as the kernel is meant: LiteRT's reference kernel takes int8 for uint8."""
+    x, result = call.operand(0), checked(call.result)
+    if x.is_wide:
+        raise UnsupportedError("SUM of 16 bits, on whose results kernels do not agree", accepted="8 bits")
+    axes = sorted({x.value.counted(axis) for axis in call.integers(1, "the axes")})
+    total = Reducer(Reduction.SUM).of(call.build.within("sum"), x.value, axes, call.options.flag("keep_dims"))
+    return call.rescaled(total, float(np.float64(x.scale) / np.float64(result.quantized.scale)), limits_of(result))
+
+
+def _top(call: Call) -> tuple[Value, Value]:
+    """The greatest element along the last axis and its place."""
+    (count,) = call.integers(1, "the number of elements")
+    x = Operand(call.value(0), call.required(0))
+    value, place = greatest(call.build, x.value, (-1,), count)
+    return call.as_result(Operand(value, x.tensor)), replace(place, kind=kind_of(call.operator.outputs[1]))
+
+
 def _extreme(reduction: Reduction, call: Call) -> Value:
     x = call.operand(0)
     axes = sorted({x.value.counted(axis) for axis in call.integers(1, "the axes")})
@@ -138,6 +156,7 @@ POOLING: dict[str, Entry] = {
     "REDUCE_MAX": Entry(Translation(partial(_extreme, Reduction.MAX), "Reduce"), _reduction("max")),
     "REDUCE_MIN": Entry(Translation(partial(_extreme, Reduction.MIN), "Reduce"), _reduction("min")),
     "REDUCE_PROD": Entry(numbers=_reduction("prod")),
-    "SUM": Entry(numbers=_reduction("sum")),
+    "SUM": Entry(Translation(_sum, "Reduce and Quantize"), _reduction("sum")),
+    "TOPK_V2": alike(_top, "Reduce and ArgMax, of k = 1"),
 }
 """Operators by name."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
+from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, high_product
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.quantization.quantize import Quantize
@@ -69,6 +69,28 @@ class Multiplier:
         """The product with integers of 32 bits."""
         product = high_product(x << max(self.shift, 0), self.mantissa)
         return divided(product, max(-self.shift, 0))
+
+
+def quotient(x: Integers, y: Integers, multiplier: Multiplier) -> Integers:
+    """``x / y`` times a multiplier, for integers of few bits: by the reciprocal of 31 bits; by 0 it is as large as can be.
+
+    Where kernels shift numbers of 32 bits by more than 31, which C++ leaves undefined, it is what the shift stands for.
+    """
+    dividend, divisor = np.where(y < 0, -x, x), np.maximum(np.abs(y), 1)
+    digits = _bit_length(divisor)
+    reciprocal = Fixed(32).reciprocal((divisor << 32 - digits) - (1 << 31))
+    headroom = 31 - _bit_length(np.where(dividend >= 0, dividend, -dividend - 1))
+    product = high_product(high_product(dividend << headroom, reciprocal), multiplier.mantissa)
+    exponent = np.asarray(headroom + digits - 1 - multiplier.shift, dtype=np.int64)
+    if bool(np.any(exponent < 0)):
+        raise UnsupportedError("a quotient of scales whose ratio is large", accepted="ratios that kernels accept")
+    found = divided(product, np.minimum(exponent, 62))
+    return np.asarray(np.where(y == 0, np.sign(x) << 31, found), dtype=np.int64)
+
+
+def _bit_length(x: Integers) -> Integers:
+    """Bits of integers from 0 on."""
+    return np.asarray(np.frexp(x.astype(np.float64))[1], dtype=np.int64)
 
 
 def _ratio(exponent: int, mantissa: int) -> Fraction:

@@ -210,6 +210,15 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
         ),
         "DEPTH_TO_SPACE": Options(94, {"block_size": Entry(0)}),
         "DIV": Options(29, _activation(0)),
+        "FAKE_QUANT": Options(
+            58,
+            {
+                "min": Entry(0, "f", 0.0),
+                "max": Entry(1, "f", 0.0),
+                "num_bits": Entry(2),
+                "narrow_range": Entry(3, "?", False),
+            },
+        ),
         "FULLY_CONNECTED": Options(
             8,
             {

@@ -27,6 +27,9 @@ from bitsmith.layers.reduction import Reduction
 _SUM_BITS = 19
 """Fractional bits of the sum of exponentials of 8 bits."""
 
+_UNIT = np.float64(2.0 / 65535)
+"""Steps of functions of 16 bits."""
+
 _MOST = 1 << 12
 """Elements from which on the sum of exponentials, 1 each at most, may not stay within 32 bits."""
 
@@ -109,13 +112,13 @@ def _of_16_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     limits = (-65535, 0)
     places = call.rescaled(below, factor, limits, "places")
     centered = call.shifted(places, 32767, "centered")
-    table = interpolated(np.exp, (10.0 / 65535) * -65535, 0.0)
+    table = interpolated(np.exp, np.float64((10.0 / 65535) * -65535), np.float64(0.0), _UNIT)
     fine = straight_lines(build.within("exp"), centered, table, 7)
     total = _total(build, fine)
     room = _headroom(build, total, 32767, x.value.shape[-1])
     normal = rounded(build, multiply(build.within("normal"), total, room), 15, Rounding.RND, "sum")
     moved = call.clipped(call.shifted(normal, -(1 << 15) - (1 << 16), "offset"), (-32768, 32767), "place")
-    inverse = interpolated(lambda value: 1.0 / (1.0 + value), 0.0, (1.0 / 65535) * 65535)
+    inverse = interpolated(lambda value: 1.0 / (1.0 + value), np.float64(0.0), np.float64(1.0 / 65535) * 65535, _UNIT)
     reciprocal = straight_lines(build.within("reciprocal"), moved, inverse, 7)
     product = multiply(build.within("product"), fine, reciprocal)
     scaled = multiply(build.within("scaled"), product, room)
