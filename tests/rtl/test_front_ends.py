@@ -5,6 +5,7 @@ Verilator and slang look at each circuit and wrapper in the tests beside this on
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -195,3 +196,22 @@ def test_yosys_reads_all(projects: dict[str, list[Path]], tmp_path: Path) -> Non
     (tmp_path / "read.ys").write_text("\n".join(lines) + "\n")
     run(Command((str(find(YOSYS).path), "-q", "-s", "read.ys"), tmp_path, tmp_path / "read.log"))
     assert "arning" not in (tmp_path / "read.log").read_text()
+
+
+def test_quartus_has_a_place_for_memories_that_are_read_without_a_clock(tmp_path: Path) -> None:
+    """Its attribute is for Quartus alone; Yosys, which rejects it, reads the modules as before."""
+    found = list[str]()
+    for name, text in sorted(library((*STREAM_LIBRARY, *WRAPPER_LIBRARY, *MEMORY_LIBRARY)).items()):
+        (tmp_path / name).write_text(text)
+        module = Path(name).stem
+        arrays = re.findall(r"^ *logic \[[^\]]*\] (\w+)\[\w+\];", text, re.MULTILINE)
+        if any(re.search(rf"assign \w+ = {array}\[\w+\];", text) for array in arrays):
+            found.append(module)
+            attributed = re.search(
+                r'`ifdef ALTERA_RESERVED_QIS\n *\(\* ramstyle = "MLAB, no_rw_check" \*\).*\n`endif\n *logic', text
+            )
+            assert (attributed is None) == (module == "bitsmith_delay"), module
+    assert found == ["bitsmith_axis_fifo", "bitsmith_delay", "bitsmith_fifo"]
+    for name in ("bitsmith_axis_fifo", "bitsmith_fifo"):
+        sources = [tmp_path / f"{each}.sv" for each in dict.fromkeys((name, "bitsmith_ram"))]
+        compile_with_slang(sources, "--top", name, "-DALTERA_RESERVED_QIS")

@@ -26,6 +26,9 @@ module bitsmith_axis_fifo #(
     localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(DEPTH - 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
 
+`ifdef ALTERA_RESERVED_QIS
+    (* ramstyle = "MLAB, no_rw_check" *)  // Quartus takes registers otherwise; no word is read in the cycle that writes it
+`endif
     logic [WIDTH-1:0] memory[DEPTH];
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] read_at;

@@ -125,6 +125,9 @@ module bitsmith_fifo #(
 
         assign data = first;
     end else begin : g_small
+`ifdef ALTERA_RESERVED_QIS
+        (* ramstyle = "MLAB, no_rw_check" *)  // Quartus takes registers otherwise; no word is read in the cycle that writes it
+`endif
         logic [WIDTH-1:0] memory[DEPTH];
 
         always_ff @(posedge clk) begin
