@@ -6,6 +6,7 @@ a project folder that ``convert`` wrote.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from bitsmith.cli.options import ModelOptions, completing
-from bitsmith.cli.terminal import FAILED, command, error_document, said
+from bitsmith.cli.terminal import FAILED, Terminal, command, error_document, said
 from bitsmith.cli.wording import in_shell
 from bitsmith.errors import ConfigError, ProjectError
 
@@ -118,10 +119,16 @@ def config(
     granularity: Annotated[
         str, typer.Option(help="model, type or name.", autocompletion=completing(GRANULARITIES))
     ] = "name",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Write the JSON schema of all projects instead, for editors.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a project's YAML with every key that has an effect, to edit and to convert."""
     with command(as_json) as terminal:
+        if schema:
+            _show_schema(terminal, output)
+            return
         from bitsmith.cli.request import Request
         from bitsmith.config import config_from_network
 
@@ -139,6 +146,19 @@ def config(
             terminal.show({"written": str(output)}, Text(f"Written: {output}. {_next(output, options)}"))
             return
         terminal.show({"configuration": text}, Text(text.rstrip("\n")))
+
+
+def _show_schema(terminal: Terminal, output: Path | None) -> None:
+    """Show the schema of projects, or write it."""
+    from bitsmith.options.schema import schema
+
+    text = json.dumps(schema(), indent=2)
+    if output is None:
+        terminal.show(schema(), Text(text))
+        return
+    _write_text(output, f"{text}\n")
+    first = f"# yaml-language-server: $schema={output}"
+    terminal.show({"written": str(output)}, Text(f"Written: {output}. First line of a project: {first}"))
 
 
 def predict(
