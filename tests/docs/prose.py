@@ -32,7 +32,6 @@ WORDS = {
     r"is no (?:power|operator|layer|multiple|number)": "is not a",
     r"(?:quantis|optimis)ations?|colou?red|colours?|behaviours?": "American spelling",
     r"the the|a a|of of|to to|is is": "a word twice",
-    r"worktree|subagent": "no remarks for those who change bitsmith",
     r"(?:is|are) told": "knows, gets",
     r"(?:is|was|are|were) at hand": "we have, is installed",
     r"of (?:no|little) use": "unusable",
