@@ -71,7 +71,6 @@ def test_texts_read_as_agreed() -> None:
     [
         (f"A sentence {'of words ' * 11}that ends.", "26 words, not 25"),
         ("Fine.\n\n- A file is refused.", "refused (rejected, rejection)"),
-        ("This page is in a worktree.", "worktree (no remarks"),
         ("| a | What is open |", "the subject comes first"),
         ("Elaborated layers.", "Elaborated (a word of the code)"),
         ("## A heading of a page that says much more than it should\n", "a title of at most 10 words"),
