@@ -224,3 +224,23 @@ def test_every_reuse_factor_takes_so_many_cycles_and_no_more_area() -> None:
         areas.append(fold.kind.weights[0, 0].size)
     assert areas == sorted(areas, reverse=True)
     assert areas[0] == 24 and areas[-1] == 1
+
+
+@pytest.mark.parametrize("reuse", [1, 3, 6, 24])
+@pytest.mark.parametrize("shape", [(8,), (1, 8), (4, 8), (4, 1), (1, 1), ()])
+def test_parameters_beside_parts_of_tokens(shape: tuple[int, ...], reuse: int) -> None:
+    """Where products come in parts, parameters come in the tokens that constants come in."""
+    tokens, values = [], np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    for is_parameter in (False, True):
+        build = ProgramBuilder()
+        x = build.input("x", (4, 3), NARROW)
+        with build.layer("layer"):
+            y = build.linear(x, np.arange(1, 25).reshape(3, 8), 2)
+            beside = build.parameter("bias", values, NARROW) if is_parameter else build.const(values, NARROW.frac)
+            program = build.program([("y", build.cast(build.add(y, beside), NARROW))])
+        directives = Directives({"layer": reuse}, False)
+        assert_same(program, directives)
+        processes = partition(program, directives).processes
+        tokens.append([(type(one.kind), [(each.grid, each.token.shape) for each in one.results]) for one in processes])
+    in_parts = reuse == 24 and shape in ((8,), (1, 8), (4, 8))
+    assert tokens[0] == tokens[1] or not in_parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError, RangeError
 from bitsmith.ir.types import IntArray
-from bitsmith.netlist import adder_graph
+from bitsmith.netlist import adder_graph, naive_graph
 from bitsmith.netlist.adder_graph import Adder, AdderGraph, GraphOutput, InputRange, Search, solve, solved_naively
 from bitsmith.netlist.adders import Nodes, width_of
 from bitsmith.netlist.csd import count_digits, digit_masks, estimate
@@ -347,3 +348,56 @@ def test_sums_that_are_wiring_carry_nothing(a: tuple[int, int], b: tuple[int, in
         assert [x | y for x, y in shifted] == results and all(x & y == 0 for x, y in shifted)
     elif not minus and shift and lower[0] >= 0:
         assert lower[1] >= 1 << abs(shift)
+
+
+def test_no_pairs_are_shared_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the square of the digits of each column."""
+    columns = random_matrix((8, 6), 6, 1).T.tolist()
+    pairs = sum(
+        sum(mask.bit_count() for weight in column for mask in digit_masks(weight)) ** 2 // 2 for column in columns
+    )
+
+    def made(limit: int) -> int:
+        monkeypatch.setattr(naive_graph, "_PAIR_LIMIT", limit)
+        nodes = Nodes([BYTE] * 8)
+        naive_graph.solve(columns, nodes, None)
+        return len(nodes.adders)
+
+    assert made(pairs) == made(10**9) < made(pairs - 1) == made(0)
+
+
+RANGES = st.sampled_from(
+    [InputRange(0, 1), InputRange(-128, 127), InputRange(0, 255), InputRange(-3, 0), InputRange(0, 9)]
+)
+DIGITS = st.sampled_from([0, 0, 1, 2, 4, 8, 16, -1, -2, -4, -8, -16])
+
+
+@given(
+    st.lists(RANGES, min_size=4, max_size=4), st.lists(st.lists(DIGITS, min_size=4, max_size=4), min_size=3, max_size=6)
+)
+def test_the_pair_that_saves_most_full_adders_is_shared_first(
+    inputs: list[InputRange], columns: list[list[int]]
+) -> None:
+    """Of weights of one digit, where no two pairs of a kind have a term in common: by all that could be shared."""
+    saved = dict[tuple[int, int, int, bool], int]()
+    for column in columns:
+        for a, b in combinations(range(4), 2):
+            if column[a] and column[b]:
+                first, second = (abs(column[k]).bit_length() - 1 for k in (a, b))
+                pair = (a, b, second - first, (column[a] < 0) != (column[b] < 0))
+                saved[pair] = saved.get(pair, -1) + 1
+    for (a, b, shift, opposite), count in saved.items():
+        one, other = Adder(a, b, max(-shift, 0), max(shift, 0), opposite), (inputs[a], inputs[b])
+        if opposite and shift < 0:
+            one, other = Adder(b, a, 0, -shift, True), (inputs[b], inputs[a])
+        values = [one.apply(x, y) for x in (other[0].lo, other[0].hi) for y in (other[1].lo, other[1].hi)]
+        is_wiring = one.joins((other[0].lo, other[0].hi), (other[1].lo, other[1].hi))
+        saved[a, b, shift, opposite] = 0 if is_wiring else count * one.cost(min(values), max(values))
+    nodes = Nodes(inputs)
+    naive_graph.solve(columns, nodes, None)
+    most = max(saved.values(), default=0)
+    if most:
+        found = nodes.adders[0]
+        a, b = sorted((found.a, found.b))
+        shift = found.shift_b - found.shift_a if (a, b) == (found.a, found.b) else found.shift_a - found.shift_b
+        assert saved[a, b, shift, found.subtract] == most

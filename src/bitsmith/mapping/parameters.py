@@ -36,9 +36,7 @@ def viewed_parameter(builder: DataflowBuilder, index: NodeId, shape: tuple[int, 
         return None
     parts = op.raw.size // math.prod(token)
     in_order = np.arange(op.raw.size).reshape(parts, *token)
-    if stream.tokens % parts or not np.array_equal(
-        places, np.tile(in_order, (stream.tokens // parts, *(1 for _ in token)))
-    ):
+    if stream.tokens % parts or not np.array_equal(places, in_order[np.arange(stream.tokens) % parts]):
         return None
     return _given(builder, op, loaded(op, node, (1, op.raw.size), 1, parts), token, stream.grid)
 

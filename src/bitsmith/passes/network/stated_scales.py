@@ -86,9 +86,9 @@ def _stated(network: Network, node: NetworkNode, scaled: _Scaled) -> NetworkNode
         center[order] = (-scaled.offset / scaled.scale).reshape(-1)
         shape = network.input(node.name).shape
         channels = shape[-1] if shape else 1
-        spread = np.exp2(np.log2(spread.reshape(-1, channels)).mean(axis=0))
+        exponent = np.log2(spread.reshape(-1, channels)).mean(axis=0)
         center = np.take(center, np.abs(center.reshape(-1, channels)).argmax(axis=0) * channels + np.arange(channels))
-    usable = bool(np.all(np.isfinite(spread) & np.isfinite(center) & (spread > 0.0)))
+    usable, spread = bool(np.all(np.isfinite(exponent) & np.isfinite(center))), np.exp2(exponent)
     if not usable or max(spread.max(), 1.0 / spread.min(), np.abs(center / spread).max()) > _MOST:
         return node
     if bool(np.all(spread == 1.0)) and bool(np.all(np.abs(center) <= 1.0)):
