@@ -175,7 +175,7 @@ def small() -> keras.Model:
 @pytest.mark.parametrize("index", [-1.0, 20.0])
 def test_indices_beyond_the_vocabulary_are_told(index: float) -> None:
     model = keras.Sequential([layers.Input((3,), dtype="int32"), layers.Embedding(10, 2), layers.Flatten()])
-    with pytest.warns(InputRangeWarning, match="1 values lie outside"):
+    with pytest.warns(InputRangeWarning, match="1 values are not the index of a row"):
         convert(model).predict(np.array([[1.0, index, 3.0]]))
 
 
