@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import subprocess
@@ -58,6 +59,15 @@ def test_records_hold_what_they_say(option: Option) -> None:
         assert key.field == "" or key.field in typing.get_type_hints(ProjectConfig)
 
 
+def test_fields_of_targets_have_the_defaults_of_their_options() -> None:
+    defaults = {option.name: option.default for option in OPTIONS}
+    for field in dataclasses.fields(table.Chosen):
+        stated = defaults.get(field.name)
+        assert getattr(field.default, "value", field.default) == stated, field.name
+    assert not table.Chosen().write_tar and not table.Chosen().write_weights_txt
+    assert {field.name for field in dataclasses.fields(table.Chosen) if field.default} == {"backend", "io_type"}
+
+
 def test_readers_of_keys_give_what_fields_of_projects_hold() -> None:
     fields = typing.get_type_hints(ProjectConfig)
     for option in OPTIONS:
@@ -96,7 +106,9 @@ def test_arguments_for_all_layers_are_the_configuration_of_the_model(
     for name, value in arguments.items():
         if value is not None:
             other = {"Precision": "fixed<9,3>", "ReuseFactor": 7, "Strategy": "Unrolled"}
-            with pytest.raises(ConfigError, match=r"in the argument, .* in the configuration[\s\S]*keep one of the two"):
+            with pytest.raises(
+                ConfigError, match=r"in the argument, .* in the configuration[\s\S]*keep one of the two"
+            ):
                 convert(source, tmp_path, {"Model": other}, **{name: value})
 
 

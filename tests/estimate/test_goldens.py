@@ -78,7 +78,7 @@ def lines() -> Iterator[str]:
         return f"{kind} {name} {family.name}: {size}"
 
     for family in families:
-        for seed in range(8):
+        for seed in range(20):
             yield line("unrolled", f"random-{seed}", family, estimate(random_program(seed), family))
         in_blocks = Directives({}, True, {"dense_0": MultiplierStyle.BLOCKS}, block=family.area.block).block_layers
         yield line("unrolled", "blocks", family, estimate(dense_program((8, 6), 9, 7, 0.25), family, in_blocks))

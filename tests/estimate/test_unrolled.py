@@ -9,9 +9,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.devices import CYCLONE_V, ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices import CYCLONE_V, ECP5, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.estimate.unrolled import size_of
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Compare, Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
@@ -88,3 +90,25 @@ def test_a_netlist_that_was_estimated_is_written() -> None:
     estimate_layout(program, UNROLLED, ECP5, 6.0)
     made = pipelined(program, ECP5.delays, 6.0, replace(UNROLLED, block=ECP5.area.block).block_layers)
     assert pipelined(perceptron((8, 8, 4), 4, 4, 0.5), ECP5.delays, 6.0)[0] is made[0]
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3, 6])
+@pytest.mark.parametrize("widths", [(4, 8), (8, 4), (6, 6), (12, 9)])
+def test_sums_and_comparisons_take_tables_where_both_operands_have_bits(widths: tuple[int, int], shift: int) -> None:
+    """Of unsigned numbers at different binary points: chains of AMD take none below or above the shorter one."""
+    builder = ProgramBuilder()
+    x, y = (
+        builder.input(name, (1,), FixedFormat(False, width, width - frac))
+        for name, width, frac in (("x", widths[0], 0), ("y", widths[1], shift))
+    )
+    added, compared = builder.add(x, y), builder.apply(Compare(Relation.LT), x, y)
+    both = set(range(shift, shift + widths[0])) & set(range(widths[1]))
+    longest = max(shift + widths[0], widths[1])
+
+    def luts(z: Value, family: Family) -> int:
+        return size_of(*pipelined(builder.program([("z", z)]), family.delays, 100.0), family).lut
+
+    if len(both) >= 3:  # shorter sums have no chain
+        assert luts(added, XILINX_7) == len(both)
+    for family in (XILINX_7, ECP5):
+        assert luts(compared, family) == round(family.area.comparator(longest))
