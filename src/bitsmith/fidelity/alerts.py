@@ -95,7 +95,7 @@ class Alerts:
     def _tell_no_rows(self, name: str, batch: Batch) -> bool:
         """Warn of indices that embeddings have no row for, of which frameworks make errors; True if there were some."""
         told = False
-        for each in self._look_ups[name]:
+        for each in self._look_ups.get(name, ()):
             seen = batch.reshape(len(batch), -1)[:, each.places]
             count = int(np.count_nonzero((seen <= -1) | (seen >= each.rows)))
             if count:
