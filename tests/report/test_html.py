@@ -12,6 +12,7 @@ import pytest
 
 from bitsmith.report import Report
 from bitsmith.report.html import page
+from bitsmith.report.key_figures import key_figures, verdict
 from bitsmith.report.sections import percent
 from tests.report.reports import SECTIONS, design, full_report
 
@@ -265,3 +266,25 @@ def test_bars_of_bits_are_histograms_of_what_has_several() -> None:
 def test_links_lead_into_the_project_or_nowhere(path: str, link: str) -> None:
     links = _parsed(page(Report({"Files": {"Top": path}}))).links
     assert links == ([link] if link else [])
+
+
+@pytest.mark.parametrize("period_ns", [3.0, 7.0, 8.0, 10.0, 3.775])
+def test_a_clock_is_met_by_the_period_that_was_asked_for(period_ns: float) -> None:
+    """Also where its frequency has no end in decimal; a kHz less is a missed clock, in the figures and in the verdict."""
+    asked = replace(design(), clock_period_ns=period_ns)
+    for offset, met in ((0.0, True), (0.001, True), (-0.0011, False), (-50.0, False)):
+        sections = Report({"Timing": {"FmaxMHz": round(1000 / period_ns, 3) + offset, "Tool": "t"}}, asked).sections
+        (figure,) = (each for each in key_figures(sections, asked) if each.label == "Fmax")
+        assert figure.good is met and f"target {1000 / period_ns:.4g} MHz" in figure.detail
+        assert ("clock MISSED: " in verdict(sections, asked)) is not met
+        (unasked,) = (each for each in key_figures(sections, None) if each.label == "Fmax")
+        assert unasked.good is None and "target" not in unasked.detail
+
+
+def test_errors_of_a_channel_are_named_where_there_is_one() -> None:
+    rows = [
+        {"Layer": "a", "Error": 0.01, "OwnError": 0.01, "Channel": 3, "ChannelError": 0.25},
+        {"Layer": "b", "Error": 0.01, "OwnError": 0.01},
+    ]
+    texts = [text for *_, text in _bars(Report({"Fidelity": rows}))]
+    assert [f"channel 3: {percent(0.25)}" in text for text in texts] == [True, False] and "channel" not in texts[1]

@@ -56,3 +56,18 @@ def test_details_go_before_names_are_cut_short() -> None:
     assert "Constants" in as_text(LayersTable("net", rows[:1]), 130)
     text = as_text(LayersTable("net", rows), 130)
     assert "Constants" not in text and "Range" in text and LONG[:16] in text
+
+
+@given(st.text(st.sampled_from("abc\u4e2d\u6587"), max_size=40), st.integers(3, 30))
+def test_names_lose_their_middle_and_no_more_than_they_must(name: str, width: int) -> None:
+    """Characters of East Asia take two places."""
+    short = shortened(name, width)
+    if cell_len(name) <= width:
+        assert short == name
+        return
+    head, mark, tail = short.partition("\N{HORIZONTAL ELLIPSIS}")
+    assert mark and name.startswith(head) and name.endswith(tail)
+    assert width - 3 <= cell_len(short) <= width
+    assert abs(cell_len(head) - cell_len(tail)) <= 3
+    if name.isascii():
+        assert cell_len(short) == width and len(head) - len(tail) in (0, 1)

@@ -55,7 +55,7 @@ def key_figures(sections: Sequence[Section], design: Design | None) -> list[Figu
     if timing is not None and fmax is not None:
         target = design.clock_period_ns if design is not None else None
         wanted = f"target {1000 / target:.4g} MHz" if target else ""
-        met = fmax * target >= 1000 if target else None
+        met = _is_met(fmax, target) if target else None
         slowest = f"slowest path {timing.path}" if timing.path else ""
         figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.tool, slowest), met))
     if latency is not None and latency.cycles is not None:
@@ -86,9 +86,14 @@ def verdict(sections: Sequence[Section], design: Design | None) -> str:
         said.append(f"{counts} ({100 * share:.2g} % of the part's {label}s)")
     if timing is not None and timing.fmax_mhz is not None and design is not None:
         target = 1000 / design.clock_period_ns
-        clock = "clock" if timing.fmax_mhz >= target else "clock MISSED:"
+        clock = "clock" if _is_met(timing.fmax_mhz, design.clock_period_ns) else "clock MISSED:"
         said.append(f"{clock} {timing.fmax_mhz:.4g} MHz ({target:.4g} MHz asked)")
     return "; ".join(said)
+
+
+def _is_met(fmax_mhz: float, period_ns: float) -> bool:
+    """Return True if a clock is as fast as asked for, to the kHz to which vendors' periods are converted."""
+    return round(fmax_mhz, 3) >= round(1000 / period_ns, 3)
 
 
 def resources(sections: Sequence[Section], design: Design | None) -> list[tuple[str, Need]]:
