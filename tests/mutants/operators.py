@@ -138,7 +138,7 @@ class _Python:
 
     def of(self, node: ast.AST) -> Iterator[Change]:
         """Those of a node and what is in it, without annotations, decorators and texts."""
-        if isinstance(node, _TEXTS) or (isinstance(node, ast.keyword) and node.arg == "strict"):
+        if isinstance(node, _TEXTS) or (isinstance(node, ast.keyword) and node.arg in ("strict", "total")):
             return
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXAMPLES":
             return  # what tests of layers begin with: others would do as well
