@@ -88,6 +88,7 @@ def test_registers_and_dma(tmp_path: Path, kind: str) -> None:
         assert [simulated.read(registers.FRAMES_IN), simulated.read(registers.STATUS)] == [0, 0]
         for have, wanted in zip(driver.predict(x, dma), want, strict=True):
             np.testing.assert_array_equal(have, wanted)
+        driver.selftest(dma)
 
 
 def beats_files(folder: Path, each: Circuit, bus_bytes: int) -> list[Path]:

@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from bitsmith.building.design import Circuit, circuit
+from bitsmith.building.verification import selftest_frame
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
@@ -136,7 +137,8 @@ def layouts_of(program: Program) -> dict[ParameterKey, ModelLayout]:
 
 def load_driver(folder: Path, each: Circuit, bus_bytes: int = 0) -> ModuleType:
     """The generated driver."""
-    return load_driver_text(folder, driver(each.program, each.interface, layouts_of(each.program), bus_bytes))
+    layouts, frame = layouts_of(each.program), selftest_frame(each.program)
+    return load_driver_text(folder, driver(each.program, each.interface, layouts, bus_bytes, frame=frame))
 
 
 def load_driver_text(folder: Path, text: str) -> ModuleType:

@@ -229,6 +229,7 @@ def test_the_host_gives_the_results_of_the_emulator(
     board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)))
     x = inputs_of(each.program, 900)
     found = board.predict(x)
+    board.selftest()
     for have, want in zip(found, expected(each.program, x), strict=True):
         np.testing.assert_array_equal(have, want)
     driver.Engine(FakeWords(soc, 0), 0.0).read(soc.BASE, 1)

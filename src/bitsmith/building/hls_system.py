@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bitsmith.building.csim import HlsCode
 from bitsmith.building.system import core_of
+from bitsmith.building.verification import selftest_frame
 from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import Card, SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
@@ -43,7 +44,8 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     in_memory = job.target.interface == AXI_MASTER and isinstance(board, Zynq)
     write = memory_files if in_memory else axi_files
     files = write(project, code.dialect.streams, title, board.bus_bytes)
-    text = driver(job.program, interface, {}, WIDEST_BYTES, registers=False)
+    frame = selftest_frame(job.program)
+    text = driver(job.program, interface, {}, WIDEST_BYTES, registers=False, frame=frame)
     narrow = with_beats(interface, WIDEST_BYTES)
     core = core_of(job.target, narrow, tool, tuple(files), text, axi_name(project.top))
     if in_memory:

@@ -13,7 +13,7 @@ from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import rtl_core, system_board, system_of
-from bitsmith.building.verification import compare, few_stimuli, raw_digest, stimuli
+from bitsmith.building.verification import compare, few_stimuli, raw_digest, selftest_frame, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
@@ -113,11 +113,11 @@ class Rtl:
         return system_of(target, lambda board: rtl_core(self._circuit, board, target, self.job.layouts))
 
     def _generate(self) -> Generated:
-        made = self._circuit
+        made, frame = self._circuit, selftest_frame(self._circuit.program)
         files = together(
             {f"rtl/{name}": text for name, text in made.sources.items()},
             *(made.extras, self._bench()),
-            {f"driver/{self._top}.py": driver(made.program, made.interface, self.job.layouts)},
+            {f"driver/{self._top}.py": driver(made.program, made.interface, self.job.layouts, frame=frame)},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
         return Generated(files, tuple(self._warnings()))

@@ -9,6 +9,7 @@ from typing import assert_never
 from bitsmith.building.design import Circuit
 from bitsmith.building.job import Target
 from bitsmith.building.stages import Sections, Stage, together
+from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
@@ -74,7 +75,14 @@ def rtl_core(
     names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
-    text = driver(made.program, interface, layouts, board.bus_bytes, registers=isinstance(board, Zynq))
+    text = driver(
+        made.program,
+        interface,
+        layouts,
+        board.bus_bytes,
+        registers=isinstance(board, Zynq),
+        frame=selftest_frame(made.program),
+    )
     core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
     if isinstance(board, Zynq):
         files_in_c = bare_metal(made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory)

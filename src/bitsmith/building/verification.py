@@ -9,6 +9,7 @@ import numpy as np
 from bitsmith.building.job import Job
 from bitsmith.emulate import Emulator
 from bitsmith.errors import VerificationError
+from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.project import digest
@@ -43,6 +44,14 @@ def random_stimuli(program: Program, samples: int = RANDOM_INPUTS) -> list[Raw]:
         _, lo, hi = program.nodes[index].type.full()
         raws.append(_random_raws(rng, lo, hi, samples))
     return raws
+
+
+def selftest_frame(program: Program) -> tuple[list[Raw], list[Raw]] | None:
+    """Inputs of the frame of a circuit's self-test, and its result; None where weights come with each frame."""
+    if any(isinstance(node.op, ops.Parameter) and node.op.external for node in program.nodes):
+        return None
+    raws = [raw[-1:] for raw in random_stimuli(program, _CORNERS + 3)]
+    return [raw[0] for raw in raws], [result[0] for result in Emulator(program).run_raw(raws)]
 
 
 def compare(emulator: Emulator, program: Program, found: Sequence[Raw], raws: Sequence[Raw]) -> None:

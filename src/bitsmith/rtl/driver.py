@@ -13,11 +13,15 @@ from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
+from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-_Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | float | bool"
+_Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | float | bool | None"
+
+Frame: TypeAlias = tuple[Sequence[Raw], Sequence[Raw]]
+"""Raw values of the inputs of a frame, and those of its result, one array per tensor."""
 
 
 def driver(
@@ -27,11 +31,13 @@ def driver(
     bus_bytes: int = 0,
     *,
     registers: bool = True,
+    frame: Frame | None = None,
 ) -> str:
     """The text of the driver, which needs numpy only.
 
     ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``bus_bytes``: its
-    tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some.
+    tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some. ``frame`` is
+    that of its self-test.
     """
     shapes = [
         [
@@ -53,11 +59,23 @@ def driver(
             for each in (*interface.weights, *interface.loads)
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
+        "selftest": _selftest(program, frame),
     }
     numbers, links = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("driver.py", "driver_links.py"))
-    _, _, links = links.partition("import DESIGN, INPUTS, OUTPUTS, SECONDS, until\n")
+    _, _, links = links.partition("import DESIGN, INPUTS, OUTPUTS, SECONDS, Stream, until\n")
     text = (numbers + links).replace("@top@", interface.top)
     return text.replace('"@design@"', repr(json.dumps(design)))
+
+
+def _selftest(program: Program, frame: Frame | None) -> _Described:
+    """Raw values and fractional bits of each tensor of the frame, and of each of its result."""
+    if frame is None:
+        return None
+    nodes = program.inputs, [output.node for output in program.outputs]
+    return {
+        side: [[raw.tolist(), kind.frac.tolist()] for raw, kind in zip(raws, program.types(numbers), strict=True)]
+        for side, raws, numbers in zip(("inputs", "outputs"), frame, nodes, strict=True)
+    }
 
 
 def _tensor(op: Input) -> _Described:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, until
+from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, Stream, until
 
 
 def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
@@ -171,3 +171,68 @@ class Dma:
         if kept is None or len(kept) != size:
             kept = self._kept[side, k] = self._allocate(shape=(size,), dtype=np.uint8)
         return kept
+
+
+def selftest(exchange: Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]]) -> None:
+    """Compare the circuit's result for a stored frame with the emulator's, bit for bit.
+
+    ``exchange`` is that of ``predict``. Weights that were loaded since the bitstream give another result.
+
+    Raises:
+        RuntimeError: says which of link, reset, clock, order of bytes or weights is wrong.
+    """
+    sent, expected = _stored("inputs", INPUTS), _stored("outputs", OUTPUTS)
+
+    def answer(data: Sequence[bytes]) -> list[bytes]:
+        try:
+            return [bytes(result) for result in exchange(data, [len(result) for result in expected])]
+        except TimeoutError as error:
+            raise RuntimeError(
+                "self-test: no result came. The clock or the reset of the circuit is wrong, or a part of the frame was lost"
+            ) from error
+
+    first = answer(sent)
+    if first == expected:
+        return
+    again = answer(sent)
+    if again == expected:
+        raise RuntimeError("self-test: a result of earlier frames came first. Reset the circuit before it is used")
+    if again != first:
+        raise RuntimeError("self-test: results of one frame differ. The clock is too fast, or the link is not stable")
+    for size in (2, 4, 8):
+        if [_swapped(result, size) for result in first] == expected:
+            raise RuntimeError(f"self-test: the bytes of words of {size} come swapped out of the circuit")
+        if answer([_swapped(data, size) for data in sent]) == expected:
+            raise RuntimeError(f"self-test: the bytes of words of {size} go swapped into the circuit")
+    if any(_lacks_a_beat(*each) for each in zip(first, expected, OUTPUTS)):
+        raise RuntimeError("self-test: a beat of the result is lost on the way out of the circuit")
+    wrong = sum(have != want for pair in zip(first, expected) for have, want in zip(*pair))
+    raise RuntimeError(
+        f"self-test: {wrong} of {sum(map(len, expected))} bytes of the result are wrong, each time the same. "
+        "The circuit has other weights than the model, or a part of the frame was lost on the way in"
+    )
+
+
+def _stored(side: str, streams: Sequence[Stream]) -> list[bytes]:
+    """The bytes of the stored frame, or of its result."""
+    stored = DESIGN["selftest"]
+    if stored is None:
+        raise ValueError("no frame is stored, since weights come with each frame: compare `predict` with the model's")
+    values = iter([(np.array(raw, dtype=object), np.array(frac)) for raw, frac in stored[side]])
+    found = []
+    for stream in streams:
+        own = [(shape, *next(values)) for shape in stream.shapes]
+        found.append(stream.pack([raw.reshape(1, *shape) for shape, raw, _ in own], [frac for *_, frac in own]))
+    return found
+
+
+def _swapped(data: bytes, size: int) -> bytes:
+    """``data`` with the bytes of each word of ``size`` in the other order."""
+    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
+
+
+def _lacks_a_beat(have: bytes, want: bytes, stream: Stream) -> bool:
+    """Return True if one beat of ``want`` is not in ``have``, and what follows has moved up."""
+    beats = range(0, len(want) - stream.beat, stream.beat)
+    rest = (want[:at] + want[at + stream.beat :] for at in beats)
+    return have != want and any(have[: len(each)] == each for each in rest)

@@ -42,6 +42,10 @@ class Predicting:
         self._failed = False
         return results
 
+    def selftest(self) -> None:
+        """Compare the circuit's result for a stored frame with the emulator's; RuntimeError says what is wrong."""
+        net.selftest(self._exchange)
+
     def predict(
         self,
         X: Any,
