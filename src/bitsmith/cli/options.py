@@ -66,7 +66,7 @@ class ModelOptions:
             Path | None, typer.Option("--config", "-c", help="Precision and more, or a whole project, as YAML or JSON.")
         ] = None,
         set_: Annotated[
-            Sequence[str] | None,
+            list[str] | None,
             typer.Option(
                 "--set", metavar="KEY=VALUE", help="One key, such as LayerName.fc1.Precision.weight=fixed<8,2>."
             ),
