@@ -22,8 +22,9 @@ from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
 from bitsmith.explanation import explain
+from bitsmith.layers.settings import Bits
 from bitsmith.model import fitting
-from bitsmith.model.fitting import size_of
+from bitsmith.model.points import RESULTS, WEIGHTS, edge, size_of
 from bitsmith.remedies import given
 from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools
@@ -106,7 +107,10 @@ def test_convert_takes_the_most_bits_that_fit(network: Path, data: npt.NDArray[n
     model = convert(network, data, tmp_path, fit=True)
     assert fits(*size(model)) and model.directives.unrolled(model.program)
     chosen, *_ = model.notes
-    assert re.match(r"Chosen to fit LFE5U-45F: 10 bits \(about .* less accurate\. The fidelity: .* dB", chosen)
+    assert re.match(
+        r"Chosen to fit LFE5U-45F: 10 bits of weights and 12 of results \(.* less accurate\. The fidelity: .* dB",
+        chosen,
+    )
     model.save(tmp_path / "model.json")
     assert bitsmith.Model.load(tmp_path / "model.json").notes == model.notes
 
@@ -239,22 +243,21 @@ def stand_in(name: str, **fields: object) -> Any:
 @pytest.mark.parametrize("has_source", [False, True])
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("has_budget", [False, True])
 @pytest.mark.parametrize("both", [False, True])
 def test_fewer_bits_come_first_then_reuse_and_both_only_where_reuse_is_not_enough(
-    monkeypatch: pytest.MonkeyPatch, has_source: bool, narrow: bool, shared: bool, has_budget: bool, both: bool
+    monkeypatch: pytest.MonkeyPatch, has_source: bool, narrow: bool, shared: bool, both: bool
 ) -> None:
-    """Without the source of a model there are no other bits, nor where the user gave them."""
-    named = {"fewer_bits": narrow, "reused": shared, "_bits_and_reuse": both}
+    """Without the source of a model there are no other bits."""
+    named = {"fewer_bits": narrow, "reused": shared, "_most_exact": both}
     answers = {name: name if is_found else None for name, is_found in named.items()}
-    asked = Asked(monkeypatch, **answers, size_of="size", _has_budget=has_budget)
+    asked = Asked(monkeypatch, **answers, size_of="size")
     source: Any = SimpleNamespace(network=None) if has_source else None
     found = list(fitting.choices(source, Any, Any, Any))  # type: ignore[arg-type]
     wanted = ["fewer_bits"] * (has_source and narrow) + ["reused"] * shared
-    wanted += ["_bits_and_reuse"] * (has_source and has_budget and both and not shared)
+    wanted += ["_most_exact"] * (has_source and both and not shared)
     assert found == wanted
     searched = [name for name in asked.searches if name in named]
-    tries_both = ["_bits_and_reuse"] * (has_source and has_budget and not shared)
+    tries_both = ["_most_exact"] * (has_source and not shared)
     assert searched == ["fewer_bits"] * has_source + ["reused"] + tries_both
 
 
@@ -279,23 +282,32 @@ def test_layers_are_beside_each_other_unless_turns_are_as_fast_or_asked_for(
     assert fitting.reused(Any, directives, target) is None  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("fitting_budgets", [(), (5,), (5, 8), (5, 6, 7, 8, 10, 12), (8,)])
-def test_the_most_bits_that_fit_are_sought_from_above_if_the_fewest_do(fitting_budgets: tuple[int, ...]) -> None:
-    tried = list[int]()
-    *larger, least = fitting.BUDGETS
-    assert list(larger) == sorted(larger, reverse=True) and least < min(larger)
-    kept = {least if bits == 5 else bits for bits in fitting_budgets}
+@pytest.mark.parametrize("limit", [0, 17, 18, 30, 60, 100, 1000])
+def test_the_most_bits_of_weights_that_fit_are_sought_for_each_of_results(limit: int) -> None:
+    """Of circuits whose areas are products of bits; nothing more is tried if the fewest bits do not fit."""
+    tried = list[tuple[int, int]]()
 
-    def search(bits: int) -> Any:
-        tried.append(bits)
-        return bits if bits in kept else None
+    def search(bits: Bits) -> Bits | None:
+        tried.append((bits.weight, bits.result))
+        return bits if bits.weight * bits.result <= limit else None
 
-    found = fitting._largest(search)
-    possible = [bits for bits in fitting.BUDGETS if bits in kept]
-    assert found == (max(possible) if least in kept else None)
-    assert tried == [least] + (
-        list(larger)[: larger.index(found) + 1 if found in larger else None] if least in kept else []
-    )
+    found = {bits.result: bits.weight for bits in edge(search)}
+    wider = {result: [weight for weight in WEIGHTS if weight * result <= limit] for result in RESULTS}
+    assert found == {result: max(weights) for result, weights in wider.items() if weights}
+    assert len(tried) <= 1 + len(WEIGHTS) + len(RESULTS) and (tried == [(3, 6)] or limit >= 18)
+
+
+def test_bits_of_the_least_error_are_taken_if_they_are_of_use(
+    network: Path, data: npt.NDArray[np.float64], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = convert(network, data, tmp_path)
+    assert model.source is not None
+    tried = fitting.fewer_bits(model.source, size(model)[0], model.directives, model.target)
+    assert tried is not None and tried.compiled is not None and 0 < tried.error < fitting.LEAST_ERROR
+    made = convert(network, data, tmp_path, dict(tried.configuration))
+    assert size(made)[0] == tried.size and fits(*size(made))
+    monkeypatch.setattr(fitting, "LEAST_ERROR", tried.error / 2)
+    assert fitting.fewer_bits(model.source, size(model)[0], model.directives, model.target) is None
 
 
 @pytest.mark.parametrize("bits", [(), (None,), (8,), (8, None), (None, None)])

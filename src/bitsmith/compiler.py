@@ -49,10 +49,14 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Source that a model was compiled from."""
+    """Source that a model was compiled from.
+
+    ``budgeted`` is the same network with other bits of ``auto`` for the whole model; None if the user chose these.
+    """
 
     network: Network
     calibration: Sequence[Floats] | None
+    budgeted: Callable[[Bits], Network] | None
 
 
 def compile_network(network: Network, calibration: Sequence[Floats] | None = None) -> Compiled:

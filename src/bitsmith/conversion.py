@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.backends import Backend
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
-from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, resolve
+from bitsmith.config import BackendName, ConfigLike, HLSConfig, IOType, IOTypeName, read_hls_config, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
@@ -36,8 +36,9 @@ from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
 from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.named import NamedModel
 from bitsmith.frontends.read import read_as
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.layers.settings import Weights
+from bitsmith.layers.settings import Bits, Weights
 from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
 from bitsmith.options.project import ProjectConfig, named_after, read_project
@@ -127,21 +128,47 @@ def configured(
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     check_names(options, NetworkOptions, "configured")
-    return _configured(framework_of(model), model, config, weights, options)
+    return _Read.of(framework_of(model), model, config, weights, options).network()
 
 
-def _configured(
-    framework: Framework, model: AnyModel, config: ConfigLike, weights: str | Path | None, options: NetworkOptions
-) -> Network:
-    config, shape = split_shape(config)
-    reading = ReadOptions(weights=weights, **among(ReadingOptions, options))
-    if reading.input_shape is None:
-        reading = replace(reading, input_shape=shape)
-    network = read_as(framework, model, reading)
-    keys_of_model = {key: options.get(name) for name, key in MODEL_ARGUMENTS.items()}
-    override = options.get("override", False)
-    network = resolve(network, config, options.get("bits"), model=keys_of_model, override=override)
-    return _with_outliers(network, options.get("outliers"))
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The layers of a model without choices, and the user's choices."""
+
+    layers: Network
+    config: ConfigLike
+    options: NetworkOptions
+
+    @staticmethod
+    def of(
+        framework: Framework, model: AnyModel, config: ConfigLike, weights: str | Path | None, options: NetworkOptions
+    ) -> _Read:
+        config, shape = split_shape(config)
+        reading = ReadOptions(weights=weights, **among(ReadingOptions, options))
+        if reading.input_shape is None:
+            reading = replace(reading, input_shape=shape)
+        return _Read(read_as(framework, model, reading), config, options)
+
+    def network(self) -> Network:
+        """The layers with the user's choices."""
+        return self._resolved(self.config)
+
+    def _resolved(self, config: ConfigLike) -> Network:
+        options = self.options
+        keys_of_model = {key: options.get(name) for name, key in MODEL_ARGUMENTS.items()}
+        override = options.get("override", False)
+        network = resolve(self.layers, config, options.get("bits"), model=keys_of_model, override=override)
+        return _with_outliers(network, options.get("outliers"))
+
+    def source(self, network: Network, calibration: Sequence[Floats] | None) -> Source:
+        """The source of ``network``, whose bits may be others unless the user chose those of the whole model."""
+        chosen = self.config if isinstance(self.config, HLSConfig) else read_hls_config(self.config)
+
+        def budgeted(bits: Bits) -> Network:
+            return self._resolved(replace(chosen, model=replace(chosen.model, bits=asdict(bits))))
+
+        decided = chosen.model.bits or self.options.get("bits") is not None
+        return Source(network, calibration, None if decided else budgeted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +213,20 @@ class Conversion:
 
     def network(self) -> Network:
         """The layers with the user's choices."""
+        return self._read().network()
+
+    def _read(self) -> _Read:
         options = among(NetworkOptions, {**self.arguments, **values(self.project)})
         shapeless = self.framework.shapeless
         unsaid = options.get("example") is None and options.get("input_shape") is None
         if shapeless is not None and unsaid and shapeless.is_one(self.source) and split_shape(self.config)[1] is None:
             data = self.arguments.get("calibration")
             options["input_shape"] = None if data is None else shapes_of(without_labels(data))
-        return _configured(self.framework, self.source, self.config, self.arguments.get("weights"), options)
+        return _Read.of(self.framework, self.source, self.config, self.arguments.get("weights"), options)
 
     def model(self) -> Model:
         """The converted model; warnings name the line that called the function which calls this."""
-        return converted(self.network(), self.arguments.get("calibration"), self.project, self.source, self.arguments)
+        return _converted(self._read(), self.arguments.get("calibration"), self.project, self.source, self.arguments)
 
 
 _SLOW = 5.0
@@ -212,16 +242,11 @@ def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
     return {key: value for key, value in config.items() if key not in {"InputShape", *models}}, shape
 
 
-def converted(
-    network: Network,
-    calibration: Samples | None,
-    project: ProjectConfig,
-    model: AnyModel | None = None,
-    options: Arguments | None = None,
+def _converted(
+    read: _Read, calibration: Samples | None, project: ProjectConfig, model: AnyModel, options: Arguments
 ) -> Model:
-    """A network with settings as the :class:`Model` that ``project`` describes; ``options`` say what the result must be."""
-    wanted = among(ResultOptions, options or {})
-    layers = (options or {}).get("layers")
+    """A model that was read as the :class:`Model` that ``project`` describes; ``options`` say what the result must be."""
+    network, wanted, layers = read.network(), among(ResultOptions, options), options.get("layers")
     project = _on_board(project)
     part, clock_period_ns = _part(project)
     target = Target.of(project, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
@@ -234,7 +259,7 @@ def converted(
     said: tuple[str, ...] = ()
     if batches is not None:
         batches, said = settle_outliers(network, batches)
-    compiled, source = compile_network(network, batches), Source(network, batches)
+    compiled, source = compile_network(network, batches), read.source(network, batches)
     for choice in _ways_to_fit(source, compiled, target) if wanted.get("fit") else (None,):
         found = compiled if choice is None or choice.compiled is None else choice.compiled
         fidelity = certify(network, found.network, found.program, batches, model, wanted.get("check", "auto"), layers)

@@ -75,6 +75,8 @@ class Count:
         self.ff = 0.0
         self.bram = 0.0
         self.large = 0.0
+        self.layers: dict[str, float] = {}
+        """Look-up tables by layer."""
         self._area = family.area
         self._sums = 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
         self._blocks = blocks
@@ -84,7 +86,9 @@ class Count:
         live = _live(program)
         for index, node in enumerate(program.nodes):
             if live[index]:
+                before = self.lut
                 self._node(node, program, repeats, padded.get(index, 0.0))
+                self.attribute((node.layer,), before)
 
     def made(self, size: Size) -> None:
         """Count a circuit that was made."""
@@ -94,10 +98,16 @@ class Count:
         self.adders += size.adders
         self.bram += size.bram
 
+    def attribute(self, layers: Sequence[str], before: float) -> None:
+        """Count the look-up tables beyond ``before`` as those of ``layers``."""
+        for layer in layers:
+            self.layers[layer] = self.layers.get(layer, 0.0) + (self.lut - before) / len(layers)
+
     def size(self) -> Size:
         """The totals."""
         large = {self._area.large.name: round(self.large)} if self._area.large else {}
-        return Size(round(self.lut), round(self.ff), round(self.dsp), round(self.adders), round(self.bram), large)
+        lut, ff, dsp, adders, bram = map(round, (self.lut, self.ff, self.dsp, self.adders, self.bram))
+        return Size(lut, ff, dsp, adders, bram, large, self.layers)
 
     @property
     def block(self) -> MultiplierBlock | None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class Size:
     """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for.
 
-    ``large`` has the number of larger memories by their name, of families that have some.
+    ``large`` has the number of larger memories by their name, of families that have some. ``layers`` has about the look-up tables
+    of each layer; those between layers are of none.
     """
 
     lut: int
@@ -19,6 +20,7 @@ class Size:
     adders: int
     bram: int = 0
     large: Mapping[str, int] = field(default_factory=dict)
+    layers: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""

@@ -84,7 +84,9 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
         family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
     )
     made = pipelined(program, family.delays, budget_ns, directives.block_layers, latency=directives.latency)
-    return size_of(*made, family)
+    counted = size_of(*made, family)
+    share = counted.lut / max(size.lut, 1)
+    return replace(counted, layers={layer: luts * share for layer, luts in size.layers.items()})
 
 
 def _made_luts() -> int:
@@ -110,6 +112,7 @@ def estimate_network(
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     larger = larger_memories(wiring, planned, part)
     for number, process in enumerate(network.processes):
+        before, attributed = count.lut, sum(count.layers.values())
         if number in cores:
             count.made(size_of(*cores[number], family))
         else:
@@ -122,6 +125,7 @@ def estimate_network(
             read = _read(process, operand, cores[number][0]) if number in cores else 1.0
             column = larger.get((number, operand), 0)
             _count_fifo(count, wiring, number, operand, depths[number, operand], column, read)
+        count.attribute(process.layers, before + sum(count.layers.values()) - attributed)
     return count.size()
 
 

@@ -7,28 +7,28 @@ configuration. Fewer bits cost accuracy; reuse factors, and layers that take tur
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from bitsmith.building.job import Target
-from bitsmith.compiler import Compiled, Source, compile_network
+from bitsmith.compiler import Compiled, Source
 from bitsmith.config import IOType
 from bitsmith.devices import Part, part_or_typical
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, missing, packed_luts, proposal
-from bitsmith.estimate.size import estimate_layout
+from bitsmith.fidelity.judgement import LEAST_ERROR
+from bitsmith.fidelity.samples import samples
+from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.mapping.directives import Directives
+from bitsmith.model.points import compiled_with, edge, size_of
 from bitsmith.passes.program import drop_dead
 from bitsmith.remedies import Call, Remedy, build, convert, given, remedy
 
-BUDGETS = (14, 12, 10, 8)
-"""Bits that are tried. Below, accuracy depends on how a network was trained."""
-
-_MOST = 4.0
-"""Times the part's look-up tables beyond which no budget is tried: a perceptron of 8 bits has 0.4 times those of 16."""
+_MOST = 8.0
+"""Times the part's look-up tables beyond which no bits are tried: a network of few bits has a seventh of those of 16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,16 @@ class Choice:
         size: what follows.
         part: that it fits.
         directives: the layout.
-        bits: of the budget, if not the user's; ``compiled`` is the program with them.
+        bits: of the budget, if not the user's; ``compiled`` is the program with them, ``error`` its mean error.
         faster: a layout that fits, too, but crowds the multiplier blocks.
     """
 
     size: Size
     part: Part
     directives: Directives
-    bits: int | None = None
+    bits: Bits | None = None
     compiled: Compiled | None = None
+    error: float = 0.0
     faster: Fit | None = None
 
     @property
@@ -63,7 +64,7 @@ class Choice:
     @property
     def configuration(self) -> dict[str, object]:
         """The keys of the configuration that say it."""
-        model: dict[str, object] = {} if self.bits is None else {"Bits": self.bits}
+        model: dict[str, object] = {} if self.bits is None else {"Bits": asdict(self.bits)}
         same = self.fit.of_all if self.fit.in_turn else None
         if self.fit.in_turn:
             model |= {"Strategy": Strategy.SHARED.value} | ({} if same is None else {"ReuseFactor": same})
@@ -103,37 +104,40 @@ class Choice:
         return network.with_nodes([replace(node, settings=chosen(node.name, node.settings)) for node in network.nodes])
 
     def __str__(self) -> str:
-        said = [] if self.bits is None else [f"{self.bits} bits"]
+        said = [] if self.bits is None else [str(self.bits)]
         said += [self.fit.description] if self.fit.reuse or not self.directives.parallel else []
         packed = packed_luts(self.size, self.part)
         return f"{', '.join(said)} (about {packed:,} of {self.part.luts:,} LUTs)"
 
 
-def size_of(program: Program, directives: Directives, target: Target) -> Size:
-    """The expected size of a program's circuit, with stages as the clock of ``target`` wants them."""
-    family = part_or_typical(target.part).family
-    return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
-
-
 def fewer_bits(source: Source, size: Size, directives: Directives, target: Target) -> Choice | None:
-    """The largest budget of :data:`BUDGETS` with which the circuit fits; None without one."""
+    """The bits of weights and results with the least error that make the circuit fit; None without some."""
     part = part_or_typical(target.part)
-    if packed_luts(size, part) > _MOST * part.luts or not _has_budget(source.network):
+    if packed_luts(size, part) > _MOST * part.luts:
         return None
 
-    def tried(bits: int) -> Choice | None:
-        compiled = _compiled(source, bits)
+    def tried(compiled: Compiled) -> Choice | None:
         found = size_of(compiled.program, directives, target)
-        return Choice(found, part, directives, bits, compiled) if fits(found, part) else None
+        return Choice(found, part, directives) if fits(found, part) else None
 
-    return _largest(tried)
+    return _most_exact(source, tried)
 
 
-def _largest(tried: Callable[[int], Choice | None]) -> Choice | None:
-    """Return the choice for the largest budget; often there is none for the least."""
-    *larger, least = BUDGETS
-    smallest = tried(least)
-    return None if smallest is None else next(filter(None, map(tried, larger)), smallest)
+def _most_exact(source: Source, tried: Callable[[Compiled], Choice | None]) -> Choice | None:
+    """The choice with the least error of those ``tried`` with other bits; None if the user chose these, or all are of no use."""
+    if source.budgeted is None:
+        return None
+    yardstick = Yardstick.of(source.network, samples(source.network, source.calibration))
+
+    def with_bits(bits: Bits) -> Choice | None:
+        compiled = compiled_with(source, bits)
+        found = tried(compiled)
+        if found is None:
+            return None
+        return replace(found, bits=bits, compiled=compiled, error=yardstick.of_program(compiled.program))
+
+    best = min(edge(with_bits), key=lambda choice: choice.error, default=None)
+    return None if best is None or best.error > LEAST_ERROR else best
 
 
 def reused(program: Program, directives: Directives, target: Target) -> Choice | None:
@@ -161,21 +165,10 @@ def choices(source: Source | None, program: Program, directives: Directives, tar
     shared = reused(program, directives, target)
     if shared is not None:
         yield shared
-    elif source is not None and _has_budget(source.network):
-        both = _bits_and_reuse(source, directives, target)
+    elif source is not None:
+        both = _most_exact(source, lambda compiled: reused(compiled.program, directives, target))
         if both is not None:
             yield both
-
-
-def _bits_and_reuse(source: Source, directives: Directives, target: Target) -> Choice | None:
-    """The largest budget for which there are reuse factors with which the circuit fits."""
-
-    def tried(bits: int) -> Choice | None:
-        compiled = _compiled(source, bits)
-        found = reused(compiled.program, directives, target)
-        return None if found is None else replace(found, bits=bits, compiled=compiled)
-
-    return _largest(tried)
 
 
 def ways_to_fit(source: Source, program: Program, directives: Directives, target: Target) -> Iterator[Choice | None]:
@@ -234,16 +227,3 @@ def ways_out(found: Iterable[Choice]) -> Remedy:
     verified, forced = build(synth=False), build(force=True)
     last = remedy(verified, " verifies the circuit all the same; ", forced, " runs the tools")
     return remedy(*(part for line in lines for part in (line, "\n    ")), last)
-
-
-def _has_budget(network: Network) -> bool:
-    return any(node.settings.bits == Bits() for node in network.nodes)
-
-
-def _compiled(source: Source, bits: int) -> Compiled:
-    """The network with ``bits`` where the user gave no budget."""
-    nodes = [
-        replace(node, settings=replace(node.settings, bits=Bits(bits, bits))) if node.settings.bits == Bits() else node
-        for node in source.network.nodes
-    ]
-    return compile_network(source.network.with_nodes(nodes), source.calibration)

@@ -352,8 +352,8 @@ OPTIONS: Sequence[Option] = (
         None,
         False,
         Flag(bool, ("--fit",), None, None, "Take fewer bits or reuse factors if the circuit does not fit the part."),
-        "if the circuit would not fit the part, take fewer ``bits`` (14 to 8, if you gave none), or else reuse factors; "
-        "notes say which, and what accuracy is left.",
+        "if the circuit would not fit the part, take the most exact ``bits`` that fit (if you gave none), or else "
+        "reuse factors; notes say which, and what accuracy is left.",
     ),
     Option("version", Key("Version", "version", read_version), None, None, "the version of your design, for reports."),
     Option(
