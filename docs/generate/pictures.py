@@ -1,4 +1,4 @@
-"""The sample report, and its picture on the first page: the top of it, as a browser shows it.
+"""The sample exploration with its picture, and the sample report with its own on the first page: the top of it in a browser.
 
 ``python -m generate.pictures demo-output/report.html`` needs Chromium. Files of the project are not beside the sample: links to
 them become plain text.
@@ -10,7 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from importlib import resources
 from pathlib import Path
+
+import numpy as np
+
+import bitsmith
 
 DOCS = Path(__file__).parents[1]
 SAMPLE, PICTURE = DOCS / "samples" / "digits-report.html", DOCS / "images" / "report.png"
@@ -18,7 +24,8 @@ WIDTH, HEIGHT = 1200, 640
 
 
 def main(report: str) -> int:
-    """Write the sample of a report, and its picture; 1 if there is no browser."""
+    """Write the samples and their pictures; 1 if there is no browser."""
+    explore()
     text = Path(report).read_text(encoding="utf-8")
     SAMPLE.write_text(re.sub(r'<a href="\./[^"]*">(.*?)</a>', r"\1", text), encoding="utf-8")
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -28,6 +35,18 @@ def main(report: str) -> int:
     command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
     subprocess.run([*command, f"--screenshot={PICTURE}", SAMPLE.as_uri()], check=True)
     return 0
+
+
+def explore() -> None:
+    """Write the page and the picture of the circuits that ``docs/choose-bits.md`` shows."""
+    models = resources.files("bitsmith") / "data" / "models"
+    with resources.as_file(models) as folder, np.load(folder / "digits_test.npz") as data:
+        x, labels = data["inputs"], data["labels"]
+        found = bitsmith.explore(folder / "digits.keras", calibration=x, test=(x, labels), part="LFE5U-25F")
+    with tempfile.TemporaryDirectory() as written:
+        page = found.write(written)
+        shutil.copy(page, DOCS / "samples" / "digits-exploration.html")
+        shutil.copy(page.with_suffix(".svg"), DOCS / "images" / "exploration.svg")
 
 
 if __name__ == "__main__":

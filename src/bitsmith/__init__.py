@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bitsmith.conversion import convert
     from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
     from bitsmith.explanation import explain
+    from bitsmith.exploration import explore
     from bitsmith.model import Model
     from bitsmith.report import Report
 
@@ -30,6 +31,7 @@ __all__ = [
     "custom",
     "errors",
     "explain",
+    "explore",
     "model",
     "profiling",
     "report",
@@ -47,6 +49,7 @@ _HOMES = {
     "compose": "bitsmith.composition",
     "convert": "bitsmith.conversion",
     "explain": "bitsmith.explanation",
+    "explore": "bitsmith.exploration",
     "split": "bitsmith.composition",
 }
 

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, Request, sync_playwright
 pytestmark = [pytest.mark.slow, pytest.mark.ci]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_REPORT = "samples/digits-report.html"
+_REPORT, _EXPLORATION = "samples/digits-report.html", "samples/digits-exploration.html"
 _PAGES = ("index.html", "concepts.html")
 """Pages that are looked at more closely."""
 
@@ -101,7 +101,7 @@ def _is_own(url: str, address: str) -> bool:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*_PAGES, _REPORT])
+@pytest.mark.parametrize("name", [*_PAGES, _REPORT, _EXPLORATION])
 @pytest.mark.parametrize("width", [1280, _NARROW])
 def test_pages_fit_the_screen(
     name: str, scheme: _Scheme, width: int, address: str, browser: Browser, screenshots: Path
@@ -116,9 +116,10 @@ def test_pages_fit_the_screen(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, _NARROW])
-def test_the_report_is_accessible(scheme: _Scheme, width: int, address: str, browser: Browser) -> None:
+@pytest.mark.parametrize("name", [_REPORT, _EXPLORATION])
+def test_samples_are_accessible(name: str, scheme: _Scheme, width: int, address: str, browser: Browser) -> None:
     """Names, roles, contrast and order, by the rules of axe."""
-    found = Axe().run(_opened(browser, address + _REPORT, scheme, width))
+    found = Axe().run(_opened(browser, address + name, scheme, width))
     assert found.violations_count == 0, found.generate_report()
 
 
@@ -142,6 +143,19 @@ def test_the_report_is_read_by_keyboard(address: str, browser: Browser) -> None:
         before = page.evaluate(_OPEN)
         page.keyboard.press("Enter")
         assert page.evaluate(_OPEN) != before
+
+
+def test_a_circuit_is_chosen_by_keyboard_and_copied(address: str, browser: Browser) -> None:
+    page = _opened(browser, address + _EXPLORATION, "light", 1280)
+    shown = page.locator(".detail").filter(visible=True)
+    before = shown.inner_text()
+    page.locator("input:checked").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(_OUTLINE) and shown.count() == 1 and shown.inner_text() != before
+    button = shown.locator("button").first
+    button.click()
+    page.wait_for_function("document.querySelector('.detail button') && getSelection().toString().includes('bits=')")
+    assert "bits={" in page.evaluate("getSelection().toString()")
 
 
 def _opened(browser: Browser, url: str, scheme: _Scheme, width: int) -> Page:

@@ -136,6 +136,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "index.md"),
         Example(DOCS / "add-a-framework.md", slow=False),
         Example(DOCS / "auto-precision.md"),
+        Example(DOCS / "choose-bits.md"),
         Example(DOCS / "quickstart.md"),
         Example(DOCS / "cheat-sheet.md", slow=False),
         Example(DOCS / "concepts.md"),

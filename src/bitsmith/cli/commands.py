@@ -186,6 +186,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "open": open_report,
     "explain": Expanded(model_commands.explain),
+    "explore": Expanded(model_commands.explore),
     "config": Expanded(model_commands.config),
     "predict": Expanded(model_commands.predict),
     "profile": Expanded(model_commands.profile),

@@ -1,4 +1,4 @@
-"""The commands that convert a model: convert, explain, config, predict, profile, plot.
+"""The commands that convert a model: convert, explain, explore, config, predict, profile, plot.
 
 All take the options of `bitsmith.cli.options`. The model is a file, the YAML of a project, or, where nothing is to be converted,
 a project folder that ``convert`` wrote.
@@ -7,9 +7,10 @@ a project folder that ``convert`` wrote.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ from bitsmith.cli.options import ModelOptions, completing
 from bitsmith.cli.terminal import FAILED, Terminal, command, error_document, said
 from bitsmith.cli.wording import in_shell
 from bitsmith.errors import ConfigError, ProjectError
+from bitsmith.remedies import Call
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bitsmith.explanation import Explanation
+    from bitsmith.layers.settings import Bits
     from bitsmith.model import Model
 
 SAVED_MODEL = "model.json"
@@ -111,6 +114,69 @@ def explain(
             document["written"] = str(write)
             shown.append(Text(f"Written: {write}. {_next(write, options)}"))
         terminal.show(document, *shown)
+
+
+def explore(
+    options: ModelOptions,
+    test: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="X.npy Y.npy", help="Test inputs and labels; else circuits are compared with the float model."
+        ),
+    ] = None,
+    weight_bits: Annotated[str | None, typer.Option(metavar="N,N,...", help="Bits of weights to try.")] = None,
+    result_bits: Annotated[str | None, typer.Option(metavar="N,N,...", help="Bits of results to try.")] = None,
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The folder for page and picture.")] = Path(
+        "exploration"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Show accuracy against area with different bits of weights and results, as a page on which you choose."""
+    with command(as_json) as terminal:
+        from bitsmith.cli.request import Request
+        from bitsmith.emulate.batches import read_array
+        from bitsmith.exploration import Grid, explored
+        from bitsmith.model.points import RESULTS, WEIGHTS
+
+        request = Request.of(options)
+        weights, results = _numbers(weight_bits, "--weight-bits"), _numbers(result_bits, "--result-bits")
+        data = None if test is None else tuple(map(read_array, test))
+        grid = Grid(weights or WEIGHTS, results or RESULTS, data)
+
+        def calls(bits: Bits) -> dict[str, str]:
+            return {
+                "Command": _typed(options, bits),
+                "Project (YAML)": request.written({"Model": {"Bits": asdict(bits)}}),
+                "Python": f"model = bitsmith.convert(..., bits={asdict(bits)})",
+            }
+
+        with terminal.working("exploring") as progress:
+            found = explored(request.conversion(), grid, {}, progress, calls)
+        page = found.write(output_dir)
+        written = Text(f"Choose on {page}; the picture is {page.with_suffix('.svg')}.")
+        chosen = (
+            [Text(f"The best: {_typed(options, found.best().bits)}")] if any(each.fits for each in found.points) else []
+        )
+        terminal.show({**found.document(), "written": str(page)}, found, *chosen, written)
+
+
+def _numbers(text: str | None, where: str) -> tuple[int, ...]:
+    """Return numbers that are typed with commas between them."""
+    try:
+        return () if text is None else tuple(map(int, text.split(",")))
+    except ValueError as error:
+        raise ConfigError(f"{text!r}", where=where, accepted="numbers, such as 4,6,8") from error
+
+
+def _typed(options: ModelOptions, bits: Bits) -> str:
+    """The command that converts with the same options, and with bits."""
+    files = [*([] if options.config is None else ["--config", str(options.config)])]
+    files += [word for text in options.set_ or () for word in ("--set", text)]
+    chosen = {name: value for name, value in options.chosen.items() if name not in ("fit", "bits")}
+    quoted = {name: value if isinstance(value, bool) else shlex.quote(str(value)) for name, value in chosen.items()}
+    flags = in_shell(Call(None, tuple(quoted.items())))
+    words = ["bitsmith convert", *map(shlex.quote, [str(options.file), *files]), *filter(None, [flags])]
+    return " ".join([*words, f"--bits weight={bits.weight},result={bits.result}"])
 
 
 def config(
@@ -294,7 +360,7 @@ def _misfit(model: Model) -> str:
     """Return the resources that the part lacks; empty if the circuit fits."""
     from bitsmith.devices import part_or_typical
     from bitsmith.estimate.fit import missing
-    from bitsmith.model.fitting import size_of
+    from bitsmith.model.points import size_of
 
     part = part_or_typical(model.target.part)
     lacking = missing(size_of(model.program, model.directives, model.target), part)

@@ -20,7 +20,7 @@ class Size:
     adders: int
     bram: int = 0
     large: Mapping[str, int] = field(default_factory=dict)
-    layers: Mapping[str, float] = field(default_factory=dict, compare=False)
+    layers: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""

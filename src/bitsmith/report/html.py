@@ -58,8 +58,8 @@ class Bar:
     over: bool = False
 
 
-def page(report: Report) -> str:
-    """The HTML page of ``report``."""
+def rendered(template: str, **values: object) -> str:
+    """A template with values, all of them escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -73,19 +73,25 @@ def page(report: Report) -> str:
         number=number, href=_href, constant=constant_text, declared=declared_text, left=left_text
     )
     environment.globals.update(range_text=range_text)
+    return environment.get_template(template).render(**values)
+
+
+def page(report: Report) -> str:
+    """The HTML page of ``report``."""
     design, area, fifos, files = report.design, area_of(report.sections), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
     cells, placed = report.find(Layers), report.find(Utilization)
-    used = resources(report.sections, design)
+    shares = resources(report.sections, design)
     cell_columns, cell_rows = cell_table(cells.rows) if cells is not None and cells.rows else ([], [])
-    return environment.get_template("page.html").render(
+    return rendered(
+        "page.html",
         title=design.name if design is not None else "bitsmith build",
         design=design,
         summary=totals(rows) if rows else "",
         verdict=verdict(report.sections, design),
         figures=key_figures(report.sections, design),
-        resources=[_used(label, need) for label, need in used],
-        shortage=shortage(need for _, need in used),
+        resources=[used(label, need) for label, need in shares],
+        shortage=shortage(need for _, need in shares),
         use_columns=USE_COLUMNS,
         utilization=[cell_use(row) for row in placed.rows] if placed is not None else [],
         cell_columns=cell_columns,
@@ -133,7 +139,7 @@ def _origin(section: Origin | None) -> str:
     return " · ".join(f"{before}{value}" for value, before in parts if value)
 
 
-def _used(label: str, need: Need) -> Bar:
+def used(label: str, need: Need) -> Bar:
     """A bar for a resource of the part."""
     if not need.available:
         return Bar(label, f"{number(need.needed)}; the part has none", 100.0 if need.needed else 0.0, over=need.lacking)

@@ -18,6 +18,8 @@ _STAGES = ("rtl: ", "csim: ", "synth: ", "post_synth: ", "cosim: ", "export: ", 
 def working(task: str, console: Console | None = None, *, verbose: bool = False) -> Iterator[Callable[[str], None]]:
     """A spinner on standard error with the stage and its time; the lines of stages stay, one when each begins and ends.
 
+    A line that begins with ``task`` stands in its place until the next does.
+
     Args:
         verbose: show the lines of tools as well.
     """
@@ -40,5 +42,7 @@ def working(task: str, console: Console | None = None, *, verbose: bool = False)
                 bar.console.print(Text(line.rstrip()), soft_wrap=True)
             if line.startswith(_STAGES):
                 bar.reset(row, description=f"{task} | {line.strip()[:_WIDTH]}")
+            elif line.startswith(task):
+                bar.update(row, description=line)
 
         yield update

@@ -108,9 +108,9 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
             case Fidelity(layers) if layers:
                 parts.append(fidelity_table(layers))
             case Layers(rows) if rows:
-                parts.append(_rows_table("Cells of each layer", *cell_table(rows)))
+                parts.append(rows_table("Cells of each layer", *cell_table(rows)))
             case Utilization(rows) if rows:
-                parts.append(_rows_table("In use after placement", USE_COLUMNS, map(cell_use, rows)))
+                parts.append(rows_table("In use after placement", USE_COLUMNS, map(cell_use, rows)))
             case FIFOs(rows) if rows:
                 parts.append(_fifos(rows))
             case Stages(rows) if rows:
@@ -188,7 +188,7 @@ def cell_use(row: CellUse) -> tuple[str, ...]:
     return (row.cell or "", number(row.used), number(row.available), share)
 
 
-def _rows_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def rows_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table of a name in the first column, and numbers."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for index, column in enumerate(columns):

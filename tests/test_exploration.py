@@ -1,0 +1,247 @@
+"""Explorations: what is shown of a circuit is what its conversion computes, and how large it is estimated there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+import time
+from importlib import resources
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import yaml
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+import bitsmith
+from bitsmith.cli.commands import app
+from bitsmith.errors import CapacityError, ConfigError, InputDataError
+from bitsmith.exploration import Exploration, explore
+from bitsmith.layers.settings import Bits
+from bitsmith.model.points import size_of
+
+_MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
+_HERE = Path(__file__).parent
+_QUANTIZED = _HERE / "quantized" / "qonnx" / "models" / "residual.onnx"
+_NETWORKS = {
+    "digits": (_MODELS / "digits.keras", None, "LFE5U-85F"),
+    "perceptron": (_MODELS / "bitsmith_3layer.json", _MODELS / "bitsmith_3layer_weights.h5", "LFE5U-25F"),
+    "convolution": (_HERE / "config" / "familiar" / "keras_conv2d.keras", None, "xc7z020clg400-1"),
+}
+Floats = npt.NDArray[np.float64]
+
+
+def _data(name: str) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Test inputs, and labels: those of our models, or the float model's own choice."""
+    model, weights, _ = _NETWORKS[name]
+    if name != "convolution":
+        with np.load(_MODELS / f"{model.stem}_test.npz") as data:
+            return data["inputs"].astype(np.float64), data["labels"].astype(np.int64)
+    network = bitsmith.convert(model, weights=weights, check=False).network
+    (shape,) = network.input_shapes().values()
+    x = np.random.default_rng(0).uniform(0.0, 1.0, (200, *shape))
+    return x, network.evaluate([x])[network.outputs[0]].argmax(axis=-1)
+
+
+def _explored(name: str, weights: tuple[int, ...], results: tuple[int, ...]) -> tuple[Exploration, float]:
+    x, y = _data(name)
+    model, file, part = _NETWORKS[name]
+    bits = {"weight_bits": weights, "result_bits": results}
+    started = time.process_time()
+    found = explore(model, {"Model": {"ReuseFactor": 1}}, x, (x, y), file, part, check=False, **bits)
+    return found, time.process_time() - started
+
+
+def _assert_is_as_shown(name: str, found: Exploration, bits: Bits, folder: Path) -> bitsmith.Model:
+    """The circuit of a point, converted with the configuration that is copied."""
+    x, y = _data(name)
+    model, file, part = _NETWORKS[name]
+    point = next(point for point in found.points if point.bits == bits)
+    made = bitsmith.convert(model, folder, found.config(point), x, part=part, weights=file, check=False)
+    assert float(np.mean(np.asarray(made.predict(x)).argmax(axis=-1) == y)) == point.score
+    assert size_of(made.program, made.directives, made.target) == point.size
+    return made
+
+
+@pytest.mark.parametrize("name", _NETWORKS)
+def test_a_circuit_is_what_is_shown(name: str, tmp_path: Path) -> None:
+    found, _ = _explored(name, (4, 8), (6, 10))
+    for point in found.points:
+        _assert_is_as_shown(name, found, point.bits, tmp_path)
+        assert sum(point.size.layers.values()) == pytest.approx(point.size.lut, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("name", _NETWORKS)
+def test_25_circuits_take_seconds_and_the_best_is_built(name: str, tmp_path: Path) -> None:
+    found, seconds = _explored(name, (3, 4, 6, 8, 10), (6, 7, 8, 10, 12))
+    assert seconds < 30
+    model = _assert_is_as_shown(name, found, found.best().bits, tmp_path)
+    report = model.build(inputs=_data(name)[0][:20])
+    assert report["Verification"]["Mismatches"] == 0
+    assert report["Resources"]["LUT"] == pytest.approx(found.best().size.lut, rel=0.2)
+
+
+@pytest.fixture(scope="module")
+def regression() -> bytes:
+    """A dense layer with a sigmoid for one value; an ONNX model, serialized."""
+    rng = np.random.default_rng(3)
+    kernel = helper.make_tensor("w", TensorProto.FLOAT, (6, 1), rng.standard_normal(6).astype(np.float32))
+    ports = [helper.make_tensor_value_info(*port) for port in (("x", 1, ["N", 6]), ("y", 1, ["N", 1]))]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["s"]), helper.make_node("Sigmoid", ["s"], ["y"])]
+    graph = helper.make_graph(nodes, "<b>value</b>", ports[:1], ports[1:], [kernel])
+    content: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    return content
+
+
+_BITS = {"weight_bits": (3, 6), "result_bits": (6, 10)}
+
+
+@pytest.fixture
+def model(regression: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "value.onnx"
+    path.write_bytes(regression)
+    return path
+
+
+def _outputs(model: Path, found: Exploration, x: Floats) -> list[Floats]:
+    """The results of all circuits by conversions of their own."""
+    circuits = (bitsmith.convert(model, model.parent / "out", found.config(point), x) for point in found.points)
+    return [np.asarray(circuit.predict(x)) for circuit in circuits]
+
+
+def test_scores_are_those_of_the_kind_of_labels(model: Path) -> None:
+    x = np.random.default_rng(4).uniform(-1.0, 1.0, (64, 6))
+    wanted = bitsmith.convert(model).network.evaluate([x])
+    (floats,) = (values for values in wanted.values() if values.shape == (64, 1) and values.min() > 0)
+    labels = {
+        "values": floats[:, 0] + np.random.default_rng(5).normal(0.0, 0.1, 64),
+        "decisions": (floats[:, 0] > 0.45).astype(np.int64),
+    }
+    values = explore(model, calibration=x, test=(x, labels["values"]), **_BITS)
+    for point, found in zip(values.points, _outputs(model, values, x), strict=True):
+        error = np.sqrt(np.mean((found[:, 0] - labels["values"]) ** 2)) / np.std(labels["values"])
+        assert point.score == pytest.approx(error) and point.loss == pytest.approx(error - values.yardstick.reference)
+    decisions = explore(model, calibration=x, test=(x, labels["decisions"]), **_BITS)
+    for point, found in zip(decisions.points, _outputs(model, decisions, x), strict=True):
+        assert point.score == pytest.approx(np.mean((found[:, 0] > 0.5) == labels["decisions"]))
+    alone = explore(model, calibration=x, **_BITS)
+    for point, found in zip(alone.points, _outputs(model, alone, x), strict=True):
+        assert point.score == pytest.approx(np.mean(np.abs(found - floats)) / np.ptp(floats), rel=1e-6)
+        assert point.loss == point.score
+
+
+def test_one_hot_rows_are_classes() -> None:
+    x, y = _data("digits")
+    digits = _NETWORKS["digits"][0]
+    bits = {"weight_bits": (4,), "result_bits": (6,)}
+    scores = [explore(digits, calibration=x, test=(x, labels), **bits).points for labels in (y, np.eye(10)[y])]
+    assert scores[0][0].score == scores[1][0].score
+
+
+@pytest.mark.parametrize("labels", [np.arange(360), np.zeros((360, 3)), np.zeros(7)])
+def test_labels_of_another_model_are_rejected(labels: npt.NDArray[np.generic]) -> None:
+    x, _ = _data("digits")
+    with pytest.raises(InputDataError, match="labels"):
+        explore(_NETWORKS["digits"][0], test=(x, labels), **_BITS)
+
+
+def test_the_front_and_the_best_are_by_definition(model: Path) -> None:
+    x = np.random.default_rng(4).uniform(-1.0, 1.0, (64, 6))
+    found = explore(model, calibration=x, weight_bits=(3, 4, 6, 8), result_bits=(6, 8, 10))
+    areas = {point.bits: (found.area(point), point.loss) for point in found.points}
+
+    def is_beaten(bits: Bits) -> bool:
+        area, loss = areas[bits]
+        return any(a <= area and b <= loss and (a, b) != (area, loss) for a, b in areas.values())
+
+    assert {areas[point.bits] for point in found.front} == {areas[b] for b in areas if not is_beaten(b)}
+    for loss in (0.002, 0.01, 0.1):
+        best, good = found.best(loss), [p for p in found.points if p.fits and p.loss <= loss]
+        assert best.fits and found.area(best) == min(map(found.area, good or [best]))
+
+
+def test_where_nothing_fits_that_is_said(tmp_path: Path) -> None:
+    x, y = _data("digits")
+    found = explore(
+        _NETWORKS["digits"][0], calibration=x, test=(x, y), part="iCE40LP384-SG32", weight_bits=(4,), result_bits=(6,)
+    )
+    assert "none of" in found.verdict and not any(point.fits for point in found.points)
+    with pytest.raises(CapacityError, match="fits"):
+        found.best()
+    assert found.write(tmp_path).is_file()
+
+
+def test_equal_circuits_are_shown_once() -> None:
+    """The weights of the digits classifier have four bits."""
+    found, _ = _explored("digits", (4, 5, 16), (8,))
+    assert [point.bits for point in found.points] == [Bits(4, 8)]
+
+
+def test_quantized_models_have_nothing_to_explore() -> None:
+    found = explore(_QUANTIZED, check=False, **_BITS)
+    assert len(found.points) == 1 and "no bits to choose" in str(found)
+
+
+@pytest.mark.parametrize("config", [{"Model": {"Bits": 8}}, {"Model": {"Bits": {"weight": 6}}}])
+def test_bits_that_are_chosen_are_not_explored(model: Path, config: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="to be explored"):
+        explore(model, config, **_BITS)
+
+
+@pytest.mark.parametrize("bits", [(), (1,), (99,)])
+def test_bits_that_there_are_not_are_rejected(model: Path, bits: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="from 2 to 24"):
+        explore(model, weight_bits=bits)
+
+
+def test_bits_of_single_layers_stay(model: Path) -> None:
+    config = {"LayerName": {"s": {"Bits": {"weight": 5}}}}
+    found = explore(model, config, np.random.default_rng(0).uniform(-1, 1, (64, 6)), **_BITS)
+    assert [point.bits for point in found.points] == [Bits(3, 6), Bits(3, 10)]
+    assert found.config(found.points[0]) == {**config, "Model": {"Bits": {"weight": 3, "result": 6}}}
+
+
+def test_the_command_shows_a_page_and_a_command_that_makes_the_circuit(tmp_path: Path) -> None:
+    x, y = _data("digits")
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y y.npy", y)
+    own = [str(_NETWORKS["digits"][0]), "--calibration", str(tmp_path / "x.npy"), "--set", "Model.ReuseFactor=1"]
+    bits = ["--weight-bits", "3,4", "--result-bits", "6", "-o", str(tmp_path / "found")]
+    asked = ["explore", *own, "--test", str(tmp_path / "x.npy"), str(tmp_path / "y y.npy"), *bits]
+    result = CliRunner().invoke(app, [*asked, "--json"])
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    best = next(p for p in document["points"] if p["Bits"] == {"weight": 4, "result": 6})
+    shown = CliRunner().invoke(app, asked)
+    (line,) = (line for line in shown.stdout.splitlines() if line.startswith("The best: "))
+    program, *words = shlex.split(line.removeprefix("The best: "))
+    assert program == "bitsmith"
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "made")])
+    assert done.exit_code == 0, done.stderr
+    made = bitsmith.Model.load(tmp_path / "made" / "model.json")
+    assert float(np.mean(np.asarray(made.predict(x)).argmax(axis=-1) == y)) == best["Score"]
+    text = (tmp_path / "found" / "exploration.html").read_text(encoding="utf-8")
+    (project,) = set(re.findall(r"<code[^>]*>(KerasModel: [^<]*weight: 4\s+result: 6\s*)</code>", text))
+    (tmp_path / "copied.yml").write_text(project, encoding="utf-8")
+    assert yaml.safe_load(project)["HLSConfig"]["Model"] == {"ReuseFactor": 1, "Bits": {"weight": 4, "result": 6}}
+
+
+def test_the_page_and_the_picture_are_whole(model: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(4).uniform(-1.0, 1.0, (64, 6))
+    found = explore(model, calibration=x, **_BITS)
+    text = found.write(tmp_path).read_text(encoding="utf-8")
+    assert text.count('type="radio"') == text.count('class="detail"') == len(found.points) == 4
+    assert text.count(" checked") == 1 and "<b>value" not in text
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{allowed}'" in text and not re.search(r'(src|href)="', text)
+    picture = ET.fromstring((tmp_path / "exploration.svg").read_bytes())
+    assert len(picture.findall(".//{*}circle/{*}title")) == len(found.points)
