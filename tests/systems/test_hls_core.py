@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bitsmith.building.hls_system import hls_interface
@@ -127,6 +127,7 @@ VALUES = st.recursive(
 )
 
 
+@example("\t")
 @given(VALUES)
 def test_settings_are_what_tcl_reads(value: object) -> None:
     tkinter = pytest.importorskip("tkinter")

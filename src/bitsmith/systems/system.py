@@ -210,4 +210,4 @@ def _tcl(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     # No text here has a brace or a backslash: names, paths and numbers.
     assert not set(text) & set('{}\\"'), text
-    return text if text and not set(text) & set(" $[];#") else f"{{{text}}}"
+    return text if text and not set(text) & set(" \t$[];#") else f"{{{text}}}"
