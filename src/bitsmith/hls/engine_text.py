@@ -14,7 +14,7 @@ from bitsmith.dataflow.processes import Process
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
-from bitsmith.hls.process_text import StreamType, paced_lines, process_text, token_lines
+from bitsmith.hls.process_text import FunctionWriter, StreamType, paced_lines, token_lines
 from bitsmith.hls.project import Memory
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, common_format, scalar_of
@@ -27,15 +27,13 @@ def engine_texts(
 ) -> list[str]:
     """The function called ``name``, as :func:`bitsmith.hls.process.process_texts` has those of other processes."""
     writer = _EngineWriter(process, kind, name, taken, given, scope, step_cycles)
-    lines = writer.lines()
     layers = ", ".join(comment(repr(layer.name)) for layer in kind.layers)
     about = f"Layers {layers}: in turn on {kind.lanes} multiplier{'s' if kind.lanes > 1 else ''}."
-    ends = [("x0", taken.stream), ("y0", given.stream)]
-    return [*writer.texts, process_text(scope, about, name, ends, writer.head, lines)]
+    return writer.function((), about, writer.lines())
 
 
-class _EngineWriter:
-    """Writes the lines of one function; ``head`` and ``texts`` are what else it needs."""
+class _EngineWriter(FunctionWriter[Process]):
+    """Writes the lines of one engine."""
 
     def __init__(
         self,
@@ -47,12 +45,8 @@ class _EngineWriter:
         scope: Scope,
         step_cycles: int,
     ) -> None:
-        self.texts: list[str] = []
-        self.head: list[str] = []
-        self._process, self._kind, self._name = process, kind, name
-        self._taken, self._given = taken, given
-        self._scope = scope
-        self._step_cycles = step_cycles
+        super().__init__(process, name, (taken,), (given,), scope, step_cycles)
+        self._kind, self._taken, self._given = kind, taken, given
         self._memory = scope.names.unique(f"{name}_memory")
         width, signed = kind.number(process.takes[0].token)
         self._number = Scalar(signed, width, width)

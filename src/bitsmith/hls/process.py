@@ -16,9 +16,8 @@ from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.loads import kept_step
-from bitsmith.hls.names import comment
 from bitsmith.hls.pipelines import interval_of
-from bitsmith.hls.process_text import StreamType, function_head, loop_lines, paced_lines, process_text, token_lines
+from bitsmith.hls.process_text import FunctionWriter, StreamType, function_head, loop_lines, paced_lines, token_lines
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import accumulator, common_format, common_raw
@@ -47,15 +46,11 @@ def process_texts(
     """
     writer = ProcessWriter(process, name, takes, gives, scope, step_cycles)
     about = writer.write()
-    ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
-    ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
-    if process.layers:
-        about = f"Layer {', '.join(comment(repr(layer)) for layer in process.layers)}: {about}"
-    return [*writer.texts, process_text(scope, about, name, ends, writer.head, writer.lines)]
+    return writer.function(process.layers, about, writer.lines)
 
 
-class ProcessWriter:
-    """The head and the lines of a function, and the texts of functions that it needs."""
+class ProcessWriter(FunctionWriter[Process]):
+    """The lines of a function, and what is said of memories before the loop that uses them."""
 
     def __init__(
         self,
@@ -66,16 +61,8 @@ class ProcessWriter:
         scope: Scope,
         step_cycles: int,
     ) -> None:
-        self.texts: list[str] = []
-        self._step_cycles = step_cycles
-        self._process = process
-        self._name = name
-        self._takes = takes
-        self._gives = gives
-        self._scope = scope
-        self.head: list[str] = []
-        self.lines: list[str] = []
-        self._apart: list[str] = []  # what is said of memories before the loop that uses them
+        super().__init__(process, name, takes, gives, scope, step_cycles)
+        self.lines, self._apart = list[str](), list[str]()
 
     def write(self) -> str:
         """Write the body; returns what it does, in words."""

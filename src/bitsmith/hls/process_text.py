@@ -6,10 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from bitsmith.hls.assembly import indented
+from bitsmith.hls.names import comment
 from bitsmith.hls.scalar import Scalar
 from bitsmith.hls.scope import Scope
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,32 @@ def process_text(
         return function_text(scope, about, name, [parameter(scope, kind, end) for end, kind in ends], head, lines)
     known = [streams.known.format(type=kind, name=end) for end, kind in ends]
     return function_text(scope, about, name, [], [], [*known, *head, *lines])
+
+
+class FunctionWriter(Generic[Kind]):
+    """Writes the lines of one function; ``head`` and ``texts`` are what else it needs."""
+
+    def __init__(
+        self,
+        process: Kind,
+        name: str,
+        takes: Sequence[StreamType],
+        gives: Sequence[StreamType],
+        scope: Scope,
+        step_cycles: int,
+    ) -> None:
+        self.texts, self.head = list[str](), list[str]()
+        self._process, self._name, self._scope = process, name, scope
+        self._takes, self._gives = takes, gives
+        self._step_cycles = step_cycles
+
+    def function(self, layers: Sequence[str], about: str, lines: Sequence[str]) -> list[str]:
+        """The function, after those that it needs; ``layers`` are named before what it is ``about``."""
+        ends = [(f"x{k}", each.stream) for k, each in enumerate(self._takes)]
+        ends += [(f"y{k}", each.stream) for k, each in enumerate(self._gives)]
+        if layers:
+            about = f"Layer {', '.join(comment(repr(layer)) for layer in layers)}: {about}"
+        return [*self.texts, process_text(self._scope, about, self._name, ends, self.head, lines)]
 
 
 def function_text(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Numbers, Stream
 from bitsmith.hls.assembly import indented
-from bitsmith.hls.names import comment
 from bitsmith.hls.process import ProcessWriter
-from bitsmith.hls.process_text import StreamType, paced_lines, process_text, token_lines
+from bitsmith.hls.process_text import FunctionWriter, StreamType, paced_lines, token_lines
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.recurrence.parts import Fed, Part, PartLoop, PartMemory, Recurrence, Slices
 from bitsmith.hls.scalar import Scalar, common_format
@@ -29,12 +29,8 @@ def recurrence_texts(
 ) -> list[str]:
     """The function called ``name``, as :func:`bitsmith.hls.process.process_texts` has those of other processes."""
     writer = _RecurrenceWriter(process, name, takes, gives, scope, step_cycles)
-    lines = writer.lines()
-    ends = [(f"x{k}", each.stream) for k, each in enumerate(takes)]
-    ends += [(f"y{k}", each.stream) for k, each in enumerate(gives)]
-    layers = ", ".join(comment(repr(layer)) for layer in process.layers)
-    about = f"Layer {layers}: {process.rounds} steps of a recurrence, each in {len(process.loops)} loops."
-    return [*writer.texts, process_text(scope, about, name, ends, writer.head, lines)]
+    about = f"{process.rounds} steps of a recurrence, each in {len(process.loops)} loops."
+    return writer.function(process.layers, about, writer.lines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +61,13 @@ class _Counting:
     promises: tuple[str, ...] = ()
 
 
-class _RecurrenceWriter:
-    """Writes the lines of one function; ``head`` and ``texts`` are what else it needs."""
+class _RecurrenceWriter(FunctionWriter[Recurrence]):
+    """Writes the lines of one recurrence."""
 
-    def __init__(
-        self,
-        process: Recurrence,
-        name: str,
-        takes: Sequence[StreamType],
-        gives: Sequence[StreamType],
-        scope: Scope,
-        step_cycles: int,
-    ) -> None:
-        self.texts: list[str] = []
-        self.head: list[str] = []
-        self._process, self._name, self._scope = process, name, scope
-        self._takes, self._gives = takes, gives
-        self._step_cycles = step_cycles
-        kept = process.kept
-        self._memories = {
-            number: self._memory_type(each) for number, each in enumerate(process.memories) if number in kept
-        }
+    @cached_property
+    def _memories(self) -> dict[int, tuple[str, str, Scalar]]:
+        kept = self._process.kept
+        return {number: self._memory_type(each) for number, each in enumerate(self._process.memories) if number in kept}
 
     def lines(self) -> list[str]:
         """The body."""
