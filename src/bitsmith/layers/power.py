@@ -35,17 +35,36 @@ _GUARD_BITS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Power(Layer):
+class _Tabulated(Layer):
+    """An element-wise function that goes through tables."""
+
+    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OfTwo(_Tabulated):
+    """Such a function of two inputs; ``joined`` is what it is of floats."""
+
+    joined: ClassVar[np.ufunc]
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return broadcast(inputs, self.kind, exactly=2)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        with np.errstate(all="ignore"):
+            return np.asarray(self.joined(*aligned(inputs)), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power(_Tabulated):
     """``x**exponent`` with a constant exponent: 2 is the square, -1 the reciprocal, 0.5 the root, -0.5 the reciprocal root.
 
     Positive whole exponents are exact products; others go through a table of the normalized operand.
     """
 
     exponent: float
-
-    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
-    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not abs(self.exponent) <= MAX_EXPONENT:
@@ -69,23 +88,13 @@ class Power(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class VariablePower(Layer):
+class VariablePower(_OfTwo):
     """The first input to the power of the second, ``2**(y * log2(x))`` by tables; the first may not be negative.
 
     A base of 0 gives 0 for positive exponents, else it counts as its type's least positive step.
     """
 
-    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
-    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return broadcast(inputs, self.kind, exactly=2)
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        base, exponent = aligned(inputs)
-        with np.errstate(all="ignore"):
-            return np.asarray(base**exponent, dtype=np.float64)
+    joined: ClassVar[np.ufunc] = np.power
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, (base, exponent) = lowering.builder, inputs
@@ -117,20 +126,10 @@ class VariablePower(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Divide(Layer):
+class Divide(_OfTwo):
     """The first input over the second, by a normalized reciprocal; a divisor of 0 counts as its type's least positive step."""
 
-    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
-    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return broadcast(inputs, self.kind, exactly=2)
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        numerator, denominator = aligned(inputs)
-        with np.errstate(all="ignore"):
-            return np.asarray(numerator / denominator, dtype=np.float64)
+    joined: ClassVar[np.ufunc] = np.divide
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, (numerator, denominator) = lowering.builder, inputs
@@ -140,15 +139,11 @@ class Divide(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Logarithm(Layer):
+class Logarithm(_Tabulated):
     """The logarithm of ``x + offset`` (an integer, as in ``log1p``) to ``base``, by a table of the normalized operand."""
 
     base: float = math.e
     offset: int = 0
-
-    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
-    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not self.base > 1.0:
