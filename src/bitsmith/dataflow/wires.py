@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bitsmith.dataflow.processes import Map, Network, WidthConverter
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
-from bitsmith.ir.program import Program
+from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType
 
 WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
@@ -114,8 +114,8 @@ def _computed(op: ops.Elementwise, args: Sequence[tuple[Wires, TensorType]], sha
     return np.unique(np.stack(numbers), axis=1, return_inverse=True)[1].ravel()
 
 
-def zeros_of(program: Program, index: int) -> npt.NDArray[np.bool_]:
-    """Return the flat elements of a node's value that are zeros of the padding."""
+def places_in_source(program: Program, index: int) -> tuple[Node, Wires]:
+    """The node whose elements a node's value has, moved, and the place there of each, -1 for zeros of the padding."""
     moves = list[tuple[Moving, tuple[int, ...]]]()
     node = program.nodes[index]
     while isinstance(node.op, Moving):
@@ -125,7 +125,7 @@ def zeros_of(program: Program, index: int) -> npt.NDArray[np.bool_]:
     wires = np.arange(node.type.size)
     for op, shape in reversed(moves):
         wires = moved_wires(op, shape, wires)
-    return wires < 0
+    return node, wires
 
 
 def moved_wires(op: Moving, shape: tuple[int, ...], wires: Wires) -> Wires:

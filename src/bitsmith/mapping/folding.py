@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Blocks
-from bitsmith.dataflow.wires import Moving, Wires, moved_wires
+from bitsmith.dataflow.wires import Wires, places_in_source
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
@@ -83,18 +83,8 @@ def _loaded_matrix(program: Program, index: int) -> LoadedMatrix | None:
 
 def places_in_parameter(program: Program, index: int) -> tuple[Node | None, Wires]:
     """The parameter of which a value has elements, and the place there of each, -1 for zeros; None if there is none."""
-    moves = list[tuple[Moving, tuple[int, ...]]]()
-    node = program.nodes[index]
-    while isinstance(node.op, Moving):
-        (arg,) = node.args
-        moves.append((node.op, program.nodes[arg].type.shape))
-        node = program.nodes[arg]
-    if not isinstance(node.op, ops.Parameter):
-        return None, np.zeros(0, dtype=np.int64)
-    places = np.arange(node.type.size)
-    for op, taken in reversed(moves):
-        places = moved_wires(op, taken, places)
-    return node, places
+    node, places = places_in_source(program, index)
+    return (node if isinstance(node.op, ops.Parameter) else None), places
 
 
 def matrix_of_blocks(node: Node, places: Wires) -> LoadedMatrix:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.dataflow.processes import FoldedProduct, Grid, Reorder, Stream, WidthConverter, regrouped, union_type
-from bitsmith.dataflow.wires import zeros_of
+from bitsmith.dataflow.wires import places_in_source
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
@@ -52,7 +52,8 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
         return _at_several_positions(builder, op, node, axes, number)
     whole = builder.directives.parallel and axes == 0
     matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), builder.directives.block, whole=whole)
-    zeros = np.all(zeros_of(builder.program, arg).reshape(-1, matrix.vectors, matrix.n), axis=0)
+    _, places = places_in_source(builder.program, arg)
+    zeros = np.all((places < 0).reshape(-1, matrix.vectors, matrix.n), axis=0)
     matrix = replace(matrix, live=np.logical_not(zeros) if np.any(zeros) else None)
     cycles = builder.directives.reuse_factor(layer)
     if builder.directives.parallel:
