@@ -202,6 +202,18 @@ def test_elementwise_and_affine(layer: type[Layer]) -> None:
                 np.testing.assert_allclose(between, of(ends[0]) * (1 - share) + of(ends[1]) * share, atol=1e-9)
 
 
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_over_steps(layer: type[Layer]) -> None:
+    rng = np.random.default_rng(5)
+    for instance, shapes in instances(layer):
+        stepped = instance.over_steps(3, shapes)
+        if stepped is not None:
+            batch = operands(instance, shapes, rng, samples=6)
+            wanted = result(instance, batch)
+            steps = [x.reshape(2, 3, *x.shape[1:]) for x in batch]
+            np.testing.assert_array_equal(result(stepped, steps), wanted.reshape(2, 3, *wanted.shape[1:]))
+
+
 def computed(layer: Layer, batch: Sequence[Floats], *, whole: bool) -> tuple[Floats, int]:
     """What core ops compute, with all of the result if it is ``whole``, and the fractional bits of the result."""
     formats = {k: replace(FORMAT, signed=bool(x.min() < 0)) for k, x in enumerate(batch)}

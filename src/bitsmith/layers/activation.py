@@ -141,6 +141,9 @@ class PReLU(Layer):
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         return PReLU(ordered_weights(self.alpha, orders[0], shapes[0])), orders[0]
 
+    def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
+        return self
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.where(inputs[0] >= 0, inputs[0], self.alpha * inputs[0])
 

@@ -111,6 +111,13 @@ class Layer(ABC):
         """Return what the layer tells apart of its operand, if little; ``beyond`` is what all readers of its result do."""
         return beyond if self.traits.moves_or_pads else None
 
+    def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
+        """The layer that acts as this one on each of ``steps`` items along a new first axis; ``inputs`` are shapes of items.
+
+        None: it needs a loop over the steps.
+        """
+        return self if self.traits.elementwise and len(inputs) == 1 else None
+
     @abstractmethod
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         """The layer as core ops."""

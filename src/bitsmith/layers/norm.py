@@ -65,6 +65,9 @@ class BatchNormalization(Layer):
         shape[self.axis] = -1
         return values.reshape(shape)
 
+    def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
+        return self if self.axis < 0 else replace(self, axis=self.axis + 1)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         rank = inputs[0].ndim - 1
         scale, offset = self._along_axis(self.scale, rank), self._along_axis(self.offset, rank)

@@ -58,6 +58,9 @@ class Reshape(Layer):
         order = _reshaped(orders[0], shape, target)
         return None if order is None else (Reshape(ordered_shape(target, order)), order)
 
+    def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
+        return Reshape((steps, *self.output_shape(inputs)))
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].reshape(inputs[0].shape[0], *self.output_shape([inputs[0].shape[1:]]))
 
@@ -78,6 +81,9 @@ class Flatten(Layer):
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         order = _reshaped(orders[0], shapes[0], self.output_shape(shapes))
         return None if order is None else (self, order)
+
+    def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
+        return Reshape((steps, *self.output_shape(inputs)))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].reshape(inputs[0].shape[0], -1)
@@ -103,6 +109,9 @@ class Permute(Layer):
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         # The operand as it is, seen the other way.
         return Identity(), orders[0] if len(self.perm) == 1 else after(inverse(self.perm), orders[0])
+
+    def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
+        return Permute((0, *(axis + 1 for axis in self.perm)))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].transpose(0, *(axis + 1 for axis in self.perm))

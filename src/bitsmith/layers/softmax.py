@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
 
@@ -64,6 +64,9 @@ class Softmax(Layer):
             return None  # the first of equals may win
         mask = None if self.mask is None else ordered_weights(self.mask, order, shapes[0])
         return Softmax(moved_axes((self.axis,), order, shapes[0])[0], mask), order
+
+    def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
+        return self if self.axis < 0 else replace(self, axis=self.axis + 1)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         axis = self.axis if self.axis < 0 else self.axis + 1

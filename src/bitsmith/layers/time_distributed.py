@@ -8,16 +8,12 @@ from dataclasses import dataclass, replace
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import step_type
-from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.recurrent_cell import body_input
 from bitsmith.layers.resolution import Resolution
-from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
-from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.traits import Traits
 
 
@@ -76,18 +72,8 @@ def _alike(builder: ProgramBuilder, x: Value) -> Value:
 
 
 def over_time(layer: Layer, inputs: Sequence[Shape], steps: int) -> Layer:
-    """``layer``, made for operands of shapes ``inputs``, on ``steps`` of them: a layer that acts alike everywhere as it is."""
-    match layer:
-        case Dense() | Activation() | HardActivation() | ReLU() | PReLU() | Identity():
-            return layer
-        case BatchNormalization() | Softmax():
-            return replace(layer, axis=layer.axis if layer.axis < 0 else layer.axis + 1)
-        case Flatten() | Reshape():
-            return Reshape((steps, *layer.output_shape(inputs)))
-        case Permute():
-            return Permute((0, *(axis + 1 for axis in layer.perm)))
-        case _:
-            return TimeDistributed(layer)
+    """``layer``, made for operands of shapes ``inputs``, on ``steps`` of them."""
+    return layer.over_steps(steps, inputs) or TimeDistributed(layer)
 
 
 EXAMPLES = (Example(TimeDistributed(Dense(quarters(2, 2), as_weights([0.5, -0.25]))), ((3, 2),)),)
