@@ -29,24 +29,20 @@ def numbers(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
     return st.tuples(st.integers(low, high), st.integers(low, high))
 
 
+def windows(most: int) -> st.SearchStrategy[Window]:
+    """Windows of two axes, up to ``most`` of padding."""
+    return st.builds(Window, numbers(1, 3), numbers(1, 3), numbers(1, 2), st.tuples(*[numbers(0, most)] * 2))
+
+
 @given(
-    *(numbers(1, 3), numbers(1, 3), numbers(1, 2), numbers(0, 2), numbers(0, 2), numbers(5, 7)),
+    *(windows(2), numbers(5, 7)),
     *(st.integers(-40, 40), st.sampled_from([(1, 1), (3, 1), (4, 2), (6, 3)]), st.integers(1, 3), st.booleans()),
 )
 def test_engines_reach_every_number_by_steps_from_the_one_before(
-    size: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    before: tuple[int, int],
-    after: tuple[int, int],
-    grid: tuple[int, int],
-    pitch: int,
-    parts: tuple[int, int],
-    passes: int,
-    apart: bool,
+    op: Window, grid: tuple[int, int], pitch: int, parts: tuple[int, int], passes: int, apart: bool
 ) -> None:
     """Window by window, block by block, pass by pass, tap by tap: the word of a number, by what each counter stands for."""
-    op, (channels, blocks) = Window(size, stride, dilation, tuple(zip(before, after, strict=True))), parts
+    (channels, blocks), size, before = parts, op.size, [first for first, _ in op.padding]
     own, source, target = channels // blocks, 100, 777
     weights = objects(np.zeros((blocks, passes, size[0] * size[1] * (1 if apart else own), own), np.int64))
     layer = EngineLayer(
@@ -61,8 +57,8 @@ def test_engines_reach_every_number_by_steps_from_the_one_before(
         if last is not None:
             changed = next(k for k in range(7) if counters[k] != last[k])
             word += (row, window, block, again, down, along, 1)[changed]
-        at = (at_row * stride[0] + tap_row * dilation[0] - before[0]) * pitch
-        at += (at_column * stride[1] + tap_column * dilation[1] - before[1]) * channels
+        at = (at_row * op.stride[0] + tap_row * op.dilation[0] - before[0]) * pitch
+        at += (at_column * op.stride[1] + tap_column * op.dilation[1] - before[1]) * channels
         assert word == source + at + of * own + number
         last = counters
     assert result == target
@@ -70,20 +66,14 @@ def test_engines_reach_every_number_by_steps_from_the_one_before(
 
 
 @given(
-    *(numbers(1, 3), numbers(1, 3), numbers(1, 2), numbers(0, 4), numbers(0, 4), numbers(5, 6)),
+    *(windows(4), numbers(5, 6)),
     st.sampled_from([(1, 1, 1), (1, 2, 3), (2, 1, 2), (3, 2, 1)]),
 )
 def test_sweeps_wait_for_tokens_and_keep_those_that_are_still_read(
-    size: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    before: tuple[int, int],
-    after: tuple[int, int],
-    grid: tuple[int, int],
-    parts: tuple[int, int, int],
+    op: Window, grid: tuple[int, int], parts: tuple[int, int, int]
 ) -> None:
     """By the tokens that each action reads, also of windows in the padding; without padding nothing is kept for longer."""
-    kind = Sweep(Window(size, stride, dilation, tuple(zip(before, after, strict=True))), *parts)
+    kind = Sweep(op, *parts)
     count = grid[0] * grid[1] * parts[0] * parts[1]
     stream = Stream((*grid, parts[0] * parts[1]), TensorType.of((1,), 0, 0, count))
     process = Process(kind, (OutputPort(0),), (stream,), (stream,))
@@ -99,7 +89,7 @@ def test_sweeps_wait_for_tokens_and_keep_those_that_are_still_read(
     later = np.minimum.accumulate(np.where(read == 0, count + 1, read)[::-1])[::-1]
     assert all(gone < token for gone, token in zip(freed[:-1], later[1:], strict=True))
     assert all(0 <= least <= most <= count for least, most in zip([0, *freed[:-1]], freed, strict=True))
-    if not any((*before, *after)):
+    if not np.any(op.padding):
         first = later[:: kind.reads] - 1
         assert needs[: -kind.reads : kind.reads] == [
             -(-read[k : k + kind.reads].max() // (parts[0] * parts[1])) * parts[0] * parts[1]
