@@ -184,3 +184,46 @@ def test_driver_rounds_what_is_next_to_nothing_as_the_emulator_does(tmp_path: Pa
     values = np.array([[5e-324, -5e-324, 2.0**-1022, -(2.0**-1022)], [2.0**-500, -(2.0**-500), 0.0, -0.0]])
     raw, _ = Emulator(program).quantize(0, values)
     np.testing.assert_array_equal(load_driver(tmp_path, each).quantize(0, values), raw)
+
+
+@pytest.mark.parametrize("kind", ["loads", "weights"])
+def test_driver_takes_the_weights_of_a_layer_by_name_and_no_others(tmp_path: Path, kind: str) -> None:
+    """Each alone, all together, at both ends of their format, and rounded to these; a step more is refused."""
+    driver = load_driver(tmp_path, made(kind))
+    arguments = {"weight": "kernel", "bias": "bias"}
+    layers = {about["layer"] for about in driver.DESIGN["weights"]}
+    sent_to = list[tuple[str, bytes]]()
+    for layer in layers:
+        abouts = [about for about in driver.DESIGN["weights"] if about["layer"] == layer]
+        tensors = dict[str, np.ndarray]()
+        for about in abouts:
+            name, step = arguments[about["name"]], 2.0 ** -about["frac"]
+            for end, beyond in ((about["lo"], -1), (about["hi"], 1)):
+                tensors[name] = np.full(about["shapes"][0], end * step)
+                sent = driver.weights(layer, **{name: tensors[name]})
+                assert list(sent) == [about["port"]]
+                assert driver.weights(layer, **{name: tensors[name] + beyond * 0.25 * step}) == sent
+                with pytest.raises(ValueError, match=f"{layer}: {about['name']} has values outside"):
+                    driver.weights(layer, **{name: tensors[name] + beyond * 0.75 * step})
+            with pytest.raises(ValueError, match=f"{layer}: {about['name']} of shape"):
+                driver.weights(layer, **{name: tensors[name][None]})
+        assert set(driver.weights(layer, **tensors)) == {about["port"] for about in abouts}
+        first = next(iter(tensors))
+        known = rf"layers with weights: \[{', '.join(map(repr, sorted(layers)))}\]"
+        for asked, named, problem in (
+            (layer, {}, "empty load"),
+            (layer, {"peephole": np.ones(2)}, "peephole_weight"),
+            (layer, {**tensors, "recurrent_kernel": np.ones(2)}, "recurrent_weight"),
+            ("none", {first: tensors[first]}, {value: key for key, value in arguments.items()}[first]),
+            ("none", {}, "empty load"),
+        ):
+            with pytest.raises(ValueError, match=rf"layer '{asked}' takes no {problem}; {known}"):
+                driver.weights(asked, **named)
+        sent_to.clear()
+        if any(about["external"] for about in abouts):
+            with pytest.raises(ValueError, match="come with each frame"):
+                driver.load(layer, **tensors, send=lambda name, data: sent_to.append((name, data)))
+            assert not sent_to
+        else:
+            driver.load(layer, **tensors, send=lambda name, data: sent_to.append((name, data)))
+            assert dict(sent_to) == driver.weights(layer, **tensors)

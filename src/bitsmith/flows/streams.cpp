@@ -37,11 +37,11 @@
 namespace {
 
 struct Stream {
-    std::size_t words = 0;   // of a token
-    std::size_t tokens = 0;  // of a frame
-    std::size_t offset = 0;  // of the token among the port's words
-    std::size_t start = 0;   // of the first token in the file, in words
-    std::size_t done = 0;    // tokens that went through
+    std::size_t words;   // of a token
+    std::size_t tokens;  // of a frame
+    std::size_t offset;  // of the token among the port's words
+    std::size_t start;   // of the first token in the file, in words
+    std::size_t done;    // tokens that went through
 };
 
 struct Mismatch : std::runtime_error {
