@@ -23,7 +23,8 @@ from bitsmith.building.job import Target
 from bitsmith.building.logic import LOGIC_TOOLS
 from bitsmith.building.plan import Plan
 from bitsmith.building.stages import together
-from bitsmith.conversion import converted
+from bitsmith.compiler import Source
+from bitsmith.conversion import _converted, _Read
 from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
 from bitsmith.errors import BitsmithError, ProjectError, ToolMissingError
 from bitsmith.layers.activation import ReLU
@@ -122,8 +123,22 @@ def network() -> Network:
     )
 
 
+class Chosen(_Read):
+    """Layers that have their formats."""
+
+    def __init__(self) -> None:
+        super().__init__(network(), None, {})
+
+    def network(self) -> Network:
+        return self.layers
+
+    def source(self, network: Network, calibration: object) -> Source:
+        return Source(network, None, None)
+
+
 def model(keys: Mapping[str, object]) -> Model:
-    return converted(network(), None, read_project({"OutputDir": "net", "ProjectName": "net", **keys}))
+    project = read_project({"OutputDir": "net", "ProjectName": "net", **keys})
+    return _converted(Chosen(), None, project, None, {"check": False})
 
 
 def text(case: str) -> str:
