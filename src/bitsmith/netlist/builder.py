@@ -329,16 +329,16 @@ class NetlistBuilder(WordStore):
             self._tables.append(entries)
         return _Contents(table, first, bits, shift, min(entries), max(entries), is_identity, source)
 
-    def reduced(self, cell: Cell, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
+    def reduced(self, cell: Cell, drop: int, lo: int, hi: int) -> WordRef:
         """The result of ``cell`` without its ``drop`` lowest bits, in the bits of ``lo..hi``: a word that is not taken apart.
 
-        Its values lie in ``lo..hi``; if ``truncated``, they are all the values of that width.
+        Its values lie in ``lo..hi``, all values of that width where upper bits are cut off.
         """
         if lo == hi:
             return self.constant(lo)
         key = (cell, drop, width_of(lo, hi), lo < 0)
         word = self._intern(key, cell, drop, lo, hi, 0)
-        return WordRef(word) if truncated else self.narrow(WordRef(word), lo, hi)
+        return self.narrow(WordRef(word), lo, hi)
 
     def _negated(self, x: WordRef) -> WordRef | None:
         """``-x`` where ``x`` itself is made as ``0 - y``."""

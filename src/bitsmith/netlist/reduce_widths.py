@@ -74,47 +74,47 @@ class _Rebuild:
             return self._builder.constant(0)
         return new.shifted(ref.shift + self._wanted[ref.word].low)
 
-    def _interval(self, word: Word, low: int, high: int) -> tuple[int, int, bool]:
-        """The interval of bits ``low`` to ``high - 1`` of ``word``, and True if its upper bits are cut off."""
+    def _interval(self, word: Word, low: int, high: int) -> tuple[int, int]:
+        """The interval of bits ``low`` to ``high - 1`` of ``word``: all values of these if upper bits are cut off."""
         if high == word.width:
-            return word.lo >> low, word.hi >> low, False
+            return word.lo >> low, word.hi >> low
         bits = high - low
         half = 1 << (bits - 1)
-        return (-half, half - 1, True) if word.signed else (0, (1 << bits) - 1, True)
+        return (-half, half - 1) if word.signed else (0, 2 * half - 1)
 
     def _remade(self, word: Word, low: int, high: int) -> WordRef:
         builder, cell, drop = self._builder, word.cell, word.drop + low
-        lo, hi, truncated = self._interval(word, low, max(high, low + 1))
+        lo, hi = self._interval(word, low, max(high, low + 1))
         match cell:
             case cells.Literal():
                 return builder.constant(cell.value)
             case cells.InputPort():
-                return builder.reduced(cell, drop, lo, hi, truncated)
+                return builder.reduced(cell, drop, lo, hi)
             case cells.AddSub():
-                return self._sum(cell, drop, lo, hi, truncated)
+                return self._sum(cell, drop, lo, hi)
             case cells.TernaryAdder():
                 refs = (self._operand(cell.a), self._operand(cell.b), self._operand(cell.c))
-                return self._reduced(replace(cell, a=refs[0], b=refs[1], c=refs[2]), drop, lo, hi, truncated)
+                return self._reduced(replace(cell, a=refs[0], b=refs[1], c=refs[2]), drop, lo, hi)
             case cells.Multiplier():
                 a, b = self._operand(WordRef(cell.a)), self._operand(WordRef(cell.b))
                 if self._block is not None and is_wider(builder, a, b, self._block):
                     whole = product(builder, a, b, self._block)
-                    return self._part(builder.drop(whole, drop), lo, hi, truncated)
+                    return self._part(builder.drop(whole, drop), lo, hi)
                 words = sorted((a.word, b.word))
-                return self._reduced(cells.Multiplier(*words), drop - a.shift - b.shift, lo, hi, truncated)
+                return self._reduced(cells.Multiplier(*words), drop - a.shift - b.shift, lo, hi)
             case cells.View():
-                return self._part(builder.drop(self._operand(WordRef(cell.a)), drop), lo, hi, truncated)
+                return self._part(builder.drop(self._operand(WordRef(cell.a)), drop), lo, hi)
             case cells.Comparator():
                 return builder.ordered(cell.predicate, self._operand(cell.a), self._operand(cell.b))
             case cells.Mux():
                 condition = self._operand(WordRef(cell.condition))
                 a, b = self._arm(cell.a, drop, lo, hi), self._arm(cell.b, drop, lo, hi)
                 if builder.value(condition) is not None or a == b:
-                    return self._part(builder.select(condition, a, b), lo, hi, truncated)
-                return builder.reduced(cells.Mux(condition.word, a, b), 0, lo, hi, truncated)
+                    return self._part(builder.select(condition, a, b), lo, hi)
+                return builder.reduced(cells.Mux(condition.word, a, b), 0, lo, hi)
             case cells.RomRead():
                 entries = self._old.tables[cell.table]
-                if drop or truncated:
+                if drop or (lo, hi) != (word.lo, word.hi):
                     entries = tuple(reduce_bits(entry >> drop, lo, hi) for entry in entries)
                 return builder.rom(self._operand(WordRef(cell.address)), cell.first, entries)
             case _:
@@ -125,12 +125,11 @@ class _Rebuild:
         given = self._builder.value(arm)
         return arm if given is None else self._builder.constant(reduce_bits(given, lo, hi))
 
-    def _part(self, x: WordRef, lo: int, hi: int, truncated: bool) -> WordRef:
-        """``x`` in the bits of ``lo..hi``, which holds its value if it is not ``truncated``."""
-        part = self._builder.low(x, width_of(lo, hi), lo < 0)
-        return part if truncated else self._builder.narrow(part, lo, hi)
+    def _part(self, x: WordRef, lo: int, hi: int) -> WordRef:
+        """``x`` in the bits of ``lo..hi``, which hold what is read of its value."""
+        return self._builder.narrow(self._builder.low(x, width_of(lo, hi), lo < 0), lo, hi)
 
-    def _sum(self, cell: cells.AddSub, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
+    def _sum(self, cell: cells.AddSub, drop: int, lo: int, hi: int) -> WordRef:
         builder = self._builder
         a, b = self._operand(cell.a), self._operand(cell.b)
         zero_a, zero_b = builder.value(a) == 0, builder.value(b) == 0
@@ -150,13 +149,13 @@ class _Rebuild:
                 break
             drop -= passed
         if builder.value(b) == 0 or (builder.value(a) == 0 and not cell.subtract):
-            return self._part(builder.drop(a if builder.value(b) == 0 else b, drop), lo, hi, truncated)
-        return self._reduced(cells.AddSub(a, b, cell.subtract), drop, lo, hi, truncated)
+            return self._part(builder.drop(a if builder.value(b) == 0 else b, drop), lo, hi)
+        return self._reduced(cells.AddSub(a, b, cell.subtract), drop, lo, hi)
 
     def _reduced(
-        self, cell: cells.AddSub | cells.TernaryAdder | cells.Multiplier, drop: int, lo: int, hi: int, truncated: bool
+        self, cell: cells.AddSub | cells.TernaryAdder | cells.Multiplier, drop: int, lo: int, hi: int
     ) -> WordRef:
         """``cell`` without ``drop`` bits, or with ``-drop`` zeros appended."""
         if drop >= 0:
-            return self._builder.reduced(cell, drop, lo, hi, truncated)
-        return WordRef(self._builder.reduced(cell, 0, lo >> -drop, hi >> -drop, truncated).word, -drop)
+            return self._builder.reduced(cell, drop, lo, hi)
+        return WordRef(self._builder.reduced(cell, 0, lo >> -drop, hi >> -drop).word, -drop)
