@@ -10,8 +10,10 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -152,96 +154,122 @@ def _tried(run: Callable[[], None]) -> str:
     return "yes"
 
 
+_SHARED = 8
+"""Limits of more than one in so many names of a framework are listed once, above them."""
+
+
 def page() -> str:
-    """The page, in Markdown."""
-    notes = _Notes()
+    """The page, in Markdown: one line for each name, which unfolds."""
     tried = examples()
     for kind in LAYERS:
         if kind not in tried:
             raise ProgramError(f"layer {kind} has no example", remedy="add a small one to EXAMPLES in the layer's file")
-    body = [
-        "## Layers",
-        "",
-        *_table(
-            ["layer", "computes", "runs in", "limits"],
-            [_layer(kind, LAYERS[kind], tried[kind], notes) for kind in LAYERS],
-        ),
-        "",
-    ]
+    parts = [_HEAD]
     for frontend in FRONTENDS:
-        rows = [
-            [f"`{name}`", translation.becomes, notes.of(limits(translation.read, "bitsmith.frontends", frontend.call))]
+        own = {
+            name: limits(translation.read, "bitsmith.frontends", frontend.call)
             for name, translation in frontend.translations.items()
+        }
+        shared = _frequent(own.values())
+        whole = [*dict.fromkeys((*limits(frontend.read, "bitsmith.frontends"), *shared))]
+        entries = [
+            _entry(f"<code>{escape(name)}</code> becomes {escape(frontend.translations[name].becomes)}", found, whole)
+            for name, found in own.items()
         ]
-        body += [
-            f"## {frontend.name}",
-            "",
-            f"Limits of every model: {notes.of(limits(frontend.read, 'bitsmith.frontends'))}. A name that is not here is"
-            " rejected, together with all others of the model.",
-            "",
-            *_table([frontend.name, "becomes", "limits"], rows),
-            "",
-        ]
-    return "\n".join([*_HEAD, *body, "## Limits", "", *notes.lines(), ""])
+        parts.append(_section(frontend.name, f"{len(own)} names of {frontend.name}", whole, entries))
+    layers = {kind: _refused(layer) for kind, layer in LAYERS.items()}
+    shared = _frequent(layers.values())
+    entries = [_entry(_layer(kind, LAYERS[kind], tried[kind]), layers[kind], shared) for kind in LAYERS]
+    parts.append(_section("Layers of bitsmith", f"{len(LAYERS)} layers that these become", shared, entries))
+    return "\n".join([*parts, _FILTER])
 
 
-_HEAD = (
-    "# Layers",
-    "",
-    "The first table has the layers of bitsmith, the others the names of each framework and the layers that they become.",
-    "",
-    "A layer is lowered to core operations, which the emulator, the HLS C++ of every backend and the RTL execute. *Runs in* is",
-    "measured with a small example of each layer: the emulator and the netlist of the RTL gave the oracle's results bit for bit,",
-    "and the C++ was written for every backend. The tests compile that C++ and simulate that RTL.",
-    "",
-    "Numbers under *limits* are those of the list at the end. It has the errors that the code raises: each names a layer",
-    "and says what is accepted; … stands for a name or number of the model.",
-    "",
-)
+def _frequent(found: Iterable[Sequence[str]]) -> list[str]:
+    """Sentences that many have."""
+    lists = list(found)
+    counts = Counter(sentence for sentences in lists for sentence in set(sentences))
+    return sorted(sentence for sentence, count in counts.items() if count > max(4, len(lists) / _SHARED))
 
 
-def _layer(kind: str, layer: type[Layer], example: Example, notes: _Notes) -> list[str]:
+def _section(title: str, summary: str, shared: Sequence[str], entries: Sequence[str]) -> str:
+    common = _entry("Limits that many of these share", shared, ()).replace('class="layer"', 'class="shared"')
+    names = f"<details><summary>{escape(summary)}</summary>\n{chr(10).join(entries)}\n</details>"
+    return f'## {title}\n\n<div class="layers">\n{common}\n{names}\n</div>\n'
+
+
+def _entry(text: str, found: Sequence[str], above: Sequence[str]) -> str:
+    """A line that unfolds to the limits that are not listed above already."""
+    items = "".join(f"<li>{_html(sentence)}</li>" for sentence in found if sentence not in above)
+    if not items:
+        return f'<p class="layer">{text}</p>'
+    return f'<details class="layer"><summary>{text}</summary><ul>{items}</ul></details>'
+
+
+_HEAD = """# Layers
+
+Does bitsmith know your layer? Choose the framework, or type a part of the name. Each line names the layer of bitsmith that
+it becomes; a line that unfolds has limits. A name that is not here is rejected, together with all others of the model:
+[layers of your own](custom-layers.md) adds it.
+
+Limits are the messages of the errors, with what is accepted; … stands for a name or a number of your model. Every layer runs
+in the emulator, in SystemVerilog and in the C++ of each tool, unless its line says more. Tests try that with an example of
+each.
+"""
+
+_FILTER = """<script>
+(() => {
+  const heading = document.querySelector("h1");
+  const sections = [...document.querySelectorAll(".layers > details:not(.shared)")];
+  const box = document.createElement("input");
+  Object.assign(box, {type: "search", placeholder: "Filter: conv, lstm, softmax ...", id: "layer-filter"});
+  box.setAttribute("aria-label", "Filter layers by name");
+  const count = document.createElement("p");
+  count.setAttribute("role", "status");
+  heading.after(box, count);
+  box.addEventListener("input", () => {
+    const text = box.value.trim().toLowerCase();
+    let shown = 0;
+    for (const section of sections) {
+      let here = 0;
+      for (const line of section.querySelectorAll(".layer")) {
+        const name = (line.querySelector("summary") || line).textContent.toLowerCase();
+        line.hidden = !name.includes(text);
+        here += !line.hidden;
+      }
+      section.open = text !== "" && here > 0;
+      shown += here;
+    }
+    count.textContent = text === "" ? "" : `${shown} found`;
+  });
+})();
+</script>
+"""
+
+
+def _layer(kind: str, layer: type[Layer], example: Example) -> str:
     program = drop_dead(compile_network(network(example)).program, keep_probes=False)
     text = inspect.cleandoc(layer.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
     sentence = re.split(r"(?<=\.)(?<![A-Z]\.)\s", text)[0].rstrip(".:")
-    refused = [
+    missing = {name: way for name, way in executions(program).items() if way != "yes"}
+    runs = "".join(f"; {name}: {escape(way)}" for name, way in missing.items())
+    return f"<code>{kind}</code> {_html(sentence)}{runs}"
+
+
+def _refused(layer: type[Layer]) -> list[str]:
+    """Return the limits of a layer's own functions."""
+    return [
         limit
         for place in layer.__mro__
         for name in ("__post_init__", "output_shape", "lower")
         for limit in limits(vars(place).get(name), bitsmith.layers.__name__, layer)
     ]
-    ways = executions(program)
-    everywhere = all(way == "yes" for way in ways.values())
-    runs = "all" if everywhere else "; ".join(f"{name}: {way}" for name, way in ways.items())
-    return [kind, _plain(sentence), runs, notes.of(refused)]
 
 
-class _Notes:
-    """Sentences, each with the number of its first use."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def of(self, sentences: Sequence[str]) -> str:
-        """The numbers of ``sentences``."""
-        return ", ".join(
-            map(str, sorted({self._numbers.setdefault(sentence, len(self._numbers) + 1) for sentence in sentences}))
-        )
-
-    def lines(self) -> list[str]:
-        """The numbered list."""
-        return [f"{number}. {_plain(sentence)}" for sentence, number in self._numbers.items()]
-
-
-def _plain(text: str) -> str:
-    """``text`` of a docstring or message as Markdown that reads the same."""
+def _html(text: str) -> str:
+    """``text`` of a docstring or message as HTML."""
     text = re.sub(r":\w+:`~?([\w.]*?)(\w+)`", r"`\2`", text).replace("``", "`")
-    parts = text.split("`")
-    return "`".join(re.sub(r"[|]" if k % 2 else r"[*_<|\[\]]", r"\\\g<0>", part) for k, part in enumerate(parts))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows]]
+    parts = [escape(part) for part in text.split("`")]
+    return "".join(f"<code>{part}</code>" if k % 2 else part for k, part in enumerate(parts))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -65,10 +65,7 @@ def test_engines_reach_every_number_by_steps_from_the_one_before(
     assert layer.all_passes == rows * columns * blocks * passes
 
 
-@given(
-    *(windows(4), numbers(5, 6)),
-    st.sampled_from([(1, 1, 1), (1, 2, 3), (2, 1, 2), (3, 2, 1)]),
-)
+@given(*(windows(4), numbers(5, 6)), st.sampled_from([(1, 1, 1), (1, 2, 3), (2, 1, 2), (3, 2, 1)]))
 def test_sweeps_wait_for_tokens_and_keep_those_that_are_still_read(
     op: Window, grid: tuple[int, int], parts: tuple[int, int, int]
 ) -> None:

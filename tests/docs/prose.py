@@ -45,7 +45,7 @@ INSIDE = (
 """Words of the code and remarks on its tests, for the glossary and for pages for those who change it."""
 
 _FIRST = r"(?:Of|Whether|Whatever|Whichever|What) "
-_INSIDE_PAGES = re.compile(r"glossary|architecture|tour|layers|new-hls-dialect|vendor-rules|CONTRIBUTING|add-an?-")
+_INSIDE_PAGES = re.compile(r"glossary|architecture|tour|new-hls-dialect|vendor-rules|CONTRIBUTING|add-an?-")
 _ENDS = re.compile(r"(?<=[.!?:;])[\"')*_]*\s+(?=\S)")
 
 
@@ -142,7 +142,10 @@ def worded(node: ast.expr) -> str:
 
 def sentences(markdown: str) -> list[str]:
     """The sentences of a text, names and code replaced by one word; a colon or a semicolon ends one, too."""
-    text = re.sub(r"\A---\n.*?\n---\n|<!--.*?-->|<[a-z/][^>]*>", "", markdown, flags=re.DOTALL)
+    text = re.sub(r"\A---\n.*?\n---\n|<!--.*?-->|<script>.*?</script>", "", markdown, flags=re.DOTALL)
+    text = re.sub(r"<code>.*?</code>", "code", text)
+    text = re.sub(r"</?(?:details|summary|div|p|ul|li)\b[^>]*>", "\n\n", text)
+    text = re.sub(r"<[a-z/][^>]*>", "", text)
     text = re.sub(r"^( *)```.*?^\1```$", "\n\n", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"(?<=\n\n)(?: {4}.*\n)+|^\[\w+\]: .*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)(?:\{.*?\})?", "", text)

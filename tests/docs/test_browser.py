@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ci]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _REPORT, _EXPLORATION = "samples/digits-report.html", "samples/digits-exploration.html"
-_PAGES = ("index.html", "concepts.html")
+_PAGES = ("index.html", "concepts.html", "layers.html")
 """Pages that are looked at more closely."""
 
 _NARROW = 360
@@ -129,6 +129,19 @@ def test_pages_are_accessible(name: str, scheme: _Scheme, address: str, browser:
     """What is ours of them; the frame around it is the theme's."""
     found = Axe().run(_opened(browser, address + name, scheme, 1280), context=".md-content")
     assert found.violations_count == 0, found.generate_report()
+
+
+def test_layers_are_filtered_by_name(address: str, browser: Browser) -> None:
+    """What matches is shown and nothing else; without a filter everything is folded."""
+    page = _opened(browser, f"{address}layers.html", "light", 1280)
+    lines = page.locator(".layer").filter(visible=True)
+    assert lines.count() == 0
+    page.get_by_label("Filter layers by name").fill("lstm")
+    assert 3 <= lines.count() <= 20
+    assert all("lstm" in text.lower() for text in lines.locator("code:first-of-type").all_inner_texts()[:1])
+    assert page.get_by_role("status").filter(has_text=f"{lines.count()} found").count() == 1
+    page.get_by_label("Filter layers by name").fill("")
+    assert lines.count() == 0
 
 
 def test_the_report_is_read_by_keyboard(address: str, browser: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,17 @@ def test_page_is_what_the_code_writes() -> None:
 def test_every_layer_has_one_example_and_runs_everywhere() -> None:
     names = [type(example.layer).__name__ for example in examples().values()]
     assert sorted(names) == list(LAYERS)
-    table = PAGE.read_text(encoding="utf-8").partition("## Layers\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (\w+) \|.*\| ([^|]+) \|[^|]*\|$", table, re.MULTILINE)
-    assert dict(rows) == {"layer": "runs in", **dict.fromkeys(LAYERS, "all")}
+    section = PAGE.read_text(encoding="utf-8").partition("## Layers of bitsmith\n")[2]
+    assert re.findall(r'class="layer">(?:<summary>)?<code>(\w+)</code>', section) == list(LAYERS)
+    assert not re.search(r"; (emulator|HLS C\+\+|RTL): no", section)
+
+
+def test_page_has_a_line_for_every_name() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for frontend in FRONTENDS:
+        section = page.partition(f"## {frontend.name}\n")[2].partition("\n## ")[0]
+        lines = re.findall(r'class="layer">(?:<summary>)?<code>([^<]+)</code> becomes', section)
+        assert lines == [escape(name) for name in frontend.translations]
 
 
 def test_translations_name_layers_that_exist() -> None:
