@@ -73,6 +73,7 @@ class Board:
         self.status = 1 << 1  # of engines
         self.short = 0
         self.resets = 0
+        self.wrong = False
         self.left = 0
         """Frames of an exchange that failed, whose results come before others."""
         self._started: dict[tuple[str, int], tuple[int, int]] = {}
@@ -119,7 +120,7 @@ class Board:
         for k, bits in enumerate(computed(self._each, net, data)):
             place, size = self._started["out", k]
             assert size == len(bits)
-            ctypes.memmove(place, bits if not self.left else bytes(size), size)
+            ctypes.memmove(place, bytes([bits[0] ^ self.wrong]) + bits[1:] if not self.left else bytes(size), size)
             self.words[0x4040_0058 + (k << 16)] = size - self.short
         self.left += bool(self.short)
         self.words[0x43C0_0024] = self.words.get(0x43C0_0024, 0) + self.words[0x43C0_0028] - bool(self.short)
@@ -162,6 +163,10 @@ def test_results_are_those_of_the_emulator(
     assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 0
     for have, right in zip(y, want, strict=True):
         np.testing.assert_array_equal(have, right)
+    assert library.net_selftest() == 0
+    board.wrong = True
+    assert library.net_selftest() == 5
+    board.wrong = False
     if target:
         board.failed = 1
         assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
@@ -178,6 +183,7 @@ def test_results_are_those_of_the_emulator(
         assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
         board.status = 1 << 1
     board.stuck = True
+    assert library.net_selftest() == 2
     assert library.net_predict(*pointers, ctypes.c_size_t(1)) == 2
     assert library.net_init() == 2
     x[0].reshape(-1)[-1] = np.nan

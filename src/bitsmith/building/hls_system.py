@@ -50,7 +50,8 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     core = core_of(job.target, narrow, tool, tuple(files), text, axi_name(project.top))
     if in_memory:
         return replace(core, memory_ports=tuple(memory_names(project).values())), files
-    return replace(core, bare_metal=bare_metal(job.program, interface, {}, WIDEST_BYTES, registers=False)), files
+    in_c = bare_metal(job.program, interface, {}, WIDEST_BYTES, registers=False, frame=frame)
+    return replace(core, bare_metal=in_c), files
 
 
 def _takes(board: SystemBoard, tool: IpTool) -> bool:

@@ -75,17 +75,13 @@ def rtl_core(
     names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
-    text = driver(
-        made.program,
-        interface,
-        layouts,
-        board.bus_bytes,
-        registers=isinstance(board, Zynq),
-        frame=selftest_frame(made.program),
-    )
+    has_registers, frame = isinstance(board, Zynq), selftest_frame(made.program)
+    text = driver(made.program, interface, layouts, board.bus_bytes, registers=has_registers, frame=frame)
     core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
     if isinstance(board, Zynq):
-        files_in_c = bare_metal(made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory)
+        files_in_c = bare_metal(
+            made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory, frame=frame
+        )
         core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))
     bench = memory_bench(interface, names) if in_memory else {}

@@ -11,10 +11,12 @@ import numpy as np
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Overflow
+from bitsmith.ir.types import Overflow, TensorType, objects
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
+from bitsmith.rtl.driver import Frame
 from bitsmith.rtl.interface import Interface, runs, token_bytes
+from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.systems.system import template
 
@@ -36,11 +38,12 @@ def bare_metal(
     *,
     registers: bool,
     masters: bool = False,
+    frame: Frame | None = None,
 ) -> Mapping[str, str]:
     """The driver's files by their names; none for a circuit with elements too wide for it.
 
     ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``registers``: the
-    circuit has some. ``masters``: it reads and writes memory itself, as these say.
+    circuit has some. ``masters``: it reads and writes memory itself, as these say. ``frame`` is that of its self-test.
     """
     ports = (*interface.inputs, *interface.outputs)
     if any(field.width > _MOST_BITS for port in ports for field in port.fields):
@@ -51,7 +54,11 @@ def bare_metal(
     words = {
         "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
         "@tables@": "\n".join(
-            [*_tables(program, interface, bus_bytes, registers, masters), *_loads(interface, layouts, bus_bytes)]
+            [
+                *_tables(program, interface, bus_bytes, registers, masters),
+                *_loads(interface, layouts, bus_bytes),
+                *_selftest(program, interface, bus_bytes, frame),
+            ]
         ),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
@@ -106,6 +113,41 @@ def _tables(program: Program, interface: Interface, bus_bytes: int, registers: b
     yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
     yield f"static const size_t external = {len(interface.weights)}; /* inputs that are weights, the last ones */"
     yield f"#define CIRCUIT {'((UINTPTR)XPAR_CIRCUIT_BASEADDR)' if registers else '((UINTPTR)0)'}"
+
+
+def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Frame | None) -> Iterator[str]:
+    """The bytes of the stored frame and of its result, a row for each stream."""
+    yield f"#define HAS_SELFTEST {int(frame is not None)}"
+    if frame is None:
+        return
+    nodes = program.inputs, [output.node for output in program.outputs]
+    sides = ("sent", interface.inputs), ("expected", interface.outputs)
+    for (name, ports), raws, numbers in zip(sides, frame, nodes, strict=True):
+        tensors = list(zip(raws, program.types(numbers), strict=True))
+        for k, port in enumerate(ports):
+            own = tensors if len(ports) == 1 else tensors[k : k + 1]
+            yield _row("unsigned char", f"{name}{k}", list(_frame_bytes(port, own, bus_bytes)))
+        yield f"static const unsigned char *const {name}[] = {{{', '.join(f'{name}{k}' for k in range(len(ports)))}}};"
+
+
+def _frame_bytes(port: StreamPort, tensors: Sequence[tuple[Raw, TensorType]], bus_bytes: int) -> bytes:
+    """The tokens of one frame of ``port``, in which a token has a part of each of the ``tensors``."""
+    size = token_bytes(port)
+    beat = beat_bytes(size, bus_bytes)
+    parts = [
+        (objects(objects(raw) << objects(kind.frac.max() - kind.frac)).reshape(port.tokens, -1), int(kind.frac.max()))
+        for raw, kind in tensors
+    ]
+    found = bytearray()
+    for token in range(port.tokens):
+        numbers = [(int(number), frac) for rows, frac in parts for number in rows[token]]
+        word, low = 0, 0
+        for field, (number, frac) in zip(port.fields, numbers, strict=True):
+            raw = number << field.frac - frac if field.frac >= frac else number >> frac - field.frac
+            word |= (raw & (1 << field.width) - 1) << low
+            low += field.width
+        found += word.to_bytes(-(-size // beat) * beat, "little")
+    return bytes(found)
 
 
 def _loads(interface: Interface, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "xil_cache.h"
 #include "xil_io.h"
@@ -297,6 +298,25 @@ static enum @top@_status exchange(size_t frames)
         status = @TOP@_ENGINE;
     }
     return status;
+}
+
+enum @top@_status @top@_selftest(void)
+{
+#if HAS_SELFTEST
+    enum @top@_status status;
+    for (size_t k = 0; k < INPUT_STREAMS; k++) memcpy(inputs[k].buffer, sent[k], bytes_of(&inputs[k], 1));
+    status = exchange(1);
+    if (status != @TOP@_OK) {
+        (void)reset_all();
+        return status;
+    }
+    for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
+        if (memcmp(outputs[k].buffer, expected[k], bytes_of(&outputs[k], 1)) != 0) return @TOP@_DIFFERENT;
+    }
+    return @TOP@_OK;
+#else
+    return @TOP@_NO_WEIGHTS;
+#endif
 }
 
 enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples)

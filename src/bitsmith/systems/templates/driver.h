@@ -33,11 +33,15 @@ enum @top@_status {
     @TOP@_OTHER_CIRCUIT = 1, /* the bitstream is of another network */
     @TOP@_ENGINE = 2,        /* a DMA engine or the circuit tells of an error, or does not end: call init again */
     @TOP@_NUMBER = 3,        /* a number is NaN or infinite, or weights do not fit */
-    @TOP@_NO_WEIGHTS = 4,    /* weights that come with each frame were not given */
+    @TOP@_NO_WEIGHTS = 4,    /* weights that come with each frame were not given: a self-test has no result then */
+    @TOP@_DIFFERENT = 5,     /* the result of the self-test is not that of the model */
 };
 
 /* Look if the circuit is this one, and reset it and its engines. */
 enum @top@_status @top@_init(void);
+
+/* The result of a stored frame, compared with that of the model. Weights that were loaded since init give another one. */
+enum @top@_status @top@_selftest(void);
 
 /* The results y of samples x, one array of `samples` rows for each input and output. They are those of the model's predict. */
 enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples);
