@@ -79,6 +79,20 @@ output y[0]: -16..15 frac 0 = %8
 output y[0]: -16..15 frac 0 = %6
 """,
     ),
+    "also with zeros below": (
+        """\
+%5: -4..3 = add %2 %3
+%6: -16..15 = add %5<<2 %0
+%7: -16..15 = add %6 %1
+%8: -16..15 = add %7 %4
+output y[0]: -16..15 frac 0 = %8
+""",
+        """\
+%5: -16..15 = addadd %0 %2<<2 %3<<2
+%6: -16..15 = addadd %1 %4 %5
+output y[0]: -16..15 frac 0 = %6
+""",
+    ),
     "dropped bits of the first term alone are not added": (
         """\
 %5: -264..261 = add %0 %2<<1

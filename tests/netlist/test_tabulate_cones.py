@@ -207,3 +207,20 @@ output y[0]: 0..{max(entries)} frac 0 = %7
     check(after)
     assert all(evaluate(after, (x, 0)) == evaluate(before, (x, 0)) for x in range(256))
     assert kinds(after) == expected
+
+
+@pytest.mark.parametrize(
+    ("bits", "least", "expected"),
+    [(5, -11, ["RomRead"]), (7, -49, ["RomRead"]), (8, -99, ["Comparator", "Mux", "Comparator", "Mux"])],
+)
+def test_all_bits_of_tables_count_those_of_negative_numbers_too(bits: int, least: int, expected: list[str]) -> None:
+    """Between so many and 1: the greatest number takes one bit, the least as many as the operand."""
+    top = 1 << (bits - 1)
+    text = clamp(0, 1).replace("3..3 = literal 3", "1..1 = literal 1").replace("literal -3", f"literal {least}")
+    text = text.replace("-3..-3", f"{least}..{least}").replace("-8..3", f"{-top}..1").replace("-3..3", f"{least}..1")
+    port = f'input x[0]: {-top}..{top - 1} frac 0\norigin "" x\n%0: {-top}..{top - 1} = port 0\n'
+    before = parse(f"{port}{text}output y[0]: {least}..1 frac 0 = %6\n")
+    after = tabulate_cones(before, DELAYS)
+    check(after)
+    assert kinds(after) == expected
+    assert all(evaluate(after, [x]) == [min(max(x, least), 1)] for x in range(-top, top))
