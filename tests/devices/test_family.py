@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -23,6 +24,7 @@ from bitsmith.devices import (
     family_named,
     resolve_part,
 )
+from bitsmith.devices.blocks import table_parts
 from bitsmith.devices.family import Die
 from bitsmith.errors import ConfigError
 
@@ -221,3 +223,26 @@ def test_fifos_in_hardware_become_block_memory_where_it_is_estimated() -> None:
     text = (Path(bitsmith.rtl.__file__).parent / "lib" / "bitsmith_fifo.sv").read_text()
     found = re.search(r"BLOCK = DEPTH > (\d+) && WIDTH \* DEPTH > (\d+)", text)
     assert found is not None and (int(found[1]), int(found[2])) == (FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tables_are_cut_where_parts_save_blocks(family: Family) -> None:
+    """Of all ways to cut off the largest powers of two, the one of least blocks, each worth 16 tables, and choices."""
+    block = family.area.memory
+
+    def cost(starts: list[int], words: int, width: int) -> int:
+        sizes = [end - start for start, end in pairwise([*starts, words])]
+        blocks = sum(block.count(1 << (size - 1).bit_length(), width) for size in sizes)
+        return 16 * blocks + (len(starts) - 1) * width
+
+    rng = Random(family.name)
+    for _ in range(60):
+        words, width = rng.choice((1, 2, 3, 1024, rng.randint(2, 40_000))), rng.choice((1, 8, 17, 36, 90))
+        ways = [[0]]
+        while words - ways[-1][-1] > 1:
+            left = words - ways[-1][-1]
+            ways.append([*ways[-1], ways[-1][-1] + (1 << (left - 1).bit_length() - 1)])
+        assert table_parts(words, width, block) == min(ways, key=lambda starts: cost(starts, words, width)), (
+            words,
+            width,
+        )

@@ -27,6 +27,15 @@ def test_a_last_part_of_one_bit_takes_no_block() -> None:
     assert ICE40UP.area.block.count(17, 17) == 1 < ICE40UP.area.block.count(18, 18)
 
 
+@pytest.mark.parametrize("last", [2, 9, 18])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_parts_are_added_where_they_overlap(number: int, last: int) -> None:
+    """A sum for each part after the first, as wide as that part's product."""
+    assert ECP5.area.block is not None
+    found = ECP5.area.block.parts(18 * number + last, 18)
+    assert found == Parts(number + 1, (), (36,) * (number - 1) + (18 + last,))
+
+
 def test_parts_of_amd_have_a_sign() -> None:
     block = XILINX_7.area.block
     assert block is not None
