@@ -54,7 +54,13 @@ def test_looking_at_a_plan_writes_nothing(model: Model) -> None:
     plan = model.plan(pnr=True)
     text = str(plan)
     assert [stage.name for stage in plan.stages] == ["cosim", "synth", "pnr"]
-    for shown in ("rtl/myproject.sv", "cosim/stimuli.bin", "--top-module myproject", "obj/Vdut", "synth/ecp5/synth.ys"):
+    for shown in (
+        "rtl/myproject.sv",
+        "cosim/stimuli.bin",
+        "--top-module bitsmith_bench",
+        "obj/Vdut",
+        "synth/ecp5/synth.ys",
+    ):
         assert shown in text
     assert "netlist.json" in text and "--freq" in text
     assert "pnr: synth" in plan.makefile()

@@ -89,7 +89,7 @@ BREACHES = {
             out_valid <= ~rst & (count == 220 ? held : in_valid); out_data <= count == 220 ? past : in_data;
         end""",
     "without an input after a reset": """
-        logic [3:0] valid; logic [7:0] stage [4];
+        logic [3:0] valid = 4'd0; logic [7:0] stage [4];
         always_ff @(posedge clk) begin
             valid <= {valid[2:0], in_valid};  // is not cleared
             stage[0] <= in_data; for (int i = 1; i < 4; i++) stage[i] <= stage[i-1];
@@ -140,6 +140,14 @@ def test_breach_of_the_contract_is_named(tmp_path: Path, message: str) -> None:
         run(design, tmp_path, samples=200)
 
 
+@pytest.mark.parametrize(("in_width", "out_width"), [(9, 8), (7, 8), (8, 9), (8, 7)])
+def test_ports_of_other_widths_than_meant_are_refused(tmp_path: Path, in_width: int, out_width: int) -> None:
+    """Also those that begin with the bits that are meant: the simulated words would hold either."""
+    design = replace(passthrough(in_width, out_width, 1), in_width=8, out_width=8)
+    with pytest.raises(ToolFailedError, match=rf"WIDTH.*{in_width if in_width != 8 else out_width} bits"):
+        run(design, tmp_path, samples=2)
+
+
 def test_broken_source_shows_the_first_error(tmp_path: Path) -> None:
     design = Design("net", "module net (\n  inptu logic clk);\nendmodule\n", 8, 8, 1, lambda words: words)
     with pytest.raises(ToolFailedError, match=r"%Error: .*net\.sv:2") as raised:
@@ -149,7 +157,7 @@ def test_broken_source_shows_the_first_error(tmp_path: Path) -> None:
 
 def test_core_without_the_ports_does_not_compile(tmp_path: Path) -> None:
     design = Design("net", "module net (input logic clk);\nendmodule\n", 8, 8, 1, lambda words: words)
-    with pytest.raises(ToolFailedError, match="error:"):
+    with pytest.raises(ToolFailedError, match="Pin not found"):
         run(design, tmp_path, samples=2)
 
 

