@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.devices import CYCLONE_V, Family
+from bitsmith.devices import CYCLONE_V, ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
 from bitsmith.rtl.writer import Title
 from tests.estimate.test_unrolled import UNROLLED, perceptron
 from tests.flows.runs import synthesize
@@ -22,11 +26,26 @@ from tests.flows.runs import synthesize
 )
 @pytest.mark.parametrize("family", [CYCLONE_V], ids=repr)
 def test_unrolled_networks(tmp_path: Path, family: Family, network: tuple[tuple[int, ...], int, int, float]) -> None:
-    program, budget = perceptron(*network), 6.0
+    compare(perceptron(*network), family, tmp_path)
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("address_bits", [4, 5, 6, 7])
+@pytest.mark.parametrize("family", [ULTRASCALE_PLUS, ECP5], ids=repr)
+def test_random_tables(tmp_path: Path, family: Family, address_bits: int) -> None:
+    rng, build = np.random.default_rng(0), ProgramBuilder()
+    x = build.input("x", (24,), FixedFormat(False, address_bits, 0))
+    words = rng.integers(0, 16, (24, 1 << address_bits))
+    compare(build.program([("y", build.table(x, 0, words, 0))]), family, tmp_path)
+
+
+def compare(program: Program, family: Family, folder: Path) -> None:
+    """Estimates of an unrolled program beside what Yosys counts."""
+    budget = 6.0
     expected = estimate_layout(program, UNROLLED, family, budget)
     made = circuit(program, UNROLLED, family.delays, budget, "net", Title("test", ""))
     for name, text in made.sources.items():
-        (tmp_path / name).write_text(text)
-    found = synthesize(tmp_path, made.top, [tmp_path / name for name in made.sources], family)
+        (folder / name).write_text(text)
+    found = synthesize(folder, made.top, [folder / name for name in made.sources], family)
     assert expected.lut == pytest.approx(found.lut, rel=0.1)
     assert (expected.ff, expected.dsp, expected.bram) == (found.ff, found.dsp, found.bram)

@@ -103,7 +103,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             constant_comparator_luts=0.375,
             shared_comparisons=0.8,  # of 16 bits, 1, 15, 63, 255 thresholds: 6, 77, 229, 309; of 32 bits, 1 and 255: 12, 752
             bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 77, 231, 519 in all
-            table_luts=(0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0),
+            table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0),  # Yosys makes no look-up table of two results of these
             select_luts=0.67 / 2,
             memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
             memory_words=32,
