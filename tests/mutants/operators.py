@@ -142,6 +142,8 @@ class _Python:
             return
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXAMPLES":
             return  # what tests of layers begin with: others would do as well
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
+            return  # what the type checker alone needs
         yield from self._own(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant) and node.operand.value == 1:
             return  # -1 is the last one, or any, for which -2 often stands, too

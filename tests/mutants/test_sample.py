@@ -23,6 +23,7 @@ def f(a: list[int | None], b: int) -> int:
     return min(total, b)
 
 EXAMPLES = (f([1], 2),)
+Pair: TypeAlias = tuple[int, str]
 '''
 
 

@@ -14,10 +14,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bitsmith
 from bitsmith.errors import BitsmithError
 from bitsmith.frontends.keras.hgq.grids import FixedPoint
+from bitsmith.frontends.keras.hgq.minifloat import Minifloat
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
@@ -307,3 +310,16 @@ def test_a_scaled_quantizer_may_have_one_format_without_axes() -> None:
     assert (fixed.quantizer.scale.item(), fixed.quantizer.step.item()) == (Fraction(3, 32), Fraction(3, 16))
     values = np.linspace(-5.0, 5.0, 101)
     np.testing.assert_array_equal(fixed.quantizer.applied(values), fixed.applied(values))
+
+
+@given(st.integers(0, 3), st.integers(1, 3), st.integers(-4, 4))
+def test_formats_of_minifloats_hold_their_numbers_and_no_fewer_bits_do(
+    mantissa: int, exponent: int, offset: int
+) -> None:
+    parts = (np.array([part], dtype=np.int64) for part in (mantissa, exponent, offset))
+    found = Minifloat.trained(*parts, (1.0, 1.0, 0.0))
+    integer, frac = int(found.integer[0]), int(found.frac[0])
+    steps = np.arange(-(2 ** (integer + frac + 1)), 2 ** (integer + frac + 1) + 1)
+    codes = np.ldexp(found.applied(np.ldexp(steps / 2, -frac)[:, None]), frac)
+    assert np.array_equal(codes, np.rint(codes)) and np.any(codes % 2 == 1)
+    assert 2 ** (integer + frac - 1) <= np.abs(codes).max() < 2 ** (integer + frac)
