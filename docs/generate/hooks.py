@@ -26,6 +26,18 @@ _SEARCHED_LAST = re.compile(
 )
 """Pages for those who change bitsmith: a search shows them after all pages for users."""
 
+_SEARCHED_LATE = re.compile(
+    r"(adder-graphs|split-and-compose|vendor-rules|onnx-node-tests|benchmarks|accuracy|api|options|command-reference|logic-tools)\.md|tutorials/"
+)
+"""Reference and measurements, which have all words many times."""
+
+_SEARCHED_FIRST = re.compile(
+    r"(make-it-fit|troubleshooting|faq|concepts|cheat-sheet|layers|license|install|simulate-my-data|choose-bits|keras-subclassed)\.md"
+)
+"""Pages that answer the questions of newcomers."""
+
+_BOOSTS = ((_SEARCHED_LAST, 0.1), (_SEARCHED_LATE, 0.1), (_SEARCHED_FIRST, 4))
+
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -91,8 +103,9 @@ def _list_of_decisions() -> str:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links to files of the source tree that are not pages into their names; let searches show pages for users first."""
-    if _SEARCHED_LAST.match(page.file.src_uri):
-        page.meta["search"] = {"boost": 0.1}
+    for pages, boost in _BOOSTS:
+        if pages.match(page.file.src_uri):
+            page.meta["search"] = {"boost": boost}
     return _LINK.sub(lambda match: _linked(match, page.file.src_uri), markdown)
 
 

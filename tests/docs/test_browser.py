@@ -6,9 +6,10 @@ Screenshots of some pages and of the report are left in the folder that the vari
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,41 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _REPORT, _EXPLORATION = "samples/digits-report.html", "samples/digits-exploration.html"
 _PAGES = ("index.html", "concepts.html", "layers.html")
 """Pages that are looked at more closely."""
+
+_FAQ, _SYMPTOMS, _CONCEPTS, _FIT = "faq.html", "troubleshooting.html", "concepts.html", "make-it-fit.html"
+_SEARCHES: Mapping[str, tuple[str, ...]] = {
+    "does not fit": (_FIT, _SYMPTOMS),
+    "too large": (_FIT, _SYMPTOMS),
+    "circuit is too large": (_FIT, _SYMPTOMS),
+    "initiation interval": (_CONCEPTS, _FAQ),
+    "reuse factor": (_CONCEPTS, _FAQ),
+    "fixed point": (_CONCEPTS,),
+    "streaming": (_CONCEPTS, "streaming.html"),
+    "lstm": ("layers.html",),
+    "state_dict": (_FAQ, _SYMPTOMS),
+    "SavedModel": (_FAQ, _SYMPTOMS),
+    "xgboost": (_FAQ, "scikit-learn.html"),
+    "decision trees": (_FAQ, "scikit-learn.html"),
+    "scikit-learn": ("scikit-learn.html",),
+    "huggingface": (_FAQ, "pytorch.html"),
+    "subclassed keras model": ("keras-subclassed.html",),
+    "waveform": ("simulate-my-data.html",),
+    "vivado project": ("vivado-project.html", _FAQ),
+    "pynq-z2": ("boards.html",),
+    "serial port": ("serial-port.html",),
+    "board does not answer": (_SYMPTOMS, _FAQ),
+    "accuracy dropped": (_SYMPTOMS,),
+    "build is slow": (_SYMPTOMS,),
+    "fewer bits": ("choose-bits.html", _FAQ, _FIT),
+    "calibration": ("choose-bits.html", _FAQ, _SYMPTOMS),
+    "hls4ml": ("comparison.html", "coming-from.html", _FAQ),
+    "da4ml": ("comparison.html", "coming-from.html"),
+    "license": ("license.html",),
+    "windows": (_FAQ, "install.html"),
+    "install": ("install.html",),
+    "change weights": (_FAQ,),
+}
+"""What newcomers ask, and the pages of which one comes first."""
 
 _NARROW = 360
 _Scheme = Literal["dark", "light"]
@@ -142,6 +178,21 @@ def test_layers_are_filtered_by_name(address: str, browser: Browser) -> None:
     assert page.get_by_role("status").filter(has_text=f"{lines.count()} found").count() == 1
     page.get_by_label("Filter layers by name").fill("")
     assert lines.count() == 0
+
+
+def test_searches_of_newcomers_lead_to_pages_for_them(address: str, browser: Browser) -> None:
+    page = _opened(browser, f"{address}index.html", "light", 1280)
+    box, items = page.locator(".md-search__input"), page.locator(".md-search-result__item")
+    box.click()
+    first: dict[str, str] = {}
+    for asked in _SEARCHES:
+        for text in ("", asked):  # a key, because the theme reads the box after one
+            box.fill(text)
+            box.press("End")
+            items.first.wait_for(state="attached" if text else "detached")
+        link = items.first.locator("a.md-search-result__link").first.get_attribute("href") or ""
+        first[asked] = re.sub(r"[?#].*", "", link.removeprefix(address).removeprefix("./"))
+    assert {asked: page for asked, page in first.items() if page not in _SEARCHES[asked]} == {}
 
 
 def test_the_report_is_read_by_keyboard(address: str, browser: Browser) -> None:
