@@ -141,5 +141,7 @@ def test_all_forms_of_a_picture_show_the_same(tmp_path: Path, shapes: bool, name
         assert plot_model(model, None, **shown, rankdir=direction) == drawn
         assert plot_model(model, path, **shown, rankdir=direction).read_bytes() == svg(drawn)
         assert str(model_to_dot(model, **shown, rankdir=direction)) == str(dot(model.design(), content, direction))
+    assert plot_model(model, None) == picture(model.design(), Content(), Direction.DOWN)
+    assert str(model_to_dot(model)) == str(dot(model.design(), Content(), Direction.DOWN))
     texts = _texts(svg(drawn))
     assert ("shape 4" in texts, "hidden" in texts, "weight fixed<6,2>" in texts) == (shapes, names, precision)
