@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.fidelity.deviation import FEW_VALUES, MOST, deviation, signal_to_noise, spans
-from bitsmith.layers.layer import Floats
+from bitsmith.fidelity.measure import _zeroed
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.settings import Settings
 
 SHAPES = st.sampled_from([(9,), (2,), (7, 3), (40, 2), (5, 3, 2), (4, 2, 3, 2)])
 
@@ -83,3 +89,14 @@ def test_signals_are_compared_with_noise_in_decibels(seed: int, error: float) ->
     assert ratio == pytest.approx(10.0 * math.log10(np.var(wanted / 2.0) / error**2))
     assert signal_to_noise(np.append(wanted, [np.nan, np.inf]), error, 2.0) == pytest.approx(ratio)
     assert signal_to_noise(np.ones(5), error, 2.0) == 0.0
+
+
+@given(st.lists(st.integers(-40, 40), min_size=1, max_size=12), st.integers(0, 5))
+def test_trained_values_that_become_0_are_counted(eighths: list[int], frac: int) -> None:
+    """Those that are 0 are not, nor are those nearer to another number of the format."""
+    kernel = as_weights(np.array(eighths, dtype=np.float64)[:, None] / 8)
+    settings = Settings({"weight": FixedFormat(True, 12, frac)})
+    node = NetworkNode("dense", Dense(kernel, None), ("x",), settings=settings)
+    assert _zeroed(node, "weight", kernel) == sum(
+        value != 0 and round(Fraction(value, 8) * 2**frac) == 0 for value in eighths
+    )
