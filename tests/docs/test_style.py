@@ -82,6 +82,26 @@ def test_faults_of_texts_are_found(content: str, rule: str) -> None:
     assert finding.rule.startswith(rule)
 
 
+_FIRST_PAGES = (
+    "README",
+    "docs/index",
+    "docs/quickstart",
+    "docs/install",
+    "docs/concepts",
+    "docs/faq",
+    "docs/troubleshooting",
+)
+
+
+@pytest.mark.parametrize("name", _FIRST_PAGES)
+def test_first_pages_have_short_sentences(name: str) -> None:
+    """At most 18 words on average from full stop to full stop, without titles and tables."""
+    text = re.sub(r"^[|#].*$", "", (prose.ROOT / f"{name}.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = prose.sentences(text)
+    ends = sum(part.rstrip("\"')*_").endswith((".", "!", "?")) for part in parts)
+    assert ends > 10 and sum(map(prose.words, parts)) / ends <= 18
+
+
 def test_code_names_and_questions_are_no_faults() -> None:
     content = f"""```
 {"refused " * 30}
