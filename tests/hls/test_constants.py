@@ -8,7 +8,7 @@ import time
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bitsmith.hls import HlsTarget, write
@@ -80,6 +80,9 @@ def numbers_of(text: str) -> list[int]:
 
 
 @given(st.lists(st.sampled_from(ENDS) | st.integers(-300, 300), min_size=1))
+@example([(1 << 63) - 1])
+@example([-(1 << 63)])
+@example([1 << 63, -(1 << 31)])
 def test_constants_are_machine_integers_as_far_as_these_go(values: list[int]) -> None:
     flat = np.array(values, dtype=np.object_)
     width = max((value if value >= 0 else ~value).bit_length() + 1 for value in values)
