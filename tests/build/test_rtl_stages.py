@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import runpy
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bitsmith.building.stages import Sections, Stage
@@ -84,16 +81,3 @@ def test_the_clock_of_a_board_is_that_of_its_part(tmp_path: Path, part: str, clo
         assert timing.path == "fc1_relu to fc3_relu"
     assert sections.Utilization((sections.CellUse(cell="LUT4", used=7, available=100),)) in found
     assert sections.Files({"Bitstream": "pnr/net.bit"}) in found
-
-
-def test_the_bench_has_the_users_inputs(tmp_path: Path) -> None:
-    """The first ones, as the driver packs them; a few again from the start."""
-    model, _ = three_layer(tmp_path)
-    x = np.random.default_rng(3).uniform(-1, 1, (3, 16))
-    files = {str(name): text for name, text in model.plan(inputs=x, cosim=False, synth=False).files().items()}
-    (stream,) = json.loads(files["bench/vectors.json"])["inputs"]
-    (tmp_path / "driver.py").write_text(str(files["driver/myproject.py"]))
-    (packed,) = runpy.run_path(str(tmp_path / "driver.py"), run_name="driver")["pack"](
-        [np.resize(x, (len(stream["frames"]), 16))]
-    )
-    assert "".join(stream["frames"]) == packed.hex() and len(stream["frames"]) > len(x)

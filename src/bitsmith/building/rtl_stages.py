@@ -13,7 +13,7 @@ from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import rtl_core, system_board, system_of
-from bitsmith.building.verification import compare, few_stimuli, raw_digest, selftest_frame, stimuli
+from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
@@ -143,12 +143,12 @@ class Rtl:
             )
 
     def _bench(self) -> Mapping[str, str]:
-        """The bench for cocotb, with few frames."""
+        """The bench for cocotb, with few frames: users add theirs."""
         made = self._circuit
         frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // made.cycles[1]))
         wrappers = f"{bus_wrappers.axi_lite_name(self._top)}.v", f"{bus_wrappers.avalon_name(self._top)}.sv"
         sources = (*made.wrapper_sources(library.BENCH_LIBRARY), *wrappers)
-        return bench(made.interface, sources, *made.tokens(few_stimuli(self.job, frames)))
+        return bench(made.interface, sources, *made.tokens(random_stimuli(self.job.program, frames)))
 
     def cosim(self) -> Stage:
         """Compare the circuit with the emulator, and measure its latency and interval."""

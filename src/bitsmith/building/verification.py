@@ -29,13 +29,6 @@ def stimuli(job: Job) -> list[Raw]:
     return random_stimuli(job.program)
 
 
-def few_stimuli(job: Job, samples: int) -> list[Raw]:
-    """So many raw inputs: the first of the user's, again from the start if there are fewer, or random ones."""
-    if job.inputs is None:
-        return random_stimuli(job.program, samples)
-    return [raw[np.arange(samples) % len(raw)] for raw in stimuli(job)]
-
-
 def random_stimuli(program: Program, samples: int = RANDOM_INPUTS) -> list[Raw]:
     """Random raw inputs that begin with the extremes of every input range."""
     rng = np.random.default_rng(0)
