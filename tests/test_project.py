@@ -171,7 +171,7 @@ def test_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            f"from bitsmith.project import Project; p = Project.open({str(tmp_path)!r}, 'n'); print(1, flush=True); input()",
+            f"from bitsmith.project import Project; p = Project.open({str(tmp_path)!r}, 'net'); print(1, flush=True); input()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -392,7 +392,7 @@ def _read_manifest(manifest: Path) -> tuple[str, dict[str, StageRecord]]:
         content = json.loads(text)
         if content["made_by"] != "bitsmith":
             raise ValueError("another program's")
-        name = str(content["name"])
+        name = str(content.get("name", ""))
         if content["format"] != _FORMAT:
             return name, {}
         stages = {str(stage): _read_record(record) for stage, record in content["stages"].items()}

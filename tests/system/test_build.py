@@ -100,7 +100,8 @@ def test_a_circuit_that_disagrees_is_never_reported_as_good(tmp_path: Path, monk
 
     def wrong(self: object, raws: object) -> object:
         outputs = truth(self, raws)  # type: ignore[arg-type]
-        outputs[0][7, 3] ^= 1
+        if len(outputs[0]) > 7:  # not the stored frame of the driver
+            outputs[0][7, 3] ^= 1
         return outputs
 
     monkeypatch.setattr(type(model.emulator), "run_raw", wrong)
