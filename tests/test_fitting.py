@@ -249,16 +249,25 @@ def test_fewer_bits_come_first_then_reuse_and_both_only_where_reuse_is_not_enoug
 ) -> None:
     """Without the source of a model there are no other bits."""
     named = {"fewer_bits": narrow, "reused": shared, "_most_exact": both}
-    answers = {name: name if is_found else None for name, is_found in named.items()}
+    answers = {name: stand_in(name, configuration=name) if is_found else None for name, is_found in named.items()}
     asked = Asked(monkeypatch, **answers, size_of="size")
     source: Any = SimpleNamespace(network=None) if has_source else None
-    found = list(fitting.choices(source, Any, Any, Any))  # type: ignore[arg-type]
+    choices: Any = fitting.choices(source, Any, Any, Any)  # type: ignore[arg-type]
+    found = [choice.name for choice in choices]
     wanted = ["fewer_bits"] * (has_source and narrow) + ["reused"] * shared
     wanted += ["_most_exact"] * (has_source and both and not shared)
     assert found == wanted
     searched = [name for name in asked.searches if name in named]
     tries_both = ["_most_exact"] * (has_source and not shared)
     assert searched == ["fewer_bits"] * has_source + ["reused"] + tries_both
+
+
+def test_a_choice_that_both_searches_find_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    alike = {name: stand_in(name, configuration="the same") for name in ("fewer_bits", "_most_exact")}
+    Asked(monkeypatch, **alike, reused=None, size_of="size")
+    source: Any = SimpleNamespace(network=None)
+    choices: Any = fitting.choices(source, Any, Any, Any)  # type: ignore[arg-type]
+    assert [choice.name for choice in choices] == ["fewer_bits"]
 
 
 @pytest.mark.parametrize("factor", [1, 4])

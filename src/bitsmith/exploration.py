@@ -266,7 +266,8 @@ def explore(
 
     Examples:
         ```python
-        found = bitsmith.explore("digits.keras", calibration=x, test=(x_test, labels), part="LFE5U-25F")
+        x, labels = bitsmith.utils.fetch_example_data("digits.keras")
+        found = bitsmith.explore("digits.keras", calibration=x, test=(x, labels), part="LFE5U-25F")
         print(found)  # the verdict, and the circuits that are the best for their area
         model = bitsmith.convert("digits.keras", "out", found.config(found.best()), x, part="LFE5U-25F")
         ```

@@ -158,6 +158,7 @@ def reused(program: Program, directives: Directives, target: Target) -> Choice |
 
 def choices(source: Source | None, program: Program, directives: Directives, target: Target) -> Iterator[Choice]:
     """Return choices that fit, the nearest to the user's request first: fewer bits, reuse factors, or else both."""
+    narrow = None
     if source is not None:
         narrow = fewer_bits(source, size_of(program, directives, target), directives, target)
         if narrow is not None:
@@ -167,7 +168,7 @@ def choices(source: Source | None, program: Program, directives: Directives, tar
         yield shared
     elif source is not None:
         both = _most_exact(source, lambda compiled: reused(compiled.program, directives, target))
-        if both is not None:
+        if both is not None and (narrow is None or both.configuration != narrow.configuration):
             yield both
 
 
