@@ -37,6 +37,9 @@ _NETWORKS = {
 Floats = npt.NDArray[np.float64]
 
 
+_SLOW = (pytest.mark.slow, pytest.mark.ci)
+
+
 def _data(name: str) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Test inputs, and labels: those of our models, or the float model's own choice."""
     model, weights, _ = _NETWORKS[name]
@@ -70,7 +73,7 @@ def _assert_is_as_shown(name: str, found: Exploration, bits: Bits, folder: Path)
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")  # few bits are far off where labels forgive it
-@pytest.mark.parametrize("name", _NETWORKS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "digits" else _SLOW) for name in _NETWORKS])
 def test_a_circuit_is_what_is_shown(name: str, tmp_path: Path) -> None:
     found, _ = _explored(name, (4, 8), (6, 10))
     for point in found.points:

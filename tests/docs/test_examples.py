@@ -138,7 +138,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "auto-precision.md"),
         Example(DOCS / "choose-bits.md"),
         Example(DOCS / "quickstart.md"),
-        Example(DOCS / "cheat-sheet.md", slow=False),
+        Example(DOCS / "cheat-sheet.md"),
         Example(DOCS / "concepts.md"),
         Example(DOCS / "configuration.md"),
         Example(DOCS / "custom-layers.md"),

@@ -56,8 +56,9 @@ def test_reads_as_agreed(path: Path) -> None:
             assert (node.end_lineno or 0) - (first or 0) <= FUNCTION_LINES, f"{node.name} is two things"
 
 
+@pytest.mark.slow
 def test_texts_read_as_agreed() -> None:
-    """Pages, messages and help have no finding, and the places that they are read from are not empty."""
+    """Pages, messages and help have no finding, which lint holds, and the places that they are read from are not empty."""
     texts = list(prose.texts())
     assert [str(finding) for text in texts for finding in prose.findings(text)] == []
     places = " ".join(text.place for text in texts if prose.sentences(text.content))

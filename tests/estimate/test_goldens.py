@@ -97,6 +97,8 @@ def found() -> list[str]:
     return list(lines())
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_estimates_are_as_they_were(found: list[str]) -> None:
     remedy = "if estimates are meant to be others: python -m tests.estimate.test_goldens"
     assert found == GOLDENS.read_text().splitlines(), remedy
