@@ -40,6 +40,8 @@ plot_model(hls_model, show_shapes=True, show_precision=True, to_file=None)
 """
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_script_runs_as_it_is(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -146,6 +146,8 @@ def test_nothing_fits(tmp_path: Path) -> None:
         bitsmith.convert(model, tmp_path, part=SMALL, fit=True, check=False)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_backends_of_vendors_look_before_they_start_too(
     network: Path, data: npt.NDArray[np.float64], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +172,8 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dense(tmp_path_factory.mktemp("deep"), kernels)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_layers_take_turns_where_no_reuse_factors_fit(
     deep: Path, data: npt.NDArray[np.float64], tmp_path: Path
 ) -> None:
@@ -194,6 +198,8 @@ def test_turns_are_proposed_and_taken_in_cpp(deep: Path, data: npt.NDArray[np.fl
     assert in_cpp.directives.engine and max(in_cpp.directives.reuse.values()) < 20_000
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_layers_take_turns_if_they_are_as_fast_as_asked(
     deep: Path, data: npt.NDArray[np.float64], tmp_path: Path
 ) -> None:

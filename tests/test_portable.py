@@ -85,6 +85,8 @@ def test_no_module_that_some_system_lacks() -> None:
     assert not found
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_only_posix_has_is_guarded() -> None:
     used = {(file, ast.unparse(node)) for file, node in _nodes() if isinstance(node, ast.Attribute)}
     assert {(file, name) for file, name in used if name in _POSIX_ONLY} == _GUARDED

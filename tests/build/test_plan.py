@@ -196,6 +196,8 @@ def test_makefile_simulates_and_compares_cpp(tmp_path: Path, backend: str) -> No
     differs(folder, "csim", file)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_makefile_runs_cpp_with_other_weights(tmp_path: Path) -> None:
     """Weights that are loaded: once as they are at first, once others."""
     layers = {"fc2_relu": {"Weights": "reloadable"}}

@@ -81,6 +81,8 @@ def _calls() -> Iterator[tuple[str, str]]:
                 yield from ((node.func.id, keyword.arg or "") for keyword in node.keywords)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_all_that_remedies_name_exists_for_both_readers() -> None:
     root = typer.main.get_group(app)
     options = {

@@ -133,6 +133,8 @@ def test_what_a_precision_rounds_away_before_quantized_weights_is_shown(precisio
     assert "exact" not in model.fidelity.summary
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_all_granularities_of_a_quantized_model_mean_the_same() -> None:
     path = QUANTIZED / "hgq/models/older.keras"
     x = np.random.default_rng(13).normal(0.0, 3.0, (20, 4, 4, 2))

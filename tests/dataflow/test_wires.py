@@ -57,6 +57,8 @@ def wires_of(build: ProgramBuilder, x: Value) -> Wires:
 EIGHT = st.lists(st.integers(0, 1), min_size=8, max_size=8)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @given(
     st.lists(st.integers(0, 2), min_size=8, max_size=8),
     st.lists(st.tuples(st.integers(0, 4), EIGHT, EIGHT), max_size=3),

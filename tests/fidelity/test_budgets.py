@@ -146,6 +146,8 @@ def test_cpp_agrees(tmp_path: Path, bits: Any) -> None:
     np.testing.assert_array_equal(model.csim_predict(x), model.predict(x))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_fewer_bits_are_smaller_circuits() -> None:
     with np.load(MODELS / "bitsmith_3layer_test.npz", allow_pickle=False) as data:
         x = data["inputs"]

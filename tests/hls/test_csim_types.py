@@ -236,16 +236,22 @@ def test_the_subset_compiles_without_warnings_and_behaves(tmp_path: Path, family
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_casts_between_small_formats_follow_the_oracle(tmp_path: Path) -> None:
     pairs = small_casts()[::17]
     check_casts(pairs, run(tmp_path, cast_program(pairs, "ap"), "ap", OURS, STRICT))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_doubles_follow_the_oracle(tmp_path: Path) -> None:
     targets = double_targets()[::3]
     check_doubles(targets, run(tmp_path, double_program(targets, "ac"), "ac", OURS, STRICT))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_large_numbers_follow_integer_arithmetic(tmp_path: Path) -> None:
     cases = large_cases(20, seed=2)
     calls, words = large_program(cases, "ac")

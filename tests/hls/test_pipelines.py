@@ -106,6 +106,8 @@ def some() -> list[Network]:
     return [partition(drop_dead(case, keep_probes=False), demands[top]) for top, case in cases.items()]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_depths_hold_for_pipelines_of_any_length() -> None:
     rng = np.random.default_rng(0)
     for network in some():

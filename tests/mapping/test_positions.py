@@ -146,6 +146,8 @@ def test_positions_are_parts_of_rows_or_whole_rows(sizes: list[int], wanted: int
     assert Directives({}, True, {}, {"layer": wanted}).parallelism("layer", tuple(sizes)) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_interval_falls_with_the_positions_at_once() -> None:
     network = convolutional(16)
     intervals = []

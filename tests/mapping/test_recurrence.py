@@ -72,6 +72,8 @@ def cell(kind: type[Recurrent], gates: int) -> Program:
     return compile_network(Network(nodes, ("x",), ("layer",))).program
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @few(
     "kind, gates, style",
     [

@@ -196,6 +196,8 @@ def test_everything_that_the_vendor_has(fakes: FakeTools, model: bitsmith.Model)
     )
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsmith.Model, tmp_path: Path) -> None:
     model.build(csim=False, cosim=True, vsynth=True)
     fakes.calls()
