@@ -95,6 +95,8 @@ def test_calibration_data_give_ranges() -> None:
     assert told.layers[0].declared == "ufixed<5,1,RND,SAT>", "pixels are multiples of 1/16 from 0 to 1"
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
     config = {"Model": {"Precision": "ap_fixed<18,6>"}}
     told = explain(_MODELS / "bitsmith_3layer.json", _MODELS / "bitsmith_3layer_weights.h5", config, part="LFE5U-12F")

@@ -122,6 +122,8 @@ def test_bits_and_formats_of_the_user_stay(network: Path, data: npt.NDArray[np.f
     assert np.array_equal(model.predict(data), as_asked.predict(data))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_build_takes_reuse_factors_and_no_result_changes(
     network: Path, data: npt.NDArray[np.float64], tmp_path: Path
 ) -> None:

@@ -58,6 +58,8 @@ def assert_equal(model: Model, x: list[np.ndarray]) -> None:
         assert have.tobytes() == want.tobytes()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @settings(max_examples=60)
 @given(arrays(np.float64, st.tuples(st.integers(0, 6), st.just(16)), elements=NUMBERS))
 def test_any_number(model: Model, x: np.ndarray) -> None:
@@ -116,6 +118,8 @@ def test_warning_counts_what_is_outside(model: Model) -> None:
         model.csim_predict(x * np.nan)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_compiled_once_and_again_when_the_sources_change(tmp_path: Path) -> None:
     def libraries() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "project" / "csim").glob("*.so")}

@@ -201,6 +201,8 @@ def test_calibration_that_is_no_array_is_refused(tmp_path: Path, name: str) -> N
     assert "not an array file" in result.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_hls_code_is_compared_by_csim(tmp_path: Path) -> None:
     project = tmp_path / "out"
     assert (

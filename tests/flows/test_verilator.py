@@ -51,6 +51,8 @@ def test_one_sample(tmp_path: Path) -> None:
     assert (result.latency_cycles, result.ii_cycles) == (3, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_other_inputs_take_the_simulator_that_is_there(tmp_path: Path) -> None:
     run(passthrough(12, 12, 3), tmp_path, samples=2)
     program = tmp_path / "cosim" / "obj" / "Vdut"

@@ -396,6 +396,8 @@ def mutated(draw: st.DrawFn) -> Any:
     return model
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(model=mutated())
 def test_mutated_json(model: Any, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -405,6 +405,8 @@ def test_exact_weights_give_torch_bits(seed: int) -> None:
         np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_a_program_computes_with_a_fixed_batch() -> None:
     """Programs that are exported for one or for several samples; modules that insist on a number."""
     module = randomised(nn.Sequential(nn.Conv1d(2, 3, 2), nn.Flatten(), nn.Linear(9, 4), nn.LayerNorm(4)))

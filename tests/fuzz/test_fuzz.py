@@ -42,6 +42,8 @@ def _fills(path: Path) -> object:
 
 
 # Where other tests of this process have used JAX, it warns of every fork; here the child never calls it.
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(run.signal, "SIGXCPU"), reason="a system without limits of processor time")
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ def check_large(cases: Sequence[Case], lines: Sequence[str], *, compare_mixed: b
     assert next(got, None) is None
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_subset_compiles_without_warnings_and_behaves(tmp_path: Path, family: str) -> None:
     compile_(

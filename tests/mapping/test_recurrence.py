@@ -49,6 +49,8 @@ def test_gates_of_other_units(seed: int) -> None:
     assert_same(program, demands(seed, program), seed)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @shares(4)
 def test_random_networks_whose_weights_are_loaded(share: int) -> None:
     for seed in range(share, 12, 4):

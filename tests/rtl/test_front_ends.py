@@ -185,6 +185,8 @@ def test_slang_compiles_all(projects: dict[str, list[Path]], kind: str) -> None:
     compile_with_slang(projects[kind])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_yosys_reads_all(projects: dict[str, list[Path]], tmp_path: Path) -> None:
     lines = []
     for kind, paths in projects.items():

@@ -325,6 +325,8 @@ def window_unit(grid: tuple[int, ...], op: ops.Window, width: int) -> Unit:
 SWEPT = ops.Window((3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("grid", "op", "each", "spare"),
     sets(
