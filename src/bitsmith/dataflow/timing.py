@@ -170,8 +170,7 @@ def sweep_bounds(op: ops.Window, positions: kinds.Grid) -> tuple[Numbers, Number
     """For each window, how many positions must have come, and how many are no longer needed once it begins.
 
     Those are the positions up to its last tap, and those before its first one, taps beyond the border moved onto it. A window
-    that begins before the border along some axis keeps all that it has from there on. Windows wholly beyond a border,
-    which mapping never gives hardware, free no position twice, and none that is not there.
+    that begins before the border along some axis keeps all that it has from there on.
     """
     needed, gone = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     kept = np.zeros(1, dtype=np.bool_)
@@ -181,9 +180,9 @@ def sweep_bounds(op: ops.Window, positions: kinds.Grid) -> tuple[Numbers, Number
         origins = np.arange(0, size + before + after - reach, op.stride[axis]) - before
         last = np.clip(origins + reach, 0, size - 1)
         needed = (needed[:, None] * size + last).ravel()
-        gone = (gone[:, None] * size + np.where(kept[:, None], 0, np.clip(origins, 0, size - 1))).ravel()
+        gone = (gone[:, None] * size + np.where(kept[:, None], 0, np.maximum(origins, 0))).ravel()
         kept = (kept[:, None] | (origins < 0)).ravel()
-    return needed + 1, np.maximum.accumulate(gone)
+    return needed + 1, gone
 
 
 def _feedback(kind: kinds.Feedback, process: Process) -> ProcessTiming:
