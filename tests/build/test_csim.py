@@ -135,6 +135,8 @@ def test_compiled_once_and_again_when_the_sources_change(tmp_path: Path) -> None
     assert_equal(first, [x[:50]])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("sealed", [False, True])
 def test_code_that_comes_with_a_folder_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool

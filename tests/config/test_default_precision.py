@@ -93,6 +93,8 @@ FILES = (
 )
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("file", FILES)
 def test_a_default_precision_leaves_quantized_models_as_they_are(file: str) -> None:
     path = QUANTIZED / file

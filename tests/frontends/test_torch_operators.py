@@ -311,6 +311,8 @@ PRODUCTS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("shapes", "cases"),
     [

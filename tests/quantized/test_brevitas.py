@@ -28,6 +28,8 @@ def _modules() -> dict[str, tuple[torch.nn.Module, tuple[int, ...]]]:
     return models()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", NAMES)
 def test_modules_compute_what_brevitas_does(
     modules: dict[str, tuple[torch.nn.Module, tuple[int, ...]]], name: str
