@@ -233,6 +233,7 @@ def test_folder_and_circuit_have_the_name_of_the_model_s_file(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     assert named("digits.keras") == ("digits-circuit", "digits")
     assert named("2 jets, v1.2.keras") == ("p_2_jets_v1_2-circuit", "p_2_jets_v1_2")
+    assert named("_net.keras") == ("p_net-circuit", "p_net")
     assert named("сеть.keras") == ("my-hls-test", "myproject")
     assert named("digits.keras", project_name="mine") == ("digits-circuit", "mine")
     assert named("digits.keras", output_dir="mine") == ("mine", "digits")

@@ -64,6 +64,7 @@ def named_after(project: ProjectConfig, source: object) -> ProjectConfig:
         name = project_name(Path(source).stem)[:_LONGEST_NAME]
     except ProjectError:  # no Latin letters and digits
         return project
+    name = name if name[0].isalpha() else f"p{name}"  # as read_name wants it of saved projects
     folder = project.output_dir or Path(f"{name}-circuit")
     return replace(project, output_dir=folder, project_name=project.project_name or name)
 
