@@ -30,7 +30,8 @@ def runtimes(path: Path, model: bitsmith.Model, states: bool) -> Iterator[Run]:
 
     LiteRT rounds the operands of layers whose weights alone are quantized; what the file means are their products with the
     numbers that codes of weights stand for. Of quantized layers its reference kernels are the meaning, from which its usual
-    ones differ by single codes. With ``states`` each sample begins with those that the one before left.
+    ones differ by single codes. qonnx computes what quantizers read in single precision, in which numbers next to a tie fall to
+    either side; double precision is the meaning. With ``states`` each sample begins with those that the one before left.
     """
     if path.suffix == ".tflite":
         content, rounds = _lite_model(path)
@@ -52,6 +53,8 @@ def runtimes(path: Path, model: bitsmith.Model, states: bool) -> Iterator[Run]:
         assert made is not None
         return made.outputs
 
+    if path.suffix == ".onnx" and _has_quantizers(path):
+        yield lambda inputs: _double_outputs(path, inputs)
     yield run
 
 
@@ -174,8 +177,44 @@ def _with_slashes(path: Path) -> Path:
     return copy
 
 
-def _qonnx_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
-    """The outputs of qonnx's executor for the first few samples."""
+def _has_quantizers(path: Path) -> bool:
+    """Whether the file has quantizers of qonnx, and no other operators than ONNX's besides."""
+    nodes = importlib.import_module("onnx").load(path).graph.node
+    own = {node.op_type for node in nodes if node.op_type == "Quant" or node.domain}
+    return own == {"Quant"}
+
+
+def _double_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
+    """The outputs of qonnx's quantizers and of ONNX's reference evaluator in double precision, for the first few samples."""
+    graph = _qonnx_model(path).graph
+    custom = importlib.import_module("qonnx.custom_op.registry")
+    quantize = importlib.import_module("qonnx.custom_op.general.intquant").int_quant
+    evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator
+    to_array = importlib.import_module("onnx.numpy_helper").to_array
+    trained = {entry.name: _double(to_array(entry)) for entry in graph.initializer}
+    shapes = {entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim] for entry in graph.input}
+    rows = []
+    for sample in zip(*(batch[:FEW_SAMPLES] for batch in inputs), strict=True):
+        values = trained | {name: x.reshape(shape) for (name, shape), x in zip(shapes.items(), sample, strict=True)}
+        for node in graph.node:
+            operands = {name: values[name] for name in node.input if name}
+            if node.op_type == "Quant":
+                modes = [custom.getCustomOp(node).get_nodeattr(key) for key in ("signed", "narrow", "rounding_mode")]
+                results = [quantize(*operands.values(), *modes)]
+            else:
+                results = evaluator(node).run(None, operands)
+            values |= {name: _double(result) for name, result in zip(node.output, results, strict=True)}
+        rows.append([values[entry.name][0] for entry in graph.output])
+    return [np.stack(batch) for batch in zip(*rows, strict=True)]
+
+
+def _double(values: Any) -> Any:
+    """Floats in double precision, and all else as it is."""
+    return np.asarray(values, dtype=np.float64) if np.issubdtype(np.asarray(values).dtype, np.floating) else values
+
+
+def _qonnx_model(path: Path) -> Any:
+    """A file as qonnx's executor takes it."""
     model = importlib.import_module("qonnx.core.modelwrapper").ModelWrapper(str(path))
     model = importlib.import_module("qonnx.util.cleanup").cleanup_model(model)
     del model.graph.quantization_annotation[:]  # inputs need not be integers, which annotations may say of data sets
@@ -184,6 +223,12 @@ def _qonnx_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
     for node in model.graph.node:
         if any(attribute.name == "data_layout" for attribute in node.attribute):
             node.domain = "qonnx.custom_op.channels_last"
+    return model
+
+
+def _qonnx_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
+    """The outputs of qonnx's executor for the first few samples."""
+    model = _qonnx_model(path)
     execute = importlib.import_module("qonnx.core.onnx_exec").execute_onnx
     places = [(entry.name, model.get_tensor_shape(entry.name)) for entry in model.graph.input]
     rows = []
