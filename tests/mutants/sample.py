@@ -3,15 +3,16 @@
 ``python -m tests.mutants.sample --changed main`` takes mistakes of files that were changed since a revision, ``--per-room 6`` so
 many of the other files of each room (a folder of ``src/bitsmith``, or the compiled solver). Each is put into a copy of ``src``;
 then tests that run its line are started, the fastest first, until one fails. Another is drawn for what does not compile.
-What was judged before is not judged again; ``--again`` does so for what survived. Records of what tests cover, verdicts and
-the table are kept outside of the checkout (``--cache``). Mistakes that change nothing that can be seen are listed with
-reasons in ``equivalent.toml``.
+What was judged before is not judged again, but what survived is when other tests, or changed ones, run its line. Records of
+what tests cover, verdicts and the table are kept outside of the checkout (``--cache``). Mistakes that change nothing that can
+be seen are listed with reasons in ``equivalent.toml``.
 """
 
 from __future__ import annotations
 
 import argparse
 import compileall
+import hashlib
 import json
 import random
 import re
@@ -32,7 +33,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.mutants.covering import FAST_AND_CI, Covering, own_folder, record_changed
+from tests.mutants.covering import FAST_AND_CI, Covering, digest, own_folder, record_changed
 from tests.mutants.extension import Extension
 from tests.mutants.operators import Change, changes
 from tests.mutants.run import HERE, ROOT, SOURCES, TESTS, run_tests
@@ -45,7 +46,7 @@ BUDGET_S = 15.0
 STARTUP_S, SLOWDOWN = 60.0, 5.0
 """The limit of the tests of a mutant: for starting them, and beside what they take without a mistake."""
 
-_BY_NAME = {
+_ROOMS = {
     "rtl/lib": "rtl",
     "hls/include": "hls",
     "systems/templates": "systems",
@@ -53,7 +54,10 @@ _BY_NAME = {
     "flows": "flows",
     "native/src": "netlist",
 }
-"""Where the tests are of files that are written out before they run, which coverage does not see."""
+"""The folders of tests of files that are written out or compiled before they run, which are rooms of their own."""
+
+_CALLER = "netlist/native.py"
+"""What calls the compiled solver."""
 
 NOTICED = ("killed", "took too long")
 SURVIVED, NO_TEST, INVALID = "survived", "no test runs it", "does not compile"
@@ -91,7 +95,7 @@ class Mutant:
 
 def _written(file: str) -> str | None:
     """The folder of a file that is written out before it runs, None of others."""
-    return next((part for part in _BY_NAME if file.startswith(f"{part}/")), None)
+    return next((part for part in _ROOMS if file.startswith(f"{part}/")), None)
 
 
 def _path(file: str) -> Path:
@@ -149,31 +153,29 @@ def equivalents() -> set[str]:
     return {f"{entry['file']}: {entry['old']} -> {entry['new']}" for entry in entries}
 
 
-def named_tests(file: str) -> list[str]:
-    """Files of tests that speak of a file which is written out before it runs; all of its folder if none does, and of others."""
-    written = _written(file)
-    if written is None:
-        return [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob(f"{own_folder(file)}*.py"))]
-    folder = _BY_NAME[written]
-    name = "native" if file.startswith("native/") else Path(file).stem.removeprefix("bitsmith_")
-    paths = sorted((TESTS / folder).glob("test_*.py"))
-    for word in (name, name.partition("_")[0]):  # driver_links is a part of the driver
-        said = [path for path in paths if re.search(rf"\b(bitsmith_)?{word}\b", path.read_text(encoding="utf-8"))]
-        if said:
-            return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in said]
-    return [f"tests/{path.relative_to(TESTS).as_posix()}" for path in paths]
-
-
 def tests_of(mutant: Mutant, covering: Covering) -> list[list[str]]:
-    """Rounds of tests that may find a mistake: those of its own folder, then all others, the fastest first."""
+    """Rounds of tests that may find a mistake: those of its own folder, then all others, the fastest first.
+
+    They run its line; if coverage does not see its file, they open that or, of the compiled solver, run what calls it.
+    """
     if mutant.file.startswith("native/"):
-        return [named_tests(mutant.file)]  # skipped as they were recorded, without the compiled solver
-    line = mutant.change.line(mutant.text)
-    found = covering.of(mutant.file, mutant.text, line) if mutant.file.endswith(".py") else []
-    found = found or covering.of_files(named_tests(mutant.file))
-    own = [test for test in found if test.startswith(own_folder(mutant.file))]
-    others = [test for test in found if not test.startswith(own_folder(mutant.file))]
+        found = covering.running(_CALLER)
+    else:
+        line = mutant.change.line(mutant.text)
+        found = covering.of(mutant.file, mutant.text, line) if mutant.file.endswith(".py") else []
+        found = found or covering.opening(mutant.file)
+    folder = f"tests/{_ROOMS[room]}/" if (room := _written(mutant.file)) else own_folder(mutant.file)
+    own = [test for test in found if test.startswith(folder)]
+    others = [test for test in found if not test.startswith(folder)]
     return [_round(tests, covering.seconds) for tests in (own, others) if tests]
+
+
+def stamp(rounds: Sequence[Sequence[str]]) -> str:
+    """A digest of which tests these are, and of their files."""
+    names = [test for tests in rounds for test in tests]
+    files = sorted({test.partition("::")[0] for test in names})
+    said = [*names, *(digest(ROOT / file) for file in files)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 def _round(tests: Sequence[str], seconds: Mapping[str, float]) -> list[str]:
@@ -184,9 +186,8 @@ def _round(tests: Sequence[str], seconds: Mapping[str, float]) -> list[str]:
     return [test for k, (test, end) in enumerate(zip(few, ends, strict=True)) if k == 0 or end <= BUDGET_S]
 
 
-def judge(mutant: Mutant, base: Path, covering: Covering, extension: Extension) -> str:
-    """What the tests make of a mutant in a copy of the sources ``base``."""
-    rounds = tests_of(mutant, covering)
+def judge(mutant: Mutant, rounds: Sequence[Sequence[str]], base: Path, covering: Covering, extension: Extension) -> str:
+    """What rounds of tests make of a mutant in a copy of the sources ``base``."""
     if not rounds:
         return NO_TEST
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutant-") as scratch:
@@ -224,21 +225,21 @@ def compiler_refused(name: str, said: str) -> bool:
     return re.search(pattern, said) is not None
 
 
-def judge_all(mutants: Sequence[Mutant], verdicts: dict[str, str], arguments: argparse.Namespace) -> Iterator[None]:
-    """Judge mutants that have no verdict yet; yields after each."""
-    for tests in arguments.tests:
-        _record(tests, arguments.cache / "coverage")
-    covering = Covering(ROOT, arguments.cache / "coverage")
+def judge_all(
+    rounds: Mapping[Mutant, Sequence[Sequence[str]]], covering: Covering, cache: Path, processes: int
+) -> Iterator[tuple[Mutant, str]]:
+    """Mutants and what rounds of tests make of each, as soon as it is known."""
     with tempfile.TemporaryDirectory(prefix="bitsmith-mutants-") as scratch:
-        base, extension = Path(scratch) / "src", Extension(ROOT / "native", arguments.cache / "native")
+        base, extension = Path(scratch) / "src", Extension(ROOT / "native", cache / "native")
         compileall.compile_dir(SOURCES, quiet=2)  # once, not for each mutant
         shutil.copytree(SOURCES, base)
-        with ThreadPoolExecutor(arguments.processes) as pool:
-            futures = {pool.submit(judge, each, base, covering, extension): each for each in mutants}
+        with ThreadPoolExecutor(processes) as pool:
+            futures = {
+                pool.submit(judge, mutant, tests, base, covering, extension): mutant for mutant, tests in rounds.items()
+            }
             try:
                 for future in as_completed(futures):
-                    verdicts[futures[future].key] = future.result()
-                    yield
+                    yield futures[future], future.result()
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -251,14 +252,40 @@ def _record(tests: str, kept: Path) -> None:
     record_changed(ROOT, names, kept, tests.replace("/", "-").replace(".", "_"))
 
 
-def score(mutants: Sequence[Mutant], verdicts: dict[str, str]) -> Table:
+class Verdicts:
+    """What tests made of mutants, by key, kept in a file; of those that were not noticed, also the stamp of these tests."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def get(self, key: str) -> str | None:
+        """The verdict of a mutant, None if it has none."""
+        return self._kept[key][0] if key in self._kept else None
+
+    def stands(self, key: str, tests: str) -> bool:
+        """Whether a verdict is known that tests of a stamp would give, too."""
+        verdict, by = self._kept.get(key, ("", ""))
+        return verdict in (*NOTICED, INVALID) or (verdict != "" and by == tests)
+
+    def put(self, key: str, verdict: str, tests: str) -> None:
+        """Keep what tests of a stamp made of a mutant."""
+        self._kept[key] = [verdict, tests]
+        self._path.write_text(json.dumps(self._kept, indent=0), encoding="utf-8")
+
+    def invalid(self) -> set[str]:
+        """The keys of mutants that do not compile."""
+        return {key for key, (verdict, _) in self._kept.items() if verdict == INVALID}
+
+
+def score(mutants: Sequence[Mutant], verdicts: Verdicts) -> Table:
     """The share of mistakes that tests notice, by room."""
     table = Table("room", "mutants", "noticed", SURVIVED, NO_TEST, "share")
     rooms: dict[str, Counter[str]] = defaultdict(Counter)
     for mutant in mutants:
-        if mutant.key in verdicts:
+        if verdict := verdicts.get(mutant.key):
             for room in (mutant.room, "all"):
-                rooms[room][verdicts[mutant.key]] += 1
+                rooms[room][verdict] += 1
     for room, counts in sorted(rooms.items(), key=lambda item: (item[0] == "all", item[0])):
         total, noticed = counts.total(), sum(counts[each] for each in NOTICED)
         row = (total, noticed, counts[SURVIVED], counts[NO_TEST], f"{noticed / total:.0%}")
@@ -279,35 +306,28 @@ def main() -> int:
         "--tests", nargs="*", default=[*folders, "."], help="folders or files of tests whose coverage counts"
     )
     parser.add_argument("--cache", type=Path, default=user_cache_path("bitsmith-mutants"))
-    parser.add_argument("--again", action="store_true", help="judge anew what was not noticed")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="list the sample and run nothing")
     arguments = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    kept = arguments.cache / "verdicts.json"
-    verdicts: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    verdicts = Verdicts(arguments.cache / "verdicts.json")
     if arguments.list:
         for mutant in _drawn(arguments, verdicts):
             console.print(mutant.key)
         return 0
-    told = {*NOTICED, INVALID} if arguments.again else {*NOTICED, INVALID, SURVIVED, NO_TEST}
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    for tests in arguments.tests:
+        _record(tests, arguments.cache / "coverage")
     try:
-        with Progress(*columns, console=console, transient=True) as progress:
-            while left := [each for each in _drawn(arguments, verdicts) if verdicts.get(each.key) not in told]:
-                task = progress.add_task("mutants", total=len(left))
-                for _ in judge_all(left, verdicts, arguments):
-                    kept.write_text(json.dumps(verdicts, indent=0), encoding="utf-8")
-                    progress.advance(task)
-                told |= {SURVIVED, NO_TEST, "tests are gone"}  # no verdict is sought twice
+        _judge_drawn(arguments, verdicts, console)
     except KeyboardInterrupt:
         console.print("stopped; what was judged is kept")
     mutants = _drawn(arguments, verdicts)
     for mutant in mutants:
-        if verdicts.get(mutant.key, NOTICED[0]) not in NOTICED:
+        if (verdict := verdicts.get(mutant.key)) and verdict not in NOTICED:
             old, new = mutant.lines
             where = f"{mutant.file}:{mutant.change.line(mutant.text)}"
-            console.print(f"{verdicts[mutant.key]}: {where}\n  - {old}\n  + {new}")
+            console.print(f"{verdict}: {where}\n  - {old}\n  + {new}")
     table = score(mutants, verdicts)
     console.print(table)
     with (arguments.cache / "score.txt").open("w", encoding="utf-8") as file:
@@ -315,11 +335,32 @@ def main() -> int:
     return 0
 
 
-def _drawn(arguments: argparse.Namespace, verdicts: Mapping[str, str]) -> list[Mutant]:
+def _judge_drawn(arguments: argparse.Namespace, verdicts: Verdicts, console: Console) -> None:
+    """Judge the sample, and what is drawn for mutants that do not compile."""
+    covering = Covering(ROOT, arguments.cache / "coverage")
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    judged = set[str]()
+    with Progress(*columns, console=console, transient=True) as progress:
+        while True:
+            rounds = {
+                mutant: tests_of(mutant, covering) for mutant in _drawn(arguments, verdicts) if mutant.key not in judged
+            }
+            left = {mutant: tests for mutant, tests in rounds.items() if not verdicts.stands(mutant.key, stamp(tests))}
+            if not left:
+                return
+            task = progress.add_task("mutants", total=len(left))
+            for mutant, verdict in judge_all(left, covering, arguments.cache, arguments.processes):
+                verdicts.put(mutant.key, verdict, stamp(left[mutant]))
+                judged.add(mutant.key)
+                progress.advance(task)
+
+
+def _drawn(arguments: argparse.Namespace, verdicts: Verdicts) -> list[Mutant]:
     """The sample that was asked for, without what is known not to compile."""
-    invalid = {key for key, verdict in verdicts.items() if verdict == INVALID}
     changed = changed_files(arguments.changed)
-    return sample(arguments.rooms, arguments.per_room, changed, arguments.per_changed, arguments.seed, invalid)
+    return sample(
+        arguments.rooms, arguments.per_room, changed, arguments.per_changed, arguments.seed, verdicts.invalid()
+    )
 
 
 if __name__ == "__main__":

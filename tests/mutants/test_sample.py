@@ -9,8 +9,17 @@ import pytest
 
 from tests.mutants.covering import Covering, record_changed
 from tests.mutants.operators import changes
-from tests.mutants.run import SOURCES
-from tests.mutants.sample import compiler_refused, equivalents, files_by_room, mutants_of, named_tests, sample
+from tests.mutants.run import ROOT
+from tests.mutants.sample import (
+    SURVIVED,
+    Verdicts,
+    compiler_refused,
+    equivalents,
+    files_by_room,
+    mutants_of,
+    sample,
+    stamp,
+)
 
 SAID = '''
 def f(a: list[int | None], b: int) -> int:
@@ -113,12 +122,15 @@ def test_equivalent_mutants_are_those_that_can_be_made() -> None:
         assert key in {mutant.key for mutant in mutants_of(key.partition(": ")[0])}, key
 
 
-def test_files_that_are_written_out_have_tests() -> None:
-    for file in ("rtl/lib/bitsmith_memory_read.sv", "hls/include/bitsmith/axi.h", "systems/templates/driver.c"):
-        assert (SOURCES / "bitsmith" / file).exists() and named_tests(file)
-    assert "tests/rtl/test_driver.py" in named_tests("rtl/templates/driver_links.py")
-    assert "tests/netlist/test_native.py" in named_tests("native/src/search.cpp")
-    assert named_tests("rtl/lib/bitsmith_memory_read.sv") != named_tests("rtl/lib/bitsmith_order.sv")
+def test_survivors_are_judged_again_by_other_tests(tmp_path: Path) -> None:
+    own = Path(__file__).relative_to(ROOT).as_posix()
+    few, more = stamp([[f"{own}::test_a"]]), stamp([[f"{own}::test_a", f"{own}::test_b"]])
+    assert few != more and few == stamp([[f"{own}::test_a"]])
+    for verdict, again in ((SURVIVED, True), ("killed", False)):
+        Verdicts(tmp_path / "kept.json").put("x", verdict, few)
+        kept = Verdicts(tmp_path / "kept.json")
+        assert kept.get("x") == verdict and kept.stands("x", few) and kept.stands("x", more) != again
+    assert Verdicts(tmp_path / "kept.json").get("y") is None and not kept.stands("y", few)
 
 
 @pytest.fixture
@@ -152,7 +164,46 @@ def test_a_line_has_the_tests_that_run_it(project: Path, tmp_path: Path) -> None
     assert covering.of("part.py", moved, moved.splitlines().index("    return 0") + 1) == [LESS]
     assert set(covering.of("part.py", moved, 3)) == {MORE, LESS}
     assert covering.of("other.py", "", 1) == []
-    assert covering.of_files(FILES[:1]) == [MORE]
+    assert covering.running("part.py") == sorted((MORE, LESS), key=covering.seconds.__getitem__)
+
+
+SHARED = """from functools import cache
+from pathlib import Path
+import bitsmith
+import pytest
+from bitsmith.part import f
+
+@cache
+def text():
+    return (Path(bitsmith.__file__).parent / "part.c").read_text()
+
+@pytest.fixture(scope="module")
+def made():
+    return f(4)
+
+def test_a(made):
+    assert text()
+
+def test_b(made):
+    assert made == 1 and text()
+
+def test_c():
+    assert f(1) == 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_what_tests_share_is_all_of_theirs(project: Path, tmp_path: Path) -> None:
+    """What the first of them alone runs, a fixture of the module or a cached function, shows in all that use it."""
+    (project / "src/bitsmith/part.c").write_text("int x;")
+    file = "tests/part/test_shared.py"
+    (project / file).write_text(SHARED)
+    record_changed(project, [file], tmp_path / "kept", "part")
+    covering = Covering(project, tmp_path / "kept")
+    users = {f"{file}::test_a", f"{file}::test_b"}
+    assert set(covering.of("part.py", PART, 6)) == users == set(covering.opening("part.c"))
+    assert covering.of("part.py", PART, 7) == [f"{file}::test_c"] and covering.opening("part.h") == []
 
 
 @pytest.mark.slow
