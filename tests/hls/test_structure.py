@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import product
 from math import trunc
-from operator import add, and_, eq, ge, gt, le, lt, mul, ne, or_, sub, xor
+from operator import add, and_, eq, ge, gt, le, lt, mul, ne, neg, or_, sub, xor
 from random import Random
 
 import pytest
@@ -17,7 +18,7 @@ from bitsmith.errors import VerificationError
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.structure.check import check, structure
-from bitsmith.hls.structure.values import Index, Value, combined
+from bitsmith.hls.structure.values import Index, Value, applied, combined
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program import drop_dead
@@ -232,6 +233,16 @@ def test_known_integers_are_those_of_cpp(operator: str) -> None:
         got = combined(operator, Value(Index(a)), Value(Index(b)), 0).index
         assert (None if got is None else got.constant) == c_integer(operator, a, b), (a, operator, b)
         assert got is None or not got.symbols
+
+
+def test_operations_on_one_operand_are_those_of_cpp() -> None:
+    negated: dict[str, Callable[[int], int]] = {"-": neg, "!": lambda a: int(a == 0)}
+    for operator, a in product((*negated, "~", "+"), range(-3, 4)):
+        right = Index(negated[operator](a)) if operator in negated else None
+        assert applied(operator, Value(Index(a), {1: 2})) == Value(right, {1: 2}), (operator, a)
+    with_symbols = Value(Index(3, ((0, 2), (4, -1))))
+    assert applied("-", with_symbols).index == Index(-3, ((0, -2), (4, 1)))
+    assert applied("!", with_symbols) == applied("-", Value()) == applied("!", Value()) == Value()
 
 
 def test_integers_with_symbols_are_exact_wherever_they_are_known() -> None:

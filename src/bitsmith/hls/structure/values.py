@@ -113,6 +113,16 @@ def combined(operator: str, left: Value, right: Value, operations: int) -> Value
     return Value(_calculated(operator, left.index, right.index), feedback)
 
 
+def applied(operator: str, value: Value) -> Value:
+    """The value of an operation on one operand, which no feedback waits for."""
+    index = value.index
+    if index is not None and operator == "-":
+        return Value(index.times(-1), value.feedback)
+    if index is not None and operator == "!" and not index.symbols:
+        return Value(Index(int(not index.constant)), value.feedback)
+    return Value(None, value.feedback)
+
+
 def _calculated(operator: str, left: Index | None, right: Index | None) -> Index | None:
     """The value of an operation on integers, as far as it is known."""
     if left is None or right is None:

@@ -26,6 +26,7 @@ from bitsmith.hls.structure.values import (
     Region,
     Structure,
     Value,
+    applied,
     combined,
     joined,
 )
@@ -391,12 +392,7 @@ class Walker:
                 box.content = Value(value.index.plus(step) if value.index else None, value.feedback)
                 self._change(box)
             return value
-        known = value.index if value.index is not None and not value.index.symbols else None
-        if node.name == "-":
-            return Value(value.index.times(-1) if value.index else None, value.feedback)
-        if node.name == "!" and known:
-            return Value(Index(int(not known.constant)), value.feedback)
-        return Value(None, value.feedback)
+        return applied(node.name, value)
 
     def _call(self, node: Node, frame: _Frame, function: Function) -> Value | Pointer | Structure:
         if not node.function:
