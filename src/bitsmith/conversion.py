@@ -56,6 +56,7 @@ from bitsmith.options.table import (
     values,
 )
 from bitsmith.passes.network.outliers import settle_outliers
+from bitsmith.progress import tell
 
 if TYPE_CHECKING:
     from bitsmith.model.fitting import Choice
@@ -216,6 +217,7 @@ class Conversion:
         return self._read().network()
 
     def _read(self) -> _Read:
+        tell("convert: reading the model")
         options = among(NetworkOptions, {**self.arguments, **values(self.project)})
         shapeless = self.framework.shapeless
         unsaid = options.get("example") is None and options.get("input_shape") is None
@@ -226,7 +228,10 @@ class Conversion:
 
     def model(self) -> Model:
         """The converted model; warnings name the line that called the function which calls this."""
-        return _converted(self._read(), self.arguments.get("calibration"), self.project, self.source, self.arguments)
+        from bitsmith.report.live import working
+
+        with working("converting"):
+            return _converted(self._read(), self.project, self.source, self.arguments)
 
 
 _SLOW = 5.0
@@ -242,11 +247,10 @@ def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
     return {key: value for key, value in config.items() if key not in {"InputShape", *models}}, shape
 
 
-def _converted(
-    read: _Read, calibration: Samples | None, project: ProjectConfig, model: AnyModel, options: Arguments
-) -> Model:
+def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Arguments) -> Model:
     """A model that was read as the :class:`Model` that ``project`` describes; ``options`` say what the result must be."""
     network, wanted, layers = read.network(), among(ResultOptions, options), options.get("layers")
+    calibration = options.get("calibration")
     project = _on_board(project)
     part, clock_period_ns = _part(project)
     target = Target.of(project, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
@@ -259,9 +263,11 @@ def _converted(
     said: tuple[str, ...] = ()
     if batches is not None:
         batches, said = settle_outliers(network, batches)
+    tell("convert: choosing formats")
     compiled, source = compile_network(network, batches), read.source(network, batches)
     for choice in _ways_to_fit(source, compiled, target) if wanted.get("fit") else (None,):
         found = compiled if choice is None or choice.compiled is None else choice.compiled
+        tell("convert: comparing with the float model")
         fidelity = certify(network, found.network, found.program, batches, model, wanted.get("check", "auto"), layers)
         if choice is None or choice.bits is None or not fidelity.problems:
             break

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits
 from bitsmith.model.points import RESULTS, WEIGHTS, Point, points
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
+from bitsmith.progress import Progress, tell
 from bitsmith.project import write_atomically
 from bitsmith.remedies import OPEN, convert, given, remedy
 from bitsmith.report.exploration import Circuit, Sheet, page, table
@@ -241,7 +241,7 @@ def explore(
     weight_bits: Sequence[int] = WEIGHTS,
     result_bits: Sequence[int] = RESULTS,
     samples: int = SAMPLES,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
     **further: Unpack[Further],
 ) -> Exploration:
     """Compile ``model`` with different bits of weights and of results; the size and the score of each circuit.
@@ -256,7 +256,7 @@ def explore(
         weight_bits: bits of trained factors to try.
         result_bits: bits of results to try.
         samples: most samples of ``test`` that are taken, evenly spaced.
-        progress: called with a line for each circuit; by default a terminal shows the latest.
+        progress: called with a line for each step and circuit; by default a terminal shows the latest.
         further: the rest (``docs/options.md``).
 
     Raises:
@@ -279,10 +279,13 @@ def explore(
         "clock_period": clock_period,
         **further,
     }
+    from bitsmith.report.live import working
+
     tree = loaded(config)
     conversion = Conversion.of(model, Path(), config, arguments, {})
     grid = Grid(tuple(weight_bits), tuple(result_bits), test, samples)
-    return explored(conversion, grid, tree if isinstance(tree, Mapping) else {}, progress)
+    with working("exploring", progress):
+        return explored(conversion, grid, tree if isinstance(tree, Mapping) else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +314,9 @@ def explored(
     conversion: Conversion,
     grid: Grid,
     configuration: Mapping[str, object],
-    progress: Callable[[str], None] | None = None,
     calls: Callable[[Bits], Mapping[str, str]] | None = None,
 ) -> Exploration:
     """Return the exploration of a model that is converted so; raises as :func:`explore`."""
-    from bitsmith.report.live import working
-
     grid.check()
     model = replace(conversion, arguments={**conversion.arguments, "fit": False}).model()
     source = model.source
@@ -330,10 +330,9 @@ def explored(
     yardstick = _yardstick(model, grid, conversion.arguments.get("calibration"))
     total = len(set(grid.weights)) * len(set(grid.results))
     found: list[Point] = []
-    with working("exploring") if progress is None else nullcontext(progress) as shown:
-        for point in points(source, model.target, yardstick, grid.weights, grid.results):
-            found.append(point)
-            shown(f"exploring {point.bits}: {len(found)} circuits, of {total} at most")
+    for point in points(source, model.target, yardstick, grid.weights, grid.results):
+        found.append(point)
+        tell(f"explore: {point.bits}: {len(found)} circuits, of {total} at most")
     part = part_or_typical(model.target.part)
     decided = total > 1 and len(found) == 1
     return Exploration(tuple(found), model.network.name, part, yardstick, configuration, calls, decided)

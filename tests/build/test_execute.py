@@ -8,6 +8,7 @@ import pytest
 
 from bitsmith.building.execute import Execution
 from bitsmith.building.stages import Generated, Sources
+from bitsmith.progress import listening
 from bitsmith.project import Project
 
 
@@ -17,7 +18,8 @@ def test_sources_that_take_long_are_announced_with_their_time(tmp_path: Path, se
     sources = Sources("rtl", "a circuit", "digest", lambda: Generated({"rtl/a.sv": ""}), "rtl/*.*", seconds)
     with Project.open(tmp_path / "project", "name") as project:
         for _ in range(2):
-            Execution(project, lines.append).write(sources)
+            with listening(lambda line, kind: lines.append(line)):
+                Execution(project).write(sources)
     first, done, again, cached = lines
     assert first == said and again == "rtl: a circuit"
     assert done.startswith("rtl: done in ") and cached.startswith("rtl: nothing has changed")

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 
 import bitsmith
 from bitsmith.building.makefile import makefile
-from bitsmith.building.stages import Sections, Stage
+from bitsmith.building.stages import Generated, Sections, Stage
 from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import MAKE, FoundTool, find
@@ -64,6 +64,22 @@ def test_looking_at_a_plan_writes_nothing(model: Model) -> None:
         assert shown in text
     assert "netlist.json" in text and "--freq" in text
     assert "pnr: synth" in plan.makefile()
+    assert not model.output_dir.exists()
+
+
+def test_written_circuits_have_the_makefile_of_their_plan(model: Model, tmp_path: Path) -> None:
+    planned = model.plan().write(tmp_path / "planned").read_text(encoding="utf-8")
+    assert "all: cosim synth\n" in planned
+    assert (model.write() / "Makefile").read_text(encoding="utf-8") == planned
+
+
+def test_an_interruption_before_all_is_made_leaves_nothing(model: Model) -> None:
+    def interrupted() -> Generated:
+        raise KeyboardInterrupt
+
+    plan = model.plan()
+    with pytest.raises(KeyboardInterrupt):
+        replace(plan, sources=replace(plan.sources, generate=interrupted)).write()
     assert not model.output_dir.exists()
 
 

@@ -138,7 +138,7 @@ class Chosen(_Read):
 
 def model(keys: Mapping[str, object]) -> Model:
     project = read_project({"OutputDir": "net", "ProjectName": "net", **keys})
-    return _converted(Chosen(), None, project, None, {"check": False})
+    return _converted(Chosen(), project, None, {"check": False})
 
 
 def text(case: str) -> str:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from bitsmith.devices import DEFAULT_PART, ECP5, Board, Family, Part, family_named, resolve_part
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
-from bitsmith.flows.run import Command, Progress, execute, inside, run
+from bitsmith.flows.run import Command, execute, inside, run
 from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
 from bitsmith.flows.tools import VERILATOR, find
 from bitsmith.flows.verilator import Cosimulation, Simulation
 from bitsmith.flows.yosys import Resources, Synthesis
+from bitsmith.progress import Progress
 
 Words = NDArray[np.uint32]
 

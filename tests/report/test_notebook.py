@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from bitsmith.progress import Kind, tell, tell_of_tool
 from bitsmith.report import live
 from bitsmith.report.figures.plots import figure
 from bitsmith.report.terminal import as_text
@@ -26,9 +27,10 @@ def test_tables_are_text_there_too() -> None:
 
 @pytest.mark.usefixtures("notebook")
 def test_progress_is_plain_lines_in_the_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    with live.working("building") as update:
-        update("rtl: done in 1 s")
-        update("a line of a tool")
+    with live.working("building"):
+        tell("rtl: done in 1 s", Kind.STAGE)
+        tell("convert: formats")
+        tell_of_tool("a line of a tool")
     assert capsys.readouterr() == ("rtl: done in 1 s\n", "")
 
 

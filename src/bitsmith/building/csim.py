@@ -19,7 +19,7 @@ from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, no_commands
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import SAMPLES_AT_ONCE, Bridge, BridgeLibrary
-from bitsmith.flows.run import Converted, Flow, Progress
+from bitsmith.flows.run import Converted, Flow
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Dialect
@@ -137,7 +137,7 @@ class HlsCode:
         return CompiledProgram(self.job.program, made, bridge)
 
 
-def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
+def compile_job(job: Job) -> CompiledProgram:
     """The C++ of ``job``, written into its project folder and compiled there as far as that has not been done.
 
     Raises:
@@ -155,7 +155,7 @@ def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
         )
     code = HlsCode(job)
     with Project.open(target.output_dir, target.project_name) as folder:
-        execution = Execution(folder, progress)
+        execution = Execution(folder)
         execution.write(code.sources())
         execution.run(code.library())
         return code.load(folder.folder)

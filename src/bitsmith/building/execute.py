@@ -19,8 +19,9 @@ from bitsmith.building.stages import Sections, Sources, Stage
 from bitsmith.dump import dumping
 from bitsmith.errors import ConfigError
 from bitsmith.flows import run as flows
-from bitsmith.flows.run import Progress, run
+from bitsmith.flows.run import run
 from bitsmith.flows.tools import require
+from bitsmith.progress import Kind, tell, tell_of_tool
 from bitsmith.project import Json, Project, StageRecord, digest
 from bitsmith.report.folder import write_report
 from bitsmith.report.report import Report
@@ -31,7 +32,7 @@ _LONG_S = 2.0
 """Sources that are generated sooner are not said to take time."""
 
 
-def execute(plan: Plan, progress: Progress | None = None, timeout: float | None = None) -> Report:
+def execute(plan: Plan, timeout: float | None = None) -> Report:
     """Do what ``plan`` says and write the report; each program has ``timeout`` seconds.
 
     Raises:
@@ -47,7 +48,7 @@ def execute(plan: Plan, progress: Progress | None = None, timeout: float | None 
     with Project.open(plan.folder, plan.name) as project:
         if plan.reset:
             project.forget()
-        execution = Execution(project, progress, timeout)
+        execution = Execution(project, timeout)
         notes = execution.write(plan.sources)
         plan.write_scripts(project)
         found = tuple(section for stage in plan.stages for section in execution.run(stage))
@@ -74,10 +75,9 @@ def _origin(plan: Plan) -> Origin:
 class Execution:
     """Steps in an open project; ``rows`` are those that have run."""
 
-    def __init__(self, project: Project, progress: Progress | None, timeout: float | None = None) -> None:
+    def __init__(self, project: Project, timeout: float | None = None) -> None:
         self.rows: list[StageRun] = []
         self._project = project
-        self._progress = progress
         self._timeout = timeout
         self._records: dict[str, StageRecord] = {}
         self._unreported = 0.0
@@ -88,7 +88,7 @@ class Execution:
         record = None if dumping() else self._project.cached(sources.name, sources.digest)
         cached = record is not None
         lasts = not cached and sources.seconds >= _LONG_S
-        self._announce(sources.name, sources.title, f", in about {_duration(sources.seconds)}" if lasts else "")
+        _announce(sources.name, sources.title, f", in about {_duration(sources.seconds)}" if lasts else "")
         if record is None:
             made = sources.generate()
             written = self._project.write(made.files)
@@ -120,7 +120,7 @@ class Execution:
         before = self._project.stages.get(stage.name)
         guessed = stage.seconds() if before is None and stage.seconds is not None else None
         expected = guessed if before is None else before.seconds
-        self._announce(stage.name, stage.title, f", expected {_duration(expected)}" if expected is not None else "")
+        _announce(stage.name, stage.title, f", expected {_duration(expected)}" if expected is not None else "")
         started = time.perf_counter()
         flow, folder = stage.flow(), self._project.folder
         written = self._project.write(flow.files())
@@ -128,7 +128,7 @@ class Execution:
         for path in (path for command in commands for path in (command.log, *command.outputs)):
             self._project.inside(path)
         for command in commands:
-            run(command, self._progress, self._timeout)
+            run(command, tell_of_tool, self._timeout)
         result = {type(section).__name__: plain(section) for section in flow.read(folder, tools)}
         sections = _sections_of(result)  # which holds figures to what they can be
         outputs = [*written, *(path for command in commands for path in command.outputs)]
@@ -145,13 +145,14 @@ class Execution:
         seconds = round(record.seconds + self._unreported, 2)
         self.rows.append(StageRun(name=name, seconds=seconds, log=record.log, cached=cached))
         self._unreported = 0.0
-        self._announce(
+        _announce(
             name, f"nothing has changed, took {_duration(seconds)}" if cached else f"done in {_duration(seconds)}"
         )
 
-    def _announce(self, name: str, title: str, more: str = "") -> None:
-        if self._progress is not None and title:
-            self._progress(f"{name}: {title}{more}")
+
+def _announce(name: str, title: str, more: str = "") -> None:
+    if title:
+        tell(f"{name}: {title}{more}", Kind.STAGE)
 
 
 def _duration(seconds: float) -> str:

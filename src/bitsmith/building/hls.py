@@ -23,13 +23,14 @@ from bitsmith.building.verification import compare, raw_digest, stimuli
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, ConfigError, ProgramError, ProjectError, VerificationError
 from bitsmith.flows.csim import BridgeLibrary, CsimProgram
-from bitsmith.flows.run import Computed, Converted, Progress
+from bitsmith.flows.run import Computed, Converted
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls.project import Stage as VendorStep
 from bitsmith.hls.words import Raws, pack
 from bitsmith.ir.program import Program
 from bitsmith.options.building import Asked
 from bitsmith.passes.program.load import load, random_values
+from bitsmith.progress import Progress
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
 from bitsmith.systems import System

@@ -9,7 +9,9 @@ from pathlib import Path
 from bitsmith.building.makefile import EXPECTED, MAKEFILE, makefile
 from bitsmith.building.plan_text import command_lines, portable_path
 from bitsmith.building.stages import Sections, Sources, Stage, together
+from bitsmith.progress import tell
 from bitsmith.project import Project
+from bitsmith.report.live import working
 from bitsmith.report.summary import Design
 
 _SHOWN_FILES = 8
@@ -67,10 +69,12 @@ class Plan:
         Raises:
             ProjectError.
         """
+        with working("writing"):
+            tell(f"{self.sources.name}: {self.sources.title}")
+            files = self.files()  # before anything is written
+        name = _BESIDE if MAKEFILE in files else MAKEFILE
         with Project.open(self.folder if folder is None else folder, self.name) as project:
             self.write_scripts(project)
-            files = self.files()
-            name = _BESIDE if MAKEFILE in files else MAKEFILE
             *_, path = project.write(together(files, {name: makefile(self.name, project.folder, self.stages, name)}))
             if self.archive is not None and folder is None:
                 project.pack(self.archive)

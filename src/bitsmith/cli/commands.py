@@ -43,10 +43,10 @@ def build(
     asked = building.asked
     if asked.get("synth") is False and asked.keys() & {"post_synth", "pnr", "bitstream"}:
         raise typer.BadParameter("--post-synth, --pnr and --bitstream need synthesis", param_hint="--no-synth")
-    with command(as_json, verbose=verbose) as terminal:
+    with command(as_json, verbose=verbose, resumes=True) as terminal:
         model = saved_model(building.project)
-        with terminal.working("building") as progress:
-            report = model.build(progress=progress, timeout=timeout, **among(BuildOptions, asked))
+        with terminal.working("building"):
+            report = model.build(timeout=timeout, **among(BuildOptions, asked))
         terminal.show(dict(report), report)
 
 
@@ -84,11 +84,11 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Build the bundled digits classifier."""
-    with command(as_json, verbose=verbose) as terminal:
+    with command(as_json, verbose=verbose, resumes=True) as terminal:
         from bitsmith.cli.demo import run
 
-        with terminal.working("digits classifier") as progress:
-            done = run(output_dir, pnr=pnr, bitstream=bitstream, progress=progress)
+        with terminal.working("digits classifier"):
+            done = run(output_dir, pnr=pnr, bitstream=bitstream)
         page = str(done.page.resolve())
         terminal.show({**done.report, "Page": page}, done.report, Text(f"Report with pictures: {page}"))
 

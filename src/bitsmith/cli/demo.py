@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.conversion import convert
-from bitsmith.flows.run import Progress
 from bitsmith.model import Model
 from bitsmith.report import Report
 from bitsmith.report.folder import write_report
@@ -29,9 +28,7 @@ class Demonstration:
     page: Path
 
 
-def run(
-    output_dir: Path, *, pnr: bool = True, bitstream: bool = True, progress: Progress | None = None
-) -> Demonstration:
+def run(output_dir: Path, *, pnr: bool = True, bitstream: bool = True) -> Demonstration:
     """Convert, verify, synthesize, place and route the digits classifier into ``output_dir``.
 
     The float model and the circuit's emulator classify 360 held-out images; the circuit itself is compared with the
@@ -49,7 +46,7 @@ def run(
     floating = model.network.evaluate([images.astype(np.float64)])[model.network.outputs[0]]
     noise = np.random.default_rng(0).uniform(0.0, 1.0, (_RANDOM_INPUTS, *images.shape[1:])).astype(np.float32)
     inputs = np.concatenate([images, noise])
-    report = model.build(pnr=pnr, bitstream=bitstream, inputs=inputs, progress=progress)
+    report = model.build(pnr=pnr, bitstream=bitstream, inputs=inputs)
     accuracy = {"Float": _accuracy(floating, labels), "Fixed": _accuracy(fixed, labels), "Samples": len(labels)}
     report = Report({**report, "Accuracy": accuracy}, _observed(model, report, images))
     _, page = write_report(report, output_dir)

@@ -150,8 +150,8 @@ def explore(
                 "Python": f"model = bitsmith.convert(..., bits={asdict(bits)})",
             }
 
-        with terminal.working("exploring") as progress:
-            found = explored(request.conversion(), grid, {}, progress, calls)
+        with terminal.working("exploring"):
+            found = explored(request.conversion(), grid, {}, calls)
         page = found.write(output_dir)
         written = Text(f"Choose on {page}; the picture is {page.with_suffix('.svg')}.")
         chosen = (

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
@@ -26,12 +26,16 @@ _PIPE_WIDTH = 130
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Output of a command: ``show`` for its result, ``working`` for progress; ``verbose`` keeps the lines of tools."""
+    """Output of a command: ``show`` for its result, ``working`` for progress; ``verbose`` keeps the lines of tools.
+
+    ``resumes``: started again after an interruption, the command goes on where it stopped.
+    """
 
     as_json: bool
     out: Console
     err: Console
     verbose: bool = False
+    resumes: bool = False
 
     def show(self, document: Mapping[str, object], *renderables: RenderableType) -> None:
         """The result: as a document for machines, or rendered for people; text is not broken into lines."""
@@ -48,22 +52,19 @@ class Terminal:
         self.err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
     @contextmanager
-    def working(self, task: str) -> Iterator[Callable[[str], None]]:
+    def working(self, task: str) -> Iterator[None]:
         """Progress of ``task``; silent for machines."""
-        if self.as_json:
-            yield lambda line: None
-            return
         from bitsmith.report.live import working
 
-        with working(task, self.err, verbose=self.verbose) as update:
-            yield update
+        with working(task, (lambda line: None) if self.as_json else None, console=self.err, verbose=self.verbose):
+            yield
 
 
 @contextmanager
-def command(as_json: bool, *, verbose: bool = False) -> Iterator[Terminal]:
+def command(as_json: bool, *, verbose: bool = False, resumes: bool = False) -> Iterator[Terminal]:
     """Runs a command's body; an error raised on purpose becomes a message and exit code 1."""
     width = None if sys.stdout.isatty() else shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns
-    terminal = Terminal(as_json, Console(width=width), Console(stderr=True), verbose)
+    terminal = Terminal(as_json, Console(width=width), Console(stderr=True), verbose, resumes)
 
     usual = warnings.showwarning
 
@@ -94,7 +95,9 @@ def command(as_json: bool, *, verbose: bool = False) -> Iterator[Terminal]:
         terminal.fail({"type": type(error).__name__, "found": str(error)}, str(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        terminal.err.print(Text("interrupted"))
+        again = "goes on where this one stopped" if terminal.resumes else "starts from the beginning"
+        stopped = f"interrupted; no file is half written, and the same command {again}"
+        terminal.fail({"type": "Interrupted", "found": stopped}, stopped)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -27,9 +27,7 @@ from bitsmith.errors import ToolFailedError
 from bitsmith.files import open_file
 from bitsmith.flows import groups
 from bitsmith.flows.tools import FoundTool, require
-
-Progress = Callable[[str], None]
-"""Called with each line that a running tool writes."""
+from bitsmith.progress import Progress
 
 _MOST_STAMP = 100
 _POLL_S = 0.1

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
-from bitsmith.flows.run import Command, Progress
+from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.project import Stage
+from bitsmith.progress import Progress
 from bitsmith.remedies import build, remedy
 
 LOGS = "logs"

@@ -25,6 +25,7 @@ from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.model.points import compiled_with, edge, size_of
 from bitsmith.passes.program import drop_dead
+from bitsmith.progress import tell
 from bitsmith.remedies import Call, Remedy, build, convert, given, remedy
 
 _MOST = 8.0
@@ -130,6 +131,7 @@ def _most_exact(source: Source, tried: Callable[[Compiled], Choice | None]) -> C
     yardstick = Yardstick.of(source.network, samples(source.network, source.calibration))
 
     def with_bits(bits: Bits) -> Choice | None:
+        tell(f"fit: {bits}")
         compiled = compiled_with(source, bits)
         found = tried(compiled)
         if found is None:
@@ -163,6 +165,7 @@ def choices(source: Source | None, program: Program, directives: Directives, tar
         narrow = fewer_bits(source, size_of(program, directives, target), directives, target)
         if narrow is not None:
             yield narrow
+    tell("fit: reuse factors")
     shared = reused(program, directives, target)
     if shared is not None:
         yield shared

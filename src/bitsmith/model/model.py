@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -37,7 +36,7 @@ from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outpu
 if TYPE_CHECKING:
     from bitsmith.building.csim import CompiledProgram
     from bitsmith.building.plan import Plan
-    from bitsmith.flows.run import Progress
+    from bitsmith.progress import Progress
     from bitsmith.report.report import Report
 
 _UNSAVED = ("emulator", "_compiled", "_alerts", "source")
@@ -112,8 +111,8 @@ class Model:
         from bitsmith.building.csim import compile_job
         from bitsmith.report.live import working
 
-        with working("compiling") as progress:
-            return compile_job(self._job(), progress)
+        with working("compiling"):
+            return compile_job(self._job())
 
     @property
     def directives(self) -> Directives:
@@ -286,8 +285,8 @@ class Model:
         from bitsmith.building.execute import execute
         from bitsmith.report.live import working
 
-        with working("building") if progress is None else nullcontext(progress) as shown:
-            return execute(self.plan(inputs=inputs, **asked), shown, timeout)
+        with working("building", progress):
+            return execute(self.plan(inputs=inputs, **asked), timeout)
 
     @taking(BuildOptions, BUILD_OPTIONS)
     def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
@@ -359,12 +358,12 @@ class Model:
         return weights_of(self.network)
 
     def write(self) -> Path:
-        """Write the circuit, or the C++ project, into the project folder, which is returned; no tool runs.
+        """Write the circuit, or the C++ project, with a Makefile that runs the tools; the project folder. No tool runs.
 
         Raises:
             ProjectError: it cannot be written.
         """
-        return self.plan(csim=False, synth=False, cosim=False, validation=False, force=True).write().parent
+        return self.plan(force=True, bitstream=self.target.board is not None).write().parent
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.

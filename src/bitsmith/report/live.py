@@ -1,48 +1,66 @@
-"""Progress on a terminal while tools run: what is done now, for how long, and how long it is expected to take."""
+"""Progress on a terminal during long work: the step, for how long, and how long it is expected to take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from bitsmith.progress import Kind, Progress, heard, listening
+
 _WIDTH = 100
-_STAGES = ("rtl: ", "csim: ", "synth: ", "post_synth: ", "cosim: ", "export: ", "vsynth: ", "pnr: ", "bitstream: ")
-"""Prefix of lines about a stage of a build; all others are a tool's."""
 
 
 @contextmanager
-def working(task: str, console: Console | None = None, *, verbose: bool = False) -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error with the stage and its time; the lines of stages stay, one when each begins and ends.
+def working(
+    task: str, progress: Progress | None = None, *, console: Console | None = None, verbose: bool = False
+) -> Iterator[None]:
+    """A spinner on standard error with the step and its time; the lines of a build's stages stay.
 
-    A line that begins with ``task`` stands in its place until the next does.
+    Where it is not a terminal there are these lines alone. Work within other work is a step of that.
 
     Args:
-        verbose: show the lines of tools as well.
+        progress: called with each line, in place of all this.
+        verbose: let all lines stay, those of tools as well.
     """
+    if progress is not None:
+        with listening(lambda line, kind: progress(line)):
+            yield
+        return
+    if heard():
+        yield
+        return
     console = console or Console(stderr=True)
     if console.is_jupyter:
         console = Console(force_jupyter=False, force_terminal=False)  # plain lines in one output, and not as errors
 
-    def stays(line: str) -> bool:
-        return line.startswith(_STAGES) or (verbose and bool(line.strip()))
+    def stays(line: str, kind: Kind) -> bool:
+        return kind is Kind.STAGE or (verbose and bool(line.strip()))
+
+    def printed(line: str, kind: Kind) -> None:
+        if stays(line, kind):
+            console.print(line.rstrip(), markup=False, highlight=False)
 
     if not console.is_terminal:
-        yield lambda line: console.print(line.rstrip(), markup=False, highlight=False) if stays(line) else None
+        with listening(printed):
+            yield
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar:
         row = bar.add_task(task, total=None)
 
-        def update(line: str) -> None:
-            if stays(line):
+        def update(line: str, kind: Kind) -> None:
+            if stays(line, kind):
                 bar.console.print(Text(line.rstrip()), soft_wrap=True)
-            if line.startswith(_STAGES):
-                bar.reset(row, description=f"{task} | {line.strip()[:_WIDTH]}")
-            elif line.startswith(task):
-                bar.update(row, description=line)
+            said = f"{task} | {line.strip()[:_WIDTH]}"
+            if kind is Kind.STAGE:
+                bar.reset(row, description=said)
+            elif kind is Kind.STEP:
+                bar.update(row, description=said, refresh=True)
 
-        yield update
+        with listening(update):
+            yield

@@ -1,0 +1,61 @@
+"""Progress of long work: each line goes to the logger ``bitsmith``, and to the listener if there is one.
+
+Knows nothing of what is done, nor of terminals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+
+LOGGER = logging.getLogger("bitsmith")
+
+Progress = Callable[[str], None]
+"""Called with each line."""
+
+
+class Kind(Enum):
+    """Weight of a line."""
+
+    STAGE = "stage"
+    """A stage of a build begins or ends."""
+    STEP = "step"
+    """A step, which matters until the next begins."""
+    TOOL = "tool"
+    """A line that a tool wrote."""
+
+
+Listener = Callable[[str, Kind], None]
+
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+def tell(line: str, kind: Kind = Kind.STEP) -> None:
+    """Log a line, and pass it on to the listener."""
+    LOGGER.log(logging.DEBUG if kind is Kind.TOOL else logging.INFO, "%s", line.rstrip())
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener(line, kind)
+
+
+def tell_of_tool(line: str) -> None:
+    """Pass on a line that a tool wrote."""
+    tell(line, Kind.TOOL)
+
+
+def heard() -> bool:
+    """Return True if there is a listener."""
+    return _LISTENER.get() is not None
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Pass all lines on to ``listener`` alone."""
+    before = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(before)

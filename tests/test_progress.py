@@ -1,0 +1,65 @@
+"""Progress of long work: steps on a terminal alone, and all lines for the logger."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import bitsmith
+from bitsmith.progress import heard, tell, tell_of_tool
+from bitsmith.report.live import working
+from tests.system.examples import MODELS, three_layer
+
+STEPS = ["convert: reading the model", "convert: choosing formats", "convert: comparing with the float model"]
+
+
+def test_conversions_and_projects_tell_the_logger_of_their_steps(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.INFO, logger="bitsmith"):
+        three_layer(tmp_path / "project")[0].write()
+    assert {record.name for record in caplog.records} == {"bitsmith"}
+    *steps, written = caplog.messages
+    assert steps == STEPS and written.startswith("rtl: ")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_tools_write_is_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="bitsmith"):
+        tell_of_tool("2.1. Executing [PROC] pass\n")
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (logging.DEBUG, "2.1. Executing [PROC] pass")
+    ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_steps_show_on_a_terminal_and_nowhere_else(tmp_path: Path, terminal: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    with working("converting", console=console):
+        three_layer(tmp_path / "project")
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert all(f"converting | {step}" in shown for step in STEPS) == terminal
+    assert bool(shown) == terminal
+
+
+def test_work_within_other_work_is_a_step_of_it() -> None:
+    lines: list[str] = []
+    with working("fitting", lines.append):
+        with working("converting"):
+            tell("convert: reading the model")
+        assert heard()
+    assert lines == ["convert: reading the model"] and not heard()
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_proposals_tell_of_what_they_try(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="bitsmith"):
+        assert not bitsmith.explain(MODELS / "digits.keras", part="LFE5U-12F").fits
+    assert caplog.messages[0] == "convert: reading the model"
+    assert {"fit: 8 bits of weights and 16 of results", "fit: reuse factors"} <= set(caplog.messages)
