@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from bitsmith.dump import dumped
+from bitsmith.fidelity.losses import Watch
 from bitsmith.fidelity.scales import finer_for_scales
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text as program_text
@@ -89,7 +90,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
         notes = (*notes, *_of_scales(network, finer))
     network, program = lowered(finer)
     program = dumped("program", program, program_text)
-    return Compiled(network, simplify(program), notes)
+    return Compiled(network, simplify(program), (*notes, *_indices(network, program)))
 
 
 def _lowered(network: Network, observed: Mapping[str, ObservedRange], finer: Finer) -> tuple[Network, Program]:
@@ -178,6 +179,15 @@ def _unfolded(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         f"Not folded: {named}. A precision that is given for the results or sums of the layer before, or for the scale or bias "
         "of the normalization, rounds between the two; leave these auto, and the normalization costs nothing.",
     )
+
+
+def _indices(network: Network, program: Program) -> Iterator[str]:
+    """Return the note on layers that look rows up by indices that may lie outside."""
+    for name, rows in Watch.of(program, network).indices.items():
+        yield (
+            f"The index that {name!r} looks rows up by may lie outside {rows[0]}..{rows[-1]}, of which frameworks make an error: "
+            "the nearest row is taken, and predictions warn of it."
+        )
 
 
 def _step(fmt: FixedFormat) -> str:

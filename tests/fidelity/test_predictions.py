@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torch import nn
 
-from bitsmith import InputRangeWarning, convert
+from bitsmith import FidelityWarning, InputRangeWarning, convert
 from bitsmith.fidelity import predictions
 from bitsmith.fidelity.predictions import Predictions, most_compared
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
+from tests.frontends.onnx_models import graph, node, runtime, weights
 
 
 def _network(size: int) -> Network:
@@ -99,3 +102,62 @@ def test_indices_of_no_row_are_said_where_the_framework_makes_an_error_of_them(r
         assert "input 'x': 1 values are not the index" in str(said.message) and name in str(said.message)
     else:
         assert not caught
+
+
+class Computed(nn.Module):
+    """Rows that numbers inside select."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Embedding(9, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rows((2.0 * x).to(torch.int64))
+
+
+def _computed(limits: tuple[float, float] | None = None) -> onnx.ModelProto:
+    """The same in ONNX, where indices below 0 count from the end; numbers may be limited before."""
+    nodes = [
+        node("Mul", "x two", "m"),
+        node("Cast", "c", "i", to=onnx.TensorProto.INT64),
+        node("Gather", "t i", "rows"),
+    ]
+    nodes.insert(1, node("Identity", "m", "c") if limits is None else node("Clip", "m low high", "c"))
+    low, high = map(np.float32, limits or (0, 0))
+    trained = {"two": np.float32(2), "t": weights(9, 3), "low": low, "high": high}
+    return graph(nodes, {"x": ("N", 2)}, "rows", trained)
+
+
+@pytest.mark.parametrize("index", [-10, -9, -1, 0, 8, 9, 11])
+@pytest.mark.parametrize("framework", ["torch", "onnx"])
+def test_computed_indices_of_no_row_are_said_where_the_framework_makes_an_error_of_them(
+    framework: str, index: int
+) -> None:
+    x = np.array([[0.5, index / 2]])
+    torch.manual_seed(0)
+    source = Computed().eval() if framework == "torch" else _computed()
+    model = convert(source, **({"input_shape": (2,)} if framework == "torch" else {}), check=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = model.predict(x)
+    try:
+        wanted = (
+            source(torch.tensor(x, dtype=torch.float32)).detach().numpy()
+            if isinstance(source, nn.Module)
+            else runtime(source, {"x": x.astype(np.float32)})[0]
+        )
+    except (IndexError, InvalidArgument):
+        (said,) = caught
+        assert said.category is FidelityWarning
+        assert "1 of 2 values are not the index of a row" in str(said.message)
+    else:
+        assert not caught
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
+    (note,) = (note for note in model.notes if "looks rows up by" in note)
+    assert ("-9..8" if framework == "onnx" else "0..8") in note
+
+
+@pytest.mark.parametrize(("limits", "noted"), [((0, 8), False), ((-9, 8), False), ((-10, 8), True), ((-9, 9), True)])
+def test_indices_that_cannot_lie_outside_are_not_noted(limits: tuple[float, float], noted: bool) -> None:
+    model = convert(_computed(limits), check=False)
+    assert any("looks rows up by" in note for note in model.notes) is noted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def rows(entries: int, channels: int) -> Embedding:
 @settings(max_examples=15)
 @given(st.integers(1, 20), st.integers(1, 5), SHAPES, SOURCES)
 def test_rows_and_one_hot_codes(entries: int, channels: int, shape: Shape, source: FixedFormat) -> None:
-    for layer in (rows(entries, channels), OneHot(entries)):
+    for layer in (rows(entries, channels), replace(rows(entries, channels), from_end=True), OneHot(entries)):
         network = network_of(layer, [shape], formats={0: source})
         outcome = run(network, samples=20)
         np.testing.assert_array_equal(outcome.fixed, outcome.real)
@@ -62,6 +63,7 @@ def _networks() -> dict[str, Network]:
     source = {0: FixedFormat(False, 4, 0)}
     return {
         "rows": network_of(rows(11, 3), [(2,)], formats=source),
+        "from_end": network_of(replace(rows(11, 3), from_end=True), [(2,)], formats={0: FixedFormat(True, 5, 0)}),
         "codes": network_of(OneHot(5), [(2,)], formats=source),
     }
 
@@ -73,6 +75,6 @@ def test_compiled(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rows", "codes"])
+@pytest.mark.parametrize("name", ["rows", "from_end", "codes"])
 def test_simulated(name: str, tmp_path: Path) -> None:
     assert_simulated(_networks()[name], tmp_path)

@@ -22,9 +22,11 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
+from bitsmith.passes.network.index_inputs import look_ups
 
 AUTO_SPARE = 2.0**-8
 """Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
@@ -43,7 +45,8 @@ _SATURATED = 0.02
 class Loss:
     """Values that left the range of a cast of ``layer``: ``count`` of ``total``, which lay within ``lo`` to ``hi``.
 
-    ``variable`` is the precision variable whose ``format`` it is; the format is None if it is of ``auto``.
+    ``variable`` is the precision variable whose ``format`` it is; the format is None if it is of ``auto``. ``rows`` are the
+    numbers that an index may be.
     """
 
     layer: str
@@ -54,6 +57,7 @@ class Loss:
     total: int
     lo: float
     hi: float
+    rows: range | None = None
 
     @property
     def share(self) -> float:
@@ -71,10 +75,18 @@ class Loss:
 
     @property
     def matters(self) -> bool:
-        """True if a user should know: values that wrap are wrong; some that saturate, or many by a hair, are ordinary."""
-        return self.overflow is Overflow.WRAP or (self.share > _SATURATED and self.clearly)
+        """True if a user should know: values that wrap are wrong; some that saturate, or many by a hair, are ordinary.
+
+        Of an index outside frameworks make an error.
+        """
+        return self.rows is not None or self.overflow is Overflow.WRAP or (self.share > _SATURATED and self.clearly)
 
     def __str__(self) -> str:
+        if self.rows is not None:
+            return (
+                f"layer {self.layer!r}: {self.count:,} of {self.total:,} values are not the index of a row, "
+                f"{self.rows[0]}..{self.rows[-1]}; the nearest row is taken; they reach {self.lo + 0.0:.4g} .. {self.hi:.4g}"
+            )
         verb = "wrap" if self.overflow is Overflow.WRAP else "saturate"
         within = "the range of auto" if self.format is None else str(self.format)
         share = 100 * self.share
@@ -112,6 +124,7 @@ class _Watched:
     place: int
     start: int | None = None
     stop: int | None = None
+    rows: range | None = None
 
 
 @dataclass(frozen=True)
@@ -131,13 +144,16 @@ class Watch:
         """Return the watch on ``program``, which ``network`` became."""
         nodes, found, wanted = list(program.nodes), list[_Watched](), list[int]()
         users = {node.name: node for node in network.nodes}
-        ends = _ends(program)
+        ends, of_inputs = _ends(program), {each.layer for found in look_ups(network).values() for each in found}
         for index, node in enumerate(program.nodes):
             if isinstance(node.op, ops.Cast):
-                variable = _variable(node.op, users.get(node.layer), at_end=index in ends)
+                layer = users.get(node.layer)
+                # Of inputs that hold indices predictions warn on their own.
+                rows = None if node.layer in of_inputs else _rows(node.op, layer)
+                variable = ("index", None) if rows else _variable(node.op, layer, at_end=index in ends)
                 if variable is not None and _may_lose(node.op, program, node.args[0]):
                     shape = program.nodes[node.args[0]].type.shape
-                    found.append(_Watched(node.layer, *variable, node.op, shape, len(wanted)))
+                    found.append(_Watched(node.layer, *variable, node.op, shape, len(wanted), rows=rows))
                     wanted.append(node.args[0])
             elif isinstance(node.op, ops.Scan):
                 inside = list(_inside(node.op, users.get(node.layer), node.layer, len(wanted)))
@@ -147,6 +163,11 @@ class Watch:
                     wanted.append(len(nodes) - 1)
         outputs = tuple(Output(f"operand{place}", index) for place, index in enumerate(wanted))
         return Watch(Program(tuple(nodes), outputs), tuple(found))
+
+    @property
+    def indices(self) -> Mapping[str, range]:
+        """The layers that look rows up by indices that may lie outside, and what these may be."""
+        return {each.layer: each.rows for each in self.casts if each.rows is not None}
 
     def losses(self, operands: Sequence[Floats]) -> Losses:
         """Return the losses of ``operands``, the values of the outputs of :attr:`program`."""
@@ -207,6 +228,13 @@ def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tupl
     return ("result", None) if at_end and limits and "result" not in given else None
 
 
+def _rows(cast: ops.Cast, node: NetworkNode | None) -> range | None:
+    """The numbers that ``cast`` may have if it is the index of a row."""
+    if node is None or not isinstance(node.layer, Embedding) or cast.rounding is not Rounding.TRN_ZERO:
+        return None
+    return node.layer.indices
+
+
 def _is_cast_to(cast: ops.Cast, fmt: FixedFormat) -> bool:
     same = cast.overflow is fmt.overflow and cast.frac.size == cast.lo.size == cast.hi.size == 1
     return same and (int(cast.frac.item()), cast.lo.item(), cast.hi.item()) == (fmt.frac, fmt.lo, fmt.hi)
@@ -249,10 +277,19 @@ def _opened(node: Node, operands: Sequence[int], outer: Sequence[Node]) -> Node:
 def _loss(watched: _Watched, values: Floats) -> Loss:
     if watched.start is not None:
         values = values[..., watched.start : watched.stop].reshape(-1, *watched.shape)
-    count = _limited(watched.cast, values) if watched.format is None else _outside(watched.cast, watched.shape, values)
+    limits = watched.format is None and watched.rows is None
+    count = _limited(watched.cast, values) if limits else _outside(watched.cast, watched.shape, values)
     lo, hi = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     return Loss(
-        watched.layer, watched.variable, watched.cast.overflow, watched.format, count, max(values.size, 1), lo, hi
+        watched.layer,
+        watched.variable,
+        watched.cast.overflow,
+        watched.format,
+        count,
+        max(values.size, 1),
+        lo,
+        hi,
+        watched.rows,
     )
 
 

@@ -23,11 +23,12 @@ from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 class Embedding(Layer):
     """The row of ``table`` (entries, channels) that each element of the input numbers; the row is a new last axis.
 
-    Fractions of an index are cut off, as the frameworks do. An index outside the table, of which they make an error, counts as
-    the nearest inside, which predictions warn of.
+    Fractions of an index are cut off, as the frameworks do. Indices below 0 may count ``from_end``. An index outside
+    the table, of which frameworks make an error, counts as the nearest inside, which predictions warn of.
     """
 
     table: Floats
+    from_end: bool = False
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
@@ -43,6 +44,11 @@ class Embedding(Layer):
         """The number of indices."""
         return int(self.table.shape[0])
 
+    @property
+    def indices(self) -> range:
+        """The numbers that are the index of a row."""
+        return range(-self.entries if self.from_end else 0, self.entries)
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if self.entries > MAX_ENTRIES:
             raise UnsupportedError(
@@ -53,11 +59,14 @@ class Embedding(Layer):
         return (*single(inputs, self.kind), int(self.table.shape[1]))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return self.table[np.clip(np.trunc(inputs[0]), 0, self.entries - 1).astype(np.int64)]
+        index = np.trunc(inputs[0])
+        if self.from_end:
+            index = np.where(index < 0, np.maximum(index + self.entries, 0), index)
+        return self.table[np.clip(index, 0, self.entries - 1).astype(np.int64)]
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
-        index = _index(lowering, inputs[0], self.entries)
+        index = _index(lowering, inputs[0], self.indices)
         raw, frac = lowering.scaled_constant("weight", self.table)
         rows = builder.broadcast(builder.reshape(index, (*index.shape, 1)), (*index.shape, int(self.table.shape[1])))
         return lowering.result(builder.table(rows, 0, raw.T, frac))
@@ -98,9 +107,22 @@ class OneHot(Layer):
         return lowering.result(builder.compare(builder.reshape(x, (*x.shape, 1)), Relation.EQ, places))
 
 
-def _index(lowering: Lowering, x: Value, entries: int) -> Value:
-    """``x`` as a whole number from 0 to ``entries - 1``."""
-    return lowering.builder.cast_to(uniform(lowering, x), 0, 0, entries - 1, Rounding.TRN_ZERO, Overflow.SAT)
+def _index(lowering: Lowering, x: Value, indices: range) -> Value:
+    """``x`` as the number of a row, from 0; those of ``indices`` that are below 0 count from the end."""
+    builder, x, last = lowering.builder, uniform(lowering, x), indices[-1]
+    least = indices[0] if x.type.real_range()[0] <= -1 else 0
+    index = builder.cast_to(x, 0, least, last, Rounding.TRN_ZERO, Overflow.SAT)
+    if least == 0:
+        return index
+    from_end = builder.add(index, builder.const(np.full(x.shape, last + 1)))
+    index = builder.select(
+        builder.compare(index, Relation.LT, builder.const(np.zeros(x.shape, np.int64))), from_end, index
+    )
+    return builder.cast_to(index, 0, 0, last, Rounding.TRN, Overflow.SAT)
 
 
-EXAMPLES = (Example(Embedding(quarters(4, 2)), ((3,),), COUNT), Example(OneHot(4), ((2,),), COUNT))
+EXAMPLES = (
+    Example(Embedding(quarters(4, 2)), ((3,),), COUNT),
+    Example(Embedding(quarters(4, 2), from_end=True), ((3,),), COUNT),
+    Example(OneHot(4), ((2,),), COUNT),
+)

@@ -139,8 +139,8 @@ class Model:
 
         Warns:
             InputRangeWarning: values outside the input type change an output by 1 % of its range, or are indices of no row.
-            FidelityWarning: once, when values inside wrap, or many saturate, in one of 32 samples (:meth:`losses` counts all);
-                once, when the first results are further from the float model's than they should, as of small inputs.
+            FidelityWarning: once, when values inside wrap or are indices of no row, or many saturate, in one of 32 samples
+                (:meth:`losses` counts all); once, when the first results are further from the float model's than they should.
 
         Examples:
             ```python

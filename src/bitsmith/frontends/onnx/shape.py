@@ -102,7 +102,7 @@ def _gather(call: Call) -> Value:
     table = call.weights(0, "the table")
     if table.ndim < 1 or axis % table.ndim != 0:
         raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
-    layer = Embedding(as_weights(table.reshape(len(table), -1)))  # its rows, which the operand numbers
+    layer = Embedding(as_weights(table.reshape(len(table), -1)), from_end=True)  # its rows, which the operand numbers
     if table.ndim == 2:
         return call.build.emit(layer, indices)
     return call.build.emit(Reshape((*indices.shape, *table.shape[1:])), call.build.emit(layer, indices, suffix="rows"))
