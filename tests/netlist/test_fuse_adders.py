@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate
-from bitsmith.netlist.fuse_adders import fuse_adders
+from bitsmith.netlist.fuse_adders import fuse_adders, is_exact
 from bitsmith.netlist.netlist import AddSub, Netlist, TernaryAdder, live_words
 from bitsmith.netlist.pipeline import Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -129,6 +129,28 @@ def test_results_stay_and_there_are_no_more_stages(seed: int, budget: float, den
         inputs = flat_inputs(stimuli, sample)
         assert evaluate(fused, inputs) == evaluate(netlist, inputs)
         assert evaluate(reduce_widths(fused), inputs) == evaluate(netlist, inputs)
+
+
+@settings(max_examples=100)
+@given(st.booleans(), st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 6)), min_size=2, max_size=2), st.data())
+def test_sums_are_exact_whose_interval_holds_all_of_them(
+    subtract: bool, operands: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    shifts = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    ranges = [range(lo, lo + size + 1) for lo, size in operands]
+    sums = [(a << shifts[0]) + (-b if subtract else b) * 2 ** shifts[1] for a, b in itertools.product(*ranges)]
+    lo = data.draw(st.sampled_from([min(sums) - 1, min(sums), min(sums) + 1]))
+    hi = data.draw(st.sampled_from([max(sums) - 1, max(sums), max(sums) + 1]))
+    if lo > hi:
+        return
+    ports = "".join(f"%{k}: {own[0]}..{own[-1]} = port {k}\n" for k, own in enumerate(ranges))
+    inputs = "".join(f"input x[{k}]: {own[0]}..{own[-1]} frac 0\n" for k, own in enumerate(ranges))
+    cell = (
+        f"{'sub' if subtract else 'add'} %0{f'<<{shifts[0]}' * bool(shifts[0])} %1{f'<<{shifts[1]}' * bool(shifts[1])}"
+    )
+    text = f'{inputs}origin "" x\n{ports}%2: {lo}..{hi} = {cell}\noutput y[0]: {lo}..{hi} frac 0 = %2\n'
+    netlist = parse(text)
+    assert is_exact(netlist, netlist.words[2]) == (lo <= min(sums) and max(sums) <= hi)
 
 
 def test_two_sums_of_five_become_one() -> None:

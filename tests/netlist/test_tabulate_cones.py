@@ -71,6 +71,10 @@ CASES = {
         "%2: -40..35 = add %0 %0<<2\n%3: 0..1 = lt %0 %2\n%4: -40..35 = mux %3 %0 %2\noutput y[0]: -40..35 frac 0 = %4\n",
         ["RomRead"],
     ),
+    "a word that saves nothing as a function of a near word goes as one of a far word": (
+        clamp(0, 2) + "%8: 1..1 = literal 1\n%9: 0..1 = lt %7 %8\noutput y[0]: 0..1 frac 0 = %9\n",
+        ["RomRead"],
+    ),
     "what is the word itself is wiring": (
         "%2: 0..0 = literal 0\n%3: 0..1 = lt %0 %2\n%4: -8..8 = sub %2 %0\n%5: -8..8 = mux %3 %4 %0\n%6: 0..1 = eq %5 %2\n"
         "%7: -8..8 = mux %6 %2 %0\noutput y[0]: -8..8 frac 0 = %7\n",

@@ -419,6 +419,7 @@ def test_catapult_prefers_the_project_made_last(tmp_path: Path) -> None:
     newer = folder / "jet_prj_2/jet.v1"
     newer.mkdir(parents=True)
     (newer / "nnet_layer_results.txt").write_text("newest\n")
+    (folder / "jet_prj_2/jet.v2").write_text("a file is no solution")
     assert parse_catapult_report(folder) == {"CSimResults": _VIVADO["CSimResults"], "PerLayerQOFR": ["newest"]}
 
 
