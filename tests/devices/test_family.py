@@ -62,6 +62,7 @@ def test_every_die_is_a_part_of_its_family(family: Family) -> None:
         ({"delays": replace(ECP5.delays, table_ns=(0.0, 2.0, 1.0))}, "faster or smaller"),
         ({"area": replace(ECP5.area, table_luts=(1.0,))}, "continued"),
         ({"synthesis": replace(ECP5.synthesis, ff={})}, "nothing is counted"),
+        ({"delays": replace(ECP5.delays, block_stage_ns=1.0)}, "registers and the delay of a stage"),
         ({"dies": {"lfe5u-12f": Die(1, 1, 1, 1, large=1)}}, "a larger memory that is not described"),
         ({"synthesis": replace(ECP5.synthesis, large={"PDPSC512K": 1})}, "cells of a larger memory"),
     ],

@@ -401,3 +401,18 @@ def test_the_pair_that_saves_most_full_adders_is_shared_first(
         a, b = sorted((found.a, found.b))
         shift = found.shift_b - found.shift_a if (a, b) == (found.a, found.b) else found.shift_a - found.shift_b
         assert saved[a, b, shift, found.subtract] == most
+
+
+@given(st.lists(st.integers(0, 3), min_size=4, max_size=4))
+def test_a_pair_is_shared_exactly_where_both_columns_stay_in_time(arrivals: list[int]) -> None:
+    """A column can be summed by a time as many doublings of it have room for all terms, each of ``2**arrival``."""
+    after = 2 ** (max(arrivals[2:]) + 1)
+    alone, shared = (
+        max((2**first + rest - 1).bit_length() for first in arrivals[:2])
+        for rest in (2 ** arrivals[2] + 2 ** arrivals[3], after)
+    )
+    for limit in {alone, shared}:
+        nodes = Nodes([InputRange(-128, 127, arrival) for arrival in arrivals])
+        terms = naive_graph.solve([[1, 0, 1, 1], [0, 1, 1, 1]], nodes, limit)
+        assert len(nodes.adders) == (3 if limit >= shared else 4)
+        assert all(term and nodes.arrivals[term.node] <= limit for term in terms)

@@ -201,6 +201,8 @@ class Family:
             "dies are in lower case": any(die != die.lower() for die in self.dies),
             "a die without a name": any(self.read_part(die) is None for die in self.dies),
             "delays and areas are of different blocks": (delays.block, delays.memory) != (area.block, area.memory),
+            "blocks have registers and the delay of a stage, or neither": delays.block is not None
+            and bool(delays.block.registers) != (delays.block_stage_ns > 0.0),
             "a clock period is positive": self.clock_period_ns <= 0,
             "longer tables are faster or smaller": any(list(found) != sorted(found) for found in tables),
             "tables begin with none, and have an end to be continued": any(len(t) < 3 or t[0] for t in tables),
