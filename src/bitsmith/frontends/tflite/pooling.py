@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, checked_elements
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.reduction import REDUCERS, Reducer, extreme_index, greatest, running_sum
@@ -31,7 +31,6 @@ from bitsmith.frontends.tflite.products import image, taps_of
 from bitsmith.frontends.tflite.requantize import Multiplier, integers
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.ir.types import Rounding
-from bitsmith.layers.layer import as_weights
 from bitsmith.layers.reduction import Reduction
 
 
@@ -60,9 +59,7 @@ def _root_of_mean_square(build: Builder, x: Value, taps: Taps) -> Value:
 def _average_pool(call: Call) -> Value:
     """Sums of codes with their zero points, which kernels divide by the number of elements."""
     x, taps = image(call, 0), _windows(call)
-    channels = x.value.item[-1]
-    ones = as_weights(np.ones(checked_elements((*taps.size, 1, channels))))
-    total = spatial.convolution(call.build, x.value, ones, None, taps, channels, "sum")
+    total = spatial.average_pool(call.build.within("sum"), x.value, taps, total=True)
     counts = spatial.counted(x.value.item[:-1], taps)
     zero, result = zero_point(x.tensor), zero_point(call.result)
     scale = np.vectorize(Fraction, otypes=[np.object_])(counts)[..., None]
@@ -145,7 +142,7 @@ POOLING: dict[str, Entry] = {
     "ARG_MAX": alike(partial(_extreme_index, False), "ArgMax"),
     "ARG_MIN": alike(partial(_extreme_index, True), "ArgMax"),
     "AVERAGE_POOL_2D": Entry(
-        Translation(_average_pool, "Conv and Quantize"), _pool(spatial.average_pool, "AveragePool")
+        Translation(_average_pool, "AveragePool and Quantize"), _pool(spatial.average_pool, "AveragePool")
     ),
     "CUMSUM": Entry(numbers=Translation(_running_sum, "CumulativeSum, and Slice, Crop and Pad")),
     "L2_POOL_2D": Entry(numbers=_pool(_root_of_mean_square, "Power and AveragePool")),
