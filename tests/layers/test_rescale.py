@@ -9,8 +9,13 @@ import pytest
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.rescale import Rescale
@@ -48,3 +53,47 @@ def test_each_integer_has_its_code(seed: int) -> None:
     wanted = [[_rescaled(int(v), m, s, low, high) for m, s in zip(mantissas, shifts, strict=True)] for v in x]
     np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(layer.reference([np.repeat(x[:, None], 4, axis=1).astype(np.float64)]), wanted)
+
+
+def _lowered(layer: Rescale, x: TensorType) -> Program:
+    builder = ProgramBuilder()
+    source = builder.apply(ops.Input("x", x.shape, x.frac, x.lo, x.hi, Rounding.TRN, Overflow.SAT))
+    return builder.program([("y", layer.lower(Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0)), [source]))])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_channels_in_steps_of_their_own_and_constant_ones_are_multiplied_once(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frac, lo, hi = np.array([0, -3, 0, -20]), np.array([-9000, -900, -50, 7]), np.array([9000, 1200, 60, 7])
+    mantissas, shifts = rng.integers(1 << 30, 1 << 31, 4), np.array([7, 6, 2, 30])
+    layer = Rescale(
+        Quantizer.uniform(
+            np.array([Fraction(1 << 31, int(m)) for m in mantissas], dtype=object), *_INT32, Rounding.RND, step=1.0
+        ),
+        Quantizer.uniform(2.0**shifts, 0, 127, Rounding.RND_INF, step=1.0),
+    )
+    raw = rng.integers(lo, hi, (500, 4), endpoint=True)
+    program = _lowered(layer, TensorType.of((4,), frac, lo, hi))
+    (found,) = Emulator(program).run([raw * 2.0**-frac])
+    wanted = [
+        [
+            _rescaled(int(v) << -int(f), int(m), int(s), 0, 127)
+            for v, f, m, s in zip(row, frac, mantissas, shifts, strict=True)
+        ]
+        for row in raw
+    ]
+    np.testing.assert_array_equal(found, wanted)
+    assert sum(isinstance(node.op, ops.Mul) for node in program.nodes) == 1
+
+
+def test_no_more_bits_are_multiplied_than_tell_codes_apart() -> None:
+    layer = Rescale(
+        Quantizer.uniform(Fraction(1 << 31, 0x5A5A5A5B), *_INT32, Rounding.RND, step=1.0),
+        Quantizer.uniform(128.0, 0, 255, Rounding.RND_INF, step=1.0),
+    )
+    program = _lowered(layer, TensorType.of((1,), 0, -(1 << 20), 1 << 20))
+    product = next(node for node in program.nodes if isinstance(node.op, ops.Mul))
+    assert program.nodes[product.args[0]].type.max_width == 16  # 255 codes of 181 numbers each, none below 0
+    raw = np.append(np.arange(-300, 50000), [-(1 << 20), 1 << 20])
+    (found,) = Emulator(program).run([raw[:, None].astype(np.float64)])
+    np.testing.assert_array_equal(found[:, 0], [_rescaled(int(v), 0x5A5A5A5B, 7, 0, 255) for v in raw])

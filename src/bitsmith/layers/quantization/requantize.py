@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, machine, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, machine, objects, width_of
 from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, binary_exponents, rounded_exactly
 
 _FEW_VALUES = 64
@@ -31,6 +31,9 @@ _TABLE_VALUES = 4096
 _MOST_STEPS = 1 << 17
 
 _MACHINE_BITS = 62
+
+_SAVED_BITS = 2
+"""Bits of a factor from which on it is worth saturating it before a multiplication."""
 
 _SAMPLED = 512
 """Steps of a long staircase that a multiplication is tried on first."""
@@ -129,6 +132,17 @@ class Staircase:
             )
         codes = np.array(range(first + 1, last + 1), dtype=np.object_)
         return codes, _starts(codes, self)
+
+    def span(self) -> tuple[int, int]:
+        """The raw values below and above which all have one code."""
+        if self.is_long:
+            return self.least, self.most
+        rising = self.rising()
+        codes, starts = rising.steps()
+        if not codes.size:
+            return self.least, self.least
+        first, last = int(starts[0]) - 1, int(starts[-1])
+        return (first, last) if rising is self else (-last, -first)
 
 
 def _starts(codes: Ints, of: Staircase) -> Ints:
@@ -299,9 +313,30 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
             accepted=f"operands of at most {_TABLE_VALUES} values, scales that are powers of two, or another rounding",
         )
     factor, drop, term, places = (_like(steps, column) for column in zip(*parts, strict=True))
+    spans = zip(*(each.span() for each in steps.ravel()), strict=True)
+    x = saturated(builder, x, *(_like(steps, column) for column in spans))
     total = builder.add(builder.mul(x, builder.const(factor, drop - fracs)), builder.const(term, places))
     lo, hi = _like(steps, [each.lo for each in steps.ravel()]), _like(steps, [each.hi for each in steps.ravel()])
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
+
+
+def saturated(builder: ProgramBuilder, x: Value, low: Ints, high: Ints) -> Value:
+    """``x`` in the fewest bits for its raw values ``low..high``, if that saves some; of others only the side counts.
+
+    All elements get one format, so that those of several channels can share a multiplier.
+    """
+    low, high, own = np.broadcast_arrays(low, high, objects(x.type.frac))
+    counts = low < high
+    if not bool(np.any(counts)):
+        return x
+    frac = int(own[counts].max())
+    least, most = (int(limit(part[counts] << objects(frac - own[counts]))) for limit, part in ((min, low), (max, high)))
+    bits = width_of(least, most)
+    lowest = -(1 << bits - 1) if least < 0 else 0
+    wide = np.broadcast_to(x.type.width, np.broadcast_shapes(x.type.width.shape, counts.shape))
+    if bits + _SAVED_BITS > int(wide[np.broadcast_to(counts, wide.shape)].max()):
+        return x
+    return builder.cast_to(x, frac, lowest, lowest + (1 << bits) - 1, Rounding.TRN, Overflow.SAT)
 
 
 _SIDES = {

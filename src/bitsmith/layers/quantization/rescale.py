@@ -24,7 +24,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.quantizer import Quantizer, binary_exponents
-from bitsmith.layers.quantization.requantize import alike, near, near_exponent, quantized_values
+from bitsmith.layers.quantization.requantize import alike, near, near_exponent, quantized_values, saturated
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _MOST_STEPS = 4096
@@ -72,26 +72,31 @@ class Rescale(Unary):
         powers = binary_exponents(second.scale)
         plain = all(bool(np.all(part == 1)) for part in (first.step, second.step)) and not np.any(second.offset)
         modes = (first.rounding, second.rounding) == (Rounding.RND, Rounding.RND_INF)
-        if powers is None or np.any(powers < 0) or not plain or not modes or np.any(x.type.frac):
+        if powers is None or np.any(powers < 0) or not plain or not modes:
             return None
         axes = alike(x, np.broadcast_shapes(first.shape, second.shape))
         x = builder.aligned(x, axes)
         union = x.type.union(axes)
         arrays = np.broadcast_arrays(
-            first.scale, first.offset, powers, first.lo, first.hi, second.lo, second.hi, union.lo, union.hi
+            first.scale, first.offset, powers, first.lo, first.hi, second.lo, second.hi, union.lo, union.hi, union.frac
         )
         rows = zip(*(array.ravel() for array in arrays), strict=True)
-        stairs = [_Stairs(1 / scale, offset, *map(int, rest)) for scale, offset, *rest in rows]
+        stairs = [
+            _Stairs(Fraction(2) ** -int(frac) / scale, offset, *map(int, rest)) for scale, offset, *rest, frac in rows
+        ]
         found = [_searched(one) for one in stairs]
         if any(one is None for one in found):
             return None
-        columns = zip(*(one for one in found if one is not None), strict=True)
-        factor, positive, negative, drop = (np.array(one, dtype=np.object_).reshape(arrays[0].shape) for one in columns)
+        factor, positive, negative, drop, low, high = (
+            np.array(column, dtype=np.object_).reshape(arrays[0].shape)
+            for column in zip(*(one for one in found if one is not None), strict=True)
+        )
+        x = saturated(builder, x, low, high)
         term = builder.const(positive, drop)
         if bool(np.any(positive != negative)):
             below = builder.compare(x, Relation.LT, builder.const(0))
             term = builder.select(below, builder.const(negative, drop), term)
-        total = builder.add(builder.mul(x, builder.const(factor, drop)), term)
+        total = builder.add(builder.mul(x, builder.const(factor, drop - objects(union.frac))), term)
         return builder.cast_to(total, 0, arrays[5], arrays[6], Rounding.TRN, Overflow.SAT)
 
 
@@ -131,14 +136,17 @@ class _Stairs:
 
 
 @lru_cache(maxsize=4096)
-def _searched(of: _Stairs) -> tuple[int, int, int, int] | None:
-    """Factor, terms of numbers from 0 on and below 0, and the bits that are dropped: of the fewest bits."""
+def _searched(of: _Stairs) -> tuple[int, ...] | None:
+    """Factor, terms of numbers from 0 on and below 0, and the bits that are dropped: of the fewest bits.
+
+    Then the numbers below and above which all have one code.
+    """
     first, last = of.code(of.least), of.code(of.most)
     inside = of.first_lo <= of.inner(of.least) and of.inner(of.most) <= of.first_hi
     if of.factor <= 0 or last - first > _MOST_STEPS or not inside:
         return None
     if first == last:
-        return 0, first, first, 0
+        return 0, first, first, 0, of.least, of.least
     codes = np.array(range(first + 1, last + 1), dtype=np.object_)
     starts, whole = of.starts(codes), of.factor / (1 << of.power)
     fine = max(near_exponent(whole), 0)
@@ -146,7 +154,7 @@ def _searched(of: _Stairs) -> tuple[int, int, int, int] | None:
         for factor in near(whole, drop):
             bounds = [_terms(of, codes, starts, factor, drop, *half) for half in _halves(of)]
             if all(low <= high for low, high in bounds):
-                return _chosen(factor, drop, bounds)
+                return *_chosen(factor, drop, bounds), int(starts[0]) - 1, int(starts[-1])
     return None
 
 
