@@ -34,7 +34,8 @@ def mapped(program: Program, folder: Path, budget_ns: float = 4.0) -> Resources:
     ("family", "address_bits", "budget_ns", "blocks"),
     [
         (ECP5, 5, 8.0, 0),
-        (ECP5, 9, 8.0, 0),
+        (ECP5, 8, 8.0, 0),
+        (ECP5, 9, 8.0, 1),
         (ECP5, 10, 8.0, 1),
         (ULTRASCALE_PLUS, 10, 4.0, 0),
         (ULTRASCALE_PLUS, 10, 1.0, 1),

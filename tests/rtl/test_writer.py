@@ -190,3 +190,4 @@ def test_tables_say_what_memory_they_are_to_be(family: Family, budget_ns: float,
     table = _table(family.delays, budget_ns)
     assert ('rom_style = "block"' in table) == in_block
     assert ('syn_romstyle = "logic"' in table) != in_block
+    assert ('(* rom_style = "distributed" *)\nmodule' in table) != in_block

@@ -154,7 +154,8 @@ class MemoryBlock:
         bits: capacity; capacities of parts and figures of synthesis count blocks of this size.
         shapes: words and bits of a word, as it can be configured.
         table_bits: bits of a constant table per block that look-up tables can hold.
-        worth_bits: bits of a constant table that those look-up tables hold of which parts of the family have one block.
+        worth_bits: bits of a pipeline's constant table per block above which a block is cheaper than look-up tables: at most what
+            those look-up tables hold of which parts of the family have one block.
         registers: registers that follow a block which is read in a pipeline.
         filled_bits: synthesis makes blocks of all that is read synchronously and has so many bits for each; 0: by cost.
         pair_bits: two words of so many bits and more take fewer cells as memory of look-up tables than as registers; 0: never.

@@ -19,7 +19,13 @@ Quartus makes block memory of such tables by itself, and knows no name for it th
 """
 
 _IN_LOGIC = '(* romstyle = "logic", syn_romstyle = "logic" *) '
-"""The same of look-up tables, for Quartus, Yosys and Lattice's LSE; Yosys rejects the one word that Vivado has for it."""
+"""The same of look-up tables, for Quartus, Yosys and Lattice's LSE."""
+
+_MODULE_IN_LOGIC = '(* rom_style = "distributed" *)'
+"""The same for Vivado: a module's attribute affects the signals inside (UG901, "Synthesis Attribute Propagation Rules").
+
+On the signal it would stop Yosys, which has no memory of that name that is only read.
+"""
 
 _MAYBE_BLOCK_BITS = 512
 """Bits of a table from which on some tool might choose block memory."""
@@ -47,10 +53,19 @@ class TableShape:
             rom.table, rom.first, word.drop, word.width, word.signed, address.width, address.signed, clocked, in_block
         )
 
+    @property
+    def module_attributes(self) -> list[str]:
+        """The lines before the module."""
+        return [_MODULE_IN_LOGIC] * self._in_logic
+
+    @property
+    def _in_logic(self) -> bool:
+        """True if some tool might make block memory of a table that is to be of look-up tables."""
+        return not self.in_block and self.width << self.address_width > _MAYBE_BLOCK_BITS
+
     def ports(self) -> list[str]:
         """Declarations of the ports."""
-        in_logic = _IN_LOGIC if self.width << self.address_width > _MAYBE_BLOCK_BITS else ""
-        style = IN_BLOCK if self.in_block else in_logic
+        style = IN_BLOCK if self.in_block else _IN_LOGIC * self._in_logic
         return [
             *(["input logic clk"] if self.clocked else []),
             f"input logic {'signed ' if self.address_signed else ''}[{self.address_width - 1}:0] address",

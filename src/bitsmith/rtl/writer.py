@@ -68,7 +68,8 @@ class _Writer:
         sources = {f"{self._top}.sv": self._top_module(parts)}
         sources |= {f"{part.name}.sv": self._layer_module(part) for part in parts}
         for shape, name in self._tables.items():
-            sources[f"{name}.sv"] = self._module(name, ["Look-up table."], shape.ports(), shape.body(self._netlist))
+            body, attributes = shape.body(self._netlist), shape.module_attributes
+            sources[f"{name}.sv"] = self._module(name, ["Look-up table."], shape.ports(), body, attributes)
         if any(isinstance(self._netlist.words[word].cell, TernaryAdder) for word in self._live):
             sources |= library(TERNARY_LIBRARY)
         return RtlDesign(
@@ -236,8 +237,15 @@ class _Writer:
         body = [*self._body(part), *self._unread(part)]
         return self._module(part.name, [f"Layer {' '.join(part.layer.split())}."], ports, body)
 
-    def _module(self, name: str, comment: Sequence[str], ports: Sequence[str], body: Sequence[str]) -> str:
-        lines = [*self._header(comment), f"module {name} ("]
+    def _module(
+        self,
+        name: str,
+        comment: Sequence[str],
+        ports: Sequence[str],
+        body: Sequence[str],
+        attributes: Sequence[str] = (),
+    ) -> str:
+        lines = [*self._header(comment), *attributes, f"module {name} ("]
         lines += [f"{_INDENT}{port}{',' if k + 1 < len(ports) else ''}" for k, port in enumerate(ports)]
         lines += [");", *(f"{_INDENT}{line}" for line in body), "endmodule"]
         return "\n".join(lines) + "\n"
