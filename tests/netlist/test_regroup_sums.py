@@ -159,8 +159,8 @@ output y[1]: -8..7 frac 0 = %1
 output y[2]: -8..7 frac 0 = %4
 """,
         """\
-%5: 8..8 = literal 8
-%6: 0..15 = add %0 %5
+%5: 1..1 = literal 1
+%6: 0..15 = add %0 %5<<3
 %7: -256..270 = addadd %6 %2 %3
 output y[0]: -256..270 frac 0 = %7
 output y[1]: -8..7 frac 0 = %1
@@ -202,6 +202,7 @@ output y[0]: -128..127 frac 0 = %7
 def test_what_is_rebuilt(before: str, after: str | None) -> None:
     netlist = parse(PORTS + before)
     rebuilt = regroup_sums(netlist, DELAYS, 10.0)
+    check(rebuilt)
     assert to_text(rebuilt) == PORTS + (after or before)
     for inputs in itertools.product((-8, -3, 0, 7), (-8, 5), (-128, -7, 127), (-128, 99), (-8, 1, 7)):
         assert evaluate(rebuilt, inputs) == evaluate(netlist, inputs)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.data_movement import require
-from bitsmith.ir.types import Fracs, Ints, TensorType, machine, objects
+from bitsmith.ir.types import Fracs, Ints, TensorType, low_zeros, machine, objects
 
 NO_BITS = -(1 << 40)
 """The ``frac`` that a constant zero needs: none."""
@@ -42,11 +42,7 @@ def trailing_zeros(raw: Ints) -> Fracs:
     return np.asarray(_trailing(raw), dtype=np.int64)
 
 
-def _trailing_one(raw: int) -> int:
-    return (raw & -raw).bit_length() - 1 if raw else 0
-
-
-_trailing = np.frompyfunc(_trailing_one, 1, 1)
+_trailing = np.frompyfunc(low_zeros, 1, 1)
 
 
 def settled(frac: Fracs) -> Fracs:

@@ -173,6 +173,11 @@ def _bit_length(value: int) -> int:
 _bit_lengths = np.frompyfunc(_bit_length, 1, 1)
 
 
+def low_zeros(value: int) -> int:
+    """Return the trailing zero bits of ``value``, 0 for 0."""
+    return (value & -value).bit_length() - 1 if value else 0
+
+
 def width_of(lo: int, hi: int) -> int:
     """Bits that hold all of ``lo..hi``: two's complement if ``lo < 0``, plain binary otherwise (0 bits for 0..0)."""
     if lo >= 0:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import width_of
+from bitsmith.ir.types import low_zeros, width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
 from bitsmith.netlist.evaluate import holds
@@ -316,7 +316,7 @@ class NetlistBuilder(WordStore):
         union = 0
         for entry in entries:
             union |= entry
-        shift = (union & -union).bit_length() - 1 if union else 0
+        shift = low_zeros(union)
         if shift:
             entries = tuple(entry >> shift for entry in entries)
         is_identity = all(entry == first + index for index, entry in enumerate(entries))
@@ -426,7 +426,7 @@ class NetlistBuilder(WordStore):
         value = -(-value >> x.shift)
         if value == 0 and order is cells.Predicate.LT:
             return self.bit(word, width_of(self.lo(word), self.hi(word)) - 1)
-        zeros = (value & -value).bit_length() - 1 if value else 0
+        zeros = low_zeros(value)
         upper = self.drop(word, zeros)
         if order is cells.Predicate.GE and value >> zeros == 1 and (self.lo(upper), self.hi(upper)) == (0, 1):
             return upper

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.devices.blocks import MultiplierBlock
-from bitsmith.ir.types import IntArray, TensorType, machine, width_of
+from bitsmith.ir.types import IntArray, TensorType, low_zeros, machine, width_of
 
 _MACHINE_BITS = 62
 _BYTES = np.array([k.bit_count() for k in range(1 << 8)], dtype=np.uint8)
@@ -108,7 +108,7 @@ def estimate(weights: IntArray) -> int:
 def _first_of_equal(weights: IntArray) -> npt.NDArray[np.int64]:
     """Return the index of one column of each set that are equal up to sign and a power of two; no column is zero."""
     bits = np.bitwise_or.reduce(weights, axis=0)
-    zeros = np.array([(int(b) & -int(b)).bit_length() - 1 for b in bits], dtype=np.int64)
+    zeros = np.array([low_zeros(int(b)) for b in bits], dtype=np.int64)
     # A random projection, modulo 2**64, tells columns apart; a collision would only touch an estimate.
     keys = np.random.default_rng(0).integers(1 << 62, size=(len(weights), 1))
     projected = ((weights >> zeros) * keys).sum(axis=0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
-from bitsmith.ir.types import width_of
+from bitsmith.ir.types import low_zeros, width_of
 from bitsmith.netlist.fuse_adders import CONSTANT_SHARE, is_exact, is_sum, luts_of_sum
 from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, View, Word, WordRef, readers_of
 from bitsmith.netlist.pipeline import Delays, Timing, carry_start
@@ -180,9 +180,11 @@ class _Builder:
         others = [term for term in terms if not term.given]
         if value == 0:
             return others
-        self._words.append(Word(Literal(value), value, value, 0, word.origin, -1))
+        shift = low_zeros(value)
+        odd = value >> shift
+        self._words.append(Word(Literal(odd), odd, odd, 0, word.origin, -1))
         ready = max(term.ready for term in constants)
-        return [*others, _Term(WordRef(len(self._words) - 1), value, value, False, ready, True)]
+        return [*others, _Term(WordRef(len(self._words) - 1, shift), odd, odd, False, ready, True)]
 
     def _without_passed(self, word: Word) -> Word | None:
         """A sum without dropped bits that are bits of its first term, unchanged; None if nothing is left of that.

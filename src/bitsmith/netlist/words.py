@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bitsmith.ir.types import width_of
+from bitsmith.ir.types import low_zeros, width_of
 from bitsmith.netlist.netlist import Cell, Field, Literal, Netlist, View, Word, WordOrigin, WordRef
 
 
@@ -84,7 +84,7 @@ class WordStore:
 
     def constant(self, value: int) -> WordRef:
         """The constant ``value``."""
-        shift = (value & -value).bit_length() - 1 if value else 0
+        shift = low_zeros(value)
         odd = value >> shift
         return WordRef(self._make(Literal(odd), odd, odd, 0), shift)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bitsmith.ir.types import low_zeros
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
@@ -161,7 +162,7 @@ class Layout:
         for stage in range(max(masks), home, -1):
             mask |= masks.get(stage, 0)
             mask = (1 << mask.bit_length()) - (mask & -mask)
-            self._extents[Signal(word, stage)] = Bits((mask & -mask).bit_length() - 1, mask.bit_length())
+            self._extents[Signal(word, stage)] = Bits(low_zeros(mask), mask.bit_length())
             part.delayed.append(Signal(word, stage))
             before = Signal(word, stage - 1)
             part.used[before] = part.used.get(before, 0) | mask

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bitsmith.errors import ProgramError
+from bitsmith.ir.types import low_zeros
 from bitsmith.netlist.netlist import Field, InputPort, Literal, Multiplier, Netlist, RomRead, TernaryAdder, Word
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.rtl.design import LayerPart, RtlDesign
@@ -217,9 +218,9 @@ class _Writer:
             bits = self._layout.extent(signal)
             left = ((1 << bits.high) - (1 << bits.low)) & ~part.used.get(signal, 0)
             while left:
-                low = (left & -left).bit_length() - 1
+                low = low_zeros(left)
                 run = left >> low
-                high = low + ((run + 1) & -(run + 1)).bit_length() - 1
+                high = low + low_zeros(run + 1)
                 texts.append(self._bits(signal, low, high))
                 left &= ~((1 << high) - 1)
         if not texts:
