@@ -29,7 +29,7 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.building.design import Streaming, circuit
-from bitsmith.dataflow.processes import FoldedProduct
+from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.devices import resolve_part
 from bitsmith.estimate.fit import paced
 from bitsmith.estimate.size import estimate_layout

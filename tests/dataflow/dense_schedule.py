@@ -9,9 +9,9 @@ import numpy as np
 
 from bitsmith.dataflow import timing as contract
 from bitsmith.dataflow.links import Link
-from bitsmith.dataflow.processes import Network, Numbers
+from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph
-from bitsmith.dataflow.timing import timing
+from bitsmith.dataflow.tokens import Numbers
 
 _FRAMES, _MOST_MEASURED, _MOST_FRAMES, _BOUNDS, _MOST_TRIED, _LEAST_BITS = 4, 64, 1 << 12, (1, 2), 12, 256
 
@@ -28,7 +28,7 @@ class Sequencer:
 
 def dense_schedule(network: Network, latencies: Mapping[int, int]) -> Schedule:
     """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process."""
-    dense = _Dense(_SequencerGraph(network, latencies, timing))
+    dense = _Dense(_SequencerGraph(network, latencies, Process.timing))
     interval = dense.graph.interval
     depths = dense.depths(interval)
     latency = int(max(dense.ends(dense.run(depths, 1, None), network, 1)[:, 0]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Numbers
+from bitsmith.dataflow.tokens import Numbers
 
 
 def elements(rng: np.random.Generator, *, rising: bool) -> Numbers:

@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bitsmith.dataflow.engine import EngineLayer
-from bitsmith.dataflow.execute import _swept
-from bitsmith.dataflow.processes import OutputPort, Process, Stream, Sweep, period
-from bitsmith.dataflow.timing import timing
+from bitsmith.dataflow.kinds import Sweep
+from bitsmith.dataflow.processes import OutputPort, Process
+from bitsmith.dataflow.tokens import Stream, period
 from bitsmith.ir.ops import Window
 from bitsmith.ir.types import TensorType, objects
 
@@ -76,8 +76,12 @@ def test_sweeps_wait_for_tokens_and_keep_those_that_are_still_read(
     count = grid[0] * grid[1] * parts[0] * parts[1]
     stream = Stream((*grid, parts[0] * parts[1]), TensorType.of((1,), 0, 0, count))
     process = Process(kind, (OutputPort(0),), (stream,), (stream,))
-    read = _swept(kind, process, objects(np.arange(1, count + 1)[:, None])).ravel().astype(np.int64)
-    write, sequencer = timing(process, 0).sequencers
+    read = (
+        kind.run(process.takes, process.results, [objects(np.arange(1, count + 1)[:, None])])[0]
+        .ravel()
+        .astype(np.int64)
+    )
+    write, sequencer = process.timing(0).sequencers
     needs, freed = (each[0].dense().tolist() for each in (sequencer.needs, sequencer.takes))
     assert (
         write.actions == count

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bitsmith.dataflow import advance
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import advance, kinds
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
 from bitsmith.dataflow.text import parse
-from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing, timing
+from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -40,7 +39,7 @@ class Clock:
         """Writer and row, reader and column, places."""
         first, last = {}, {}
         for number, process in enumerate(network.processes):
-            parts = timing(process, latencies.get(number, 0)).sequencers
+            parts = process.timing(latencies.get(number, 0)).sequencers
             first[number], last[number] = len(self.sequencers), len(self.sequencers) + len(parts) - 1
             self.sequencers += parts
         for fifo in found.fifos:
@@ -120,7 +119,7 @@ def test_results_are_late_by_a_pipeline_or_the_read_of_a_memory() -> None:
         *(partition(each, demands(k, each)) for k, each in enumerate(images)),
     ]
     for process in (process for network in networks for process in network.processes):
-        *writers, reader = timing(process, 5).sequencers
+        *writers, reader = process.timing(5).sequencers
         assert reader.latency == (5 if isinstance(process.kind, pipelines) else len(writers)), process
         assert all(writer.latency == 0 and isinstance(process.kind, memories) for writer in writers), process
     seen = {type(process.kind) for network in networks for process in network.processes}
@@ -222,7 +221,7 @@ def test_states_that_go_round(seed: int) -> None:
         for number, process in enumerate(network.processes)
         if isinstance(process.kind, kinds.Map | kinds.FoldedProduct | kinds.Scan)
     }
-    found, graph = schedule(network, latencies), _SequencerGraph(network, latencies, timing)
+    found, graph = schedule(network, latencies), _SequencerGraph(network, latencies, Process.timing)
     depths = [fifo.depth for fifo in found.fifos]
     assert Clock(network, latencies, found).run(2) == [at.dense().tolist() for at in graph.run(depths, 2, None)]
     assert graph.pace(graph.run(depths, 64, None), network, 64) == found.interval
@@ -233,7 +232,7 @@ def test_states_that_go_round(seed: int) -> None:
 def test_frames_follow_at_the_interval_in_the_long_run(seed: int) -> None:
     network, latencies = small(seed)
     slow = {number: 20 * latency for number, latency in latencies.items()}
-    found, graph = schedule(network, slow), _SequencerGraph(network, slow, timing)
+    found, graph = schedule(network, slow), _SequencerGraph(network, slow, Process.timing)
     acts = graph.run([fifo.depth for fifo in found.fifos], 512, None)
     assert found.interval == graph.pace(acts, network, 512)
 
@@ -249,7 +248,7 @@ def test_fifos_that_are_too_short_are_reported(monkeypatch: pytest.MonkeyPatch) 
     x = builder.input("x", (6, 1), FixedFormat(True, 4, 2))
     windows = builder.window(x, (3,), (1,), (1,), ((1, 1),))
     program = builder.program([("y", builder.add(builder.sum(windows, (1,)), x))])
-    graph = _SequencerGraph(partition(program, Directives({}, parallel=False)), {}, timing)
+    graph = _SequencerGraph(partition(program, Directives({}, parallel=False)), {}, Process.timing)
     assert max(graph.depths(6)) > 1
     for patience in (4, 0):
         monkeypatch.setattr("bitsmith.dataflow.schedule._PATIENCE", patience)

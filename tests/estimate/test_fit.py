@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 import bitsmith
-from bitsmith.dataflow.processes import FoldedProduct, Reduce
+from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
 from bitsmith.estimate.fit import fits, paced, proposal
 from bitsmith.mapping.partition import partition

@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import Stream, Sweep
+from bitsmith.dataflow.kinds import Sweep
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, OutputPort, Process, Stream
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.schedule import Schedule
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.spelling import Loops
 from bitsmith.hls.pipelines import cpp_timing, scheduled, stages_of

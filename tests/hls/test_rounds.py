@@ -8,18 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import (
-    Feedback,
-    FoldedProduct,
-    Map,
-    Network,
-    OutputPort,
-    Process,
-    Reorder,
-    Rom,
-    Sink,
-    Stream,
-)
+from bitsmith.dataflow.kinds import Feedback, FoldedProduct, Map, Reorder, Rom, Sink
+from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.pipelines import scheduled, stages_of
 from bitsmith.hls.recurrence.parts import Fed, Recurrence, Slices

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import kinds
 from bitsmith.hls import HlsTarget, write, write_project
 from bitsmith.hls.actions import order_actions
 from bitsmith.hls.dialects import DIALECTS, Dialect

@@ -10,17 +10,9 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.execute import execute
-from bitsmith.dataflow.processes import (
-    FoldedProduct,
-    Interleave,
-    Network,
-    OutputPort,
-    Process,
-    Sink,
-    Source,
-    Stream,
-    Sweep,
-)
+from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Sink, Source, Sweep
+from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.structure.check import check
 from bitsmith.hls.sweeps import SETTLED, sweep_lines, sweep_loop

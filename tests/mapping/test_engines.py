@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.dataflow.processes import Engine, Network
+from bitsmith.dataflow.kinds import Engine
+from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.text import parse, to_text
 from bitsmith.devices import ECP5
 from bitsmith.errors import UnsupportedError

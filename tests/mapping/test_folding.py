@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import FoldedProduct, Map
+from bitsmith.dataflow.kinds import FoldedProduct, Map
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from bitsmith.dataflow.processes import Map, Sweep
+from bitsmith.dataflow.kinds import Map, Sweep
 from bitsmith.devices import ECP5
 from bitsmith.estimate.fit import paced
 from bitsmith.estimate.size import estimate_layout

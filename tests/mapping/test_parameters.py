@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
-from bitsmith.dataflow.processes import FoldedProduct, LoadableWeights, Map, Rom, Source
+from bitsmith.dataflow.kinds import FoldedProduct, Map, Rom, Source
+from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Parameter

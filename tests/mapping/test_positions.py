@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
-from bitsmith.dataflow.processes import FoldedProduct, WidthConverter
+from bitsmith.dataflow.kinds import FoldedProduct, WidthConverter
 from bitsmith.dataflow.processes import Network as Processes
 from bitsmith.devices import ECP5
 from bitsmith.ir.builder import ProgramBuilder

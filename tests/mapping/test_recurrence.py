@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
-from bitsmith.dataflow.processes import Feedback, Scan
+from bitsmith.dataflow.kinds import Feedback, Scan
 from bitsmith.dataflow.text import parse, to_text
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout

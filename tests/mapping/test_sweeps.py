@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import FoldedProduct, Interleave, Network, Sweep
+from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Sweep
+from bitsmith.dataflow.processes import Network
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder, Value

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
-from bitsmith.dataflow.execute_engine import executed
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -60,8 +59,9 @@ def proof_parameters(layers: Sequence[EngineLayer], tokens: int, words: int) -> 
     bits = sum(width for _, width in descriptors[0])
     rows = [[(int(one), WIDTH) for one in row] for each in layers for row in each.rows(engine.lanes)]
     biases = [(int(one), WIDTH) for each in layers for one in each.bias]
-    offsets = executed(engine, objects(np.zeros((tokens, 1), dtype=np.int64)))
-    columns = [executed(engine, objects(row.reshape(-1, 1))) - offsets for row in np.eye(tokens, dtype=np.int64)]
+    (offsets,) = engine.run((), (), [objects(np.zeros((tokens, 1), dtype=np.int64))])
+    units = (objects(row.reshape(-1, 1)) for row in np.eye(tokens, dtype=np.int64))
+    columns = [engine.run((), (), [unit])[0] - offsets for unit in units]
     found: dict[str, int | str] = {
         name: value
         for name, value in parameters.items()

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.kinds import Kind
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Kind, OutputPort, Process, Stream
-from bitsmith.dataflow.timing import Sequencer, timing
+from bitsmith.dataflow.processes import OutputPort, Process
+from bitsmith.dataflow.timing import Sequencer
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir.types import Ints, TensorType
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
@@ -158,7 +160,7 @@ def predicted(process: Process, unit: Unit, frames: int, latency: int = 0, memor
 
     ``memory``: places of the memory between two sequencers.
     """
-    times = timing(process, latency)
+    times = process.timing(latency)
     sequencers = [*times.sequencers]
     rows = [(Polyline.line(stream.tokens, 1),) for stream in (*process.takes, *process.results)]
     links = []

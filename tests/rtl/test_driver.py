@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.building.design import circuit
-from bitsmith.dataflow.processes import LoadableWeights
+from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder

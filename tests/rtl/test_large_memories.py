@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import Engine, Reorder, Sweep, Window
+from bitsmith.dataflow.kinds import Engine, Reorder, Sweep, Window
 from bitsmith.devices import ULTRASCALE_PLUS
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import FoldedProduct, Network, Process
+from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.processes import Network, Process
 from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_network
 from bitsmith.ir.builder import ProgramBuilder

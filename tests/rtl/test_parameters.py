@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.dataflow.processes import FoldedProduct
+from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.devices import ECP5
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition

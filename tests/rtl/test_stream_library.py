@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import kinds
 from bitsmith.dataflow.execute import execute
-from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, sweep_bounds, timing
+from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, sweep_bounds
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Ints, TensorType, objects
@@ -357,17 +359,14 @@ def test_sweep(tmp_path: Path, grid: tuple[int, ...], op: ops.Window, each: tupl
     check_moves(Bench(tmp_path, unit), unit, process_, positions * tokens, numbers_, width, parameters["DEPTH"])
 
 
-def one_process(process_: kinds.Process) -> kinds.Network:
+def one_process(process_: Process) -> Network:
     """An input, a process, and an output."""
-    taken = kinds.Stream(process_.takes[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
-    given = kinds.Stream(process_.results[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
-    first = kinds.OutputPort(0)
-    middle = kinds.Process(process_.kind, (first,), (taken,), (given,))
-    ends = (
-        kinds.Process(kinds.Source("x"), (), (), (taken,)),
-        kinds.Process(kinds.Sink("y"), (kinds.OutputPort(1),), (given,), ()),
-    )
-    return kinds.Network((ends[0], middle, ends[1]))
+    taken = Stream(process_.takes[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
+    given = Stream(process_.results[0].grid, TensorType.of((1,), 0, 0, 1 << 20))
+    first = OutputPort(0)
+    middle = Process(process_.kind, (first,), (taken,), (given,))
+    ends = (Process(kinds.Source("x"), (), (), (taken,)), Process(kinds.Sink("y"), (OutputPort(1),), (given,), ()))
+    return Network((ends[0], middle, ends[1]))
 
 
 @pytest.mark.parametrize("synchronous", EITHER)
@@ -379,7 +378,7 @@ def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: bool
     kind = kinds.Reorder(np.array(source))
     assert is_monotone(kind.source)
     process_ = process(kind, [((tokens,), 1)], ((len(source),), 1))
-    (actions,) = timing(process_, 0).sequencers
+    (actions,) = process_.timing(0).sequencers
     taken, given = np.diff(actions.takes[0].dense(), prepend=0), np.diff(actions.fills[0].dense(), prepend=0)
     needed = actions.needs[0].dense() > actions.takes[0].dense() - taken
     flags = (needed + 2 * taken + 4 * given).tolist()
@@ -436,7 +435,7 @@ def tabled(actions: int, table: Sequence[tuple[str, int, Sequence[int]]], synchr
 
 
 def check_moves(
-    bench: Bench, unit: Unit, process_: kinds.Process, tokens: int, source: list[int], width: int, memory: int = 0
+    bench: Bench, unit: Unit, process_: Process, tokens: int, source: list[int], width: int, memory: int = 0
 ) -> None:
     """Token ``k`` of each frame is ``source[k]`` of the operand's, in the cycles predicted."""
     values = numbers((FRAMES, tokens), width)

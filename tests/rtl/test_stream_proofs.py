@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency, reorder_timing, sweep_bounds, timing
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency, reorder_timing, sweep_bounds
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.rtl.library import STREAM_LIBRARY, library
@@ -165,7 +165,7 @@ def test_window(
 )
 def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: int) -> None:
     process_ = process(kinds.Reorder(np.array(source)), [((tokens,), 1)], ((len(source),), 1))
-    (actions,) = timing(process_, 0).sequencers
+    (actions,) = process_.timing(0).sequencers
     taken, given = np.diff(actions.takes[0].dense(), prepend=0), np.diff(actions.fills[0].dense(), prepend=0)
     flags = (actions.needs[0].dense() > actions.takes[0].dense() - taken) + 2 * taken + 4 * given
     parameters: dict[str, int | str] = {"TOKENS": tokens, "READS": len(source), "ACTIONS": len(flags)}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.dataflow.processes import Engine
+from bitsmith.dataflow.kinds import Engine
 from bitsmith.devices import ECP5
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bitsmith.dataflow.logic import Logic
+from bitsmith.dataflow.polyline import Polyline
+from bitsmith.dataflow.timing import ProcessTiming, single
+from bitsmith.dataflow.tokens import Streams
+from bitsmith.emulate import Emulator
 from bitsmith.ir import ops
+from bitsmith.ir.indexing import moved
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects, width_of
@@ -135,6 +142,10 @@ class Engine:
     program: Program
 
     @property
+    def logic(self) -> Logic:
+        return Logic(self.program, terms=1, accumulates=True)
+
+    @property
     def lanes(self) -> int:
         """Multipliers."""
         return max(layer.lanes for layer in self.layers)
@@ -169,3 +180,47 @@ class Engine:
         """Steps of a frame of so many tokens: those that come, and of each layer one first, its steps and the flush."""
         steps = sum(layer.all_passes * layer.steps for layer in self.layers)
         return tokens + steps + len(self.layers) * (1 + self.flush(latency))
+
+    def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
+        """The raw values of the last layer for those of a frame, layer by layer."""
+        memory = np.zeros(self.words, dtype=np.object_)
+        memory[: len(tokens[0])] = tokens[0].reshape(-1)
+        emulator = Emulator(self.program, threads=1)
+        given = memory
+        for number, layer in enumerate(self.layers):
+            sums = _sums(layer, memory)
+            shape = len(sums) // len(layer.bias), len(layer.bias)
+            biases, choices = (np.broadcast_to(each, shape) for each in (layer.bias, layer.choices))
+            raws = [objects(each).reshape(-1, 1) for each in (sums, biases, choices)]
+            stored, given = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
+            if number < len(self.layers) - 1:
+                memory[layer.target : layer.target + len(stored)] = stored
+        return [objects(given)]
+
+    def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
+        """Tokens are taken before all else; those of the result leave with the steps that follow each pass of the last layer."""
+        tokens, latency = takes[0].tokens, latency + ENGINE_STAGES
+        actions, last = self.actions(tokens, latency), self.layers[-1]
+        ends = np.arange(last.all_passes, 0, -1) * -last.steps + actions - self.flush(latency) + last.steps - 1
+        corners = np.stack([ends, ends + last.lanes], axis=1).ravel()
+        values = np.arange(last.all_passes + 1).repeat(2)[1:-1] * last.lanes
+        fills = Polyline.through(
+            np.concatenate([[0], corners, [actions - 1]]), np.concatenate([[0], values, values[-1:]])
+        )
+        return single(
+            [Polyline.through(np.array([0, tokens - 1, actions - 1]), np.array([1, tokens, tokens]))], [fills], latency
+        )
+
+
+def _sums(layer: EngineLayer, memory: Ints) -> Ints:
+    """The sums of a layer, in the order in which they leave."""
+    rows, columns = layer.grid
+    words = layer.source + np.arange(rows)[:, None] * layer.pitch + np.arange(columns) * layer.channels
+    taps = moved(layer.op, layer.grid).reshape(-1, 1, layer.op.size[0] * layer.op.size[1], 1)
+    each = layer.channels // layer.blocks
+    channels = np.arange(layer.channels).reshape(layer.blocks, 1, each)
+    places = np.where(taps < 0, -1, words.reshape(-1)[taps] + channels)
+    of_lanes = each if layer.apart else 1
+    numbers = np.where(places < 0, 0, memory[places]).reshape(len(places), layer.blocks, 1, layer.steps, of_lanes)
+    products = numbers * layer.weights  # windows, blocks, passes, steps, lanes
+    return objects(products.max(axis=3) if layer.greatest else products.sum(axis=3)).reshape(-1)

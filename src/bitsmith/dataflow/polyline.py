@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.processes import Numbers
+from bitsmith.dataflow.tokens import Numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

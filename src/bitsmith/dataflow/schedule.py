@@ -25,10 +25,11 @@ from itertools import zip_longest
 import numpy as np
 
 from bitsmith.dataflow.advance import Wait, settled, spaced
+from bitsmith.dataflow.kinds import Feedback, Source
 from bitsmith.dataflow.links import Link, Moves, indices, round_trips
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Feedback, Network, Process, Source
-from bitsmith.dataflow.timing import ProcessTiming, Sequencer, timing
+from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.timing import ProcessTiming, Sequencer
 from bitsmith.errors import ProgramError
 
 _FRAMES = 4
@@ -106,7 +107,7 @@ def schedule_to_text(found: Schedule) -> str:
 
 
 def schedule(
-    network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], ProcessTiming] = timing
+    network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], ProcessTiming] = Process.timing
 ) -> Schedule:
     """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process.
 
@@ -138,7 +139,7 @@ def _frames(
 
 def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
     """The FIFOs of the schedule alone, which take a fraction of its time."""
-    graph = _SequencerGraph(network, latencies, timing)
+    graph = _SequencerGraph(network, latencies, Process.timing)
     return graph.fifos(graph.depths(graph.interval))
 
 

@@ -25,16 +25,9 @@ from typing import cast, get_args
 import numpy as np
 
 from bitsmith.dataflow.engine import EngineLayer
-from bitsmith.dataflow.processes import (
-    Kind,
-    LoadableWeights,
-    Network,
-    OutputPort,
-    Process,
-    Stream,
-    gives_back,
-    kind_name,
-)
+from bitsmith.dataflow.kinds import Kind
+from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back, kind_name
+from bitsmith.dataflow.tokens import LoadableWeights, Stream
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir import text as programs

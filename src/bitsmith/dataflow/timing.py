@@ -1,4 +1,4 @@
-"""The actions of each kind of process, cycle by cycle: the contract between the schedule and the hardware.
+"""Actions of processes, cycle by cycle: what the timing of a kind of process is made of.
 
 A process is one or two *sequencers*. A sequencer repeats a fixed list of actions, one list per frame, one action per cycle at
 most. An action waits until all tokens that it needs are there and all slots that it fills are free; it then takes tokens and
@@ -8,17 +8,13 @@ place is free again in the cycle after its token was taken.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.engine import ENGINE_STAGES
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Numbers, Process
+from bitsmith.dataflow.tokens import Grid, Numbers
 from bitsmith.ir import ops
 
 
@@ -62,84 +58,28 @@ class ProcessTiming:
     sequencers: tuple[Sequencer, ...]
 
 
-def timing(process: Process, latency: int) -> ProcessTiming:
-    """The timing of ``process``; ``latency`` is that of the pipeline of a map, a fold, or the body of a scan (else 0)."""
-    kind = process.kind
-    match kind:
-        case kinds.Source():
-            return _single((), [_all(process.results[0].tokens)], latency=0)
-        case kinds.Sink():
-            return _single([_all(process.takes[0].tokens)], (), latency=0)
-        case kinds.Rom():
-            return _single((), [_all(process.results[0].tokens)], latency=0)
-        case kinds.Map():
-            tokens = max((stream.tokens for stream in (*process.takes, *process.results)), default=1)
-            return _single([_all(tokens)] * len(process.takes), [_all(tokens)] * len(process.results), latency)
-        case kinds.FoldedProduct():
-            return _single([_all(process.takes[0].tokens)], [_every(process.takes[0].tokens, kind.steps)], latency)
-        case kinds.Reduce():
-            return _single([_all(process.takes[0].tokens)], [_every(process.takes[0].tokens, kind.count)], latency)
-        case kinds.WidthConverter():
-            return _width_converter(kind, process)
-        case kinds.Window():
-            return _window(kind, process)
-        case kinds.Sweep():
-            return _sweep(kind, process)
-        case kinds.Reorder():
-            return reorder_timing(kind.source, process.takes[0].tokens)
-        case kinds.Interleave():
-            counts = [Polyline.of(np.cumsum(kind.source == k)) for k in range(len(process.takes))]
-            return _single(counts, [_all(len(kind.source))], latency=0)
-        case kinds.Scan():
-            first = Polyline.line(kind.steps, 1, 0)
-            taken = [first] * kind.states + [_all(kind.steps)] * (len(process.takes) - kind.states)
-            return _single(taken, [_all(kind.steps)], latency, gap=latency + 1)
-        case kinds.Feedback():
-            return _feedback(kind, process)
-        case kinds.Engine():
-            return _engine(kind, process.takes[0].tokens, latency)
-        case _:
-            assert_never(kind)
-
-
-def _single(
+def single(
     takes: Sequence[Polyline],
     fills: Sequence[Polyline],
-    latency: int,
+    latency: int = 0,
     gap: int = 1,
     needs: Sequence[Polyline] | None = None,
 ) -> ProcessTiming:
+    """The timing of one sequencer, which needs what it takes unless it ``needs`` more."""
     return ProcessTiming((Sequencer(tuple(needs or takes), tuple(takes), tuple(fills), gap, latency),))
 
 
-def _all(tokens: int) -> Polyline:
+def counted(tokens: int) -> Polyline:
     """Return counts that grow by one with each action."""
     return Polyline.line(tokens, 1)
 
 
-def _every(actions: int, count: int) -> Polyline:
+def every(actions: int, count: int) -> Polyline:
     """Return counts that grow by one with each ``count``-th action."""
     return Polyline.staircase(actions, count, 1)
 
 
-def _width_converter(kind: kinds.WidthConverter, process: Process) -> ProcessTiming:
-    """A token is split from where it waits, and taken with its last part; parts are gathered as they come."""
-    have, want = process.takes[0], process.results[0]
-    if have.token.size < want.token.size:
-        return _single([_all(have.tokens)], [_every(have.tokens, want.token.size // have.token.size)], latency=0)
-    parts = kind.times * have.token.size // want.token.size
-    actions = have.tokens * parts
-    needs = Polyline.staircase(actions, parts, parts)
-    return _single([_every(actions, parts)], [_all(actions)], latency=0, needs=[needs])
-
-
-def _window(kind: kinds.Window, process: Process) -> ProcessTiming:
-    """Tokens of the padded tensor in order: real ones are taken, those of the padding are made up."""
-    inside, complete = window_actions(kind.op, process.takes[0].grid)
-    return _single([Polyline.of(np.cumsum(inside))], [Polyline.of(np.cumsum(complete))], latency=0)
-
-
-def window_actions(op: ops.Window, grid: kinds.Grid) -> tuple[Numbers, Numbers]:
+def window_actions(op: ops.Window, grid: Grid) -> tuple[Numbers, Numbers]:
     """For each token of the padded tensor, up to the last that matters: whether it is real, and whether it completes a window."""
     padded = [size + before + after for size, (before, after) in zip(grid, op.padding, strict=True)]
     inside, complete = np.zeros(padded, dtype=np.int64), np.zeros(padded, dtype=np.int64)
@@ -154,19 +94,7 @@ def window_actions(op: ops.Window, grid: kinds.Grid) -> tuple[Numbers, Numbers]:
     return inside[: last + 1], complete[: last + 1]
 
 
-def _sweep(kind: kinds.Sweep, process: Process) -> ProcessTiming:
-    """A writer takes tokens as long as there is room; a reader waits for all tokens of a window before its first action."""
-    tokens, positions = process.takes[0].tokens, kind.positions(process.takes[0])
-    each = tokens // math.prod(positions)
-    needed, gone = sweep_bounds(kind.op, positions)
-    reads = len(needed) * kind.reads
-    needs = Polyline.treads(needed * each, kind.reads).raised(reads - 1, Polyline.line(1, tokens))
-    freed = Polyline.treads(np.append(gone * each, tokens), kind.reads).part(1, reads + 1)
-    write = Sequencer(*((_all(tokens),),) * 3)
-    return ProcessTiming((write, Sequencer((needs,), (freed,), (_all(reads),), latency=1)))
-
-
-def sweep_bounds(op: ops.Window, positions: kinds.Grid) -> tuple[Numbers, Numbers]:
+def sweep_bounds(op: ops.Window, positions: Grid) -> tuple[Numbers, Numbers]:
     """For each window, how many positions must have come, and how many are no longer needed once it begins.
 
     Those are the positions up to its last tap, and those before its first one, taps beyond the border moved onto it. A window
@@ -185,25 +113,6 @@ def sweep_bounds(op: ops.Window, positions: kinds.Grid) -> tuple[Numbers, Number
     return needed + 1, gone
 
 
-def _feedback(kind: kinds.Feedback, process: Process) -> ProcessTiming:
-    """The tokens of a state are passed on, as are those of all rounds but the last, which are only taken."""
-    state, given = process.takes[0].tokens, process.results[0].tokens
-    first = _all(state).held(0, given)
-    return _single([first, _all(given).held(state, 0)], [_all(given).held(0, state)], latency=0)
-
-
-def _engine(kind: kinds.Engine, tokens: int, latency: int) -> ProcessTiming:
-    """Tokens are taken before all else; those of the result leave with the steps that follow each pass of the last layer."""
-    latency += ENGINE_STAGES
-    actions, last = kind.actions(tokens, latency), kind.layers[-1]
-    ends = np.arange(last.all_passes, 0, -1) * -last.steps + actions - kind.flush(latency) + last.steps - 1
-    places = np.stack([ends, ends + last.lanes], axis=1).ravel()
-    values = np.arange(last.all_passes + 1).repeat(2)[1:-1] * last.lanes
-    fills = Polyline.through(np.concatenate([[0], places, [actions - 1]]), np.concatenate([[0], values, values[-1:]]))
-    takes = Polyline.through(np.array([0, tokens - 1, actions - 1]), np.array([1, tokens, tokens]))
-    return _single([takes], [fills], latency)
-
-
 def is_monotone(source: Numbers) -> bool:
     """Return True if tokens leave in the order in which they come, some dropped, repeated, or zeros in between."""
     real = source[source >= 0]
@@ -214,14 +123,14 @@ def reorder_timing(source: Numbers, tokens: int) -> ProcessTiming:
     """Without going back in the order, one sequencer at the head of the operand's FIFO; else a memory of tokens."""
     if is_monotone(source):
         need, take, fill = map(Polyline.of, _monotone(source, tokens))
-        return _single([take], [fill], latency=0, needs=[need])
+        return single([take], [fill], needs=[need])
     needs = np.maximum.accumulate(source) + 1
     # After an action, the tokens before the least one that is still to come are no longer needed.
     later = np.where(source < 0, tokens, source)
     still = np.append(np.minimum.accumulate(later[::-1])[::-1][1:], tokens)
     freed = np.maximum.accumulate(np.minimum(still, needs))
     needs[-1] = freed[-1] = tokens  # the last action frees the whole frame, which must have come
-    writes, reads = (_all(tokens),), (_all(len(source)),)
+    writes, reads = (counted(tokens),), (counted(len(source)),)
     write = Sequencer(writes, writes, writes)
     read = Sequencer((Polyline.of(needs),), (Polyline.of(freed),), reads, latency=1)
     return ProcessTiming((write, read))

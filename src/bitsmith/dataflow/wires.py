@@ -14,7 +14,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.processes import Map, Network, WidthConverter
+from bitsmith.dataflow.kinds import Map, WidthConverter
+from bitsmith.dataflow.processes import Network
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.program import Node, Program

@@ -11,7 +11,8 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow.engine import Engine
-from bitsmith.dataflow.processes import FoldedProduct, Stream
+from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
 from bitsmith.devices.blocks import MultiplierBlock

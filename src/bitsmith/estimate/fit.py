@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from bitsmith.dataflow.processes import Engine
+from bitsmith.dataflow.kinds import Engine
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout, estimate_network

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from bitsmith.dataflow.processes import (
+from bitsmith.dataflow.kinds import (
     Engine,
     Feedback,
     FoldedProduct,
     Interleave,
     Map,
-    Network,
-    Process,
     Reduce,
     Reorder,
     Rom,
@@ -28,8 +26,9 @@ from bitsmith.dataflow.processes import (
     WidthConverter,
     Window,
 )
+from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import fifos
-from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency
+from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
@@ -40,7 +39,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.memories import larger_memories, line_lengths
-from bitsmith.mapping.multipliers import multipliers
+from bitsmith.mapping.multipliers import own_latency
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
 from bitsmith.netlist.elaborate import BlockLayers
@@ -105,7 +104,7 @@ def estimate_network(
     cores = {} if budget_ns is None else _cores(network, family, budget_ns)
     latencies = {number: stages.stages for number, (_, stages) in cores.items()}
     for number, process in enumerate(network.processes):
-        latency = _latency(process, family)
+        latency = _PIPELINE if process.kind.logic.program else own_latency(process, family.area.block)
         if latency is not None:
             latencies.setdefault(number, latency)
     planned, wiring = fifos(network, latencies), Wiring(network)
@@ -134,8 +133,8 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
     found: dict[int, Pipelined] = {}
     left = _made_luts()
     for number, process in enumerate(network.processes):
-        if isinstance(process.kind, Map | Scan | Engine):
-            program = process.kind.body if isinstance(process.kind, Scan) else process.kind.program
+        program = process.kind.logic.program
+        if program:
             size = estimate(program, family).lut
             if size <= left:
                 left -= size
@@ -145,9 +144,9 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
 
 def _read(process: Process, operand: int, netlist: Netlist) -> float:
     """The share of the bits of a token that its token function reads: of others synthesis keeps no registers."""
-    if not isinstance(process.kind, Map | Scan):
+    program = process.kind.logic.program
+    if program is None or isinstance(process.kind, Engine):
         return 1.0
-    program = process.kind.program if isinstance(process.kind, Map) else process.kind.body
     sizes = [kind.size for kind in program.types(program.inputs)]
     first = sum(sizes[:operand])
     masks = dict.fromkeys(range(first, first + sizes[operand]), 0)
@@ -157,20 +156,6 @@ def _read(process: Process, operand: int, netlist: Netlist) -> float:
             masks[word.cell.element] |= ((1 << word.width) - 1) << word.drop
     there = sum(netlist.inputs[element].width for element in masks)
     return sum(mask.bit_count() for mask in masks.values()) / there
-
-
-def _latency(process: Process, family: Family) -> int | None:
-    """The cycles of what is in a process of a kind that has a pipeline, as planned or about."""
-    match process.kind:
-        case FoldedProduct() as kind:
-            made = multipliers(kind, process.takes[0].token, process.results[0].token, family.area.block)
-            return product_latency(int(kind.weights.shape[2]), made.chain)
-        case Reduce():
-            return REDUCE_LATENCY
-        case Map() | Scan() | Engine():
-            return _PIPELINE
-        case _:
-            return None
 
 
 def _count_states(count: Count, kind: Scan) -> None:
@@ -189,8 +174,6 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
     match kind:
         case Map():
             count.registered(kind.program, wiring.of_products(number, kind.program))
-        case Scan():
-            count.registered(kind.body, {})
         case FoldedProduct():
             wires = wiring.of_operand(number)
             count.fold(
@@ -224,8 +207,8 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             count.select(sum(stream.bits for stream in process.takes))
             count.ff += (states * kind.rounds).bit_length() + 1
             count.lut += (states * kind.rounds).bit_length()
-        case Engine():
-            count.registered(kind.program, {})
+        case Scan(program) | Engine(program=program):
+            count.registered(program, {})
         case Source() | Sink():
             pass
         case _:
@@ -257,8 +240,7 @@ def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int
             have, want = process.takes[0].bits, process.results[0].bits
             return 2 * (max(have, want) // max(min(have, want), 1)).bit_length()
         case FoldedProduct() as kind:
-            made = multipliers(kind, process.takes[0].token, process.results[0].token, block)
-            stages = product_latency(int(kind.weights.shape[2]), made.chain)
+            stages = own_latency(process, block) or 0
             return 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
         case _:
             return None

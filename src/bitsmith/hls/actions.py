@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Grid, Numbers
+from bitsmith.dataflow.tokens import Grid, Numbers
 from bitsmith.hls.assembly import indented
 from bitsmith.ir import ops
 

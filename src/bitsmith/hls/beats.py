@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, OutputPort
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.loads import is_array

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bitsmith.dataflow.processes import Network, OutputPort, Process, Rom, Sink, Source, Stream
+from bitsmith.dataflow.kinds import Rom, Sink, Source
+from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.hls.process_text import StreamType, token_lines
 from bitsmith.hls.scope import Scope
 

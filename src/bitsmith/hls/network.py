@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
 
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, OutputPort, Process, kind_name
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.hls.assembly import TopFunction, assembled, namespace
@@ -123,26 +122,14 @@ class NetworkWriter:
                 return self._scope.names.unique(f"{identifier(name)}_port")
             case kinds.Map():
                 return self._scope.names.unique(layer)
-            case (
-                kinds.Rom()
-                | kinds.Window()
-                | kinds.Sweep()
-                | kinds.Reduce()
-                | kinds.Reorder()
-                | kinds.Interleave()
-                | kinds.Scan()
-            ):
-                return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
             case kinds.FoldedProduct():
                 return self._scope.names.unique(f"{layer}_product")
-            case kinds.Feedback():
-                raise AssertionError("states go round within one process")
             case kinds.Engine(layers):
                 return self._scope.names.unique(f"{identifier(_label([layer.name for layer in layers]))}_engine")
             case kinds.WidthConverter():
                 return self._scope.names.unique(f"{layer}_width")
             case _:
-                assert_never(process.kind)
+                return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
 
     def _token_type(self, number: int, port: int) -> StreamType:
         """The types of a result's tokens; a tool that is told to pack them makes a word of each."""

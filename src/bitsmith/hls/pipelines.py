@@ -20,11 +20,12 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import kinds
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Network, Numbers, Process
+from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Fifo, Schedule, schedule
-from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
+from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone
+from bitsmith.dataflow.tokens import Numbers
 from bitsmith.hls.beats import WHOLE, Beats, step_cycles
 from bitsmith.hls.dialects.spelling import Loops
 from bitsmith.hls.loads import KeptWeights
@@ -49,7 +50,7 @@ def scheduled(network: Network, loops: Loops, beats: Beats = WHOLE) -> Schedule:
 def cpp_timing(process: Process, stages: int, loops: Loops, cycles: int = 1) -> ProcessTiming:
     """The actions of a process whose pipeline has so many ``stages``, and begins a step every so many ``cycles`` at most."""
     if isinstance(process.kind, kinds.Source | kinds.Sink):
-        (boundary,) = timing(process, 0).sequencers
+        (boundary,) = process.timing(0).sequencers
         return ProcessTiming((replace(boundary, gap=cycles),))
     if isinstance(process, Recurrence):
         return ProcessTiming((_in_rounds(process, cycles),))
@@ -77,7 +78,7 @@ def _steps(process: Process, stages: int) -> ProcessTiming:
         loop = sweep_loop(process)
         return ProcessTiming((Sequencer((loop.takes,), (loop.takes,), (loop.fills,), latency=stages),))
     if not isinstance(process.kind, kinds.Reorder) or is_monotone(process.kind.source):
-        found = timing(process, stages)
+        found = process.timing(stages)
         return ProcessTiming(tuple(replace(one, latency=stages) for one in found.sequencers))
     # A loop that writes the whole frame into a memory, and then reads it.
     tokens, results = process.takes[0].tokens, process.results[0].tokens
@@ -195,30 +196,13 @@ def _bridges(links: Sequence[tuple[int, int, int, int]], ends: dict[int, list[in
 
 def stages_of(process: Process) -> int:
     """Stages that the pipeline of a process's loop is taken to have: rather more than a tool makes at 200 MHz."""
-    kind = process.kind
     if isinstance(process, Recurrence):
         return max(map(_loop_stages, process.loops))
-    match kind:
-        case kinds.Source() | kinds.Sink():
-            return 0
-        case kinds.Map():
-            return _STREAM + program_stages(kind.program)
-        case kinds.Scan():
-            return _STREAM + program_stages(kind.body)
-        case kinds.Feedback():
-            raise AssertionError("states go round within one process")
-        case kinds.FoldedProduct():
-            return _STREAM + _MULTIPLY + _levels(int(kind.weights.shape[2])) + 1
-        case kinds.Reduce():
-            return _STREAM + 1
-        case (
-            kinds.Rom() | kinds.Window() | kinds.Sweep() | kinds.WidthConverter() | kinds.Reorder() | kinds.Interleave()
-        ):
-            return _STREAM
-        case kinds.Engine():
-            return _STREAM + _MULTIPLY + 1 + program_stages(kind.program)
-        case _:
-            assert_never(kind)
+    if isinstance(process.kind, kinds.Source | kinds.Sink):
+        return 0
+    logic = process.kind.logic
+    sums = _MULTIPLY + _levels(logic.terms) if logic.terms else 0
+    return _STREAM + sums + int(logic.accumulates) + (program_stages(logic.program) if logic.program else 0)
 
 
 def program_stages(program: Program) -> int:

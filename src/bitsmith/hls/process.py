@@ -8,9 +8,10 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Numbers, Process, union_type
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import is_monotone, window_actions
+from bitsmith.dataflow.tokens import Numbers, period, union_type
 from bitsmith.hls.actions import advanced, axis_flags, order_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
@@ -272,7 +273,7 @@ class ProcessWriter(FunctionWriter[Process]):
         head = f"{taken.token}, {given.token}"
         if is_monotone(kind.source):
             actions = order_actions(kind.source, taken.tokens)
-            again = kinds.period(actions)
+            again = period(actions)
             flags = self._listed("actions", actions[:again])
             self.lines += self._array("head", taken.element, taken.size)
             self.lines.append(
@@ -288,7 +289,7 @@ class ProcessWriter(FunctionWriter[Process]):
 
     def _interleave(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
-        again = kinds.period(kind.source)
+        again = period(kind.source)
         which = self._listed("which", kind.source[:again])
         lines = [*token_lines(self._scope, given.token, "result")]
         last = len(self._takes) - 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from bitsmith.dataflow.processes import LoadableWeights
+from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.hls.scalar import Scalar
 
 

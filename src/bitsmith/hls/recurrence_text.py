@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Numbers, Stream
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.tokens import Numbers, Stream, period
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.process import ProcessWriter
 from bitsmith.hls.process_text import FunctionWriter, StreamType, paced_lines, token_lines
@@ -104,7 +104,7 @@ class _RecurrenceWriter(FunctionWriter[Recurrence]):
 
     def _loop(self, loop: PartLoop, name: str) -> list[str]:
         """One loop, as a block."""
-        sums = isinstance(loop[0].process.kind, kinds.FoldedProduct | kinds.Reduce)
+        sums = loop[0].process.kind.logic.accumulates
         before, gives, writers = list[str](), list[list[_End]](), list[_PartWriter]()
         promises = self._promises(loop)
         for number, part in enumerate(loop):
@@ -179,12 +179,12 @@ class _RecurrenceWriter(FunctionWriter[Recurrence]):
 
     def _index(self, name: str, slices: Slices, parts: int, step: str, counting: _Counting) -> tuple[str, str]:
         """Expressions of the row and the part of it that are step ``step``'s."""
-        period = kinds.period(slices.places)
-        places, at = slices.places[:period], step
-        if 1 < period < len(slices.places):
+        again = period(slices.places)
+        places, at = slices.places[:again], step
+        if 1 < again < len(slices.places):
             at = f"at{len(counting.before)}"
             counting.before.append(f"int {at} = 0;")
-            counting.after.append(f"{at} = {at} == {period - 1} ? 0 : {at} + 1;")
+            counting.after.append(f"{at} = {at} == {again - 1} ? 0 : {at} + 1;")
         rows, numbers = places // parts, places % parts
         row, memory = self._listed(f"{name}_row", rows, at), self._process.memories[slices.memory]
         if memory.turns:

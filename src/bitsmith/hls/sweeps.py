@@ -18,8 +18,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Grid, Process, Sweep
+from bitsmith.dataflow.processes import Process
+from bitsmith.dataflow.tokens import Grid
 from bitsmith.hls.assembly import indented
 from bitsmith.ir.infer import window_positions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import kinds
 from bitsmith.devices import ECP5
 from bitsmith.ir import ops
 from bitsmith.ir.types import Overflow, TensorType, width_of

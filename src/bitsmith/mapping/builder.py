@@ -25,7 +25,8 @@ from typing import NewType
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthConverter, regrouped, union_type
+from bitsmith.dataflow.kinds import Kind, Reorder, Rom, WidthConverter
+from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer

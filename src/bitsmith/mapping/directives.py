@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bitsmith.dataflow.processes import Grid
+from bitsmith.dataflow.tokens import Grid
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.family import Part
 from bitsmith.ir import ops

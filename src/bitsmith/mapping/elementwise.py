@@ -8,7 +8,8 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Reorder, Stream
+from bitsmith.dataflow.kinds import Reorder
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Positions

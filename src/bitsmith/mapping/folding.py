@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.processes import Blocks
+from bitsmith.dataflow.tokens import Blocks
 from bitsmith.dataflow.wires import Wires, places_in_source
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitsmith.dataflow.engine import Engine
-from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Rom, Sink, Source
+from bitsmith.dataflow.kinds import Map, Rom, Sink, Source
+from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding

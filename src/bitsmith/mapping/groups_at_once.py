@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from bitsmith.dataflow.processes import Stream, WidthConverter, regrouped
+from bitsmith.dataflow.kinds import WidthConverter
+from bitsmith.dataflow.tokens import Stream, regrouped
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId

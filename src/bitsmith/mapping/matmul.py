@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Reduce, Reorder, Stream
+from bitsmith.dataflow.kinds import Reduce, Reorder
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node

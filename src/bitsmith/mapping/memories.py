@@ -17,7 +17,8 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.dataflow.engine import Engine
-from bitsmith.dataflow.processes import FoldedProduct, Process, Reorder, Rom, Sweep, Window, gives_back
+from bitsmith.dataflow.kinds import FoldedProduct, Reorder, Rom, Sweep, Window
+from bitsmith.dataflow.processes import Process, gives_back
 from bitsmith.dataflow.schedule import Fifo
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.wires import Wiring

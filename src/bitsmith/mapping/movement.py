@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Grid, Interleave, Stream, Sweep, Window, regrouped, union_type
+from bitsmith.dataflow.kinds import Interleave, Sweep, Window
 from bitsmith.dataflow.timing import is_monotone
+from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.infer import infer

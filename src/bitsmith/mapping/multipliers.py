@@ -16,7 +16,10 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bitsmith.dataflow.processes import FoldedProduct, union_type
+from bitsmith.dataflow.kinds import FoldedProduct, Reduce
+from bitsmith.dataflow.processes import Process
+from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
+from bitsmith.dataflow.tokens import union_type
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir.types import TensorType, width_of
 
@@ -110,6 +113,19 @@ def packed(factor: Range, common: Range, block: MultiplierBlock, chain: int = 1)
     scale = 1 + (1 << product)
     factors = _bits((factor[0] * scale, factor[1] * scale))
     return (product, factors) if block.holds(factors, _bits(common)) else None
+
+
+def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:
+    """The cycles of the pipeline of a process without a token function; None if it has no pipeline of its own."""
+    match process.kind:
+        case FoldedProduct() as kind:
+            return product_latency(
+                kind.tile[0], multipliers(kind, process.takes[0].token, process.results[0].token, block).chain
+            )
+        case Reduce():
+            return REDUCE_LATENCY
+        case _:
+            return None
 
 
 def _weights(kind: FoldedProduct) -> Range:

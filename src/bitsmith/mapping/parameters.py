@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.processes import FoldedProduct, Grid, LoadableWeights, Reduce, Rom, Source, Stream, union_type
+from bitsmith.dataflow.kinds import FoldedProduct, Reduce, Rom, Source
+from bitsmith.dataflow.tokens import Grid, LoadableWeights, Stream, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node

@@ -15,7 +15,9 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Network, Reduce, Reorder, Scan, Sink, Source, Stream, regrouped, union_type
+from bitsmith.dataflow.kinds import Reduce, Reorder, Scan, Sink, Source
+from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.tokens import Stream, regrouped, union_type
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer

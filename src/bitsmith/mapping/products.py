@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.processes import FoldedProduct, Grid, Reorder, Stream, WidthConverter, regrouped, union_type
+from bitsmith.dataflow.kinds import FoldedProduct, Reorder, WidthConverter
+from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
 from bitsmith.dataflow.wires import places_in_source
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer

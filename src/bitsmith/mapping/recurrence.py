@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Feedback, Rom, Stream, regrouped, union_type
+from bitsmith.dataflow.kinds import Feedback, Rom
+from bitsmith.dataflow.tokens import Stream, regrouped, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.held import held_parameters

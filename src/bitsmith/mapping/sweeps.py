@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bitsmith.dataflow.processes import Grid, Reduce, Stream, Sweep
+from bitsmith.dataflow.kinds import Reduce, Sweep
+from bitsmith.dataflow.tokens import Grid, Stream
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node

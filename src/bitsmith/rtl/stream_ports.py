@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bitsmith.dataflow.processes import LoadableWeights
 from bitsmith.dataflow.schedule import Schedule
+from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.ir.types import Ints, objects
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import LayerPart

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process, gives_back
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back
 from bitsmith.dataflow.schedule import Schedule
+from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.dataflow.wires import Wiring, repeats
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.devices.family import Part

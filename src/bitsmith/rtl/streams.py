@@ -13,17 +13,17 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, kind_name, period, union_type
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.processes import Network, kind_name
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, timing
+from bitsmith.dataflow.timing import is_monotone
+from bitsmith.dataflow.tokens import Grid, period, union_type
 from bitsmith.devices.delay import DelayModel
 from bitsmith.devices.family import Part
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, machine
-from bitsmith.mapping.multipliers import Pairs, multipliers
+from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.engines import write_engine
@@ -43,30 +43,21 @@ def lay_out(
     cores: dict[int, RtlDesign] = {}
     over_budget = 0
     for number, process in enumerate(network.processes):
-        program = _core_program(process.kind)
+        program = process.kind.logic.program
         if program is not None:
             netlist, stages = pipelined(program, delays, budget_ns)
             over_budget += len(stages.over_budget)
             cores[number] = write(netlist, stages, f"{top}_core{number}", title)
     latencies = {number: core.latency for number, core in cores.items()}
     for number, process in enumerate(network.processes):
-        if isinstance(process.kind, kinds.FoldedProduct):
-            made = multipliers(process.kind, process.takes[0].token, process.results[0].token, delays.block)
-            latencies[number] = product_latency(int(process.kind.weights.shape[2]), made.chain)
-        elif isinstance(process.kind, kinds.Reduce):
-            latencies[number] = REDUCE_LATENCY
+        latency = own_latency(process, delays.block)
+        if latency is not None:
+            latencies[number] = latency
     plan = schedule(network, latencies)
     text = StreamTop(network, cores, plan, delays.block, delays.memory, top, title, over_budget, part)
     for number, process in enumerate(network.processes):
         _write(ProcessText(text, number, process))
     return text.design()
-
-
-def _core_program(kind: kinds.Kind) -> Program | None:
-    """The token function of a kind of process that has one."""
-    if isinstance(kind, kinds.Map | kinds.Engine):
-        return kind.program
-    return kind.body if isinstance(kind, kinds.Scan) else None
 
 
 def _write(process: ProcessText) -> None:
@@ -232,7 +223,7 @@ def _window(process: ProcessText, kind: kinds.Window) -> None:
     process.holds(process.instance("window", parameters, process.ends(x), "_lines"), bits(want))
 
 
-def _axes(op: ops.Window, positions: kinds.Grid, last: str, values: tuple[int, ...]) -> dict[str, int]:
+def _axes(op: ops.Window, positions: Grid, last: str, values: tuple[int, ...]) -> dict[str, int]:
     """The parameters of three axes, of which the last ones are those of ``op``; ``last`` has ``values`` there."""
     unused = 3 - len(positions)
     axes = {
@@ -254,7 +245,7 @@ def _sweep(process: ProcessText, kind: kinds.Sweep) -> None:
     process.holds(process.instance("sweep", parameters, process.ends(x), "_buffer"), bits(want))
 
 
-def sweep_parameters(kind: kinds.Sweep, positions: kinds.Grid) -> dict[str, int]:
+def sweep_parameters(kind: kinds.Sweep, positions: Grid) -> dict[str, int]:
     """The parameters of the module of a sweep over ``positions``, but for those of its memory."""
     op = kind.op
     padding = zip(positions, op.size, op.stride, op.dilation, op.padding, strict=True)
@@ -289,7 +280,7 @@ def _width_converter(process: ProcessText, kind: kinds.WidthConverter) -> None:
 def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
     (want,) = process.gives
     x = process.prepared("x", want)
-    sequencer = timing(process.process, 0).sequencers[-1]
+    sequencer = process.process.timing(0).sequencers[-1]
     taken = sequencer.takes[0].dense()
     before = np.concatenate([[0], taken[:-1]])
     takes, needs = taken - before, sequencer.needs[0].dense() - before

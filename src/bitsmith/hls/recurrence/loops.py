@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow import kinds
 from bitsmith.hls.recurrence.parts import Fed, Operand, Part, PartLoop, Slices
 from bitsmith.hls.scalar import common_format
 

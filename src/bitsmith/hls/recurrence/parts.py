@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Numbers, Process
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.processes import Process
+from bitsmith.dataflow.tokens import Numbers
 from bitsmith.ir.types import TensorType
 
 

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, Numbers, OutputPort, Process, Stream
+from bitsmith.dataflow import kinds
+from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.tokens import Numbers, Stream, regrouped
 from bitsmith.hls.recurrence.loops import joined
 from bitsmith.hls.recurrence.parts import Operand, Part, PartMemory, Recurrence, Slices
 from bitsmith.hls.recurrence.turns import in_turns
@@ -241,7 +242,7 @@ class _Circle:
 
     def _gather(self, source: Slices, target: Slices) -> None:
         """Pass single numbers on."""
-        token = kinds.regrouped(self._tokens[source.memory], (1,))
+        token = regrouped(self._tokens[source.memory], (1,))
         stream = Stream((len(source.places),), token)
         self._parts.append(
             Part(Process(kinds.WidthConverter(), (), (stream,), (stream,)), (source,), (target,), (None,))

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.processes import WidthConverter
+from bitsmith.dataflow.kinds import WidthConverter
 from bitsmith.hls.recurrence.parts import Part, PartLoop, PartMemory, Slices
 from bitsmith.hls.scalar import common_format
 

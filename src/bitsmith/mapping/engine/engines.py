@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
-from bitsmith.dataflow.processes import Process, Stream
+from bitsmith.dataflow.processes import Process
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, objects

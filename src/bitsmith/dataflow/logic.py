@@ -1,0 +1,26 @@
+"""The arithmetic of a step of a process, whatever language it is written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bitsmith.ir.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """A step's arithmetic.
+
+    Args:
+        program: the token function.
+        terms: products that are added up, before the token function.
+        accumulates: a step also adds to (or compares with) what earlier ones left.
+    """
+
+    program: Program | None = None
+    terms: int = 0
+    accumulates: bool = False
+
+
+NO_LOGIC = Logic()
+"""Tokens only move."""
