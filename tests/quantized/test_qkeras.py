@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +22,8 @@ from bitsmith.errors import BitsmithError, FidelityWarning, ModelFileError, Unsu
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.read import read_keras
+from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.layers.dense import Dense
 
 MODELS = Path(__file__).parent / "qkeras" / "models"
 PAGE = Path(__file__).parents[2] / "docs" / "qkeras.md"
@@ -144,6 +148,24 @@ def test_trained_tensors_are_on_the_framework_s_grid(file: str) -> None:
         assert np.allclose(found, wanted.reshape(found.shape), rtol=1e-6, atol=1e-6), key
         compared += 1
     assert compared > 10
+
+
+@pytest.mark.parametrize("file", ["recurrent_k2.keras", "recurrent_k3.keras"])
+def test_steps_share_the_tensors_of_a_cell_as_the_file_has_them(file: str) -> None:
+    """What users give for a part of them is the whole."""
+    with zipfile.ZipFile(MODELS / file) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+        stored: list[Array] = []
+        weights.visititems(
+            lambda _, entry: stored.append(np.asarray(entry, float)) if hasattr(entry, "dtype") else None
+        )
+    steps: dict[tuple[str, str], set[int]] = {}
+    for node in read_keras(MODELS / file).nodes:
+        for name, values in node.layer.weights().items() if isinstance(node.layer, Dense) else ():
+            layout, grid = node.layouts.get(name) or ModelLayout.plain(values.shape), node.quantizers[name]
+            own = (layout.taken(one) for one in stored if one.shape == layout.shape)
+            assert any(np.array_equal(grid.codes(one), grid.codes(values)) for one in own), node.name
+            steps.setdefault((re.sub(r"_step\d+", "", node.name), name), set()).add(id(values))
+    assert len(steps) > 20 and all(len(arrays) == 1 for arrays in steps.values())
 
 
 class LiveModel:

@@ -14,6 +14,7 @@ import pytest
 import bitsmith
 from bitsmith.converters import convert_from_config, convert_from_tflite_model
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
+from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.layers.dense import Dense
 from bitsmith.utils import config_from_tflite_model
@@ -147,3 +148,25 @@ def test_other_bytes_are_refused(content: bytes, tmp_path: Path) -> None:
         read_tflite(tmp_path / "nowhere.tflite")
     with pytest.raises(ModelFileError):
         read_tflite(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["lstm_int8", "lstm_int8_coupled", "lstm_int8_clipped"])
+def test_codes_of_gates_lie_one_after_the_other_as_in_the_file_and_steps_share_them(name: str) -> None:
+    """In places of their own are those of the operands (1 to 4), of the state (5 to 8), and biases (12 to 15)."""
+    content = _file("int8")[f"{name}/model"].tobytes()
+    (tensors,) = (one.inputs for one in read_graph(content).operators if len(one.inputs) > 15)
+    wanted = [
+        np.stack([one.array() for one in tensors[first : first + 4] if one is not None and one.data is not None])
+        for first in (1, 5, 12)
+    ]
+    arrays = set()
+    for node in (one for one in read_tflite(content).nodes if isinstance(one.layer, Dense)):
+        first = 1 if node.name.endswith("_recurrent") else 0
+        for number, (key, values) in enumerate(node.layer.weights().items()):
+            codes = wanted[first + 2 * number]
+            assert node.layouts[key].shape == codes.shape
+            np.testing.assert_array_equal(
+                node.layouts[key].taken(codes.astype(np.float64)).reshape(values.shape), values
+            )
+            arrays.add(id(values))
+    assert len(arrays) == 3

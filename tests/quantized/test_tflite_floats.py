@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 
 import bitsmith
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.frontends.tflite import outputs
 from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.operators import OPERATORS
@@ -216,3 +216,32 @@ def test_kernels_lie_as_in_the_file(name: str) -> None:
         kernel = node.layer.weights()["weight"]
         layout = node.layouts.get("weight") or ModelLayout.plain(kernel.shape)
         assert any(layout.shape == one.shape and np.array_equal(layout.taken(one), kernel) for one in stored)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in _names() if name.endswith(("lstm", "lstm_coupled", "lstm_peepholes"))]
+)
+def test_tensors_of_gates_are_loaded_one_after_the_other_as_the_file_has_them(name: str) -> None:
+    """A model with other weights is then the interpreter's; a file has three gates where they are coupled."""
+    (operator,) = read_graph(_model(name)).operators
+    tensors = [tensor if tensor is not None and tensor.data is not None else None for tensor in operator.inputs]
+
+    def stacked(first: int, count: int = 4) -> npt.NDArray[np.float64]:
+        found = [tensor for tensor in tensors[first : first + count] if tensor is not None]
+        scales = [
+            1.0 if name != "dynamic_lstm" or one.array().ndim < 2 else float(one.quantized.scale) for one in found
+        ]
+        return np.stack([scale * one.array().astype(np.float64) for scale, one in zip(scales, found, strict=True)])
+
+    (x,), (right,) = _arrays(name, "x"), _arrays(name, "single")
+    model = _converted(name, config={"Model": {"Weights": "reloadable"}}, check=False)
+    (layer,) = (node.name for node in model.network.nodes if "recurrent_weight" in node.layer.weights())
+    given = {"kernel": stacked(1), "recurrent_kernel": stacked(5), "bias": stacked(12)}
+    if name.endswith("peepholes"):
+        given["peephole"] = stacked(9, 3)
+    model.load_weights(layer, **{key: values[..., ::-1] for key, values in given.items()})
+    assert np.abs(np.asarray(model.predict(x)) - right).max() > 0.05
+    model.load_weights(layer, **given)
+    np.testing.assert_allclose(np.asarray(model.predict(x)), right, rtol=0.0, atol=2e-3)
+    with pytest.raises(InputDataError, match=rf"{len(given['kernel'])}, 3, 3"):
+        model.load_weights(layer, kernel=np.concatenate([*given["kernel"]]))

@@ -308,8 +308,8 @@ class LSTM(Recurrent):
         h' = o * activation(c')
 
     A ``peephole`` (3 * units,), of input, forget and output, adds products with ``c`` to ``i`` and ``f``, with ``c'`` to ``o``.
-    With ``coupled`` gates ``f`` is ``1 - i``, whatever the weights of the forget gate are. Cell states are clipped to
-    ``-cell_clip..cell_clip``.
+    With ``coupled`` gates ``f`` is ``1 - i``, whatever the weights of the forget gate are. If the first gate ``keeps``, it
+    is ``f``, and ``i`` is ``1 - f``. Cell states are clipped to ``-cell_clip..cell_clip``.
     States: hidden, cell. With ``of_cell`` the result is the cell state after the last step. ``return_state`` says that another
     node shows it: both then have one and the same recurrence.
     """
@@ -320,6 +320,7 @@ class LSTM(Recurrent):
     peephole: Floats | None = None
     coupled: bool = False
     cell_clip: float = math.inf
+    keeps: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation", "cell", "peephole_weight")
     gates: ClassVar[int] = 4
@@ -332,7 +333,7 @@ class LSTM(Recurrent):
         candidate = on.activation(on.clipped(on.gates(z, 2, 3), self.clip))
         out = self._opened(on, z, cell, 3, 4) if self.peephole is None else None
         if self.coupled:
-            following = on.mix(opened, candidate, cell)
+            following = on.mix(opened, *((cell, candidate) if self.keeps else (candidate, cell)))
         else:
             kept = on.multiply(on.gates(opened, 1, 2), cell)
             following = on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate))

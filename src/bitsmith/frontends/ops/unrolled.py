@@ -15,18 +15,12 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.grids import moved
-from bitsmith.frontends.builder.value import Value, constant, held
+from bitsmith.frontends.builder.value import Value, constant, held, layouts_of, quantizers_of
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import concatenate, part, select, stack
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import Recurrent
 from bitsmith.layers.recurrent_cell import CellDomain
-
-Trained: TypeAlias = tuple[Floats, Quantizer | None]
-"""A trained tensor and its grid, if it has one."""
 
 Function: TypeAlias = Callable[[Builder, Value], Value]
 States: TypeAlias = tuple[Value, ...]
@@ -45,7 +39,7 @@ class QuantizedCell:
 
     Args:
         equations: the layer that says what a step computes, in floats.
-        kernel: the weights of the operand, (channels, gates * units).
+        kernel: the weights of the operand, a constant of shape (channels, gates * units) with its grid, if it has one.
         recurrent_kernel: those of the state, (units, gates * units).
         bias: (gates * units,), or (2, gates * units) with a row for each of the two products.
         seen: what a step sees of a state.
@@ -55,9 +49,9 @@ class QuantizedCell:
     """
 
     equations: Recurrent
-    kernel: Trained
-    recurrent_kernel: Trained
-    bias: Trained | None
+    kernel: Value
+    recurrent_kernel: Value
+    bias: Value | None
     seen: Function
     rounded: Function
     activation: Function
@@ -80,18 +74,18 @@ class QuantizedCell:
         following = self.equations.advance(on, x, tuple(map(on.seen, states)))
         return following[0], following
 
-    def _row(self, number: int) -> Trained | None:
+    def _row(self, number: int) -> Value | None:
         """The bias of the product with the operand (0), or with the state (1)."""
-        if self.bias is None or self.bias[0].ndim == 1:
+        if self.bias is None or self.bias.rank == 1:
             return None if number else self.bias
-        return _taken(self.bias, (number, slice(None)))
+        return self.bias.moved(lambda values: values[number])
 
     def recurrent(self, build: Builder, hidden: Value, first: int, last: int) -> Value:
         """The product of a state with the weights of some gates."""
         columns = slice(first * self.equations.units, last * self.equations.units)
         bias = self._row(1)
-        kernel = _taken(self.recurrent_kernel, (slice(None), columns))
-        return _product(build, hidden, kernel, None if bias is None else _taken(bias, (columns,)))
+        own = None if bias is None else bias.moved(lambda values: values[columns])
+        return _product(build, hidden, self.recurrent_kernel.moved(lambda values: values[:, columns]), own)
 
 
 class _OnLayers(CellDomain[Value]):
@@ -159,16 +153,11 @@ class _OnLayers(CellDomain[Value]):
         return held(self._cell.rounded(self._within("rounded"), x))
 
 
-def _product(build: Builder, x: Value, kernel: Trained, bias: Trained | None) -> Value:
-    grids = {"weight": kernel[1], "bias": None if bias is None else bias[1]}
-    layer = Dense(kernel[0], None if bias is None else bias[0])
-    return held(build.emit(layer, x, quantizers={name: grid for name, grid in grids.items() if grid is not None}))
-
-
-def _taken(trained: Trained, index: tuple[slice | int, ...]) -> Trained:
-    """A part of a trained tensor, and of its grid."""
-    values, grid = trained
-    return as_weights(values[index]), None if grid is None else moved(grid, values.shape, lambda places: places[index])
+def _product(build: Builder, x: Value, kernel: Value, bias: Value | None) -> Value:
+    """The product with a part of the trained tensors, which all steps share."""
+    found = {name: build.draft.shared(one) for name, one in (("weight", kernel), ("bias", bias)) if one is not None}
+    layer = Dense(found["weight"].elements, found["bias"].elements if "bias" in found else None)
+    return held(build.emit(layer, x, quantizers=quantizers_of(**found), layouts=layouts_of(**found)))
 
 
 def over_steps(

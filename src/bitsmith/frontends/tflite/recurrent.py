@@ -14,19 +14,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Value, constant
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Batch, Value, constant, layouts_of
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import part, select, stack
 from bitsmith.frontends.tflite.arithmetic import exponent_of
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
-from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers
+from bitsmith.frontends.tflite.fixedpoint import Fixed
 from bitsmith.frontends.tflite.requantize import exact
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.recurrent import LSTM
 
 _INT16 = (-(1 << 15), (1 << 15) - 1)
@@ -37,6 +38,9 @@ _REFUSED_OF_NUMBERS = {16: "a projection", **dict.fromkeys(range(20, 24), "norma
 _REFUSED = {**dict.fromkeys(_PEEPHOLES, "peepholes"), **_REFUSED_OF_NUMBERS}
 _MOST_STEPS = 256
 
+_COUPLED = [0, 0, 1, 2]
+"""The gates that stand in four places where there are those of forget, cell and output: the second is not read."""
+
 _INTEGER_BITS = 3
 """Positions of the operands of gates."""
 
@@ -45,7 +49,7 @@ _INTEGER_BITS = 3
 class _Weights:
     """Weights of all gates, (in, gates * units), and what their products are multiplied by to come to steps of 2**-12."""
 
-    kernel: Integers
+    kernel: Value
     factors: tuple[float, ...]
 
 
@@ -84,21 +88,35 @@ def _layer(call: Call) -> Results:
             raise call.error(f"weights of shapes {[one.shape for one in listed]}", f"{(units, width)}")
     found = [call.biases(_BIASES + gate, units) for gate in gates]
     biases = [np.zeros(units) if one is None else one for one in found]
-    if len(gates) < 4:  # an input gate that is what the forget gate leaves opens as that one closes
-        for listed in (*kernels, biases):
-            listed.insert(0, -listed[0])
-    weights = [as_weights(np.concatenate(listed).T) for listed in kernels]
-    cell = recurrent.cell(LSTM, [*weights, np.concatenate(biases)])
+    every = range(4) if len(gates) == 4 else _COUPLED
+    stacked = {
+        "weight": constant(np.stack(kernels[0])).moved(lambda values: _in_columns(values[every])),
+        "recurrent_weight": constant(np.stack(kernels[1])).moved(lambda values: _in_columns(values[every])),
+        "bias": constant(np.stack(biases)).moved(lambda values: values[every].ravel()),
+    }
+    cell = recurrent.cell(LSTM, [one.elements for one in stacked.values()])
     assert isinstance(cell, LSTM)
     clip = call.options.number("cell_clip")
-    cell = replace(cell, peephole=_peephole(call, gates, units), cell_clip=clip if clip > 0.0 else math.inf)
-    cell = cell if len(gates) == 4 else recurrent.coupled(cell)
-    states = _states(call)
+    peephole = _peephole(call, gates, units)
+    if peephole is not None:
+        stacked["peephole_weight"] = peephole
+    cell = replace(
+        cell, peephole=None if peephole is None else peephole.elements, cell_clip=clip if clip > 0.0 else math.inf
+    )
+    cell = cell if len(gates) == 4 else replace(recurrent.coupled(cell), keeps=True)
+    states, layouts = _states(call), layouts_of(**stacked)
     if not states:
-        return recurrent.run(call.build, cell, x, (), 0)
+        return recurrent.run(call.build, cell, x, (), 0, layouts=layouts)
     cell = replace(cell, return_state=True)
     names = ("", *recurrent.RESULTS[1:])
-    return tuple(recurrent.run(call.build.within(name), cell, x, states, k) for k, name in enumerate(names))
+    return tuple(
+        recurrent.run(call.build.within(name), cell, x, states, k, layouts=layouts) for k, name in enumerate(names)
+    )
+
+
+def _in_columns(gates: Floats) -> Floats:
+    """Weights (in, gates * units) of those of each gate, (units, in)."""
+    return gates.reshape(-1, gates.shape[-1]).T
 
 
 def _states(call: Call) -> tuple[Value, ...]:
@@ -109,14 +127,14 @@ def _states(call: Call) -> tuple[Value, ...]:
     return states
 
 
-def _peephole(call: Call, gates: Sequence[int], units: int) -> Floats | None:
+def _peephole(call: Call, gates: Sequence[int], units: int) -> Value | None:
     """The peephole weights of input, forget and output, if there are any."""
     if all(call.tensor(number) is None for number in _PEEPHOLES):
         return None
     found = [call.biases(number, units) for number in _PEEPHOLES]
     if len(gates) < 4 or any(one is None for one in found):
         raise UnsupportedError("an LSTM with peepholes of some of its gates", accepted="those of all, or none")
-    return as_weights(np.concatenate([one for one in found if one is not None]))
+    return constant(np.stack([one for one in found if one is not None])).moved(np.ravel)
 
 
 def _lstm(call: Call) -> Results:
@@ -153,11 +171,12 @@ class _Steps:
         inputs = self._weights(_INPUT_WEIGHTS, call.required(0))
         again = self._weights(_RECURRENT_WEIGHTS, self.hidden)
         units, rest = divmod(inputs.kernel.shape[1], len(self.gates))
-        if rest or again.kernel.shape != (units, len(self.gates) * units) or len(inputs.kernel) != x.dims[2]:
+        if rest or again.kernel.shape != (units, len(self.gates) * units) or inputs.kernel.shape[0] != x.dims[2]:
             raise call.error(f"weights of shapes {inputs.kernel.shape} and {again.kernel.shape}")
         found = [call.bias(_BIASES + gate, units) for gate in self.gates]
         biases = [np.zeros(units, np.int64) if one is None else one for one in found]
-        product = call.build.emit(Dense(exact(inputs.kernel), exact(np.concatenate(biases))), x, suffix="inputs")
+        bias = constant(exact(np.stack(biases))).moved(np.ravel)
+        product = _product(call.build, x, "inputs", weight=inputs.kernel, bias=bias)
         projected = call.rescaled(product, inputs.factors, _INT16, "projected")
         given = _states(call)
         state, cell = given or (None, None)
@@ -181,7 +200,14 @@ class _Steps:
             factors += [float(factor)] * len(codes)
         if len({codes.shape for codes in rows}) > 1:
             raise self.call.error("gates of different shapes")
-        return _Weights(np.concatenate(rows).T, tuple(factors))
+        return _Weights(constant(exact(np.stack(rows))).moved(_in_columns), tuple(factors))
+
+
+def _product(build: Builder, x: Value, suffix: str, **trained: Value) -> Value:
+    """The product with trained tensors, which all steps share."""
+    found = {name: build.draft.shared(one) for name, one in trained.items()}
+    layer = Dense(found["weight"].elements, found["bias"].elements if "bias" in found else None)
+    return build.emit(layer, x, suffix=suffix, layouts=layouts_of(**found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +226,7 @@ class _Step:
         call = replace(self.steps.call, build=build)
         total = projected
         if state is not None:
-            product = build.emit(Dense(exact(again.kernel)), state, suffix="recurrent")
+            product = _product(build, state, "recurrent", weight=again.kernel)
             repeated = call.rescaled(product, again.factors, (-(1 << 31), (1 << 31) - 1), "repeated")
             total = call.clipped(add(build.within("sum"), projected, repeated), _INT16, "gates")
         count = len(self.steps.gates)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.quantizers import variables
-from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, Trained, unchanged
+from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, unchanged
 from bitsmith.layers.layer import Shape, as_weights, broadcasts
 from bitsmith.layers.recurrent import GRU, SimpleRNN
 
@@ -49,14 +49,15 @@ class _Class:
         stored = variables(call, "cell")
         if [one.shape for one in stored] != list(shapes.values()):
             raise call.config.error(f"weights of shapes {[one.shape for one in stored]}", f"{list(shapes.values())}")
-        trained: dict[str, Trained] = {}
+        trained: dict[str, Value] = {}
         for name, one in zip(shapes, stored, strict=True):
             values, key = as_weights(finite(one.read(), name, call.config.where)), _TRAINED[name]
             found = quantizer(call, f"cell/{key}", f"{key}_conf")
             if found is not None and not broadcasts(found.shape, values.shape):
                 raise call.config.error(f"a {name} of shape {values.shape} with a quantizer of shape {found.shape}")
-            trained[name] = (values, None) if found is None else found.on_grid(values)
-        weights = trained["kernel"][0], trained["recurrent_kernel"][0], None
+            on_grid, grid = (values, None) if found is None else found.on_grid(values)
+            trained[name] = constant(on_grid, quantizer=grid)
+        weights = trained["kernel"].elements, trained["recurrent_kernel"].elements, None
         return QuantizedCell(
             SimpleRNN(*weights) if self.layer is SimpleRNN else GRU(*weights, reset_after=after),
             trained["kernel"],

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, constant, quantizers_of
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import Activated, quantized_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -60,16 +60,18 @@ class _Class:
         shapes: dict[str, Shape] = {"kernel": (channels, columns), "recurrent_kernel": (units, columns)}
         if config.flag("use_bias", True):
             shapes["bias"] = (2, columns) if after else (columns,)
-        trained: dict[str, tuple[Floats, Quantizer]] = {}
+        trained: dict[str, Value] = {}
         for (name, _), values in zip(shapes.items(), _own(call, place, shapes), strict=True):
             quantizer = _needed(config, _QUANTIZERS[name], call.major, trained=name != "bias")
-            trained[name] = quantizer.on_grid(values)
+            on_grid, grid = quantizer.on_grid(values)
+            trained[name] = constant(on_grid, quantizer=grid)
         state = read_quantizer(config.get("state_quantizer"), config.where, call.major)
         activation = _function(call, config, "activation")
         opening = _function(call, config, "recurrent_activation") if self.layer.gates > 1 else None
         if state is None:
-            _check_growth(self._gained(config, call.major, trained["recurrent_kernel"][1]), call.x.dims[1])
-        weights = trained["kernel"][0], trained["recurrent_kernel"][0]
+            grid = quantizers_of(**trained)["recurrent_kernel"]
+            _check_growth(self._gained(config, call.major, grid), call.x.dims[1])
+        weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
         return QuantizedCell(
             GRU(*weights, reset_after=after) if self.layer is GRU else self.layer(*weights),
             trained["kernel"],
