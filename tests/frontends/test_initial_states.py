@@ -91,3 +91,22 @@ def test_of_onnx(layout: int) -> None:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     network = read_model(model)
     np.testing.assert_allclose(network.evaluate(inputs)[network.outputs[0]], np.moveaxis(wanted, 2, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("samples", ["n", 1])
+def test_a_constant_state_of_one_sample_is_that_of_each(samples: str | int) -> None:
+    """With any number of samples the runtime computes one at a time, since it has a state for one alone."""
+    import onnxruntime
+
+    trained = {"w": (1, 4, 3), "r": (1, 4, 4), "h": (1, 1, 4)}
+    weights = [numpy_helper.from_array(numbers(*shape).astype(np.float32), name) for name, shape in trained.items()]
+    sizes: dict[str, list[int | str]] = {"x": [STEPS, samples, 3], "y": [STEPS, 1, samples, 4]}
+    infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in sizes.items()}
+    node = helper.make_node("RNN", ["x", "w", "r", "", "", "h"], ["y"], hidden_size=4)
+    graph = helper.make_graph([node], "net", [infos["x"]], [infos["y"]], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = numbers(SAMPLES, STEPS, 3)
+    wanted = [session.run(None, {"x": one[:, None].astype(np.float32)})[0][:, :, 0] for one in x]
+    network = read_model(model)
+    np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]], np.stack(wanted), atol=1e-5)
