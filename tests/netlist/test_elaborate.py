@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bitsmith.devices import XILINX_7
+from bitsmith.devices.blocks import Cut
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ops import Linear
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints
 from bitsmith.netlist.check import check
-from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.evaluate import evaluate
-from bitsmith.netlist.netlist import AddSub, InputPort, live_words
+from bitsmith.netlist.netlist import AddSub, InputPort, Multiplier, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import dense_program, expected, flat_inputs
 from tests.properties import few
@@ -118,3 +122,21 @@ def test_names_follow_layers_and_elements() -> None:
         if word.element >= 0
     }
     assert {("dense_0", "add", 0), ("dense_0", "add", 1), ("", "x", 2)} <= named
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_constants_of_many_digits_are_multiplied_by_blocks_where_these_hold_them(seed: int) -> None:
+    """Of layers with blocks alone; products of one operand with the same constant, but for shifts, are one block."""
+    block = replace(XILINX_7.area.block, narrow=9, cuts=(Cut((9, 9), (2, 2), 0, (9, 9), 1),), digits=3)
+    program = dense_program([4, 5, 3], 11, 6, 0.2, seed)
+    netlist = elaborate(program, BlockLayers(frozenset({"dense_0"}), block))
+    stimuli = random_stimuli(program, seed, 6)
+    for sample in range(6):
+        assert evaluate(netlist, flat_inputs(stimuli, sample)) == expected(program, stimuli, sample)
+    weights = next(node.op.weights for node in program.nodes if isinstance(node.op, Linear))
+    wanted = 0
+    for row in weights.tolist():
+        odd = {weight // (weight & -weight) for weight in row if weight}
+        # The fewest signed digits, and a sign beside the bits.
+        wanted += sum((weight ^ 3 * weight).bit_count() >= 3 and abs(weight).bit_length() < 9 for weight in odd)
+    assert 0 < wanted == sum(isinstance(word.cell, Multiplier) for word in netlist.words)
