@@ -1,0 +1,90 @@
+"""Each op alone, for numbers of each representation: the emulator gives what the oracle gives, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import pytest
+
+from bitsmith.emulate.emulator import Emulator
+from bitsmith.ir import oracle
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from tests.properties.programs import random_stimuli, sample
+
+WIDTHS = (5, 20, 30, 52, 62, 66, 130)
+"""Within single and double precision, machine words, and several words; sums of them, or products, are of the next."""
+
+UNLIKE = [[3, -2, 0], [0, 1, 7]]
+"""Shifts of elements, after which rows of a channel have units of their own."""
+
+Make = Callable[[ProgramBuilder, Value, Value], Value]
+
+
+def lossy(rounding: Rounding, overflow: Overflow, build: ProgramBuilder, x: Value, _: Value) -> Value:
+    """A cast that drops bits at both ends, to another ``frac`` in each element."""
+    least, most = int(x.type.frac.min()), max(x.type.max_width - 4, 2)
+    formats = [FixedFormat(True, most - k % 2, least + k - 2) for k in range(x.type.size)]
+    parts = (np.array([getattr(f, name) for f in formats]).reshape(x.shape) for name in ("frac", "lo", "hi"))
+    return build.cast_to(x, *parts, rounding, overflow)
+
+
+OPS: Mapping[str, Make] = {
+    "add": lambda build, x, y: build.add(x, y),
+    "sub": lambda build, x, y: build.sub(x, y),
+    "mul": lambda build, x, y: build.mul(x, y),
+    "max": lambda build, x, y: build.max(x, y),
+    "min": lambda build, x, y: build.min(x, y),
+    "neg": lambda build, x, _: build.neg(x),
+    "abs": lambda build, x, _: build.abs(x),
+    "shift": lambda build, x, _: build.shift(x, UNLIKE),
+    "select": lambda build, x, y: build.select(build.compare(x, Relation.LT, build.const(0)), x, y),
+    "select by the number": lambda build, x, y: build.select(build.sub(x, y), build.const([[1], [2]]), y),
+    "sum": lambda build, x, _: build.sum(x, [0]),
+    "amax": lambda build, x, _: build.amax(x, [1]),
+    "linear": lambda build, x, _: build.linear(x, [[3, -1], [0, 5], [-7, 2]], [[0, 1], [0, 2], [0, 0]]),
+    "wide linear": lambda build, x, _: build.linear(x, [[3 << 70, -1], [0, 5 << 66], [-7, 1 - (1 << 69)]]),
+    "matmul": lambda build, x, y: build.matmul(build.aligned(x), build.transpose(build.aligned(y), (1, 0))),
+    "transpose": lambda build, x, _: build.transpose(x, (1, 0)),
+    "slice": lambda build, x, _: build.slice(x, (0, 2), (2, 3)),
+    "concat": lambda build, x, y: build.concat([y, x], 1),
+    "pad": lambda build, x, _: build.pad(x, (0, 1), (1, 0)),
+    "gather": lambda build, x, _: build.gather(x, [[2, 0], [1, 1]], 1),
+    "broadcast": lambda build, x, _: build.broadcast(x, (2, 2, 3)),
+    "window": lambda build, x, _: build.window(x, (2,), (1,), (1,), ((1, 1),)),
+    "window over unlike rows": lambda build, x, y: build.window(
+        build.concat([build.shift(x, UNLIKE), y], 0), (2,), (1,), (2,), ((1, 0),)
+    ),
+    "aligned": lambda build, x, _: build.aligned(build.shift(x, UNLIKE)),
+    **{
+        f"compare {relation}": partial(lambda r, build, x, y: build.compare(x, r, y), relation) for relation in Relation
+    },
+    **{
+        f"cast {rounding} {overflow}": partial(lossy, rounding, overflow)
+        for rounding, overflow in [
+            *((rounding, Overflow.SAT) for rounding in Rounding),
+            *((Rounding.RND_CONV, overflow) for overflow in Overflow),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", OPS)
+def test_each_op(name: str, width: int) -> None:
+    """Of two operands whose elements have units of their own, among them equal ones."""
+    build = ProgramBuilder()
+    formats = [FixedFormat(signed, width, frac) for signed, frac in ((True, 3), (True, 1), (False, 3))]
+    x, y = build.input("x", (2, 3), *formats), build.input("y", (2, 3), *reversed(formats))
+    program = build.program([("r", OPS[name](build, x, y))])
+    stimuli = random_stimuli(program, width, 12)
+    stimuli[1][4:6] = stimuli[0][4:6] & 3  # near 0
+    stimuli[0][5], stimuli[1][6:8] = stimuli[1][5], np.flip(stimuli[0][6:8], 2)
+    stimuli[1] = np.clip(stimuli[1], [f.lo for f in reversed(formats)], [f.hi for f in reversed(formats)])
+    (found,) = Emulator(program).run_raw(stimuli)
+    for index in range(12):
+        (wanted,) = oracle.evaluate(program, sample(stimuli, index))
+        assert np.asarray(found)[index].tolist() == np.asarray(wanted).tolist(), index
