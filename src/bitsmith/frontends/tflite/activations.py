@@ -15,7 +15,7 @@ from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.activations import relu
 from bitsmith.frontends.ops.arithmetic import absolute, add, multiply, subtract
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, activated, checked, limits_of
-from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product, interpolated
+from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product, interpolated, nearest
 from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.shared import activation, on_numbers, operation
 from bitsmith.frontends.tflite.softmax import real_softmax, softmax
@@ -49,8 +49,7 @@ def _function(function: Callable[[Singles], Singles], kind: str, call: Call) -> 
 
     def codes(places: Integers) -> Integers:
         found = function(x.scale * places.astype(np.float32)) * (np.float32(1.0) / scale)
-        rounded = np.copysign(np.floor(np.abs(found.astype(np.float64)) + 0.5), found)
-        return np.asarray(np.clip(rounded, low, high), dtype=np.int64)
+        return np.asarray(np.clip(nearest(found), low, high), dtype=np.int64)
 
     return call.table(x, codes)
 

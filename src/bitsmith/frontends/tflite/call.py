@@ -17,7 +17,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
 from bitsmith.frontends.files.json import MAX_SIZE
-from bitsmith.frontends.tflite.fixedpoint import Integers
+from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
 from bitsmith.frontends.tflite.graph import Operator, Options
 from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, step_of
 from bitsmith.frontends.tflite.tensors import Tensor
@@ -264,11 +264,10 @@ def kind_of(tensor: Tensor) -> Kind:
     return Kind.named(tensor.dtype)
 
 
-def nearest(value: float, scale: np.float32) -> int:
-    """A number in steps of single precision, halves rounded away from zero; within 32 bits."""
+def _step(value: float, scale: np.float32) -> int:
+    """A number in steps of single precision, within 32 bits."""
     with np.errstate(over="ignore"):
-        ratio = float(np.clip(np.float32(value) / scale, *_LIMITS))
-    return int(np.copysign(np.floor(np.abs(ratio) + 0.5), ratio))
+        return int(nearest(np.asarray(np.clip(np.float32(value) / scale, *_LIMITS))))
 
 
 _BOUNDS: Mapping[str, tuple[float | None, float | None]] = {
@@ -287,8 +286,8 @@ def activated(result: Tensor, activation: str) -> Limits:
         raise UnsupportedError(f"the fused activation {activation}", accepted=", ".join(_BOUNDS))
     scale, (low, high) = checked(result).quantized.scale, limits_of(result)
     least, most = _BOUNDS[activation]
-    low = low if least is None else max(low, nearest(least, scale))
-    high = high if most is None else min(high, nearest(most, scale))
+    low = low if least is None else max(low, _step(least, scale))
+    high = high if most is None else min(high, _step(most, scale))
     if low > high:
         raise UnsupportedError(f"the fused activation {activation} of a tensor that never reaches it")
     return low, high

@@ -92,25 +92,7 @@ class Fixed:
 
     def reciprocal(self, x: Integers) -> Integers:
         """``1 / (1 + x)`` of ``x`` from 0 to 1."""
-        return shifted(self.newton(self.half_of_one_plus(x)), 1, self.bits)
-
-    def half_of_one_plus(self, x: Integers) -> Integers:
-        """``(1 + x) / 2`` of ``x`` from 0 to 1."""
-        return np.asarray(x + self.one + 1 >> 1, dtype=np.int64)
-
-    def logistic(self, x: Integers, integer_bits: int) -> Integers:
-        """The logistic function."""
-        small = self.exp_of_negative(-np.abs(x), integer_bits)
-        positive = self.reciprocal(small)
-        found = np.where(x > 0, positive, self.one - positive)
-        return np.asarray(np.where(x == 0, 1 << self.bits - 2, found), dtype=np.int64)
-
-    def tanh(self, x: Integers, integer_bits: int) -> Integers:
-        """The hyperbolic tangent."""
-        small = self.exp_of_negative(-np.abs(x), integer_bits + 1)
-        one = 1 << self.bits - 3
-        positive = shifted(self.newton(self.half_of_one_plus(small)) - one, 2, self.bits)
-        return np.asarray(np.sign(x) * positive, dtype=np.int64)
+        return shifted(self.newton(x + self.one + 1 >> 1), 1, self.bits)
 
 
 POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535), (3, 720401), (4, 242))
@@ -129,14 +111,16 @@ def interpolated(
     places = low + np.arange(513).astype(real) * step
     fine = real(65536) / (unit * real(32767) - unit * real(-32768))
     values, middles = function(places) * fine, function(places[:-1] + step / real(2)) * fine
-    samples = _nearest(values)
-    error = _nearest((values[1:] + samples[:-1].astype(real)) / real(2)) - _nearest(middles)
-    samples[:-1] -= _nearest(error / 2)
-    samples[-1:] = _nearest(function(np.array([high])) * fine)
+    samples = nearest(values)
+    error = nearest((values[1:] + samples[:-1].astype(real)) / real(2)) - nearest(middles)
+    samples[:-1] -= nearest(error / 2)
+    samples[-1:] = nearest(function(np.array([high])) * fine)
     return np.asarray(np.clip(samples, -32768, 32767), dtype=np.int64)
 
 
-def _nearest(x: npt.NDArray[np.float32] | Reals) -> Reals:
-    """The nearest integers, halves away from zero."""
+def nearest(x: npt.NDArray[np.float32] | Reals) -> Reals:
+    """The nearest integers, halves away from zero, of infinities these."""
     exact = x.astype(np.float64)
-    return np.asarray(np.copysign(np.floor(np.abs(exact) + 0.5), exact), dtype=np.float64)
+    whole = np.trunc(exact)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(whole + np.copysign(np.abs(exact - whole) >= 0.5, exact), dtype=np.float64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, checked_elements, constant, kernel_layouts
 from bitsmith.frontends.ops import contraction, spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
@@ -19,18 +19,9 @@ from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.requantize import Kernels, exact, real_step
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
-from bitsmith.ir.model_layout import Move
+from bitsmith.ir.model_layout import ModelLayout, Move
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, Shape, as_weights
-
-_Number = TypeVar("_Number", bound=np.generic)
-
-
-class _Mover(Protocol):
-    """A rearrangement of elements, of any type."""
-
-    def __call__(self, kernel: npt.NDArray[_Number], /) -> npt.NDArray[_Number]: ...
-
+from bitsmith.layers.layer import Floats, as_weights
 
 _ACCUMULATOR = (1 << 31) - 1
 """The greatest sum of products in 32 bits."""
@@ -60,7 +51,7 @@ def _is_wide(call: Call, x: Operand, bias: int) -> bool:
     return x.is_wide and tensor.dtype == "int64"
 
 
-def _check_sums(call: Call, x: Operand, rows: Integers, bias: Integers | None) -> None:
+def _check_sums(call: Call, x: Operand, rows: Floats, bias: Integers | None) -> None:
     """Refuse sums of products (of the columns of ``rows``) that may leave 32 bits, where kernels wrap around."""
     most = np.abs(rows).sum(axis=0) * max(map(abs, x.limits)) + (0 if bias is None else np.abs(bias))
     if int(most.max(initial=0)) > _ACCUMULATOR:
@@ -103,7 +94,7 @@ def _fully_connected(call: Call) -> Value:
     bias = call.bias(2, units)
     wide = _is_wide(call, x, 2)
     if not wide:
-        _check_sums(call, x, codes.T, bias)
+        _check_sums(call, x, exact(codes.T), bias)
     layer, layouts = Dense(exact(codes.T), _bias(bias)), kernel_layouts(codes.shape, np.transpose)
     y = call.build.within("product").each(layer, rows, layouts=layouts)
     if call.kernels is Kernels.SINGLE:
@@ -133,58 +124,11 @@ def image(call: Call, number: int, axes: int = 2) -> Operand:
     return x
 
 
-def _kernel(call: Call, number: int) -> tuple[Integers, Tensor]:
-    codes, weights = call.weights(number, "the kernel")
-    _check_kernel(call, codes.shape)
-    return codes, weights
-
-
-def _check_kernel(call: Call, shape: Sequence[int], rank: int = 4) -> None:
-    if len(shape) != rank or 0 in shape:
-        raise call.error(f"a kernel of shape {tuple(shape)}", f"{rank} axes")
-
-
-def _real_kernel(call: Call, number: int, rank: int = 4) -> Floats:
-    kernel = call.trained(number, "the kernel")
-    _check_kernel(call, kernel.shape, rank)
-    return kernel
-
-
-def _conv(call: Call) -> Value:
-    codes, weights = _kernel(call, 1)
-    return _convolution(call, codes, _units_last, weights)
-
-
-def _real_conv(call: Call) -> Value:
-    return _real_convolution(call, _real_kernel(call, 1), _units_last)
-
-
-def _conv_3d(call: Call) -> Value:
-    return _real_convolution(call, _real_kernel(call, 1, 5), lambda kernel: kernel)
-
-
-def _depthwise(call: Call) -> Value:
-    codes, weights = _kernel(call, 1)
-    _check_by_channel(call, codes.shape)
-    return _convolution(call, codes, _channels_third, weights)
-
-
-def _real_depthwise(call: Call) -> Value:
-    kernel = _real_kernel(call, 1)
-    _check_by_channel(call, kernel.shape)
-    return _real_convolution(call, kernel, _channels_third)
-
-
-def _check_by_channel(call: Call, shape: Shape) -> None:
-    if shape[0] != 1:
-        raise call.error(f"a kernel of shape {shape}", "one element along the first axis")
-
-
-def _units_last(kernel: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+def _units_last(kernel: Floats) -> Floats:
     return np.moveaxis(kernel, 0, -1)
 
 
-def _channels_third(kernel: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+def _channels_third(kernel: Floats) -> Floats:
     return np.moveaxis(kernel, 0, 2)
 
 
@@ -199,30 +143,6 @@ def _groups(call: Call, x: Value, shape: Sequence[int]) -> int:
     if not groups or rest or units % groups:
         raise call.error(f"{x.item[-1]} channels for a kernel of shape {tuple(shape)}", "equal groups")
     return groups
-
-
-def _real_convolution(call: Call, stored: Floats, move: Move) -> Value:
-    """A convolution with the kernel (positions..., in // groups, out) that ``move`` makes of the model's."""
-    kernel, layouts = as_weights(move(stored)), kernel_layouts(stored.shape, move)
-    *size, _, units = kernel.shape
-    x = image(call, 0, len(size)).value
-    taps, groups, bias = taps_of(call, size), _groups(call, x, kernel.shape), call.biases(2, units)
-    return fused(call, lambda build: spatial.convolution(build, x, kernel, bias, taps, groups, layouts=layouts))
-
-
-def _convolution(call: Call, codes: Integers, move: _Mover, weights: Tensor) -> Value:
-    """A convolution of codes with the kernel (rows, columns, in // groups, out) that ``move`` makes of the model's."""
-    kernel, layouts = move(codes), kernel_layouts(codes.shape, move)
-    x, (*size, _, units) = image(call, 0), kernel.shape
-    groups = _groups(call, x.value, kernel.shape)
-    bias = call.bias(2, units)
-    wide = _is_wide(call, x, 2)
-    if not wide:
-        _check_sums(call, x, kernel.reshape(-1, units), bias)
-    layer, taps = (exact(kernel), _bias(bias)), taps_of(call, size)
-    y = spatial.convolution(call.build, x.value, *layer, taps, groups, "product", layouts=layouts)
-    single = x.tensor.dtype == "uint8"
-    return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
 
 
 def _placed(call: Call, x: Value, shape: Sequence[int], given: int = 0) -> tuple[Taps, tuple[int, ...]]:
@@ -247,35 +167,55 @@ def _placed(call: Call, x: Value, shape: Sequence[int], given: int = 0) -> tuple
     return Taps(taps.size, taps.strides, taps.dilation, tuple(pairs)), tuple(extra)
 
 
-def _transpose_conv(call: Call) -> Value:
-    codes, weights = _kernel(call, 1)
-    x, kernel, layouts = image(call, 2), _units_last(codes), kernel_layouts(codes.shape, _units_last)
-    units = kernel.shape[-1]
-    taps, extra = _placed(call, x.value, kernel.shape)
-    bias = call.bias(3, units)
-    wide = _is_wide(call, x, 3)
-    if not wide:
-        _check_sums(call, x, kernel.reshape(-1, units), bias)
-    build = call.build.within("product")
-    y = spatial.transposed(build, x.value, exact(kernel), _bias(bias), taps, extra=extra, layouts=layouts)
-    single = x.tensor.dtype == "uint8"
-    return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
+@dataclass(frozen=True, slots=True)
+class _Convolution:
+    """A convolution, or a ``transposed`` one, with a kernel of so many axes.
 
+    ``move`` makes (positions..., in // groups, out) of it; a kernel ``by_channel`` has one element along its first axis.
+    """
 
-def _real_transpose_conv(call: Call) -> Value:
-    return _real_transposed(call, _real_kernel(call, 1), _units_last)
+    axes: int
+    move: Move
+    by_channel: bool
+    transposed: bool
 
+    def numbers(self, call: Call) -> Value:
+        """The convolution of a model that is not quantized."""
+        kernel, layouts = self._kernel(call, call.trained(1, "the kernel"))
+        convolve = self._with(call, kernel, call.biases(3 if self.transposed else 2, kernel.shape[-1]), layouts)
+        return fused(call, convolve)
 
-def _transpose_conv_3d(call: Call) -> Value:
-    return _real_transposed(call, _real_kernel(call, 1, 5), _exchanged)
+    def codes(self, call: Call) -> Value:
+        """The convolution of codes."""
+        codes, weights = call.weights(1, "the kernel")
+        kernel, layouts = self._kernel(call, exact(codes))
+        x, units, place = self._image(call), kernel.shape[-1], 3 if self.transposed else 2
+        bias, wide = call.bias(place, units), _is_wide(call, x, place)
+        if not wide:
+            _check_sums(call, x, kernel.reshape(-1, units), bias)
+        y = self._with(call, kernel, _bias(bias), layouts)(call.build.within("product"))
+        factors = _factors(x, weights, call.result, units, single=x.tensor.dtype == "uint8")
+        return call.rescaled(y, factors, call.fused(), wide=wide)
 
+    def _kernel(self, call: Call, stored: Floats) -> tuple[Floats, Mapping[str, ModelLayout]]:
+        if stored.ndim != self.axes or 0 in stored.shape:
+            raise call.error(f"a kernel of shape {stored.shape}", f"{self.axes} axes")
+        if self.by_channel and len(stored) != 1:
+            raise call.error(f"a kernel of shape {stored.shape}", "one element along the first axis")
+        return as_weights(self.move(stored)), kernel_layouts(stored.shape, self.move)
 
-def _real_transposed(call: Call, stored: Floats, move: Move) -> Value:
-    """A transposed convolution with the kernel (positions..., in, out) that ``move`` makes of the model's."""
-    kernel, layouts = as_weights(move(stored)), kernel_layouts(stored.shape, move)
-    x = image(call, 2, kernel.ndim - 2).value
-    (taps, extra), bias = _placed(call, x, kernel.shape), call.biases(3, kernel.shape[-1])
-    return fused(call, lambda build: spatial.transposed(build, x, kernel, bias, taps, extra=extra, layouts=layouts))
+    def _image(self, call: Call) -> Operand:
+        return image(call, 2 if self.transposed else 0, self.axes - 2)
+
+    def _with(
+        self, call: Call, kernel: Floats, bias: Floats | None, layouts: Mapping[str, ModelLayout]
+    ) -> Callable[[Builder], Value]:
+        x = self._image(call).value
+        if self.transposed:
+            placed, extra = _placed(call, x, kernel.shape)
+            return lambda build: spatial.transposed(build, x, kernel, bias, placed, extra=extra, layouts=layouts)
+        taps, groups = taps_of(call, kernel.shape[:-2]), _groups(call, x, kernel.shape)
+        return lambda build: spatial.convolution(build, x, kernel, bias, taps, groups, layouts=layouts)
 
 
 def _matrices(call: Call) -> str:
@@ -299,15 +239,21 @@ def _entry(codes: Translator, numbers: Translator, layer: str) -> Entry:
     return Entry(Translation(codes, f"{layer} and Quantize"), Translation(numbers, layer))
 
 
+_CONV = _Convolution(4, _units_last, by_channel=False, transposed=False)
+_CONV_3D = _Convolution(5, lambda kernel: kernel, by_channel=False, transposed=False)
+_DEPTHWISE = _Convolution(4, _channels_third, by_channel=True, transposed=False)
+_TRANSPOSED = _Convolution(4, _units_last, by_channel=False, transposed=True)
+_TRANSPOSED_3D = _Convolution(5, _exchanged, by_channel=False, transposed=True)
+
 PRODUCTS: dict[str, Entry] = {
     "BATCH_MATMUL": Entry(
         Translation(_batch_matmul, "Einsum and Quantize"), Translation(_matrix_product, OPERATIONS["matmul"].becomes)
     ),
-    "CONV_2D": _entry(_conv, _real_conv, "Conv"),
-    "CONV_3D": Entry(numbers=Translation(_conv_3d, "Conv")),
-    "CONV_3D_TRANSPOSE": Entry(numbers=Translation(_transpose_conv_3d, "ConvTranspose")),
-    "DEPTHWISE_CONV_2D": _entry(_depthwise, _real_depthwise, "Conv"),
+    "CONV_2D": _entry(_CONV.codes, _CONV.numbers, "Conv"),
+    "CONV_3D": Entry(numbers=Translation(_CONV_3D.numbers, "Conv")),
+    "CONV_3D_TRANSPOSE": Entry(numbers=Translation(_TRANSPOSED_3D.numbers, "ConvTranspose")),
+    "DEPTHWISE_CONV_2D": _entry(_DEPTHWISE.codes, _DEPTHWISE.numbers, "Conv"),
     "FULLY_CONNECTED": _entry(_fully_connected, _dense, "Dense"),
-    "TRANSPOSE_CONV": _entry(_transpose_conv, _real_transpose_conv, "ConvTranspose"),
+    "TRANSPOSE_CONV": _entry(_TRANSPOSED.codes, _TRANSPOSED.numbers, "ConvTranspose"),
 }
 """Operators by name."""

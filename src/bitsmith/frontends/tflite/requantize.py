@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, high_product
+from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, high_product, nearest
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.quantization.quantize import Quantize
@@ -145,13 +145,7 @@ def _is_as_rounded(exact_factor: Fraction, factor: float, limits: tuple[int, int
     if not first.size or float(np.abs(first).max()) >= 2.0**53:
         return True
     wanted = codes.astype(np.float64)
-    return bool(np.all(_nearest(first * factor) >= wanted) and np.all(_nearest((first - 1.0) * factor) < wanted))
-
-
-def _nearest(x: Floats) -> Floats:
-    """The nearest integers, halves away from zero; products beside a half are exact enough to tell."""
-    whole = np.trunc(x)
-    return np.asarray(whole + np.copysign(np.abs(x - whole) >= 0.5, x), dtype=np.float64)
+    return bool(np.all(nearest(first * factor) >= wanted) and np.all(nearest((first - 1.0) * factor) < wanted))
 
 
 def integers(scale: Rationals | Fraction, limits: tuple[int, int], rounding: Rounding, offset: int = 0) -> Quantizer:

@@ -5,7 +5,7 @@ Source: ``schema.fbs`` of version 3, https://github.com/tensorflow/tensorflow/tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
@@ -121,10 +121,6 @@ def operator_name(number: int) -> str:
     return NAMES[number] if 0 <= number < len(NAMES) else f"built-in operator {number}"
 
 
-PADDINGS = ("SAME", "VALID")
-ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One option: the number of its field, its form (of :mod:`struct`; ``*`` a list of integers, ``s`` text), and its default.
@@ -133,9 +129,9 @@ class Entry:
     """
 
     number: int
-    form: str = "i"
-    default: int | float | bool = 0
-    words: tuple[str, ...] = ()
+    form: str
+    default: int | float | bool
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,141 +142,68 @@ class Options:
     entries: Mapping[str, Entry]
 
 
-_PADDING = Entry(0, "b", 0, PADDINGS)
-_STRIDES = {"stride_w": Entry(1), "stride_h": Entry(2)}
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "padding": ("SAME", "VALID"),
+    "fused_activation_function": ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT"),
+    "mode": ("REFLECT", "SYMMETRIC"),
+}
+
+_OPTIONS = """
+ADD 11 | fused_activation_function pot_scale_int16:?=1
+AVERAGE_POOL_2D L2_POOL_2D MAX_POOL_2D 5 | padding stride_w stride_h filter_width filter_height fused_activation_function
+BATCH_MATMUL 101 | adj_x:? adj_y:?
+CALL_ONCE 103 | init_subgraph_index
+CONCATENATION 10 | axis fused_activation_function
+CONV_2D 1 | padding stride_w stride_h fused_activation_function dilation_w_factor:i=1 dilation_h_factor:i=1
+CONV_3D CONV_3D_TRANSPOSE 106 | padding stride_d stride_w stride_h fused_activation_function \
+    dilation_d_factor:i=1 dilation_w_factor:i=1 dilation_h_factor:i=1
+CUMSUM 102 | exclusive:? reverse:?
+DEPTHWISE_CONV_2D 2 | padding stride_w stride_h - fused_activation_function dilation_w_factor:i=1 dilation_h_factor:i=1
+DEPTH_TO_SPACE 94 | block_size
+DIV 29 | fused_activation_function
+FAKE_QUANT 58 | min:f max:f num_bits narrow_range:?
+FULLY_CONNECTED 8 | fused_activation_function weights_format:b keep_num_dims:?
+GATHER 23 | axis batch_dims
+GELU 116 | approximate:?
+L2_NORMALIZATION 12 | fused_activation_function
+LEAKY_RELU 75 | alpha:f
+LOCAL_RESPONSE_NORMALIZATION 13 | radius bias:f alpha:f beta:f
+MEAN REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN REDUCE_PROD SUM 27 | keep_dims:?
+MIRROR_PAD 77 | mode
+MUL 21 | fused_activation_function
+ONE_HOT 61 | axis
+PACK 59 | - axis
+RESHAPE 17 | new_shape:*
+RESIZE_BILINEAR 15 | - - align_corners:? half_pixel_centers:?
+RESIZE_NEAREST_NEIGHBOR 74 | align_corners:? half_pixel_centers:?
+SOFTMAX 9 | beta:f
+SPACE_TO_DEPTH 19 | block_size
+SQUEEZE 30 | squeeze_dims:*
+STRIDED_SLICE 32 | begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask offset:?
+SUB 28 | fused_activation_function pot_scale_int16:?=1
+SVDF 6 | rank fused_activation_function
+TRANSPOSE_CONV 49 | padding stride_w stride_h fused_activation_function
+UNIDIRECTIONAL_SEQUENCE_LSTM 71 | fused_activation_function cell_clip:f - time_major:? - diagonal_recurrent_tensors:?
+UNPACK 64 | - axis
+VAR_HANDLE 111 | - shared_name:s
+"""
+"""Operators, the number of their options' kind, and the fields in order: ``name:form=default``, of 32 bits and 0 if left out."""
 
 
-def _activation(number: int) -> dict[str, Entry]:
-    return {"fused_activation_function": Entry(number, "b", 0, ACTIVATIONS)}
+def _entry(number: int, text: str) -> tuple[str, Entry]:
+    name, _, rest = text.partition(":")
+    form, _, default = (rest or ("b" if name in _WORDS else "i")).partition("=")
+    kind = {"f": float, "?": bool}.get(form, int)
+    return name, Entry(number, form, kind(int(default or 0)), _WORDS.get(name, ()))
 
 
-def _bias_type(number: int) -> dict[str, Entry]:
-    return {"quantized_bias_type": Entry(number, "b", 0)}
+def _options(text: str) -> Iterator[tuple[str, Options]]:
+    for line in text.strip().splitlines():
+        head, _, listed = line.partition(" | ")
+        *names, kind = head.split()
+        fields = [_entry(number, text) for number, text in enumerate(listed.split()) if text != "-"]
+        yield from ((name, Options(int(kind), dict(fields))) for name in names)
 
 
-_SUM = {**_activation(0), "pot_scale_int16": Entry(1, "?", True)}
-_POOL = Options(
-    5, {"padding": _PADDING, **_STRIDES, "filter_width": Entry(3), "filter_height": Entry(4), **_activation(5)}
-)
-_REDUCTION = Options(27, {"keep_dims": Entry(0, "?", False)})
-_CONV_3D = Options(
-    106,
-    {
-        "padding": _PADDING,
-        "stride_d": Entry(1),
-        "stride_w": Entry(2),
-        "stride_h": Entry(3),
-        **_activation(4),
-        "dilation_d_factor": Entry(5, default=1),
-        "dilation_w_factor": Entry(6, default=1),
-        "dilation_h_factor": Entry(7, default=1),
-    },
-)
-
-OPTIONS: Mapping[str, Options] = MappingProxyType(
-    {
-        "ADD": Options(11, _SUM),
-        "AVERAGE_POOL_2D": _POOL,
-        "BATCH_MATMUL": Options(101, {"adj_x": Entry(0, "?", False), "adj_y": Entry(1, "?", False)}),
-        "CALL_ONCE": Options(103, {"init_subgraph_index": Entry(0)}),
-        "CONCATENATION": Options(10, {"axis": Entry(0), **_activation(1)}),
-        "CONV_2D": Options(
-            1,
-            {
-                "padding": _PADDING,
-                **_STRIDES,
-                **_activation(3),
-                "dilation_w_factor": Entry(4, default=1),
-                "dilation_h_factor": Entry(5, default=1),
-                **_bias_type(6),
-            },
-        ),
-        "CONV_3D": _CONV_3D,
-        "CONV_3D_TRANSPOSE": _CONV_3D,
-        "CUMSUM": Options(102, {"exclusive": Entry(0, "?", False), "reverse": Entry(1, "?", False)}),
-        "DEPTHWISE_CONV_2D": Options(
-            2,
-            {
-                "padding": _PADDING,
-                **_STRIDES,
-                **_activation(4),
-                "dilation_w_factor": Entry(5, default=1),
-                "dilation_h_factor": Entry(6, default=1),
-            },
-        ),
-        "DEPTH_TO_SPACE": Options(94, {"block_size": Entry(0)}),
-        "DIV": Options(29, _activation(0)),
-        "FAKE_QUANT": Options(
-            58,
-            {
-                "min": Entry(0, "f", 0.0),
-                "max": Entry(1, "f", 0.0),
-                "num_bits": Entry(2),
-                "narrow_range": Entry(3, "?", False),
-            },
-        ),
-        "FULLY_CONNECTED": Options(
-            8,
-            {
-                **_activation(0),
-                "weights_format": Entry(1, "b", 0),
-                "keep_num_dims": Entry(2, "?", False),
-                **_bias_type(4),
-            },
-        ),
-        "GATHER": Options(23, {"axis": Entry(0), "batch_dims": Entry(1)}),
-        "GELU": Options(116, {"approximate": Entry(0, "?", False)}),
-        "L2_NORMALIZATION": Options(12, _activation(0)),
-        "L2_POOL_2D": _POOL,
-        "LEAKY_RELU": Options(75, {"alpha": Entry(0, "f", 0.0)}),
-        "LOCAL_RESPONSE_NORMALIZATION": Options(
-            13,
-            {"radius": Entry(0), "bias": Entry(1, "f", 0.0), "alpha": Entry(2, "f", 0.0), "beta": Entry(3, "f", 0.0)},
-        ),
-        "MAX_POOL_2D": _POOL,
-        "MEAN": _REDUCTION,
-        "MIRROR_PAD": Options(77, {"mode": Entry(0, "b", 0, ("REFLECT", "SYMMETRIC"))}),
-        "MUL": Options(21, _activation(0)),
-        "ONE_HOT": Options(61, {"axis": Entry(0)}),
-        "PACK": Options(59, {"values_count": Entry(0), "axis": Entry(1)}),
-        **dict.fromkeys(("REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM"), _REDUCTION),
-        "RESHAPE": Options(17, {"new_shape": Entry(0, "*")}),
-        "RESIZE_BILINEAR": Options(
-            15, {"align_corners": Entry(2, "?", False), "half_pixel_centers": Entry(3, "?", False)}
-        ),
-        "RESIZE_NEAREST_NEIGHBOR": Options(
-            74, {"align_corners": Entry(0, "?", False), "half_pixel_centers": Entry(1, "?", False)}
-        ),
-        "SOFTMAX": Options(9, {"beta": Entry(0, "f", 0.0)}),
-        "SPACE_TO_DEPTH": Options(19, {"block_size": Entry(0)}),
-        "SPLIT": Options(35, {"num_splits": Entry(0)}),
-        "SQUEEZE": Options(30, {"squeeze_dims": Entry(0, "*")}),
-        "STRIDED_SLICE": Options(
-            32,
-            {
-                "begin_mask": Entry(0),
-                "end_mask": Entry(1),
-                "ellipsis_mask": Entry(2),
-                "new_axis_mask": Entry(3),
-                "shrink_axis_mask": Entry(4),
-                "offset": Entry(5, "?", False),
-            },
-        ),
-        "SUB": Options(28, _SUM),
-        "SVDF": Options(6, {"rank": Entry(0), **_activation(1)}),
-        "TRANSPOSE_CONV": Options(49, {"padding": _PADDING, **_STRIDES, **_activation(3), **_bias_type(4)}),
-        "UNIDIRECTIONAL_SEQUENCE_LSTM": Options(
-            71,
-            {
-                **_activation(0),
-                "cell_clip": Entry(1, "f", 0.0),
-                "proj_clip": Entry(2, "f", 0.0),
-                "time_major": Entry(3, "?", False),
-                "diagonal_recurrent_tensors": Entry(5, "?", False),
-            },
-        ),
-        "UNPACK": Options(64, {"num": Entry(0), "axis": Entry(1)}),
-        "VAR_HANDLE": Options(111, {"shared_name": Entry(1, "s")}),
-    }
-)
+OPTIONS: Mapping[str, Options] = MappingProxyType(dict(_options(_OPTIONS)))
 """Options by operator; others have none that change a number."""

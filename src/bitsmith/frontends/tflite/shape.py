@@ -12,7 +12,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, Value, constant
 from bitsmith.frontends.ops import selection, shape, spatial
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, kind_of, limits_of, zero_point
-from bitsmith.frontends.tflite.fixedpoint import Integers
+from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Floats, as_weights
@@ -136,8 +136,8 @@ def _as_part(call: Call, x: Operand, suffix: str) -> Value:
     bias, (low, high) = np.float32(-old.zero_point) * factor, limits_of(call.result)
 
     def codes(places: Integers) -> Integers:
-        found = ((places + old.zero_point).astype(np.float32) * factor + bias).astype(np.float64)
-        return np.asarray(np.clip(np.copysign(np.floor(np.abs(found) + 0.5), found), low, high), dtype=np.int64)
+        found = nearest((places + old.zero_point).astype(np.float32) * factor + bias)
+        return np.asarray(np.clip(found, low, high), dtype=np.int64)
 
     return call.table(x, codes, suffix)
 
