@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from bitsmith.vendors.figures import Reports, Section, of_slack, renamed, scalars_of
-from bitsmith.vendors.vendor import existing_folder, nothing_found, present, read_text, samples
+from bitsmith.vendors.vendor import existing_folder, nothing_found, read_text, samples, stages
 from bitsmith.vendors.vivado_project import timing, utilization
 
 _TOOL = "Catapult"
@@ -29,30 +30,22 @@ def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, objec
         ProjectError: no such folder, no report in it, or a damaged one (named).
     """
     folder = existing_folder(output_dir)
-    report: dict[str, object] = {}
-    results = folder / "tb_data" / "csim_results.log"
-    if present(results):
-        report["CSimResults"] = samples(results)
+    readers: dict[str, tuple[Path, Callable[[Path], object]]] = {
+        "CSimResults": (folder / "tb_data" / "csim_results.log", samples)
+    }
     solution = newest_solution(folder)
     if solution is not None:
-        used, slack, layers = (
-            solution / name
-            for name in (
-                "vivado_concat_v/utilization_synth.rpt",
-                "vivado_concat_v/timing_summary_synth.rpt",
-                "nnet_layer_results.txt",
-            )
-        )
-        if present(used):
-            report["UtilizationReport"] = utilization(used)
-        if present(slack):
-            report["TimingReport"] = timing(slack)
-        if present(layers):
-            report[LAYERS] = [line.strip() for line in read_text(layers).splitlines()]
-    report = {name: section for name, section in report.items() if section}
+        readers["UtilizationReport"] = solution / "vivado_concat_v/utilization_synth.rpt", utilization
+        readers["TimingReport"] = solution / "vivado_concat_v/timing_summary_synth.rpt", timing
+        readers[LAYERS] = solution / "nnet_layer_results.txt", _lines
+    report = stages(readers)
     if not report:
         raise nothing_found(folder, _TOOL)
     return report
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in read_text(path).splitlines()]
 
 
 def newest_solution(folder: Path) -> Path | None:

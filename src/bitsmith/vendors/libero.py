@@ -16,11 +16,11 @@ from bitsmith.vendors.vendor import (
     Figures,
     Number,
     existing_folder,
+    figures,
     malformed,
     nothing_found,
     number,
     present,
-    put,
     read_text,
     rows,
 )
@@ -82,39 +82,31 @@ def _parts(text: str) -> dict[int, str]:
 def _simulation(text: str, path: Path) -> Figures:
     section: Figures = {}
     for cells in _table(text, 1 + len(_SIMULATION), "Top-Level Name", path):
-        calls, cycles, *ranges = _SIMULATION
-        put(section, calls, number(cells[1], calls, path))
-        put(section, cycles, number(cells[2], cycles, path))
-        for key, cell in zip(ranges, cells[3:], strict=True):
-            put(section, key, _three(cell, key, path))
+        section |= figures(dict(zip(_SIMULATION[:2], cells[1:3], strict=True)), path)
+        threes = {key: _three(cell, key, path) for key, cell in zip(_SIMULATION[2:], cells[3:], strict=True)}
+        section |= {key: three for key, three in threes.items() if three is not None}
         break
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "SW/HW co-simulation" and value.strip():
             section["Status"] = value.strip()
         elif name.strip() in _LINES:
-            put(section, _LINES[name.strip()], number(value, name, path))
+            section |= figures({_LINES[name.strip()]: value}, path)
     return _signed(section, "SmartHLS co-simulation")
 
 
 def _timing(text: str, path: Path) -> Figures:
-    section: Figures = {}
-    for cells in _table(text, 1 + len(_TIMING), "Clock Domain", path):
-        for key, cell in zip(_TIMING, cells[1:], strict=True):
-            put(section, key, number(cell.removesuffix(" ns").removesuffix(" MHz"), key, path))
-        break
-    return _signed(section, "Libero, after place and route")
+    first = next(iter(_table(text, 1 + len(_TIMING), "Clock Domain", path)), ())
+    cells = [cell.removesuffix(" ns").removesuffix(" MHz") for cell in first[1:]]
+    return _signed(figures(dict(zip(_TIMING, cells, strict=False)), path), "Libero, after place and route")
 
 
 def _resources(text: str, path: Path) -> Figures:
     section: Figures = {}
     for kind, used, total, share in _table(text, 4, "Resource Type", path):
-        figures: Figures = {}
         # A sum is written out, as in "424 + 36 = 460".
-        put(figures, "Used", number(used.rpartition("=")[2], f"{kind} used", path))
-        put(figures, "Total", number(total, f"{kind} in all", path))
-        put(figures, "Percentage", number(share, f"{kind} in per cent", path))
-        section[kind] = _signed(figures, "Libero")
+        counts = {"Used": used.rpartition("=")[2], "Total": total, "Percentage": share}
+        section[kind] = _signed(figures(counts, path), "Libero")
     return section
 
 
@@ -138,7 +130,7 @@ def _three(cell: str, what: str, path: Path) -> list[Number] | None:
     return known
 
 
-def _signed(section: Figures, tool: str) -> Figures:
+def _signed(section: Mapping[str, object], tool: str) -> Figures:
     return {**section, "Tool": tool} if section else {}
 
 
@@ -146,9 +138,9 @@ def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Sect
     report = parse_libero_report(folder)
     area: Section = {}
     resources = report.get("Resource Usage")
-    for kind, figures in resources.items() if isinstance(resources, Mapping) else ():
+    for kind, counts in resources.items() if isinstance(resources, Mapping) else ():
         name = next((ours for theirs, ours in _MICROCHIP.items() if theirs in str(kind)), str(kind))
-        used = scalars(figures) if isinstance(figures, Mapping) else {}
+        used = scalars(counts) if isinstance(counts, Mapping) else {}
         area |= renamed(used, {"Used": name})
     simulation = report.get("Simulation Result")
     latency: Section = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars_of, signed
@@ -18,13 +19,13 @@ from bitsmith.vendors.vendor import (
     Number,
     dig,
     existing_folder,
+    figures,
     file_name,
     malformed,
     nothing_found,
     number,
-    present,
-    put,
     read_json_lines,
+    stages,
 )
 
 _TOOL = "the oneAPI compiler"
@@ -61,12 +62,7 @@ def parse_oneapi_report(output_dir: str | os.PathLike[str]) -> dict[str, object]
 def _sections(project: Path, name: str) -> dict[str, object]:
     data = project / "reports" / "resources" / "json"
     summary, loops, quartus = (data / f"{file}.ndjson" for file in ("summary", "loop_attr", "quartus"))
-    found = {
-        "HLS": _area(summary) if present(summary) else {},
-        "Loop": _loops(loops) if present(loops) else {},
-        "Quartus": _fitted(quartus, name) if present(quartus) else {},
-    }
-    return {key: section for key, section in found.items() if section}
+    return stages({"HLS": (summary, _area), "Loop": (loops, _loops), "Quartus": (quartus, partial(_fitted, name=name))})
 
 
 def _area(path: Path) -> dict[str, object]:
@@ -79,11 +75,9 @@ def _area(path: Path) -> dict[str, object]:
         name = dig(value, "name")
         if name not in ("Total", "Available") or dig(value, "parent") not in (None, "estimatedResources"):
             continue
-        figures: Figures = {}
-        for at, resource in enumerate(_AREA):
-            put(figures, resource, number(dig(value, "data", at), resource, path))
-        if figures:
-            section[str(name).lower()] = figures
+        area = figures({resource: dig(value, "data", at) for at, resource in enumerate(_AREA)}, path)
+        if area:
+            section[str(name).lower()] = area
     if not section:
         raise malformed("no estimate of the area", path)
     return {**section, "Tool": f"{_TOOL} (estimate)"}
@@ -98,13 +92,9 @@ def _loops(path: Path) -> Figures:
                 figure = number(_bound(dig(value, key)), key, path)
                 if figure is not None:
                     seen.append(figure)
-    section: Figures = {}
-    put(section, "worstFrequency", min(measured["af"], default=None))
-    put(section, "worstII", max(measured["ii"], default=None))
-    put(section, "worstLatency", max(measured["lt"], default=None))
-    if section:
-        section["Tool"] = f"{_TOOL} (estimate)"
-    return section
+    worst = {"worstFrequency": measured["af"], "worstII": measured["ii"], "worstLatency": measured["lt"]}
+    section: Figures = {key: (min if key == "worstFrequency" else max)(seen) for key, seen in worst.items() if seen}
+    return {**section, "Tool": f"{_TOOL} (estimate)"} if section else {}
 
 
 def _fitted(path: Path, name: str) -> Figures:
@@ -116,14 +106,11 @@ def _fitted(path: Path, name: str) -> Figures:
     fmax = number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock fmax"), "clock fmax", path)
     if fmax is None:
         return {}
-    section: Figures = {"fmax": fmax}
     nodes = dig(data, "quartusFitResourceUsageSummary", "nodes")
     kernels = {_squeezed(dig(node, "name")): node for node in nodes} if isinstance(nodes, list) else {}
     node = kernels.get(_squeezed(name), dig(nodes, 0))
-    for resource in _FITTED:
-        put(section, resource, number(dig(node, resource), resource, path))
-    section["Tool"] = "Quartus"
-    return section
+    fitted = figures({resource: dig(node, resource) for resource in _FITTED}, path)
+    return {"fmax": fmax, **fitted, "Tool": "Quartus"}
 
 
 def _squeezed(name: Json) -> str:

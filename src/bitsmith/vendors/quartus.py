@@ -17,14 +17,15 @@ from bitsmith.vendors.vendor import (
     Json,
     dig,
     existing_folder,
+    figures,
     file_name,
     malformed,
     nothing_found,
     number,
     present,
-    put,
     read_json,
     read_text,
+    stages,
 )
 
 _TOOL = "Intel HLS compiler"
@@ -53,20 +54,19 @@ def parse_quartus_report(output_dir: str | os.PathLike[str], write_to_file: bool
     folder = existing_folder(output_dir)
     library = compiler_folder(folder) / "reports" / "lib"
     area, simulation, fitted = (library / f"{name}_data.js" for name in ("report", "verification", "quartus"))
-    report: Figures = {}
-    tools: list[str] = []
-    for path, read, tool in (
-        (area, _area, f"area: {_TOOL} (estimate)"),
-        (simulation, _simulation, f"latency: simulation by the {_TOOL}"),
-        (fitted, _fitted, "clock and fit: Quartus"),
-    ):
-        section = read(path) if present(path) else {}
-        if section:
-            report |= section
-            tools.append(tool)
-    if not report:
+    sections = stages(
+        {
+            f"area: {_TOOL} (estimate)": (area, _area),
+            f"latency: simulation by the {_TOOL}": (simulation, _simulation),
+            "clock and fit: Quartus": (fitted, _fitted),
+        }
+    )
+    if not sections:
         raise nothing_found(folder, f"the {_TOOL}")
-    report["Tool"] = "; ".join(tools)
+    report: Figures = {}
+    for section in sections.values():
+        report |= section if isinstance(section, dict) else {}
+    report["Tool"] = "; ".join(sections)
     if write_to_file:
         text = "".join(f"{key}: {value}\n" for key, value in report.items())
         write_atomically(folder / _SUMMARY, lambda file: file.write(text.encode()))
@@ -96,18 +96,16 @@ def _area(path: Path) -> Figures:
     used, shares, capacity = (dig(area, key) for key in ("total", "total_percent", "max_resources"))
     if not isinstance(used, list) or len(used) < len(_AREA):
         raise malformed("no estimate of the area", path)
-    section: Figures = {}
-    counts = [number(value, name, path) for name, value in zip(_AREA, used, strict=False)]
-    for name, count in zip(_AREA, counts, strict=True):
-        put(section, f"HLS Estimate {name}", count)
-    for at, (key, count) in enumerate(zip(_PER_CENT, counts, strict=True)):
-        # The compiler's own list of shares does not start with ALUT in every version, so they are computed if possible.
+    keys = [f"HLS Estimate {name}" for name in _AREA]
+    section = figures(dict(zip(keys, used, strict=False)), path)
+    if capacity is None:
+        return {**section, **figures({key: dig(shares, at) for at, key in enumerate(_PER_CENT)}, path)}
+    # The compiler's own list of shares does not start with ALUT in every version, so they are computed if possible.
+    for at, key in enumerate(keys):
         most = number(dig(capacity, at), f"the number of {_AREA[at]}", path)
-        if most and count is not None:
-            section[key] = round(100 * count / most, 3)
-        elif capacity is None:
-            put(section, key, number(dig(shares, at), key, path))
-    return section
+        if most and key in section:
+            section[_PER_CENT[at]] = round(100 * section[key] / most, 3)
+    return {**section}
 
 
 def _simulation(path: Path) -> Figures:
@@ -115,15 +113,14 @@ def _simulation(path: Path) -> Figures:
     data = dig(_variable(path, "verifJSON"), "functions", 0, "data")
     if data is None:
         return {}
-    section: Figures = {}
-    put(section, "Number of Invoations", number(dig(data, 0), "the number of invocations", path))
+    section: Figures = {**figures({"Number of Invoations": dig(data, 0)}, path)}
     for at, name in ((1, "Latency"), (2, "ii")):
         triple = dig(data, at)
         values = triple.split(",") if isinstance(triple, str) else []
         if len(values) != 3:
             raise malformed(f"{name} is not three numbers", path)
-        for which, value in zip(("MIN", "MAX", "AVG"), values, strict=True):
-            put(section, f"{name} ({which})", number(value, name, path))
+        keys = [f"{name} ({which})" for which in ("MIN", "MAX", "AVG")]
+        section |= figures(dict(zip(keys, values, strict=True)), path)
     return section
 
 
@@ -133,11 +130,8 @@ def _fitted(path: Path) -> Figures:
     clock = number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock"), "the clock", path)
     if clock is None:
         return {}
-    section: Figures = {"Clock": clock}
     node = dig(data, "quartusFitResourceUsageSummary", "nodes", -1)
-    for name in _FITTED:
-        put(section, f"Quartus {name.upper()}", number(dig(node, name), name, path))
-    return section
+    return {"Clock": clock, **figures({f"Quartus {name.upper()}": dig(node, name) for name in _FITTED}, path)}
 
 
 def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:

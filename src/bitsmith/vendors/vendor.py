@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -204,10 +204,20 @@ def number(value: object, what: str, path: Path) -> Number | None:
     return int(word) if word.lstrip("+-").isdecimal() else float(word)
 
 
-def put(section: Figures, key: str, value: object) -> None:
-    """Set a figure that is there; one that is missing stays missing."""
-    if value is not None:
-        section[key] = value
+def figures(values: Mapping[str, object], path: Path) -> dict[str, Number]:
+    """Those of ``values`` that are there, as numbers.
+
+    Raises:
+        ProjectError: as :func:`number`.
+    """
+    read = {key: number(value, key, path) for key, value in values.items()}
+    return {key: value for key, value in read.items() if value is not None}
+
+
+def stages(readers: Mapping[str, tuple[Path, Callable[[Path], object]]]) -> Figures:
+    """The sections of all stages that have left a report with figures."""
+    read = {name: reader(path) for name, (path, reader) in readers.items() if present(path)}
+    return {name: section for name, section in read.items() if section}
 
 
 def rows(text: str) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -17,16 +18,17 @@ from bitsmith.vendors.figures import Reports, Section, of_clock, of_slack, renam
 from bitsmith.vendors.vendor import (
     Figures,
     Number,
+    figures,
     file_name,
     malformed,
     number,
     plain,
     present,
-    put,
     read_text,
     read_xml,
     rows,
     samples,
+    stages,
 )
 
 _INDEX_FILES = {"vivado_hls.app": "Vivado HLS", "hls.app": "Vitis HLS"}
@@ -130,17 +132,20 @@ def hls_sections(project: HlsProject) -> dict[str, object]:
     routed = folder / "timing.rpt"  # of our own scripts
     if not present(routed):
         routed = accelerator / "design_1_wrapper_timing_summary_routed.rpt"
-    readers = (
-        ("CSimResults", folder / "tb_data" / "csim_results.log", samples),
-        ("CosimResults", folder / "tb_data" / "rtl_cosim_results.log", samples),
-        ("CSynthesisReport", reports / "syn" / "report" / f"{top}_csynth.xml", lambda p: csynthesis(p, project.tool)),
-        ("VivadoSynthReport", folder / "vivado_synth.rpt", utilization),
-        ("CosimReport", reports / "sim" / "report" / f"{top}_cosim.rpt", lambda p: _cosimulation(p, project)),
-        ("ImplementationReport", folder / "util.rpt", _implementation),
-        ("TimingReport", routed, timing),
+    return stages(
+        {
+            "CSimResults": (folder / "tb_data" / "csim_results.log", samples),
+            "CosimResults": (folder / "tb_data" / "rtl_cosim_results.log", samples),
+            "CSynthesisReport": (
+                reports / "syn" / "report" / f"{top}_csynth.xml",
+                partial(csynthesis, tool=project.tool),
+            ),
+            "VivadoSynthReport": (folder / "vivado_synth.rpt", utilization),
+            "CosimReport": (reports / "sim" / "report" / f"{top}_cosim.rpt", partial(_cosimulation, project=project)),
+            "ImplementationReport": (folder / "util.rpt", _implementation),
+            "TimingReport": (routed, timing),
+        }
     )
-    read = {name: reader(path) for name, path, reader in readers if present(path)}
-    return {name: section for name, section in read.items() if section}
 
 
 def csynthesis(path: Path, tool: str = "HLS") -> Figures:
@@ -150,17 +155,13 @@ def csynthesis(path: Path, tool: str = "HLS") -> Figures:
         ProjectError: the file is not such a report.
     """
     root = read_xml(path)
-    section: Figures = {}
-    for key, where in _PERFORMANCE.items():
-        put(section, key, number(root.findtext(where), key, path))
+    section = figures({key: root.findtext(where) for key, where in _PERFORMANCE.items()}, path)
     for prefix, where in (("", "AreaEstimates/Resources"), ("Available", "AreaEstimates/AvailableResources")):
-        for child in root.find(where) or ():
-            if child.tag in _AREA:
-                put(section, prefix + _AREA[child.tag], number(child.text, child.tag, path))
+        area = [child for child in root.find(where) or () if child.tag in _AREA]
+        section |= figures({prefix + _AREA[child.tag]: child.text for child in area}, path)
     if not section:
         raise malformed("an XML file without results of synthesis", path)
-    section["Tool"] = f"{tool}{_version(root)} (estimate)"
-    return section
+    return {**section, "Tool": f"{tool}{_version(root)} (estimate)"}
 
 
 def utilization(path: Path) -> Figures:
@@ -170,19 +171,15 @@ def utilization(path: Path) -> Figures:
         ProjectError: the file is not such a report.
     """
     text = read_text(path)
-    section: Figures = {}
+    section: dict[str, Number] = {}
     for cells in rows(text):
         key = _SITES.get(cells[0].rstrip("*"))
-        if key is None or key in section or len(cells) < 2:
-            continue
-        used = number(cells[1], cells[0], path)
-        if used is not None and key == "BRAM_18K":
-            used = round(used * 2)
-        put(section, key, used)
+        used = None if key is None or key in section or len(cells) < 2 else number(cells[1], cells[0], path)
+        if key is not None and used is not None:
+            section[key] = round(2 * used) if key == "BRAM_18K" else used
     if not section:
         raise malformed("no table of a utilization report", path)
-    section["Tool"] = _vivado(text)
-    return section
+    return {**section, "Tool": _vivado(text)}
 
 
 def timing(path: Path) -> Figures:
@@ -202,13 +199,8 @@ def timing(path: Path) -> Figures:
         raise malformed("no design timing summary", path)
     if len(values) != len(_TIMING_COLUMNS):
         raise malformed(f"a timing summary of {len(values)} columns instead of {len(_TIMING_COLUMNS)}", path)
-    section: Figures = {}
-    for key, value in zip(_TIMING_COLUMNS, values, strict=True):
-        if key is not None:
-            put(section, key, number(value, key, path))
-    if section:
-        section["Tool"] = _vivado(text)
-    return section
+    section = figures({key: value for key, value in zip(_TIMING_COLUMNS, values, strict=True) if key is not None}, path)
+    return {**section, "Tool": _vivado(text)} if section else {}
 
 
 def _cosimulation(path: Path, project: HlsProject) -> Figures:
@@ -221,9 +213,8 @@ def _cosimulation(path: Path, project: HlsProject) -> Figures:
         known = True
         if cells[1] == "NA":  # this language was not simulated
             continue
-        section = {"RTL": cells[0], "Status": cells[1]}
-        for key, cell in zip(_COSIM_COLUMNS, cells[2:], strict=False):
-            put(section, key, number(cell, key, path))
+        measured = figures(dict(zip(_COSIM_COLUMNS, cells[2:], strict=False)), path)
+        section = {"RTL": cells[0], "Status": cells[1], **measured}
     if not known:
         raise malformed("no table of a co-simulation report", path)
     if section:
@@ -268,8 +259,7 @@ def _implementation(path: Path) -> Figures:
         if heading in _HIERARCHY:
             count, _, share = cell.partition("(")
             key = _HIERARCHY[heading]
-            put(section, key, number(count, heading, path))
-            put(section, f"{key}%", number(share.rstrip("%)").lstrip("<"), f"{heading} in per cent", path))
+            section |= figures({key: count, f"{key}%": share.rstrip("%)").lstrip("<")}, path)
     section["Tool"] = _vivado(text)
     return section
 
