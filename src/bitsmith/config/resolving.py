@@ -385,17 +385,8 @@ def _check_choices(
 def _check_options(
     choices: Choices, options: AbstractSet[str], where: str, kind: str, problems: Problems
 ) -> Iterator[Idle]:
-    given = {
-        "table_size": choices.table_size,
-        "table_range": choices.table_range,
-        "binning": choices.binning,
-        "implementation": choices.implementation,
-        "skip": choices.skip,
-        "weights": choices.weights,
-        "outliers": choices.outliers,
-    }
     for key, option in _LAYER_OPTIONS.items():
-        if given[option] is None or option in options:
+        if getattr(choices, option) is None or option in options:
             continue
         if option == "table_size":
             yield Idle(key, where.partition(".")[2], "there is no table in it")

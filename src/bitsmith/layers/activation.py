@@ -15,7 +15,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.layers.axis_order import Order, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
-from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, single
+from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.tables import Function, has_own_entries, is_free, tabulated
@@ -130,11 +130,7 @@ class PReLU(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
-        try:
-            fits = np.broadcast_shapes(self.alpha.shape, shape) == shape
-        except ValueError:
-            fits = False
-        if not fits:
+        if not broadcasts(self.alpha.shape, shape):
             raise UnsupportedError(f"slopes of shape {self.alpha.shape} on an input of shape {shape}")
         return shape
 

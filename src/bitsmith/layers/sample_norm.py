@@ -21,7 +21,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.axis_order import Order, moved_axes, ordered_weights
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import cut, power
 from bitsmith.layers.statistics import Statistics, batched, checked_axes, given_variance, kept_sum, square, variance
@@ -214,11 +214,7 @@ class UnitNormalization(Layer):
 
 
 def _check_broadcast(name: str, values: Floats, shape: Shape) -> None:
-    try:
-        fits = np.broadcast_shapes(values.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
+    if not broadcasts(values.shape, shape):
         raise UnsupportedError(f"{name} of shape {values.shape} on an input of shape {shape}")
 
 

@@ -173,6 +173,11 @@ class Translation:
         found = self.read(call)
         return found if isinstance(found, tuple) else (found,)
 
+    def result(self, call: LayerCall) -> Value:
+        """The only result of a call."""
+        (found,) = self.results(call)
+        return found
+
 
 def configured(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:
     """``make`` of the builder, the only operand and what the ``reads`` give."""

@@ -9,15 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.hgq.grids import FixedPoint
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.reflected import reflected
 from bitsmith.frontends.keras.hgq.tables import looked_up
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.layers.layer import as_weights, broadcasts
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
@@ -48,21 +47,13 @@ def _quantizer(call: LayerCall) -> Value:
     )
     if not bool(np.all((sign == 0) | (sign == 1)) and np.all((bits >= 0) & (bits <= _MOST_BITS))):
         raise call.config.error("bit widths that make no sense", f"signs of 0 or 1, and 0 to {_MOST_BITS} bits")
-    if len(shape) > x.rank or not broadcasts(shape, x.dims):
-        raise UnsupportedError(
-            f"a quantizer of shape {shape} for a tensor of axes {x.dims}",
-            accepted="formats that are the same for each sample",
-        )
     sign, bits, integers = (one.reshape((1,) * (x.rank - one.ndim) + one.shape) for one in (sign, bits, integers))
     rounding, overflow = _modes(call)
-    sign = np.where(bits == 0, 0, sign)
-    integers, frac = np.where(bits == 0, 0, integers), np.where(bits == 0, 0, bits - integers)
+    sign, integers, frac = (np.where(bits == 0, 0, part) for part in (sign, integers, bits - integers))
     if overflow is None:
-        signs = np.where(bits == 0, 0, 1)
-        wraps = FixedPoint(signs, np.where(bits == 0, 0, integers), frac, rounding, Overflow.WRAP)
+        wraps = FixedPoint(np.where(bits == 0, 0, 1), integers, frac, rounding, Overflow.WRAP)
         return looked_up(call.build, x, reflected(sign[0], bits[0], frac[0]), wraps, None)
-    grid = Quantizer.fixed(sign[0], (integers - sign)[0], frac[0], rounding, overflow)
-    return call.build.emit(Quantize(grid), x)
+    return quantized(call.build, x, FixedPoint(sign, integers - sign, frac, rounding, overflow))
 
 
 def _table(call: LayerCall) -> Value:

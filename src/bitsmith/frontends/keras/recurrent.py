@@ -273,11 +273,21 @@ def _recurrent(class_name: str, becomes: str) -> Translation:
 def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
     class_name, config = wrapped("Bidirectional", call.config, "layer", _LAYERS)
     forward = _Network.read(call, class_name, config, "forward_layer")
-    if call.config.get("backward_layer") is None:
-        config = Fields({**config.values, "go_backwards": not config.flag("go_backwards", False)}, call.config.where)
-    else:
-        class_name, config = wrapped("Bidirectional", call.config, "backward_layer", _LAYERS)
-    there, back = _results(call, [forward, _Network.read(call, class_name, config, "backward_layer")])
+    class_name, config = backward_layer("Bidirectional", call.config, class_name, config, _LAYERS)
+    return merged(call, *_results(call, [forward, _Network.read(call, class_name, config, "backward_layer")]))
+
+
+def backward_layer(
+    wrapper: str, config: Fields, class_name: str, forward: Fields, known: Collection[str]
+) -> tuple[str, Fields]:
+    """Class and configuration of the layer of the other direction: as it is described, or the first one's turned round."""
+    if config.get("backward_layer") is not None:
+        return wrapped(wrapper, config, "backward_layer", known)
+    return class_name, Fields({**forward.values, "go_backwards": not forward.flag("go_backwards", False)}, config.where)
+
+
+def merged(call: LayerCall, there: tuple[Value, ...], back: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The results of both directions, merged as the wrapper says, and the states of both."""
     if call.config.get("merge_mode") is None and "merge_mode" in call.config.values:
         return (there[0], back[0], *there[1:], *back[1:])
     mode = call.config.text("merge_mode", "concat")

@@ -20,7 +20,7 @@ from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.ir.types import Rounding, objects
 from bitsmith.layers.auto import exact_raw
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import Floats, as_weights, broadcasts
 from bitsmith.layers.merge import Add
 from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.quantization.quantize import Quantize
@@ -81,11 +81,7 @@ def read_mode(call: Call, key: str = "rounding_mode", default: str = "ROUND") ->
 
 def broadcast(x: Value, values: Floats, what: str) -> Floats:
     """``values``, if they broadcast to the model's axes of ``x`` and are the same for all samples."""
-    try:
-        fits = np.broadcast_shapes(values.shape, x.dims) == x.dims
-    except ValueError:
-        fits = False
-    if not fits:
+    if not broadcasts(values.shape, x.dims):
         raise UnsupportedError(
             f"{what} of shape {values.shape} on a tensor of shape {x.dims}",
             accepted="one number, or one for each channel",

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.torch.staircases import MOST_LEVELS, ROUNDINGS, Function, staircase, uniform, uniform_parts
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, broadcasts
 
 _Call: TypeAlias = tuple[tuple[torch.Tensor, ...], torch.Tensor]
 """Operands and the result, which may be tuples, as Brevitas's tensors are."""
@@ -126,7 +126,7 @@ def _parameter(part: torch.nn.Module, result: torch.Tensor) -> Callable[[], torc
     exact = values.double()
     scale, bits = result.scale.detach().double(), getattr(result, "bit_width", None)
     lowest = highest = torch.zeros((), dtype=torch.float64)
-    if bits is not None and _broadcasts(scale, values):
+    if bits is not None and broadcasts(tuple(scale.shape), tuple(values.shape)):
         ends = code_range(bits.detach().double(), signed=bool(result.signed), narrow=bool(part.is_narrow_range))
         lowest, highest = (end - result.zero_point.detach().double() for end in ends)
     else:
@@ -140,13 +140,6 @@ def code_range(bits: torch.Tensor, *, signed: bool, narrow: bool) -> tuple[torch
     """The least and the greatest code; a ``narrow`` range lacks the code furthest from 0."""
     size = 2.0 ** (bits - float(signed))
     return (float(narrow) - size, size - 1.0) if signed else (0.0 * size, size - 1.0 - float(narrow))
-
-
-def _broadcasts(scale: torch.Tensor, values: torch.Tensor) -> bool:
-    try:
-        return np.broadcast_shapes(scale.shape, values.shape) == tuple(values.shape)
-    except ValueError:
-        return False
 
 
 def _common_step(values: Floats) -> float:

@@ -158,8 +158,7 @@ def _product(
         **{key: given[key] for key in _TABLE_KEYS if by_tables and key in given},
     }
     layer = TABLES_OF_EDGES["QEinsumDenseT"] if by_tables else LAYERS["QEinsumDense"]
-    (y,) = layer.results(part_of(call, part, x, config, part.strip("_").removesuffix("_dense")))
-    return y
+    return layer.result(part_of(call, part, x, config, part.strip("_").removesuffix("_dense")))
 
 
 def _has(call: LayerCall, part: str) -> bool:
@@ -318,8 +317,7 @@ def _convolved(call: LayerCall, scores: Value) -> Value:
         "enable_oq": _has(call, "conv/oq"),
         **{f"{kind}_conf": config.values.get(f"qkvo_{kind}_conf") for kind in ("iq", "oq", "kq", "bq")},
     }
-    (y,) = LAYERS["QConv2D"].results(part_of(call, "conv", scores, own, "conv"))
-    return y
+    return LAYERS["QConv2D"].result(part_of(call, "conv", scores, own, "conv"))
 
 
 _BECOMES = "Quantize, EinsumDense, Einsum, Reduce, Subtract, Lookup and Multiply"

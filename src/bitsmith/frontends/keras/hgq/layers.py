@@ -73,12 +73,7 @@ def _layer(read: Read, becomes: str) -> Translation:
 def _of_keras(class_name: str) -> Translation:
     """Keras's layer, which has no trained tensors."""
     inner = KERAS[class_name]
-    return _layer(lambda call: _only(inner.results(call)), inner.becomes)
-
-
-def _only(results: tuple[Value, ...]) -> Value:
-    (result,) = results
-    return result
+    return _layer(lambda call: inner.result(call), inner.becomes)
 
 
 def with_trained(class_name: str, tensors: Callable[[LayerCall], Tensors]) -> Translation:
@@ -89,7 +84,7 @@ def with_trained(class_name: str, tensors: Callable[[LayerCall], Tensors]) -> Tr
         values, grids = on_grids(call, tensors(call))
         stored = [Stored(one.shape, partial(np.array, one)) for one in values.values()]
         build = replace(call.build, quantizers=grids)
-        return _only(inner.results(replace(call, stored=lambda _: stored, build=build)))
+        return inner.result(replace(call, stored=lambda _: stored, build=build))
 
     return _layer(read, inner.becomes)
 
@@ -228,7 +223,7 @@ def _nearest_power(value: float) -> float:
 
 
 def _average(call: LayerCall) -> Value:
-    total = _only(KERAS["Add"].results(replace(call, build=call.build.within("sum"))))
+    total = KERAS["Add"].result(replace(call, build=call.build.within("sum")))
     return _scaled(call.build, total, _nearest_power(1.0 / len(call.given.tensors)))
 
 
@@ -269,7 +264,7 @@ def _average_pool(class_name: str) -> Translation:
                 f"{_name(call)}: its means leave out the padding, as HGQ2's do with JAX and TensorFlow; "
                 "with PyTorch they count it"
             )
-        return _only(inner.results(call))
+        return inner.result(call)
 
     return _layer(read, inner.becomes)
 

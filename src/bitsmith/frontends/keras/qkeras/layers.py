@@ -33,11 +33,6 @@ _FOLDING = ("ema_stats_folding", "batch_stats_folding")
 """Ways of training; afterwards both are the same."""
 
 
-def _only(results: tuple[Value, ...]) -> Value:
-    (result,) = results
-    return result
-
-
 def _is_channels_first(config: Fields) -> bool:
     return config.get("data_format") == "channels_first"
 
@@ -52,7 +47,7 @@ def _of_keras(call: LayerCall, class_name: str, tensors: Sequence[Floats], **arg
     """Keras's layer with the ``tensors`` as trained ones, no activation, and other ``arguments``."""
     config = Fields({**call.config.values, "activation": None, **arguments}, call.config.where)
     stored = [Stored(one.shape, partial(np.array, one)) for one in tensors]
-    return _only(KERAS[class_name].results(replace(call, config=config, stored=lambda _: stored)))
+    return KERAS[class_name].result(replace(call, config=config, stored=lambda _: stored))
 
 
 def _quantized(
@@ -179,7 +174,7 @@ def _pooled(call: LayerCall, size: Shape, **arguments: Json) -> Value:
 
 def _average_pool(call: LayerCall) -> Value:
     if call.config.get("average_quantizer") is None:
-        return _activated(call, _only(KERAS["AveragePooling2D"].results(call)))
+        return _activated(call, KERAS["AveragePooling2D"].result(call))
     size = call.config.per_axis("pool_size", 2, 2)
     strides = size if call.config.get("strides") is None else call.config.per_axis("strides", 2)
     if call.config.text("padding", "valid").lower() == "same":
@@ -191,7 +186,7 @@ def _average_pool(call: LayerCall) -> Value:
 
 def _global_average_pool(call: LayerCall) -> Value:
     if call.config.get("average_quantizer") is None:
-        return _activated(call, _only(KERAS["GlobalAveragePooling2D"].results(call)))
+        return _activated(call, KERAS["GlobalAveragePooling2D"].result(call))
     first, x = _is_channels_first(call.config), call.x
     if len(x.shape) != 3:
         raise call.config.error(f"called on an operand of shape {x.shape}", "an image")

@@ -16,7 +16,7 @@ from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.qkeras.activations import read_quantized
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantizers import Quantization, read_quantizer
-from bitsmith.frontends.keras.recurrent import MERGES, wrapped
+from bitsmith.frontends.keras.recurrent import backward_layer, merged, wrapped
 from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Shape
@@ -172,19 +172,11 @@ _WRAPPED = {prefix + name: found for name, found in _CLASSES.items() for prefix 
 
 def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
     class_name, config = wrapped("QBidirectional", call.config, "layer", _WRAPPED)
-    mode = call.config.get("merge_mode")
     there = _WRAPPED[class_name].run(_within(call, "forward"), config, "forward_layer/")
-    if call.config.get("backward_layer") is not None:
-        class_name, config = wrapped("QBidirectional", call.config, "backward_layer", _WRAPPED)
-    else:
-        config = Fields({**config.values, "go_backwards": not config.flag("go_backwards", False)}, config.where)
-    back = _WRAPPED[class_name].run(_within(call, "backward"), config, "backward_layer/", backwards=True)
-    if mode is None and "merge_mode" in call.config.values:
-        return (there[0], back[0], *there[1:], *back[1:])
-    mode = call.config.text("merge_mode", "concat")
-    if mode not in MERGES:
-        raise call.config.wrong("merge_mode", ", ".join([*MERGES, "null"]))
-    return (call.build.emit(MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
+    class_name, config = backward_layer("QBidirectional", call.config, class_name, config, _WRAPPED)
+    return merged(
+        call, there, _WRAPPED[class_name].run(_within(call, "backward"), config, "backward_layer/", backwards=True)
+    )
 
 
 def _within(call: LayerCall, name: str) -> LayerCall:
