@@ -11,7 +11,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 
 from bitsmith.errors import UnsupportedError
 
@@ -38,9 +38,12 @@ def limits(function: object, within: str, owner: type | None = None) -> tuple[st
 
 def _reachable(function: object, within: str, owner: type | None) -> Iterator[FunctionType]:
     seen: set[CodeType] = set()
-    waiting = [function]
+    waiting, owners = [function], [owner]
     while waiting:
         one = waiting.pop()
+        if isinstance(one, MethodType):
+            owners.append(type(one.__self__))
+            one = one.__func__
         if not isinstance(one, FunctionType) or not one.__module__.startswith(within) or one.__code__ in seen:
             continue
         seen.add(one.__code__)
@@ -51,7 +54,7 @@ def _reachable(function: object, within: str, owner: type | None) -> Iterator[Fu
         for name in names:
             value = one.__globals__.get(name)
             waiting += list(value.values()) if isinstance(value, dict) else [value]
-            waiting += [inspect.getattr_static(holder, name, None) for holder in (owner, *modules)]
+            waiting += [inspect.getattr_static(holder, name, None) for holder in (*owners, *modules)]
 
 
 def _names(code: CodeType) -> set[str]:

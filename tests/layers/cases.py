@@ -14,7 +14,6 @@ from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.logic import Comparison
-from bitsmith.layers.merge import Dot
 from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
@@ -111,7 +110,6 @@ def _vectors() -> list[Case]:
         Case("root mean square", RMSNormalization((-1,), half, 2.0**-20), ((2, 3),)),
         Case("unit", UnitNormalization((0,)), ((3, 2),)),
         Case("last greatest", ArgMax(0, keepdims=True, least=True), ((3, 2),)),
-        Case("dots", Dot((0, 1)), ((2, 3), (2, 2))),
     ]
     for reduction in Reduction:
         for axes in ((0,), (-1,), (0, 1)):

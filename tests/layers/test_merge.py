@@ -81,16 +81,6 @@ def test_concatenate(axis: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "shapes,axes",
-    [([(4,), (4,)], (0, 0)), ([(2, 4), (4, 3)], (1, 0)), ([(2, 4), (3, 4)], (-1, -1)), ([(2, 3, 4), (4,)], (2, 0))],
-    ids=str,
-)
-def test_dot(shapes: list[tuple[int, ...]], axes: tuple[int, int]) -> None:
-    outcome = run(network_of(merge.Dot(axes), shapes))
-    assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step / 2
-
-
-@pytest.mark.parametrize(
     "layer,shapes",
     [
         (merge.Add(), [(4,)]),
@@ -98,7 +88,6 @@ def test_dot(shapes: list[tuple[int, ...]], axes: tuple[int, int]) -> None:
         (merge.Subtract(), [(4,), (4,), (4,)]),
         (merge.Concatenate(2), [(2, 3), (2, 3)]),
         (merge.Concatenate(0), [(2, 3), (2, 4)]),
-        (merge.Dot((0, 0)), [(4,), (3,)]),
     ],
     ids=str,
 )

@@ -16,6 +16,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers import merge
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape, as_weights
@@ -96,7 +97,7 @@ def random_network(seed: int) -> Network:
     inputs = tuple(shapes)
     joins: list[Layer] = [
         *(merge.Add(), merge.Subtract(), merge.Multiply(), merge.Average(), merge.Maximum(), merge.Minimum()),
-        *(merge.Concatenate(), merge.Dot((-1, -1))),
+        *(merge.Concatenate(), Identity()),
     ]
     for _ in range(int(rng.integers(2, 7))):
         names = list(shapes)
@@ -104,12 +105,19 @@ def random_network(seed: int) -> Network:
         equal = [name for name in names if shapes[name] == shapes[last] and name != last]
         if equal and rng.random() < 0.4:
             layer = joins[rng.integers(len(joins))]
+            layer = product(len(shapes[last])) if isinstance(layer, Identity) else layer
             put(layer, (last, equal[rng.integers(len(equal))]), random_settings(rng, layer))
         else:
             layer = random_layer(rng, shapes[last])
             put(layer, (last,), random_settings(rng, layer))
     outputs = tuple(dict.fromkeys((nodes[-1].name, nodes[-2].name)))
     return Network(tuple(nodes), inputs, outputs)
+
+
+def product(rank: int) -> Einsum:
+    """The sums of products along the last axes of two tensors; of two vectors all products."""
+    left, right = "abcdef"[:rank], "uvwxyz"[: rank - 1]
+    return Einsum(f"{left},{right}{left[-1]}->{left[:-1]}{right}" if right else "a,b->ab")
 
 
 def converted(seed: int, folder: Path) -> Model:

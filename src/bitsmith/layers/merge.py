@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -169,57 +168,6 @@ class Concatenate(Layer):
         return lowering.cast("result", lowering.builder.concat(inputs, self.axis))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dot(Layer):
-    """The contraction of two inputs over one axis each (``axes``, without the batch axis; may be negative).
-
-    The other axes of the first come before those of the second. ``normalize`` (cosine proximity) is not translated.
-    """
-
-    axes: tuple[int, int]
-
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
-    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        if len(inputs) != 2:
-            raise UnsupportedError(f"Dot of {len(inputs)} inputs", accepted="2 inputs")
-        for shape, axis in zip(inputs, self.axes, strict=True):
-            if not -len(shape) <= axis < len(shape):
-                raise UnsupportedError(f"Dot over axes {self.axes} of shapes {list(inputs)}")
-        (x, i), (y, j) = ((shape, axis % len(shape)) for shape, axis in zip(inputs, self.axes, strict=True))
-        if x[i] != y[j]:
-            raise UnsupportedError(f"Dot over axes {self.axes} of shapes {list(inputs)}", accepted="axes of equal size")
-        rest = (*x[:i], *x[i + 1 :], *y[:j], *y[j + 1 :])
-        return rest or (1,)
-
-    def _moved(self, shapes: Sequence[Shape]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Permutations that put the contracted axis last in the first operand and first in the second."""
-        i, j = (axis % len(shape) for shape, axis in zip(shapes, self.axes, strict=True))
-        left, right = range(len(shapes[0])), range(len(shapes[1]))
-        return (*(k for k in left if k != i), i), (j, *(k for k in right if k != j))
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        shapes = [x.shape[1:] for x in inputs]
-        left, right = self._moved(shapes)
-        x = inputs[0].transpose(0, *(k + 1 for k in left))
-        y = inputs[1].transpose(0, *(k + 1 for k in right))
-        size = x.shape[-1]
-        product = x.reshape(len(x), -1, size) @ y.reshape(len(y), size, -1)
-        return product.reshape(len(x), *self.output_shape(shapes))
-
-    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        builder = lowering.builder
-        left, right = self._moved([x.shape for x in inputs])
-        x, y = builder.transpose(inputs[0], left), builder.transpose(inputs[1], right)
-        size = x.shape[-1]
-        product = builder.matmul(
-            builder.reshape(x, (math.prod(x.shape[:-1]), size)), builder.reshape(y, (size, math.prod(y.shape[1:])))
-        )
-        product = builder.reshape(product, self.output_shape([value.shape for value in inputs]))
-        return lowering.result(lowering.cast("accum", product))
-
-
 EXAMPLES = (
     Example(Add(), ((2, 3), (2, 3))),
     Example(Subtract(), ((2, 3), (2, 3))),
@@ -228,5 +176,4 @@ EXAMPLES = (
     Example(Maximum(), ((2, 3), (2, 3))),
     Example(Minimum(), ((2, 3), (2, 3))),
     Example(Concatenate(), ((2, 3), (2, 3))),
-    Example(Dot((-1, -1)), ((3,), (3,))),
 )

@@ -12,7 +12,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.integer import Bitwise, WholeQuotient, Wrap
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.logic import Comparison, Where
-from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.merge import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import (
     AdaptiveAveragePool,
@@ -57,7 +57,6 @@ _CLASSES: tuple[type[Layer], ...] = (
     CumulativeSum,
     Dense,
     Divide,
-    Dot,
     Einsum,
     EinsumDense,
     Embedding,

@@ -26,7 +26,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.quantize import Quantize
@@ -35,7 +35,7 @@ from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settled import settled
 from bitsmith.layers.time_distributed import TimeDistributed
 
-_PRODUCTS = (Dot, Einsum, Multiply)
+_PRODUCTS = (Einsum, Multiply)
 
 _CLOSE = 1e-6
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
@@ -21,11 +22,13 @@ from bitsmith.frontends.keras.spatial import SPATIAL
 from bitsmith.frontends.keras.wrappers import spectral_normalization, time_distributed
 from bitsmith.frontends.ops.activations import prelu
 from bitsmith.frontends.ops.arithmetic import number_kind
+from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.logic import common_kind, wrapped
+from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.reduction import Reduce, Reduction
@@ -125,7 +128,13 @@ def _dot(call: LayerCall) -> Value:
         found = f"Dot of {len(operands)} operands over the axes {axes}"
         raise UnsupportedError(found, accepted="one axis of each of two")
     x, y = operands
-    return call.build.emit(Dot((x.axis(axes[0]), y.axis(axes[-1]))), x, y)
+    i, j = x.axis(axes[0]) + 1, y.axis(axes[-1]) + 1
+    if x.rank == y.rank == 2:  # whose result has an axis, too
+        x, i = unsqueeze(call.build.within("row"), x, (1,)), 2
+    left, right = string.ascii_lowercase[: x.rank], [*string.ascii_uppercase[: y.rank]]
+    right[0], right[j] = left[0], left[i]
+    result = "".join(label for label in (*left, *right[1:]) if label != left[i])
+    return einsum(call.build, f"{left},{''.join(right)}->{result}", (x, y))
 
 
 def _embedding(call: LayerCall) -> Value:
@@ -175,7 +184,7 @@ LAYERS: dict[str, Translation] = {
     "PReLU": Translation(_prelu, "PReLU"),
     **dict.fromkeys(_WITHOUT_EFFECT, Translation(lambda call: call.x, "Identity")),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
-    "Dot": Translation(_dot, "Dot"),
+    "Dot": Translation(_dot, "Einsum, after Reshape for vectors"),
     **SPATIAL,
     "Masking": MASKING,
     "Embedding": Translation(_embedding, "Embedding"),

@@ -24,7 +24,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Dot, Multiply, Subtract
+from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool, GlobalAveragePool
@@ -382,7 +382,7 @@ def _of_extremes(layer: Layer, affine: Affine, shape: Shape) -> Affine | None:
 def _merged(layer: Layer, affines: Sequence[Affine | None]) -> tuple[Layer, Affine] | None:
     """Operands of one scale are added and compared as they are, those of any are multiplied."""
     known = [affine for affine in affines if affine is not None]
-    if isinstance(layer, Multiply | Dot | Einsum) and all(each.is_centered for each in known):
+    if isinstance(layer, Multiply | Einsum) and all(each.is_centered for each in known):
         if not isinstance(layer, Multiply) and not all(each.is_uniform for each in known):
             return None
         scale = known[0].scale
