@@ -43,7 +43,7 @@ program. The constraints of nextpnr are also read by the tool itself in tests.
 
 Numbers are the review's, and items of its sections in their order: 1 is what would not have compiled or met its plan, 2 what
 probably would not, 3 style; 4 is what it ran, 5 what another tool has, 6 what was missing; one was found later. B is what a
-second review found to be wrong, P what it took to be so. Items that were left as they were say why.
+second review found to be wrong, P what it took to be so, C what it missed. Items that were left as they were say why.
 
 | | found | written now | rule | test |
 |---|---|---|---|---|

@@ -178,6 +178,10 @@ class Board:
     def write(self, offset: int, value: int) -> None:
         assert self._ask(f"w {offset} {value}") == "ok"
 
+    def step(self, cycles: int = 0) -> int:
+        """Let cycles pass; return those since the start."""
+        return int(self._ask(f"s {cycles}"))
+
     def exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         loads = [b""] * len(self._border.loads)
         return self._exchange([*data, *loads], wanted)
@@ -191,6 +195,8 @@ class Board:
     def _exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         words = [*(each.hex() or "-" for each in data), *map(str, wanted)]
         first = self._ask(f"x {' '.join(words)}")
+        if first == "hangs":
+            raise TimeoutError("nothing moves any more")
         return [bytes.fromhex(text) for text in (first, *(self._answer() for _ in wanted[1:]))]
 
 

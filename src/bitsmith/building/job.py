@@ -20,8 +20,9 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.options.option import nested
 from bitsmith.options.project import OUTPUT_DIR, PROJECT_NAME, ProjectConfig, read_project
-from bitsmith.options.table import OPTIONS, Chosen, nested
+from bitsmith.options.table import OPTIONS, Chosen
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.project import digest
 from bitsmith.remedies import Remedy

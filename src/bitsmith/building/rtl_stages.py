@@ -12,7 +12,7 @@ from bitsmith.building.design import Circuit, Cosimulated, circuit
 from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
 from bitsmith.building.system import bitstream as system_bitstream
-from bitsmith.building.system import rtl_core, system_board, system_of
+from bitsmith.building.system import has_counters, rtl_core, system_board, system_of
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
@@ -28,6 +28,7 @@ from bitsmith.project import digest
 from bitsmith.remedies import OPEN, convert, remedy
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
+from bitsmith.rtl.counters import counters_cells
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.integration import bench
@@ -352,7 +353,10 @@ class Rtl:
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
             "Driver": f"driver/{top}.py",
         }
-        estimate = sections.section_of("Estimate", self._room.size.section())
+        figures = dict(self._room.size.section())
+        if has_counters(system_board(self.job.target), self.job.target):
+            figures |= zip(("CountersLUT", "CountersFF"), counters_cells(self._circuit.interface), strict=True)
+        estimate = sections.section_of("Estimate", figures)
         return (*_joined(found), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:

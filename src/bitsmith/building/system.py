@@ -11,7 +11,7 @@ from bitsmith.building.job import Target
 from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.values import AXI_MASTER
+from bitsmith.config.values import AXI_MASTER, NO_MONITORS
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
@@ -21,6 +21,8 @@ from bitsmith.passes.program.load import ParameterKey
 from bitsmith.report.sections import Files
 from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
+from bitsmith.rtl.bus_wrappers import Text
+from bitsmith.rtl.counters import counters
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
@@ -66,21 +68,31 @@ def rtl_core(
     interface = made.interface
     narrow = with_beats(interface, board.bus_bytes)
     in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
-    module, wrapper, below = _memory(narrow) if in_memory else _outside(narrow, board)
+    has_registers, counts = isinstance(board, Zynq), has_counters(board, target)
+    counted = counters(narrow) if counts else None
+    module, wrapper, below = _memory(narrow, counted) if in_memory else _outside(narrow, board, counted)
+    if counts:
+        below = (*below, *library.COUNTERS_LIBRARY)
     suffix = "sv" if isinstance(board, SocFpga) else "v"
     texts = {
-        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes),
+        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts),
         f"{module}.{suffix}": wrapper,
     }
     names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
-    has_registers, frame = isinstance(board, Zynq), selftest_frame(made.program)
-    text = driver(made.program, interface, layouts, board.bus_bytes, registers=has_registers, frame=frame)
+    frame, counted_hz = selftest_frame(made.program), 1e9 / target.clock_period_ns if counts else None
+    text = driver(
+        made.program, interface, layouts, board.bus_bytes, registers=has_registers, counted_hz=counted_hz, frame=frame
+    )
     core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
     if isinstance(board, Zynq):
         files_in_c = bare_metal(
-            made.program, interface, layouts, board.bus_bytes, registers=True, masters=in_memory, frame=frame
+            *(made.program, interface, layouts, board.bus_bytes),
+            registers=True,
+            masters=in_memory,
+            counted_hz=counted_hz,
+            frame=frame,
         )
         core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))
@@ -88,11 +100,20 @@ def rtl_core(
     return core, together({f"rtl/{name}": content for name, content in files.items()}, bench)
 
 
-def _outside(narrow: Interface, board: SystemBoard) -> tuple[str, str, tuple[str, ...]]:
-    """The module that the board's system instantiates: its name, its text, and the library below it."""
+def has_counters(board: SystemBoard | None, target: Target) -> bool:
+    """Return True if the board's circuit in SystemVerilog counts what passes its streams."""
+    return isinstance(board, Zynq) and target.monitors != NO_MONITORS
+
+
+def _outside(narrow: Interface, board: SystemBoard, counted: Text | None) -> tuple[str, str, tuple[str, ...]]:
+    """The module that the board's system instantiates, perhaps with counters: its name, its text, and the library below it."""
     match board:
         case Zynq():
-            return bus_wrappers.axi_lite_name(narrow.top), bus_wrappers.axi_lite(narrow), library.CONTROL_LIBRARY
+            return (
+                bus_wrappers.axi_lite_name(narrow.top),
+                bus_wrappers.axi_lite(narrow, counted),
+                library.CONTROL_LIBRARY,
+            )
         case Card():
             return kernel_name(narrow), free_kernel(narrow), ()
         case SocFpga():
@@ -101,9 +122,9 @@ def _outside(narrow: Interface, board: SystemBoard) -> tuple[str, str, tuple[str
             assert_never(board)
 
 
-def _memory(narrow: Interface) -> tuple[str, str, tuple[str, ...]]:
+def _memory(narrow: Interface, counted: Text | None) -> tuple[str, str, tuple[str, ...]]:
     """The same with ports to memory."""
-    return memory_name(narrow), memory(narrow), (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY)
+    return memory_name(narrow), memory(narrow, counted), (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY)
 
 
 def core_of(

@@ -44,6 +44,7 @@ AP_VLD = "ap_vld"
 """The value of ``Interface`` for vector ports."""
 
 AXI_MASTER = "axi_master"
+NO_MONITORS = "none"
 """Interface of a circuit that reads and writes the memory of a board's processor itself."""
 
 OTHER_INTERFACES = ("axi_stream", "axi_lite")
@@ -75,6 +76,13 @@ def read_interface(value: object, where: str) -> str:
     if value not in (AP_VLD, AXI_MASTER):
         raise ConfigError(shown(value), where=where, accepted=f"{AP_VLD}, or with a board {AXI_MASTER}")
     return str(value)
+
+
+def read_monitors(value: object, where: str) -> str:
+    """``NO_MONITORS``."""
+    if value != NO_MONITORS:
+        raise ConfigError(shown(value), where=where, accepted=f"{NO_MONITORS}; by default there are counters")
+    return NO_MONITORS
 
 
 def read_io_type(value: object, where: str) -> IOType:

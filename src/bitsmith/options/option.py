@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -57,3 +57,14 @@ class Option:
     default: object
     flag: Flag | None
     doc: str
+
+
+def nested(values: Mapping[str, object]) -> dict[str, object]:
+    """A project configuration of values by the paths of their keys."""
+    content: dict[str, object] = {}
+    for path, value in values.items():
+        section, _, name = path.rpartition(".")
+        inner = content.setdefault(section, {}) if section else content
+        if isinstance(inner, dict):
+            inner[name] = value
+    return content

@@ -26,13 +26,14 @@ from bitsmith.config.values import (
     read_input_shape,
     read_interface,
     read_io_type,
+    read_monitors,
     read_name,
     read_part,
     read_path,
     read_platform,
     read_version,
 )
-from bitsmith.options.option import Flag, Key, Option
+from bitsmith.options.option import Flag, Key, Option, nested
 from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class ProjectOptions(TypedDict, total=False):
     board: str | Path | None
     platform: str | None
     interface: str | None
+    monitors: str | None
 
 
 class ReadingOptions(TypedDict, total=False):
@@ -123,6 +125,8 @@ class Chosen:
     """Platform that kernels are linked to for a card; None: the card's own."""
     interface: str | None = None
     """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
+    monitors: str | None = None
+    """``NO_MONITORS``: the circuit of a board has no counters; None: it has."""
     bus_input: str | None = None
     bus_output: str | None = None
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
@@ -275,6 +279,13 @@ OPTIONS: Sequence[Option] = (
         "(``docs/boards.md``).",
     ),
     Option(
+        "monitors",
+        Key("Monitors", "monitors", read_monitors),
+        None,
+        Flag(str, (), ("none",), None, "none: the circuit of a board has no counters."),
+        "``none`` leaves out the counters in circuits of boards with a Zynq, which tell what a board does (``docs/boards.md``).",
+    ),
+    Option(
         "clock_period",
         Key("ClockPeriod", "clock_period_ns", read_clock_period),
         None,
@@ -422,17 +433,6 @@ def check_names(options: Mapping[str, object], kind: type, function: str) -> Non
     if unknown:
         close = did_you_mean(unknown[0], kind.__annotations__)
         raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}{close and f', {close}'}")
-
-
-def nested(values: Mapping[str, object]) -> dict[str, object]:
-    """A project configuration of values by the paths of their keys."""
-    content: dict[str, object] = {}
-    for path, value in values.items():
-        section, _, name = path.rpartition(".")
-        inner = content.setdefault(section, {}) if section else content
-        if isinstance(inner, dict):
-            inner[name] = value
-    return content
 
 
 def keys(arguments: Mapping[str, object]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.bus_wrappers import Text, connected, total
+from bitsmith.rtl.counters import limit
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
@@ -45,8 +46,8 @@ def with_beats(interface: Interface, bus_bytes: int) -> Interface:
     )
 
 
-def beats(interface: Interface, bus_bytes: int) -> str:
-    """The module ``<top>_dma_axis`` around ``<top>_axis``."""
+def beats(interface: Interface, bus_bytes: int, *, limits: bool = False) -> str:
+    """The module ``<top>_dma_axis`` around ``<top>_axis``; ``limits``: a port of that name tells counters of results."""
     narrow = with_beats(interface, bus_bytes)
     head = Text(
         (
@@ -61,7 +62,17 @@ def beats(interface: Interface, bus_bytes: int) -> str:
     sinks = (_sink(f"in{k}", *pair) for k, pair in enumerate(pairs))
     sources = (_source(f"out{k}", *pair) for k, pair in enumerate(zip(interface.outputs, narrow.outputs, strict=True)))
     text = head + total(sinks) + total(sources)
+    if limits:
+        text += Text(ports=(f"output logic [{len(narrow.outputs) - 1}:0] limits",))
+        pairs = zip(interface.outputs, narrow.outputs, strict=True)
+        text += total(limit(f"out{k}", k, port, _moves(f"out{k}", port, beat)) for k, (port, beat) in enumerate(pairs))
     return text.module(interface, axi_stream_name(narrow.top), axi_stream_name(interface.top))
+
+
+def _moves(signal: str, port: StreamPort, narrow: StreamPort) -> str:
+    """Return when a token of results passes."""
+    name, roles = (prefix("m_axis", port), "tvalid tready") if narrow.tokens == port.tokens else (signal, "valid ready")
+    return " & ".join(f"{name}_{role}" for role in roles.split())
 
 
 def kernel_name(narrow: Interface) -> str:

@@ -6,7 +6,7 @@ Every function takes the interface of a circuit and returns the text of one file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
@@ -131,10 +131,10 @@ def _axis_ports(name: str, bits: int, way: str, net: str) -> tuple[str, ...]:
     )
 
 
-def axi_lite(interface: Interface) -> str:
+def axi_lite(interface: Interface, counted: Text | None = None) -> str:
     """The module ``<top>_axil``: AXI4-Lite registers beside the AXI4-Streams of ``<top>_axis``, in plain Verilog.
 
-    Vivado's block designs take plain Verilog as it is. The registers are those of ``bitsmith_control``.
+    Vivado's block designs take plain Verilog as it is. The registers are those of ``bitsmith_control``, and ``counted``.
     """
     sides = (("s_axis", interface.inputs), ("m_axis", interface.outputs), ("s_axis", interface.load_ports))
     about = (
@@ -144,11 +144,11 @@ def axi_lite(interface: Interface) -> str:
     text = total(
         [
             registers_head(about, [prefix(side, port) for side, ports in sides for port in ports]),
-            *(counted_input(f"in{k}", port) for k, port in enumerate(interface.inputs)),
+            *counted_inputs(interface, counted),
             *(counted_output(f"out{k}", port) for k, port in enumerate(interface.outputs)),
             *(held_input(f"load{k}", port) for k, port in enumerate(interface.load_ports)),
             Text(lines=("wire unused_written;",)),
-            registers(interface, {"hold": "1'b0", "written": "unused_written", "value_above": "32'd0"}),
+            registers(interface, {"hold": "1'b0", "written": "unused_written", "value_above": "32'd0"}, counted),
         ]
     )
     return text.module(interface, axi_lite_name(interface.top), axi_stream_name(interface.top))
@@ -184,11 +184,17 @@ def held_input(signal: str, port: StreamPort) -> Text:
     )
 
 
-def counted_input(signal: str, port: StreamPort) -> Text:
-    """The same, whose transfers are counted."""
-    name = prefix("s_axis", port)
-    framer = _framer(signal, port, "aclk", "~core_resetn", "packet_frames", ("last",), "wire")
+def counted_input(signal: str, port: StreamPort, *, first: bool = False) -> Text:
+    """The same, whose transfers are counted; ``first``: something reads which begins a frame."""
+    name, wanted = prefix("s_axis", port), ("first", "last") if first else ("last",)
+    framer = _framer(signal, port, "aclk", "~core_resetn", "packet_frames", wanted, "wire")
     return held_input(signal, port) + Text(lines=(f"wire {signal}_transfer = {name}_tvalid & {name}_tready;", *framer))
+
+
+def counted_inputs(interface: Interface, counted: Text | None) -> Iterator[Text]:
+    """Inputs; of the first, counters want to know where frames begin."""
+    for k, port in enumerate(interface.inputs):
+        yield counted_input(f"in{k}", port, first=counted is not None and k == 0)
 
 
 def counted_output(signal: str, port: StreamPort) -> Text:
@@ -209,8 +215,11 @@ def counted_output(signal: str, port: StreamPort) -> Text:
     )
 
 
-def registers(interface: Interface, above: Mapping[str, str]) -> Text:
-    """The registers, and what they count; ``above``: what is connected to the ports for registers above them."""
+def registers(interface: Interface, above: Mapping[str, str], counted: Text | None) -> Text:
+    """The registers, and what they count.
+
+    ``above``: what is connected to the ports for registers above them; ``counted``: the counters in ``value_counted``.
+    """
     streams = (*interface.inputs, *interface.outputs)
     shapes = [f"32'd{value}" for port in streams for value in (port.tokens, token_bytes(port))]
     major, minor, patch = version_numbers()
@@ -235,13 +244,15 @@ def registers(interface: Interface, above: Mapping[str, str]) -> Text:
         "frame_out": "out0_transfer & out0_last",
         "misplaced": misplaced,
         "packet_frames": "packet_frames",
+        "value_counted": "value_counted",
         **above,
     }
     settings = ", ".join(f".{key}({value})" for key, value in parameters.items())
     connections = ", ".join(f".{key}({value})" for key, value in ports.items())
     # Only the frames of the first output are counted; nothing reads where those of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
-    return Text(lines=(*unused, f"bitsmith_control #({settings}) control ({connections});"))
+    nothing = Text(lines=("wire [31:0] value_counted = 32'd0;",))
+    return (counted or nothing) + Text(lines=(*unused, f"bitsmith_control #({settings}) control ({connections});"))
 
 
 _AXI_LITE = (

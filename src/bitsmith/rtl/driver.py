@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -18,6 +19,9 @@ from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
+_IMPORT = re.compile(r"^from bitsmith\.rtl\.templates\.\w+ import (?:.*[^(]|\([^)]*\))\n", re.MULTILINE)
+"""Import of the parts before, which are in the same file in the end; the last line of a part's head."""
+
 _Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | float | bool | None"
 
 Frame: TypeAlias = tuple[Sequence[Raw], Sequence[Raw]]
@@ -31,13 +35,14 @@ def driver(
     bus_bytes: int = 0,
     *,
     registers: bool = True,
+    counted_hz: float | None = None,
     frame: Frame | None = None,
 ) -> str:
     """The text of the driver, which needs numpy only.
 
     ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``bus_bytes``: its
-    tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some. ``frame`` is
-    that of its self-test.
+    tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some. ``counted_hz`` is
+    the clock of a circuit that counts, ``frame`` that of its self-test.
     """
     shapes = [
         [
@@ -51,7 +56,9 @@ def driver(
         "tool": interface.title.tool,
         "digest": interface.title.digest,
         "registers": registers,
+        "latency": interface.latency,
         "interval": interface.interval,
+        "counted_hz": counted_hz,
         "tensors": [_tensor(op) for op in program.input_ops()],
         "inputs": _streams(interface.inputs, shapes[0], bus_bytes),
         "weights": [
@@ -61,9 +68,10 @@ def driver(
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
         "selftest": _selftest(program, frame),
     }
-    numbers, links = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("driver.py", "driver_links.py"))
-    _, _, links = links.partition("import DESIGN, INPUTS, OUTPUTS, SECONDS, Stream, until\n")
-    text = (numbers + links).replace("@top@", interface.top)
+    first, *others = (
+        (_TEMPLATES / f"driver{name}.py").read_text(encoding="utf-8") for name in ("", "_links", "_selftest")
+    )
+    text = "".join([first, *(_IMPORT.split(other)[-1] for other in others)]).replace("@top@", interface.top)
     return text.replace('"@design@"', repr(json.dumps(design)))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bitsmith.rtl.beats import dma_name
-from bitsmith.rtl.bus_wrappers import Text, counted_input, counted_output, held_input, registers, registers_head, total
+from bitsmith.rtl.bus_wrappers import Text, counted_inputs, counted_output, held_input, registers, registers_head, total
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
@@ -33,15 +33,15 @@ def master_names(narrow: Interface) -> tuple[str, ...]:
     return tuple(f"{side}_{k}" for side, ports in sides for k in range(len(ports)))
 
 
-def memory(narrow: Interface) -> str:
-    """The module, in plain Verilog, which Vivado's block designs take as it is."""
+def memory(narrow: Interface, counted: Text | None = None) -> str:
+    """The module, in plain Verilog, which Vivado's block designs take as it is; ``counted`` are its counters."""
     name, masters = memory_name(narrow), master_names(narrow)
     about = (
         f"{name.removesuffix('_memory')} beside a processor: registers on s_axi (of bitsmith_control, bitsmith_memory_control),",
         "and an AXI4 port for each stream, which reads the frames of an input from memory or writes results there:",
         *(f"  m_axi_{master} is stream {k} of bitsmith_memory_control" for k, master in enumerate(masters)),
     )
-    inputs = [counted_input(f"in{k}", port) for k, port in enumerate(narrow.inputs)]
+    inputs = counted_inputs(narrow, counted)
     outputs = [counted_output(f"out{k}", port) for k, port in enumerate(narrow.outputs)]
     loads = [held_input(f"load{k}", port) for k, port in enumerate(narrow.load_ports)]
     ends = zip(masters, (*narrow.inputs, *narrow.outputs, *narrow.load_ports), strict=True)
@@ -51,7 +51,7 @@ def memory(narrow: Interface) -> str:
             _control(len(masters)),
             *map(_inside, (*inputs, *outputs, *loads)),
             *(_end(k, master, port) for k, (master, port) in enumerate(ends)),
-            registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}),
+            registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}, counted),
         ]
     )
     return text.module(narrow, name, axi_stream_name(narrow.top))

@@ -38,12 +38,14 @@ def bare_metal(
     *,
     registers: bool,
     masters: bool = False,
+    counted_hz: float | None = None,
     frame: Frame | None = None,
 ) -> Mapping[str, str]:
     """The driver's files by their names; none for a circuit with elements too wide for it.
 
     ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``registers``: the
-    circuit has some. ``masters``: it reads and writes memory itself, as these say. ``frame`` is that of its self-test.
+    circuit has some. ``masters``: it reads and writes memory itself, as these say. ``counted_hz``
+    is the clock of a circuit that counts, ``frame`` that of its self-test.
     """
     ports = (*interface.inputs, *interface.outputs)
     if any(field.width > _MOST_BITS for port in ports for field in port.fields):
@@ -52,10 +54,11 @@ def bare_metal(
         return {}
     shapes = [program.nodes[output.node].type.shape for output in program.outputs]
     words = {
+        "@selftest@": template("selftest.c"),
         "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
         "@tables@": "\n".join(
             [
-                *_tables(program, interface, bus_bytes, registers, masters),
+                *_tables(program, interface, bus_bytes, registers, masters, counted_hz),
                 *_loads(interface, layouts, bus_bytes),
                 *_selftest(program, interface, bus_bytes, frame),
             ]
@@ -87,7 +90,9 @@ def _fits(op: Input) -> bool:
     )
 
 
-def _tables(program: Program, interface: Interface, bus_bytes: int, registers: bool, masters: bool) -> Iterator[str]:
+def _tables(
+    program: Program, interface: Interface, bus_bytes: int, registers: bool, masters: bool, counted_hz: float | None
+) -> Iterator[str]:
     """Definitions that differ between circuits."""
     top, ops = interface.top, list(program.input_ops())
     sizes = [prod(program.nodes[output.node].type.shape) for output in program.outputs]
@@ -109,6 +114,8 @@ def _tables(program: Program, interface: Interface, bus_bytes: int, registers: b
         "HAS_MASTERS": int(masters),
         "INPUT_STREAMS": len(interface.inputs),
         "OUTPUT_STREAMS": len(interface.outputs),
+        "HAS_COUNTERS": int(counted_hz is not None),
+        "CYCLES_OF_MS": round((counted_hz or 0) / 1000),
     }
     yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
     yield f"static const size_t external = {len(interface.weights)}; /* inputs that are weights, the last ones */"
@@ -206,5 +213,5 @@ def _streams(side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: in
         yield f"static const struct run {side}_runs{k}[] = {{{formats}}};"
         yield _buffer(f"{side}_buffer{k}", f"{top}_FRAMES * {port.tokens * token}")
         yield f"typedef char {side}_fits{k}[sizeof({side}_buffer{k}) < 1UL << 26 ? 1 : -1]; /* what an engine can count */"
-        rows.append(f"{{{port.tokens}, {token}, {first}, {number}, {side}_runs{k}, {side}_buffer{k}}}")
+        rows.append(f"{{{port.tokens}, {token}, {beat}, {first}, {number}, {side}_runs{k}, {side}_buffer{k}}}")
     yield f"static const struct stream {side}s[] = {{{', '.join(rows)}}};"

@@ -9,7 +9,7 @@ module formal_control (
     localparam logic [127:0] SHAPES = {32'd4, 32'd10, 32'd2, 32'd64};
     (* anyseq *) logic awvalid, wvalid, bready, arvalid, rready, frame_in, frame_out, misplaced, hold;
     (* anyseq *) logic [11:0] awaddr, araddr;
-    (* anyseq *) logic [31:0] wdata, value_above;
+    (* anyseq *) logic [31:0] wdata, value_counted, value_above;
     (* anyseq *) logic [3:0] wstrb;
     logic awready, wready, bvalid, arready, rvalid, core_resetn, written;
     logic [1:0] bresp, rresp;
@@ -22,7 +22,7 @@ module formal_control (
         .s_axi_wdata(wdata), .s_axi_wstrb(wstrb), .s_axi_wvalid(wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
         .s_axi_bvalid(bvalid), .s_axi_bready(bready), .s_axi_araddr(araddr), .s_axi_arvalid(arvalid),
         .s_axi_arready(arready), .s_axi_rdata(rdata), .s_axi_rresp(rresp), .s_axi_rvalid(rvalid), .s_axi_rready(rready),
-        .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .written, .value_above
+        .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .written, .value_counted, .value_above
     );
 
     logic writes, reads, owes_answer, owes_data, in_reset, seen;
@@ -78,7 +78,7 @@ module formal_control (
                     12'h44: wanted <= SHAPES[63:32];
                     12'h48: wanted <= SHAPES[95:64];
                     12'h4c: wanted <= SHAPES[127:96];
-                    default: wanted <= araddr[11] ? value_above : '0;
+                    default: wanted <= araddr[11] ? value_above : araddr[10] ? value_counted : '0;
                 endcase
             end
         end

@@ -17,14 +17,15 @@
 //  0x40+8k  TOKENS          read        tokens of a frame of stream k, inputs first
 //  0x44+8k  BYTES           read        bytes of a token of stream k
 //
-// From 0x800 on there may be registers of others. All other addresses read as 0; writing to what cannot be written does nothing. All
-// answers are OKAY.
+// From 0x400 on there may be those of bitsmith_counters, from 0x800 on registers of others. All other addresses read as 0; writing to
+// what cannot be written does nothing. All answers are OKAY.
 //
 // SHAPES        TOKENS and BYTES of all streams, that of the first in the lowest bits
 // core_resetn   reset of the network, active low: aresetn, or the CONTROL register
 // frame_in, frame_out, misplaced   high for a cycle with each event
 // hold          a reset by the CONTROL register does not end while it is high
 // written       a word is written to 0x800 or above: s_axi_awaddr, s_axi_wdata and s_axi_wstrb say which
+// value_counted the word at s_axi_araddr, if that is 0x400 or above
 // value_above   the word at s_axi_araddr, if that is 0x800 or above
 module bitsmith_control #(
     parameter logic [31:0] VERSION = '0,
@@ -61,6 +62,7 @@ module bitsmith_control #(
     output logic [31:0] packet_frames,
     input  logic        hold,
     output logic        written,
+    input  logic [31:0] value_counted,
     input  logic [31:0] value_above
 );
     localparam logic [9:0] CONTROL = 10'h4;
@@ -122,9 +124,11 @@ module bitsmith_control #(
     logic [9:0] word;
     logic [31:0] value;
     logic above;
+    logic counted;
 
     assign word = s_axi_araddr[11:2];
     assign above = word[9];
+    assign counted = word[8];
 
     always_comb begin
         case (word)
@@ -139,7 +143,7 @@ module bitsmith_control #(
             10'h9: value = frames_out;
             10'ha: value = packet_frames;
             10'hb: value = {16'(OUTPUTS), 16'(INPUTS)};
-            default: value = above ? value_above : '0;
+            default: value = above ? value_above : counted ? value_counted : '0;
         endcase
         for (int k = 0; k < SHAPE_WORDS; ++k) begin
             if (word == $unsigned(10'(FIRST_SHAPE + k))) value = SHAPES[32*k+:32];

@@ -1,14 +1,16 @@
 # ruff: noqa: B905 - zip has no `strict` before Python 3.10, and boards have older ones.
-"""The second half of a driver: what moves the bytes of frames between a processor and the circuit."""
+"""The second part of a driver: what moves the bytes of frames between a processor and the circuit."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, Stream, until
+from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, until
 
 
 def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
@@ -55,14 +57,67 @@ class Serial:
             most -= late
 
 
+@dataclass(frozen=True)
+class StreamCounts:
+    """Transfers of a stream, cycles in which one waited to be taken, a check of their data, and tokens at an end of a range."""
+
+    transfers: int
+    stalls: int
+    check: int
+    limits: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Cycles since the circuit's reset, those with a frame in it, frames that came out, and the counts of each stream."""
+
+    cycles: int
+    busy: int
+    frames: int
+    streams: Sequence[StreamCounts]
+
+    def since(self, before: Counts) -> Counts:
+        """Subtract what was counted before; a check stays as it is."""
+        own = [
+            StreamCounts(
+                _later(x.transfers, y.transfers), _later(x.stalls, y.stalls), x.check, _later(x.limits, y.limits)
+            )
+            for x, y in zip(self.streams, before.streams)
+        ]
+        return Counts(
+            _later(self.cycles, before.cycles), _later(self.busy, before.busy), _later(self.frames, before.frames), own
+        )
+
+    def __str__(self) -> str:
+        waited = [
+            sum(each.stalls for each in part) for part in (self.streams[: len(INPUTS)], self.streams[len(INPUTS) :])
+        ]
+        limits = sum(each.limits for each in self.streams)
+        return (
+            f"{self.busy / max(self.frames, 1):.1f} cycles a frame, of which {self.frames} were counted; planned are "
+            f"{DESIGN['interval']}, and {DESIGN['latency']} for one alone. Inputs waited {waited[0]} cycles for the circuit, "
+            f"results {waited[1]} to be taken; {limits} tokens of results had an element at an end of its range"
+        )
+
+
+def _later(after: int, before: int) -> int:
+    """The difference of two counts, which wrap."""
+    return (after - before) % (1 << 32)
+
+
 class Registers:
-    """The control and status registers; ``read(offset)`` and ``write(offset, value)`` are those of PYNQ's MMIO."""
+    """The control and status registers; ``read(offset)`` and ``write(offset, value)`` are those of PYNQ's MMIO.
+
+    ``seen`` is what the circuit had counted when an exchange failed; None before, and of a circuit that does not count.
+    """
 
     CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
+    CYCLES, BUSY = 0x400, 0x404
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
         self.read = read
         self.write = write
+        self.seen: Counts | None = None
 
     def check(self) -> None:
         """Refuse a circuit that this driver does not belong to."""
@@ -78,6 +133,19 @@ class Registers:
         """Forget all that is in the network, and reset all counters."""
         self.write(self.CONTROL, 1)
         until(lambda: not self.read(self.STATUS) & 1, "the circuit does not end its reset: is its clock there?")
+
+    def counts(self) -> Counts:
+        """Read the counts of a circuit that has some."""
+        firsts = range(0x410, 0x410 + 16 * (len(INPUTS) + len(OUTPUTS)), 16)
+        streams = [StreamCounts(*(self.read(first + 4 * k) for k in range(4))) for first in firsts]
+        return Counts(self.read(self.CYCLES), self.read(self.BUSY), self.read(self.FRAMES_OUT), streams)
+
+    def clock_hz(self, seconds: float = 0.01) -> float:
+        """The clock of a circuit that counts, by that of the processor."""
+        began, first = time.monotonic(), self.read(self.CYCLES)
+        time.sleep(seconds)
+        last, ended = self.read(self.CYCLES), time.monotonic()
+        return _later(last, first) / (ended - began)
 
     def frames(self) -> tuple[int, int]:
         """Frames that have come out since the last reset, and whether one ended early."""
@@ -111,9 +179,11 @@ class Dma:
         send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
         allocate: ``pynq.allocate``.
         seconds: that a transfer may take, and as long again for each MiB; frames have their own time besides.
+        engines: the DMA engines, which are reset after an exchange that failed.
     """
 
     MOST_BYTES = (1 << 26) - 1
+    CONTROL_IN, CONTROL_OUT, RESET = 0x00, 0x30, 1 << 2
 
     def __init__(
         self,
@@ -122,8 +192,10 @@ class Dma:
         receive: Sequence[Any],
         allocate: Callable[..., Any],
         seconds: float = SECONDS,
+        engines: Sequence[Any] = (),
     ) -> None:
         self._registers = registers
+        self._engines = engines
         self._send = send
         self._receive = receive
         self._allocate = allocate
@@ -145,9 +217,23 @@ class Dma:
             if early or (after - before) % (1 << 32) != frames:
                 raise RuntimeError(f"{(after - before) % (1 << 32)} of {frames} frames came out of the circuit")
         except Exception:
-            registers.reset()  # what is left of frames in the circuit would come before the next results
+            registers.seen = registers.counts() if DESIGN["counted_hz"] is not None else None
+            # What is left of frames in engines and circuit would come before the next results.
+            for engine in self._engines:
+                self._restart(engine)
+            registers.reset()
             raise
         return results
+
+    def _restart(self, engine: Any) -> None:
+        """Reset an engine of PYNQ, both sides at once (PG021), and start its channels, which hold what the reset has ended."""
+        channels = [getattr(engine, name, None) for name in ("sendchannel", "recvchannel")]
+        place = self.CONTROL_OUT if channels[0] is None else self.CONTROL_IN
+        engine.write(place, self.RESET)
+        until(lambda: not engine.read(place) & self.RESET, "an engine does not end its reset")
+        for channel in channels:
+            if channel is not None:
+                channel.start()
 
     def _exchange(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         if self._registers is not None:
@@ -171,68 +257,3 @@ class Dma:
         if kept is None or len(kept) != size:
             kept = self._kept[side, k] = self._allocate(shape=(size,), dtype=np.uint8)
         return kept
-
-
-def selftest(exchange: Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]]) -> None:
-    """Compare the circuit's result for a stored frame with the emulator's, bit for bit.
-
-    ``exchange`` is that of ``predict``. Weights that were loaded since the bitstream give another result.
-
-    Raises:
-        RuntimeError: says which of link, reset, clock, order of bytes or weights is wrong.
-    """
-    sent, expected = _stored("inputs", INPUTS), _stored("outputs", OUTPUTS)
-
-    def answer(data: Sequence[bytes]) -> list[bytes]:
-        try:
-            return [bytes(result) for result in exchange(data, [len(result) for result in expected])]
-        except TimeoutError as error:
-            raise RuntimeError(
-                "self-test: no result came. The clock or the reset of the circuit is wrong, or a part of the frame was lost"
-            ) from error
-
-    first = answer(sent)
-    if first == expected:
-        return
-    again = answer(sent)
-    if again == expected:
-        raise RuntimeError("self-test: a result of earlier frames came first. Reset the circuit before it is used")
-    if again != first:
-        raise RuntimeError("self-test: results of one frame differ. The clock is too fast, or the link is not stable")
-    for size in (2, 4, 8):
-        if [_swapped(result, size) for result in first] == expected:
-            raise RuntimeError(f"self-test: the bytes of words of {size} come swapped out of the circuit")
-        if answer([_swapped(data, size) for data in sent]) == expected:
-            raise RuntimeError(f"self-test: the bytes of words of {size} go swapped into the circuit")
-    if any(_lacks_a_beat(*each) for each in zip(first, expected, OUTPUTS)):
-        raise RuntimeError("self-test: a beat of the result is lost on the way out of the circuit")
-    wrong = sum(have != want for pair in zip(first, expected) for have, want in zip(*pair))
-    raise RuntimeError(
-        f"self-test: {wrong} of {sum(map(len, expected))} bytes of the result are wrong, each time the same. "
-        "The circuit has other weights than the model, or a part of the frame was lost on the way in"
-    )
-
-
-def _stored(side: str, streams: Sequence[Stream]) -> list[bytes]:
-    """The bytes of the stored frame, or of its result."""
-    stored = DESIGN["selftest"]
-    if stored is None:
-        raise ValueError("no frame is stored, since weights come with each frame: compare `predict` with the model's")
-    values = iter([(np.array(raw, dtype=object), np.array(frac)) for raw, frac in stored[side]])
-    found = []
-    for stream in streams:
-        own = [(shape, *next(values)) for shape in stream.shapes]
-        found.append(stream.pack([raw.reshape(1, *shape) for shape, raw, _ in own], [frac for *_, frac in own]))
-    return found
-
-
-def _swapped(data: bytes, size: int) -> bytes:
-    """``data`` with the bytes of each word of ``size`` in the other order."""
-    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
-
-
-def _lacks_a_beat(have: bytes, want: bytes, stream: Stream) -> bool:
-    """Return True if one beat of ``want`` is not in ``have``, and what follows has moved up."""
-    beats = range(0, len(want) - stream.beat, stream.beat)
-    rest = (want[:at] + want[at + stream.beat :] for at in beats)
-    return have != want and any(have[: len(each)] == each for each in rest)

@@ -34,13 +34,19 @@ enum @top@_status {
     @TOP@_ENGINE = 2,        /* a DMA engine or the circuit tells of an error, or does not end: call init again */
     @TOP@_NUMBER = 3,        /* a number is NaN or infinite, or weights do not fit */
     @TOP@_NO_WEIGHTS = 4,    /* weights that come with each frame were not given: a self-test has no result then */
-    @TOP@_DIFFERENT = 5,     /* the result of the self-test is not that of the model */
+    /* Of a self-test that failed: what is wrong. */
+    @TOP@_LINK = 5,    /* a part of the frame or its result was lost or changed on its way */
+    @TOP@_RESET = 6,   /* the circuit stays in its reset, takes no frame in, or had earlier frames in it */
+    @TOP@_CLOCK = 7,   /* the clock is not the planned one, or results of one frame differ */
+    @TOP@_ORDER = 8,   /* bytes are in another order */
+    @TOP@_WEIGHTS = 9, /* the circuit has other weights than the model */
 };
 
 /* Look if the circuit is this one, and reset it and its engines. */
 enum @top@_status @top@_init(void);
 
-/* The result of a stored frame, compared with that of the model. Weights that were loaded since init give another one. */
+/* The result of a stored frame, compared with that of the model; if it is another one, the kind of fault. Weights that were loaded
+ * since init give another one. */
 enum @top@_status @top@_selftest(void);
 
 /* The results y of samples x, one array of `samples` rows for each input and output. They are those of the model's predict. */

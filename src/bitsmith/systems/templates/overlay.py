@@ -151,6 +151,7 @@ class NeuralNetworkOverlay(Predicting, Overlay):
     ) -> None:
         Overlay.__init__(self, bitfile_name, dtbo=dtbo, download=download, ignore_version=ignore_version, device=device)
         registers = None
+        engines: list[Any] = []
         if net.DESIGN["registers"]:
             circuit = self.circuit
             registers = net.Registers(circuit.read, circuit.write)
@@ -175,7 +176,8 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"], seconds)
             senders = [function.port(f"in_{k}") for k in range(len(net.INPUTS))]
             receivers = [function.port(f"out_{k}") for k in range(len(net.OUTPUTS))]
-        Predicting.__init__(self, net.Dma(registers, senders, receivers, allocate, seconds), x_shape, y_shape, dtype)
+        exchange = net.Dma(registers, senders, receivers, allocate, seconds, engines)
+        Predicting.__init__(self, exchange, x_shape, y_shape, dtype, registers)
 
     def load(self, layer: str, *tensors: Any, **named: Any) -> None:
         """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""

@@ -16,7 +16,10 @@ WORDS: dict[str, Any] = json.loads("@words@")
 
 
 class Predicting:
-    """A circuit that ``exchange`` gives bytes to, as ``@top@.predict`` wants it."""
+    """A circuit that ``exchange`` gives bytes to, as ``@top@.predict`` wants it.
+
+    With ``registers`` the circuit and what moves its bytes are reset after an exchange that failed.
+    """
 
     def __init__(
         self,
@@ -24,16 +27,18 @@ class Predicting:
         x_shape: Sequence[int] | None,
         y_shape: Sequence[int] | None,
         dtype: Any,
+        registers: Any = None,
     ) -> None:
         _check_shape("x_shape", x_shape, net.INPUTS[0].shapes)
         _check_shape("y_shape", y_shape, net.OUTPUTS[0].shapes)
         self._move = exchange
+        self._registers = registers
         self._failed = False
         self._dtype = dtype
 
     def _exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> Sequence[bytes]:
-        """Return the circuit's results for ``data``; nothing after a failed exchange, which leaves parts of frames in it."""
-        if self._failed:
+        """Return the circuit's results for ``data``; nothing after a failed exchange that leaves parts of frames in it."""
+        if self._failed and self._registers is None:
             raise RuntimeError(
                 "an exchange with the circuit failed before: load it again, as another NeuralNetworkOverlay"
             )
@@ -43,8 +48,8 @@ class Predicting:
         return results
 
     def selftest(self) -> None:
-        """Compare the circuit's result for a stored frame with the emulator's; RuntimeError says what is wrong."""
-        net.selftest(self._exchange)
+        """Compare the circuit's result for a stored frame with the emulator's; ``SelftestError`` says what is wrong."""
+        net.selftest(self._exchange, self._registers)
 
     def predict(
         self,
@@ -62,7 +67,8 @@ class Predicting:
             y_shape: of the result, else as the circuit gives it.
             dtype: of the results, by default that of the overlay.
             debug: print what was moved.
-            profile: print the rate, and return the results, the seconds and the samples per second.
+            profile: print the rate, and what the circuit counted beside what was planned, if it counts. Return the results,
+                the seconds and the samples per second.
             encode, decode: to words of the formats that the configuration gave for the bus, and from them. Without such
                 formats they are not called: numbers are real ones on both sides. With them arrays of integers are words, too,
                 and so are the results for a ``dtype`` of integers.
@@ -72,6 +78,8 @@ class Predicting:
         if isinstance(y_shape, bool):  # the place of ``debug`` in other tools
             debug, y_shape = y_shape, None
         inputs = [_numbers(x, encode) for x in (X if isinstance(X, (list, tuple)) else [X])]
+        counts = self._registers.counts if profile and net.DESIGN["counted_hz"] is not None else None
+        before = counts() if counts else None
         began = time.perf_counter()
         results = [_given(y, np.dtype(dtype or self._dtype), decode) for y in net.predict(inputs, self._exchange)]
         seconds = time.perf_counter() - began
@@ -84,6 +92,8 @@ class Predicting:
             return found
         rate = len(inputs[0]) / seconds
         print(f"Classified {len(inputs[0])} samples in {seconds} seconds ({rate} inferences / s)")
+        if counts:
+            print(counts().since(before))
         return found, seconds, rate
 
 

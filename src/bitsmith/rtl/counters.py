@@ -1,0 +1,76 @@
+"""Counters of a board's circuit: ``bitsmith_counters`` in the wrapper with registers, and results at the ends of their ranges.
+
+In: the interface of streams of beats, and ports whose tokens are results. Out: parts of wrappers.
+"""
+
+from __future__ import annotations
+
+from bitsmith.rtl.bus_wrappers import Text
+from bitsmith.rtl.interface import Interface, prefix
+from bitsmith.rtl.stream_ports import StreamPort
+
+_WORD, _NEVER = 32, "1'b0"
+_LUTS = 90, 100
+"""Look-up tables of ``bitsmith_counters``, and for each stream."""
+
+
+def counters(narrow: Interface) -> Text:
+    """Return the counters of all streams of ``narrow`` in the wrapper that has them, and ``limits`` of the circuit in it."""
+    names = [prefix("s_axis", port) for port in narrow.inputs] + [prefix("m_axis", port) for port in narrow.outputs]
+    widths = [port.width for port in (*narrow.inputs, *narrow.outputs)]
+    folded = [_folded(f"{name}_tdata", width) for name, width in zip(names, widths, strict=True)]
+    connections = {
+        "aclk": "aclk",
+        "aresetn": "core_resetn",
+        "valid": _joined([f"{name}_tvalid" for name in names]),
+        "ready": _joined([f"{name}_tready" for name in names]),
+        "data": _joined([f"data{k}" for k in range(len(names))]),
+        "limit": f"{{limits, {len(narrow.inputs)}'d0}}",
+        "enter": "in0_transfer & in0_first",
+        "leave": "out0_transfer & out0_last",
+        "read_word": "s_axi_araddr[9:2]",
+        "value": "value_counted",
+    }
+    pins = ", ".join(f".{key}({value})" for key, value in connections.items())
+    lines = (
+        *(f"wire [{_WORD - 1}:0] data{k} = {text};" for k, text in enumerate(folded)),
+        f"wire [{len(narrow.outputs) - 1}:0] limits;",
+        f"wire [{_WORD - 1}:0] value_counted;",
+        f"bitsmith_counters #(.STREAMS({len(names)})) counters ({pins});",
+    )
+    return Text(lines=lines, connections=(".limits(limits)",))
+
+
+def counters_cells(interface: Interface) -> tuple[int, int]:
+    """Look-up tables that the counters of all streams take, about, and flip-flops."""
+    streams = len(interface.inputs) + len(interface.outputs)
+    return _LUTS[0] + _LUTS[1] * streams, 3 * _WORD + 4 * _WORD * streams
+
+
+def limit(signal: str, number: int, port: StreamPort, moves: str) -> Text:
+    """Bit ``number`` of ``limits``: a token of ``port`` passes while ``moves``, in which an element is at an end of its range.
+
+    Elements of two values or fewer, which are always at one, and zeros where there is nothing below do not count.
+    """
+    ends, low = list[str](), 0
+    for field in port.fields:
+        if field.hi - field.lo > 1:
+            bits = f"{signal}_token[{low + field.width - 1}:{low}]"
+            values = (field.hi, field.lo) if field.lo < 0 else (field.hi,)
+            ends += [f"({bits} == {field.width}'h{value & (1 << field.width) - 1:x})" for value in values]
+        low += field.width
+    return Text(lines=(f"assign limits[{number}] = {moves} & ({' | '.join(ends or [_NEVER])});",))
+
+
+def _joined(names: list[str]) -> str:
+    """Return a concatenation in which the first is lowest."""
+    return f"{{{', '.join(reversed(names))}}}"
+
+
+def _folded(name: str, width: int) -> str:
+    """Return the sum, modulo 2, of the words of a signal."""
+    whole, rest = divmod(width, _WORD)
+    words = [f"{name}[{_WORD * k}+:{_WORD}]" for k in range(whole)]
+    if rest:
+        words.append(f"{{{_WORD - rest}'d0, {name}[{width - 1}:{_WORD * whole}]}}")
+    return " ^ ".join(words)

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts what passes a network's streams, as registers of 32 bits beside those of bitsmith_control.
+//
+//  address     name        access   meaning, since the last reset; all counts wrap
+//  0x400       CYCLES      read     clock cycles
+//  0x404       BUSY        read     cycles in which a frame is inside, from its first transfer to the last one of its result
+//  0x410+16k   TRANSFERS   read     transfers of stream k, inputs first
+//  0x414+16k   STALLS      read     cycles in which a transfer of stream k waits to be taken
+//  0x418+16k   CHECK       read     of their data: with each transfer it is rotated left by a bit, and the data are added, modulo 2
+//  0x41c+16k   LIMITS      read     tokens of stream k with an element at an end of its range
+//
+// aresetn          of the network; it resets all counts
+// valid, ready     of each stream
+// data             of each stream, the 32-bit words of a transfer added modulo 2
+// limit            high with a token that has an element at an end of its range
+// enter, leave     high for a cycle with the first transfer of a frame, and with the last one of its result
+// read_word        the address in words above 0x400
+module bitsmith_counters #(
+    parameter int STREAMS = 2
+) (
+    input  logic                  aclk,
+    input  logic                  aresetn,
+    input  logic [   STREAMS-1:0] valid,
+    input  logic [   STREAMS-1:0] ready,
+    input  logic [32*STREAMS-1:0] data,
+    input  logic [   STREAMS-1:0] limit,
+    input  logic                  enter,
+    input  logic                  leave,
+    input  logic [           7:0] read_word,
+    output logic [          31:0] value
+);
+    logic [31:0] cycles;
+    logic [31:0] busy;
+    logic [31:0] frames;
+    logic [32*STREAMS-1:0] transfers;
+    logic [32*STREAMS-1:0] stalls;
+    logic [32*STREAMS-1:0] check;
+    logic [32*STREAMS-1:0] limits;
+    logic [5:0] read_stream;
+    logic [1:0] read_field;
+
+    assign {read_stream, read_field} = read_word;
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn) begin
+            cycles <= '0;
+            busy <= '0;
+            frames <= '0;
+        end else begin
+            cycles <= cycles + 1'b1;
+            if (enter | (frames != '0)) busy <= busy + 1'b1;
+            if (enter & ~leave) frames <= frames + 1'b1;
+            else if (leave & ~enter) frames <= frames - 1'b1;
+        end
+    end
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn) begin
+            transfers <= '0;
+            stalls <= '0;
+            check <= '0;
+            limits <= '0;
+        end else begin
+            for (int k = 0; k < STREAMS; ++k) begin
+                if (valid[k] & ready[k]) begin
+                    transfers[32*k+:32] <= transfers[32*k+:32] + 1'b1;
+                    check[32*k+:32] <= {check[32*k+:31], check[32*k+31]} ^ data[32*k+:32];
+                end
+                if (valid[k] & ~ready[k]) stalls[32*k+:32] <= stalls[32*k+:32] + 1'b1;
+                if (limit[k]) limits[32*k+:32] <= limits[32*k+:32] + 1'b1;
+            end
+        end
+    end
+
+    always_comb begin
+        case (read_word)
+            8'd0: value = cycles;
+            8'd1: value = busy;
+            default: value = '0;
+        endcase
+        for (int k = 0; k < STREAMS; ++k) begin
+            if (read_stream == $unsigned(6'(k + 1))) begin
+                case (read_field)
+                    2'd0: value = transfers[32*k+:32];
+                    2'd1: value = stalls[32*k+:32];
+                    2'd2: value = check[32*k+:32];
+                    default: value = limits[32*k+:32];
+                endcase
+            end
+        end
+    end
+endmodule
