@@ -18,6 +18,9 @@ from tests.properties.programs import random_stimuli, sample
 WIDTHS = (5, 20, 30, 52, 62, 66, 130)
 """Within single and double precision, machine words, and several words; sums of them, or products, are of the next."""
 
+MANY = 200
+"""Times that all samples come, since numpy computes long arrays in other ways."""
+
 UNLIKE = [[3, -2, 0], [0, 1, 7]]
 """Shifts of elements, after which rows of a channel have units of their own."""
 
@@ -38,6 +41,10 @@ OPS: Mapping[str, Make] = {
     "mul": lambda build, x, y: build.mul(x, y),
     "max": lambda build, x, y: build.max(x, y),
     "min": lambda build, x, y: build.min(x, y),
+    "max with a number": lambda build, x, _: build.max(x, build.const(3)),
+    "min with a number": lambda build, x, _: build.min(build.const(-3), x),
+    "sum of a number": lambda build, x, _: build.add(x, build.const(3, 1)),
+    "product by numbers": lambda build, x, _: build.mul(x, build.const([3, 0, -1], [2, 0, 1])),
     "neg": lambda build, x, _: build.neg(x),
     "abs": lambda build, x, _: build.abs(x),
     "shift": lambda build, x, _: build.shift(x, UNLIKE),
@@ -85,6 +92,8 @@ def test_each_op(name: str, width: int) -> None:
     stimuli[0][5], stimuli[1][6:8] = stimuli[1][5], np.flip(stimuli[0][6:8], 2)
     stimuli[1] = np.clip(stimuli[1], [f.lo for f in reversed(formats)], [f.hi for f in reversed(formats)])
     (found,) = Emulator(program).run_raw(stimuli)
+    (many,) = Emulator(program, threads=1).run_raw([np.tile(x, (MANY, 1, 1)) for x in stimuli])
+    assert np.array_equal(many, np.tile(found, (MANY, *(1 for _ in found.shape[1:]))))
     for index in range(12):
         (wanted,) = oracle.evaluate(program, sample(stimuli, index))
         assert np.asarray(found)[index].tolist() == np.asarray(wanted).tolist(), index
