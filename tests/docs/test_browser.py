@@ -58,6 +58,8 @@ _SEARCHES: Mapping[str, tuple[str, ...]] = {
     "windows": (_FAQ, "install.html"),
     "install": ("install.html",),
     "change weights": (_FAQ,),
+    "softmax": (_FAQ, "layers.html"),
+    "what is II": (_FAQ, _CONCEPTS),
 }
 """What newcomers ask, and the pages of which one comes first."""
 
