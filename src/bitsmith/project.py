@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from bitsmith import seals
 from bitsmith.errors import ProjectError, ProjectWarning
 from bitsmith.files import open_file
+from bitsmith.licenses import licensed
 from bitsmith.remedies import OPEN, given, remedy
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Project:
         return path
 
     def write(self, files: Mapping[str, str | bytes]) -> tuple[Path, ...]:
-        """Write files, each wholly or not at all; those that do not change are left alone.
+        """Write files, each wholly or not at all; those that do not change are left alone. Texts get the line of their license.
 
         Args:
             files: path inside the project (with ``/``) -> content.
@@ -203,8 +204,8 @@ class Project:
         for name, target in zip(files, targets, strict=True):
             if target.parent == self.folder and target.name in (MANIFEST, LOCK, OWNER):
                 raise ProjectError(f"{name!r} is reserved", where=str(self.folder))
-        for target, content in zip(targets, files.values(), strict=True):
-            self._write(target, content.encode() if isinstance(content, str) else content)
+        for (name, content), target in zip(files.items(), targets, strict=True):
+            self._write(target, licensed(name, content).encode() if isinstance(content, str) else content)
         return tuple(targets)
 
     def remove(self, owned: str, kept: Collection[str]) -> None:

@@ -20,6 +20,7 @@ from bitsmith.flows.run import Command
 from bitsmith.flows.tools import MAKE, FoundTool, find
 from bitsmith.hls import HlsTarget
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.licenses import licensed
 from bitsmith.model import Model
 from bitsmith.report import read_report
 from tests.system.examples import three_layer
@@ -243,7 +244,7 @@ def test_a_makefile_of_the_tool_stays_beside_that_of_the_stages(tmp_path: Path, 
     folder = made.write()
     assert folder == tmp_path / "project"
     for name, text in made.plan(csim=False, synth=False).scripts().items():
-        assert (folder / name).read_text(encoding="utf-8") == text
+        assert (folder / name).read_text(encoding="utf-8") == licensed(name, text)
     started = made.plan(synth=False).write()
     assert (
         "csim" in subprocess.run(["make", "-n", "-f", started.name], cwd=folder, capture_output=True, text=True).stdout

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -33,6 +33,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
+from bitsmith.licenses import licensed
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.project import read_project
 from tests.report.networks import HIDDEN, INPUT
@@ -192,6 +193,21 @@ def test_no_two_writers_write_one_path(case: str) -> None:
     commands = [command for stage in plan.stages for command in stage.flow().commands(Path("net"), stage.find())]
     left = {path.relative_to("net").as_posix() for command in commands for path in (command.log, *command.outputs)}
     assert left and not (left & own or left & set(files) or own & set(files))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_but_circuits_and_data_carry_their_license_once(case: str) -> None:
+    """Files of an unknown kind must be given one: their names end otherwise than these."""
+    data = {".bin", ".core", ".dat", ".expected", ".json", ".txt", ".vho", ".xml"}
+    constraints = {".lpf", ".pcf", ".pdc", ".sdc", ".xdc"}
+    plan, files = planned(case)
+    for name, content in {"Makefile": plan.makefile(), **files}.items():
+        path = PurePosixPath(name)
+        if isinstance(content, bytes) or (path.suffix in data | constraints and path.name != "CMakeLists.txt"):
+            continue
+        ours = path.parts[0] not in ("rtl", "firmware") or path.suffix == ".tcl"
+        ours |= path.name.startswith("bitsmith_") or path.parts[:2] == ("firmware", "bitsmith")
+        assert licensed(name, content).count("SPDX-License-Identifier: Apache-2.0") == ours, name
 
 
 def test_two_contents_of_one_file_are_refused() -> None:
