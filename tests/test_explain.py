@@ -53,6 +53,8 @@ def test_a_model_that_can_be_translated_has_layers_and_a_size() -> None:
     assert told.problems == ()
     assert told.model is not None
     assert [row.name for row in told.layers][:2] == ["pixels", "fc1"]
+    assert str(told).startswith(str(told.model)) and f"about {told.size.lut:,} LUT" in str(told)
+    assert told._repr_html_().startswith("<pre") and repr(told) == "<Explanation: 7 layers, 0 problems>"
     assert told.layers[0].result is not None
     assert told.layers[0].result.short == "u5"
     assert 100 < told.size.lut < 20_000
@@ -69,6 +71,7 @@ def test_all_layers_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     text = "\n".join(map(str, told.problems))
     assert "layer0" in text
     assert "layer2" in text
+    assert str(told).startswith("These cannot be translated:") and text.splitlines()[0] in str(told)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.json", "net_weights.h5"]
 
 

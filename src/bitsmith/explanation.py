@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.building.design import circuit
 from bitsmith.config import ConfigLike, IOType
@@ -13,7 +14,7 @@ from bitsmith.devices import part_or_typical
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, fits
+from bitsmith.estimate.fit import Fit, fits, packed_luts
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -27,8 +28,13 @@ from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.program import drop_dead
+from bitsmith.remedies import Call, given, in_python
+from bitsmith.report.shown import Shown
 from bitsmith.report.summary import LayerRow, rows
 from bitsmith.rtl.writer import Title
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["Explanation", "Proposal"]
 
@@ -55,8 +61,10 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Shown):
     """A model's layers as far as they can be translated; ``model`` and ``size`` are there if there are no ``problems``.
+
+    It prints as the layers, the fidelity, the size and what would fit, or as all that keeps the model from being translated.
 
     Args:
         size: an estimate of the circuit as it is configured.
@@ -72,6 +80,55 @@ class Explanation:
     fits: bool = True
     proposal: Proposal | None = None
     choices: tuple[Choice, ...] = ()
+
+    def __str__(self) -> str:
+        from rich.console import Group
+
+        from bitsmith.report.terminal import as_text
+
+        if self.model is None or self.size is None:
+            return as_text(Group(*refused(self)))
+        return f"{self.model}\n{in_words(self)}"
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {len(self.layers)} layers, {len(self.problems)} problems>"
+
+
+def in_words(told: Explanation, typed: Callable[[Call], str] = in_python) -> str:
+    """The size of the circuit, and if it does not fit what would, with calls as ``typed`` has them."""
+    assert told.model is not None and told.size is not None
+    size, part = told.size, told.model.target.part
+    packed = packed_luts(size, part_or_typical(part))
+    blocks = {"DSP": size.dsp, "BRAM": size.bram, **{name: number for name, number in size.large.items() if number}}
+    figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, "
+    figures += ", ".join(f"{number:,} {name}" for name, number in blocks.items())
+    lines = [f"Circuit as configured: about {figures} (estimate)"]
+    if told.fits:
+        return lines[0]
+    if not told.choices:
+        return (
+            f"{lines[0]}\nThis does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn."
+        )
+    first = typed(given(fit=True))
+    lines.append(f"This does not fit {part} with room for routing. Estimated to fit (the first by {first}):")
+    lines += [f"- {choice}: {typed(choice.argued)}" for choice in told.choices]
+    lines += [f"  {choice.margin}" for choice in told.choices if choice.margin]
+    if told.proposal is not None:
+        lines.append(
+            f"  with reuse factors a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
+        )
+    return "\n".join(lines)
+
+
+def refused(told: Explanation, worded: Callable[[BitsmithError], str] = str) -> list[RenderableType]:
+    """The layers, and all that cannot be translated."""
+    from rich.text import Text
+
+    from bitsmith.report.terminal import LayersTable
+
+    table = [LayersTable("Layers", told.layers)] if told.layers else []
+    heading = Text("These cannot be translated:", style="bold")
+    return [*table, heading, *(Text(f"- {worded(problem)}") for problem in told.problems)]
 
 
 @taking(Further)

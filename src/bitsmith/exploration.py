@@ -33,6 +33,7 @@ from bitsmith.remedies import OPEN, convert, given, remedy
 from bitsmith.report.exploration import Circuit, Sheet, page, table
 from bitsmith.report.figures.scatter import Mark, Scatter, svg
 from bitsmith.report.sections import percent
+from bitsmith.report.shown import Shown
 from bitsmith.report.summary import rows
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ LOSS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Exploration:
+class Exploration(Shown):
     """Circuits of one model, from few bits to many; it prints as a table.
 
     Attributes:
@@ -219,9 +220,7 @@ class Exploration:
         return f"<Exploration of {len(self.points)} circuits: {self.verdict}>"
 
     def _repr_html_(self) -> str:
-        from bitsmith.report.terminal import as_html
-
-        return as_html(str(self)) + svg(self._sheet.chart, f"{self.name} on {self.part.name}").decode()
+        return Shown._repr_html_(self) + svg(self._sheet.chart, f"{self.name} on {self.part.name}").decode()
 
 
 def _write(content: bytes, file: BinaryIO) -> None:

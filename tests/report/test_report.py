@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from bitsmith.report.folder import write_report
 from bitsmith.report.html import page
 from bitsmith.report.sections import SECTIONS as NAMES
 from bitsmith.report.sections import Timing
+from bitsmith.report.shown import Shown
+from bitsmith.report.terminal import as_html
 from tests.report.networks import lowered, residual
 from tests.report.reports import PART, SECTIONS, design, full_report
 
@@ -232,7 +235,9 @@ def test_notebooks_show_tables_without_markup_of_models(tmp_path: Path) -> None:
     shown = model._repr_html_()
     assert shown.startswith("<pre") and "hidden" in shown and "<svg" in shown
     assert repr(model).startswith("<Model residual: 5 layers, 66 parameters")
-    assert model.fidelity._repr_html_().startswith("<pre")
+    printed: list[Shown] = [model.fidelity, model.losses(np.ones((1, 4))), model.plan()]
+    for value in printed:
+        assert value._repr_html_() == as_html(str(value)) and "object at" not in str(value)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from bitsmith.building.stages import Sections, Sources, Stage, together
 from bitsmith.progress import tell
 from bitsmith.project import Project
 from bitsmith.report.live import working
+from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design
 
 _SHOWN_FILES = 8
@@ -24,7 +25,7 @@ WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Shown):
     """Files and stages of a build, in order. It prints as a list of files and commands, whatever folders the tools are in.
 
     Args:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from bitsmith.explanation import Explanation
     from bitsmith.layers.settings import Bits
     from bitsmith.model import Model
 
@@ -84,8 +83,7 @@ def explain(
     """Show what becomes of a model; write nothing but the proposal, if that is asked for."""
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request
-        from bitsmith.explanation import explained
-        from bitsmith.report.terminal import LayersTable
+        from bitsmith.explanation import explained, in_words, refused
 
         with terminal.working("reading"):
             request = Request.of(options)
@@ -95,9 +93,7 @@ def explain(
             "problems": [error_document(problem) for problem in told.problems],
         }
         if told.model is None or told.size is None:
-            heading = Text("These cannot be translated:", style="bold")
-            table = [LayersTable(request.model.name, told.layers)] if told.layers else []
-            terminal.show(document, *table, heading, *(Text(f"- {said(problem)}") for problem in told.problems))
+            terminal.show(document, *refused(told, said))
             raise typer.Exit(FAILED)
         document |= {**_told(told.model), "estimate": told.size.section(), "fits": told.fits}
         if told.proposal is not None:
@@ -106,7 +102,9 @@ def explain(
             {"HLSConfig": choice.configuration, "IOType": choice.io_type.value, "Estimate": choice.size.section()}
             for choice in told.choices
         ]
-        shown: list[RenderableType] = [_layers(told.model), told.model.fidelity, Text(_size_said(told))]
+        shown: list[RenderableType] = [_layers(told.model), told.model.fidelity, Text(in_words(told, in_shell))]
+        if told.choices and write is None:
+            shown.append(Text("--write FILE writes the first of these as a project."))
         if write is not None:
             best = next(iter(told.choices), None)
             chosen, io_type = ({}, None) if best is None else (best.configuration, best.io_type.value)
@@ -365,36 +363,6 @@ def _misfit(model: Model) -> str:
     part = part_or_typical(model.target.part)
     lacking = missing(size_of(model.program, model.directives, model.target), part)
     return f"The circuit does not fit {part.name}: about {lacking} (estimated)" if lacking else ""
-
-
-def _size_said(told: Explanation) -> str:
-    """Return the size of the circuit, and a remedy if it does not fit."""
-    from bitsmith.devices import part_or_typical
-    from bitsmith.estimate.fit import packed_luts
-
-    assert told.model is not None and told.size is not None
-    size, part = told.size, told.model.target.part
-    packed = packed_luts(size, part_or_typical(part))
-    blocks = {"DSP": size.dsp, "BRAM": size.bram, **{name: number for name, number in size.large.items() if number}}
-    figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, "
-    figures += ", ".join(f"{number:,} {name}" for name, number in blocks.items())
-    lines = [f"Circuit as configured: about {figures} (estimate)"]
-    if told.fits:
-        return lines[0]
-    if not told.choices:
-        return (
-            f"{lines[0]}\nThis does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn."
-        )
-    lines.append(
-        f"This does not fit {part} with room for routing. Estimated to fit (the first by --fit, or --write FILE):"
-    )
-    lines += [f"- {choice}: {in_shell(choice.argued)}" for choice in told.choices]
-    lines += [f"  {choice.margin}" for choice in told.choices if choice.margin]
-    if told.proposal is not None:
-        lines.append(
-            f"  with reuse factors a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
-        )
-    return "\n".join(lines)
 
 
 def _rows(name: str, values: NDArray[np.float64]) -> str:

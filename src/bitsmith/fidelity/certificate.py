@@ -32,6 +32,7 @@ from bitsmith.layers.settled import is_quantized
 from bitsmith.passes.network.quantized_inputs import quantized_inputs
 from bitsmith.remedies import given, remedy
 from bitsmith.report.sections import Fidelity, LayerFidelity, percent, plain, section_of
+from bitsmith.report.shown import Shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -75,7 +76,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Shown):
     """Distance of a circuit's results from those of the user's model.
 
     Attributes:
@@ -224,11 +225,6 @@ class Certificate:
 
     def __repr__(self) -> str:
         return f"<{self.summary}>"
-
-    def _repr_html_(self) -> str:
-        from bitsmith.report.terminal import as_html
-
-        return as_html(str(self))
 
 
 @dataclass(frozen=True, slots=True)

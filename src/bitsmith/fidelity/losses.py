@@ -27,6 +27,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
 from bitsmith.passes.network.index_inputs import look_ups
+from bitsmith.report.shown import Shown
 
 AUTO_SPARE = 2.0**-8
 """Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
@@ -97,7 +98,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
+class Losses(Shown):
     """All losses on some inputs, by layers; a table that prints."""
 
     rows: tuple[Loss, ...]

@@ -30,6 +30,7 @@ from bitsmith.options.signature import taking
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
 from bitsmith.remedies import Remedy
+from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design, LayerRow, input_format, rows
 from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outputs_of, weight_texts, weights_of
 
@@ -43,7 +44,7 @@ _UNSAVED = ("emulator", "_compiled", "_alerts", "source")
 """Attributes that copies and pickles lack: executable forms of the program are compiled again."""
 
 
-class Model:
+class Model(Shown):
     """A converted network.
 
     Attributes:
@@ -443,7 +444,6 @@ class Model:
     def _repr_html_(self) -> str:
         """The table of layers, and their picture to unfold, for notebooks."""
         from bitsmith.report.figures.picture import Content, Direction, picture, svg
-        from bitsmith.report.terminal import as_html
 
         drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
-        return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"
+        return f"{super()._repr_html_()}<details><summary>Picture of the layers</summary>{drawn}</details>"

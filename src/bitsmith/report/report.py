@@ -15,8 +15,9 @@ from rich.console import RenderableType
 
 from bitsmith.errors import ProjectError
 from bitsmith.report.sections import SECTIONS, Figures, Kind, Section, find, plain, section_of
+from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design, design_from_json, design_to_json
-from bitsmith.report.terminal import as_html, as_text, report_summary, report_table
+from bitsmith.report.terminal import as_text, report_summary, report_table
 
 REPORT_JSON = "report.json"
 _FORMAT = "bitsmith report"
@@ -25,7 +26,7 @@ _MAX_BYTES = 64 << 20
 _MAX_DIGITS = 18
 
 
-class Report(Mapping[str, object]):
+class Report(Shown, Mapping[str, object]):
     """The results of a build by section, in the order of ``SECTIONS``; only what ran has one.
 
     As a mapping it holds plain figures, of which it hands out copies: ``FIFOs`` and ``Stages`` are lists of dictionaries, every
@@ -142,9 +143,6 @@ class Report(Mapping[str, object]):
 
     def __str__(self) -> str:
         return as_text(self.__rich__())
-
-    def _repr_html_(self) -> str:
-        return as_html(str(self))
 
     def __repr__(self) -> str:
         return f"<Report: {', '.join(self._sections) or 'empty'}>"
