@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,17 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
+from bitsmith.building.design import circuit as of_program
+from bitsmith.building.verification import selftest_frame
+from bitsmith.devices import ECP5
 from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
-from tests.rtl.wrapped import load_driver, made
+from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.mapping.directives import Directives
+from bitsmith.rtl.writer import Title
+from bitsmith.systems import bare_metal
+from tests.rtl.wrapped import DIGEST, load_driver, made
 from tests.systems.written import answered
 
 Exchange = Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]]
@@ -104,3 +113,26 @@ def test_weights_of_each_frame_have_no_stored_frame(tmp_path: Path) -> None:
     net = load_driver(tmp_path, made("weights"))
     with pytest.raises(ValueError, match="come with each frame"):
         net.selftest(lambda data, wanted: [])
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_the_frame_of_the_driver_in_c_is_what_the_driver_in_python_packs(tmp_path: Path, parallel: bool) -> None:
+    """Elements of a token have steps and widths of their own, and those of the tokens before have others."""
+    builder = ProgramBuilder()
+    frac = np.array([[5, 2], [-3, 4], [2, 2]])
+    ends = [objects([[bound, 9 * bound], [bound, bound], [3 * bound, bound]]) for bound in (-64, 63)]
+    x = builder.apply(ops.Input("x", (3, 2), frac, *ends, Rounding.TRN, Overflow.SAT))
+    program = builder.program([("y", builder.neg(x))])
+    each = of_program(program, Directives({}, parallel), ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    frame = selftest_frame(program)
+    assert frame is not None
+    for bus in (1, 4):
+        net = load_driver(tmp_path, each, bus)
+        files = bare_metal(program, each.interface, {}, bus, registers=True, frame=frame)
+        rows = re.findall(r"unsigned char (?:sent|expected)\d+\[\] = \{([^}]*)\}", files["net_driver.c"])
+        kinds = program.types([*program.inputs, program.outputs[0].node])
+        wanted = [
+            stream.pack([np.asarray(raw)[None]], [kind.frac])
+            for stream, (raw,), kind in zip((net.INPUTS[0], net.OUTPUTS[0]), frame, kinds, strict=True)
+        ]
+        assert [bytes(map(int, row.split(","))) for row in rows] == wanted

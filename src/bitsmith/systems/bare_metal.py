@@ -150,7 +150,7 @@ def _frame_bytes(port: StreamPort, tensors: Sequence[tuple[Raw, TensorType]], bu
         numbers = [(int(number), frac) for rows, frac in parts for number in rows[token]]
         word, low = 0, 0
         for field, (number, frac) in zip(port.fields, numbers, strict=True):
-            raw = number << field.frac - frac if field.frac >= frac else number >> frac - field.frac
+            raw = number << max(field.frac - frac, 0) >> max(frac - field.frac, 0)
             word |= (raw & (1 << field.width) - 1) << low
             low += field.width
         found += word.to_bytes(-(-size // beat) * beat, "little")
