@@ -14,8 +14,15 @@ import pytest
 import bitsmith
 from bitsmith.converters import convert_from_config, convert_from_tflite_model
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
-from bitsmith.frontends.tflite.graph import read_graph
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.value import constant
+from bitsmith.frontends.tflite.call import Call
+from bitsmith.frontends.tflite.graph import Operator, Options, read_graph
 from bitsmith.frontends.tflite.read import read_tflite
+from bitsmith.frontends.tflite.requantize import Kernels
+from bitsmith.frontends.tflite.softmax import softmax
+from bitsmith.frontends.tflite.tensors import Quantization, Tensor
 from bitsmith.layers.dense import Dense
 from bitsmith.utils import config_from_tflite_model
 
@@ -170,3 +177,29 @@ def test_codes_of_gates_lie_one_after_the_other_as_in_the_file_and_steps_share_t
             )
             arrays.add(id(values))
     assert len(arrays) == 3
+
+
+def softmax_of(x: npt.NDArray[np.int8], beta: float) -> npt.NDArray[np.float64]:
+    """The softmax of codes with steps of 1/2, as codes with steps of 1/256 less those of 0."""
+    grids = (
+        Quantization(np.array([step], np.float32), np.array([zero]), 0) for step, zero in ((0.5, 3), (2**-8, -128))
+    )
+    one, result = (Tensor(k, "xy"[k], "int8", x.shape, x.shape, grid, None, "xy"[k]) for k, grid in enumerate(grids))
+    operator = Operator("SOFTMAX", (one,), (result,), (), Options({"beta": beta}, "y"), "y")
+    value = constant(x.astype(np.float64) - 3)
+    found = softmax(Call(operator, (value,), Builder(Draft(), 0, "y", samples=1), Kernels.SINGLE)).constant
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.125])
+@pytest.mark.parametrize("size", [1, 2, 3, 100, 1025, 4095])
+def test_softmax_of_any_length_is_within_a_code_of_the_real_one(size: int, beta: float) -> None:
+    """Also where all are equal; sums of more exponentials than 4,095 may not fit into the kernels' 32 bits."""
+    rng = np.random.default_rng(size)
+    for x in (rng.integers(-128, 128, (2, size)), np.full((2, size), 7)):
+        real = np.exp(0.5 * beta * (x - x.max(-1, keepdims=True)))
+        wanted = np.minimum(256 * real / real.sum(-1, keepdims=True), 255)
+        assert np.abs(softmax_of(x.astype(np.int8), beta) - wanted).max() <= 1.0
+    with pytest.raises(UnsupportedError, match="SOFTMAX of 4096 elements"):
+        softmax_of(np.zeros((2, 4096), np.int8), beta)
