@@ -15,7 +15,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
-from bitsmith.frontends.ops import normalization, reduction, selection, shape, spatial
+from bitsmith.frontends.ops import activations, arithmetic, normalization, reduction, selection, shape, spatial
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.spatial import Taps
 from bitsmith.layers.layer import Floats, Shape, as_weights
@@ -195,6 +195,71 @@ ANYWHERE: Mapping[str, tuple[Shape, Ours, Theirs]] = {
 }
 """Shapes without that of samples, and what may be done to any axis but the first."""
 
+ELEMENTS: Mapping[str, tuple[Ours, Theirs]] = {
+    "relu": (lambda b, x: activations.relu(b, x, 1.5, 0.25), lambda x: functional.leaky_relu(x, 0.25).clamp(max=1.5)),
+    "prelu": (
+        lambda b, x: activations.prelu(b, x, constant(SOME)),
+        lambda x: functional.prelu(x.movedim(2, 1), tensor(SOME)).movedim(1, 2),
+    ),
+    "threshold": (lambda b, x: activations.threshold(b, x, 0.5, 0.0), lambda x: functional.threshold(x, 0.5, 0)),
+    "threshold below": (
+        lambda b, x: activations.threshold(b, x, -0.5, 3.0),
+        lambda x: functional.threshold(x, -0.5, 3),
+    ),
+    "hard shrink": (lambda b, x: activations.hard_shrink(b, x), functional.hardshrink),
+    "hard shrink far": (lambda b, x: activations.hard_shrink(b, x, 0.75), lambda x: functional.hardshrink(x, 0.75)),
+    "soft shrink": (lambda b, x: activations.soft_shrink(b, x), functional.softshrink),
+    "soft shrink far": (lambda b, x: activations.soft_shrink(b, x, 0.75), lambda x: functional.softshrink(x, 0.75)),
+    "hard sigmoid": (lambda b, x: activations.hard_sigmoid(b, x), functional.hardsigmoid),
+    "softplus": (lambda b, x: activations.softplus(b, x, 3.0), lambda x: functional.softplus(x, 3.0, 99)),
+    "elu": (lambda b, x: activations.elu(b, x, 0.5), lambda x: functional.elu(x, 0.5)),
+    "scaled elu": (lambda b, x: activations.elu(b, x, 0.5, 3.0), lambda x: 3 * functional.elu(x, 0.5)),
+    "selu": (lambda b, x: activations.elu(b, x, 1.6732632, 1.0507010), functional.selu),
+    "celu": (lambda b, x: activations.celu(b, x, 2.0), lambda x: functional.celu(x, 2.0)),
+    "swish": (lambda b, x: activations.swish(b, x), functional.silu),
+    "steep swish": (lambda b, x: activations.swish(b, x, 2.0), lambda x: x * (2 * x).sigmoid()),
+    "logit": (lambda b, x: activations.logit(b, x, 0.125), lambda x: x.logit(0.125)),
+    "gelu": (lambda b, x: activations.gelu(b, x, "none"), functional.gelu),
+    "gelu by tanh": (lambda b, x: activations.gelu(b, x, "tanh"), lambda x: functional.gelu(x, approximate="tanh")),
+    "glu": (lambda b, x: activations.glu(b, x, 1), lambda x: functional.glu(x, 1)),
+    "softmax": (lambda b, x: activations.softmax(b, x, 1), lambda x: x.softmax(1)),
+    "log softmax": (lambda b, x: activations.log_softmax(b, x, 2), lambda x: x.log_softmax(2)),
+    "hard max": (
+        lambda b, x: activations.hard_max(b, x, 1),
+        lambda x: functional.one_hot(x.argmax(1), 6).movedim(-1, 1),
+    ),
+    "angle": (
+        lambda b, x: activations.angle(b, x, selection.flip(b.within("f"), x, (1,))),
+        lambda x: torch.where((x == 0) & (x.flip(1) == 0), 0.0, x.atan2(x.flip(1))),
+    ),
+    "hypotenuse": (
+        lambda b, x: arithmetic.hypotenuse(b, x, selection.flip(b.within("f"), x, (1,))),
+        lambda x: x.hypot(x.flip(1)),
+    ),
+    "fraction": (lambda b, x: arithmetic.fraction(b, x), Tensor.frac),
+    "sign": (lambda b, x: arithmetic.sign(b, x), Tensor.sign),
+    "round": (lambda b, x: arithmetic.round_half_to_even(b, x, 0), Tensor.round),
+    "between": (
+        lambda b, x: arithmetic.between(b, x, selection.flip(b.within("f"), x, (1,)), constant(SOME)),
+        lambda x: x.lerp(x.flip(1), tensor(SOME)),
+    ),
+    "extremes": (
+        lambda b, x: (
+            arithmetic.maximum(b.within("most"), x, selection.flip(b.within("f"), x, (1,)), constant(as_weights(0.25))),
+            arithmetic.minimum(b.within("least"), x, selection.flip(b.within("g"), x, (1,))),
+        ),
+        lambda x: (x.maximum(x.flip(1)).clamp(min=0.25), x.minimum(x.flip(1))),
+    ),
+    "sum and mean": (
+        lambda b, x: (
+            arithmetic.total(b.within("total"), x, selection.flip(b.within("f"), x, (1,)), x),
+            arithmetic.average(b.within("mean"), x, selection.flip(b.within("g"), x, (1,)), x),
+        ),
+        lambda x: (2 * x + x.flip(1), (2 * x + x.flip(1)) / 3),
+    ),
+}
+"""What is done to elements, of tensors of shape (samples, 6, 4)."""
+
 IMAGES: Mapping[str, tuple[Shape, Ours, Theirs]] = {
     "depth to space": (
         (12, 2, 3),
@@ -306,13 +371,14 @@ IMAGES: Mapping[str, tuple[Shape, Ours, Theirs]] = {
 """What has a batch in front, then channels."""
 
 
-@pytest.mark.parametrize(
-    ("name", "fixed"),
-    [*((name, fixed) for name in ANYWHERE for fixed in (False, True)), *((name, False) for name in IMAGES)],
-)
+TORCH = {**ANYWHERE, **IMAGES, **{name: ((6, 4), *both) for name, both in ELEMENTS.items()}}
+
+
+@pytest.mark.parametrize(("name", "fixed"), [(name, fixed) for name in TORCH for fixed in {False, name not in IMAGES}])
 def test_results_are_those_of_torch(name: str, fixed: bool) -> None:
-    sizes, ours, theirs = {**ANYWHERE, **IMAGES}[name]
-    x = np.round(RNG.normal(size=(SAMPLES, *sizes)) * 8) / 8  # with equal elements
+    sizes, ours, theirs = TORCH[name]
+    rng = np.random.default_rng(len(name))
+    x = np.round(rng.normal(size=(SAMPLES, *sizes)) * 8) / 8 + 0.0  # with equal elements, and without -0
     wanted = theirs(torch.from_numpy(x))
     found = results(ours, x, fixed=fixed)
     for one, other in zip(found, [wanted] if isinstance(wanted, Tensor) else wanted, strict=True):
