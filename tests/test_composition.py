@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -13,15 +14,16 @@ import bitsmith
 from bitsmith import Model
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.composition import _with_stored_results
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.splitting import _with_stored_results
 
 X = np.random.default_rng(3).normal(size=(200, 8))
 
@@ -239,3 +241,80 @@ def test_wires_in_a_circle(tmp_path: Path) -> None:
     model = bitsmith.convert(keras.Model(inputs, keras.layers.Dense(2, name="out")(inputs)), tmp_path)
     with pytest.raises(ConfigError, match="circle"):
         bitsmith.compose({"a": model, "b": model}, {"a.given": "b.out", "b.given": "a.out"})
+
+
+class _Shown(torch.nn.Module):
+    """Results that are stored in another order than the user's, read in both, and perhaps outputs, too."""
+
+    def __init__(self, read: Callable[[torch.Tensor], torch.Tensor], shown: bool) -> None:
+        super().__init__()
+        self.first, self.last = torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.Conv2d(3, 4, 2)
+        self.read, self.shown = read, shown
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y = torch.relu(self.first(x))
+        z, last = self.read(y), self.last(y)
+        return (y, z, last) if self.shown else (z, last)
+
+
+READERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "reshape": lambda y: y.reshape(-1, 6, 3, 6),
+    "along rows": lambda y: torch.softmax(y, -1),
+    "product": lambda y: torch.matmul(y, y.transpose(2, 3)),
+    "arg max": lambda y: y.flatten(1).argmax(1),
+    "sums": lambda y: torch.cumsum(y, 2),
+}
+
+
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("read", READERS)
+def test_values_that_are_read_in_both_orders_cross_and_are_compared(read: str, shown: bool, tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    x = np.random.default_rng(5).normal(size=(6, 2, 6, 6))
+    model = bitsmith.convert(_Shown(READERS[read], shown).eval(), tmp_path, input_shape=(2, 6, 6), check=False)
+    last = model.network.outputs[-1]
+    assert_compared_everywhere(model, x, {last} if read != "arg max" else {last, "argmax"}, tmp_path)
+
+
+def assert_compared_everywhere(model: Model, x: np.ndarray, ends: set[str], folder: Path) -> None:
+    """Parts that are cut after any layer are the whole, bit for bit, and their own float models; ``ends`` is all they lack."""
+    wanted, refused = as_list(model.predict(x)), set[str]()
+    for at in model.trace(x)[1]:
+        try:
+            parts = bitsmith.split(model, [at], folder / "parts")
+        except bitsmith.errors.ConfigError:
+            refused.add(at)
+            continue
+        for found, want in zip(as_list(parts.predict(x)), wanted, strict=True):
+            np.testing.assert_array_equal(found, want)
+        values = {model.program.input_ops()[0].name: x}
+        for one in parts:
+            assert one._inherited is not None
+            inputs = [values[op.name] for op in one.program.input_ops()]
+            results, floats = as_list(one.predict(inputs)), one.network.evaluate(inputs)
+            for name, output, found in zip(one.network.outputs, one.program.outputs, results, strict=True):
+                values.setdefault(output.name, found)
+                assert floats[name].shape == found.shape
+                assert np.abs(floats[name] - found).max() <= 0.01 * max(1.0, np.abs(found).max())
+    assert refused <= ends
+
+
+@pytest.mark.parametrize("outputs", [("d",), ("d", "s"), ("r", "d", "s")])
+def test_scaled_results_that_are_outputs_cross_and_are_compared(outputs: tuple[str, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kernel = Quantizer.uniform([[0.07, 0.3, 0.011]], -8, 7)
+    nodes = (
+        NetworkNode("x", Input((4,))),
+        NetworkNode("q", Quantize(Quantizer.uniform(0.3, -8, 7)), ("x",)),
+        NetworkNode(
+            "d", Dense(as_weights(kernel.applied(rng.normal(size=(4, 3))))), ("q",), quantizers={"weight": kernel}
+        ),
+        NetworkNode("r", ReLU(), ("d",)),
+        NetworkNode("s", Quantize(Quantizer.uniform(0.2, 0, 15)), ("r",)),
+        NetworkNode("t", Add(), ("s", "s")),
+    )
+    made = compile_network(Network(nodes, ("x",), (*outputs, "t")))
+    assert made.network.node("d").affine is not None
+    model = Model(made.network, made.program, Target(tmp_path, "net", "xcu250-figd2104-2L-e", 5.0))
+    model._inherited = False
+    assert_compared_everywhere(model, rng.normal(size=(60, 4)), {"t"}, tmp_path)

@@ -16,7 +16,6 @@ import bitsmith
 from bitsmith import Model
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.composition import Split
 from bitsmith.errors import ConfigError, InputRangeWarning, RangeError
 from bitsmith.ir.composition import OWN
 from bitsmith.ir.oracle import evaluate
@@ -26,6 +25,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
+from bitsmith.splitting import Split
 from tests.system.test_random_networks import random_network
 
 

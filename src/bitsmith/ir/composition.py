@@ -53,7 +53,7 @@ def part(program: Program, numbers: Sequence[int], number: int, names: Mapping[i
     """One part as a program of its own: what crosses has a port of exactly its type, with the name that ``names`` has.
 
     Ports of crossing values come before the program's own outputs, of which the part has those that it computes. One that
-    crosses, too, has a port for each, since a stream has one reader; the output's name then ends with `OWN`.
+    crosses, too, has a port for each, since a stream has one reader. The name of an output that a port has, too, ends with `OWN`.
     """
     builder, values = ProgramBuilder(), dict[int, Value]()
     crossing = crossings(program, numbers)
@@ -64,9 +64,9 @@ def part(program: Program, numbers: Sequence[int], number: int, names: Mapping[i
         if numbers[index] == number or isinstance(node.op, Const):
             values[index] = applied(builder, node, [values[arg] for arg in node.args])
     outputs = [(names[one.node], values[one.node]) for one in crossing if one.source == number]
-    handed = {name for name, _ in outputs}
+    names_that_cross = {names[one.node] for one in crossing}
     outputs += [
-        (one.name + OWN * (one.name in handed), values[one.node])
+        (one.name + OWN * (one.name in names_that_cross), values[one.node])
         for one in program.outputs
         if numbers[one.node] == number
     ]
