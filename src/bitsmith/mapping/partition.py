@@ -28,6 +28,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
 from bitsmith.mapping.engine.engines import engines, placed_region
 from bitsmith.mapping.fusion import fuse
+from bitsmith.mapping.joined_constants import joined_constants
 from bitsmith.mapping.matmul import matmul
 from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
@@ -38,7 +39,8 @@ from bitsmith.mapping.sweeps import reduced
 
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
-    return fuse(_steps(builder_of(program, directives)))
+    network = fuse(_steps(builder_of(program, directives)))
+    return joined_constants(network) if directives.tables else network
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:
