@@ -9,10 +9,12 @@ import numpy.typing as npt
 import pytest
 
 from bitsmith.dataflow.execute import execute
+from bitsmith.dataflow.kinds import Map, Rom
 from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.schedule import fifos
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.ops import Cast, Parameter
+from bitsmith.ir.ops import Cast, Mul, Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
@@ -137,3 +139,32 @@ def test_products_of_channels_in_formats_of_their_own(way: str, groups: int, tap
             for style in styles if positions < reuse == 2 else styles[:1]:
                 assert_same(program, Directives({"layer": reuse}, False, {"layer": style}, {"layer": positions}), reuse)
         assert_same(program, Directives({"layer": 4 * reuse}, True, {"layer": styles[-1]}), reuse)
+
+
+def rescaled(alike: bool) -> Program:
+    """Windows of forty times eight columns, each of which is then multiplied and added to as its channel is, and rounded."""
+    rng, taps, channels, build = np.random.default_rng(0), 40, 8, ProgramBuilder()
+    x = build.input("x", (42, 1), FixedFormat(True, 8, 8))
+    with build.layer("layer"):
+        windows = build.reshape(build.window(x, (taps,), (1,), (1,), ((0, 0),)), (3, taps))
+        y = build.linear(windows, objects(rng.integers(-128, 128, (taps, channels))), 0)
+        factors, terms = rng.integers(1 << 18, 1 << 19, channels), rng.integers(-(1 << 24), 1 << 24, channels)
+        y = build.add(y, build.const(objects(terms[::-1] >> 14), 0))
+        y = build.mul(y, build.const(objects(factors[:1] if alike else factors), 0))
+        y = build.add(y, build.const(objects(terms), 0))
+        return build.program([("y", build.cast_to(y, -26, -128, 127, Rounding.TRN, Overflow.SAT))])
+
+
+@pytest.mark.parametrize(("reuse", "products"), [(40, 1), (2, 4), (320, 1)])
+def test_channels_are_multiplied_by_numbers_of_their_own_in_turn(reuse: int, products: int) -> None:
+    network = assert_same(rescaled(alike=False), Directives({"layer": reuse}, False, {"layer": MultiplierStyle.SHARED}))
+    (program,) = (process.kind.program for process in network.processes if isinstance(process.kind, Map))
+    assert [node.type.size for node in program.nodes if isinstance(node.op, Mul)] == [products]
+    assert sum(isinstance(process.kind, Rom) for process in network.processes) == 1
+    assert [fifo.depth for fifo in fifos(network, {}) if isinstance(network.processes[fifo.producer].kind, Rom)] == [1]
+
+
+def test_channels_that_are_multiplied_alike_are_so_as_they_come() -> None:
+    network = assert_same(rescaled(alike=True), Directives({"layer": 40}, False, {"layer": MultiplierStyle.SHARED}))
+    (program,) = (process.kind.program for process in network.processes if isinstance(process.kind, Map))
+    assert [node.type.size for node in program.nodes if isinstance(node.op, Mul)] == [8]

@@ -16,6 +16,7 @@ from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
+from bitsmith.mapping.folding import product_luts
 from bitsmith.mapping.formats import cast_by_channel, common_cast
 from bitsmith.mapping.parameters import viewed_parameter
 
@@ -193,6 +194,20 @@ def _viewed_constant(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ..
     raw, frac = (np.broadcast_to(objects(part), shape).reshape(stream.shape) for part in (node.op.raw, node.op.frac))
     const = ops.Const(objects(raw), frac.astype(np.int64))
     return builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
+
+
+def area_of_elements(builder: DataflowBuilder, node: Node) -> float:
+    """Look-up tables per element of multiplications by constants of their own that element-wise follow ``node`` alone."""
+    area = 0.0
+    while len(readers := builder.readers[id(node)]) == 1 and readers[0].type.shape == node.type.shape:
+        (reader,) = readers
+        others = [builder.program.nodes[arg] for arg in reader.args if builder.program.nodes[arg] is not node]
+        if not isinstance(reader.op, ops.Elementwise) or not all(isinstance(one.op, ops.Const) for one in others):
+            break
+        if isinstance(reader.op, ops.Mul) and others and others[0].type.size > 1:
+            area += product_luts(node.type.max_width, others[0].type.max_width)
+        node = reader
+    return area
 
 
 def _on_tokens(op: ops.Elementwise, axes: int, rank: int) -> ops.Elementwise | None:

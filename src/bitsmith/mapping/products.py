@@ -16,14 +16,17 @@ from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
+from bitsmith.mapping.elementwise import area_of_elements
 from bitsmith.mapping.folding import (
     Factor,
     Folding,
     LoadedMatrix,
     Matrix,
     MultiplierStyle,
+    area_of_regrouping,
     choose_folding,
     choose_folding_of_tokens,
+    divisors,
     matrix_shape,
     weights_of,
 )
@@ -211,9 +214,26 @@ def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, a
 
 def with_type_of(builder: DataflowBuilder, results: StepId, node: Node, grid: Grid, shape: tuple[int, ...]) -> StepId:
     """The results of a folded product, the elements of a product in order, in the formats and at the positions of that."""
+    results = _in_turn(builder, results, node)
     token = builder.stream(results).token
     kind = regrouped(union_type(node.type, len(grid)), token.shape)
     return builder.with_native_form(builder.truncated(results, kind), grid, shape)
+
+
+def _in_turn(builder: DataflowBuilder, results: StepId, node: Node) -> StepId:
+    """The results of a folded product in smaller tokens, where that saves multipliers of what follows.
+
+    Those of a token have the cycles in which the next one is made.
+    """
+    kind, stream = builder.steps[results].kind, builder.stream(results)
+    if not isinstance(kind, FoldedProduct):
+        return results
+    have, bits = stream.token.size, node.type.max_width
+    size = next(size for size in divisors(have) if size * kind.steps >= have)
+    saved = (have - size) * area_of_elements(builder, node)
+    if saved <= 2 * area_of_regrouping(have, size, bits):
+        return results
+    return builder.regroup(results, (*stream.grid, have // size), (size,))
 
 
 def _tiled(
