@@ -17,6 +17,7 @@ import json
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,10 @@ BUDGET_S = 15.0
 """The limits of a round of tests: their number, their files, which take time to import, and what they take without a mistake."""
 
 STARTUP_S, SLOWDOWN = 60.0, 5.0
-"""The limit of the tests of a mutant: for starting them, and beside what they take without a mistake."""
+"""The processor's limit of the tests of a mutant: for starting them, and beside what they take without a mistake."""
+
+WAITING = 5.0
+"""The limit by the clock, in times of that: for tests that wait for what never comes."""
 
 _ROOMS = {
     "rtl/lib": "rtl",
@@ -209,9 +213,12 @@ def judge(mutant: Mutant, rounds: Sequence[Sequence[str]], base: Path, covering:
 def _verdict(mutant: Mutant, sources: Path, tests: Sequence[str], limit_s: float) -> str:
     """What some tests make of a mutant that ``sources`` have."""
     try:
-        code, said, _ = run_tests(sources, tests, limit_s, "-x", "--tb=short", "-m", FAST_AND_CI)
+        options = ("-x", "--tb=short", "-m", FAST_AND_CI, f"--processor-s={limit_s:.0f}")
+        code, said, _ = run_tests(sources, tests, WAITING * limit_s, *options)
     except subprocess.TimeoutExpired:
-        return "took too long"
+        return NOTICED[1]
+    if code == -signal.SIGXCPU:
+        return NOTICED[1]
     if code and not mutant.file.endswith(".py") and compiler_refused(Path(mutant.file).name, said):
         return INVALID
     # Of a test that is named, pytest also says that it is not there where the sources cannot be imported.

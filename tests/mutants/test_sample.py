@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.mutants.covering import Covering, record_changed
 from tests.mutants.operators import changes
-from tests.mutants.run import ROOT
+from tests.mutants.run import ROOT, SOURCES, run_tests
 from tests.mutants.sample import (
     SURVIVED,
     Verdicts,
@@ -224,3 +225,16 @@ def test_changed_tests_alone_are_recorded_again(project: Path, tmp_path: Path) -
     record_changed(project, FILES, kept, "part")
     assert len(list(kept.iterdir())) == 2
     assert set(Covering(project, kept).of("part.py", PART, 7)) == {LESS, "tests/part/test_more.py::test_both"}
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_an_endless_loop_ends_by_the_time_of_the_processor(tmp_path: Path) -> None:
+    """Tests that wait, or are kept waiting by others, take none."""
+    (tmp_path / "test_ends.py").write_text("import time\n\ndef test_ends():\n    time.sleep(9)\n")
+    (tmp_path / "test_loops.py").write_text("def test_loops():\n    while True:\n        pass\n")
+    codes = [
+        run_tests(SOURCES, [str(tmp_path / f"test_{name}.py")], 120.0, "--processor-s=8")[0]
+        for name in ("ends", "loops")
+    ]
+    assert codes == [0, -signal.SIGXCPU]
