@@ -13,48 +13,31 @@ from bitsmith.dataflow.engine import Engine, EngineLayer
 from bitsmith.dataflow.processes import Process
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import write_function
-from bitsmith.hls.names import comment
-from bitsmith.hls.process_text import FunctionWriter, StreamType, paced_lines, token_lines
+from bitsmith.hls.process_text import FunctionWriter, named, paced_lines, token_lines
 from bitsmith.hls.project import Memory
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, common_format, scalar_of
-from bitsmith.hls.scope import Scope, Variable
+from bitsmith.hls.scope import Variable
 from bitsmith.ir.types import Ints, objects
 
 
-def engine_texts(
-    process: Process, kind: Engine, name: str, taken: StreamType, given: StreamType, scope: Scope, step_cycles: int
-) -> list[str]:
-    """The function called ``name``, as :func:`bitsmith.hls.process.process_texts` has those of other processes."""
-    writer = _EngineWriter(process, kind, name, taken, given, scope, step_cycles)
-    layers = ", ".join(comment(repr(layer.name)) for layer in kind.layers)
-    about = f"Layers {layers}: in turn on {kind.lanes} multiplier{'s' if kind.lanes > 1 else ''}."
-    return writer.function((), about, writer.lines())
+class EngineWriter(FunctionWriter[Process]):
+    """Writes one engine."""
 
+    @property
+    def _label(self) -> str:
+        return f"Layers {named([layer.name for layer in self._kind.layers])}: "
 
-class _EngineWriter(FunctionWriter[Process]):
-    """Writes the lines of one engine."""
+    @property
+    def _kind(self) -> Engine:
+        assert isinstance(self._process.kind, Engine)
+        return self._process.kind
 
-    def __init__(
-        self,
-        process: Process,
-        kind: Engine,
-        name: str,
-        taken: StreamType,
-        given: StreamType,
-        scope: Scope,
-        step_cycles: int,
-    ) -> None:
-        super().__init__(process, name, (taken,), (given,), scope, step_cycles)
-        self._kind, self._taken, self._given = kind, taken, given
-        self._memory = scope.names.unique(f"{name}_memory")
-        width, signed = kind.number(process.takes[0].token)
-        self._number = Scalar(signed, width, width)
-        self._number_t = scope.typedef(f"{name}_number_t", self._number)
-
-    def lines(self) -> list[str]:
-        """The body."""
+    def write(self) -> str:
         kind, dialect, scope = self._kind, self._scope.dialect, self._scope
+        self._memory = scope.names.unique(f"{self._name}_memory")
+        width, signed = kind.number(self._process.takes[0].token)
+        self._number_t = scope.typedef(f"{self._name}_number_t", Scalar(signed, width, width))
         program = kind.program
         names = ("sum", "bias", "choice")
         inputs = {
@@ -76,7 +59,8 @@ class _EngineWriter(FunctionWriter[Process]):
         step += ["if (runs) {", *map(indented, self._summed(total)), *map(indented, self._advanced()), "}"]
         layer = [*self._begun(), *self._looped("steps", *self._promised(step))]
         head = f"for (int layer = 0; layer < {len(kind.layers)}; layer++) {{"
-        return [*declared, *self._loaded(), head, *map(indented, layer), "}"]
+        self.lines += [*declared, *self._loaded(), head, *map(indented, layer), "}"]
+        return f"in turn on {kind.lanes} multiplier{'s' if kind.lanes > 1 else ''}."
 
     def _looped(self, steps: str, lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
         return paced_lines(self._scope, steps, lines, before, self._step_cycles, nested=True)
@@ -89,7 +73,7 @@ class _EngineWriter(FunctionWriter[Process]):
 
     def _loaded(self) -> list[str]:
         """The loop that takes the numbers of a frame."""
-        taken, token = self._taken, self._process.takes[0].token
+        taken, token = self._takes[0], self._process.takes[0].token
         amount = self._scope.array(self._name, "amount", objects(np.broadcast_to(token.frac, token.shape)))
         lines = [
             f"const {taken.token} item = {taken.taken('x0')};",
@@ -156,7 +140,7 @@ class _EngineWriter(FunctionWriter[Process]):
         self, function: str, results: Sequence[Variable], inputs: tuple[Variable, Variable, Variable]
     ) -> list[str]:
         """Return the statements for a sum that leaves: through the token function, into the memory or out."""
-        kind, given, (total, bias, choice) = self._kind, self._given, inputs
+        kind, given, (total, bias, choice) = self._kind, self._gives[0], inputs
         biases = np.concatenate([layer.bias for layer in kind.layers])
         lines = [f"{total.type_name} sum[1];", "kernels::copy<1>(leaving, sum);"]
         lines += self._told("bias", bias, biases)

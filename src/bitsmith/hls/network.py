@@ -16,14 +16,14 @@ from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.beats import step_cycles, token_beats
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
-from bitsmith.hls.engine_text import engine_texts
+from bitsmith.hls.engine_text import EngineWriter
 from bitsmith.hls.loads import LoadPort, is_array
 from bitsmith.hls.names import identifier
-from bitsmith.hls.process import process_texts
+from bitsmith.hls.process import ProcessWriter
 from bitsmith.hls.process_text import StreamType, boundary_text, copies_text
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream, WordKind
 from bitsmith.hls.recurrence.parts import Recurrence
-from bitsmith.hls.recurrence_text import recurrence_texts
+from bitsmith.hls.recurrence_text import RecurrenceWriter
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.rtl.names import Names
@@ -260,14 +260,12 @@ class NetworkWriter:
                     replace(taken_type, shape=stream.token.shape, tokens=stream.tokens)
                     for taken_type, stream in zip(takes, process.takes, strict=True)
                 ]
-                cycles = step_cycles(self._network, number, self._beats)
+                parts = name, reshaped, gives, self._scope, step_cycles(self._network, number, self._beats)
                 if isinstance(process, Recurrence):
-                    self._texts += recurrence_texts(process, name, reshaped, gives, self._scope, cycles)
-                elif isinstance(process.kind, kinds.Engine):
-                    ends = reshaped[0], gives[0]
-                    self._texts += engine_texts(process, process.kind, name, *ends, self._scope, cycles)
+                    self._texts += RecurrenceWriter(process, *parts).function()
                 else:
-                    self._texts += process_texts(process, name, reshaped, gives, self._scope, cycles)
+                    writer = EngineWriter if isinstance(process.kind, kinds.Engine) else ProcessWriter
+                    self._texts += writer(process, *parts).function()
                 self._start(name, [*taken, *(self._gives[source].name for source in results)])
         for port in range(len(process.results)):
             self._copies(number, port)

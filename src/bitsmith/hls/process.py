@@ -18,11 +18,11 @@ from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.loads import kept_step
 from bitsmith.hls.pipelines import interval_of
-from bitsmith.hls.process_text import FunctionWriter, StreamType, function_head, loop_lines, paced_lines, token_lines
+from bitsmith.hls.process_text import FunctionWriter, function_head, loop_lines, paced_lines, token_lines
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import accumulator, common_format, common_raw
-from bitsmith.hls.scope import Scope, Variable
+from bitsmith.hls.scope import Variable
 from bitsmith.hls.sweeps import sweep_lines, sweep_loop
 from bitsmith.ir import ops
 from bitsmith.ir.scaling import rescale
@@ -32,41 +32,10 @@ _LEAST_ROW = 16
 """Steps between a write to a line buffer's memory and the read of it; below that, registers do."""
 
 
-def process_texts(
-    process: Process,
-    name: str,
-    takes: Sequence[StreamType],
-    gives: Sequence[StreamType],
-    scope: Scope,
-    step_cycles: int = 1,
-) -> list[str]:
-    """The function called ``name``; functions that it needs come first.
-
-    Its parameters are the streams ``takes`` and ``gives``, in this order. What it reads and writes lets it begin a step
-    every ``step_cycles`` cycles.
-    """
-    writer = ProcessWriter(process, name, takes, gives, scope, step_cycles)
-    about = writer.write()
-    return writer.function(process.layers, about, writer.lines)
-
-
 class ProcessWriter(FunctionWriter[Process]):
-    """The lines of a function, and what is said of memories before the loop that uses them."""
-
-    def __init__(
-        self,
-        process: Process,
-        name: str,
-        takes: Sequence[StreamType],
-        gives: Sequence[StreamType],
-        scope: Scope,
-        step_cycles: int,
-    ) -> None:
-        super().__init__(process, name, takes, gives, scope, step_cycles)
-        self.lines, self._apart = list[str](), list[str]()
+    """Writes a process of any kind but boundaries, recurrences and engines."""
 
     def write(self) -> str:
-        """Write the body; returns what it does, in words."""
         kind = self._process.kind
         match kind:
             case kinds.Rom():

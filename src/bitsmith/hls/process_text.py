@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from bitsmith.dataflow.processes import Process
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.names import comment
 from bitsmith.hls.scalar import Scalar
 from bitsmith.hls.scope import Scope
 
-Kind = TypeVar("Kind")
+Kind = TypeVar("Kind", bound=Process)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,12 @@ def process_text(
     return function_text(scope, about, name, [], [], [*known, *head, *lines])
 
 
-class FunctionWriter(Generic[Kind]):
-    """Writes the lines of one function; ``head`` and ``texts`` are what else it needs."""
+class FunctionWriter(ABC, Generic[Kind]):
+    """Writes the function of one process, called ``name``, into ``lines``; ``head`` and ``texts`` are what else it needs.
+
+    Its parameters are the streams ``takes`` and ``gives``, in this order. What it reads and writes lets it begin a step
+    every ``step_cycles`` cycles.
+    """
 
     def __init__(
         self,
@@ -101,18 +107,36 @@ class FunctionWriter(Generic[Kind]):
         scope: Scope,
         step_cycles: int,
     ) -> None:
-        self.texts, self.head = list[str](), list[str]()
+        self.texts, self.head, self.lines = list[str](), list[str](), list[str]()
         self._process, self._name, self._scope = process, name, scope
         self._takes, self._gives = takes, gives
         self._step_cycles = step_cycles
+        self._apart = list[str]()
+        """Lines about memories, before the loop that uses them."""
 
-    def function(self, layers: Sequence[str], about: str, lines: Sequence[str]) -> list[str]:
-        """The function, after those that it needs; ``layers`` are named before what it is ``about``."""
+    @property
+    def _label(self) -> str:
+        """The layers that the function comes from."""
+        return f"Layer {named(self._process.layers)}: " if self._process.layers else ""
+
+    @abstractmethod
+    def write(self) -> str:
+        """Write the body; returns what it does, in words."""
+
+    def function(self) -> list[str]:
+        """The function, after those that it needs."""
+        about = self.write()
         ends = [(f"x{k}", each.stream) for k, each in enumerate(self._takes)]
         ends += [(f"y{k}", each.stream) for k, each in enumerate(self._gives)]
-        if layers:
-            about = f"Layer {', '.join(comment(repr(layer)) for layer in layers)}: {about}"
-        return [*self.texts, process_text(self._scope, about, self._name, ends, self.head, lines)]
+        return [
+            *self.texts,
+            process_text(self._scope, f"{self._label}{about}", self._name, ends, self.head, self.lines),
+        ]
+
+
+def named(layers: Sequence[str]) -> str:
+    """The names of layers, for a comment."""
+    return ", ".join(comment(repr(layer)) for layer in layers)
 
 
 def function_text(

@@ -19,20 +19,6 @@ from bitsmith.hls.scalar import Scalar, common_format
 from bitsmith.hls.scope import Scope
 
 
-def recurrence_texts(
-    process: Recurrence,
-    name: str,
-    takes: Sequence[StreamType],
-    gives: Sequence[StreamType],
-    scope: Scope,
-    step_cycles: int,
-) -> list[str]:
-    """The function called ``name``, as :func:`bitsmith.hls.process.process_texts` has those of other processes."""
-    writer = _RecurrenceWriter(process, name, takes, gives, scope, step_cycles)
-    about = f"{process.rounds} steps of a recurrence, each in {len(process.loops)} loops."
-    return writer.function(process.layers, about, writer.lines())
-
-
 @dataclass(frozen=True, slots=True)
 class _End(StreamType):
     """Source or sink of a part's tokens: an expression, and statements about a ``{token}``."""
@@ -61,16 +47,15 @@ class _Counting:
     promises: tuple[str, ...] = ()
 
 
-class _RecurrenceWriter(FunctionWriter[Recurrence]):
-    """Writes the lines of one recurrence."""
+class RecurrenceWriter(FunctionWriter[Recurrence]):
+    """Writes one recurrence."""
 
     @cached_property
     def _memories(self) -> dict[int, tuple[str, str, Scalar]]:
         kept = self._process.kept
         return {number: self._memory_type(each) for number, each in enumerate(self._process.memories) if number in kept}
 
-    def lines(self) -> list[str]:
-        """The body."""
+    def write(self) -> str:
         process = self._process
         declared = [
             line for number, known in self._memories.items() for line in self._declared(known, process.memories[number])
@@ -85,7 +70,8 @@ class _RecurrenceWriter(FunctionWriter[Recurrence]):
         declared += [f"int {half} = 0;" for half in halves]
         step += [f"{half} = {rows} - {half};" for half, rows in halves.items()]
         head = f"for (int step = 0; step < {process.rounds}; step++) {{"
-        return [*declared, *begun, head, *map(indented, step), "}"]
+        self.lines += [*declared, *begun, head, *map(indented, step), "}"]
+        return f"{process.rounds} steps of a recurrence, each in {len(process.loops)} loops."
 
     def _memory_type(self, memory: PartMemory) -> tuple[str, str, Scalar]:
         """The name of a memory, that of its elements' type, and the type."""
