@@ -213,6 +213,14 @@ class Family:
         }
 
 
+def die_first(dies: Mapping[str, Die], suffix: re.Pattern[str], name: str) -> PartName | None:
+    """A die, then package, speed and grade in the form ``suffix``: no tool here needs them."""
+    for die in dies:
+        if name.startswith(die) and suffix.fullmatch(name, len(die)):
+            return PartName(die, ())
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One orderable part: its name as the user wrote it, what it has, and the options that name it to nextpnr."""

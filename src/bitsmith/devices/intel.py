@@ -35,7 +35,7 @@ from typing import NamedTuple
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import Cut, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
-from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
+from bitsmith.devices.family import Die, Family, YosysMapping, die_first, each
 
 _SUFFIX = re.compile(r"[a-z0-9]*", re.ASCII)
 _SOURCE = "estimate from public timing figures of cells; no circuit was placed"
@@ -72,14 +72,6 @@ endmodule
 _SHARED_ARITHMETIC = ("verilog_defines -DBITSMITH_PRIMITIVES=2", f"read_verilog -lib <<EOT\n{_ALM_PORTS}EOT")
 
 
-def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
-    """A die, then package, speed and grade in any form: no tool here needs them."""
-    for die in dies:
-        if name.startswith(die) and _SUFFIX.fullmatch(name, len(die)):
-            return PartName(die, ())
-    return None
-
-
 class _Block(NamedTuple):
     """Delays of a multiplier block: without registers, and of the slowest stage with those that it takes in."""
 
@@ -96,7 +88,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
     return Family(
         name=name,
         dies=dies,
-        read_part=partial(_read_part, dies),
+        read_part=partial(die_first, dies, _SUFFIX),
         part_form=f"a package and a speed, as in {example}",
         clock_period_ns=period_ns,
         delays=delays,

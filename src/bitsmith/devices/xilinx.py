@@ -32,7 +32,7 @@ from functools import partial
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import Cut, LargeMemory, MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
-from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
+from bitsmith.devices.family import Die, Family, YosysMapping, die_first, each
 
 _SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*", re.ASCII)
 _SOURCE = "estimate from public timing figures of cells; no circuit was placed"
@@ -71,14 +71,6 @@ _MEMORY = MemoryBlock(
 _ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72), (8192, 36), (16384, 18), (32768, 9)), ports=2)
 
 
-def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
-    """A die, then package, speed and grade in any form: no tool here needs them."""
-    for die in dies:
-        if name.startswith(die) and _SUFFIX.fullmatch(name, len(die)):
-            return PartName(die, ())
-    return None
-
-
 def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: LargeMemory | None) -> Family:
     """Return a family of what all of them have in common.
 
@@ -88,7 +80,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
     return Family(
         name=name,
         dies=dies,
-        read_part=partial(_read_part, dies),
+        read_part=partial(die_first, dies, _SUFFIX),
         part_form="a package, a speed and a grade, as in xcvu13p-flga2577-2-e",
         clock_period_ns=5.0,
         delays=delays,

@@ -9,7 +9,7 @@ interval, since more cycles admit every layout of fewer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.dataflow.kinds import Engine
@@ -131,11 +131,18 @@ def _has_room(size: Size, part: Part, blocks: float) -> bool:
     return fits(size, part) and size.dsp <= blocks * part.dsps
 
 
-def _with_margin(part: Part, found: Callable[[float], Fit | None]) -> Fit | None:
-    """The layout ``found`` for all multiplier blocks, or for the share that is routed, then with the faster one beside it.
+def _with_margin(
+    part: Part, ways: Sequence[Directives], search: Callable[[Directives, float], Fit | None]
+) -> Fit | None:
+    """The layout that a ``search`` finds for the first of ``ways`` that has one.
 
-    Where that share is too little, the layout crowds the blocks.
+    It may take all multiplier blocks, or the share that is routed, then with the faster layout beside it. Where that share is
+    too little, the layout crowds the blocks.
     """
+
+    def found(blocks: float) -> Fit | None:
+        return next(filter(None, (search(way, blocks) for way in ways)), None)
+
     fastest = found(1.0)
     if fastest is None or not part.family.place_and_route or fastest.size.dsp <= _ROUTED_BLOCKS * part.dsps:
         return fastest
@@ -150,12 +157,8 @@ def proposal(program: Program, part: Part, directives: Directives, budget_ns: fl
 
     Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``.
     """
-
-    def found(blocks: float) -> Fit | None:
-        ways = (replace(directives, reuse={}, parallel=parallel) for parallel in (True, False))
-        return next(filter(None, (_slowest_first(program, part, way, blocks, budget_ns) for way in ways)), None)
-
-    return _with_margin(part, found)
+    ways = [replace(directives, reuse={}, parallel=parallel) for parallel in (True, False)]
+    return _with_margin(part, ways, lambda way, blocks: _slowest_first(program, part, way, blocks, budget_ns))
 
 
 def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
@@ -204,14 +207,8 @@ def fastest_in_turn(program: Program, part: Part, directives: Directives, budget
 
     Tensors come whole only where ``directives`` want it.
     """
-
-    def found(blocks: float) -> Fit | None:
-        ways = [
-            replace(directives, parallel=parallel) for parallel in ((True, False) if directives.parallel else (False,))
-        ]
-        return next(filter(None, (_least_in_turn(program, part, way, blocks, budget_ns) for way in ways)), None)
-
-    return _with_margin(part, found)
+    ways = [replace(directives, parallel=parallel) for parallel in ((True, False) if directives.parallel else (False,))]
+    return _with_margin(part, ways, lambda way, blocks: _least_in_turn(program, part, way, blocks, budget_ns))
 
 
 def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:

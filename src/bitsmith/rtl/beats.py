@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.bus_wrappers import Text, connected, total
+from bitsmith.rtl.bus_wrappers import Text, axis_ports, connected, total
 from bitsmith.rtl.counters import limit
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
@@ -89,37 +89,23 @@ def free_kernel(narrow: Interface) -> str:
         (),
         (".aclk(ap_clk)", ".aresetn(ap_rst_n)"),
     )
-    sinks = (_plain("s_axis", port, ("input", "output"), "1'b0") for port in (*narrow.inputs, *narrow.load_ports))
-    sources = (_plain("m_axis", port, ("output", "input"), "") for port in narrow.outputs)
+    sinks = (_plain("s_axis", port, "input", "1'b0") for port in (*narrow.inputs, *narrow.load_ports))
+    sources = (_plain("m_axis", port, "output", "") for port in narrow.outputs)
     return (head + total(sinks) + total(sources)).module(narrow, name, axi_stream_name(narrow.top))
 
 
-def _plain(side: str, port: StreamPort, directions: tuple[str, str], last: str) -> Text:
-    name, (forward, back) = prefix(side, port), directions
-    ports = (
-        f"{forward} wire {name}_tvalid",
-        f"{back} wire {name}_tready",
-        f"{forward} wire [{port.width - 1}:0] {name}_tdata",
-    )
+def _plain(side: str, port: StreamPort, way: str, last: str) -> Text:
+    name = prefix(side, port)
+    ports = axis_ports(name, port.width, way, "wire")[:-1]
     wire = f"unused_{name}_tlast"
     lines = () if last else (f"wire {wire};",)
     return Text((), ports, lines, connected(name, f"{name}_tvalid", f"{name}_tready", f"{name}_tdata", last or wire))
 
 
-def _ports(name: str, bits: int, directions: tuple[str, str]) -> tuple[str, ...]:
-    forward, back = directions
-    return (
-        f"{forward} logic {name}_tvalid",
-        f"{back} logic {name}_tready",
-        f"{forward} logic [{bits - 1}:0] {name}_tdata",
-        f"{forward} logic {name}_tlast",
-    )
-
-
 def _sink(signal: str, port: StreamPort, narrow: StreamPort) -> Text:
     name, bits, parts = prefix("s_axis", port), narrow.width, narrow.tokens // port.tokens
     wanted = 8 * token_bytes(port)
-    ports = _ports(name, bits, ("input", "output"))
+    ports = axis_ports(name, bits, "input", "logic")
     if parts == 1:
         unused = (f"{name}_tdata[{bits - 1}:{wanted}]",) if bits > wanted else ()
         data = f"{name}_tdata[{wanted - 1}:0]"
@@ -134,7 +120,7 @@ def _source(signal: str, port: StreamPort, narrow: StreamPort) -> Text:
     name, bits, parts = prefix("m_axis", port), narrow.width, narrow.tokens // port.tokens
     given = 8 * token_bytes(port)
     padding = f"{parts * bits - given}'b0, " if parts * bits > given else ""
-    ports = _ports(name, bits, ("output", "input"))
+    ports = axis_ports(name, bits, "output", "logic")
     word = (f"logic [{given - 1}:0] {signal}_token;",)
     if parts == 1:
         lines = (*word, f"assign {name}_tdata = {{{padding}{signal}_token}};")

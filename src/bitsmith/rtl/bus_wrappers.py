@@ -93,7 +93,7 @@ def _axis_sink(port: StreamPort) -> Text:
     name, bits = prefix("s_axis", port), 8 * token_bytes(port)
     return Text(
         tuple(f"{name}: {line}" for line in contents(port)),
-        _axis_ports(name, bits, "input", "logic"),
+        axis_ports(name, bits, "input", "logic"),
         (),
         (
             f".{port.name}_valid({name}_tvalid)",
@@ -109,7 +109,7 @@ def _axis_source(k: int, port: StreamPort) -> Text:
     padding = f"{bits - port.width}'b0, " if bits > port.width else ""
     return Text(
         tuple(f"{name}: {line}" for line in contents(port)),
-        _axis_ports(name, bits, "output", "logic"),
+        axis_ports(name, bits, "output", "logic"),
         (f"logic [{port.width - 1}:0] word{k};", f"assign {name}_tdata = {{{padding}word{k}}};"),
         (
             f".{port.name}_valid({name}_tvalid)",
@@ -120,7 +120,7 @@ def _axis_source(k: int, port: StreamPort) -> Text:
     )
 
 
-def _axis_ports(name: str, bits: int, way: str, net: str) -> tuple[str, ...]:
+def axis_ports(name: str, bits: int, way: str, net: str) -> tuple[str, ...]:
     """Ports of an AXI4-Stream called ``name``, of which data go ``way``."""
     back = "output" if way == "input" else "input"
     return (
@@ -178,7 +178,7 @@ def held_input(signal: str, port: StreamPort) -> Text:
     name = prefix("s_axis", port)
     return Text(
         (),
-        _axis_ports(name, 8 * token_bytes(port), "input", "wire"),
+        axis_ports(name, 8 * token_bytes(port), "input", "wire"),
         (f"wire {signal}_ready;", f"assign {name}_tready = {signal}_ready & core_resetn;"),
         connected(name, f"{name}_tvalid & core_resetn", f"{signal}_ready", f"{name}_tdata", f"{name}_tlast"),
     )
@@ -202,7 +202,7 @@ def counted_output(signal: str, port: StreamPort) -> Text:
     name = prefix("m_axis", port)
     return Text(
         (),
-        _axis_ports(name, 8 * token_bytes(port), "output", "wire"),
+        axis_ports(name, 8 * token_bytes(port), "output", "wire"),
         (
             f"wire {signal}_valid;",
             f"assign {name}_tvalid = {signal}_valid & core_resetn;",
@@ -288,50 +288,28 @@ def avalon(interface: Interface) -> str:
 
 def _avalon_sink(signal: str, port: StreamPort) -> Text:
     name, size = prefix("in", port), token_bytes(port)
-    ports = [
-        f"input logic {name}_valid",
-        f"output logic {name}_ready",
-        f"input logic [{8 * size - 1}:0] {name}_data",
-        f"input logic {name}_startofpacket",
-        f"input logic {name}_endofpacket",
-    ]
-    unused = [f"{name}_startofpacket"]
-    if size > 1:
-        ports.append(f"input logic {_vector(empty_bits(size))}{name}_empty")
-        unused.append(f"{name}_empty")
     return Text(
         (),
-        tuple(ports),
+        _avalon_ports(name, size, "input"),
         (
             f"logic [{8 * size - 1}:0] {signal}_bytes;",
             f"bitsmith_symbols #(.BYTES({size})) {signal}_symbols (.word({name}_data), .swapped({signal}_bytes));",
         ),
         connected(prefix("s_axis", port), f"{name}_valid", f"{name}_ready", f"{signal}_bytes", f"{name}_endofpacket"),
-        tuple(unused),
+        (f"{name}_startofpacket", *([f"{name}_empty"] if size > 1 else [])),
     )
 
 
 def _avalon_source(signal: str, port: StreamPort) -> Text:
     name, size = prefix("out", port), token_bytes(port)
-    ports = [
-        f"output logic {name}_valid",
-        f"input logic {name}_ready",
-        f"output logic [{8 * size - 1}:0] {name}_data",
-        f"output logic {name}_startofpacket",
-        f"output logic {name}_endofpacket",
-    ]
-    empty: list[str] = []
-    if size > 1:
-        ports.append(f"output logic {_vector(empty_bits(size))}{name}_empty")
-        empty.append(f"assign {name}_empty = '0;")
     return Text(
         (),
-        tuple(ports),
+        _avalon_ports(name, size, "output"),
         (
             f"logic [{8 * size - 1}:0] {signal}_bytes;",
             f"logic unused_{signal}_tlast;",
             f"logic {signal}_transfer;",
-            *empty,
+            *([f"assign {name}_empty = '0;"] if size > 1 else []),
             f"assign {signal}_transfer = {name}_valid & {name}_ready;",
             f"bitsmith_symbols #(.BYTES({size})) {signal}_symbols (.word({signal}_bytes), .swapped({name}_data));",
             *_framer(signal, port, "clk", "reset", "32'd1", ("first", "last"), "logic"),
@@ -341,6 +319,19 @@ def _avalon_source(signal: str, port: StreamPort) -> Text:
         connected(
             prefix("m_axis", port), f"{name}_valid", f"{name}_ready", f"{signal}_bytes", f"unused_{signal}_tlast"
         ),
+    )
+
+
+def _avalon_ports(name: str, size: int, way: str) -> tuple[str, ...]:
+    """Ports of an Avalon-ST stream of ``size`` bytes called ``name``, of which data go ``way``."""
+    back = "output" if way == "input" else "input"
+    return (
+        f"{way} logic {name}_valid",
+        f"{back} logic {name}_ready",
+        f"{way} logic [{8 * size - 1}:0] {name}_data",
+        f"{way} logic {name}_startofpacket",
+        f"{way} logic {name}_endofpacket",
+        *([f"{way} logic {_vector(empty_bits(size))}{name}_empty"] if size > 1 else []),
     )
 
 
