@@ -41,7 +41,7 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
         for name, shape in shapes.items():
             if x.shape[1:] != shape or x.dtype.char not in "fd" or not x.ndim:  # what most calls have
                 x = _with_samples(x, shape)
-                _check(x, name, shape)
+                check_batch(x, name, shape)
         return [x]
     given = _batches(shapes, x)
     if len(given) != len(shapes):
@@ -50,7 +50,7 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
         )
     given = [_with_samples(batch, shape) for batch, shape in zip(given, shapes.values(), strict=True)]
     for name, batch in zip(shapes, given, strict=True):
-        _check(batch, name, shapes[name])
+        check_batch(batch, name, shapes[name])
     if len(given) > 1 and len({len(batch) for batch in given}) > 1:
         counts = ", ".join(f"{len(batch)} of {name!r}" for name, batch in zip(shapes, given, strict=True))
         raise InputDataError(f"different numbers of samples: {counts}", accepted="as many for each input")
@@ -62,7 +62,12 @@ def _with_samples(batch: Batch, shape: Shape) -> Batch:
     return batch[None] if batch.shape == shape else batch
 
 
-def _check(batch: Batch, name: str, shape: Shape) -> None:
+def check_batch(batch: Batch, name: str, shape: Shape) -> None:
+    """Refuse what is not numbers of shape (samples, *shape) for input ``name``.
+
+    Raises:
+        InputDataError: another shape, another kind of numbers.
+    """
     if batch.dtype.kind not in "fiub" or batch.dtype.itemsize > 8:
         raise InputDataError(
             f"an array of {batch.dtype}",

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.blas import one_thread
+from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s
 from bitsmith.emulate.lookups import with_tables
-from bitsmith.emulate.quantize import Quantization, Reals, checked, fast, quantize_exactly, quantize_into
+from bitsmith.emulate.quantize import Quantization, checked, fast, quantize_exactly, quantize_into
 from bitsmith.emulate.settled import settled
 from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import Raws, RealLoader, RealReader, checked_raw, empty_raw, load_raw, narrow, read_raw
@@ -92,7 +93,7 @@ class Emulator:
         """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
         return self._run_reals(self._outputs, self._checked(inputs))[0]
 
-    def run_watched(self, inputs: Sequence[Reals]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+    def run_watched(self, inputs: Sequence[Batch]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         """Return :meth:`run_counted` and the watched casts of which some value wrapped; ``inputs`` were checked.
 
         Seldom it is one of a sample that is none: a chunk may have more than are given.
@@ -136,7 +137,7 @@ class Emulator:
         self._outputs.execute(batch, self.threads, load, store)
         return results
 
-    def _checked(self, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
+    def _checked(self, inputs: Sequence[npt.ArrayLike]) -> list[Batch]:
         """``inputs`` as arrays of one batch.
 
         Raises:
@@ -152,7 +153,7 @@ class Emulator:
         return arrays
 
     def _run_reals(
-        self, compiled: _Compiled, arrays: Sequence[Reals]
+        self, compiled: _Compiled, arrays: Sequence[Batch]
     ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         batch = len(arrays[0]) if arrays else 1
         if 0 < batch <= compiled.few:
@@ -190,11 +191,11 @@ class _Bound:
         self.loaders = [RealLoader(each, values[index]) for each, index in zip(quantizations, inputs, strict=True)]
         self.readers = [RealReader(values[index]) for index in outputs]
 
-    def load(self, arrays: Sequence[Reals]) -> list[int]:
+    def load(self, arrays: Sequence[Batch]) -> list[int]:
         """Put samples in; of each input, how many values were outside its range."""
         return [loader.load(array) for loader, array in zip(self.loaders, arrays, strict=True)]
 
-    def run(self, arrays: Sequence[Reals]) -> list[int]:
+    def run(self, arrays: Sequence[Batch]) -> list[int]:
         """Put samples in and execute the program; of each input, how many values were outside its range."""
         workspace = self.workspace
         if workspace.guards_inputs:
@@ -257,7 +258,7 @@ class _Compiled:
         return wrapped.values()
 
     @np.errstate(all="ignore")  # in half the time of a with statement
-    def execute_few(self, batch: int, arrays: Sequence[Reals]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+    def execute_few(self, batch: int, arrays: Sequence[Batch]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         """Run one chunk, without any preparation.
 
         Returns:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.emulate.batches import Batch, check_batch
 from bitsmith.emulate.bounds import least
 from bitsmith.emulate.floats import FloatArray, extremes, folder, rounder
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import Ints, Overflow, objects
-
-Reals: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
 
 FEW = 1 << 10
 """Elements of an input, below which it is cast in as few calls as possible."""
@@ -25,25 +24,14 @@ EXACT = 1 << 52
 """Integers up to here have room for one more bit in a float64."""
 
 
-def checked(op: Input, x: npt.ArrayLike) -> Reals:
+def checked(op: Input, x: npt.ArrayLike) -> Batch:
     """``x`` as an array of shape (batch, *shape) of numbers that this module casts.
 
     Raises:
         InputDataError: another shape, another kind of numbers.
     """
     array = np.asarray(x)
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise InputDataError(
-            f"values of type {array.dtype}",
-            where=f"input {op.name!r}",
-            accepted="float16, float32, float64 or integers",
-        )
-    if array.ndim != len(op.shape) + 1 or array.shape[1:] != op.shape:
-        raise InputDataError(
-            f"an array of shape {array.shape}",
-            where=f"input {op.name!r}",
-            accepted=f"(batch, {', '.join(map(str, op.shape))})" if op.shape else "(batch,)",
-        )
+    check_batch(array, op.name, op.shape)
     return array.astype(np.int64) if array.dtype.kind == "b" else array
 
 
@@ -70,7 +58,7 @@ class Quantization:
         """``x`` with its batch axis last."""
         return x.transpose(self._axes)
 
-    def of_few(self, raw: npt.NDArray[np.float64]) -> Callable[[Reals], bool] | None:
+    def of_few(self, raw: npt.NDArray[np.float64]) -> Callable[[Batch], bool] | None:
         """A function that casts singles (batch, *shape) into ``raw`` (*shape, up to as many samples, the others 0), in few calls.
 
         It returns False for other numbers, and looks at no value: :meth:`surely_inside` does. None if there is none.
@@ -80,7 +68,7 @@ class Quantization:
         factor = np.asarray(self._factor)
         rounded, rows = rounder(raw, raw, self.op.rounding, roomy=True), np.moveaxis(raw, -1, 0)
 
-        def cast_few(x: Reals) -> bool:
+        def cast_few(x: Batch) -> bool:
             if x.dtype.char not in "fe":
                 return False
             count = len(x)
@@ -99,7 +87,7 @@ class Quantization:
         least_value, greatest = extremes(raw)
         return self._safe[0] <= least_value and greatest <= self._safe[1]
 
-    def into(self, x: Reals, raw: npt.NDArray[np.float64]) -> int:
+    def into(self, x: Batch, raw: npt.NDArray[np.float64]) -> int:
         """Cast ``x`` (batch, *shape) into ``raw`` (*shape, batch), for :func:`fast` inputs; the count of values outside.
 
         Raises:
@@ -126,13 +114,13 @@ class Quantization:
         return outside
 
 
-def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
+def quantize_into(op: Input, x: Batch, raw: npt.NDArray[np.float64]) -> int:
     """Apply :meth:`Quantization.into` once."""
     with np.errstate(all="ignore"):
         return Quantization(op).into(x, raw)
 
 
-def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
+def _scaled_exactly(op: Input, x: Batch, raw: FloatArray) -> bool:
     """True if ``raw`` is exactly ``x`` times a power of two: integers may be too long, and tiny numbers underflow."""
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size:
         return int(x.max()) <= 1 << 53 and int(x.min()) >= -(1 << 53)
@@ -142,7 +130,7 @@ def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
     return True
 
 
-def quantize_exactly(op: Input, x: Reals) -> tuple[Ints, int]:
+def quantize_exactly(op: Input, x: Batch) -> tuple[Ints, int]:
     """Raw values (batch, *shape) as Python integers, and the count of values outside; slow, for any input.
 
     Raises:

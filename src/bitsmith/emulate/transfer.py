@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
+from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bounds import NumberKind
-from bitsmith.emulate.quantize import FEW, Quantization, Reals, quantize_exactly
+from bitsmith.emulate.quantize import FEW, Quantization, quantize_exactly
 from bitsmith.emulate.workspace import StoredValue, factors
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import IntArray, Ints, TensorType, objects
@@ -65,7 +66,7 @@ class RealLoader:
         self._raw = np.zeros(value.part.shape) if indirect else self._direct
         self._quick = None if self._raw is None else quantization.of_few(self._raw)
 
-    def load_unseen(self, chunk: Reals) -> bool:
+    def load_unseen(self, chunk: Batch) -> bool:
         """Cast ``chunk`` without a look at whether it is within the range; False if that takes more than few calls."""
         if self._quick is None or not self._quick(chunk):
             return False
@@ -73,7 +74,7 @@ class RealLoader:
             self._value.part[...] = self._raw
         return True
 
-    def load(self, chunk: Reals) -> int:
+    def load(self, chunk: Batch) -> int:
         """Cast ``chunk`` (batch, *shape); how many were outside the range. Places of absent samples become 0."""
         value, quantization = self._value, self._quantization
         if self.load_unseen(chunk) and self._raw is not None and quantization.surely_inside(self._raw):

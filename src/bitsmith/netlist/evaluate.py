@@ -52,14 +52,4 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
 
 def holds(predicate: cells.Predicate, a: int, b: int) -> bool:
     """True if ``a predicate b`` holds."""
-    match predicate:
-        case cells.Predicate.LT:
-            return a < b
-        case cells.Predicate.GE:
-            return a >= b
-        case cells.Predicate.EQ:
-            return a == b
-        case cells.Predicate.NE:
-            return a != b
-        case _:
-            assert_never(predicate)
+    return bool(cells.RELATIONS[predicate](a, b))

@@ -10,9 +10,10 @@ reducing changes nothing; a truncated word has the interval of all values of its
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from bitsmith.ir.types import width_of
 
@@ -36,6 +37,15 @@ class Predicate(enum.Enum):
     GE = ">="
     EQ = "=="
     NE = "!="
+
+
+RELATIONS: Mapping[Predicate, Callable[[Any, Any], object]] = {
+    Predicate.LT: operator.lt,
+    Predicate.GE: operator.ge,
+    Predicate.EQ: operator.eq,
+    Predicate.NE: operator.ne,
+}
+"""The functions of predicates, of integers or of arrays."""
 
 
 @dataclass(frozen=True, slots=True)

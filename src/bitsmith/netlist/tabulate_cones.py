@@ -108,7 +108,7 @@ class Functions:
             case cells.View():
                 values = of(cell.a)
             case cells.Comparator():
-                values = _compared(cell.predicate, of(cell.a), of(cell.b))
+                values = np.asarray(cells.RELATIONS[cell.predicate](of(cell.a), of(cell.b)), dtype=np.int64)
             case cells.Mux():
                 values = np.where(of(cell.condition) == 1, of(cell.a), of(cell.b))
             case cells.RomRead():
@@ -129,21 +129,6 @@ def _shift(word: Word) -> int:
     """The greatest shift of an operand."""
     cell = word.cell
     return max(cell.a.shift, cell.b.shift) if isinstance(cell, cells.AddSub | cells.Comparator | cells.Mux) else 0
-
-
-def _compared(predicate: cells.Predicate, a: Values, b: Values) -> Values:
-    match predicate:
-        case cells.Predicate.LT:
-            found = a < b
-        case cells.Predicate.GE:
-            found = a >= b
-        case cells.Predicate.EQ:
-            found = a == b
-        case cells.Predicate.NE:
-            found = a != b
-        case _:
-            assert_never(predicate)
-    return found.astype(np.int64)
 
 
 def entries_of(least: int, most: int, reached: Values, values: Values) -> tuple[int, ...]:

@@ -17,8 +17,6 @@ from bitsmith.netlist.netlist import Netlist, Word, WordRef
 Select: TypeAlias = Callable[[int, int, int], str]
 """Text of bits ``low`` to ``high - 1`` of a word: signed only if that is all bits of a signed word."""
 
-_SYMBOL = {cells.Predicate.LT: "<", cells.Predicate.GE: ">=", cells.Predicate.EQ: "==", cells.Predicate.NE: "!="}
-
 
 @dataclass(frozen=True, slots=True)
 class Operand:
@@ -61,15 +59,15 @@ class Expressions:
         cell = word.cell
         match cell:
             case cells.AddSub():
-                result = self._arithmetic(word, cell.a, "-" if cell.subtract else "+", cell.b, select)
+                result = self._joined(word, cell.a, "-" if cell.subtract else "+", cell.b, select)
             case cells.Multiplier():
-                result = self._arithmetic(word, WordRef(cell.a), "*", WordRef(cell.b), select)
+                result = self._joined(word, WordRef(cell.a), "*", WordRef(cell.b), select)
             case cells.View():
                 return self._view(word, cell, select)
             case cells.Comparator():
                 return self._compare(cell, select)
             case cells.Mux():
-                result = self._mux(word, cell, select)
+                result = self._joined(word, cell.a, ":", cell.b, select, f"{select(cell.condition, 0, 1)} ? ")
             case cells.InputPort() | cells.Literal() | cells.RomRead() | cells.TernaryAdder():
                 raise TypeError(f"{type(cell).__name__} is not an expression")
             case _:
@@ -83,25 +81,19 @@ class Expressions:
         """``ref`` in ``width`` bits."""
         return self._operand(ref, width, signed, select).text
 
-    def _arithmetic(self, word: Word, x: WordRef, operator: str, y: WordRef, select: Select) -> Operand:
+    def _joined(self, word: Word, x: WordRef, infix: str, y: WordRef, select: Select, before: str = "") -> Operand:
+        """``x`` and ``y`` with ``infix`` between them."""
         width = word.width + word.drop
         signed = word.signed or self._is_signed(x) or self._is_signed(y)
         a, b = (self._operand(ref, width, signed, select).text for ref in (x, y))
-        text = f"{a} {operator} {b}"
-        return Operand(f"({text})" if word.drop or signed != word.signed else text, width, signed)
-
-    def _mux(self, word: Word, cell: cells.Mux, select: Select) -> Operand:
-        width = word.width + word.drop
-        signed = word.signed or self._is_signed(cell.a) or self._is_signed(cell.b)
-        a, b = (self._operand(ref, width, signed, select).text for ref in (cell.a, cell.b))
-        text = f"{select(cell.condition, 0, 1)} ? {a} : {b}"
+        text = f"{before}{a} {infix} {b}"
         return Operand(f"({text})" if word.drop or signed != word.signed else text, width, signed)
 
     def _compare(self, cell: cells.Comparator, select: Select) -> str:
         signed = self._is_signed(cell.a) or self._is_signed(cell.b)
         width = max(self._bits(cell.a, signed), self._bits(cell.b, signed))
         a, b = (self._operand(ref, width, signed, select).text for ref in (cell.a, cell.b))
-        return f"{a} {_SYMBOL[cell.predicate]} {b}"
+        return f"{a} {cell.predicate.value} {b}"
 
     def _view(self, word: Word, cell: cells.View, select: Select) -> str:
         source = self._words[cell.a]
