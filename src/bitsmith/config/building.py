@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from bitsmith.config.model import DEFAULT, MAXIMUM, read_bits, read_maximum, read_reuse_factor
+from bitsmith.config.model import DEFAULT, MAXIMUM, OPTION_KEYS, read_bits, read_maximum, read_reuse_factor
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import Problems, did_you_mean, shown
 from bitsmith.config.resolving import BitsLike, decided
@@ -15,19 +14,9 @@ from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import Outliers, SoftmaxImplementation
 
 GRANULARITIES = ("model", "type", "name")
 _AUTO = "auto"
-
-_OPTION_KEYS: Mapping[str, tuple[str, object]] = {
-    "table_size": ("TableSize", _AUTO),
-    "table_range": ("TableRange", _AUTO),
-    "binning": ("Binning", _AUTO),
-    "implementation": ("Implementation", SoftmaxImplementation.STABLE.value),
-    "skip": ("Skip", False),
-    "outliers": ("Outliers", Outliers.KEEP.value),
-}
 
 
 def config_from_network(
@@ -121,5 +110,7 @@ def _entry(node: NetworkNode, precision: str, reuse_factor: int, own: AbstractSe
     }
     if "weight" in layer.variables():
         entry |= {"ReuseFactor": reuse_factor, "ParallelizationFactor": 1}
-    entry.update(value for option, value in _OPTION_KEYS.items() if option in layer.options)
+    entry |= {
+        name: key.first for name, key in OPTION_KEYS.items() if key.first is not None and key.field in layer.options
+    }
     return entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -83,21 +83,6 @@ class HLSConfig:
 
 
 _BUDGETS = ("weight", "result")
-_SHARED_KEYS = (
-    "Precision",
-    "Bits",
-    "ReuseFactor",
-    "ParallelizationFactor",
-    "Strategy",
-    "Weights",
-    "TableSize",
-    "Binning",
-    "Implementation",
-    "Outliers",
-)
-MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
-LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
-
 _SECTIONS = ("Model", "LayerType", "LayerName")
 _PROJECT_MARK = "HLSConfig"
 
@@ -164,23 +149,14 @@ def _choices(content: object, where: str, problems: Problems, idle: list[Idle], 
         del section.values["Implementation"]
         section.leave("Implementation", "the products of a convolution are the same, however its windows are formed")
     idle.extend(section.idle)
-    return Choices(
-        precision=precision,
-        bits=read_bits(section.values.get("Bits", {}), section.at("Bits"), section.problems),
-        widest=_widest(section),
-        reuse_factor=section.get("ReuseFactor", read_reuse_factor),
-        parallelization_factor=section.get("ParallelizationFactor", _parallelization_factor),
-        strategy=section.get("Strategy", _strategy),
-        weights=section.get("Weights", _weights),
-        trace=section.get("TraceOutput" if whole_model else "Trace", boolean),
-        skip=section.get("Skip", boolean),
-        table_size=section.get("TableSize", _table_size),
-        table_range=section.get("TableRange", _table_range),
-        binning=section.get("Binning", _binning),
-        implementation=section.get("Implementation", _implementation),
-        softmax=named,
-        outliers=section.get("Outliers", read_outliers),
-    )
+    chosen = {
+        key.field: section.get(name, key.read)
+        for name, key in KEYS.items()
+        if key.read is not None and (key.of_model if whole_model else key.of_layers)
+    }
+    made: Callable[..., Choices] = Choices
+    bits = read_bits(section.values.get("Bits", {}), section.at("Bits"), section.problems)
+    return made(precision=precision, bits=bits, widest=_widest(section), softmax=named, **chosen)
 
 
 def _read_level(content: object, where: str, problems: Problems, whole_model: bool) -> Section:
@@ -270,11 +246,6 @@ def read_reuse_factor(value: object, where: str) -> int:
     return integer(value, where, 1, 1 << 30)
 
 
-def _parallelization_factor(value: object, where: str) -> int:
-    """Positions of a streamed tensor that come at once."""
-    return integer(value, where, 1, 1 << 30)
-
-
 def _named(value: object, where: str, names: Mapping[str, _Named]) -> _Named:
     if isinstance(value, enum.Enum):
         value = value.value
@@ -360,3 +331,51 @@ def _binning(value: object, where: str) -> Binning | Auto:
 def _implementation(value: object, where: str) -> SoftmaxImplementation | Auto:
     names: dict[str, SoftmaxImplementation | Auto] = {**_SOFTMAX, "auto": Auto.AUTO}
     return _named(value, where, names)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKey:
+    """A key of layers, of the whole model or of both.
+
+    Attributes:
+        field: that of :class:`Choices`.
+        read: checks a value; None where the value is read together with others.
+        of_model, of_layers: the levels that have it.
+        is_option: only layers have it whose ``options`` name the field.
+        first: the value in configurations to start from, of layers with such an option; None: they do not mention it.
+        words: the values, if they are words.
+    """
+
+    field: str
+    read: Callable[[object, str], object] | None
+    of_model: bool
+    of_layers: bool
+    is_option: bool
+    first: object
+    words: type[enum.Enum] | None
+
+
+_STABLE = SoftmaxImplementation.STABLE.value
+
+KEYS: Mapping[str, LayerKey] = {
+    "Precision": LayerKey("precision", None, True, True, False, None, None),
+    "Bits": LayerKey("bits", None, True, True, False, None, None),
+    "ReuseFactor": LayerKey("reuse_factor", read_reuse_factor, True, True, False, None, None),
+    "ParallelizationFactor": LayerKey("parallelization_factor", read_reuse_factor, True, True, False, None, None),
+    "Strategy": LayerKey("strategy", _strategy, True, True, False, None, Strategy),
+    "Weights": LayerKey("weights", _weights, True, True, True, None, Weights),
+    "TableSize": LayerKey("table_size", _table_size, True, True, True, "auto", None),
+    "TableRange": LayerKey("table_range", _table_range, False, True, True, "auto", None),
+    "Binning": LayerKey("binning", _binning, True, True, True, "auto", Binning),
+    "Implementation": LayerKey("implementation", _implementation, True, True, True, _STABLE, SoftmaxImplementation),
+    "Skip": LayerKey("skip", boolean, False, True, True, False, None),
+    "Outliers": LayerKey("outliers", read_outliers, True, True, True, Outliers.KEEP.value, Outliers),
+    "TraceOutput": LayerKey("trace", boolean, True, False, False, None, None),
+    "Trace": LayerKey("trace", boolean, False, True, False, None, None),
+}
+"""Keys by the names that are shown; users may spell them in any case."""
+
+MODEL_KEYS = tuple(name for name, key in KEYS.items() if key.of_model)
+LAYER_KEYS = tuple(name for name, key in KEYS.items() if key.of_layers)
+OPTION_KEYS: Mapping[str, LayerKey] = {name: key for name, key in KEYS.items() if key.is_option}
+"""Keys of some layers alone."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.matching import matched, of_part, owners, with_aliases
-from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
+from bitsmith.config.model import DEFAULT, OPTION_KEYS, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
 from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
 from bitsmith.config.types import GENERATED_TYPES, OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
@@ -50,17 +50,6 @@ _WRITTEN_EVERYWHERE = {"table", "accum", *OTHER_VARIABLES}
 
 _QUANTIZED = "the quantizers of the model hold"
 _HIDDEN = "every layer that it could apply to says 'auto' or has a format from the model"
-
-# Options with a meaning for some layers only: the key, the field of Settings that a layer's `options` names.
-_LAYER_OPTIONS = {
-    "TableSize": "table_size",
-    "TableRange": "table_range",
-    "Binning": "binning",
-    "Implementation": "implementation",
-    "Skip": "skip",
-    "Weights": "weights",
-    "Outliers": "outliers",
-}
 
 
 def resolve(
@@ -385,13 +374,14 @@ def _check_choices(
 def _check_options(
     choices: Choices, options: AbstractSet[str], where: str, kind: str, problems: Problems
 ) -> Iterator[Idle]:
-    for key, option in _LAYER_OPTIONS.items():
+    for key, record in OPTION_KEYS.items():
+        option = record.field
         if getattr(choices, option) is None or option in options:
             continue
         if option == "table_size":
             yield Idle(key, where.partition(".")[2], "there is no table in it")
             continue
-        accepted = listed(key for key, option in _LAYER_OPTIONS.items() if option in options)
+        accepted = listed(key for key, record in OPTION_KEYS.items() if record.field in options)
         problems.add(
             f"{key} has no meaning for {kind}",
             where=f"{where}.{key}",

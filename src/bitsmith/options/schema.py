@@ -10,9 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ForwardRef, TypeAlias
 
-from bitsmith.config.model import LAYER_KEYS, MODEL_KEYS
+from bitsmith.config.model import KEYS, LAYER_KEYS, MODEL_KEYS
 from bitsmith.frontends.named import model_keys
-from bitsmith.layers.settings import Binning, Outliers, SoftmaxImplementation, Strategy, Weights
 from bitsmith.options.option import Option
 from bitsmith.options.project import PROJECT_KEYS, WRITER_KEYS
 from bitsmith.options.table import OPTIONS, Arguments
@@ -21,15 +20,6 @@ Schema: TypeAlias = dict[str, object]
 
 _TYPES = {"bool": "boolean", "int": "integer", "float": "number", "str": "string", "Path": "string", "None": "null"}
 """Types of arguments, and what JSON calls them."""
-
-_WORDS = {
-    "Strategy": Strategy,
-    "Weights": Weights,
-    "Binning": Binning,
-    "Implementation": SoftmaxImplementation,
-    "Outliers": Outliers,
-}
-"""Keys of layers whose values are words."""
 
 
 def schema() -> Schema:
@@ -56,7 +46,7 @@ def schema() -> Schema:
 
 def _section(keys: Sequence[str], options: Mapping[str, Schema], section: str) -> Schema:
     """A section of so many keys."""
-    words = {key: {"examples": [word.value for word in kind]} for key, kind in _WORDS.items()}
+    words = {name: {"examples": [word.value for word in key.words]} for name, key in KEYS.items() if key.words}
     return {
         "type": ["object", "null"],
         "properties": {key: {**words.get(key, {}), **_untyped(options.get(f"{section}{key}", {}))} for key in keys},
