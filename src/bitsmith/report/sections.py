@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias, TypeVar, get_args, get_type_hints
 
@@ -304,19 +304,12 @@ def section_of(name: str, figures: object) -> Section:
     kind = SECTIONS.get(name)
     if kind is None:
         raise ProjectError(f"unknown section {name!r}", where="report", accepted=", ".join(SECTIONS))
-    if issubclass(kind, Fidelity):
-        return Fidelity(_rows(name, LayerFidelity, figures))
-    if issubclass(kind, Layers):
-        return Layers(_rows(name, LayerCells, figures))
-    if issubclass(kind, Utilization):
-        return Utilization(_rows(name, CellUse, figures))
-    if issubclass(kind, FIFOs):
-        return FIFOs(_rows(name, FIFO, figures))
-    if issubclass(kind, Stages):
-        return Stages(_rows(name, StageRun, figures))
     if issubclass(kind, Files):
         return Files({key: str(_checked(f"{name}.{key}", value, str)) for key, value in _named(name, figures).items()})
-    return _figure_set(name, kind, figures)
+    if issubclass(kind, FigureSet):
+        return _figure_set(name, kind, figures)
+    of_rows: Callable[[tuple[FigureSet, ...]], Section] = kind
+    return of_rows(_rows(name, get_args(get_type_hints(kind)["rows"])[0], figures))
 
 
 def plain(section: Section) -> Figures | list[Figures]:
@@ -324,10 +317,10 @@ def plain(section: Section) -> Figures | list[Figures]:
     match section:
         case Files():
             return dict(section.paths)
-        case Fidelity() | Layers() | Utilization() | FIFOs() | Stages():
-            return [_figures(row) for row in section.rows]
-        case _:
+        case FigureSet():
             return _figures(section)
+        case _:
+            return [_figures(row) for row in section.rows]
 
 
 def entries(figures: FigureSet) -> Iterator[tuple[Key, Scalar]]:
