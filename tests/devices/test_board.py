@@ -99,7 +99,7 @@ def test_a_users_board(tmp_path: Path) -> None:
         ('"P3"', '"$(ls)"', "pins.clk:"),
         ('"P3"', '"P3\\n"', "pins.clk:"),
         ('"P3"', '"M1"', "pins: a site is used twice"),
-        ('clk = "P3"', 'clk = "P3"\nled = "A1"', "pins.led: Extra inputs"),
+        ('clk = "P3"', 'clk = "P3"\nbutton = "A1"', "pins.button: Extra inputs"),
         ("[pins]", "[pin]", "pins: Field required"),
         ('"LVCMOS33"', '"LVCMOS33 DRIVE=16"', "io_standard:"),
         ("[pins]", "[pins", "is not TOML"),

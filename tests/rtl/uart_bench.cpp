@@ -9,6 +9,10 @@
 #include "Vdut.h"
 #include "verilated.h"
 
+// The light of a wrapper that has one, or 0.
+template <typename T> auto light(const T& dut, int) -> decltype(int(dut.led)) { return int(dut.led); }
+template <typename T> int light(const T&, long) { return 0; }
+
 class Host {
   public:
     Host(Vdut& dut, int clocks_per_bit) : dut_(dut), clocks_per_bit_(clocks_per_bit) { dut_.uart_rx = 1; }
@@ -61,7 +65,51 @@ class Host {
     unsigned byte_ = 0;
 };
 
-int main(int, char** argv) {
+// usage: Vdut CLOCKS_PER_BIT: does what standard input says, a line each, and answers with a line
+//   s DATA         sends bytes (hexadecimal)
+//   b BITS         sends a break of so many bit times
+//   r BYTES BITS   takes so many bytes, those that come within so many bit times; prints them and whether the light is on
+void obey(Vdut& dut, int clocks_per_bit) {
+    Host host(dut, clocks_per_bit);
+    host.wait(64);
+    char verb;
+    while (std::scanf(" %c", &verb) == 1) {
+        if (verb == 's') {
+            char text[8192];
+            if (std::scanf("%8191s", text) != 1) return;
+            unsigned byte;
+            for (const char* at = text; std::sscanf(at, "%2x", &byte) == 1; at += 2) host.send(static_cast<unsigned char>(byte));
+            std::printf("ok\n");
+        } else if (verb == 'b') {
+            long bits;
+            if (std::scanf("%ld", &bits) != 1) return;
+            host.heard.clear();
+            host.line(0, bits * clocks_per_bit);
+            host.line(1, 2L * clocks_per_bit);
+            std::printf("ok\n");
+        } else {
+            std::size_t bytes;
+            long bits;
+            if (std::scanf("%zu %ld", &bytes, &bits) != 2) return;
+            for (; bits > 0 && host.heard.size() < bytes; --bits) host.wait(clocks_per_bit);
+            bytes = bytes < host.heard.size() ? bytes : host.heard.size();
+            std::printf("%d ", light(dut, 0));
+            for (std::size_t k = 0; k < bytes; ++k) std::printf("%02x", host.heard[k]);
+            std::printf("\n");
+            host.heard.erase(host.heard.begin(), host.heard.begin() + static_cast<long>(bytes));
+        }
+        std::fflush(stdout);
+    }
+}
+
+int main(int argc, char** argv) {
+    if (argc == 2) {
+        VerilatedContext context;
+        context.randReset(2);
+        Vdut dut(&context);
+        obey(dut, std::atoi(argv[1]));
+        return 0;
+    }
     const std::size_t words = std::strtoull(argv[3], nullptr, 10);
     const std::size_t in_bytes = std::strtoull(argv[4], nullptr, 10), out_bytes = std::strtoull(argv[5], nullptr, 10);
     const int clocks_per_bit = std::atoi(argv[6]), idle_bits = std::atoi(argv[7]);

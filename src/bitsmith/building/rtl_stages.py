@@ -14,6 +14,7 @@ from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_di
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import has_counters, rtl_core, system_board, system_of
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
+from bitsmith.config.values import NO_MONITORS
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
@@ -33,6 +34,7 @@ from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.selftest import StoredBytes, stored_bytes
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import System
 from bitsmith.version import __version__
@@ -290,7 +292,9 @@ class Rtl:
 
         def flow() -> Flow[Sections]:
             made = self._circuit
-            wrapper = {f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clock_hz, _BAUD)}
+            stored = self._stored()
+            text = uart_wrapper.uart(made.interface, board.clock_hz, _BAUD, stored, led=board.led)
+            wrapper = {f"rtl/{top}.sv": text}
             below = tuple(f"rtl/{name}" for name in made.wrapper_sources(library.UART_LIBRARY))
             synthesis = Synthesis("shell", top, (*below, *wrapper), board.part.family, pads=True)
             return Converted(Chained(synthesis, bits, wrapper), configured)
@@ -305,6 +309,12 @@ class Rtl:
             log=f"pnr/{self._top}.nextpnr.log",
             seconds=lambda: self._synthesizing + self._placing,
         )
+
+    def _stored(self) -> StoredBytes | None:
+        """The frame of the self-test beside a serial port."""
+        made = self._circuit
+        frame = selftest_frame(made.program) if self.job.target.monitors != NO_MONITORS else None
+        return None if frame is None else stored_bytes(made.program, made.interface, frame)
 
     def _board(self) -> Board:
         """The user's board, else ours that stands for the family."""

@@ -43,8 +43,13 @@ class Board:
     io_standard: str
     pins: tuple[Pin, ...]
 
+    @property
+    def led(self) -> bool:
+        """True if it has a light that shows the result of a self-test."""
+        return any(pin.port == "led" for pin in self.pins)
+
     def constraints(self, wanted_hz: int) -> str:
-        """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx`` and ``uart_tx``.
+        """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx``, ``uart_tx`` and perhaps ``led``.
 
         ``wanted_hz`` is the clock to aim at; slower ones than the board's are not aimed at.
         """
@@ -151,13 +156,11 @@ def _serial(file: BoardFile, path: Path) -> Board:
     part = _part(file.part, path)
     if part.family.place_and_route is None:
         raise ConfigError(f"part: no open tool can place and route {part.name}", where=str(path))
-    sites = (file.pins.clk, file.pins.uart_rx, file.pins.uart_tx)
-    if len(set(sites)) < len(sites):
+    sites = {port: site for port in type(file.pins).model_fields if (site := getattr(file.pins, port)) is not None}
+    if len(set(sites.values())) < len(sites):
         raise ConfigError("pins: a site is used twice", where=str(path), accepted="a site for each port")
     # A serial line idles high.
-    pins = tuple(
-        Pin(port, site, port == "uart_rx") for port, site in zip(type(file.pins).model_fields, sites, strict=True)
-    )
+    pins = tuple(Pin(port, site, port == "uart_rx") for port, site in sites.items())
     return Board(file.name, part, part.family.place_and_route, file.clock_hz, file.io_standard, pins)
 
 

@@ -18,6 +18,8 @@ class Pins(BaseModel):
     clk: _Word
     uart_rx: _Word
     uart_tx: _Word
+    led: _Word | None = None
+    """A light that is on where the port is high; it shows that the self-test passed."""
 
 
 _Clock = Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]

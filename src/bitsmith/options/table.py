@@ -126,7 +126,7 @@ class Chosen:
     interface: str | None = None
     """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
     monitors: str | None = None
-    """``NO_MONITORS``: the circuit of a board has no counters; None: it has."""
+    """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has."""
     bus_input: str | None = None
     bus_output: str | None = None
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
@@ -282,8 +282,8 @@ OPTIONS: Sequence[Option] = (
         "monitors",
         Key("Monitors", "monitors", read_monitors),
         None,
-        Flag(str, (), ("none",), None, "none: the circuit of a board has no counters."),
-        "``none`` leaves out the counters in circuits of boards with a Zynq, which tell what a board does (``docs/boards.md``).",
+        Flag(str, (), ("none",), None, "none: the circuit of a board has no counters and no stored frame."),
+        "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong (``docs/boards.md``).",
     ),
     Option(
         "clock_period",

@@ -12,7 +12,7 @@ AVALON_LIBRARY = ("bitsmith_framer.sv", "bitsmith_symbols.sv")
 BENCH_LIBRARY = tuple(dict.fromkeys((*CONTROL_LIBRARY, *AVALON_LIBRARY)))
 """All modules of the wrappers that the bench for cocotb knows."""
 UART_LIBRARY = (
-    *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv"),
+    *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv", "bitsmith_selftest.sv"),
     *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
 )
 TERNARY_LIBRARY = ("bitsmith_ternary_adder.sv",)

@@ -6,6 +6,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.rtl.bus_wrappers import Text, connected, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.selftest import StoredBytes, selftest
 from bitsmith.rtl.stream_ports import StreamPort
 
 _LEAST_CLOCKS_PER_BIT = 4
@@ -17,11 +18,11 @@ def uart_name(top: str) -> str:
     return f"{top}_uart"
 
 
-def uart(interface: Interface, clk_hz: int, baud: int) -> str:
+def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | None = None, *, led: bool = False) -> str:
     """The text of ``<top>_uart``.
 
     The host sends the tokens of a frame, all of one input before those of the next; those of the outputs come back alike.
-    Memories that can be loaded keep their first contents.
+    Memories that can be loaded keep their first contents. ``stored`` is the frame of its self-test, which a ``led`` shows.
 
     Raises:
         ConfigError: ``baud`` cannot be made from ``clk_hz``.
@@ -37,6 +38,9 @@ def uart(interface: Interface, clk_hz: int, baud: int) -> str:
     sizes = [port.tokens * token_bytes(port) for port in interface.inputs]
     replies = sum(port.tokens * token_bytes(port) for port in interface.outputs)
     number, number_bits = "in_number" if len(sizes) > 1 else "unused_number", max((sum(sizes) - 1).bit_length(), 1)
+    link = _link(
+        f".CLK_HZ({clk_hz}), .BAUD({baud}), .FRAME_BYTES({sum(sizes)})", number, number_bits, tested=stored is not None
+    )
     head = Text(
         (
             f"{interface.top} with a serial port of {baud} baud, 8N1, on a clock of {clk_hz} Hz.",
@@ -52,13 +56,12 @@ def uart(interface: Interface, clk_hz: int, baud: int) -> str:
             "logic out_valid;",
             "logic out_ready;",
             "logic [7:0] out_byte;",
-            f"bitsmith_uart_link #(.CLK_HZ({clk_hz}), .BAUD({baud}), .FRAME_BYTES({sum(sizes)})) link (.clk(clk),"
-            f" .uart_rx(uart_rx), .uart_tx(uart_tx), .rst(rst), .in_valid(in_valid), .in_data(in_byte), .in_number({number}),"
-            " .out_valid(out_valid), .out_ready(out_ready), .out_data(out_byte));",
+            *link,
         ),
         (".aclk(clk)", ".aresetn(~rst)"),
     )
-    text = head
+    dark = Text(ports=("output logic led",), lines=("assign led = 1'b0;",)) if led else Text()
+    text = head + (dark if stored is None else selftest(interface, stored, number, led=led))
     for k, port in enumerate(interface.inputs):
         first = sum(sizes[:k])
         conditions = ["in_valid"]
@@ -72,6 +75,26 @@ def uart(interface: Interface, clk_hz: int, baud: int) -> str:
     text += total(_output(f"out{k}", port, 1 if k == 0 else port.tokens) for k, port in enumerate(interface.outputs))
     text += Text(lines=(*_turns(len(interface.outputs)), *_sent(len(interface.inputs), len(interface.outputs))))
     return text.module(interface, uart_name(interface.top), axi_stream_name(interface.top))
+
+
+def _link(settings: str, number: str, number_bits: int, *, tested: bool) -> tuple[str, ...]:
+    """The link, between which and the circuit there is a self-test if it is ``tested``."""
+    pins = {name: name for name in ("clk", "uart_rx", "uart_tx", "rst", "out_valid", "out_ready")}
+    pins |= {"in_valid": "in_valid", "in_data": "in_byte", "in_number": number, "out_data": "out_byte"}
+    pins |= {"examine": "unused_examine", "asked": "unused_asked"}
+    wires: tuple[str, ...] = ("logic unused_examine;", "logic unused_asked;")
+    if tested:
+        pins |= {f"in_{role}": f"host_{role}" for role in ("valid", "data", "number")}
+        pins |= {f"out_{role}": f"reply_{role}" for role in ("valid", "ready", "data")}
+        pins |= {"examine": "examine", "asked": "asked"}
+        single = ("examine", "asked", "host_valid", "reply_valid", "reply_ready")
+        wires = (
+            *(f"logic {name};" for name in single),
+            *(f"logic [7:0] {name}_data;" for name in ("host", "reply")),
+            f"logic [{number_bits - 1}:0] host_number;",
+        )
+    connections = ", ".join(f".{key}({value})" for key, value in pins.items())
+    return (*wires, f"bitsmith_uart_link #({settings}) link ({connections});")
 
 
 def _input(signal: str, port: StreamPort, mine: str) -> Text:

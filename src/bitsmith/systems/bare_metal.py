@@ -11,12 +11,12 @@ import numpy as np
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Overflow, TensorType, objects
+from bitsmith.ir.types import Overflow
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.driver import Frame
 from bitsmith.rtl.interface import Interface, runs, token_bytes
-from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.selftest import stored_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.systems.system import template
 
@@ -127,34 +127,10 @@ def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Fra
     yield f"#define HAS_SELFTEST {int(frame is not None)}"
     if frame is None:
         return
-    nodes = program.inputs, [output.node for output in program.outputs]
-    sides = ("sent", interface.inputs), ("expected", interface.outputs)
-    for (name, ports), raws, numbers in zip(sides, frame, nodes, strict=True):
-        tensors = list(zip(raws, program.types(numbers), strict=True))
-        for k, port in enumerate(ports):
-            own = tensors if len(ports) == 1 else tensors[k : k + 1]
-            yield _row("unsigned char", f"{name}{k}", list(_frame_bytes(port, own, bus_bytes)))
-        yield f"static const unsigned char *const {name}[] = {{{', '.join(f'{name}{k}' for k in range(len(ports)))}}};"
-
-
-def _frame_bytes(port: StreamPort, tensors: Sequence[tuple[Raw, TensorType]], bus_bytes: int) -> bytes:
-    """The tokens of one frame of ``port``, in which a token has a part of each of the ``tensors``."""
-    size = token_bytes(port)
-    beat = beat_bytes(size, bus_bytes)
-    parts = [
-        (objects(objects(raw) << objects(kind.frac.max() - kind.frac)).reshape(port.tokens, -1), int(kind.frac.max()))
-        for raw, kind in tensors
-    ]
-    found = bytearray()
-    for token in range(port.tokens):
-        numbers = [(int(number), frac) for rows, frac in parts for number in rows[token]]
-        word, low = 0, 0
-        for field, (number, frac) in zip(port.fields, numbers, strict=True):
-            raw = number << max(field.frac - frac, 0) >> max(frac - field.frac, 0)
-            word |= (raw & (1 << field.width) - 1) << low
-            low += field.width
-        found += word.to_bytes(-(-size // beat) * beat, "little")
-    return bytes(found)
+    for name, streams in zip(("sent", "expected"), stored_bytes(program, interface, frame, bus_bytes), strict=True):
+        for k, data in enumerate(streams):
+            yield _row("unsigned char", f"{name}{k}", list(data))
+        yield f"static const unsigned char *const {name}[] = {{{', '.join(f'{name}{k}' for k in range(len(streams)))}}};"
 
 
 def _loads(interface: Interface, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int) -> Iterator[str]:

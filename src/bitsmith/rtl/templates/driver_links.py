@@ -13,6 +13,12 @@ import numpy as np
 from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, until
 
 
+def check_identity(identity: int, digest: int) -> None:
+    """Refuse a circuit that this driver does not belong to."""
+    if identity != 0x62736D74 or digest != int(DESIGN["digest"], 16):
+        raise RuntimeError(f"the circuit is {identity:08x} {digest:016x}, this driver is for {DESIGN['digest']}")
+
+
 def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
     """Return the frames of ``data`` and of ``wanted``: all streams as many."""
     sizes = [*map(len, data), *wanted]
@@ -22,15 +28,64 @@ def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
     return frames
 
 
+@dataclass(frozen=True)
+class SerialReport:
+    """The report of a circuit with a serial port on the frame that is stored in it.
+
+    Attributes:
+        identity, digest: as the registers of other circuits.
+        came, right: whether its whole result came, and is the right one.
+        cycles: that it took, with the bytes of frame and result.
+        frames: of the host since the last report.
+    """
+
+    identity: int
+    digest: int
+    came: bool
+    right: bool
+    cycles: int
+    frames: int
+
+
 class Serial:
     """Moves frames over a serial port, one at a time.
 
     ``read(n)`` waits for n bytes, and gives fewer once it has waited for long, as a port of pyserial with a ``timeout`` does.
+    ``send_break`` is that of pyserial, too: with it the circuit is asked for a `SerialReport`.
     """
 
-    def __init__(self, read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
+    REPORT_BYTES = 21
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        write: Callable[[bytes], object],
+        send_break: Callable[[], object] | None = None,
+    ) -> None:
         self._read = read
         self._write = write
+        self._send_break = send_break
+
+    @property
+    def reports(self) -> bool:
+        """True if the circuit can be asked for a report."""
+        return self._send_break is not None
+
+    def report(self) -> SerialReport:
+        """Reset the circuit, let it try its stored frame, and return its report.
+
+        Raises:
+            TimeoutError: none comes.
+        """
+        if self._send_break is None:
+            raise ValueError("a report is asked for with a break: Serial(port.read, port.write, port.send_break)")
+        self._send_break()
+        data = self._read(self.REPORT_BYTES)
+        if len(data) != self.REPORT_BYTES:
+            raise TimeoutError(f"{len(data)} of {self.REPORT_BYTES} bytes of a report came back")
+        ends = (0, 4), (4, 12), (12, 13), (13, 17), (17, 21)
+        identity, digest, state, cycles, frames = (int.from_bytes(data[first:last], "little") for first, last in ends)
+        return SerialReport(identity, digest, bool(state & 1), bool(state & 2), cycles, frames)
 
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         results = [bytearray() for _ in wanted]
@@ -121,10 +176,7 @@ class Registers:
 
     def check(self) -> None:
         """Refuse a circuit that this driver does not belong to."""
-        identity = self.read(0)
-        digest = self.read(0x0C) << 32 | self.read(0x08)
-        if identity != 0x62736D74 or digest != int(DESIGN["digest"], 16):
-            raise RuntimeError(f"the circuit is {identity:08x} {digest:016x}, this driver is for {DESIGN['digest']}")
+        check_identity(self.read(0), self.read(0x0C) << 32 | self.read(0x08))
         shapes = [size for stream in (*INPUTS, *OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)]
         if [self.read(0x40 + 4 * k) for k in range(len(shapes))] != shapes:
             raise RuntimeError("the circuit's frames have other sizes than this driver's")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, Stream
-from bitsmith.rtl.templates.driver_links import Counts, Registers
+from bitsmith.rtl.templates.driver_links import Counts, Registers, Serial, check_identity
 
 LINK, RESET, CLOCK, ORDER, WEIGHTS = "link", "reset", "clock", "data order", "weights"
 """Kinds of faults, as `SelftestError` names them."""
@@ -32,14 +32,18 @@ def selftest(
     """Compare the circuit's result for a stored frame with the emulator's, bit for bit.
 
     ``exchange`` is that of ``predict``. Weights that were loaded since the bitstream give another result. With ``registers``
-    the circuit is reset before each frame, and its counters tell where a frame was changed.
+    the circuit is reset before each frame, and its counters tell where a frame was changed. A `Serial` that can ask for reports
+    is asked for one: the circuit tries a frame of its own.
 
     Raises:
         SelftestError: says which of link, reset, clock, order of data or weights is wrong.
     """
     sent, expected = _stored("inputs", INPUTS), _stored("outputs", OUTPUTS)
+    reports = isinstance(exchange, Serial) and exchange.reports
     if registers is not None:
         _look_at(registers)
+    if isinstance(exchange, Serial) and reports:
+        _ask(exchange)
 
     def answer(data: Sequence[bytes]) -> list[bytes]:
         if registers is not None:
@@ -62,7 +66,10 @@ def selftest(
         raise SelftestError(CLOCK, "results of one frame differ. The clock is too fast, or the link is not stable")
     if counts is not None:
         raise _by_counts(counts, sent, first, expected)
-    raise _by_trials(answer, sent, first, expected)
+    error = _by_trials(answer, sent, first, expected)
+    if reports and error.kind == WEIGHTS:
+        raise SelftestError(LINK, "the circuit's own frame gives the right result, that of the host another one")
+    raise error
 
 
 def _look_at(registers: Registers) -> None:
@@ -83,6 +90,19 @@ def _look_at(registers: Registers) -> None:
         raise SelftestError(RESET, "the circuit counts no cycles, so that it stays in its reset, or has no clock")
     if abs(measured / planned - 1) > CLOCK_TOLERANCE:
         raise SelftestError(CLOCK, f"it has {measured / 1e6:.4g} MHz, and {planned / 1e6:.4g} were planned")
+
+
+def _ask(port: Serial) -> None:
+    """Refuse a circuit whose own frame has another result, or none."""
+    try:
+        report = port.report()
+        check_identity(report.identity, report.digest)
+    except (TimeoutError, RuntimeError) as error:
+        raise SelftestError(LINK, str(error)) from error
+    if not report.came:
+        raise SelftestError(RESET, "the circuit's own frame gives no result")
+    if not report.right:
+        raise SelftestError(WEIGHTS, "the circuit's own frame gives another result than the model")
 
 
 def _silence(counts: Counts | None, sent: Sequence[bytes], expected: Sequence[bytes]) -> SelftestError:
