@@ -42,7 +42,7 @@ from tests.mutants.run import HERE, ROOT, SOURCES, TESTS, run_tests
 SUFFIXES = (".py", ".sv", ".h", ".c", ".cpp", ".hpp")
 MOST_TESTS, MOST_FILES = 300, 8
 BUDGET_S = 60.0
-"""The limits of a round of tests: their number, their files, which take time to import, and what they took when they were recorded.
+"""The limits of a round of tests: their number, their files, which take time to import, and what they took in their records.
 
 That is two or three times as long as without a record. Long tests often are the strongest: those of random programs.
 """
