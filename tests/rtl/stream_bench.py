@@ -1,4 +1,4 @@
-"""Processes between FIFOs: tops for simulation, traffic through them, and a simulator of what `plan.timing` says."""
+"""Processes between FIFOs: tops for simulation, traffic through them, and a simulator of what their timing says."""
 
 from __future__ import annotations
 
@@ -8,17 +8,37 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from bitsmith.dataflow.kinds import Kind
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import OutputPort, Process
 from bitsmith.dataflow.timing import Sequencer
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.ir.types import Ints, TensorType
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
 
+FRAMES = 5
+EITHER = [True, pytest.param(False, marks=pytest.mark.slow)]
+CI = (pytest.mark.slow, pytest.mark.ci)
 _WORDS = 16  # of 32 bits: more than any token of these tests has
+
+
+def sets(*parameters: tuple[object, ...], fast: bool = False) -> list[object]:
+    """Sets of parameters, of which CI runs the first; ``fast``: that one is fast, and CI runs the second, too."""
+    shares = [(), CI] if fast else [CI]
+    marks = shares + [(pytest.mark.slow,)] * len(parameters)
+    return [pytest.param(*each, marks=mark) for each, mark in zip(parameters, marks, strict=False)]
+
+
+def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int = 0) -> Ints:
+    """Random numbers, the extremes more often than others."""
+    rng = np.random.default_rng(seed)
+    lo, hi = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
+    values = rng.integers(lo, hi, shape, endpoint=True)
+    extreme = rng.integers(0, 8, shape)
+    return objects(np.where(extreme == 0, lo, np.where(extreme == 1, hi, values)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
-"""The modules of processes: tokens under random stalls against models of a few lines, cycles against `plan.timing`, lint."""
+"""The modules of processes: tokens under random stalls against models of a few lines, cycles against their timing."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +11,29 @@ import pytest
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.execute import execute
 from bitsmith.dataflow.processes import Network, OutputPort, Process
-from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, sweep_bounds
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, reorder_timing, sweep_bounds
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Ints, TensorType, objects
-from bitsmith.rtl.library import STREAM_LIBRARY, library
+from bitsmith.rtl.library import library
 from bitsmith.rtl.streams import sweep_parameters
 from tests.rtl.bench import compile_bench, run_bench
-from tests.rtl.circuits import lint
-from tests.rtl.stream_bench import Bench, Unit, bits_for, instance, lookup, packed, ports, predicted, process
-
-FRAMES = 5
-EITHER = [True, pytest.param(False, marks=pytest.mark.slow)]
-CI = (pytest.mark.slow, pytest.mark.ci)
-
-
-def sets(*parameters: tuple[object, ...], fast: bool = False) -> list[object]:
-    """Sets of parameters, of which CI runs the first; ``fast``: that one is fast, and CI runs the second, too."""
-    shares = [(), CI] if fast else [CI]
-    marks = shares + [(pytest.mark.slow,)] * len(parameters)
-    return [pytest.param(*each, marks=mark) for each, mark in zip(parameters, marks, strict=False)]
-
-
-def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int = 0) -> Ints:
-    """Random numbers, the extremes more often than others."""
-    rng = np.random.default_rng(seed)
-    lo, hi = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
-    values = rng.integers(lo, hi, shape, endpoint=True)
-    extreme = rng.integers(0, 8, shape)
-    return objects(np.where(extreme == 0, lo, np.where(extreme == 1, hi, values)))
+from tests.rtl.stream_bench import (
+    EITHER,
+    FRAMES,
+    Bench,
+    Unit,
+    bits_for,
+    instance,
+    lookup,
+    numbers,
+    packed,
+    ports,
+    predicted,
+    process,
+    sets,
+)
 
 
 @pytest.mark.parametrize(
@@ -123,145 +114,6 @@ def test_reduce(tmp_path: Path, count: int, elements: int, width: int, greatest:
     op = ops.AMax((0,)) if greatest else ops.Sum((0,))
     process_ = process(kinds.Reduce(op, count), [((3 * count,), elements)], ((3,), elements))
     assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, REDUCE_LATENCY)
-
-
-@pytest.mark.parametrize(
-    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups"),
-    sets(
-        (2, 3, 2, 6, True, 5, 2, 3),
-        (1, 9, 1, 3, False, 8, 5, 2),
-        (1, 1, 1, 4, True, 3, 1, 1),
-        (1, 2, 3, 5, False, 4, 3, 1),
-        (1, 8, 4, 8, True, 6, 4, 2),
-        (3, 5, 1, 1, False, 1, 1, 4),
-        fast=True,
-    ),
-)
-def test_folded_product(
-    tmp_path: Path, lanes: int, n: int, m: int, x_width: int, signed: bool, w_width: int, steps: int, groups: int
-) -> None:
-    y_width = x_width + w_width + (n * steps).bit_length()
-    weights = numbers((groups, steps, n, m), w_width, seed=1)
-    unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width)
-    bench = Bench(tmp_path, unit)
-    values = numbers((2 * FRAMES, groups, steps, lanes, n), x_width, signed)
-    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
-    tokens = packed(values.reshape(-1, lanes * n), x_width)
-    bench.check([tokens], expected)
-    count = 2 * groups * steps
-    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
-    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, latency=product_latency(n))
-
-
-@pytest.mark.parametrize(
-    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups", "pairs"),
-    sets(
-        (2, 3, 3, 4, True, 5, 2, 2, "COLUMN_PAIRS"),
-        (3, 5, 2, 3, True, 2, 1, 2, "LANE_PAIRS"),
-        (1, 4, 2, 1, False, 4, 3, 1, "COLUMN_PAIRS"),
-        (4, 2, 1, 1, True, 1, 2, 1, "LANE_PAIRS"),
-        (2, 1, 3, 6, False, 3, 1, 3, "LANE_PAIRS"),
-        (1, 1, 4, 8, True, 8, 3, 2, "COLUMN_PAIRS"),
-        (2, 7, 5, 5, False, 6, 2, 1, "COLUMN_PAIRS"),
-    ),
-)
-def test_fold_of_pairs(
-    tmp_path: Path,
-    lanes: int,
-    n: int,
-    m: int,
-    x_width: int,
-    signed: bool,
-    w_width: int,
-    steps: int,
-    groups: int,
-    pairs: str,
-) -> None:
-    """Multipliers that make two products, in the widths that any numbers need: results and cycles are the same."""
-    y_width = x_width + w_width + (n * steps).bit_length()
-    weights = numbers((groups, steps, n, m), w_width, seed=1)
-    unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width, {pairs: 1})
-    bench = Bench(tmp_path, unit)
-    values = numbers((6 * FRAMES, groups, steps, lanes, n), x_width, signed)
-    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
-    tokens = packed(values.reshape(-1, lanes * n), x_width)
-    bench.check([tokens], expected)
-    count = 2 * groups * steps
-    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
-    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=product_latency(n))
-
-
-@pytest.mark.parametrize(
-    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups", "pairs", "chain", "cells"),
-    sets(
-        (1, 5, 3, 4, True, 5, 2, 2, "COLUMN_PAIRS", 3, 1),
-        (2, 8, 1, 6, True, 4, 3, 1, None, 4, 0),
-        (1, 7, 2, 5, False, 4, 1, 2, None, 2, 0),
-        (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4, 0),
-        (3, 4, 2, 3, False, 4, 2, 1, "LANE_PAIRS", 4, 1),
-        (1, 9, 3, 3, True, 3, 2, 2, None, 4, 0),
-        (1, 8, 1, 18, True, 27, 2, 1, None, 4, 1),
-    ),
-)
-def test_fold_of_chains(
-    tmp_path: Path,
-    lanes: int,
-    n: int,
-    m: int,
-    x_width: int,
-    signed: bool,
-    w_width: int,
-    steps: int,
-    groups: int,
-    pairs: str | None,
-    chain: int,
-    cells: int,
-) -> None:
-    """Multipliers that add up their products one after another: as many cycles later as a chain is long."""
-    y_width = x_width + w_width + (n * steps).bit_length()
-    weights = numbers((groups, steps, n, m), w_width, seed=1)
-    parameters = {"CHAIN": chain, "CELLS": cells} | ({pairs: 1} if pairs else {})
-    unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width, parameters)
-    if cells:
-        unit = replace(unit, sources=(Path(__file__).with_name("dsp48e2.v"),))
-    bench = Bench(tmp_path, unit)
-    values = numbers((6 * FRAMES, groups, steps, lanes, n), x_width, signed)
-    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
-    tokens = packed(values.reshape(-1, lanes * n), x_width)
-    bench.check([tokens], expected)
-    count = 2 * groups * steps
-    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
-    planned = predicted(process_, unit, 3 * FRAMES, latency=product_latency(n, chain))
-    assert bench.cycles([tokens], len(expected)) == planned
-
-
-@pytest.mark.parametrize("pairs", [pytest.param(0, marks=CI), pytest.param(1, marks=pytest.mark.slow)])
-def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path, pairs: int) -> None:
-    """Sums of which only the low bits are asked for, narrower than the products."""
-    weights = numbers((1, 3, 4, 2), 6, seed=1)
-    bench = Bench(tmp_path, fold_unit(1, weights, 8, True, 6, 7, {"COLUMN_PAIRS": pairs}))
-    values = numbers((FRAMES, 1, 3, 1, 4), 8)
-    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, 2), 7)
-    bench.check([packed(values.reshape(-1, 4), 8)], expected)
-
-
-def fold_unit(
-    lanes: int,
-    weights: Ints,
-    x_width: int,
-    signed: bool,
-    w_width: int,
-    y_width: int,
-    pairs: dict[str, int] | None = None,
-) -> Unit:
-    """A fold with its ROM; ``pairs`` are parameters that say which products share multipliers."""
-    groups, steps, n, m = weights.shape
-    parameters = {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width}
-    parameters |= {"Y_WIDTH": y_width, "STEPS": steps, "GROUPS": groups, **(pairs or {})}
-    tiles = packed(weights.reshape(groups * steps, n * m), w_width)
-    body = f"logic [{bits_for(len(tiles)) - 1}:0] at;\n" + lookup("tile", n * m * w_width, "at", tiles, True)
-    body += instance("bitsmith_folded_product", parameters, {**ports(), "rom_address": "at", "rom_data": "tile"})
-    return Unit("folded_product", (lanes * n * x_width,), lanes * m * y_width, body, out_depth=4)
 
 
 @pytest.mark.parametrize(
@@ -553,121 +405,3 @@ def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
     bench.check([], expected, endless=True)
     process_ = process(kinds.Rom(raw), [], ((tokens,), 1))
     assert bench.cycles([], len(expected), endless=True) == predicted(process_, unit, FRAMES)
-
-
-VARIANTS: list[tuple[str, dict[str, int]]] = [
-    ("bitsmith_fifo", {"WIDTH": 1, "DEPTH": 1}),
-    ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2}),
-    ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2, "PAIR": 0}),
-    ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100}),
-    ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100, "LARGE": 36}),
-    ("bitsmith_ram", {"DEPTH": 1}),
-    ("bitsmith_ram", {"WIDTH": 1, "DEPTH": 3, "BLOCK": 1}),
-    ("bitsmith_ram", {"WIDTH": 1, "DEPTH": 2, "LARGE": 72}),
-    ("bitsmith_ram", {"WIDTH": 10, "DEPTH": 13, "LARGE": 9}),
-    ("bitsmith_ram", {"WIDTH": 36, "DEPTH": 5, "LARGE": 18}),
-    ("bitsmith_ram", {"WIDTH": 73, "DEPTH": 3, "LARGE": 36}),
-    ("bitsmith_single_port_fifo", {"WIDTH": 1, "DEPTH": 1}),
-    ("bitsmith_single_port_fifo", {"WIDTH": 5, "DEPTH": 4}),
-    ("bitsmith_single_port_fifo", {"WIDTH": 33, "DEPTH": 100}),
-    ("bitsmith_downsizer", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
-    ("bitsmith_downsizer", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),
-    ("bitsmith_upsizer", {"PARTS": 1, "WIDTH": 3}),
-    ("bitsmith_upsizer", {"PARTS": 6, "WIDTH": 1}),
-    ("bitsmith_reduce", {"COUNT": 1, "ELEMENTS": 1, "WIDTH": 1}),
-    ("bitsmith_reduce", {"COUNT": 7, "ELEMENTS": 3, "WIDTH": 9, "GREATEST": 1}),
-    ("bitsmith_folded_product", {"LANES": 1, "N": 1, "M": 1, "STEPS": 1, "GROUPS": 1, "X_SIGNED": 0}),
-    ("bitsmith_folded_product", {"LANES": 2, "N": 5, "M": 3, "STEPS": 7, "GROUPS": 1, "Y_WIDTH": 10}),
-    (
-        "bitsmith_folded_product",
-        {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1},
-    ),
-    ("bitsmith_folded_product", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
-    ("bitsmith_folded_product", {"LANES": 1, "N": 7, "M": 3, "STEPS": 2, "CHAIN": 4, "COLUMN_PAIRS": 1}),
-    ("bitsmith_folded_product", {"LANES": 1, "N": 2, "M": 1, "X_SIGNED": 0, "CHAIN": 2}),
-    ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
-    ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
-    ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),
-    ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40, "LARGE": 9}),
-    ("bitsmith_window", {"SIZE_1": 1, "TAPS_1": 1, "TAPS_2": 1}),
-    ("bitsmith_window", {"SIZE_2": 300, "LARGE": 18}),
-    ("bitsmith_window", {"BEFORE_1": 1, "AFTER_2": 2, "STRIDE_2": 3, "DILATION_1": 2, "STRIDE_1": 4}),
-    ("bitsmith_order", {"ACTIONS": 1}),
-    ("bitsmith_order", {"ACTIONS": 9}),
-    ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
-    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
-    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40, "LARGE": 72}),
-    (
-        "bitsmith_sweep",
-        {
-            "DEPTH": 1,
-            "SIZE_1": 1,
-            "SIZE_2": 1,
-            "TAPS_1": 1,
-            "TAPS_2": 1,
-            "BEFORE_1": 0,
-            "BEFORE_2": 0,
-            "WINDOWS_1": 1,
-            "WINDOWS_2": 1,
-        },
-    ),
-    ("bitsmith_sweep", {"BLOCKS": 3, "PARTS": 5, "TIMES": 2, "DEPTH": 300, "STRIDE_2": 2, "WINDOWS_2": 4}),
-    ("bitsmith_sweep", {"DEPTH": 300, "LARGE": 9}),
-    ("bitsmith_interleave", {"OPERANDS": 1, "ACTIONS": 1}),
-    ("bitsmith_interleave", {"OPERANDS": 3}),
-    ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
-    ("bitsmith_scan", {"STEPS": 5}),
-    ("bitsmith_rom", {"TOKENS": 1}),
-    ("bitsmith_rom", {"TOKENS": 12}),
-    ("bitsmith_load", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
-    ("bitsmith_load", {"ELEMENT": 5, "PARTS": 1, "WORDS": 7}),
-    ("bitsmith_load", {"ELEMENT": 9, "PARTS": 6, "WORDS": 1}),
-    ("bitsmith_feedback", {}),
-    ("bitsmith_feedback", {"TOKENS": 1, "ROUNDS": 1, "WIDTH": 1}),
-    ("bitsmith_engine", {}),
-    ("bitsmith_engine", {"LANES": 1, "LAYERS": 1, "WEIGHT": 2, "SIGNED": 0, "GREATEST": 1, "LATENCY": 5}),
-    ("bitsmith_engine", {"LANES": 5, "LAYERS": 3, "WORDS": 33, "TOKENS": 1, "WIDTH": 1}),
-    ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "SIGNED": 0}),
-    ("bitsmith_engine", {"LANES": 3, "BANKS": 2, "WORDS": 5, "GREATEST": 1}),
-    ("bitsmith_engine", {"LANES": 5, "BANKS": 4, "GREATEST": 4}),
-    ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
-    ("bitsmith_engine", {"SUM": 12}),
-]
-
-_RAM = "bitsmith_ram"
-MADE_OF = [
-    ("bitsmith_fifo", _RAM),
-    ("bitsmith_delay", _RAM),
-    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _RAM),
-    ("bitsmith_reorder", _RAM),
-    ("bitsmith_sweep", "bitsmith_sweep_axis", _RAM),
-    ("bitsmith_engine", "bitsmith_engine_axis", _RAM),
-    ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
-]
-"""Modules with those that they are made of."""
-
-
-def test_every_module_has_a_variant() -> None:
-    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
-        "bitsmith_window_axis",
-        "bitsmith_sweep_axis",
-        "bitsmith_engine_axis",
-        "bitsmith_product_factors",
-        "bitsmith_chained_product",
-    }
-    assert {module for module, _ in VARIANTS} == modules
-
-
-@pytest.mark.parametrize(("module", "parameters"), VARIANTS)
-def test_lint_clean(tmp_path: Path, module: str, parameters: dict[str, int]) -> None:
-    """Two front ends, with ``parameters`` for defaults."""
-    parts = next((parts for parts in MADE_OF if parts[0] == module), (module,))
-    files = []
-    for name, text in library([f"{part}.sv" for part in parts]).items():
-        for parameter, value in parameters.items():
-            if name == f"{module}.sv":
-                text, count = re.subn(rf"(parameter [a-z ]+ {parameter}) = [^,\n]+", rf"\1 = {value}", text)
-                assert count == 1
-        files.append(tmp_path / name)
-        files[-1].write_text(text)
-    lint(files, module)

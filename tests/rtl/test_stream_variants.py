@@ -1,0 +1,128 @@
+"""The modules of processes with various parameters: lint, by two front ends."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bitsmith.rtl.library import STREAM_LIBRARY, library
+from tests.rtl.circuits import lint
+
+VARIANTS: list[tuple[str, dict[str, int]]] = [
+    ("bitsmith_fifo", {"WIDTH": 1, "DEPTH": 1}),
+    ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2}),
+    ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2, "PAIR": 0}),
+    ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100}),
+    ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100, "LARGE": 36}),
+    ("bitsmith_ram", {"DEPTH": 1}),
+    ("bitsmith_ram", {"WIDTH": 1, "DEPTH": 3, "BLOCK": 1}),
+    ("bitsmith_ram", {"WIDTH": 1, "DEPTH": 2, "LARGE": 72}),
+    ("bitsmith_ram", {"WIDTH": 10, "DEPTH": 13, "LARGE": 9}),
+    ("bitsmith_ram", {"WIDTH": 36, "DEPTH": 5, "LARGE": 18}),
+    ("bitsmith_ram", {"WIDTH": 73, "DEPTH": 3, "LARGE": 36}),
+    ("bitsmith_single_port_fifo", {"WIDTH": 1, "DEPTH": 1}),
+    ("bitsmith_single_port_fifo", {"WIDTH": 5, "DEPTH": 4}),
+    ("bitsmith_single_port_fifo", {"WIDTH": 33, "DEPTH": 100}),
+    ("bitsmith_downsizer", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
+    ("bitsmith_downsizer", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),
+    ("bitsmith_upsizer", {"PARTS": 1, "WIDTH": 3}),
+    ("bitsmith_upsizer", {"PARTS": 6, "WIDTH": 1}),
+    ("bitsmith_reduce", {"COUNT": 1, "ELEMENTS": 1, "WIDTH": 1}),
+    ("bitsmith_reduce", {"COUNT": 7, "ELEMENTS": 3, "WIDTH": 9, "GREATEST": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 1, "M": 1, "STEPS": 1, "GROUPS": 1, "X_SIGNED": 0}),
+    ("bitsmith_folded_product", {"LANES": 2, "N": 5, "M": 3, "STEPS": 7, "GROUPS": 1, "Y_WIDTH": 10}),
+    (
+        "bitsmith_folded_product",
+        {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1},
+    ),
+    ("bitsmith_folded_product", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 7, "M": 3, "STEPS": 2, "CHAIN": 4, "COLUMN_PAIRS": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 2, "M": 1, "X_SIGNED": 0, "CHAIN": 2}),
+    ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
+    ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
+    ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),
+    ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40, "LARGE": 9}),
+    ("bitsmith_window", {"SIZE_1": 1, "TAPS_1": 1, "TAPS_2": 1}),
+    ("bitsmith_window", {"SIZE_2": 300, "LARGE": 18}),
+    ("bitsmith_window", {"BEFORE_1": 1, "AFTER_2": 2, "STRIDE_2": 3, "DILATION_1": 2, "STRIDE_1": 4}),
+    ("bitsmith_order", {"ACTIONS": 1}),
+    ("bitsmith_order", {"ACTIONS": 9}),
+    ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
+    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
+    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40, "LARGE": 72}),
+    (
+        "bitsmith_sweep",
+        {
+            "DEPTH": 1,
+            "SIZE_1": 1,
+            "SIZE_2": 1,
+            "TAPS_1": 1,
+            "TAPS_2": 1,
+            "BEFORE_1": 0,
+            "BEFORE_2": 0,
+            "WINDOWS_1": 1,
+            "WINDOWS_2": 1,
+        },
+    ),
+    ("bitsmith_sweep", {"BLOCKS": 3, "PARTS": 5, "TIMES": 2, "DEPTH": 300, "STRIDE_2": 2, "WINDOWS_2": 4}),
+    ("bitsmith_sweep", {"DEPTH": 300, "LARGE": 9}),
+    ("bitsmith_interleave", {"OPERANDS": 1, "ACTIONS": 1}),
+    ("bitsmith_interleave", {"OPERANDS": 3}),
+    ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
+    ("bitsmith_scan", {"STEPS": 5}),
+    ("bitsmith_rom", {"TOKENS": 1}),
+    ("bitsmith_rom", {"TOKENS": 12}),
+    ("bitsmith_load", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
+    ("bitsmith_load", {"ELEMENT": 5, "PARTS": 1, "WORDS": 7}),
+    ("bitsmith_load", {"ELEMENT": 9, "PARTS": 6, "WORDS": 1}),
+    ("bitsmith_feedback", {}),
+    ("bitsmith_feedback", {"TOKENS": 1, "ROUNDS": 1, "WIDTH": 1}),
+    ("bitsmith_engine", {}),
+    ("bitsmith_engine", {"LANES": 1, "LAYERS": 1, "WEIGHT": 2, "SIGNED": 0, "GREATEST": 1, "LATENCY": 5}),
+    ("bitsmith_engine", {"LANES": 5, "LAYERS": 3, "WORDS": 33, "TOKENS": 1, "WIDTH": 1}),
+    ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "SIGNED": 0}),
+    ("bitsmith_engine", {"LANES": 3, "BANKS": 2, "WORDS": 5, "GREATEST": 1}),
+    ("bitsmith_engine", {"LANES": 5, "BANKS": 4, "GREATEST": 4}),
+    ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
+    ("bitsmith_engine", {"SUM": 12}),
+]
+
+_RAM = "bitsmith_ram"
+MADE_OF = [
+    ("bitsmith_fifo", _RAM),
+    ("bitsmith_delay", _RAM),
+    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _RAM),
+    ("bitsmith_reorder", _RAM),
+    ("bitsmith_sweep", "bitsmith_sweep_axis", _RAM),
+    ("bitsmith_engine", "bitsmith_engine_axis", _RAM),
+    ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
+]
+"""Modules with those that they are made of."""
+
+
+def test_every_module_has_a_variant() -> None:
+    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
+        "bitsmith_window_axis",
+        "bitsmith_sweep_axis",
+        "bitsmith_engine_axis",
+        "bitsmith_product_factors",
+        "bitsmith_chained_product",
+    }
+    assert {module for module, _ in VARIANTS} == modules
+
+
+@pytest.mark.parametrize(("module", "parameters"), VARIANTS)
+def test_lint_clean(tmp_path: Path, module: str, parameters: dict[str, int]) -> None:
+    """Two front ends, with ``parameters`` for defaults."""
+    parts = next((parts for parts in MADE_OF if parts[0] == module), (module,))
+    files = []
+    for name, text in library([f"{part}.sv" for part in parts]).items():
+        for parameter, value in parameters.items():
+            if name == f"{module}.sv":
+                text, count = re.subn(rf"(parameter [a-z ]+ {parameter}) = [^,\n]+", rf"\1 = {value}", text)
+                assert count == 1
+        files.append(tmp_path / name)
+        files[-1].write_text(text)
+    lint(files, module)
