@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,14 @@ from bitsmith.report import (
     Report,
     parse_catapult_report,
     parse_libero_report,
-    parse_oneapi_report,
-    parse_quartus_report,
     parse_vivado_report,
-    print_oneapi_report,
     qofr,
     read_catapult_report,
-    read_quartus_report,
     read_vivado_report,
 )
 from bitsmith.report.folder import write_report
-from bitsmith.vendors import oneapi, quartus
 from tests.report.reports import full_report
-from tests.report.vendor_projects import DATA, READERS, project
+from tests.report.vendor_projects import DATA, READERS, project, section_named, with_types
 
 _VIVADO = {
     "CSimResults": [[0.25, 0.5, -1], [1.5, 0, 0.0009765625]],
@@ -102,21 +96,8 @@ _VIVADO_FILES = {
 }
 
 
-def _section(report: Mapping[str, object], name: str) -> dict[str, object]:
-    section = report[name]
-    assert isinstance(section, dict)
-    return section
-
-
-def _typed(value: object) -> object:
-    """``value`` with the types of its numbers, as 1 == 1.0 in Python."""
-    if isinstance(value, dict):
-        return {key: _typed(inner) for key, inner in value.items()}
-    return [_typed(inner) for inner in value] if isinstance(value, list) else (type(value), value)
-
-
 def test_every_section_of_a_vivado_hls_project() -> None:
-    assert _typed(parse_vivado_report(DATA / "vivado")) == _typed(_VIVADO)
+    assert with_types(parse_vivado_report(DATA / "vivado")) == with_types(_VIVADO)
 
 
 @pytest.mark.parametrize("missing", _VIVADO_FILES)
@@ -129,7 +110,7 @@ def test_a_stage_that_has_not_run_has_no_section(missing: str, tmp_path: Path) -
 def test_without_transactions_the_table_of_the_cosimulation_counts(tmp_path: Path) -> None:
     folder = project("vivado", tmp_path)
     (folder / "jet_prj/solution1/sim/verilog/jet.performance.result.transaction.xml").unlink()
-    report = _section(parse_vivado_report(folder), "CosimReport")
+    report = section_named(parse_vivado_report(folder), "CosimReport")
     assert (report["LatencyAvg"], report["IntervalAvg"]) == (14, 2)
 
 
@@ -159,7 +140,7 @@ def test_a_vitis_project_without_script_is_found_and_what_is_undefined_is_absent
         "LatencyMax": 259,
         "Tool": "Vitis HLS co-simulation",
     }
-    assert _section(report, "VivadoSynthReport")["URAM"] == 1
+    assert section_named(report, "VivadoSynthReport")["URAM"] == 1
 
 
 def test_a_cosimulation_that_failed_says_so(tmp_path: Path) -> None:
@@ -187,7 +168,7 @@ def test_an_accelerator_has_a_top_function_of_its_own(tmp_path: Path) -> None:
     index.write_text(index.read_text().replace(' top="jet"', ""))
     reports = folder / "jet_prj/solution1/syn/report"
     (reports / "jet_csynth.xml").rename(reports / "jet_axi_csynth.xml")
-    assert _section(parse_vivado_report(folder), "CSynthesisReport")["DSP"] == 21
+    assert section_named(parse_vivado_report(folder), "CSynthesisReport")["DSP"] == 21
 
 
 def test_a_bitsmith_build_in_the_same_folder_stands_beside_the_vendor(tmp_path: Path) -> None:
@@ -195,8 +176,8 @@ def test_a_bitsmith_build_in_the_same_folder_stands_beside_the_vendor(tmp_path: 
     stages = [{"Name": "synth", "Seconds": 1.0, "Log": "logs/synth.log", "Cached": False}]
     write_report(Report({**dict(full_report()), "Stages": stages}), folder)
     report = parse_vivado_report(folder)
-    assert _section(report, "CSynthesisReport")["Tool"] == "Vitis HLS 2023.2 (estimate)"
-    assert _section(report, "Verification")["Inputs"] == 1000
+    assert section_named(report, "CSynthesisReport")["Tool"] == "Vitis HLS 2023.2 (estimate)"
+    assert section_named(report, "Verification")["Inputs"] == 1000
 
 
 def test_a_vendor_project_in_which_nothing_has_run(tmp_path: Path) -> None:
@@ -224,180 +205,6 @@ def test_reading_prints_tables_and_on_request_the_vendors_page(capsys: pytest.Ca
     assert "Vivado HLS Report for" not in brief
     read_vivado_report(str(DATA / "vivado"), full_report=True)
     assert "== Vivado HLS Report for 'jet'" in capsys.readouterr().out
-
-
-_QUARTUS = {
-    "HLS Estimate ALUT": 12000,
-    "HLS Estimate FF": 24000,
-    "HLS Estimate RAM": 60,
-    "HLS Estimate DSP": 30,
-    "HLS Estimate MLAB": 12,
-    "HLS Estimate ALUT (%)": 1.25,
-    "HLS Estimate FF(%)": 1.25,
-    "HLS Estimate RAM (%)": 3.0,
-    "HLS Estimate DSP (%)": 2.0,
-    "HLS Estimate MLAB (%)": 0.05,
-    "Number of Invoations": 10,
-    "Latency (MIN)": 31,
-    "Latency (MAX)": 33,
-    "Latency (AVG)": 32,
-    "ii (MIN)": 5,
-    "ii (MAX)": 6,
-    "ii (AVG)": 5.5,
-    "Clock": 305.25,
-    "Quartus ALM": 8000.5,
-    "Quartus REG": 21000,
-    "Quartus DSP": 28,
-    "Quartus RAM": 55,
-    "Quartus MLAB": 11,
-    "Tool": "area: Intel HLS compiler (estimate); latency: simulation by the Intel HLS compiler; clock and fit: Quartus",
-}
-
-
-def test_quartus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = project("quartus", tmp_path)
-    assert _typed(parse_quartus_report(folder)) == _typed(_QUARTUS)
-    assert "Quartus ALM: 8000.5\n" in (folder / "synthesis-report.txt").read_text()
-    assert capsys.readouterr().out == ""
-    assert read_quartus_report(folder) == _QUARTUS
-    assert "8,000.5" in capsys.readouterr().out
-
-
-def test_quartus_before_simulation_and_fit(tmp_path: Path) -> None:
-    folder = project("quartus", tmp_path)
-    library = folder / "jet-fpga.prj/reports/lib"
-    (library / "verification_data.js").write_text("var verifJSON={};\n")
-    (library / "quartus_data.js").write_text('var quartusJSON={"quartusFitClockSummary":{"nodes":[{"clock":"TBD"}]}};')
-    area = {key: value for key, value in _QUARTUS.items() if key.startswith("HLS")}
-    assert parse_quartus_report(folder, write_to_file=False) == {**area, "Tool": "area: Intel HLS compiler (estimate)"}
-    assert not (folder / "synthesis-report.txt").exists()
-    (folder / "build_lib.sh").unlink()
-    assert parse_quartus_report(folder)["HLS Estimate ALUT"] == 12000
-
-
-def test_quartus_takes_the_compilers_shares_where_it_does_not_say_what_the_part_has(tmp_path: Path) -> None:
-    folder = project("quartus", tmp_path)
-    path = folder / "jet-fpga.prj/reports/lib/report_data.js"
-    path.write_text('var areaJSON={"total":[1,2,3,4,5],"total_percent":[0.1,0.2,0.3,0.4,0.5]};')
-    assert parse_quartus_report(folder)["HLS Estimate RAM (%)"] == 0.3
-
-
-def test_quartus_under_our_names(tmp_path: Path) -> None:
-    """The fit, or the compiler's estimate before it; the slowest of all invocations."""
-    folder = project("quartus", tmp_path)
-    fitted = {"ALM": 8000.5, "FF": 21000, "DSP": 28, "RAM": 55, "MLAB": 11, "Tool": "Quartus"}
-    latency = {"Cycles": 33, "II": 6, "Tool": "Intel HLS compiler"}
-    timing = {"FmaxMHz": 305.25, "ClockPeriodNs": round(1e3 / 305.25, 4), "Tool": "Quartus"}
-    assert quartus.REPORTS.read(folder, None) == {"Resources": fitted, "Latency": latency, "Timing": timing}
-    assert not (folder / "synthesis-report.txt").exists()
-    library = folder / "jet-fpga.prj/reports/lib"
-    (library / "quartus_data.js").write_text('var quartusJSON={"quartusFitClockSummary":{"nodes":[{"clock":"TBD"}]}};')
-    estimate = {"ALUT": 12000, "FF": 24000, "DSP": 30, "RAM": 60, "MLAB": 12, "Tool": "Intel HLS compiler (estimate)"}
-    assert quartus.REPORTS.read(folder, None) == {"Resources": estimate, "Latency": latency, "Timing": {}}
-    (library / "verification_data.js").write_text("var verifJSON={};\n")
-    assert quartus.REPORTS.read(folder, None) == {"Resources": estimate, "Latency": {}, "Timing": {}}
-
-
-_ONEAPI = {
-    "HLS": {
-        "total": {"alut": 1000, "reg": 2000, "ram": 10, "dsp": 4, "mlab": 3},
-        "available": {"alut": 974400, "reg": 1948800, "ram": 7110, "dsp": 4510, "mlab": 24360},
-        "Tool": "the oneAPI compiler (estimate)",
-    },
-    "Loop": {"worstFrequency": 450.5, "worstII": 4, "worstLatency": 120.0, "Tool": "the oneAPI compiler (estimate)"},
-}
-_FIT = {"fmax": 420.25, "alm": 700.5, "alut": 650, "reg": 1500, "dsp": 4, "ram": 8, "mlab": 2, "Tool": "Quartus"}
-
-
-def test_oneapi_has_every_target_under_its_own_name(capsys: pytest.CaptureFixture[str]) -> None:
-    report = parse_oneapi_report(DATA / "oneapi")
-    assert _typed(report) == _typed({"fpga": {**_ONEAPI, "Quartus": _FIT}, "report": _ONEAPI})
-    print_oneapi_report(report)
-    shown = capsys.readouterr().out
-    assert "fpga: Quartus" in shown
-    assert "available reg" in shown
-
-
-@pytest.mark.parametrize(("file", "section"), [("summary", "HLS"), ("loop_attr", "Loop"), ("quartus", "Quartus")])
-def test_oneapi_without_one_file(file: str, section: str, tmp_path: Path) -> None:
-    folder = project("oneapi", tmp_path)
-    (folder / f"build/my_jet.fpga.prj/reports/resources/json/{file}.ndjson").unlink()
-    assert set(_section(parse_oneapi_report(folder), "fpga")) == {"HLS", "Loop", "Quartus"} - {section}
-
-
-_FITTED = {"LUT": 650, "FF": 1500, "DSP": 4}
-_ESTIMATED = {"LUT": 1000, "FF": 2000, "DSP": 4}
-_LOOPS = {"II": 4, "Longest loop": 120.0}
-
-
-@pytest.mark.parametrize(
-    ("missing", "counts", "fmax_mhz", "tool"),
-    [
-        ((), _FITTED, 420.25, "Quartus"),
-        (("quartus",), _ESTIMATED, 450.5, "the oneAPI compiler (estimate)"),
-        (("loop_attr",), _FITTED, 420.25, "Quartus"),
-        (("summary",), _FITTED, 420.25, "Quartus"),
-        (("summary", "quartus"), {}, 450.5, "the oneAPI compiler (estimate)"),
-        (("loop_attr", "quartus"), _ESTIMATED, None, None),
-    ],
-)
-@pytest.mark.parametrize("target", ["fpga", "fpga_sim", "report"])
-def test_oneapi_under_our_names(
-    tmp_path: Path,
-    target: str,
-    missing: tuple[str, ...],
-    counts: dict[str, int],
-    fmax_mhz: float | None,
-    tool: str | None,
-) -> None:
-    """The fit before the estimate; of several targets the one that is nearest to hardware."""
-    folder = project("oneapi", tmp_path)
-    (folder / "build/my_jet.fpga.prj").rename(folder / f"build/my_jet.{target}_.prj")
-    shutil.rmtree(folder / "build/my_jet.report.prj")
-    (folder / f"build/my_jet.{target}_.prj").rename(folder / f"build/my_jet.{target}.prj")
-    other = folder / "build/my_jet.zebra.prj"
-    shutil.copytree(folder / f"build/my_jet.{target}.prj", other)
-    (other / "reports/resources/json/quartus.ndjson").unlink()
-    for file in missing:
-        (folder / f"build/my_jet.{target}.prj/reports/resources/json/{file}.ndjson").unlink()
-    found = oneapi.REPORTS.read(folder, None)
-    names = {"ALUT": "LUT", "FF": "FF", "DSP": "DSP"}
-    area = {names[key]: value for key, value in found["Resources"].items() if key in names}
-    assert area == counts
-    assert ("ALM" in found["Resources"]) == ("quartus" not in missing)
-    assert found["Resources"].get("Tool") == (None if not counts else tool or "the oneAPI compiler (estimate)")
-    loops = {} if "loop_attr" in missing else {**_LOOPS, "Tool": "the oneAPI compiler (estimate)"}
-    assert found["Latency"] == loops
-    period = None if fmax_mhz is None else round(1e3 / fmax_mhz, 4)
-    timing = {} if fmax_mhz is None else {"FmaxMHz": fmax_mhz, "ClockPeriodNs": period, "Tool": tool}
-    assert found["Timing"] == timing
-
-
-@pytest.mark.parametrize(
-    ("targets", "chosen"),
-    [
-        (("report", "fpga"), "fpga"),
-        (("report", "fpga_sim"), "fpga_sim"),
-        (("fpga_sim", "fpga", "report"), "fpga"),
-        (("zebra",), "zebra"),
-    ],
-)
-def test_oneapi_target_that_is_nearest_to_hardware(tmp_path: Path, targets: tuple[str, ...], chosen: str) -> None:
-    source = DATA / "oneapi/build/my_jet.fpga.prj"
-    for index, target in enumerate(targets):
-        data = Path(shutil.copytree(source, tmp_path / f"my_jet.{target}.prj")) / "reports/resources/json"
-        text = (data / "summary.ndjson").read_text().replace("[1000, 2000", f"[{1001 + index}, 2000")
-        (data / "summary.ndjson").write_text(text)
-        (data / "quartus.ndjson").unlink()
-    assert oneapi.REPORTS.read(tmp_path, None)["Resources"]["ALUT"] == 1001 + targets.index(chosen)
-
-
-def test_oneapi_counts_shared_multipliers_where_the_compiler_does(tmp_path: Path) -> None:
-    folder = project("oneapi", tmp_path)
-    path = folder / "build/my_jet.fpga.prj/reports/resources/json/summary.ndjson"
-    path.write_text(path.read_text().replace("[1000, 2000, 10, 4, 3]", "[1000, 2000, 10, 0, 3, 80]"))
-    total = _section(_section(_section(parse_oneapi_report(folder), "fpga"), "HLS"), "total")
-    assert (total["dsp"], total["frac_dsp"]) == (0, 80)
 
 
 def test_catapult_reads_the_newest_solution(capsys: pytest.CaptureFixture[str]) -> None:
@@ -449,7 +256,7 @@ _LIBERO = {
 
 
 def test_libero() -> None:
-    assert _typed(parse_libero_report(DATA / "libero")) == _typed(_LIBERO)
+    assert with_types(parse_libero_report(DATA / "libero")) == with_types(_LIBERO)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])

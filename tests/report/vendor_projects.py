@@ -36,3 +36,16 @@ FILES = [
 def project(name: str, tmp_path: Path) -> Path:
     """A copy of a project that may be spoiled."""
     return Path(shutil.copytree(DATA / name, tmp_path / name))
+
+
+def section_named(report: Mapping[str, object], name: str) -> dict[str, object]:
+    section = report[name]
+    assert isinstance(section, dict)
+    return section
+
+
+def with_types(value: object) -> object:
+    """``value`` with the types of its numbers, as 1 == 1.0 in Python."""
+    if isinstance(value, dict):
+        return {key: with_types(inner) for key, inner in value.items()}
+    return [with_types(inner) for inner in value] if isinstance(value, list) else (type(value), value)
