@@ -43,7 +43,7 @@ MINUTES ?= 10
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
 
-# Ten first sessions as users type them, in an environment of their own; what they print is kept in sessions-output.
+# Forty first sessions as users type them, in an environment of their own; what they print is kept in sessions-output.
 sessions: $(VENV)/.dev
 	$(BIN)/python -m tests.sessions.run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from bitsmith.compat import INSTEAD, MODULES
+
+PARTS = sorted((Path(__file__).parent / "hls4ml_parts").glob("part*.py"))
+QUANTIZED = Path(__file__).parent / "quantized"
 
 SCRIPT = """
 import bitsmith.compat
@@ -44,6 +48,18 @@ plot_model(hls_model, show_shapes=True, show_precision=True, to_file=None)
 @pytest.mark.ci
 def test_a_script_runs_as_it_is(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "part", [pytest.param(path, marks=[pytest.mark.ci] * (path.stem in "part1 part8"), id=path.stem) for path in PARTS]
+)
+def test_parts_of_the_tutorial_run(part: Path, tmp_path: Path) -> None:
+    """All but part 5, which is about decision trees."""
+    command = [sys.executable, str(part), str(QUANTIZED)]
+    trains = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, cwd=tmp_path, env=trains, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.sessions.run import SESSIONS, commands, main
 
 
-def test_there_are_ten_and_each_has_its_text(tmp_path: Path) -> None:
-    assert len(SESSIONS) == 10
+def test_there_are_forty_and_each_has_its_text(tmp_path: Path) -> None:
+    assert len(SESSIONS) == 40
     for session in SESSIONS:
         assert commands(session, tmp_path)
 
