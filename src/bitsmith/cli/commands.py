@@ -21,7 +21,7 @@ from bitsmith import __version__
 from bitsmith.cli import model_commands
 from bitsmith.cli.model_commands import Json, saved_model
 from bitsmith.cli.options import BUILD_FLAGS, Building, Expanded
-from bitsmith.cli.terminal import OK, command
+from bitsmith.cli.terminal import FAILED, OK, command
 from bitsmith.errors import ProjectError
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.table import among
@@ -93,9 +93,25 @@ def demo(
         terminal.show({**done.report, "Page": page}, done.report, Text(f"Report with pictures: {page}"))
 
 
-def doctor(as_json: Json = False) -> None:
-    """List tools and packages, and how to install those missing."""
+def doctor(
+    board: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Test the board of this project instead, from the machine it is in."),
+    ] = None,
+    port: Annotated[str | None, typer.Option(help="The serial port of a board that has no processor.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List tools and packages, and how to install those missing; or say what is wrong with a board."""
+    if board is None and port is not None:
+        raise typer.BadParameter("it is of a board: --board DIR", param_hint="--port")
     with command(as_json) as terminal:
+        if board is not None:
+            from bitsmith.cli.board import examine_board
+
+            diagnosis = examine_board(board, port)
+            mark = ("wrong    ", "bold red") if diagnosis.fault else ("right    ", "green")
+            terminal.show({"fault": diagnosis.fault, "said": diagnosis.said}, Text.assemble(mark, diagnosis.said))
+            raise typer.Exit(FAILED if diagnosis.fault else OK)
         from bitsmith.cli.doctor import examine, verdict
 
         with terminal.working("looking for tools"):

@@ -6,7 +6,7 @@ One file per vendor's system; boards are data of `bitsmith.devices`. Nothing her
 from bitsmith.systems.bare_metal import bare_metal
 from bitsmith.systems.card import card_system
 from bitsmith.systems.soc_fpga import soc_fpga_system
-from bitsmith.systems.system import Core, Step, System
+from bitsmith.systems.system import EXPORT, Core, Step, System
 from bitsmith.systems.zynq import zynq_system
 
-__all__ = ["Core", "Step", "System", "bare_metal", "card_system", "soc_fpga_system", "zynq_system"]
+__all__ = ["EXPORT", "Core", "Step", "System", "bare_metal", "card_system", "soc_fpga_system", "zynq_system"]

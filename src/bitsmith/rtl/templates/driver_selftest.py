@@ -72,6 +72,27 @@ def selftest(
     raise error
 
 
+def diagnose(connect: Callable[[], tuple[Any, Registers | None]]) -> tuple[str, str]:
+    """Run the self-test of a board, to which ``connect`` gives ``exchange`` and registers.
+
+    Returns:
+        What is wrong, as `SelftestError` names it and in words; nothing and what was counted, where all is right.
+    """
+    try:
+        exchange, registers = connect()
+        selftest(exchange, registers)
+    except SelftestError as error:
+        return error.kind, str(error)
+    except TimeoutError as error:
+        return RESET, f"{RESET}: {error}"
+    except (OSError, RuntimeError) as error:
+        return LINK, f"{LINK}: {error}"
+    said = "the stored frame has the right result"
+    if registers is not None and DESIGN["counted_hz"] is not None:
+        said += f". {registers.counts()}; the clock has {registers.clock_hz() / 1e6:.4g} MHz"
+    return "", said
+
+
 def _look_at(registers: Registers) -> None:
     """Refuse another circuit, a reset that does not end, and a clock that is not the planned one."""
     try:

@@ -7,6 +7,7 @@ input formats and gives the results of ``predict`` of the model, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import circuit as net
@@ -114,3 +115,15 @@ class NeuralNetworkOverlay(Predicting):
             self._send(self._loaders[name], data, beats[name], 0).wait()
 
         net.load(layer, *tensors, **named, send=send)
+
+
+def diagnose() -> tuple[str, str]:
+    """Run the self-test of the board, whose files are beside this one; return what is wrong, as ``@top@.diagnose`` does."""
+    found: tuple[str, str] = net.diagnose(
+        lambda: NeuralNetworkOverlay(str(Path(__file__).with_name("@top@.xclbin"))).ends
+    )
+    return found
+
+
+if __name__ == "__main__":
+    print(diagnose()[1])

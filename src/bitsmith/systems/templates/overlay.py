@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import circuit as net
@@ -191,3 +192,13 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             channel.wait()
 
         net.load(layer, *tensors, **named, send=send)
+
+
+def diagnose() -> tuple[str, str]:
+    """Run the self-test of the board, whose files are beside this one; return what is wrong, as ``@top@.diagnose`` does."""
+    found: tuple[str, str] = net.diagnose(lambda: NeuralNetworkOverlay(str(Path(__file__).with_name("@top@.bit"))).ends)
+    return found
+
+
+if __name__ == "__main__":
+    print(diagnose()[1])

@@ -51,6 +51,11 @@ class Predicting:
         """Compare the circuit's result for a stored frame with the emulator's; ``SelftestError`` says what is wrong."""
         net.selftest(self._exchange, self._registers)
 
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """Functions that move the bytes of frames, and the registers of the circuit, if it has some."""
+        return self._exchange, self._registers
+
     def predict(
         self,
         X: Any,

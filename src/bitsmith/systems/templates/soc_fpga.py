@@ -200,3 +200,13 @@ class NeuralNetworkOverlay(Predicting):
                 self._loaders[name].wait(0)
 
         net.load(layer, *tensors, **named, send=send)
+
+
+def diagnose() -> tuple[str, str]:
+    """Run the self-test of the board, whose files are beside this one; return what is wrong, as ``@top@.diagnose`` does."""
+    found: tuple[str, str] = net.diagnose(lambda: NeuralNetworkOverlay(str(Path(__file__).with_name("@top@.rbf"))).ends)
+    return found
+
+
+if __name__ == "__main__":
+    print(diagnose()[1])
