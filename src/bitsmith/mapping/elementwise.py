@@ -197,16 +197,18 @@ def _viewed_constant(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ..
 
 
 def area_of_elements(builder: DataflowBuilder, node: Node) -> float:
-    """Look-up tables per element of multiplications by constants of their own that element-wise follow ``node`` alone."""
-    area = 0.0
-    while len(readers := builder.readers[id(node)]) == 1 and readers[0].type.shape == node.type.shape:
-        (reader,) = readers
-        others = [builder.program.nodes[arg] for arg in reader.args if builder.program.nodes[arg] is not node]
-        if not isinstance(reader.op, ops.Elementwise) or not all(isinstance(one.op, ops.Const) for one in others):
-            break
-        if isinstance(reader.op, ops.Mul) and others and others[0].type.size > 1:
-            area += product_luts(node.type.max_width, others[0].type.max_width)
-        node = reader
+    """Look-up tables per element of all multiplications by constants of their own that follow ``node`` element by element."""
+    area, seen, left = 0.0, {id(node)}, [node]
+    while left:
+        taken = left.pop()
+        for reader in builder.readers[id(taken)]:
+            if id(reader) in seen or not isinstance(reader.op, ops.Elementwise) or reader.type.shape != node.type.shape:
+                continue
+            seen.add(id(reader))
+            left.append(reader)
+            others = [builder.program.nodes[arg].type for arg in reader.args if builder.is_constant(NodeId(arg))]
+            if isinstance(reader.op, ops.Mul) and others and others[0].size > 1:
+                area += product_luts(taken.type.max_width, others[0].max_width)
     return area
 
 
