@@ -9,7 +9,7 @@ import pytest
 
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.quantization.quantizer import Quantizer, rationals, rounded_exactly
-from bitsmith.layers.quantization.weighted_sum import Codes, weighted_sum
+from bitsmith.layers.quantization.weighted_sum import Codes, tabulated_sum, weighted_sum
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -40,3 +40,42 @@ def test_what_no_integers_do_is_left() -> None:
     assert weighted_sum(half, other, 1, Quantizer.uniform(0.7, -20, 20, Rounding.TRN_ZERO)) is None
     assert weighted_sum(half, other, 1, Quantizer.uniform(0.7, 2**40, 2**41, offset=2.0**40)) is None
     assert weighted_sum(Codes(Fraction(1, 3), 0, 1 << 12), Codes(Fraction(1, 5), 0, 1 << 12), 1, quantizer) is None
+
+
+def _kernels_sum(x: int, y: int, mantissas: tuple[int, int, int], shifts: tuple[int, int, int]) -> int:
+    """gemmlowp's definition: each number in finer steps, multiplied and rounded twice, and so is the sum."""
+
+    def multiplied(number: int, mantissa: int, shift: int) -> int:
+        product = number * mantissa + (1 << 30) >> 31
+        half = 1 << shift >> 1
+        return product + half >> shift if product >= 0 else -(-product + half >> shift)
+
+    parts = (multiplied(number << 20, m, s) for number, m, s in zip((x, y), mantissas, shifts, strict=False))
+    return min(max(multiplied(sum(parts), mantissas[2], shifts[2]), -100), 127)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_that_round_in_between_are_weighted_ones(seed: int, sign: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second, last = (int(m) for m in rng.integers(1 << 30, 1 << 31, 3))
+    mantissas, shifts = (first, sign * second, last), (0, int(rng.integers(1, 3)), 20)
+    scales = [
+        Fraction(m, 1 << 31 + s) * Fraction(last, 1 << 31) for m, s in zip(mantissas[:2], shifts[:2], strict=True)
+    ]
+    codes = Codes(scales[0], -128, 127), Codes(scales[1], -3, 200)
+    numbers = range(-128, 128), range(-3, 201)
+    sums = np.array([[_kernels_sum(x, y, mantissas, shifts) for y in numbers[1]] for x in numbers[0]])
+    found = tabulated_sum(*codes, sums, (-100, 127))
+    assert found is not None
+    x, y = (np.array(part) for part in numbers)
+    weighted = x[:, None] * found.first + y * found.second + found.term >> found.drop
+    np.testing.assert_array_equal(weighted.clip(-100, 127), sums)
+
+
+def test_sums_that_are_none_have_no_weights() -> None:
+    codes = Codes(Fraction(1, 3), 0, 9)
+    sums = np.add.outer(np.arange(10), np.arange(10)) // 3
+    assert tabulated_sum(codes, codes, sums, (0, 6)) is not None
+    sums[4, 4] += 1
+    assert tabulated_sum(codes, codes, sums, (0, 6)) is None

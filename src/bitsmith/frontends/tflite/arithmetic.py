@@ -21,9 +21,13 @@ from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.weighted_sum import Codes, tabulated_sum
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 _INT16 = (-(1 << 15), (1 << 15) - 1)
+
+_SUMMED_BITS = 20
+"""Further bits of operands of 8 bits that are added."""
 
 _FAKE_BITS = 16
 
@@ -46,14 +50,45 @@ def _sum(layer: Layer, call: Call) -> Value:
         powers = [exponent_of(scale) for scale in scales]
         if None not in powers:
             return _shifted_sum(layer, call, x, y, [power for power in powers if power is not None])
-    left = 15 if x.is_wide else 20
+    left = 15 if x.is_wide else _SUMMED_BITS
     widest = np.float64(np.float32(2.0) * max(x.scale, y.scale))
+    if not x.is_wide and x.value.constant is None and y.value.constant is None:
+        weighted = _weighted_sum(layer, call, x, y, widest)
+        if weighted is not None:
+            return weighted
     parts = []
     for name, one in (("first", x), ("second", y)):
         parts.append(_scaled_part(call, one, Multiplier.of(float(np.float64(one.scale) / widest)), left, name))
     total = call.build.joined(layer, *parts, suffix="sum")
     factor = widest / np.float64(np.float32(1 << left) * result.quantized.scale)
     return call.rescaled(total, float(factor), limits)
+
+
+def _weighted_sum(layer: Layer, call: Call, x: Operand, y: Operand, widest: np.float64) -> Value | None:
+    """The sum of codes of 8 bits times integers, cut off at once; None if no integers give what the kernels do for all codes."""
+    limits, scale, sign = (
+        call.fused(),
+        np.float64(call.result.quantized.scale),
+        -1 if isinstance(layer, Subtract) else 1,
+    )
+    parts = [
+        Multiplier.of(float(np.float64(one.scale) / widest)).applied(np.arange(low, high + 1) << _SUMMED_BITS)
+        for one in (x, y)
+        for low, high in (one.limits,)
+    ]
+    last = Multiplier.of(float(widest / np.float64(np.float32(1 << _SUMMED_BITS) * call.result.quantized.scale)))
+    sums = np.clip(last.applied(parts[0][:, None] + sign * parts[1]), *limits)
+    codes = [Codes(Fraction(float(np.float64(one.scale) / scale)), *one.limits) for one in (x, y)]
+    weights = tabulated_sum(codes[0], replace(codes[1], scale=sign * codes[1].scale), sums, limits)
+    if weights is None:
+        return None
+    factors = zip(("first", "second"), (x, y), (weights.first, abs(weights.second)), strict=True)
+    products = [
+        arithmetic.multiply(call.build.within(name), one.value, constant(float(factor)))
+        for name, one, factor in factors
+    ]
+    total, size = call.build.joined(layer, *products, suffix="sum"), Fraction(1 << weights.drop)
+    return call.quantized(total, integers(size, limits, Rounding.TRN, weights.term / size))
 
 
 def _scaled_part(call: Call, x: Operand, multiplier: Multiplier, left: int, name: str) -> Value:

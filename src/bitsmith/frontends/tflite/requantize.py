@@ -148,7 +148,9 @@ def _is_as_rounded(exact_factor: Fraction, factor: float, limits: tuple[int, int
     return bool(np.all(nearest(first * factor) >= wanted) and np.all(nearest((first - 1.0) * factor) < wanted))
 
 
-def integers(scale: Rationals | Fraction, limits: tuple[int, int], rounding: Rounding, offset: int = 0) -> Quantizer:
+def integers(
+    scale: Rationals | Fraction, limits: tuple[int, int], rounding: Rounding, offset: Fraction | int = 0
+) -> Quantizer:
     """``round(x / scale + offset)`` within ``limits``, as integers."""
     return Quantizer.uniform(scale, *limits, rounding, Overflow.SAT, step=Fraction(1), offset=Fraction(offset))
 

@@ -22,6 +22,9 @@ _MOST_PAIRS = _MOST_STEPS = 1 << 18
 """Most pairs of codes that are looked at, and places where a sum steps."""
 
 _MOST_DROP = 40
+_MOST_WEIGHTS = 24
+"""Bits of weights, beyond which sums that round in between are as well rounded in between."""
+
 _MOST_CODE = 1 << 16
 """The greatest code that may be reached: all fits into machine integers."""
 _SAMPLED = 16
@@ -89,13 +92,33 @@ class _Steps:
         ends = [(rows[:, 0] << drop) - first * rows[:, 1] - second * rows[:, 2] for rows in (self.low, self.high)]
         least = max(least, int(ends[0].max(initial=least)))
         most = min(most, int(ends[1].min(initial=most + 1)) - 1)
-        if least > most:
-            return None
-        roundest = least
-        for zeros in range(63):
-            found = -(-least >> zeros) << zeros
-            roundest = found if found <= most else roundest
-        return roundest
+        return None if least > most else _roundest(least, most)
+
+
+def _roundest(least: int, most: int) -> int:
+    """The number from ``least`` to ``most`` that ends in the most zeros."""
+    roundest = least
+    for zeros in range(63):
+        found = -(-least >> zeros) << zeros
+        roundest = found if found <= most else roundest
+    return roundest
+
+
+def tabulated_sum(first: Codes, second: Codes, sums: _Integers, limits: tuple[int, int]) -> WeightedSum | None:
+    """Weights that give the ``sums`` (first codes, second codes), which saturate at ``limits``; None if none are found.
+
+    The scale of the second codes is negative where these are taken off.
+    """
+    x, y = (np.arange(codes.lo, codes.hi + 1) for codes in (first, second))
+    sign = 1 if second.scale > 0 else -1
+    for drop in range(max(near_exponent(first.scale), 0), _MOST_WEIGHTS):
+        for one, other in itertools.product(near(first.scale, drop), near(abs(second.scale), drop)):
+            excess = (sums << drop) - one * x[:, None] - sign * other * y
+            least = int(excess[sums > limits[0]].max(initial=-(1 << 62)))
+            most = int(excess[sums < limits[1]].min(initial=1 << 61)) + (1 << drop) - 1
+            if least <= most:
+                return WeightedSum(one, sign * other, _roundest(least, most), drop)
+    return None
 
 
 def weighted_sum(first: Codes, second: Codes, sign: int, quantizer: Quantizer) -> WeightedSum | None:
