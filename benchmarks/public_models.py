@@ -23,7 +23,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +134,7 @@ def outcome(path: Path) -> Outcome:
             model = bitsmith.convert(path, path.parent / "project")
         except BitsmithError as error:
             return Outcome(str(error).replace(f"{path.parent}/", "").replace("\n", " "), {}, frozenset())
+    print(printed(Outcome("read", {}, frozenset(), "its runtime ended the process")), flush=True)
     always = any(isinstance(each.message, bitsmith.FidelityWarning) for each in told)
     errors, rounding, warned = {}, [], set(SCALES if always else ())
     states = len(first_states(model))
@@ -163,7 +164,7 @@ def error_of(wanted: Floats, result: Floats) -> float:
 
 
 def in_process(entry: Entry, folder: Path, seconds: float) -> Outcome:
-    """The outcome of an entry, in a process of its own."""
+    """The outcome of an entry, in a process of its own: the last line, before which one is written once the file is read."""
     content = entry.content(folder)
     if content is None:
         return Outcome("not in the folder", {}, frozenset())
@@ -173,10 +174,13 @@ def in_process(entry: Entry, folder: Path, seconds: float) -> Outcome:
         command = [sys.executable, __file__, "--file", str(path)]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-        except subprocess.TimeoutExpired:
-            return Outcome(f"more than {seconds:g} s", {}, frozenset())
+        except subprocess.TimeoutExpired as late:
+            slow, lines = f"more than {seconds:g} s", (late.stdout or b"").decode().splitlines()
+            if lines:
+                return replace(parsed(lines[-1]), compared=f"its runtime takes {slow}")
+            return Outcome(slow, {}, frozenset())
     lines = ran.stdout.splitlines()
-    if ran.returncode or not lines:
+    if not lines:
         return Outcome(f"crash: {(ran.stderr.strip().splitlines() or ['nothing printed'])[-1]}", {}, frozenset())
     return parsed(lines[-1])
 
