@@ -88,3 +88,13 @@ def test_machine_integers_of_an_array_that_may_be_written_to_are_of_now() -> Non
     values.setflags(write=False)
     assert machine(values) is machine(values)
     assert machine(objects([1 << 63])) is None
+
+
+def test_arrays_of_a_type_cannot_be_written() -> None:
+    """Whoever shares a type would write into all of its tensors."""
+    made = TensorType.of(
+        (2, 3), np.zeros((2, 3), np.int64), objects(np.full((2, 3), -4)), objects(np.arange(6).reshape(2, 3))
+    )
+    for part in (made.frac, made.lo, made.hi):
+        with pytest.raises(ValueError, match="read-only"):
+            part[...] = 0

@@ -49,10 +49,9 @@ class Wiring:
         size, source = process.takes[operand].token.size, process.args[operand]
         maker = self.network.processes[source.process]
         match maker.kind:
-            case WidthConverter() if maker.takes[0].token.size == size:
-                return self.of_operand(source.process)
-            case WidthConverter() if maker.takes[0].token.size > size:
-                return self.of_parts(source.process)
+            case WidthConverter() if maker.takes[0].token.size >= size:
+                whole = maker.takes[0].token.size == size
+                return self.of_operand(source.process) if whole else self.of_parts(source.process)
             case Map() as kind:
                 return self._of_nodes(source.process, kind.program)[kind.program.outputs[source.port].node]
             case _:
