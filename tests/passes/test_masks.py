@@ -227,6 +227,15 @@ def test_a_level_that_operands_reach_is_arithmetic() -> None:
     assert not _unchanged(network, [SCORES[:, 0]])
 
 
+@pytest.mark.parametrize("spread", [0.25, 1.0, 8.0])
+def test_scores_may_be_twice_as_far_apart_as_in_calibration(spread: float) -> None:
+    """Then what is masked still counts ``exp(-60)`` of the greatest at most, and above that arithmetic stays."""
+    x = SCORES[:, 0] * spread / np.ptp(SCORES[:, 0])
+    for more, masked in ((0.01, True), (-0.01, False)):
+        network = added(Chain(N, N), CAUSAL, -60.0 - 2.0 * spread - more).then(Softmax()).network()
+        assert _unchanged(network, [x]) is not masked
+
+
 @pytest.mark.parametrize("distance,masked", [(10.0, False), (90.0, True)])
 def test_a_bias_that_grows_with_the_distance(distance: float, masked: bool) -> None:
     steps = -distance * np.abs(np.arange(N)[:, None] - np.arange(N))
