@@ -1,0 +1,90 @@
+"""Scores of outputs by the kind of labels, against their definitions; and outputs that are computed a few samples at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.errors import InputDataError
+from bitsmith.fidelity import shortfall
+from bitsmith.fidelity.scores import Score, Yardstick
+from bitsmith.fidelity.shortfall import float_outputs
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+
+RNG = np.random.default_rng(3)
+WEIGHTS = RNG.normal(size=(4, 3))
+X = RNG.normal(size=(40, 4))
+
+
+def network(weights: Floats = WEIGHTS) -> Network:
+    dense = Dense(as_weights(weights), None)
+    return Network((NetworkNode("x", Input((4,))), NetworkNode("y", dense, ("x",))), ("x",), ("y",))
+
+
+@pytest.mark.parametrize("elements", [1, 20, 7 * 24, 1 << 20])
+@pytest.mark.parametrize("samples", [0, 1, 40])
+def test_outputs_are_those_of_all_samples_at_once(monkeypatch: pytest.MonkeyPatch, elements: int, samples: int) -> None:
+    monkeypatch.setattr(shortfall, "_ELEMENTS", elements)
+    (found,) = float_outputs(network(), [X[:samples]])
+    np.testing.assert_allclose(found, X[:samples] @ WEIGHTS, atol=1e-12)
+
+
+def test_classes_and_one_hot_rows_count_the_greatest_element() -> None:
+    classes = (X @ WEIGHTS).argmax(axis=-1)
+    labels = np.where(np.arange(40) < 4, (classes + 1) % 3, classes)
+    for given in (labels, labels[:, None], labels.astype(float), np.eye(3)[labels]):
+        yardstick = Yardstick.of(network(), [X], given)
+        assert (yardstick.score, yardstick.reference) == (Score.CORRECT, 0.9)
+        found = np.eye(3)[np.where(np.arange(40) < 10, (labels + 1) % 3, labels)]
+        score = yardstick.of_outputs([found])
+        assert score == 0.75 and yardstick.loss(score) == pytest.approx(0.15) and yardstick.text(score) == "75.0 %"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "threshold"), [(0.0, 1.0, 0.5), (0.25, 0.75, 0.5), (0.0, 1.0625, 0.0), (-0.0625, 1.0, 0.0)]
+)
+def test_decisions_are_told_by_probabilities_or_by_logits(low: float, high: float, threshold: float) -> None:
+    """By the float model's outputs: of probabilities, which lie from 0 to 1, a half is between; of logits 0."""
+    outputs = np.linspace(low, high, 8)[:, None]
+    labels = (np.arange(8) % 3 == 0).astype(float)[:, None]
+    found = np.array([-0.5, 0.0, 0.25, 0.5, 0.5001, 0.75, 1.0, 2.0])[:, None]
+    yardstick = Yardstick([], [outputs], Score.CORRECT, labels, 0.0)
+    assert yardstick.of_outputs([found]) == np.mean((found > threshold) == (labels == 1.0))
+
+
+def test_values_count_by_their_distance() -> None:
+    labels = RNG.normal(size=(40, 3))
+    yardstick = Yardstick.of(network(), [X], labels)
+    found = X @ WEIGHTS + 0.125
+    wanted = np.sqrt(np.square(found - labels).sum() / 120) / np.sqrt(np.square(labels - labels.mean()).sum() / 120)
+    assert yardstick.score is Score.DEVIATION and yardstick.of_outputs([found]) == pytest.approx(wanted)
+    assert yardstick.loss(wanted) == pytest.approx(wanted - yardstick.reference)
+    constant = Yardstick([], [found], Score.DEVIATION, np.full((40, 3), 2.5), 0.0)
+    assert constant.of_outputs([np.full((40, 3), 3.0)]) == 0.5
+
+
+def test_without_labels_the_worst_output_counts_by_its_range() -> None:
+    outputs = [np.array([[0.0], [4.0], [2.0]]), np.full((3, 1), 8.0), np.zeros((3, 1))]
+    yardstick = Yardstick([], outputs, Score.ERROR, None, 0.0)
+    for number, error in ((0, 0.25), (1, 0.125), (2, 1.0)):
+        found = [each + (k == number) for k, each in enumerate(outputs)]
+        assert yardstick.of_outputs(found) == error
+    assert Yardstick.of(network(), [X]).score is Score.ERROR
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.full(40, 3), "labels from 3 to 3"),
+        (np.full(40, -1), "labels from -1 to -1"),
+        (np.zeros((40, 2)), "labels of shape"),
+        (np.zeros(39), "39 labels for 40 samples and 1 outputs"),
+    ],
+)
+def test_other_labels_are_refused(labels: Floats, words: str) -> None:
+    with pytest.raises(InputDataError) as refused:
+        Yardstick.of(network(), [X], labels)
+    assert words in str(refused.value)
