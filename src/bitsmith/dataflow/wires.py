@@ -141,12 +141,6 @@ def stored(wires: Wires) -> float:
     return float((wires >= 0).mean())
 
 
-def all_unlike(wires: Wires) -> bool:
-    """Return True if no two elements are alike but zeros of the padding."""
-    held = wires[wires >= 0]
-    return len(np.unique(held)) == len(held)
-
-
 def distinct(wires: Wires) -> float:
     """The share of elements that have wires of their own."""
     return len(np.unique(wires[wires >= 0])) / len(wires)
