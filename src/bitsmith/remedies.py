@@ -30,6 +30,7 @@ class Function(enum.Enum):
     CONVERT = "convert"
     BUILD = "build"
     PREDICT = "predict"
+    WRITE = "write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ def build(**arguments: Argument) -> Call:
 def predict() -> Call:
     """Predictions of the model."""
     return Call(Function.PREDICT, ())
+
+
+def write() -> Call:
+    """The project of the model, written."""
+    return Call(Function.WRITE, ())
 
 
 def in_python(call: Call) -> str:

@@ -66,7 +66,7 @@ def test_python_m_bitsmith_starts_quickly_and_imports_no_framework() -> None:
 def test_every_command_explains_itself() -> None:
     for command in (
         *("convert", "explain", "config", "predict", "profile", "plot"),
-        *("build", "report", "open", "demo", "doctor"),
+        *("build", "write", "report", "open", "demo", "doctor"),
     ):
         result = _run(command, "-h")
         assert result.exit_code == 0
@@ -168,6 +168,9 @@ def test_convert_writes_a_project_that_build_takes(tmp_path: Path) -> None:
     assert built.exit_code == 0, built.stderr
     assert "Files" in json.loads(built.stdout)
     assert (project / "report.html").is_file()
+    written = _run("write", project)
+    assert written.exit_code == 0 and f"make -C {project}" in written.stdout.replace("\n", "")
+    assert "all: cosim synth\n" in (project / "Makefile").read_text(encoding="utf-8")
 
 
 def test_files_of_all_frameworks_are_taken(tmp_path: Path) -> None:

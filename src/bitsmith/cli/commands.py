@@ -41,13 +41,23 @@ def build(
 ) -> None:
     """Generate the circuit of a project and run the tools on it."""
     asked = building.asked
-    if asked.get("synth") is False and asked.keys() & {"post_synth", "pnr", "bitstream"}:
-        raise typer.BadParameter("--post-synth, --pnr and --bitstream need synthesis", param_hint="--no-synth")
+    if asked.get("synth") is False and asked.keys() & {"post_synth", "pnr"}:
+        raise typer.BadParameter("--post-synth and --pnr need synthesis", param_hint="--no-synth")
     with command(as_json, verbose=verbose, resumes=True) as terminal:
         model = saved_model(building.project)
         with terminal.working("building"):
             report = model.build(timeout=timeout, **among(BuildOptions, asked))
         terminal.show(dict(report), report)
+
+
+def write(project: ProjectDir, as_json: Json = False) -> None:
+    """Write the circuit of a project with a Makefile that runs the tools; run none."""
+    with command(as_json) as terminal:
+        model = saved_model(project)
+        with terminal.working("writing"):
+            folder = model.write()
+        following = f"On a machine with the tools: make -C {folder}{'' if model.target.board is None else ' bitstream'}"
+        terminal.show({"project": str(folder)}, Text(f"Written: {folder}. {following}"))
 
 
 def report(
@@ -199,6 +209,7 @@ app.callback()(_options)
 _COMMANDS: dict[str, Callable[..., None]] = {
     "convert": Expanded(model_commands.convert),
     "build": Expanded(build, Building, BUILD_FLAGS),
+    "write": write,
     "report": report,
     "open": open_report,
     "explain": Expanded(model_commands.explain),

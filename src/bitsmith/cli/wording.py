@@ -13,6 +13,7 @@ _COMMANDS = {
     Function.CONVERT: "bitsmith convert FILE",
     Function.BUILD: "bitsmith build DIR",
     Function.PREDICT: "bitsmith predict",
+    Function.WRITE: "bitsmith write DIR",
 }
 _FLAGS = {**FLAGS, **BUILD_FLAGS, "output_dir": Flag(Path, ("--output-dir", "-o"), "DIR", None, "The project folder.")}
 

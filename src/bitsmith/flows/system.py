@@ -12,6 +12,7 @@ from bitsmith.errors import ToolMissingError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.flows.vendor import version_in
+from bitsmith.remedies import remedy, write
 from bitsmith.systems import Step, System
 
 _ERROR = r"^(?:ERROR|CRITICAL ERROR|Error)\b(?!.*\b0 errors)"
@@ -66,7 +67,11 @@ class SystemFlow:
         error = ToolMissingError(
             f"not on PATH: {names}",
             where=f"bitstream for {self.system.board}",
-            remedy=f"{self.system.install}. Without it: model.write() writes the project; on a machine that has the tools start "
-            f"`{typed}` in its folder" + (f", then {len(self.system.steps) - 1} more" * (len(self.system.steps) > 1)),
+            remedy=remedy(
+                f"{self.system.install}. Without it: ",
+                write(),
+                f" writes the project; on a machine that has the tools `make bitstream` in its folder starts `{typed}`"
+                + (f", then {len(self.system.steps) - 1} more" * (len(self.system.steps) > 1)),
+            ),
         )
         return absent(step.programs[0][0], step.programs[0][0], error)
