@@ -212,6 +212,17 @@ def test_predictions_of_small_inputs_warn_once(count: int, tmp_path: Path) -> No
         Model.load(tmp_path / "saved").predict(data(0.003, count))
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e-150, 1e-40, 1e-30, 1e30])
+def test_calibration_data_of_any_scale_are_no_fault_of_the_model(scale: float) -> None:
+    """Numbers below those of single precision are nearly 0; of others results are right to a share of their range."""
+    net = keras.Sequential([layers.Input((4,)), layers.Dense(5, "relu"), layers.Dense(2)])
+    x = data(scale)
+    model = convert(net, calibration=x, strict=True)
+    if scale >= 1e-30:
+        wanted = np.asarray(net(x.astype(np.float32)), np.float64)
+        assert np.abs(np.asarray(model.predict(x)) - wanted).max() <= 1e-3 * float(np.abs(wanted).max())
+
+
 def test_predictions_of_large_networks_show_the_range_of_their_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Zeros, which stand in for samples where few are compared, would hide here what small inputs make."""
     monkeypatch.setattr(predictions, "_ELEMENTS", 1)

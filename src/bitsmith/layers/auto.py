@@ -135,7 +135,8 @@ def spread_exponents(values: Floats, bits: int) -> Exponents | None:
 
 def product_scales(operand: Floats, result: Floats, terms: int) -> Floats:
     """Return the scales for errors of factors of ``operand``, where sums of so many products make ``result``."""
-    return np.asarray(result / (operand * math.sqrt(terms)), dtype=np.float64)
+    with np.errstate(over="ignore"):  # of an operand next to 0
+        return np.asarray(result / (operand * math.sqrt(terms)), dtype=np.float64)
 
 
 def of_width(frac: Fracs, lo: Ints, hi: Ints, widest: int) -> tuple[Fracs, Ints, Ints]:
@@ -170,6 +171,10 @@ def _to_raw_exact(values: Floats, fmt: FixedFormat) -> Ints:
     return np.asarray(np.frompyfunc(one, 1, 1)(values), dtype=np.object_)
 
 
+_FINEST = 160
+"""Most fractional bits of inputs by calibration data: the least number of single precision has eleven bits then."""
+
+
 def format_for(seen: ObservedRange, bits: int, spare: int = 0) -> FixedFormat:
     """The format of an input whose calibration data look like this: exact if it has a ``frac``, else of ``bits`` bits.
 
@@ -180,7 +185,7 @@ def format_for(seen: ObservedRange, bits: int, spare: int = 0) -> FixedFormat:
         exact = max(_signed_bits(seen.lo, seen.frac), _signed_bits(seen.hi, seen.frac))
         return FixedFormat(signed, max(exact - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
     frac = bits - int(signed) - spare - math.frexp(seen.amplitude)[1]
-    return FixedFormat(signed, bits, frac, Rounding.RND, Overflow.SAT)
+    return FixedFormat(signed, bits, min(frac, _FINEST), Rounding.RND, Overflow.SAT)
 
 
 def finer_format(fmt: FixedFormat, frac: int) -> FixedFormat:
