@@ -72,7 +72,7 @@ def loadable_program(seed: int) -> Program:
 def grouped_program(seed: int) -> Program:
     """A convolution in groups, transposed or not, whose weights may be given anew, or come from outside."""
     rng = np.random.default_rng(seed)
-    groups, size, taps = int(rng.choice([2, 3, 4])), int(rng.integers(2, 6)), int(rng.integers(1, 3))
+    groups, size, taps = int(rng.choice([2, 3, 4])), int(rng.integers(2, 6)), int(rng.choice([1, 2, 3, 5]))
     channels, filters = groups * int(rng.integers(1, 3)), groups * int(rng.integers(1, 4))
     kernel = as_weights(rng.integers(-8, 8, (taps, channels // groups, filters)) / 4)
     bias = as_weights(rng.integers(-8, 8, filters) / 4) if rng.random() < 0.5 else None
@@ -112,6 +112,24 @@ def test_weights_of_groups_give_the_same_results(seed: int) -> None:
     }
     for each in (program, load(program, extreme)):
         assert_same(each, demands(seed), seed)
+
+
+def test_rows_of_groups_are_cut_also_where_a_part_is_short() -> None:
+    """Five rows for each of three groups, as many as there are taps, of which two cycles multiply three and two."""
+    kernel = as_weights(np.arange(15).reshape(5, 1, 3) % 7 / 4 - 0.75)
+    nodes = (
+        NetworkNode("x", Input((4, 3)), settings=Settings({"result": FixedFormat(True, 5, 2)})),
+        NetworkNode(
+            "conv",
+            Conv(kernel, None, (1,), (1,), ((0, 4),), 3),
+            ("x",),
+            settings=Settings({"weight": FixedFormat(True, 4, 2)}, weights=Weights.RELOADABLE),
+        ),
+    )
+    program = compile_network(Network(nodes, ("x",), ("conv",))).program
+    for reuse, steps in ((2, 2), (5, 5)):
+        folds = [each.kind for each in assert_same(program, Directives({"conv": reuse}, False)).processes]
+        assert steps in [fold.steps for fold in folds if isinstance(fold, FoldedProduct)]
 
 
 @pytest.mark.parametrize("parallel", [False, True])
