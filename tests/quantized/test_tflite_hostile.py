@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.tflite.flatbuffer import FlatBuffer
 from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.read import read_tflite
 
@@ -122,3 +123,13 @@ def test_graphs_without_inputs_or_outputs_are_refused() -> None:
     assert {"0 inputs and 1 outputs", "1 inputs and 0 outputs"} <= {
         word for one in said for word in one.partition(": ")[2].splitlines()
     }
+
+
+@pytest.mark.parametrize(("size", "most"), [(100, 1 << 16), (4096, 1 << 16), (4100, 16 * 4100), (1 << 14, 16 << 14)])
+def test_bytes_are_read_as_often_as_sixteen_times(size: int, most: int) -> None:
+    """Those of small files more often, for parts of any file may be shared."""
+    buffer = FlatBuffer(bytes(size), "x")
+    for _ in range(most // 4):
+        buffer.visit(size - 4, 4)
+    with pytest.raises(ModelFileError, match="the same bytes again and again"):
+        buffer.visit(0, 1)
