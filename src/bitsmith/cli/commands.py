@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
@@ -131,6 +131,38 @@ def doctor(
         terminal.show(document, Text(said, style="bold"), *(_finding(finding) for finding in findings))
 
 
+def vendor_check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the kit.")],
+    read: Annotated[bool, typer.Option("--read", help="Read what the tools left in it.")] = False,
+    tool: Annotated[list[str] | None, typer.Option(help="Only this tool; may be given several times.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write small designs for vendors' tools, to be run elsewhere; or read what the tools said of them."""
+    with command(as_json) as terminal:
+        from bitsmith.cli.vendor_check import read_kit, write_kit
+
+        if not read:
+            with terminal.working("writing designs"):
+                runner = write_kit(folder, tool or ())
+            said = f"Where the tools are, start: python3 {runner}. Then: bitsmith vendor-check {folder} --read"
+            terminal.show({"runner": str(runner)}, Text(said))
+            return
+        with terminal.working("reading reports"):
+            rows = [row.plain() for row in read_kit(folder)]
+        terminal.show({"designs": rows}, _table(rows))
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> Text:
+    """Rows of equal keys as a table in Markdown, to be sent on; empty where nothing is known."""
+    heads = [name.replace("_", " ") for name in rows[0]] if rows else []
+    lines = [heads, ["---"] * len(heads), *([_cell(value) for value in row.values()] for row in rows)]
+    return Text("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "/")
+
+
 def _finding(finding: Finding) -> Text:
     """One line for what is there, more for what is missing and how to get it."""
     if finding.found:
@@ -220,6 +252,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "plot": Expanded(model_commands.plot),
     "demo": demo,
     "doctor": doctor,
+    "vendor-check": vendor_check,
 }
 for name, run in _COMMANDS.items():
     app.command(name)(run)
