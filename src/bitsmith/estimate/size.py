@@ -231,9 +231,9 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
 
 def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int | None:
     """The bits of a process's own counters and flags, those of operands after the first without; None if not known."""
+    if operand > 0:
+        return 0
     match process.kind:
-        case _ if operand > 0:
-            return 0
         case Map() | Scan() | Sink():  # a pipeline of valid samples is counted with the circuit, and so are steps
             return 0
         case WidthConverter():
@@ -242,8 +242,10 @@ def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int
         case FoldedProduct() as kind:
             stages = own_latency(process, block) or 0
             return 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
-        case _:
+        case Source() | Rom() | Window() | Sweep() | Reduce() | Reorder() | Interleave() | Feedback() | Engine():
             return None
+        case _:
+            assert_never(process.kind)
 
 
 def _count_window(count: Count, op: ops.Window, process: Process, column: int) -> None:
