@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from bitsmith.dataflow.execute import execute
-from bitsmith.dataflow.kinds import Map, Rom
+from bitsmith.dataflow.kinds import Map, Reduce, Rom
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.emulate import Emulator
@@ -168,3 +168,28 @@ def test_channels_that_are_multiplied_alike_are_so_as_they_come() -> None:
     network = assert_same(rescaled(alike=True), Directives({"layer": 40}, False, {"layer": MultiplierStyle.SHARED}))
     (program,) = (process.kind.program for process in network.processes if isinstance(process.kind, Map))
     assert [node.type.size for node in program.nodes if isinstance(node.op, Mul)] == [8]
+
+
+@pytest.mark.parametrize(("positions", "reuse", "parts"), [((), 64, 8), ((3,), 64, 8), ((3,), 2, 2)])
+def test_what_is_reduced_over_channels_that_come_in_parts_is_as_they_come(
+    positions: tuple[int, ...], reuse: int, parts: int
+) -> None:
+    """Numbers less the greatest of their position, times their sum, as a softmax has it."""
+    rng, build = np.random.default_rng(1), ProgramBuilder()
+    x = build.input("x", (*positions, 8), FixedFormat(True, 6, 6))
+    with build.layer("layer"):
+        y = build.linear(x, objects(rng.integers(-8, 8, (8, 8))), 0)
+        greatest = build.reshape(build.amax(y, [len(positions)]), (*positions, 1))
+        below = build.sub(y, greatest)
+        total = build.reshape(build.sum(below, [len(positions)]), (*positions, 1))
+        program = build.program([("y", build.mul(below, total))])
+    network = assert_same(program, Directives({"layer": reuse}, False, {"layer": MultiplierStyle.SHARED}))
+    assert [one.kind.count for one in network.processes if isinstance(one.kind, Reduce)] == [parts] * 2 * (parts > 2)
+    (product,) = [
+        node
+        for one in network.processes
+        if isinstance(one.kind, Map)
+        for node in one.kind.program.nodes
+        if isinstance(node.op, Mul)
+    ]
+    assert product.type.size == 8 // parts

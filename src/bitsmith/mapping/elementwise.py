@@ -75,10 +75,13 @@ def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: N
 def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
     """At the finest grid of native forms that have parts of tokens; None without them, or if positions differ in type."""
     shape, args = node.type.shape, builder.operands(node)
+    single = [arg for arg in args if _is_single(builder, arg, shape)]
     bound = [
-        arg for arg in args if not builder.is_constant(arg) and not builder.is_parameter(arg)
+        arg for arg in args if not builder.is_constant(arg) and not builder.is_parameter(arg) and arg not in single
     ]  # to one size of tokens
     if not bound or any(builder.shape(arg) != shape or builder.native_parallelism(arg) > 1 for arg in bound):
+        return None
+    if single and any(builder.grid_axes(arg) != len(shape) - 1 for arg in bound):
         return None
     forms = [builder.native_forms.get(builder.step_of[arg], builder.step_of[arg]) for arg in bound]
     stream = min(map(builder.stream, forms), key=lambda one: one.token.size)
@@ -99,12 +102,28 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     on_tokens, parts = _looked_up(builder, on_tokens, node, parts)
     if on_tokens is None:
         return None
-    given = dict(zip(bound, parts, strict=True))
+    given = dict(zip(bound, parts, strict=True)) | {arg: _repeated(builder, arg, shape, stream) for arg in single}
     found = [given[arg] if arg in given else _by_part(builder, arg, shape, stream) for arg in args]
     operands = [step for step in found if step is not None]
     if len(operands) < len(args):
         return None
     return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
+
+
+def _is_single(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...]) -> bool:
+    """Return True of an operand with one element for all channels of each position of a result of ``shape``."""
+    own = builder.shape(arg)
+    full = (1,) * (len(shape) - len(own)) + own
+    computed = not builder.is_constant(arg) and not builder.is_parameter(arg)
+    return computed and full != shape and full == (*shape[:-1], 1)
+
+
+def _repeated(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId:
+    """The element of each position, for all tokens of ``stream`` that the channels of the position come in."""
+    step = builder.with_grid(arg, max(len(builder.shape(arg)) - 1, 0))
+    positions = math.prod(shape[:-1])
+    source = np.repeat(np.arange(positions), stream.tokens // positions)
+    return builder.add(Reorder(source), (step,), Stream(stream.grid, builder.stream(step).token))
 
 
 def _looked_up(

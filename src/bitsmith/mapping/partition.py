@@ -34,7 +34,7 @@ from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear
 from bitsmith.mapping.recurrence import recurrence
-from bitsmith.mapping.sweeps import reduced
+from bitsmith.mapping.sweeps import reduced, reduced_in_parts
 
 
 def partition(program: Program, directives: Directives) -> Network:
@@ -45,9 +45,10 @@ def partition(program: Program, directives: Directives) -> Network:
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:
     """Within tokens first, then over tokens."""
-    narrow = reduced(builder, op, node)
-    if narrow is not None:
-        return narrow
+    for in_narrow_tokens in (reduced, reduced_in_parts):
+        narrow = in_narrow_tokens(builder, op, node)
+        if narrow is not None:
+            return narrow
     (arg,) = builder.operands(node)
     axes, number = builder.grid_axes(arg), builder.native_parallelism(arg)
     inside = tuple(axis - axes for axis in op.axes if axis >= axes)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bitsmith.dataflow.kinds import Reduce, Sweep
-from bitsmith.dataflow.tokens import Grid, Stream
+from bitsmith.dataflow.tokens import Grid, Stream, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
@@ -38,6 +38,10 @@ def takes_narrow_tokens(builder: DataflowBuilder, node: Node) -> bool:
     """Return True if windows before ``node``, whose first axes are positions, may be read from a memory."""
     directives = builder.directives
     return not directives.parallel and directives.parallelism(node.layer, node.type.shape[:-1]) == 1
+
+
+_MANY_PARTS = 4
+"""Parts of a position from which on their sum is worth a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +240,26 @@ def reduced(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
     token = infer(replace(op, axes=(0,)), [several])
     step = builder.add(Reduce(op, windows.taps), (chunks,), Stream((*windows.places, windows.channels // size), token))
     return builder.with_native_form(step, node.type.shape[:-1], node.type.shape[-1:])
+
+
+def reduced_in_parts(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId | None:
+    """The sum (or the greatest) over the channels of positions that are made in parts; None if that is not what it is."""
+    (arg,) = builder.operands(node)
+    rank = len(builder.shape(arg))
+    if builder.is_constant(arg) or not takes_narrow_tokens(builder, node) or op.axes != (rank - 1,):
+        return None
+    stream, form = builder.node_stream(arg), builder.native_forms.get(builder.step_of[arg])
+    if form is None or builder.grid_axes(arg) != rank - 1 or builder.native_parallelism(arg) > 1:
+        return None
+    size = builder.stream(form).token.size
+    count, rest = divmod(stream.token.size, size)
+    if rest or count < _MANY_PARTS:
+        return None
+    step = builder.token_op(
+        replace(op, axes=(0,)), (builder.regroup(form, (*stream.grid, count), (size,)),), (*stream.grid, count)
+    )
+    token = builder.stream(step).token
+    several = TensorType.of((count,), *(part.reshape(-1) for part in parts_of(token)))
+    step = builder.add(Reduce(op, count), (step,), Stream(stream.grid, infer(replace(op, axes=(0,)), [several])))
+    wanted = union_type(node.type, rank - 1)
+    return step if builder.stream(step).token == wanted else builder.truncated(step, wanted)
