@@ -219,3 +219,31 @@ def test_states_that_are_constants_are_those_of_each_sample(count: int, samples:
             given_states(build, [constant(wrong)], Batch(1), count, 4)
     assert given_states(build, [constant(values * 0.0)] * 2, Batch(1), count, 4) == ()
     assert len(given_states(build, [constant(values * 0.0), constant(values)], Batch(1), count, 4)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner", "shape"),
+    [
+        (2, 1, (3,)),
+        (1, 1, None),
+        (3, 1, None),
+        (4, 1, None),
+        (4, 2, (1, 3)),
+        (8, 4, (1, 3)),
+        (2, 2, (1, 3)),
+        (5, 2, None),
+    ],
+)
+def test_a_constant_as_often_as_there_are_samples_is_that_of_each(
+    rows: int, inner: int, shape: tuple[int, ...] | None
+) -> None:
+    """Of two samples; where a sample has several places of the axis, a constant has a row for any number of them."""
+    build = Builder(Draft(), 0, "model", samples=2)
+    value = constant(np.tile([1.0, 2.0, 3.0], (rows, 1)))
+    found = build.per_sample(value, Batch(0, 1, inner))
+    if shape is None:
+        assert found is value
+    else:
+        assert found.shape == shape and found.batch == (Batch(0) if inner == 1 else None)
+    unequal = constant(np.arange(3.0 * rows).reshape(rows, 3))
+    assert rows == 1 or build.per_sample(unequal, Batch(0, 1, inner)) is unequal
