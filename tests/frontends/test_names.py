@@ -89,7 +89,7 @@ def test_written_files_have_nothing_that_cannot_be_printed(tmp_path: Path, backe
         model.write()
     files = [path for path in (tmp_path / "p").rglob("*") if path.is_file()]
     assert len(files) > 5 and all(path.name.isascii() and path.name.isprintable() for path in files)
-    for path in files:
+    for path in (path for path in files if ".bin" not in path.suffixes):  # which are numbers
         assert not unprintable(path.read_text(encoding="utf-8")), path
 
 

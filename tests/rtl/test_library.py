@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, TERNARY_LIBRARY, axi_stream, library
+from bitsmith.rtl.library import (
+    BEATS_LIBRARY,
+    COUNTERS_LIBRARY,
+    MEMORY_LIBRARY,
+    STREAM_LIBRARY,
+    TERNARY_LIBRARY,
+    axi_stream,
+    library,
+)
 from tests.flows.designs import Design, passthrough, random_words
 from tests.rtl.bench import compile_bench, run_bench, write_sources
 from tests.rtl.circuits import lint
@@ -17,7 +25,7 @@ def test_every_library_file_is_read() -> None:
     import bitsmith.rtl
 
     folder = Path(bitsmith.rtl.__file__).parent / "lib"
-    assert set(library()) | {*STREAM_LIBRARY, *BEATS_LIBRARY, *MEMORY_LIBRARY, *TERNARY_LIBRARY} == {
+    assert set(library()) | {*STREAM_LIBRARY, *BEATS_LIBRARY, *MEMORY_LIBRARY, *TERNARY_LIBRARY, *COUNTERS_LIBRARY} == {
         path.name for path in folder.iterdir()
     }
 

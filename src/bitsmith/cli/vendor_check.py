@@ -135,9 +135,10 @@ def write_kit(folder: Path, tools: Sequence[str]) -> Path:
             plan = _plan(folder, tool, name)
             listed.append(_Listed(tool=tool, design=name, makefile=plan.write().name, digest=plan.sources.digest))
     kit = _Kit(bitsmith=__version__, projects=listed)
-    (folder / KIT).write_text(kit.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / KIT).write_text(kit.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
     runner = folder / RUNNER
-    runner.write_text((Path(__file__).parent / "vendor_run.py").read_text(encoding="utf-8"), encoding="utf-8")
+    text = (Path(__file__).parent / "vendor_run.py").read_text(encoding="utf-8")
+    runner.write_text(text, encoding="utf-8", newline="\n")
     return runner
 
 

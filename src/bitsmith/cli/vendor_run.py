@@ -53,7 +53,7 @@ def run(folder: Path, tools: list[str]) -> int:
             "began": began,
             "error": error,
         }
-        (place / "ran.json").write_text(json.dumps(told), encoding="utf-8")
+        (place / "ran.json").write_text(json.dumps(told), encoding="utf-8", newline="\n")
         failed += code != 0
         say(f"{name}: {'done' if code == 0 else f'failed: {error}'}")
     return failed
