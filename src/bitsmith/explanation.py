@@ -82,12 +82,10 @@ class Explanation(Shown):
     choices: tuple[Choice, ...] = ()
 
     def __str__(self) -> str:
-        from rich.console import Group
-
         from bitsmith.report.terminal import as_text
 
         if self.model is None or self.size is None:
-            return as_text(Group(*refused(self)))
+            return "\n".join(as_text(part) for part in refused(self))
         return f"{self.model}\n{in_words(self)}"
 
     def __repr__(self) -> str:

@@ -65,13 +65,13 @@ _SHORTENED = {"Layer": 24, "Range": 8, "Result": 12, "Type": 12}
 
 
 def as_text(renderable: RenderableType, width: int | None = None) -> str:
-    """``renderable`` as plain text, as wide as the terminal unless ``width`` says otherwise."""
+    """``renderable`` as plain text, as wide as the terminal unless ``width`` says otherwise; lines of text are not broken."""
     if width is None:
         width = min(max(shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns, _LEAST_WIDTH), _MOST_WIDTH)
     out = io.StringIO()
     # In a notebook rich would show the text, and write nothing.
     console = Console(file=out, width=width, color_system=None, legacy_windows=False, force_jupyter=False)
-    console.print(renderable)
+    console.print(renderable, soft_wrap=isinstance(renderable, Text))
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
 
 
