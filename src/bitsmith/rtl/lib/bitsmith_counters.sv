@@ -72,21 +72,32 @@ module bitsmith_counters #(
         end
     end
 
+    logic [31:0] own;
+    logic [32*STREAMS-1:0] shown;
+
     always_comb begin
         case (read_word)
-            8'd0: value = cycles;
-            8'd1: value = busy;
-            default: value = '0;
+            8'd0: own = cycles;
+            8'd1: own = busy;
+            default: own = '0;
         endcase
-        for (int k = 0; k < STREAMS; ++k) begin
-            if (read_stream == $unsigned(6'(k + 1))) begin
-                case (read_field)
-                    2'd0: value = transfers[32*k+:32];
-                    2'd1: value = stalls[32*k+:32];
-                    2'd2: value = check[32*k+:32];
-                    default: value = limits[32*k+:32];
-                endcase
+    end
+
+    // Not a loop in always_comb that selects a word of counts by its variable: Icarus 11 evaluated it for ever once counts differed.
+    genvar n;
+    genvar b;
+    generate
+        for (n = 0; n < STREAMS; n = n + 1) begin : streams
+            logic [31:0] word;
+            assign word = read_field == 2'd0 ? transfers[32*n+:32]
+                : read_field == 2'd1 ? stalls[32*n+:32]
+                : read_field == 2'd2 ? check[32*n+:32] : limits[32*n+:32];
+            for (b = 0; b < 32; b = b + 1) begin : bits
+                assign shown[STREAMS*b+n] = word[b] & (read_stream == $unsigned(6'(n + 1)));
             end
         end
-    end
+        for (b = 0; b < 32; b = b + 1) begin : values
+            assign value[b] = own[b] | (|shown[STREAMS*b+:STREAMS]);
+        end
+    endgenerate
 endmodule
