@@ -18,7 +18,7 @@ a part that takes long catches up with a slow one that began early.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import zip_longest
 
@@ -180,16 +180,9 @@ class _SequencerGraph:
                         process.takes[operand].bits,
                     )
                 )
-        if timed is Process.timing and not any(isinstance(process.kind, Feedback) for process in network.processes):
-            self.links = [self._with_fewest_constants(link) for link in self.links]
         self._known: dict[tuple[tuple[int, int, int, int], int], Moves] = {}
         self.sources = [self.first[number] for number in network.sources]
         self._rounds = [self.first[k] for k, one in enumerate(network.processes) if isinstance(one.kind, Feedback)]
-
-    def _with_fewest_constants(self, link: Link) -> Link:
-        """``link`` with one place in place of two, if that gives constants as often as they are taken: in every other cycle."""
-        taken = self.sequencers[link.reader].actions
-        return replace(link, constant=1) if link.constant == 2 and 2 * taken <= self._slowest else link
 
     @cached_property
     def interval(self) -> int:
