@@ -39,9 +39,7 @@ def run(output_dir: Path, *, pnr: bool = True, bitstream: bool = True) -> Demons
     """
     files = resources.files("bitsmith") / "data" / "models"
     with resources.as_file(files) as folder:
-        config = folder / "digits.config.json"
-        # The link of the serial port is 9 MHz slower with a stored frame.
-        model = convert(folder / "digits.keras", output_dir, config, project_name="digits", monitors="none")
+        model = convert(folder / "digits.keras", output_dir, folder / "digits.config.json", project_name="digits")
         with np.load(folder / "digits_test.npz", allow_pickle=False) as data:
             images, labels = data["inputs"], data["labels"]
     fixed = np.asarray(model.predict(images))
