@@ -115,18 +115,22 @@ def test_parts_and_composed_models_that_store_results_in_other_orders_are_compar
     np.testing.assert_array_equal(both.predict(x), second.predict(middle))
 
 
+def scaled_codes(rng: np.random.Generator) -> tuple[NetworkNode, ...]:
+    """Layers of a quantized model, of which ``d`` and ``r`` give codes that have a scale for each channel."""
+    kernel = Quantizer.uniform([[0.07, 0.3, 0.011]], -8, 7)
+    weights = as_weights(kernel.applied(rng.normal(size=(4, 3))))
+    return (
+        NetworkNode("x", Input((4,))),
+        NetworkNode("q", Quantize(Quantizer.uniform(0.3, -8, 7)), ("x",)),
+        NetworkNode("d", Dense(weights), ("q",), quantizers={"weight": kernel}),
+        NetworkNode("r", ReLU(), ("d",)),
+    )
+
+
 def test_parts_and_composed_models_that_store_codes_are_compared(tmp_path: Path) -> None:
     """A scale of a quantized model waits for the next quantizer, of which a wire has none."""
     rng = np.random.default_rng(0)
-    kernel = Quantizer.uniform([[0.07, 0.3, 0.011]], -8, 7)
-    nodes = (
-        NetworkNode("x", Input((4,))),
-        NetworkNode("q", Quantize(Quantizer.uniform(0.3, -8, 7)), ("x",)),
-        NetworkNode(
-            "d", Dense(as_weights(kernel.applied(rng.normal(size=(4, 3))))), ("q",), quantizers={"weight": kernel}
-        ),
-        NetworkNode("r", ReLU(), ("d",)),
-    )
+    nodes = scaled_codes(rng)
     x = rng.normal(size=(60, 4))
     given = Network(nodes, ("x",), ("r",))
     made = compile_network(given)
@@ -302,14 +306,8 @@ def assert_compared_everywhere(model: Model, x: np.ndarray, ends: set[str], fold
 @pytest.mark.parametrize("outputs", [("d",), ("d", "s"), ("r", "d", "s")])
 def test_scaled_results_that_are_outputs_cross_and_are_compared(outputs: tuple[str, ...], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    kernel = Quantizer.uniform([[0.07, 0.3, 0.011]], -8, 7)
     nodes = (
-        NetworkNode("x", Input((4,))),
-        NetworkNode("q", Quantize(Quantizer.uniform(0.3, -8, 7)), ("x",)),
-        NetworkNode(
-            "d", Dense(as_weights(kernel.applied(rng.normal(size=(4, 3))))), ("q",), quantizers={"weight": kernel}
-        ),
-        NetworkNode("r", ReLU(), ("d",)),
+        *scaled_codes(rng),
         NetworkNode("s", Quantize(Quantizer.uniform(0.2, 0, 15)), ("r",)),
         NetworkNode("t", Add(), ("s", "s")),
     )
