@@ -10,8 +10,8 @@ from bitsmith.dataflow.tokens import Numbers
 
 
 def elements(rng: np.random.Generator, *, rising: bool) -> Numbers:
-    """A sequence with stretches in line, now and then of one element."""
-    lengths = rng.integers(1, 6, rng.integers(1, 7))
+    """A sequence with stretches in line, now and then of one element: with a corner for few elements, or for many."""
+    lengths = rng.integers(1, rng.choice([6, 40]), rng.integers(1, 7))
     steps = np.repeat(rng.integers(0 if rising else -3, 4, len(lengths)), lengths)
     return np.cumsum(steps) - int(steps[0]) + int(rng.integers(0, 4))
 

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from bitsmith.dataflow.tokens import Numbers
 
+_DENSE = 4
+"""With a corner for so many elements, or fewer, operations on all elements take less time than those on corners."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Polyline:
@@ -32,7 +35,12 @@ class Polyline:
     def of(elements: npt.ArrayLike) -> Polyline:
         """The sequence with these elements."""
         values = np.asarray(elements, dtype=np.int64)
-        return _through(np.arange(len(values)), values)
+        if len(values) == 1:
+            return _through(np.arange(1), values)
+        steps = values[1:] - values[:-1]
+        kept = np.ones(len(values), dtype=np.bool_)
+        np.not_equal(steps[1:], steps[:-1], out=kept[1:-1])
+        return Polyline(np.flatnonzero(kept), values[kept], steps[kept[:-1]])
 
     @staticmethod
     def line(length: int, first: int, step: int = 1) -> Polyline:
@@ -73,16 +81,31 @@ class Polyline:
 
     def dense(self) -> Numbers:
         """All elements."""
-        return self.at(np.arange(len(self)))
+        if len(self.places) == len(self):
+            return self.values
+        lengths = self.places[1:] - self.places[:-1]
+        return np.append(
+            np.repeat(self.values[:-1] - self.steps * self.places[:-1], lengths)
+            + np.repeat(self.steps, lengths) * np.arange(len(self) - 1),
+            self.values[-1],
+        )
+
+    def _is_dense(self, length: int) -> bool:
+        """Return True if there is a corner for every few of ``length`` elements."""
+        return _DENSE * len(self.places) >= length
 
     def at(self, places: Numbers) -> Numbers:
         """The elements at ``places``."""
+        if len(self.places) == len(self):
+            return self.values[places]
         corner = self.places[1:-1].searchsorted(places, side="right")
         found: Numbers = self.values[corner] + self.steps[corner] * (places - self.places[corner])
         return found
 
     def part(self, start: int, stop: int) -> Polyline:
         """The elements from ``start`` to before ``stop``, one or more."""
+        if len(self.places) == len(self):
+            return Polyline.of(self.values[start:stop])
         first, last = np.searchsorted(self.places, (start + 1, stop - 1))
         places = _merged(np.array([start, stop - 1]), self.places[first:last])
         return _through(places - start, self.at(places))
@@ -98,6 +121,8 @@ class Polyline:
 
     def plus_each(self, other: Polyline, factor: int) -> Polyline:
         """Each element plus ``factor`` times that of ``other``, which is as long."""
+        if self._is_dense(len(self)) or other._is_dense(len(self)):
+            return Polyline.of(self.dense() + factor * other.dense())
         places = _merged(self.places, other.places)
         return _through(places, self.at(places) + factor * other.at(places))
 
@@ -119,6 +144,8 @@ class Polyline:
 
     def running_max(self) -> Polyline:
         """The greatest element up to each."""
+        if self._is_dense(len(self)):
+            return Polyline.of(np.maximum.accumulate(self.dense()))
         highest = np.maximum.accumulate(self.values)
         (rising,) = np.nonzero((self.values[:-1] < highest[:-1]) & (self.values[1:] > highest[:-1]))
         if not len(rising):
@@ -129,6 +156,9 @@ class Polyline:
 
     def raised(self, start: int, least: Polyline) -> Polyline:
         """The sequence with its elements from ``start`` on (to the end) raised to those of ``least``."""
+        if self._is_dense(len(self)) or least._is_dense(len(self)):
+            values = self.dense()
+            return Polyline.of(np.append(values[:start], np.maximum(values[start:], least.dense())))
         places = _merged(self.places[self.places >= start] - start, least.places)
         have, want = self.at(places + start), least.at(places)
         sign = np.sign(want - have)
@@ -149,6 +179,8 @@ class Polyline:
 
     def below(self, values: Numbers) -> Numbers:
         """For each of ``values``, how many elements are less."""
+        if len(self.places) == len(self):
+            return self.values.searchsorted(values)
         corner = self.values[1:-1].searchsorted(values, side="left")
         reached = self.places[corner] - (self.values[corner] - values) // np.maximum(self.steps[corner], 1)
         counts: Numbers = np.where(values > self.values[-1], len(self), np.maximum(reached, 0))
@@ -156,6 +188,8 @@ class Polyline:
 
     def of_indices(self, indices: Polyline) -> Polyline:
         """The elements at ``indices``, which never fall; this sequence may."""
+        if self._is_dense(len(indices)) or indices._is_dense(len(indices)):
+            return Polyline.of(self.at(indices.dense()))
         places = indices.around(self.places)
         return _through(places, self.at(indices.at(places)))
 
