@@ -6,7 +6,7 @@ Every function takes the interface of a circuit and returns the text of one file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
@@ -144,7 +144,7 @@ def axi_lite(interface: Interface, counted: Text | None = None) -> str:
     text = total(
         [
             registers_head(about, [prefix(side, port) for side, ports in sides for port in ports]),
-            *counted_inputs(interface, counted),
+            *(counted_input(f"in{k}", port, counted) for k, port in enumerate(interface.inputs)),
             *(counted_output(f"out{k}", port) for k, port in enumerate(interface.outputs)),
             *(held_input(f"load{k}", port) for k, port in enumerate(interface.load_ports)),
             Text(lines=("wire unused_written;",)),
@@ -184,17 +184,11 @@ def held_input(signal: str, port: StreamPort) -> Text:
     )
 
 
-def counted_input(signal: str, port: StreamPort, *, first: bool = False) -> Text:
-    """The same, whose transfers are counted; ``first``: something reads which begins a frame."""
-    name, wanted = prefix("s_axis", port), ("first", "last") if first else ("last",)
+def counted_input(signal: str, port: StreamPort, counted: Text | None) -> Text:
+    """The same, whose transfers are counted; ``counted`` are counters, which read where a frame begins."""
+    name, wanted = prefix("s_axis", port), ("last",) if counted is None else ("first", "last")
     framer = _framer(signal, port, "aclk", "~core_resetn", "packet_frames", wanted, "wire")
     return held_input(signal, port) + Text(lines=(f"wire {signal}_transfer = {name}_tvalid & {name}_tready;", *framer))
-
-
-def counted_inputs(interface: Interface, counted: Text | None) -> Iterator[Text]:
-    """Inputs; of the first, counters want to know where frames begin."""
-    for k, port in enumerate(interface.inputs):
-        yield counted_input(f"in{k}", port, first=counted is not None and k == 0)
 
 
 def counted_output(signal: str, port: StreamPort) -> Text:
@@ -249,10 +243,10 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
     }
     settings = ", ".join(f".{key}({value})" for key, value in parameters.items())
     connections = ", ".join(f".{key}({value})" for key, value in ports.items())
-    # Only the frames of the first output are counted; nothing reads where those of others end.
+    # FRAMES_OUT is of the first output; without counters nothing reads where frames of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
-    nothing = Text(lines=("wire [31:0] value_counted = 32'd0;",))
-    return (counted or nothing) + Text(lines=(*unused, f"bitsmith_control #({settings}) control ({connections});"))
+    nothing = Text(lines=("wire [31:0] value_counted = 32'd0;", *unused))
+    return (counted or nothing) + Text(lines=(f"bitsmith_control #({settings}) control ({connections});",))
 
 
 _AXI_LITE = (

@@ -10,7 +10,7 @@ from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.stream_ports import StreamPort
 
 _WORD, _NEVER = 32, "1'b0"
-_LUTS = 90, 100
+_LUTS = 60, 130
 """Look-up tables of ``bitsmith_counters``, and for each stream."""
 
 
@@ -19,6 +19,8 @@ def counters(narrow: Interface) -> Text:
     names = [prefix("s_axis", port) for port in narrow.inputs] + [prefix("m_axis", port) for port in narrow.outputs]
     widths = [port.width for port in (*narrow.inputs, *narrow.outputs)]
     folded = [_folded(f"{name}_tdata", width) for name, width in zip(names, widths, strict=True)]
+    starts = [f"in{k}_transfer & in{k}_first" for k in range(len(narrow.inputs))]
+    ends = [f"out{k}_transfer & out{k}_last" for k in range(len(narrow.outputs))]
     connections = {
         "aclk": "aclk",
         "aresetn": "core_resetn",
@@ -26,8 +28,7 @@ def counters(narrow: Interface) -> Text:
         "ready": _joined([f"{name}_tready" for name in names]),
         "data": _joined([f"data{k}" for k in range(len(names))]),
         "limit": f"{{limits, {len(narrow.inputs)}'d0}}",
-        "enter": "in0_transfer & in0_first",
-        "leave": "out0_transfer & out0_last",
+        "frame": _joined([*starts, *ends]),
         "read_word": "s_axi_araddr[9:2]",
         "value": "value_counted",
     }
@@ -44,7 +45,7 @@ def counters(narrow: Interface) -> Text:
 def counters_cells(interface: Interface) -> tuple[int, int]:
     """Look-up tables that the counters of all streams take, about, and flip-flops."""
     streams = len(interface.inputs) + len(interface.outputs)
-    return _LUTS[0] + _LUTS[1] * streams, 3 * _WORD + 4 * _WORD * streams
+    return _LUTS[0] + _LUTS[1] * streams, 2 * _WORD + 5 * _WORD * streams
 
 
 def limit(signal: str, number: int, port: StreamPort, moves: str) -> Text:

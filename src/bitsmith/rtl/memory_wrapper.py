@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bitsmith.rtl.beats import dma_name
-from bitsmith.rtl.bus_wrappers import Text, counted_inputs, counted_output, held_input, registers, registers_head, total
+from bitsmith.rtl.bus_wrappers import Text, counted_input, counted_output, held_input, registers, registers_head, total
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
@@ -41,7 +41,7 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
         "and an AXI4 port for each stream, which reads the frames of an input from memory or writes results there:",
         *(f"  m_axi_{master} is stream {k} of bitsmith_memory_control" for k, master in enumerate(masters)),
     )
-    inputs = counted_inputs(narrow, counted)
+    inputs = [counted_input(f"in{k}", port, counted) for k, port in enumerate(narrow.inputs)]
     outputs = [counted_output(f"out{k}", port) for k, port in enumerate(narrow.outputs)]
     loads = [held_input(f"load{k}", port) for k, port in enumerate(narrow.load_ports)]
     ends = zip(masters, (*narrow.inputs, *narrow.outputs, *narrow.load_ports), strict=True)

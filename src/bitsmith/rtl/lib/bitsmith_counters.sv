@@ -3,7 +3,7 @@
 //
 //  address     name        access   meaning, since the last reset; all counts wrap
 //  0x400       CYCLES      read     clock cycles
-//  0x404       BUSY        read     cycles in which a frame is inside, from its first transfer to the last one of its result
+//  0x404       BUSY        read     cycles in which a frame is inside, from its first transfer of an input to the last one of its results
 //  0x410+16k   TRANSFERS   read     transfers of stream k, inputs first
 //  0x414+16k   STALLS      read     cycles in which a transfer of stream k waits to be taken
 //  0x418+16k   CHECK       read     of their data: with each transfer it is rotated left by a bit, and the data are added, modulo 2
@@ -13,7 +13,7 @@
 // valid, ready     of each stream
 // data             of each stream, the 32-bit words of a transfer added modulo 2
 // limit            high with a token that has an element at an end of its range
-// enter, leave     high for a cycle with the first transfer of a frame, and with the last one of its result
+// frame            of each stream, high for a cycle with the first transfer of a frame of an input, and with the last one of a result
 // read_word        the address in words above 0x400
 module bitsmith_counters #(
     parameter int STREAMS = 2
@@ -24,14 +24,15 @@ module bitsmith_counters #(
     input  logic [   STREAMS-1:0] ready,
     input  logic [32*STREAMS-1:0] data,
     input  logic [   STREAMS-1:0] limit,
-    input  logic                  enter,
-    input  logic                  leave,
+    input  logic [   STREAMS-1:0] frame,
     input  logic [           7:0] read_word,
     output logic [          31:0] value
 );
     logic [31:0] cycles;
     logic [31:0] busy;
-    logic [31:0] frames;
+    // Results may depend on some of the inputs only, so that streams are some frames ahead of those that all of them have seen.
+    logic [32*STREAMS-1:0] ahead;
+    logic [STREAMS-1:0] seen;
     logic [32*STREAMS-1:0] transfers;
     logic [32*STREAMS-1:0] stalls;
     logic [32*STREAMS-1:0] check;
@@ -45,12 +46,9 @@ module bitsmith_counters #(
         if (~aresetn) begin
             cycles <= '0;
             busy <= '0;
-            frames <= '0;
         end else begin
             cycles <= cycles + 1'b1;
-            if (enter | (frames != '0)) busy <= busy + 1'b1;
-            if (enter & ~leave) frames <= frames + 1'b1;
-            else if (leave & ~enter) frames <= frames - 1'b1;
+            if (seen != '0) busy <= busy + 1'b1;
         end
     end
 
@@ -60,8 +58,11 @@ module bitsmith_counters #(
             stalls <= '0;
             check <= '0;
             limits <= '0;
+            ahead <= '0;
         end else begin
             for (int k = 0; k < STREAMS; ++k) begin
+                if (frame[k] & ~(&seen)) ahead[32*k+:32] <= ahead[32*k+:32] + 1'b1;
+                else if (~frame[k] & (&seen)) ahead[32*k+:32] <= ahead[32*k+:32] - 1'b1;
                 if (valid[k] & ready[k]) begin
                     transfers[32*k+:32] <= transfers[32*k+:32] + 1'b1;
                     check[32*k+:32] <= {check[32*k+:31], check[32*k+31]} ^ data[32*k+:32];
@@ -89,6 +90,7 @@ module bitsmith_counters #(
     generate
         for (n = 0; n < STREAMS; n = n + 1) begin : streams
             logic [31:0] word;
+            assign seen[n] = frame[n] | (ahead[32*n+:32] != '0);
             assign word = read_field == 2'd0 ? transfers[32*n+:32]
                 : read_field == 2'd1 ? stalls[32*n+:32]
                 : read_field == 2'd2 ? check[32*n+:32] : limits[32*n+:32];
