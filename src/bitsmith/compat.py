@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -61,6 +62,9 @@ INSTEAD: Mapping[str, str] = {
 """Modules and names of hls4ml without a counterpart of the name, and what to use instead."""
 
 
+_LOADS, _CONFIGURES = "load_saved_model", "config_from_pytorch_model"
+
+
 class Alias(ModuleType):
     """A module of hls4ml whose names are those of a module here."""
 
@@ -75,10 +79,22 @@ class Alias(ModuleType):
         if name in INSTEAD:
             # No AttributeError, whose message an import from a module would not show.
             raise ModuleNotFoundError(_missing(name), name=name)
-        return getattr(importlib.import_module(MODULES[self.__name__]), attribute)
+        found = getattr(importlib.import_module(MODULES[self.__name__]), attribute)
+        return _as_there(attribute, found) if callable(found) else found
 
     def __dir__(self) -> list[str]:
         return dir(importlib.import_module(MODULES[self.__name__]))
+
+
+@cache
+def _as_there(attribute: str, found: object) -> object:
+    """A name of bitsmith, the one that hls4ml has it for: models have its arrays, and configurations say which."""
+    makes_models = attribute.startswith("convert_from_") or attribute.endswith("_to_hls")
+    if not callable(found) or not (makes_models or attribute in (_LOADS, _CONFIGURES)):
+        return found
+    from bitsmith import familiar
+
+    return familiar.with_layout(found) if attribute == _CONFIGURES else familiar.flat(found)
 
 
 class Finder(MetaPathFinder, Loader):

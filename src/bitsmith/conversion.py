@@ -56,7 +56,7 @@ from bitsmith.options.table import (
     values,
 )
 from bitsmith.passes.network.outliers import settle_outliers
-from bitsmith.progress import tell
+from bitsmith.progress import tell, users_line
 
 if TYPE_CHECKING:
     from bitsmith.model.fitting import Choice
@@ -227,7 +227,7 @@ class Conversion:
         return _Read.of(self.framework, self.source, self.config, self.arguments.get("weights"), options)
 
     def model(self) -> Model:
-        """The converted model; warnings name the line that called the function which calls this."""
+        """The converted model; warnings name the user's line."""
         from bitsmith.report.live import working
 
         with working("converting"):
@@ -274,7 +274,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     if fidelity.message and project.strict:
         raise FidelityError(fidelity.message, where=network.name)
     if fidelity.message:
-        warnings.warn(fidelity.message, FidelityWarning, stacklevel=4)
+        warnings.warn(fidelity.message, FidelityWarning, stacklevel=users_line())
     laid_out = found.network
     if choice is not None:
         said = (*said, f"{choice.note} The {fidelity.summary}.")

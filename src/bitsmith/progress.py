@@ -6,10 +6,13 @@ Knows nothing of what is done, nor of terminals.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
+from pathlib import Path
 
 LOGGER = logging.getLogger("bitsmith")
 
@@ -59,3 +62,11 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _LISTENER.reset(before)
+
+
+def users_line() -> int:
+    """Return the ``stacklevel``, of a warning of the caller, that names the first line outside this package."""
+    own, frame, level = f"{Path(__file__).parent}{os.sep}", sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(own):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -21,6 +21,7 @@ from bitsmith.fidelity.alerts import Alerts
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses
 from bitsmith.ir.program import Program
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.model import serialization
@@ -145,8 +146,7 @@ class Model(Shown):
 
         Examples:
             ```python
-            scores = model.predict(x)
-            print(scores.argmax(axis=1))
+            print(model.predict(x).argmax(axis=1))
             ```
         """
         batches = self._batches(x)
@@ -156,10 +156,13 @@ class Model(Shown):
         self._alerts.tell_lost(batches, wrapped)
         if not told:
             self._alerts.tell_off(batches, outputs, self.emulator)
-        return outputs[0] if len(outputs) == 1 else outputs
+        return self._results(outputs)
 
     def _batches(self, x: Arrays) -> list[Batch]:
         return checked_batches(self.emulator.shapes, x)
+
+    def _results(self, outputs: Sequence[Floats]) -> Results:
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def losses(self, x: Arrays) -> Losses:
         """Count the values inside the circuit that wrap or saturate for real inputs, where, and how far they reach.
@@ -188,7 +191,7 @@ class Model(Shown):
         quantized = [self.emulator.quantize(k, batch) for k, batch in enumerate(batches)]
         outputs = self._compiled.run([raw for raw, _ in quantized])
         self._alerts.tell_outside(self.emulator, batches, [outside for _, outside in quantized])
-        return outputs[0] if len(outputs) == 1 else outputs
+        return self._results(outputs)
 
     def load_weights(
         self,
@@ -243,7 +246,7 @@ class Model(Shown):
         """
         outputs, layers, outside = self.emulator.trace(batches := self._batches(x))
         self._alerts.tell_outside(self.emulator, batches, outside)
-        return (outputs[0] if len(outputs) == 1 else outputs), layers
+        return self._results(outputs), layers
 
     def compile(self) -> None:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
@@ -301,7 +304,6 @@ class Model(Shown):
         Examples:
             ```python
             plan = model.plan(pnr=True)
-            print(plan)
             plan.write("handed-over")
             ```
         """
@@ -375,8 +377,7 @@ class Model(Shown):
         Examples:
             ```python
             model.save("digits.bitsmith")
-            again = bitsmith.Model.load("digits.bitsmith")
-            assert (again.predict(x) == model.predict(x)).all()
+            assert (bitsmith.Model.load("digits.bitsmith").predict(x) == model.predict(x)).all()
             ```
         """
         target = plain_target(self.target, Path(path).parent)

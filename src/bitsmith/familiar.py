@@ -1,0 +1,160 @@
+"""Models as hls4ml gives them: what enters and leaves ``predict`` and ``trace`` has its shapes and its layout.
+
+A result has one row per sample, whatever the shape of the output, and no axis of samples if there is one sample. Keys that hls4ml
+writes into configurations of PyTorch models say whether arrays are channels last: ``ChannelsLastConversion`` and
+``TransposeOutputs``. The circuit itself keeps the layout of the user's model.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec
+
+import numpy as np
+
+from bitsmith.config.files import read_file
+from bitsmith.config.reading import squash
+from bitsmith.emulate.batches import Arrays, Batch, Results, check_batch
+from bitsmith.errors import ProjectError
+from bitsmith.layers.einsum import Einsum
+from bitsmith.layers.layer import Floats, Shape
+from bitsmith.layers.sample_norm import LayerNormalization
+from bitsmith.model import Model
+
+_P = ParamSpec("_P")
+
+CONVERSION, OUTPUTS = "ChannelsLastConversion", "TransposeOutputs"
+
+_FULL, _INTERNAL, _OFF = "full", "internal", "off"
+
+_OWN_LAYOUT = (Einsum, LayerNormalization)
+"""Layers whose operands and results hls4ml leaves as the model has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsLast:
+    """Inputs and outputs of several axes that have the first of these at the end."""
+
+    inputs: frozenset[str]
+    outputs: tuple[bool, ...]
+
+    @staticmethod
+    def of(model: Model, config: object) -> ChannelsLast:
+        """The inputs and outputs of ``model`` that hls4ml has channels last by the configuration."""
+        keys = _of_model(config)
+        conversion = str(keys.get(squash(CONVERSION), _OFF)).lower()
+        network = model.network
+        inputs = [
+            name
+            for name, shape in network.input_shapes().items()
+            if conversion == _INTERNAL
+            and len(shape) > 1
+            and not any(isinstance(node.layer, _OWN_LAYOUT) for node in network.consumers(name))
+        ]
+        last = conversion != _OFF and not keys.get(squash(OUTPUTS), False)
+        nodes, shapes = [network.node(name) for name in network.outputs], network.shapes()
+        moved = [len(shapes[node.name]) > 1 and last and not isinstance(node.layer, _OWN_LAYOUT) for node in nodes]
+        return ChannelsLast(frozenset(inputs), tuple(moved))
+
+
+class FlatModel(Model):
+    """A model whose arrays have the shapes and the layout that they have in hls4ml."""
+
+    _last: ChannelsLast
+
+    @staticmethod
+    def of(model: Model, config: object) -> FlatModel:
+        """The same model, with arrays as a configuration of hls4ml has them."""
+        flat = FlatModel.__new__(FlatModel)
+        flat.__dict__.update(model.__dict__)
+        flat._last = ChannelsLast.of(model, config)
+        return flat
+
+    def _batches(self, x: Arrays) -> list[Batch]:
+        shapes = self.emulator.shapes
+        arrays = [x] if len(shapes) == 1 and isinstance(x, np.ndarray) else x
+        if isinstance(arrays, list | tuple) and len(arrays) == len(shapes):
+            arrays = [self._in_model(*each) for each in zip(arrays, shapes.items(), strict=True)]
+        return super()._batches(arrays)
+
+    def _in_model(self, x: object, named: tuple[str, Shape]) -> Batch:
+        """An array of samples, perhaps flat, or of one sample, as the model has it."""
+        name, shape = named
+        last = name in self._last.inputs
+        rows = (*shape[1:], shape[0]) if last else shape
+        batch, size = np.asarray(x), math.prod(shape)
+        alike = [n for n in batch.shape if n > 1] == [n for n in rows if n > 1]
+        if batch.ndim and (batch.shape == (size,) or (batch.size == size and alike) or batch.shape[1:] == (size,)):
+            batch = batch.reshape(-1, *rows)
+        check_batch(batch, name, rows)
+        return np.moveaxis(batch, -1, 1) if last else batch
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as :meth:`Model.save` does.
+
+        Raises:
+            ProjectError: it cannot be written, or its arrays have another layout than the model's, which files do not keep.
+        """
+        if self._last.inputs or any(self._last.outputs):
+            raise ProjectError(
+                "inputs or outputs that are channels last",
+                where=str(path),
+                accepted="the layout of the model",
+                remedy=f"set {CONVERSION} to 'off', or {OUTPUTS} to true with 'full'",
+            )
+        super().save(path)
+
+    def _results(self, outputs: Sequence[Floats]) -> Results:
+        rows = [self._row(*each) for each in zip(outputs, self._last.outputs, strict=True)]
+        return rows[0] if len(rows) == 1 else rows
+
+    @staticmethod
+    def _row(result: Floats, last: bool) -> Floats:
+        """A batch of results as rows; the row of a single sample."""
+        moved = np.moveaxis(result, 1, -1) if last else result
+        rows = moved.reshape(len(moved), math.prod(moved.shape[1:]))
+        return rows[0] if len(rows) == 1 else rows
+
+
+def flat(function: Callable[_P, Model]) -> Callable[_P, Model]:
+    """A function that converts or loads, whose models have hls4ml's arrays."""
+    of_project = "config" in inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def converted(*arguments: _P.args, **options: _P.kwargs) -> Model:
+        model = function(*arguments, **options)
+        config = (*arguments, options.get("config"))[0] if of_project else options.get("hls_config")
+        return FlatModel.of(model, config)
+
+    return converted
+
+
+def with_layout(function: Callable[_P, dict[str, object]]) -> Callable[_P, dict[str, object]]:
+    """The function that makes configurations of PyTorch models, with the keys of layouts in each."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def configured(*arguments: _P.args, **options: _P.kwargs) -> dict[str, object]:
+        config = function(*arguments, **options)
+        chosen = signature.bind(*arguments, **options).arguments
+        of_model = config["Model"]
+        assert isinstance(of_model, dict)
+        of_model[CONVERSION] = chosen.get("channels_last_conversion", _FULL)
+        of_model[OUTPUTS] = chosen.get("transpose_outputs", False)
+        return config
+
+    return configured
+
+
+def _of_model(config: object) -> Mapping[str, object]:
+    """The keys of the section ``Model`` of a configuration, or of a project's, without case."""
+    content = read_file(Path(config)) if isinstance(config, str | Path) else config
+    for name in ("hlsconfig", "model"):
+        keys = {squash(str(key)): value for key, value in content.items()} if isinstance(content, Mapping) else {}
+        content = keys.get(name, keys if name == "hlsconfig" else {})
+    return {squash(str(key)): value for key, value in content.items()} if isinstance(content, Mapping) else {}
