@@ -24,14 +24,8 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.pooling import (
-    AdaptiveAveragePool,
-    AdaptiveMaxPool,
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
+from bitsmith.layers.pooling import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, MaxPool
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated, stimuli
 from tests.layers.lowered import Floats, network_of
@@ -39,13 +33,13 @@ from tests.layers.lowered import Floats, network_of
 Spans: TypeAlias = Sequence[Sequence[range]]
 """Per axis, the elements of each window; those outside the axis are padding."""
 
-Reduction: TypeAlias = Callable[[list[float], tuple[range, ...]], float]
+OfWindow: TypeAlias = Callable[[list[float], tuple[range, ...]], float]
 """Of the elements of a window that are no padding, and the window."""
 
 SIGNED, UNSIGNED = FixedFormat(True, 6, 3), FixedFormat(False, 5, 2)
 
 
-def pooled(x: Floats, spans: Spans, reduce: Reduction) -> Floats:
+def pooled(x: Floats, spans: Spans, reduce: OfWindow) -> Floats:
     """``reduce`` of the elements of each window that are no padding."""
     result = np.empty((len(x), *map(len, spans), x.shape[-1]))
     for place in np.ndindex(*result.shape):
@@ -158,7 +152,7 @@ def rounded(value: Fraction, fmt: FixedFormat) -> float:
     return float(min(max(floor + up, fmt.lo), fmt.hi) * Fraction(2) ** -fmt.frac)
 
 
-def mean(fmt: FixedFormat, padded: Callable[[tuple[range, ...]], int] | None) -> Reduction:
+def mean(fmt: FixedFormat, padded: Callable[[tuple[range, ...]], int] | None) -> OfWindow:
     """The exact mean, rounded to ``fmt``; ``padded`` says what is counted if that is not only what is no padding."""
 
     def reduce(values: list[float], spans: tuple[range, ...]) -> float:
@@ -210,13 +204,13 @@ def test_every_possible_average_of_a_border(rounding: Rounding, signed: bool) ->
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.booleans(), st.booleans(), st.integers(0, 100))
 def test_global_pools(sizes: list[int], keepdims: bool, signed: bool, seed: int) -> None:
     shape, formats = (*sizes, 2), {0: SIGNED if signed else UNSIGNED}
-    spans = [[range(n)] for n in sizes]
-    x, real, fixed, _ = results(network_of(GlobalMaxPool(keepdims), [shape], formats=formats), seed=seed)
+    spans, axes = [[range(n)] for n in sizes], tuple(range(len(sizes)))
+    x, real, fixed, _ = results(network_of(Reduce(Reduction.MAX, axes, keepdims), [shape], formats=formats), seed=seed)
     expected = pooled(x, spans, lambda values, _: max(values))
     for found in (real, fixed):
         np.testing.assert_array_equal(found, expected if keepdims else expected.reshape(len(x), 2))
     result = FixedFormat(True, 12, 5, Rounding.RND_CONV, Overflow.SAT)
-    network = network_of(GlobalAveragePool(keepdims), [shape], Settings({"result": result}), formats)
+    network = network_of(Reduce(Reduction.MEAN, axes, keepdims), [shape], Settings({"result": result}), formats)
     x, real, fixed, _ = results(network, seed=seed)
     assert fixed.shape == ((len(x), *(1,) * len(sizes), 2) if keepdims else (len(x), 2))
     np.testing.assert_array_equal(fixed.reshape(len(x), 2), pooled(x, spans, mean(result, None)).reshape(len(x), 2))
@@ -248,7 +242,7 @@ def test_adaptive_pools(sizes: list[tuple[int, int]], signed: bool, seed: int) -
 def test_auto_precision_rounds_once() -> None:
     layers: list[Layer] = [
         AveragePool((3, 3), (2, 2), ((1, 1), (1, 1))),
-        GlobalAveragePool(),
+        Reduce(Reduction.MEAN, (0, 1)),
         AdaptiveAveragePool((3, 2)),
     ]
     for layer in layers:
@@ -292,7 +286,6 @@ def test_the_accumulator_can_be_cut() -> None:
         (AveragePool((5,), (1,)), (4, 3)),
         (AveragePool((1 << 12,), (1,)), (1 << 14, 1)),
         (MaxPool((1 << 12,) * 2, (1, 1), ((0, (1 << 12) - 1),) * 2), (4, 4, 1 << 4)),
-        (GlobalMaxPool(), (4,)),
         (AdaptiveMaxPool((2,)), (4, 4, 1)),
         (AdaptiveMaxPool((0,)), (4, 1)),
         (AdaptiveAveragePool((1 << 40,)), (4, 1)),
@@ -325,8 +318,8 @@ SMALL: dict[str, tuple[Layer, Shape]] = {
     "max": (MaxPool((3, 2), (2, 1), ((1, 1), (1, 0)), (1, 2)), (5, 4, 2)),
     "average": (AveragePool((3, 3), (2, 2), ((1, 1), (1, 1))), (4, 5, 2)),
     "ceil": (AveragePool((2,), (2,), ((0, 1),), (1,), True, True), (6, 2)),
-    "global max": (GlobalMaxPool(), (3, 2, 2)),
-    "global average": (GlobalAveragePool(True), (3, 2, 2)),
+    "global max": (Reduce(Reduction.MAX, (0, 1)), (3, 2, 2)),
+    "global average": (Reduce(Reduction.MEAN, (0, 1), True), (3, 2, 2)),
     "adaptive max": (AdaptiveMaxPool((2, 3)), (5, 4, 2)),
     "adaptive average": (AdaptiveAveragePool((2, 3)), (5, 4, 2)),
 }

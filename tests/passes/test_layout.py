@@ -31,7 +31,7 @@ from bitsmith.layers.logic import Comparison, Where
 from bitsmith.layers.merge import Add, Average, Concatenate, Maximum, Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import GlobalAveragePool, MaxPool
+from bitsmith.layers.pooling import MaxPool
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
 from bitsmith.layers.resample import Crop, Pad, PadMode
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
@@ -151,7 +151,7 @@ def separable(d: Drawn) -> str:
     x = d.conv(d.input((3, 4, 4)), 4)
     x = d.add(ReLU(max_value=6.0), d.normalised(d.conv(x, 4, groups=4)))
     x = d.conv(x, 6, size=1)
-    return d.dense(d.add(GlobalAveragePool(), d.last(x)), 2)
+    return d.dense(d.add(Reduce(Reduction.MEAN, (0, 1)), d.last(x)), 2)
 
 
 def branches(d: Drawn) -> str:
@@ -164,9 +164,9 @@ def branches(d: Drawn) -> str:
 def attended(d: Drawn) -> str:
     """Squeeze and excitation: channels are weighted by what the whole image says."""
     x = d.conv(d.input((2, 4, 4)), 3)
-    weights = d.first(d.add(GlobalAveragePool(keepdims=True), d.last(x)))
+    weights = d.first(d.add(Reduce(Reduction.MEAN, (0, 1), keepdims=True), d.last(x)))
     weights = d.add(HardActivation(1 / 4, 1 / 2, 0.0, 1.0), d.conv(d.add(ReLU(), d.conv(weights, 2, 1)), 3, 1))
-    return d.dense(d.add(GlobalAveragePool(), d.last(d.add(Multiply(), x, weights))), 2)
+    return d.dense(d.add(Reduce(Reduction.MEAN, (0, 1)), d.last(d.add(Multiply(), x, weights))), 2)
 
 
 def pixelwise(d: Drawn) -> str:

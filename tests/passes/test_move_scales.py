@@ -19,7 +19,7 @@ from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.merge import Add, Concatenate, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
+from bitsmith.layers.pooling import AveragePool, MaxPool
 from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
@@ -136,7 +136,9 @@ def test_a_convolutional_network(seed: int) -> None:
     chain.add(ReLU())
     chain.add(MaxPool((2,), (2,)))
     chain.quantize(signed=False)
-    chain.add([AveragePool((3,), (1,), ((1, 1),)), GlobalAveragePool(keepdims=True), Permute((1, 0))][seed % 3])
+    chain.add(
+        [AveragePool((3,), (1,), ((1, 1),)), Reduce(Reduction.MEAN, (0,), keepdims=True), Permute((1, 0))][seed % 3]
+    )
     chain.add(Flatten())
     chain.quantize()
     size = chain.network().shapes()[chain.last][0]

@@ -18,7 +18,7 @@ from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.pooling import AdaptiveMaxPool, GlobalMaxPool
+from bitsmith.layers.pooling import AdaptiveMaxPool
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduce, Reduction
@@ -79,11 +79,7 @@ def of_torch(greatest: Callable[[Tensor], Tensor]) -> Network:
 
 
 ALIKE: dict[str, list[Callable[[], Network]]] = {
-    "layers": [
-        lambda: of_layer(GlobalMaxPool()),
-        lambda: of_layer(AdaptiveMaxPool((1, 1))),
-        lambda: of_layer(Reduce(Reduction.MAX, (0, 1))),
-    ],
+    "layers": [lambda: of_layer(AdaptiveMaxPool((1, 1))), lambda: of_layer(Reduce(Reduction.MAX, (0, 1)))],
     "onnx": [lambda: of_onnx("GlobalMaxPool"), lambda: of_onnx("ReduceMax")],
     "torch": [
         lambda: of_torch(lambda x: torch.amax(x, (2, 3), keepdim=True)),

@@ -19,7 +19,8 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.merge import Add, Concatenate
 from bitsmith.layers.network import Network
-from bitsmith.layers.pooling import GlobalAveragePool, MaxPool
+from bitsmith.layers.pooling import MaxPool
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.resample import Resize
 from tests.system.test_streams import Growing, assert_built
 
@@ -51,7 +52,7 @@ def residual(factors: tuple[int, ...]) -> Network:
     x = grown.conv(grown.image, 3)
     x = grown.put(Add(), grown.conv(grown.conv(x, 3), 3), x)
     x = grown.put(Add(), grown.conv(grown.conv(x, 4, stride=2), 4), grown.conv(x, 4, taps=1, stride=2))
-    x = grown.put(GlobalAveragePool(), x)
+    x = grown.put(Reduce(Reduction.MEAN, (0, 1)), x)
     return grown.network(grown.put(Dense(grown.weights(4, 3), grown.weights(3)), x), factors)
 
 

@@ -20,8 +20,9 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Concatenate, Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from bitsmith.layers.pooling import AveragePool, MaxPool
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.resample import Crop, Pad, Resize
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten, Permute
@@ -164,7 +165,9 @@ class Growing:
         choices = ["global", "flatten", *(["recurrent"] if len(shape) == 2 else [])]
         match choices[self.rng.integers(len(choices))]:
             case "global":
-                return self.put([GlobalAveragePool(), GlobalMaxPool()][self.rng.integers(2)], x)
+                return self.put(
+                    Reduce([Reduction.MEAN, Reduction.MAX][self.rng.integers(2)], tuple(range(len(shape) - 1))), x
+                )
             case "flatten":
                 x = self.put(Flatten(), x)
                 return self.put(Dense(self.weights(*self.shapes[x], 3), self.weights(3)), x)

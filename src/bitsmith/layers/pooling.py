@@ -23,6 +23,7 @@ from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed, extreme
 
 Axes: TypeAlias = tuple[int, ...]
@@ -259,55 +260,6 @@ def _mean(lowering: Lowering, total: Value, counts: IntLike) -> Value:
     return lowering.result(lowering.builder.unify(divided(lowering, lowering.cast("accum", total), counts)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _GlobalPool(Layer):
-    """All positions of each channel as one; ``keepdims`` keeps their axes, with size 1."""
-
-    keepdims: bool = False
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        shape = single(inputs, self.kind)
-        if len(shape) < 2:
-            raise UnsupportedError(f"{self.kind} of an input of shape {shape}", accepted="spatial axes and channels")
-        return (*(1,) * (len(shape) - 1), shape[-1]) if self.keepdims else shape[-1:]
-
-    def _shaped(self, lowering: Lowering, x: Value, shape: Shape) -> Value:
-        return lowering.builder.reshape(x, self.output_shape([shape]))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GlobalMaxPool(_GlobalPool):
-    """The greatest element of each channel."""
-
-    traits: ClassVar[Traits] = extreme(elementwise=False)
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        x = inputs[0]
-        return np.asarray(x.max(axis=tuple(range(1, x.ndim - 1)), keepdims=self.keepdims))
-
-    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        shape = inputs[0].shape
-        greatest = lowering.builder.amax(inputs[0], range(len(shape) - 1))
-        return lowering.cast("result", self._shaped(lowering, greatest, shape))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GlobalAveragePool(_GlobalPool):
-    """The mean of each channel, correctly rounded to the result's step for every possible input."""
-
-    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.QUOTIENT, elementwise=False, affine=False)
-    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
-
-    def reference(self, inputs: Sequence[Floats]) -> Floats:
-        x = inputs[0]
-        return np.asarray(x.mean(axis=tuple(range(1, x.ndim - 1)), keepdims=self.keepdims))
-
-    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        shape = inputs[0].shape
-        total = lowering.builder.sum(inputs[0], range(len(shape) - 1))
-        return self._shaped(lowering, _mean(lowering, total, math.prod(shape[:-1])), shape)
-
-
 @dataclass(frozen=True, slots=True)
 class _Regions:
     """``count`` regions along one axis of ``length`` elements: region i is ``floor(i * length / count)`` up to, without,
@@ -390,7 +342,8 @@ class AdaptiveMaxPool(_AdaptivePool):
         return np.asarray(part.max(axis=axis))
 
     def _regular(self, sizes: Axes) -> Layer:
-        return GlobalMaxPool(keepdims=True) if set(self.output) == {1} else MaxPool(sizes, sizes)
+        whole = set(self.output) == {1}
+        return Reduce(Reduction.MAX, tuple(range(len(sizes))), keepdims=True) if whole else MaxPool(sizes, sizes)
 
     def _irregular(self, lowering: Lowering, x: Value, regions: Sequence[_Regions]) -> Value:
         builder = lowering.builder
@@ -427,8 +380,6 @@ class AdaptiveAveragePool(_AdaptivePool):
 EXAMPLES = (
     Example(MaxPool((2, 2), (2, 1), ((0, 0), (1, 0))), ((4, 4, 2),)),
     Example(AveragePool((3,), (1,), ((1, 1),)), ((4, 2),)),
-    Example(GlobalMaxPool(), ((4, 4, 2),)),
-    Example(GlobalAveragePool(), ((3, 2),)),
     Example(AdaptiveMaxPool((3,)), ((5, 2),)),
     Example(AdaptiveAveragePool((3,)), ((5, 2),)),
 )

@@ -129,6 +129,8 @@ class Reduce(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         y = lowering.builder.reshape(self._kept(lowering, inputs[0]), self.output_shape([inputs[0].shape]))
+        if self.reduction in (Reduction.MAX, Reduction.MIN):
+            return lowering.cast("result", y)
         free = self.reduction is Reduction.LOG_SUM_EXP and lowering.format("result") is None
         # What is seen of the range of a result of nearly 0 is the float model's own rounding, too.
         return y if free and lowering.result_frac() > _MOST_BITS else lowering.result(y)

@@ -14,14 +14,7 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.logic import Comparison, Where
 from bitsmith.layers.merge import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import (
-    AdaptiveAveragePool,
-    AdaptiveMaxPool,
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
+from bitsmith.layers.pooling import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, MaxPool
 from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
@@ -63,8 +56,6 @@ _CLASSES: tuple[type[Layer], ...] = (
     Flatten,
     GRU,
     Gather,
-    GlobalAveragePool,
-    GlobalMaxPool,
     GroupNormalization,
     HardActivation,
     Identity,

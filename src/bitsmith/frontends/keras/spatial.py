@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -20,7 +21,7 @@ from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Shape, as_weights
-from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
+from bitsmith.layers.reduction import Reduction
 from bitsmith.layers.resample import Crop, Interpolation, PadMode, Pairs, Resize
 
 _INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "bilinear": Interpolation.LINEAR}
@@ -155,18 +156,19 @@ def _mean_of_counted(call: LayerCall, mask: Value) -> Value:
     return divide(build, summed, maximum(build.within("least"), count, ONE))
 
 
-def _global(kind: type[GlobalMaxPool | GlobalAveragePool], rank: int) -> Translation:
+def _global(reduction: Reduction, rank: int) -> Translation:
+    averages_steps = reduction is Reduction.MEAN and rank == 1
+
     def read(call: LayerCall) -> Value:
         mask = call.mask(call.x)
-        if mask is not None and kind is GlobalAveragePool and rank == 1:
+        if mask is not None and averages_steps:
             return _mean_of_counted(call, mask)
-        layer, first = kind(call.config.flag("keepdims")), _is_channels_first(call)
-        x = call.build.channels_last(call.x) if first and not layer.keepdims else call.x
-        first = first and layer.keepdims
-        return spatial.along(call.build, x, lambda x: call.build.emit(layer, x), (rank,), first=first)
+        keepdims, first = call.config.flag("keepdims"), _is_channels_first(call)
+        x = call.build.channels_last(call.x) if first and not keepdims else call.x
+        inside = partial(spatial.whole, call.build, reduction=reduction, keepdims=keepdims)
+        return spatial.along(call.build, x, inside, (rank,), first=first and keepdims)
 
-    averages_steps = kind is GlobalAveragePool and rank == 1
-    return Translation(read, f"{kind.__name__}{', or Where, Reduce and Divide' * averages_steps}")
+    return Translation(read, f"Reduce{', or Where, Reduce and Divide' * averages_steps}")
 
 
 def _up_sampling(call: LayerCall, x: Value) -> Value:
@@ -256,11 +258,11 @@ _POOLS: dict[str, tuple[Inside, str]] = {
     "Average": (lambda call, x: spatial.average_pool(call.build, x, _taps(call, x, "pool_size")), "AveragePool"),
     "AdaptiveMax": (
         lambda call, x: spatial.adaptive_max_pool(call.build, x, _per_axis(call, x, "output_size")),
-        "GlobalMaxPool or AdaptiveMaxPool",
+        "Reduce or AdaptiveMaxPool",
     ),
     "AdaptiveAverage": (
         lambda call, x: spatial.adaptive_average_pool(call.build, x, _per_axis(call, x, "output_size")),
-        "GlobalAveragePool or AdaptiveAveragePool",
+        "Reduce or AdaptiveAveragePool",
     ),
 }
 """Classes that are a layer (MaxPooling2D) and an operation (MaxPool)."""
@@ -286,8 +288,8 @@ SPATIAL: dict[str, Translation] = {
         for name, (inside, becomes) in _LAYERS.items()
         for rank in ((1, 2) if "wise" in name or "Separable" in name else (1, 2, 3))
     },
-    **{f"GlobalMaxPooling{rank}D": _global(GlobalMaxPool, rank) for rank in (1, 2, 3)},
-    **{f"GlobalAveragePooling{rank}D": _global(GlobalAveragePool, rank) for rank in (1, 2, 3)},
+    **{f"GlobalMaxPooling{rank}D": _global(Reduction.MAX, rank) for rank in (1, 2, 3)},
+    **{f"GlobalAveragePooling{rank}D": _global(Reduction.MEAN, rank) for rank in (1, 2, 3)},
     "Resizing": _image(_resized, _RESIZE),
     "CenterCrop": _image(_center_crop, "Crop, or Resize where the image is smaller"),
 }

@@ -25,9 +25,9 @@ from bitsmith.frontends.ops.reduction import norm
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.conv import Axes
-from bitsmith.layers.layer import Floats, Layer
-from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.reduction import Reduction
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 from bitsmith.layers.shape import Reshape
 
@@ -116,8 +116,8 @@ def _windows(call: Call, x: Value) -> Taps:
     return replace(taps, ceil_mode=ceil_mode, padding_counts=counts)
 
 
-def _global(layer: Layer) -> Translation:
-    return Translation(_along(lambda call, x: call.build.each(layer, x)), layer.kind)
+def _global(reduction: Reduction) -> Translation:
+    return Translation(_along(lambda call, x: spatial.whole(call.build, x, reduction)), "Reduce")
 
 
 def _global_norm(call: Call) -> Value:
@@ -234,8 +234,8 @@ SPATIAL: dict[str, Translation] = {
         "Power or Absolute, Conv, and Power",
     ),
     "GlobalLpPool": Translation(_global_norm, "Reduce"),
-    "GlobalMaxPool": _global(GlobalMaxPool(keepdims=True)),
-    "GlobalAveragePool": _global(GlobalAveragePool(keepdims=True)),
+    "GlobalMaxPool": _global(Reduction.MAX),
+    "GlobalAveragePool": _global(Reduction.MEAN),
     "Pad": Translation(_pad, "Pad, Crop"),
     **dict.fromkeys(("Resize", "Upsample"), Translation(_resize, "Resize")),
 }

@@ -26,6 +26,7 @@ from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.power import Power
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
 
 _DENOMINATOR = 1 << 14
@@ -192,16 +193,19 @@ def norm_pool(build: Builder, x: Value, taps: Taps, order: int) -> Value:
     return total if order == 1 else build.each(Power(0.5), total)
 
 
+def whole(build: Builder, x: Value, reduction: Reduction, *, keepdims: bool = True) -> Value:
+    """All positions of each channel as one."""
+    return build.each(Reduce(reduction, tuple(range(len(x.item) - 1)), keepdims), x)
+
+
 def adaptive_max_pool(build: Builder, x: Value, output: Axes) -> Value:
     """The greatest element of each of ``output`` regions per axis."""
-    whole = set(output) == {1}
-    return build.each(pooling.GlobalMaxPool(keepdims=True) if whole else pooling.AdaptiveMaxPool(output), x)
+    return whole(build, x, Reduction.MAX) if set(output) == {1} else build.each(pooling.AdaptiveMaxPool(output), x)
 
 
 def adaptive_average_pool(build: Builder, x: Value, output: Axes) -> Value:
     """The mean of each of ``output`` regions per axis."""
-    whole = set(output) == {1}
-    return build.each(pooling.GlobalAveragePool(keepdims=True) if whole else pooling.AdaptiveAveragePool(output), x)
+    return whole(build, x, Reduction.MEAN) if set(output) == {1} else build.each(pooling.AdaptiveAveragePool(output), x)
 
 
 def patches(build: Builder, x: Value, taps: Taps) -> Value:

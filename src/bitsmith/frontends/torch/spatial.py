@@ -163,8 +163,8 @@ _INSIDE: dict[str, tuple[Inside, str]] = {
     "max_pool{}d": (_MAX_POOL, "MaxPool"),
     "max_pool{}d_with_indices": (_MAX_POOL, "MaxPool"),
     "avg_pool{}d": (_average, "AveragePool"),
-    "adaptive_max_pool{}d": (_pooled(spatial.adaptive_max_pool, _output_size), "GlobalMaxPool or AdaptiveMaxPool"),
-    "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "GlobalAveragePool or AdaptiveAveragePool"),
+    "adaptive_max_pool{}d": (_pooled(spatial.adaptive_max_pool, _output_size), "Reduce or AdaptiveMaxPool"),
+    "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "Reduce or AdaptiveAveragePool"),
     "upsample_nearest{}d": (_nearest, "Resize"),
     "_upsample_nearest_exact{}d": (_nearest_exact, "Resize or Gather"),
 }

@@ -27,7 +27,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import AveragePool, GlobalAveragePool
+from bitsmith.layers.pooling import AveragePool
 from bitsmith.layers.quantization.affine import Affine
 from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.quantization.quantize import Quantize
@@ -130,7 +130,7 @@ class _Moving:
                 return self._product(node, layer, affines[0])
             case BatchNormalization():
                 return self._normalized(node, layer, affines[0])
-            case GlobalAveragePool() | AveragePool() | Reduce(reduction=Reduction.SUM | Reduction.MEAN):
+            case AveragePool() | Reduce(reduction=Reduction.SUM | Reduction.MEAN):
                 return self._mean(node, layer, affines[0], shapes[0])
         if all(affine is None for affine in affines):
             return None
@@ -198,7 +198,7 @@ class _Moving:
         return Identity(), Affine.of(scale * affine.scale, scale * affine.offset + offset)
 
     def _mean(
-        self, node: NetworkNode, layer: AveragePool | GlobalAveragePool | Reduce, affine: Affine | None, shape: Shape
+        self, node: NetworkNode, layer: AveragePool | Reduce, affine: Affine | None, shape: Shape
     ) -> tuple[Layer, Affine] | None:
         """Sums, whose scale has the number of summands."""
         operand = node.inputs[0]
@@ -210,12 +210,8 @@ class _Moving:
             return None
         if affine is None and not self._ends_in_quantizers(node.name):
             return None
-        if isinstance(layer, GlobalAveragePool):
-            axes = tuple(range(len(shape) - 1))
-            sums: Layer = Reduce(Reduction.SUM, axes, layer.keepdims)
-            counts = objects(math.prod(shape[:-1]))
-        elif isinstance(layer, Reduce):
-            sums = replace(layer, reduction=Reduction.SUM)
+        if isinstance(layer, Reduce):
+            sums: Layer = replace(layer, reduction=Reduction.SUM)
             counts = objects(math.prod(shape[axis] for axis in layer.axes) if layer.reduction is Reduction.MEAN else 1)
         else:
             sums, counts = replace(layer, total=True), objects(1 if layer.total else layer.counts(shape))

@@ -245,7 +245,7 @@ QKERAS: dict[str, Translation] = {
     "QAdaptiveActivation": Translation(adaptive, "Quantize"),
     "QBatchNormalization": Translation(_batch_normalization, "BatchNormalization"),
     "QAveragePooling2D": Translation(_average_pool, "Conv or AveragePool, or Quantize"),
-    "QGlobalAveragePooling2D": Translation(_global_average_pool, "Conv or GlobalAveragePool, or Quantize"),
+    "QGlobalAveragePooling2D": Translation(_global_average_pool, "Conv or Reduce, or Quantize"),
     **RECURRENT,
 }
 """Layers by class name."""
