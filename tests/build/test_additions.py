@@ -31,7 +31,7 @@ BOARDS: Mapping[str, tuple[str, Mapping[str, str], str]] = {
     ),
     "card": (
         'part = "xcu250-figd2104-2L-e"\n[card]\nplatform = "acme_platform_1"\nmemory = "DDR"\nbanks = 2\n',
-        {"system/link.cfg": "sp=write_0.memory:DDR[1]\n"},
+        {"system/link.cfg": "sp=write_1.memory:DDR[1]\n"},
         "v++ -l -t hw --platform acme_platform_1",
     ),
     "soc_fpga": (

@@ -25,7 +25,7 @@ from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.test_hls_core import headers
 from tests.systems.vivado import Vivado, stand_in
-from tests.systems.written import computed, imported, written
+from tests.systems.written import computed, fixed_registers, imported, written
 
 CARDS = [name for name in system_boards() if isinstance(any_board(name), Card)]
 
@@ -38,14 +38,16 @@ def test_every_card_links_every_stream(tmp_path: Path, name: str) -> None:
     assert [line for line in lines if line.startswith("stream_connect")] == [
         "stream_connect=read_0.stream:circuit.s_axis_series",
         "stream_connect=read_1.stream:circuit.s_axis_bias",
+        "stream_connect=read_2.stream:circuit.s_registers",
         "stream_connect=circuit.m_axis_shifted:write_0.stream",
         "stream_connect=circuit.m_axis_greatest:write_1.stream",
+        "stream_connect=circuit.m_registers:write_2.stream",
     ]
-    assert f"sp=write_1.memory:{board.memory}[3]" in lines
+    assert f"sp=write_1.memory:{board.memory}[{4 % board.banks}]" in lines
     kernels = re.findall(r"void (\w+)\(", (tmp_path / "system/movers.cpp").read_text())
     assert {line.split("=")[1].split(":")[0] for line in lines if line.startswith("nk=")} == {*kernels, "net_kernel"}
     calls = [(*step.programs[0], *step.arguments) for step in system.steps]
-    assert [call[:2] for call in calls] == [("vivado", "-mode"), *[("v++", "-c")] * 4, ("v++", "-l")]
+    assert [call[:2] for call in calls] == [("vivado", "-mode"), *[("v++", "-c")] * 6, ("v++", "-l")]
     assert all(board.platform in call for call in calls[1:])
     assert calls[-1][calls[-1].index("--kernel_frequency") + 1] == "250"
     made_before = {output for step in system.steps[:-1] for output in step.outputs}
@@ -106,6 +108,7 @@ class FakeCard:
     def __init__(self, each: Circuit) -> None:
         self._each = each
         self.sources: dict[str, weakref.ref[FakeBuffer]] = {}
+        self.registers: dict[int, int] = {}
         self.sent: dict[str, bytes] = {}
         self.targets: dict[str, tuple[Any, int]] = {}
         self.state = State.ERT_CMD_STATE_COMPLETED
@@ -122,8 +125,15 @@ class FakeCard:
         for name, value in members.items():
             setattr(self.module, name, value)
 
-    def run(self, net: ModuleType) -> None:
+    def run(self, net: ModuleType, asks: bool) -> None:
         """All that was started: of a buffer XRT keeps the place only, at which nothing is once it is freed."""
+        commands, answers = f"read_{len(net.INPUTS)}", f"write_{len(net.OUTPUTS)}"
+        if asks and commands in self.sources:
+            source, (target, beats) = self.sources.pop(commands)(), self.targets.pop(answers)
+            assert source is not None and beats == 1
+            target.content[:] = self.answered(int.from_bytes(source.content, "little"), net).to_bytes(4, "little")
+        if asks or not self.sources:
+            return
         sources = {name: place() for name, place in self.sources.items()}
         assert None not in sources.values(), "a kernel reads memory that was freed"
         self.sent = {name: bytes(source.content) for name, source in sources.items() if source is not None}
@@ -132,6 +142,16 @@ class FakeCard:
             target, beats = self.targets[f"write_{k}"]
             assert len(bits) == beats * stream.beat
             target.content[:] = bits
+        self.registers[0x24] = self.registers.get(0x24, 0) + len(data[0]) // net.INPUTS[0].frame_bytes
+        self.sources.clear()
+
+    def answered(self, command: int, net: ModuleType) -> int:
+        """The answer to a command of `bitsmith_commands`."""
+        offset = command >> 32 & 0xFFF
+        if command >> 63:
+            self.registers[offset] = command & 0xFFFFFFFF
+            return 0
+        return (self.registers | fixed_registers(net)).get(offset, 0)
 
 
 class State(enum.Enum):
@@ -144,15 +164,16 @@ class State(enum.Enum):
 
 
 class FakeRun:
-    """A run, which gives its state when it is waited for, whether it ended well or not."""
+    """A run, which gives its state when it is waited for, whether it ended well or not; ``asks``: for registers."""
 
-    def __init__(self, card: FakeCard) -> None:
-        self._card = card
+    def __init__(self, card: FakeCard, asks: bool) -> None:
+        self._card, self._asks = card, asks
 
     def wait(self, timeout_ms: int = 0) -> State:
         assert isinstance(timeout_ms, int) and 0 < timeout_ms < 1 << 32, "waits for ever"
-        if self._card.state is State.ERT_CMD_STATE_COMPLETED:
-            self._card.run(sys.modules["net"])
+        if self._asks or self._card.state is State.ERT_CMD_STATE_COMPLETED:
+            self._card.run(sys.modules["net"], self._asks)
+            return State.ERT_CMD_STATE_COMPLETED
         return self._card.state
 
 
@@ -184,7 +205,8 @@ class FakeKernel:
             self._card.sources[self._name] = weakref.ref(buffer)
         else:
             self._card.targets[self._name] = (buffer, beats)
-        return FakeRun(self._card)
+        net = sys.modules["net"]
+        return FakeRun(self._card, self._name in (f"read_{len(net.INPUTS)}", f"write_{len(net.OUTPUTS)}"))
 
 
 @pytest.mark.parametrize("most", [1 << 24, 100, 1])
@@ -212,10 +234,12 @@ def test_kernels_that_do_not_end_well(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pyxrt", fake.module)
     card = imported(monkeypatch, tmp_path)[1].NeuralNetworkOverlay("net.xclbin")
     x = inputs_of(each.program, 6)
+    assert fake.registers.pop(0x10) == 1, "the circuit is reset at the start"
     fake.state = state
     with pytest.raises((TimeoutError, RuntimeError), match=r"within 10|ERROR|ABORT"):
         card.predict(x)
     fake.state = State.ERT_CMD_STATE_COMPLETED
+    assert fake.registers.pop(0x10) == 1, "the circuit has been reset"
     with pytest.raises(RuntimeError, match="failed before"):
         card.predict(x)
 
@@ -242,7 +266,7 @@ def test_a_build_links_an_xclbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     report = model.build(synth=False, bitstream=True, **off)
     assert report.section("Files")["Bitstream"] == "system/export/myproject.xclbin"
     first = "vivado" if backend == "rtl" else "vitis-run"
-    assert [call.name for call in fakes.calls()] == [first, "v++", "v++", "v++"]
+    assert [call.name for call in fakes.calls()] == [first, *["v++"] * (5 if backend == "rtl" else 3)]
     assert "mine_u50" in (model.output_dir / "system/export/myproject.xclbin").read_text()
 
 
@@ -258,5 +282,5 @@ def test_the_script_of_a_kernel(tmp_path: Path) -> None:
     written(tmp_path, made("pipeline"), "alveo-u280")
     design = Vivado(tmp_path).source(tmp_path / "system/kernel.tcl")
     assert (tmp_path / "system/net_kernel.xo").read_text() == "net_kernel"
-    assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_kernel"}
-    assert sum("associate_bus_interfaces" in line for line in design.said) == 2
+    assert {path.stem for path in design.files} >= {"net", "net_axis", "net_dma_axis", "net_dma_axil", "net_kernel"}
+    assert sum("associate_bus_interfaces" in line for line in design.said) == 4

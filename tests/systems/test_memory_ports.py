@@ -192,6 +192,9 @@ def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.Mon
             registers = {"CTRL": 0, **places}
             self.ip_dict = {"circuit": {"registers": {key: {"address_offset": at} for key, at in registers.items()}}}
 
+        def download(self) -> None:
+            memory.stuck = False
+
     monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
     monkeypatch.setattr(pynq, "allocate", memory.buffers.allocate, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
@@ -202,8 +205,14 @@ def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.Mon
             np.testing.assert_array_equal(have, want)
     assert memory.starts == 2
     memory.stuck = True
-    with pytest.raises(TimeoutError, match="does not end"):
-        overlay.NeuralNetworkOverlay("net.bit", seconds=0.01).predict(x)
+    loaded, kept = (overlay.NeuralNetworkOverlay("net.bit", seconds=0.01, download=load) for load in (True, False))
+    for board in (loaded, kept):
+        with pytest.raises(TimeoutError, match="does not end"):
+            board.predict(x)
+    with pytest.raises(RuntimeError, match="failed before"):
+        kept.predict(x)
+    for have, want in zip(loaded.predict(x), expected(program, x), strict=True):
+        np.testing.assert_array_equal(have, want)
     for name in (f"{names[0]}_2", "frames"):
         del places[name]
     board = overlay.NeuralNetworkOverlay("net.bit")

@@ -21,7 +21,7 @@ from tests.flows.fake_tools import FakeTools
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
-from tests.systems.written import computed, imported, written
+from tests.systems.written import computed, fixed_registers, imported, written
 
 BOARDS = [name for name in system_boards() if isinstance(any_board(name), SocFpga)]
 PORTS = {
@@ -71,7 +71,7 @@ def test_every_board(tmp_path: Path, name: str) -> None:
         *(("locked.reset", end) for end in ("circuit.reset", *(f"dma_{k}.reset_n" for k in range(4)))),
     } <= set(connections)
     places = [words[3] for words in said if words[0] == "set_connection_parameter_value" and "lw_axi" in words[1]]
-    assert places == [f"0x{0x20 * k:04x}" for k in range(8)]
+    assert places == ["0x1000", *(f"0x{0x20 * k:04x}" for k in range(8))]
     set_up = {words[2]: words[3] for words in said if words[:2] == ["set_instance_parameter_value", "processor"]}
     assert len(set_up) == sum(words[:2] == ["set_instance_parameter_value", "processor"] for words in said)
     assert (set_up["MEM_TCL"], set_up["MEM_RTT_WR"], set_up["TIMING_BOARD_AC_SKEW"]) == {
@@ -148,19 +148,22 @@ class FakeSoc:
         self._each, self._net = each, net
         self._words: dict[int, int] = {}
         self.started: dict[int, tuple[int, int, int]] = {}
-        self.resets: set[int] = set()
+        self.resets: list[int] = []
+        self.registers = fixed_registers(net)
+        self.hangs = False
 
     def mapped(self, address: int, size: int, kind: type) -> Any:
         assert address % 4096 == size % 4096 == 0
         if address == self.BASE:
             return self.memory
-        assert address == self.ENGINES
+        assert address == self.ENGINES and size == 0x2000
         return FakeWords(self, 0)
 
     def written(self, engine: int, word: int, value: int) -> None:
         if word == 1:
             assert value == 1 << 1
-            self.resets.add(engine)
+            self.resets.append(engine)
+            self.started.pop(engine, None)
         self._words[engine * 16 + word] = value
         if word == 11:
             assert value == 1 << 31, "a descriptor without its end"
@@ -173,8 +176,10 @@ class FakeSoc:
 
     def _compute(self) -> None:
         net, inputs = self._net, len(self._net.INPUTS)
-        if set(self.started) != set(range(inputs + len(net.OUTPUTS))):
+        if self.hangs or set(self.started) != set(range(inputs + len(net.OUTPUTS))):
             return
+        frames = self.started[0][2] // net.INPUTS[0].frame_bytes
+        self.registers[0x24] = self.registers.get(0x24, 0) + frames
         used = sorted((source + target, size) for source, target, size in self.started.values())
         ends = [at + size for at, size in used]
         assert all(end <= at for end, (at, _) in zip(ends, used[1:], strict=False)), "transfers overlap"
@@ -198,13 +203,18 @@ class FakeWords:
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
-            assert key.stop - key.start == 16
+            assert key.stop - key.start == (16 if key.start < 0x400 else 0x400)
             return FakeWords(self._soc, self._first + key.start)
+        if self._first == 0x400:
+            return np.uint32(self._soc.registers.get(4 * key, 0))
         assert key == 0
         return self._soc.status(self._first // 16)
 
     def __setitem__(self, key: int, value: int) -> None:
-        self._soc.written(self._first // 16, key, value)
+        if self._first == 0x400:
+            self._soc.registers[4 * key] = value
+        else:
+            self._soc.written(self._first // 16, key, value)
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, driver: ModuleType, folder: Path, soc: FakeSoc) -> None:
@@ -229,12 +239,43 @@ def test_the_host_gives_the_results_of_the_emulator(
     board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)))
     x = inputs_of(each.program, 900)
     found = board.predict(x)
-    board.selftest()
     for have, want in zip(found, expected(each.program, x), strict=True):
         np.testing.assert_array_equal(have, want)
-    driver.Engine(FakeWords(soc, 0), 0.0).read(soc.BASE, 1)
+    engine = driver.Engine(FakeWords(soc, 0), 0.0)
+    engine.read(soc.BASE, 1)
     with pytest.raises(TimeoutError, match=r"net\.rbf loaded"):
-        driver.Engine(FakeWords(soc, 0), 0.0).wait(0)
+        engine.wait(0)
+
+
+def test_a_transfer_that_does_not_end_resets_engines_and_circuit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = made("streams")
+    written(tmp_path, each, "de10-nano")
+    net, driver = imported(monkeypatch, tmp_path)
+    soc = FakeSoc(each, net)
+    stand_in(monkeypatch, driver, tmp_path, soc)
+    board = driver.NeuralNetworkOverlay("net.rbf", dtype=np.float64, memory=(soc.BASE, len(soc.memory)), seconds=0.01)
+    assert soc.registers.pop(0x10) == 1, "the circuit is reset at the start"
+    x = inputs_of(each.program, 5)
+    soc.hangs, before = True, len(soc.resets)
+    with pytest.raises(TimeoutError, match="does not end"):
+        board.predict(x)
+    assert soc.registers.pop(0x10) == 1 and soc.resets[before:] == [0, 1, 2, 3] and not soc.started
+    soc.hangs = False
+    for have, want in zip(board.predict(x), expected(each.program, x), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_another_circuit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = made("streams")
+    written(tmp_path, each, "de10-nano")
+    net, driver = imported(monkeypatch, tmp_path)
+    soc = FakeSoc(each, net)
+    stand_in(monkeypatch, driver, tmp_path, soc)
+    soc.registers[0x08] ^= 1
+    with pytest.raises(RuntimeError, match="this driver is for"):
+        driver.NeuralNetworkOverlay("net.rbf", memory=(soc.BASE, len(soc.memory)))
 
 
 def test_weights_are_sent_through_their_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

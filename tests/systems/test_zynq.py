@@ -22,7 +22,7 @@ from tests.rtl.test_bus_wrappers import buffer
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
 from tests.systems.vivado import Design, Vivado, stand_in
-from tests.systems.written import computed, imported, written
+from tests.systems.written import computed, fixed_registers, imported, written
 
 pytest.importorskip("_tkinter")
 
@@ -175,11 +175,7 @@ class FakeBoard:
     def __init__(self, each: Circuit, net: ModuleType) -> None:
         self.buffers: dict[tuple[str, int], np.ndarray] = {}
         self.trouble = ""
-        self.registers = {0: 0x62736D74, 0x08: 0x89ABCDEF, 0x0C: 0x01234567}
-        shapes = [
-            size for stream in (*net.INPUTS, *net.OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)
-        ]
-        self.registers |= {0x40 + 4 * k: size for k, size in enumerate(shapes)}
+        self.registers = fixed_registers(net)
         self._each, self._net = each, net
 
     def run(self) -> None:

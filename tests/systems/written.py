@@ -66,6 +66,14 @@ def answered(program: Program, net: ModuleType, data: list[bytes]) -> list[bytes
     return found
 
 
+def fixed_registers(net: ModuleType) -> dict[int, int]:
+    """Registers of the circuit that a driver belongs to, by their addresses, which never change."""
+    digest = int(net.DESIGN["digest"], 16)
+    shapes = [size for stream in (*net.INPUTS, *net.OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)]
+    named = {0: 0x62736D74, 0x08: digest & 0xFFFFFFFF, 0x0C: digest >> 32}
+    return named | {0x40 + 4 * k: size for k, size in enumerate(shapes)}
+
+
 class Buffer(np.ndarray):
     """A buffer of PYNQ, in a cache: ``memory`` has it after ``flush``, and it has what is in ``memory`` after ``invalidate``."""
 

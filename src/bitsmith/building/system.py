@@ -68,23 +68,17 @@ def rtl_core(
     interface = made.interface
     narrow = with_beats(interface, board.bus_bytes)
     in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
-    has_registers, counts = isinstance(board, Zynq), has_counters(board, target)
+    counts = has_counters(board, target)
     counted = counters(narrow) if counts else None
-    module, wrapper, below = _memory(narrow, counted) if in_memory else _outside(narrow, board, counted)
+    module, wrappers, below = _memory(narrow, counted) if in_memory else _outside(narrow, board, counted)
     if counts:
         below = (*below, *library.COUNTERS_LIBRARY)
-    suffix = "sv" if isinstance(board, SocFpga) else "v"
-    texts = {
-        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts),
-        f"{module}.{suffix}": wrapper,
-    }
+    texts = {f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts), **wrappers}
     names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
     if isinstance(board, SocFpga):
-        texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names)
+        texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names, registers=True)
     frame, counted_hz = selftest_frame(made.program), 1e9 / target.clock_period_ns if counts else None
-    text = driver(
-        made.program, interface, layouts, board.bus_bytes, registers=has_registers, counted_hz=counted_hz, frame=frame
-    )
+    text = driver(made.program, interface, layouts, board.bus_bytes, counted_hz=counted_hz, frame=frame)
     core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
     if isinstance(board, Zynq):
         files_in_c = bare_metal(
@@ -102,29 +96,36 @@ def rtl_core(
 
 def has_counters(board: SystemBoard | None, target: Target) -> bool:
     """Return True if the board's circuit in SystemVerilog counts what passes its streams."""
-    return isinstance(board, Zynq) and target.monitors != NO_MONITORS
+    return board is not None and target.monitors != NO_MONITORS
 
 
-def _outside(narrow: Interface, board: SystemBoard, counted: Text | None) -> tuple[str, str, tuple[str, ...]]:
-    """The module that the board's system instantiates, perhaps with counters: its name, its text, and the library below it."""
+def _outside(
+    narrow: Interface, board: SystemBoard, counted: Text | None
+) -> tuple[str, Mapping[str, str], tuple[str, ...]]:
+    """The module that the board's system instantiates, with registers and perhaps counters.
+
+    Returns:
+        Its name, files with its text and what it is made around, and the library below it.
+    """
+    inner = bus_wrappers.axi_lite_name(narrow.top)
+    files = {f"{inner}.v": bus_wrappers.axi_lite(narrow, counted)}
     match board:
         case Zynq():
-            return (
-                bus_wrappers.axi_lite_name(narrow.top),
-                bus_wrappers.axi_lite(narrow, counted),
-                library.CONTROL_LIBRARY,
-            )
+            return inner, files, library.CONTROL_LIBRARY
         case Card():
-            return kernel_name(narrow), free_kernel(narrow), ()
+            name = kernel_name(narrow)
+            return name, files | {f"{name}.v": free_kernel(narrow)}, library.KERNEL_LIBRARY
         case SocFpga():
-            return bus_wrappers.avalon_name(narrow.top), bus_wrappers.avalon(narrow), library.AVALON_LIBRARY
+            name = bus_wrappers.avalon_name(narrow.top)
+            return name, files | {f"{name}.sv": bus_wrappers.avalon(narrow, registers=True)}, library.BENCH_LIBRARY
         case _:
             assert_never(board)
 
 
-def _memory(narrow: Interface, counted: Text | None) -> tuple[str, str, tuple[str, ...]]:
+def _memory(narrow: Interface, counted: Text | None) -> tuple[str, Mapping[str, str], tuple[str, ...]]:
     """The same with ports to memory."""
-    return memory_name(narrow), memory(narrow, counted), (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY)
+    name = memory_name(narrow)
+    return name, {f"{name}.v": memory(narrow, counted)}, (*library.CONTROL_LIBRARY, *library.MEMORY_LIBRARY)
 
 
 def core_of(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.bus_wrappers import Text, axis_ports, connected, total
+from bitsmith.rtl.bus_wrappers import AXI_LITE, Text, axi_lite_name, axis_ports, connected, total, vector
 from bitsmith.rtl.counters import limit
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
@@ -80,8 +80,15 @@ def kernel_name(narrow: Interface) -> str:
     return f"{narrow.top.removesuffix(dma_name(''))}_kernel"
 
 
+COMMANDS, ANSWERS = ("s_registers", 8), ("m_registers", 4)
+"""Streams of a kernel by which its registers are read and written: names, and bytes of a beat."""
+
+
 def free_kernel(narrow: Interface) -> str:
-    """The kernel around ``<top>_dma_axis``, which runs freely and whose streams have nothing but data."""
+    """The kernel around ``<top>_dma_axil``, which runs freely and whose streams have nothing but data.
+
+    A kernel that runs freely has no registers for XRT, so that streams lead to those of the circuit.
+    """
     name = kernel_name(narrow)
     head = Text(
         (f"{narrow.top} as a kernel that runs freely: nothing starts it, and it takes what comes.",),
@@ -91,7 +98,23 @@ def free_kernel(narrow: Interface) -> str:
     )
     sinks = (_plain("s_axis", port, "input", "1'b0") for port in (*narrow.inputs, *narrow.load_ports))
     sources = (_plain("m_axis", port, "output", "") for port in narrow.outputs)
-    return (head + total(sinks) + total(sources)).module(narrow, name, axi_stream_name(narrow.top))
+    return (head + total(sinks) + total(sources) + _commands()).module(narrow, name, axi_lite_name(narrow.top))
+
+
+def _commands() -> Text:
+    """The streams to the registers."""
+    ports, pins = list[str](), [".aclk(ap_clk)", ".aresetn(ap_rst_n)"]
+    for (name, size), way in ((COMMANDS, "input"), (ANSWERS, "output")):
+        ports += axis_ports(name, 8 * size, way, "wire")[:-1]
+        pins += [f".{name[0]}_t{role}({name}_t{role})" for role in ("valid", "ready", "data")]
+    pins += [f".m_axi_{name}(axi_{name})" for _, name, _ in AXI_LITE]
+    wires = (f"wire {vector(bits)}axi_{name};" for _, name, bits in AXI_LITE)
+    return Text(
+        (),
+        tuple(ports),
+        (*wires, f"bitsmith_commands commands ({', '.join(pins)});"),
+        tuple(f".s_axi_{name}(axi_{name})" for _, name, _ in AXI_LITE),
+    )
 
 
 def _plain(side: str, port: StreamPort, way: str, last: str) -> Text:

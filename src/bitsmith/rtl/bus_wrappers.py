@@ -166,7 +166,7 @@ def registers_head(about: tuple[str, ...], buses: Sequence[str]) -> Text:
             '(* X_INTERFACE_INFO = "xilinx.com:signal:reset:1.0 aresetn RST" *)\n'
             '  (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)\n'
             "  input wire aresetn",
-            *(f"{way} wire {_vector(bits)}s_axi_{name}" for way, name, bits in _AXI_LITE),
+            *(f"{way} wire {vector(bits)}s_axi_{name}" for way, name, bits in AXI_LITE),
         ),
         ("wire core_resetn;", "wire [31:0] packet_frames;"),
         (".aclk(aclk)", ".aresetn(core_resetn)"),
@@ -232,7 +232,7 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
     ports = {
         "aclk": "aclk",
         "aresetn": "aresetn",
-        **{f"s_axi_{name}": f"s_axi_{name}" for _, name, _ in _AXI_LITE},
+        **{f"s_axi_{name}": f"s_axi_{name}" for _, name, _ in AXI_LITE},
         "core_resetn": "core_resetn",
         "frame_in": "in0_transfer & in0_last",
         "frame_out": "out0_transfer & out0_last",
@@ -249,7 +249,7 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
     return (counted or nothing) + Text(lines=(f"bitsmith_control #({settings}) control ({connections});",))
 
 
-_AXI_LITE = (
+AXI_LITE = (
     *(("input", "awaddr", 12), ("input", "awvalid", 1), ("output", "awready", 1)),
     *(("input", "wdata", 32), ("input", "wstrb", 4), ("input", "wvalid", 1), ("output", "wready", 1)),
     *(("output", "bresp", 2), ("output", "bvalid", 1), ("input", "bready", 1)),
@@ -258,11 +258,18 @@ _AXI_LITE = (
 )
 """Direction at the slave, name and bits of the signals of AXI4-Lite."""
 
+AVALON_REGISTERS = (
+    *(("input", "address", 10), ("input", "read", 1), ("input", "write", 1), ("input", "writedata", 32)),
+    *(("input", "byteenable", 4), ("output", "readdata", 32), ("output", "waitrequest", 1)),
+)
+"""The same of an Avalon agent whose registers are words."""
 
-def avalon(interface: Interface) -> str:
+
+def avalon(interface: Interface, *, registers: bool = False) -> str:
     """The module ``<top>_avalon``: an Avalon-ST sink or source with packets for each stream, ready latency 0.
 
-    A packet is a frame, a beat a token; symbols are bytes, the first in the highest bits.
+    A packet is a frame, a beat a token; symbols are bytes, the first in the highest bits. With ``registers`` it is made around
+    ``<top>_axil``, whose registers an Avalon agent has.
     """
     head = Text(
         (
@@ -277,7 +284,35 @@ def avalon(interface: Interface) -> str:
     sinks = (_avalon_sink(f"in{k}", port) for k, port in enumerate((*interface.inputs, *interface.load_ports)))
     sources = (_avalon_source(f"out{k}", port) for k, port in enumerate(interface.outputs))
     text = head + total(sinks) + total(sources)
-    return text.module(interface, avalon_name(interface.top), axi_stream_name(interface.top))
+    if not registers:
+        return text.module(interface, avalon_name(interface.top), axi_stream_name(interface.top))
+    return (text + _avalon_registers()).module(interface, avalon_name(interface.top), axi_lite_name(interface.top))
+
+
+def _avalon_registers() -> Text:
+    """Registers as an Avalon agent: it has the host wait until AXI4-Lite has taken a word, or has one to give."""
+    wires = {name: f"axi_{name}" for way, name, _ in AXI_LITE if way == "output"}
+    pins = {
+        **wires,
+        **{f"a{side}addr": "{registers_address, 2'b00}" for side in "wr"},
+        **{f"{channel}valid": "registers_write" for channel in ("aw", "w")},
+        "wdata": "registers_writedata",
+        "wstrb": "registers_byteenable",
+        **{f"{channel}ready": "1'b1" for channel in "br"},
+        "arvalid": "registers_read & ~axi_rvalid",
+        "rdata": "registers_readdata",
+    }
+    del wires["rdata"]
+    return Text(
+        (),
+        tuple(f"{way} logic {vector(bits)}registers_{role}" for way, role, bits in AVALON_REGISTERS),
+        (
+            *(f"logic {vector(bits)}{wires[name]};" for _, name, bits in AXI_LITE if name in wires),
+            "assign registers_waitrequest = registers_write ? ~axi_awready : ~axi_rvalid;",
+        ),
+        tuple(f".s_axi_{name}({pins[name]})" for _, name, _ in AXI_LITE),
+        ("axi_wready", "axi_bresp", "axi_bvalid", "axi_arready", "axi_rresp"),
+    )
 
 
 def _avalon_sink(signal: str, port: StreamPort) -> Text:
@@ -325,7 +360,7 @@ def _avalon_ports(name: str, size: int, way: str) -> tuple[str, ...]:
         f"{way} logic [{8 * size - 1}:0] {name}_data",
         f"{way} logic {name}_startofpacket",
         f"{way} logic {name}_endofpacket",
-        *([f"{way} logic {_vector(empty_bits(size))}{name}_empty"] if size > 1 else []),
+        *([f"{way} logic {vector(empty_bits(size))}{name}_empty"] if size > 1 else []),
     )
 
 
@@ -349,5 +384,6 @@ def empty_bits(size: int) -> int:
     return (size - 1).bit_length()
 
 
-def _vector(bits: int) -> str:
+def vector(bits: int) -> str:
+    """The range of a signal of so many bits, as declarations have it."""
     return f"[{bits - 1}:0] " if bits > 1 else ""

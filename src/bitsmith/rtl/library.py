@@ -8,6 +8,7 @@ from pathlib import Path
 AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
 CONTROL_LIBRARY = ("bitsmith_framer.sv", "bitsmith_control.sv")
 COUNTERS_LIBRARY = ("bitsmith_counters.sv",)
+KERNEL_LIBRARY = (*CONTROL_LIBRARY, "bitsmith_commands.sv")
 AVALON_LIBRARY = ("bitsmith_framer.sv", "bitsmith_symbols.sv")
 BENCH_LIBRARY = tuple(dict.fromkeys((*CONTROL_LIBRARY, *AVALON_LIBRARY)))
 """All modules of the wrappers that the bench for cocotb knows."""

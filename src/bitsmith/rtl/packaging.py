@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bitsmith.rtl.bus_wrappers import avalon_name, axi_lite_name, empty_bits
+from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name, empty_bits
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
@@ -55,8 +55,8 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def platform_designer_script(interface: Interface, files: Sequence[str]) -> str:
-    """The ``_hw.tcl`` that tells Platform Designer of ``<top>_avalon``; ``files`` are beside it."""
+def platform_designer_script(interface: Interface, files: Sequence[str], *, registers: bool = False) -> str:
+    """The ``_hw.tcl`` that tells Platform Designer of ``<top>_avalon``, perhaps with ``registers``; ``files`` are beside it."""
     name = avalon_name(interface.top)
     lines = [
         f"# Written by {interface.title.tool}, project {interface.title.digest}.",
@@ -78,6 +78,16 @@ def platform_designer_script(interface: Interface, files: Sequence[str]) -> str:
         "set_interface_property reset synchronousEdges BOTH",
         "add_interface_port reset reset reset Input 1",
     ]
+    if registers:
+        lines += [
+            "add_interface registers avalon end",
+            "set_interface_property registers associatedClock clock",
+            "set_interface_property registers associatedReset reset",
+            *(
+                f"add_interface_port registers registers_{role} {role} {'Output' if way == 'output' else 'Input'} {bits}"
+                for way, role, bits in AVALON_REGISTERS
+            ),
+        ]
     for port in (*interface.inputs, *interface.load_ports):
         lines += _avalon_interface(prefix("in", port), port, "end", ("Input", "Output"))
     for port in interface.outputs:

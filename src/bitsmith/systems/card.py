@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from bitsmith.devices import Card
+from bitsmith.rtl.beats import ANSWERS, COMMANDS
 from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, core_steps
 
 _MOST_STREAMS = 32
@@ -44,17 +47,26 @@ def card_system(core: Core, board: Card) -> System:
         ConfigError: too many streams.
     """
     core.check_streams(_MOST_STREAMS)
+    inputs, outputs = streams = _streams(core)
     settings = core_settings(core, board.part.name, "-DBITSMITH_PLAIN_BEATS")
-    settings |= {"core_clock": "ap_clk", "core_reset": "ap_rst_n", "registers": False, "ip_folder": "", "kernel": True}
-    movers = {**_named("read", core.inputs), **_named("write", core.outputs)}
+    settings |= {
+        "inputs": inputs,
+        "outputs": outputs,
+        "core_clock": "ap_clk",
+        "core_reset": "ap_rst_n",
+        "registers": False,
+        "ip_folder": "",
+        "kernel": True,
+    }
+    movers = {**_named("read", inputs), **_named("write", outputs)}
     files = {
         "movers.cpp": _movers(f"{core.interface.title.tool} for {board.name}.", movers),
-        "link.cfg": _connectivity(core, board),
+        "link.cfg": _connectivity(core, board, streams),
     }
     circuit, xclbin = f"{FOLDER}/{core.module}.xo", f"{EXPORT}/{core.top}.xclbin"
     first = core_steps(core, circuit)
     if core.ip_tool is None:
-        files["kernel.xml"] = _kernel_xml(core)
+        files["kernel.xml"] = _kernel_xml(core, streams)
         script = ("-mode", "batch", "-nojournal", "-nolog", "-source", f"{FOLDER}/kernel.tcl")
         first = (Step((("vivado",),), script, (circuit,)),)
     target = ("-t", "hw", "--platform", board.platform)
@@ -79,6 +91,17 @@ def card_system(core: Core, board: Card) -> System:
     )
 
 
+_Streams: TypeAlias = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
+"""Names of a kernel's streams on either side, with the bytes of a beat."""
+
+
+def _streams(core: Core) -> _Streams:
+    """The streams of the circuit, and those to its registers, which circuits in C++ do not have."""
+    if core.ip_tool is not None:
+        return core.inputs, core.outputs
+    return (*core.inputs, COMMANDS), (*core.outputs, ANSWERS)
+
+
 def _named(way: str, streams: tuple[tuple[str, int], ...]) -> dict[str, int]:
     """Kernels of streams, with the bytes of a beat."""
     return {f"{way}_{k}": size for k, (_, size) in enumerate(streams)}
@@ -91,26 +114,26 @@ def _movers(title: str, movers: dict[str, int]) -> str:
     return _MOVERS.format(title=title, functions="\n".join(functions))
 
 
-def _connectivity(core: Core, board: Card) -> str:
+def _connectivity(core: Core, board: Card, streams: _Streams) -> str:
     """Return the connectivity that ``v++`` links: instances, memories, and streams."""
-    readers, writers = list(_named("read", core.inputs)), list(_named("write", core.outputs))
+    inputs, outputs = streams
+    readers, writers = list(_named("read", inputs)), list(_named("write", outputs))
     movers = [*readers, *writers]
     lines = ["[connectivity]", f"nk={core.module}:1:circuit", *(f"nk={name}:1:{name}" for name in movers)]
     lines += [f"sp={name}.memory:{board.memory}[{k % board.banks}]" for k, name in enumerate(movers)]
-    pairs = zip(readers, core.inputs, strict=True)
+    pairs = zip(readers, inputs, strict=True)
     lines += [f"stream_connect={name}.stream:circuit.{stream}" for name, (stream, _) in pairs]
     lines += [
-        f"stream_connect=circuit.{stream}:{name}.stream"
-        for name, (stream, _) in zip(writers, core.outputs, strict=True)
+        f"stream_connect=circuit.{stream}:{name}.stream" for name, (stream, _) in zip(writers, outputs, strict=True)
     ]
     return "\n".join([*lines, ""])
 
 
-def _kernel_xml(core: Core) -> str:
+def _kernel_xml(core: Core, streams: _Streams) -> str:
     """The description of the kernel, which has streams only."""
     ports, arguments = list[str](), list[str]()
-    for mode, streams in (("read_only", core.inputs), ("write_only", core.outputs)):
-        for name, size in streams:
+    for mode, side in zip(("read_only", "write_only"), streams, strict=True):
+        for name, size in side:
             ports.append(f'      <port name="{name}" mode="{mode}" dataWidth="{8 * size}" portType="stream"/>')
             arguments.append(
                 f'      <arg name="{name}" addressQualifier="4" id="{len(arguments)}" port="{name}" size="0x0" offset="0x0"'

@@ -199,9 +199,26 @@ class Registers:
         last, ended = self.read(self.CYCLES), time.monotonic()
         return _later(last, first) / (ended - began)
 
-    def frames(self) -> tuple[int, int]:
-        """Frames that have come out since the last reset, and whether one ended early."""
-        return self.read(self.FRAMES_OUT), self.read(self.STATUS) & 2
+    def checked(
+        self, frames: int, move: Callable[[], list[bytes]], restart: Callable[[], None] = lambda: None
+    ) -> list[bytes]:
+        """Return the results of so many frames that ``move`` gives; RuntimeError if the circuit says that it gave other ones.
+
+        After an error the circuit is reset, before it what moves its bytes, by ``restart``: what is left of frames there would
+        come before the next results.
+        """
+        try:
+            before = self.read(self.FRAMES_OUT)
+            results = move()
+            came = _later(self.read(self.FRAMES_OUT), before)
+            if self.read(self.STATUS) & 2 or came != frames:
+                raise RuntimeError(f"{came} of {frames} frames came out of the circuit")
+        except Exception:
+            self.seen = self.counts() if DESIGN["counted_hz"] is not None else None
+            restart()
+            self.reset()
+            raise
+        return results
 
 
 def in_parts(
@@ -259,23 +276,14 @@ class Dma:
 
     def _checked(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """The results of so many frames; RuntimeError if the circuit says that it gave other ones."""
-        registers = self._registers
-        if registers is None:
+        if self._registers is None:
             return self._exchange(frames, data, wanted)
-        try:
-            before, _ = registers.frames()
-            results = self._exchange(frames, data, wanted)
-            after, early = registers.frames()
-            if early or (after - before) % (1 << 32) != frames:
-                raise RuntimeError(f"{(after - before) % (1 << 32)} of {frames} frames came out of the circuit")
-        except Exception:
-            registers.seen = registers.counts() if DESIGN["counted_hz"] is not None else None
-            # What is left of frames in engines and circuit would come before the next results.
-            for engine in self._engines:
-                self._restart(engine)
-            registers.reset()
-            raise
-        return results
+        return self._registers.checked(frames, lambda: self._exchange(frames, data, wanted), self.restart)
+
+    def restart(self) -> None:
+        """Reset the engines."""
+        for engine in self._engines:
+            self._restart(engine)
 
     def _restart(self, engine: Any) -> None:
         """Reset an engine of PYNQ, both sides at once (PG021), and start its channels, which hold what the reset has ended."""

@@ -33,6 +33,46 @@ class Run:
             raise RuntimeError(f"a kernel ends with {state}, which is not COMPLETED: load the card again")
 
 
+def _put(memory: Any, data: bytes) -> None:
+    memory.write(data, 0)
+    memory.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_TO_DEVICE, len(data), 0)
+
+
+def _got(memory: Any, size: int) -> bytes:
+    memory.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_FROM_DEVICE, size, 0)
+    return bytes(memory.read(size, 0))
+
+
+class Commands:
+    """The circuit's registers: a kernel of the same kind as those of frames sends a command to them, another takes the answer."""
+
+    WRITE = 1 << 63
+    BYTES = 8, 4
+
+    def __init__(self, kernels: Sequence[Any], memories: Sequence[Any], limit: int) -> None:
+        self._kernels = kernels
+        self._memories = memories
+        self._limit = limit
+
+    def read(self, offset: int) -> int:
+        return self._asked(offset << 32)
+
+    def write(self, offset: int, value: int) -> None:
+        self._asked(self.WRITE | offset << 32 | value)
+
+    def _asked(self, command: int) -> int:
+        source, target = self._memories
+        size_in, size_out = self.BYTES
+        _put(source, command.to_bytes(size_in, "little"))
+        runs = [
+            Run(kernel(memory, 1), memory, self._limit)
+            for kernel, memory in zip(self._kernels, self._memories, strict=True)
+        ]
+        for run in runs:
+            run.wait()
+        return int.from_bytes(_got(target, size_out), "little")
+
+
 class NeuralNetworkOverlay(Predicting):
     """The card with its kernels.
 
@@ -61,11 +101,27 @@ class NeuralNetworkOverlay(Predicting):
         self._seconds = seconds
         self._device = pyxrt.device(device_index)
         uuid = self._device.load_xclbin(pyxrt.xclbin(xclbin_name))
-        readers = [pyxrt.kernel(self._device, uuid, f"read_{k}") for k in range(len(net.INPUTS) + len(net.LOADS))]
+        counts = len(net.INPUTS) + len(net.LOADS), len(net.OUTPUTS)
+        has = int(net.DESIGN["registers"])
+        readers, self._writers = (
+            [pyxrt.kernel(self._device, uuid, f"{way}_{k}") for k in range(count + has)]
+            for way, count in zip(("read", "write"), counts, strict=True)
+        )
+        registers = None
+        if has:
+            kernels = readers.pop(), self._writers.pop()
+            memories = [self._memory(kernel, size) for kernel, size in zip(kernels, Commands.BYTES, strict=True)]
+            commands = Commands(kernels, memories, int(1000 * seconds))
+            registers = net.Registers(commands.read, commands.write)
+            registers.check()
+            registers.reset()
         self._readers = readers[: len(net.INPUTS)]
         self._loaders = dict(zip(net.LOADS, readers[len(net.INPUTS) :], strict=True))
-        self._writers = [pyxrt.kernel(self._device, uuid, f"write_{k}") for k in range(len(net.OUTPUTS))]
-        super().__init__(self._parts, x_shape, y_shape, dtype)
+        super().__init__(self._parts, x_shape, y_shape, dtype, registers)
+
+    def _renew(self) -> None:
+        """Refuse more: nothing ends a kernel that waits for the rest of a frame."""
+        raise RuntimeError("an exchange with the card failed before: reset it with xbutil, and load it again")
 
     def _parts(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit, as many at a time as fit into a buffer, at least one."""
@@ -74,6 +130,12 @@ class NeuralNetworkOverlay(Predicting):
 
     def _moved(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """So many frames through the circuit."""
+        if self._registers is None:
+            return self._exchanged(frames, data, wanted)
+        moved: list[bytes] = self._registers.checked(frames, lambda: self._exchanged(frames, data, wanted))
+        return moved
+
+    def _exchanged(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         targets = [self._memory(kernel, size) for kernel, size in zip(self._writers, wanted, strict=True)]
         runs = [
             self._started(kernel, target, size, stream.beat, frames)
@@ -85,19 +147,14 @@ class NeuralNetworkOverlay(Predicting):
         ]
         for run in runs:
             run.wait()
-        results = []
-        for target, size in zip(targets, wanted, strict=True):
-            target.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_FROM_DEVICE, size, 0)
-            results.append(bytes(target.read(size, 0)))
-        return results
+        return [_got(target, size) for target, size in zip(targets, wanted, strict=True)]
 
     def _memory(self, kernel: Any, size: int) -> Any:
         return pyxrt.bo(self._device, size, pyxrt.bo.normal, kernel.group_id(0))
 
     def _send(self, kernel: Any, data: bytes, beat: int, frames: int) -> Run:
         source = self._memory(kernel, len(data))
-        source.write(data, 0)
-        source.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_TO_DEVICE, len(data), 0)
+        _put(source, data)
         return self._started(kernel, source, len(data), beat, frames)
 
     def _started(self, kernel: Any, buffer: Any, size: int, beat: int, frames: int) -> Run:

@@ -177,8 +177,16 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             function = Function(self.circuit.read, self.circuit.write, self.ip_dict["circuit"]["registers"], seconds)
             senders = [function.port(f"in_{k}") for k in range(len(net.INPUTS))]
             receivers = [function.port(f"out_{k}") for k in range(len(net.OUTPUTS))]
-        exchange = net.Dma(registers, senders, receivers, allocate, seconds, engines)
-        Predicting.__init__(self, exchange, x_shape, y_shape, dtype, registers)
+        self._dma, self._loads_itself = net.Dma(registers, senders, receivers, allocate, seconds, engines), download
+        Predicting.__init__(self, self._dma, x_shape, y_shape, dtype, registers)
+
+    def _renew(self) -> None:
+        """Load a circuit without registers again, which nothing else resets."""
+        if self._registers is None and self._loads_itself:
+            self.download()
+            self._dma.restart()
+        else:
+            super()._renew()
 
     def load(self, layer: str, *tensors: Any, **named: Any) -> None:
         """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""

@@ -37,15 +37,20 @@ class Predicting:
         self._dtype = dtype
 
     def _exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> Sequence[bytes]:
-        """Return the circuit's results for ``data``; nothing after a failed exchange that leaves parts of frames in it."""
-        if self._failed and self._registers is None:
-            raise RuntimeError(
-                "an exchange with the circuit failed before: load it again, as another NeuralNetworkOverlay"
-            )
+        """Return the circuit's results for ``data``."""
+        if self._failed:
+            self._renew()
         self._failed = True
         results = self._move(data, wanted)
         self._failed = False
         return results
+
+    def _renew(self) -> None:
+        """Take an exchange after one that failed, if nothing is left of that: a circuit with registers was reset by them."""
+        if self._registers is None:
+            raise RuntimeError(
+                "an exchange with the circuit failed before: load it again, as another NeuralNetworkOverlay"
+            )
 
     def selftest(self) -> None:
         """Compare the circuit's result for a stored frame with the emulator's; ``SelftestError`` says what is wrong."""

@@ -45,6 +45,10 @@ add_connection pll.outclk0 circuit.clock
 add_connection clock.clk_reset circuit.reset
 add_connection locked.reset circuit.reset
 
+# The circuit's registers, above those of the engines.
+add_connection processor.h2f_lw_axi_master circuit.registers
+set_connection_parameter_value processor.h2f_lw_axi_master/circuit.registers baseAddress 0x1000
+
 # An engine for each stream, with 64 bytes of registers: status and control first, descriptors from 0x20 on.
 set number 0
 foreach {mode streams} [list 1 $inputs 2 $outputs] {

@@ -27,6 +27,9 @@ BRIDGE = 0xFF200000
 ENGINE_BYTES = 0x40
 """Between the registers of an engine and those of the next: inputs, weights for memories, outputs."""
 
+CIRCUIT, CIRCUIT_BYTES = 0x1000, 0x1000
+"""Registers of the circuit, above those of all engines."""
+
 MEMORY, USED = Path("/dev/mem"), Path("/proc/iomem")
 """All of the machine's memory and registers, and which of it is in use."""
 
@@ -102,7 +105,11 @@ class Engine:
         self._words = words
         self._seconds = seconds
         self._moved = 0
-        words[self.CONTROL] = self.RESET
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all transfers."""
+        self._words[self.CONTROL] = self.RESET
         self._until(self.RESETTING, 0, 0)
 
     def read(self, address: int, size: int) -> None:
@@ -155,16 +162,22 @@ class NeuralNetworkOverlay(Predicting):
             load_bitstream(Path(bitfile_name))
         check_unused(*memory)
         number = len(net.INPUTS) + len(net.LOADS) + len(net.OUTPUTS)
-        words = map_physical(BRIDGE, -(-number * ENGINE_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE, np.uint32)
+        words = map_physical(BRIDGE, -(-(CIRCUIT + CIRCUIT_BYTES) // mmap.PAGESIZE) * mmap.PAGESIZE, np.uint32)
         step = ENGINE_BYTES // 4
-        engines = [Engine(words[k * step : (k + 1) * step], seconds) for k in range(number)]
+        self._engines = engines = [Engine(words[k * step : (k + 1) * step], seconds) for k in range(number)]
+        own = words[CIRCUIT // 4 : (CIRCUIT + CIRCUIT_BYTES) // 4]
+        registers = net.Registers(
+            lambda offset: int(own[offset // 4]), lambda offset, value: own.__setitem__(offset // 4, value)
+        )
+        registers.check()
+        registers.reset()
         self._readers = engines[: len(net.INPUTS)]
         self._loaders = dict(zip(net.LOADS, engines[len(net.INPUTS) :]))
         self._writers = engines[number - len(net.OUTPUTS) :]
         self._address, self._bytes = memory[0], map_physical(*memory, np.uint8)
         streams = len(net.INPUTS) + len(net.OUTPUTS)
         self._room = min(len(self._bytes) // streams & ~0xFFF, Engine.MOST_BYTES)
-        super().__init__(self._parts, x_shape, y_shape, dtype)
+        super().__init__(self._parts, x_shape, y_shape, dtype, registers)
 
     def _parts(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit, as many at a time as there is room for."""
@@ -176,6 +189,15 @@ class NeuralNetworkOverlay(Predicting):
 
     def _moved(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """So many frames through the circuit."""
+
+        def restart() -> None:
+            for engine in self._engines:
+                engine.reset()
+
+        moved: list[bytes] = self._registers.checked(frames, lambda: self._exchanged(frames, data, wanted), restart)
+        return moved
+
+    def _exchanged(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         places = range(0, (len(data) + len(wanted)) * self._room, self._room)
         targets = places[len(data) :]
         for engine, target, size in zip(self._writers, targets, wanted):
