@@ -108,7 +108,7 @@ def test_convert_takes_the_most_bits_that_fit(network: Path, data: npt.NDArray[n
     assert fits(*size(model)) and model.directives.unrolled(model.program)
     chosen, *_ = model.notes
     assert re.match(
-        r"Chosen to fit LFE5U-45F: 10 bits of weights and 12 of results \(.* less accurate\. The fidelity: .* dB",
+        r"Chosen to fit LFE5U-45F: 10 bits of weights and 16 of results \(.* less accurate\. The fidelity: .* dB",
         chosen,
     )
     model.save(tmp_path / "model.json")

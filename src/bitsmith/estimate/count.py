@@ -18,6 +18,8 @@ from bitsmith.devices import Family
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Size
+from bitsmith.estimate.reads import elements_read
+from bitsmith.estimate.tables import unlike
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
@@ -25,6 +27,7 @@ from bitsmith.mapping.memories import kept_bits, paired, takes_block, weight_blo
 from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
+from bitsmith.netlist.pipeline import lut_inputs
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
@@ -78,17 +81,16 @@ class Count:
         self.large = 0.0
         self.layers: dict[str, float] = {}
         """Look-up tables by layer."""
-        self._area = family.area
+        self._area, self._inputs = family.area, lut_inputs(family.delays)
         self._sums = 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
         self._blocks = blocks
 
-    def program(self, program: Program, padded: Mapping[int, float], repeats: int = 1) -> None:
-        """Count every node that an output depends on, ``repeats`` times; ``padded`` as for `registered`."""
-        live = _live(program)
-        for index, node in enumerate(program.nodes):
-            if live[index]:
+    def program(self, program: Program, padded: Mapping[int, float], repeats: float = 1.0) -> None:
+        """Count all elements that an output depends on, ``repeats`` times; ``padded`` as for `registered`."""
+        for index, (node, read) in enumerate(zip(program.nodes, elements_read(program), strict=True)):
+            if read.any():
                 before = self.lut
-                self._node(node, program, repeats, padded.get(index, 0.0))
+                self._node(node, program, repeats * float(read.mean()), padded.get(index, 0.0))
                 self.attribute((node.layer,), before)
 
     def made(self, size: Size) -> None:
@@ -323,7 +325,7 @@ class Count:
     def _compare(self, count: float, width: float) -> None:
         self.lut += count * width * self._area.comparator_luts.per_bit
 
-    def _compare_constants(self, program: Program, operand: int, count: int, repeats: int) -> None:
+    def _compare_constants(self, program: Program, operand: int, count: float, repeats: float) -> None:
         """``count`` comparisons of the elements of ``operand``, each of which may be in many places, with constants."""
         words = program.nodes[operand]
         while isinstance(words.op, ops.Broadcast | ops.Reshape):
@@ -331,7 +333,7 @@ class Count:
         number = min(words.type.size * repeats, count)
         self.lut += number * self._area.comparisons(count / number, _mean_width(words.type))
 
-    def _node(self, node: Node, program: Program, repeats: int, padded: float) -> None:
+    def _node(self, node: Node, program: Program, repeats: float, padded: float) -> None:
         op, args = node.op, program.types(node.args)
         size, width = node.type.size * repeats, _mean_width(node.type)
         constants = [isinstance(program.nodes[index].op, ops.Const) for index in node.args]
@@ -368,12 +370,13 @@ class Count:
             case ops.Select():
                 self._choose(size, width)
             case ops.Sum():
-                self.add(args[0].size * repeats - size, width)
+                terms = args[0].size * repeats * float((args[0].width > 0).mean())
+                self.add(max(terms - size, 0), csd.adder_width(_mean_width(args[0]), width))
             case ops.AMax():
                 self._compare(args[0].size * repeats - size, width)
                 self._choose(args[0].size * repeats - size, width)
             case ops.Table():
-                self._table(args[0], node.type, size)
+                self._table(op, args[0], node.type, repeats)
             case ops.Cast():
                 follows_add = isinstance(program.nodes[node.args[0]].op, ops.Add | ops.Max)
                 self._cast(op, args[0], node.type, size, follows_add)
@@ -394,43 +397,41 @@ class Count:
         share = self._area.bit_sums if x.max_width == 1 else self._sums
         self.add(adders, share * csd.adder_width(_mean_width(x), _mean_width(y)))
 
-    def _products(self, x: TensorType, y: TensorType, count: int) -> None:
+    def _products(self, x: TensorType, y: TensorType, count: float) -> None:
         blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
         self.dsp += blocks * count
         self.lut += luts * count
 
-    def _scale(self, args: Sequence[TensorType], constants: Sequence[bool], count: int) -> None:
+    def _scale(self, args: Sequence[TensorType], constants: Sequence[bool], count: float) -> None:
         """Products with constants, in shifts and adders."""
         factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
         adders = float(np.maximum(csd.count_digits(factors.lo) - 1, 0).mean()) * count
         self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
 
-    def _table(self, x: TensorType, y: TensorType, count: int) -> None:
-        address, width = max(x.max_width, 1), max(y.max_width, 1)
-        if self._area.memory.pays_table(1 << address, width):
-            self.bram += self._area.memory.count(1 << address, width) * count
-        else:
-            self.lut += self._area.table(address, width) * count
+    def _table(self, op: ops.Table, x: TensorType, y: TensorType, repeats: float) -> None:
+        """Tables of as many words and bits as each element has."""
+        numbers = np.arange(op.values[..., 0].size).reshape(op.values.shape[:-1])
+        each = np.stack(np.broadcast_arrays(numbers, x.lo - op.first, x.hi - op.first, x.width, y.width)).reshape(5, -1)
+        kinds, counts = np.unique(each.astype(np.int64), axis=1, return_counts=True)
+        numbers_of = counts * (y.size / each.shape[1] * repeats)
+        shapes, group = np.unique(kinds[1:], axis=1, return_inverse=True)
+        rows = op.values.reshape(numbers.size, -1)
+        for number, (low, high, address, width) in enumerate(shapes.T.tolist()):
+            count = numbers_of[group.ravel() == number]
+            if self._area.memory.pays_table(1 << address, width):
+                self.bram += self._area.memory.count(1 << address, width) * count.sum()
+            elif width:
+                words = rows[kinds[0, group.ravel() == number], low : high + 1]
+                share = unlike(words, low + op.first, address, width, self._inputs)
+                self.lut += self._area.table(address, width) * float(share @ count)
 
-    def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: int, follows_add: bool) -> None:
-        width = _mean_width(y)
-        drops = bool(np.any(x.frac > op.frac))
+    def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: float, follows_add: bool) -> None:
+        width, dropped = _mean_width(y), x.frac - op.frac
         # Constants for rounding join a bias that was added before.
-        if drops and op.rounding is not Rounding.TRN and not (follows_add and op.rounding is Rounding.RND):
-            self.add(count, width + 1)
-        if op.overflow is not Overflow.WRAP and _mean_width(x) > width:
-            self._choose(count, width + 2)
-
-
-def _live(program: Program) -> list[bool]:
-    live = [False] * len(program.nodes)
-    for output in program.outputs:
-        live[output.node] = True
-    for index in range(len(program.nodes) - 1, -1, -1):
-        if live[index]:
-            for arg in program.nodes[index].args:
-                live[arg] = True
-    return live
+        if op.rounding is not Rounding.TRN and not (follows_add and op.rounding is Rounding.RND):
+            self.add(count * float(((dropped > 0) & (y.width > 0)).mean()), width + 1)
+        if op.overflow is not Overflow.WRAP:
+            self._choose(count * float((x.width - np.maximum(dropped, 0) > y.width).mean()), width + 2)
 
 
 def _mean_width(kind: TensorType) -> float:

@@ -6,7 +6,6 @@ cell; where bits of an operand are constant (above an unsigned one, or a literal
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 import numpy as np
@@ -15,6 +14,7 @@ from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import is_memory, registers
+from bitsmith.estimate.tables import unlike
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, operands, readers_of
@@ -135,20 +135,6 @@ class _Counted:
         if is_memory(self._netlist, index, self._stages, self._area):
             self.bram += self._area.memory.count(1 << address, word.width)
         else:
-            self.lut += self._area.table(address, word.width) * self._unlike(word, cell)
-
-    def _unlike(self, word: Word, cell: cells.RomRead) -> float:
-        """Return the area of a regular table as a share of a random one.
-
-        It is the root of the share of its parts, of as many words as a look-up table has, that are neither constant nor like
-        another: those that are alike are chosen from as before.
-        """
-        address = self._words[cell.address].width
-        entries = np.array(self._netlist.tables[cell.table], dtype=np.object_) >> word.drop
-        usual, _ = Counter(entries.tolist()).most_common(1)[0]
-        words = np.full(1 << address, usual, dtype=np.object_)
-        words[np.arange(cell.first, cell.first + len(entries)) % (1 << address)] = entries
-        bits = np.array([[int(value) >> bit & 1 for value in words] for bit in range(word.width)], dtype=np.uint8)
-        parts = bits.reshape(-1, min(1 << self._inputs, 1 << address))
-        found = {part.tobytes() for part in parts if part.min() != part.max()}
-        return math.sqrt(len(found) / len(parts))
+            entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
+            share = unlike(entries, cell.first, address, word.width, self._inputs)[0]
+            self.lut += self._area.table(address, word.width) * share

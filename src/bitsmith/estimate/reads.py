@@ -1,0 +1,64 @@
+"""Elements of results that something reads: synthesis keeps nothing of others."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir import ops
+from bitsmith.ir.indexing import Move, moved
+from bitsmith.ir.program import Node, Program
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+def elements_read(program: Program) -> list[Mask]:
+    """The elements of each node that an output depends on; of recurrences all steps up to the last of them."""
+    masks = [np.zeros(node.type.shape, dtype=np.bool_) for node in program.nodes]
+    for output in program.outputs:
+        masks[output.node][...] = True
+    for node, mask in zip(reversed(program.nodes), reversed(masks), strict=True):
+        if isinstance(node.op, ops.Scan):
+            mask[: np.max(np.nonzero(mask)[0], initial=-1) + 1] = True
+        if node.args and mask.any():
+            shapes = [masks[arg].shape for arg in node.args]
+            for arg, read in zip(node.args, _read(node, mask, shapes), strict=True):
+                masks[arg] |= read
+    return masks
+
+
+def _read(node: Node, mask: Mask, shapes: list[tuple[int, ...]]) -> list[Mask]:
+    """The elements of each operand, of ``shapes``, that those of the result in ``mask`` depend on."""
+    match node.op:
+        case ops.Reshape():
+            return [mask.reshape(shapes[0])]
+        case op if isinstance(op, Move):
+            places, read = moved(op, shapes[0]), np.zeros(shapes[0], dtype=np.bool_)
+            read.ravel()[places[mask & (places >= 0)]] = True
+            return [read]
+        case ops.Concat(axis):
+            return np.split(mask, np.cumsum([shape[axis] for shape in shapes])[:-1], axis=axis)
+        case ops.Linear(weights):
+            return [mask.astype(np.float32) @ (weights != 0).T.astype(np.float32) > 0]
+        case ops.MatMul():
+            rows, columns = (np.logical_or.reduce(mask, axis=axis, keepdims=True) for axis in (-1, -2))
+            return [_onto(shapes[0], rows), _onto(shapes[1], columns)]
+        case ops.Sum(axes) | ops.AMax(axes):
+            return [np.broadcast_to(np.expand_dims(mask, axes), shapes[0])]
+        case ops.Scan():
+            return [np.ones(shape, dtype=np.bool_) for shape in shapes]
+        case op if isinstance(op, ops.Elementwise):
+            return [_onto(shape, mask) for shape in shapes]
+        case ops.Input() | ops.Const() | ops.Parameter():
+            return []
+        case op:
+            assert_never(op)
+
+
+def _onto(shape: tuple[int, ...], mask: Mask) -> Mask:
+    """Elements of an operand of ``shape``, broadcast to the result, any of whose repetitions is in ``mask``."""
+    whole = (1,) * (mask.ndim - len(shape)) + shape
+    axes = tuple(axis for axis, size in enumerate(whole) if size == 1)
+    return np.broadcast_to(np.logical_or.reduce(mask, axis=axes, keepdims=True), whole).reshape(shape)

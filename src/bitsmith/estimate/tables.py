@@ -1,0 +1,45 @@
+"""Constant tables as look-up tables: areas of regular ones as shares of those of random ones.
+
+A share is the root of the share of a table's parts, of as many words as a look-up table has, that are neither constant nor like
+another: those that are alike are chosen from as before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.types import Ints
+
+
+def unlike(values: Ints, first: int, address: int, width: int, inputs: int) -> npt.NDArray[np.float64]:
+    """The share of each row of ``values``, of which ``width`` bits are kept, read by ``address`` bits from ``first`` on.
+
+    Look-up tables have ``inputs`` inputs. Words that no code reads are like the most frequent one.
+    """
+    words = np.empty((len(values), 1 << address), dtype=np.int64)
+    kept = (values & ((1 << width) - 1)).astype(np.int64)
+    words[:] = _most_frequent(kept)[:, None]
+    words[:, np.arange(first, first + kept.shape[1]) % (1 << address)] = kept
+    size = min(1 << inputs, 1 << address)
+    bits = (words[:, None, :] >> np.arange(width)[:, None] & 1).astype(np.uint8)
+    parts = np.packbits(bits.reshape(len(values), -1, size), axis=-1)
+    full = np.packbits(np.ones(size, dtype=np.uint8))
+    differing = np.zeros(len(values))
+    for row, each in enumerate(parts):
+        found = np.unique(each.view(f"V{each.shape[1]}"))
+        constant = sum(end.view(found.dtype)[0] in found for end in (0 * full, full))
+        differing[row] = len(found) - constant
+    shares: npt.NDArray[np.float64] = np.sqrt(differing / parts.shape[1])
+    return shares
+
+
+def _most_frequent(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The most frequent number of each row."""
+    ordered = np.sort(rows, axis=1)
+    starts = np.ones_like(ordered, dtype=np.bool_)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    at = np.arange(ordered.shape[1])
+    runs = at - np.maximum.accumulate(np.where(starts, at, 0), axis=1)
+    found: npt.NDArray[np.int64] = ordered[np.arange(len(rows)), runs.argmax(axis=1)]
+    return found

@@ -1,0 +1,100 @@
+"""Elements that something reads against the inputs of the netlist, which is made without knowing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.estimate.reads import elements_read
+from bitsmith.estimate.size import estimate
+from bitsmith.estimate.unrolled import size_of
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.netlist import InputPort, live_words
+from bitsmith.netlist.pipelined import pipelined
+from tests.properties.programs import random_program
+
+BYTE = FixedFormat(True, 8, 4)
+
+
+def elements_of_netlist(program: Program) -> set[int]:
+    """The inputs' elements that live words of the netlist read, numbered through all inputs."""
+    netlist = elaborate(program)
+    words = [netlist.words[index].cell for index in live_words(netlist)]
+    return {cell.element for cell in words if isinstance(cell, InputPort)}
+
+
+def expected(program: Program) -> set[int]:
+    read = elements_read(program)
+    masks = [read[index].ravel() for index in program.inputs]
+    return set(np.flatnonzero(np.concatenate(masks)).tolist())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_netlists_of_random_programs_read_no_other_elements(seed: int) -> None:
+    program = random_program(seed, max_ops=20)
+    assert elements_of_netlist(program) <= expected(program)
+
+
+def _strided(build: ProgramBuilder, x: Value) -> Value:
+    return build.slice(build.linear(x, np.arange(1, 19).reshape(6, 3)), (0, 1), (4, 2), (3, 1))
+
+
+def _rows(build: ProgramBuilder, x: Value) -> Value:
+    weights = np.zeros((6, 2), int)
+    weights[1, 0] = weights[4, 1] = 3
+    return build.slice(build.linear(x, weights), (1, 1), (4, 2))
+
+
+def _product(build: ProgramBuilder, x: Value) -> Value:
+    y = build.reshape(build.slice(x, (0, 0), (2, 6)), (6, 2))
+    return build.slice(build.matmul(build.slice(x, (2, 0), (4, 6)), y), (0, 1), (1, 2))
+
+
+def _sums(build: ProgramBuilder, x: Value) -> Value:
+    sums = build.concat([build.sum(x, (0,)), build.amax(x, (1,))], 0)
+    return build.gather(sums, [2, 7], 0)
+
+
+def _windows(build: ProgramBuilder, x: Value) -> Value:
+    windows = build.window(build.reshape(x, (24, 1)), (3,), (2,), (2,), ((1, 2),))
+    first = build.slice(windows, (0, 0, 0), (3, 3, 1))
+    return build.add(
+        build.sum(first, (1,)), build.slice(build.pad(build.reshape(x, (24, 1)), (1, 0), (0, 0)), (0, 0), (3, 1))
+    )
+
+
+@pytest.mark.parametrize("make", [_strided, _rows, _product, _sums, _windows])
+def test_elements_are_those_that_the_netlist_reads(make: Callable[[ProgramBuilder, Value], Value]) -> None:
+    build = ProgramBuilder()
+    program = build.program([("y", make(build, build.input("x", (4, 6), BYTE)))])
+    assert expected(program) == elements_of_netlist(program)
+    assert 0 < len(expected(program)) < 24
+
+
+def test_positions_that_nothing_reads_are_free() -> None:
+    def size(positions: int, read: int) -> int:
+        build = ProgramBuilder()
+        hidden = build.linear(build.input("x", (positions, 6), BYTE), np.arange(-9, 9).reshape(6, 3))
+        squares = build.abs(build.add(hidden, build.const([5, 6, 7])))
+        return estimate(build.program([("y", build.slice(squares, (0, 0), (read, 3)))]), ECP5).lut
+
+    assert size(40, 2) == size(2, 2) > 0
+
+
+@pytest.mark.parametrize("family", [ECP5, ULTRASCALE_PLUS], ids=repr)
+def test_tables_have_the_words_and_bits_of_their_elements(family: Family) -> None:
+    """Each element has a width of its own; some tables are regular, and some results need fewer bits than others."""
+    rng, build = np.random.default_rng(1), ProgramBuilder()
+    widths = rng.integers(2, 8, 40)
+    x = build.input("x", (40,), *(FixedFormat(False, int(width), 0) for width in widths))
+    values = rng.integers(0, 2 ** rng.integers(1, 6, (40, 1)), (40, 128))
+    values[::3] = np.arange(128) // 9
+    program = build.program([("y", build.table(x, 0, values, 0))])
+    made = size_of(*pipelined(program, family.delays, 6.0), family)
+    assert estimate(program, family).lut == pytest.approx(made.lut, rel=0.1)
