@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
+from bitsmith.base.project import Project
 from bitsmith.building.csim import LIBRARY
-from bitsmith.project import Project
 
 ROOT = Path(__file__).parents[1]
 RIVAL = ROOT / ".venv-hls4ml"

@@ -16,7 +16,7 @@ from convolution import IMAGE, SMALL
 from rich.console import Console
 
 import bitsmith
-from bitsmith.explanation import explain
+from bitsmith.conversion.explanation import explain
 
 PART = "LFE5U-85F-6BG381C"
 CLOCK_NS = 20.0

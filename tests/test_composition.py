@@ -14,6 +14,7 @@ import bitsmith
 from bitsmith import Model
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
+from bitsmith.conversion.splitting import _with_stored_results
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
@@ -23,7 +24,6 @@ from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.splitting import _with_stored_results
 
 X = np.random.default_rng(3).normal(size=(200, 8))
 

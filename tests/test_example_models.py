@@ -16,7 +16,7 @@ import pytest
 
 import bitsmith
 from bitsmith.errors import ConfigError, ModelFileError
-from bitsmith.example_models import ExampleWarning, fetch_example_data, fetch_example_list, fetch_example_model
+from bitsmith.utils.example_models import ExampleWarning, fetch_example_data, fetch_example_list, fetch_example_model
 
 MODELS = Path(__file__).parents[1] / "src" / "bitsmith" / "data" / "models"
 Arrays = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]

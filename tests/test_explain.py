@@ -13,11 +13,11 @@ import torch
 from onnx import helper
 from torch import nn
 
+from bitsmith.conversion.explanation import explain
 from bitsmith.devices import ECP5, resolve_part
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.estimate.fit import fits
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.explanation import explain
 from tests.any_models import Sample, proto, samples
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 import bitsmith
 from bitsmith.cli.commands import app
+from bitsmith.conversion.exploration import Exploration, explore
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
-from bitsmith.exploration import Exploration, explore
 from bitsmith.layers.settings import Bits
 from bitsmith.model.points import size_of
 

@@ -15,8 +15,8 @@ from torch import nn
 
 import bitsmith
 from bitsmith import converters, utils
+from bitsmith.compat.familiar import FlatModel, flat, with_layout
 from bitsmith.errors import InputDataError, ProjectError
-from bitsmith.familiar import FlatModel, flat, with_layout
 
 convert_from_pytorch_model = flat(converters.convert_from_pytorch_model)
 config_from_pytorch_model = with_layout(utils.config_from_pytorch_model)

@@ -17,15 +17,15 @@ from onnx import TensorProto, helper
 
 import bitsmith
 from bitsmith.building.job import Target
+from bitsmith.conversion.explanation import explain
 from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
 from bitsmith.errors import CapacityError
+from bitsmith.errors.remedies import given
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
-from bitsmith.explanation import explain
 from bitsmith.layers.settings import Bits
 from bitsmith.model import fitting
 from bitsmith.model.points import RESULTS, WEIGHTS, edge, size_of
-from bitsmith.remedies import given
 from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith import conversion, explanation
 from bitsmith.cli.options import FLAGS
 from bitsmith.config import IOType
+from bitsmith.conversion import conversion, explanation
 from bitsmith.errors import ConfigError
 from bitsmith.layers.settings import Outliers, Strategy
 from bitsmith.model import Model
@@ -147,7 +147,7 @@ from bitsmith.building.job import Target, plain_target, read_target
 from bitsmith.cli.commands import app
 from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.request import Request
-from bitsmith.explanation import explain
+from bitsmith.conversion.explanation import explain
 from bitsmith.options.project import create_config, read_project
 
 for function in (bitsmith.convert, explain):

@@ -142,7 +142,7 @@ for name in {sorted(_POSIX_ONLY)!r}:
     if hasattr(sys.modules[module], name):
         delattr(sys.modules[module], name)
 import bitsmith
-from bitsmith.explanation import explain
+from bitsmith.conversion.explanation import explain
 model = bitsmith.convert(sys.argv[1], sys.argv[2] + "/project", check=False)
 model.predict(np.zeros((1, 64)))
 model.save(sys.argv[2] + "/project.json")

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import bitsmith
-from bitsmith.progress import heard, tell, tell_of_tool
+from bitsmith.base.progress import heard, tell, tell_of_tool
 from bitsmith.report.live import working
 from tests.system.examples import MODELS, three_layer
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitsmith.base.project import LOCK, MANIFEST, OWNER, Project, digest, project_name, write_atomically
 from bitsmith.errors import ProjectError
-from bitsmith.project import LOCK, MANIFEST, OWNER, Project, digest, project_name, write_atomically
 
 
 def test_new_folder_gets_a_manifest_and_reopens(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_without_a_cache_only_this_process_is_believed(tmp_path: Path, monkeypat
         with Project.open(tmp_path / "p", "net") as project:
             assert bool(project.cached("synth", "d")) == known
             project.record("synth", "d", None, 0.0)
-    look = f"from bitsmith.project import Project; print(len(Project.open({str(tmp_path / 'p')!r}, 'net').stages))"
+    look = f"from bitsmith.base.project import Project; print(len(Project.open({str(tmp_path / 'p')!r}, 'net').stages))"
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "0\n"
 
 
@@ -115,7 +115,7 @@ def test_folder_of_a_process_killed_while_it_wrote_its_first_files(tmp_path: Pat
     program = f"""
 import os, signal
 from pathlib import Path
-from bitsmith.project import Project
+from bitsmith.base.project import Project
 left, replace = [{after}], Path.replace
 def killed(source, target):
     if not left[0]:
@@ -171,7 +171,8 @@ def test_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            f"from bitsmith.project import Project; p = Project.open({str(tmp_path)!r}, 'net'); print(1, flush=True); input()",
+            "from bitsmith.base.project import Project\n"
+            f"project = Project.open({str(tmp_path)!r}, 'net'); print(1, flush=True); input()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

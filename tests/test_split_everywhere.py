@@ -16,6 +16,7 @@ import bitsmith
 from bitsmith import Model
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
+from bitsmith.conversion.splitting import Split
 from bitsmith.errors import ConfigError, InputRangeWarning, RangeError
 from bitsmith.ir.composition import OWN
 from bitsmith.ir.oracle import evaluate
@@ -25,7 +26,6 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
-from bitsmith.splitting import Split
 from tests.system.test_random_networks import random_network
 
 

@@ -19,8 +19,8 @@ LIST = Path(__file__).parents[1] / "public-api.txt"
 _MODULES = {
     "converters": "Converters by framework and of project files, with the names that users of hls4ml know.",
     "custom": "Layers of your own ([custom-layers.md](custom-layers.md)).",
-    "explanation": "Results of `bitsmith.explain`: layers and types of a model, and a layout that would fit.",
-    "exploration": "Results of `bitsmith.explore`: circuits with their size and accuracy ([choose bits](choose-bits.md)).",
+    "conversion.explanation": "Results of `bitsmith.explain`: layers and types of a model, and a layout that would fit.",
+    "conversion.exploration": "Results of `bitsmith.explore`: circuits, sizes, accuracies ([choose bits](choose-bits.md)).",
     "utils": "Configurations to begin with, example models and pictures.",
     "profiling": "Figures of a model's numbers; needs the extra `report`.",
     "report": "Figures that builds measured and vendors' tools reported.",

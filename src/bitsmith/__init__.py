@@ -9,14 +9,14 @@ from bitsmith.version import __version__
 
 if TYPE_CHECKING:
     from bitsmith import converters, custom, errors, model, profiling, report, utils
-    from bitsmith.composition import compose
-    from bitsmith.conversion import convert
+    from bitsmith.conversion.composition import compose
+    from bitsmith.conversion.conversion import convert
+    from bitsmith.conversion.explanation import explain
+    from bitsmith.conversion.exploration import explore
+    from bitsmith.conversion.splitting import Split, split
     from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
-    from bitsmith.explanation import explain
-    from bitsmith.exploration import explore
     from bitsmith.model import Model
     from bitsmith.report import Report
-    from bitsmith.splitting import Split, split
 
 __all__ = [
     "ApproximationWarning",
@@ -46,12 +46,12 @@ _HOMES = {
     "InputRangeWarning": "bitsmith.errors",
     "Model": "bitsmith.model",
     "Report": "bitsmith.report",
-    "Split": "bitsmith.splitting",
-    "compose": "bitsmith.composition",
-    "convert": "bitsmith.conversion",
-    "explain": "bitsmith.explanation",
-    "explore": "bitsmith.exploration",
-    "split": "bitsmith.splitting",
+    "Split": "bitsmith.conversion.splitting",
+    "compose": "bitsmith.conversion.composition",
+    "convert": "bitsmith.conversion.conversion",
+    "explain": "bitsmith.conversion.explanation",
+    "explore": "bitsmith.conversion.exploration",
+    "split": "bitsmith.conversion.splitting",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from bitsmith.dump import dumped
+from bitsmith.base.dump import dumped
 from bitsmith.fidelity.losses import Watch
 from bitsmith.fidelity.scales import finer_for_scales
 from bitsmith.ir.program import Program

@@ -11,7 +11,7 @@ from bitsmith.config import ConfigLike
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_of
 from bitsmith.config.values import AP_VLD, AXI_MASTER
-from bitsmith.conversion import Conversion, configured, convert, split_shape
+from bitsmith.conversion.conversion import Conversion, configured, convert, split_shape
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.frameworks import AnyModel, installed

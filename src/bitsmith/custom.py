@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Unpack
 
 from bitsmith.config import BackendName
-from bitsmith.conversion import convert
+from bitsmith.conversion.conversion import convert
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import FidelityError, InputDataError
 from bitsmith.fidelity.certificate import FRAMEWORK_ERROR

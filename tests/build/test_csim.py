@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bitsmith.backends import DIALECT_NAMES, Backend
+from bitsmith.base.project import Project
 from bitsmith.building.csim import LIBRARY, HlsCode, real
 from bitsmith.building.execute import Execution
 from bitsmith.building.job import Target
@@ -24,7 +25,6 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.model import Model
-from bitsmith.project import Project
 from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.base.progress import listening
+from bitsmith.base.project import Project
 from bitsmith.building.execute import Execution
 from bitsmith.building.stages import Generated, Sources
-from bitsmith.progress import listening
-from bitsmith.project import Project
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(75.0, "rtl: a circuit, in about 1 min 15 s"), (0.5, "rtl: a circuit")])

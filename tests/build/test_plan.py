@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import bitsmith
+from bitsmith.base.licenses import licensed
 from bitsmith.building.makefile import makefile
 from bitsmith.building.stages import Generated, Sections, Stage
 from bitsmith.errors import ConfigError
@@ -20,7 +21,6 @@ from bitsmith.flows.run import Command
 from bitsmith.flows.tools import MAKE, FoundTool, find
 from bitsmith.hls import HlsTarget
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.licenses import licensed
 from bitsmith.model import Model
 from bitsmith.report import read_report
 from tests.system.examples import three_layer

@@ -19,12 +19,13 @@ import pytest
 import bitsmith
 from bitsmith import Model
 from bitsmith.backends import BACKENDS
+from bitsmith.base.licenses import licensed
 from bitsmith.building.job import Target
 from bitsmith.building.logic import LOGIC_TOOLS
 from bitsmith.building.plan import Plan
 from bitsmith.building.stages import together
 from bitsmith.compiler import Source
-from bitsmith.conversion import _converted, _Read
+from bitsmith.conversion.conversion import _converted, _Read
 from bitsmith.devices import BOARDS, AnyBoard, Board, Card, SocFpga, Zynq, any_board
 from bitsmith.errors import BitsmithError, ProjectError, ToolMissingError
 from bitsmith.layers.activation import ReLU
@@ -33,7 +34,6 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
-from bitsmith.licenses import licensed
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.project import read_project
 from tests.report.networks import HIDDEN, INPUT

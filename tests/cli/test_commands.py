@@ -19,11 +19,11 @@ from typer.testing import CliRunner, Result
 
 import bitsmith
 from bitsmith import __version__
+from bitsmith.base.progress import Kind, tell, tell_of_tool
 from bitsmith.cli import demo
 from bitsmith.cli.commands import app
 from bitsmith.cli.terminal import Terminal
 from bitsmith.errors import ToolMissingError
-from bitsmith.progress import Kind, tell, tell_of_tool
 from bitsmith.report import Report
 from bitsmith.report.folder import write_report
 from tests.any_models import samples

@@ -19,7 +19,7 @@ from bitsmith.cli.commands import app
 from bitsmith.cli.options import FLAGS, ModelOptions
 from bitsmith.cli.request import Request
 from bitsmith.config import IOType
-from bitsmith.conversion import convert
+from bitsmith.conversion.conversion import convert
 from bitsmith.errors import ConfigError, nearest
 from bitsmith.layers.settings import Outliers, Strategy
 from tests.system.keras2 import write_dense

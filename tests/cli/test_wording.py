@@ -14,12 +14,12 @@ import bitsmith
 from bitsmith.cli.commands import app
 from bitsmith.cli.wording import in_shell, worded
 from bitsmith.errors import BitsmithError, ConfigError, ConfigProblemsError
+from bitsmith.errors.remedies import OPEN, Call, Remedy, build, convert, given, predict, remedy
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.table import Further
-from bitsmith.remedies import OPEN, Call, Remedy, build, convert, given, predict, remedy
 
 _SOURCE = Path(bitsmith.__file__).parent
-_MODULE = "bitsmith.remedies"
+_MODULE = "bitsmith.errors.remedies"
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from bitsmith.building.job import Target
 from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, compile_network
 from bitsmith.config import resolve
+from bitsmith.conversion.explanation import explain
 from bitsmith.converters import convert_from_config
 from bitsmith.emulate import Emulator
-from bitsmith.explanation import explain
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.ir.types import FixedFormat

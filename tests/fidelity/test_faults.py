@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from bitsmith import FidelityWarning, conversion, convert
+from bitsmith import FidelityWarning, convert
+from bitsmith.conversion import conversion
 from bitsmith.frontends.read import read_as
 from bitsmith.ir.builder import Value
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsmith.base.progress import Progress
 from bitsmith.devices import DEFAULT_PART, ECP5, Board, Family, Part, family_named, resolve_part
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
@@ -17,7 +18,6 @@ from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimula
 from bitsmith.flows.tools import VERILATOR, find
 from bitsmith.flows.verilator import Cosimulation, Simulation
 from bitsmith.flows.yosys import Resources, Synthesis
-from bitsmith.progress import Progress
 
 Words = NDArray[np.uint32]
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 import bitsmith
 from bitsmith.cli.commands import app
+from bitsmith.conversion.explanation import explain
 from bitsmith.errors import ApproximateError, ApproximationWarning, UnsupportedError
-from bitsmith.explanation import explain
 from bitsmith.model import Model
 
 MODELS = Path(__file__).parent.parent / "quantized" / "hgq2_tables" / "models"

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from bitsmith.progress import Kind, tell, tell_of_tool
+from bitsmith.base.progress import Kind, tell, tell_of_tool
 from bitsmith.report import live
 from bitsmith.report.figures.plots import figure
 from bitsmith.report.terminal import as_text

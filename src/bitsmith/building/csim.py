@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.project import Project
 from bitsmith.building.execute import Execution
 from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, no_commands
 from bitsmith.errors import ConfigError
+from bitsmith.errors.remedies import build, predict, remedy
 from bitsmith.flows.csim import SAMPLES_AT_ONCE, Bridge, BridgeLibrary
 from bitsmith.flows.run import Converted, Flow
 from bitsmith.hls import HlsProject, HlsTarget, write_project
@@ -27,8 +29,6 @@ from bitsmith.hls.words import Raws, Words, given_weights, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType
 from bitsmith.passes.program.load import values_of
-from bitsmith.project import Project
-from bitsmith.remedies import build, predict, remedy
 from bitsmith.version import __version__
 
 LIBRARY = "csim library"

@@ -15,10 +15,10 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.dump import dumped
 from bitsmith.dataflow.schedule import schedule_to_text
 from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
-from bitsmith.dump import dumped
 from bitsmith.emulate import Emulator
 from bitsmith.flows.run import Converted, Flow
 from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation

@@ -14,15 +14,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bitsmith.base.dump import dumping
+from bitsmith.base.progress import Kind, tell, tell_of_tool
+from bitsmith.base.project import Json, Project, StageRecord, digest
 from bitsmith.building.plan import Plan
 from bitsmith.building.stages import Sections, Sources, Stage
-from bitsmith.dump import dumping
 from bitsmith.errors import ConfigError
 from bitsmith.flows import run as flows
 from bitsmith.flows.run import run
 from bitsmith.flows.tools import require
-from bitsmith.progress import Kind, tell, tell_of_tool
-from bitsmith.project import Json, Project, StageRecord, digest
 from bitsmith.report.folder import write_report
 from bitsmith.report.report import Report
 from bitsmith.report.sections import Origin, StageRun, Stages, Timing, plain, section_of

@@ -10,6 +10,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
+from bitsmith.base.progress import Progress
 from bitsmith.building.bench_numbers import LARGEST_BENCH, Numbers, bench_numbers, number_lines
 from bitsmith.building.capacity import Room, refused_word, unrolled_products
 from bitsmith.building.csim import HlsCode, in_words, output_types
@@ -30,7 +31,6 @@ from bitsmith.hls.words import Raws, pack
 from bitsmith.ir.program import Program
 from bitsmith.options.building import Asked
 from bitsmith.passes.program.load import load, random_values
-from bitsmith.progress import Progress
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
 from bitsmith.systems import System

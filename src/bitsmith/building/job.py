@@ -8,11 +8,13 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
 
+from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.errors.remedies import Remedy
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
@@ -24,8 +26,6 @@ from bitsmith.options.option import nested
 from bitsmith.options.project import OUTPUT_DIR, PROJECT_NAME, ProjectConfig, read_project
 from bitsmith.options.table import OPTIONS, Chosen
 from bitsmith.passes.program.load import ParameterKey
-from bitsmith.project import digest
-from bitsmith.remedies import Remedy
 from bitsmith.report.summary import Design
 
 

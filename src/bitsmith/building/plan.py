@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.base.progress import tell
+from bitsmith.base.project import Project
 from bitsmith.building.makefile import EXPECTED, MAKEFILE, makefile
 from bitsmith.building.plan_text import command_lines, portable_path
 from bitsmith.building.stages import Sections, Sources, Stage, together
-from bitsmith.progress import tell
-from bitsmith.project import Project
 from bitsmith.report.live import working
 from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design

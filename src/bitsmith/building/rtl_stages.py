@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from bitsmith.base.project import digest
 from bitsmith.building.capacity import Room
 from bitsmith.building.design import Circuit, Cosimulated, circuit
 from bitsmith.building.job import Job
@@ -18,6 +19,7 @@ from bitsmith.config.values import NO_MONITORS
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
+from bitsmith.errors.remedies import OPEN, convert, remedy
 from bitsmith.estimate.fit import packed_luts
 from bitsmith.flows.cells import Unmapped
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
@@ -25,8 +27,6 @@ from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import COSIM, WAVES, Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.options.building import Asked
-from bitsmith.project import digest
-from bitsmith.remedies import OPEN, convert, remedy
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.counters import counters_cells

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from bitsmith.base.project import digest
 from bitsmith.building.job import Job
 from bitsmith.errors import ProjectError
 from bitsmith.flows.run import Computed, Flow
 from bitsmith.flows.tools import FoundTool
-from bitsmith.project import digest
 from bitsmith.report.sections import Section
 
 Sections: TypeAlias = tuple[Section, ...]

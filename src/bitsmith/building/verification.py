@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bitsmith.base.project import digest
 from bitsmith.building.job import Job
 from bitsmith.emulate import Emulator
 from bitsmith.errors import VerificationError
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
-from bitsmith.project import digest
 from bitsmith.rtl.packing import Raw
 
 RANDOM_INPUTS = 1000

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.conversion import convert
+from bitsmith.conversion.conversion import convert
 from bitsmith.model import Model
 from bitsmith.report import Report
 from bitsmith.report.folder import write_report

@@ -22,7 +22,7 @@ from bitsmith.cli.options import ModelOptions, completing
 from bitsmith.cli.terminal import FAILED, Terminal, command, error_document, said
 from bitsmith.cli.wording import in_shell
 from bitsmith.errors import ConfigError, ProjectError
-from bitsmith.remedies import Call
+from bitsmith.errors.remedies import Call
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +57,8 @@ def convert(
 ) -> None:
     """Convert a trained network and save it as a project."""
     with command(as_json) as terminal:
+        from bitsmith.base.project import Project
         from bitsmith.cli.request import Request
-        from bitsmith.project import Project
 
         with terminal.working("converting"):
             request = Request.of(options, output_dir)
@@ -83,7 +83,7 @@ def explain(
     """Show what becomes of a model; write nothing but the proposal, if that is asked for."""
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request
-        from bitsmith.explanation import explained, in_words, refused
+        from bitsmith.conversion.explanation import explained, in_words, refused
 
         with terminal.working("reading"):
             request = Request.of(options)
@@ -132,8 +132,8 @@ def explore(
     """Show accuracy against area with different bits of weights and results, as a page on which you choose."""
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request
+        from bitsmith.conversion.exploration import Grid, explored
         from bitsmith.emulate.batches import read_array
-        from bitsmith.exploration import Grid, explored
         from bitsmith.model.points import RESULTS, WEIGHTS
 
         request = Request.of(options)
@@ -373,7 +373,7 @@ def _rows(name: str, values: NDArray[np.float64]) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    from bitsmith.project import write_atomically
+    from bitsmith.base.project import write_atomically
 
     write_atomically(path, lambda file: file.write(text.encode()))
 

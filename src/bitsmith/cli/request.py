@@ -13,7 +13,7 @@ import yaml
 
 from bitsmith.cli.options import ModelOptions
 from bitsmith.config.reading import squash
-from bitsmith.conversion import Conversion, split_shape
+from bitsmith.conversion.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import NamedModel, key_of, model_keys
 from bitsmith.options.project import ProjectConfig, parse_yaml_config, project_keys, read_project

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bitsmith import __version__
 from bitsmith.backends import Backend
 from bitsmith.building.plan import Plan
-from bitsmith.conversion import convert
+from bitsmith.conversion.conversion import convert
 from bitsmith.errors import BitsmithError, ProjectError
 from bitsmith.options.building import BuildOptions
 from bitsmith.report.sections import Estimate, Latency, Resources, Timing, find

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bitsmith.cli.options import BUILD_FLAGS, FLAGS
+from bitsmith.errors.remedies import OPEN, Argument, Call, Function, Remedy
 from bitsmith.options.option import Flag
-from bitsmith.remedies import OPEN, Argument, Call, Function, Remedy
 
 _COMMANDS = {
     Function.CONVERT: "bitsmith convert FILE",

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
+from bitsmith.base.files import open_file
 from bitsmith.config.reading import shown
 from bitsmith.errors import ConfigError
-from bitsmith.files import open_file
 
 if TYPE_CHECKING:
     import yaml

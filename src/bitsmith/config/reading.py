@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bitsmith.errors import ConfigError, ConfigProblemsError, nearest
-from bitsmith.remedies import Remedy
+from bitsmith.errors.remedies import Remedy
 
 _Read = TypeVar("_Read")
 

@@ -23,6 +23,7 @@ from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
 from bitsmith.config.types import GENERATED_TYPES, OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
 from bitsmith.errors import nearest
+from bitsmith.errors.remedies import given, remedy
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
@@ -32,7 +33,6 @@ from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Outliers, Settings, Strategy, Weights
 from bitsmith.layers.settled import decided_inputs, exact_variables, settled
 from bitsmith.layers.traits import Exactness
-from bitsmith.remedies import given, remedy
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 """A dictionary with ``Model``, ``LayerType`` and ``LayerName``, the YAML or JSON file that holds it, or None: all auto."""

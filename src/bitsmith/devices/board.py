@@ -14,11 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from bitsmith.base.files import open_file
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
 from bitsmith.devices.parts import part_or_typical, resolve_part
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.errors import ConfigError
-from bitsmith.files import open_file
 
 if TYPE_CHECKING:
     from bitsmith.devices.board_file import BoardFile, SystemFile

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import InputDataError
-from bitsmith.files import open_file
 
 Shape: TypeAlias = tuple[int, ...]
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.blas import one_thread
+from bitsmith.base.blas import one_thread
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s

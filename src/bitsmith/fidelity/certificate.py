@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitsmith.errors import ConfigError, ModelFileError, ProjectError
+from bitsmith.errors.remedies import given, remedy
 from bitsmith.fidelity.causes import Problem
 from bitsmith.fidelity.deviation import deviation, spans
 from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, framework_run, layer_results
@@ -30,7 +31,6 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settled import is_quantized
 from bitsmith.passes.network.quantized_inputs import quantized_inputs
-from bitsmith.remedies import given, remedy
 from bitsmith.report.sections import Fidelity, LayerFidelity, percent, plain, section_of
 from bitsmith.report.shown import Shown
 

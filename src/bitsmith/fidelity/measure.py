@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bitsmith.blas import one_thread
+from bitsmith.base.blas import one_thread
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.blas import one_thread
+from bitsmith.base.blas import one_thread
 from bitsmith.fidelity.budgets import allowance
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ToolFailedError
-from bitsmith.files import open_file
 
 MOST_BYTES = 1 << 30
 """Most bytes of a file of figures: nextpnr's report of a large design has hundreds of megabytes."""

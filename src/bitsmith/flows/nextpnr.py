@@ -14,10 +14,10 @@ from pathlib import Path
 from bitsmith.devices import DEFAULT_PART, FAMILIES, Board, Part
 from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
+from bitsmith.errors.remedies import OPEN, build, given, remedy
 from bitsmith.flows.figures import counted, measured, read_json, reading
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Tool, seek
-from bitsmith.remedies import OPEN, build, given, remedy
 
 _FOLDER = "pnr"
 _UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d{1,15})/\s*(?P<available>\d{1,15})\s+\d+%")

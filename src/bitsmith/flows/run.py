@@ -22,12 +22,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
-from bitsmith import seals
+from bitsmith.base import seals
+from bitsmith.base.files import open_file
+from bitsmith.base.progress import Progress
 from bitsmith.errors import ToolFailedError
-from bitsmith.files import open_file
 from bitsmith.flows import groups
 from bitsmith.flows.tools import FoundTool, require
-from bitsmith.progress import Progress
 
 _MOST_STAMP = 100
 _POLL_S = 0.1

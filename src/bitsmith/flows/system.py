@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
+from bitsmith.errors.remedies import remedy, write
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.flows.vendor import version_in
-from bitsmith.remedies import remedy, write
 from bitsmith.systems import Step, System
 
 _ERROR = r"^(?:ERROR|CRITICAL ERROR|Error)\b(?!.*\b0 errors)"

@@ -21,7 +21,7 @@ from pathlib import Path
 import platformdirs
 
 from bitsmith.errors import ToolMissingError
-from bitsmith.remedies import Remedy, given, remedy
+from bitsmith.errors.remedies import Remedy, given, remedy
 
 _FLOW_EXTRA = 'pip install "bitsmith[flow]"'
 _VERSION_TIMEOUT_S = 300.0  # the first call of a WebAssembly tool compiles it

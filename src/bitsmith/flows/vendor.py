@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.base.progress import Progress
 from bitsmith.errors import ToolMissingError
+from bitsmith.errors.remedies import build, remedy
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.project import Stage
-from bitsmith.progress import Progress
-from bitsmith.remedies import build, remedy
 
 LOGS = "logs"
 """The folder inside the project with what the tools said."""

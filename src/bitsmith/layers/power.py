@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.errors.remedies import OPEN, given, remedy
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.example import COUNT, Example
@@ -23,7 +24,6 @@ from bitsmith.layers.merge import aligned, broadcast
 from bitsmith.layers.reciprocal import cut, exponential, logarithm, nonnegative, power
 from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, tabulated, uniform
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
-from bitsmith.remedies import OPEN, given, remedy
 
 MAX_EXPONENT = 64
 """Largest magnitude of a power's exponent."""

@@ -17,6 +17,7 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 
 from bitsmith.errors import RangeError
+from bitsmith.errors.remedies import OPEN, given, remedy
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
@@ -24,7 +25,6 @@ from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType,
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Settings
-from bitsmith.remedies import OPEN, given, remedy
 
 MAX_STATE_BITS = 63
 """Widest state that is made without being asked for."""

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.errors import ConfigError, RangeError
+from bitsmith.errors.remedies import OPEN, given, remedy
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import IntArray, Ints, Overflow, Rounding, objects
 from bitsmith.layers.auto import to_raw
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Binning
-from bitsmith.remedies import OPEN, given, remedy
 
 EXACT_ENTRIES = 4096
 """Most entries of a table that gives each operand value its own entry without being asked for."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
+from bitsmith.base.progress import tell
 from bitsmith.building.job import Target
 from bitsmith.compiler import Compiled, Source
 from bitsmith.config import IOType
 from bitsmith.devices import Part, part_or_typical
 from bitsmith.errors import CapacityError
+from bitsmith.errors.remedies import Call, Remedy, build, convert, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, missing, packed_luts, proposal
 from bitsmith.fidelity.judgement import LEAST_ERROR
@@ -25,8 +27,6 @@ from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.model.points import compiled_with, edge, size_of
 from bitsmith.passes.program import drop_dead
-from bitsmith.progress import tell
-from bitsmith.remedies import Call, Remedy, build, convert, given, remedy
 
 _MOST = 8.0
 """Times the part's look-up tables beyond which no bits are tried: a network of few bits has a seventh of those of 16."""

@@ -17,6 +17,7 @@ from bitsmith.compiler import Source
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import InputDataError
+from bitsmith.errors.remedies import Remedy
 from bitsmith.fidelity.alerts import Alerts
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses
@@ -30,15 +31,14 @@ from bitsmith.options.project import PROJECT_NAME
 from bitsmith.options.signature import taking
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
-from bitsmith.remedies import Remedy
 from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design, LayerRow, input_format, rows
 from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outputs_of, weight_texts, weights_of
 
 if TYPE_CHECKING:
+    from bitsmith.base.progress import Progress
     from bitsmith.building.csim import CompiledProgram
     from bitsmith.building.plan import Plan
-    from bitsmith.progress import Progress
     from bitsmith.report.report import Report
 
 _UNSAVED = ("emulator", "_compiled", "_alerts", "source")
@@ -307,9 +307,9 @@ class Model(Shown):
             plan.write("handed-over")
             ```
         """
+        from bitsmith.base.project import ARCHIVE
         from bitsmith.building.backends import plan
         from bitsmith.building.plan import WEIGHTS
-        from bitsmith.project import ARCHIVE
 
         if (chosen := Asked(**asked)).fit:
             asked["fit"] = False

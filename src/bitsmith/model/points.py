@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
+from bitsmith.base.project import digest
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.devices import part_or_typical
@@ -22,7 +23,6 @@ from bitsmith.ir.text import to_text
 from bitsmith.layers.settings import Bits
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program import drop_dead
-from bitsmith.project import digest
 
 WEIGHTS, RESULTS = (3, 4, 5, 6, 8, 10, 16), (6, 7, 8, 10, 12, 16)
 """Bits that are tried."""

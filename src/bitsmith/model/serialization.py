@@ -21,9 +21,10 @@ from typing import TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.files import open_file
+from bitsmith.base.project import write_atomically
 from bitsmith.config.precision import parse_precision
 from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
-from bitsmith.files import open_file
 from bitsmith.frontends.files.json import Json, parse_json
 from bitsmith.ir.check import check
 from bitsmith.ir.model_layout import ModelLayout
@@ -38,7 +39,6 @@ from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits, Settings
 from bitsmith.layers.table import LAYERS
 from bitsmith.model.npz import Arrays
 from bitsmith.model.saved_grids import decode_affine, decode_quantizer, encode_affine, encode_quantizer, listed
-from bitsmith.project import write_atomically
 
 Record = TypeVar("Record")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bitsmith.base.project import project_name
 from bitsmith.config.accelerators import split_accelerator
 from bitsmith.config.files import read_file
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
@@ -18,7 +19,6 @@ from bitsmith.errors import ConfigError, ProjectError
 from bitsmith.frontends.frameworks import FRAMEWORKS
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
 from bitsmith.options.table import DEFAULTS, OPTIONS, Chosen
-from bitsmith.project import project_name
 
 OUTPUT_DIR, PROJECT_NAME = "my-hls-test", "myproject"
 """The folder and the name of a circuit that nothing gives a name."""

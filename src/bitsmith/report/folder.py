@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bitsmith.base.project import write_atomically
 from bitsmith.errors import ProjectError
-from bitsmith.project import write_atomically
 from bitsmith.report.html import page
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report

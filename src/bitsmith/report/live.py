@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from bitsmith.progress import Kind, Progress, heard, listening
+from bitsmith.base.progress import Kind, Progress, heard, listening
 
 _WIDTH = 100
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bitsmith.example_models import fetch_example_data, fetch_example_list, fetch_example_model
 from bitsmith.utils.config import (
     config_from_keras_model,
     config_from_onnx_model,
@@ -13,6 +12,7 @@ from bitsmith.utils.config import (
     create_config,
     of_installed,
 )
+from bitsmith.utils.example_models import fetch_example_data, fetch_example_list, fetch_example_model
 from bitsmith.utils.plot import model_to_dot, plot_model
 
 __all__ = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import overload
 
+from bitsmith.base.project import write_atomically
 from bitsmith.errors import ConfigError
 from bitsmith.model import Model
-from bitsmith.project import write_atomically
 from bitsmith.report.figures.dot import Dot, dot
 from bitsmith.report.figures.picture import Content, Direction, Format, Picture, picture, plotted, svg
 

@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from bitsmith.project import write_atomically
+from bitsmith.base.project import write_atomically
 from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars, signed
 from bitsmith.vendors.vendor import (
     Figures,

@@ -15,9 +15,9 @@ from typing import TypeAlias
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ProjectError
-from bitsmith.files import open_file
-from bitsmith.remedies import OPEN, build, given, remedy
+from bitsmith.errors.remedies import OPEN, build, given, remedy
 
 Number: TypeAlias = int | float
 Figures: TypeAlias = dict[str, object]

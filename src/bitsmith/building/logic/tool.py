@@ -14,10 +14,10 @@ from enum import Enum
 from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
+from bitsmith.errors.remedies import build, remedy
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, absent
 from bitsmith.flows.vendor import on_path
-from bitsmith.remedies import build, remedy
 from bitsmith.report.sections import CellUse, Resources
 from bitsmith.rtl.ports import Port
 from bitsmith.vendors.vendor import Number, malformed, number, read_text

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
-from bitsmith.files import open_file
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, shown
 
 MAX_ARCHIVE_BYTES = 2 << 30

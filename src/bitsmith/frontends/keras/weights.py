@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
-from bitsmith.files import open_file
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, MAX_WEIGHTS
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.chunks import check_chunks

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
-from bitsmith.files import open_file
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.onnx.tensors import NARROW, STRING, array_of, dtype_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.files import open_file
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.files import open_file
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.files.json import Arguments
 from bitsmith.frontends.tflite import schema

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.blas import one_thread
+from bitsmith.base.blas import one_thread
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for, least_bits

@@ -17,7 +17,7 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.blas import one_thread
+from bitsmith.base.blas import one_thread
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, constant_frac, least_bits

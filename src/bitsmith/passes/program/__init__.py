@@ -1,6 +1,6 @@
 """Program to program rewrites. Each keeps the raw value of every output and probe, for every input."""
 
-from bitsmith.dump import dumped
+from bitsmith.base.dump import dumped
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.passes.program.drop_dead import drop_dead

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.project import write_atomically
+from bitsmith.base.project import write_atomically
 from bitsmith.report.figures.picture import Content, Direction, lines_of
 from bitsmith.report.summary import Design
 

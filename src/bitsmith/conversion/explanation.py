@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.building.design import circuit
 from bitsmith.config import ConfigLike, IOType
-from bitsmith.conversion import Conversion
+from bitsmith.conversion.conversion import Conversion
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
+from bitsmith.errors.remedies import Call, given, in_python
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fits, packed_luts
 from bitsmith.frontends.frameworks import AnyModel
@@ -28,7 +29,6 @@ from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.program import drop_dead
-from bitsmith.remedies import Call, given, in_python
 from bitsmith.report.shown import Shown
 from bitsmith.report.summary import LayerRow, rows
 from bitsmith.rtl.writer import Title

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bitsmith.conversion.splitting import grid_of
 from bitsmith.errors import ConfigError
 from bitsmith.ir.composition import OWN, joined
 from bitsmith.ir.program import Program
@@ -17,7 +18,6 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import as_floats
 from bitsmith.layers.shape import Gather, Identity, Permute
 from bitsmith.model import Model
-from bitsmith.splitting import grid_of
 
 
 def compose(

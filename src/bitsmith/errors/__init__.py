@@ -25,7 +25,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 
-from bitsmith.remedies import Remedy, given
+from bitsmith.errors.remedies import Remedy, given
 
 _SHOWN_NAMES = 10
 

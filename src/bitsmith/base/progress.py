@@ -66,7 +66,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 def users_line() -> int:
     """Return the ``stacklevel``, of a warning of the caller, that names the first line outside this package."""
-    own, frame, level = f"{Path(__file__).parent}{os.sep}", sys._getframe(1), 1
+    own, frame, level = f"{Path(__file__).parents[1]}{os.sep}", sys._getframe(1), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(own):
         frame, level = frame.f_back, level + 1
     return level

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, BinaryIO, Unpack
 import numpy as np
 import yaml
 
+from bitsmith.base.progress import Progress, tell
+from bitsmith.base.project import write_atomically
 from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
 from bitsmith.config.reading import squash
-from bitsmith.conversion import Conversion
+from bitsmith.conversion.conversion import Conversion
 from bitsmith.devices import Part, part_or_typical
 from bitsmith.emulate.batches import float_batches
 from bitsmith.emulate.samples import Samples, arrays_of, without_labels
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
+from bitsmith.errors.remedies import OPEN, convert, given, remedy
 from bitsmith.estimate.fit import needs, packed_luts
 from bitsmith.fidelity.samples import samples as picked
 from bitsmith.fidelity.scores import Yardstick
@@ -27,9 +30,6 @@ from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits
 from bitsmith.model.points import RESULTS, WEIGHTS, Point, points
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
-from bitsmith.progress import Progress, tell
-from bitsmith.project import write_atomically
-from bitsmith.remedies import OPEN, convert, given, remedy
 from bitsmith.report.exploration import Circuit, Sheet, page, table
 from bitsmith.report.figures.scatter import Mark, Scatter, svg
 from bitsmith.report.sections import percent

@@ -24,11 +24,11 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-from bitsmith import seals
+from bitsmith.base import seals
+from bitsmith.base.files import open_file
+from bitsmith.base.licenses import licensed
 from bitsmith.errors import ProjectError, ProjectWarning
-from bitsmith.files import open_file
-from bitsmith.licenses import licensed
-from bitsmith.remedies import OPEN, given, remedy
+from bitsmith.errors.remedies import OPEN, given, remedy
 
 if TYPE_CHECKING:
     from filelock import FileLock

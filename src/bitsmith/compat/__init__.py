@@ -25,7 +25,7 @@ MODULES: Mapping[str, str] = {
     f"{NAME}.report.vivado_report": "bitsmith.report",
     f"{NAME}.utils": "bitsmith.utils",
     f"{NAME}.utils.config": "bitsmith.utils.config",
-    f"{NAME}.utils.example_models": "bitsmith.example_models",
+    f"{NAME}.utils.example_models": "bitsmith.utils.example_models",
     f"{NAME}.utils.plot": "bitsmith.utils.plot",
 }
 """Modules of hls4ml, and those here that have their names."""
@@ -92,7 +92,7 @@ def _as_there(attribute: str, found: object) -> object:
     makes_models = attribute.startswith("convert_from_") or attribute.endswith("_to_hls")
     if not callable(found) or not (makes_models or attribute in (_LOADS, _CONFIGURES)):
         return found
-    from bitsmith import familiar
+    from bitsmith.compat import familiar
 
     return familiar.with_layout(found) if attribute == _CONFIGURES else familiar.flat(found)
 

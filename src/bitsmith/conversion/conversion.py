@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.backends import Backend
+from bitsmith.base.progress import tell, users_line
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import BackendName, ConfigLike, HLSConfig, IOType, IOTypeName, read_hls_config, resolve
@@ -56,7 +57,6 @@ from bitsmith.options.table import (
     values,
 )
 from bitsmith.passes.network.outliers import settle_outliers
-from bitsmith.progress import tell, users_line
 
 if TYPE_CHECKING:
     from bitsmith.model.fitting import Choice
