@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.netlist import pipeline as pipelines
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import Absorption, absorb
 from bitsmith.netlist.netlist import (
@@ -127,6 +128,34 @@ def test_words_wait_where_they_are_narrow() -> None:
         if netlist.origins[word.origin].op == "linear" and schedule.stage[index] >= 0
     )
     assert schedule.stage[triple] >= schedule.stages - 2
+
+
+@pytest.mark.parametrize("budget", [0.6, 2.0, 4.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_large_circuits(monkeypatch: pytest.MonkeyPatch, seed: int, budget: float) -> None:
+    """As all are taken for one: schedules are valid, too, and no better than the optimum."""
+    netlist = netlist_of(random_program(seed, hardware=True))
+    least = pipeline(netlist, DELAYS, budget)
+    monkeypatch.setattr(pipelines, "_EXACT_WORDS", 0)
+    schedule = pipeline(netlist, DELAYS, budget)
+    check(netlist, schedule, budget)
+    assert schedule.stages == least.stages and schedule.register_bits >= least.register_bits
+
+
+def test_products_of_large_circuits_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four words wait for what is late, in place of the 24 that are made of them."""
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(True, 8, 0))
+    late = build.sum(x, (0,))
+    for k in range(9):
+        late = build.cast(build.mul(late, build.add(late, build.const([2 * k + 1]))), FixedFormat(True, 8, 0))
+    weights = np.random.default_rng(0).integers(-99, 99, (4, 24))
+    netlist = netlist_of(build.program([("y", build.add(build.linear(x, weights), late))]))
+    least = pipeline(netlist, DELAYS, 3.0)
+    monkeypatch.setattr(pipelines, "_EXACT_WORDS", 0)
+    schedule = pipeline(netlist, DELAYS, 3.0)
+    check(netlist, schedule, 3.0)
+    assert least.register_bits <= schedule.register_bits <= 1.1 * least.register_bits
 
 
 def test_words_slower_than_a_stage_are_reported() -> None:

@@ -260,25 +260,16 @@ class _Scheduler:
 
     def run(self) -> PipelineStages:
         stages = self.stages()
-        self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
         self._readers = [[] for _ in self._netlist.words]
-        for ref in self._netlist.results:
-            for word in self._absorbed.sources[ref.word]:
-                self._uses[word][stages] += 1
         for word in self._order:
             for x in self._reads[word]:
-                self._uses[x][self._stage[word]] += 1
                 self._readers[x].append(word)
-        bits = self._register_bits()
-        for _ in range(_SWEEPS):
-            self._sweep_late(stages)
-            self._sweep_early()
-            saved = bits - self._register_bits()
-            bits -= saved
-            if saved <= bits // 200:
-                break
         if len(self._order) <= _EXACT_WORDS:
+            self._swept(stages)
             bits = self._place(stages)
+        else:
+            self._start_early_or_late(stages)
+            bits = self._swept(stages)
         memories = frozenset(
             word
             for word in self._order
@@ -286,6 +277,39 @@ class _Scheduler:
         )
         slow = tuple(self._too_slow)
         return PipelineStages(stages, tuple(self._stage), bits, slow, self.budget - _SLACK_NS, memories)
+
+    def _start_early_or_late(self, stages: int) -> None:
+        """Put words where one round of sweeps leaves fewer bits: from as soon as possible, or as late as possible.
+
+        No word of a wide product saves bits by waiting alone for what is late, but all of them together do.
+        """
+        bits = self._swept(stages, 1)
+        early = self._stage, self._finish
+        self._stage, self._finish = list(self._stage), list(self._finish)
+        for word, (stage, finish) in self.due(stages).items():
+            if not isinstance(self._netlist.words[word].cell, cells.InputPort):
+                self._stage[word], self._finish[word] = stage, finish
+        if self._swept(stages, 1) >= bits:
+            self._stage, self._finish = early
+
+    def _swept(self, stages: int, rounds: int = _SWEEPS) -> int:
+        """Move words where that saves bits of registers, from the outputs and from the inputs in turn; return the bits."""
+        self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
+        for ref in self._netlist.results:
+            for word in self._absorbed.sources[ref.word]:
+                self._uses[word][stages] += 1
+        for word in self._order:
+            for x in self._reads[word]:
+                self._uses[x][self._stage[word]] += 1
+        bits = self._register_bits()
+        for _ in range(rounds):
+            self._sweep_late(stages)
+            self._sweep_early()
+            saved = bits - self._register_bits()
+            bits -= saved
+            if saved <= bits // 200:
+                break
+        return bits
 
     def _place(self, stages: int) -> int:
         """Put words where there are fewest bits of registers; return these."""
