@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +23,8 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program.load import ParameterKey, parameters
-from bitsmith.rtl.bus_wrappers import axi_lite_name
+from bitsmith.rtl.beats import ANSWERS, COMMANDS, kernel_name
+from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.writer import Title
@@ -200,42 +202,151 @@ class Board:
         return [bytes.fromhex(text) for text in (first, *(self._answer() for _ in wanted[1:]))]
 
 
+class Kernel(Board):
+    """The same of a kernel for a card, whose registers are behind streams."""
+
+    def _exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        return super()._exchange([*data, b""], [*wanted, 0])[:-1]
+
+    def _asked(self, command: int) -> int:
+        nothing = [b""] * (len(self._border.inputs) + len(self._border.loads))
+        found = super()._exchange([*nothing, command.to_bytes(8, "little")], [*(0 for _ in self._border.outputs), 4])
+        return int.from_bytes(found[-1], "little")
+
+    def read(self, offset: int) -> int:
+        return self._asked(offset << 32)
+
+    def write(self, offset: int, value: int) -> None:
+        assert self._asked(1 << 63 | offset << 32 | value) == 0
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A module around a circuit's streams of beats, and how the bench sees it.
+
+    ``connections``: of clock, reset and registers; ``lines``: of the bench's body; ``stream``: connections of a stream, by its
+    name on the bus, its side of the bench, its number and bits. ``more``: bytes of a beat of other streams, into it and out.
+    """
+
+    name: Callable[[Interface], str]
+    connections: tuple[str, ...]
+    lines: tuple[str, ...]
+    stream: Callable[[str, str, int, int], tuple[str, ...]]
+    packets: bool
+    more: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    kind: type[Board] = Board
+
+
+def _axis(
+    name: str, side: str, k: int, bits: int, roles: Sequence[str] = ("valid", "ready", "last")
+) -> tuple[str, ...]:
+    data = f".{name}_tdata({side}_data[{k * 32 * _LANE_WORDS}+:{bits}])"
+    return (*(f".{name}_t{role}({side}_{role}[{k}])" for role in roles), data)
+
+
+def _plain(name: str, side: str, k: int, bits: int) -> tuple[str, ...]:
+    return _axis(name, side, k, bits, ("valid", "ready"))
+
+
+def _avalon(name: str, side: str, k: int, bits: int) -> tuple[str, ...]:
+    """Of a stream whose first byte is in its highest bits; nothing marks the packets that are sent."""
+    name = side + name.removeprefix("s_axis" if side == "in" else "m_axis")
+    lanes = [f"{side}_data[{32 * _LANE_WORDS * k + low}+:8]" for low in range(0, bits, 8)]
+    marks = ("startofpacket", "endofpacket", *(["empty"] if bits > 8 else [])) if side == "in" else ()
+    return (
+        *(f".{name}_{role}({side}_{role}[{k}])" for role in ("valid", "ready")),
+        f".{name}_data({{{', '.join(lanes)}}})",
+        *(f".{name}_{mark}('0)" for mark in marks),
+    )
+
+
+_WIDTHS = {"awaddr": 12, "araddr": 12, "wdata": 32, "rdata": 32, "wstrb": 4, "bresp": 2, "rresp": 2}
+_LITE = ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready")
+_BACK = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid")
+_NO_LAST = "assign out_last = '0;"
+
+AXIL = Shell(
+    lambda interface: axi_lite_name(interface.top),
+    (".aclk(clk)", ".aresetn(rstn)", *(f".s_axi_{name}({name})" for name in (*_LITE, *_BACK))),
+    (),
+    _axis,
+    packets=True,
+)
+KERNEL = Shell(
+    kernel_name,
+    (".ap_clk(clk)", ".ap_rst_n(rstn)"),
+    (f"assign {{{', '.join(_BACK)}}} = '0;", _NO_LAST),
+    _plain,
+    packets=False,
+    more=((COMMANDS[1],), (ANSWERS[1],)),
+    kind=Kernel,
+)
+AVALON = Shell(
+    lambda interface: avalon_name(interface.top),
+    (".clk(clk)", ".reset(~rstn)", *(f".registers_{role}({role})" for _, role, _ in AVALON_REGISTERS)),
+    (
+        # A host of Avalon agents that is asked by AXI4-Lite.
+        *("logic [9:0] address;", "logic [3:0] byteenable;", "logic [31:0] writedata, readdata;"),
+        "logic read, write, waitrequest;",
+        "assign write = awvalid & wvalid & ~bvalid;",
+        "assign read = arvalid & ~write & ~rvalid;",
+        "assign address = write ? awaddr[11:2] : araddr[11:2];",
+        "assign {byteenable, writedata, bresp, rresp} = {wstrb, wdata, 4'd0};",
+        "assign {awready, wready, arready} = {{2{write & ~waitrequest}}, read & ~waitrequest};",
+        "always_ff @(posedge clk) begin",
+        "  if (~rstn) {bvalid, rvalid} <= '0;",
+        "  else begin",
+        "    bvalid <= awready | (bvalid & ~bready);",
+        "    rvalid <= arready | (rvalid & ~rready);",
+        "  end",
+        "  if (arready) rdata <= readdata;",
+        "end",
+        _NO_LAST,
+    ),
+    _avalon,
+    packets=False,
+)
+
+
 @contextmanager
-def board(folder: Path, interface: Interface, sources: Sequence[Path], seed: int = 1) -> Iterator[Board]:
-    """The circuit's ``_axil`` wrapper in simulation."""
-    (folder / "bench.sv").write_text(_uniform(interface))
+def board(
+    folder: Path, interface: Interface, sources: Sequence[Path], seed: int = 1, shell: Shell = AXIL
+) -> Iterator[Board]:
+    """The circuit in simulation, in a ``shell`` with registers."""
+    (folder / "bench.sv").write_text(_uniform(interface, shell))
     compile_bench(folder, "wrapper_bench.cpp", "bench", [*sources, folder / "bench.sv"])
-    sinks = (*interface.inputs, *interface.load_ports)
-    sizes = [token_bytes(port) for port in (*sinks, *interface.outputs)]
-    shape = (seed, len(sinks), len(interface.outputs), _LANE_WORDS, *sizes)
+    sides = (*interface.inputs, *interface.load_ports), interface.outputs
+    sizes = [[*map(token_bytes, ports), *more] for ports, more in zip(sides, shell.more, strict=True)]
+    shape = (seed, *map(len, sizes), _LANE_WORDS, *sizes[0], *sizes[1], *([] if shell.packets else ["no-packets"]))
     with subprocess.Popen(
         [folder / "bench/obj/Vdut", *map(str, shape)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            yield Board(process, interface)
+            yield shell.kind(process, interface)
         finally:
             process.kill()
 
 
-def _uniform(interface: Interface) -> str:
+def _uniform(interface: Interface, shell: Shell) -> str:
     """A top whose streams lie side by side, each in so many words, so that one bench fits all."""
-    sinks = (*interface.inputs, *interface.load_ports)
-    inputs, outputs, lane = len(sinks), len(interface.outputs), 32 * _LANE_WORDS
-    lite = ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready")
-    back = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid")
-    wide = {"awaddr": 12, "araddr": 12, "wdata": 32, "rdata": 32, "wstrb": 4, "bresp": 2, "rresp": 2}
+    sides = {
+        side: [(prefix(axis, port), 8 * token_bytes(port)) for port in ports]
+        + [(name, 8 * size) for name, size in more]
+        for side, axis, ports, more in (
+            ("in", "s_axis", (*interface.inputs, *interface.load_ports), [COMMANDS][: len(shell.more[0])]),
+            ("out", "m_axis", interface.outputs, [ANSWERS][: len(shell.more[1])]),
+        )
+    }
     ports = ["input logic clk", "input logic rstn"]
-    ports += [f"input logic [{wide.get(name, 1) - 1}:0] {name}" for name in lite]
-    ports += [f"output logic [{wide.get(name, 1) - 1}:0] {name}" for name in back]
-    for way, side, count in (("input", "in", inputs), ("output", "out", outputs)):
-        other = "output" if way == "input" else "input"
-        ports += [f"{way} logic [{count - 1}:0] {side}_{name}" for name in ("valid", "last")]
-        ports += [f"{other} logic [{count - 1}:0] {side}_ready", f"{way} logic [{count * lane - 1}:0] {side}_data"]
-    connections = [".aclk(clk)", ".aresetn(rstn)", *(f".s_axi_{name}({name})" for name in (*lite, *back))]
-    for side, axis, streams in (("in", "s_axis", sinks), ("out", "m_axis", interface.outputs)):
-        for k, port in enumerate(streams):
-            name = prefix(axis, port)
-            connections += [f".{name}_t{signal}({side}_{signal}[{k}])" for signal in ("valid", "ready", "last")]
-            connections.append(f".{name}_tdata({side}_data[{k * lane}+:{8 * token_bytes(port)}])")
-    lines = ["module bench (", ",\n".join(f"  {port}" for port in ports), ");"]
-    return "\n".join([*lines, f"  {axi_lite_name(interface.top)} dut ({', '.join(connections)});", "endmodule", ""])
+    ports += [f"input logic [{_WIDTHS.get(name, 1) - 1}:0] {name}" for name in _LITE]
+    ports += [f"output logic [{_WIDTHS.get(name, 1) - 1}:0] {name}" for name in _BACK]
+    connections = [*shell.connections]
+    for side, streams in sides.items():
+        way, other = ("input", "output") if side == "in" else ("output", "input")
+        ports += [f"{way} logic [{len(streams) - 1}:0] {side}_{name}" for name in ("valid", "last")]
+        ports += [f"{other} logic [{len(streams) - 1}:0] {side}_ready"]
+        ports += [f"{way} logic [{len(streams) * 32 * _LANE_WORDS - 1}:0] {side}_data"]
+        for k, (name, bits) in enumerate(streams):
+            connections += shell.stream(name, side, k, bits)
+    lines = ["module bench (", ",\n".join(f"  {port}" for port in ports), ");", *(f"  {line}" for line in shell.lines)]
+    return "\n".join([*lines, f"  {shell.name(interface)} dut ({', '.join(connections)});", "endmodule", ""])

@@ -1,5 +1,6 @@
 // A wrapper with AXI4-Lite registers and AXI4-Streams, told over standard input what to do, as a processor with DMA would.
-// usage: Vdut SEED INPUTS OUTPUTS LANE_WORDS TOKEN_BYTES...   (bytes of a token of each input, then of each output)
+// usage: Vdut SEED INPUTS OUTPUTS LANE_WORDS TOKEN_BYTES... [no-packets]
+//        (bytes of a token of each input, then of each output; no-packets: outputs have no TLAST)
 //   r ADDRESS              reads a register; prints its value
 //   w ADDRESS VALUE        writes one, address and data in either order
 //   x DATA... BYTES...     sends DATA (hexadecimal, "-" for none) on each input, TLAST with the last token, and takes so many
@@ -34,13 +35,14 @@ struct Stream {
     std::vector<unsigned char> held;
 };
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
     std::mt19937 random(std::atoi(argv[1]));
     const std::size_t inputs = std::strtoull(argv[2], nullptr, 10), outputs = std::strtoull(argv[3], nullptr, 10);
     const std::size_t lane_bytes = 4 * std::strtoull(argv[4], nullptr, 10);
     std::vector<Stream> in(inputs), out(outputs);
     for (std::size_t k = 0; k < inputs + outputs; ++k)
         (k < inputs ? in[k] : out[k - inputs]).token_bytes = std::strtoull(argv[5 + k], nullptr, 10);
+    const bool packets = std::size_t(argc) == 5 + inputs + outputs;
     VerilatedContext context;
     context.randReset(2);
     Vdut dut(&context);
@@ -146,7 +148,7 @@ int main(int, char** argv) {
                     if (shown && (ready >> k & 1)) {
                         moved = now;
                         s.bytes.insert(s.bytes.end(), token.begin(), token.end());
-                        if (at_end != (s.bytes.size() == s.wanted)) fail("TLAST is not with the last token of the packet");
+                        if (packets && at_end != (s.bytes.size() == s.wanted)) fail("TLAST is not with the last token of the packet");
                     }
                     busy |= s.bytes.size() < s.wanted;
                 }

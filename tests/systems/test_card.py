@@ -138,12 +138,18 @@ class FakeCard:
         assert None not in sources.values(), "a kernel reads memory that was freed"
         self.sent = {name: bytes(source.content) for name, source in sources.items() if source is not None}
         data = [self.sent[f"read_{k}"] for k in range(len(net.INPUTS))]
-        for k, (stream, bits) in enumerate(zip(net.OUTPUTS, computed(self._each, net, data), strict=True)):
-            target, beats = self.targets[f"write_{k}"]
-            assert len(bits) == beats * stream.beat
+        targets = [self.targets[f"write_{k}"] for k in range(len(net.OUTPUTS))]
+        wanted = [beats * stream.beat for stream, (_, beats) in zip(net.OUTPUTS, targets, strict=True)]
+        for (target, _), size, bits in zip(targets, wanted, self.exchanged(net, data, wanted), strict=True):
+            assert len(bits) == size
             target.content[:] = bits
         self.registers[0x24] = self.registers.get(0x24, 0) + len(data[0]) // net.INPUTS[0].frame_bytes
         self.sources.clear()
+
+    def exchanged(self, net: ModuleType, data: list[bytes], wanted: list[int]) -> list[bytes]:
+        """The circuit's results; TimeoutError if they do not all come."""
+        assert sum(wanted) > 0
+        return computed(self._each, net, data)
 
     def answered(self, command: int, net: ModuleType) -> int:
         """The answer to a command of `bitsmith_commands`."""
@@ -172,8 +178,12 @@ class FakeRun:
     def wait(self, timeout_ms: int = 0) -> State:
         assert isinstance(timeout_ms, int) and 0 < timeout_ms < 1 << 32, "waits for ever"
         if self._asks or self._card.state is State.ERT_CMD_STATE_COMPLETED:
-            self._card.run(sys.modules["net"], self._asks)
-            return State.ERT_CMD_STATE_COMPLETED
+            try:
+                self._card.run(sys.modules["net"], self._asks)
+            except TimeoutError:  # nothing ends kernels that wait for more
+                self._card.state = State.ERT_CMD_STATE_TIMEOUT
+            else:
+                return State.ERT_CMD_STATE_COMPLETED
         return self._card.state
 
 

@@ -83,8 +83,9 @@ static enum @top@_status silence(void)
         if (seen[k][0] != bytes_of(&inputs[k], 1) / inputs[k].beat) return @TOP@_LINK;
     }
     for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
-        all = all && seen[INPUT_STREAMS + k][0] == bytes_of(&outputs[k], 1) / outputs[k].beat;
-        waits = waits || seen[INPUT_STREAMS + k][1] != 0;
+        const int came = seen[INPUT_STREAMS + k][0] == bytes_of(&outputs[k], 1) / outputs[k].beat;
+        all = all && came;
+        waits = waits || (!came && seen[INPUT_STREAMS + k][1] != 0);
     }
     return all || waits ? @TOP@_LINK : @TOP@_RESET;
 }

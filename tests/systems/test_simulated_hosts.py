@@ -1,0 +1,159 @@
+"""Cards and Intel's boards in simulation, their circuit as it is, under the real drivers: results, counters, and faults."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitsmith.building.design import Circuit
+from bitsmith.devices import Card, SocFpga, any_board, system_boards
+from tests.rtl import wrapped
+from tests.rtl.wrapped import expected, inputs_of
+from tests.systems import test_soc_fpga
+from tests.systems.test_card import FakeCard
+from tests.systems.test_simulated_boards import IN_THE_CIRCUIT, ON_THE_WAY, Fault, Simulated, project, simulated
+from tests.systems.test_soc_fpga import FakeSoc
+from tests.systems.written import imported
+
+BOARDS = [name for name in system_boards() if isinstance(any_board(name), Card | SocFpga)]
+JUDGED = ("alveo-u50", "de10-nano")
+"""One of each kind: the circuits of the others differ in nothing."""
+
+
+def marked(names: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.ci] if name in JUDGED else []) for name in names]
+
+
+class SimulatedCard(FakeCard):
+    """A card whose circuit is simulated."""
+
+    def __init__(self, each: Circuit, board: Simulated) -> None:
+        super().__init__(each)
+        self._board = board
+
+    def exchanged(self, net: ModuleType, data: list[bytes], wanted: list[int]) -> list[bytes]:
+        return self._board.exchange(data, wanted)
+
+    def answered(self, command: int, net: ModuleType) -> int:
+        offset = command >> 32 & 0xFFF
+        if command >> 63:
+            self._board.circuit.write(offset, command & 0xFFFFFFFF)
+            return 0
+        return self._board.circuit.read(offset)
+
+
+class SimulatedSoc(FakeSoc):
+    """The same of Intel's boards."""
+
+    def __init__(self, each: Circuit, net: ModuleType, board: Simulated) -> None:
+        super().__init__(each, net)
+        self._board = board
+
+    def exchanged(self, data: list[bytes], wanted: list[int]) -> list[bytes]:
+        return self._board.exchange(data, wanted)
+
+    def read(self, offset: int) -> int:
+        return self._board.circuit.read(offset)
+
+    def write(self, offset: int, value: int) -> None:
+        self._board.circuit.write(offset, value)
+
+
+class Host:
+    """The driver of a board, and the board."""
+
+    def __init__(self, net: ModuleType, driver: ModuleType, board: Simulated, options: dict[str, Any]) -> None:
+        self.net, self._driver, self.board, self._options = net, driver, board, options
+
+    def overlay(self, **more: Any) -> Any:
+        return self._driver.NeuralNetworkOverlay("net", dtype=np.float64, seconds=0.01, **self._options, **more)
+
+    def said(self) -> tuple[str, str]:
+        """Return what `diagnose` says of the board, which is loaded again."""
+        found: tuple[str, str] = self.net.diagnose(lambda: self.overlay().ends)
+        return found
+
+
+@contextmanager
+def host(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, kind: str, fault: Fault) -> Iterator[Host]:
+    """The driver of the board ``name`` on a stand-in for its library, with a circuit in simulation."""
+    each, about = project(folder, kind, fault, name), any_board(name)
+    shell = wrapped.KERNEL if isinstance(about, Card) else wrapped.AVALON
+    with simulated(folder, each, fault, shell, about.bus_bytes) as board:
+        options: dict[str, Any] = {}
+        if isinstance(about, Card):
+            # Loaded again, a card forgets its kernels.
+            module = ModuleType("pyxrt")
+            cards = [SimulatedCard(each, board)]
+            for key, value in vars(cards[0].module).items():
+                if not key.startswith("__"):
+                    setattr(module, key, value)
+
+            def device(index: int) -> Any:
+                cards[0] = SimulatedCard(each, board)
+                for key in ("kernel",):
+                    setattr(module, key, getattr(cards[0].module, key))
+                return cards[0].module.device(index)
+
+            module.device = device  # type: ignore[attr-defined]
+            monkeypatch.setitem(sys.modules, "pyxrt", module)
+            net, driver, predicting = imported(monkeypatch, folder, "net", "axi_stream_driver", "predicting")
+        else:
+            net, driver, predicting = imported(monkeypatch, folder, "net", "axi_stream_driver", "predicting")
+            soc = SimulatedSoc(each, net, board)
+            test_soc_fpga.stand_in(monkeypatch, driver, folder, soc)
+            options["memory"] = soc.BASE, len(soc.memory)
+        for module in (net, predicting):
+            monkeypatch.setattr(module, "time", board)
+        yield Host(net, driver, board, options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", marked(BOARDS))
+@pytest.mark.parametrize("kind", ["pipeline", "streams"])
+def test_results_and_counters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, name: str
+) -> None:
+    with host(monkeypatch, tmp_path, name, kind, Fault("")) as end:
+        each = wrapped.made(kind)
+        x = inputs_of(each.program, 100)
+        overlay = end.overlay()
+        overlay.selftest()
+        found, _, _ = overlay.predict(x, profile=True)
+        for have, right in zip(found, expected(each.program, x), strict=True):
+            np.testing.assert_array_equal(have, right)
+        said = capsys.readouterr().out
+        assert f"100 were counted; planned are {each.cycles[1]}, and {each.cycles[0]} for one alone" in said
+        fault, said = end.said()
+        assert not fault and "the stored frame has the right result" in said and "MHz" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", marked(list(JUDGED)))
+def test_faults_on_the_way_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with host(monkeypatch, tmp_path, name, "streams", Fault("")) as end:
+        for about, fault in ON_THE_WAY.items():
+            end.board.fault = fault
+            kind, said = end.said()
+            assert kind == fault.kind, (about, said)
+        end.board.fault = Fault("")
+        assert end.said()[0] == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", marked(list(JUDGED)))
+@pytest.mark.parametrize("about", IN_THE_CIRCUIT)
+def test_faults_in_the_circuit_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, about: str
+) -> None:
+    fault = IN_THE_CIRCUIT[about]
+    with host(monkeypatch, tmp_path, name, "streams", fault) as end:
+        kind, said = end.said()
+        assert kind == fault.kind, said
