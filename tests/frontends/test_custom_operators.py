@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.frontends.test_custom_layers import ROW, X, Y, _onnx
 
 from bitsmith.custom import Call, Tensor
@@ -171,6 +172,10 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "numpy.sum": (lambda x, y, w: np.sum(x), "methods of the tensor"),
     "numpy.where": (lambda x, y, w: np.where(x > 0, x, y), "bitsmith.custom"),
     "numpy.concatenate": (lambda x, y, w: np.concatenate([x, x]), "bitsmith.custom"),
+    "torch.tanh": (lambda x, y, w: torch.tanh(x), "methods of the tensor"),
+    "torch's relu": (lambda x, y, w: torch.nn.functional.relu(x), "methods of the tensor"),
+    "torch.stack": (lambda x, y, w: torch.stack([x, x]), "methods of the tensor"),
+    "torch's tensor beside it": (lambda x, y, w: torch.zeros(4) + x, "methods of the tensor"),
     "numpy.sin": (lambda x, y, w: np.sin(x), "of NumPy there are"),
     "out": (lambda x, y, w: np.add(x, y, out=np.zeros((3, 4))), "with out"),
     "reduce": (lambda x, y, w: np.add.reduce(x), "of NumPy there are"),

@@ -32,6 +32,8 @@ Make = Callable[..., Value]
 
 _CHOICE = "where(condition, x, y), maximum, minimum and clip of bitsmith.custom choose for each element; & | ~ join conditions"
 
+_OWN = "use operators, methods of the tensor, or where, maximum, minimum, concatenate and einsum of bitsmith.custom"
+
 
 def _related(relation: Relation) -> Make:
     def make(build: Builder, x: Value, y: Value) -> Value:
@@ -209,16 +211,17 @@ class Operators(ABC, Generic[T]):
     def __reversed__(self) -> Iterator[T]:
         return (self[k] for k in reversed(range(len(self))))
 
-    # NumPy's.
+    # NumPy's and PyTorch's.
 
     def __array__(self, *given: object, **more: object) -> NoReturn:
         raise refused("an array", "call.constant(array) makes a tensor of an array; concatenate joins tensors")
 
     def __array_function__(self, function: Callable[..., object], *given: object) -> NoReturn:
-        raise refused(
-            f"numpy.{getattr(function, '__name__', function)}",
-            "use operators, methods of the tensor, or where, maximum, minimum, concatenate and einsum of bitsmith.custom",
-        )
+        raise refused(f"numpy.{getattr(function, '__name__', function)}", _OWN)
+
+    @classmethod
+    def __torch_function__(cls, function: Callable[..., object], *given: object) -> NoReturn:
+        raise refused(f"torch's {getattr(function, '__name__', function)}", _OWN)
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *operands: T | Number, **more: object) -> T:
         meant = UFUNCS.get(function.__name__) if method == "__call__" and not more else None
