@@ -90,6 +90,7 @@ FILES = (
     *("hgq1/models/images_sat.h5", "hgq2_tables/models/tables.keras", "hgq2_tables/models/attention.keras"),
     *("qonnx/models/dense_modes.onnx", "qonnx/models/im2col.onnx", "qdq/models/cnn_qop_u8s8.onnx"),
     *("qdq/models/moves.onnx", "tflite/models/cnn_int8_codes.tflite", "hgq2_tables/models/tables_convolved.keras"),
+    *("hgq2_tables/models/attention_causal.keras", "hgq2_tables/models/spiking.keras"),
 )
 
 

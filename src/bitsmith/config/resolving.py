@@ -26,7 +26,7 @@ from bitsmith.errors import nearest
 from bitsmith.errors.remedies import given, remedy
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS
-from bitsmith.layers.input import Input
+from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
@@ -188,7 +188,8 @@ def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
     for node in network.nodes:
         decides = node.name in (inputs if isinstance(node.layer, Input) else exact)
         between = _BETWEEN if decides else set()
-        found[node.name] = {**dict.fromkeys(between | exact_variables(node)), **quantized(node)}
+        numbers = node.layer.weights().keys() if decides and isinstance(node.layer, Constant) else set()
+        found[node.name] = {**dict.fromkeys(between | numbers | exact_variables(node)), **quantized(node)}
     return found
 
 
@@ -264,7 +265,7 @@ def _format(
         outer = variable in TRAINED or isinstance(node.layer, Input)
         if found is None and outer and not brought:
             break  # as other tools have it: trained values and inputs without a format of their own have the model's
-        if found is None or not brought or reach.override or isinstance(node.layer, Input):
+        if found is None or not brought or reach.override or isinstance(node.layer, Input | Constant):
             return found
         quantizer = by_model[variable]
         text = "exact" if quantizer is None else str(quantizer)
