@@ -83,7 +83,7 @@ class _Dense:
         """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""
         made, gone = self._moves(link, frames)
         least = times[link.writer].copy()
-        np.maximum.at(least, made[bound:], times[link.reader][gone[: len(made) - bound]] + 1)
+        np.maximum.at(least, made[bound:], times[link.reader][gone[: len(made) - bound]] + link.slice + 1)
         return least
 
     def _is_steady(self, times: Sequence[Numbers], interval: int) -> bool:
@@ -111,8 +111,9 @@ class _Dense:
         """The most slots of ``link`` that are taken at once."""
         made, gone = self._moves(link, frames)
         filled, left = times[link.writer][made], times[link.reader][gone]
-        # A place is free in the cycle after its token was taken.
-        return max(1, int(np.max(np.arange(1, len(filled) + 1) - np.searchsorted(left, filled, side="left"))))
+        # A place is free in the cycle after its token was taken, or after the news of that came.
+        known = np.searchsorted(left + link.slice, filled, side="left")
+        return max(1, int(np.max(np.arange(1, len(filled) + 1) - known)))
 
     def run(self, depths: Sequence[int | None], frames: int, pace: Mapping[int, Numbers] | None) -> list[Numbers]:
         """The cycle of each action of ``frames`` frames, as soon as possible; entries not before ``pace``.
@@ -142,7 +143,8 @@ class _Dense:
 
     def _latest(self, times: Sequence[Numbers]) -> int:
         """No chain of actions that each occur once, the first at the latest of ``times``, takes longer."""
-        steps = [sequencer.gap + sequencer.latency + 1 for sequencer in self.sequencers]
+        way = 1 + max((link.slice for link in self.links), default=0)
+        steps = [sequencer.gap + sequencer.latency + way for sequencer in self.sequencers]
         return max(int(at[-1]) for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
 
     def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[_Wait]]:
@@ -155,12 +157,12 @@ class _Dense:
             first = int(np.searchsorted(needed, 1))
             moves = self._moves(link, frames)
             made = moves[0][needed[first:] - 1]
-            waits[link.reader].append(_Wait(first, link.writer, made, writer.latency + 1))
+            waits[link.reader].append(_Wait(first, link.writer, made, writer.latency + link.slice + 1))
             if depth is not None:
                 filled = _cumulative(fills, int(fills[-1]), frames)
                 first = int(np.searchsorted(filled, depth + 1))
                 gone = moves[1][filled[first:] - depth - 1]
-                waits[link.writer].append(_Wait(first, link.reader, gone, 1))
+                waits[link.writer].append(_Wait(first, link.reader, gone, link.slice + 1))
         return waits
 
 

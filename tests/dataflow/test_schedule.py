@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from bitsmith.dataflow import advance, kinds
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
-from bitsmith.dataflow.text import parse
+from bitsmith.dataflow.text import parse, to_text
 from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -35,8 +36,8 @@ class Clock:
 
     def __init__(self, network: Network, latencies: dict[int, int], found: Schedule) -> None:
         self.sequencers: list[Sequencer] = []
-        self.links: list[tuple[int, int, int, int, int]] = []
-        """Writer and row, reader and column, places."""
+        self.links: list[tuple[int, int, int, int, int, int]] = []
+        """Writer and row, reader and column, places, registers each way."""
         first, last = {}, {}
         for number, process in enumerate(network.processes):
             parts = process.timing(latencies.get(number, 0)).sequencers
@@ -47,7 +48,8 @@ class Clock:
             ends = (
                 (first[fifo.producer], last[fifo.consumer]) if within else (last[fifo.producer], first[fifo.consumer])
             )
-            self.links.append((ends[0], fifo.port, ends[1], max(fifo.operand, 0), fifo.depth))
+            way = 0 if within else network.processes[fifo.consumer].slice(fifo.operand)
+            self.links.append((ends[0], fifo.port, ends[1], max(fifo.operand, 0), fifo.depth, way))
         self.sources = [first[number] for number in network.sources]
         self.sinks = [first[number] for number in network.sinks]
 
@@ -85,15 +87,15 @@ class Clock:
         if len(done) == part.actions * frames or (done and now < done[-1] + part.gap):
             return False
         frame, action = divmod(len(done), part.actions)
-        for writer, row, reader, column, depth in self.links:
+        for writer, row, reader, column, depth, way in self.links:
             if reader == number:
-                seen = sum(at + self.sequencers[writer].latency < now for at in acts[writer])
+                seen = sum(at + self.sequencers[writer].latency + way < now for at in acts[writer])
                 need = frame * part.takes[column][-1] + part.needs[column][action]
                 if self._count(writer, "fills", row, seen) < need:
                     return False
             if writer == number:
                 fill = self._count(number, "fills", row, len(done) + 1)
-                gone = self._count(reader, "takes", column, sum(at < now for at in acts[reader]))
+                gone = self._count(reader, "takes", column, sum(at + way < now for at in acts[reader]))
                 if fill > self._count(number, "fills", row, len(done)) and fill - gone > depth:
                     return False
         return True
@@ -107,6 +109,29 @@ def small(seed: int) -> tuple[Network, dict[int, int]]:
     pipelined = (kinds.Map, kinds.FoldedProduct, kinds.Scan)
     latencies = {k: int(rng.integers(0, 6)) for k, p in enumerate(network.processes) if isinstance(p.kind, pipelined)}
     return network, latencies
+
+
+def small_with_slices(seed: int) -> tuple[Network, dict[int, int]]:
+    """The same with registers each way on some of its streams."""
+    network, latencies = small(seed)
+    rng = np.random.default_rng(seed)
+    ways = ([max(0, int(way)) for way in rng.integers(-2, 4, len(process.args))] for process in network.processes)
+    return Network(
+        tuple(replace(one, slices=tuple(way)) for one, way in zip(network.processes, ways, strict=True))
+    ), latencies
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_cycles_with_slices_are_those_of_a_clock(seed: int) -> None:
+    network, latencies = small_with_slices(seed)
+    found = schedule(network, latencies)
+    clock = Clock(network, latencies, found)
+    acts = clock.run(found.frames)
+    assert found.latency == clock.ends(acts, 0) - min(acts[n][0] for n in clock.sources)
+    assert found.interval == clock.pace(acts, found.frames)
+    assert found.interval == max(part.cycles for part in clock.sequencers)  # full throughput
+    assert found == dense_schedule(network, latencies)
+    assert to_text(parse(to_text(network))) == to_text(network)
 
 
 def test_results_are_late_by_a_pipeline_or_the_read_of_a_memory() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,32 @@ def test_random_pairs(seed: int, tmp_path: Path) -> None:
 def test_random_recurrent_networks(seed: int, tmp_path: Path) -> None:
     program = random_recurrent_network(seed)
     assert_streams(program, recurrent_demands(seed, program), tmp_path, seed, frames=4)
+
+
+def test_register_slices_between_layers(tmp_path: Path) -> None:
+    """Tokens come later, as planned, and as often as without."""
+    plain, registers = Directives({"conv": 1}, False), {"conv": 1, "pool": 3, "dense": 2}
+    designs = [
+        circuit(convolutional(), each, ECP5.delays, 8.0, "net", Title("test", "0" * 16))
+        for each in (plain, replace(plain, slices=registers))
+    ]
+    found = re.findall(r"STAGES\((\d)\)\) slice_p\d+__(?:pool_(?!x))?([a-z]+)_x0", designs[1].sources["net.sv"])
+    assert {layer: int(stages) for stages, layer in found} == registers
+    assert len(found) == len(registers)  # and none within a layer
+    later = registers["pool"] + registers["dense"]  # the first tokens wait for the zeros above the image anyway
+    assert designs[1].cycles == (designs[0].cycles[0] + later, designs[0].cycles[1])
+    assert_streams(convolutional(), replace(plain, slices=registers), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 4 else ()) for k in range(60)])
+def test_random_networks_with_slices(seed: int, tmp_path: Path) -> None:
+    recurrent = seed % 4 == 3
+    program = random_recurrent_network(seed) if recurrent else random_network(seed)
+    directives = recurrent_demands(seed, program) if recurrent else demands(seed, program)
+    rng = np.random.default_rng(seed)
+    slices = {layer: int(rng.integers(0, 4)) for layer in sorted({node.layer for node in program.nodes})}
+    assert_streams(program, replace(directives, slices=slices), tmp_path, seed, frames=4)
 
 
 def test_instances_are_called_after_layers() -> None:

@@ -97,6 +97,11 @@ class Circuit(ABC):
         """The text of the module ``<top>_axis``."""
 
     @property
+    def islands(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of its parts that only register slices join, by what the names of all within begin with."""
+        return ()
+
+    @property
     def extras(self) -> Mapping[str, str]:
         """Wrappers, from ``<top>_axis`` up, and the scripts that tell vendors' tools of them, by their paths in the project."""
         interface, top, axis = self.interface, self.top, self.axi_stream
@@ -218,6 +223,10 @@ class Streaming(Circuit):
     @property
     def axi_stream(self) -> str:
         return bus_wrappers.axi_streams(self.interface)
+
+    @property
+    def islands(self) -> tuple[tuple[str, ...], ...]:
+        return self.design.islands
 
     @property
     def interface(self) -> Interface:

@@ -156,6 +156,8 @@ def directives_of(
         part=part,
         latency=latency,
         engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
+        # A compiler of C++ has registers of its own wherever the clock needs them.
+        slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},
     )
 
 

@@ -105,7 +105,8 @@ class _Logic(Rtl):
         made, target = self._circuit, self.job.target
         ports = module_ports(made.sources[f"{self._top}.sv"], self._top)
         sources = tuple(f"../{path.as_posix()}" for path in self._paths())
-        return LogicDesign(self._top, target.part, sources, ports, target.clock_period_ns)
+        islands = made.islands if self._room.part.die.regions > 1 else ()
+        return LogicDesign(self._top, target.part, sources, ports, target.clock_period_ns, islands)
 
     def _step(self, step: Step) -> LogicFlow:
         return LogicFlow(self._tool, lambda: self._design, step)

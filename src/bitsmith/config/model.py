@@ -34,6 +34,7 @@ DEFAULT = "default"
 MAXIMUM = "maximum"
 
 _LARGEST_TABLE_RANGE = 2.0**32
+_MOST_SLICES = 16
 _Named = TypeVar("_Named", bound=enum.Enum)
 
 
@@ -57,6 +58,7 @@ class Choices:
     widest: int | None = None
     reuse_factor: int | None = None
     parallelization_factor: int | None = None
+    register_slices: int | None = None
     strategy: Strategy | None = None
     weights: Weights | None = None
     trace: bool | None = None
@@ -246,6 +248,11 @@ def read_reuse_factor(value: object, where: str) -> int:
     return integer(value, where, 1, 1 << 30)
 
 
+def read_register_slices(value: object, where: str) -> int:
+    """The registers each way on streams between layers; 0 for none."""
+    return integer(value, where, 0, _MOST_SLICES)
+
+
 def _named(value: object, where: str, names: Mapping[str, _Named]) -> _Named:
     if isinstance(value, enum.Enum):
         value = value.value
@@ -362,6 +369,7 @@ KEYS: Mapping[str, LayerKey] = {
     "Bits": LayerKey("bits", None, True, True, False, None, None),
     "ReuseFactor": LayerKey("reuse_factor", read_reuse_factor, True, True, False, None, None),
     "ParallelizationFactor": LayerKey("parallelization_factor", read_reuse_factor, True, True, False, None, None),
+    "RegisterSlices": LayerKey("register_slices", read_register_slices, True, True, False, None, None),
     "Strategy": LayerKey("strategy", _strategy, True, True, False, None, Strategy),
     "Weights": LayerKey("weights", _weights, True, True, True, None, Weights),
     "TableSize": LayerKey("table_size", _table_size, True, True, True, "auto", None),

@@ -213,6 +213,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
         widest=_first(levels, lambda level: level.widest),
         reuse_factor=_first(levels, lambda level: level.reuse_factor) or 1,
         parallelization_factor=_first(levels, lambda level: level.parallelization_factor) or 1,
+        register_slices=_first(levels, lambda level: level.register_slices) or 0,
         strategy=_first(levels, lambda level: level.strategy) or Strategy.LATENCY,
         table_size=option("table_size", lambda level: level.table_size),
         table_range=option("table_range", lambda level: level.table_range),

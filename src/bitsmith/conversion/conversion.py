@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 from bitsmith.backends import Backend
 from bitsmith.base.progress import tell, users_line
 from bitsmith.building.job import Target, directives_of
+from bitsmith.building.notes import notes_on_settings
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import BackendName, ConfigLike, HLSConfig, IOType, IOTypeName, read_hls_config, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
@@ -40,7 +41,6 @@ from bitsmith.frontends.read import read_as
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits, Weights
-from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
 from bitsmith.options.project import ProjectConfig, named_after, read_project
 from bitsmith.options.signature import taking
@@ -280,7 +280,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         said = (*said, f"{choice.note} The {fidelity.summary}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
     idle = idle_notes(project.idle)
-    notes = (*said, *questioned, *found.notes, *idle, *_other_positions(laid_out, target), *_loaded(laid_out))
+    notes = (*said, *questioned, *found.notes, *idle, *notes_on_settings(laid_out, target))
     return Model(laid_out, found.program, target, notes, fidelity, source)
 
 
@@ -354,33 +354,6 @@ def _check_weights(network: Network, target: Target) -> None:
             where=f"layer {loaded[0]!r}",
             accepted=f"Weights {Weights.ONCHIP.value!r}, or backend 'rtl'",
         )
-
-
-def _loaded(network: Network) -> Iterator[str]:
-    """Return the weights that come from outside."""
-    for way, found in ((Weights.RELOADABLE, "can be loaded later"), (Weights.EXTERNAL, "come in with each frame")):
-        names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
-        if names:
-            yield f"Weights of {names} {found}."
-
-
-def _other_positions(network: Network, target: Target) -> Iterator[str]:
-    """Return notes on layers whose ParallelizationFactor differs from the circuit's."""
-    shapes = network.shapes()
-    for node in network.nodes:
-        wanted, grid = node.settings.parallelization_factor, shapes[node.name][:-1]
-        if target.io_type is IOType.PARALLEL and wanted > 1:
-            yield (
-                f"ParallelizationFactor of {node.name!r} has no effect with io_parallel: all positions are taken at once, "
-                "and ReuseFactor lets them share hardware."
-            )
-            return
-        found = max(number for number in possible_parallelism(grid) if number <= wanted)
-        if grid and found < wanted and "weight" in node.layer.variables():
-            yield (
-                f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "
-                "as many can come at once as divide a row, or whole rows."
-            )
 
 
 def idle_on(board: AnyBoard, backend: Backend, interface: str | None, idle: Iterable[Idle]) -> tuple[Idle, ...]:

@@ -24,6 +24,8 @@ class Link:
     """Places, where the producer only gives constants and never waits: enough for a token in every cycle."""
     bits: int
     """Bits of a token."""
+    slice: int
+    """Registers each way: tokens come, and places are seen to be free, so many cycles later."""
 
     @property
     def within(self) -> bool:
@@ -76,7 +78,7 @@ def round_trips(link: Link, sequencers: Sequence[Sequencer], moves: Moves) -> It
     """Actions from the first one that needs a token to the one that takes it."""
     if len(held) == 1 or held != Polyline.line(len(held), held[0], 0):
         return
-    there_and_back = writer.latency + 2
+    there_and_back = writer.latency + 2 + 2 * link.slice
     if moves.filled == Polyline.line(len(moves.filled), 1):
         cycles = there_and_back + held[0] * reader.gap
         yield link.writer, cycles - writer.gap, Polyline.line(len(moves.filled), 0)

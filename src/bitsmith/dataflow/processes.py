@@ -29,6 +29,7 @@ class Process:
     """A process with its operands, the streams as it takes and gives them, and the user's layers that it comes from.
 
     The stream that an operand gives and the one that is taken have the same tokens, perhaps under another grid and shape.
+    ``slices`` are registers each way on the way of each operand; none if empty.
     """
 
     kind: Kind
@@ -36,6 +37,11 @@ class Process:
     takes: tuple[Stream, ...]
     results: tuple[Stream, ...]
     layers: tuple[str, ...] = ()
+    slices: tuple[int, ...] = ()
+
+    def slice(self, operand: int) -> int:
+        """Registers each way between what makes an operand and its FIFO."""
+        return self.slices[operand] if self.slices else 0
 
     def timing(self, latency: int) -> ProcessTiming:
         """The actions, cycle by cycle; ``latency`` is that of the pipeline of a kind that has one (else 0)."""

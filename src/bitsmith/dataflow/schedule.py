@@ -164,11 +164,12 @@ class _SequencerGraph:
         for number, process in enumerate(network.processes):
             if last[number] > self.first[number]:
                 self.links.append(
-                    Link(last[number] - 1, 0, last[number], 0, (number, 0, number, -1), None, process.takes[0].bits)
+                    Link(last[number] - 1, 0, last[number], 0, (number, 0, number, -1), None, process.takes[0].bits, 0)
                 )
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
-                constant = latencies.get(source.process, 0) + 2 if source.process in constants else None
+                there_and_back = latencies.get(source.process, 0) + 2 + 2 * process.slice(operand)
+                constant = there_and_back if source.process in constants else None
                 self.links.append(
                     Link(
                         last[source.process],
@@ -178,6 +179,7 @@ class _SequencerGraph:
                         names,
                         constant,
                         process.takes[operand].bits,
+                        process.slice(operand),
                     )
                 )
         self._known: dict[tuple[tuple[int, int, int, int], int], Moves] = {}
@@ -289,7 +291,7 @@ class _SequencerGraph:
         """The most slots of ``link`` that are taken at once."""
         moves = self._moves(link, frames)
         filled = times[link.writer].of_indices(moves.filling)
-        left = times[link.reader].of_indices(moves.taking)
+        left = times[link.reader].of_indices(moves.taking).plus(link.slice)
         # Between corners of both, what is in use grows or falls: it is most at one of them, or next to it.
         tokens = filled.around(left.values)
         # A place is free in the cycle after its token was taken.
@@ -348,7 +350,8 @@ class _SequencerGraph:
 
     def _latest(self, times: Sequence[Polyline]) -> int:
         """No chain of actions that each occur once, the first at the latest of ``times``, takes longer."""
-        steps = [sequencer.gap + sequencer.latency + 1 for sequencer in self.sequencers]
+        way = 1 + max((link.slice for link in self.links), default=0)
+        steps = [sequencer.gap + sequencer.latency + way for sequencer in self.sequencers]
         return max(at[-1] for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
 
     def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[Wait]]:
@@ -358,7 +361,7 @@ class _SequencerGraph:
             writer, moves = self.sequencers[link.writer], self._moves(link, frames)
             made = indices(moves.filling, moves.needed, 0)
             if made is not None:
-                waits[link.reader].append(Wait(*made, link.writer, writer.latency + 1))
+                waits[link.reader].append(Wait(*made, link.writer, writer.latency + link.slice + 1))
             room = None if depth is None else self._waits_for_room(link, frames, depth)
             if room is not None:
                 waits[link.writer].append(room)
@@ -385,7 +388,7 @@ class _SequencerGraph:
         """Return the wait of the process that fills ``link`` until all but ``depth`` tokens are taken; None without one."""
         moves = self._moves(link, frames)
         gone = indices(moves.taking, moves.filled, depth)
-        return None if gone is None else Wait(*gone, link.reader, 1)
+        return None if gone is None else Wait(*gone, link.reader, 1 + link.slice)
 
 
 def _rounded(depth: int) -> int:

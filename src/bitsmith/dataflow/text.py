@@ -10,7 +10,7 @@
 
 A stream is the grid, the shape of a token, and the ``frac``, ``lo`` and ``hi`` of its type, as arrays of `bitsmith.ir.text`.
 ``takes`` and a stream stand for each operand that is taken as another stream than it is given. ``%2.1`` is result 1 of process
-2. Programs are indented blocks in braces.
+2. Programs are indented blocks in braces. ``slices=(2,0)`` are registers each way on the way of each operand.
 """
 
 from __future__ import annotations
@@ -158,6 +158,7 @@ def _lines(network: Network, number: int) -> Iterator[str]:
         elif value is not None:
             words.append(f"{key}={codec.write(value)}")
     words += [f"gives {_write_stream(stream)}" for stream in process.results]
+    words += [f"slices={write_tuple(process.slices)}"] if process.slices else []
     words += [f"@{write_name(layer)}" for layer in process.layers]
     if body is None:
         yield " ".join(words)
@@ -220,6 +221,7 @@ def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Pro
     takes: list[Stream | None] = []
     results: list[Stream] = []
     layers: list[str] = []
+    slices: tuple[int, ...] = ()
     words = iter(_tokens(match[3]))
     for word in words:
         key, equals, value = word.partition("=")
@@ -231,6 +233,8 @@ def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Pro
             takes[-1] = _taken(_read_stream(words), takes[-1])
         elif word == "gives":
             results.append(_read_stream(words))
+        elif key == "slices" and not slices:
+            slices = read_tuple(value)
         elif word.startswith("@"):
             layers.append(read_name(word[1:]))
         elif equals and (codec := _FIELDS[name].get(key)) is not None and key not in values:
@@ -240,6 +244,8 @@ def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Pro
     wanted_body = [key for key, codec in _FIELDS[name].items() if codec is None]
     if len(wanted_body) != int(body is not None):
         raise ProgramError(f"{name} {'without' if wanted_body else 'with'} a program in braces")
+    if slices and (len(slices) != len(args) or min(slices) < 0):
+        raise ProgramError(f"slices={write_tuple(slices)} of {len(args)} operands")
     if None in takes:
         raise ProgramError("an operand out of range, or that a later process gives, without what is taken")
     return Process(
@@ -248,6 +254,7 @@ def _process(line: str, body: Program | None, earlier: Sequence[Process]) -> Pro
         tuple(stream for stream in takes if stream is not None),
         tuple(results),
         tuple(layers),
+        slices,
     )
 
 

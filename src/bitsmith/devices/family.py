@@ -22,7 +22,8 @@ class Die:
     """Resources that all parts of one device name have.
 
     Look-up tables (4 inputs for Lattice, 6 for AMD), flip-flops, multiplier blocks, memories of the size of the family's
-    `MemoryBlock`, and of its `LargeMemory`, which most parts do not have.
+    `MemoryBlock`, and of its `LargeMemory`, which most parts do not have. ``regions`` are pieces of silicon in one package,
+    AMD's super logic regions: paths from one to another are slow.
     """
 
     luts: int
@@ -30,6 +31,7 @@ class Die:
     dsps: int
     brams: int
     large: int = 0
+    regions: int = 1
 
 
 @dataclass(frozen=True, slots=True)

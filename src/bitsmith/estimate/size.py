@@ -55,6 +55,9 @@ _REGISTERS = 2
 _PIPELINE = 5
 """Cycles that token functions which are not made are taken to have; longer ones take deeper FIFOs beside them."""
 
+_SLICE_FLAGS = 2
+"""Bits of a register slice beside a token: that it comes, and that one was taken."""
+
 _SHORT_DELAY = 4
 """Shorter delays are registers."""
 
@@ -222,6 +225,7 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     """
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     held = bits * stored(wires)
+    count.ff += wiring.network.processes[number].slice(operand) * (round(held) + _SLICE_FLAGS)
     count.control(depth, _flags(wiring.network.processes[number], operand, count.block))
     if depth > _REGISTERS or (depth == _REGISTERS and not repeats(wires) and count.holds_pair(held)):
         count.queue(depth, round(held), column)

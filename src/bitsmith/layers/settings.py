@@ -89,6 +89,7 @@ class Settings:
     widest: int | None = None
     reuse_factor: int = 1
     parallelization_factor: int = 1
+    register_slices: int = 0
     strategy: Strategy = Strategy.LATENCY
     table_size: int | None = None
     table_range: tuple[float, float] | None = None

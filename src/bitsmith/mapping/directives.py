@@ -30,6 +30,7 @@ class Directives:
         engine: layers that take turns on the multipliers of an engine, where they can.
         tables: weights that can be loaded are in tables of folded products; in C++ they come to products as tokens.
         part: whose larger memories there are, if any.
+        slices: registers each way on streams that come into a layer from others; none if absent.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -43,6 +44,7 @@ class Directives:
     feedback: bool = True
     engine: frozenset[str] = frozenset()
     tables: bool = True
+    slices: Mapping[str, int] = field(default_factory=dict)
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

@@ -34,13 +34,14 @@ from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear
 from bitsmith.mapping.recurrence import recurrence
+from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import reduced, reduced_in_parts
 
 
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
     network = fuse(_steps(builder_of(program, directives)))
-    return joined_constants(network) if directives.tables else network
+    return sliced(joined_constants(network) if directives.tables else network, directives.slices)
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:

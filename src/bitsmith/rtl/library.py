@@ -24,7 +24,7 @@ MEMORY_LIBRARY = (
 WRAPPER_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
 """All modules of wrappers: around a pipeline `AXI_STREAM_LIBRARY`, and those of the wrapper itself."""
 STREAM_LIBRARY = (
-    *("bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_single_port_fifo.sv"),
+    *("bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_single_port_fifo.sv", "bitsmith_register_slice.sv"),
     *("bitsmith_downsizer.sv", "bitsmith_upsizer.sv", "bitsmith_reduce.sv"),
     *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv", "bitsmith_chained_product.sv"),
     *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),

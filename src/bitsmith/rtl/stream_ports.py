@@ -64,5 +64,7 @@ class StreamDesign:
     """FIFOs of operands, buffers that reorder tokens, and line buffers of windows, by the instance's name."""
     parts: Mapping[str, LayerPart]
     """The layers of each process, by what all names of it in the top begin with."""
+    islands: tuple[tuple[str, ...], ...]
+    """Prefixes of the names of processes, in groups that are joined by register slices alone."""
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()

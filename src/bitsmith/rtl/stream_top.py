@@ -22,6 +22,7 @@ from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.devices.family import Part
 from bitsmith.ir.program import Program
 from bitsmith.mapping.memories import larger_memories
+from bitsmith.mapping.slices import islands
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.memory import address_bits, ram, rom
@@ -147,6 +148,7 @@ class StreamTop:
             self._over_budget,
             self.memories,
             self.parts,
+            tuple(tuple(f"p{number}" for number in island) for island in islands(self.wiring.network)),
             tuple(self.weights),
             tuple(self._loads),
         )
@@ -272,15 +274,10 @@ class ProcessText:
                 top.word(data, width)
             else:
                 put_data, data, width = self._without_zeros(operand, producer.data, wires.data)
-            ports = {
-                "free": wires.free,
-                "claim": producer.claim,
-                "put": producer.put,
-                "put_data": put_data,
-                "valid": wires.valid,
-                "take": wires.take,
-                "data": data,
-            }
+            near = {"free": wires.free, "claim": producer.claim, "put": producer.put, "put_data": put_data}
+            if self.process.slice(operand):
+                near = self._sliced(operand, width, near, wires.take)
+            ports = {**near, "valid": wires.valid, "take": wires.take, "data": data}
             self.holds(name, width)
             column = top.larger.get((self.number, operand))
             module = "single_port_fifo" if column is not None and top.single_port else "fifo"
@@ -299,6 +296,17 @@ class ProcessText:
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
             for fifo in top.given_back.get(OutputPort(self.number, port), []):
                 self._instance(*fifo)
+
+    def _sliced(self, operand: int, width: int, near: Mapping[str, str], take: str) -> dict[str, str]:
+        """The ports of the FIFO of an operand after registers, which have the ports ``near`` of the process that fills it."""
+        put = self.wire(f"x{operand}_far_put")
+        word = self.word(f"x{operand}_far_data", width)
+        unused = self.top.wire(f"unused_{self.named(f'x{operand}_far_free')}")
+        depth = self.top.schedule.depth(self.number, operand)
+        parameters = {"WIDTH": width, "DEPTH": depth, "STAGES": self.process.slice(operand)}
+        far = {"far_put": put, "far_data": word, "far_take": take}
+        self._instance("register_slice", f"slice_{self.instances}_x{operand}", parameters, {**near, **far})
+        return {"free": unused, "claim": put, "put": put, "put_data": word}
 
     def _slots(self, operand: int, width: int) -> dict[str, int]:
         """The parameters of the FIFO of an operand whose tokens have ``width`` bits."""

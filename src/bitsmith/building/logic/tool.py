@@ -35,13 +35,18 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LogicDesign:
-    """Input of a tool: ``sources`` are seen from the tool's folder in the project."""
+    """Input of a tool: ``sources`` are seen from the tool's folder in the project.
+
+    ``islands`` are groups of instances that only register slices join, by what their names begin with, where the part has
+    several pieces of silicon.
+    """
 
     top: str
     part: str
     sources: tuple[str, ...]
     ports: tuple[Port, ...]
     period_ns: float
+    islands: tuple[tuple[str, ...], ...] = ()
 
     def of(self, inputs: bool) -> list[Port]:
         """The inputs but the clock, or the outputs."""

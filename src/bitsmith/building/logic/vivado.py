@@ -20,7 +20,23 @@ _ENDS = re.compile(r"^\s*(?:Source|Destination):\s+(\S+)/[^/\s]+\s*$", re.MULTIL
 
 
 def _files(design: LogicDesign) -> Mapping[str, str]:
-    return {f"{design.top}.xdc": "\n".join(io_constraints(design)) + "\n"}
+    return {f"{design.top}.xdc": "\n".join([*io_constraints(design), *_regions(design)]) + "\n"}
+
+
+def _regions(design: LogicDesign) -> list[str]:
+    """Lines that keep each group of instances in one super logic region (SLR), and let register slices cross over.
+
+    A name of a group that is no region's leaves the choice of the region to the placer (UG912, "USER_SLR_ASSIGNMENT").
+    """
+    if len(design.islands) < 2:
+        return []
+    groups = (
+        f"set_property USER_SLR_ASSIGNMENT island_{number} [get_cells -quiet -filter {{IS_PRIMITIVE == 0}} "
+        f"{{{' '.join(f'{name} {name}_*' for name in island)}}}]"
+        for number, island in enumerate(design.islands)
+    )
+    registers = " ".join(f"slice_*/{name}_reg*" for name in ("words", "forward", "back"))
+    return [*groups, f"set_property USER_SLL_REG true [get_cells -quiet {{{registers}}}]"]
 
 
 def _read(folder: Path, design: LogicDesign, step: Step) -> Found:

@@ -133,9 +133,9 @@ class _Circle:
             tuple(self._takes),
             tuple(self._network.stream(port) for port in self._given),
             layers,
-            loops,
-            halved,
-            len(states),
+            loops=loops,
+            memories=halved,
+            states=len(states),
         )
         return made, tuple(self._given)
 

@@ -1,0 +1,61 @@
+"""Notes on settings of layers: which have no effect on the circuit of a target, or another one than they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bitsmith.building.job import Target
+from bitsmith.config import IOType
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Weights
+from bitsmith.mapping.directives import possible_parallelism
+
+
+def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
+    """All notes on the settings of ``network``."""
+    yield from _other_positions(network, target)
+    yield from _unsliced(network, target)
+    yield from _loaded(network)
+
+
+def _unsliced(network: Network, target: Target) -> Iterator[str]:
+    """Return a note on register slices that the circuit has not."""
+    sliced = [node.name for node in network.nodes if node.settings.register_slices]
+    if not sliced:
+        return
+    if target.backend != "rtl":
+        yield f"RegisterSlices of {sliced[0]!r} has no effect with backend {target.backend!r}, whose tool places registers."
+    elif target.io_type is IOType.PARALLEL and all(
+        node.settings.reuse_factor == 1 and node.settings.weights is Weights.ONCHIP for node in network.nodes
+    ):
+        yield (
+            f"RegisterSlices of {sliced[0]!r} has no effect without streams: the circuit is one pipeline, which has "
+            "registers wherever the clock needs them."
+        )
+
+
+def _loaded(network: Network) -> Iterator[str]:
+    """Return the weights that come from outside."""
+    for way, found in ((Weights.RELOADABLE, "can be loaded later"), (Weights.EXTERNAL, "come in with each frame")):
+        names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
+        if names:
+            yield f"Weights of {names} {found}."
+
+
+def _other_positions(network: Network, target: Target) -> Iterator[str]:
+    """Return notes on layers whose ParallelizationFactor differs from the circuit's."""
+    shapes = network.shapes()
+    for node in network.nodes:
+        wanted, grid = node.settings.parallelization_factor, shapes[node.name][:-1]
+        if target.io_type is IOType.PARALLEL and wanted > 1:
+            yield (
+                f"ParallelizationFactor of {node.name!r} has no effect with io_parallel: all positions are taken at once, "
+                "and ReuseFactor lets them share hardware."
+            )
+            return
+        found = max(number for number in possible_parallelism(grid) if number <= wanted)
+        if grid and found < wanted and "weight" in node.layer.variables():
+            yield (
+                f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "
+                "as many can come at once as divide a row, or whole rows."
+            )
