@@ -5,6 +5,10 @@
 # trained on, and converted with few bits. Needs `keras`, `jax`, `scikit-learn` and `matplotlib`; a minute.
 
 # %%
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"  # Keras takes TensorFlow otherwise
+
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
@@ -76,13 +80,14 @@ for share in (0.0, 0.5, 0.75, 0.9):
     if share:
         prune(share)
     for bits in (8, 5):
-        model = bitsmith.convert(network, "pruned", calibration=x_train, bits=bits, check=False)
+        model = bitsmith.convert(
+            network, "pruned", calibration=x_train, bits={"weight": bits, "result": 8}, check=False
+        )
         estimate = model.build(synth=False, cosim=False)["Estimate"]
         accuracy = float(np.mean(model.predict(x_test).argmax(axis=1) == y_test))
         rows.append((share, bits, accuracy, estimate["LUT"], estimate["FF"]))
-        print(
-            f"{share:4.0%} zeros, {bits} bits: {accuracy:.1%}, about {estimate['LUT']:,} LUTs and {estimate['FF']:,} flip-flops"
-        )
+        area = f"about {estimate['LUT']:,} LUTs and {estimate['FF']:,} flip-flops"
+        print(f"{share:4.0%} zeros, {bits} bits of weights: {accuracy:.1%}, {area}")
 dense, sparse = rows[0], rows[4]
 assert sparse[3] < dense[3] / 2
 
@@ -92,7 +97,7 @@ import matplotlib.pyplot as plt
 figure, axes = plt.subplots(figsize=(6, 3.5))
 for bits in (8, 5):
     chosen = [row for row in rows if row[1] == bits]
-    axes.plot([row[3] for row in chosen], [100 * row[2] for row in chosen], "o-", label=f"{bits} bits")
+    axes.plot([row[3] for row in chosen], [100 * row[2] for row in chosen], "o-", label=f"{bits} bits of weights")
     for share, _, accuracy, luts, _ in chosen:
         axes.annotate(f"{share:.0%}", (luts, 100 * accuracy), textcoords="offset points", xytext=(5, -12))
 axes.set(xlabel="look-up tables (estimate)", ylabel="accuracy, %", title="share of zeros")

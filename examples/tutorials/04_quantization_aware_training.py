@@ -6,6 +6,10 @@
 # `scikit-learn`, `hgq2`, `onnx` and `matplotlib`.
 
 # %%
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"  # Keras takes TensorFlow otherwise
+
 import keras
 import numpy as np
 from hgq.config import LayerConfigScope, QuantizerConfigScope

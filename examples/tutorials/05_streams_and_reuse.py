@@ -5,6 +5,10 @@
 # of them; reuse factors make that one smaller and slower. Needs `keras`, `jax`, `scikit-learn` and `matplotlib`; minutes.
 
 # %%
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"  # Keras takes TensorFlow otherwise
+
 import keras
 import numpy as np
 from sklearn.datasets import load_digits

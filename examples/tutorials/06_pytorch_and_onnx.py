@@ -70,11 +70,10 @@ assert np.array_equal(exported.predict(x.numpy()), live.predict(x))
 # ## ONNX
 
 # %%
-import contextlib
-import io
+import logging
 
-with contextlib.redirect_stdout(io.StringIO()):
-    torch.onnx.export(module, (x[:2],), "classifier.onnx", input_names=["image"], dynamo=True)
+logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+torch.onnx.export(module, (x[:2],), "classifier.onnx", input_names=["image"], dynamo=True, verbose=False)
 onnx_model = bitsmith.convert("classifier.onnx", "from_onnx", calibration=x[:280].numpy(), bits=8)
 print([row.name for row in onnx_model.get_layers()])
 same = np.mean(onnx_model.predict(x[:2].numpy()) == live.predict(x[:2]))

@@ -5,6 +5,10 @@
 # vendor have it at once. Needs `keras`, `jax` and `matplotlib`.
 
 # %%
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"  # Keras takes TensorFlow otherwise
+
 import keras
 import numpy as np
 
