@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import operator
 import re
 import shlex
 import time
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -24,7 +26,8 @@ from bitsmith.cli.commands import app
 from bitsmith.conversion.exploration import Exploration, explore
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
 from bitsmith.layers.settings import Bits
-from bitsmith.model.points import size_of
+from bitsmith.model.fitting import size_of
+from bitsmith.model.points import Point
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 _HERE = Path(__file__).parent
@@ -33,9 +36,13 @@ _NETWORKS = {
     "digits": (_MODELS / "digits.keras", None, "LFE5U-85F"),
     "perceptron": (_MODELS / "bitsmith_3layer.json", _MODELS / "bitsmith_3layer_weights.h5", "LFE5U-25F"),
     "convolution": (_HERE / "config" / "familiar" / "keras_conv1d.keras", None, "xc7z020clg400-1"),
+    "shared": (_MODELS / "bitsmith_3layer.json", _MODELS / "bitsmith_3layer_weights.h5", "iCE40UP5K-SG48"),
 }
 Floats = npt.NDArray[np.float64]
 
+
+_PLAIN = ("digits", "perceptron", "convolution")
+"""Networks that fit unrolled."""
 
 _SLOW = (pytest.mark.slow, pytest.mark.ci)
 
@@ -57,27 +64,28 @@ def _explored(name: str, weights: tuple[int, ...], results: tuple[int, ...]) -> 
     model, file, part = _NETWORKS[name]
     bits = {"weight_bits": weights, "result_bits": results}
     started = time.process_time()
-    found = explore(model, {"Model": {"ReuseFactor": 1}}, x, (x, y), file, part, check=False, **bits)
+    found = explore(model, {"Model": {"Strategy": "Latency"}}, x, (x, y), file, part, check=False, **bits)
     return found, time.process_time() - started
 
 
-def _assert_is_as_shown(name: str, found: Exploration, bits: Bits, folder: Path) -> bitsmith.Model:
+def _assert_is_as_shown(name: str, found: Exploration, point: Point, folder: Path, part: str = "") -> bitsmith.Model:
     """The circuit of a point, converted with the configuration that is copied."""
     x, y = _data(name)
-    model, file, part = _NETWORKS[name]
-    point = next(point for point in found.points if point.bits == bits)
-    made = bitsmith.convert(model, folder, found.config(point), x, part=part, weights=file, check=False)
+    model, file, own = _NETWORKS[name]
+    made = bitsmith.convert(
+        model, folder, found.config(point), x, part=part or own, weights=file, check=False, io_type=point.io_type.value
+    )
     assert float(np.mean(np.asarray(made.predict(x)).argmax(axis=-1) == y)) == point.score
     assert size_of(made.program, made.directives, made.target) == point.size
     return made
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")  # few bits are far off where labels forgive it
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "digits" else _SLOW) for name in _NETWORKS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "digits" else _SLOW) for name in _PLAIN])
 def test_a_circuit_is_what_is_shown(name: str, tmp_path: Path) -> None:
     found, _ = _explored(name, (4, 8), (6, 10))
     for point in found.points:
-        _assert_is_as_shown(name, found, point.bits, tmp_path)
+        _assert_is_as_shown(name, found, point, tmp_path)
         assert sum(point.size.layers.values()) == pytest.approx(point.size.lut, rel=0.01)
 
 
@@ -88,10 +96,100 @@ def test_a_circuit_is_what_is_shown(name: str, tmp_path: Path) -> None:
 def test_25_circuits_take_seconds_and_the_best_is_built(name: str, tmp_path: Path) -> None:
     found, seconds = _explored(name, (3, 4, 6, 8, 10), (6, 7, 8, 10, 12))
     assert seconds < 30
-    model = _assert_is_as_shown(name, found, found.best().bits, tmp_path)
-    report = model.build(inputs=_data(name)[0][:20])
+    model = _assert_is_as_shown(name, found, found.best(), tmp_path)
+    report = model.build(inputs=_data(name)[0][:20], synth=name in _PLAIN)
     assert report["Verification"]["Mismatches"] == 0
-    assert report["Resources"]["LUT"] == pytest.approx(found.best().size.lut, rel=0.2)
+    assert report["Latency"]["II"] == found.best().size.interval
+    assert (found.best().size.interval == 1) == (name in _PLAIN)
+    if name in _PLAIN:
+        assert report["Resources"]["LUT"] == pytest.approx(found.best().size.lut, rel=0.2)
+
+
+_SMALL = "iCE40HX8K-CT256"
+
+
+@pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
+def test_what_does_not_fit_unrolled_is_shown_with_the_reuse_factors_of_fit(tmp_path: Path) -> None:
+    x, y = _data("digits")
+    digits = _NETWORKS["digits"][0]
+    config = {"layer_name": {"fc1": {"reuse_factor": 1}}}
+    found = explore(digits, config, x, (x, y), part=_SMALL, check=False, weight_bits=(8,), result_bits=(8,))
+    unrolled, shared = found.points
+    assert (unrolled.fits, shared.fits) == (False, True) and unrolled.size.interval == 1 < shared.size.interval
+    assert unrolled.score == shared.score and found.best() is shared
+    model = _assert_is_as_shown("digits", found, shared, tmp_path, _SMALL)
+    chosen = bitsmith.convert(digits, tmp_path, {"Model": {"Bits": 8}}, x, part=_SMALL, fit=True)
+    assert {node.name: node.settings.reuse_factor for node in model.network.nodes} == {
+        node.name: node.settings.reuse_factor for node in chosen.network.nodes
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
+def test_explain_and_fit_propose_circuits_that_are_points(tmp_path: Path) -> None:
+    x, _ = _data("digits")
+    model = _NETWORKS["digits"][0]
+    proposed = bitsmith.explain(model, calibration=x, part=_SMALL, check=False).choices
+    fitted = bitsmith.convert(model, tmp_path, calibration=x, part=_SMALL, fit=True, check=False)
+    results = tuple(choice.bits.result for choice in proposed if choice.bits is not None)
+    found = explore(model, calibration=x, part=_SMALL, check=False, weight_bits=(16,), result_bits=results)
+    circuits = {(point.size.lut, point.size.interval) for point in found.points}
+    assert {(choice.size.lut, choice.size.interval) for choice in proposed} <= circuits and len(proposed) > 1
+    size = size_of(fitted.program, fitted.directives, fitted.target)
+    assert (size.lut, size.interval) in circuits
+
+
+def test_reuse_factors_are_tried(tmp_path: Path) -> None:
+    x, y = _data("digits")
+    bits = {"weight_bits": (4,), "result_bits": (6, 8)}
+    folded = {"Model": {"reuse_factor": 2, "Strategy": "Resource"}}
+    found = explore(_NETWORKS["digits"][0], folded, x, (x, y), check=False, reuse_factors=(16, 1, 4), **bits)
+    assert [point.configuration["Model"]["ReuseFactor"] for point in found.points] == [1, 4, 16] * 2  # type: ignore[index]
+    for six, eight in zip(found.points[:3], found.points[3:], strict=True):
+        assert six.size.interval == eight.size.interval and six.size.lut < eight.size.lut
+    assert [point.size.interval for point in found.points[:3]] == [1, 4, 16]
+    point = found.points[2]
+    assert found.config(point) == {"Model": {**folded["Model"], "reuse_factor": 16, "Bits": {"weight": 4, "result": 6}}}
+    _assert_is_as_shown("digits", found, point, tmp_path, "LFE5U-85F")
+    for wrong in ((0,), (4, -1)):
+        with pytest.raises(ConfigError, match="1 or more"):
+            explore(_NETWORKS["digits"][0], reuse_factors=wrong)
+
+
+@pytest.fixture
+def two_outputs(tmp_path: Path) -> Path:
+    """Classes and a value of the same inputs."""
+    rng = np.random.default_rng(8)
+    shapes = (("a", (6, 3)), ("b", (6, 1)))
+    weights = [helper.make_tensor(n, TensorProto.FLOAT, s, rng.standard_normal(s).astype("f4")) for n, s in shapes]
+    ports = [helper.make_tensor_value_info(*p) for p in (("x", 1, ["N", 6]), ("y", 1, ["N", 3]), ("z", 1, ["N", 1]))]
+    nodes = [helper.make_node("MatMul", ["x", "a"], ["y"]), helper.make_node("MatMul", ["x", "b"], ["z"])]
+    graph = helper.make_graph(nodes, "two", ports[:1], ports[1:], weights)
+    path = tmp_path / "two.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
+def test_each_of_several_outputs_has_its_score(two_outputs: Path) -> None:
+    rng = np.random.default_rng(9)
+    x = rng.uniform(-1.0, 1.0, (100, 6))
+    classes, values = (np.asarray(output) for output in bitsmith.convert(two_outputs, calibration=x).predict(x))
+    labels = rng.integers(0, 3, 100), values[:, 0] + rng.normal(0.0, 0.5, 100)
+    found = explore(two_outputs, calibration=x, test=(x, labels), **_BITS)
+    assert len(found.points) == 4 and classes.shape == (100, 3)
+    for point, (first, second) in zip(found.points, _outputs(two_outputs, found, x), strict=True):
+        right = np.mean(np.asarray(first).argmax(axis=-1) == labels[0])
+        error = np.sqrt(np.mean((np.asarray(second)[:, 0] - labels[1]) ** 2)) / np.std(labels[1])
+        assert point.scores == (pytest.approx(right), pytest.approx(error))
+        references = [measure.reference for measure in found.yardstick.measures]
+        assert point.score == point.loss == pytest.approx(max(references[0] - right, error - references[1]))
+    flat = explore(two_outputs, calibration=x, test=(x, *labels), **_BITS)
+    assert [point.scores for point in flat.points] == [point.scores for point in found.points]
+    assert "correct, root mean square error" in found.verdict and found.write(two_outputs.parent / "page").is_file()
+    with pytest.raises(InputDataError, match="labels for 1 outputs"):
+        explore(two_outputs, test=(x, labels[0]), **_BITS)
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +214,10 @@ def model(regression: bytes, tmp_path: Path) -> Path:
     return path
 
 
-def _outputs(model: Path, found: Exploration, x: Floats) -> list[Floats]:
+def _outputs(model: Path, found: Exploration, x: Floats) -> list[Any]:
     """The results of all circuits by conversions of their own."""
     circuits = (bitsmith.convert(model, model.parent / "out", found.config(point), x) for point in found.points)
-    return [np.asarray(circuit.predict(x)) for circuit in circuits]
+    return [circuit.predict(x) for circuit in circuits]
 
 
 def test_scores_are_those_of_the_kind_of_labels(model: Path) -> None:
@@ -160,17 +258,20 @@ def test_labels_of_another_model_are_rejected(labels: npt.NDArray[np.generic]) -
 
 def test_the_front_and_the_best_are_by_definition(model: Path) -> None:
     x = np.random.default_rng(4).uniform(-1.0, 1.0, (64, 6))
-    found = explore(model, calibration=x, weight_bits=(3, 4, 6, 8), result_bits=(6, 8, 10))
-    areas = {point.bits: (found.area(point), point.loss) for point in found.points}
+    bits = {"weight_bits": (3, 4, 6, 8), "result_bits": (6, 8, 10)}
+    found = explore(model, {"Model": {"Strategy": "Resource"}}, x, reuse_factors=(1, 2, 3), **bits)
+    assert {point.size.interval for point in found.points} == {1, 2, 3}
+    axes = [(found.area(point), point.loss, point.size.interval) for point in found.points]
 
-    def is_beaten(bits: Bits) -> bool:
-        area, loss = areas[bits]
-        return any(a <= area and b <= loss and (a, b) != (area, loss) for a, b in areas.values())
+    def is_beaten(own: tuple[float, ...]) -> bool:
+        return any(axis != own and all(map(operator.le, axis, own)) for axis in axes)
 
-    assert {areas[point.bits] for point in found.front} == {areas[b] for b in areas if not is_beaten(b)}
+    front = {(found.area(point), point.loss, point.size.interval) for point in found.front}
+    assert front == {own for own in axes if not is_beaten(own)}
     for loss in (0.002, 0.01, 0.1):
         best, good = found.best(loss), [p for p in found.points if p.fits and p.loss <= loss]
-        assert best.fits and found.area(best) == min(map(found.area, good or [best]))
+        least = min(((p.size.interval, found.area(p)) for p in good), default=(best.size.interval, found.area(best)))
+        assert best.fits and (best.size.interval, found.area(best)) == least
 
 
 def test_where_nothing_fits_that_is_said(tmp_path: Path) -> None:
@@ -237,6 +338,25 @@ def test_the_command_shows_a_page_and_a_command_that_makes_the_circuit(tmp_path:
     (project,) = set(re.findall(r"<code[^>]*>(KerasModel: [^<]*weight: 4\s+result: 6\s*)</code>", text))
     (tmp_path / "copied.yml").write_text(project, encoding="utf-8")
     assert yaml.safe_load(project)["HLSConfig"]["Model"] == {"ReuseFactor": 1, "Bits": {"weight": 4, "result": 6}}
+
+
+@pytest.mark.parametrize(
+    ("part", "tried"),
+    [(_SMALL, ["--weight-bits", "8"]), ("LFE5U-85F", ["--weight-bits", "4", "--reuse-factors", "256"])],
+)
+def test_the_command_of_a_circuit_with_reuse_factors_makes_it(tmp_path: Path, part: str, tried: list[str]) -> None:
+    digits = str(_NETWORKS["digits"][0])
+    asked = ["explore", digits, "--part", part, "--result-bits", "8", *tried, "-o", str(tmp_path / "found")]
+    shown = CliRunner().invoke(app, asked)
+    assert shown.exit_code == 0, shown.stderr
+    (line,) = (line for line in shown.stdout.splitlines() if line.startswith("The best: "))
+    done = CliRunner().invoke(app, [*shlex.split(line)[3:], "-o", str(tmp_path / "made")])
+    assert done.exit_code == 0, done.stderr
+    made = bitsmith.Model.load(tmp_path / "made" / "model.json")
+    size = size_of(made.program, made.directives, made.target)
+    result = CliRunner().invoke(app, [*asked, "--json"])
+    best = next(p for p in json.loads(result.stdout)["points"] if p["II"] > 1)
+    assert best["Fits"] and (best["II"], best["Estimate"]) == (size.interval, size.section())
 
 
 def test_the_page_and_the_picture_are_whole(model: Path, tmp_path: Path) -> None:

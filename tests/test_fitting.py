@@ -25,7 +25,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
 from bitsmith.layers.settings import Bits
 from bitsmith.model import fitting
-from bitsmith.model.points import RESULTS, WEIGHTS, edge, size_of
+from bitsmith.model.fitting import RESULTS, WEIGHTS, edge, size_of
 from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense

@@ -52,12 +52,13 @@ class Compiled:
 class Source:
     """Source that a model was compiled from.
 
-    ``budgeted`` is the same network with other bits of ``auto`` for the whole model; None if the user chose these.
+    ``budgeted`` is the same network with other bits of ``auto``, and another reuse factor unless that is None, for the whole
+    model; None if the user chose the bits.
     """
 
     network: Network
     calibration: Sequence[Floats] | None
-    budgeted: Callable[[Bits], Network] | None
+    budgeted: Callable[[Bits, int | None], Network] | None
 
 
 def compile_network(network: Network, calibration: Sequence[Floats] | None = None) -> Compiled:

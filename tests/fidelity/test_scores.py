@@ -7,7 +7,7 @@ import pytest
 
 from bitsmith.errors import InputDataError
 from bitsmith.fidelity import shortfall
-from bitsmith.fidelity.scores import Score, Yardstick
+from bitsmith.fidelity.scores import Measure, Score, Yardstick
 from bitsmith.fidelity.shortfall import float_outputs
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -36,11 +36,13 @@ def test_classes_and_one_hot_rows_count_the_greatest_element() -> None:
     classes = (X @ WEIGHTS).argmax(axis=-1)
     labels = np.where(np.arange(40) < 4, (classes + 1) % 3, classes)
     for given in (labels, labels[:, None], labels.astype(float), np.eye(3)[labels]):
-        yardstick = Yardstick.of(network(), [X], given)
+        yardstick = Yardstick.of(network(), [X], [given])
         assert (yardstick.score, yardstick.reference) == (Score.CORRECT, 0.9)
         found = np.eye(3)[np.where(np.arange(40) < 10, (labels + 1) % 3, labels)]
-        score = yardstick.of_outputs([found])
-        assert score == 0.75 and yardstick.loss(score) == pytest.approx(0.15) and yardstick.text(score) == "75.0 %"
+        scores = yardstick.of_outputs([found])
+        assert (
+            scores == (0.75,) and yardstick.loss(scores) == pytest.approx(0.15) and yardstick.text(scores) == "75.0 %"
+        )
 
 
 @pytest.mark.parametrize(
@@ -51,27 +53,44 @@ def test_decisions_are_told_by_probabilities_or_by_logits(low: float, high: floa
     outputs = np.linspace(low, high, 8)[:, None]
     labels = (np.arange(8) % 3 == 0).astype(float)[:, None]
     found = np.array([-0.5, 0.0, 0.25, 0.5, 0.5001, 0.75, 1.0, 2.0])[:, None]
-    yardstick = Yardstick([], [outputs], Score.CORRECT, labels, 0.0)
-    assert yardstick.of_outputs([found]) == np.mean((found > threshold) == (labels == 1.0))
+    assert Measure.of(labels, outputs).score_of(found) == np.mean((found > threshold) == (labels == 1.0))
 
 
 def test_values_count_by_their_distance() -> None:
     labels = RNG.normal(size=(40, 3))
-    yardstick = Yardstick.of(network(), [X], labels)
+    (measure,) = Yardstick.of(network(), [X], [labels]).measures
     found = X @ WEIGHTS + 0.125
     wanted = np.sqrt(np.square(found - labels).sum() / 120) / np.sqrt(np.square(labels - labels.mean()).sum() / 120)
-    assert yardstick.score is Score.DEVIATION and yardstick.of_outputs([found]) == pytest.approx(wanted)
-    assert yardstick.loss(wanted) == pytest.approx(wanted - yardstick.reference)
-    constant = Yardstick([], [found], Score.DEVIATION, np.full((40, 3), 2.5), 0.0)
-    assert constant.of_outputs([np.full((40, 3), 3.0)]) == 0.5
+    assert measure.score is Score.DEVIATION and measure.score_of(found) == pytest.approx(wanted)
+    assert measure.loss(wanted) == pytest.approx(wanted - measure.reference)
+    assert Measure.of(np.full((40, 3), 2.5), found).score_of(np.full((40, 3), 3.0)) == 0.5
+
+
+def test_several_outputs_score_as_the_worst_loses() -> None:
+    first, second = X @ WEIGHTS, X @ WEIGHTS[:, :1]
+    two = network()
+    dense = NetworkNode("z", Dense(as_weights(WEIGHTS[:, :1]), None), ("x",))
+    two = Network((*two.nodes, dense), ("x",), ("y", "z"))
+    labels = [first.argmax(axis=-1), second + RNG.normal(size=second.shape)]
+    yardstick = Yardstick.of(two, [X], labels)
+    wrong = np.roll(first, 1, axis=-1)
+    wrong[10:] = first[10:]
+    error = np.sqrt(np.mean((second + 0.5 - labels[1]) ** 2)) / np.std(labels[1])
+    known = np.sqrt(np.mean((second - labels[1]) ** 2)) / np.std(labels[1])
+    scores = yardstick.of_outputs([wrong, second + 0.5])
+    assert scores == (0.75, pytest.approx(error)) and yardstick.score is Score.LOSS
+    assert yardstick.loss(scores) == yardstick.total(scores) == pytest.approx(max(0.25, error - known))
+    assert yardstick.text(scores).startswith("75.0 %, ") and yardstick.references.startswith("100.0 %, ")
+    with pytest.raises(InputDataError, match="labels for 1 outputs"):
+        Yardstick.of(two, [X], labels[:1])
 
 
 def test_without_labels_the_worst_output_counts_by_its_range() -> None:
     outputs = [np.array([[0.0], [4.0], [2.0]]), np.full((3, 1), 8.0), np.zeros((3, 1))]
-    yardstick = Yardstick([], outputs, Score.ERROR, None, 0.0)
+    yardstick = Yardstick([], outputs)
     for number, error in ((0, 0.25), (1, 0.125), (2, 1.0)):
         found = [each + (k == number) for k, each in enumerate(outputs)]
-        assert yardstick.of_outputs(found) == error
+        assert yardstick.of_outputs(found) == (error,) == (yardstick.loss((error,)),)
     assert Yardstick.of(network(), [X]).score is Score.ERROR
 
 
@@ -81,10 +100,10 @@ def test_without_labels_the_worst_output_counts_by_its_range() -> None:
         (np.full(40, 3), "labels from 3 to 3"),
         (np.full(40, -1), "labels from -1 to -1"),
         (np.zeros((40, 2)), "labels of shape"),
-        (np.zeros(39), "39 labels for 40 samples and 1 outputs"),
+        (np.zeros(39), "labels for 39 samples"),
     ],
 )
 def test_other_labels_are_refused(labels: Floats, words: str) -> None:
     with pytest.raises(InputDataError) as refused:
-        Yardstick.of(network(), [X], labels)
+        Yardstick.of(network(), [X], [labels])
     assert words in str(refused.value)

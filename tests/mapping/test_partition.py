@@ -161,7 +161,9 @@ def test_channels_are_multiplied_by_numbers_of_their_own_in_turn(reuse: int, pro
     (program,) = (process.kind.program for process in network.processes if isinstance(process.kind, Map))
     assert [node.type.size for node in program.nodes if isinstance(node.op, Mul)] == [products]
     assert sum(isinstance(process.kind, Rom) for process in network.processes) == 1
-    assert [fifo.depth for fifo in fifos(network, {}) if isinstance(network.processes[fifo.producer].kind, Rom)] == [2]
+    assert [fifo.depth for fifo in fifos(network, {})[0] if isinstance(network.processes[fifo.producer].kind, Rom)] == [
+        2
+    ]
 
 
 def test_channels_that_are_multiplied_alike_are_so_as_they_come() -> None:

@@ -10,7 +10,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,16 +21,18 @@ from rich.text import Text
 from bitsmith.cli.options import ModelOptions, completing
 from bitsmith.cli.terminal import FAILED, Terminal, command, error_document, said
 from bitsmith.cli.wording import in_shell
+from bitsmith.config.reading import leaves
 from bitsmith.errors import ConfigError, ProjectError
-from bitsmith.errors.remedies import Call
+from bitsmith.errors.remedies import Call, in_python
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from bitsmith.layers.settings import Bits
+    from bitsmith.config import IOType
     from bitsmith.model import Model
+    from bitsmith.model.points import Point
 
 SAVED_MODEL = "model.json"
 """The saved model inside a project folder."""
@@ -124,37 +126,43 @@ def explore(
     ] = None,
     weight_bits: Annotated[str | None, typer.Option(metavar="N,N,...", help="Bits of weights to try.")] = None,
     result_bits: Annotated[str | None, typer.Option(metavar="N,N,...", help="Bits of results to try.")] = None,
+    reuse_factors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...", help="Reuse factors of the model to try; else the least with which circuits fit."
+        ),
+    ] = None,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The folder for page and picture.")] = Path(
         "exploration"
     ),
     as_json: Json = False,
 ) -> None:
-    """Show accuracy against area with different bits of weights and results, as a page on which you choose."""
+    """Show accuracy against area and speed with different bits and reuse factors, as a page on which you choose."""
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request
-        from bitsmith.conversion.exploration import Grid, explored
+        from bitsmith.conversion.exploration import Tests, explored
         from bitsmith.emulate.batches import read_array
-        from bitsmith.model.points import RESULTS, WEIGHTS
+        from bitsmith.model.fitting import RESULTS, WEIGHTS
+        from bitsmith.model.points import Grid
 
         request = Request.of(options)
         weights, results = _numbers(weight_bits, "--weight-bits"), _numbers(result_bits, "--result-bits")
-        data = None if test is None else tuple(map(read_array, test))
-        grid = Grid(weights or WEIGHTS, results or RESULTS, data)
+        tests = Tests(None if test is None else tuple(map(read_array, test)))
+        grid = Grid(weights or WEIGHTS, results or RESULTS, _numbers(reuse_factors, "--reuse-factors"))
 
-        def calls(bits: Bits) -> dict[str, str]:
+        def calls(point: Point) -> dict[str, str]:
             return {
-                "Command": _typed(options, bits),
-                "Project (YAML)": request.written({"Model": {"Bits": asdict(bits)}}),
-                "Python": f"model = bitsmith.convert(..., bits={asdict(bits)})",
+                "Command": _typed(options, request.project.io_type, point),
+                "Project (YAML)": request.written(point.configuration, point.io_type.value),
+                "Python": f"model = bitsmith.convert(..., {in_python(point.argued)})",
             }
 
         with terminal.working("exploring"):
-            found = explored(request.conversion(), grid, {}, calls)
+            found = explored(request.conversion(), grid, tests, {}, calls)
         page = found.write(output_dir)
         written = Text(f"Choose on {page}; the picture is {page.with_suffix('.svg')}.")
-        chosen = (
-            [Text(f"The best: {_typed(options, found.best().bits)}")] if any(each.fits for each in found.points) else []
-        )
+        fits, asked = any(each.fits for each in found.points), request.project.io_type
+        chosen = [Text(f"The best: {_typed(options, asked, found.best())}")] if fits else []
         terminal.show({**found.document(), "written": str(page)}, found, *chosen, written)
 
 
@@ -166,15 +174,19 @@ def _numbers(text: str | None, where: str) -> tuple[int, ...]:
         raise ConfigError(f"{text!r}", where=where, accepted="numbers, such as 4,6,8") from error
 
 
-def _typed(options: ModelOptions, bits: Bits) -> str:
-    """The command that converts with the same options, and with bits."""
+def _typed(options: ModelOptions, asked: IOType, point: Point) -> str:
+    """The command that converts with the same options, ``asked`` among them, and makes the circuit of a point."""
     files = [*([] if options.config is None else ["--config", str(options.config)])]
     files += [word for text in options.set_ or () for word in ("--set", text)]
-    chosen = {name: value for name, value in options.chosen.items() if name not in ("fit", "bits")}
+    chosen = {name: value for name, value in options.chosen.items() if name not in ("fit", "bits", "io_type")}
+    if "io_type" in options.chosen or point.io_type is not asked:
+        chosen["io_type"] = point.io_type.value
     quoted = {name: value if isinstance(value, bool) else shlex.quote(str(value)) for name, value in chosen.items()}
     flags = in_shell(Call(None, tuple(quoted.items())))
+    keys = [(".".join(path), value) for path, value in leaves(point.configuration) if "Bits" not in path]
+    files += [word for key, value in keys for word in ("--set", f"{key}={value}")]
     words = ["bitsmith convert", *map(shlex.quote, [str(options.file), *files]), *filter(None, [flags])]
-    return " ".join([*words, f"--bits weight={bits.weight},result={bits.result}"])
+    return " ".join([*words, f"--bits weight={point.bits.weight},result={point.bits.result}"])
 
 
 def config(
@@ -358,7 +370,7 @@ def _misfit(model: Model) -> str:
     """Return the resources that the part lacks; empty if the circuit fits."""
     from bitsmith.devices import part_or_typical
     from bitsmith.estimate.fit import missing
-    from bitsmith.model.points import size_of
+    from bitsmith.model.fitting import size_of
 
     part = part_or_typical(model.target.part)
     lacking = missing(size_of(model.program, model.directives, model.target), part)

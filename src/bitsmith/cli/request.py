@@ -5,14 +5,14 @@ In: `ModelOptions`. Out: a `Request`, which converts or explains, and can be wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from bitsmith.cli.options import ModelOptions
-from bitsmith.config.reading import squash
+from bitsmith.config.reading import leaves, put, squash
 from bitsmith.conversion.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import NamedModel, key_of, model_keys
@@ -47,13 +47,13 @@ class Request:
         """
         content = _content(options)
         if output_dir is not None:
-            _put(content, ["OutputDir"], output_dir)
+            put(content, ["OutputDir"], output_dir)
         content["HLSConfig"], shape = split_shape(_layers(content))
         if shape is not None:  # of config_from_pytorch_model
             content.setdefault("InputShape", shape)
         layers = _layers(content)
         for path, value in _keys(options):
-            _put(content if path[0] in project_keys() else layers, path, value)
+            put(content if path[0] in project_keys() else layers, path, value)
         if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
             _put_model(content, options.file, options.path("weights"))
         project = read_project(content)
@@ -77,7 +77,7 @@ class Request:
         """The YAML of the project with a generated configuration beneath what the user says."""
         said = list(leaves(_layers(dict(self.content))))
         for path, value in said:
-            _put(generated, path, value)
+            put(generated, path, value)
         return replace(self, content={**self.content, "HLSConfig": generated}).written({})
 
     def written(self, chosen: Mapping[str, object], io_type: str | None = None) -> str:
@@ -90,17 +90,8 @@ class Request:
         layers = _layers(content)
         content["HLSConfig"] = content.pop("HLSConfig")  # the last
         for path, value in leaves(chosen):
-            _put(layers, path, value)
+            put(layers, path, value)
         return yaml.safe_dump(content, sort_keys=False)
-
-
-def leaves(tree: Mapping[str, object], above: tuple[str, ...] = ()) -> Iterable[tuple[list[str], object]]:
-    """Paths of keys, and what is there."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, (*above, key))
-        else:
-            yield [*above, key], value
 
 
 def _content(options: ModelOptions) -> Tree:
@@ -154,26 +145,6 @@ def _value(text: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{text[:80]!r}", where="--set", accepted="a value as in YAML") from error
-
-
-def _put(tree: Tree, path: list[str], value: object) -> None:
-    """Set what a path of keys names, in whatever spelling the keys are there."""
-    *above, last = path
-    for depth, key in enumerate(above):
-        name = _spelled(tree, key, exact=depth == 1 and path[0] in ("LayerName", "LayerType"))
-        inner = tree.get(name)
-        if isinstance(inner, Mapping):
-            tree[name] = inner = dict(inner)
-        else:
-            # A format for everything is short for the default.
-            inner = {} if inner is None or squash(key) != "precision" else {"default": inner}
-            tree[name] = inner
-        tree = inner
-    tree[_spelled(tree, last, exact=False)] = value
-
-
-def _spelled(tree: Mapping[str, object], key: str, *, exact: bool) -> str:
-    return key if exact or key in tree else next((name for name in tree if squash(name) == squash(key)), key)
 
 
 def _put_model(content: Tree, file: Path, weights: Path | None) -> None:

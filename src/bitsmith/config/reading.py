@@ -24,6 +24,35 @@ def squash(key: str) -> str:
     return re.sub(r"[_\- ]", "", key).lower()
 
 
+def leaves(tree: Mapping[str, object], above: tuple[str, ...] = ()) -> Iterable[tuple[list[str], object]]:
+    """Paths of keys, and what is there."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*above, key))
+        else:
+            yield [*above, key], value
+
+
+def put(tree: dict[str, object], path: list[str], value: object) -> None:
+    """Set what a path of keys names, in whatever spelling the keys are there."""
+    *above, last = path
+    for depth, key in enumerate(above):
+        name = _spelled(tree, key, exact=depth == 1 and path[0] in ("LayerName", "LayerType"))
+        inner = tree.get(name)
+        if isinstance(inner, Mapping):
+            tree[name] = inner = dict(inner)
+        else:
+            # A format for everything is short for the default.
+            inner = {} if inner is None or squash(key) != "precision" else {"default": inner}
+            tree[name] = inner
+        tree = inner
+    tree[_spelled(tree, last, exact=False)] = value
+
+
+def _spelled(tree: Mapping[str, object], key: str, *, exact: bool) -> str:
+    return key if exact or key in tree else next((name for name in tree if squash(name) == squash(key)), key)
+
+
 def shown(value: object) -> str:
     """``value`` for a message, cut to a readable length."""
     if isinstance(value, (str, int, float)) or value is None:

@@ -146,8 +146,7 @@ class _Read:
     ) -> _Read:
         config, shape = split_shape(config)
         reading = ReadOptions(weights=weights, **among(ReadingOptions, options))
-        if reading.input_shape is None:
-            reading = replace(reading, input_shape=shape)
+        reading = replace(reading, input_shape=shape) if reading.input_shape is None else reading
         return _Read(read_as(framework, model, reading), config, options)
 
     def network(self) -> Network:
@@ -165,8 +164,9 @@ class _Read:
         """The source of ``network``, whose bits may be others unless the user chose those of the whole model."""
         chosen = self.config if isinstance(self.config, HLSConfig) else read_hls_config(self.config)
 
-        def budgeted(bits: Bits) -> Network:
-            return self._resolved(replace(chosen, model=replace(chosen.model, bits=asdict(bits))))
+        def budgeted(bits: Bits, reuse: int | None) -> Network:
+            asked = replace(chosen.model, bits=asdict(bits), reuse_factor=reuse or chosen.model.reuse_factor)
+            return self._resolved(replace(chosen, model=asked))
 
         decided = chosen.model.bits or self.options.get("bits") is not None
         return Source(network, calibration, None if decided else budgeted)

@@ -23,8 +23,7 @@ from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
-from bitsmith.model.fitting import Choice, choices
-from bitsmith.model.points import size_of
+from bitsmith.model.fitting import Choice, choices, size_of
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.passes.network.calibration import calibrate

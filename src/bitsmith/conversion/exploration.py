@@ -1,4 +1,4 @@
-"""Explorations: accuracy against area of one model with different bits of weights and of results."""
+"""Explorations: accuracy against area and speed of one model with different bits of weights and results, and reuse factors."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from bitsmith.base.progress import Progress, tell
 from bitsmith.base.project import write_atomically
 from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
-from bitsmith.config.reading import squash
+from bitsmith.config.reading import leaves, put
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.devices import Part, part_or_typical
-from bitsmith.emulate.batches import float_batches
-from bitsmith.emulate.samples import Samples, arrays_of, without_labels
+from bitsmith.emulate.batches import Arrays, float_batches
+from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
-from bitsmith.errors.remedies import OPEN, convert, given, remedy
+from bitsmith.errors.remedies import OPEN, given, in_python, remedy
 from bitsmith.estimate.fit import needs, packed_luts
 from bitsmith.fidelity.samples import samples as picked
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
-from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits
-from bitsmith.model.points import RESULTS, WEIGHTS, Point, points
+from bitsmith.layers.settings import LEAST_BITS, MOST_BITS
+from bitsmith.model.fitting import RESULTS, WEIGHTS
+from bitsmith.model.points import Grid, Point, points
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.report.exploration import Circuit, Sheet, page, table
@@ -50,8 +52,8 @@ SAMPLES = 2000
 """Most samples of the test data that are looked at, evenly spaced."""
 
 DECIDED = (
-    "There are no bits to choose: the model's quantizers or your formats decide all types. Reuse factors make circuits smaller; "
-    "fit=True finds some"
+    "There are no bits to choose: the model's quantizers or your formats decide all types. Reuse factors make circuits smaller: "
+    "name some to try"
 )
 
 LOSS = 0.01
@@ -63,12 +65,12 @@ class Exploration(Shown):
     """Circuits of one model, from few bits to many; it prints as a table.
 
     Attributes:
-        points: the circuits, each with its bits, size, score and loss.
+        points: the circuits, each with its bits, size, interval, score and loss.
         name: the model's.
         part: what they are to fit.
         yardstick: what scores them: the test data, and the float model's own score.
         configuration: the user's, without bits.
-        calls: texts that lead to the circuit of given bits, by heading, for the page.
+        calls: texts that lead to a circuit, by heading, for the page.
         decided: no bits make another circuit, as of a model whose quantizers decide all types.
     """
 
@@ -77,20 +79,22 @@ class Exploration(Shown):
     part: Part
     yardstick: Yardstick
     configuration: Mapping[str, object]
-    calls: Callable[[Bits], Mapping[str, str]] | None = None
+    calls: Callable[[Point], Mapping[str, str]] | None = None
     decided: bool = False
 
     @property
     def front(self) -> tuple[Point, ...]:
-        """The points than which no other is as small and better, or as good and smaller; the smallest first."""
+        """The points that no other beats in area, accuracy or speed without being worse in another; the smallest first."""
         found: list[Point] = []
-        for point in sorted(self.points, key=lambda point: (self.area(point), point.loss)):
-            if not found or point.loss < found[-1].loss:
+        for point in sorted(self.points, key=lambda point: (self.area(point), point.loss, point.size.interval)):
+            if all(point.loss < other.loss or point.size.interval < other.size.interval for other in found):
                 found.append(point)
         return tuple(found)
 
     def best(self, loss: float = LOSS) -> Point:
-        """The smallest point that fits and is at most ``loss`` worse than the float model; without one the best that fits.
+        """The fastest point that fits and is at most ``loss`` worse than the float model; without one the best that fits.
+
+        The smallest of those that are as fast.
 
         Raises:
             CapacityError: nothing fits.
@@ -98,23 +102,24 @@ class Exploration(Shown):
         fitting = [point for point in self.points if point.fits]
         if not fitting:
             raise CapacityError(
-                f"none of {len(self.points)} circuits fits {self.part.name}, with a result in every cycle",
+                f"none of {len(self.points)} circuits fits {self.part.name}",
                 where="explore",
-                remedy=remedy(convert(fit=True), " takes reuse factors"),
+                remedy="a larger part, larger reuse factors, or a smaller network",
             )
         good = [point for point in fitting if point.loss <= loss]
         if good:
-            return min(good, key=lambda point: (self.area(point), point.loss))
-        return min(fitting, key=lambda point: (point.loss, self.area(point)))
+            return min(good, key=lambda point: (point.size.interval, self.area(point), point.loss))
+        return min(fitting, key=lambda point: (point.loss, point.size.interval, self.area(point)))
 
     def config(self, point: Point) -> dict[str, object]:
-        """The configuration that :func:`bitsmith.convert` makes a point's circuit of: yours, with its bits."""
-        model = next((key for key in self.configuration if squash(str(key)) == "model"), "Model")
-        section = self.configuration.get(model)
-        return {
-            **self.configuration,
-            model: {**(section if isinstance(section, Mapping) else {}), "Bits": asdict(point.bits)},
-        }
+        """The configuration that :func:`bitsmith.convert` makes a point's circuit of: yours, with its bits and reuse factors.
+
+        A point has also an ``io_type``, which may be another than yours where it has other reuse factors.
+        """
+        chosen = dict(self.configuration)
+        for path, value in leaves(point.configuration):
+            put(chosen, path, value)
+        return chosen
 
     def area(self, point: Point) -> int:
         """About the look-up tables of a point, as place and route packs them."""
@@ -129,14 +134,13 @@ class Exploration(Shown):
             best = self.best()
         except CapacityError as error:
             return f"{error.found}; {error.remedy}"
-        text = self.yardstick.text
-        score = f"{text(best.score)} {self.yardstick.score.value}"
-        float_model = (
-            f" (the float model {text(self.yardstick.reference)})" if self.yardstick.labels is not None else ""
-        )
+        score = f"{self.yardstick.text(best.scores)} {self.yardstick.kinds}"
+        reference = self.yardstick.references
+        float_model = f" (the float model {reference})" if reference else ""
         area = f"about {self.area(best):,} LUTs, {percent(self.area(best) / self.part.luts)} of {self.part.name}"
+        every = f", a result every {best.size.interval:,} cycles" if best.size.interval > 1 else ""
         far = "" if best.loss <= LOSS else "; no circuit that fits is within a percent of the float model"
-        return f"{best.bits}: {score}{float_model} in {area}{far}"
+        return f"{best.bits}: {score}{float_model} in {area}{every}{far}"
 
     def write(self, folder: str | Path) -> Path:
         """Write the page ``exploration.html`` and the picture ``exploration.svg`` into a folder; the page's path.
@@ -153,7 +157,7 @@ class Exploration(Shown):
 
     def document(self) -> dict[str, object]:
         """The exploration as plain values."""
-        front = {point.bits for point in self.front}
+        front = set(map(id, self.front))
         return {
             "verdict": self.verdict,
             "score": self.yardstick.score.value,
@@ -162,12 +166,16 @@ class Exploration(Shown):
             "part": self.part.name,
             "points": [
                 {
+                    **point.configuration,
                     "Bits": asdict(point.bits),
+                    "IOType": point.io_type.value,
+                    "II": point.size.interval,
                     "Score": point.score,
+                    "Scores": list(point.scores),
                     "Loss": point.loss,
                     "Estimate": point.size.section(),
                     "Fits": point.fits,
-                    "Front": point.bits in front,
+                    "Front": id(point) in front,
                 }
                 for point in self.points
             ],
@@ -176,35 +184,33 @@ class Exploration(Shown):
     @property
     def _sheet(self) -> Sheet:
         """The exploration as the page and the terminal show it."""
-        front, text = {point.bits for point in self.front}, self.yardstick.text
-        chosen = (self.best() if any(point.fits for point in self.points) else self.front[0]).bits
-        circuits = []
-        for point in self.points:
-            area, score = self.area(point), text(point.score)
-            label = f"{point.bits}: {score}, about {area:,}"
-            mark = Mark(area, point.score, label, point.fits, point.bits in front, point.bits == chosen)
-            layers = rows(point.compiled.network, point.compiled.program)
-            own = (point.bits.weight, point.bits.result)
-            calls = self.calls(point.bits) if self.calls is not None else self._calls(point)
-            found = needs(point.size, self.part)
-            circuits.append(Circuit(mark, own, score, point.loss, found, layers, point.size.layers, calls))
+        front, yardstick = self.front, self.yardstick
+        chosen = self.best() if any(point.fits for point in self.points) else front[0]
+        circuits = [self._circuit(point, front, chosen) for point in self.points]
         limit = next(round(need.comfortably * need.available) for need in needs(self.points[0].size, self.part))
-        yardstick = self.yardstick
-        chart = Scatter(
-            [circuit.mark for circuit in circuits],
-            limit,
-            yardstick.score.value,
-            yardstick.score.rises,
-            yardstick.reference,
-        )
-        reference = "" if yardstick.labels is None else text(yardstick.reference)
-        return Sheet(self.name, self.part.name, self.verdict, len(yardstick.inputs[0]), reference, chart, circuits)
+        marks = [circuit.mark for circuit in circuits]
+        chart = Scatter(marks, limit, yardstick.score.value, yardstick.score.rises, yardstick.reference)
+        samples = len(yardstick.inputs[0])
+        kinds, reference = yardstick.kinds, yardstick.references
+        return Sheet(self.name, self.part.name, self.verdict, samples, kinds, reference, chart, circuits)
+
+    def _circuit(self, point: Point, front: Sequence[Point], chosen: Point) -> Circuit:
+        """A point as the page shows it."""
+        area, score, interval = self.area(point), self.yardstick.text(point.scores), point.size.interval
+        every = f", a result every {interval:,} cycles" if interval > 1 else ""
+        label = f"{point.bits}{every}: {score}, about {area:,}"
+        best = any(point is other for other in front)
+        mark = Mark(area, point.score, label, point.fits, best, point is chosen)
+        layers = rows(point.compiled.network, point.compiled.program)
+        own = (point.bits.weight, point.bits.result)
+        calls = self.calls(point) if self.calls is not None else self._calls(point)
+        found = needs(point.size, self.part)
+        return Circuit(mark, own, interval, point.layout, score, point.loss, found, layers, point.size.layers, calls)
 
     def _calls(self, point: Point) -> dict[str, str]:
         """Return what a user of Python copies."""
-        bits = asdict(point.bits)
         return {
-            "Python": f"model = bitsmith.convert(..., bits={bits})",
+            "Python": f"model = bitsmith.convert(..., {in_python(point.argued)})",
             "Configuration (YAML)": yaml.safe_dump(self.config(point), sort_keys=False),
         }
 
@@ -239,21 +245,25 @@ def explore(
     *,
     weight_bits: Sequence[int] = WEIGHTS,
     result_bits: Sequence[int] = RESULTS,
+    reuse_factors: Sequence[int] = (),
     samples: int = SAMPLES,
     progress: Progress | None = None,
     **further: Unpack[Further],
 ) -> Exploration:
-    """Compile ``model`` with different bits of weights and of results; the size and the score of each circuit.
+    """Compile ``model`` with different bits of weights and results, and reuse factors; the size and the score of each circuit.
 
     Sizes are estimates, and scores are those of :meth:`Model.predict`: no tool runs, and nothing is written.
 
     Args:
         model: as of :func:`bitsmith.convert`.
         config: as of :func:`bitsmith.convert`, without bits for the whole model.
-        test: inputs and labels, ``(x, y)``: classes, values, or zeros and ones; or inputs alone, for which circuits are compared
-            with the float model. Default: the calibration data.
+        test: inputs and labels, ``(x, y)``: classes, values, or zeros and ones, and of a model with several outputs
+            ``(x, (y1, y2))``; or inputs alone, for which circuits are compared with the float model. Default: the
+            calibration data.
         weight_bits: bits of trained factors to try.
         result_bits: bits of results to try.
+        reuse_factors: reuse factors of the model to try. Default: those of ``config``, and where a circuit does not fit the part
+            also the least with which it does, as of ``fit``.
         samples: most samples of ``test`` that are taken, evenly spaced.
         progress: called with a line for each step and circuit; by default a terminal shows the latest.
         further: the rest (``docs/options.md``).
@@ -268,7 +278,8 @@ def explore(
         x, labels = bitsmith.utils.fetch_example_data("digits.keras")
         found = bitsmith.explore("digits.keras", calibration=x, test=(x, labels), part="LFE5U-25F")
         print(found)  # the verdict, and the circuits that are the best for their area
-        model = bitsmith.convert("digits.keras", "out", found.config(found.best()), x, part="LFE5U-25F")
+        best = found.best()
+        model = bitsmith.convert("digits.keras", "out", found.config(best), x, part="LFE5U-25F", io_type=best.io_type.value)
         ```
     """
     arguments: Arguments = {
@@ -282,41 +293,43 @@ def explore(
 
     tree = loaded(config)
     conversion = Conversion.of(model, Path(), config, arguments, {})
-    grid = Grid(tuple(weight_bits), tuple(result_bits), test, samples)
+    grid = Grid(tuple(weight_bits), tuple(result_bits), tuple(reuse_factors))
     with working("exploring", progress):
-        return explored(conversion, grid, tree if isinstance(tree, Mapping) else {})
+        return explored(conversion, grid, Tests(test, samples), tree if isinstance(tree, Mapping) else {})
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """Bits to try, and the test data."""
+class Tests:
+    """Test data, and the most samples of them that are taken."""
 
-    weights: tuple[int, ...] = WEIGHTS
-    results: tuple[int, ...] = RESULTS
-    test: Samples | None = None
-    samples: int = SAMPLES
+    data: Samples | None = None
+    most: int = SAMPLES
 
-    def check(self) -> None:
-        """Refuse bits that there are not.
 
-        Raises:
-            ConfigError: one of them, or none at all.
-        """
-        for where, bits in (("weight_bits", self.weights), ("result_bits", self.results)):
-            if not bits or not all(LEAST_BITS <= each <= MOST_BITS for each in bits):
-                raise ConfigError(f"{list(bits)}", where=where, accepted=f"numbers from {LEAST_BITS} to {MOST_BITS}")
-        if self.samples < 1:
-            raise ConfigError(f"{self.samples}", where="samples", accepted="1 or more")
+def _check(grid: Grid, most: int) -> None:
+    """Refuse bits and reuse factors that there are not.
+
+    Raises:
+        ConfigError: one of them, or no bits at all.
+    """
+    for where, bits in (("weight_bits", grid.weights), ("result_bits", grid.results)):
+        if not bits or not all(LEAST_BITS <= each <= MOST_BITS for each in bits):
+            raise ConfigError(f"{list(bits)}", where=where, accepted=f"numbers from {LEAST_BITS} to {MOST_BITS}")
+    if not all(factor >= 1 for factor in grid.reuse):
+        raise ConfigError(f"{list(grid.reuse)}", where="reuse_factors", accepted="1 or more")
+    if most < 1:
+        raise ConfigError(f"{most}", where="samples", accepted="1 or more")
 
 
 def explored(
     conversion: Conversion,
     grid: Grid,
+    tests: Tests,
     configuration: Mapping[str, object],
-    calls: Callable[[Bits], Mapping[str, str]] | None = None,
+    calls: Callable[[Point], Mapping[str, str]] | None = None,
 ) -> Exploration:
     """Return the exploration of a model that is converted so; raises as :func:`explore`."""
-    grid.check()
+    _check(grid, tests.most)
     model = replace(conversion, arguments={**conversion.arguments, "fit": False}).model()
     source = model.source
     assert source is not None
@@ -326,31 +339,40 @@ def explored(
             where="explore",
             remedy=remedy("weight_bits and result_bits say which to try, without ", given(bits=OPEN)),
         )
-    yardstick = _yardstick(model, grid, conversion.arguments.get("calibration"))
-    total = len(set(grid.weights)) * len(set(grid.results))
+    yardstick = _yardstick(model, tests, conversion.arguments.get("calibration"))
     found: list[Point] = []
-    for point in points(source, model.target, yardstick, grid.weights, grid.results):
+    for point in points(source, model.target, yardstick, grid):
         found.append(point)
-        tell(f"explore: {point.bits}: {len(found)} circuits, of {total} at most")
+        tell(f"explore: {point.bits}: {len(found)} circuits; {len(grid.bits)} pairs of bits to try")
     part = part_or_typical(model.target.part)
-    decided = total > 1 and len(found) == 1
+    decided = len(grid.bits) > 1 and len(found) == 1
     return Exploration(tuple(found), model.network.name, part, yardstick, configuration, calls, decided)
 
 
-def _yardstick(model: Model, grid: Grid, calibration: Samples | None) -> Yardstick:
+def _yardstick(model: Model, tests: Tests, calibration: Samples | None) -> Yardstick:
     """The test data, or else the calibration data, or generated inputs."""
     assert model.source is not None
-    network, data = model.source.network, calibration if grid.test is None else grid.test
+    network, data = model.source.network, calibration if tests.data is None else tests.data
     if data is None:
         return Yardstick.of(network, picked(network, None))
-    shapes, arrays = network.input_shapes(), arrays_of(data)
-    labels = None
-    if isinstance(arrays, tuple) and len(arrays) == len(shapes) + 1:
-        *inputs, last = map(np.asarray, arrays)
-        arrays, labels = tuple(inputs) if len(inputs) > 1 else inputs[0], last
-    batches = float_batches(shapes, without_labels(arrays, len(shapes)))
+    shapes = network.input_shapes()
+    arrays, labels = _apart(arrays_of(data), len(shapes), len(network.outputs))
+    batches = float_batches(shapes, arrays)
     count = len(batches[0])
-    if labels is not None and len(labels) != count:
-        raise InputDataError(f"{len(labels)} labels for {count} samples", where="test data", accepted="as many")
-    few = np.unique(np.linspace(0, count - 1, min(count, grid.samples)).astype(np.int64))
-    return Yardstick.of(network, [batch[few] for batch in batches], None if labels is None else labels[few])
+    if labels is not None and any(len(each) != count for each in labels):
+        numbers = " and ".join(map(str, sorted({len(each) for each in labels})))
+        raise InputDataError(f"{numbers} labels for {count} samples", where="test data", accepted="as many")
+    few = np.unique(np.linspace(0, count - 1, min(count, tests.most)).astype(np.int64))
+    return Yardstick.of(
+        network, [batch[few] for batch in batches], None if labels is None else [each[few] for each in labels]
+    )
+
+
+def _apart(data: Arrays, inputs: int, outputs: int) -> tuple[Arrays, list[npt.NDArray[np.generic]] | None]:
+    """Inputs, and labels if there are some: ``(x, y)``, or of several outputs ``(x, (y1, y2))`` or ``(x, y1, y2)``."""
+    if not isinstance(data, tuple) or len(data) <= inputs:
+        return data, None
+    first, last = data[:inputs], data[inputs:]
+    if len(last) == 1 and isinstance(last[0], tuple | list) and outputs > 1:
+        last = tuple(last[0])
+    return (first if inputs > 1 else first[0]), [np.asarray(labels) for labels in last]

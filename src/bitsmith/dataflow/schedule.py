@@ -137,10 +137,10 @@ def _frames(
     return frames
 
 
-def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
-    """The FIFOs of the schedule alone, which take a fraction of its time."""
+def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[tuple[Fifo, ...], int]:
+    """The FIFOs of the schedule, and its interval, which take a fraction of its time."""
     graph = _SequencerGraph(network, latencies, Process.timing)
-    return graph.fifos(graph.depths(graph.interval))
+    return graph.fifos(graph.depths(graph.interval)), graph.interval
 
 
 class _SequencerGraph:

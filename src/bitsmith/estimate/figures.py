@@ -11,7 +11,7 @@ class Size:
     """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for.
 
     ``large`` has the number of larger memories by their name, of families that have some. ``layers`` has about the look-up tables
-    of each layer; those between layers are of none.
+    of each layer; those between layers are of none. ``interval`` is the planned number of cycles from one result to the next.
     """
 
     lut: int
@@ -21,6 +21,7 @@ class Size:
     bram: int = 0
     large: Mapping[str, int] = field(default_factory=dict)
     layers: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
+    interval: int = field(default=1, repr=False)
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""

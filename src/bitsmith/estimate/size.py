@@ -110,7 +110,7 @@ def estimate_network(
         latency = _PIPELINE if process.kind.logic.program else own_latency(process, family.area.block)
         if latency is not None:
             latencies.setdefault(number, latency)
-    planned, wiring = fifos(network, latencies), Wiring(network)
+    (planned, interval), wiring = fifos(network, latencies), Wiring(network)
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     larger = larger_memories(wiring, planned, part)
     for number, process in enumerate(network.processes):
@@ -128,7 +128,7 @@ def estimate_network(
             column = larger.get((number, operand), 0)
             _count_fifo(count, wiring, number, operand, depths[number, operand], column, read)
         count.attribute(process.layers, before + sum(count.layers.values()) - attributed)
-    return count.size()
+    return replace(count.size(), interval=interval)
 
 
 def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipelined]:

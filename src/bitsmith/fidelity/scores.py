@@ -29,69 +29,137 @@ class Score(enum.Enum):
     CORRECT = "correct"
     DEVIATION = "root mean square error (of the labels' spread)"
     ERROR = "mean error (of the output's range)"
+    LOSS = "loss of the worst output"
 
     @property
     def rises(self) -> bool:
         """Return True if more is better."""
         return self is Score.CORRECT
 
+    def text(self, value: float) -> str:
+        """A score in a few characters: ``96.4 %``."""
+        return f"{100 * value:.1f} %" if self.rises else percent(value)
+
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
-    """Inputs, the float model's outputs for them, and labels, if there are some.
+class Measure:
+    """The labels of one output, and what they mean for it.
 
     Attributes:
         score: the kind of score.
-        reference: the float model's; 0 where circuits are compared with it.
         labels: a value or a decision (0 or 1) for each element of the output, or a class for each of its rows.
+        threshold: the value between two decisions.
+        reference: the float model's score.
     """
 
-    inputs: Sequence[Floats]
-    outputs: Sequence[Floats]
     score: Score
-    labels: Floats | None
-    reference: float
+    labels: Floats
+    threshold: float
+    reference: float = 0.0
 
     @staticmethod
-    def of(network: Network, inputs: Sequence[Floats], labels: npt.NDArray[np.generic] | None = None) -> Yardstick:
-        """The yardstick of the user's ``network``.
+    def of(labels: npt.NDArray[np.generic], output: Floats) -> Measure:
+        """The measure of ``labels`` for an output, of which the float model's is given.
 
         Raises:
-            InputDataError: labels that do not belong to the inputs, or to the output.
+            InputDataError: labels that do not belong to it.
         """
-        outputs = float_outputs(quantized_inputs(network), inputs)
-        if labels is None:
-            return Yardstick(inputs, outputs, Score.ERROR, None, 0.0)
-        if len(outputs) > 1 or len(labels) != len(outputs[0]):
-            found = f"{len(labels)} labels for {len(outputs[0])} samples and {len(outputs)} outputs"
-            raise InputDataError(
-                found, where="test data", accepted="a label for each sample of a model with one output"
-            )
-        unmeasured = Yardstick(inputs, outputs, *_read(labels, outputs[0]), 0.0)
-        return replace(unmeasured, reference=unmeasured.of_outputs(outputs))
+        score, read = _read(labels, output)
+        unmeasured = Measure(score, read, _threshold(output))
+        return replace(unmeasured, reference=unmeasured.score_of(output))
 
-    def of_program(self, program: Program) -> float:
-        """The score of a circuit."""
-        return self.of_outputs(Emulator(program).run(self.inputs))
-
-    def of_outputs(self, found: Sequence[Floats]) -> float:
-        """The score of outputs."""
+    def score_of(self, output: Floats) -> float:
+        """The score of an output."""
         labels = self.labels
-        if labels is None:
-            return max(_error(x, y) for x, y in zip(found, self.outputs, strict=True))
         if self.score is Score.DEVIATION:
-            return float(np.sqrt(np.mean((found[0] - labels) ** 2)) / (np.std(labels) or 1.0))
-        if labels.shape == found[0].shape:
-            return float(np.mean((found[0] > _threshold(self.outputs[0])) == labels))
-        return float(np.mean(found[0].argmax(axis=-1) == labels))
+            return float(np.sqrt(np.mean((output - labels) ** 2)) / (np.std(labels) or 1.0))
+        if labels.shape == output.shape:
+            return float(np.mean((output > self.threshold) == labels))
+        return float(np.mean(output.argmax(axis=-1) == labels))
 
     def loss(self, score: float) -> float:
         """Return by how much ``score`` is worse than the float model's; negative if it is better."""
         return self.reference - score if self.score.rises else score - self.reference
 
-    def text(self, score: float) -> str:
-        """``score`` in a few characters: ``96.4 %``."""
-        return f"{100 * score:.1f} %" if self.score.rises else percent(score)
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """Inputs, the float model's outputs for them, and a measure of each output if there are labels.
+
+    Without labels circuits are compared with the float model. A circuit of several outputs with labels scores as much as it loses
+    at the worst of them.
+    """
+
+    inputs: Sequence[Floats]
+    outputs: Sequence[Floats]
+    measures: tuple[Measure, ...] = ()
+
+    @staticmethod
+    def of(
+        network: Network, inputs: Sequence[Floats], labels: Sequence[npt.NDArray[np.generic]] | None = None
+    ) -> Yardstick:
+        """The yardstick of the user's ``network``, with labels for each of its outputs or none.
+
+        Raises:
+            InputDataError: labels that do not belong to the inputs, or to the outputs.
+        """
+        outputs = float_outputs(quantized_inputs(network), inputs)
+        if labels is None:
+            return Yardstick(inputs, outputs)
+        counts = {len(each) for each in labels}
+        if len(labels) != len(outputs) or counts != {len(outputs[0])}:
+            of = f"{len(labels)} outputs, " if len(labels) != len(outputs) else ""
+            found = f"labels for {of}{' and '.join(map(str, sorted(counts)))} samples"
+            accepted = f"labels for {len(outputs)} output{'s' * (len(outputs) > 1)} and {len(outputs[0])} samples"
+            raise InputDataError(found, where="test data", accepted=accepted)
+        return Yardstick(inputs, outputs, tuple(map(Measure.of, labels, outputs)))
+
+    @property
+    def score(self) -> Score:
+        """The kind of a circuit's score."""
+        if len(self.measures) == 1:
+            return self.measures[0].score
+        return Score.LOSS if self.measures else Score.ERROR
+
+    @property
+    def reference(self) -> float:
+        """The float model's score; 0 where circuits are compared with it."""
+        return self.measures[0].reference if len(self.measures) == 1 else 0.0
+
+    @property
+    def kinds(self) -> str:
+        """The kinds of the scores of outputs in words."""
+        return ", ".join(dict.fromkeys(measure.score.value for measure in self.measures)) or Score.ERROR.value
+
+    @property
+    def references(self) -> str:
+        """The float model's score of each output as text; empty where circuits are compared with it."""
+        return self.text([measure.reference for measure in self.measures]) if self.measures else ""
+
+    def of_program(self, program: Program) -> tuple[float, ...]:
+        """The scores of a circuit."""
+        return self.of_outputs(Emulator(program).run(self.inputs))
+
+    def of_outputs(self, found: Sequence[Floats]) -> tuple[float, ...]:
+        """The score of each output with labels; without labels one for all of them."""
+        if not self.measures:
+            return (max(_error(x, y) for x, y in zip(found, self.outputs, strict=True)),)
+        return tuple(measure.score_of(output) for measure, output in zip(self.measures, found, strict=True))
+
+    def total(self, scores: Sequence[float]) -> float:
+        """The score of a circuit."""
+        return scores[0] if len(scores) == 1 else self.loss(scores)
+
+    def loss(self, scores: Sequence[float]) -> float:
+        """Return by how much scores are worse than the float model's, at the worst output; negative if all are better."""
+        if not self.measures:
+            return scores[0]
+        return max(measure.loss(score) for measure, score in zip(self.measures, scores, strict=True))
+
+    def text(self, scores: Sequence[float]) -> str:
+        """``scores`` in a few characters: ``96.4 %``, and of several outputs ``96.4 %, 98.0 %``."""
+        kinds = [measure.score for measure in self.measures] or [Score.ERROR]
+        return ", ".join(kind.text(score) for kind, score in zip(kinds, scores, strict=True))
 
 
 def _read(labels: npt.NDArray[np.generic], output: Floats) -> tuple[Score, Floats]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 from bitsmith.base.progress import tell
 from bitsmith.building.job import Target
-from bitsmith.compiler import Compiled, Source
+from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import IOType
 from bitsmith.devices import Part, part_or_typical
 from bitsmith.errors import CapacityError
 from bitsmith.errors.remedies import Call, Remedy, build, convert, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, missing, packed_luts, proposal
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.fidelity.judgement import LEAST_ERROR
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scores import Yardstick
@@ -25,11 +27,15 @@ from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.mapping.directives import Directives
-from bitsmith.model.points import compiled_with, edge, size_of
 from bitsmith.passes.program import drop_dead
+
+WEIGHTS, RESULTS = (3, 4, 5, 6, 8, 10, 16), (6, 7, 8, 10, 12, 16)
+"""Bits that are tried."""
 
 _MOST = 8.0
 """Times the part's look-up tables beyond which no bits are tried: a network of few bits has a seventh of those of 16."""
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,35 @@ class Choice:
         return f"{', '.join(said)} (about {packed:,} of {self.part.luts:,} LUTs)"
 
 
+def size_of(program: Program, directives: Directives, target: Target) -> Size:
+    """The expected size of a program's circuit, with stages as the clock of ``target`` wants them."""
+    family = part_or_typical(target.part).family
+    return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
+
+
+def compiled_with(source: Source, bits: Bits, reuse: int | None = None) -> Compiled:
+    """The network with ``bits``, and a reuse factor unless it is None, for the whole model, as a conversion makes it."""
+    assert source.budgeted is not None
+    return compile_network(source.budgeted(bits, reuse), source.calibration)
+
+
+def edge(tried: Callable[[Bits], _Found | None]) -> Iterator[_Found]:
+    """Return the successes of ``tried`` at the edge of what fits: for each number of bits of results the most of weights.
+
+    Areas grow with both. Nothing is tried further where the fewest bits of both fail.
+    """
+    if tried(Bits(WEIGHTS[0], RESULTS[0])) is None:
+        return
+    weights = list(WEIGHTS)
+    for result in RESULTS:
+        while weights:
+            found = tried(Bits(weights[-1], result))
+            if found is not None:
+                yield found
+                break
+            weights.pop()
+
+
 def fewer_bits(source: Source, size: Size, directives: Directives, target: Target) -> Choice | None:
     """The bits of weights and results with the least error that make the circuit fit; None without some."""
     part = part_or_typical(target.part)
@@ -136,7 +171,9 @@ def _most_exact(source: Source, tried: Callable[[Compiled], Choice | None]) -> C
         found = tried(compiled)
         if found is None:
             return None
-        return replace(found, bits=bits, compiled=compiled, error=yardstick.of_program(compiled.program))
+        return replace(
+            found, bits=bits, compiled=compiled, error=yardstick.loss(yardstick.of_program(compiled.program))
+        )
 
     best = min(edge(with_bits), key=lambda choice: choice.error, default=None)
     return None if best is None or best.error > LEAST_ERROR else best

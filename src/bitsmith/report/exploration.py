@@ -39,11 +39,14 @@ addEventListener("click", event => {
 class Circuit:
     """A circuit with its ``bits`` of weights and results, score and loss against the float model, and what it takes.
 
+    ``interval`` are the cycles from one result to the next; ``layout`` names its reuse factors, unless they are the user's.
     ``luts`` are look-up tables by layer; ``calls`` are texts to copy that lead to the circuit, by heading.
     """
 
     mark: Mark
     bits: tuple[int, int]
+    interval: int
+    layout: str
     score: str
     loss: float
     needs: Sequence[Need]
@@ -75,12 +78,17 @@ class Circuit:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """An exploration: ``reference`` is the float model's score as text, empty where circuits are compared with its outputs."""
+    """An exploration.
+
+    ``kinds`` are the kinds of the circuits' scores; ``reference`` is the float model's as text, empty where circuits are
+    compared with its outputs.
+    """
 
     title: str
     part: str
     verdict: str
     samples: int
+    kinds: str
     reference: str
     chart: Scatter
     circuits: Sequence[Circuit]
@@ -93,11 +101,11 @@ class Sheet:
 
 def table(sheet: Sheet) -> RenderableType:
     """The verdict, and the circuits of the front."""
-    columns = ("Bits of weights", "Bits of results", sheet.chart.score.capitalize(), "LUTs", "Fits")
-    title = f"Best for their area, of {len(sheet.circuits)} circuits on {sheet.samples:,} samples"
+    columns = ("Weight bits", "Result bits", sheet.kinds.capitalize(), "LUTs", "Cycles per result", "Fits")
+    title = f"Best trade-offs of {len(sheet.circuits)} circuits on {sheet.samples:,} samples"
     marked = [f"{number(each.mark.fits)}{'  < best' if each.mark.chosen else ''}" for each in sheet.front]
     cells = [
-        (*map(str, circuit.bits), circuit.score, number(circuit.mark.area), fits)
+        (*map(str, circuit.bits), circuit.score, number(circuit.mark.area), number(circuit.interval), fits)
         for circuit, fits in zip(sheet.front, marked, strict=True)
     ]
     return Group(Text(sheet.verdict, style="bold"), rows_table(title, columns, cells))

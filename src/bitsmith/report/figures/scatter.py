@@ -13,7 +13,9 @@ from html import escape
 _PADDING = 0.05
 """Share of an axis that is free at each end."""
 
-_TICKS = 5
+_TICKS, _APART = 5, 13.0
+"""About the ticks of an axis, and the percent of it that are between two at least."""
+
 _DECADES = 8.0
 """Times between the ends of an axis from which ticks are 1, 2 and 5 of each power of ten."""
 
@@ -47,7 +49,14 @@ class Axis:
         return 100 * (1 - share if self.falling else share)
 
     def ticks(self) -> list[float]:
-        """Round values within the axis."""
+        """Round values within the axis, so far from each other that their texts do not meet."""
+        found: list[float] = []
+        for value in self._round_values():
+            if not found or abs(self.at(value) - self.at(found[-1])) >= _APART:
+                found.append(value)
+        return found
+
+    def _round_values(self) -> list[float]:
         if not (self.logarithmic and self.high / self.low > _DECADES):
             rough = (self.high - self.low) / _TICKS
             unit = 10.0 ** math.floor(math.log10(rough))
@@ -64,7 +73,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A circuit; ``front``: none is better and as small."""
+    """A circuit; ``front``: none is better, as small and as fast."""
 
     area: int
     score: float
@@ -113,12 +122,13 @@ class Scatter:
 
     @property
     def steps(self) -> list[tuple[float, float]]:
-        """The line along the front: the best score within each area."""
+        """The line along the front: the best score within each area, at any speed."""
         x, y = self.x, self.y
         corners: list[tuple[float, float]] = []
         for mark in sorted((mark for mark in self.marks if mark.front), key=lambda mark: mark.area):
+            height = max(y.at(mark.score), corners[-1][1] if corners else 0.0)
             corners += [(x.at(mark.area), corners[-1][1])] if corners else []
-            corners.append((x.at(mark.area), y.at(mark.score)))
+            corners.append((x.at(mark.area), height))
         return corners
 
 
