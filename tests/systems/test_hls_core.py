@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tests.rtl.test_streams import convolutional
 from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
 
 DIGEST = "0123456789abcdef"
+ARRAYS, TOKENS = ("vivado", Directives({}, True), 8), ("vitis", Directives({}, False), 2)
 
 
 def generated(program: Program, directives: Directives, dialect: str, bus_bytes: int) -> tuple[HlsProject, Interface]:
@@ -71,8 +73,23 @@ def bench(project: HlsProject, narrow: Interface) -> str:
     return "\n".join([*lines, "int main() {", *main, "return 0; }", ""])
 
 
+@pytest.mark.parametrize("kind", ["arrays", "tokens"])
+def test_frames_overlap(kind: str) -> None:
+    """The function is a canonical dataflow region (UG1399): declarations, and calls of processes, which return nothing."""
+    dialect, directives, bus_bytes = {"arrays": ARRAYS, "tokens": TOKENS}[kind]
+    project, _ = generated(branches(), directives, dialect, bus_bytes)
+    text = axi_files(project, DIALECTS[dialect].streams, "// test", bus_bytes)[f"firmware/{axi_name(project.top)}.cpp"]
+    first, *lines = text[text.index("{\n") + 2 : text.rindex("}")].split("\n")
+    assert first == "#pragma HLS DATAFLOW"
+    statements = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    calls = [line for line in statements if re.fullmatch(r"[\w:]+(<[^()]*>)?\(.*\);", line)]
+    assert [re.split(r"[<(]", call)[0].removeprefix("kernels::") for call in calls] == (
+        ["take", "take", "net", "give", "give"] if kind == "arrays" else ["receive", "receive", "net", "send", "send"]
+    )
+    assert not any("=" in line for line in statements)
+
+
 IN_CI = (pytest.mark.slow, pytest.mark.ci)
-ARRAYS, TOKENS = ("vivado", Directives({}, True), 8), ("vitis", Directives({}, False), 2)
 
 
 @pytest.mark.parametrize(

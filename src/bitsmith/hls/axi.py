@@ -54,7 +54,7 @@ def axi_source(project: HlsProject, streams: Streams, title: str, bus_bytes: int
     parameters = beat_streams(project, bus_bytes)
     tokens = has_tokens(project)
     body = [
-        *(["#pragma HLS DATAFLOW"] if tokens else []),
+        "#pragma HLS DATAFLOW",
         *(f"#pragma HLS INTERFACE axis port={name}" for name in names.values()),
         "#pragma HLS INTERFACE ap_ctrl_none port=return",
         *frame_lines(project, streams, bus_bytes),
@@ -94,10 +94,13 @@ def beat_streams(project: HlsProject, bus_bytes: int) -> list[str]:
 
 def frame_lines(project: HlsProject, streams: Streams, bus_bytes: int) -> list[str]:
     """Return the lines that move a frame from the streams of beats through the top function, and its results back."""
-    names = stream_names(project)
-    if has_tokens(project):
-        return _streamed(project, streams, names, bus_bytes)
-    return _whole(project, names, bus_bytes)
+    lines = list[str]()
+    for port in (*project.inputs, *project.outputs):
+        if port.stream is not None:
+            lines += streams.between(port.stream.type_name, port.name, 2)
+        else:
+            lines += [f"{port.declaration};", f"#pragma HLS ARRAY_PARTITION variable={port.name} complete"]
+    return lines + _framed(project, bus_bytes)
 
 
 def beat_bits(port: Port, bus_bytes: int) -> int:
@@ -105,43 +108,26 @@ def beat_bits(port: Port, bus_bytes: int) -> int:
     return 8 * beat_bytes(token_bytes(stream_port(port, bus_bytes)), WIDEST_BYTES)
 
 
-def _whole(project: HlsProject, names: dict[str, str], bus_bytes: int) -> list[str]:
-    """Lines around a function of arrays."""
-    lines, last = list[str](), "last"
-    for port in (*project.inputs, *project.outputs):
-        lines += [f"{port.declaration};", f"#pragma HLS ARRAY_PARTITION variable={port.name} complete"]
+def _framed(project: HlsProject, bus_bytes: int) -> list[str]:
+    """Lines around the top function, which is a process as those beside it are: one that takes beats, one that gives some."""
+    tokens, names = has_tokens(project), stream_names(project)
+    take, give, shape = ("receive", "send", _tokens) if tokens else ("take", "give", _shape)
+    lasts = [f"last{k}" for k in range(len(project.outputs))]
+    lines = list[str]()
+    for name in lasts:
+        lines += [f'hls::stream<bool> {name}("{name}");', f"#pragma HLS STREAM variable={name} depth={_PACKETS}"]
     for k, port in enumerate(project.inputs):
-        call = f"kernels::take<{_shape(port, bus_bytes)}>({names[port.name]}, {port.name});"
-        lines.append(call if k else f"const bool {last} = {call}")
+        told = "" if k else f", {lasts[0]}"
+        lines.append(f"kernels::{take}<{shape(port, bus_bytes)}>({names[port.name]}, {port.name}{told});")
     lines.append(f"{project.top}({', '.join(port.name for port in (*project.inputs, *project.outputs))});")
-    lines += [
-        f"kernels::give<{_shape(port, bus_bytes)}>({port.name}, {names[port.name]}, {last});"
-        for port in project.outputs
-    ]
+    for k, port in enumerate(project.outputs):
+        told = ", ".join(lasts[k : k + 2])
+        lines.append(f"kernels::{give}<{shape(port, bus_bytes)}>({port.name}, {names[port.name]}, {told});")
     return lines
 
 
 def _shape(port: Port, bus_bytes: int) -> str:
     return f"{beat_bits(port, bus_bytes)}, {port.size}, {len(stream_port(port, bus_bytes).fields)}"
-
-
-def _streamed(project: HlsProject, streams: Streams, names: dict[str, str], bus_bytes: int) -> list[str]:
-    """Lines around a function of streams of tokens, which is a process as those beside it are."""
-    lines = list[str]()
-    for port in (*project.inputs, *project.outputs):
-        assert port.stream is not None
-        lines += streams.between(port.stream.type_name, port.name, 2)
-    lasts = [f"last{k}" for k in range(len(project.outputs))]
-    for name in lasts:
-        lines += [f'hls::stream<bool> {name}("{name}");', f"#pragma HLS STREAM variable={name} depth={_PACKETS}"]
-    for k, port in enumerate(project.inputs):
-        told = "" if k else f", {lasts[0]}"
-        lines.append(f"kernels::receive<{_tokens(port, bus_bytes)}>({names[port.name]}, {port.name}{told});")
-    lines.append(f"{project.top}({', '.join(port.name for port in (*project.inputs, *project.outputs))});")
-    for k, port in enumerate(project.outputs):
-        told = ", ".join(lasts[k : k + 2])
-        lines.append(f"kernels::send<{_tokens(port, bus_bytes)}>({port.name}, {names[port.name]}, {told});")
-    return lines
 
 
 def _tokens(port: Port, bus_bytes: int) -> str:

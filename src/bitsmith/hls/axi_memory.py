@@ -31,7 +31,7 @@ def memory_files(project: HlsProject, streams: Streams, title: str, bus_bytes: i
         "",
         f"static void {name}_frames(int frames, {', '.join(beat_streams(project, bus_bytes))}) {{",
         "    for (int frame = 0; frame < frames; frame++) {",
-        *(["#pragma HLS DATAFLOW"] if has_tokens(project) else []),
+        "#pragma HLS DATAFLOW",
         *_indented(frame_lines(project, streams, bus_bytes), 8),
         "    }",
         "}",

@@ -80,7 +80,7 @@ template <class T, int W> void put(ap_uint<W> &data, int k, const T &x) {
 }
 
 /// The array of N elements whose beats of W bits, G elements each, come; true if the last beat is the last of a packet.
-template <int W, int N, int G, class T> bool take(hls::stream<typename beats<W>::type> &stream, T x[N]) {
+template <int W, int N, int G, class T> bool take_array(hls::stream<typename beats<W>::type> &stream, T x[N]) {
     bool last = false;
     for (int i = 0; i < N / G; i++) {
 #pragma HLS PIPELINE II=1
@@ -95,9 +95,20 @@ template <int W, int N, int G, class T> bool take(hls::stream<typename beats<W>:
     return last;
 }
 
+/// A process that does so.
+template <int W, int N, int G, class T> void take(hls::stream<typename beats<W>::type> &stream, T x[N]) {
+    take_array<W, N, G>(stream, x);
+}
+
+/// A process that does so, and tells of each frame if it is the last of a packet.
+template <int W, int N, int G, class T>
+void take(hls::stream<typename beats<W>::type> &stream, T x[N], hls::stream<bool> &lasts) {
+    lasts.write(take_array<W, N, G>(stream, x));
+}
+
 /// An array of N elements as beats of W bits, G elements each.
 template <int W, int N, int G, class T>
-void give(const T x[N], hls::stream<typename beats<W>::type> &stream, bool last) {
+void give_array(const T x[N], hls::stream<typename beats<W>::type> &stream, bool last) {
     for (int i = 0; i < N / G; i++) {
 #pragma HLS PIPELINE II=1
         ap_uint<W> data = 0;
@@ -109,6 +120,21 @@ void give(const T x[N], hls::stream<typename beats<W>::type> &stream, bool last)
         fill(beat, data, last && i == N / G - 1);
         stream.write(beat);
     }
+}
+
+/// A process that does so, and is told of each frame if it is the last of a packet.
+template <int W, int N, int G, class T>
+void give(const T x[N], hls::stream<typename beats<W>::type> &stream, hls::stream<bool> &lasts) {
+    give_array<W, N, G>(x, stream, lasts.read());
+}
+
+/// A process that does so, and passes on what is said.
+template <int W, int N, int G, class T>
+void give(
+    const T x[N], hls::stream<typename beats<W>::type> &stream, hls::stream<bool> &lasts, hls::stream<bool> &passed) {
+    const bool last = lasts.read();
+    give_array<W, N, G>(x, stream, last);
+    passed.write(last);
 }
 
 } // namespace kernels
