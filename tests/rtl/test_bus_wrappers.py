@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -57,6 +58,15 @@ def wrapper_files(folder: Path, each: Circuit, wrapper: str) -> list[Path]:
 def test_lint_clean(tmp_path: Path, kind: str, wrapper: str) -> None:
     files = wrapper_files(tmp_path, made(kind), wrapper)
     lint(files, f"net_{wrapper}")
+
+
+def test_the_reset_is_a_register() -> None:
+    """Nothing but an edge of the clock changes it, in all wrappers with registers, whose circuits it resets."""
+    text = library(CONTROL_LIBRARY)["bitsmith_control.sv"]
+    assert re.findall(r"core_resetn <?= .*", text) == ["core_resetn <= aresetn & ~resetting;"]
+    for kind in KINDS:
+        wrapper = axi_lite(made(kind).interface)
+        assert wrapper.count(".core_resetn(core_resetn)") == 1 and ".aresetn(core_resetn)" in wrapper
 
 
 @pytest.mark.parametrize("kind", SIMULATED)

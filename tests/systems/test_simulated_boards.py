@@ -60,7 +60,7 @@ IN_THE_CIRCUIT = {
         "reset", (CONTROL, "reset_left <= reset_left - 1'b1", "reset_left <= reset_left")
     ),
     "a reset that is always there": Fault(
-        "reset", (CONTROL, "assign core_resetn = aresetn & ~resetting", "assign core_resetn = ~aresetn")
+        "reset", (CONTROL, "core_resetn <= aresetn & ~resetting", "core_resetn <= ~aresetn")
     ),
     "another network": Fault("link", (CONTROL, "DIGEST_LOW = DIGEST[31:0]", "DIGEST_LOW = ~DIGEST[31:0]")),
     "no results": Fault(

@@ -21,7 +21,7 @@
 // what cannot be written does nothing. All answers are OKAY.
 //
 // SHAPES        TOKENS and BYTES of all streams, that of the first in the lowest bits
-// core_resetn   reset of the network, active low: aresetn, or the CONTROL register
+// core_resetn   reset of the network, active low: aresetn, or the CONTROL register, a cycle later; a register, which tools can copy
 // frame_in, frame_out, misplaced   high for a cycle with each event
 // hold          a reset by the CONTROL register does not end while it is high
 // written       a word is written to 0x800 or above: s_axi_awaddr, s_axi_wdata and s_axi_wstrb say which
@@ -81,7 +81,6 @@ module bitsmith_control #(
     logic [9:0] write_word;
 
     assign resetting = reset_left != '0;
-    assign core_resetn = aresetn & ~resetting;
     assign write = s_axi_awvalid & s_axi_wvalid & ~s_axi_bvalid & aresetn;
     assign write_word = s_axi_awaddr[11:2];
     assign written = write & write_word[9];
@@ -108,6 +107,8 @@ module bitsmith_control #(
             end
         end
     end
+
+    always_ff @(posedge aclk) core_resetn <= aresetn & ~resetting;
 
     always_ff @(posedge aclk) begin
         if (~core_resetn) begin
@@ -136,7 +137,7 @@ module bitsmith_control #(
             10'h1: value = VERSION;
             10'h2: value = DIGEST_LOW;
             10'h3: value = DIGEST_HIGH;
-            10'h5: value = {30'd0, saw_misplaced, resetting};
+            10'h5: value = {30'd0, saw_misplaced, resetting | ~core_resetn};
             10'h6: value = LATENCY;
             10'h7: value = INTERVAL;
             10'h8: value = frames_in;
