@@ -40,12 +40,14 @@ def test_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Line:
-    """A serial port of pyserial, at whose other end a circuit is computed."""
+    """A serial port of pyserial, at whose other end a circuit is computed; ``clock`` is a share of the planned one."""
+
+    clock = 1.0
 
     def __init__(self, each: Circuit, net: Any) -> None:
         self._each, self._net = each, net
         self._heard, self._said = b"", b""
-        self.closed = False
+        self.closed, self.baudrate = False, 115_200
 
     def write(self, data: bytes) -> None:
         self._heard += data
@@ -55,6 +57,9 @@ class Line:
             self._said, self._heard = b"".join(computed(self._each, self._net, parts)), b""
 
     def send_break(self) -> None:
+        if self.baudrate != round(115_200 * self.clock):
+            self._said = bytes(7)  # what a line gives that is read at another rate
+            return
         numbers = ((0x62736D74, 4), (int(DIGEST, 16), 8), (3, 1), (100, 4), (0, 4))
         self._said = b"".join(number.to_bytes(size, "little") for number, size in numbers)
 
@@ -84,6 +89,10 @@ def test_a_board_at_a_serial_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "serial", serial)
     result = _run("doctor", "--board", str(tmp_path), "--port", "/dev/ttyUSB0")
     assert (result.exit_code, lines[0].closed) == (0, True), result.stdout + result.stderr
+    monkeypatch.setattr(Line, "clock", 2.0, raising=False)
+    result = _run("doctor", "--board", str(tmp_path), "--port", "/dev/ttyUSB0", "--json")
+    assert json.loads(result.stdout)["fault"] == "clock"
+    assert lines[-1].baudrate == 115_200
     assert "no such port" in _run("doctor", "--board", str(tmp_path), "--port", "COM7").stderr
     assert "--port with the serial port" in _run("doctor", "--board", str(tmp_path)).stderr
     assert "no driver of a board" in _run("doctor", "--board", str(tmp_path / "driver")).stderr

@@ -61,6 +61,10 @@ class Line:
     def send_break(self) -> None:
         self._ask("b 40")
 
+    def set_clocks(self, count: int) -> None:
+        """A bit has so many of the circuit's clocks."""
+        self._ask(f"c {count}")
+
     def read(self, count: int) -> bytes:
         light, _, text = self._ask(f"r {count} 20000").partition(" ")
         self.light = int(light)
@@ -147,4 +151,30 @@ def test_bytes_that_are_changed_on_the_way(tmp_path: Path) -> None:
         wrong = driver.Serial(end.read, lambda data: end.write(bytes(byte & 0xFD for byte in data)), end.send_break)
         with pytest.raises(driver.SelftestError) as caught:
             driver.selftest(wrong)
+        assert caught.value.kind == "link"
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_wrong_clock_is_told_from_a_broken_line(tmp_path: Path) -> None:
+    """The circuit has a clock of another frequency than planned, so that a bit has as many more of its clocks, or fewer."""
+    each = made("stream")
+    driver = load_driver(tmp_path, each)
+    with line(tmp_path, files_of(tmp_path, each, each)) as end:
+        for clock in (0.5, 2.0, 4.0, 1.0):
+            # The circuit's clocks in a bit of the host, whose rate is a share of the planned one.
+            def set_rate(share: float, clock: float = clock) -> None:
+                end.set_clocks(round(CLOCKS_PER_BIT * clock / share))
+
+            set_rate(1.0)
+            port = driver.Serial(end.read, end.write, end.send_break, set_rate)
+            if clock == 1.0:
+                driver.selftest(port)
+                continue
+            with pytest.raises(driver.SelftestError, match=f"{clock:.3g} times the planned") as caught:
+                driver.selftest(port)
+            assert caught.value.kind == "clock"
+        lost = driver.Serial(lambda count: b"", end.write, end.send_break, set_rate)
+        with pytest.raises(driver.SelftestError) as caught:
+            driver.selftest(lost)
         assert caught.value.kind == "link"

@@ -17,6 +17,9 @@ class Host {
   public:
     Host(Vdut& dut, int clocks_per_bit) : dut_(dut), clocks_per_bit_(clocks_per_bit) { dut_.uart_rx = 1; }
 
+    // What is under way is forgotten.
+    void set_rate(int clocks_per_bit) { clocks_per_bit_ = clocks_per_bit, phase_ = -1, heard.clear(); }
+
     void wait(long clocks) {
         for (long i = 0; i < clocks; ++i) {
             dut_.clk = 0;
@@ -68,6 +71,7 @@ class Host {
 // usage: Vdut CLOCKS_PER_BIT: does what standard input says, a line each, and answers with a line
 //   s DATA         sends bytes (hexadecimal)
 //   b BITS         sends a break of so many bit times
+//   c CLOCKS       from now on a bit has so many clocks
 //   r BYTES BITS   takes so many bytes, those that come within so many bit times; prints them and whether the light is on
 void obey(Vdut& dut, int clocks_per_bit) {
     Host host(dut, clocks_per_bit);
@@ -79,6 +83,10 @@ void obey(Vdut& dut, int clocks_per_bit) {
             if (std::scanf("%8191s", text) != 1) return;
             unsigned byte;
             for (const char* at = text; std::sscanf(at, "%2x", &byte) == 1; at += 2) host.send(static_cast<unsigned char>(byte));
+            std::printf("ok\n");
+        } else if (verb == 'c') {
+            if (std::scanf("%d", &clocks_per_bit) != 1) return;
+            host.set_rate(clocks_per_bit);
             std::printf("ok\n");
         } else if (verb == 'b') {
             long bits;

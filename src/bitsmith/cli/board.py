@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 from bitsmith.errors import ProjectError
 from bitsmith.systems import EXPORT
@@ -48,10 +48,15 @@ def examine_board(project: Path, port: str | None) -> Diagnosis:
         except OSError as error:
             raise ProjectError(f"cannot be opened: {error}", where=port) from error
         try:
-            found = net.diagnose(lambda: (net.Serial(line.read, line.write, line.send_break), None))
+            port_of = net.Serial(line.read, line.write, line.send_break, lambda share: _set_rate(line, share))
+            found = net.diagnose(lambda: (port_of, None))
         finally:
             line.close()
         return Diagnosis(*cast("tuple[str, str]", found))
+
+
+def _set_rate(line: Any, share: float) -> None:
+    line.baudrate = round(_BAUD * share)
 
 
 @contextmanager

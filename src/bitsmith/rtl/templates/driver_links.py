@@ -12,10 +12,13 @@ import numpy as np
 
 from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, until
 
+IDENTITY = 0x62736D74
+"""What circuits of bitsmith say first."""
+
 
 def check_identity(identity: int, digest: int) -> None:
     """Refuse a circuit that this driver does not belong to."""
-    if identity != 0x62736D74 or digest != int(DESIGN["digest"], 16):
+    if identity != IDENTITY or digest != int(DESIGN["digest"], 16):
         raise RuntimeError(f"the circuit is {identity:08x} {digest:016x}, this driver is for {DESIGN['digest']}")
 
 
@@ -51,20 +54,25 @@ class Serial:
     """Moves frames over a serial port, one at a time.
 
     ``read(n)`` waits for n bytes, and gives fewer once it has waited for long, as a port of pyserial with a ``timeout`` does.
-    ``send_break`` is that of pyserial, too: with it the circuit is asked for a `SerialReport`.
+    ``send_break`` is that of pyserial, too: with it the circuit is asked for a `SerialReport`. ``set_rate(share)`` makes that share of
+    the planned rate the port's: with it a self-test tells a wrong clock, which is the rate's too, from a broken line.
     """
 
     REPORT_BYTES = 21
+    RATES = (1 / 2, 2.0, 12 / 25, 25 / 12, 1 / 4, 4.0, 12 / 50, 50 / 12, 3 / 4, 4 / 3, 1 / 8, 8.0)
+    """Shares of the planned clock that a board may have: half and twice it, and what other oscillators give."""
 
     def __init__(
         self,
         read: Callable[[int], bytes],
         write: Callable[[bytes], object],
         send_break: Callable[[], object] | None = None,
+        set_rate: Callable[[float], object] | None = None,
     ) -> None:
         self._read = read
         self._write = write
         self._send_break = send_break
+        self._set_rate = set_rate
 
     @property
     def reports(self) -> bool:
@@ -86,6 +94,21 @@ class Serial:
         ends = (0, 4), (4, 12), (12, 13), (13, 17), (17, 21)
         identity, digest, state, cycles, frames = (int.from_bytes(data[first:last], "little") for first, last in ends)
         return SerialReport(identity, digest, bool(state & 1), bool(state & 2), cycles, frames)
+
+    def answered_rate(self) -> float | None:
+        """Return the share of the planned rate at which the circuit reports; None if at none of `RATES`."""
+        if self._send_break is None or self._set_rate is None:
+            return None
+        try:
+            for share in self.RATES:
+                self._set_rate(share)
+                self._send_break()
+                # Twice as many as a report has: what came at the last rate may lie before it.
+                if IDENTITY.to_bytes(4, "little") in self._read(2 * self.REPORT_BYTES):
+                    return share
+        finally:
+            self._set_rate(1.0)
+        return None
 
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         results = [bytearray() for _ in wanted]

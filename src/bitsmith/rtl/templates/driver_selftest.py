@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, Stream
-from bitsmith.rtl.templates.driver_links import Counts, Registers, Serial, check_identity
+from bitsmith.rtl.templates.driver_links import IDENTITY, Counts, Registers, Serial, check_identity
 
 LINK, RESET, CLOCK, ORDER, WEIGHTS = "link", "reset", "clock", "data order", "weights"
 """Kinds of faults, as `SelftestError` names them."""
@@ -115,10 +115,16 @@ def _look_at(registers: Registers) -> None:
 
 def _ask(port: Serial) -> None:
     """Refuse a circuit whose own frame has another result, or none."""
+    report = None
     try:
         report = port.report()
         check_identity(report.identity, report.digest)
     except (TimeoutError, RuntimeError) as error:
+        rate = port.answered_rate() if report is None or report.identity != IDENTITY else None
+        if rate is not None:
+            raise SelftestError(
+                CLOCK, f"the circuit answers at {rate:.3g} times the planned rate, as its clock is"
+            ) from error
         raise SelftestError(LINK, str(error)) from error
     if not report.came:
         raise SelftestError(RESET, "the circuit's own frame gives no result")
