@@ -54,8 +54,8 @@ class Serial:
     """Moves frames over a serial port, one at a time.
 
     ``read(n)`` waits for n bytes, and gives fewer once it has waited for long, as a port of pyserial with a ``timeout`` does.
-    ``send_break`` is that of pyserial, too: with it the circuit is asked for a `SerialReport`. ``set_rate(share)`` makes that share of
-    the planned rate the port's: with it a self-test tells a wrong clock, which is the rate's too, from a broken line.
+    ``send_break`` is that of pyserial, too: with it the circuit is asked for a `SerialReport`. ``set_rate(share)`` makes that
+    share of the planned rate the port's: with it a self-test tells a wrong clock, which is the rate's too, from a broken line.
     """
 
     REPORT_BYTES = 21
