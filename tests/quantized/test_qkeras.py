@@ -404,6 +404,34 @@ def test_numbers_of_least_levels_and_of_exponents(text: str) -> None:
     assert grid.holds(found)
 
 
+NEAR_NOTHING = {
+    "quantized_po2(6,quadratic_approximation=True)": (-24, -16, -24, -16, -24, -16, -24, -22, -14, -6, 2),
+    "quantized_po2(7)": (-23, -32, -23, -32, -23, -32, -23, -21, -13, -5, 3),
+    "quantized_relu_po2(6,None,0.5,quadratic_approximation=True)": (-24, -32, -24, -32, -32, -32, -32, -22, -14, -6, 2),
+    "quantized_relu_po2(6,quadratic_approximation=True)": (-24, -32, -24, -32, -32, -32, -32, -32, -32, -32, -32),
+    "quantized_relu_po2(5,None,0.5)": (-16, -16, -16, -16, -16, -16, -16, -16, -14, -6, 2),
+    "quantized_po2(6,2,False,True,'floor')": (-24, -16, -24, -16, -24, -16, -24, -22, -14, -6, 0),
+    "quantized_relu_po2(5,2,0.5,False,True,'floor')": (-24, -16, -24, -16, -16, -16, -16, -24, -16, -8, 0),
+    "quantized_po2(5,4,False,True,'floor')": (-16, -8, -16, -8, -16, -8, -16, -16, -14, -6, 2),
+}
+"""The exponents that QKeras 0.9.0 gives 1e-7, the numbers below and above it, 0, these negated, and -1.5 * 2**(-22, -14, -6, 2).
+
+Numbers below 1e-7 have the least exponent, below which a quadratic approximation of others goes.
+"""
+
+
+@pytest.mark.parametrize("text", NEAR_NOTHING)
+def test_powers_of_two_next_to_nothing(text: str) -> None:
+    quantizer, least = read_quantizer(text, "layer 'q'", 2), np.float32(1e-7)
+    assert quantizer is not None
+    near = [least, *(np.nextafter(least, np.float32(end)) for end in (0.0, 1.0))]
+    far = -1.5 * 2.0 ** np.arange(-22, 4, 8)
+    values = np.array([*near, 0.0, *(-x for x in near), *far], dtype=np.float32).astype(np.float64)
+    for layer in quantizer.layers():
+        values = layer.reference([values])
+    assert tuple(np.log2(np.abs(values))) == NEAR_NOTHING[text]
+
+
 @pytest.mark.parametrize("text", ["quantized_po2(18)", "quantized_relu_po2(12)"])
 def test_activations_of_all_those_exponents_are_refused(text: str) -> None:
     quantizer = read_quantizer(text, "layer 'q'", 2)
