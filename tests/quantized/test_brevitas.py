@@ -75,6 +75,19 @@ def test_programs_of_pt2e_are_read_as_they_are() -> None:
     assert np.array_equal(bitsmith.convert(module, input_shape=(6,)).predict(x).astype(np.float32), y)
 
 
+@pytest.mark.parametrize("name", ["QuantTanh", "QuantSigmoid"])
+def test_functions_of_too_many_steps_are_computed_before_their_quantizer(name: str) -> None:
+    """Up to a step from PyTorch's function in single precision."""
+    module = torch.nn.Sequential(getattr(qnn, name)(bit_width=14)).eval()
+    x = np.linspace(-6.0, 6.0, 3000, dtype=np.float32).reshape(-1, 3)
+    with torch.no_grad():
+        want, step = module(torch.from_numpy(x)).numpy(), module[0].act_quant.scale().item()
+    network = bitsmith.convert(module, input_shape=(3,), check=False).network
+    found = network.evaluate([x.astype(np.float64)])[network.outputs[0]]
+    assert len(np.unique(found)) > 1024
+    np.testing.assert_allclose(found, want, rtol=0.0, atol=1.01 * step)
+
+
 def test_scales_that_depend_on_the_data_are_refused() -> None:
     module = qnn.QuantIdentity(bit_width=4)
     module.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl = _Greatest()
