@@ -92,8 +92,7 @@ class Stream:
         low = 0
         for first, last in self._runs():
             width = self.widths[first]
-            places = np.arange(width).astype(object if columns.dtype == object else np.int64)
-            found = (columns[:, first:last, None] >> places) & 1
+            found = (columns[:, first:last, None] >> np.arange(width)) & 1
             bits[:, low : low + width * (last - first)] = found.reshape(len(columns), -1).astype(np.uint8)
             low += width * (last - first)
         return np.packbits(bits, axis=1, bitorder="little").tobytes()
