@@ -93,6 +93,31 @@ def serial(driver: ModuleType, end: Line) -> Callable[..., list[bytes]]:
     return found
 
 
+REPORTS = {
+    "right": ("", 0x62736D74, DIGEST, 3),
+    "of no circuit": ("link", 0x62736D75, DIGEST, 3),
+    "of another network": ("link", 0x62736D74, DIGEST[::-1], 3),
+    "without a result": ("reset", 0x62736D74, DIGEST, 0),
+    "of another result": ("weights", 0x62736D74, DIGEST, 1),
+    "none": ("link", None, DIGEST, 3),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_reports_are_named(tmp_path: Path, name: str) -> None:
+    fault, identity, digest, state = REPORTS[name]
+    driver = load_driver(tmp_path, made("stream"))
+    sizes = ((identity or 0, 4), (int(digest, 16), 8), (state, 1), (9, 4), (1, 4))
+    report = b"".join(number.to_bytes(size, "little") for number, size in sizes)
+    port = driver.Serial(lambda count: report if identity else b"", lambda data: None, lambda: None)
+    try:
+        driver._ask(port)
+    except driver.SelftestError as error:
+        assert error.kind == fault
+    else:
+        assert fault == ""
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize("kind", ["pipeline", "stream", "streams"])
