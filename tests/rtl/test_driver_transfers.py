@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,6 +121,35 @@ def test_frames_that_are_lost_are_an_error_and_reset_the_circuit(board: Board) -
     board.words[board.driver.Registers.STATUS] = 2
     with pytest.raises(RuntimeError, match="7 of 7 frames"):
         board.driver.predict(inputs(), board.dma(1 << 20))
+
+
+class Engine:
+    """An engine of PYNQ with some of its sides, whose reset takes a while: what is written to it, and what is started then."""
+
+    def __init__(self, *sides: str) -> None:
+        self.asked, self.left = list[object](), 0
+        for side in sides:
+            setattr(self, side, SimpleNamespace(start=lambda side=side: self.asked.append((side, self.left))))
+
+    def write(self, offset: int, value: int) -> None:
+        self.asked.append((offset, value))
+        self.left = 3
+
+    def read(self, offset: int) -> int:
+        assert self.asked == [(offset, 1 << 2)]
+        self.left -= 1
+        return 0x10002 | (self.left > 0) << 2
+
+
+@pytest.mark.parametrize(
+    ("sides", "place"), [(("sendchannel",), 0x00), (("recvchannel",), 0x30), (("sendchannel", "recvchannel"), 0x00)]
+)
+def test_engines_are_reset_and_started_again_after_a_failure(board: Board, sides: tuple[str, ...], place: int) -> None:
+    engine, dma = Engine(*sides), board.dma(1 << 20)
+    dma._engines, board.lost = [engine], 1  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="6 of 7 frames"):
+        board.driver.predict(inputs(), dma)
+    assert engine.asked == [(place, 1 << 2), *((side, 0) for side in sides)]
 
 
 def test_counts_of_frames_that_wrap_are_no_error(board: Board) -> None:
