@@ -38,7 +38,10 @@ from tests.rtl.stream_bench import (
 
 @pytest.mark.parametrize(
     ("depth", "block"),
-    sets((2, False), (1, False), (5, True), (1, True), (5, False), (2, True), (8, False), (64, True), fast=True),
+    [
+        *sets((2, False), (5, True), (1, True), (5, False), (2, True), (8, False), (64, True), fast=True),
+        *sets((1, False)),
+    ],
 )
 def test_fifo_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
     sources = [tmp_path / "bitsmith_fifo.sv", tmp_path / "bitsmith_ram.sv"]
