@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bitsmith.config import resolve
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, PROJECT_INERT, WRITER_INERT, idle_of
@@ -18,6 +21,8 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.network import NetworkNode
 from bitsmith.options.project import read_project
 from tests.config.test_model import NETWORK
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 def found(names: list[str], *given: str, inputs: int = 1) -> tuple[Matched, list[str]]:
@@ -111,6 +116,36 @@ def test_harmless_values_of_other_tools_need_no_note_and_others_get_one() -> Non
             assert (note.key, note.why) == (key, inert.why)
     assert not LAYER_INERT["Static"].accepts(False) and LAYER_INERT["TargetCycles"].accepts(None)
     assert not MODEL_INERT["PipelineInterval"].accepts(True)  # which equals 1
+
+
+def test_the_page_tells_which_values_are_harmless() -> None:
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|;]*)\|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    told = {
+        key: yaml.safe_load(f"[{values.replace('`', '')}]") for keys, values in rows for key in re.findall(r"\w+", keys)
+    }
+    for key, inert in {**MODEL_INERT, **LAYER_INERT}.items():
+        assert sorted(told[key] if inert.harmless else told.get(key, []), key=str) == sorted(inert.harmless, key=str), (
+            key
+        )
+
+
+WRITTEN = {
+    "namespace": (None,),
+    "write_emulation_constants": (False, True),
+    "tb_output_stream": ("both", "stdout", "file"),
+    "hyperopt_handshake": (False,),
+    "fifo": (None,),
+    "smarthls_path": (None,),
+    "project_dir": (None,),
+    "output_data_tb": (None,),
+}
+"""What hls4ml 1.3 takes if nothing is said, and all choices that do not change what a circuit computes."""
+
+
+@pytest.mark.parametrize("key", WRITTEN)
+def test_defaults_and_choices_of_what_is_written_need_no_note(key: str) -> None:
+    for value in (*WRITTEN[key], "something else"):
+        assert (idle_of({key: value}) == ()) is (value in WRITTEN[key]), value
 
 
 @pytest.mark.parametrize("period_ns", [1e6, 1e-3])
