@@ -96,10 +96,10 @@ def test_places_of_boxes_and_ends_of_connections(rows: list[LayerRow], sizes: tu
         assert found == pytest.approx(ends)
 
 
-@given(st.text("ab", max_size=40))
-def test_long_names_are_shortened(name: str) -> None:
-    (box,) = diagram([_row(name, ())], []).boxes
-    assert box.name == (name if len(name) <= 24 else name[:23] + "\N{HORIZONTAL ELLIPSIS}")
+def test_long_names_are_shortened() -> None:
+    for name in (("abc" * 16)[:length] for length in range(40)):
+        (box,) = diagram([_row(name, ())], []).boxes
+        assert box.name == (name if len(name) <= 24 else name[:23] + "\N{HORIZONTAL ELLIPSIS}")
 
 
 _RESULTS = st.builds(
