@@ -17,6 +17,7 @@ from test_onnx_models import APPROXIMATE, EXACT
 
 from bitsmith.compiler import compile_network
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.onnx.call import integers
 from bitsmith.frontends.onnx.read import read_onnx
 
 
@@ -345,3 +346,18 @@ def test_products_of_constants_are_checked_before_they_are_computed(shapes: tupl
     nodes = [node("MatMul", "a b", "c"), node("ReduceSum", "c", "d", keepdims=0), node("Add", "x d", "y")]
     with pytest.raises(BitsmithError, match=r"at most 16777216 elements|one size per letter"):
         read_onnx(graph(nodes, {"x": ("N", 3)}, "y", held))
+
+
+def test_lists_of_integers_are_integers_and_not_endless() -> None:
+    assert integers(np.array([[3, 0, -1]])[0], "the axes") == (3, 0, -1)
+    assert integers(np.array(3, np.uint8), "the axes") == (3,)
+    assert len(integers(np.zeros(1 << 20, np.int8), "the axes")) == 1 << 20
+    for array in (
+        np.zeros((1 << 20) + 1, np.int8),
+        np.zeros((1, 1), int),
+        np.zeros(1),
+        np.zeros(1, bool),
+        np.zeros(1, "u8"),
+    ):
+        with pytest.raises(ModelFileError, match="the axes is of type"):
+            integers(array, "the axes")
