@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 import bitsmith
 from bitsmith.base.licenses import licensed
-from bitsmith.building.makefile import makefile
+from bitsmith.building.makefile import MAKEFILE, makefile
 from bitsmith.building.stages import Generated, Sections, Stage
 from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Command
@@ -160,6 +161,16 @@ def test_makefile_passes_arguments_as_they_are(tmp_path: Path) -> None:
     stage = Stage("echo", "", find=lambda: (), flow=Echo)
     (tmp_path / "Makefile").write_text(makefile("echo", tmp_path, [stage]))
     assert make(tmp_path).stdout.endswith("it's $HOME #1")
+
+
+@pytest.mark.parametrize("file", [MAKEFILE, "stages.mk"])
+def test_makefiles_say_how_they_are_started(tmp_path: Path, file: str) -> None:
+    text = makefile("echo", tmp_path, [Stage("echo", "", find=lambda: (), flow=Echo)], file)
+    (tmp_path / file).write_text(text)
+    (said,) = re.findall(r"Start in this folder: (.*), or (.*) with a target\.", text)
+    for command in (said[0], f"{said[1]} echo"):
+        done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.endswith("it's $HOME #1")
 
 
 @pytest.mark.tools
