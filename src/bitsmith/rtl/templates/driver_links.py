@@ -13,7 +13,7 @@ import numpy as np
 from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, until
 
 IDENTITY = 0x62736D74
-"""What circuits of bitsmith say first."""
+"""The word that circuits of bitsmith say first."""
 
 
 def check_identity(identity: int, digest: int) -> None:
