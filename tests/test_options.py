@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import bitsmith
 from bitsmith.cli.options import FLAGS
 from bitsmith.config import IOType
 from bitsmith.conversion import conversion, explanation
@@ -181,3 +182,21 @@ def test_a_new_option_needs_one_module(tmp_path: Path) -> None:
     code = _PROBE.format(path=table.__file__, changes=changes)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return bitsmith.convert(MODELS / "digits.keras", tmp_path_factory.mktemp("digits"), check=False)
+
+
+@pytest.mark.parametrize("call", ["convert", "explain", "explore", "predict", "trace", "build", "plan", "numerical"])
+def test_calls_answer_arguments_that_there_are_not(call: str, converted: Model) -> None:
+    owners = (converted, bitsmith, bitsmith.profiling)
+    function = next(getattr(owner, call) for owner in owners if hasattr(owner, call))
+    with pytest.raises(
+        TypeError, match=rf"{call}\(\) got an unexpected keyword argument 'verbose'; .*logger 'bitsmith'"
+    ):
+        function(verbose=1)
+    own = next(iter(inspect.signature(function).parameters))
+    with pytest.raises(TypeError, match=rf"did you mean '{own}'"):
+        function(**{f"{own}_y": 1})

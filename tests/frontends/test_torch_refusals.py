@@ -147,6 +147,32 @@ def test_a_module_needs_a_shape_or_an_example() -> None:
         read_torch(nn.Linear(3, 2), example=torch.zeros(0, 3))
 
 
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [(nn.Linear(16, 8), (1, 16)), (nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), (1, 3, 4)), (nn.Sigmoid(), [1, 5])],
+)
+def test_shapes_whose_first_axis_may_count_samples_are_refused(module: nn.Module, shape: Shape) -> None:
+    with pytest.raises(ConfigError, match="may count samples") as refused:
+        read_torch(module, input_shape=shape)
+    assert f"input_shape={tuple(shape[1:])}" in str(refused.value)
+    network = read_torch(module, input_shape=(None, *shape))
+    assert network.input_shapes() == {name: tuple(shape) for name in network.inputs}
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Conv2d(1, 2, 3), (1, 8, 8)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), (1, 8, 8)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), (1, 16)),
+        (nn.Linear(8, 3), (2, 8)),
+    ],
+)
+def test_first_axes_of_samples_themselves_are_kept(module: nn.Module, shape: Shape) -> None:
+    network = read_torch(module, input_shape=shape)
+    assert list(network.input_shapes().values()) == [shape]
+
+
 def test_programs_with_other_open_sizes_are_refused() -> None:
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     program = torch.export.export(nn.ReLU(), (torch.zeros(2, 3),), dynamic_shapes=(axes,))

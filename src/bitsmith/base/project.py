@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from bitsmith.base import seals
 from bitsmith.base.files import open_file
 from bitsmith.base.licenses import licensed
+from bitsmith.base.progress import users_line
 from bitsmith.errors import ProjectError, ProjectWarning
 from bitsmith.errors.remedies import OPEN, given, remedy
 
@@ -149,7 +150,7 @@ class Project:
             before, stages = _read_manifest(folder / MANIFEST)
             if before not in ("", name):
                 text = f"{folder} has the project {reprlib.repr(before)}, which {name!r} replaces. Another output_dir keeps both."
-                warnings.warn(text, ProjectWarning, stacklevel=4)
+                warnings.warn(text, ProjectWarning, stacklevel=users_line())
             project = Project(folder, name, lock, stages)
             project._write_manifest()
         except BaseException:

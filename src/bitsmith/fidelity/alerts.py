@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from bitsmith.base.progress import users_line
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
@@ -64,7 +65,7 @@ class Alerts:
         """Repeat once what of the model is approximate."""
         if self._approximate:
             said, self._approximate = self._approximate, []
-            warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
+            warnings.warn("\n".join(said), ApproximationWarning, stacklevel=users_line())
 
     def tell_outside(self, emulator: Emulator, batches: Sequence[Batch], outside: Sequence[int]) -> bool:
         """Warn of the counts of values ``outside`` each input's format where an output shows it; True if there was a warning.
@@ -88,7 +89,7 @@ class Alerts:
                 f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
                 f"{op.overflow.value} applies ({input_format(op)})",
                 InputRangeWarning,
-                stacklevel=3,
+                stacklevel=users_line(),
             )
         return True
 
@@ -103,7 +104,7 @@ class Alerts:
                     f"input {name!r}: {count} values are not the index of a row of {each.layer!r}, 0..{each.rows - 1}; "
                     "the nearest row is taken",
                     InputRangeWarning,
-                    stacklevel=4,
+                    stacklevel=users_line(),
                 )
             told = told or count > 0
         return told
@@ -121,7 +122,7 @@ class Alerts:
                 f"values leave their formats inside the circuit ({len(picked[0])} samples looked at; model.losses(x) counts "
                 f"all):{listed}",
                 FidelityWarning,
-                stacklevel=3,
+                stacklevel=users_line(),
             )
 
     def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator) -> None:
@@ -131,4 +132,4 @@ class Alerts:
         if found is not None and self._predictions is not None:
             message = self._predictions.told(*found, emulator)
             self._predictions = None
-            warnings.warn(message, FidelityWarning, stacklevel=3)
+            warnings.warn(message, FidelityWarning, stacklevel=users_line())

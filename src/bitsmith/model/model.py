@@ -28,7 +28,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.model import serialization
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
 from bitsmith.options.project import PROJECT_NAME
-from bitsmith.options.signature import taking
+from bitsmith.options.signature import taking, with_answers
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.shown import Shown
@@ -45,6 +45,7 @@ _UNSAVED = ("emulator", "_compiled", "_alerts", "source")
 """Attributes that copies and pickles lack: executable forms of the program are compiled again."""
 
 
+@with_answers
 class Model(Shown):
     """A converted network.
 
@@ -68,8 +69,7 @@ class Model(Shown):
         fidelity: Certificate | None = None,
         source: Source | None = None,
     ) -> None:
-        self.network, self.program, self.target = network, program, target
-        self.notes, self.source = notes, source
+        self.network, self.program, self.target, self.notes, self.source = network, program, target, notes, source
         if fidelity is not None:
             self.fidelity = fidelity
 

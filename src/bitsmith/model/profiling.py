@@ -25,6 +25,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model.model import Model
+from bitsmith.options.signature import answering
 from bitsmith.report.figures.plots import Plot, Row, distributions, norms, png, relative_differences
 from bitsmith.report.summary import held_constant, rows
 
@@ -58,6 +59,7 @@ class Comparison(enum.StrEnum):
     """The norm of the differences of all elements."""
 
 
+@answering
 def numerical(
     model: AnyModel | Model | None = None,
     hls_model: Model | None = None,
@@ -122,6 +124,7 @@ def numerical(
     return Figures(weights, held, activations, traced)
 
 
+@answering
 def compare(
     keras_model: AnyModel | None,
     hls_model: Model,
@@ -163,6 +166,7 @@ def compare(
     return relative_differences(shares, "Differences from the float model")
 
 
+@answering
 def get_ymodel(model: AnyModel, X: Arrays, *, layers: Layers | None = None) -> dict[str, Floats]:
     """Each layer's float result by the name that ``hls_model.trace`` gives it.
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+from bitsmith.config.reading import did_you_mean
+
+_REASONS = {
+    "verbose": "terminals show the steps, and the logger 'bitsmith' has them: logging.getLogger('bitsmith').setLevel('INFO')"
+}
+"""Remedies for arguments of other packages' functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +75,15 @@ def nested(values: Mapping[str, object]) -> dict[str, object]:
         if isinstance(inner, dict):
             inner[name] = value
     return content
+
+
+def check_arguments(given: Mapping[str, object], names: Collection[str], function: str) -> None:
+    """Refuse arguments that are not among ``names``, as Python does, with what would do instead.
+
+    Raises:
+        TypeError: there are some.
+    """
+    unknown = next((name for name in given if name not in names), None)
+    if unknown is not None:
+        remedy = _REASONS.get(unknown) or did_you_mean(unknown, names)
+        raise TypeError(f"{function}() got an unexpected keyword argument {unknown!r}{remedy and f'; {remedy}'}")

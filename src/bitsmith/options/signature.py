@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import ForwardRef, TypeVar
+from functools import wraps
+from typing import ForwardRef, TypeVar, cast
 
-from bitsmith.options.option import Option
+from bitsmith.options.option import Option, check_arguments
 from bitsmith.options.table import OPTIONS
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
+_Class = TypeVar("_Class", bound=type)
 
 _HEAD = "Args:\n"
 _WIDTH = 118
@@ -36,9 +38,29 @@ def taking(options: type, records: Sequence[Option] = OPTIONS) -> Callable[[_Fun
         signature = found.replace(parameters=[*own, *more])
         vars(function)["__signature__"] = signature
         function.__doc__ = _documented(function.__doc__ or "", signature, rest.name, records)
-        return function
+        return answering(function)
 
     return described
+
+
+def answering(function: _Function) -> _Function:
+    """A decorator of functions that users call: arguments that there are not are rejected with what would do instead."""
+    names = inspect.signature(function).parameters
+
+    @wraps(function)
+    def answered(*given: object, **named: object) -> object:
+        check_arguments(named, names, function.__qualname__)
+        return function(*given, **named)
+
+    return cast("_Function", answered)
+
+
+def with_answers(cls: _Class) -> _Class:
+    """A decorator of classes whose public methods are :func:`answering`."""
+    for name, method in list(vars(cls).items()):
+        if not name.startswith("_") and inspect.isfunction(method) and not hasattr(method, "__wrapped__"):
+            setattr(cls, name, answering(method))
+    return cls
 
 
 def _documented(text: str, signature: inspect.Signature, rest: str, records: Sequence[Option]) -> str:

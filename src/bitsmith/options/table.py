@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, cast, 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import bus_format
 from bitsmith.config.latency import read_latency
-from bitsmith.config.reading import boolean, did_you_mean
+from bitsmith.config.reading import boolean
 from bitsmith.config.values import (
     BackendName,
     IOType,
@@ -33,7 +33,7 @@ from bitsmith.config.values import (
     read_platform,
     read_version,
 )
-from bitsmith.options.option import Flag, Key, Option, nested
+from bitsmith.options.option import Flag, Key, Option, check_arguments, nested
 from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
@@ -429,10 +429,7 @@ def check_names(options: Mapping[str, object], kind: type, function: str) -> Non
     Raises:
         TypeError: there are some.
     """
-    unknown = [name for name in options if name not in kind.__annotations__]
-    if unknown:
-        close = did_you_mean(unknown[0], kind.__annotations__)
-        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}{close and f', {close}'}")
+    check_arguments(options, kind.__annotations__, function)
 
 
 def keys(arguments: Mapping[str, object]) -> dict[str, object]:

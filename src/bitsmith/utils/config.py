@@ -22,6 +22,7 @@ from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.options.project import create_config
+from bitsmith.options.signature import answering
 
 __all__ = [
     "config_from_keras_model",
@@ -34,6 +35,7 @@ __all__ = [
 _CONVERSIONS = ("full", "internal", "off")
 
 
+@answering
 def config_from_keras_model(
     model: ModelLike,
     granularity: str = "model",
@@ -65,6 +67,7 @@ def config_from_keras_model(
     return _config(KERAS, model, *choices, bits=bits, layers=layers)
 
 
+@answering
 def config_from_onnx_model(
     model: OnnxModel,
     granularity: str = "model",
@@ -81,6 +84,7 @@ def config_from_onnx_model(
     return _config(ONNX, model, *choices, bits=bits, layers=layers)
 
 
+@answering
 def config_from_tflite_model(
     model: TfliteModel,
     granularity: str = "model",
@@ -96,6 +100,7 @@ def config_from_tflite_model(
     return _config(TFLITE, model, *choices, bits=bits)
 
 
+@answering
 def config_from_pytorch_model(
     model: TorchModel,
     input_shape: InputShapes | None = None,

@@ -35,6 +35,7 @@ _SCRIPT_REMEDY = (
     "export it to ONNX and convert that: torch.onnx.export(model, (example,), 'model.onnx', dynamo=False), "
     "where a state that the module keeps becomes a constant, as a call with the example leaves it: have it take and return that"
 )
+_NO_BATCH = "input_shape is that of one sample, without the axis of samples; or "
 _WRITES = ("copy_.", "fill_.", "index_put_.")
 """Operators that assignments to parts of a tensor become."""
 
@@ -98,7 +99,8 @@ def exported(
         accepted="modules whose operations do not depend on the data, and inputs that fit them",
         remedy=_SCRIPT_REMEDY
         if is_script(module)
-        else "give an example input; or export the module yourself and give the ExportedProgram",
+        else f"{_NO_BATCH if examples is None else ''}give an example input; or export the module yourself and give the "
+        "ExportedProgram",
     ) from error
 
 
@@ -260,10 +262,33 @@ def _inputs(
             yield [torch.cat([x, x], axis) for x, axis in zip(given, axes, strict=True)], axes
         return
     found = sample_shapes(shapes, examples=True)
+    if len(found) == 1:
+        _check_no_batch(module, found[0], shapes, place)
     for dtype in (place.dtype if place.dtype.is_floating_point else torch.float32, torch.int64):
         for axes in _axes_of_samples(module, [(2, *shape) for shape in found], of_samples=True):
             sizes = [(*shape[:axis], 2, *shape[axis:]) for shape, axis in zip(found, axes, strict=True)]
             yield [torch.zeros(size, dtype=dtype, device=place.device) for size in sizes], axes
+
+
+def _check_no_batch(module: torch.nn.Module, shape: Shape, asked: InputShapes | None, place: torch.Tensor) -> None:
+    """Refuse a shape whose first axis may be that of the samples: the module takes samples without it, and hands it on."""
+    import torch
+
+    if isinstance(asked, int) or len(shape) < 2 or shape[0] != 1 or tuple(asked or ()) != shape:
+        return
+    dtype = place.dtype if place.dtype.is_floating_point else torch.float32
+    try:
+        with torch.no_grad():
+            kept, left = (
+                module(torch.zeros(size, dtype=dtype, device=place.device)) for size in ((2, *shape), (2, *shape[1:]))
+            )
+    except Exception:  # of the user's module
+        return
+    if getattr(kept, "shape", None) == (2, 1, *getattr(left, "shape", (2,))[1:]):
+        raise ConfigError(
+            f"the input shape {shape}, whose first axis may count samples: the module takes samples of {shape[1:]}, too",
+            accepted=f"input_shape={shape[1:]}, or {(None, *shape)} if a sample has that axis",
+        )
 
 
 def _axes_of_samples(
