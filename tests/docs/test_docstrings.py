@@ -31,7 +31,9 @@ _SHOWN = (
 def _files() -> list[Path]:
     """The sources of the public functions and classes in which there are examples."""
     values = [getattr(module, name) for module in public_modules().values() for name in names(module)]
-    own = {inspect.getsourcefile(one) for one in values if inspect.isclass(one) or inspect.isfunction(one)}
+    own = {
+        inspect.getsourcefile(inspect.unwrap(one)) for one in values if inspect.isclass(one) or inspect.isfunction(one)
+    }
     files = sorted(Path(name) for name in own if name is not None and Path(name).is_relative_to(ROOT / "src"))
     return [path for path in files if "```python" in path.read_text(encoding="utf-8")]
 
