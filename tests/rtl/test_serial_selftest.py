@@ -12,7 +12,7 @@ import pytest
 
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.building.verification import selftest_frame
-from bitsmith.devices import ECP5
+from bitsmith.devices import ECP5, read_board, serial_boards
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.selftest import stored_bytes
@@ -31,13 +31,24 @@ FAULTS = {
 }
 
 
-def files_of(folder: Path, each: Circuit, built: Circuit, *, led: bool = True) -> list[Path]:
+BAUD = 115_200
+
+
+def files_of(
+    folder: Path,
+    each: Circuit,
+    built: Circuit,
+    clock: int = CLOCKS_PER_BIT * 1000,
+    baud: int = 1000,
+    *,
+    led: bool = True,
+) -> list[Path]:
     """Files of the wrapper that has the frame of ``each``, around the circuit that was ``built``."""
     files = wrapper_files(folder, built, "uart")
     frame = selftest_frame(each.program)
     assert frame is not None
     stored = stored_bytes(each.program, each.interface, frame)
-    text = uart_wrapper.uart(each.interface, CLOCKS_PER_BIT * 1000, 1000, stored, led=led)
+    text = uart_wrapper.uart(each.interface, clock, baud, stored, led=led)
     (folder / "net_uart.sv").write_text(text)
     return files
 
@@ -72,9 +83,9 @@ class Line:
 
 
 @contextmanager
-def line(folder: Path, files: list[Path]) -> Iterator[Line]:
+def line(folder: Path, files: list[Path], clocks_per_bit: int = CLOCKS_PER_BIT) -> Iterator[Line]:
     compile_bench(folder, "uart_bench.cpp", "net_uart", files)
-    arguments = [folder / "bench/obj/Vdut", str(CLOCKS_PER_BIT)]
+    arguments = [folder / "bench/obj/Vdut", str(clocks_per_bit)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Line(process)
@@ -145,6 +156,23 @@ def test_a_circuit_that_works(tmp_path: Path, kind: str) -> None:
         driver.selftest(port)
         end.read(1)
         assert end.light == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.ci if name == "ulx3s-85f" else ()) for name in serial_boards()]
+)
+def test_boards_answer(tmp_path: Path, name: str) -> None:
+    """A hundred samples at 115,200 baud on the clock of each board."""
+    each, board = made("pipeline"), read_board(name)
+    driver, files = load_driver(tmp_path, each), files_of(tmp_path, each, each, board.clock_hz, BAUD)
+    x = inputs_of(each.program, 100)
+    with line(tmp_path, files, round(board.clock_hz / BAUD)) as end:
+        port = serial(driver, end)
+        driver.selftest(port)
+        for have, want in zip(driver.predict(x, port), expected(each.program, x), strict=True):
+            assert (have == want).all()
+        assert port.report().frames == 101 and end.light == 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

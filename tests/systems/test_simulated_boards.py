@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit, circuit
-from bitsmith.devices import ECP5
+from bitsmith.devices import ECP5, Zynq, any_board, system_boards
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.writer import Title
@@ -29,6 +29,11 @@ from tests.systems.written import imported, written
 
 PERIOD_NS, BUS_BYTES = 10.0, 8
 CIRCUIT = 0x43C0_0000
+BOARDS = [
+    pytest.param(name, marks=[pytest.mark.ci] if name in ("pynq-z2", "kv260") else [])
+    for name in system_boards()
+    if isinstance(any_board(name), Zynq)
+]
 KINDS = ("link", "reset", "clock", "data order", "weights")
 """In the order of the statuses of the driver in C, from 5 up."""
 
@@ -275,15 +280,15 @@ def answers(board: Simulated, net: ModuleType, folder: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.parametrize("name", BOARDS)
 @pytest.mark.parametrize("kind", ["pipeline", "streams"])
 def test_results_and_counters(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, name: str
 ) -> None:
     none = Fault("")
-    each = project(tmp_path, kind, none)
+    each = project(tmp_path, kind, none, name)
     x = inputs_of(each.program, 100)
-    with simulated(tmp_path, each, none) as board:
+    with simulated(tmp_path, each, none, bus_bytes=any_board(name).bus_bytes) as board:
         net, driver = overlay(monkeypatch, tmp_path, board)
         overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64)
         overlaid.selftest()
