@@ -121,6 +121,31 @@ def test_quant(mode: str, zero: float) -> None:
         np.testing.assert_array_equal(bitsmith.convert(m.made(), check=False).predict(x), wanted)
 
 
+@pytest.mark.parametrize("scale", [0.1, 0.3, 0.7, 1 / 3, 0.05])
+@pytest.mark.parametrize("operator", ["QuantizeLinear", "Quant"])
+def test_only_quotients_that_single_precision_makes_ties_differ(operator: str, scale: float) -> None:
+    """In single precision 0.75 is 7.5 steps of 0.1; the number nearest to 0.1 is above it, so that exactly it is less."""
+    m, single = Model(8), np.float32(scale)
+    if operator == "Quant":
+        operands = m.const(scale), m.const(0.0), m.const(8.0)
+        flags = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
+        m.out(m.node("Quant", "x", *operands, domain="qonnx.custom_op.general", **flags))
+    else:
+        m.out(m.dq(m.q("x", grid := m.grid(scale, 0, S8)), grid))
+    x = (np.arange(-512, 512).reshape(-1, 8) / 64).astype(np.float32)
+    quotients = x / single
+    wanted = np.clip(np.rint(quotients), -128, 127) * single  # as qonnx's reference has it
+    if operator == "QuantizeLinear":
+        np.testing.assert_array_equal(wanted, theirs(m.made(), x))
+    apart = np.rint(bitsmith.convert(m.made(), check=False).predict(x) / single) - np.rint(wanted / single)
+    exact = np.vectorize(lambda value: Fraction(float(value)) / Fraction(float(single)))(x)
+    became_ties = (quotients % 1 == 0.5) & (exact != quotients.astype(np.float64))
+    codes = np.clip(np.vectorize(round)(exact), -128, 127)
+    np.testing.assert_array_equal(apart, codes - np.clip(np.rint(quotients), -128, 127))
+    assert became_ties[apart != 0].all()
+    assert np.abs(apart).max() == 1 and (apart != 0).mean() < 0.03
+
+
 def product(m: Model, operator: str, x: tuple[str, ...], result: tuple[str, str]) -> str:
     """An operator on codes, most of whose results are halves."""
     other = (m.codes(4, 8, 4, dtype=U8), *m.grid(0.5, 7))
