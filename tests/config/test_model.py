@@ -302,11 +302,11 @@ def test_an_explicit_auto_ends_the_search() -> None:
 GRID = Quantizer.fixed(1, 0, 3, Rounding.RND_CONV, Overflow.SAT)
 
 
-def quantized() -> Network:
+def quantized(grid: Quantizer = GRID) -> Network:
     """The network, with weights of one layer that the model has put on a grid."""
     kernel = as_weights(np.full((4, 3), 0.5))
     nodes = {node.name: node for node in NETWORK.nodes}
-    nodes["fc1"] = replace(nodes["fc1"], layer=Dense(kernel, np.ones(3)), quantizers={"weight": GRID})
+    nodes["fc1"] = replace(nodes["fc1"], layer=Dense(kernel, np.ones(3)), quantizers={"weight": grid})
     return NETWORK.with_nodes(list(nodes.values()))
 
 
@@ -353,13 +353,27 @@ def test_a_format_that_contradicts_the_model_is_refused_unless_the_user_insists(
     assert found["weight"] == parse_precision("fixed<8,2>")
 
 
-def test_of_trained_values_the_format_of_the_codes_is_noted_and_one_without_room_for_them_refused() -> None:
-    def resolved(precision: str) -> Network:
-        return resolve(quantized(), {"LayerName": {"fc1": {"Precision": {"weight": precision}}}})
+@pytest.mark.parametrize(
+    ("lo", "hi", "width"),
+    [(-8, 7, 4), (-7, 7, 4), (-4, 4, 4), (-4, 3, 3), (-2, 0, 2), (0, 1, 1), (-1, 0, 1), (-1, 1, 1)],
+)
+def test_of_trained_values_the_format_of_the_codes_is_noted_and_one_without_room_for_them_refused(
+    lo: int, hi: int, width: int
+) -> None:
+    """One bit tells -1 from 1."""
 
-    assert resolved("int<4>").node("fc1").settings.precision == {}
-    with pytest.raises(ConfigError, match=r"precision fixed<3,3> for the weight of layer 'fc1'"):
-        resolved("int<3>")
+    def resolved(precision: str) -> Network:
+        return resolve(
+            quantized(Quantizer.uniform(0.5, lo, hi)), {"LayerName": {"fc1": {"Precision": {"weight": precision}}}}
+        )
+
+    for signed in ("int", "uint"):
+        assert resolved(f"{signed}<{width}>").node("fc1").settings.precision == {}
+    if width > 1:
+        with pytest.raises(
+            ConfigError, match=rf"precision fixed<{width - 1},{width - 1}> for the weight of layer 'fc1'"
+        ):
+            resolved(f"int<{width - 1}>")
 
 
 def test_sums_and_results_between_quantizers_are_the_models() -> None:
