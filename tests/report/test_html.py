@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from bitsmith.devices import resolve_part
 from bitsmith.report import Report
 from bitsmith.report.html import page
 from bitsmith.report.key_figures import key_figures, verdict
@@ -183,6 +184,19 @@ def _bars(report: Report) -> list[tuple[str, float, bool, str]]:
     return [
         (label, float(length or 0), bool(over), text.replace("&lt;", "<").strip())
         for label, over, length, text in _BAR.findall(page(report))
+    ]
+
+
+@pytest.mark.parametrize("dsps", [0, 3])
+def test_bars_of_resources_are_shares_of_the_part(dsps: int) -> None:
+    part = resolve_part("ice40hx8k-ct256")
+    area = {"LUT": part.luts // 4, "FF": 2 * part.ffs, "DSP": dsps, "BRAM": 0, "Part": part.name, "Tool": "t"}
+    assert part.dsps == 0
+    assert _bars(Report({"Resources": area})) == [
+        ("LUT", 25.0, False, f"{part.luts // 4:,} of {part.luts:,} (25 %)"),
+        ("FF", 100.0, True, f"{2 * part.ffs:,} of {part.ffs:,} (200 %)"),
+        ("DSP", 100.0 if dsps else 0.0, dsps > 0, f"{dsps}; the part has none"),
+        ("BRAM", 0.0, False, f"0 of {part.brams} (0 %)"),
     ]
 
 
