@@ -18,7 +18,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.quantization.rescale import Rescale
+from bitsmith.layers.quantization.rescale import Rescale, _Stairs, _terms
 from bitsmith.layers.settings import Settings
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
@@ -97,3 +97,30 @@ def test_no_more_bits_are_multiplied_than_tell_codes_apart() -> None:
     raw = np.append(np.arange(-300, 50000), [-(1 << 20), 1 << 20])
     (found,) = Emulator(program).run([raw[:, None].astype(np.float64)])
     np.testing.assert_array_equal(found[:, 0], [_rescaled(int(v), 0x5A5A5A5B, 7, 0, 255) for v in raw])
+
+
+def _terms_by_definition(of: _Stairs, factor: int, drop: int, least: int, most: int, terms: range) -> list[int]:
+    """Those of ``terms`` with which every number has its code after one multiplication."""
+    numbers = range(least, most + 1)
+    codes = [of.code(x) for x in numbers]
+    return [term for term in terms if [min(max(x * factor + term >> drop, of.lo), of.hi) for x in numbers] == codes]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_range_of_terms_has_all_that_are_right(seed: int) -> None:
+    """With any factor, also where there is no such term, and where codes are clipped at either end."""
+    rng, right = np.random.default_rng(seed), 0
+    for _ in range(60):
+        least, most = sorted(int(number) for number in rng.integers(-9, 10, 2))
+        power, drop = int(rng.integers(0, 3)), int(rng.integers(0, 5))
+        factor, offset = Fraction(int(rng.integers(1, 40)), 16), Fraction(int(rng.integers(-8, 9)), 8)
+        lo, hi = int(rng.choice([-100, -2, 0])), int(rng.choice([100, 3, 1]))
+        of = _Stairs(factor, offset, power, -1000, 1000, lo, hi, least, most)
+        codes = np.array(range(of.code(least) + 1, of.code(most) + 1), dtype=np.object_)
+        near = max(int(factor / 2**power * 2**drop) + int(rng.integers(0, 2)), 1)
+        terms = range(-300, 300)
+        low, high = _terms(of, codes, of.starts(codes), near, drop, least, most)
+        found = [term for term in terms if low <= term <= high]
+        assert found == _terms_by_definition(of, near, drop, least, most, terms), of
+        right += bool(found)
+    assert 20 < right < 60
