@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError
 from bitsmith.fidelity.losses import Watch
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.settings import Binning, Settings
+from bitsmith.layers.tables import Function, tabulated
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
 from tests.layers.lowered import network_of, run
@@ -176,3 +180,17 @@ def test_results_that_saturate_are_counted(name: str) -> None:
     real = np.ldexp(FUNCTIONS[name].evaluate(x), RESULT.frac)
     assert loss.format == RESULT
     assert loss.count == np.count_nonzero((real >= RESULT.hi + 0.5) | (real < RESULT.lo - 0.5)) > 0
+
+
+@pytest.mark.parametrize("frac", [0, 3, 7, 12])
+@pytest.mark.parametrize(("left", "right"), [(0.0, 0.0), (0.0, 1.0), (-1.0, 1.0)])
+def test_tables_of_all_numbers_have_the_bits_that_are_asked_for(frac: int, left: float, right: float) -> None:
+    """Each entry is the nearest one; what is linear beside the table has no error."""
+    function = Function("odd", lambda x: np.sin(x) + left * np.minimum(x, 0) + right * np.maximum(x, 0), left, right)
+    builder = ProgramBuilder()
+    x = builder.input("x", (1,), FixedFormat(True, 5, 2, Rounding.TRN, Overflow.SAT))
+    y = tabulated(Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0)), x, function, frac)
+    numbers = np.arange(-16, 16)[:, None] / 4
+    (found,) = Emulator(builder.program([("y", y)])).run([numbers])
+    linear = left * np.minimum(numbers, 0) + right * np.maximum(numbers, 0)
+    np.testing.assert_array_equal(found - linear, np.rint(np.sin(numbers) * 2**frac) / 2**frac)
