@@ -157,6 +157,18 @@ def test_computed_indices_of_no_row_are_said_where_the_framework_makes_an_error_
     assert ("-9..8" if framework == "onnx" else "0..8") in note
 
 
+@pytest.mark.parametrize("place", [1, 500, 998])
+@pytest.mark.parametrize("batch", [1, 50, 1000])
+def test_every_computed_index_is_looked_at(place: int, batch: int) -> None:
+    model = convert(_computed(), check=False)
+    x = np.full((1000, 2), 0.5)
+    x[place, 1] = 5.0
+    with pytest.warns(FidelityWarning, match="values are not the index of a row") as caught:
+        for start in range(0, len(x), batch):
+            model.predict(x[start : start + batch])
+    assert len(caught) == 1
+
+
 @pytest.mark.parametrize(("limits", "noted"), [((0, 8), False), ((-9, 8), False), ((-10, 8), True), ((-9, 9), True)])
 def test_indices_that_cannot_lie_outside_are_not_noted(limits: tuple[float, float], noted: bool) -> None:
     model = convert(_computed(limits), check=False)

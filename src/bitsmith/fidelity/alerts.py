@@ -110,10 +110,15 @@ class Alerts:
         return told
 
     def tell_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
-        """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found."""
+        """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found.
+
+        Of computed indices all are looked at, whose layers are mostly the first ones.
+        """
         if self._lost_told:
             return
-        picked = batches if wrapped else self._picks.of(batches) if self.watch.saturates else None
+        picked = batches if wrapped or self._outside_rows(batches) else None
+        if picked is None and self.watch.saturates:
+            picked = self._picks.of(batches)
         found = [] if picked is None else [loss for loss in self.losses(picked) if loss.matters]
         if picked is not None and found:
             self._lost_told = True
@@ -124,6 +129,18 @@ class Alerts:
                 FidelityWarning,
                 stacklevel=users_line(),
             )
+
+    def _outside_rows(self, batches: Sequence[Batch]) -> bool:
+        """Return True if an index that the network computes is that of no row."""
+        if not self.watch.indices:
+            return False
+        watch, emulator = self._of_indices
+        return len(watch.run(emulator, batches)) > 0
+
+    @cached_property
+    def _of_indices(self) -> tuple[Watch, Emulator]:
+        watch = self.watch.of_indices()
+        return watch, Emulator(watch.program)
 
     def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator) -> None:
         """Compare a few ``outputs`` until some were wrong, unless values outside the inputs' formats have changed them."""

@@ -165,6 +165,13 @@ class Watch:
         outputs = tuple(Output(f"operand{place}", index) for place, index in enumerate(wanted))
         return Watch(Program(tuple(nodes), outputs), tuple(found))
 
+    def of_indices(self) -> Watch:
+        """Return the watch on indices alone, which computes little more than these."""
+        kept = [each for each in self.casts if each.rows is not None]
+        outputs = tuple(self.program.outputs[each.place] for each in kept)
+        casts = (replace(each, place=place) for place, each in enumerate(kept))
+        return Watch(replace(self.program, outputs=outputs), tuple(casts))
+
     @property
     def indices(self) -> Mapping[str, range]:
         """The layers that look rows up by indices that may lie outside, and what these may be."""

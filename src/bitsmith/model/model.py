@@ -141,7 +141,7 @@ class Model(Shown):
 
         Warns:
             InputRangeWarning: values outside the input type change an output by 1 % of its range, or are indices of no row.
-            FidelityWarning: once, when values inside wrap or are indices of no row, or many saturate, in one of 32 samples
+            FidelityWarning: once, when values inside wrap or are indices of no row, or when in one of 32 samples many saturate
                 (:meth:`losses` counts all); once, when the first results are further from the float model's than they should.
 
         Examples:
