@@ -49,9 +49,9 @@ OPEN_TOOLS = {
 }
 SCRIPT_BOOKS = (
     (r"system/settings\.tcl|.*/settings\.tcl|project\.tcl|directives\.tcl", "vivado_system"),  # variables only
-    (r"rtl/\w+_ip\.tcl|system/(zynq|kernel)\.tcl|vivado/.*", "vivado_system"),
+    (r"rtl/\w+\.xdc|rtl/\w+_ip\.tcl|system/(zynq|kernel)\.tcl|vivado/.*", "vivado_system"),
     (r"rtl/\w+_hw\.tcl|system/soc\.tcl", "platform_designer"),
-    (r"quartus/.*|system/quartus\.tcl|system/soc\.sdc", "quartus_prime"),
+    (r"rtl/\w+\.sdc|quartus/.*|system/quartus\.tcl|system/soc\.sdc", "quartus_prime"),
     (r"radiant/.*", "radiant"),
 )
 STARTED = (

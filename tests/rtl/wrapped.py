@@ -25,6 +25,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program.load import ParameterKey, parameters
 from bitsmith.rtl.beats import ANSWERS, COMMANDS, kernel_name
 from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name
+from bitsmith.rtl.clock_wrapper import clock_wrapper_name
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.writer import Title
@@ -281,6 +282,23 @@ KERNEL = Shell(
     more=((COMMANDS[1],), (ANSWERS[1],)),
     kind=Kernel,
 )
+TWO_CLOCKS = Shell(
+    lambda interface: clock_wrapper_name(interface.top),
+    (
+        ".aclk(clk)",
+        ".aresetn(rstn & ~(awready & ~awaddr[2]))",
+        ".core_clk(core_clk)",
+        ".core_resetn(rstn & ~(awready & awaddr[2]))",
+    ),
+    (
+        # There are no registers: what is written resets a side for a moment.
+        "assign {awready, wready, arready} = {{2{awvalid & wvalid & ~bvalid}}, 1'b0};",
+        "assign {bresp, rresp, rdata, rvalid} = '0;",
+        "always_ff @(posedge clk) bvalid <= rstn & (awready | (bvalid & ~bready));",
+    ),
+    _axis,
+    packets=False,
+)
 AVALON = Shell(
     lambda interface: avalon_name(interface.top),
     (".clk(clk)", ".reset(~rstn)", *(f".registers_{role}({role})" for _, role, _ in AVALON_REGISTERS)),
@@ -338,6 +356,7 @@ def _uniform(interface: Interface, shell: Shell) -> str:
         )
     }
     ports = ["input logic clk", "input logic rstn"]
+    ports += ["input logic core_clk"] if shell is TWO_CLOCKS else []
     ports += [f"input logic [{_WIDTHS.get(name, 1) - 1}:0] {name}" for name in _LITE]
     ports += [f"output logic [{_WIDTHS.get(name, 1) - 1}:0] {name}" for name in _BACK]
     connections = [*shell.connections]

@@ -13,6 +13,8 @@ from bitsmith import Model
 from bitsmith.devices import ECP5
 from bitsmith.errors import ConfigError
 from bitsmith.estimate.size import estimate_layout
+from tests.hls.rules.book import book
+from tests.hls.rules.tcl import tool_commands
 from tests.system.test_positions import convolution
 
 REGIONS = "xcvu13p-flga2577-2-e"
@@ -54,6 +56,10 @@ def test_layers_stay_in_a_region_and_slices_cross_over(tmp_path: Path) -> None:
     }
     assert len(set(groups.values())) > 1
     top = str(files["rtl/myproject.sv"])
+    problems = [
+        book("vivado_system").command_refusal(each.words, str(each.line)) for each in tool_commands(constraints)
+    ]
+    assert not any(problems), problems
     crossed = 0
     for name, ports in re.findall(r"^  \w+ (?:#\([^;]*?\)\) )?(\w+) \((\.clk\(.*)\);$", top, re.MULTILINE):
         met = {groups[process] for process in re.findall(r"\b(p\d+)_", ports)}

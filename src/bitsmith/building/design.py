@@ -33,7 +33,7 @@ from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.program.load import ParameterKey, load, parameters, random_values, values_of
 from bitsmith.report.sections import FIFO
-from bitsmith.rtl import bus_wrappers, integration, library, packaging, streams
+from bitsmith.rtl import bus_wrappers, clock_wrapper, integration, library, packaging, streams
 from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
@@ -113,6 +113,9 @@ class Circuit(ABC):
             f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
             f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
             f"{avalon}.sv": bus_wrappers.avalon(interface),
+            f"{clock_wrapper.clock_wrapper_name(top)}.sv": clock_wrapper.two_clocks(interface),
+            f"{clock_wrapper.clock_wrapper_name(top)}.xdc": clock_wrapper.vivado_constraints(interface),
+            f"{clock_wrapper.clock_wrapper_name(top)}.sdc": clock_wrapper.quartus_constraints(interface),
             f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axis),
             f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
             **library.library(),

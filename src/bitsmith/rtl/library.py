@@ -18,10 +18,13 @@ UART_LIBRARY = (
 )
 TERNARY_LIBRARY = ("bitsmith_ternary_adder.sv",)
 BEATS_LIBRARY = ("bitsmith_beats_in.sv", "bitsmith_beats_out.sv")
+CLOCK_LIBRARY = ("bitsmith_async_fifo.sv", "bitsmith_reset_sync.sv")
 MEMORY_LIBRARY = (
     *("bitsmith_axis_fifo.sv", "bitsmith_memory_read.sv", "bitsmith_memory_write.sv", "bitsmith_memory_control.sv"),
 )
-WRAPPER_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
+WRAPPER_LIBRARY = tuple(
+    dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY, *CLOCK_LIBRARY))
+)
 """All modules of wrappers: around a pipeline `AXI_STREAM_LIBRARY`, and those of the wrapper itself."""
 STREAM_LIBRARY = (
     *("bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_single_port_fifo.sv", "bitsmith_register_slice.sv"),
