@@ -474,7 +474,7 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
         nearest_mode="floor",
     ),
     "Resize, linear": _with(
-        "Resize", {"-": 0, "--": 0, "s": np.array([3, 2, 6, 4])}, shape=(3, 2, 3, 2), mode="linear"
+        "Resize", {"-": 0, "--": 0, "s": np.array([3, 2, 1, 4])}, shape=(3, 2, 3, 2), mode="linear"
     ),
     "Resize, nearest by fractions": _with(
         "Resize", {"-": 0, "s": np.array([1.0, 1.0, 1.3, 0.7])}, shape=("N", 2, 4, 7), mode="nearest"
