@@ -92,6 +92,8 @@ def test_what_only_posix_has_is_guarded() -> None:
     assert {(file, name) for file, name in used if name in _POSIX_ONLY} == _GUARDED
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_texts_have_an_encoding_and_the_same_lines_everywhere() -> None:
     wanted = {"read_text": {"encoding"}, "write_text": {"encoding", "newline"}, "Popen": set(), "run": set()}
     found = []
@@ -117,6 +119,8 @@ def test_texts_have_an_encoding_and_the_same_lines_everywhere() -> None:
 _PLACE = re.compile(r"/(tmp|dev|proc|usr|bin|etc|home|var)(/|$)|[A-Z]:[/\\]")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_places_of_one_system() -> None:
     found = [
         (file, node.value)
