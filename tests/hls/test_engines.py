@@ -62,6 +62,22 @@ def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(programs | more, dialect, tmp_path, demands=directives | asked, samples=3)
 
 
+def test_variables_keep_the_bits_that_they_need() -> None:
+    """Whatever changes in a step is masked by ones, as few as its values need: those before and after it need no more."""
+    for name, program in some()[0].items():
+        text = written(program, some()[1][name], "vitis").files["firmware/net.cpp"]
+        body = text[text.index("for (int layer = 0;") :]
+        body = body[: body.index("\n}\n")]
+        assert not re.search(r"\b\w+ [-+]= |\b(?!i\b|layer\b)\w+(\+\+|--)", body)
+        masks = re.findall(r"(\w+) = \(\1 [-+] \w+\) & (\d+);", body)
+        assert {variable for variable, _ in masks} >= {"at", "row", "target", "left", "channel", "place0", "place1"}
+        assert all(int(mask) & (int(mask) + 1) == 0 for _, mask in masks)
+        assert len(set(masks)) == len({variable for variable, _ in masks})
+        (words,) = {int(rows) * int(banks) for rows, banks in re.findall(r"_memory\[(\d+)\]\[(\d+)\];", text)}
+        (at,) = {int(mask) for variable, mask in masks if variable == "at"}
+        assert at // 2 < words - 1 <= at
+
+
 def test_networks_have_all_forms() -> None:
     found = all_engines()
     layers = [layer for one in found for layer in one.layers]

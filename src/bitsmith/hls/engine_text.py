@@ -36,6 +36,7 @@ class EngineWriter(FunctionWriter[Process]):
     def write(self) -> str:
         kind, dialect, scope = self._kind, self._scope.dialect, self._scope
         self._memory = scope.names.unique(f"{self._name}_memory")
+        self._ranges = _ranges(kind)
         width, signed = kind.number(self._process.takes[0].token)
         self._number_t = scope.typedef(f"{self._name}_number_t", Scalar(signed, width, width))
         program = kind.program
@@ -102,22 +103,32 @@ class EngineWriter(FunctionWriter[Process]):
             weights += len(layer.rows(layer.lanes))
             biases += len(layer.bias)
         for key in fields[0]:
-            values = np.array([each[key] for each in fields])
+            # What is added to a variable counts modulo its range, too.
+            whole = _MODULO.get(key, "at" if key.startswith("to_") else "")
+            values = np.array([each[key] & self._ranges.get(whole, -1) for each in fields])
+            assert values.min() >= 0, key
             kind = "bool" if key in ("alike", "greatest", "apart") else "int"
             found.append(f"const {kind} {key} = {self._by_layer(key, values)};")
         starts = {"at": "first_word", "place0": "first_row", "place1": "first_column"}
         starts |= {"row": "first_weights", "target": "first_target", "bias_at": "first_bias"}
-        counters = ("channel", "tap1", "tap0", "pass", "block", "window1", "left")
-        starts |= dict.fromkeys(counters, "0")
-        return [*found, *(f"int {name} = {start};" for name, start in starts.items()), "bool more = false;"]
+        zeros = (f"int {name} = 0;" for name in (*_COUNTED, "left"))
+        begun = (f"int {name} = {start};" for name, start in starts.items())
+        return [*found, *begun, *zeros, "bool more = false;"]
+
+    def _moved(self, name: str, by: str = "1", sign: str = "+") -> str:
+        """A line that adds ``by`` to a variable, of whose bits no more are kept than it needs.
+
+        Tools see from them how wide adders and comparisons have to be, which no bound of a loop tells.
+        """
+        return f"{name} = ({name} {sign} {by}) & {self._ranges[name]};"
 
     def _by_layer(self, key: str, values: np.typing.NDArray[np.int64]) -> str:
-        """The number of the layer."""
+        """The number of the layer, of whose bits no more are kept than some layer needs."""
         if bool(np.all(values == values[0])):
             return str(values[0])
         unique = self._scope.array(self._name, key, values)
         self._scope.memories.append(Memory(unique))
-        return f"{unique}[layer]"
+        return f"{unique}[layer] & {_ones(int(values.max()))}"
 
     def _multiplied(self) -> list[str]:
         """Return the operands of a step: numbers, or zeros beyond the interface and after the last step."""
@@ -126,7 +137,7 @@ class EngineWriter(FunctionWriter[Process]):
         row = "row_of" if banks > 1 else "numbers"
         lines = [
             "const bool runs = i < busy;",
-            "const bool real = runs && place0 >= 0 && place0 < rows && place1 >= 0 && place1 < columns;",
+            "const bool real = runs && place0 < rows && place1 < columns;",
             "const int word = real ? at : 0;",
             *arrays.declared(row, f"{self._number_t} {row}[{banks}]", banks),
             f"kernels::copy_if<{banks}>(real, {self._memory}[{place}], {row});",
@@ -155,8 +166,12 @@ class EngineWriter(FunctionWriter[Process]):
         out = [*token_lines(self._scope, given.token, "result"), "kernels::copy<1>(answer, result.data);"]
         lines += [f"if (layer == {len(kind.layers) - 1}) {{", *map(indented, [*out, given.given("result", "y0")])]
         lines += ["} else {", f"    {self._stored('stored', 'target')}", "}"]
-        lines += [f"kernels::engine_leave<{kind.lanes}>(leaving);", "target++;", "left--;"]
-        lines.append("bias_at = bias_at == last_bias ? first_bias : bias_at + 1;")
+        lines += [
+            f"kernels::engine_leave<{kind.lanes}>(leaving);",
+            self._moved("target"),
+            self._moved("left", sign="-"),
+        ]
+        lines.append(f"bias_at = bias_at == last_bias ? first_bias : (bias_at + 1) & {self._ranges['bias_at']};")
         return ["if (left != 0) {", *map(indented, lines), "}"]
 
     def _told(self, name: str, variable: Variable, values: Ints) -> list[str]:
@@ -182,18 +197,21 @@ class EngineWriter(FunctionWriter[Process]):
 
     def _advanced(self) -> list[str]:
         """Lines that move on to the next number, and at the end of a pass give its sums to those that leave."""
+        moved = self._moved
         pass_ends = [f"kernels::copy<{self._kind.lanes}>(sums, leaving);", "left = lanes;", "more = false;"]
-        line = ["window1 = 0;", "place1 = first_column;", "place0 += stride0;", "at += to_line;"]
-        window = _else("window1 != last_window1", ["window1++;", "place1 += stride1;", "at += to_window;"], line)
-        blocks = ["block++;", "at += to_block;", "if (alike) {", "    row = first_weights;", "}"]
+        line = ["window1 = 0;", "place1 = first_column;"]
+        line += [moved("place0", "stride0"), moved("at", "to_line")]
+        windows = [moved("window1"), moved("place1", "stride1"), moved("at", "to_window")]
+        window = _else("window1 != last_window1", windows, line)
+        blocks = [moved("block"), moved("at", "to_block"), "if (alike) {", "    row = first_weights;", "}"]
         block = _else("block != last_block", blocks, ["block = 0;", "row = first_weights;", *window])
-        passed = _else("pass != last_pass", ["pass++;", "at += to_pass;"], ["pass = 0;", *block])
-        rows = ["tap0 = 0;", "place0 -= span0;", *pass_ends, *passed]
-        row = _else("tap0 != last_tap0", ["tap0++;", "place0 += dilation0;", "at += to_row;"], rows)
-        taps = ["tap1 = 0;", "place1 -= span1;", *row]
-        tap = _else("tap1 != last_tap1", ["tap1++;", "place1 += dilation1;", "at += to_column;"], taps)
-        number = _else("channel != last_channel", ["channel++;", "at++;"], ["channel = 0;", *tap])
-        return ["more = true;", "row++;", *number]
+        passed = _else("pass != last_pass", [moved("pass"), moved("at", "to_pass")], ["pass = 0;", *block])
+        rows = ["tap0 = 0;", moved("place0", "span0", "-"), *pass_ends, *passed]
+        row = _else("tap0 != last_tap0", [moved("tap0"), moved("place0", "dilation0"), moved("at", "to_row")], rows)
+        taps = ["tap1 = 0;", moved("place1", "span1", "-"), *row]
+        tap = _else("tap1 != last_tap1", [moved("tap1"), moved("place1", "dilation1"), moved("at", "to_column")], taps)
+        number = _else("channel != last_channel", [moved("channel"), moved("at")], ["channel = 0;", *tap])
+        return ["more = true;", moved("row"), *number]
 
 
 def _else(condition: str, lines: Sequence[str], others: Sequence[str]) -> list[str]:
@@ -217,3 +235,34 @@ def _fields(layer: EngineLayer, weights: int, biases: int, *, apart: bool) -> di
     found |= {"first_weights": weights, "first_bias": biases, "last_bias": biases + len(layer.bias) - 1}
     found |= {"alike": int(len(layer.weights) < layer.blocks), "greatest": int(layer.greatest)}
     return found | ({"apart": int(layer.apart)} if apart else {})
+
+
+def _ranges(kind: Engine) -> dict[str, int]:
+    """The bits, all ones, of the values of each variable that has a meaning: others are not used.
+
+    Rows and columns outside of the interface, some of them below zero, are the same modulo a power of two as none within it.
+    """
+    fields = [_fields(layer, 0, 0, apart=False) for layer in kind.layers]
+    most = {
+        "at": kind.words - 1,
+        "target": kind.words - 1,
+        "left": max(layer.lanes for layer in kind.layers),
+        "row": sum(len(layer.rows(layer.lanes)) for layer in kind.layers) - 1,
+        "bias_at": sum(len(layer.bias) for layer in kind.layers) - 1,
+        **{name: max(each[f"last_{name}"] for each in fields) for name in _COUNTED},
+    }
+    for axis in range(2):
+        most[f"place{axis}"] = max(layer.grid[axis] + sum(layer.op.padding[axis]) for layer in kind.layers)
+    return {name: _ones(value) for name, value in most.items()}
+
+
+def _ones(value: int) -> int:
+    """The least number of ones only, at least one of them, that is no less than a value."""
+    return (1 << max(value.bit_length(), 1)) - 1
+
+
+_MODULO = {"first_word": "at", "first_row": "place0", "first_column": "place1"}
+"""Variables that begin at numbers which may be below zero."""
+
+_COUNTED = ("channel", "tap1", "tap0", "pass", "block", "window1")
+"""Counters up to a number of a layer."""
