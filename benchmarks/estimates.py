@@ -1,6 +1,7 @@
 """Estimates before any tool runs beside what Yosys counts: look-up tables, flip-flops, multiplier and memory blocks.
 
-``estimates.py [NAME...] [--family ecp5|xcup|both] [--results FILE] [--limits]``. Networks are small and varied. What Yosys
+``estimates.py [NAME...] [--random N] [--seed K] [--family ecp5|xcup|both] [--results FILE] [--limits]``. Networks are small
+and varied; ``--random`` draws others, which no figure of a family was fitted to. What Yosys
 counted of a circuit is kept in a file, by the circuit's text, so that a run that was stopped goes on where it was. With
 ``--limits`` the exit status is 1 where estimates are farther off than is promised: look-up tables by 10 % in the median and
 25 % at worst, flip-flops by 10 % in the median, blocks not at all.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import random
 import statistics
 import sys
 import tempfile
@@ -187,6 +189,38 @@ NETWORKS: Mapping[str, Case] = {
 }
 
 
+def drawn(number: int, seed: int) -> Mapping[str, Case]:
+    """Random networks: kinds, sizes, bits, reuse factors and interfaces."""
+    rng = random.Random(seed)
+
+    def size(low: int, high: int) -> int:
+        return rng.randint(low, high)
+
+    def case() -> tuple[str, Case]:
+        kind = rng.choice(("dense", "tables", "conv", "conv1d", "recurrent", "recurrent", "attention"))
+        bits, weight_bits = size(4, 10), size(3, 8)
+        reuse, stream = rng.choice((1, 1, 1, 4, 9, 16)), rng.random() < 0.5
+        zeros = rng.choice((0.0, 0.0, 0.5, 0.8))
+        sizes = [size(4, 24) for _ in range(size(3, 5))]
+        few = [size(1, 2), *(size(2, 6) for _ in range(size(1, 2)))]
+        cell, length = rng.choice((nn.LSTM, nn.GRU, nn.RNN)), rng.choice((4, 8))
+        inputs, hidden, outputs = size(2, 5), size(2, 7), size(2, 4)
+        act = rng.choice((nn.Tanh, nn.Sigmoid)) if kind == "tables" else nn.ReLU
+        make, shape = {
+            "dense": (dense(*sizes, act=act), (sizes[0],)),
+            "tables": (dense(*sizes, act=act), (sizes[0],)),
+            "conv": (conv(*few), (few[0], 8, 8)),
+            "conv1d": (conv1d(*few, length=length), (few[0], length)),
+            "recurrent": (lambda: Recurrent(cell(inputs, hidden, batch_first=True), hidden, outputs), (length, inputs)),
+            "attention": (lambda: Attention(4, 2), (length, 4)),
+        }[kind]
+        stream = stream or kind == "conv"  # as one circuit, images take minutes of synthesis
+        return kind, Case(make, shape, bits, weight_bits, reuse, stream, zeros)
+
+    cases = (case() for _ in range(number))
+    return {f"{kind}-{seed}.{count}": network for count, (kind, network) in enumerate(cases)}
+
+
 @dataclass(frozen=True)
 class Found:
     """Cells that Yosys counts."""
@@ -279,17 +313,20 @@ def main() -> None:
     """Print a table per family."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
+    parser.add_argument("--random", type=int, metavar="N", default=0)
+    parser.add_argument("--seed", type=int, metavar="K", default=0)
     parser.add_argument("--family", default="both", choices=[*PARTS, "both"])
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-estimates.json")
     parser.add_argument("--limits", action="store_true")
     given = parser.parse_args()
-    results, kept = Results(given.results), True
+    results, kept, names = Results(given.results), True, given.names or NETWORKS
     for family in FAMILIES:
         if given.family not in (family.name, "both"):
             continue
         rows = []
-        for name in given.names or NETWORKS:
-            rows.append(Row(name, family.name, *measured(NETWORKS[name], family, results)))
+        networks = drawn(given.random, given.seed) if given.random else {name: NETWORKS[name] for name in names}
+        for name, case in networks.items():
+            rows.append(Row(name, family.name, *measured(case, family, results)))
             print(family.name, *rows[-1].cells(), sep="  ", file=sys.stderr, flush=True)
         near, said = summary(rows)
         kept = kept and near
