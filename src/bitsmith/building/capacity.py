@@ -11,7 +11,7 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.building.job import Job
-from bitsmith.devices import Part, part_or_typical
+from bitsmith.devices import Part
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import missing
@@ -68,7 +68,7 @@ class Room:
     @staticmethod
     def of(job: Job) -> Room:
         """Return the room that a build has."""
-        part = part_or_typical(job.target.part)
+        part = job.target.known_part
         budget_ns = job.target.budget_ns(part.family)
         return Room(part, estimate_layout(job.program, job.directives, part.family, budget_ns))
 

@@ -38,6 +38,7 @@ from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.writer import Title, write
 
 Words: TypeAlias = npt.NDArray[np.uint32]
@@ -71,6 +72,7 @@ class Circuit(ABC):
         over_budget: operations that take longer than the clock period.
         stage_ns: nanoseconds of logic that a stage may have; more than the clock leaves where there must be few.
         title: of all files.
+        in_logic: attributes of memories that must not be block memory; empty where they may.
     """
 
     program: Program
@@ -80,6 +82,7 @@ class Circuit(ABC):
     over_budget: int
     stage_ns: float
     title: Title
+    in_logic: str
 
     @property
     @abstractmethod
@@ -118,7 +121,7 @@ class Circuit(ABC):
             f"{clock_wrapper.clock_wrapper_name(top)}.sdc": clock_wrapper.quartus_constraints(interface),
             f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axis),
             f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
-            **library.library(),
+            **library.library(in_logic=self.in_logic),
         }
         return {
             **{f"rtl/{name}": text for name, text in texts.items()},
@@ -148,7 +151,7 @@ def circuit(
     program: Program, directives: Directives, delays: DelayModel, budget_ns: float, top: str, title: Title
 ) -> Circuit:
     """The circuit of ``program``."""
-    directives = replace(directives, block=delays.block)
+    directives, in_logic = replace(directives, block=delays.block), ram_in_logic(delays.memory, directives.part)
     if directives.unrolled(program):
         require_engine(program, directives, ())
         netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
@@ -156,13 +159,13 @@ def circuit(
         dumped("stages", stages, stages_to_text)
         made = write(netlist, stages, top, title)
         late = len(stages.over_budget)
-        return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, made)
+        return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, in_logic, made)
     network = dumped("token-network", partition(program, directives), network_to_text)
     require_engine(program, directives, network.processes)
     design = streams.lay_out(network, delays, budget_ns, top, title, directives.part)
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
-    return Streaming(program, design.top, design.parts, cycles, design.over_budget, budget_ns, title, design)
+    return Streaming(program, design.top, design.parts, cycles, design.over_budget, budget_ns, title, in_logic, design)
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,7 @@ class Streaming(Circuit):
 
     @property
     def sources(self) -> Mapping[str, str]:
-        return {**self.design.sources, **library.library(library.STREAM_LIBRARY)}
+        return {**self.design.sources, **library.library(library.STREAM_LIBRARY, self.in_logic)}
 
     @property
     def axi_stream(self) -> str:

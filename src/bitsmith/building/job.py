@@ -47,8 +47,10 @@ class Target(Chosen):
         """The target of a project whose part and clock are settled.
 
         Raises:
-            ConfigError: a latency below one cycle.
+            ConfigError: a latency below one cycle, or a circuit without block memory by a compiler of C++.
         """
+        if project.bram is not None and project.backend != "rtl":
+            raise ConfigError(f"BRAM with backend {project.backend!r}", where="BRAM", accepted="it with backend 'rtl'")
         return Target(
             *(project.output_dir or Path(OUTPUT_DIR), project.project_name or PROJECT_NAME, part, clock_period_ns),
             clock_uncertainty if project.clock_uncertainty is None else project.clock_uncertainty,
@@ -61,9 +63,15 @@ class Target(Chosen):
         return family.delays.budget(self.clock_period_ns, self.clock_uncertainty * self.clock_period_ns)
 
     @property
+    def known_part(self) -> Part:
+        """The part with what may be used of it; one of which nothing is known is taken as a typical one."""
+        part = part_or_typical(self.part)
+        return part if self.bram is None else part.without_memory_blocks()
+
+    @property
     def circuit_part(self) -> Part | None:
         """The part that a circuit is laid out for; None where a compiler of C++ chooses its memories."""
-        return None if self.backend != "rtl" else part_or_typical(self.part)
+        return None if self.backend != "rtl" else self.known_part
 
 
 _KEYS = {

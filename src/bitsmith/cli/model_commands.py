@@ -368,11 +368,10 @@ def _next(project: Path, options: ModelOptions) -> str:
 
 def _misfit(model: Model) -> str:
     """Return the resources that the part lacks; empty if the circuit fits."""
-    from bitsmith.devices import part_or_typical
     from bitsmith.estimate.fit import missing
     from bitsmith.model.fitting import size_of
 
-    part = part_or_typical(model.target.part)
+    part = model.target.known_part
     lacking = missing(size_of(model.program, model.directives, model.target), part)
     return f"The circuit does not fit {part.name}: about {lacking} (estimated)" if lacking else ""
 

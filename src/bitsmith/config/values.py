@@ -85,6 +85,13 @@ def read_monitors(value: object, where: str) -> str:
     return NO_MONITORS
 
 
+def read_bram(value: object, where: str) -> int:
+    """0: no other number of block memories can be asked for."""
+    if value != 0 or isinstance(value, bool):
+        raise ConfigError(shown(value), where=where, accepted="0; by default tables and memories are what costs less")
+    return 0
+
+
 def read_io_type(value: object, where: str) -> IOType:
     """The name of an :class:`IOType`, in any spelling."""
     if isinstance(value, IOType):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Unpack
 from bitsmith.building.design import circuit
 from bitsmith.config import ConfigLike, IOType
 from bitsmith.conversion.conversion import Conversion
-from bitsmith.devices import part_or_typical
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.errors.remedies import Call, given, in_python
@@ -95,7 +94,7 @@ def in_words(told: Explanation, typed: Callable[[Call], str] = in_python) -> str
     """The size of the circuit, and if it does not fit what would, with calls as ``typed`` has them."""
     assert told.model is not None and told.size is not None
     size, part = told.size, told.model.target.part
-    packed = packed_luts(size, part_or_typical(part))
+    packed = packed_luts(size, told.model.target.known_part)
     blocks = {"DSP": size.dsp, "BRAM": size.bram, **{name: number for name, number in size.large.items() if number}}
     figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, "
     figures += ", ".join(f"{number:,} {name}" for name, number in blocks.items())
@@ -170,7 +169,7 @@ def explained(conversion: Conversion) -> Explanation:
             return Explanation((), (error,))
         program, found = _translated(network)
         return Explanation(rows(network, program), found or (first,))
-    layers, target_part = rows(converted.network, converted.program), part_or_typical(converted.target.part)
+    layers, target_part = rows(converted.network, converted.program), converted.target.known_part
     size = size_of(converted.program, converted.directives, converted.target)
     if fits(size, target_part):
         return Explanation(layers, (), converted, size)

@@ -18,7 +18,7 @@ from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
 from bitsmith.config.reading import leaves, put
 from bitsmith.conversion.conversion import Conversion
-from bitsmith.devices import Part, part_or_typical
+from bitsmith.devices import Part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
@@ -344,7 +344,7 @@ def explored(
     for point in points(source, model.target, yardstick, grid):
         found.append(point)
         tell(f"explore: {point.bits}: {len(found)} circuits; {len(grid.bits)} pairs of bits to try")
-    part = part_or_typical(model.target.part)
+    part = model.target.known_part
     decided = len(grid.bits) > 1 and len(found) == 1
     return Exploration(tuple(found), model.network.name, part, yardstick, configuration, calls, decided)
 

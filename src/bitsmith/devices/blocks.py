@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 _TABLE_BITS = 2048
@@ -12,13 +12,11 @@ _TABLE_BITS = 2048
 _TABLE_WORDS = 8
 """Yosys takes no fewer words for a table, and one of so few long words would fill hardly any of a block."""
 
+_NEVER = 1 << 60
+"""More bits than any memory has."""
+
 _CHOICE_LUTS = 16
 """Look-up tables that choose between parts of a table, for each block memory that these save."""
-
-
-def is_block_table(words: int, bits: float) -> bool:
-    """Return True if a registered constant table of ``words`` words of ``bits`` bits has the attributes of block memory."""
-    return words >= _TABLE_WORDS and words * bits >= _TABLE_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +167,22 @@ class MemoryBlock:
     filled_bits: int
     pair_bits: int
 
+    def forbidden(self) -> MemoryBlock:
+        """The same memory where nothing may be made of it."""
+        return replace(self, table_bits=_NEVER, worth_bits=_NEVER, filled_bits=_NEVER)
+
+    @property
+    def is_forbidden(self) -> bool:
+        """True if nothing may be made of it."""
+        return self.filled_bits == _NEVER
+
     def count(self, words: int, bits: float) -> int:
         """Return the blocks that ``words`` words of ``bits`` bits take."""
         return _blocks(self.shapes, words, bits)
+
+    def says_table(self, words: int, bits: float) -> bool:
+        """True if a registered constant table of ``words`` words of ``bits`` bits has the attributes of block memory."""
+        return words >= _TABLE_WORDS and words * bits >= _TABLE_BITS and not self.is_forbidden
 
     def table_count(self, words: int, width: int, bits: float) -> int:
         """Return the blocks of a constant table of ``words`` words of ``width`` bits, ``bits`` of which are not constant."""
@@ -213,7 +224,7 @@ class MemoryBlock:
 
     def takes_table(self, words: int, bits: float) -> bool:
         """True if a registered constant table becomes block memory after Yosys, by itself or since it is written as one."""
-        return is_block_table(words, bits) or (words >= _TABLE_WORDS and self.holds_table(words, bits))
+        return self.says_table(words, bits) or (words >= _TABLE_WORDS and self.holds_table(words, bits))
 
 
 def table_parts(words: int, width: int, block: MemoryBlock) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
@@ -32,6 +32,10 @@ class Die:
     brams: int
     large: int = 0
     regions: int = 1
+
+    def without_memory_blocks(self) -> Die:
+        """What is left where neither block memory nor larger memory may be used."""
+        return replace(self, brams=0, large=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,17 @@ class Family:
         """The memory larger than that, None if no part has some."""
         return self.area.large
 
+    def without_memory_blocks(self) -> Family:
+        """The family as it is where neither block memory nor larger memory may be used."""
+        memory, dies = self.memory.forbidden(), {name: die.without_memory_blocks() for name, die in self.dies.items()}
+        return replace(
+            self,
+            delays=replace(self.delays, memory=memory),
+            area=replace(self.area, memory=memory),
+            synthesis=replace(self.synthesis, command=f"{self.synthesis.command} -nobram"),
+            dies=dies,
+        )
+
     def part(self, text: str) -> Part | None:
         """Return the part named ``text``, in any case; None if it is not one of this family."""
         found = self.read_part(text.lower())
@@ -231,6 +246,10 @@ class Part:
     family: Family
     die: Die
     nextpnr: tuple[str, ...]
+
+    def without_memory_blocks(self) -> Part:
+        """The part as it is where neither block memory nor larger memory may be used."""
+        return replace(self, family=self.family.without_memory_blocks(), die=self.die.without_memory_blocks())
 
     @property
     def luts(self) -> int:

@@ -267,16 +267,16 @@ class Count:
 
         Many words are ``said`` to be block memory, or synthesis is free to choose. Returns True if it has a register inside.
         """
-        if column and takes_block(words, bits) and self._area.large and self._area.large.ports == 1:
+        if column and takes_block(words, bits, self._area.memory) and self._area.large and self._area.large.ports == 1:
             self.large += self._area.large.count(*paired(words, round(bits)), column)
             self.lut += max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0)
             self.ff += _SINGLE_PORT_FFS * bits
-        elif column and takes_block(words, bits) and self._area.large:
+        elif column and takes_block(words, bits, self._area.memory) and self._area.large:
             self.large += self._area.large.count(words, bits, column)
             places = self._area.large.shapes[0][1] // column  # of words in a row
             self.lut += bits * (places // 2) * self.choice_luts
             self.ff += places.bit_length() - 1
-        elif (said and takes_block(words, bits)) or self._area.prefers_blocks(words, bits):
+        elif (said and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:
             self.lut += self._area.memory_of_luts(words, bits)

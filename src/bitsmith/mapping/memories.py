@@ -48,9 +48,9 @@ class Candidate:
     blocks: int
 
 
-def takes_block(words: int, bits: float) -> bool:
+def takes_block(words: int, bits: float, block: MemoryBlock) -> bool:
     """Return True if a memory or FIFO becomes block memory."""
-    return words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS
+    return words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS and not block.is_forbidden
 
 
 def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) -> Mapping[Place, int]:
@@ -86,7 +86,7 @@ def candidates(wiring: Wiring, fifos: Iterable[Fifo], large: LargeMemory, block:
     for number, process in enumerate(wiring.network.processes):
         sizes[number, -1] = _own(process, depths.get((number, -1), 0))
     for place, every in sizes.items():
-        taken = [size for size in every if takes_block(*size)]
+        taken = [size for size in every if takes_block(*size, block)]
         if taken:
             written = [size if large.ports > 1 else paired(*size) for size in taken]
             column = large.column(*max(written))
@@ -160,7 +160,7 @@ def weight_blocks(kind: FoldedProduct, block: MemoryBlock) -> int:
     """Block memories of the weights of a folded product."""
     words, bits = kind.groups * kind.steps, _weight_bits(kind.weights) * kind.weights[0, 0].size
     if kind.loaded:
-        return block.count(words, bits) if takes_block(words, bits) else 0
+        return block.count(words, bits) if takes_block(words, bits, block) else 0
     return block.table_count(words, bits, kept_bits(kind)[0]) if block.takes_table(words, bits) else 0
 
 
@@ -175,7 +175,7 @@ def _table_blocks(process: Process, block: MemoryBlock) -> int:
         case Rom() as kind:
             words, bits = len(kind.words), process.results[0].bits
             if kind.loaded:
-                return block.count(words, bits) if takes_block(words, bits) else 0
+                return block.count(words, bits) if takes_block(words, bits, block) else 0
         case _:
             return 0
     return block.table_count(words, bits, bits) if block.takes_table(words, bits) else 0

@@ -14,7 +14,7 @@ from bitsmith.base.progress import tell
 from bitsmith.building.job import Target
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import IOType
-from bitsmith.devices import Part, part_or_typical
+from bitsmith.devices import Part
 from bitsmith.errors import CapacityError
 from bitsmith.errors.remedies import Call, Remedy, build, convert, given, remedy
 from bitsmith.estimate.figures import Size
@@ -119,7 +119,7 @@ class Choice:
 
 def size_of(program: Program, directives: Directives, target: Target) -> Size:
     """The expected size of a program's circuit, with stages as the clock of ``target`` wants them."""
-    family = part_or_typical(target.part).family
+    family = target.known_part.family
     return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
 
 
@@ -148,7 +148,7 @@ def edge(tried: Callable[[Bits], _Found | None]) -> Iterator[_Found]:
 
 def fewer_bits(source: Source, size: Size, directives: Directives, target: Target) -> Choice | None:
     """The bits of weights and results with the least error that make the circuit fit; None without some."""
-    part = part_or_typical(target.part)
+    part = target.known_part
     if packed_luts(size, part) > _MOST * part.luts:
         return None
 
@@ -184,7 +184,7 @@ def reused(program: Program, directives: Directives, target: Target) -> Choice |
 
     Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked for.
     """
-    part, program = part_or_typical(target.part), drop_dead(program, keep_probes=False)
+    part, program = target.known_part, drop_dead(program, keep_probes=False)
     budget_ns = target.budget_ns(part.family)
     found = None
     if any(factor > 1 for factor in directives.reuse.values()):
@@ -219,7 +219,7 @@ def ways_to_fit(source: Source, program: Program, directives: Directives, target
         CapacityError: nothing more fits.
     """
     size = size_of(program, directives, target)
-    part = part_or_typical(target.part)
+    part = target.known_part
     if fits(size, part):
         yield None
         return
@@ -234,7 +234,7 @@ def layout_that_fits(program: Program, directives: Directives, target: Target) -
         CapacityError: there are none.
     """
     size = size_of(program, directives, target)
-    part = part_or_typical(target.part)
+    part = target.known_part
     if fits(size, part):
         return None
     found = reused(program, directives, target)

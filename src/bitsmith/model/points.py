@@ -14,7 +14,6 @@ from bitsmith.base.project import digest
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source
 from bitsmith.config import IOType
-from bitsmith.devices import part_or_typical
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits
@@ -90,7 +89,7 @@ class _Layout:
 
 def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> Iterator[Point]:
     """The points of ``grid``, each of which is another circuit than those of fewer bits."""
-    known, part = set[tuple[str, int, int]](), part_or_typical(target.part)
+    known, part = set[tuple[str, int, int]](), target.known_part
     for bits in grid.bits:
         scores: dict[str, tuple[float, ...]] = {}
         for compiled, layout in _layouts(source, target, bits, grid.reuse):
@@ -116,7 +115,7 @@ def _layouts(source: Source, target: Target, bits: Bits, reuse: Sequence[int]) -
         model = {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}
         text = "" if factor is None else f"ReuseFactor {factor}"
         yield compiled, _Layout(size, {"Model": model}, target.io_type, text)
-        if factor is None and not fits(size, part_or_typical(target.part)):
+        if factor is None and not fits(size, target.known_part):
             yield from ((compiled, layout) for layout in _that_fits(compiled, directives, target, bits))
 
 

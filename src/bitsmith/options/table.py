@@ -21,6 +21,7 @@ from bitsmith.config.values import (
     IOTypeName,
     read_backend,
     read_board,
+    read_bram,
     read_clock_period,
     read_clock_uncertainty,
     read_input_shape,
@@ -60,6 +61,7 @@ class ProjectOptions(TypedDict, total=False):
     platform: str | None
     interface: str | None
     monitors: str | None
+    bram: int | None
 
 
 class ReadingOptions(TypedDict, total=False):
@@ -127,6 +129,8 @@ class Chosen:
     """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
     monitors: str | None = None
     """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has."""
+    bram: int | None = None
+    """0: nothing in the circuit is block memory; None: what costs the smaller share of the part."""
     bus_input: str | None = None
     bus_output: str | None = None
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
@@ -182,20 +186,13 @@ OPTIONS: Sequence[Option] = (
         Key("HLSConfig.Model.Strategy", "", None),
         None,
         Flag(str, (), _STRATEGIES, None, f"The way of products: {', '.join(_STRATEGIES)}."),
-        "computation of products, for all layers: ``latency`` (the default), ``resource``, ``shared`` and others "
-        "(``docs/configuration.md``).",
+        "products of all layers: ``latency`` (the default), ``resource``, ``shared`` or others (``docs/configuration.md``).",
     ),
     Option(
         "io_type",
         Key("IOType", "io_type", read_io_type),
         IOType.PARALLEL.value,
-        Flag(
-            str,
-            (),
-            tuple(io_type.value for io_type in IOType),
-            None,
-            "io_parallel, or io_stream: a token per position.",
-        ),
+        Flag(str, (), get_args(IOTypeName), None, "io_parallel, or io_stream: a token per position."),
         "``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).",
     ),
     Option(
@@ -270,10 +267,7 @@ OPTIONS: Sequence[Option] = (
         "interface",
         Key("Interface", "interface", read_interface),
         None,
-        Flag(
-            *(str, (), None, None),
-            "ap_vld: a port of HLS C++ for each tensor; axi_master: a Zynq's memory is read by it.",
-        ),
+        Flag(str, (), None, None, "ap_vld: HLS C++ has a port for each tensor; axi_master: a Zynq's memory is read."),
         "``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``); by "
         "default each element is a port. ``axi_master`` makes a circuit on a board with a Zynq read and write memory itself "
         "(``docs/boards.md``).",
@@ -306,6 +300,13 @@ OPTIONS: Sequence[Option] = (
         Flag(str, (), "N|Nns", None, "Cycles or ns that a pipeline may take, whatever the clock."),
         "at most so many cycles (``4``), or nanoseconds (``'40ns'``), from input to output of a pipeline (``rtl``, "
         "``io_parallel``, reuse factors of 1): its stages get longer where the clock needs more of them, and the build says so.",
+    ),
+    Option(
+        "bram",
+        Key("BRAM", "bram", read_bram),
+        None,
+        Flag(int, (), None, None, "0: no memory or table of the circuit is block memory."),
+        "``0`` keeps memories and tables of the circuit in look-up tables and registers (``rtl``).",
     ),
     Option(
         "backend",
@@ -413,7 +414,6 @@ MODEL_ARGUMENTS: Mapping[str, str] = {
 """Keys of the section ``Model``, by the arguments that say them; the budget is read in forms of its own."""
 
 DEFAULTS: Mapping[str, object] = {option.name: option.default for option in OPTIONS}
-
 
 _Some = TypeVar("_Some")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bitsmith.rtl.tables import RAM_IN_LOGIC
+
 AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
 CONTROL_LIBRARY = ("bitsmith_framer.sv", "bitsmith_control.sv")
 COUNTERS_LIBRARY = ("bitsmith_counters.sv",)
@@ -41,9 +43,21 @@ _LIBRARY = Path(__file__).parent / "lib"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def library(names: Sequence[str] = WRAPPER_LIBRARY) -> Mapping[str, str]:
-    """Hand-written modules, those of the wrappers unless named: file name -> text."""
-    return {name: (_LIBRARY / name).read_text(encoding="utf-8") for name in names}
+_BLOCKS_ARE_ALLOWED, _ALL_IN_LOGIC = "parameter bit LOGIC = 1'b0", "parameter bit LOGIC = 1'b1"
+
+
+def library(names: Sequence[str] = WRAPPER_LIBRARY, in_logic: str = "") -> Mapping[str, str]:
+    """Hand-written modules, those of the wrappers unless named: file name -> text.
+
+    With attributes ``in_logic``, which memories have then, nothing is block memory.
+    """
+    texts = {name: (_LIBRARY / name).read_text(encoding="utf-8") for name in names}
+    if not in_logic:
+        return texts
+    return {
+        name: text.replace(_BLOCKS_ARE_ALLOWED, _ALL_IN_LOGIC).replace(RAM_IN_LOGIC, in_logic)
+        for name, text in texts.items()
+    }
 
 
 def axi_stream_name(top: str) -> str:

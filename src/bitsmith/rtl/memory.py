@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from bitsmith.devices.blocks import MemoryBlock, is_block_table, table_parts
-from bitsmith.rtl.tables import IN_BLOCK
+from bitsmith.devices.blocks import MemoryBlock, table_parts
+from bitsmith.rtl.tables import IN_BLOCK, IN_LOGIC, MODULE_IN_LOGIC
 from bitsmith.rtl.writer import Title
 
 
@@ -25,14 +25,17 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, block: Mem
     """
     bits = address_bits(len(values))
     starts = table_parts(len(values), width, block) if clocked else [0]
-    style = IN_BLOCK if clocked and is_block_table(len(values), width) else ""
+    in_logic = clocked and block.is_forbidden
+    style = IN_LOGIC if in_logic else IN_BLOCK if clocked and block.says_table(len(values), width) else ""
     ports = [
         *(["input logic clk"] if clocked else []),
         f"input logic [{bits - 1}:0] address",
         f"{style if len(starts) == 1 else ''}output logic [{width - 1}:0] value",
     ]
     if len(starts) == 1:
-        return _module(module, ports, _looked_up("value", "address", width, values, clocked), title)
+        return _module(
+            module, ports, _looked_up("value", "address", width, values, clocked), title, [MODULE_IN_LOGIC] * in_logic
+        )
     choice = address_bits(len(starts))
     body = [f"  logic [{choice - 1}:0] which;"]
     for number, (start, end) in enumerate(pairwise([*starts, len(values)])):
@@ -59,7 +62,7 @@ def _looked_up(name: str, address: str, width: int, values: Sequence[int], clock
     ]
 
 
-def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
+def ram(module: str, width: int, values: Sequence[int], title: Title, in_logic: str) -> str:
     """A memory of words of ``width`` bits, one for each of ``values``, which it has at first.
 
     A word that is read comes a cycle later. Nothing is read while a word is written, so that block memories of any kind do.
@@ -79,7 +82,7 @@ def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
         ]
     else:
         body = [
-            f"  logic [{width - 1}:0] words[{len(values)}];",
+            f"  {f'(* {in_logic} *) ' * bool(in_logic)}logic [{width - 1}:0] words[{len(values)}];",
             "  initial begin",
             *(f"    words[{at}] = {width}'h{value:x};" for at, value in enumerate(values)),
             "  end",
@@ -99,8 +102,8 @@ def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
     return _module(module, ports, body, title)
 
 
-def _module(name: str, ports: Sequence[str], body: Sequence[str], title: Title) -> str:
+def _module(name: str, ports: Sequence[str], body: Sequence[str], title: Title, attributes: Sequence[str] = ()) -> str:
     head = f"// Written by {title.tool}, project {title.digest}."
     return "\n".join(
-        [head, f"module {name} (", ",\n".join(f"  {port}" for port in ports), ");", *body, "endmodule", ""]
+        [head, *attributes, f"module {name} (", ",\n".join(f"  {port}" for port in ports), ");", *body, "endmodule", ""]
     )

@@ -28,6 +28,7 @@ from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.tokens import Layout, bits, converted, fields_layout, layout
 from bitsmith.rtl.writer import Title
 
@@ -95,6 +96,7 @@ class StreamTop:
         self.schedule = schedule
         self.block = block
         self.memory = memory
+        self._in_logic = ram_in_logic(memory, part)
         self.wiring = Wiring(network)
         self.larger = larger_memories(self.wiring, schedule.fifos, part)
         self.single_port = part is not None and part.family.large is not None and part.family.large.ports == 1
@@ -223,7 +225,7 @@ class StreamTop:
             f"{module} {name}_ram_inst (.clk(clk), .write({write}), .write_address({address}),"
             f" .write_word({word}), .address({index}), .value({name}));"
         )
-        self._sources[f"{module}.sv"] = ram(module, width, values, self._title)
+        self._sources[f"{module}.sv"] = ram(module, width, values, self._title, self._in_logic)
         return name
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from bitsmith.devices.blocks import MemoryBlock
+from bitsmith.devices.family import Part
 from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
 from bitsmith.rtl.expressions import literal
 
@@ -18,17 +20,30 @@ IN_BLOCK = '(* rom_style = "block", syn_romstyle = "EBR" *) '
 Quartus makes block memory of such tables by itself, and knows no name for it that fits all families.
 """
 
-_IN_LOGIC = '(* romstyle = "logic", syn_romstyle = "logic" *) '
+IN_LOGIC = '(* romstyle = "logic", syn_romstyle = "logic" *) '
 """The same of look-up tables, for Quartus, Yosys and Lattice's LSE."""
 
-_MODULE_IN_LOGIC = '(* rom_style = "distributed" *)'
+MODULE_IN_LOGIC = '(* rom_style = "distributed" *)'
 """The same for Vivado: a module's attribute affects the signals inside (UG901, "Synthesis Attribute Propagation Rules").
 
 On the signal it would stop Yosys, which has no memory of that name that is only read.
 """
 
+RAM_IN_LOGIC = 'ramstyle = "MLAB, no_rw_check", ram_style = "distributed", syn_ramstyle = "distributed"'
+"""The attributes of a memory that is to be of look-up tables, for Quartus, Vivado and Yosys, and Lattice's LSE."""
+
+_RAM_IN_REGISTERS = 'ramstyle = "logic", ram_style = "registers", syn_ramstyle = "registers"'
+"""The same for families whose look-up tables hold no memory."""
+
 _MAYBE_BLOCK_BITS = 512
 """Bits of a table from which on some tool might choose block memory."""
+
+
+def ram_in_logic(block: MemoryBlock, part: Part | None) -> str:
+    """The attributes of memories for ``part`` where they must not be block memory; none where they may."""
+    if not block.is_forbidden:
+        return ""
+    return _RAM_IN_REGISTERS if part is not None and part.family.area.memory_words == 1 else RAM_IN_LOGIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,7 @@ class TableShape:
     @property
     def module_attributes(self) -> list[str]:
         """The lines before the module."""
-        return [_MODULE_IN_LOGIC] * self._in_logic
+        return [MODULE_IN_LOGIC] * self._in_logic
 
     @property
     def _in_logic(self) -> bool:
@@ -65,7 +80,7 @@ class TableShape:
 
     def ports(self) -> list[str]:
         """Declarations of the ports."""
-        style = IN_BLOCK if self.in_block else _IN_LOGIC * self._in_logic
+        style = IN_BLOCK if self.in_block else IN_LOGIC * self._in_logic
         return [
             *(["input logic clk"] if self.clocked else []),
             f"input logic {'signed ' if self.address_signed else ''}[{self.address_width - 1}:0] address",

@@ -10,11 +10,13 @@
 // DEPTH   words, of larger memory more than a row has
 // BLOCK   whether it is block memory, however few words; otherwise what synthesis prefers
 // LARGE   bits of a column of larger memory (72, 36, 18 or 9), if it is such a one; 0: it is not
+// LOGIC   whether it is of look-up tables or registers, however many words: nothing may be block memory
 module bitsmith_ram #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
     parameter bit BLOCK = 1'b0,
     parameter int LARGE = 0,
+    parameter bit LOGIC = 1'b0,
     parameter int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1
 ) (
     input  logic                    clk,
@@ -80,6 +82,14 @@ module bitsmith_ram #(
             end
 
             assign stored[k*LARGE+:LARGE] = row[int'(place)*LARGE+:LARGE];
+        end
+    end else if (LOGIC) begin : g_logic
+        (* no_rw_check, ramstyle = "MLAB, no_rw_check", ram_style = "distributed", syn_ramstyle = "distributed" *)
+        logic [WIDTH-1:0] words[DEPTH];
+
+        always_ff @(posedge clk) begin
+            if (write) words[write_at] <= write_data;
+            if (read) read_data <= words[read_at];
         end
     end else if (BLOCK) begin : g_block
         (* no_rw_check, ramstyle = "no_rw_check", ram_style = "block", rw_addr_collision = "no" *)

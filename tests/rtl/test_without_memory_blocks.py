@@ -1,0 +1,89 @@
+"""Circuits in which nothing is block memory, since ``bram=0`` says so."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bitsmith
+from bitsmith.building.design import Circuit, circuit
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.model.fitting import size_of
+from bitsmith.rtl.writer import Title
+from tests.flows.runs import synthesize
+
+PARTS = {ECP5: "LFE5U-85F-6BG381C", ULTRASCALE_PLUS: "xcku5p-ffvb676-2-e"}
+
+
+def converted(folder: Path, part: str, io_type: str, bram: int | None) -> bitsmith.Model:
+    """Tables of 12 bits in a pipeline; or long FIFOs, weights in memories, one of which can be loaded, and their reordering."""
+    torch.manual_seed(0)
+    if io_type == "io_parallel":
+        module: nn.Module = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).eval()
+        config: dict[str, object] = {"Model": {"Precision": "fixed<12,4>"}}
+        shape: tuple[int, ...] = (4,)
+    else:
+        module = nn.Sequential(
+            nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(128, 3)
+        ).eval()
+        config = {"Model": {"ReuseFactor": 36, "Strategy": "Resource"}}
+        shape = (2, 8, 8)
+    return bitsmith.convert(
+        module, folder / "project", config, input_shape=shape, part=part, io_type=io_type, bram=bram, check=False
+    )
+
+
+def made(model: bitsmith.Model) -> Circuit:
+    family = model.target.known_part.family
+    budget = model.target.budget_ns(family)
+    return circuit(model.program, model.directives, family.delays, budget, "net", Title("test", "0" * 16))
+
+
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@pytest.mark.parametrize("family", [ECP5, ULTRASCALE_PLUS], ids=repr)
+def test_neither_estimates_nor_files_have_any(tmp_path: Path, family: Family, io_type: str) -> None:
+    with_blocks, without = (converted(tmp_path, PARTS[family], io_type, bram) for bram in (None, 0))
+    sizes = [size_of(model.program, model.directives, model.target) for model in (with_blocks, without)]
+    assert sizes[0].bram > 0 == sizes[1].bram and sizes[1].lut > sizes[0].lut
+    designs = [made(model) for model in (with_blocks, without)]
+    texts = ["\n".join([*design.sources.values(), *design.extras.values()]) for design in designs]
+    assert ['rom_style = "block"' in text for text in texts] == [True, False]
+    assert ["parameter bit LOGIC = 1'b0" in text for text in texts] == [True, False]
+    x = np.random.default_rng(0).normal(size=(4, *without.network.input_shapes().popitem()[1]))
+    np.testing.assert_array_equal(with_blocks.predict(x), without.predict(x))
+
+
+def test_the_choice_is_saved_and_other_numbers_and_compilers_are_refused(tmp_path: Path) -> None:
+    model = converted(tmp_path, PARTS[ECP5], "io_parallel", 0)
+    model.save(tmp_path / "model.json")
+    assert bitsmith.Model.load(tmp_path / "model.json").target == model.target
+    for wrong in (1, False, "none"):
+        with pytest.raises(bitsmith.errors.ConfigError, match="BRAM"):
+            converted(tmp_path, PARTS[ECP5], "io_parallel", wrong)  # type: ignore[arg-type]
+    with pytest.raises(bitsmith.errors.ConfigError, match="BRAM with backend 'vitis'"):
+        bitsmith.convert(nn.Linear(2, 2), tmp_path, input_shape=(2,), backend="vitis", bram=0, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_they_compute_the_same(tmp_path: Path, io_type: str) -> None:
+    model = converted(tmp_path, PARTS[ECP5], io_type, 0)
+    assert model.build(cosim=True, synth=False, progress=lambda _: None) is not None
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@pytest.mark.parametrize("family", PARTS, ids=repr)
+def test_synthesis_makes_none(family: Family, io_type: str) -> None:
+    """Also by the usual commands of the family, since vendors' tools know the attributes alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        design = made(converted(Path(folder), PARTS[family], io_type, 0))
+        for name, text in design.sources.items():
+            (Path(folder) / name).write_text(text)
+        paths = [Path(folder) / name for name in design.sources]
+        assert synthesize(Path(folder), design.top, paths, family).bram == 0
