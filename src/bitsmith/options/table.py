@@ -192,7 +192,7 @@ OPTIONS: Sequence[Option] = (
         "io_type",
         Key("IOType", "io_type", read_io_type),
         IOType.PARALLEL.value,
-        Flag(str, (), get_args(IOTypeName), None, "io_parallel, or io_stream: a token per position."),
+        Flag(str, (), tuple(kind.value for kind in IOType), None, "io_parallel, or io_stream: a token per position."),
         "``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).",
     ),
     Option(
