@@ -34,7 +34,7 @@ class Die:
     regions: int = 1
 
     def without_memory_blocks(self) -> Die:
-        """What is left where neither block memory nor larger memory may be used."""
+        """The die as it is where neither block memory nor larger memory may be used."""
         return replace(self, brams=0, large=0)
 
 
