@@ -54,3 +54,9 @@ def test_a_sample_may_come_without_the_axis_of_samples(shapes: dict[str, tuple[i
 def test_what_does_not_fit(x: Arrays, found: str) -> None:
     with pytest.raises(InputDataError, match=found):
         float_batches(TWO, x)
+
+
+@pytest.mark.parametrize("most", [3.5e38, 1e100, -1e200])
+def test_numbers_beyond_single_precision_are_refused_by_name(most: float) -> None:
+    with pytest.raises(InputDataError, match=r"input 'x': values up to .*e\+[\s\S]*up to 3.4e\+38"):
+        float_batches(ONE, [[0.0, 1.0, most]])

@@ -27,6 +27,10 @@ Results: TypeAlias = npt.NDArray[np.float64] | Any
 used as what they are."""
 
 
+_MOST = float(np.finfo(np.float32).max)
+"""The largest number of single precision."""
+
+
 def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
     """``x`` as one array of numbers per input, in the order of ``shapes``, which has the shape of a sample by name.
 
@@ -83,13 +87,15 @@ def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np
     """Return :func:`checked_batches` in double precision.
 
     Raises:
-        InputDataError: as there, or values that are not finite.
+        InputDataError: as there, or values that are not finite, or beyond single precision, in which frameworks compute.
     """
     given = checked_batches(shapes, x)
     for name, batch in zip(shapes, given, strict=True):
         if not np.isfinite(batch).all():
             bad = batch.size - np.count_nonzero(np.isfinite(batch))
             raise InputDataError(f"{bad:,} of {batch.size:,} values are NaN or infinite", where=f"input {name!r}")
+        if batch.size and (most := max(abs(float(batch.min())), abs(float(batch.max())))) > _MOST:
+            raise InputDataError(f"values up to {most:.3g}", where=f"input {name!r}", accepted=f"magnitudes up to {_MOST:.3g}")
     return [batch.astype(np.float64) for batch in given]
 
 

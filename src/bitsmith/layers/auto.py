@@ -181,7 +181,7 @@ def format_for(seen: ObservedRange, bits: int, spare: int = 0) -> FixedFormat:
     In the latter case ``spare`` bits of them are above those that the data need.
     """
     signed = seen.lo < 0
-    if seen.frac is not None:
+    if seen.frac is not None and seen.frac <= _FINEST:
         exact = max(_signed_bits(seen.lo, seen.frac), _signed_bits(seen.hi, seen.frac))
         return FixedFormat(signed, max(exact - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
     frac = bits - int(signed) - spare - math.frexp(seen.amplitude)[1]
