@@ -279,7 +279,8 @@ def explore(
         found = bitsmith.explore("digits.keras", calibration=x, test=(x, labels), part="LFE5U-25F")
         print(found)  # the verdict, and the circuits that are the best for their area
         best = found.best()
-        model = bitsmith.convert("digits.keras", "out", found.config(best), x, part="LFE5U-25F", io_type=best.io_type.value)
+        config, io_type = found.config(best), best.io_type.value
+        model = bitsmith.convert("digits.keras", "out", config, x, part="LFE5U-25F", io_type=io_type)
         ```
     """
     arguments: Arguments = {
