@@ -15,6 +15,7 @@ from bitsmith.devices import (
     ULTRASCALE_PLUS,
     XILINX_7,
     Family,
+    is_reserved,
     resolve_part,
 )
 from bitsmith.errors import ConfigError
@@ -71,6 +72,13 @@ def test_unknown_parts_are_refused_with_the_nearest(text: str, told: str) -> Non
     with pytest.raises(ConfigError) as refused:
         resolve_part(text)
     assert told in refused.value.accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "reserved"), [("XCKU115-flvb2104-2-i", True), (" xcvu31p", True), ("MPF300TS", False), ("Agilex7", False)]
+)
+def test_names_are_asked_of_tools_where_no_family_reserves_them(name: str, reserved: bool) -> None:
+    assert is_reserved(name) is reserved
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -27,6 +27,7 @@ from bitsmith.devices import (
     Card,
     Zynq,
     any_board,
+    is_reserved,
     resolve_part,
 )
 from bitsmith.emulate.batches import float_batches, shapes_of
@@ -405,8 +406,8 @@ def _part(project: ProjectConfig) -> tuple[str, float]:
     if project.board is not None:
         return _part_on(project.board, project)
     name = project.part or (dialect.part if dialect else DEFAULT_PART)
-    if dialect and not name.lower().startswith("xc"):
-        return name, dialect.period_ns  # only the vendor's tool knows its parts
+    if dialect and not is_reserved(name):
+        return name, dialect.period_ns
     part = resolve_part(name)
     return part.name, part.family.clock_period_ns
 

@@ -18,7 +18,7 @@ from bitsmith.devices.family import Family, Part
 from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
 from bitsmith.devices.nexus import NEXUS
-from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, part_or_typical, resolve_part
+from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, is_reserved, part_or_typical, resolve_part
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 
@@ -50,6 +50,7 @@ __all__ = [
     "any_board",
     "default_board",
     "family_named",
+    "is_reserved",
     "part_or_typical",
     "read_board",
     "resolve_part",

@@ -94,6 +94,7 @@ ECP5 = Family(
     },
     read_part=_read_part,
     part_form=f"a speed of 6, 7, 8 and a package of {', '.join(sorted(_PACKAGES))}, as in LFE5U-85F-6BG381C",
+    reserved="",
     clock_period_ns=10.0,
     delays=DelayModel(
         source=_SOURCE,

@@ -152,6 +152,8 @@ class Family:
         dies: capacities by name, in lower case, meant to be those of the vendor's product tables.
         read_part: reads a part's name in lower case; None if it is not a name of this family.
         part_form: what follows the die in a part's name, as errors show it.
+        reserved: what names begin with that only parts in the tables have; others that begin so are misspelled. Empty where
+            the vendor's HLS tool is asked, which knows more parts.
         clock_period_ns: the clock period that is aimed at where the user names none.
         delays, area: models of delay and area; both know the family's blocks.
         synthesis: how Yosys maps to the family.
@@ -162,6 +164,7 @@ class Family:
     dies: Mapping[str, Die]
     read_part: Callable[[str], PartName | None]
     part_form: str
+    reserved: str
     clock_period_ns: float
     delays: DelayModel
     area: AreaModel
@@ -217,6 +220,7 @@ class Family:
             "there are no parts": not self.dies,
             "dies are in lower case": any(die != die.lower() for die in self.dies),
             "a die without a name": any(self.read_part(die) is None for die in self.dies),
+            "dies with names of other vendors": not all(die.startswith(self.reserved) for die in self.dies),
             "delays and areas are of different blocks": (delays.block, delays.memory) != (area.block, area.memory),
             "blocks have registers and the delay of a stage, or neither": delays.block is not None
             and bool(delays.block.registers) != (delays.block_stage_ns > 0.0),

@@ -110,6 +110,7 @@ def _family(
         dies=dies,
         read_part=_read_part,
         part_form=form,
+        reserved="",
         clock_period_ns=period_ns,
         delays=delays,
         area=AreaModel(

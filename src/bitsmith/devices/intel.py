@@ -90,6 +90,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
         dies=dies,
         read_part=partial(die_first, dies, _SUFFIX),
         part_form=f"a package and a speed, as in {example}",
+        reserved="",
         clock_period_ns=period_ns,
         delays=delays,
         area=AreaModel(

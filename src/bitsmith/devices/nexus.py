@@ -100,6 +100,7 @@ NEXUS = Family(
     dies={"lifcl-17": _SMALL, "lifcl-40": _LARGE, "lfd2nx-40": _LARGE},
     read_part=_read_part,
     part_form="a speed of 7, 8, 9 and a package, as in LIFCL-40-9BG400C",
+    reserved="",
     clock_period_ns=10.0,
     delays=replace(ECP5.delays, source=_SOURCE, block=_BLOCK),
     area=replace(ECP5.area, source=_SOURCE, block=_BLOCK),

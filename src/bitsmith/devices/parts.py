@@ -61,6 +61,11 @@ def resolve_part(text: str) -> Part:
     )
 
 
+def is_reserved(name: str) -> bool:
+    """Return True if ``name`` is that of a part in the tables, or misspelled; else a vendor's HLS tool may know it."""
+    return any(family.reserved and name.strip().lower().startswith(family.reserved) for family in FAMILIES)
+
+
 def part_or_typical(name: str) -> Part:
     """Return the part named ``name``; one of which nothing is known is taken as :data:`TYPICAL`."""
     found = (family.part(name.strip()) for family in FAMILIES)

@@ -82,6 +82,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
         dies=dies,
         read_part=partial(die_first, dies, _SUFFIX),
         part_form="a package, a speed and a grade, as in xcvu13p-flga2577-2-e",
+        reserved="xc",
         clock_period_ns=5.0,
         delays=delays,
         area=AreaModel(
