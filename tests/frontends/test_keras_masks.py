@@ -16,7 +16,8 @@ from keras_samples import assert_as_keras, outputs_of, randomised, save, save_ke
 
 import bitsmith
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.read import KNOWN, read_keras
+from bitsmith.frontends.keras.known import KNOWN
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.layers.layer import Floats
 
 STEPS, CHANNELS = 5, 3

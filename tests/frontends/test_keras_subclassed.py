@@ -12,6 +12,7 @@ import pytest
 
 import bitsmith
 from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.keras.known import KNOWN
 
 Dense = keras.layers.Dense
 RNG = np.random.default_rng(0)
@@ -182,3 +183,12 @@ def test_masks_are_left_to_the_layers_that_have_them(tmp_path: Path) -> None:
     model = keras.Model(x, keras.layers.LSTM(2)(block(keras.layers.Masking()(x))))
     with pytest.raises(UnsupportedError, match=r"\(Block\)"):
         bitsmith.convert(model, tmp_path)
+
+
+@pytest.mark.parametrize("package", sorted({name.partition(">")[0] for name in KNOWN if ">" in name}))
+def test_layers_of_packages_that_are_known_are_not_traced(package: str) -> None:
+    """They have translations, or are rejected by name, whatever they call."""
+    kind = type("Other", (Block,), {"__module__": f"{package}.layers"})
+    x = keras.Input((4,))
+    with pytest.raises(UnsupportedError, match="Other"):
+        bitsmith.convert(keras.Model(x, kind(4)(x)))

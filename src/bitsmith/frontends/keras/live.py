@@ -27,6 +27,9 @@ class LiveModel(Protocol):
     def to_json(self) -> str: ...
 
 
+PACKAGES = ("keras", "tf_keras")
+"""Packages of Keras itself."""
+
 MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model"})
 """Classes of models whose wiring Keras saves."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from bitsmith.frontends.keras.live import LiveModel, is_live
+from bitsmith.frontends.keras.live import PACKAGES, LiveModel, is_live
 from bitsmith.frontends.keras.subclassed import functional
 from bitsmith.frontends.outputs import HALVES, FrameworkRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
@@ -44,9 +44,6 @@ class _Runnable(Protocol):
 
     def __call__(self, x: object, training: bool) -> object: ...
     def predict(self, x: object, verbose: int) -> list[Floats]: ...
-
-
-_PACKAGES = ("keras", "tf_keras")
 
 
 def keras_outputs(
@@ -137,7 +134,7 @@ def layer_results(source: object, network: Network, inputs: Sequence[Numbers]) -
             tensors[name] = layer.output
     if not tensors:
         return {}
-    package = next(kind.__module__ for kind in type(source).__mro__ if kind.__module__.partition(".")[0] in _PACKAGES)
+    package = next(kind.__module__ for kind in type(source).__mro__ if kind.__module__.partition(".")[0] in PACKAGES)
     keras = importlib.import_module(package.partition(".")[0])
     inner: _Runnable = keras.Model(model.inputs, list(tensors.values()))
     predicted = inner.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0)

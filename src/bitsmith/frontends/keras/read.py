@@ -8,7 +8,6 @@ names and collects what cannot be translated.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import partial
 
@@ -27,10 +26,10 @@ from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.custom import CustomLayers
 from bitsmith.frontends.keras.files import Source, opened
-from bitsmith.frontends.keras.garnet import GARNET, GARNET_MODULES
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
-from bitsmith.frontends.keras.hgq.registered import PACKAGES, REGISTERED
+from bitsmith.frontends.keras.hgq.registered import PACKAGES
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
+from bitsmith.frontends.keras.known import KNOWN
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import LiveModel, ModelLike
 from bitsmith.frontends.keras.masks import hand_on, masks_of_results, with_masks
@@ -39,24 +38,10 @@ from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.subclassed import functional
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
-from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
+from bitsmith.frontends.keras.wrappers import on_each_step
 from bitsmith.layers.network import Network
 
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
-
-KNOWN: Mapping[str, Translation] = {
-    **QKERAS,
-    **LAYERS,
-    **{f"qkeras>{name}": translation for name, translation in QKERAS.items()},
-    **{f"{module}>{name}": translation for module in GARNET_MODULES for name, translation in GARNET.items()},
-    **REGISTERED,
-    **PROXIES,
-    "TimeDistributed": time_distributed(lambda: KNOWN),
-}
-"""Layers by class name; those that other packages add to Keras, by the name that they have registered.
-
-A Keras 2 model names the classes of QKeras without their package.
-"""
 
 _TRANSLATE = "say what it computes (convert(layers={...}), docs/custom-layers.md), or replace it by built-in layers"
 _CUSTOM = ("a custom layer, whose code is not part of the file", _TRANSLATE)

@@ -17,11 +17,7 @@ import numpy as np
 
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
-from bitsmith.frontends.keras.live import MODEL_CLASSES, LiveModel
-
-_PACKAGES = ("keras", "tf_keras")
-_OTHERS = (*_PACKAGES, "hgq", "HGQ", "qkeras", "garnet")
-"""Packages whose layers have translations, or are refused by name."""
+from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, LiveModel
 
 
 class _Called(Protocol):
@@ -67,18 +63,20 @@ def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Contai
 def _package(kind: type) -> ModuleType | None:
     """Return the package of Keras that a class derives from."""
     modules = [base.__module__.partition(".")[0] for base in kind.__mro__]
-    return next((sys.modules[name] for name in modules if name in _PACKAGES), None)
+    return next((sys.modules[name] for name in modules if name in PACKAGES), None)
 
 
 def _traceable(model: LiveModel, kept: Container[object]) -> set[type]:
     """Return the classes of layers within a model that are the user's, and only call others; none where there are masks."""
+    from bitsmith.frontends.keras.known import KNOWN_PACKAGES
+
     layers = list[object](getattr(model, "_flatten_layers", tuple)())
     if any(type(layer).__name__ == "Masking" or getattr(layer, "mask_zero", False) for layer in layers):
         return set()  # what a mask does to a layer is the layer's own to say
     kinds: dict[type, bool] = {}
     for layer in layers:
         kind, package = type(layer), _package(type(layer))
-        if layer is model or package is None or kind.__module__.partition(".")[0] in _OTHERS:
+        if layer is model or package is None or kind.__module__.partition(".")[0] in KNOWN_PACKAGES:
             continue
         lists = ("_trainable_variables", "_non_trainable_variables", "_trainable_weights", "_non_trainable_weights")
         own = any(getattr(layer, name, ()) for name in lists)
