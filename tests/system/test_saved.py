@@ -55,6 +55,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
         widest=9,
         reuse_factor=3,
         parallelization_factor=2,
+        register_slices=2,
         strategy=Strategy.RESOURCE,
         table_size=64,
         table_range=(-2.0, 1.5),
