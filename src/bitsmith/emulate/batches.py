@@ -95,7 +95,9 @@ def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np
             bad = batch.size - np.count_nonzero(np.isfinite(batch))
             raise InputDataError(f"{bad:,} of {batch.size:,} values are NaN or infinite", where=f"input {name!r}")
         if batch.size and (most := max(abs(float(batch.min())), abs(float(batch.max())))) > _MOST:
-            raise InputDataError(f"values up to {most:.3g}", where=f"input {name!r}", accepted=f"magnitudes up to {_MOST:.3g}")
+            raise InputDataError(
+                f"values up to {most:.3g}", where=f"input {name!r}", accepted=f"magnitudes up to {_MOST:.3g}"
+            )
     return [batch.astype(np.float64) for batch in given]
 
 

@@ -114,7 +114,8 @@ def _searched(builder: ProgramBuilder, x: Value, starts: Ints, levels: Floats) -
         rows = rows.reshape(-1) if rows.size == rows.shape[-1] else rows
         bound = builder.table(found, 0, rows, x.type.frac)
         found = builder.add(builder.shift(found, 1), builder.compare(x, Relation.GE, bound))
-        if objects(found.type.frac).any():  # a last bit that is known to be 0 is not in the raw value, which is an address
+        # A last bit that is known to be 0 is not in the raw value, which is to be an address.
+        if objects(found.type.frac).any():
             found = builder.cast_to(found, 0, 0, (2 << known) - 1, Rounding.TRN, Overflow.SAT)
     raw, frac = exact_raw(levels)
     return builder.table(found, 0, _picked(raw, objects(np.minimum(np.arange(1 << depth), steps))), frac)
