@@ -21,6 +21,7 @@ class Negate:
     """Tokens of the other sign."""
 
     logic: ClassVar[Logic] = NO_LOGIC
+    memories = no_memories
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [objects(-tokens[0])]

@@ -10,6 +10,7 @@ import numpy as np
 
 from bitsmith.dataflow.logic import Logic
 from bitsmith.dataflow.polyline import Polyline
+from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.dataflow.timing import ProcessTiming, single
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.emulate import Emulator
@@ -171,6 +172,23 @@ class Engine:
         least, most = zip(token.raw_range, stored.raw_range, strict=True)
         lo, hi = min(least), max(most)
         return max(width_of(lo, hi), 1), lo < 0
+
+    @property
+    def bank_words(self) -> int:
+        """Numbers that a bank holds."""
+        return -(-self.words // self.banks)
+
+    @property
+    def table(self) -> Memory:
+        """The weights, those of a step in each word."""
+        words = sum(layer.weights[..., 0].size for layer in self.layers)
+        bits = self.lanes * max(weight_bits(layer.weights) for layer in self.layers)
+        return Memory(words, bits, filled=True, differing=bits)
+
+    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+        """The banks, and the weights; those of biases and choices are small."""
+        number, _ = self.number(takes[0].token)
+        return [*[Memory(self.bank_words, number)] * self.banks, self.table]
 
     def flush(self, latency: int) -> int:
         """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""

@@ -2,7 +2,7 @@
 
 ``run`` is the meaning, without time: raw tokens of a frame in, raw tokens of each result out. ``timing`` has the actions, cycle
 by cycle: the contract between the schedule and the hardware; ``latency`` is that of the kind's pipeline (else 0). ``logic`` is
-what a step computes.
+what a step computes; ``memories`` are those within a process of which ``depth`` tokens are needed at once.
 
 Backends write a kind in `bitsmith.rtl.streams` and `bitsmith.hls.process`, and `bitsmith.estimate.size` counts it.
 """
@@ -19,11 +19,13 @@ import numpy as np
 from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
 from bitsmith.dataflow.polyline import Polyline
+from bitsmith.dataflow.storage import Memory, addressed, kept_bits, line_lengths, no_memories, weight_bits
 from bitsmith.dataflow.timing import (
     ProcessTiming,
     Sequencer,
     counted,
     every,
+    is_monotone,
     reorder_timing,
     single,
     sweep_bounds,
@@ -45,6 +47,7 @@ class Source:
     loaded: LoadableWeights | None = None
 
     logic: ClassVar[Logic] = NO_LOGIC
+    memories = no_memories
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         return single((), [counted(results[0].tokens)])
@@ -57,6 +60,7 @@ class Sink:
     name: str
 
     logic: ClassVar[Logic] = NO_LOGIC
+    memories = no_memories
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         return single([counted(takes[0].tokens)], ())
@@ -79,6 +83,10 @@ class Rom:
         """The tokens that come over and over."""
         return self.raw[: self.loaded.steps * self.loaded.groups if self.loaded else period(self.raw)]
 
+    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+        bits = results[0].bits
+        return [Memory(len(self.words), bits, filled=True, differing=None if self.loaded else bits)]
+
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [self.raw]
 
@@ -94,6 +102,8 @@ class Map:
     """
 
     program: Program
+
+    memories = no_memories
 
     @property
     def logic(self) -> Logic:
@@ -139,8 +149,26 @@ class FoldedProduct:
         return n, m // self.sets
 
     @property
+    def kept_bits(self) -> tuple[int, int]:
+        """Bits of a tile that differ between tiles, and as many of them as are unlike each other; all if they can be loaded."""
+        all_bits = weight_bits(self.weights) * self.weights[0, 0].size
+        return (all_bits,) * 2 if self.loaded else kept_bits(self.weights.reshape(self.groups * self.steps, -1))
+
+    @property
+    def table(self) -> Memory:
+        """The weights, a tile in each word."""
+        bits, differing = (
+            weight_bits(self.weights) * self.weights[0, 0].size,
+            None if self.loaded else self.kept_bits[0],
+        )
+        return Memory(self.groups * self.steps, bits, filled=True, differing=differing)
+
+    @property
     def logic(self) -> Logic:
         return Logic(terms=self.tile[0], accumulates=True)
+
+    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+        return [self.table]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         groups, steps, n, _ = self.weights.shape
@@ -163,6 +191,9 @@ class Window:
     op: ops.Window
 
     logic: ClassVar[Logic] = NO_LOGIC
+
+    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+        return [Memory(length, takes[0].bits) for length in line_lengths(self.op, takes[0].grid)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         have, want = takes[0].token, results[0].token
@@ -201,6 +232,9 @@ class Sweep:
         """The grid over which windows slide, of the tokens that are taken."""
         return taken.grid[: len(self.op.size)]
 
+    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+        return [Memory(addressed(depth), results[0].bits)]
+
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         source = moved(self.op, self.positions(takes[0])).reshape(-1, 1, 1, math.prod(self.op.size), 1)
         part = (np.arange(self.blocks)[:, None] * self.parts + np.arange(self.parts))[:, None, None]
@@ -228,6 +262,7 @@ class Reduce:
     count: int
 
     logic: ClassVar[Logic] = Logic(accumulates=True)
+    memories = no_memories
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         rows = tokens[0].reshape(-1, self.count, *tokens[0].shape[1:])
@@ -248,6 +283,7 @@ class WidthConverter:
     times: int = 1
 
     logic: ClassVar[Logic] = NO_LOGIC
+    memories = no_memories
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         have, want = takes[0].token, results[0].token
@@ -276,6 +312,9 @@ class Reorder:
 
     logic: ClassVar[Logic] = NO_LOGIC
 
+    def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+        return [] if is_monotone(self.source) else [Memory(addressed(depth), takes[0].bits)]
+
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [_with_zero(tokens[0])[self.source]]
 
@@ -290,6 +329,7 @@ class Interleave:
     source: Numbers
 
     logic: ClassVar[Logic] = NO_LOGIC
+    memories = no_memories
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         left = list(map(iter, tokens))
@@ -310,6 +350,8 @@ class Scan:
     body: Program
     states: int
     steps: int
+
+    memories = no_memories
 
     @property
     def logic(self) -> Logic:
@@ -349,6 +391,7 @@ class Feedback:
     rounds: int
 
     logic: ClassVar[Logic] = NO_LOGIC
+    memories = no_memories
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [np.concatenate([tokens[0], tokens[1][: -len(tokens[0])]])]

@@ -12,6 +12,7 @@ import numpy as np
 
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.storage import weight_bits
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
@@ -22,8 +23,8 @@ from bitsmith.estimate.reads import elements_read
 from bitsmith.estimate.tables import unlike
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Overflow, Rounding, TensorType, width_of
-from bitsmith.mapping.memories import kept_bits, paired, takes_block, weight_blocks
+from bitsmith.ir.types import Overflow, Rounding, TensorType
+from bitsmith.mapping.memories import paired, table_blocks, takes_block
 from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
@@ -148,7 +149,7 @@ class Count:
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        (_, unlike), block = kept_bits(kind), self._area.block
+        (_, unlike), block = kind.kept_bits, self._area.block
         packs = self._area.block_registers if made.blocks else 0  # synthesis takes so many into blocks without chains
         alone = made.pairs is Pairs.NONE
         late, written = _late(n, made.chain), made.weight * n * m * kind.sets
@@ -168,7 +169,7 @@ class Count:
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
         elif in_blocks:
-            self.bram += weight_blocks(kind, self._area.memory)
+            self.bram += table_blocks(kind.table, self._area.memory)
         else:
             self.table(steps * groups, unlike)
 
@@ -204,7 +205,7 @@ class Count:
         """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
         total, bias, choice = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
         number, _ = kind.number(taken.token)
-        weight = max(width_of(min(int(one.weights.min()), -1), int(one.weights.max())) for one in kind.layers)
+        weight = max(weight_bits(layer.weights) for layer in kind.layers)
         blocks, luts = self._area.multiplier(number, weight, total)
         self.dsp += kind.lanes * blocks
         self.adders += kind.lanes
@@ -213,11 +214,11 @@ class Count:
         inside = blocks > 0 and self._area.block_registers > 1
         self.ff += kind.lanes * (2 * total + (0 if inside else 2 * weight + number))
         for _ in range(kind.banks):
-            self.memory(-(-kind.words // kind.banks), number, column, said=False)
+            self.memory(kind.bank_words, number, column, said=False)
         if kind.banks > 1:
             self._choose(2 * kind.banks - 1, number)
             self.ff += 0 if inside else kind.banks * number
-        self.table(sum(one.weights[..., 0].size for one in kind.layers), kind.lanes * weight)
+        self.table(kind.table.words, kind.table.bits)
         self.table(sum(len(one.bias) for one in kind.layers), bias + (0 if kind.by_layer else choice))
         address = (kind.words - 1).bit_length()
         self.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (self.bram - before)

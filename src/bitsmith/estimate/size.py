@@ -28,6 +28,7 @@ from bitsmith.dataflow.kinds import (
 )
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import fifos
+from bitsmith.dataflow.storage import line_lengths
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
@@ -38,7 +39,7 @@ from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.memories import larger_memories, line_lengths
+from bitsmith.mapping.memories import larger_memories
 from bitsmith.mapping.multipliers import own_latency
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
@@ -256,7 +257,7 @@ def _count_window(count: Count, op: ops.Window, process: Process, column: int) -
     """A line of delays from tap to tap: registers between neighbors, memories from row to row."""
     bits = process.takes[0].bits
     counters = set[int]()  # lines that are equally long share one
-    for length in line_lengths(op, process):
+    for length in line_lengths(op, process.takes[0].grid):
         if length < _SHORT_DELAY:
             count.ff += length * bits
         else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bitsmith.dataflow import kinds
+from bitsmith.dataflow.storage import weight_bits
 from bitsmith.devices import ECP5
 from bitsmith.ir import ops
-from bitsmith.ir.types import Overflow, TensorType, width_of
+from bitsmith.ir.types import Overflow, TensorType
 from bitsmith.mapping.builder import DataflowBuilder, Step, StepId
 from bitsmith.mapping.folding import SWEEP_LUTS, product_luts, rom_area
 from bitsmith.netlist import csd
@@ -58,7 +59,7 @@ def _area_of_step(builder: DataflowBuilder, step: Step) -> float:
     match kind:
         case kinds.FoldedProduct():
             (n, m), lanes = kind.tile, takes[0].token.shape[0]
-            weight = width_of(min(int(kind.weights.min()), -1), int(kind.weights.max()))
+            weight = weight_bits(kind.weights)
             luts += n * m * lanes * product_luts(takes[0].token.max_width, weight) + step.stream.bits * n
             return luts + rom_area(kind.groups * kind.steps, kind.weights[0, 0].size * weight)
         case kinds.Sweep():

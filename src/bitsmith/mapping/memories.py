@@ -9,33 +9,25 @@ larger memory has a single port, only FIFOs become some, by ``bitsmith_single_po
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.engine import Engine
-from bitsmith.dataflow.kinds import FoldedProduct, Reorder, Rom, Sweep, Window
-from bitsmith.dataflow.processes import Process, gives_back
+from bitsmith.dataflow.processes import gives_back
 from bitsmith.dataflow.schedule import Fifo
-from bitsmith.dataflow.timing import is_monotone
+from bitsmith.dataflow.storage import Memory
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock
 from bitsmith.devices.family import Part
-from bitsmith.ir import ops
-from bitsmith.ir.types import width_of
 
 Place: TypeAlias = tuple[int, int]
 """A process and the operand before which a FIFO is; -1: the memories within the process."""
 
 FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 """Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
-
-
-_FEW_TILES = 8
-"""Tiles whose weights have many bits alike, of which synthesis keeps one each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +50,13 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
     large = None if part is None else part.family.large
     if part is None or large is None or not part.large:
         return {}
-    tables = sum(_table_blocks(process, part.family.memory) for process in wiring.network.processes)
-    found = list(candidates(wiring, fifos, large, part.family.memory))
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos}
+    own = [
+        process.kind.memories(process.takes, process.results, depths.get((number, -1), 0))
+        for number, process in enumerate(wiring.network.processes)
+    ]
+    tables = sum(table_blocks(memory, part.family.memory) for memories in own for memory in memories if memory.filled)
+    found = list(_candidates(wiring, depths, own, large, part.family.memory))
     possible = [each for each in found if large.ports > 1 or each.place[1] >= 0]
     staying = tables + sum(each.blocks for each in found) - sum(each.blocks for each in possible)
     return chosen(possible, staying, large, part)
@@ -79,12 +76,13 @@ def chosen(found: Iterable[Candidate], staying: int, large: LargeMemory, part: P
     return columns
 
 
-def candidates(wiring: Wiring, fifos: Iterable[Fifo], large: LargeMemory, block: MemoryBlock) -> Iterable[Candidate]:
-    """All memories without contents that would be block memories."""
-    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos}
+def _candidates(
+    wiring: Wiring, depths: Mapping[Place, int], own: Sequence[Sequence[Memory]], large: LargeMemory, block: MemoryBlock
+) -> Iterator[Candidate]:
+    """All memories without contents that would be block memories: FIFOs, and those that processes have as their ``own``."""
     sizes = {place: [(depth, _held_bits(wiring, *place))] for place, depth in depths.items() if place[1] >= 0}
-    for number, process in enumerate(wiring.network.processes):
-        sizes[number, -1] = _own(process, depths.get((number, -1), 0))
+    for number, memories in enumerate(own):
+        sizes[number, -1] = [(memory.words, memory.bits) for memory in memories if not memory.filled]
     for place, every in sizes.items():
         taken = [size for size in every if takes_block(*size, block)]
         if taken:
@@ -109,77 +107,9 @@ def _held_bits(wiring: Wiring, number: int, operand: int) -> int:
     return int(widths.sum() if whole else widths[~zero].sum())
 
 
-def _own(process: Process, depth: int) -> list[tuple[int, int]]:
-    """Words and bits of the memories within a process of which ``depth`` tokens are needed at once."""
-    match process.kind:
-        case Window() as kind:
-            return [(length, process.takes[0].bits) for length in line_lengths(kind.op, process)]
-        case Sweep():
-            return [(_places(depth), process.results[0].bits)]
-        case Reorder() as kind if not is_monotone(kind.source):
-            return [(_places(depth), process.takes[0].bits)]
-        case Engine() as kind:
-            number, _ = kind.number(process.takes[0].token)
-            return [(-(-kind.words // kind.banks), number)] * kind.banks
-        case _:
-            return []
-
-
-def _places(depth: int) -> int:
-    """Words of a memory that is read by address."""
-    return 1 << max(depth - 1, 1).bit_length()
-
-
-def line_lengths(op: ops.Window, process: Process) -> list[int]:
-    """The steps from each tap of a window to the next, through a line of delays."""
-    padded = [size + before + after for size, (before, after) in zip(process.takes[0].grid, op.padding, strict=True)]
-    taps = (np.arange(taps) * dilation for taps, dilation in zip(op.size, op.dilation, strict=True))
-    places = np.ravel_multi_index([grid.ravel() for grid in np.meshgrid(*taps, indexing="ij")], padded)
-    return [int(length) for length in np.diff(places)]
-
-
-def kept_bits(kind: FoldedProduct) -> tuple[int, int]:
-    """Bits of the weights of a tile that differ between tiles, and of those as many as are unlike each other.
-
-    Of weights that can be loaded all bits are, and of many tiles those that differ.
-    """
-    tiles, width = kind.groups * kind.steps, _weight_bits(kind.weights)
-    weights = kind.weights.reshape(tiles, -1).astype(np.int64)
-    if kind.loaded or tiles == 1:
-        return width * weights.shape[1], width * weights.shape[1]
-    if tiles > _FEW_TILES:
-        differ = np.bitwise_or.reduce(weights, axis=0) ^ np.bitwise_and.reduce(weights, axis=0)
-        kept = sum(int(np.count_nonzero(differ >> bit & 1)) for bit in range(width))
-        return kept, kept
-    columns = (weights[:, :, None] >> np.arange(width) & 1).reshape(tiles, -1).T @ (1 << np.arange(tiles))
-    found = [column for column in columns.tolist() if column not in (0, (1 << tiles) - 1)]
-    return len(found), len(set(found))
-
-
-def weight_blocks(kind: FoldedProduct, block: MemoryBlock) -> int:
-    """Block memories of the weights of a folded product."""
-    words, bits = kind.groups * kind.steps, _weight_bits(kind.weights) * kind.weights[0, 0].size
-    if kind.loaded:
+def table_blocks(memory: Memory, block: MemoryBlock) -> int:
+    """Block memories of one that has contents from the start."""
+    words, bits = memory.words, memory.bits
+    if memory.differing is None:
         return block.count(words, bits) if takes_block(words, bits, block) else 0
-    return block.table_count(words, bits, kept_bits(kind)[0]) if block.takes_table(words, bits) else 0
-
-
-def _table_blocks(process: Process, block: MemoryBlock) -> int:
-    """Block memories of the weights and tables of a process."""
-    match process.kind:
-        case FoldedProduct() as kind:
-            return weight_blocks(kind, block)
-        case Engine() as kind:
-            words = sum(each.weights[..., 0].size for each in kind.layers)
-            bits = kind.lanes * max(_weight_bits(each.weights) for each in kind.layers)
-        case Rom() as kind:
-            words, bits = len(kind.words), process.results[0].bits
-            if kind.loaded:
-                return block.count(words, bits) if takes_block(words, bits, block) else 0
-        case _:
-            return 0
-    return block.table_count(words, bits, bits) if block.takes_table(words, bits) else 0
-
-
-def _weight_bits(weights: np.ndarray) -> int:
-    return width_of(min(int(weights.min()), -1), int(weights.max()))
+    return block.table_count(words, bits, memory.differing) if block.takes_table(words, bits) else 0

@@ -1,0 +1,70 @@
+"""The memories within processes, whatever they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.dataflow.tokens import Grid, Streams
+from bitsmith.ir import ops
+from bitsmith.ir.types import Ints, width_of
+
+_FEW_TILES = 8
+"""Tiles whose weights have many bits alike, of which synthesis keeps one each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory within a process.
+
+    Args:
+        words, bits: its size.
+        filled: it has contents from the start.
+        differing: of a table, the bits of a word that are not the same in all words; None if it can be written.
+    """
+
+    words: int
+    bits: int
+    filled: bool = False
+    differing: int | None = None
+
+
+def no_memories(kind: object, takes: Streams, results: Streams, depth: int) -> list[Memory]:
+    """No memories, as a method of kinds that have none."""
+    return []
+
+
+def addressed(depth: int) -> int:
+    """Words of a memory of so many tokens that is read by address."""
+    return 1 << max(depth - 1, 1).bit_length()
+
+
+def line_lengths(op: ops.Window, grid: Grid) -> list[int]:
+    """The steps from each tap of a window to the next, through a line of delays."""
+    padded = [size + before + after for size, (before, after) in zip(grid, op.padding, strict=True)]
+    taps = (np.arange(taps) * dilation for taps, dilation in zip(op.size, op.dilation, strict=True))
+    slots = np.ravel_multi_index([axes.ravel() for axes in np.meshgrid(*taps, indexing="ij")], padded)
+    return [int(length) for length in np.diff(slots)]
+
+
+def weight_bits(weights: Ints) -> int:
+    """The width of a column of weights, which are signed."""
+    return width_of(min(int(weights.min()), -1), int(weights.max()))
+
+
+def kept_bits(weights: Ints) -> tuple[int, int]:
+    """Bits of a tile of constant weights that differ between tiles, and of those as many as are unlike each other.
+
+    Of many tiles those that differ are all counted as unlike. ``weights`` has an axis of tiles, and one of the weights of a tile.
+    """
+    tiles, width, numbers = len(weights), weight_bits(weights), weights.astype(np.int64)
+    if tiles == 1:
+        return width * weights.shape[1], width * weights.shape[1]
+    if tiles > _FEW_TILES:
+        differ = np.bitwise_or.reduce(numbers, axis=0) ^ np.bitwise_and.reduce(numbers, axis=0)
+        kept = sum(int(np.count_nonzero(differ >> bit & 1)) for bit in range(width))
+        return kept, kept
+    columns = (numbers[:, :, None] >> np.arange(width) & 1).reshape(tiles, -1).T @ (1 << np.arange(tiles))
+    changing = [column for column in columns.tolist() if column not in (0, (1 << tiles) - 1)]
+    return len(changing), len(set(changing))
