@@ -23,7 +23,7 @@ from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.options.option import nested
-from bitsmith.options.project import OUTPUT_DIR, PROJECT_NAME, ProjectConfig, read_project
+from bitsmith.options.project import ProjectConfig, names_of, read_project
 from bitsmith.options.table import OPTIONS, Chosen
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.report.summary import Design
@@ -43,8 +43,10 @@ class Target(Chosen):
     """Cycles that a pipeline takes at most; None: as many as the clock needs."""
 
     @staticmethod
-    def of(project: ProjectConfig, part: str, clock_period_ns: float, clock_uncertainty: float) -> Target:
-        """The target of a project whose part and clock are settled.
+    def of(
+        project: ProjectConfig, source: object, part: str, clock_period_ns: float, clock_uncertainty: float
+    ) -> Target:
+        """The target of a project whose part and clock are settled, for the model ``source``.
 
         Raises:
             ConfigError: a latency below one cycle, or a circuit without block memory by a compiler of C++.
@@ -52,7 +54,9 @@ class Target(Chosen):
         if project.bram is not None and project.backend != "rtl":
             raise ConfigError(f"BRAM with backend {project.backend!r}", where="BRAM", accepted="it with backend 'rtl'")
         return Target(
-            *(project.output_dir or Path(OUTPUT_DIR), project.project_name or PROJECT_NAME, part, clock_period_ns),
+            *names_of(project, source),
+            part,
+            clock_period_ns,
             clock_uncertainty if project.clock_uncertainty is None else project.clock_uncertainty,
             latency=None if project.latency is None else project.latency.cycles(clock_period_ns),
             **{shared.name: getattr(project, shared.name) for shared in fields(Chosen)},
@@ -137,7 +141,7 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
         raise ModelFileError(f"a damaged target ({error})", where=where) from error
     if project.part is None or project.clock_period_ns is None:
         raise ModelFileError("a target without part or clock period", where=where)
-    target = Target.of(project, project.part, project.clock_period_ns, 0.0)
+    target = Target.of(project, None, project.part, project.clock_period_ns, 0.0)
     return replace(target, output_dir=path.parent / target.output_dir)
 
 

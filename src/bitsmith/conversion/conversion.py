@@ -43,7 +43,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits, Weights
 from bitsmith.model import Model
-from bitsmith.options.project import ProjectConfig, named_after, read_project
+from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import (
     MODEL_ARGUMENTS,
@@ -204,13 +204,12 @@ class Conversion:
         data = arguments.get("calibration")
         arguments = {**arguments, "calibration": None if data is None else arrays_of(data)}
         project = read_project({**keys({"output_dir": output_dir, **arguments}), **more})
-        return Conversion(framework_of(model), model, named_after(project, model), config, arguments)
+        return Conversion(framework_of(model), model, project, config, arguments)
 
     @staticmethod
     def named(named: NamedModel, project: ProjectConfig, arguments: Arguments) -> Conversion:
         """The conversion of a model that a project names."""
         weights = arguments.get("weights") or named.weights
-        project = named_after(project, named.source)
         return Conversion(named.framework, named.source, project, project.hls_config, {**arguments, "weights": weights})
 
     def network(self) -> Network:
@@ -254,7 +253,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     calibration = options.get("calibration")
     project = _on_board(project)
     part, clock_period_ns = _part(project)
-    target = Target.of(project, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
+    target = Target.of(project, model, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
     _check_weights(network, target)
     _check_latency(target)
     _check_interface(target)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +57,15 @@ class ProjectConfig(Chosen):
     idle: tuple[Idle, ...] = ()
 
 
-def named_after(project: ProjectConfig, source: object) -> ProjectConfig:
-    """A project whose folder and circuit have the name of the model's file ``source``, where the user says nothing."""
-    if not isinstance(source, (str, Path)):
-        return project
-    try:
-        name = project_name(Path(source).stem)[:_LONGEST_NAME]
-    except ProjectError:  # no Latin letters and digits
-        return project
-    name = name if name[0].isalpha() else f"p{name}"  # as read_name wants it of saved projects
-    folder = project.output_dir or Path(f"{name}-circuit")
-    return replace(project, output_dir=folder, project_name=project.project_name or name)
+def names_of(project: ProjectConfig, source: object) -> tuple[Path, str]:
+    """The folder and the name of a circuit: the user's, else those of the model's file ``source``, else the usual ones."""
+    folder, name = OUTPUT_DIR, PROJECT_NAME
+    if isinstance(source, (str, Path)):
+        with suppress(ProjectError):  # no Latin letters and digits
+            name = project_name(Path(source).stem)[:_LONGEST_NAME]
+            name = name if name[0].isalpha() else f"p{name}"  # as read_name wants it of saved projects
+            folder = f"{name}-circuit"
+    return project.output_dir or Path(folder), project.project_name or name
 
 
 _WRITER = "WriterConfig"
