@@ -82,6 +82,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     notes = (*notes, *_unfolded(kept_apart(network, folded)))
     network = dumped("network-laid-out", folded, network_text)
     observed = calibrate(network, calibration)
+    notes = (*notes, *_below_grids(network, observed))
     network = refine_channels(network, calibration, observed)
     notes = (*notes, *_refined(network))
     lowered = cache(partial(_lowered, network, observed))
@@ -123,6 +124,18 @@ def _of_scales(network: Network, finer: Finer) -> Iterator[str]:
     if finer != Finer():
         more = [f"{bits} bits for {of}" for of, bits in (("inputs", finer.inputs), ("results", finer.results)) if bits]
         yield f"Finer steps, by {' and '.join(more)}: inputs from 0 to 1 or from -1 to 1 would lose accuracy otherwise."
+
+
+def _below_grids(network: Network, observed: Mapping[str, ObservedRange]) -> Iterator[str]:
+    """Return the note on inputs whose calibration data lie on a coarse grid."""
+    for name in network.inputs:
+        seen = observed[name]
+        if seen.finer and seen.frac is not None:
+            step = 2.0**-seen.frac
+            yield (
+                f"Calibration data of input {name!r} are multiples of {step:g}; it has steps of {step * 2.0**-seen.finer:g}, as "
+                "numbers between would change an output. Give the input a precision if all of its data are such multiples."
+            )
 
 
 def _refined(network: Network) -> tuple[str, ...]:

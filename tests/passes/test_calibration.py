@@ -173,3 +173,41 @@ def test_generated_samples_near_a_pole_do_not_make_other_results_coarse(
     model = bitsmith.convert(module, "out", {"LayerName": named}, input_shape=[(2,), (2,)], check=False)
     wanted = module(*(torch.from_numpy(x) for x in inputs)).numpy()
     assert np.abs(model.predict(inputs) - wanted).max() < 0.002 * np.abs(wanted).max()
+
+
+def trained() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).double().eval()
+
+
+@pytest.mark.parametrize("step", [0.1, 0.25, 0.5, 4.0])
+def test_numbers_between_the_points_of_a_coarse_grid_change_no_output(step: float) -> None:
+    rng, module = np.random.default_rng(0), trained()
+    x = rng.normal(size=(500, 8)) if step < 1 else np.rint(rng.normal(size=(500, 8)) * step)
+    model = bitsmith.convert(module, input_shape=(8,), calibration=np.rint(x[:100] / step) * step, check=False)
+    wanted = module(torch.tensor(x)).detach().numpy()
+    assert float(np.abs(np.asarray(model.predict(x)) - wanted).max()) < 0.02 * float(np.abs(wanted).max())
+    assert any("multiples" in note for note in model.notes) == (step != 0.1)
+
+
+@pytest.mark.parametrize(
+    ("x", "wanted"),
+    [
+        (np.arange(2048).reshape(-1, 8) % 256.0, "ufixed<8,8,RND,SAT>"),
+        (np.arange(2048).reshape(-1, 8) % 256.0 / 256, "ufixed<8,0,RND,SAT>"),
+        (np.eye(8), "ufixed<1,1,RND,SAT>"),
+        (np.arange(64).reshape(-1, 8) % 2 * 2.0 - 1, "fixed<2,2,RND,SAT>"),
+    ],
+    ids=["bytes", "scaled bytes", "one hot", "signs"],
+)
+def test_integers_and_bytes_are_all_that_comes_in(x: Floats, wanted: str) -> None:
+    model = bitsmith.convert(trained(), input_shape=(8,), calibration=x, check=False)
+    assert str(model.get_input_variables()[0].type) == wanted
+    assert not any("multiples" in note for note in model.notes)
+
+
+def test_a_format_of_the_user_holds_on_a_coarse_grid() -> None:
+    x = np.rint(np.random.default_rng(0).normal(size=(100, 8)) * 4) / 4
+    config = {"LayerName": {"input": {"Precision": "fixed<6,4>"}}}
+    model = bitsmith.convert(trained(), config=config, input_shape=(8,), calibration=x, check=False)
+    assert str(model.get_input_variables()[0].type) == "fixed<6,4>"

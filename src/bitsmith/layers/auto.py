@@ -15,7 +15,8 @@ user gives another.
 - *Accumulators* are exact always.
 - *Results* of at most ``widest`` bits, if the user says so, have a coarser step where their range needs it.
 - *Inputs* with calibration data take the narrowest format that holds the data exactly if ``B`` bits do, else that many
-  for their range, and saturate. Where one format for all features would change results (see
+  for their range, and saturate. Where data lie on a grid that is coarse, other than integers, and numbers between its points
+  would change an output, the input has bits below the grid. Where one format for all features would change results (see
   :mod:`bitsmith.passes.network.calibration`), each element of the last axis has its own, with a spare bit if it is rounded.
 
 - *Channels of unlike scale*, in any of these: where one step would leave a channel of a result fewer than ``least_bits(B)`` bits
@@ -71,6 +72,8 @@ class ObservedRange:
     inner: Mapping[str, ObservedRange] = field(default_factory=dict)
     features: tuple[ObservedRange, ...] = ()
     """Observations of each element of the last axis, of an input whose data need a format for each."""
+    finer: int = 0
+    """Bits below the grid of the data that an input needs, as numbers between its points change an output."""
     channels: tuple[Floats, Floats] | None = field(default=None, compare=False)
     """Least and greatest value of each channel of a layer's result."""
 
@@ -183,7 +186,8 @@ def format_for(seen: ObservedRange, bits: int, spare: int = 0) -> FixedFormat:
     signed = seen.lo < 0
     if seen.frac is not None and seen.frac <= _FINEST:
         exact = max(_signed_bits(seen.lo, seen.frac), _signed_bits(seen.hi, seen.frac))
-        return FixedFormat(signed, max(exact - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
+        fmt = FixedFormat(signed, max(exact - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
+        return finer_format(fmt, seen.frac + seen.finer)
     frac = bits - int(signed) - spare - math.frexp(seen.amplitude)[1]
     return FixedFormat(signed, bits, min(frac, _FINEST), Rounding.RND, Overflow.SAT)
 

@@ -1,7 +1,8 @@
 """Runs the float model and notes what each tensor's values look like: the basis of ``auto`` precision.
 
 An input has one format for all its features unless rounding the calibration data to it changes some layer's result. Then
-each feature (element of the last axis) is looked at on its own.
+each feature (element of the last axis) is looked at on its own. An input whose data happen to lie on a coarse grid has steps
+below it, if numbers between the points of the grid change an output.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ _LIKE_RANGES = 3
 _ROUNDED_SAMPLES = 512
 """Most samples that are also looked at rounded."""
 
+_SHOWN = 0.01
+"""Share of an output's range by which numbers between the points of a grid may change it."""
+
 _TAIL, _MOST_TAIL = 16.0, 64.0
 """Times the magnitude of half of the generated samples beyond which the others do not count, as some come close to a pole; but
 those within this share of the greatest do."""
@@ -71,12 +75,35 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
     found = dict(seen)
     for position, name in enumerate(network.inputs):
         node, bits = network.node(name), _bits(network.node(name))
-        if not _may_need_formats(node, seen[name], inputs[position]):
+        if not _auto_format(node):
             continue
-        rounded = _with_rounded(few, position, format_for(seen[name], bits).frac)
-        if _differ(network, few, rounded, math.ldexp(1.0, -least_bits(bits))):
-            found[name] = replace(seen[name], features=_features(inputs[position], bits))
+        if seen[name].frac is not None:
+            found[name] = replace(seen[name], finer=_below_grid(network, few, position, seen[name]))
+        elif _unlike_features(node, inputs[position]):
+            rounded = _with_rounded(few, position, format_for(seen[name], bits).frac)
+            if _differ(network, few, rounded, math.ldexp(1.0, -least_bits(bits))):
+                found[name] = replace(seen[name], features=_features(inputs[position], bits))
     return found
+
+
+def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen: ObservedRange) -> int:
+    """The fewest bits below the grid of an input's data with which numbers between its points change no output.
+
+    Integers are believed to be all that there is: bytes, counts, truth values.
+    """
+    node = network.node(network.inputs[position])
+    assert seen.frac is not None
+    most = least_bits(_bits(node)) - math.frexp(seen.amplitude)[1]  # fractional bits, beyond which no grid is coarse
+    steps = range(seen.frac, min(most, 0) if seen.frac <= 0 else most)
+    rng = np.random.default_rng(0)
+    between = list(inputs)
+    offsets = np.ldexp(rng.uniform(-0.5, 0.5, inputs[position].shape), -seen.frac)
+    between[position] = np.clip(inputs[position] + offsets, seen.lo, seen.hi)
+    for frac in steps:
+        rounded = _with_rounded(between, position, frac)
+        if not _differ(network, between, rounded, _SHOWN, frozenset(network.outputs)):
+            return frac - seen.frac
+    return len(steps)
 
 
 def _bits(node: NetworkNode) -> int:
@@ -97,12 +124,16 @@ def input_batches(network: Network, calibration: Sequence[Floats] | None) -> tup
     return inputs, max(_CHUNK_ELEMENTS // max(sizes), 1)
 
 
-def _may_need_formats(node: NetworkNode, seen: ObservedRange, batch: Floats) -> bool:
-    """Return True if auto rounds this input, and its features have different ranges."""
-    assert isinstance(node.layer, Input)
-    if seen.frac is not None or "result" in node.settings.precision:
-        return False
-    if node.layer.integer or node.layer.entries is not None or node.layer.floor is not None or not node.layer.shape:
+def _auto_format(node: NetworkNode) -> bool:
+    """Return True if neither the user nor the model says which numbers come in."""
+    layer = node.layer
+    assert isinstance(layer, Input)
+    return "result" not in node.settings.precision and not (layer.integer or layer.limited or layer.floor is not None)
+
+
+def _unlike_features(node: NetworkNode, batch: Floats) -> bool:
+    """Return True if features of an input have different ranges."""
+    if batch.ndim < 2:
         return False
     exponents = np.frexp(np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0))[1]
     return bool(exponents.max() - exponents.min() >= _LIKE_RANGES)
@@ -115,14 +146,25 @@ def _with_rounded(inputs: Sequence[Floats], position: int, frac: int) -> list[Fl
     return rounded
 
 
-def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats], coarse: float) -> bool:
-    """Return True if some result differs by more than ``coarse`` of its range; not looked at: what depends on a jump."""
+def _differ(
+    network: Network,
+    right: Sequence[Floats],
+    rounded: Sequence[Floats],
+    coarse: float,
+    names: frozenset[str] | None = None,
+) -> bool:
+    """Return True if some result (of ``names``, if given) differs by more than ``coarse`` of its range.
+
+    What depends on a jump is not looked at.
+    """
     jumpy: set[str] = set()
     with np.errstate(all="ignore"), one_thread():
         both = zip(network.evaluation(right), network.evaluation(rounded), strict=True)
         for (node, _, wanted), (_, _, found) in both:
             if node.layer.jumps or jumpy.intersection(node.inputs):
                 jumpy.add(node.name)
+            elif names is not None and node.name not in names:
+                continue
             elif float(np.max(np.abs(found - wanted))) > coarse * float(np.max(np.abs(wanted))):
                 return True
     return False
