@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import bitsmith
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
@@ -36,6 +40,7 @@ WEIGHT = FixedFormat(True, 4, 2)
 def settings(rng: np.random.Generator, layer: Layer, plain: bool) -> Settings:
     """Formats of a kind, of the user's or ``auto``, and any reuse factor."""
     variables = layer.variables()
+    tables = 16 if "table_size" in layer.options else None
     match 2 if plain else rng.integers(4):
         case 0:  # one format for all
             precision = dict.fromkeys(variables, explicit_format(rng))
@@ -43,10 +48,11 @@ def settings(rng: np.random.Generator, layer: Layer, plain: bool) -> Settings:
             precision = {name: explicit_format(rng) for name in variables if rng.random() < 0.7}
         case 2:
             precision = {name: WEIGHT for name in layer.weights() if name in variables}
+        case _ if rng.random() < 0.5:  # auto throughout
+            return Settings({}, reuse_factor=int(rng.integers(1, 9)), table_size=tables)
         case _:
             precision = {}
     precision.setdefault("result", FORMAT if plain or rng.random() < 0.5 else explicit_format(rng))
-    tables = 16 if "table_size" in layer.options else None
     return Settings(precision, reuse_factor=int(rng.integers(1, 9)), table_size=tables)
 
 
@@ -228,6 +234,54 @@ def shares(count: int, in_ci: int) -> list[object]:
 @pytest.mark.parametrize("seed", shares(200, 5))
 def test_streams_of_spatial_networks(seed: int, tmp_path: Path) -> None:
     assert_built(random_spatial(seed), tmp_path, IOType.STREAM)
+
+
+def separable_network() -> nn.Module:
+    """A small DS-CNN, whose parameters are multiples of 1/32."""
+
+    def block(channels: int, results: int, stride: int) -> list[nn.Module]:
+        depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, stride=stride)
+        return [depthwise, nn.ReLU(), nn.Conv2d(channels, results, 1), nn.ReLU()]
+
+    torch.manual_seed(0)
+    first = [nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.ReLU()]
+    last = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)]
+    module = nn.Sequential(*first, *block(4, 6, 1), *block(6, 4, 2), *last).double().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.round(parameter * 96) / 32)
+    return module
+
+
+def rounded(x: torch.Tensor) -> torch.Tensor:
+    """``x`` in fixed<8,3,RND,SAT>."""
+    return torch.clamp(torch.floor(x * 32 + 0.5), -128, 127) / 32
+
+
+def assert_separable_network(folder: Path, reuse_factor: int, build: Callable[[Model, Floats], object]) -> None:
+    module, x = separable_network(), np.random.default_rng(0).normal(size=(20, 1, 8, 10))
+    config = {"Model": {"Precision": "fixed<8,3,RND,SAT>", "ReuseFactor": reuse_factor}}
+    part = {"part": "xc7z020clg400-1", "io_type": "io_stream"}
+    model = bitsmith.convert(module, folder, config, input_shape=(1, 8, 10), check=False, **part)
+    wanted = rounded(torch.tensor(x))
+    with torch.no_grad():
+        for layer in module:
+            wanted = rounded(layer(wanted))
+    np.testing.assert_array_equal(model.predict(x), wanted.numpy())
+    build(model, x[:4])
+
+
+def test_separable_networks_in_one_explicit_format_are_what_pytorch_computes(tmp_path: Path) -> None:
+    assert_separable_network(tmp_path, 16, lambda model, x: model.plan(synth=False, inputs=x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reuse_factor", [1, 2, pytest.param(7, marks=pytest.mark.ci), 16, 1000])
+def test_separable_networks_in_one_explicit_format_are_simulated(tmp_path: Path, reuse_factor: int) -> None:
+    def build(model: Model, x: Floats) -> None:
+        assert model.build(synth=False, inputs=x, force=True).section("Verification")["Mismatches"] == 0
+
+    assert_separable_network(tmp_path, reuse_factor, build)
 
 
 @pytest.mark.slow
