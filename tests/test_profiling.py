@@ -14,6 +14,7 @@ import torch
 import bitsmith
 from bitsmith import profiling
 from bitsmith.errors import ConfigError, InputDataError, ToolMissingError
+from bitsmith.model.profiling import _shares
 from tests.any_models import expected, samples
 from tests.system.examples import MODELS, digits
 
@@ -164,6 +165,12 @@ def test_norms_are_of_the_differences(tmp_path: Path) -> None:
     expected = [np.linalg.norm(traced[name] - floats[name]) for name in traced]
     assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx(expected)
     assert max(expected) > 0
+
+
+def test_differences_are_shares_of_the_float_values_and_1_at_most() -> None:
+    floats = np.array([[2.0, -4.0, 0.0], [0.0, 1.0, -0.5]])
+    fixed = np.array([[2.5, -4.0, 0.0], [0.25, -3.0, -0.75]])
+    assert _shares(fixed, floats).tolist() == [0.25, 0.0, 0.0, 1.0, 1.0, 0.5]
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:

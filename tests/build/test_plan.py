@@ -17,7 +17,7 @@ import bitsmith
 from bitsmith.base.licenses import licensed
 from bitsmith.building.makefile import MAKEFILE, makefile
 from bitsmith.building.stages import Generated, Sections, Stage
-from bitsmith.errors import ConfigError
+from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import MAKE, FoundTool, find
 from bitsmith.hls import HlsTarget
@@ -99,6 +99,17 @@ def test_arguments_are_those_of_build(model: Model) -> None:
     with pytest.raises(ConfigError, match="export=True"):
         model.plan(export=True)
     assert [stage.name for stage in model.plan(synth=False).stages] == ["cosim"]
+
+
+@pytest.mark.parametrize("backend", ["rtl", "vitis"])
+def test_layouts_that_take_hours_to_write_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setattr("bitsmith.building.capacity.LAYOUT_LIMIT_LUTS", 10)
+    model, _ = three_layer(tmp_path, backend=backend)
+    with pytest.raises(CapacityError, match=r"LUTs \(estimated\)\n  accepted: at most 10 LUTs"):
+        model.plan(synth=False)
+    assert model.plan(synth=False, force=True).sources
 
 
 def test_what_results_follow_from(model: Model, tmp_path: Path) -> None:

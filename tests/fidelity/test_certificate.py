@@ -413,6 +413,7 @@ def test_a_batch_that_is_moved_is_compared_as_one_sample() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 def test_files_are_compared_if_asked_for(tmp_path: Path) -> None:
     assert convert(DIGITS).fidelity.agreement.framework == ""
     assert convert(DIGITS, check=True).fidelity.agreement.framework == "Keras"

@@ -9,6 +9,9 @@ import onnx
 import pytest
 from onnx_models import assert_agrees, graph, node, weights
 
+from bitsmith.errors import ModelFileError
+from bitsmith.frontends.onnx.read import read_onnx
+
 _ONES = np.ones(3)
 _IMAGE = ("N", 3, 6, 6)
 
@@ -620,3 +623,18 @@ def test_approximate(name: str) -> None:
 @pytest.mark.parametrize("name", POSITIVE)
 def test_positive(name: str) -> None:
     assert_agrees(POSITIVE[name](), exact=False, low=0.5)
+
+
+@pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_sizes_of_states_without_an_attribute_are_those_of_the_weights(operator: str, gates: int) -> None:
+    model = _recurrent(operator, gates)()
+    x = [np.random.default_rng(2).normal(size=(5, 4, 2))]
+    wanted = read_onnx(model).evaluate(x)
+    (attribute,) = (own for own in model.graph.node[0].attribute if own.name == "hidden_size")
+    model.graph.node[0].attribute.remove(attribute)
+    network = read_onnx(model)
+    for name, result in network.evaluate(x).items():
+        np.testing.assert_array_equal(result, wanted[name])
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("hidden_size", 4))
+    with pytest.raises(ModelFileError, match=r"weights of shapes .*\n.*accepted: shapes"):
+        read_onnx(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -309,6 +310,26 @@ PRODUCTS: dict[str, Any] = {
     "bilinear": lambda x, y: functional.bilinear(x, y.mT[:, :4], torch.arange(50.0).view(2, 5, 5) / 50, torch.ones(2)),
     "vectors": lambda x, y: x.sum(1)[:, :4] * y.sum(1)[:, :4],
 }
+
+
+KINDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "float": lambda x: x,
+    "bool": lambda x: x > 0.0,
+    "int8": lambda x: (x * 100.0).clamp(-128, 127).to(torch.int8),
+    "uint8": lambda x: (x.abs() * 64.0).clamp(0, 255).to(torch.uint8),
+    "int64": lambda x: x.round().long(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_comparisons_with_numbers_of_other_kinds(kind: str) -> None:
+    """Those that are written out, of which some are values of no element."""
+
+    def compared(relation: Callable[[Tensor, float], Tensor], number: float) -> Callable[[Tensor], Tensor]:
+        return lambda x: relation(KINDS[kind](x), number).float()
+
+    pairs = itertools.product((torch.eq, torch.gt), (-1, 0.5, 1, 2, 300))
+    assert_same(Each({f"{relation}, {k}": compared(relation, k) for relation, k in pairs}), (2, 3))
 
 
 @pytest.mark.slow

@@ -114,6 +114,15 @@ TOP, SUMS = "firmware/net.cpp", "firmware/bitsmith/stream_accumulate.h"
 WEIGHTS = "firmware/weights/conv2_product.h"
 
 
+@pytest.mark.parametrize("trips", ["2 > 1 ? 140 : 7", "2 < 1 ? 7 : 140", "0 ? 7 : 1 ? 140 : 9"])
+def test_choices_with_known_conditions_are_known(trips: str) -> None:
+    files, loop = dict(folded("vitis").files), "for (int i = 0; i < 140; i++)"
+    assert loop in files[TOP]
+    files[TOP] = files[TOP].replace(loop, loop.replace("140", f"({trips})"))
+    found = structure(files, "net", DIALECTS["vitis"], unrolled=False)
+    assert {pace.trips for pace in found.paces if pace.process == "conv1_window"} == {140}
+
+
 @pytest.mark.parametrize(
     ("dialect", "path", "right", "wrong", "said"),
     [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
+from bitsmith.ir.ops import Neg
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Floats, Layer
@@ -81,6 +82,15 @@ def test_quotients_of_all_values(divisor: FixedFormat) -> None:
     whole = y != 0.0
     assert np.all(np.abs(fixed[whole] - x[whole] / y[whole]) < step)
     np.testing.assert_allclose(fixed[~whole], x[~whole] * 2.0**divisor.frac, atol=step)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("layer", [Divide(), Power(-1.0), Power(-3.0)], ids=str)
+def test_signs_are_looked_at_where_there_are_negative_divisors(layer: Layer, signed: bool) -> None:
+    source = FixedFormat(signed, 6, 2)
+    shapes = [(1,)] * (2 if isinstance(layer, Divide) else 1)
+    program = run(network_of(layer, shapes, formats=dict.fromkeys(range(2), source))).program
+    assert any(isinstance(node.op, Neg) for node in program.nodes) == signed
 
 
 @pytest.mark.parametrize("base", [math.e, 2.0, 10.0])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
+from bitsmith.ir.text import to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.network import Network
@@ -89,6 +90,16 @@ def test_oracle_emulator_and_netlist_agree(drawn: tuple[Layer, Shape]) -> None:
     layer, shape = drawn
     with np.errstate(divide="ignore", invalid="ignore"):
         assert_exact(network_of(layer, [shape], formats={0: NARROW}), samples=4, netlist=math.prod(shape) <= 12)
+
+
+def test_epsilons_that_no_length_is_below_change_nothing() -> None:
+    """The least length above 0 is the step of the inputs, 1/8."""
+    source = FixedFormat(True, 6, 3)
+    networks = [
+        network_of(UnitNormalization((-1,), epsilon), [(3,)], formats={0: source}) for epsilon in (0.0, 0.1, 0.2)
+    ]
+    none, least, more = (to_text(run(network).program) for network in networks)
+    assert none == least != more
 
 
 @pytest.mark.parametrize("scale", [0, 6, 12])

@@ -123,6 +123,7 @@ def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Mode
         "Tool": "Vitis HLS 2019.2 (estimate)",
         "Part": model.target.part,
     }
+    assert "Estimate" not in report
     assert report.section("Latency") == {"Cycles": 15, "II": 3, "Tool": "Vitis HLS 2019.2 (estimate)"}
     assert report.section("Timing")["ClockPeriodNs"] == 5.312
     assert "planned, Vitis HLS 2019.2 (estimate) finds one every 3." in notes(report)
@@ -362,6 +363,7 @@ def test_reports_of_an_earlier_build_are_told_apart(fakes: FakeTools, model: bit
     model.build(csim=False)
     report = model.build(csim=False, synth=False)
     assert "Resources" not in report and "Resources" not in read_report(model.output_dir)
+    assert report.section("Estimate")["Tool"] == "bitsmith estimate"
     assert "of an earlier build" in notes(report)
 
 
