@@ -195,10 +195,12 @@ def test_numbers_between_the_points_of_a_coarse_grid_change_no_output(step: floa
     [
         (np.arange(2048).reshape(-1, 8) % 256.0, "ufixed<8,8,RND,SAT>"),
         (np.arange(2048).reshape(-1, 8) % 256.0 / 256, "ufixed<8,0,RND,SAT>"),
+        (np.arange(2048).reshape(-1, 8) % 17.0 / 16, "ufixed<5,1,RND,SAT>"),
+        (np.arange(2048).reshape(-1, 8) % 16.0 / 8 - 1, "fixed<4,1,RND,SAT>"),
         (np.eye(8), "ufixed<1,1,RND,SAT>"),
         (np.arange(64).reshape(-1, 8) % 2 * 2.0 - 1, "fixed<2,2,RND,SAT>"),
     ],
-    ids=["bytes", "scaled bytes", "one hot", "signs"],
+    ids=["bytes", "scaled bytes", "levels of gray up to 1", "signed levels", "one hot", "signs"],
 )
 def test_integers_and_bytes_are_all_that_comes_in(x: Floats, wanted: str) -> None:
     model = bitsmith.convert(trained(), input_shape=(8,), calibration=x, check=False)

@@ -41,6 +41,9 @@ _ROUNDED_SAMPLES = 512
 _SHOWN = 0.01
 """Share of an output's range by which numbers between the points of a grid may change it."""
 
+_LEVELS = 16
+"""Fewest levels of scaled integers."""
+
 _TAIL, _MOST_TAIL = 16.0, 64.0
 """Times the magnitude of half of the generated samples beyond which the others do not count, as some come close to a pole; but
 those within this share of the greatest do."""
@@ -89,10 +92,13 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
 def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen: ObservedRange) -> int:
     """The fewest bits below the grid of an input's data with which numbers between its points change no output.
 
-    Integers are believed to be all that there is: bytes, counts, truth values.
+    Integers are believed to be all that there is: bytes, counts, truth values; also those that were scaled to 1 or another power of
+    two, as pixels often are.
     """
     node = network.node(network.inputs[position])
     assert seen.frac is not None
+    if _are_scaled_integers(seen, 2.0**-seen.frac):
+        return 0
     most = least_bits(_bits(node)) - math.frexp(seen.amplitude)[1]  # fractional bits, beyond which no grid is coarse
     steps = range(seen.frac, min(most, 0) if seen.frac <= 0 else most)
     rng = np.random.default_rng(0)
@@ -104,6 +110,14 @@ def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen:
         if not _differ(network, between, rounded, _SHOWN, frozenset(network.outputs)):
             return frac - seen.frac
     return len(steps)
+
+
+def _are_scaled_integers(seen: ObservedRange, step: float) -> bool:
+    """Return True if data of a grid reach from 0 or minus a power of two to that power, or to a step before it."""
+    fraction, exponent = math.frexp(seen.amplitude)
+    end = math.ldexp(1.0, exponent - (fraction == 0.5))
+    lowest = seen.lo == 0.0 or seen.lo <= step - end
+    return lowest and seen.hi >= end - step and seen.hi - seen.lo >= (_LEVELS - 1) * step
 
 
 def _bits(node: NetworkNode) -> int:

@@ -1,0 +1,34 @@
+"""The page of published networks is what the ledger's results say."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, whose neighbors it imports by name."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("ledger")
+
+
+def test_results_are_of_the_list(ledger: ModuleType) -> None:
+    listed, known = [network.sha256 for network in ledger.listed()], ledger.known()
+    assert len(set(listed)) == len(listed)
+    assert set(known) <= set(listed)
+    assert all(row.equal == 1.0 and row.bram == 0 for row in known.values())
+
+
+def test_the_page_has_the_results(ledger: ModuleType, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "records.md"
+    shutil.copy(page, tmp_path)
+    (tmp_path / "images").mkdir()
+    ledger.page(tmp_path)
+    assert (tmp_path / page.name).read_text() == page.read_text(), "renew it: python benchmarks/ledger.py --page docs"
