@@ -92,8 +92,8 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
 def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen: ObservedRange) -> int:
     """The fewest bits below the grid of an input's data with which numbers between its points change no output.
 
-    Integers are believed to be all that there is: bytes, counts, truth values; also those that were scaled to 1 or another power of
-    two, as pixels often are.
+    Integers are believed to be all that there is: bytes, counts, truth values; also those that were scaled by a power of two, as
+    pixels often are.
     """
     node = network.node(network.inputs[position])
     assert seen.frac is not None
