@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from bitsmith.building.job import directives_of
+from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
 from bitsmith.ir.program import Program
@@ -67,5 +68,8 @@ def named_networks() -> dict[str, tuple[Program, Directives]]:
         compiled = compile_network(network)
         program = drop_dead(compiled.program, keep_probes=False)
         for io_type in IOType:
-            found[f"{network.name}_{io_type.value}"] = (program, directives_of(compiled.network, io_type))
+            found[f"{network.name}_{io_type.value}"] = (
+                program,
+                directives_of(compiled.network, Target(Path(), "net", "", 5.0, backend="vitis", io_type=io_type)),
+            )
     return found

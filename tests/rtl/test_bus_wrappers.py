@@ -175,21 +175,38 @@ class Channel:
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_weights_are_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["loads", "read-back"])
+def test_weights_are_loaded(tmp_path: Path, kind: str) -> None:
     """Through the streams of a wrapper, from real numbers of the driver: the next frames are those of the new weights."""
-    each = made("loads")
+    each = made(kind)
     driver = load_driver(tmp_path, each)
     x = inputs_of(each.program, 3)
     rng = np.random.default_rng(7)
     kernel, bias = rng.integers(-16, 16, (3, 6)) / 8, rng.integers(0, 16, 3) / 4
     with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
-        driver.Registers(simulated.read, simulated.write).check()
+        registers = driver.Registers(simulated.read, simulated.write)
+        registers.check()
+        registers.reset()
+        assert not registers.wrong_memories()
         simulated.write(driver.Registers.PACKET_FRAMES, 3)
         (have,) = driver.predict(x, simulated.exchange)
         np.testing.assert_array_equal(have, expected(each.program, x)[0])
-        driver.load("conv", kernel, bias, send=simulated.load)
-        driver.load("dense", bias=[0.25, 3.75], send=simulated.load)
+        driver.load("conv", kernel, bias, send=simulated.load, registers=registers)
+        driver.load("dense", bias=[0.25, 3.75], send=simulated.load, registers=registers)
         (have,) = driver.predict(x, simulated.exchange)
+        if kind == "read-back":
+            crcs = [simulated.read(0x600 + 4 * k) for k in range(len(driver.LOADS))]
+            registers.reset()
+            assert not registers.wrong_memories() and crcs == [simulated.read(0x600 + 4 * k) for k in range(len(crcs))]
+            assert len(set(crcs)) == len(crcs) and 0 not in crcs
+            with pytest.raises(RuntimeError, match="conv_weight_load holds other weights"):
+                driver.load(
+                    "conv",
+                    kernel,
+                    send=lambda name, data: simulated.load(name, data[:5] + data[4:-1]),
+                    registers=registers,
+                )
+            driver.load("conv", kernel, send=simulated.load, registers=registers)
     raws = {("conv", "weight"): kernel.T * 8, ("conv", "bias"): bias * 4, ("dense", "bias"): np.array([1, 15])}
     other = load(each.program, {place: objects(raw.astype(np.int64)) for place, raw in raws.items()})
     np.testing.assert_array_equal(have, expected(other, x)[0])

@@ -28,6 +28,7 @@ TOPS = {
     "stream": "net_uart",
     "streams": "net_avalon",
     "loads": "net_memory",
+    "read-back": "net_memory",
     "weights": "net_axil",
 }
 """All kinds of circuits, with a wrapper each."""

@@ -97,6 +97,7 @@ def made(name: str) -> Circuit:
         "streams": (branches(), Directives({}, False)),
         "narrow": (narrow(), Directives({}, False)),
         "loads": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True)),
+        "read-back": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, read_back=True)),
         "parts": (parted(), Directives({"cell": 4}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -133,7 +134,7 @@ class Board:
         self._started.clear()
 
 
-def compiled(folder: Path, real: str) -> ctypes.CDLL:
+def compiled(folder: Path, real: str, patience: int = 10) -> ctypes.CDLL:
     for name, text in STUBS.items():
         (folder / name).write_text(text)
     sources = ["board.c", "system/export/net_driver.c"]
@@ -141,8 +142,8 @@ def compiled(folder: Path, real: str) -> ctypes.CDLL:
         *("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-fPIC", "-shared", "-I."),
         f"-DNET_REAL={real}",
     ]
-    patience = ["-DNET_FRAMES=3", "-DNET_PATIENCE=10"]
-    subprocess.run(["gcc", *options, *patience, *sources, "-o", "driver.so", "-lm"], cwd=folder, check=True)
+    options += ["-DNET_FRAMES=3", f"-DNET_PATIENCE={patience}"]
+    subprocess.run(["gcc", *options, *sources, "-o", "driver.so", "-lm"], cwd=folder, check=True)
     return ctypes.CDLL(str(folder / "driver.so"))
 
 
@@ -216,7 +217,7 @@ def halves(shape: tuple[int, ...]) -> ModelLayout | None:
 
 
 @pytest.mark.parametrize("summed", [False, True])
-@pytest.mark.parametrize("kind", ["loads", "parts"])
+@pytest.mark.parametrize("kind", ["loads", "parts", "read-back"])
 def test_weights_are_loaded_as_the_driver_in_python_does(
     kind: str, summed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,7 +233,10 @@ def test_weights_are_loaded_as_the_driver_in_python_does(
             assert address >> 16 == 0x4040 + len(net.INPUTS) + which
             sent.append(ctypes.string_at(words[address - 0x10] | words[address - 0x0C] << 32, value))
 
-    words, functions = dict[int, int](), (IN(lambda address: 1 << 1), OUT(write))
+    def read(address: int) -> int:
+        return zlib.crc32(sent[-1]) + damaged if address & 0xFF00 == 0x600 else 1 << 1
+
+    damaged, words, functions = 0, dict[int, int](), (IN(read), OUT(write))
     library = compiled(tmp_path, "double")
     library.connect_board(*functions)
     for which, about in enumerate(net.DESIGN["weights"]):
@@ -241,6 +245,9 @@ def test_weights_are_loaded_as_the_driver_in_python_does(
         values = np.ascontiguousarray(values + 2.0 ** -about["frac"] / 4)
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 0
         assert sent[-1] == net.weights(about["layer"], **{name: values})[about["port"]]
+        damaged = 1
+        assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == (9 if kind == "read-back" else 0)
+        damaged = 0
         values[:] = about["hi"] + 1
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 3
 

@@ -17,7 +17,9 @@ import pytest
 
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5, Zynq, any_board, system_boards
+from bitsmith.ir.types import objects
 from bitsmith.mapping.directives import Directives
+from bitsmith.passes.program.load import load
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.writer import Title
 from tests.rtl import wrapped
@@ -181,6 +183,18 @@ class Started(Channel):
             return False
 
 
+class Loader(Started):
+    """The channel of weights for a memory."""
+
+    def __init__(self, board: Simulated, name: str) -> None:
+        super().__init__(self._load)
+        self._board, self._name = board, name
+
+    def _load(self) -> None:
+        self._board.circuit.load(self._name, self.array.tobytes())
+        self.moved = True
+
+
 def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, board: Simulated) -> Any:
     """The overlay of the board on a stand-in for PYNQ, whose engines move what is between memory and the circuit."""
     pynq = ModuleType("pynq")
@@ -201,7 +215,9 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, board: Simulated) -> 
                     channel.moved = True
 
             moves.append(moved)
-            pairs = [(column[k] if k < len(column) else None) for k in range(max(counts)) for column in (send, receive)]
+            loads = [Loader(board, name) for name in net.LOADS]
+            columns, most = ([*send, *loads], receive), max(counts[0] + len(loads), counts[1])
+            pairs = [(column[k] if k < len(column) else None) for k in range(most) for column in columns]
             for k, pair in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
                 setattr(self, f"axi_dma_{k}", Engine(*pair))
             self.circuit, self.ip_dict = board.circuit, {"axi_dma_0": {}}
@@ -274,7 +290,7 @@ class Bus:
 
 def answers(board: Simulated, net: ModuleType, folder: Path) -> int:
     """Return the status of the self-test in C."""
-    library, bus = compiled(folder, "double"), Bus(board, net)
+    library, bus = compiled(folder, "double", patience=1000), Bus(board, net)
     library.connect_board(*bus.functions)
     return int(library.net_selftest())
 
@@ -354,3 +370,34 @@ def test_faults_in_the_circuit_are_named(tmp_path: Path, monkeypatch: pytest.Mon
         kind, said = net.diagnose(lambda: driver.NeuralNetworkOverlay("net.bit", seconds=0.01).ends)
         assert kind == fault.kind, said
         assert KINDS[answers(board, net, tmp_path) - 5] == fault.kind
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("flipped", [False, True])
+def test_memories_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flipped: bool) -> None:
+    each = project(tmp_path, "read-back", Fault(""))
+    if flipped:
+        path = next(iter((tmp_path / "rtl").glob("*_ram.sv")))
+        first = re.search(r"words\[0\] = \d+'h([0-9a-f]+);", path.read_text())
+        assert first is not None
+        other = first[0].replace(f"h{first[1]};", f"h{int(first[1], 16) ^ 4:x};")
+        path.write_text(path.read_text().replace(first[0], other))
+    with simulated(tmp_path, each, Fault("")) as board:
+        net, driver = overlay(monkeypatch, tmp_path, board)
+        overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
+        if flipped:
+            with pytest.raises(
+                net.SelftestError, match=r"a memory holds other weights than it was given: \w+: (weight|bias)$"
+            ) as caught:
+                overlaid.selftest()
+            assert caught.value.kind == "weights"
+            assert KINDS[answers(board, net, tmp_path) - 5] == "weights"
+            return
+        overlaid.selftest()
+        assert answers(board, net, tmp_path) == 0
+        raw = np.random.default_rng(5).integers(-16, 16, (3, 6))
+        overlaid.load("conv", kernel=raw / 8)
+        x = inputs_of(each.program, 3)
+        other = load(each.program, {("conv", "weight"): objects(raw.T.astype(np.int64))})
+        np.testing.assert_array_equal(overlaid.predict(x), expected(other, x)[0])

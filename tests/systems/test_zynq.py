@@ -366,3 +366,17 @@ def test_counters_are_in_the_estimate_unless_they_are_left_out(tmp_path: Path) -
         )
     with pytest.raises(ConfigError, match="Monitors"):
         three_layer(tmp_path, board="pynq-z2", monitors="all")
+
+
+def test_memories_are_read_back_where_there_are_some(tmp_path: Path) -> None:
+    kept = {"Model": {"ReuseFactor": 4, "Weights": "reloadable"}}
+    notes, figures = [], []
+    for name, config in (("constants", None), ("loaded", kept)):
+        model = three_layer(tmp_path / name, config=config, board="pynq-z2", monitors="memories")[0]
+        notes.append([note for note in model.notes if "memories" in note])
+        model.write()
+        texts = {path.name: path.read_text() for path in (model.output_dir / "rtl").iterdir()}
+        figures.append("load_crc" in texts[f"{model.target.project_name}_dma_axil.v"])
+    assert [len(each) for each in notes] == [1, 0] and figures == [False, True]
+    with pytest.raises(ConfigError, match="Monitors"):
+        three_layer(tmp_path, backend="vitis", monitors="memories")

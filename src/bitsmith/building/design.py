@@ -162,7 +162,7 @@ def circuit(
         return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, in_logic, made)
     network = dumped("token-network", partition(program, directives), network_to_text)
     require_engine(program, directives, network.processes)
-    design = streams.lay_out(network, delays, budget_ns, top, title, directives.part)
+    design = streams.lay_out(network, delays, budget_ns, top, title, directives.part, read_back=directives.read_back)
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
     return Streaming(program, design.top, design.parts, cycles, design.over_budget, budget_ns, title, in_logic, design)
@@ -238,7 +238,9 @@ class Streaming(Circuit):
     def interface(self) -> Interface:
         design = self.design
         inputs = (*design.inputs, *(each.port for each in design.weights))
-        return Interface(self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads)
+        return Interface(
+            self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads, design.read_back
+        )
 
     def simulation(
         self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False

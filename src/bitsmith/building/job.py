@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from bitsmith.base.project import digest
 from bitsmith.config import IOType
+from bitsmith.config.values import MEMORIES, NO_MONITORS, is_monitored
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -49,10 +50,13 @@ class Target(Chosen):
         """The target of a project whose part and clock are settled, for the model ``source``.
 
         Raises:
-            ConfigError: a latency below one cycle, or a circuit without block memory by a compiler of C++.
+            ConfigError: a latency below one cycle, or what only circuits in SystemVerilog have with a backend for C++.
         """
         if project.bram is not None and project.backend != "rtl":
             raise ConfigError(f"BRAM with backend {project.backend!r}", where="BRAM", accepted="it with backend 'rtl'")
+        if project.monitors not in (None, NO_MONITORS) and project.backend != "rtl":
+            found = f"{project.monitors} with backend {project.backend!r}"
+            raise ConfigError(found, where="Monitors", accepted="it with backend 'rtl'")
         return Target(
             *names_of(project, source),
             part,
@@ -155,21 +159,21 @@ _PRODUCTS = {
 }
 
 
-def directives_of(
-    network: Network, io_type: IOType, latency: int | None = None, part: Part | None = None
-) -> Directives:
-    """Return the directives for the layout: the settings of a network, and a target's goal for its cycles, on a part."""
+def directives_of(network: Network, target: Target) -> Directives:
+    """Return the directives for the layout: the settings of a network, and what a target wants."""
+    part = target.circuit_part
     settings = {node.name: node.settings for node in network.nodes}
     return Directives(
         {name: chosen.reuse_factor for name, chosen in settings.items()},
-        io_type is IOType.PARALLEL,
+        target.io_type is IOType.PARALLEL,
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
         part=part,
-        latency=latency,
+        latency=target.latency,
         engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
         # A compiler of C++ has registers of its own wherever the clock needs them.
         slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},
+        read_back=is_monitored(target.monitors, MEMORIES),
     )
 
 

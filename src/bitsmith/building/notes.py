@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bitsmith.building.job import Target
 from bitsmith.config import IOType
+from bitsmith.config.values import MEMORIES, is_monitored
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -16,6 +17,7 @@ def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
     yield from _other_positions(network, target)
     yield from _unsliced(network, target)
     yield from _loaded(network)
+    yield from _nothing_to_read(network, target)
 
 
 def _unsliced(network: Network, target: Target) -> Iterator[str]:
@@ -40,6 +42,17 @@ def _loaded(network: Network) -> Iterator[str]:
         names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
         if names:
             yield f"Weights of {names} {found}."
+
+
+def _nothing_to_read(network: Network, target: Target) -> Iterator[str]:
+    """Return a note on memories that are to be read back, and are none."""
+    if is_monitored(target.monitors, MEMORIES) and all(
+        node.settings.weights is not Weights.RELOADABLE for node in network.nodes
+    ):
+        yield (
+            "Monitors 'memories' has no effect: no weights are reloadable, and constants are in the logic, which the "
+            "vendor's checks of the configuration watch."
+        )
 
 
 def _other_positions(network: Network, target: Target) -> Iterator[str]:

@@ -29,7 +29,7 @@ from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.options.building import Asked
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
-from bitsmith.rtl.counters import counters_cells
+from bitsmith.rtl.counters import counters_cells, read_back_cells
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.integration import bench
@@ -364,8 +364,11 @@ class Rtl:
             "Driver": f"driver/{top}.py",
         }
         figures = dict(self._room.size.section())
-        if has_counters(system_board(self.job.target), self.job.target):
-            figures |= zip(("CountersLUT", "CountersFF"), counters_cells(self._circuit.interface), strict=True)
+        counts = has_counters(system_board(self.job.target), self.job.target)
+        parts = [counters_cells(self._circuit.interface)] * counts + [read_back_cells(self._circuit.interface)]
+        cells = [sum(column) for column in zip(*parts, strict=True)]
+        if any(cells):
+            figures |= zip(("CountersLUT", "CountersFF"), cells, strict=True)
         estimate = sections.section_of("Estimate", figures)
         return (*_joined(found), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
 

@@ -44,8 +44,16 @@ AP_VLD = "ap_vld"
 """The value of ``Interface`` for vector ports."""
 
 AXI_MASTER = "axi_master"
-NO_MONITORS = "none"
 """Interface of a circuit that reads and writes the memory of a board's processor itself."""
+
+NO_MONITORS = "none"
+"""The value of ``Monitors`` for a circuit that watches nothing."""
+
+MEMORIES = "memories"
+"""The monitor that reads memories back which can be loaded."""
+
+MONITORS = (MEMORIES,)
+"""Monitors that are not there by default."""
 
 OTHER_INTERFACES = ("axi_stream", "axi_lite")
 """Values of the interface in other tools, of systems for boards."""
@@ -79,10 +87,20 @@ def read_interface(value: object, where: str) -> str:
 
 
 def read_monitors(value: object, where: str) -> str:
-    """``NO_MONITORS``."""
-    if value != NO_MONITORS:
-        raise ConfigError(shown(value), where=where, accepted=f"{NO_MONITORS}; by default there are counters")
-    return NO_MONITORS
+    """``NO_MONITORS``, or names of `MONITORS` with commas between them, in their order."""
+    if value == NO_MONITORS:
+        return NO_MONITORS
+    names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
+    found = [name.strip() if isinstance(name, str) else name for name in names]
+    if not found or any(name not in MONITORS for name in found):
+        accepted = f"{NO_MONITORS}, or {' and '.join(MONITORS)} besides the counters that there are by default"
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return ",".join(name for name in MONITORS if name in found)
+
+
+def is_monitored(monitors: str | None, name: str) -> bool:
+    """Return True if the monitor ``name`` is among those that `read_monitors` has read."""
+    return monitors is not None and name in monitors.split(",")
 
 
 def read_bram(value: object, where: str) -> int:

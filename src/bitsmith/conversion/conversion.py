@@ -287,7 +287,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
     from bitsmith.model.fitting import ways_to_fit
 
-    wanted = directives_of(compiled.network, target.io_type, target.latency, target.circuit_part)
+    wanted = directives_of(compiled.network, target)
     return ways_to_fit(source, compiled.program, wanted, target)
 
 

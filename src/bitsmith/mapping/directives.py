@@ -31,6 +31,7 @@ class Directives:
         tables: weights that can be loaded are in tables of folded products; in C++ they come to products as tokens.
         part: whose larger memories there are, if any.
         slices: registers each way on streams that come into a layer from others; none if absent.
+        read_back: memories that can be loaded are read once after each reset and load, and checked.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -45,6 +46,7 @@ class Directives:
     engine: frozenset[str] = frozenset()
     tables: bool = True
     slices: Mapping[str, int] = field(default_factory=dict)
+    read_back: bool = False
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

@@ -119,7 +119,7 @@ class Model(Shown):
     @property
     def directives(self) -> Directives:
         """Directives of the user for the circuit's layout."""
-        return directives_of(self.network, self.target.io_type, self.target.latency, self.target.circuit_part)
+        return directives_of(self.network, self.target)
 
     @property
     def output_dir(self) -> Path:

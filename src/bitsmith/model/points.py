@@ -110,7 +110,7 @@ def _layouts(source: Source, target: Target, bits: Bits, reuse: Sequence[int]) -
     """The network with ``bits``, and its layouts."""
     for factor in sorted(set(reuse)) or (None,):
         compiled = compiled_with(source, bits, factor)
-        directives = directives_of(compiled.network, target.io_type, target.latency, target.circuit_part)
+        directives = directives_of(compiled.network, target)
         size = size_of(compiled.program, directives, target)
         model = {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}
         text = "" if factor is None else f"ReuseFactor {factor}"

@@ -16,6 +16,7 @@ from bitsmith.config.accelerators import bus_format
 from bitsmith.config.latency import read_latency
 from bitsmith.config.reading import boolean
 from bitsmith.config.values import (
+    MONITORS,
     BackendName,
     IOType,
     IOTypeName,
@@ -128,7 +129,7 @@ class Chosen:
     interface: str | None = None
     """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
     monitors: str | None = None
-    """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has."""
+    """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has; others: `MONITORS`."""
     bram: int | None = None
     """0: nothing in the circuit is block memory; None: what costs the smaller share of the part."""
     bus_input: str | None = None
@@ -276,8 +277,9 @@ OPTIONS: Sequence[Option] = (
         "monitors",
         Key("Monitors", "monitors", read_monitors),
         None,
-        Flag(str, (), ("none",), None, "none: the circuit of a board has no counters and no stored frame."),
-        "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong (``docs/boards.md``).",
+        Flag(str, (), ("none", *MONITORS), None, "none: no counters, no stored frame; memories: read back."),
+        "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong; with ``memories`` "
+        "those of reloadable weights are read back (``docs/boards.md``).",
     ),
     Option(
         "clock_period",

@@ -141,7 +141,7 @@ class Estimate(FigureSet):
     bram: Annotated[float | None, Key("BRAM", "BRAM (estimate)")] = None
     uram: Annotated[int | None, Key("URAM", "URAM (estimate)")] = None
     spram: Annotated[int | None, Key("SPRAM", "SPRAM (estimate)")] = None
-    counters_lut: Annotated[int | None, Key("CountersLUT", "LUT of the board's counters (estimate)")] = None
+    counters_lut: Annotated[int | None, Key("CountersLUT", "LUT of counters and monitors (estimate)")] = None
     counters_ff: Annotated[int | None, Key("CountersFF", "FF of the board's counters")] = None
     tool: Tool = None
 

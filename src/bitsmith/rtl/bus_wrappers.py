@@ -70,6 +70,23 @@ def avalon_name(top: str) -> str:
     return f"{top}_avalon"
 
 
+READ_BACK = 0x600
+"""Address of the register with the CRC of the first memory that can be loaded; each has 4 bytes."""
+
+
+def read_back(interface: Interface, wires: str = "unused_load") -> Text:
+    """CRCs of what loadable memories hold, and whether one is loaded or read: wires of that name, ports if it is empty."""
+    if not interface.read_back:
+        return Text()
+    ends = {"crc": vector(32 * len(interface.loads)), "busy": ""}
+    declared = [f"{bits}{wires or 'load'}_{role}" for role, bits in ends.items()]
+    return Text(
+        ports=() if wires else tuple(f"output logic {text}" for text in declared),
+        lines=tuple(f"wire {text};" for text in declared) if wires else (),
+        connections=tuple(f".load_{role}({wires or 'load'}_{role})" for role in ends),
+    )
+
+
 def axi_streams(interface: Interface) -> str:
     """The module ``<top>_axis`` of a network of processes: an AXI4-Stream for each of its streams."""
     head = Text(
@@ -85,7 +102,7 @@ def axi_streams(interface: Interface) -> str:
     whole = Text(unused=tuple(f"{prefix('s_axis', port)}_tlast" for port in sinks))
     reset = Text(lines=("logic rst;", "assign rst = ~aresetn;"))
     sources = (_axis_source(k, port) for k, port in enumerate(interface.outputs))
-    text = head + whole + total(map(_axis_sink, sinks)) + total(sources) + reset
+    text = head + whole + total(map(_axis_sink, sinks)) + total(sources) + reset + read_back(interface, "")
     return text.module(interface, axi_stream_name(interface.top), interface.top)
 
 
@@ -148,6 +165,7 @@ def axi_lite(interface: Interface, counted: Text | None = None) -> str:
             *(counted_output(f"out{k}", port) for k, port in enumerate(interface.outputs)),
             *(held_input(f"load{k}", port) for k, port in enumerate(interface.load_ports)),
             Text(lines=("wire unused_written;",)),
+            read_back(interface, "load"),
             registers(interface, {"hold": "1'b0", "written": "unused_written", "value_above": "32'd0"}, counted),
         ]
     )
@@ -238,7 +256,8 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
         "frame_out": "out0_transfer & out0_last",
         "misplaced": misplaced,
         "packet_frames": "packet_frames",
-        "value_counted": "value_counted",
+        "value_counted": "value_counted" + " | value_read_back" * interface.read_back,
+        "busy": "load_busy" if interface.read_back else "1'b0",
         **above,
     }
     settings = ", ".join(f".{key}({value})" for key, value in parameters.items())
@@ -246,7 +265,11 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
     # FRAMES_OUT is of the first output; without counters nothing reads where frames of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
     nothing = Text(lines=("wire [31:0] value_counted = 32'd0;", *unused))
-    return (counted or nothing) + Text(lines=(f"bitsmith_control #({settings}) control ({connections});",))
+    crcs = [
+        f"s_axi_araddr == 12'h{READ_BACK + 4 * k:x} ? load_crc[{32 * k}+:32] : " for k in range(len(interface.loads))
+    ]
+    checked = Text(lines=(f"wire [31:0] value_read_back = {''.join(crcs)}32'd0;",)) if interface.read_back else Text()
+    return (counted or nothing) + checked + Text(lines=(f"bitsmith_control #({settings}) control ({connections});",))
 
 
 AXI_LITE = (
@@ -285,7 +308,9 @@ def avalon(interface: Interface, *, registers: bool = False) -> str:
     sources = (_avalon_source(f"out{k}", port) for k, port in enumerate(interface.outputs))
     text = head + total(sinks) + total(sources)
     if not registers:
-        return text.module(interface, avalon_name(interface.top), axi_stream_name(interface.top))
+        return (text + read_back(interface)).module(
+            interface, avalon_name(interface.top), axi_stream_name(interface.top)
+        )
     return (text + _avalon_registers()).module(interface, avalon_name(interface.top), axi_lite_name(interface.top))
 
 

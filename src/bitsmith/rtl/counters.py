@@ -48,6 +48,17 @@ def counters_cells(interface: Interface) -> tuple[int, int]:
     return _LUTS[0] + _LUTS[1] * streams, 2 * _WORD + 5 * _WORD * streams
 
 
+def read_back_cells(interface: Interface) -> tuple[int, int]:
+    """Look-up tables and flip-flops that read memories back, about: on ECP5, by Yosys."""
+    if not interface.read_back:
+        return 0, 0
+    tiles = (each.loaded.steps * each.loaded.groups for each in interface.loads)
+    bits = sum(
+        each.port.width * each.port.tokens // number for each, number in zip(interface.loads, tiles, strict=True)
+    )
+    return round(150 * len(interface.loads) + 1.3 * bits), 45 * len(interface.loads)
+
+
 def limit(signal: str, number: int, port: StreamPort, moves: str) -> Text:
     """Bit ``number`` of ``limits``: a token of ``port`` passes while ``moves``, in which an element is at an end of its range.
 

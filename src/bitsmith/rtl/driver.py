@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
+from zlib import crc32
 
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.passes.program.load import ParameterKey
+from bitsmith.passes.program.load import ParameterKey, values_of
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.packing import Raw
@@ -51,6 +52,7 @@ def driver(
         ],
         [program.nodes[output.node].type.shape for output in program.outputs],
     ]
+    crcs = trained_crcs(program, interface) if registers else {}
     design: Mapping[str, _Described] = {
         "top": interface.top,
         "tool": interface.title.tool,
@@ -62,7 +64,7 @@ def driver(
         "tensors": [_tensor(op) for op in program.input_ops()],
         "inputs": _streams(interface.inputs, shapes[0], bus_bytes),
         "weights": [
-            _weights(each, layouts, bus_bytes, external=each in interface.weights)
+            _weights(each, layouts, bus_bytes, external=each in interface.weights) | {"crc": crcs.get(each.port.name)}
             for each in (*interface.weights, *interface.loads)
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
@@ -99,9 +101,22 @@ def _tensor(op: Input) -> _Described:
     }
 
 
+def trained_crcs(program: Program, interface: Interface) -> Mapping[str, int]:
+    """The CRC of the trained weights in each memory that ``bitsmith_read_back`` reads, by the name of its port."""
+    if not interface.read_back:
+        return {}
+    values = values_of(program)
+    found = {}
+    for each in interface.loads:
+        rows = each.tokens(values[each.loaded.layer, each.loaded.name]).reshape(-1).tolist()
+        size, mask = token_bytes(each.port), (1 << each.port.width) - 1
+        found[each.port.name] = crc32(b"".join((raw & mask).to_bytes(size, "little") for raw in rows))
+    return found
+
+
 def _weights(
     each: WeightPort, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int, *, external: bool
-) -> _Described:
+) -> dict[str, _Described]:
     """A stream of weights: the tensor, where the user's model has it, how it is cut into tiles, and its elements' format."""
     loaded = each.loaded
     layout = layouts[loaded.layer, loaded.name]

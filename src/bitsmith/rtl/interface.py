@@ -18,7 +18,8 @@ from bitsmith.rtl.writer import Title
 class Interface:
     """The streams of ``<top>_axis``; latency and interval are the planned cycles.
 
-    ``weights`` come with each frame: their ports are the last of the inputs. ``loads`` are for memories that can be loaded.
+    ``weights`` come with each frame: their ports are the last of the inputs. ``loads`` are for memories that can be loaded;
+    with ``read_back`` there is a CRC of what each of them holds.
     """
 
     top: str
@@ -29,6 +30,7 @@ class Interface:
     title: Title
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()
+    read_back: bool = False
 
     @property
     def load_ports(self) -> tuple[StreamPort, ...]:

@@ -36,6 +36,7 @@ STREAM_LIBRARY = (
     *("bitsmith_sweep.sv", "bitsmith_sweep_axis.sv"),
     *("bitsmith_engine.sv", "bitsmith_engine_axis.sv"),
     *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_feedback.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),
+    "bitsmith_read_back.sv",
 )
 """Processes that pass tokens, and the FIFOs between them."""
 

@@ -9,7 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bitsmith.rtl.beats import dma_name
-from bitsmith.rtl.bus_wrappers import Text, counted_input, counted_output, held_input, registers, registers_head, total
+from bitsmith.rtl.bus_wrappers import (
+    Text,
+    counted_input,
+    counted_output,
+    held_input,
+    read_back,
+    registers,
+    registers_head,
+    total,
+)
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
@@ -51,6 +60,7 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
             _control(len(masters)),
             *map(_inside, (*inputs, *outputs, *loads)),
             *(_end(k, master, port) for k, (master, port) in enumerate(ends)),
+            read_back(narrow, "load"),
             registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}, counted),
         ]
     )

@@ -50,7 +50,7 @@ class Memory:
 class StreamDesign:
     """Sources of a streaming top, its ports, and its schedule.
 
-    ``weights`` come with each frame, ``loads`` are memories that can be loaded.
+    ``weights`` come with each frame, ``loads`` are memories that can be loaded; ``read_back``: and give a CRC of what they hold.
     """
 
     top: str
@@ -68,3 +68,4 @@ class StreamDesign:
     """Prefixes of the names of processes, in groups that are joined by register slices alone."""
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()
+    read_back: bool = False

@@ -7,7 +7,6 @@ A process is written by `bitsmith.rtl.streams` through a :class:`ProcessText`, w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
-from bitsmith.rtl.tokens import Layout, bits, converted, fields_layout, layout
+from bitsmith.rtl.tokens import CoreResult, Layout, bits, converted, fields_layout, layout
 from bitsmith.rtl.writer import Title
 
 ALWAYS = "1'b1"
@@ -52,19 +51,6 @@ class ResultWires(NamedTuple):
     claim: str
     put: str
     data: str
-
-
-@dataclass(frozen=True, slots=True)
-class CoreResult:
-    """A result of a token function: its elements are in ``word`` from bit ``low`` up."""
-
-    word: str
-    elements: Layout
-    low: int
-
-    def converted(self, want: Layout) -> str:
-        """An expression of its elements in another layout."""
-        return converted(self.word, self.elements, want, self.low)
 
 
 def operand_wires(process: int, operand: int) -> OperandWires:
@@ -91,6 +77,8 @@ class StreamTop:
         title: Title,
         over_budget: int,
         part: Part | None,
+        *,
+        read_back: bool,
     ) -> None:
         self.cores = cores
         self.schedule = schedule
@@ -118,11 +106,13 @@ class StreamTop:
         self._name = name
         self._title = title
         self._over_budget = over_budget
+        self._read_back = read_back
         self._names = Names()
         self._ports: list[str] = []
         self._lines: list[str] = []
         self._sources: dict[str, str] = {}
         self._loads: list[WeightPort] = []
+        self._crcs: list[str] = []
         self._loading: list[str] = []
         """Wires that hold the network in reset, while weights are loaded."""
 
@@ -134,6 +124,9 @@ class StreamTop:
         ]
         if self._loading:
             self.say("", f"assign halt = rst | {' | '.join(self._loading)};")
+        if self._loads and self._read_back:
+            self._ports += [f"output logic [{32 * len(self._loads) - 1}:0] load_crc", "output logic load_busy"]
+            self.say(f"assign load_crc = {joined(self._crcs)};", f"assign load_busy = {' | '.join(self._loading)};")
         ports = ["input logic clk", "input logic rst", *self._ports]
         text = [*header, f"module {self._name} (", ",\n".join(f"  {port}" for port in ports), ");"]
         text += ["  logic halt;"] if self._loading else []
@@ -153,6 +146,7 @@ class StreamTop:
             tuple(tuple(f"p{number}" for number in island) for island in islands(self.wiring.network)),
             tuple(self.weights),
             tuple(self._loads),
+            bool(self._loads) and self._read_back,
         )
 
     def say(self, *lines: str) -> None:
@@ -219,19 +213,35 @@ class StreamTop:
             "address": address,
             "word": word,
         }
-        self.instance("load", f"{name}_load", {"ELEMENT": port.width, "PARTS": len(elements), "WORDS": words}, ports)
+        parameters = {"ELEMENT": port.width, "PARTS": len(elements), "WORDS": words}
+        self.instance("load", f"{name}_load", parameters, ports)
+        reader = self._checked(name, index, parameters, loading) if self._read_back else index
         module = f"{self._name}_{name}_ram"
         self.say(
             f"{module} {name}_ram_inst (.clk(clk), .write({write}), .write_address({address}),"
-            f" .write_word({word}), .address({index}), .value({name}));"
+            f" .write_word({word}), .address({reader}), .value({name}));"
         )
         self._sources[f"{module}.sv"] = ram(module, width, values, self._title, self._in_logic)
         return name
 
-
-def _joined(parts: Sequence[str]) -> str:
-    """One vector of several, the first in its lowest bits."""
-    return f"{{{', '.join(reversed(parts))}}}"
+    def _checked(self, name: str, index: str, parameters: Mapping[str, int], loading: str) -> str:
+        """Read the memory ``name`` back after resets and loads; returns its address, which is ``index`` at all other times."""
+        reading, crc = self.wire(f"{name}_reading"), self.word(f"{name}_crc", 32)
+        address = self.word(f"{name}_read_address", address_bits(parameters["WORDS"]))
+        self._loading.append(reading)
+        self._crcs.append(crc)
+        ports = {
+            "clk": "clk",
+            "rst": "rst",
+            "loading": loading,
+            "index": index,
+            "address": address,
+            "value": name,
+            "reading": reading,
+            "crc": crc,
+        }
+        self.instance("read_back", f"{name}_read_back", parameters, ports)
+        return address
 
 
 def _label(layers: Sequence[str]) -> str:
@@ -336,10 +346,10 @@ class ProcessText:
             left = int(np.sum(~zero[:first]))
             given.append(f"{after - first}'d0" if zero[first] else f"{held}[{left + after - first - 1}:{left}]")
         top.word(held, width)
-        self.say(f"assign {target} = {_joined(given)};")
+        self.say(f"assign {target} = {joined(given)};")
         unused = top.word(self.named(f"unused_x{operand}"), zero.size - width)
-        self.say(f"assign {unused} = {_joined(spare)};")
-        return _joined(stored), held, width
+        self.say(f"assign {unused} = {joined(spare)};")
+        return joined(stored), held, width
 
     def large(self, operand: int = -1) -> dict[str, int]:
         """The parameter of memories that are larger ones than block memory: those within, or the FIFO of an operand."""

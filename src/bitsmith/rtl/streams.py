@@ -36,9 +36,19 @@ from bitsmith.rtl.writer import Title, write
 
 
 def lay_out(
-    network: Network, delays: DelayModel, budget_ns: float, top: str, title: Title, part: Part | None = None
+    network: Network,
+    delays: DelayModel,
+    budget_ns: float,
+    top: str,
+    title: Title,
+    part: Part | None = None,
+    *,
+    read_back: bool = False,
 ) -> StreamDesign:
-    """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``; ``part`` has larger memories."""
+    """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``.
+
+    ``part`` has larger memories; with ``read_back`` those that can be loaded are checked after each reset and load.
+    """
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
     over_budget = 0
@@ -54,7 +64,9 @@ def lay_out(
         if latency is not None:
             latencies[number] = latency
     plan = schedule(network, latencies)
-    text = StreamTop(network, cores, plan, delays.block, delays.memory, top, title, over_budget, part)
+    text = StreamTop(
+        network, cores, plan, delays.block, delays.memory, top, title, over_budget, part, read_back=read_back
+    )
     for number, process in enumerate(network.processes):
         _write(ProcessText(text, number, process))
     return text.design()

@@ -97,3 +97,16 @@ def _element(name: str, low: int, mine: Element, other: Element) -> list[str]:
     elif above:
         parts.append(f"{above}'b0")
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class CoreResult:
+    """A result of a token function: its elements are in ``word`` from bit ``low`` up."""
+
+    word: str
+    elements: Layout
+    low: int
+
+    def converted(self, want: Layout) -> str:
+        """An expression of its elements in another layout."""
+        return converted(self.word, self.elements, want, self.low)

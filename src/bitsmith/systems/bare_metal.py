@@ -14,7 +14,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
-from bitsmith.rtl.driver import Frame
+from bitsmith.rtl.driver import Frame, trained_crcs
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.selftest import stored_bytes
 from bitsmith.rtl.stream_ports import StreamPort
@@ -59,7 +59,7 @@ def bare_metal(
         "@tables@": "\n".join(
             [
                 *_tables(program, interface, bus_bytes, registers, masters, counted_hz),
-                *_loads(interface, layouts, bus_bytes),
+                *_loads(interface, layouts, bus_bytes, trained_crcs(program, interface) if registers else {}),
                 *_selftest(program, interface, bus_bytes, frame),
             ]
         ),
@@ -133,7 +133,9 @@ def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Fra
         yield f"static const unsigned char *const {name}[] = {{{', '.join(f'{name}{k}' for k in range(len(streams)))}}};"
 
 
-def _loads(interface: Interface, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int) -> Iterator[str]:
+def _loads(
+    interface: Interface, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int, crcs: Mapping[str, int]
+) -> Iterator[str]:
     """The weights that come with each frame, whose buffers are those of their streams, and those that can be loaded."""
     rows, external = list[str](), len(interface.weights)
     for k, (port, loaded) in enumerate((each.port, each.loaded) for each in (*interface.weights, *interface.loads)):
@@ -157,6 +159,11 @@ def _loads(interface: Interface, layouts: Mapping[ParameterKey, ModelLayout], bu
         rows.append(f"{{{shape}, {format_}, {width}, {each}, {port.tokens}, {token}, {copies}, {buffer}}}")
     if rows:
         yield f"static const struct weights loads[] = {{{', '.join(rows)}}};"
+    yield f"#define HAS_READ_BACK {int(bool(crcs))}"
+    if crcs:
+        # Weights that come with each frame are in no memory.
+        held = [*(0 for _ in interface.weights), *crcs.values()]
+        yield f"static uint32_t held[] = {{{', '.join(map(str, held))}}};"
 
 
 def _row(kind: str, name: str, values: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ module formal_control (
     localparam logic [31:0] VERSION = 32'h10203, LATENCY = 32'd77, INTERVAL = 32'd55;
     localparam logic [63:0] DIGEST = 64'h0123456789abcdef;
     localparam logic [127:0] SHAPES = {32'd4, 32'd10, 32'd2, 32'd64};
-    (* anyseq *) logic awvalid, wvalid, bready, arvalid, rready, frame_in, frame_out, misplaced, hold;
+    (* anyseq *) logic awvalid, wvalid, bready, arvalid, rready, frame_in, frame_out, misplaced, hold, busy;
     (* anyseq *) logic [11:0] awaddr, araddr;
     (* anyseq *) logic [31:0] wdata, value_counted, value_above;
     (* anyseq *) logic [3:0] wstrb;
@@ -22,7 +22,7 @@ module formal_control (
         .s_axi_wdata(wdata), .s_axi_wstrb(wstrb), .s_axi_wvalid(wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
         .s_axi_bvalid(bvalid), .s_axi_bready(bready), .s_axi_araddr(araddr), .s_axi_arvalid(arvalid),
         .s_axi_arready(arready), .s_axi_rdata(rdata), .s_axi_rresp(rresp), .s_axi_rvalid(rvalid), .s_axi_rready(rready),
-        .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .written, .value_counted, .value_above
+        .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .busy, .written, .value_counted, .value_above
     );
 
     logic writes, reads, owes_answer, owes_data, in_reset, seen;

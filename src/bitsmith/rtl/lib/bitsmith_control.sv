@@ -7,7 +7,7 @@
 //  0x08     DIGEST_LOW      read        the project's digest, lower half
 //  0x0c     DIGEST_HIGH     read        its upper half
 //  0x10     CONTROL         write       bit 0: reset the network and all counters below, for 16 cycles
-//  0x14     STATUS          read        bit 0: in reset; bit 1: a TLAST came with a token that is not the last of a frame
+//  0x14     STATUS          read        bit 0: in reset, or busy; bit 1: a TLAST came with a token that is not the last of a frame
 //  0x18     LATENCY         read        planned cycles from a frame's first token to the last token of its result
 //  0x1c     INTERVAL        read        planned cycles between frames
 //  0x20     FRAMES_IN       read        frames taken by the first input since the last reset
@@ -23,6 +23,7 @@
 // SHAPES        TOKENS and BYTES of all streams, that of the first in the lowest bits
 // core_resetn   reset of the network, active low: aresetn, or the CONTROL register, a cycle later; a register, which tools can copy
 // frame_in, frame_out, misplaced   high for a cycle with each event
+// busy          memories of the network are loaded or read back, which holds it in reset
 // hold          a reset by the CONTROL register does not end while it is high
 // written       a word is written to 0x800 or above: s_axi_awaddr, s_axi_wdata and s_axi_wstrb say which
 // value_counted the word at s_axi_araddr, if that is 0x400 or above
@@ -60,6 +61,7 @@ module bitsmith_control #(
     input  logic        frame_out,
     input  logic        misplaced,
     output logic [31:0] packet_frames,
+    input  logic        busy,
     input  logic        hold,
     output logic        written,
     input  logic [31:0] value_counted,
@@ -137,7 +139,7 @@ module bitsmith_control #(
             10'h1: value = VERSION;
             10'h2: value = DIGEST_LOW;
             10'h3: value = DIGEST_HIGH;
-            10'h5: value = {30'd0, saw_misplaced, resetting | ~core_resetn};
+            10'h5: value = {30'd0, saw_misplaced, resetting | ~core_resetn | busy};
             10'h6: value = LATENCY;
             10'h7: value = INTERVAL;
             10'h8: value = frames_in;

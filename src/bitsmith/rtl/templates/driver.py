@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -286,17 +287,27 @@ def _tiles(about: dict[str, Any], x: Any) -> Any:
     return padded.reshape(about["steps"], size, about["groups"], -1).transpose(2, 0, 1, 3)
 
 
-def load(layer: str, *tensors: Any, send: Callable[[str, bytes], object], **named: Any) -> None:
+def load(layer: str, *tensors: Any, send: Callable[[str, bytes], object], registers: Any = None, **named: Any) -> None:
     """Load a layer's weights into the circuit: ``send`` takes the name of a stream (``s_axis_<name>``) and its bytes.
 
     The tensors are those of `weights`, in that order or by name. Frames that are under way are lost. Weights that come with each
-    frame are not loaded: give them to ``predict``.
+    frame are not loaded: give them to ``predict``. A circuit that reads its memories back needs its ``registers``
+    here: other weights in a memory than those that were sent are a RuntimeError.
     """
     for about in DESIGN["weights"]:
         if about["layer"] == layer and about["external"]:
             raise ValueError(f"the weights of layer {layer!r} come with each frame: predict(..., external=...)")
     for name, data in weights(layer, *tensors, **named).items():
         send(name, data)
+        if registers is not None:
+            registers.loaded(name, data)
+
+
+def load_crc(about: dict[str, Any], data: bytes) -> int:
+    """The CRC-32 of a memory that holds the bytes of a load: of each element in whole bytes, without the rest of its beats."""
+    (stream,) = _streams([about["stream"]])
+    tokens = np.frombuffer(data, dtype=np.uint8).reshape(-1, stream.token_bytes)
+    return zlib.crc32(tokens[:, : -(-sum(stream.widths) // 8)].tobytes())
 
 
 def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None) -> list[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, SECONDS, until
+from bitsmith.rtl.templates.driver import DESIGN, INPUTS, LOADS, OUTPUTS, SECONDS, load_crc, until
 
 IDENTITY = 0x62736D74
 """The word that circuits of bitsmith say first."""
@@ -190,12 +190,14 @@ class Registers:
     """
 
     CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
-    CYCLES, BUSY = 0x400, 0x404
+    CYCLES, BUSY, CRC = 0x400, 0x404, 0x600
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
         self.read = read
         self.write = write
         self.seen: Counts | None = None
+        self._held = {about["port"]: about["crc"] for about in DESIGN["weights"] if about["crc"] is not None}
+        """CRC of what each memory was given that is read back: the trained weights, unless others were loaded."""
 
     def check(self) -> None:
         """Refuse a circuit that this driver does not belong to."""
@@ -214,6 +216,20 @@ class Registers:
         firsts = range(0x410, 0x410 + 16 * (len(INPUTS) + len(OUTPUTS)), 16)
         streams = [StreamCounts(*(self.read(first + 4 * k) for k in range(4))) for first in firsts]
         return Counts(self.read(self.CYCLES), self.read(self.BUSY), self.read(self.FRAMES_OUT), streams)
+
+    def loaded(self, name: str, data: bytes) -> None:
+        """Compare what the memory of a stream holds with the bytes that were sent to it, if the circuit reads it back."""
+        if name not in self._held:
+            return
+        (about,) = (about for about in DESIGN["weights"] if about["port"] == name)
+        self._held[name] = load_crc(about, data)
+        until(lambda: not self.read(self.STATUS) & 1, "the circuit does not read its memories back", moved=len(data))
+        if name in self.wrong_memories():
+            raise RuntimeError(f"the memory of {name} holds other weights than those that were sent")
+
+    def wrong_memories(self) -> list[str]:
+        """Streams of memories that did not hold what they were given when they were last read: after a reset or a load."""
+        return [name for name, crc in self._held.items() if self.read(self.CRC + 4 * LOADS.index(name)) != crc]
 
     def clock_hz(self, seconds: float = 0.01) -> float:
         """The clock of a circuit that counts, by that of the processor."""

@@ -103,6 +103,10 @@ def _look_at(registers: Registers) -> None:
         registers.reset()
     except TimeoutError as error:
         raise SelftestError(RESET, str(error)) from error
+    wrong = registers.wrong_memories()
+    if wrong:
+        named = [f"{about['layer']}: {about['name']}" for about in DESIGN["weights"] if about["port"] in wrong]
+        raise SelftestError(WEIGHTS, f"a memory holds other weights than it was given: {', '.join(named)}")
     planned = DESIGN["counted_hz"]
     if planned is None:
         return

@@ -171,7 +171,7 @@ class NeuralNetworkOverlay(Predicting):
         def send(name: str, data: bytes) -> None:
             self._send(self._loaders[name], data, beats[name], 0).wait()
 
-        net.load(layer, *tensors, **named, send=send)
+        net.load(layer, *tensors, **named, send=send, registers=self._registers)
 
 
 def diagnose() -> tuple[str, str]:

@@ -16,7 +16,7 @@ enum { RUN = 1 << 0, RESET = 1 << 2, IDLE = 1 << 1, ERRORS = 0x70 };
 
 /* The circuit's registers; those from START on are of one that reads and writes memory itself. */
 enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, CIRCUIT_CONTROL = 0x10, CIRCUIT_STATUS = 0x14, FRAMES_OUT = 0x24, PACKET_FRAMES = 0x28 };
-enum { CYCLES = 0x400, START = 0x800, FAILED = 0x804, PLACES = 0x810, IN_RESET = 1 << 0, EARLY = 1 << 1 };
+enum { CYCLES = 0x400, CRC = 0x600, START = 0x800, FAILED = 0x804, PLACES = 0x810, IN_RESET = 1 << 0, EARLY = 1 << 1 };
 
 #ifndef @TOP@_PATIENCE
 #define @TOP@_PATIENCE 100000000UL /* looks at a status before it is an error */
@@ -303,6 +303,27 @@ static enum @top@_status exchange(size_t frames)
     return status;
 }
 
+#if HAS_READ_BACK
+/* If a memory held what it was given when the circuit last read it back, after a reset or a load. */
+static int holds(size_t which)
+{
+    return Xil_In32(CIRCUIT + CRC + 4 * (which - external)) == held[which];
+}
+
+/* The CRC of what is sent to a memory, whose tokens have zeros above them. */
+static uint32_t crc_of_load(const struct weights *of)
+{
+    uint32_t found = ~(uint32_t)0;
+    for (size_t token = 0; token < of->tokens; token++) {
+        for (size_t k = 0; k < (of->each * of->width + 7) / 8; k++) {
+            found ^= of->buffer[token * of->bytes + k];
+            for (int bit = 0; bit < 8; bit++) found = found >> 1 ^ (found & 1 ? 0xEDB88320 : 0);
+        }
+    }
+    return ~found;
+}
+#endif
+
 @selftest@
 enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples)
 {
@@ -383,6 +404,12 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
     if ((size_t)which < external) return @TOP@_OK; /* they are sent with the frames */
     Xil_DCacheFlushRange((UINTPTR)of->buffer, (uint32_t)(of->tokens * of->bytes));
     start(reader(INPUT_STREAMS + (size_t)which - external), of->buffer, (uint32_t)(of->tokens * of->bytes));
-    return wait(reader(INPUT_STREAMS + (size_t)which - external));
+    if (wait(reader(INPUT_STREAMS + (size_t)which - external)) != @TOP@_OK) return @TOP@_ENGINE;
+#if HAS_READ_BACK
+    held[which] = crc_of_load(of);
+    if (until(CIRCUIT + CIRCUIT_STATUS, IN_RESET, 0, 0) != @TOP@_OK) return @TOP@_ENGINE;
+    if (!holds(which)) return @TOP@_WEIGHTS;
+#endif
+    return @TOP@_OK;
 }
 #endif

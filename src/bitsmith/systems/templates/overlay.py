@@ -199,7 +199,7 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             net.until(lambda: channel.idle or not channel.running, "weights do not arrive", moved=len(data))
             channel.wait()
 
-        net.load(layer, *tensors, **named, send=send)
+        net.load(layer, *tensors, **named, send=send, registers=self._registers)
 
 
 def diagnose() -> tuple[str, str]:

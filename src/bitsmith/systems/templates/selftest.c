@@ -146,6 +146,11 @@ enum @top@_status @top@_selftest(void)
     uint32_t first;
     if (HAS_REGISTERS && !is_this()) return @TOP@_LINK;
     if (reset_all() != @TOP@_OK) return @TOP@_RESET;
+#if HAS_READ_BACK
+    for (size_t k = external; k < @TOP@_LOADS; k++) {
+        if (!holds(k)) return @TOP@_WEIGHTS;
+    }
+#endif
     if (HAS_COUNTERS) status = clock_status();
     if (status != @TOP@_OK) return status;
     if (send(1) != @TOP@_OK) return silence();

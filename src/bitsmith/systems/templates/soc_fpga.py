@@ -221,7 +221,7 @@ class NeuralNetworkOverlay(Predicting):
                 self._send(self._loaders[name], 0, data[at : at + most])
                 self._loaders[name].wait(0)
 
-        net.load(layer, *tensors, **named, send=send)
+        net.load(layer, *tensors, **named, send=send, registers=self._registers)
 
 
 def diagnose() -> tuple[str, str]:
