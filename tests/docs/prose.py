@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import typer
@@ -22,6 +23,8 @@ from bitsmith.options.building import BUILD_OPTIONS
 from bitsmith.options.table import OPTIONS
 from generate.api import names, public_modules
 from generate.hooks import ROOT
+
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 MOST_WORDS, MOST_TITLE_WORDS = 25, 10
 
@@ -83,8 +86,14 @@ def texts() -> Iterator[Text]:
         yield Text(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"), bool(_INSIDE_PAGES.match(path.stem)))
     yield from _docstrings()
     yield from _help()
-    for path in sorted((ROOT / "src").rglob("*.py")):
+    for path in SOURCES:
         yield from messages(path)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The code of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _docstrings() -> Iterator[Text]:
@@ -113,7 +122,7 @@ _MADE = {name for name in vars(errors) if name.endswith(("Error", "Warning"))} |
 
 def messages(path: Path) -> Iterator[Text]:
     """The texts of the errors, remedies and warnings that a module makes."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    nodes = list(ast.walk(tree(path)))
     raised = {id(node.exc) for node in nodes if isinstance(node, ast.Raise)}
     for node in nodes:
         if isinstance(node, ast.Call) and (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.frontends.test_custom_layers import ROW, X, Y, _onnx
+from test_custom_layers import ROW, X, Y, _onnx
 
 from bitsmith.custom import Call, Tensor
 from bitsmith.errors import UnsupportedError

@@ -7,434 +7,134 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
+from onnx_graphs import (
+    IMAGE,
+    ONES,
+    binary,
+    class_token,
+    constant_first,
+    conv,
+    conv_bn,
+    conv_line,
+    depthwise,
+    embedding,
+    function,
+    gemm_residual,
+    gemm_scaled,
+    gemm_tensors,
+    heads,
+    masked,
+    masked_by_choice,
+    mlp,
+    mlp_keras,
+    pool,
+    recurrent,
+    recurrent_batch_first,
+    shape_arithmetic,
+    split,
+    split_sizes,
+    transposed,
+    truths,
+    unary,
+    whole_quotient,
+    with_rest,
+)
 from onnx_models import assert_agrees, graph, node, weights
 
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.onnx.read import read_onnx
 
-_ONES = np.ones(3)
-_IMAGE = ("N", 3, 6, 6)
-
-
-def _mlp() -> onnx.ModelProto:
-    """As PyTorch writes it: Gemm with transposed weights."""
-    return graph(
-        [node("Gemm", "x w0 b0", "h", transB=1), node("Relu", "h", "r"), node("Gemm", "r w1 b1", "y", transB=1)],
-        {"x": ("N", 5)},
-        "y",
-        {"w0": weights(6, 5), "b0": weights(6), "w1": weights(3, 6), "b1": weights(3)},
-    )
-
-
-def _mlp_keras() -> onnx.ModelProto:
-    """As tf2onnx and skl2onnx write it: MatMul and Add."""
-    return graph(
-        [
-            node("MatMul", "x w0", "h"),
-            node("Add", "h b0", "a"),
-            node("Max", "a zero", "r"),
-            node("MatMul", "r w1", "m"),
-            node("Add", "b1 m", "y"),
-        ],
-        {"x": ("N", 5)},
-        "y",
-        {"w0": weights(5, 6), "b0": weights(1, 6), "w1": weights(6, 3), "b1": weights(3), "zero": np.float32(0)},
-    )
-
-
-def _gemm_scaled() -> onnx.ModelProto:
-    return graph(
-        [node("Gemm", "x w c", "y", alpha=0.5, beta=2.0)],
-        {"x": ("N", 4)},
-        "y",
-        {"w": weights(4, 3), "c": weights(1, 3)},
-    )
-
-
-def _gemm_tensors() -> onnx.ModelProto:
-    """Two tensors of a sample each, which have no batch axis."""
-    return graph([node("Gemm", "x z c", "y", transA=1, alpha=2.0)], {"x": (4, 2), "z": (4, 3)}, "y", {"c": weights(3)})
-
-
-def _gemm_residual() -> onnx.ModelProto:
-    return graph([node("Gemm", "x w x", "y", beta=0.5)], {"x": ("N", 4)}, "y", {"w": weights(4, 4)})
-
-
-def _conv(**attributes: object) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph(
-        [node("Conv", "x w b", "y", **attributes)], {"x": _IMAGE}, "y", {"w": weights(4, 3, 3, 2), "b": weights(4)}
-    )
-
-
-def _conv_line(rank: int) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph(
-        [node("Conv", "x w", "y", strides=[2] * rank)],
-        {"x": ("N", 2, *(5,) * rank)},
-        "y",
-        {"w": weights(3, 2, *(3,) * rank)},
-    )
-
-
-def _depthwise() -> onnx.ModelProto:
-    return graph(
-        [node("Conv", "x w b", "y", group=3, pads=[1, 1, 1, 1])],
-        {"x": _IMAGE},
-        "y",
-        {"w": weights(6, 1, 3, 3), "b": weights(6)},
-    )
-
-
-def _transposed(**attributes: object) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph(
-        [node("ConvTranspose", "x w b", "y", **attributes)],
-        {"x": ("N", 4, 3, 4)},
-        "y",
-        {"w": weights(4, 2, 3, 2), "b": weights(2 * int(attributes.get("group", 1)))},
-    )  # type: ignore[call-overload]
-
-
-def _conv_bn() -> onnx.ModelProto:
-    return graph(
-        [
-            node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
-            node("BatchNormalization", "c g b m v", "n", epsilon=0.0),
-            node("Relu", "n", "r"),
-            node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2]),
-            node("Flatten", "p", "f"),
-            node("Gemm", "f k", "y"),
-        ],
-        {"x": ("N", 2, 4, 4)},
-        "y",
-        {
-            "w": weights(3, 2, 3, 3),
-            "g": _ONES,
-            "b": weights(3),
-            "m": weights(3),
-            "v": np.array([0.25, 1.0, 4.0]),
-            "k": weights(12, 2),
-        },
-    )
-
-
-def _pool(operator: str, **attributes: object) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph([node(operator, "x", "y", **attributes)], {"x": _IMAGE}, "y", opset=19)
-
-
-def _unary(
-    operator: str, opset: int = 17, shape: tuple[int, ...] = (6,), **attributes: object
-) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph([node(operator, "x", "y", **attributes)], {"x": ("N", *shape)}, "y", opset=opset)
-
-
-def _with(
-    operator: str,
-    constants: dict[str, object],
-    opset: int = 17,
-    shape: tuple[int | str, ...] = ("N", 3, 4),
-    **attributes: object,
-) -> Callable[[], onnx.ModelProto]:
-    """An operator of a tensor and constants, in order; a key ``-`` leaves one out."""
-    arrays = {name: np.asarray(value) for name, value in constants.items() if name[0] != "-"}
-    names = " ".join("-" if name[0] == "-" else name for name in constants)
-    return lambda: graph([node(operator, f"x {names}", "y", **attributes)], {"x": shape}, "y", arrays, opset=opset)
-
-
-def _binary(
-    operator: str, left: tuple[int | str, ...] = ("N", 3, 4), right: tuple[int | str, ...] = ("N", 3, 4)
-) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph([node(operator, "x z", "y")], {"x": left, "z": right}, "y")
-
-
-def _constant_first(operator: str, value: float) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph([node(operator, "c x", "y")], {"x": ("N", 4)}, "y", {"c": np.array(value)})
-
-
-def _whole_quotient() -> onnx.ModelProto:
-    """ONNX leaves the fraction out, also of negative numbers."""
-    return graph(
-        [node("Div", "a b", "q"), node("Cast", "q", "c", to=1), node("Add", "x c", "y")],
-        {"x": ("N", 3)},
-        "y",
-        {"a": np.array([-7, 7, -6]), "b": np.array(2)},
-    )
-
-
-def _shape_arithmetic() -> onnx.ModelProto:
-    """``x.view(x.size(0), -1)`` as the older exporter of PyTorch writes it."""
-    return graph(
-        [
-            node("Shape", "x", "s"),
-            node("Constant", "", "zero", value=onnx.numpy_helper.from_array(np.array(0))),
-            node("Gather", "s zero", "n", axis=0),
-            node("Unsqueeze", "n axes", "u"),
-            node("Concat", "u rest", "t", axis=0),
-            node("Reshape", "x t", "f"),
-            node("MatMul", "f w", "y"),
-        ],
-        {"x": ("N", 2, 3)},
-        "y",
-        {"axes": np.array([0]), "rest": np.array([-1]), "w": weights(6, 2)},
-    )
-
-
-def _class_token() -> onnx.ModelProto:
-    """A trained vector before each sample's, repeated by the number of samples."""
-    return graph(
-        [
-            node("Shape", "x", "s", start=0, end=1),
-            node("Concat", "s rest", "t", axis=0),
-            node("Expand", "c t", "e"),
-            node("Concat", "e x", "y", axis=1),
-        ],
-        {"x": ("N", 3, 4)},
-        "y",
-        {"rest": np.array([1, 4]), "c": weights(1, 1, 4)},
-    )
-
-
-def _heads() -> onnx.ModelProto:
-    """Attention as PyTorch computes it, with time before the samples and heads merged with the samples."""
-    return graph(
-        [
-            node("Transpose", "x", "t", perm=[1, 0, 2]),
-            node("MatMul", "t wq", "q"),
-            node("MatMul", "t wk", "k"),
-            node("Reshape", "q split", "qs"),
-            node("Reshape", "k split", "ks"),
-            node("Transpose", "qs", "qt", perm=[1, 0, 2]),
-            node("Transpose", "ks", "kt", perm=[1, 2, 0]),
-            node("MatMul", "qt kt", "a"),
-            node("Softmax", "a", "p", axis=-1),
-            node("MatMul", "p qt", "c"),
-            node("Transpose", "c", "ct", perm=[1, 0, 2]),
-            node("Reshape", "ct rows", "r"),
-            node("MatMul", "r wk", "o"),
-            node("Reshape", "o back", "b"),
-            node("Transpose", "b", "y", perm=[1, 0, 2]),
-        ],
-        {"x": ("N", 3, 4)},
-        "y",
-        {
-            "wq": weights(4, 4),
-            "wk": weights(4, 4, seed=1),
-            "split": np.array([3, -1, 2]),
-            "rows": np.array([-1, 4]),
-            "back": np.array([3, -1, 4]),
-        },
-    )
-
-
-def _masked() -> onnx.ModelProto:
-    mask = np.where(np.tri(4) > 0, 0.0, -np.inf).astype(np.float32)
-    return graph([node("Add", "x mask", "m"), node("Softmax", "m", "y")], {"x": ("N", 4, 4)}, "y", {"mask": mask})
-
-
-def _masked_by_choice() -> onnx.ModelProto:
-    least = np.finfo(np.float32).min
-    return graph(
-        [node("Where", "mask x least", "m"), node("Softmax", "m", "y")],
-        {"x": ("N", 4, 4)},
-        "y",
-        {"mask": np.tri(4) > 0, "least": np.float32(least)},
-    )
-
-
-def _split() -> onnx.ModelProto:
-    return graph(
-        [node("Split", "x", "a b c", axis=1), node("Mul", "a c", "d"), node("Sub", "d b", "y")],
-        {"x": ("N", 6)},
-        "y",
-        opset=11,
-    )
-
-
-def _split_sizes() -> onnx.ModelProto:
-    return graph(
-        [node("Split", "x sizes", "a b", axis=-1), node("Concat", "b a x", "y", axis=-1)],
-        {"x": ("N", 5)},
-        "y",
-        {"sizes": np.array([2, 3])},
-    )
-
-
-def _embedding() -> onnx.ModelProto:
-    return graph(
-        [node("Gather", "table x", "e"), node("ReduceMean", "e", "y", axes=[1], keepdims=0)],
-        {"x": ("N", 4)},
-        "y",
-        {"table": weights(8, 3)},
-        types={"x": np.int64},
-    )
-
-
-def _truths() -> onnx.ModelProto:
-    return graph(
-        [
-            node("Greater", "x half", "a"),
-            node("Less", "x x", "b"),
-            node("Or", "a b", "c"),
-            node("Not", "c", "d"),
-            node("And", "d d", "e"),
-            node("Xor", "e a", "f"),
-            node("Cast", "f", "g", to=1),
-            node("Where", "a x g", "y"),
-        ],
-        {"x": ("N", 6)},
-        "y",
-        {"half": np.float32(0.5)},
-    )
-
-
-def _recurrent(
-    operator: str, gates: int, biases: bool = True, states: int = 0, peepholes: bool = False, **attributes: object
-) -> Callable[[], onnx.ModelProto]:
-    """Sequences with the batch in the middle, as ONNX has them."""
-    directions = 2 if attributes.get("direction") == "bidirectional" else 1
-    tensors = {"w": weights(directions, gates * 3, 2) / 2, "r": weights(directions, gates * 3, 3) / 2}
-    if biases:
-        tensors["b"] = weights(directions, 2 * gates * 3) / 2
-    names = ["x w r", "b" if biases else "-", "-", *(f"h{k}" for k in range(states))]
-    if peepholes:
-        names += [*("-" for _ in range(2 - states)), "p"]
-        tensors["p"] = weights(directions, 9)
-    outputs = "steps y" + (" c" if operator == "LSTM" else "")
-    inputs = {"x": (4, "N", 2)} | {f"h{k}": (directions, "N", 3) for k in range(states)}
-
-    def build() -> onnx.ModelProto:
-        nodes = [node(operator, " ".join(names), outputs, hidden_size=3, **attributes)]
-        return graph(nodes, inputs, outputs, tensors, opset=14)
-
-    return build
-
-
-def _recurrent_batch_first() -> onnx.ModelProto:
-    """What PyTorch makes of ``batch_first=True``, and initial states of zeros for any number of samples."""
-    return graph(
-        [
-            node("Transpose", "x", "t", perm=[1, 0, 2]),
-            node("Shape", "x", "s", start=0, end=1),
-            node("Concat", "one s three", "size", axis=0),
-            node("ConstantOfShape", "size", "h"),
-            node("LSTM", "t w r b - h h", "steps", hidden_size=3),
-            node("Squeeze", "steps axis", "q"),
-            node("Transpose", "q", "y", perm=[1, 0, 2]),
-        ],
-        {"x": ("N", 4, 2)},
-        "y",
-        {
-            "w": weights(1, 12, 2) / 2,
-            "r": weights(1, 12, 3) / 2,
-            "b": weights(1, 24) / 2,
-            "axis": np.array([1]),
-            "one": np.array([1]),
-            "three": np.array([3]),
-        },
-    )
-
-
-def _function() -> onnx.ModelProto:
-    """A function of the model's own."""
-    model = graph([node("Twice", "x", "h"), node("Twice", "h", "y")], {"x": ("N", 3)}, "y")
-    model.graph.node[0].domain = model.graph.node[1].domain = "own"
-    body = onnx.helper.make_function(
-        "own", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], [onnx.helper.make_opsetid("", 17)]
-    )
-    model.functions.append(body)
-    model.opset_import.append(onnx.helper.make_opsetid("own", 1))
-    return model
-
-
 EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
-    "mlp": _mlp,
-    "mlp of MatMul and Add": _mlp_keras,
-    "Gemm, scaled": _gemm_scaled,
-    "Gemm of tensors": _gemm_tensors,
-    "Gemm, residual": _gemm_residual,
+    "mlp": mlp,
+    "mlp of MatMul and Add": mlp_keras,
+    "Gemm, scaled": gemm_scaled,
+    "Gemm of tensors": gemm_tensors,
+    "Gemm, residual": gemm_residual,
     "MatMul, constant first": lambda: graph(
         [node("MatMul", "w x", "y")], {"x": ("N", 4, 3)}, "y", {"w": weights(5, 4)}
     ),
-    "MatMul of a vector": _with("MatMul", {"w": weights(4)}),
-    "MatMul of tensors": _binary("MatMul", ("N", 3, 4), ("N", 4, 2)),
-    "MatMul, heads": _binary("MatMul", ("N", 2, 3, 4), ("N", 1, 4, 2)),
-    "MatMul of stacked weights": _with("MatMul", {"w": weights(3, 4, 2)}, shape=("N", 3, 2, 4)),
+    "MatMul of a vector": with_rest("MatMul", {"w": weights(4)}),
+    "MatMul of tensors": binary("MatMul", ("N", 3, 4), ("N", 4, 2)),
+    "MatMul, heads": binary("MatMul", ("N", 2, 3, 4), ("N", 1, 4, 2)),
+    "MatMul of stacked weights": with_rest("MatMul", {"w": weights(3, 4, 2)}, shape=("N", 3, 2, 4)),
     "Einsum": lambda: graph(
         [node("Einsum", "x z", "y", equation="bij,bkj->bik")], {"x": ("N", 3, 4), "z": ("N", 2, 4)}, "y"
     ),
-    "Einsum with weights": _with("Einsum", {"w": weights(4, 2, 3)}, equation="btc,chd->bthd"),
-    "Einsum of one": _unary("Einsum", shape=(3, 4), equation="bij->bj"),
+    "Einsum with weights": with_rest("Einsum", {"w": weights(4, 2, 3)}, equation="btc,chd->bthd"),
+    "Einsum of one": unary("Einsum", shape=(3, 4), equation="bij->bj"),
     "Einsum to numbers": lambda: graph(
         [node("Einsum", "x z", "y", equation="bi,bi->b")], {"x": ("N", 4), "z": ("N", 4)}, "y"
     ),
-    "Conv": _conv(pads=[1, 0, 2, 1], strides=[2, 1]),
-    "Conv, same": _conv(auto_pad="SAME_UPPER", strides=[2, 2]),
-    "Conv, same before": _conv(auto_pad="SAME_LOWER", strides=[2, 2]),
-    "Conv, dilated": _conv(dilations=[2, 3], auto_pad="VALID", kernel_shape=[3, 2]),
-    "Conv, 1 axis": _conv_line(1),
-    "Conv, 3 axes": _conv_line(3),
-    "Conv, depthwise": _depthwise,
-    "ConvTranspose": _transposed(strides=[2, 1], pads=[1, 0, 0, 1], output_padding=[1, 0]),
-    "ConvTranspose, groups": _transposed(group=2, dilations=[1, 2]),
-    "ConvTranspose, same": _transposed(strides=[2, 2], auto_pad="SAME_UPPER"),
-    "ConvTranspose, same with large strides": _transposed(strides=[4, 3], auto_pad="SAME_LOWER"),
-    "ConvTranspose, of a size": _transposed(strides=[2, 2], output_shape=[7, 8]),
-    "ConvTranspose, of an odd size less": _transposed(strides=[2, 2], output_shape=[6, 7]),
-    "ConvTranspose, of an odd size less after": _transposed(
+    "Conv": conv(pads=[1, 0, 2, 1], strides=[2, 1]),
+    "Conv, same": conv(auto_pad="SAME_UPPER", strides=[2, 2]),
+    "Conv, same before": conv(auto_pad="SAME_LOWER", strides=[2, 2]),
+    "Conv, dilated": conv(dilations=[2, 3], auto_pad="VALID", kernel_shape=[3, 2]),
+    "Conv, 1 axis": conv_line(1),
+    "Conv, 3 axes": conv_line(3),
+    "Conv, depthwise": depthwise,
+    "ConvTranspose": transposed(strides=[2, 1], pads=[1, 0, 0, 1], output_padding=[1, 0]),
+    "ConvTranspose, groups": transposed(group=2, dilations=[1, 2]),
+    "ConvTranspose, same": transposed(strides=[2, 2], auto_pad="SAME_UPPER"),
+    "ConvTranspose, same with large strides": transposed(strides=[4, 3], auto_pad="SAME_LOWER"),
+    "ConvTranspose, of a size": transposed(strides=[2, 2], output_shape=[7, 8]),
+    "ConvTranspose, of an odd size less": transposed(strides=[2, 2], output_shape=[6, 7]),
+    "ConvTranspose, of an odd size less after": transposed(
         strides=[2, 2], output_shape=[6, 7], auto_pad="SAME_UPPER", dilations=[1, 2]
     ),
-    "small cnn": _conv_bn,
-    "MaxPool": _pool("MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1]),
-    "MaxPool, ceil": _pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
-    "MaxPool, dilated": _pool("MaxPool", kernel_shape=[2, 2], dilations=[2, 3]),
-    "MaxPool, same": _pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER"),
-    "AveragePool": _pool("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
-    "GlobalMaxPool": _pool("GlobalMaxPool"),
-    "BatchNormalization": _with(
-        "BatchNormalization", {"g": _ONES, "b": weights(3), "m": weights(3), "v": _ONES}, epsilon=0.0
+    "small cnn": conv_bn,
+    "MaxPool": pool("MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1]),
+    "MaxPool, ceil": pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+    "MaxPool, dilated": pool("MaxPool", kernel_shape=[2, 2], dilations=[2, 3]),
+    "MaxPool, same": pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER"),
+    "AveragePool": pool("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
+    "GlobalMaxPool": pool("GlobalMaxPool"),
+    "BatchNormalization": with_rest(
+        "BatchNormalization", {"g": ONES, "b": weights(3), "m": weights(3), "v": ONES}, epsilon=0.0
     ),
-    "Relu": _unary("Relu"),
-    "LeakyRelu": _unary("LeakyRelu", alpha=0.25),
-    "ThresholdedRelu": _unary("ThresholdedRelu", alpha=0.5),
-    "PRelu": _with("PRelu", {"s": weights(3, 1)}),
-    "HardSigmoid": _unary("HardSigmoid", alpha=0.25, beta=0.5),
-    "Clip by attributes": _unary("Clip", opset=7, min=-0.5, max=1.0),
-    "Clip": _with("Clip", {"low": np.float32(0), "high": np.float32(6)}),
-    "Clip above": _with("Clip", {"-": 0, "high": np.float32(0.5)}),
-    "Shrink": _unary("Shrink", lambd=0.5, bias=0.5),
-    "Add": _binary("Add"),
-    "Sub, broadcast": _binary("Sub", ("N", 3, 4), ("N", 1, 4)),
-    "Mul, broadcast": _binary("Mul", ("N", 3, 4), ("N", 3, 1)),
+    "Relu": unary("Relu"),
+    "LeakyRelu": unary("LeakyRelu", alpha=0.25),
+    "ThresholdedRelu": unary("ThresholdedRelu", alpha=0.5),
+    "PRelu": with_rest("PRelu", {"s": weights(3, 1)}),
+    "HardSigmoid": unary("HardSigmoid", alpha=0.25, beta=0.5),
+    "Clip by attributes": unary("Clip", opset=7, min=-0.5, max=1.0),
+    "Clip": with_rest("Clip", {"low": np.float32(0), "high": np.float32(6)}),
+    "Clip above": with_rest("Clip", {"-": 0, "high": np.float32(0.5)}),
+    "Shrink": unary("Shrink", lambd=0.5, bias=0.5),
+    "Add": binary("Add"),
+    "Sub, broadcast": binary("Sub", ("N", 3, 4), ("N", 1, 4)),
+    "Mul, broadcast": binary("Mul", ("N", 3, 4), ("N", 3, 1)),
     "Sum of three": lambda: graph([node("Sum", "x z x", "y")], {"x": ("N", 3), "z": ("N", 3)}, "y"),
-    "Max": _binary("Max"),
-    "Min with a constant": _with("Min", {"c": np.float32(0.25)}),
-    "Max with constants": _with("Max", {"c": weights(4)}),
-    "Add of channels": _with("Add", {"c": weights(1, 3, 1)}),
-    "Add of an array": _with("Add", {"c": weights(3, 4)}),
-    "Mul of an array": _with("Mul", {"c": weights(1, 3, 4)}),
-    "Mul to more axes": _with("Mul", {"c": weights(3, 4)}, shape=("N", 1, 4)),
-    "Div by a constant": _with("Div", {"c": np.array([1.0, 2.0, 4.0, 0.5])}),
-    "Div of whole constants": _whole_quotient,
-    "Sub from a constant": _constant_first("Sub", 1.5),
-    "Pow": _with("Pow", {"c": np.float32(2)}),
-    "Neg": _unary("Neg"),
-    "Abs": _unary("Abs"),
-    "Sign": _unary("Sign"),
-    "Floor": _unary("Floor"),
-    "Ceil": _unary("Ceil"),
-    "Round": _unary("Round"),
+    "Max": binary("Max"),
+    "Min with a constant": with_rest("Min", {"c": np.float32(0.25)}),
+    "Max with constants": with_rest("Max", {"c": weights(4)}),
+    "Add of channels": with_rest("Add", {"c": weights(1, 3, 1)}),
+    "Add of an array": with_rest("Add", {"c": weights(3, 4)}),
+    "Mul of an array": with_rest("Mul", {"c": weights(1, 3, 4)}),
+    "Mul to more axes": with_rest("Mul", {"c": weights(3, 4)}, shape=("N", 1, 4)),
+    "Div by a constant": with_rest("Div", {"c": np.array([1.0, 2.0, 4.0, 0.5])}),
+    "Div of whole constants": whole_quotient,
+    "Sub from a constant": constant_first("Sub", 1.5),
+    "Pow": with_rest("Pow", {"c": np.float32(2)}),
+    "Neg": unary("Neg"),
+    "Abs": unary("Abs"),
+    "Sign": unary("Sign"),
+    "Floor": unary("Floor"),
+    "Ceil": unary("Ceil"),
+    "Round": unary("Round"),
     "Cast to whole numbers": lambda: graph(
         [node("Cast", "x", "i", to=7), node("Cast", "i", "y", to=1)], {"x": ("N", 4)}, "y"
     ),
-    "truth values": _truths,
-    "Equal": _with("Equal", {"c": np.float32(0.5)}),
-    "LessOrEqual": _binary("LessOrEqual"),
-    "Reshape": _with("Reshape", {"s": np.array([0, -1, 6])}),
-    "Reshape, allowzero": _with("Reshape", {"s": np.array([-1, 4, 3])}, allowzero=1),
-    "Reshape of a batch of one": _with("Reshape", {"s": np.array([1, -1])}, shape=(1, 3, 4)),
-    "Reshape of a fixed batch": _with("Reshape", {"s": np.array([3, 12])}, shape=(3, 3, 4)),
-    "sizes computed": _shape_arithmetic,
-    "class token": _class_token,
-    "Flatten": _unary("Flatten", shape=(2, 3, 2)),
-    "Transpose": _unary("Transpose", shape=(2, 3, 4), perm=[0, 3, 1, 2]),
+    "truth values": truths,
+    "Equal": with_rest("Equal", {"c": np.float32(0.5)}),
+    "LessOrEqual": binary("LessOrEqual"),
+    "Reshape": with_rest("Reshape", {"s": np.array([0, -1, 6])}),
+    "Reshape, allowzero": with_rest("Reshape", {"s": np.array([-1, 4, 3])}, allowzero=1),
+    "Reshape of a batch of one": with_rest("Reshape", {"s": np.array([1, -1])}, shape=(1, 3, 4)),
+    "Reshape of a fixed batch": with_rest("Reshape", {"s": np.array([3, 12])}, shape=(3, 3, 4)),
+    "sizes computed": shape_arithmetic,
+    "class token": class_token,
+    "Flatten": unary("Flatten", shape=(2, 3, 2)),
+    "Transpose": unary("Transpose", shape=(2, 3, 4), perm=[0, 3, 1, 2]),
     "Transpose of the batch": lambda: graph(
         [node("Transpose", "x", "t", perm=[1, 0]), node("Transpose", "t", "y")], {"x": ("N", 3)}, "y"
     ),
@@ -443,18 +143,18 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
         {"x": ("N", 3, 4)},
         "y",
     ),
-    "Squeeze": _unary("Squeeze", opset=11, shape=(1, 3, 1), axes=[1, 3]),
-    "Unsqueeze": _with("Unsqueeze", {"a": np.array([1, -1])}),
-    "Slice": _with(
+    "Squeeze": unary("Squeeze", opset=11, shape=(1, 3, 1), axes=[1, 3]),
+    "Unsqueeze": with_rest("Unsqueeze", {"a": np.array([1, -1])}),
+    "Slice": with_rest(
         "Slice", {"s": np.array([1, 3]), "e": np.array([9, -9]), "a": np.array([1, 2]), "t": np.array([1, -2])}
     ),
-    "Slice by attributes": _unary("Slice", opset=9, shape=(3, 4), axes=[2], starts=[1], ends=[-1]),
-    "Split": _split,
-    "Split, sizes": _split_sizes,
-    "Gather": _with("Gather", {"i": np.array([2, 0, 2])}, axis=1),
-    "Gather one": _with("Gather", {"i": np.array(-1)}, axis=2),
-    "Gather many": _with("Gather", {"i": np.array([[0, 1], [2, 0]])}, axis=1),
-    "embedding": _embedding,
+    "Slice by attributes": unary("Slice", opset=9, shape=(3, 4), axes=[2], starts=[1], ends=[-1]),
+    "Split": split,
+    "Split, sizes": split_sizes,
+    "Gather": with_rest("Gather", {"i": np.array([2, 0, 2])}, axis=1),
+    "Gather one": with_rest("Gather", {"i": np.array(-1)}, axis=2),
+    "Gather many": with_rest("Gather", {"i": np.array([[0, 1], [2, 0]])}, axis=1),
+    "embedding": embedding,
     "OneHot": lambda: graph(
         [node("OneHot", "x depth values", "y")],
         {"x": ("N", 3)},
@@ -462,13 +162,13 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
         {"depth": np.array(8), "values": np.array([0.0, 1.0])},
         types={"x": np.int64},
     ),
-    "Expand": _with("Expand", {"s": np.array([1, 3, 4])}, shape=("N", 3, 1)),
-    "Tile": _with("Tile", {"r": np.array([1, 2, 3])}),
-    "Pad": _with("Pad", {"p": np.array([0, 1, 0, 0, 2, 1]), "v": np.float32(1.5)}),
-    "Pad by attributes": _unary("Pad", opset=9, shape=(3, 4), pads=[0, 1, 0, 0, 0, -2], value=-0.5),
-    "Pad, reflected": _with("Pad", {"p": np.array([0, 0, 2, 0, 0, 3])}, mode="reflect"),
-    "Pad, edges": _with("Pad", {"p": np.array([0, 1, 2, 0, 0, 3])}, mode="edge"),
-    "Resize, nearest": _with(
+    "Expand": with_rest("Expand", {"s": np.array([1, 3, 4])}, shape=("N", 3, 1)),
+    "Tile": with_rest("Tile", {"r": np.array([1, 2, 3])}),
+    "Pad": with_rest("Pad", {"p": np.array([0, 1, 0, 0, 2, 1]), "v": np.float32(1.5)}),
+    "Pad by attributes": unary("Pad", opset=9, shape=(3, 4), pads=[0, 1, 0, 0, 0, -2], value=-0.5),
+    "Pad, reflected": with_rest("Pad", {"p": np.array([0, 0, 2, 0, 0, 3])}, mode="reflect"),
+    "Pad, edges": with_rest("Pad", {"p": np.array([0, 1, 2, 0, 0, 3])}, mode="edge"),
+    "Resize, nearest": with_rest(
         "Resize",
         {"-": 0, "s": np.array([1.0, 1.0, 2.0, 3.0])},
         shape=("N", 2, 3, 2),
@@ -476,13 +176,13 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
         coordinate_transformation_mode="asymmetric",
         nearest_mode="floor",
     ),
-    "Resize, linear": _with(
+    "Resize, linear": with_rest(
         "Resize", {"-": 0, "--": 0, "s": np.array([3, 2, 1, 4])}, shape=(3, 2, 3, 2), mode="linear"
     ),
-    "Resize, nearest by fractions": _with(
+    "Resize, nearest by fractions": with_rest(
         "Resize", {"-": 0, "s": np.array([1.0, 1.0, 1.3, 0.7])}, shape=("N", 2, 4, 7), mode="nearest"
     ),
-    "Resize, nearest by a fraction of the same length": _with(
+    "Resize, nearest by a fraction of the same length": with_rest(
         "Resize",
         {"-": 0, "s": np.array([1.0, 1.0, 1.2])},
         mode="nearest",
@@ -491,42 +191,42 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     ),
     "Pad, of maxima": lambda: graph(
         [node("Pad", "x p v", "f"), node("MaxPool", "f", "y", kernel_shape=[3, 2], strides=[2, 2])],
-        {"x": _IMAGE},
+        {"x": IMAGE},
         "y",
         {"p": np.array([0, 0, 1, 0, 0, 0, 0, 1]), "v": np.float32(-np.inf)},
     ),
-    "Upsample": _with("Upsample", {"s": np.array([1.0, 1.0, 2.0, 2.0])}, opset=9, shape=("N", 2, 3, 3)),
-    "SpaceToDepth": _unary("SpaceToDepth", shape=(2, 4, 4), blocksize=2),
-    "DepthToSpace": _unary("DepthToSpace", shape=(8, 2, 3), blocksize=2, mode="CRD"),
-    "Trilu": _with("Trilu", {"k": np.array(1)}, upper=1),
-    "CumSum": _with("CumSum", {"a": np.array(2)}),
-    "CumSum, exclusive and backwards": _with("CumSum", {"a": np.array(1)}, exclusive=1, reverse=1),
-    "CumSum, of one element": _with("CumSum", {"a": np.array(1)}, shape=("N", 1, 4), exclusive=1),
-    "ReduceSum": _with("ReduceSum", {"a": np.array([1])}, keepdims=0),
-    "ReduceMax": _unary("ReduceMax", shape=(3, 4), axes=[-1]),
-    "ReduceMin of operator set 18": _with("ReduceMin", {"a": np.array([1, 2])}, opset=18, keepdims=0),
-    "ReduceProd": _unary("ReduceProd", shape=(3,), axes=[1], keepdims=0),
-    "ReduceL1": _unary("ReduceL1", shape=(3, 4), axes=[2], keepdims=0),
-    "ReduceSumSquare": _unary("ReduceSumSquare", shape=(3, 4), axes=[1, 2]),
+    "Upsample": with_rest("Upsample", {"s": np.array([1.0, 1.0, 2.0, 2.0])}, opset=9, shape=("N", 2, 3, 3)),
+    "SpaceToDepth": unary("SpaceToDepth", shape=(2, 4, 4), blocksize=2),
+    "DepthToSpace": unary("DepthToSpace", shape=(8, 2, 3), blocksize=2, mode="CRD"),
+    "Trilu": with_rest("Trilu", {"k": np.array(1)}, upper=1),
+    "CumSum": with_rest("CumSum", {"a": np.array(2)}),
+    "CumSum, exclusive and backwards": with_rest("CumSum", {"a": np.array(1)}, exclusive=1, reverse=1),
+    "CumSum, of one element": with_rest("CumSum", {"a": np.array(1)}, shape=("N", 1, 4), exclusive=1),
+    "ReduceSum": with_rest("ReduceSum", {"a": np.array([1])}, keepdims=0),
+    "ReduceMax": unary("ReduceMax", shape=(3, 4), axes=[-1]),
+    "ReduceMin of operator set 18": with_rest("ReduceMin", {"a": np.array([1, 2])}, opset=18, keepdims=0),
+    "ReduceProd": unary("ReduceProd", shape=(3,), axes=[1], keepdims=0),
+    "ReduceL1": unary("ReduceL1", shape=(3, 4), axes=[2], keepdims=0),
+    "ReduceSumSquare": unary("ReduceSumSquare", shape=(3, 4), axes=[1, 2]),
     **{
-        f"{name} over no axis": _unary(name, opset=18, shape=(3, 4), noop_with_empty_axes=1)
+        f"{name} over no axis": unary(name, opset=18, shape=(3, 4), noop_with_empty_axes=1)
         for name in ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")
     },
     "Hardmax, its mean": lambda: graph(
         [node("Hardmax", "x", "h", axis=1), node("ReduceMean", "h", "y", axes=[1])], {"x": ("N", 4)}, "y", opset=13
     ),
-    "ReduceMean": _unary("ReduceMean", shape=(3, 4), axes=[2], keepdims=0),
-    "ArgMax": _unary("ArgMax", shape=(3, 4), axis=1, keepdims=0),
-    "ArgMin": _unary("ArgMin", shape=(5,), axis=-1),
-    "Dropout": _unary("Dropout", opset=11),
-    "Identity": _unary("Identity"),
-    "function": _function,
+    "ReduceMean": unary("ReduceMean", shape=(3, 4), axes=[2], keepdims=0),
+    "ArgMax": unary("ArgMax", shape=(3, 4), axis=1, keepdims=0),
+    "ArgMin": unary("ArgMin", shape=(5,), axis=-1),
+    "Dropout": unary("Dropout", opset=11),
+    "Identity": unary("Identity"),
+    "function": function,
 }
 """Graphs whose results 16 bits hold exactly."""
 
 APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
     **{
-        operator: _unary(operator)
+        operator: unary(operator)
         for operator in (
             "Sigmoid",
             "Tanh",
@@ -542,23 +242,23 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
             "Cos",
         )
     },
-    "Mish": _unary("Mish", opset=18),
-    "Gelu": _unary("Gelu", opset=20),
-    "Gelu by tanh": _unary("Gelu", opset=20, approximate="tanh"),
-    "Selu of other scales": _unary("Selu", alpha=1.5, gamma=1.25),
-    "Softmax": _unary("Softmax", shape=(3, 4)),
-    "Softmax along another axis": _unary("Softmax", shape=(3, 4), axis=1),
-    "Softmax of operator set 11": _unary("Softmax", opset=11, shape=(3, 4), axis=1),
-    "LogSoftmax": _unary("LogSoftmax"),
-    "masked Softmax": _masked,
-    "Softmax masked by a choice": _masked_by_choice,
-    "attention heads": _heads,
-    "AveragePool, padded": _pool("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
-    "AveragePool, padding counts": _pool(
+    "Mish": unary("Mish", opset=18),
+    "Gelu": unary("Gelu", opset=20),
+    "Gelu by tanh": unary("Gelu", opset=20, approximate="tanh"),
+    "Selu of other scales": unary("Selu", alpha=1.5, gamma=1.25),
+    "Softmax": unary("Softmax", shape=(3, 4)),
+    "Softmax along another axis": unary("Softmax", shape=(3, 4), axis=1),
+    "Softmax of operator set 11": unary("Softmax", opset=11, shape=(3, 4), axis=1),
+    "LogSoftmax": unary("LogSoftmax"),
+    "masked Softmax": masked,
+    "Softmax masked by a choice": masked_by_choice,
+    "attention heads": heads,
+    "AveragePool, padded": pool("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+    "AveragePool, padding counts": pool(
         "AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1, ceil_mode=1, strides=[2, 2]
     ),
-    "GlobalAveragePool": _pool("GlobalAveragePool"),
-    "Resize, symmetric centers": _with(
+    "GlobalAveragePool": pool("GlobalAveragePool"),
+    "Resize, symmetric centers": with_rest(
         "Resize",
         {"-": 0, "s": np.array([1.0, 1.0, 0.5, 2.0])},
         opset=19,
@@ -566,46 +266,46 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
         mode="linear",
         coordinate_transformation_mode="half_pixel_symmetric",
     ),
-    "Resize, linear by fractions": _with(
+    "Resize, linear by fractions": with_rest(
         "Resize", {"-": 0, "s": np.array([1.0, 1.0, 1.3, 1.1])}, shape=("N", 2, 4, 5), mode="linear"
     ),
-    "LayerNormalization": _with("LayerNormalization", {"g": weights(4), "b": weights(4)}),
-    "LayerNormalization of two axes": _with("LayerNormalization", {"g": weights(3, 4)}, axis=1),
-    "InstanceNormalization": _with("InstanceNormalization", {"g": weights(3), "b": weights(3)}),
-    "GroupNormalization": _with(
+    "LayerNormalization": with_rest("LayerNormalization", {"g": weights(4), "b": weights(4)}),
+    "LayerNormalization of two axes": with_rest("LayerNormalization", {"g": weights(3, 4)}, axis=1),
+    "InstanceNormalization": with_rest("InstanceNormalization", {"g": weights(3), "b": weights(3)}),
+    "GroupNormalization": with_rest(
         "GroupNormalization", {"g": weights(2), "b": weights(2)}, opset=18, shape=("N", 4, 3), num_groups=2
     ),
-    "GroupNormalization of operator set 21": _with(
+    "GroupNormalization of operator set 21": with_rest(
         "GroupNormalization", {"g": weights(4), "b": weights(4)}, opset=21, shape=("N", 4, 3), num_groups=2
     ),
-    "LpNormalization": _unary("LpNormalization", axis=1, p=2),
-    "ReduceL2": _unary("ReduceL2", shape=(3, 4), axes=[2], keepdims=0),
-    "ReduceLogSumExp": _unary("ReduceLogSumExp", shape=(3, 4), axes=[2], keepdims=0),
-    "LSTM": _recurrent("LSTM", 4),
-    "LSTM, both ways": _recurrent("LSTM", 4, direction="bidirectional"),
-    "LSTM, initial states": _recurrent("LSTM", 4, states=2, direction="reverse"),
-    "LSTM with peepholes": _recurrent("LSTM", 4, peepholes=True, direction="bidirectional"),
-    "LSTM with peepholes, clipped": _recurrent("LSTM", 4, states=2, peepholes=True, clip=0.3),
-    "LSTM, clipped": _recurrent("LSTM", 4, clip=0.25),
-    "LSTM, gates coupled": _recurrent("LSTM", 4, states=2, peepholes=True, input_forget=1),
-    "GRU, clipped": _recurrent("GRU", 3, clip=0.25, linear_before_reset=1),
-    "RNN, clipped": _recurrent("RNN", 1, clip=0.25),
-    "LSTM, batch first": _recurrent_batch_first,
-    "GRU": _recurrent("GRU", 3, linear_before_reset=1),
-    "GRU, reset before": _recurrent("GRU", 3, biases=False),
-    "GRU, both ways, initial states": _recurrent("GRU", 3, states=1, direction="bidirectional", linear_before_reset=1),
-    "RNN": _recurrent("RNN", 1, direction="reverse"),
-    "RNN of another activation": _recurrent("RNN", 1, activations=["Relu"]),
+    "LpNormalization": unary("LpNormalization", axis=1, p=2),
+    "ReduceL2": unary("ReduceL2", shape=(3, 4), axes=[2], keepdims=0),
+    "ReduceLogSumExp": unary("ReduceLogSumExp", shape=(3, 4), axes=[2], keepdims=0),
+    "LSTM": recurrent("LSTM", 4),
+    "LSTM, both ways": recurrent("LSTM", 4, direction="bidirectional"),
+    "LSTM, initial states": recurrent("LSTM", 4, states=2, direction="reverse"),
+    "LSTM with peepholes": recurrent("LSTM", 4, peepholes=True, direction="bidirectional"),
+    "LSTM with peepholes, clipped": recurrent("LSTM", 4, states=2, peepholes=True, clip=0.3),
+    "LSTM, clipped": recurrent("LSTM", 4, clip=0.25),
+    "LSTM, gates coupled": recurrent("LSTM", 4, states=2, peepholes=True, input_forget=1),
+    "GRU, clipped": recurrent("GRU", 3, clip=0.25, linear_before_reset=1),
+    "RNN, clipped": recurrent("RNN", 1, clip=0.25),
+    "LSTM, batch first": recurrent_batch_first,
+    "GRU": recurrent("GRU", 3, linear_before_reset=1),
+    "GRU, reset before": recurrent("GRU", 3, biases=False),
+    "GRU, both ways, initial states": recurrent("GRU", 3, states=1, direction="bidirectional", linear_before_reset=1),
+    "RNN": recurrent("RNN", 1, direction="reverse"),
+    "RNN of another activation": recurrent("RNN", 1, activations=["Relu"]),
 }
 
 POSITIVE: dict[str, Callable[[], onnx.ModelProto]] = {
-    "Sqrt": _unary("Sqrt"),
-    "Log": _unary("Log"),
-    "Reciprocal": _unary("Reciprocal"),
-    "Div": _binary("Div"),
-    "Div of a constant": _constant_first("Div", 3.0),
-    "Pow of a fraction": _with("Pow", {"c": np.float32(1.5)}),
-    "ReduceLogSum": _unary("ReduceLogSum", shape=(3, 4), axes=[2]),
+    "Sqrt": unary("Sqrt"),
+    "Log": unary("Log"),
+    "Reciprocal": unary("Reciprocal"),
+    "Div": binary("Div"),
+    "Div of a constant": constant_first("Div", 3.0),
+    "Pow of a fraction": with_rest("Pow", {"c": np.float32(1.5)}),
+    "ReduceLogSum": unary("ReduceLogSum", shape=(3, 4), axes=[2]),
     "Mean": lambda: graph([node("Mean", "x z x", "y")], {"x": ("N", 3), "z": ("N", 3)}, "y"),
 }
 
@@ -627,7 +327,7 @@ def test_positive(name: str) -> None:
 
 @pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
 def test_sizes_of_states_without_an_attribute_are_those_of_the_weights(operator: str, gates: int) -> None:
-    model = _recurrent(operator, gates)()
+    model = recurrent(operator, gates)()
     x = [np.random.default_rng(2).normal(size=(5, 4, 2))]
     wanted = read_onnx(model).evaluate(x)
     (attribute,) = (own for own in model.graph.node[0].attribute if own.name == "hidden_size")
