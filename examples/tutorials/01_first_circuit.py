@@ -6,15 +6,12 @@
 # package.
 
 # %%
-from importlib import resources
-
 import numpy as np
 
 import bitsmith
 
 project = bitsmith.utils.fetch_example_model("digits.keras")
-with np.load(resources.files("bitsmith") / "data" / "models" / "digits_test.npz") as data:
-    images, labels = data["inputs"], data["labels"]
+images, labels = bitsmith.utils.fetch_example_data("digits.keras")
 images.shape, labels[:10]
 
 # %% [markdown]

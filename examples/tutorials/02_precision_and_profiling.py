@@ -5,15 +5,14 @@
 # tells where results go wrong.
 
 # %%
-from importlib import resources
+import warnings
 
 import numpy as np
 
 import bitsmith
 
-bitsmith.utils.fetch_example_model("digits.keras")
-with np.load(resources.files("bitsmith") / "data" / "models" / "digits_test.npz") as data:
-    images, labels = data["inputs"], data["labels"]
+warnings.simplefilter("ignore", bitsmith.FidelityWarning)  # figures below show what it says, and one cell its text
+images, labels = bitsmith.utils.fetch_example_data("digits.keras")
 
 
 def accuracy(model: bitsmith.Model) -> float:
@@ -66,8 +65,6 @@ figures.results_in_circuit
 # here:
 
 # %%
-import warnings
-
 config = {"LayerName": {"fc1": {"Precision": {"result": "fixed<8,3>"}}}}
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
@@ -89,9 +86,7 @@ for loss in narrow.losses(images):
 
 # %%
 _, good = model.trace(images)
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    _, bad = narrow.trace(images)
+_, bad = narrow.trace(images)
 for name in good:
     print(f"{name:15} {np.abs(good[name] - bad[name]).max():8.3f}")
 

@@ -5,8 +5,6 @@
 # the same circuit. Needs `torch`, `onnx`, `onnxscript` and `matplotlib`.
 
 # %%
-from importlib import resources
-
 import numpy as np
 import torch
 from torch import nn
@@ -14,8 +12,8 @@ from torch import nn
 import bitsmith
 
 torch.manual_seed(0)
-with np.load(resources.files("bitsmith") / "data" / "models" / "digits_test.npz") as data:
-    images, labels = torch.tensor(data["inputs"]), torch.tensor(data["labels"]).long()
+pixels, classes = bitsmith.utils.fetch_example_data("digits.keras")
+images, labels = torch.tensor(pixels), torch.tensor(classes).long()
 
 
 class Classifier(nn.Module):

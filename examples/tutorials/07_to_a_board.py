@@ -7,7 +7,6 @@
 # instead, and how).
 
 # %%
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ import numpy as np
 import bitsmith
 
 project = bitsmith.utils.fetch_example_model("digits.keras")
-with np.load(resources.files("bitsmith") / "data" / "models" / "digits_test.npz") as data:
-    images = data["inputs"]
+images, _ = bitsmith.utils.fetch_example_data("digits.keras")
 model = bitsmith.convert(
     "digits.keras", "digits", project["HLSConfig"], calibration=images, board="pynq-z2", clock_period=10
 )
