@@ -241,6 +241,7 @@ def test_the_nearest_names_are_listed() -> None:
     told = nearest(["dens"], names)
     assert told.startswith("Dense, ") and told.endswith(" and 91 more") and told.count(",") == 9
     assert nearest(["x"], ["b", "a"]) == "b, a"
+    assert nearest(["fc_1"], ["pixels", "output", "fc2", "fc1"]) == "fc1, fc2, pixels, output"
 
 
 class _Drawn:

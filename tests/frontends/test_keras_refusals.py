@@ -49,6 +49,12 @@ def test_known_layers_are_not_listed_where_no_class_is_unknown(tmp_path: Path) -
     assert not caught.value.accepted
 
 
+def test_known_layers_are_not_listed_where_the_remedy_names_what_does(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"saved as such$") as caught:
+        read_keras(write_model(tmp_path, functional(source("x", 8), layer("Lambda", "it", "x"), outputs=("it",))))
+    assert not caught.value.accepted
+
+
 def _one(class_name: str, *shape: int, **config: Any) -> Any:
     return functional(source("x", *shape), layer(class_name, "it", "x", **config), outputs=("it",))
 

@@ -31,7 +31,7 @@ class Matched:
 
 def matched(nodes: Sequence[NetworkNode], given: Mapping[str, Choices], problems: Problems) -> Matched:
     """``given`` by the layers' own names; names that are of no layer in any tool are problems."""
-    known = {node.name for node in nodes}
+    known = dict.fromkeys(node.name for node in nodes)
     others = _other_names(nodes)
     names: dict[str, Choices] = {}
     idle = []

@@ -28,6 +28,8 @@ from collections.abc import Callable, Iterable, Sequence
 from bitsmith.errors.remedies import Remedy, given
 
 _SHOWN_NAMES = 10
+_ALIKE = 0.5
+"""Names with fewer letters in common than this share stay in their order."""
 
 
 class BitsmithError(Exception):
@@ -59,15 +61,15 @@ class BitsmithError(Exception):
 
 
 def nearest(found: Iterable[str], names: Iterable[str], most: int = _SHOWN_NAMES) -> str:
-    """The names that are most like those that were found, ``most`` of them, and how many more there are."""
+    """The names, ``most`` of them, and how many more there are; first those that are like the ones that were found."""
     every, wanted = list(dict.fromkeys(names)), [name.lower() for name in found]
 
     def unlike(name: str) -> float:
-        return -max((difflib.SequenceMatcher(None, name.lower(), other).ratio() for other in wanted), default=0.0)
+        alike = max((difflib.SequenceMatcher(None, name.lower(), other).ratio() for other in wanted), default=0.0)
+        return -alike if alike >= _ALIKE else 0.0
 
-    if len(every) <= most:
-        return ", ".join(every)
-    return f"{', '.join(sorted(every, key=unlike)[:most])} and {len(every) - most} more"
+    rest = len(every) - most
+    return ", ".join(sorted(every, key=unlike)[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class ModelFileError(BitsmithError):

@@ -243,7 +243,9 @@ def _unknown(entry: Entry) -> Refusal:
     if "HGQ" in (name.partition(">")[0], entry.registered.partition(">")[0]):
         return Refusal(entry.name, name, *_OF_HGQ1)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
-    return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
+    if reason is not _QUANTIZED and entry.custom:
+        reason = _CUSTOM
+    return Refusal(entry.name, name, *reason, class_known=reason not in (_UNKNOWN, _CUSTOM, _QUANTIZED))
 
 
 def _check_config(config: Fields, is_operation: bool) -> None:
