@@ -108,8 +108,7 @@ def test_convert_takes_the_most_bits_that_fit(network: Path, data: npt.NDArray[n
     assert fits(*size(model)) and model.directives.unrolled(model.program)
     chosen, *_ = model.notes
     assert re.match(
-        r"Chosen to fit LFE5U-45F: 10 bits of weights and 16 of results \(.* less accurate\. The fidelity: .* dB",
-        chosen,
+        r"Chosen to fit LFE5U-45F: 10 bits of weights and 16 of results \(.* less accurate\. Fidelity: .* dB", chosen
     )
     model.save(tmp_path / "model.json")
     assert bitsmith.Model.load(tmp_path / "model.json").notes == model.notes

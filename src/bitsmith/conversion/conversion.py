@@ -277,7 +277,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         warnings.warn(fidelity.message, FidelityWarning, stacklevel=users_line())
     laid_out = found.network
     if choice is not None:
-        said = (*said, f"{choice.note} The {fidelity.summary}.")
+        said = (*said, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
     idle = idle_notes(project.idle)
     notes = (*said, *questioned, *found.notes, *idle, *notes_on_settings(laid_out, target))
