@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from bitsmith.report import Report, read_report
 from bitsmith.report.folder import write_report
 from bitsmith.report.html import page
 from bitsmith.report.sections import SECTIONS as NAMES
-from bitsmith.report.sections import Timing
+from bitsmith.report.sections import LayerFidelity, Timing
 from bitsmith.report.shown import Shown
 from bitsmith.report.terminal import as_html
 from tests.report.networks import lowered, residual
@@ -235,9 +236,42 @@ def test_notebooks_show_tables_without_markup_of_models(tmp_path: Path) -> None:
     shown = model._repr_html_()
     assert shown.startswith("<pre") and "hidden" in shown and "<svg" in shown
     assert repr(model).startswith("<Model residual: 5 layers, 66 parameters")
-    printed: list[Shown] = [model.fidelity, model.losses(np.ones((1, 4))), model.plan()]
+    assert model.fidelity._repr_html_().startswith(as_html(str(model.fidelity)))
+    printed: list[Shown] = [model.losses(np.ones((1, 4))), model.plan()]
     for value in printed:
         assert value._repr_html_() == as_html(str(value)) and "object at" not in str(value)
+
+
+def test_notebooks_show_bits_errors_and_area_as_bars(tmp_path: Path) -> None:
+    """Bars are as long as their share: of the part, of the largest layer, of the most bits, of six powers of ten."""
+    cells = [{"Layer": "<a>", "LUT": 300}, {"Layer": "b", "LUT": 75}, {"LUT": 25}]
+    shown = Report({"Resources": {"LUT": 400, "Part": PART, "Tool": "t"}, "Layers": cells})._repr_html_()
+    assert ("LUT", "0.48", "400 of 83,640 (0.478 %)") in _bars(shown)
+    assert _bars(shown)[-3:] == [
+        ("&lt;a&gt;", "100.00", "300 LUTs (75 %)"),
+        ("b", "25.00", "75 LUTs (19 %)"),
+        ("between layers", "8.33", "25 LUTs (6.2 %)"),
+    ]
+    model = Model(residual(), lowered(residual()), Target(tmp_path, "residual", PART, 10.0))
+    results = {row.name: row.result for row in model.get_layers() if row.result is not None}
+    bars = _bars(model._repr_html_())
+    assert {name: text for name, _, text in bars} == {name: f"{result.bits} bits" for name, result in results.items()}
+    most = max(result.width_max for result in results.values())
+    lengths = {name: f"{100 * result.width_max / most:.2f}" for name, result in results.items()}
+    assert {name: length for name, length, _ in bars} == lengths
+    errors = [LayerFidelity(layer=name, error=error, own=0.0) for name, error in (("x", 0.0), ("y", 1e-3), ("z", 1.0))]
+    assert _bars(replace(model.fidelity, rows=tuple(errors))._repr_html_()) == [
+        ("x", "0.00", "exact"),
+        ("y", "50.00", "0.1 %, own 0 %"),
+        ("z", "100.00", "100 %, own 0 %"),
+    ]
+
+
+def _bars(shown: str) -> list[tuple[str, str, str]]:
+    """Labels, lengths in percent and texts."""
+    return re.findall(
+        r"<div>([^<]*)</div><div [^>]*><div style=\"width: ([\d.]+)%[^>]*></div></div><div>([^<]*)</div>", shown
+    )
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,13 @@ class Certificate(Shown):
     def __repr__(self) -> str:
         return f"<{self.summary}>"
 
+    def _repr_html_(self) -> str:
+        """The table, and the errors as bars, for notebooks."""
+        from bitsmith.report.bars import as_html, error_bar
+
+        title = "Mean error of each result as a share of its range, on a scale of powers of ten"
+        return Shown._repr_html_(self) + as_html(title, map(error_bar, self.rows))
+
 
 @dataclass(frozen=True, slots=True)
 class _Document:

@@ -443,8 +443,7 @@ class Model(Shown):
         return f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend} for {target.part}>"
 
     def _repr_html_(self) -> str:
-        """The table of layers, and their picture to unfold, for notebooks."""
-        from bitsmith.report.figures.picture import Content, Direction, picture, svg
+        """The table of layers, the bits of their results as bars, and their picture to unfold, for notebooks."""
+        from bitsmith.report.bars import design_html
 
-        drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
-        return f"{super()._repr_html_()}<details><summary>Picture of the layers</summary>{drawn}</details>"
+        return super()._repr_html_() + design_html(self.design())

@@ -15,8 +15,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bitsmith.estimate.fit import Need
+from bitsmith.report.bars import Bar, used
 from bitsmith.report.figures.scatter import Mark, Scatter
-from bitsmith.report.html import Bar, rendered, used
+from bitsmith.report.html import rendered
 from bitsmith.report.sections import number
 from bitsmith.report.summary import LayerRow
 from bitsmith.report.terminal import constant_text, rows_table

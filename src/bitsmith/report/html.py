@@ -5,36 +5,21 @@ In: a report. Out: the page's text. Every name on it comes from a user's model o
 
 from __future__ import annotations
 
-import math
 import urllib.parse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bitsmith.estimate.fit import Need, shortage
+from bitsmith.estimate.fit import shortage
+from bitsmith.report.bars import Bar, cell_bars, error_bar, used
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.figures.drawing import diagram, range_chart
 from bitsmith.report.grids import BitCounts, mean_bits
 from bitsmith.report.key_figures import area_of, key_figures, resources, verdict
 from bitsmith.report.report import Report
-from bitsmith.report.sections import (
-    Fidelity,
-    FIFOs,
-    Files,
-    LayerCells,
-    LayerFidelity,
-    Layers,
-    Origin,
-    Resources,
-    Stages,
-    Utilization,
-    number,
-    percent,
-)
+from bitsmith.report.sections import Fidelity, FIFOs, Files, Layers, Origin, Resources, Stages, Utilization, number
 from bitsmith.report.summary import LayerRow
 from bitsmith.report.terminal import (
     USE_COLUMNS,
-    cell_layer,
     cell_table,
     cell_use,
     constant_text,
@@ -46,16 +31,6 @@ from bitsmith.report.terminal import (
 
 _LONG = 24
 """Networks of more layers are folded on the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A labeled bar; ``percent`` of the full length."""
-
-    label: str
-    text: str
-    percent: float
-    over: bool = False
 
 
 def rendered(template: str, **values: object) -> str:
@@ -80,7 +55,7 @@ def page(report: Report) -> str:
     """The HTML page of ``report``."""
     design, area, fifos, files = report.design, area_of(report.sections), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
-    cells, placed = report.find(Layers), report.find(Utilization)
+    cells, placed, fidelity = report.find(Layers), report.find(Utilization), report.find(Fidelity)
     shares = resources(report.sections, design)
     cell_columns, cell_rows = cell_table(cells.rows) if cells is not None and cells.rows else ([], [])
     return rendered(
@@ -96,7 +71,7 @@ def page(report: Report) -> str:
         utilization=[cell_use(row) for row in placed.rows] if placed is not None else [],
         cell_columns=cell_columns,
         cells=cell_rows,
-        cell_bars=_cell_bars(cells.rows) if cells is not None else [],
+        cell_bars=cell_bars(cells.rows) if cells is not None else [],
         has_stages=cells is not None and any(row.first_stage is not None for row in cells.rows),
         long=len(rows) > _LONG,
         origin=_origin(report.find(Origin)),
@@ -104,7 +79,7 @@ def page(report: Report) -> str:
         estimated=not isinstance(area, Resources),
         has_ebops=any(row.ebops is not None for row in rows),
         bits=_bits(rows),
-        fidelity=_fidelity(report.find(Fidelity)),
+        fidelity=[error_bar(row) for row in fidelity.rows] if fidelity is not None else [],
         fifo_columns=COLUMNS,
         fifos=fifo_table(fifos.rows if fifos is not None else ()),
         stages=_stages(report.find(Stages)),
@@ -112,17 +87,6 @@ def page(report: Report) -> str:
         ranges=range_chart(rows),
         files=files.paths if files is not None else {},
     )
-
-
-def _cell_bars(rows: Sequence[LayerCells]) -> list[Bar]:
-    """A bar for the LUTs of each layer."""
-    most = max((row.lut or 0 for row in rows), default=0) or 1
-    total = sum(row.lut or 0 for row in rows) or 1
-    return [
-        Bar(cell_layer(row), f"{number(row.lut)} LUTs ({percent(row.lut / total)})", 100 * row.lut / most)
-        for row in rows
-        if row.lut
-    ]
 
 
 def _origin(section: Origin | None) -> str:
@@ -137,15 +101,6 @@ def _origin(section: Origin | None) -> str:
         (section.seeds, "seeds: "),
     )
     return " · ".join(f"{before}{value}" for value, before in parts if value)
-
-
-def used(label: str, need: Need) -> Bar:
-    """A bar for a resource of the part."""
-    if not need.available:
-        return Bar(label, f"{number(need.needed)}; the part has none", 100.0 if need.needed else 0.0, over=need.lacking)
-    percent = 100 * need.needed / need.available
-    text = f"{number(need.needed)} of {need.available:,} ({percent:.3g} %)"
-    return Bar(label, text, min(percent, 100.0), over=need.lacking)
 
 
 def _stages(stages: Stages | None) -> list[tuple[Bar, str]]:
@@ -174,32 +129,6 @@ def _bits(rows: Sequence[LayerRow]) -> list[tuple[str, list[Bar]]]:
 def _histogram(bits: BitCounts) -> list[Bar]:
     most = max(count for _, count in bits)
     return [Bar(f"{width} bits", number(count), 100 * count / most) for width, count in bits]
-
-
-_EXPONENTS = 6
-"""Powers of ten that the bars of errors span, below the whole range."""
-
-_LARGE_ERROR = 0.1
-
-
-def _fidelity(section: Fidelity | None) -> list[Bar]:
-    """A bar for each layer's error, on a scale of powers of ten."""
-    return [_error(row) for row in section.rows] if section is not None else []
-
-
-def _error(row: LayerFidelity) -> Bar:
-    error = row.error or 0.0
-    length = 1 + math.log10(max(error, 10.0**-_EXPONENTS)) / _EXPONENTS
-    counts = (
-        (row.saturated, "saturate"),
-        (row.wrapped, "wrap"),
-        (row.stuck, "never change"),
-        (row.zeroed, "weights are 0"),
-    )
-    said = [f"{percent(error)}, own {percent(row.own)}" if error else "exact"]
-    said += [f"channel {row.channel}: {percent(row.channel_error)}"] if row.channel is not None else []
-    said += [f"{count:,} {verb}" for count, verb in counts if count]
-    return Bar(row.layer or "", "; ".join(said), 100 * min(length, 1.0), over=error > _LARGE_ERROR)
 
 
 def _href(path: object) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from bitsmith.errors import ProjectError
-from bitsmith.report.sections import SECTIONS, Figures, Kind, Section, find, plain, section_of
+from bitsmith.report.key_figures import resources
+from bitsmith.report.sections import SECTIONS, Figures, Kind, Layers, Section, find, plain, section_of
 from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design, design_from_json, design_to_json
 from bitsmith.report.terminal import as_text, report_summary, report_table
@@ -146,6 +147,15 @@ class Report(Shown, Mapping[str, object]):
 
     def __repr__(self) -> str:
         return f"<Report: {', '.join(self._sections) or 'empty'}>"
+
+    def _repr_html_(self) -> str:
+        """The first screen, and the area as bars, for notebooks."""
+        from bitsmith.report.bars import as_html, cell_bars, used
+
+        cells = self.find(Layers)
+        of_part = as_html("Share of the part", (used(*share) for share in resources(self.sections, self.design)))
+        of_layers = as_html("LUTs of each layer", cell_bars(cells.rows) if cells is not None else ())
+        return f"{super()._repr_html_()}{of_part}{of_layers}"
 
 
 def read_own_report(path: Path) -> Report:

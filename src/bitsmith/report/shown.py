@@ -1,4 +1,4 @@
-"""Values that print as tables, and that notebooks show as they print."""
+"""Values that print as tables, and that notebooks show as they print, some with more."""
 
 from __future__ import annotations
 
