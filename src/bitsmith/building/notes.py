@@ -1,4 +1,4 @@
-"""Notes on settings of layers: which have no effect on the circuit of a target, or another one than they say."""
+"""Notes on settings that have no effect on the circuit of a target, or another effect than they say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
 
 
 def _unsliced(network: Network, target: Target) -> Iterator[str]:
-    """Return a note on register slices that the circuit has not."""
+    """A note on register slices that the circuit does not have."""
     sliced = [node.name for node in network.nodes if node.settings.register_slices]
     if not sliced:
         return
@@ -37,15 +37,15 @@ def _unsliced(network: Network, target: Target) -> Iterator[str]:
 
 
 def _loaded(network: Network) -> Iterator[str]:
-    """Return the weights that come from outside."""
-    for way, found in ((Weights.RELOADABLE, "can be loaded later"), (Weights.EXTERNAL, "come in with each frame")):
-        names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
+    """Notes on weights that come from outside."""
+    for source, arrival in ((Weights.RELOADABLE, "can be loaded later"), (Weights.EXTERNAL, "come in with each frame")):
+        names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is source)
         if names:
-            yield f"Weights of {names} {found}."
+            yield f"Weights of {names} {arrival}."
 
 
 def _nothing_to_read(network: Network, target: Target) -> Iterator[str]:
-    """Return a note on memories that are to be read back, and are none."""
+    """A note if there are no memories to read back."""
     if is_monitored(target.monitors, MEMORIES) and all(
         node.settings.weights is not Weights.RELOADABLE for node in network.nodes
     ):
@@ -56,7 +56,7 @@ def _nothing_to_read(network: Network, target: Target) -> Iterator[str]:
 
 
 def _other_positions(network: Network, target: Target) -> Iterator[str]:
-    """Return notes on layers whose ParallelizationFactor differs from the circuit's."""
+    """Notes on layers whose ParallelizationFactor differs from the circuit's."""
     shapes = network.shapes()
     for node in network.nodes:
         wanted, grid = node.settings.parallelization_factor, shapes[node.name][:-1]
@@ -66,9 +66,9 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
                 "and ReuseFactor lets them share hardware."
             )
             return
-        found = max(number for number in possible_parallelism(grid) if number <= wanted)
-        if grid and found < wanted and "weight" in node.layer.variables():
+        possible = max(number for number in possible_parallelism(grid) if number <= wanted)
+        if grid and possible < wanted and "weight" in node.layer.variables():
             yield (
-                f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "
-                "as many can come at once as divide a row, or whole rows."
+                f"ParallelizationFactor {wanted} of {node.name!r} is taken as {possible}: of {'x'.join(map(str, grid))} "
+                "positions as many can come at once as divide a row, or whole rows."
             )

@@ -1,4 +1,4 @@
-"""Elements of results that something reads: synthesis keeps nothing of others."""
+"""The elements of results that are read: synthesis removes all others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _read(node: Node, mask: Mask, shapes: list[tuple[int, ...]]) -> list[Mask]:
 
 
 def _onto(shape: tuple[int, ...], mask: Mask) -> Mask:
-    """Elements of an operand of ``shape``, broadcast to the result, any of whose repetitions is in ``mask``."""
+    """The elements of an operand of ``shape`` of which broadcasting puts a copy into ``mask``."""
     whole = (1,) * (mask.ndim - len(shape)) + shape
     axes = tuple(axis for axis, size in enumerate(whole) if size == 1)
     return np.broadcast_to(np.logical_or.reduce(mask, axis=axes, keepdims=True), whole).reshape(shape)

@@ -1,7 +1,7 @@
-"""Constant tables as look-up tables: areas of regular ones as shares of those of random ones.
+"""The area of regular constant tables in look-up tables, as a share of that of random ones.
 
-A share is the root of the share of a table's parts, of as many words as a look-up table has, that are neither constant nor like
-another: those that are alike are chosen from as before.
+A table is cut into parts of as many words as a look-up table has. The share is the square root of the fraction of parts that are
+neither constant nor equal to another part. It is a root, since the multiplexers that choose a part stay.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from bitsmith.ir.types import Ints
 
 
 def unlike(values: Ints, first: int, address: int, width: int, inputs: int) -> npt.NDArray[np.float64]:
-    """The share of each row of ``values``, of which ``width`` bits are kept, read by ``address`` bits from ``first`` on.
+    """The share of each row of ``values``, whose lowest ``width`` bits are stored from address ``first`` on.
 
-    Look-up tables have ``inputs`` inputs. Words that no code reads are like the most frequent one.
+    The address has ``address`` bits, and a look-up table ``inputs`` inputs. Unused words are equal to the most frequent one.
     """
     words = np.empty((len(values), 1 << address), dtype=np.int64)
     kept = (values & ((1 << width) - 1)).astype(np.int64)
@@ -26,10 +26,10 @@ def unlike(values: Ints, first: int, address: int, width: int, inputs: int) -> n
     parts = np.packbits(bits.reshape(len(values), -1, size), axis=-1)
     full = np.packbits(np.ones(size, dtype=np.uint8))
     differing = np.zeros(len(values))
-    for row, each in enumerate(parts):
-        found = np.unique(each.view(f"V{each.shape[1]}"))
-        constant = sum(end.view(found.dtype)[0] in found for end in (0 * full, full))
-        differing[row] = len(found) - constant
+    for row, table in enumerate(parts):
+        distinct = np.unique(table.view(f"V{table.shape[1]}"))
+        constant = sum(end.view(distinct.dtype)[0] in distinct for end in (0 * full, full))
+        differing[row] = len(distinct) - constant
     shares: npt.NDArray[np.float64] = np.sqrt(differing / parts.shape[1])
     return shares
 
@@ -41,5 +41,5 @@ def _most_frequent(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     at = np.arange(ordered.shape[1])
     runs = at - np.maximum.accumulate(np.where(starts, at, 0), axis=1)
-    found: npt.NDArray[np.int64] = ordered[np.arange(len(rows)), runs.argmax(axis=1)]
-    return found
+    frequent: npt.NDArray[np.int64] = ordered[np.arange(len(rows)), runs.argmax(axis=1)]
+    return frequent

@@ -1,10 +1,10 @@
-"""The memories of a network of processes that lie in larger ones than block memories, in a part that has some.
+"""The choice of memories that become larger ones than block memory (UltraRAM, SPRAM), in parts that have some.
 
-In: a network, the depths of its FIFOs and memories, and the part. Out: these memories, each with the columns in which it lies.
-Method: a larger memory is worth it where it takes the place of block memories with at least half of its bits. Where the circuit
-has more block memories than the part, others become larger ones, too. Those come first that save most block memories for each
-larger one, until the part has no more. What has contents from the start (tables, weights that can be loaded) stays. Where the
-larger memory has a single port, only FIFOs become some, by ``bitsmith_single_port_fifo.sv``, which has two tokens in a word.
+In: a network of processes, the depths of its FIFOs and memories, and the part. Out: the chosen memories, each with the width of
+its columns. A larger memory pays where it replaces block memories with at least half of its bits; where the circuit needs more
+block memories than the part has, other memories follow. The order is by block memories saved for each larger one. Memories with
+contents from the start (tables, weights that can be loaded) stay. Of larger memories with a single port only FIFOs are made, by
+``bitsmith_single_port_fifo.sv``, which stores two tokens in a word.
 """
 
 from __future__ import annotations
@@ -56,23 +56,23 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
         for number, process in enumerate(wiring.network.processes)
     ]
     tables = sum(table_blocks(memory, part.family.memory) for memories in own for memory in memories if memory.filled)
-    found = list(_candidates(wiring, depths, own, large, part.family.memory))
-    possible = [each for each in found if large.ports > 1 or each.place[1] >= 0]
-    staying = tables + sum(each.blocks for each in found) - sum(each.blocks for each in possible)
+    every = list(_candidates(wiring, depths, own, large, part.family.memory))
+    possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0]
+    staying = tables + sum(candidate.blocks for candidate in every) - sum(candidate.blocks for candidate in possible)
     return chosen(possible, staying, large, part)
 
 
-def chosen(found: Iterable[Candidate], staying: int, large: LargeMemory, part: Part) -> Mapping[Place, int]:
-    """The columns of those that become larger memories, beside so many block memories that stay."""
-    ranked = sorted(found, key=lambda each: (Fraction(-each.blocks, each.larger), each.place))
-    blocks, left = staying + sum(each.blocks for each in ranked), part.large
+def chosen(candidates: Iterable[Candidate], staying: int, large: LargeMemory, part: Part) -> Mapping[Place, int]:
+    """The columns of candidates that become larger memories; ``staying`` block memories are needed besides."""
+    ranked = sorted(candidates, key=lambda memory: (Fraction(-memory.blocks, memory.larger), memory.place))
+    blocks, left = staying + sum(memory.blocks for memory in ranked), part.large
     columns: dict[Place, int] = {}
-    for each in ranked:
-        pays = 2 * each.blocks * part.family.memory.bits >= each.larger * large.bits
-        if each.larger <= left and (pays or blocks > part.brams):
-            columns[each.place] = each.column
-            left -= each.larger
-            blocks -= each.blocks
+    for memory in ranked:
+        pays = 2 * memory.blocks * part.family.memory.bits >= memory.larger * large.bits
+        if memory.larger <= left and (pays or blocks > part.brams):
+            columns[memory.place] = memory.column
+            left -= memory.larger
+            blocks -= memory.blocks
     return columns
 
 

@@ -13,10 +13,10 @@ from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
 
 _RESETS = {"stream_reset": "aclk", "core_reset": "core_clk", "circuit_reset": "core_clk"}
-"""Instances of reset synchronizers, and their clocks. The circuit has one of its own: it is reset with its clock alone."""
+"""Instances of reset synchronizers, and their clocks. The circuit has its own, since it is reset by its clock alone."""
 
 _CROSSINGS = (("in_gray", "in_gray_meta"), ("out_gray", "out_gray_meta"))
-"""Registers of a FIFO that are read by the other clock, and those that read them."""
+"""Registers of a FIFO whose values cross to the other clock, and the first registers there."""
 
 
 def clock_wrapper_name(top: str) -> str:
@@ -54,20 +54,20 @@ def two_clocks(interface: Interface) -> str:
 
 
 def _crossing(side: str, port: StreamPort) -> Text:
-    """A stream with its FIFO."""
-    name, bits, way = prefix(side, port), 8 * token_bytes(port), "input" if side == "s_axis" else "output"
+    """The ports of a stream, its FIFO, and the wires from there to the circuit."""
+    name, bits, direction = prefix(side, port), 8 * token_bytes(port), "input" if side == "s_axis" else "output"
     bus = tuple(f"{name}_t{role}" for role in ("valid", "ready", "data", "last"))
     core = tuple(f"{name}_core_{role}" for role in ("valid", "ready", "data", "last"))
     ends = [("aclk", "stream_reset_rst", bus), ("core_clk", "core_reset_rst", core)]
     connections = ", ".join(
         f".{end}_clk({clock}), .{end}_rst({reset}), .{end}_valid({valid}), .{end}_ready({ready}), .{end}_data({{{last}, {data}}})"
         for end, (clock, reset, (valid, ready, data, last)) in zip(
-            ("in", "out"), ends if way == "input" else ends[::-1], strict=True
+            ("in", "out"), ends if direction == "input" else ends[::-1], strict=True
         )
     )
     wires = (*(f"logic {core[k]};" for k in (0, 1, 3)), f"logic [{bits - 1}:0] {core[2]};")
     fifo = f"bitsmith_async_fifo #(.WIDTH({bits + 1})) {name}_fifo ({connections});"
-    return Text((), axis_ports(name, bits, way, "logic"), (*wires, fifo), connected(name, *core))
+    return Text((), axis_ports(name, bits, direction, "logic"), (*wires, fifo), connected(name, *core))
 
 
 def vivado_constraints(interface: Interface) -> str:
@@ -115,7 +115,7 @@ def quartus_constraints(interface: Interface) -> str:
 
 
 def _fifos(interface: Interface) -> Iterator[str]:
-    """The instances of FIFOs."""
+    """The names of the instances of FIFOs."""
     for port in (*interface.inputs, *interface.load_ports):
         yield f"{prefix('s_axis', port)}_fifo"
     for port in interface.outputs:
