@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -380,3 +381,14 @@ def test_memories_are_read_back_where_there_are_some(tmp_path: Path) -> None:
     assert [len(each) for each in notes] == [1, 0] and figures == [False, True]
     with pytest.raises(ConfigError, match="Monitors"):
         three_layer(tmp_path, backend="vitis", monitors="memories")
+
+
+@pytest.mark.parametrize(("name", "module"), [("inspect", "inspect_net"), ("class", "class_net"), ("jets", "jets")])
+def test_drivers_are_imported_whatever_the_circuit_is_called(tmp_path: Path, name: str, module: str) -> None:
+    """Python imports its own modules in the folders of the drivers, whose files stand before them."""
+    model, _ = three_layer(tmp_path, project_name=name, board="pynq-z2")
+    model.write()
+    for folder, imported_module in (("driver", module), ("system/export", "predicting")):
+        assert (tmp_path / "project" / folder / f"{module}.py").is_file()
+        script = f"import {imported_module}, dataclasses"
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path / "project" / folder, check=True)

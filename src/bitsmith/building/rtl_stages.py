@@ -31,7 +31,7 @@ from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.counters import counters_cells, read_back_cells
 from bitsmith.rtl.design import LayerPart
-from bitsmith.rtl.driver import driver
+from bitsmith.rtl.driver import driver, driver_module
 from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.selftest import StoredBytes, stored_bytes
@@ -115,12 +115,17 @@ class Rtl:
         target = self.job.target
         return system_of(target, lambda board: rtl_core(self._circuit, board, target, self.job.layouts))
 
+    @property
+    def _driver(self) -> str:
+        """Path of the driver."""
+        return f"driver/{driver_module(self._top)}.py"
+
     def _generate(self) -> Generated:
         made, frame = self._circuit, selftest_frame(self._circuit.program)
         files = together(
             {f"rtl/{name}": text for name, text in made.sources.items()},
             *(made.extras, self._bench()),
-            {f"driver/{self._top}.py": driver(made.program, made.interface, self.job.layouts, frame=frame)},
+            {self._driver: driver(made.program, made.interface, self.job.layouts, frame=frame)},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
         return Generated(files, tuple(self._warnings()))
@@ -361,7 +366,7 @@ class Rtl:
             "AXI4-Stream": f"rtl/{library.axi_stream_name(top)}.sv",
             "AXI4-Lite": f"rtl/{bus_wrappers.axi_lite_name(top)}.v",
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
-            "Driver": f"driver/{top}.py",
+            "Driver": self._driver,
         }
         figures = dict(self._room.size.section())
         counts = has_counters(system_board(self.job.target), self.job.target)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -23,10 +25,19 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _IMPORT = re.compile(r"^from bitsmith\.rtl\.templates\.\w+ import (?:.*[^(]|\([^)]*\))\n", re.MULTILINE)
 """Import of the parts before, which are in the same file in the end; the last line of a part's head."""
 
+_LIBRARIES = frozenset({"numpy", "serial", "pynq", "pyxrt", "predicting", "axi_stream_driver"})
+"""Modules that are imported beside the driver."""
+
 _Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | float | bool | None"
 
 Frame: TypeAlias = tuple[Sequence[Raw], Sequence[Raw]]
 """Raw values of the inputs of a frame, and those of its result, one array per tensor."""
+
+
+def driver_module(top: str) -> str:
+    """The name of the driver's module: that of the circuit, unless Python would take it for a module or a word of its own."""
+    taken = top in sys.stdlib_module_names or top in _LIBRARIES or keyword.iskeyword(top)
+    return f"{top}_net" if taken else top
 
 
 def driver(

@@ -10,6 +10,7 @@ from pathlib import Path
 from bitsmith.errors import ConfigError
 from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.ir.types import FixedFormat
+from bitsmith.rtl.driver import driver_module
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.version import version_numbers
 
@@ -172,16 +173,16 @@ def assembled(
 
 def software(name: str, core: Core) -> dict[str, str]:
     """The driver of a circuit, and what joins it to a vendor's library, by their paths in the project."""
-    top = core.top
+    top, module = core.top, driver_module(core.top)
     texts = {"predicting.py": template("predicting.py"), "axi_stream_driver.py": template(name)}
     words = json.dumps(dict(zip(("input", "output"), map(_words, core.words), strict=True)))
     joined = {
-        key: text.replace("import circuit as net\n", f"import {top} as net\n")
+        key: text.replace("import circuit as net\n", f"import {module} as net\n")
         .replace("@top@", top)
         .replace('"@words@"', repr(words))
         for key, text in texts.items()
     }
-    return {f"{EXPORT}/{key}": text for key, text in {f"{top}.py": core.driver, **joined}.items()}
+    return {f"{EXPORT}/{key}": text for key, text in {f"{module}.py": core.driver, **joined}.items()}
 
 
 def _words(words: FixedFormat | None) -> dict[str, int | str] | None:
