@@ -28,7 +28,6 @@ from bitsmith.dataflow.kinds import (
 )
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import fifos
-from bitsmith.dataflow.storage import line_lengths
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
@@ -36,7 +35,6 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
-from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.memories import larger_memories
@@ -190,7 +188,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             else:
                 count.ff += max(want - have, 0)  # the last part goes straight on
         case Window():
-            _count_window(count, kind.op, process, column)
+            _count_window(count, kind, process, column)
         case Sweep():
             count.sweep(process.takes[0], depth, process.results[0].bits, column)
         case Reorder():
@@ -253,14 +251,13 @@ def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int
             assert_never(process.kind)
 
 
-def _count_window(count: Count, op: ops.Window, process: Process, column: int) -> None:
+def _count_window(count: Count, kind: Window, process: Process, column: int) -> None:
     """A line of delays from tap to tap: registers between neighbors, memories from row to row."""
-    bits = process.takes[0].bits
     counters = set[int]()  # lines that are equally long share one
-    for length in line_lengths(op, process.takes[0].grid):
-        if length < _SHORT_DELAY:
-            count.ff += length * bits
+    for line in kind.memories(process.takes, process.results, 0):
+        if line.words < _SHORT_DELAY:
+            count.ff += line.words * line.bits
         else:
-            count.memory(length, bits, column)
-            counters.add(length)
+            count.memory(line.words, line.bits, column)
+            counters.add(line.words)
     count.ff += sum((length - 1).bit_length() for length in counters)
