@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.storage import weight_bits
@@ -28,14 +29,13 @@ def area_of_op(op: ops.Op, args: Sequence[TensorType], result: TensorType) -> fl
             return result.size * product_luts(*(kind.max_width for kind in args))
         case ops.Table():
             return result.size * rom_area(op.values.shape[-1], result.max_width)
-        case ops.Cast() if op.overflow is Overflow.WRAP:
+        case ops.Cast(overflow=Overflow.WRAP) | ops.Shift() | ops.Input() | ops.Const() | ops.Parameter():
             return 0.0
-        case ops.Shift():
-            return 0.0
-        case _ if isinstance(op, ops.Elementwise):
-            return result.size * float(result.width.mean())
-        case _:
-            return 0.0
+        case ops.MatMul() | ops.Sum() | ops.AMax() | ops.Scan():
+            return 0.0  # as steps, too
+    if isinstance(op, ops.Elementwise):
+        return result.size * float(result.width.mean())
+    return 0.0 if isinstance(op, ops.Movement) else assert_never(op)
 
 
 def area_of_steps(builder: DataflowBuilder, first: int, result: StepId) -> float:

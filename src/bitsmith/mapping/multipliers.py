@@ -16,7 +16,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bitsmith.dataflow.kinds import FoldedProduct, Reduce
+from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
 from bitsmith.dataflow.tokens import union_type
@@ -117,15 +117,11 @@ def packed(factor: Range, common: Range, block: MultiplierBlock, chain: int = 1)
 
 def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:
     """The cycles of the pipeline of a process without a token function; None if it has no pipeline of its own."""
-    match process.kind:
-        case FoldedProduct() as kind:
-            return product_latency(
-                kind.tile[0], multipliers(kind, process.takes[0].token, process.results[0].token, block).chain
-            )
-        case Reduce():
-            return REDUCE_LATENCY
-        case _:
-            return None
+    kind = process.kind
+    if isinstance(kind, FoldedProduct):
+        chain = multipliers(kind, process.takes[0].token, process.results[0].token, block).chain
+        return product_latency(kind.tile[0], chain)
+    return REDUCE_LATENCY if kind.logic.accumulates and kind.logic.program is None else None
 
 
 def _weights(kind: FoldedProduct) -> Range:
