@@ -60,6 +60,21 @@ def test_live_models_and_files(model: onnx.ModelProto, tmp_path: Path) -> None:
     _close(onnx_to_hls({"OnnxModel": model, "OutputDir": str(tmp_path / "out")}))
 
 
+class ModelWrapper:
+    """QONNX's, as far as it is looked at."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+
+
+def test_models_in_wrappers_of_qonnx(model: onnx.ModelProto, tmp_path: Path) -> None:
+    _close(bitsmith.convert(ModelWrapper(model), tmp_path / "guessed"))
+    _close(convert_from_onnx_model(ModelWrapper(model), tmp_path / "named"))
+    assert config_from_onnx_model(ModelWrapper(model)) == config_from_onnx_model(model)
+    with pytest.raises(ModelFileError):
+        convert_from_onnx_model(ModelWrapper("model.onnx"))  # type: ignore[arg-type]
+
+
 def test_names_are_the_users(model: onnx.ModelProto, tmp_path: Path) -> None:
     config = config_from_onnx_model(model, granularity="name")
     names = config["LayerName"]

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 
 def _is_live(model: object) -> bool:
-    return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
+    proto = _proto(model)
+    return type(proto).__name__ == "ModelProto" and callable(getattr(proto, "SerializeToString", None))
+
+
+def _proto(model: object) -> object:
+    """The model that QONNX has wrapped, else ``model``."""
+    return getattr(model, "model", None) if type(model).__name__ == "ModelWrapper" else model
 
 
 def _read(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.onnx.read import read_onnx
 
     return read_onnx(
-        cast("OnnxModel", model),  # read_onnx refuses anything else
+        cast("OnnxModel", _proto(model)),  # read_onnx refuses anything else
         input_shape=options.input_shape,
         allow_approximate=options.allow_approximate,
         layers=options.layers,
@@ -32,7 +38,7 @@ def _read(model: object, options: ReadOptions) -> Network:
 def _outputs(model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool) -> FrameworkRun | None:
     from bitsmith.frontends.onnx.outputs import onnx_outputs
 
-    return onnx_outputs(cast("OnnxModel", model), inputs, layers)
+    return onnx_outputs(cast("OnnxModel", _proto(model)), inputs, layers)
 
 
 ONNX = Framework(
