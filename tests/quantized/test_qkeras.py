@@ -24,6 +24,7 @@ from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.dense import Dense
+from bitsmith.passes.program.load import parameters
 
 MODELS = Path(__file__).parent / "qkeras" / "models"
 PAGE = Path(__file__).parents[2] / "docs" / "qkeras.md"
@@ -414,3 +415,22 @@ def test_functions_without_a_quantizer_are_approximate(
     assert any("Approximate" in note and "without a quantizer" in note for note in network.notes)
     x = np.rint(_spread(2, 4, 3).astype(np.float64) * 16) / 16
     np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]], want, atol=2e-6)
+
+
+@pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
+@pytest.mark.parametrize(("kind", "gates", "after"), [("QGRU", 3, True), ("QGRU", 3, False), ("QLSTM", 4, False)])
+def test_loaded_tensors_are_those_of_all_steps(kind: str, gates: int, after: bool) -> None:
+    """As in a model that has them: also in the first step, whose state is 0, so that its product is the bias."""
+    before, other = (_cell(kind, gates, "quantized_tanh(6)", "quantized_sigmoid(6)", reset_after=after) for _ in "01")
+    tensors = before.layers[1].get_weights()
+    if after:
+        tensors[2] = _spread(2, 2 * gates)
+    other.layers[1].get_weights()[:] = [tensor[..., ::-1] for tensor in tensors]
+    config = {"Model": {"Weights": "reloadable"}}
+    loaded, wanted = (convert(model, config=config, allow_approximate=True, check=False) for model in (before, other))
+    x = np.rint(np.random.default_rng(0).normal(size=(50, 4, 3)) * 16) / 16
+    assert not np.array_equal(loaded.predict(x), wanted.predict(x))
+    for layer, variable in parameters(loaded.program):
+        number = 2 if variable == "bias" else int("_state" in layer)
+        loaded.load_weights(layer, **{"bias" if number == 2 else "kernel": tensors[number][..., ::-1]})
+    np.testing.assert_array_equal(loaded.predict(x), wanted.predict(x))

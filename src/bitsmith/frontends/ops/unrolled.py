@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -154,7 +154,12 @@ class _OnLayers(CellDomain[Value]):
 
 
 def _product(build: Builder, x: Value, kernel: Value, bias: Value | None) -> Value:
-    """The product with a part of the trained tensors, which all steps share."""
+    """The product with a part of the trained tensors, which all steps share.
+
+    That of a first state is a node where it has a bias, which may be loaded: else it would be the trained one for ever.
+    """
+    if x.constant is not None and bias is not None:
+        x = replace(x, node=build.number(x))
     found = {name: build.draft.shared(one) for name, one in (("weight", kernel), ("bias", bias)) if one is not None}
     layer = Dense(found["weight"].elements, found["bias"].elements if "bias" in found else None)
     return held(build.emit(layer, x, quantizers=quantizers_of(**found), layouts=layouts_of(**found)))
