@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 import bitsmith.rtl
+from bitsmith import devices
 from bitsmith.devices import (
     CYCLONE_V,
     ECP5,
@@ -33,6 +34,15 @@ def test_no_field_has_a_default() -> None:
     for kind in (Family, *{type(getattr(ECP5, field.name)) for field in fields(Family)}):
         for field in getattr(kind, "__dataclass_fields__", {}).values():
             assert field.default is MISSING and field.default_factory is MISSING, f"{kind.__name__}.{field.name}"
+
+
+def test_only_their_room_knows_families_by_name() -> None:
+    source = Path(bitsmith.__file__).parent
+    names = [name for name, value in vars(devices).items() if isinstance(value, Family)]
+    imported = re.compile(rf"from bitsmith\.devices[\w.]* import (?:\([^)]*|.*)\b(?:{'|'.join(names)})\b")
+    others = [path for path in source.rglob("*.py") if path.parent != source / "devices"]
+    assert len(names) == len(FAMILIES)
+    assert [path for path in others if imported.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_names_are_unique() -> None:

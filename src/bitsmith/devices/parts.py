@@ -21,6 +21,9 @@ FAMILIES: tuple[Family, ...] = (
 
 DEFAULT_PART = "LFE5U-85F-6BG381C"
 
+YARDSTICK = ECP5.area
+"""Areas in look-up tables of four inputs, by which layouts are compared for all families: a reuse factor means the same circuit
+on each of them."""
 
 TYPICAL = Die(luts=400_000, ffs=800_000, dsps=1_500, brams=1_000)
 """Resources assumed of parts that only a vendor's tool knows: those of a middle-sized one of their families."""

@@ -7,15 +7,12 @@ from typing import assert_never
 
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.storage import weight_bits
-from bitsmith.devices import ECP5
+from bitsmith.devices.parts import YARDSTICK as _AREA
 from bitsmith.ir import ops
 from bitsmith.ir.types import Overflow, TensorType
 from bitsmith.mapping.builder import DataflowBuilder, Step, StepId
 from bitsmith.mapping.folding import SWEEP_LUTS, product_luts, rom_area
 from bitsmith.netlist import csd
-
-_AREA = ECP5.area
-"""In look-up tables of four inputs, as of `bitsmith.mapping.folding`."""
 
 
 def area_of_op(op: ops.Op, args: Sequence[TensorType], result: TensorType) -> float:

@@ -19,16 +19,13 @@ import numpy.typing as npt
 
 from bitsmith.dataflow.tokens import Blocks
 from bitsmith.dataflow.wires import Wires, places_in_source
-from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.devices.parts import YARDSTICK as _AREA
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType, machine, width_of
 from bitsmith.mapping.multipliers import packed
 from bitsmith.netlist import csd
-
-_AREA = ECP5.area
-"""In look-up tables of four inputs on every family, so that a reuse factor means the same circuit on all of them."""
 
 _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 """Per bit of a word of a constant table, by address bits; twice as many for each further one."""
