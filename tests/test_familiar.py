@@ -16,7 +16,8 @@ from torch import nn
 import bitsmith
 from bitsmith import converters, utils
 from bitsmith.compat.familiar import FlatModel, flat, with_layout
-from bitsmith.errors import InputDataError, ProjectError
+from bitsmith.errors import BitsmithWarning, ConfigError, InputDataError, ProjectError
+from bitsmith.layers.settings import Strategy
 
 convert_from_pytorch_model = flat(converters.convert_from_pytorch_model)
 config_from_pytorch_model = with_layout(utils.config_from_pytorch_model)
@@ -148,3 +149,14 @@ def test_projects_say_it_too(tmp_path: Path) -> None:
     wanted = model(torch.tensor(x, dtype=torch.float32)).detach().numpy().transpose(0, 2, 1).reshape(2, -1)
     found = flat(converters.pytorch_to_hls)(project).predict(x.transpose(0, 2, 1))
     np.testing.assert_allclose(found, wanted, atol=5e-3)
+
+
+def test_keys_that_hls4ml_does_not_read_are_left_out_with_a_warning() -> None:
+    """As in tests of hls4ml, which put the strategy beside the section of the model."""
+    model = nn.Sequential(nn.Linear(3, 2)).eval()
+    config = {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 2}, "Strategy": "Resource"}
+    with pytest.warns(BitsmithWarning, match=r"'Strategy' inside 'Model'"):
+        made = convert_from_pytorch_model(model, hls_config=config, input_shape=(3,))
+    assert {node.settings.strategy for node in made.network.nodes} == {Strategy.LATENCY}
+    with pytest.raises(ConfigError, match="Strategy"):
+        bitsmith.convert(model, config=config, input_shape=(3,))

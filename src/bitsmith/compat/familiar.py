@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from typing import ParamSpec
 
 import numpy as np
 
+from bitsmith.base.progress import users_line
 from bitsmith.config.files import read_file
+from bitsmith.config.model import KEYS
 from bitsmith.config.reading import squash
 from bitsmith.emulate.batches import Arrays, Batch, Results, check_batch
-from bitsmith.errors import ProjectError
+from bitsmith.errors import BitsmithWarning, ProjectError
 from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.sample_norm import LayerNormalization
@@ -127,6 +130,8 @@ def flat(function: Callable[_P, Model]) -> Callable[_P, Model]:
 
     @functools.wraps(function)
     def converted(*arguments: _P.args, **options: _P.kwargs) -> Model:
+        if "hls_config" in options:
+            options["hls_config"] = _as_read(options["hls_config"])
         model = function(*arguments, **options)
         config = (*arguments, options.get("config"))[0] if of_project else options.get("hls_config")
         return FlatModel.of(model, config)
@@ -149,6 +154,19 @@ def with_layout(function: Callable[_P, dict[str, object]]) -> Callable[_P, dict[
         return config
 
     return configured
+
+
+def _as_read(config: object) -> object:
+    """A configuration without keys that hls4ml does not read where they stand: those of the model beside its section."""
+    if not isinstance(config, Mapping):
+        return config
+    known = {squash(key) for key in KEYS}
+    idle = [key for key in config if squash(str(key)) in known]
+    if idle:
+        named = ", ".join(repr(key) for key in idle)
+        message = f"hls4ml reads {named} inside 'Model' only, and so does this: what stands beside it is left out"
+        warnings.warn(message, BitsmithWarning, stacklevel=users_line())
+    return {key: value for key, value in config.items() if key not in idle}
 
 
 def _of_model(config: object) -> Mapping[str, object]:
