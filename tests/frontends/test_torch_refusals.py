@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable
 
 import pytest
@@ -179,3 +181,33 @@ def test_programs_with_other_open_sizes_are_refused() -> None:
     program = torch.export.export(nn.ReLU(), (torch.zeros(2, 3),), dynamic_shapes=(axes,))
     with pytest.raises(UnsupportedError, match="leaves sizes open"):
         read_torch(program)
+
+
+class _Chooses(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            return x
+        return -x
+
+
+@pytest.mark.parametrize(
+    ("module", "said", "remedy"),
+    [
+        (
+            _Chooses(),
+            r"depends on the data \(test_torch_refusals\.py, line \d+: if x\.sum\(\) > 0:\)$",
+            r"torch\.where\(",
+        ),
+        (Of(lambda x: x @ torch.ones(5, 3)), r"module: .*same reduction dim.*$", "give an example input"),
+    ],
+)
+def test_modules_that_do_not_export(
+    module: nn.Module, said: str, remedy: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason is one line, and nothing of what torch logs and prints for its own developers is left."""
+    with pytest.raises(UnsupportedError) as caught:
+        read_torch(module, input_shape=(4,))
+    assert re.search(said, caught.value.found) and re.search(remedy, str(caught.value.remedy))
+    assert caught.value.__cause__ is None
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
@@ -36,6 +39,12 @@ _SCRIPT_REMEDY = (
     "where a state that the module keeps becomes a constant, as a call with the example leaves it: have it take and return that"
 )
 _NO_BATCH = "input_shape is that of one sample, without the axis of samples; or "
+_CHOICES = (
+    "torch.where(condition, a, b) computes both and chooses, which a circuit can do; slices need sizes that are known, and "
+    "loops a number of rounds"
+)
+_CALL = re.compile(r'raised this error:\n  File "([^"]+)", line (\d+), in .*\n *(.+)')
+"""The line of the user's that torch names."""
 _WRITES = ("copy_.", "fill_.", "index_put_.")
 """Operators that assignments to parts of a tensor become."""
 
@@ -79,7 +88,7 @@ def exported(
     from bitsmith.frontends.torch.brevitas import shown_quantizers
 
     error: Exception | None = None
-    with evaluating(module):
+    with evaluating(module), _quiet():
         for inputs, axes in _inputs(module, examples, shapes):
             if is_script(module):
                 try:
@@ -93,15 +102,40 @@ def exported(
                         return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
                     except Exception as raised:  # torch hands on whatever the module's code raises
                         error = error or raised
+    found, remedy = _reason(str(error))
+    if is_script(module):
+        remedy = _SCRIPT_REMEDY
+    elif not remedy:
+        example = f"{_NO_BATCH if examples is None else ''}give an example input"
+        remedy = f"{example}; or export the module yourself and give the ExportedProgram"
     raise UnsupportedError(
-        f"torch.export cannot export the module: {str(error)[:_SHOWN]}",
+        f"torch.export cannot export the module: {found}",
         where=type(module).__name__,
         accepted="modules whose operations do not depend on the data, and inputs that fit them",
-        remedy=_SCRIPT_REMEDY
-        if is_script(module)
-        else f"{_NO_BATCH if examples is None else ''}give an example input; or export the module yourself and give the "
-        "ExportedProgram",
-    ) from error
+        remedy=remedy,
+    )
+
+
+def _reason(text: str) -> tuple[str, str]:
+    """The reason that an error of an export gives, without torch's hints to its own developers; and the remedy if it is known."""
+    call = _CALL.search(text)
+    line = f" ({Path(call[1]).name}, line {call[2]}: {call[3]})" if call else ""
+    if "data-dependent" in text:
+        return f"a choice or a size that depends on the data{line}", _CHOICES
+    first, _, _ = text.partition("\n\n")
+    return first[:_SHOWN] + line, ""
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the traces and graphs that torch logs and prints of exports that fail, for the time of the context."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def is_script(module: torch.nn.Module) -> bool:
