@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -278,6 +280,22 @@ def test_doctor_lists_tools_and_packages() -> None:
     assert ("package", "hypothesis") not in findings
     assert (("package", "psutil") in findings) == (sys.platform == "win32")  # a requirement of Windows only
     assert ("tool", "yosys") in findings
+
+
+def test_doctor_says_what_packages_are_for() -> None:
+    """Those of an extra for that, all others for everything."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+
+    def named(requirements: list[str]) -> set[str]:
+        return {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
+
+    findings = json.loads(_run("doctor", "--json").stdout)["findings"]
+    for finding in findings:
+        if finding["kind"] == "package" and finding["where"] != "bitsmith":
+            extra = finding["needed_for"].removeprefix("extra ")
+            needed = project["dependencies"] if extra == "everything" else extras[extra]
+            assert finding["name"] in named(needed), finding
 
 
 def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

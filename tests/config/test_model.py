@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bitsmith.config import HLSConfig, config_from_network, resolve
 from bitsmith.config.building import GRANULARITIES
+from bitsmith.config.model import KEYS
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import ALL_VARIABLES, takes_default
@@ -288,3 +289,9 @@ def test_all_granularities_of_auto_mean_the_same() -> None:
         assert model.settings.precision == by_type.settings.precision == by_name.settings.precision
         assert by_type.settings == by_name.settings
         assert model.settings.table_size is by_name.settings.table_size is None
+
+
+def test_keys_of_options_are_those_that_layers_name() -> None:
+    """A key that some layers have is an option of just those; one that no layer names is of all."""
+    options = frozenset[str]().union(*(layer.options for layer in LAYERS.values()))
+    assert {key.field for key in KEYS.values() if key.is_option} == options

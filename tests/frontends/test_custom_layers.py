@@ -103,6 +103,14 @@ _FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Floats], Float
     "sqrt": (lambda x: abs(x).sqrt(), lambda x: np.sqrt(np.abs(x))),
     "floor": (lambda x: (x * 3.0).floor(), lambda x: np.floor(x * 3)),
     "softmax": (lambda x: x.softmax(0), lambda x: np.exp(x) / np.exp(x).sum(0)),
+    "softmax of the last axis": (
+        lambda x: x.reshape(3, 2, 2).softmax(),
+        lambda x: np.exp(x.reshape(3, 2, 2)) / np.exp(x.reshape(3, 2, 2)).sum(-1, keepdims=True),
+    ),
+    "concatenation along the last axis": (
+        lambda x: custom.concatenate([x.reshape(3, 2, 2), x[:, :2, None]]),
+        lambda x: np.concatenate([x.reshape(3, 2, 2), x[:, :2, None]], -1),
+    ),
     "a function by name": (lambda x: x.function("softsign"), lambda x: x / (1 + np.abs(x))),
     "deviation": (lambda x: x.reduce("std", -1), lambda x: x.std(-1)),
 }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
+from bitsmith.report.sections import section_of
 from bitsmith.report.summary import ConstantRow, LayerRow
-from bitsmith.report.terminal import LayersTable, as_text, shortened
+from bitsmith.report.terminal import LayersTable, as_text, report_table, shortened
 from tests.report.reports import design
 
 LONG = "encoder_blocks_0_self_attention_query_projection_kernel"
@@ -71,3 +74,16 @@ def test_names_lose_their_middle_and_no_more_than_they_must(name: str, width: in
     assert abs(cell_len(head) - cell_len(tail)) <= 3
     if name.isascii():
         assert cell_len(short) == width and len(head) - len(tail) in (0, 1)
+
+
+@pytest.mark.parametrize("mismatches", [0, 1, 12])
+def test_mismatches_are_red_and_their_absence_is_green(mismatches: int) -> None:
+    section = section_of("Verification", {"Inputs": 100, "Mismatches": mismatches, "Tool": "Verilator"})
+    console = Console(width=120, color_system="standard", force_terminal=True)
+    (line,) = [
+        line
+        for line in console.render_lines(report_table([section], None))
+        if ": mismatches" in "".join(s.text for s in line)
+    ]
+    colors = {segment.style.color.name for segment in line if segment.style and segment.style.color}
+    assert colors == {"red" if mismatches else "green"}
