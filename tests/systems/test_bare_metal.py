@@ -448,12 +448,3 @@ def test_elements_of_several_formats(
     pointers = [(ctypes.c_void_p * 1)(array.ctypes.data) for array in (given, y)]
     assert library.net_predict(*pointers, ctypes.c_size_t(len(given))) == 0
     np.testing.assert_array_equal(y, want)
-
-
-@pytest.mark.parametrize("clock_hz", [12.5e6, 33_333_333.0, 100e6, 148.5e6, None])
-def test_planned_cycles_are_those_of_a_thousandth_of_a_second(clock_hz: float | None) -> None:
-    each = made("pipeline")
-    files = bare_metal(each.program, each.interface, {}, 8, registers=True, counted_hz=clock_hz)
-    (cycles,) = re.findall(r"CYCLES_OF_MS = (\d+)", files["net_driver.c"])
-    assert abs(1000 * int(cycles) - (clock_hz or 0)) <= 500
-    assert f"HAS_COUNTERS = {int(clock_hz is not None)}," in files["net_driver.c"]

@@ -22,6 +22,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program.load import load
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.writer import Title
+from bitsmith.systems import bare_metal
 from tests.rtl import wrapped
 from tests.rtl.test_bus_wrappers import Channel, buffer
 from tests.rtl.test_selftest import swapped, with_a_flipped_bit, without_a_beat
@@ -401,3 +402,12 @@ def test_memories_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         x = inputs_of(each.program, 3)
         other = load(each.program, {("conv", "weight"): objects(raw.T.astype(np.int64))})
         np.testing.assert_array_equal(overlaid.predict(x), expected(other, x)[0])
+
+
+@pytest.mark.parametrize("clock_hz", [12.5e6, 33_333_333.0, 100e6, 148.5e6, None])
+def test_planned_cycles_are_those_of_a_thousandth_of_a_second(clock_hz: float | None) -> None:
+    each = made("pipeline")
+    files = bare_metal(each.program, each.interface, {}, 8, registers=True, counted_hz=clock_hz)
+    (cycles,) = re.findall(r"CYCLES_OF_MS = (\d+)", files["net_driver.c"])
+    assert abs(1000 * int(cycles) - (clock_hz or 0)) <= 500
+    assert f"HAS_COUNTERS = {int(clock_hz is not None)}," in files["net_driver.c"]
