@@ -18,8 +18,18 @@ from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.beats import beats, with_beats
-from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
+from bitsmith.rtl.counters import counters
+from bitsmith.rtl.library import (
+    BEATS_LIBRARY,
+    COUNTERS_LIBRARY,
+    MEMORY_LIBRARY,
+    RANGES_LIBRARY,
+    STREAM_LIBRARY,
+    WRAPPER_LIBRARY,
+    library,
+)
 from bitsmith.rtl.memory_wrapper import memory
+from bitsmith.rtl.ranges import watches
 from tests.rtl.circuits import compile_with_slang
 from tests.rtl.wrapped import made
 
@@ -56,9 +66,13 @@ def write(folder: Path, kind: str) -> list[Path]:
     each = made(kind)
     texts = {**{f"rtl/{name}": text for name, text in each.sources.items()}, **each.extras}
     texts["rtl/net_uart.sv"] = uart_wrapper.uart(each.interface, 1_000_000, 10_000)
-    texts["rtl/net_dma_axis.sv"] = beats(each.interface, 2)
-    texts["rtl/net_memory.v"] = memory(with_beats(each.interface, 2))
-    texts |= {f"rtl/{name}": text for name, text in library((*BEATS_LIBRARY, *MEMORY_LIBRARY)).items()}
+    is_watched = kind == "read-back"
+    watched = watches(each.program, each.interface, None) if is_watched else ()
+    texts["rtl/net_dma_axis.sv"] = beats(each.interface, 2, limits=is_watched, watched=watched)
+    narrow = with_beats(each.interface, 2)
+    texts["rtl/net_memory.v"] = memory(narrow, counters(narrow, ranges=True) if is_watched else None)
+    more = (*BEATS_LIBRARY, *MEMORY_LIBRARY, *((*COUNTERS_LIBRARY, *RANGES_LIBRARY) if is_watched else ()))
+    texts |= {f"rtl/{name}": text for name, text in library(more).items()}
     paths = [folder / Path(name).name for name in texts if Path(name).suffix in (".sv", ".v")]
     for path, text in zip(paths, (text for name, text in texts.items() if name.endswith((".sv", ".v"))), strict=True):
         path.write_text(text)

@@ -12,6 +12,7 @@ from bitsmith.rtl.library import (
     COUNTERS_LIBRARY,
     KERNEL_LIBRARY,
     MEMORY_LIBRARY,
+    RANGES_LIBRARY,
     STREAM_LIBRARY,
     TERNARY_LIBRARY,
     axi_stream,
@@ -26,7 +27,15 @@ def test_every_library_file_is_read() -> None:
     import bitsmith.rtl
 
     folder = Path(bitsmith.rtl.__file__).parent / "lib"
-    parts = (STREAM_LIBRARY, BEATS_LIBRARY, MEMORY_LIBRARY, TERNARY_LIBRARY, COUNTERS_LIBRARY, KERNEL_LIBRARY)
+    parts = (
+        STREAM_LIBRARY,
+        BEATS_LIBRARY,
+        MEMORY_LIBRARY,
+        TERNARY_LIBRARY,
+        COUNTERS_LIBRARY,
+        RANGES_LIBRARY,
+        KERNEL_LIBRARY,
+    )
     assert set(library()).union(*parts) == {path.name for path in folder.iterdir()}
 
 

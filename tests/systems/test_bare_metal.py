@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
-import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -138,11 +137,8 @@ def compiled(folder: Path, real: str, patience: int = 10) -> ctypes.CDLL:
     for name, text in STUBS.items():
         (folder / name).write_text(text)
     sources = ["board.c", "system/export/net_driver.c"]
-    options = [
-        *("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-fPIC", "-shared", "-I."),
-        f"-DNET_REAL={real}",
-    ]
-    options += ["-DNET_FRAMES=3", f"-DNET_PATIENCE={patience}"]
+    options = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-fPIC", "-shared", "-I."]
+    options += [f"-DNET_REAL={real}", "-DNET_FRAMES=3", f"-DNET_PATIENCE={patience}"]
     subprocess.run(["gcc", *options, *sources, "-o", "driver.so", "-lm"], cwd=folder, check=True)
     return ctypes.CDLL(str(folder / "driver.so"))
 
@@ -217,7 +213,7 @@ def halves(shape: tuple[int, ...]) -> ModelLayout | None:
 
 
 @pytest.mark.parametrize("summed", [False, True])
-@pytest.mark.parametrize("kind", ["loads", "parts", "read-back"])
+@pytest.mark.parametrize("kind", ["loads", "parts"])
 def test_weights_are_loaded_as_the_driver_in_python_does(
     kind: str, summed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,10 +229,7 @@ def test_weights_are_loaded_as_the_driver_in_python_does(
             assert address >> 16 == 0x4040 + len(net.INPUTS) + which
             sent.append(ctypes.string_at(words[address - 0x10] | words[address - 0x0C] << 32, value))
 
-    def read(address: int) -> int:
-        return zlib.crc32(sent[-1]) + damaged if address & 0xFF00 == 0x600 else 1 << 1
-
-    damaged, words, functions = 0, dict[int, int](), (IN(read), OUT(write))
+    words, functions = dict[int, int](), (IN(lambda address: 1 << 1), OUT(write))
     library = compiled(tmp_path, "double")
     library.connect_board(*functions)
     for which, about in enumerate(net.DESIGN["weights"]):
@@ -245,9 +238,6 @@ def test_weights_are_loaded_as_the_driver_in_python_does(
         values = np.ascontiguousarray(values + 2.0 ** -about["frac"] / 4)
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 0
         assert sent[-1] == net.weights(about["layer"], **{name: values})[about["port"]]
-        damaged = 1
-        assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == (9 if kind == "read-back" else 0)
-        damaged = 0
         values[:] = about["hi"] + 1
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 3
 

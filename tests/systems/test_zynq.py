@@ -365,6 +365,9 @@ def test_counters_are_in_the_estimate_unless_they_are_left_out(tmp_path: Path) -
         assert (figures.get("CountersLUT"), figures.get("CountersFF")) == (
             (320, 384) if monitors is None else (None, None)
         )
+    model = three_layer(tmp_path / "ranges", board="pynq-z2", monitors="ranges")[0]
+    figures = model.build(cosim=False, synth=False).section("Estimate")
+    assert figures["CountersLUT"] > 320 + 2 * 726 and figures["CountersFF"] > 384 + 2 * 300
     with pytest.raises(ConfigError, match="Monitors"):
         three_layer(tmp_path, board="pynq-z2", monitors="all")
 

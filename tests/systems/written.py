@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +17,7 @@ from bitsmith.building.system import rtl_core, system_of
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey
+from bitsmith.rtl.packing import Raw
 from bitsmith.systems import System
 from tests.rtl.wrapped import expected, layouts_of
 
@@ -27,11 +28,12 @@ def written(
     name: str,
     period_ns: float = 10.0,
     layouts: Mapping[ParameterKey, ModelLayout] | None = None,
+    samples: Sequence[Raw] | None = None,
     **target: str,
 ) -> System:
     """The circuit and its system in ``folder``."""
     aim, known = Target(Path(), "net", "", period_ns, board=name, **target), layouts or layouts_of(each.program)
-    made = system_of(aim, lambda board: rtl_core(each, board, aim, known))
+    made = system_of(aim, lambda board: rtl_core(each, board, aim, known, samples))
     assert made is not None
     system, files = made
     own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)

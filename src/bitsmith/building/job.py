@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cached_property
@@ -187,6 +187,7 @@ class Job:
         design: the network as reports describe it.
         layouts: where the user's model has the parameters of the program.
         inputs: one batch of real inputs per input of the program; None: generated ones.
+        calibration: the same of the samples that monitors expect; None: nothing but what fits the types.
         remedy: what the user may do if the circuit does not fit; it takes a while.
     """
 
@@ -196,7 +197,8 @@ class Job:
     emulator: Emulator
     design: Design
     layouts: Mapping[ParameterKey, ModelLayout]
-    inputs: tuple[Batch, ...] | None = None
+    inputs: Sequence[Batch] | None = None
+    calibration: Sequence[Batch] | None = None
     remedy: Callable[[], Remedy | str] = str
 
     @cached_property

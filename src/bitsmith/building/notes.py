@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bitsmith.building.job import Target
 from bitsmith.config import IOType
-from bitsmith.config.values import MEMORIES, is_monitored
+from bitsmith.config.values import MEMORIES, RANGES, is_monitored
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -45,7 +45,9 @@ def _loaded(network: Network) -> Iterator[str]:
 
 
 def _nothing_to_read(network: Network, target: Target) -> Iterator[str]:
-    """A note if there are no memories to read back."""
+    """Notes on monitors that have nothing to look at."""
+    if is_monitored(target.monitors, RANGES) and target.board is None:
+        yield "Monitors 'ranges' has no effect without a board: nothing would read it."
     if is_monitored(target.monitors, MEMORIES) and all(
         node.settings.weights is not Weights.RELOADABLE for node in network.nodes
     ):

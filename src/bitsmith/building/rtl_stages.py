@@ -13,9 +13,9 @@ from bitsmith.building.design import Circuit, Cosimulated, circuit
 from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
 from bitsmith.building.system import bitstream as system_bitstream
-from bitsmith.building.system import has_counters, rtl_core, system_board, system_of
+from bitsmith.building.system import rtl_core, system_board, system_of, watching_cells
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
-from bitsmith.config.values import NO_MONITORS
+from bitsmith.config.values import NO_MONITORS, RANGES, is_monitored
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
@@ -29,11 +29,11 @@ from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.options.building import Asked
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
-from bitsmith.rtl.counters import counters_cells, read_back_cells
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.driver import driver, driver_module
 from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.ranges import MOST_SAMPLES
 from bitsmith.rtl.selftest import StoredBytes, stored_bytes
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import System
@@ -107,13 +107,21 @@ class Rtl:
     def _digest(self) -> str:
         """A digest of everything that the sources follow from."""
         board = system_board(self.job.target)
-        return job_digest(self.job) if board is None else digest(job_digest(self.job), repr(board))
+        samples = [] if self._samples is None else list(map(raw_digest, self._samples))
+        return job_digest(self.job) if board is None else digest(job_digest(self.job), repr(board), *samples)
+
+    @cached_property
+    def _samples(self) -> list[Raw] | None:
+        """Raw calibration data, as monitors expect them."""
+        if self.job.calibration is None or not is_monitored(self.job.target.monitors, RANGES):
+            return None
+        return [self.job.emulator.quantize(k, x[:MOST_SAMPLES])[0] for k, x in enumerate(self.job.calibration)]
 
     @cached_property
     def _system(self) -> tuple[System, Mapping[str, str]] | None:
         """The system of the board, and the files of the circuit for it; None if the board has none."""
         target = self.job.target
-        return system_of(target, lambda board: rtl_core(self._circuit, board, target, self.job.layouts))
+        return system_of(target, lambda board: rtl_core(self._circuit, board, target, self.job.layouts, self._samples))
 
     @property
     def _driver(self) -> str:
@@ -369,9 +377,7 @@ class Rtl:
             "Driver": self._driver,
         }
         figures = dict(self._room.size.section())
-        counts = has_counters(system_board(self.job.target), self.job.target)
-        parts = [counters_cells(self._circuit.interface)] * counts + [read_back_cells(self._circuit.interface)]
-        cells = [sum(column) for column in zip(*parts, strict=True)]
+        cells = watching_cells(self._circuit, self.job.target)
         if any(cells):
             figures |= zip(("CountersLUT", "CountersFF"), cells, strict=True)
         estimate = sections.section_of("Estimate", figures)

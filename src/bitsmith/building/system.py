@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -11,7 +11,7 @@ from bitsmith.building.job import Target
 from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.values import AXI_MASTER, NO_MONITORS
+from bitsmith.config.values import AXI_MASTER, NO_MONITORS, RANGES, is_monitored
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
@@ -22,11 +22,13 @@ from bitsmith.report.sections import Files
 from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.bus_wrappers import Text
-from bitsmith.rtl.counters import counters
+from bitsmith.rtl.counters import counters, counters_cells, read_back_cells
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
+from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.ranges import range_cells, watches
 from bitsmith.systems import Core, System, bare_metal, card_system, soc_fpga_system, zynq_system
 
 
@@ -62,23 +64,34 @@ def system_of(
 
 
 def rtl_core(
-    made: Circuit, board: SystemBoard, target: Target, layouts: Mapping[ParameterKey, ModelLayout]
+    made: Circuit,
+    board: SystemBoard,
+    target: Target,
+    layouts: Mapping[ParameterKey, ModelLayout],
+    samples: Sequence[Raw] | None = None,
 ) -> tuple[Core, Mapping[str, str]]:
-    """A circuit with streams of beats, and the files for that beside its own."""
+    """A circuit with streams of beats, and the files for that beside its own; ``samples`` are what monitors expect."""
     interface = made.interface
     narrow = with_beats(interface, board.bus_bytes)
     in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
     counts = has_counters(board, target)
-    counted = counters(narrow) if counts else None
+    ranges = is_monitored(target.monitors, RANGES)
+    watched = watches(made.program, interface, samples) if ranges else ()
+    counted = counters(narrow, ranges=ranges) if counts else None
     module, wrappers, below = _memory(narrow, counted) if in_memory else _outside(narrow, board, counted)
     if counts:
-        below = (*below, *library.COUNTERS_LIBRARY)
-    texts = {f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts), **wrappers}
+        below = (*below, *library.COUNTERS_LIBRARY, *(library.RANGES_LIBRARY if ranges else ()))
+    texts = {
+        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts, watched=watched),
+        **wrappers,
+    }
     names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names, registers=True)
     frame, counted_hz = selftest_frame(made.program), 1e9 / target.clock_period_ns if counts else None
-    text = driver(made.program, interface, layouts, board.bus_bytes, counted_hz=counted_hz, frame=frame)
+    text = driver(
+        *(made.program, interface, layouts, board.bus_bytes), counted_hz=counted_hz, frame=frame, watched=watched
+    )
     core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
     if isinstance(board, Zynq):
         files_in_c = bare_metal(
@@ -97,6 +110,17 @@ def rtl_core(
 def has_counters(board: SystemBoard | None, target: Target) -> bool:
     """Return True if the board's circuit in SystemVerilog counts what passes its streams."""
     return board is not None and target.monitors != NO_MONITORS
+
+
+def watching_cells(made: Circuit, target: Target) -> tuple[int, int]:
+    """Look-up tables and flip-flops of counters and monitors, about."""
+    parts = [read_back_cells(made.interface)]
+    if has_counters(system_board(target), target):
+        parts.append(counters_cells(made.interface))
+        if is_monitored(target.monitors, RANGES):
+            parts.append(range_cells(watches(made.program, made.interface, None)))
+    luts, ffs = (sum(column) for column in zip(*parts, strict=True))
+    return luts, ffs
 
 
 def _outside(

@@ -52,7 +52,10 @@ NO_MONITORS = "none"
 MEMORIES = "memories"
 """The monitor that reads memories back which can be loaded."""
 
-MONITORS = (MEMORIES,)
+RANGES = "ranges"
+"""The monitor of the values of inputs and outputs."""
+
+MONITORS = (MEMORIES, RANGES)
 """Monitors that are not there by default."""
 
 OTHER_INTERFACES = ("axi_stream", "axi_lite")

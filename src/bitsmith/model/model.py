@@ -420,9 +420,9 @@ class Model(Shown):
         return Design(name, target.part, target.clock_period_ns, listed, self.network.outputs, self.notes)
 
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
-        program = drop_dead(self.program, keep_probes=False)
-        given, kept = None if inputs is None else tuple(inputs), layouts(program, self.network)
-        return Job(program, self.directives, self.target, self.emulator, self.design(), kept, given, self._what_fits)
+        program, source, remedy = drop_dead(self.program, keep_probes=False), self.source, self._what_fits
+        seen, kept = None if source is None else source.calibration, layouts(program, self.network)
+        return Job(program, self.directives, self.target, self.emulator, self.design(), kept, inputs, seen, remedy)
 
     def _what_fits(self) -> Remedy:
         from bitsmith.model.fitting import choices, ways_out

@@ -277,9 +277,9 @@ OPTIONS: Sequence[Option] = (
         "monitors",
         Key("Monitors", "monitors", read_monitors),
         None,
-        Flag(str, (), ("none", *MONITORS), None, "none: no counters, no stored frame; memories: read back."),
-        "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong; with ``memories`` "
-        "those of reloadable weights are read back (``docs/boards.md``).",
+        Flag(str, (), ("none", *MONITORS), None, "none: no counters, no stored frame; memories: read back; ranges."),
+        "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong; ``memories`` reads "
+        "those of reloadable weights back, ``ranges`` watches inputs and outputs (``docs/boards.md``).",
     ),
     Option(
         "clock_period",

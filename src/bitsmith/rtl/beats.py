@@ -14,6 +14,7 @@ from bitsmith.rtl.bus_wrappers import AXI_LITE, Text, axi_lite_name, axis_ports,
 from bitsmith.rtl.counters import limit
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.ranges import Watch, range_monitors
 from bitsmith.rtl.stream_ports import StreamPort
 
 
@@ -46,8 +47,11 @@ def with_beats(interface: Interface, bus_bytes: int) -> Interface:
     )
 
 
-def beats(interface: Interface, bus_bytes: int, *, limits: bool = False) -> str:
-    """The module ``<top>_dma_axis`` around ``<top>_axis``; ``limits``: a port of that name tells counters of results."""
+def beats(interface: Interface, bus_bytes: int, *, limits: bool = False, watched: Sequence[Watch] = ()) -> str:
+    """The module ``<top>_dma_axis`` around ``<top>_axis``; ``limits``: a port of that name tells counters of results.
+
+    Tensors that are ``watched`` have monitors, which ports read.
+    """
     narrow = with_beats(interface, bus_bytes)
     head = Text(
         (
@@ -66,7 +70,23 @@ def beats(interface: Interface, bus_bytes: int, *, limits: bool = False) -> str:
         text += Text(ports=(f"output logic [{len(narrow.outputs) - 1}:0] limits",))
         pairs = zip(interface.outputs, narrow.outputs, strict=True)
         text += total(limit(f"out{k}", k, port, _moves(f"out{k}", port, beat)) for k, (port, beat) in enumerate(pairs))
+    if watched:
+        text += _watched(interface, narrow, watched)
     return text.module(interface, axi_stream_name(narrow.top), axi_stream_name(interface.top))
+
+
+def _watched(interface: Interface, narrow: Interface, watched: Sequence[Watch]) -> Text:
+    """Monitors of tensors, and the tokens of inputs for them."""
+    lines, moves, signals = list[str](), dict[str, str](), {watch.signal for watch in watched}
+    for k, (port, beat) in enumerate(zip(interface.inputs, narrow.inputs, strict=True)):
+        if f"in{k}" in signals:
+            is_whole, name = beat.tokens == port.tokens, prefix("s_axis", port)
+            data = f"{name}_tdata" if is_whole else f"in{k}_data"
+            lines += [f"logic [{port.width - 1}:0] in{k}_token;", f"assign in{k}_token = {data}[{port.width - 1}:0];"]
+            moves[f"in{k}"] = f"{name}_tvalid & {name}_tready" if is_whole else f"in{k}_valid & in{k}_ready"
+    for k, (port, beat) in enumerate(zip(interface.outputs, narrow.outputs, strict=True)):
+        moves[f"out{k}"] = _moves(f"out{k}", port, beat)
+    return Text(lines=tuple(lines)) + range_monitors(watched, moves)
 
 
 def _moves(signal: str, port: StreamPort, narrow: StreamPort) -> str:

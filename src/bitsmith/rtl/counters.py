@@ -14,8 +14,11 @@ _LUTS = 60, 130
 """Look-up tables of ``bitsmith_counters``, and for each stream."""
 
 
-def counters(narrow: Interface) -> Text:
-    """Return the counters of all streams of ``narrow`` in the wrapper that has them, and ``limits`` of the circuit in it."""
+def counters(narrow: Interface, *, ranges: bool = False) -> Text:
+    """Return the counters of all streams of ``narrow`` in the wrapper that has them, and ``limits`` of the circuit in it.
+
+    With ``ranges`` the circuit has monitors, too, which `bitsmith.rtl.ranges` puts there.
+    """
     names = [prefix("s_axis", port) for port in narrow.inputs] + [prefix("m_axis", port) for port in narrow.outputs]
     widths = [port.width for port in (*narrow.inputs, *narrow.outputs)]
     folded = [_folded(f"{name}_tdata", width) for name, width in zip(names, widths, strict=True)]
@@ -30,7 +33,7 @@ def counters(narrow: Interface) -> Text:
         "limit": f"{{limits, {len(narrow.inputs)}'d0}}",
         "frame": _joined([*starts, *ends]),
         "read_word": "s_axi_araddr[9:2]",
-        "value": "value_counted",
+        "value": "value_of_counters" if ranges else "value_counted",
     }
     pins = ", ".join(f".{key}({value})" for key, value in connections.items())
     lines = (
@@ -39,6 +42,12 @@ def counters(narrow: Interface) -> Text:
         f"wire [{_WORD - 1}:0] value_counted;",
         f"bitsmith_counters #(.STREAMS({len(names)})) counters ({pins});",
     )
+    if ranges:
+        choice = "wire [31:0] value_counted = s_axi_araddr[11] ? range_value : value_of_counters;"
+        lines = ("wire [31:0] range_value;", *lines[:-2], "wire [31:0] value_of_counters;", choice, lines[-1])
+        return Text(
+            lines=lines, connections=(".limits(limits)", ".range_word(s_axi_araddr[9:2])", ".range_value(range_value)")
+        )
     return Text(lines=lines, connections=(".limits(limits)",))
 
 

@@ -18,6 +18,7 @@ from bitsmith.passes.program.load import ParameterKey, values_of
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.ranges import Watch
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -49,12 +50,13 @@ def driver(
     registers: bool = True,
     counted_hz: float | None = None,
     frame: Frame | None = None,
+    watched: Sequence[Watch] = (),
 ) -> str:
     """The text of the driver, which needs numpy only.
 
     ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``bus_bytes``: its
     tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some. ``counted_hz`` is
-    the clock of a circuit that counts, ``frame`` that of its self-test.
+    the clock of a circuit that counts, ``frame`` that of its self-test, ``watched`` are tensors with monitors.
     """
     shapes = [
         [
@@ -80,6 +82,7 @@ def driver(
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
         "selftest": _selftest(program, frame),
+        "ranges": [{"name": x.name, "frac": x.frac, "ends": x.ends, "shares": x.shares} for x in watched],
     }
     first, *others = (
         (_TEMPLATES / f"driver{name}.py").read_text(encoding="utf-8") for name in ("", "_links", "_selftest")

@@ -19,6 +19,7 @@ UART_LIBRARY = (
     *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
 )
 TERNARY_LIBRARY = ("bitsmith_ternary_adder.sv",)
+RANGES_LIBRARY = ("bitsmith_range.sv",)
 BEATS_LIBRARY = ("bitsmith_beats_in.sv", "bitsmith_beats_out.sv")
 CLOCK_LIBRARY = ("bitsmith_async_fifo.sv", "bitsmith_reset_sync.sv")
 MEMORY_LIBRARY = (

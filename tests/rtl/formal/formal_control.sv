@@ -78,7 +78,7 @@ module formal_control (
                     12'h44: wanted <= SHAPES[63:32];
                     12'h48: wanted <= SHAPES[95:64];
                     12'h4c: wanted <= SHAPES[127:96];
-                    default: wanted <= araddr[11] ? value_above : araddr[10] ? value_counted : '0;
+                    default: wanted <= araddr[10] ? value_counted : araddr[11] ? value_above : '0;
                 endcase
             end
         end

@@ -26,8 +26,8 @@
 // busy          memories of the network are loaded or read back, which holds it in reset
 // hold          a reset by the CONTROL register does not end while it is high
 // written       a word is written to 0x800 or above: s_axi_awaddr, s_axi_wdata and s_axi_wstrb say which
-// value_counted the word at s_axi_araddr, if that is 0x400 or above
-// value_above   the word at s_axi_araddr, if that is 0x800 or above
+// value_counted the word at s_axi_araddr, if that is from 0x400 to 0x7fc, or 0xc00 or above
+// value_above   the word at s_axi_araddr, if that is from 0x800 to 0xbfc
 module bitsmith_control #(
     parameter logic [31:0] VERSION = '0,
     parameter logic [63:0] DIGEST = '0,
@@ -146,7 +146,7 @@ module bitsmith_control #(
             10'h9: value = frames_out;
             10'ha: value = packet_frames;
             10'hb: value = {16'(OUTPUTS), 16'(INPUTS)};
-            default: value = above ? value_above : counted ? value_counted : '0;
+            default: value = counted ? value_counted : above ? value_above : '0;
         endcase
         for (int k = 0; k < SHAPE_WORDS; ++k) begin
             if (word == $unsigned(10'(FIRST_SHAPE + k))) value = SHAPES[32*k+:32];

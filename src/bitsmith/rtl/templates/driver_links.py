@@ -178,6 +178,43 @@ class Counts:
         )
 
 
+@dataclass(frozen=True)
+class Range:
+    """A tensor at the streams of a circuit, as its monitor has seen it since the last reset.
+
+    Attributes:
+        name: of the tensor, and if it is an ``input`` or ``output``.
+        least, most: of all its elements that passed.
+        expected: least and most of the calibration data, or of the type.
+        beyond: tokens with an element outside of these.
+        bins, shares: tokens by their greatest element, and the shares of those of the calibration data (empty without).
+    """
+
+    name: str
+    least: float
+    most: float
+    expected: tuple[float, float]
+    beyond: int
+    bins: Sequence[int]
+    shares: Sequence[float]
+
+    @property
+    def drift(self) -> float:
+        """The share of tokens that are in other bins than those of the calibration data: from 0 to 1."""
+        total = sum(self.bins)
+        if not total or not self.shares:
+            return 0.0
+        return sum(abs(count / total - share) for count, share in zip(self.bins, self.shares)) / 2
+
+    def __str__(self) -> str:
+        text = f"{self.name}: {self.least:g} to {self.most:g} in {sum(self.bins)} tokens"
+        source = "calibration" if self.shares else "its type"
+        if self.beyond:
+            least, most = self.expected
+            text += f", {self.beyond} of them beyond {source} ({least:g} to {most:g})"
+        return text + (f", drift {self.drift:.2f}" if self.shares else "")
+
+
 def _later(after: int, before: int) -> int:
     """The difference of two counts, which wrap."""
     return (after - before) % (1 << 32)
@@ -190,12 +227,14 @@ class Registers:
     """
 
     CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
-    CYCLES, BUSY, CRC = 0x400, 0x404, 0x600
+    CYCLES, BUSY, CRC, RANGES = 0x400, 0x404, 0x600, 0xC00
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
         self.read = read
         self.write = write
         self.seen: Counts | None = None
+        self.found: list[Range] = []
+        """Ranges that monitors had seen when the circuit was looked at first."""
         self._held = {about["port"]: about["crc"] for about in DESIGN["weights"] if about["crc"] is not None}
         """CRC of what each memory was given that is read back: the trained weights, unless others were loaded."""
 
@@ -205,6 +244,7 @@ class Registers:
         shapes = [size for stream in (*INPUTS, *OUTPUTS) for size in (stream.tokens * stream.beats, stream.beat)]
         if [self.read(0x40 + 4 * k) for k in range(len(shapes))] != shapes:
             raise RuntimeError("the circuit's frames have other sizes than this driver's")
+        self.found = self.found or self.ranges()
 
     def reset(self) -> None:
         """Forget all that is in the network, and reset all counters."""
@@ -230,6 +270,18 @@ class Registers:
     def wrong_memories(self) -> list[str]:
         """Streams of memories that did not hold what they were given when they were last read: after a reset or a load."""
         return [name for name, crc in self._held.items() if self.read(self.CRC + 4 * LOADS.index(name)) != crc]
+
+    def ranges(self) -> list[Range]:
+        """Read what the monitors of inputs and outputs have seen, of a circuit that has some."""
+        found = []
+        for k, about in enumerate(DESIGN["ranges"]):
+            words = [self.read(self.RANGES + 64 * k + 4 * number) for number in (0, 1, 2, *range(8, 16))]
+            least, most, *ends = (
+                float(np.ldexp(float(value), -about["frac"]))
+                for value in (*(word - (word >> 31 << 32) for word in words[:2]), about["ends"][0], about["ends"][-1])
+            )
+            found.append(Range(about["name"], least, most, (ends[0], ends[1]), words[2], words[3:], about["shares"]))
+        return found
 
     def clock_hz(self, seconds: float = 0.01) -> float:
         """The clock of a circuit that counts, by that of the processor."""

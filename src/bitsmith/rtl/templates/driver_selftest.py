@@ -90,6 +90,9 @@ def diagnose(connect: Callable[[], tuple[Any, Registers | None]]) -> tuple[str, 
     said = "the stored frame has the right result"
     if registers is not None and DESIGN["counted_hz"] is not None:
         said += f". {registers.counts()}; the clock has {registers.clock_hz() / 1e6:.4g} MHz"
+    if registers is not None:
+        beyond = [found for found in registers.found if found.beyond]
+        said += "".join(f". Before this test {found}" for found in beyond)
     return "", said
 
 

@@ -56,6 +56,10 @@ class Predicting:
         """Compare the circuit's result for a stored frame with the emulator's; ``SelftestError`` says what is wrong."""
         net.selftest(self._exchange, self._registers)
 
+    def ranges(self) -> Any:
+        """Return what the circuit's monitors have seen of its inputs and outputs since its reset, if it has some."""
+        return [] if self._registers is None else self._registers.ranges()
+
     @property
     def ends(self) -> tuple[Any, Any]:
         """Functions that move the bytes of frames, and the registers of the circuit, if it has some."""

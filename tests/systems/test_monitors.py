@@ -1,0 +1,123 @@
+"""Monitors by key, in simulation under the real drivers: memories that are read back, and ranges of inputs and outputs."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.emulate import Emulator
+from bitsmith.ir.types import objects
+from bitsmith.passes.program.load import load
+from tests.rtl.wrapped import expected, inputs_of, made
+from tests.systems.test_bare_metal import IN, OUT, compiled
+from tests.systems.test_simulated_boards import KINDS, Fault, answers, overlay, project, simulated
+from tests.systems.written import imported, written
+
+
+def test_loads_in_c_are_compared_with_what_the_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, made("read-back"), "zcu104")
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    words = dict[int, int]()
+    damaged = 0
+
+    def read(address: int) -> int:
+        """Idle engines, and a CRC of what was sent last."""
+        if address & 0xF00 != 0x600:
+            return 1 << 1
+        engine = 0x4040_0000 + (len(net.INPUTS) + which << 16)
+        sent = ctypes.string_at(words[engine + 0x18] | words[engine + 0x1C] << 32, words[engine + 0x28])
+        return zlib.crc32(sent) ^ damaged
+
+    functions = IN(read), OUT(words.__setitem__)
+    library = compiled(tmp_path, "double")
+    library.connect_board(*functions)
+    for which, about in enumerate(net.DESIGN["weights"]):
+        values = np.ldexp(np.full(about["shapes"][0], about["hi"], float), -about["frac"])
+        for flipped, status in ((0, 0), (4, 9)):
+            damaged = flipped
+            assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == status
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("flipped", [False, True])
+def test_memories_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flipped: bool) -> None:
+    each = project(tmp_path, "read-back", Fault(""))
+    if flipped:
+        path = next(iter((tmp_path / "rtl").glob("*_ram.sv")))
+        first = re.search(r"words\[0\] = \d+'h([0-9a-f]+);", path.read_text())
+        assert first is not None
+        other = first[0].replace(f"h{first[1]};", f"h{int(first[1], 16) ^ 4:x};")
+        path.write_text(path.read_text().replace(first[0], other))
+    with simulated(tmp_path, each, Fault("")) as board:
+        net, driver = overlay(monkeypatch, tmp_path, board)
+        overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
+        if flipped:
+            with pytest.raises(
+                net.SelftestError, match=r"a memory holds other weights than it was given: \w+: (weight|bias)$"
+            ) as caught:
+                overlaid.selftest()
+            assert caught.value.kind == "weights"
+            assert KINDS[answers(board, net, tmp_path) - 5] == "weights"
+            return
+        overlaid.selftest()
+        assert answers(board, net, tmp_path) == 0
+        raw = np.random.default_rng(5).integers(-16, 16, (3, 6))
+        overlaid.load("conv", kernel=raw / 8)
+        x = inputs_of(each.program, 3)
+        other = load(each.program, {("conv", "weight"): objects(raw.T.astype(np.int64))})
+        np.testing.assert_array_equal(overlaid.predict(x), expected(other, x)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(("kind", "calibrated"), [("pipeline", True), ("streams", True), ("streams", False)])
+def test_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, calibrated: bool) -> None:
+    """Monitors against sums over the real numbers that go in and come out."""
+    program = made(kind).program
+    samples = [quarter / 4 for quarter in inputs_of(program, 40, seed=2)]
+    raws = [Emulator(program).quantize(k, x)[0] for k, x in enumerate(samples)] if calibrated else None
+    each = project(tmp_path, kind, Fault(""), monitors="ranges", samples=raws)
+    x = inputs_of(program, 20)
+    with simulated(tmp_path, each, Fault("")) as board:
+        net, driver = overlay(monkeypatch, tmp_path, board)
+        overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
+        assert all(not sum(found.bins) and not found.beyond for found in overlaid.ranges())
+        results = overlaid.predict(x)
+        found = overlaid.ranges()
+        registers = net.Registers(board.circuit.read, board.circuit.write)
+        registers.check()
+        said = net.diagnose(lambda: (overlaid.ends[0], registers))[1]
+        assert ("beyond calibration" in said) == calibrated and not sum(overlaid.ranges()[0].bins) > 6
+    gone = [
+        np.ldexp(net.quantize(k, part).astype(float), -op.frac)
+        for k, (part, op) in enumerate(zip(x, program.input_ops(), strict=True))
+    ]
+    ports = (*each.interface.inputs, *each.interface.outputs)
+    tokens = [port.tokens for port in ports] if len(ports) > 2 else [1] * len(found)
+    assert [one.name for one in found] == [op.name for op in program.input_ops()] + [o.name for o in program.outputs]
+    known = (
+        [np.ldexp(raw.astype(float), -op.frac) for raw, op in zip(raws, program.input_ops(), strict=True)]
+        if raws
+        else []
+    )
+    for k, (one, real, count) in enumerate(zip(found, (*gone, *results), tokens, strict=True)):
+        rows = np.asarray(real).reshape(20 * count, -1)
+        assert (one.least, one.most) == (rows.min(), rows.max())
+        assert one.beyond == np.sum((rows.min(axis=1) < one.expected[0]) | (rows.max(axis=1) > one.expected[1]))
+        ends = np.ldexp(np.array(net.DESIGN["ranges"][k]["ends"][1:-1], float), -net.DESIGN["ranges"][k]["frac"])
+        assert list(one.bins) == [
+            np.sum((rows.max(axis=1)[:, None] >= ends).sum(axis=1) == number) for number in range(8)
+        ]
+        if k < len(known):
+            assert one.expected == (known[k].min(), known[k].max())
+            assert abs(sum(one.shares) - 1) < 1e-9
+            if one.name == "series":  # the other input wraps
+                assert one.beyond and one.drift > 0.2
+        elif not calibrated:
+            assert not one.beyond and not one.drift
