@@ -151,4 +151,4 @@ def test_blocks_of_amd_have_a_wide_side_and_a_least_size() -> None:
 def test_long_tables_are_extrapolated() -> None:
     delay, area = ULTRASCALE_PLUS.delays, ULTRASCALE_PLUS.area
     assert delay.table(12) == pytest.approx(delay.table(10) + 2 * (delay.table(10) - delay.table(9)))
-    assert area.table(9, 8) == 8 * area.table(6, 8)
+    assert area.table(13, 8) == 8 * area.table(10, 8)

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import elements_read
-from bitsmith.estimate.size import estimate
+from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import InputPort, live_words
 from bitsmith.netlist.pipelined import pipelined
@@ -98,3 +100,23 @@ def test_tables_have_the_words_and_bits_of_their_elements(family: Family) -> Non
     program = build.program([("y", build.table(x, 0, values, 0))])
     made = size_of(*pipelined(program, family.delays, 6.0), family)
     assert estimate(program, family).lut == pytest.approx(made.lut, rel=0.1)
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_states_that_no_output_depends_on_are_free(kept: int) -> None:
+    """Of four states that do not depend on each other, of which so many are read, as of a recurrence of those alone."""
+
+    def size(states: int) -> Size:
+        step = ProgramBuilder()
+        state, x = step.input("h", (1, states), BYTE), step.input("x", (1, 4), BYTE)
+        mixed = step.linear(x, np.arange(-7, 9).reshape(4, 4)[:, :states])
+        body = step.program([("next", step.cast(step.add(state, mixed), BYTE)), ("y", state)])
+        build = ProgramBuilder()
+        start = build.cast(build.const(np.zeros((1, states), dtype=np.int64)), BYTE)
+        rows = build.scan(body, [start], [build.input("x", (6, 1, 4), BYTE)])
+        first = build.slice(build.reshape(rows, (6, states)), (5, 0), (6, states))
+        program = build.program([("y", build.linear(first, np.arange(states)[:, None] < kept))])
+        return estimate_layout(program, Directives({}, False), ECP5, 6.0)
+
+    every, alone = size(4), size(kept)
+    assert (every.lut, every.ff) == pytest.approx((alone.lut, alone.ff), rel=0.03)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.devices import resolve_part
 from bitsmith.devices.blocks import LargeMemory
 from bitsmith.estimate.fit import missing
@@ -75,3 +77,10 @@ def test_fifos_of_single_port_memory(tokens: int, bits: int, blocks: int, memori
     part = resolve_part("ice40up5k")
     size = estimate_layout(program, Directives({}, False, part=part), part.family)
     assert (size.bram, size.large) == (blocks, {"SPRAM": memories})
+
+
+@pytest.mark.parametrize("tiles", [2, 8, 16])
+def test_multipliers_have_a_row_for_each_bit_that_a_weight_ever_has(tiles: int) -> None:
+    """Of 3 bits for -1, 0, 1 and 2: none of a weight that is always 0, two of one that is 1 or 2, one where all are the sign."""
+    weights = np.array([[0, 1, -1], [0, 2, 0]] * (tiles // 2)).reshape(1, tiles, 3, 1)
+    assert FoldedProduct(weights, 0).weight_rows == pytest.approx((2 / 3, 3 / 9))

@@ -19,7 +19,7 @@ import numpy as np
 from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.storage import Memory, addressed, kept_bits, line_lengths, no_memories, weight_bits
+from bitsmith.dataflow.storage import Memory, addressed, kept_bits, line_lengths, no_memories, weight_bits, weight_rows
 from bitsmith.dataflow.timing import (
     ProcessTiming,
     Sequencer,
@@ -153,6 +153,11 @@ class FoldedProduct:
         """Bits of a tile that differ between tiles, and as many of them as are unlike each other; all if they can be loaded."""
         all_bits = weight_bits(self.weights) * self.weights[0, 0].size
         return (all_bits,) * 2 if self.loaded else kept_bits(self.weights.reshape(self.groups * self.steps, -1))
+
+    @property
+    def weight_rows(self) -> tuple[float, float]:
+        """The shares of weights of a tile, and of their bits, that multipliers need; all if they can be loaded."""
+        return (1.0, 1.0) if self.loaded else weight_rows(self.weights.reshape(self.groups * self.steps, -1))
 
     @property
     def table(self) -> Memory:

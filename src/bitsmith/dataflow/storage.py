@@ -53,6 +53,23 @@ def weight_bits(weights: Ints) -> int:
     return width_of(min(int(weights.min()), -1), int(weights.max()))
 
 
+def weight_rows(weights: Ints) -> tuple[float, float]:
+    """The shares of the weights of a tile that are not always 0, and of their bits that are neither always 0 nor like another.
+
+    A multiplier of look-up tables has a row for each of these bits. Of many tiles a bit is compared with the next one alone.
+    """
+    tiles, width, numbers = len(weights), weight_bits(weights), weights.astype(np.int64)
+    live = float(numbers.any(axis=0).mean())
+    if tiles <= _FEW_TILES:
+        columns = np.tensordot(1 << np.arange(tiles), numbers[:, :, None] >> np.arange(width) & 1, axes=1)
+        rows = sum(len(np.setdiff1d(column, 0)) for column in columns)
+    else:
+        changes = np.bitwise_or.reduce(numbers ^ numbers >> 1, axis=0)
+        rows = sum(int(np.count_nonzero(changes >> bit & 1)) for bit in range(width - 1))
+        rows += int(np.count_nonzero(numbers.min(axis=0) < 0))
+    return live, rows / (width * weights.shape[1])
+
+
 def kept_bits(weights: Ints) -> tuple[int, int]:
     """Bits of a tile of constant weights that differ between tiles, and of those as many as are unlike each other.
 

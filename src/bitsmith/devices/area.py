@@ -25,6 +25,7 @@ class AreaModel:
         constant_comparator_luts: per bit of a comparison with a constant.
         shared_comparisons: ``n`` comparisons of one word with constants take ``n`` to this power times those of one.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
+        unlike_power: a table of which a share has no like takes this share of them, to this power.
         bit_sums: sums of single bits take this share of the look-up tables of other sums.
         select_luts: per bit of a word from which a part is selected.
         memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
@@ -33,6 +34,7 @@ class AreaModel:
         block_luts: synthesis makes block memory of what would take more look-up tables than these for each block; 0: where it
             is said so.
         control_luts: counters and flags of a process and of the FIFO before it.
+        pipeline_control_luts: the same of a process that has no counters: those of the FIFO.
         packing_luts: what place and route takes for each addition beyond what synthesis counts.
         block: the multiplier block, None if not all parts of the family have some.
         shift_registers: so many registers in a row that nothing else reads become a look-up table; 0: none do.
@@ -52,12 +54,14 @@ class AreaModel:
     shared_comparisons: float
     bit_sums: float
     table_luts: tuple[float, ...]
+    unlike_power: float
     select_luts: float
     memory_luts: float
     memory_words: int
     memory_choice_luts: float
     block_luts: float
     control_luts: int
+    pipeline_control_luts: int
     packing_luts: float
     block: MultiplierBlock | None
     shift_registers: int

@@ -125,12 +125,14 @@ def _family(
             shared_comparisons=1.0,  # carry chains, which share nothing
             bit_sums=1.0,
             table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
+            unlike_power=0.5,
             select_luts=0.67,
             memory_luts=0.8,  # registers, and the choice of one
             memory_words=1,
             memory_choice_luts=0.0,
             block_luts=52.0,  # 64 bits are the cost of a block
             control_luts=18,
+            pipeline_control_luts=18,
             packing_luts=0.0,  # areas are what nextpnr counts
             shift_registers=0,
             block_registers=0,

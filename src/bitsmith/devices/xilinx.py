@@ -70,6 +70,14 @@ _MEMORY = MemoryBlock(
 # A word of 72 bits has bytes of 9 that are written alone: bitsmith_ram has several words in one.
 _ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72), (8192, 36), (16384, 18), (32768, 9)), ports=2)
 
+_LUTS = {
+    **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
+    **each("RAM32X1S", "RAM64X1S"),
+    **each("RAM32X1D", "RAM64X1D", "RAM128X1S", count=2),
+    **each("RAM128X1D", "RAM256X1S", "RAM32M", "RAM64M", count=4),
+    **each("RAM32M16", "RAM64M8", count=8),
+}
+
 
 def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: LargeMemory | None) -> Family:
     """Return a family of what all of them have in common.
@@ -96,13 +104,15 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             constant_comparator_luts=0.375,
             shared_comparisons=0.8,  # of 16 bits, 1, 15, 63, 255 thresholds: 6, 77, 229, 309; of 32 bits, 1 and 255: 12, 752
             bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 77, 231, 519 in all
-            table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0),  # Yosys makes no look-up table of two results of these
+            table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.1, 5.7, 12.0, 24.0),
+            unlike_power=0.75,
             select_luts=0.67 / 2,
             memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
             memory_words=32,
             memory_choice_luts=0.25,
             block_luts=80.0,  # memories of about 76 stay, of 82 for each do not
-            control_luts=18,
+            control_luts=22,
+            pipeline_control_luts=4,
             packing_luts=0.0,
             shift_registers=3,
             block_registers=2 if delays.block is _DSP48E1 else 0,  # Yosys packs none into DSP48E2
@@ -119,13 +129,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             ),
             prepared=(),
             after=(),
-            lut={
-                **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
-                **each("RAM32X1S", "RAM64X1S"),
-                **each("RAM32X1D", "RAM64X1D", "RAM128X1S", count=2),
-                **each("RAM128X1D", "RAM256X1S", "RAM32M", "RAM64M", count=4),
-                **each("RAM32M16", "RAM64M8", count=8),
-            },
+            lut=_LUTS,
             ff=each("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1"),
             dsp=each("DSP48E1", "DSP48E2"),
             bram={**each("RAMB18E1", "RAMB18E2"), **each("RAMB36E1", "RAMB36E2", count=2)},

@@ -141,10 +141,11 @@ class Count:
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
         made = multipliers(kind, x, y, self._area.block)
-        used, sums = 1 - padded, max(made.sums * (1 - padded), 1)
+        live, rows = kind.weight_rows
+        used, sums = 1 - padded, max(made.sums * (1 - padded) * live, 1)
         self.dsp += round(made.blocks * used)
         each = self._area.multiplier(made.number, made.weight, made.wanted)[1]
-        self.lut += (made.luts + each * lanes * n * m) * used
+        self.lut += (made.luts + each * lanes * n * m * rows) * used
         self.add(lanes * (sums - 1) * m, made.product)
         if steps > 1:
             self.add(lanes * m, result)
@@ -238,7 +239,7 @@ class Count:
 
     def control(self, depth: int, flags: int | None) -> None:
         """The counters of a FIFO of ``depth`` slots, and of the process after it, which are ``flags`` bits if that is known."""
-        self.lut += self._area.control_luts
+        self.lut += self._area.pipeline_control_luts if flags == 0 else self._area.control_luts
         self.ff += 2 * depth.bit_length() + (_CONTROL_FFS if flags is None else flags)
 
     def select(self, bits: float) -> None:
@@ -423,7 +424,7 @@ class Count:
                 self.bram += self._area.memory.count(1 << address, width) * count.sum()
             elif width:
                 words = rows[kinds[0, group.ravel() == number], low : high + 1]
-                share = unlike(words, low + op.first, address, width, self._inputs)
+                share = unlike(words, low + op.first, address, width, self._inputs, self._area.unlike_power)
                 self.lut += self._area.table(address, width) * float(share @ count)
 
     def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: float, follows_add: bool) -> None:

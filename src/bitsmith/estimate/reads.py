@@ -2,16 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.kinds import Engine, Reorder, Scan
+from bitsmith.dataflow.processes import Network, Process
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.program import Node, Program
+from bitsmith.netlist.netlist import InputPort, Netlist, live_words
+from bitsmith.netlist.pipelined import Pipelined
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class OperandsRead:
+    """The elements of each operand of a process that it reads, and its circuit, if it was made, with no other results."""
+
+    operands: Sequence[Mask]
+    core: Pipelined | None
+
+
+def operands_read(network: Network, cores: Mapping[int, Pipelined]) -> Mapping[int, OperandsRead]:
+    """Return what each process reads; ``cores`` has the circuits of token functions by the number of their process.
+
+    Only circuits that were made, and processes that reorder tokens, are known to leave elements out.
+    """
+    read = [
+        [np.zeros(stream.token.size, dtype=np.bool_) for stream in process.results] for process in network.processes
+    ]
+    for number, process in enumerate(network.processes):
+        for source in process.args:
+            if source.process >= number:  # it is given back
+                read[source.process][source.port][:] = True
+    found = dict[int, OperandsRead]()
+    for number, process in reversed(list(enumerate(network.processes))):
+        found[number] = _of_process(process, read[number], cores.get(number))
+        for source, mask in zip(process.args, found[number].operands, strict=True):
+            read[source.process][source.port] |= mask
+    return found
+
+
+def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | None) -> OperandsRead:
+    """The elements of operands that the elements of ``results`` depend on."""
+    sizes = [stream.token.size for stream in process.takes]
+    if isinstance(process.kind, Reorder):
+        return OperandsRead(results, None)
+    if core is None or isinstance(process.kind, Engine):
+        return OperandsRead([np.ones(size, dtype=np.bool_) for size in sizes], core)
+    netlist, stages = core
+    states = sum(sizes[: process.kind.states]) if isinstance(process.kind, Scan) else 0
+    wanted = np.concatenate([np.zeros(states, dtype=np.bool_), *results])
+    while True:
+        left = _with_results(netlist, wanted)
+        ports = (left.words[index].cell for index in live_words(left))
+        reached = np.zeros(len(netlist.inputs), dtype=np.bool_)
+        reached[[cell.element for cell in ports if isinstance(cell, InputPort)]] = True
+        if not (reached[:states] & ~wanted[:states]).any():
+            return OperandsRead(np.split(reached, np.cumsum(sizes)[:-1]), (left, stages))
+        wanted[:states] |= reached[:states]
+
+
+def _with_results(netlist: Netlist, wanted: Mask) -> Netlist:
+    """``netlist`` with the results ``wanted`` alone."""
+    outputs, results = tuple(compress(netlist.outputs, wanted)), tuple(compress(netlist.results, wanted))
+    return replace(netlist, outputs=outputs, results=results)
 
 
 def elements_read(program: Program) -> list[Mask]:

@@ -7,8 +7,11 @@ operation from `bitsmith.devices.area`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
+
+import numpy as np
 
 from bitsmith.dataflow.kinds import (
     Engine,
@@ -34,6 +37,7 @@ from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
+from bitsmith.estimate.reads import Mask, OperandsRead, operands_read
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -42,7 +46,7 @@ from bitsmith.mapping.multipliers import own_latency
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
 from bitsmith.netlist.elaborate import BlockLayers
-from bitsmith.netlist.netlist import InputPort, Netlist, live_words
+from bitsmith.netlist.netlist import InputPort, live_words
 from bitsmith.netlist.pipelined import Pipelined, pipelined
 
 _MADE_LUTS, _MADE_LUTS_NAIVELY = 15_000, 4_000
@@ -111,21 +115,20 @@ def estimate_network(
             latencies.setdefault(number, latency)
     (planned, interval), wiring = fifos(network, latencies), Wiring(network)
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
-    larger = larger_memories(wiring, planned, part)
+    larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores)
     for number, process in enumerate(network.processes):
-        before, attributed = count.lut, sum(count.layers.values())
-        if number in cores:
-            count.made(size_of(*cores[number], family))
+        before, attributed, read = count.lut, sum(count.layers.values()), reads[number]
+        if read.core:
+            count.made(size_of(*read.core, family))
         else:
             _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0))
         if isinstance(process.kind, Scan):
-            _count_states(count, process.kind)
+            _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):
             count.engine(process.kind, process.takes[0], larger.get((number, -1), 0))
         for operand in range(len(process.args)):
-            read = _read(process, operand, cores[number][0]) if number in cores else 1.0
             column = larger.get((number, operand), 0)
-            _count_fifo(count, wiring, number, operand, depths[number, operand], column, read)
+            _count_fifo(count, wiring, number, operand, depths[number, operand], column, _share(process, operand, read))
         count.attribute(process.layers, before + sum(count.layers.values()) - attributed)
     return replace(count.size(), interval=interval)
 
@@ -144,12 +147,14 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
     return found
 
 
-def _read(process: Process, operand: int, netlist: Netlist) -> float:
-    """The share of the bits of a token that its token function reads: of others synthesis keeps no registers."""
-    program = process.kind.logic.program
-    if program is None or isinstance(process.kind, Engine):
-        return 1.0
-    sizes = [kind.size for kind in program.types(program.inputs)]
+def _share(process: Process, operand: int, read: OperandsRead) -> float:
+    """The share of the bits of a token that a process reads: of others synthesis keeps no registers."""
+    if read.core is None or isinstance(process.kind, Engine):
+        token = process.takes[operand].token
+        widths = np.broadcast_to(token.width, token.shape).ravel()
+        return float(widths[read.operands[operand]].sum() / max(widths.sum(), 1))
+    netlist = read.core[0]
+    sizes = [mask.size for mask in read.operands]
     first = sum(sizes[:operand])
     masks = dict.fromkeys(range(first, first + sizes[operand]), 0)
     for index in live_words(netlist):
@@ -160,10 +165,11 @@ def _read(process: Process, operand: int, netlist: Netlist) -> float:
     return sum(mask.bit_count() for mask in masks.values()) / there
 
 
-def _count_states(count: Count, kind: Scan) -> None:
+def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
     """The register of a recurrence, the choice of its first value, and the counter of its steps."""
     types = [kind.body.nodes[index].type for index in kind.body.inputs[: kind.states]]
-    bits = sum(int(each.width.sum()) for each in types)
+    widths = [np.broadcast_to(state.width, state.shape).ravel() for state in types]
+    bits = sum(int(width[mask].sum()) for width, mask in zip(widths, read[: kind.states], strict=True))
     steps = kind.steps.bit_length()
     count.ff += bits + steps + 1
     count.lut += bits * count.choice_luts + steps

@@ -1,7 +1,7 @@
 """The area of regular constant tables in look-up tables, as a share of that of random ones.
 
-A table is cut into parts of as many words as a look-up table has. The share is the square root of the fraction of parts that are
-neither constant nor equal to another part. It is a root, since the multiplexers that choose a part stay.
+A table is cut into parts of as many words as a look-up table has. The share is the fraction of parts that are neither
+constant nor equal to another part, to a power below 1: the multiplexers that choose a part stay.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bitsmith.ir.types import Ints
 
 
-def unlike(values: Ints, first: int, address: int, width: int, inputs: int) -> npt.NDArray[np.float64]:
+def unlike(values: Ints, first: int, address: int, width: int, inputs: int, power: float) -> npt.NDArray[np.float64]:
     """The share of each row of ``values``, whose lowest ``width`` bits are stored from address ``first`` on.
 
     The address has ``address`` bits, and a look-up table ``inputs`` inputs. Unused words are equal to the most frequent one.
@@ -30,7 +30,7 @@ def unlike(values: Ints, first: int, address: int, width: int, inputs: int) -> n
         distinct = np.unique(table.view(f"V{table.shape[1]}"))
         constant = sum(end.view(distinct.dtype)[0] in distinct for end in (0 * full, full))
         differing[row] = len(distinct) - constant
-    shares: npt.NDArray[np.float64] = np.sqrt(differing / parts.shape[1])
+    shares: npt.NDArray[np.float64] = (differing / parts.shape[1]) ** power
     return shares
 
 

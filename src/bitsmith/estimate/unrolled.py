@@ -136,5 +136,5 @@ class _Counted:
             self.bram += self._area.memory.count(1 << address, word.width)
         else:
             entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
-            share = unlike(entries, cell.first, address, word.width, self._inputs)[0]
+            share = unlike(entries, cell.first, address, word.width, self._inputs, self._area.unlike_power)[0]
             self.lut += self._area.table(address, word.width) * share
