@@ -73,12 +73,12 @@ MUTANTS = [
     ("control", "if (s_axi_wstrb[lane]) ", "", 24),
     ("control", "else if (s_axi_bready) s_axi_bvalid", "else s_axi_bvalid", 24),
     ("control", "~(hold & (reset_left == 5'd1))", "1'b1", 24),
-    ("control", "above ? value_above : ", "", 24),
-    ("control", "counted ? value_counted : '0", "value_counted", 24),
+    ("control", "counted ? value_counted : ", "", 24),
+    ("control", "above ? value_above : '0", "value_above", 24),
 ]
 SETTINGS: dict[str, dict[str, int | str]] = {"axis_fifo": {"DEPTH": 3}}
-WITHOUT = {"symbols", "uart_link"}
-"""Wires only, and what is made of modules that have proofs."""
+WITHOUT = {"symbols", "uart_link", "async_fifo", "reset_sync", "selftest"}
+"""Wires only, what is made of modules that have proofs, and what simulations try: two clocks, and frames that are stored."""
 
 
 def test_every_module_has_a_mutant() -> None:

@@ -25,7 +25,7 @@ module formal_control (
         .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .busy, .written, .value_counted, .value_above
     );
 
-    logic writes, reads, owes_answer, owes_data, in_reset, seen;
+    logic writes, reads, owes_answer, owes_data, in_reset, running, was_rst, seen;
     logic [7:0] since;  // cycles since the last reset by a write
     logic [31:0] packet, taken, given, wanted, mask;
 
@@ -34,15 +34,22 @@ module formal_control (
     assign in_reset = since < 16;
     assign mask = {{8{wstrb[3]}}, {8{wstrb[2]}}, {8{wstrb[1]}}, {8{wstrb[0]}}};
 
+    // The reset of the network is a register: it and what it resets are a cycle late.
+    always_ff @(posedge clk) begin
+        was_rst <= rst;
+        running <= ~rst & ~in_reset;
+        taken <= running ? taken + frame_in : '0;
+        given <= running ? given + frame_out : '0;
+        seen <= running & (seen | misplaced);
+    end
+    always_comb assume (~(was_rst & arvalid));
+
     always_ff @(posedge clk) begin
         if (rst) begin
             owes_answer <= 1'b0;
             owes_data <= 1'b0;
             since <= '1;
             packet <= 32'd1;
-            taken <= '0;
-            given <= '0;
-            seen <= 1'b0;
         end else begin
             assert (awready == wready);
             assert (~awready | (awvalid & wvalid & ~owes_answer));
@@ -50,7 +57,7 @@ module formal_control (
             assert (bvalid == owes_answer && rvalid == owes_data);
             assert (arready | owes_data);
             assert (bresp == 0 && rresp == 0);
-            assert (core_resetn == ~in_reset);
+            assert (core_resetn == running);
             assert (packet_frames == packet);
             if (rvalid) assert (rdata == wanted);
             owes_answer <= writes | (owes_answer & ~bready);
@@ -58,16 +65,13 @@ module formal_control (
             assert (written == (writes && awaddr[11]));
             since <= (writes && awaddr[11:2] == 4 && wstrb[0] && wdata[0]) ? '0 : since + (since != '1 && !(since == 15 && hold));
             if (writes && awaddr[11:2] == 10) packet <= (packet & ~mask) | (wdata & mask);
-            taken <= in_reset ? '0 : taken + frame_in;
-            given <= in_reset ? '0 : given + frame_out;
-            seen <= ~in_reset & (seen | misplaced);
             if (reads) begin
                 case ({araddr[11:2], 2'b00})
                     12'h00: wanted <= 32'h62736d74;
                     12'h04: wanted <= VERSION;
                     12'h08: wanted <= DIGEST[31:0];
                     12'h0c: wanted <= DIGEST[63:32];
-                    12'h14: wanted <= {30'd0, seen, in_reset};
+                    12'h14: wanted <= {30'd0, seen, in_reset | ~running | busy};
                     12'h18: wanted <= LATENCY;
                     12'h1c: wanted <= INTERVAL;
                     12'h20: wanted <= taken;
