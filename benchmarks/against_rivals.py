@@ -27,7 +27,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,15 +156,19 @@ class Rivals:
         self, program: Program, steps: list[Step], stages: int, family: Family, names: frozenset[str]
     ) -> list[Circuit]:
         """Their circuits of a network in so many stages."""
-        assert self._process.stdin is not None and self._process.stdout is not None
         _, lo, hi = (kind := program.types(program.inputs)[0]).full()
         raw = np.random.default_rng(0).integers(lo, hi, size=(SAMPLES, *kind.shape), endpoint=True)
         samples = real(raw, np.broadcast_to(kind.full()[0], raw.shape))
-        expected = Emulator(program).run([samples])[0]
+        return list(self.made({"steps": steps}, samples, Emulator(program).run([samples])[0], stages, family, names))
+
+    def made(
+        self, case: Step, samples: np.ndarray, expected: np.ndarray, stages: int, family: Family, names: frozenset[str]
+    ) -> Iterator[Circuit]:
+        """Their circuits of the steps or the model of ``case`` that compute what is ``expected``."""
+        assert self._process.stdin is not None and self._process.stdout is not None
         with tempfile.TemporaryDirectory() as folder:
-            case = {"steps": steps, "stages": stages, "folder": folder, "samples": samples.tolist()}
+            case = {**case, "stages": stages, "folder": folder, "samples": samples.tolist()}
             print(json.dumps(case), file=self._process.stdin, flush=True)
-            found: list[Circuit] = []
             while answer := json.loads(self._process.stdout.readline()):
                 if not np.array_equal(np.array(answer["outputs"]).reshape(expected.shape), expected):
                     raise SystemExit(f"{answer['name']} computes something else")
@@ -172,13 +176,11 @@ class Rivals:
                     continue
                 project = Path(folder) / answer["name"]
                 files = sorted(project.glob("src/**/*.v"))
-                # Neither of these is used by any of the networks, and Yosys refuses the first without its file.
+                # No network uses either of these, and Yosys rejects the first without its file.
                 sources = [file for file in files if file.name not in ("lookup_table.v", "top_wrapper.v")]
-                files = tuple(str(file.relative_to(project)) for file in sources)
-                found.append(
-                    Circuit(answer["name"], answer["stages"], answer["cost"], *synthesized(project, files, family))
-                )
-        return found
+                names_of_files = tuple(str(file.relative_to(project)) for file in sources)
+                made = synthesized(project, names_of_files, family)
+                yield Circuit(answer["name"], answer["stages"], answer["cost"], *made)
 
 
 class Lengthened(_Scheduler):

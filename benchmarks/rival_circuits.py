@@ -1,12 +1,14 @@
 """Whole networks by da4ml and alkaid, for ``against_rivals.py``; runs in an environment of its own that has both.
 
-Reads one network per line as JSON: ``steps`` (see ``against_rivals.step_of``), ``stages``, a ``folder`` to write Verilog to, and
-``samples``. Writes one line for each circuit: its stages, the rival's own cost, and what its interpreter makes of the samples.
+Reads one network per line as JSON: ``steps`` (see ``against_rivals.step_of``), or the path of a ``model`` of HGQ 2, which is
+alkaid's alone; ``stages``, a ``folder`` to write Verilog to, and ``samples``. Writes one line for each circuit: its stages, the
+rival's own cost, and what its interpreter makes of the samples.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -67,9 +69,21 @@ def of_da4ml(case: Mapping[str, object]) -> Iterator[tuple[str, object, float]]:
     yield "da4ml", combinational, len(pipeline.solutions)
 
 
+def of_model(path: str) -> tuple[object, object]:
+    """The input and the result of a Keras model with layers of HGQ 2, under the names of its versions."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras, known = importlib.import_module("keras"), vars(importlib.import_module("hgq.layers"))
+    classes = {name: kind for name, kind in known.items() if isinstance(kind, type)}
+    classes |= {f"hgq2>{name}": kind for name, kind in classes.items()}
+    model = keras.models.load_model(path, custom_objects=classes, compile=False)
+    trace = importlib.import_module("alkaid.converter").trace_model
+    return trace(model, alkaid.trace.HWConfig(1, -1, -1), {"hard_dc": 2}, verbose=False)
+
+
 def of_alkaid(case: Mapping[str, object]) -> Iterator[tuple[str, object, float]]:
     """alkaid's circuits, without and with its sums of three."""
-    combinational = alkaid.trace.trace(*traced(case["steps"], alkaid.trace.FVArray))
+    operands = of_model(case["model"]) if "model" in case else traced(case["steps"], alkaid.trace.FVArray)
+    combinational = alkaid.trace.trace(*operands)
     for name, fused in (("alkaid", False), ("alkaid3", True)):
         machine = alkaid.trace.to_pipeline(combinational, n_stages=case["stages"], reg_inp=False, verbose=False)
         folder = Path(case["folder"]) / name
@@ -81,7 +95,7 @@ def main() -> None:
     """Answer networks until there are no more."""
     for line in sys.stdin:
         case = json.loads(line)
-        for rival in (of_da4ml, of_alkaid):
+        for rival in (of_alkaid,) if "model" in case else (of_da4ml, of_alkaid):
             with contextlib.redirect_stdout(sys.stderr):
                 made = list(rival(case))
             for name, combinational, stages in made:

@@ -1,0 +1,325 @@
+"""A ledger of published networks: each converted from its authors' file, verified, and synthesized by one tool with one setting.
+
+    python benchmarks/ledger.py --models FOLDER [--rivals rivals/bin/python] [--only TEXT] [--seconds N]
+    python benchmarks/ledger.py --page docs
+
+FOLDER holds a git repository for each one that ledger.toml names, as for ``public_models.py``. Each network is unrolled for an
+UltraScale+ part with 2 ns of logic a stage, without block memory. Outputs of the emulator are compared with those of the authors'
+framework on 1,000 random inputs. Look-up tables and flip-flops are Yosys's, those of shift registers among both; nanoseconds are
+those of the slowest stage by the rules of ``stage_times.py``. With ``--rivals``, the Python of an environment that has alkaid and
+hgq2, alkaid makes circuits of as many stages of the same files, whose outputs must be equal, too.
+
+ledger.tsv gets a line for each network as it ends; one whose file has a line there is not looked at again. ``--page`` writes the
+table and the picture of docs/records.md from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import numpy as np
+from against_rivals import Circuit, Rivals, Step, ours
+from public_models import Entry, error_of
+from public_runtimes import runtimes
+from rich.console import Console
+from rich.progress import track
+
+import bitsmith
+from bitsmith.devices import family_named
+from bitsmith.estimate.unrolled import size_of
+from bitsmith.ir.program import Program
+from bitsmith.netlist.pipelined import pipelined
+from bitsmith.passes.program import drop_dead
+
+LIST, RESULTS = (Path(__file__).with_suffix(suffix) for suffix in (".toml", ".tsv"))
+PART, FAMILY, STAGE_NS, SAMPLES = "xcvu9p-flga2104-2-i", "xcup", 2.0, 1000
+BEGIN, END = "<!-- written by benchmarks/ledger.py --page -->", "<!-- end -->"
+EXACT = 1e-6
+"""Share of an output's range up to which a float framework's rounding is taken to be the same number."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A circuit that others published."""
+
+    who: str
+    source: str
+    luts: int
+    ffs: int | None = None
+
+    @property
+    def cells(self) -> str:
+        """Look-up tables and flip-flops, as far as these are known."""
+        return f"{self.luts:,}" + (f" / {self.ffs:,}" if self.ffs is not None else "")
+
+
+@dataclass(frozen=True)
+class Network:
+    """An entry of the list."""
+
+    task: str
+    score: str
+    repository: str
+    path: str
+    sha256: str
+    published: Published | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network's circuit: the share of samples whose outputs equal the framework's, cells, stages, nanoseconds.
+
+    ``alkaid_*`` are those of alkaid's circuit of as many stages, and ``paced_*`` those of a circuit of ours, of fewer
+    stages if these do, whose slowest stage is no longer than alkaid's; 0 where there is none.
+    """
+
+    sha256: str
+    equal: float
+    lut: int
+    ff: int
+    bram: float
+    stages: int
+    stage_ns: float
+    estimated_lut: int
+    estimated_ff: int
+    alkaid_lut: int
+    alkaid_ff: int
+    alkaid_ns: float
+    paced_lut: int
+    paced_ff: int
+    paced_stages: int
+    seconds: float
+
+
+def listed() -> list[Network]:
+    """The networks of the list, in order."""
+    tables = tomllib.loads(LIST.read_text(encoding="utf-8"))["network"]
+    return [
+        Network(**{**table, "published": Published(**table["published"]) if "published" in table else None})
+        for table in tables
+    ]
+
+
+def known() -> Mapping[str, Row]:
+    """The lines of the results, by digest."""
+    lines = RESULTS.read_text(encoding="utf-8").splitlines()[1:] if RESULTS.exists() else []
+    types = [{"str": str, "int": int, "float": float}[str(field.type)] for field in fields(Row)]
+    rows = [Row(*(kind(text) for kind, text in zip(types, line.split("\t"), strict=True))) for line in lines]
+    return {row.sha256: row for row in rows}
+
+
+def measured(path: Path, digest: str, rivals: str | None) -> Row:
+    """Convert a file, compare it with its framework, and synthesize it."""
+    started = time.process_time()
+    model = bitsmith.convert(path, path.parent / "project", part=PART, check=False)
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(0.0, 1.0, (SAMPLES, *shape)).astype(np.float32).astype(np.float64) for shape in shapes(model)]
+    wanted = np.asarray(next(runtimes(path, model, states=False))(inputs)[0], dtype=np.float64)
+    outputs = np.asarray(model.predict(inputs if len(inputs) > 1 else inputs[0]))[: len(wanted)]
+    equal = np.mean([error_of(x, y) <= EXACT for x, y in zip(wanted, outputs, strict=True)])
+    program, family = drop_dead(model.program, keep_probes=False), family_named(FAMILY).without_memory_blocks()
+    netlist, placed = pipelined(program, family.delays, STAGE_NS)
+    expected, circuit = size_of(netlist, placed, family), ours(program, family, STAGE_NS)
+    others: Iterator[Circuit] = iter(())
+    if rivals and path.suffix == ".keras":
+        case, names = Step(model=str(path)), frozenset({"alkaid3"})
+        others = Rivals(rivals).made(case, inputs[0][: len(outputs)], outputs, circuit.stages, family, names)
+    other: tuple[float, ...] = (0, 0, 0.0, 0, 0, 0)
+    for made in others:
+        paced = as_fast(program, circuit, made.stage_ns)
+        pace = (*cells(paced), paced.stages) if paced else (0, 0, 0)
+        other = (*cells(made), round(made.stage_ns, 2), *pace)
+    numbers = (*cells(circuit), float(circuit.found.bram or 0), circuit.stages, round(circuit.stage_ns, 2))
+    seconds = round(time.process_time() - started, 1)
+    return Row(digest, float(equal), *numbers, expected.lut, expected.ff, *other, seconds)
+
+
+def as_fast(program: Program, circuit: Circuit, stage_ns: float) -> Circuit | None:
+    """A circuit whose slowest stage takes ``stage_ns`` at most, in fewer stages than ``circuit`` if these do, or None."""
+    family = family_named(FAMILY).without_memory_blocks()
+    longest = STAGE_NS * stage_ns / circuit.stage_ns
+    for budget in (longest * 0.93**k for k in range(6)):
+        if budget <= STAGE_NS and circuit.stage_ns <= stage_ns:
+            return circuit
+        if (found := ours(program, family, budget)).stage_ns <= stage_ns:
+            return found
+    return None
+
+
+def cells(circuit: Circuit) -> tuple[int, int]:
+    """Look-up tables and flip-flops of a circuit."""
+    assert circuit.found.lut is not None
+    assert circuit.found.ff is not None
+    return circuit.found.lut, circuit.found.ff
+
+
+def shapes(model: bitsmith.Model) -> Iterator[tuple[int, ...]]:
+    """The shapes of one sample of each input."""
+    for name in model.network.inputs:
+        yield tuple(model.network.input(name).shape)
+
+
+def run(folder: Path, network: Network, seconds: float, rivals: str | None) -> str:
+    """Return "" once a network has its line in the results, else why it has none. It runs in a process of its own."""
+    content = Entry(network.repository, network.path, "").content(folder)
+    if content is None:
+        return "not in the folder"
+    if hashlib.sha256(content).hexdigest() != network.sha256:
+        return "another file than the list's: its digest differs"
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / f"network{Path(network.path).suffix}"
+        path.write_bytes(content)
+        command = [sys.executable, __file__, "--file", str(path), *(["--rivals", rivals] if rivals else [])]
+        try:
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired:
+            return f"more than {seconds:g} s"
+    return "" if ran.returncode == 0 else (ran.stderr.strip().splitlines() or ["nothing said"])[-1]
+
+
+def keep(row: Row) -> None:
+    """Append a line to the results."""
+    heading = "" if RESULTS.exists() else "\t".join(field.name for field in fields(Row)) + "\n"
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(heading + "\t".join(str(value) for value in asdict(row).values()) + "\n")
+
+
+def table(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
+    """The table of the page, in Markdown."""
+    lines = [
+        "| task | score | LUT / FF | stages | slowest | estimates | alkaid, LUT / FF | its slowest | at its pace "
+        "| published, LUT / FF |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for network in networks:
+        row, other = rows.get(network.sha256), network.published
+        if row is None:
+            continue
+        published = f"{other.cells} ({other.who}; {other.source})" if other else ""
+        cells = (
+            network.task,
+            network.score,
+            f"{row.lut:,} / {row.ff:,}",
+            f"{row.stages}",
+            f"{row.stage_ns:.2f} ns",
+            f"{row.estimated_lut / row.lut:.2f}, {row.estimated_ff / row.ff:.2f}",
+            f"{row.alkaid_lut:,} / {row.alkaid_ff:,}" if row.alkaid_lut else "",
+            f"{row.alkaid_ns:.2f} ns" if row.alkaid_lut else "",
+            f"{row.paced_lut:,} / {row.paced_ff:,}, {row.paced_stages} stages" if row.paced_lut else "",
+            published,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def summary(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
+    """A sentence on the comparison, and one on what was verified."""
+    found = [rows[network.sha256] for network in networks if network.sha256 in rows]
+    pairs = [row for row in found if row.alkaid_lut]
+    luts, ffs, times, paced_luts, paced_ffs = (
+        math.exp(sum(math.log(own / other) for own, other in columns) / len(columns))
+        for columns in (
+            [(row.lut, row.alkaid_lut) for row in pairs],
+            [(row.ff, row.alkaid_ff) for row in pairs],
+            [(row.stage_ns, row.alkaid_ns) for row in pairs],
+            [(row.paced_lut, row.alkaid_lut) for row in pairs if row.paced_lut],
+            [(row.paced_ff, row.alkaid_ff) for row in pairs if row.paced_lut],
+        )
+    )
+    equal = sum(row.equal == 1.0 for row in found)
+    return (
+        f"In the geometric mean of {len(pairs)} networks, at equal stages, the circuits take {luts:.2f} of alkaid's look-up\n"
+        f"tables and {ffs:.2f} of its flip-flops, and their slowest stage takes {times:.2f} of the time of alkaid's.\n"
+        f"At a slowest stage that is no longer than alkaid's they take {paced_luts:.2f} of its look-up tables\n"
+        f"and {paced_ffs:.2f} of its flip-flops.\n"
+        f"Outputs of {equal} of {len(found)} networks equal the framework's on all of {SAMPLES:,} random inputs."
+    )
+
+
+def page(docs: Path) -> None:
+    """Write the table into the page, and the picture beside it."""
+    path, networks, rows = docs / "records.md", listed(), known()
+    head, rest = path.read_text(encoding="utf-8").split(BEGIN)
+    made = "\n\n".join([summary(networks, rows), table(networks, rows)])
+    path.write_text(f"{head}{BEGIN}\n\n{made}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    draw(networks, rows, docs / "images" / "records.svg")
+
+
+def draw(networks: Sequence[Network], rows: Mapping[str, Row], picture: Path) -> None:
+    """The networks of jets of 16 features: look-up tables by the authors' accuracy, beside what others published."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "records"
+    figure, sides = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    for axes, task in zip(sides, ("jets, OpenML", "jets, CERNBox"), strict=True):
+        chosen = [network for network in networks if network.task == task and network.sha256 in rows]
+        series = {
+            "published, Vivado": [(score_of(n.published.who), n.published.luts) for n in chosen if n.published],
+            "alkaid 0.8.2, Yosys": [
+                (score_of(n.score), row.alkaid_lut) for n in chosen if (row := rows[n.sha256]).alkaid_lut
+            ],
+            "bitsmith, Yosys": [(score_of(n.score), rows[n.sha256].lut) for n in chosen],
+        }
+        for (label, points), mark in zip(series.items(), "^so", strict=True):
+            axes.plot(*zip(*sorted(points), strict=True), mark, label=label)
+        axes.set(title=task, xlabel="accuracy, %", yscale="log")
+        axes.grid(alpha=0.3)
+    sides[0].set_ylabel("look-up tables")
+    sides[0].legend()
+    figure.savefig(picture, metadata={"Date": None})
+
+
+def score_of(text: str) -> float:
+    """The first number before a percent sign."""
+    found = re.search(r"([\d.]+) %", text)
+    assert found is not None
+    return float(found[1])
+
+
+def main() -> int:
+    """Complete the results, or write the page; 1 if a network has no line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, metavar="FOLDER")
+    parser.add_argument("--rivals", metavar="PYTHON")
+    parser.add_argument("--only", default="", help="networks whose task or path has this text")
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--page", type=Path, metavar="DOCS")
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.file is not None:
+        keep(measured(options.file, hashlib.sha256(options.file.read_bytes()).hexdigest(), options.rivals))
+        return 0
+    missing = []
+    if options.models is not None:
+        done = known()
+        chosen = [n for n in listed() if options.only in f"{n.task} {n.path}" and n.sha256 not in done]
+        missing = [
+            f"{network.repository}/{network.path}: {reason}"
+            for network in track(chosen, console=Console(stderr=True))
+            if (reason := run(options.models, network, options.seconds, options.rivals))
+        ]
+    print(*missing, sep="\n", end="\n" if missing else "")
+    if options.page is not None:
+        page(options.page)
+    return int(bool(missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
