@@ -63,6 +63,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	PYTHONPATH=docs $(BIN)/python -m tests.docs.prose
+	@! git ls-files --cached --ignored --exclude-standard 2>/dev/null | grep . || { echo "tracked, though .gitignore names it"; exit 1; }
 
 check: lint test test-ci
 
