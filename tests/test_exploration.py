@@ -188,6 +188,8 @@ def test_each_of_several_outputs_has_its_score(two_outputs: Path) -> None:
     flat = explore(two_outputs, calibration=x, test=(x, *labels), **_BITS)
     assert [point.scores for point in flat.points] == [point.scores for point in found.points]
     assert "correct, root mean square error" in found.verdict and found.write(two_outputs.parent / "page").is_file()
+    alone = explore(two_outputs, calibration=x, test=x, **_BITS)
+    assert ["(the float model" in each.verdict for each in (found, alone)] == [True, False]
     with pytest.raises(InputDataError, match="labels for 1 outputs"):
         explore(two_outputs, test=(x, labels[0]), **_BITS)
 
