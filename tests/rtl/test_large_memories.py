@@ -88,7 +88,7 @@ def used(program: Program, directives: Directives) -> set[type | None]:
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 2 else ()) for k in range(60)])
 def test_random_networks(seed: int, engine: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All memories of more words than a row has are larger ones."""
-    monkeypatch.setattr(memories, "takes_block", lambda words, bits: words > 8)
+    monkeypatch.setattr(memories, "takes_block", lambda words, bits, block: words > 8)
     program = drop_dead(random_network(seed), keep_probes=False)
     directives = (turns if engine else demands)(seed, program)
     assert_streams(program, replace(directives, part=PART), tmp_path, seed, frames=4)

@@ -377,7 +377,7 @@ class Rtl:
             "Driver": self._driver,
         }
         figures = dict(self._room.size.section())
-        cells = watching_cells(self._circuit, self.job.target)
+        cells = watching_cells(lambda: self._circuit, self.job.target)
         if any(cells):
             figures |= zip(("CountersLUT", "CountersFF"), cells, strict=True)
         estimate = sections.section_of("Estimate", figures)

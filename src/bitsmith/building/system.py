@@ -11,7 +11,7 @@ from bitsmith.building.job import Target
 from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.values import AXI_MASTER, NO_MONITORS, RANGES, is_monitored
+from bitsmith.config.values import AXI_MASTER, MEMORIES, NO_MONITORS, RANGES, is_monitored
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
@@ -112,10 +112,14 @@ def has_counters(board: SystemBoard | None, target: Target) -> bool:
     return board is not None and target.monitors != NO_MONITORS
 
 
-def watching_cells(made: Circuit, target: Target) -> tuple[int, int]:
-    """Look-up tables and flip-flops of counters and monitors, about."""
+def watching_cells(circuit: Callable[[], Circuit], target: Target) -> tuple[int, int]:
+    """Look-up tables and flip-flops of counters and monitors, about; ``circuit`` is called only where there are some."""
+    counted = has_counters(system_board(target), target)
+    if not counted and not is_monitored(target.monitors, MEMORIES):
+        return 0, 0
+    made = circuit()
     parts = [read_back_cells(made.interface)]
-    if has_counters(system_board(target), target):
+    if counted:
         parts.append(counters_cells(made.interface))
         if is_monitored(target.monitors, RANGES):
             parts.append(range_cells(watches(made.program, made.interface, None)))
