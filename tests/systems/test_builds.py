@@ -60,7 +60,10 @@ def called(name: str, backend: str) -> list[str]:
     board, first = any_board(name), {"vivado": ["vivado_hls"], "vitis": ["vitis-run"]}.get(backend, [])
     if isinstance(board, SocFpga):
         return ["qsys-script", "qsys-generate", "quartus_sh"]
-    return [*(first or ["vivado"]), *["v++"] * 3] if isinstance(board, Card) else [*first, "vivado"]
+    if isinstance(board, Card):
+        movers = 4 if backend == "rtl" else 2  # registers and counters of circuits in SystemVerilog have a stream each way
+        return [*(first or ["vivado"]), *["v++"] * movers, "v++"]
+    return [*first, "vivado"]
 
 
 @pytest.mark.slow
