@@ -61,9 +61,8 @@ def called(name: str, backend: str) -> list[str]:
     if isinstance(board, SocFpga):
         return ["qsys-script", "qsys-generate", "quartus_sh"]
     if isinstance(board, Card):
-        movers = (
-            4 if backend == "rtl" else 2
-        )  # registers and counters of circuits in SystemVerilog have a stream each way
+        # Registers and counters of circuits in SystemVerilog have a stream each way.
+        movers = 4 if backend == "rtl" else 2
         return [*(first or ["vivado"]), *["v++"] * movers, "v++"]
     return [*first, "vivado"]
 
