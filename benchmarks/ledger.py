@@ -242,8 +242,8 @@ def summary(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
     )
     equal = sum(row.equal == 1.0 for row in found)
     return (
-        f"Means are geometric, of {len(pairs)} networks. At equal stages the circuits take {luts:.2f} of alkaid's look-up tables and\n"
-        f"{ffs:.2f} of its flip-flops. Their slowest stage takes {times:.2f} of the time of alkaid's.\n"
+        f"Means are geometric, of {len(pairs)} networks. At equal stages the circuits take {luts:.2f} of alkaid's\n"
+        f"look-up tables and {ffs:.2f} of its flip-flops. Their slowest stage takes {times:.2f} of the time of alkaid's.\n"
         f"At a slowest stage that is no longer than alkaid's they take {paced_luts:.2f} of its look-up tables\n"
         f"and {paced_ffs:.2f} of its flip-flops.\n"
         f"Outputs of {equal} of {len(found)} networks equal the framework's on all of {SAMPLES:,} random inputs."
