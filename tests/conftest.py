@@ -24,6 +24,10 @@ gc.set_threshold(50_000, 50, 100)
 # With jax: compiling each shape costs far more than the optimized code would save.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+# Makefiles of projects are started as by hand, also where make has started the tests.
+for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
+    os.environ.pop(_name, None)
+
 ALL_TOOLS = bool(os.environ.get("BITSMITH_ALL_TOOLS"))
 """Where a change is judged (.ci/run), every optional tool is there: a test that skips for the lack of one has failed."""
 
