@@ -140,15 +140,15 @@ def measured(path: Path, digest: str, rivals: str | None) -> Row:
         others = Rivals(rivals).made(case, inputs[0][: len(outputs)], outputs, circuit.stages, family, names)
     other: tuple[float, ...] = (0, 0, 0.0, 0, 0, 0)
     for made in others:
-        paced = as_fast(program, circuit, made.stage_ns)
-        pace = (*cells(paced), paced.stages) if paced else (0, 0, 0)
+        found = paced(program, circuit, made.stage_ns)
+        pace = (*cells(found), found.stages) if found else (0, 0, 0)
         other = (*cells(made), round(made.stage_ns, 2), *pace)
     numbers = (*cells(circuit), float(circuit.found.bram or 0), circuit.stages, round(circuit.stage_ns, 2))
     seconds = round(time.process_time() - started, 1)
     return Row(digest, float(equal), *numbers, expected.lut, expected.ff, *other, seconds)
 
 
-def as_fast(program: Program, circuit: Circuit, stage_ns: float) -> Circuit | None:
+def paced(program: Program, circuit: Circuit, stage_ns: float) -> Circuit | None:
     """A circuit whose slowest stage takes ``stage_ns`` at most, in fewer stages than ``circuit`` if these do, or None."""
     family = family_named(FAMILY).without_memory_blocks()
     longest = STAGE_NS * stage_ns / circuit.stage_ns

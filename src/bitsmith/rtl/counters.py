@@ -36,19 +36,19 @@ def counters(narrow: Interface, *, ranges: bool = False) -> Text:
         "value": "value_of_counters" if ranges else "value_counted",
     }
     pins = ", ".join(f".{key}({value})" for key, value in connections.items())
+    choice = (
+        f"wire [{_WORD - 1}:0] range_value;",
+        f"wire [{_WORD - 1}:0] value_of_counters;",
+        f"wire [{_WORD - 1}:0] value_counted = s_axi_araddr[11] ? range_value : value_of_counters;",
+    )
     lines = (
         *(f"wire [{_WORD - 1}:0] data{k} = {text};" for k, text in enumerate(folded)),
         f"wire [{len(narrow.outputs) - 1}:0] limits;",
-        f"wire [{_WORD - 1}:0] value_counted;",
+        *(choice if ranges else (f"wire [{_WORD - 1}:0] value_counted;",)),
         f"bitsmith_counters #(.STREAMS({len(names)})) counters ({pins});",
     )
-    if ranges:
-        choice = "wire [31:0] value_counted = s_axi_araddr[11] ? range_value : value_of_counters;"
-        lines = ("wire [31:0] range_value;", *lines[:-2], "wire [31:0] value_of_counters;", choice, lines[-1])
-        return Text(
-            lines=lines, connections=(".limits(limits)", ".range_word(s_axi_araddr[9:2])", ".range_value(range_value)")
-        )
-    return Text(lines=lines, connections=(".limits(limits)",))
+    read = (".range_word(s_axi_araddr[9:2])", ".range_value(range_value)") if ranges else ()
+    return Text(lines=lines, connections=(".limits(limits)", *read))
 
 
 def counters_cells(interface: Interface) -> tuple[int, int]:

@@ -21,10 +21,7 @@ from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.stream_ports import StreamPort
 
-RANGES = 0xC00
-"""Address of the first tensor's registers; each has 64 bytes."""
-
-BINS = 8
+_BINS = 8
 """Bins of a histogram."""
 
 MOST_SAMPLES = 1000
@@ -92,14 +89,14 @@ def _watch(
     dropped = max(width - _WORD, 0)
     if raw is None:
         least, most = min(bounds) >> dropped, max(bounds) >> dropped
-        inner = tuple(least + (most - least + 1) * k // BINS for k in range(1, BINS))
+        inner = tuple(least + (most - least + 1) * k // _BINS for k in range(1, _BINS))
         return Watch(fields[0][1].tensor, signal, fields, frac - dropped, width - dropped, (least, *inner, most), ())
     values: Ints = objects(raw) << objects(np.broadcast_to(frac - kind.frac, kind.shape))
     values = (values >> dropped).reshape(len(raw) * port.tokens, -1)
     greatest = sorted(values.max(axis=1).tolist())
-    inner = tuple(int(greatest[len(greatest) * k // BINS]) for k in range(1, BINS))
+    inner = tuple(int(greatest[len(greatest) * k // _BINS]) for k in range(1, _BINS))
     placed = np.searchsorted(np.array(inner, dtype=object), np.array(greatest, dtype=object), side="right")
-    shares = np.bincount(placed.astype(np.int64), minlength=BINS) / len(greatest)
+    shares = np.bincount(placed.astype(np.int64), minlength=_BINS) / len(greatest)
     ends = (int(values.min()), *inner, int(values.max()))
     return Watch(fields[0][1].tensor, signal, fields, frac - dropped, width - dropped, ends, tuple(shares.tolist()))
 
