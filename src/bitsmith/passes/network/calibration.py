@@ -8,7 +8,7 @@ below it, if numbers between the points of the grid change an output.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -105,9 +105,10 @@ def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen:
     between = list(inputs)
     offsets = np.ldexp(rng.uniform(-0.5, 0.5, inputs[position].shape), -seen.frac)
     between[position] = np.clip(inputs[position] + offsets, seen.lo, seen.hi)
+    wanted = _outputs(network, between) if steps else []
     for frac in steps:
-        rounded = _with_rounded(between, position, frac)
-        if not _differ(network, between, rounded, _SHOWN, frozenset(network.outputs)):
+        found = _outputs(network, _with_rounded(between, position, frac))
+        if not any(_is_apart(*each, _SHOWN) for each in zip(found, wanted, strict=True)):
             return frac - seen.frac
     return len(steps)
 
@@ -160,28 +161,32 @@ def _with_rounded(inputs: Sequence[Floats], position: int, frac: int) -> list[Fl
     return rounded
 
 
-def _differ(
-    network: Network,
-    right: Sequence[Floats],
-    rounded: Sequence[Floats],
-    coarse: float,
-    names: frozenset[str] | None = None,
-) -> bool:
-    """Return True if some result (of ``names``, if given) differs by more than ``coarse`` of its range.
-
-    What depends on a jump is not looked at.
-    """
-    jumpy: set[str] = set()
+def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats], coarse: float) -> bool:
+    """Return True if some result differs by more than ``coarse`` of its range; not looked at: what depends on a jump."""
     with np.errstate(all="ignore"), one_thread():
-        both = zip(network.evaluation(right), network.evaluation(rounded), strict=True)
-        for (node, _, wanted), (_, _, found) in both:
-            if node.layer.jumps or jumpy.intersection(node.inputs):
-                jumpy.add(node.name)
-            elif names is not None and node.name not in names:
-                continue
-            elif float(np.max(np.abs(found - wanted))) > coarse * float(np.max(np.abs(wanted))):
-                return True
-    return False
+        both = zip(_smooth(network, right), _smooth(network, rounded), strict=True)
+        return any(_is_apart(found, wanted, coarse) for (_, wanted), (_, found) in both)
+
+
+def _outputs(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
+    """The outputs of the float model, but for those that depend on a jump."""
+    with np.errstate(all="ignore"), one_thread():
+        return [result for name, result in _smooth(network, inputs) if name in network.outputs]
+
+
+def _smooth(network: Network, inputs: Sequence[Floats]) -> Iterator[tuple[str, Floats]]:
+    """Names and results of the nodes that depend on no jump."""
+    jumpy: set[str] = set()
+    for node, _, result in network.evaluation(inputs):
+        if node.layer.jumps or jumpy.intersection(node.inputs):
+            jumpy.add(node.name)
+        else:
+            yield node.name, result
+
+
+def _is_apart(found: Floats, wanted: Floats, coarse: float) -> bool:
+    """Return True if ``found`` differs by more than ``coarse`` of the range of ``wanted``."""
+    return float(np.max(np.abs(found - wanted))) > coarse * float(np.max(np.abs(wanted)))
 
 
 def _features(batch: Floats, bits: int) -> tuple[ObservedRange, ...]:
