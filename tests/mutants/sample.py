@@ -41,10 +41,11 @@ from tests.mutants.run import HERE, ROOT, SOURCES, TESTS, run_tests
 
 SUFFIXES = (".py", ".sv", ".h", ".c", ".cpp", ".hpp")
 MOST_TESTS, MOST_FILES = 300, 8
-BUDGET_S = 60.0
+BUDGET_S, LAST_BUDGET_S = 60.0, 600.0
 """The limits of a round of tests: their number, their files, which take time to import, and what they took in their records.
 
-That is two or three times as long as without a record. Long tests often are the strongest: those of random programs.
+That is two or three times as long as without a record. Long tests often are the strongest: those of random programs. What has
+survived runs all others as well, which only the last limit keeps from taking hours.
 """
 
 STARTUP_S, SLOWDOWN = 60.0, 5.0
@@ -160,8 +161,8 @@ def equivalents() -> set[str]:
     return {f"{entry['file']}: {entry['old']} -> {entry['new']}" for entry in entries}
 
 
-def tests_of(mutant: Mutant, covering: Covering) -> list[list[str]]:
-    """Rounds of tests that may find a mistake: those of its own folder, then all others, the fastest first.
+def rounds_of(mutant: Mutant, covering: Covering) -> list[list[str]]:
+    """Rounds of tests that may find a mistake: those of its own folder, then of others, the fastest first, then what is left.
 
     They run its line; if coverage does not see its file, they open that or, of the compiled solver, run what calls it.
     """
@@ -174,7 +175,10 @@ def tests_of(mutant: Mutant, covering: Covering) -> list[list[str]]:
     folder = f"tests/{_ROOMS[room]}/" if (room := _written(mutant.file)) else own_folder(mutant.file)
     own = [test for test in found if test.startswith(folder)]
     others = [test for test in found if not test.startswith(folder)]
-    return [_round(tests, covering.seconds) for tests in (own, others) if tests]
+    first = [_round(tests, covering.seconds) for tests in (own, others) if tests]
+    left = [test for test in (*own, *others) if not any(test in tests for tests in first)]
+    last = _within(sorted(left, key=covering.seconds.__getitem__), covering.seconds, LAST_BUDGET_S)
+    return [*first, last] if last else first
 
 
 def stamp(rounds: Sequence[Sequence[str]]) -> str:
@@ -189,8 +193,13 @@ def _round(tests: Sequence[str], seconds: Mapping[str, float]) -> list[str]:
     """The first of ``tests`` that are within the limits, and at least one."""
     files = {*islice(dict.fromkeys(test.partition("::")[0] for test in tests), MOST_FILES)}
     few = [test for test in tests if test.partition("::")[0] in files][:MOST_TESTS]
-    ends = accumulate(seconds[test] for test in few)
-    return [test for k, (test, end) in enumerate(zip(few, ends, strict=True)) if k == 0 or end <= BUDGET_S]
+    return few[:1] + _within(few[1:], seconds, BUDGET_S - sum(seconds[test] for test in few[:1]))
+
+
+def _within(tests: Sequence[str], seconds: Mapping[str, float], budget_s: float) -> list[str]:
+    """The first of ``tests`` that together take no longer than ``budget_s``."""
+    ends = accumulate(seconds[test] for test in tests)
+    return [test for test, end in zip(tests, ends, strict=True) if end <= budget_s]
 
 
 def judge(mutant: Mutant, rounds: Sequence[Sequence[str]], base: Path, covering: Covering, extension: Extension) -> str:
@@ -205,16 +214,21 @@ def judge(mutant: Mutant, rounds: Sequence[Sequence[str]], base: Path, covering:
             (sources / "bitsmith" / mutant.file).write_text(text, encoding="utf-8")
         elif not extension.build(Path(mutant.file).name, text, sources):
             return INVALID
+        found = NO_TEST
         for tests in rounds:
             seconds = sum(covering.seconds.get(test, BUDGET_S) for test in tests)
-            verdict = _verdict(mutant, sources, tests, STARTUP_S + SLOWDOWN * seconds)
-            if verdict != SURVIVED:
+            verdict = verdict_of(mutant, sources, base, tests, STARTUP_S + SLOWDOWN * seconds)
+            if verdict not in (SURVIVED, NO_TEST):
                 return verdict
-    return SURVIVED
+            found = SURVIVED if SURVIVED in (found, verdict) else NO_TEST
+    return found
 
 
-def _verdict(mutant: Mutant, sources: Path, tests: Sequence[str], limit_s: float) -> str:
-    """What some tests make of a mutant that ``sources`` have."""
+def verdict_of(mutant: Mutant, sources: Path, base: Path, tests: Sequence[str], limit_s: float) -> str:
+    """What some tests make of a mutant that ``sources`` have, and ``base`` has not.
+
+    Tests that are there without the mutant alone have found it: it changes what they are. Others are of an older record.
+    """
     try:
         options = ("-x", "--tb=short", "-m", FAST_AND_CI, f"--processor-s={limit_s:.0f}")
         code, said, _ = run_tests(sources, tests, WAITING * limit_s, *options)
@@ -226,7 +240,20 @@ def _verdict(mutant: Mutant, sources: Path, tests: Sequence[str], limit_s: float
         return INVALID
     # Of a test that is named, pytest also says that it is not there where the sources cannot be imported.
     lost = re.search(r"no tests ran|^ERROR: ", said, re.MULTILINE) and "ERROR collecting" not in said
-    return {0: SURVIVED, 1: "killed", 2: "killed"}.get(code, "killed" if not lost else "tests are gone")
+    if code in (0, 1, 2) or not lost:
+        return "killed" if code else SURVIVED
+    there = collected(base, tests)
+    if len(there) == len(tests):
+        return "killed"
+    return verdict_of(mutant, sources, base, there, limit_s) if there else NO_TEST
+
+
+def collected(sources: Path, tests: Sequence[str]) -> list[str]:
+    """Those of ``tests`` that are there with these sources."""
+    files = dict.fromkeys(test.partition("::")[0] for test in tests)
+    _, said, _ = run_tests(sources, files, WAITING * STARTUP_S, "--collect-only", "-m", FAST_AND_CI)
+    there = set(said.splitlines())
+    return [test for test in tests if test in there]
 
 
 def compiler_refused(name: str, said: str) -> bool:
@@ -353,7 +380,9 @@ def _judge_drawn(arguments: argparse.Namespace, verdicts: Verdicts, console: Con
     with Progress(*columns, console=console, transient=True) as progress:
         while True:
             rounds = {
-                mutant: tests_of(mutant, covering) for mutant in _drawn(arguments, verdicts) if mutant.key not in judged
+                mutant: rounds_of(mutant, covering)
+                for mutant in _drawn(arguments, verdicts)
+                if mutant.key not in judged
             }
             left = {mutant: tests for mutant, tests in rounds.items() if not verdicts.stands(mutant.key, stamp(tests))}
             if not left:

@@ -9,17 +9,23 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.covering import Covering, record_changed
-from tests.mutants.operators import changes
+from tests.mutants.operators import Change, changes
 from tests.mutants.run import ROOT, SOURCES, run_tests
 from tests.mutants.sample import (
+    BUDGET_S,
+    LAST_BUDGET_S,
+    NO_TEST,
     SURVIVED,
+    Mutant,
     Verdicts,
     compiler_refused,
     equivalents,
     files_by_room,
     mutants_of,
+    rounds_of,
     sample,
     stamp,
+    verdict_of,
 )
 
 SAID = '''
@@ -227,6 +233,28 @@ def test_changed_tests_alone_are_recorded_again(project: Path, tmp_path: Path) -
     assert set(Covering(project, kept).of("part.py", PART, 7)) == {LESS, "tests/part/test_more.py::test_both"}
 
 
+class Known(Covering):
+    """Tests that run every line, and their times."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds = seconds
+
+    def of(self, file: str, text: str, line: int) -> list[str]:
+        return list(self.seconds)
+
+
+def test_what_survives_the_first_tests_is_judged_by_all_others() -> None:
+    """Limits of the first rounds leave out nothing but what takes very long."""
+    names = {f"tests/{folder}/test_{k}.py::test": float(k) for folder in ("ir", "other") for k in range(20)}
+    longest = "tests/ir/test_it.py::test_long"
+    mutant = mutants_of("ir/rounding.py")[0]
+    own, others, left = rounds_of(mutant, Known(names | {longest: LAST_BUDGET_S}))
+    assert all(test.startswith("tests/ir/") for test in own) and sum(map(names.__getitem__, own)) <= BUDGET_S
+    assert not any(test.startswith("tests/ir/") for test in others)
+    assert own and others and left and sorted([*own, *others, *left]) == sorted(names)
+    assert rounds_of(mutant, Known({longest: LAST_BUDGET_S})) == [[longest]]
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_an_endless_loop_ends_by_the_time_of_the_processor(tmp_path: Path) -> None:
@@ -238,3 +266,24 @@ def test_an_endless_loop_ends_by_the_time_of_the_processor(tmp_path: Path) -> No
         for name in ("ends", "loops")
     ]
     assert codes == [0, -signal.SIGXCPU]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(("named", "verdict"), [("ab", "killed"), ("ac", SURVIVED), ("abc", "killed"), ("c", NO_TEST)])
+def test_tests_that_a_mistake_takes_away_are_told_from_those_of_old_records(
+    project: Path, monkeypatch: pytest.MonkeyPatch, named: str, verdict: str
+) -> None:
+    """The sources make tests a and b, of which the mistake takes b away; older sources also made c."""
+    file = "tests/part/test_names.py"
+    (project / file).write_text(NAMED)
+    for folder, names in (("base", "ab"), ("mutant", "a")):
+        (project / folder).mkdir()
+        (project / folder / "names.py").write_text(f"NAMES = {names!r}\n")
+    monkeypatch.setattr("tests.mutants.run.ROOT", project)
+    tests = [f"{file}::test[{name}]" for name in named]
+    mutant = Mutant("names.py", Change(0, 0, ""), "")
+    assert verdict_of(mutant, project / "mutant", project / "base", tests, 60.0) == verdict
+
+
+NAMED = "import names, pytest\n\n@pytest.mark.parametrize('name', names.NAMES)\ndef test(name):\n    assert name\n"
