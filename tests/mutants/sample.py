@@ -251,7 +251,8 @@ def verdict_of(mutant: Mutant, sources: Path, base: Path, tests: Sequence[str], 
 def collected(sources: Path, tests: Sequence[str]) -> list[str]:
     """Those of ``tests`` that are there with these sources."""
     files = dict.fromkeys(test.partition("::")[0] for test in tests)
-    _, said, _ = run_tests(sources, files, WAITING * STARTUP_S, "--collect-only", "-m", FAST_AND_CI)
+    options = ("-o", "addopts=", "--collect-only", "-m", FAST_AND_CI)  # a second -q would count them alone
+    _, said, _ = run_tests(sources, files, WAITING * STARTUP_S, *options)
     there = set(said.splitlines())
     return [test for test in tests if test in there]
 

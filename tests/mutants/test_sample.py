@@ -277,6 +277,7 @@ def test_tests_that_a_mistake_takes_away_are_told_from_those_of_old_records(
     """The sources make tests a and b, of which the mistake takes b away; older sources also made c."""
     file = "tests/part/test_names.py"
     (project / file).write_text(NAMED)
+    (project / "pytest.ini").write_text("[pytest]\naddopts = -q -m 'not slow'\nmarkers =\n    slow\n")
     for folder, names in (("base", "ab"), ("mutant", "a")):
         (project / folder).mkdir()
         (project / folder / "names.py").write_text(f"NAMES = {names!r}\n")
