@@ -22,6 +22,7 @@ from bitsmith.frontends.ops.selection import repeat
 from bitsmith.frontends.ops.spatial import kernel_of
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.elementwise import Absolute
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import Network
@@ -104,6 +105,15 @@ def test_elements_of_all_constants_are_limited(
 def test_an_input_of_scalars_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="an input of scalars"):
         Builder(Draft(), 0, "model").input((1,), Batch(0), Kind.REAL)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind.is_integer])
+def test_inputs_of_few_integers_hold_all_of_their_type(kind: Kind) -> None:
+    draft, limits = Draft(), np.iinfo(kind.value)
+    x = Builder(draft, draft.begin("x", "Input"), "model").input((1, 3), Batch(0), kind)
+    (layer,) = (node.layer for node in _network(draft, x, x).nodes)
+    assert isinstance(layer, Input) and layer.integer
+    assert layer.limits == ((limits.min, limits.max) if limits.bits <= 16 else None)
 
 
 @pytest.mark.parametrize(("known", "accepted"), [(False, "Dense, "), (True, "")])

@@ -212,6 +212,10 @@ ELEMENTS: Mapping[str, tuple[Ours, Theirs]] = {
     "soft shrink far": (lambda b, x: activations.soft_shrink(b, x, 0.75), lambda x: functional.softshrink(x, 0.75)),
     "hard sigmoid": (lambda b, x: activations.hard_sigmoid(b, x), functional.hardsigmoid),
     "softplus": (lambda b, x: activations.softplus(b, x, 3.0), lambda x: functional.softplus(x, 3.0, 99)),
+    "straight softplus": (
+        lambda b, x: activations.softplus(b, x, 0.5, 0.25),
+        lambda x: functional.softplus(x, 0.5, 0.25),
+    ),
     "elu": (lambda b, x: activations.elu(b, x, 0.5), lambda x: functional.elu(x, 0.5)),
     "scaled elu": (lambda b, x: activations.elu(b, x, 0.5, 3.0), lambda x: 3 * functional.elu(x, 0.5)),
     "selu": (lambda b, x: activations.elu(b, x, 1.6732632, 1.0507010), functional.selu),
