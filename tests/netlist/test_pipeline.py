@@ -133,13 +133,14 @@ def test_words_wait_where_they_are_narrow() -> None:
 @pytest.mark.parametrize("budget", [0.6, 2.0, 4.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_large_circuits(monkeypatch: pytest.MonkeyPatch, seed: int, budget: float) -> None:
-    """As all are taken for one: schedules are valid, too, and no better than the optimum."""
+    """As all are taken for one: schedules are valid, too, no better than the optimum, and not much worse."""
     netlist = netlist_of(random_program(seed, hardware=True))
     least = pipeline(netlist, DELAYS, budget)
     monkeypatch.setattr(pipelines, "_EXACT_WORDS", 0)
     schedule = pipeline(netlist, DELAYS, budget)
     check(netlist, schedule, budget)
-    assert schedule.stages == least.stages and schedule.register_bits >= least.register_bits
+    assert schedule.stages == least.stages
+    assert least.register_bits <= schedule.register_bits <= 1.1 * least.register_bits
 
 
 def test_products_of_large_circuits_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
