@@ -63,6 +63,15 @@ def test_damaged_manifest(tmp_path: Path, text: str) -> None:
     assert (tmp_path / MANIFEST).read_text() == text
 
 
+def test_huge_manifest_is_not_read_whole(tmp_path: Path) -> None:
+    """Its size is what is wrong, whatever it holds after that."""
+    with (tmp_path / MANIFEST).open("wb") as file:
+        file.write(b" " * 64)
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(ProjectError, match=f"{(64 << 20) % 10**6} bytes"):
+        Project.open(tmp_path, "net")
+
+
 def test_manifest_of_another_version_forgets_its_stages(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps({"made_by": "bitsmith", "format": 0, "stages": {"x": 1}}))
     with Project.open(tmp_path, "net") as project:
