@@ -23,6 +23,7 @@ from estimates import NETWORKS as CASES
 from estimates import PARTS
 from rich.console import Console
 from rich.table import Table
+from tests.netlist.evaluate import evaluate
 
 from bitsmith.devices import ULTRASCALE_PLUS
 from bitsmith.estimate.unrolled import size_of
@@ -30,7 +31,6 @@ from bitsmith.ir.program import Program
 from bitsmith.netlist import adder_graph, elaborate, pipeline, pipelined
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, solve, solved_naively
 from bitsmith.netlist.elaborate import BlockLayers
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Netlist
 from bitsmith.passes.program import drop_dead
 

@@ -14,9 +14,9 @@ from bitsmith.devices.ecp5 import ECP5
 from bitsmith.ir.text import parse, to_text
 from bitsmith.layers.dense import Dense
 from bitsmith.mapping.directives import Directives
-from bitsmith.netlist.text import parse as parse_netlist
 from bitsmith.rtl.writer import Title
 from tests.layers.lowered import network_of
+from tests.netlist.reading import parse as parse_netlist
 
 NETWORK = network_of(Dense(np.array([[0.5], [-1.0]]), np.array([0.25])), [(2,)])
 PASSES = ["program-fold_constants", "program-reduce_widths", "program-share", "program-drop_dead"]

@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 import bitsmith.layers
 from bitsmith.compiler import compile_network
@@ -52,7 +53,6 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.table import LAYERS
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
 from generate.refusals import limits

@@ -12,7 +12,7 @@ from bitsmith.dataflow import advance, kinds
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
-from bitsmith.dataflow.text import parse, to_text
+from bitsmith.dataflow.text import to_text
 from bitsmith.dataflow.timing import Sequencer, product_latency, reorder_timing
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -23,6 +23,7 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
+from tests.dataflow.reading import parse
 from tests.mapping.test_partition import demanded
 from tests.properties import shares
 from tests.properties.convolutional import demands, random_network, turns

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bitsmith.dataflow.execute import execute
-from bitsmith.dataflow.text import parse, to_text
+from bitsmith.dataflow.text import to_text
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
+from tests.dataflow.execute import execute
+from tests.dataflow.reading import parse
 from tests.properties.programs import random_program, random_stimuli
 
 SMALL = """\

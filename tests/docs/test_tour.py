@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.dataflow.execute import execute
-from bitsmith.dataflow.text import parse as parse_dataflow
 from bitsmith.emulate import Emulator
 from bitsmith.ir.text import parse as parse_program
-from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
-from bitsmith.netlist.text import parse as parse_netlist
 from generate.tour import page
+from tests.dataflow.execute import execute
+from tests.dataflow.reading import parse as parse_dataflow
 from tests.netlist.checks import compiled
+from tests.netlist.evaluate import evaluate as evaluate_netlist
+from tests.netlist.reading import parse as parse_netlist
 
 PAGE = Path(__file__).parents[2] / "docs" / "tour.md"
 RAW = [12, -2, 6]

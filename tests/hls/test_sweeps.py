@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.execute import execute
 from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Sink, Source, Sweep
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
@@ -21,6 +20,7 @@ from bitsmith.ir.types import TensorType, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
+from tests.dataflow.execute import execute
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded

@@ -17,10 +17,10 @@ from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator
+from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 Raws = Sequence[npt.NDArray[np.int64]]
 

@@ -11,7 +11,7 @@ import pytest
 from bitsmith.building.design import circuit
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.dataflow.processes import Network
-from bitsmith.dataflow.text import parse, to_text
+from bitsmith.dataflow.text import to_text
 from bitsmith.devices import ECP5
 from bitsmith.errors import UnsupportedError
 from bitsmith.estimate.size import estimate_layout
@@ -23,6 +23,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.rtl.writer import Title
+from tests.dataflow.reading import parse
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
 from tests.properties.convolutional import channels_of_their_own, random_network, turns

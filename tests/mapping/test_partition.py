@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bitsmith.dataflow.execute import execute
 from bitsmith.dataflow.kinds import Map, Reduce, Rom
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import fifos
@@ -22,6 +21,7 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.load import parameters
+from tests.dataflow.execute import execute
 from tests.properties import few, shares
 from tests.properties.programs import random_program, random_stimuli, sample
 

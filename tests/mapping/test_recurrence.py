@@ -9,7 +9,7 @@ import pytest
 
 from bitsmith.compiler import compile_network
 from bitsmith.dataflow.kinds import Feedback, Scan
-from bitsmith.dataflow.text import parse, to_text
+from bitsmith.dataflow.text import to_text
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
@@ -25,6 +25,7 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.load import load, parameters
+from tests.dataflow.reading import parse
 from tests.mapping.test_partition import assert_same
 from tests.properties import few, shares
 from tests.properties.recurrent import demands, random_network

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from bitsmith.ir.ops import Relation
 from bitsmith.netlist.builder import NetlistBuilder
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import (
     AddSub,
     Comparator,
@@ -27,6 +26,7 @@ from bitsmith.netlist.netlist import (
     WordRef,
     live_words,
 )
+from tests.netlist.evaluate import evaluate
 
 RANGES = [(0, 1), (-1, 0), (-4, 3), (0, 5), (-7, 2), (2, 6)]
 RELATIONS: dict[Relation, Callable[[int, int], bool]] = {

@@ -10,9 +10,9 @@ from bitsmith.ir.oracle import bring_inside, round_to_integer
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import AddSub, Field, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.netlist.evaluate import evaluate
 
 TARGETS = [(-4, 3), (0, 7), (0, 1), (-1, 0), (-8, 7), (0, 5), (-3, 4), (-64, 63)]
 RANGES = [(-16, 15), (0, 31), (-13, 6), (-20, -3), (5, 19)]

@@ -14,12 +14,12 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Linear
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints
-from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import AddSub, InputPort, Multiplier, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.netlist.check import check
 from tests.netlist.checks import dense_program, expected, flat_inputs
+from tests.netlist.evaluate import evaluate
 from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
 

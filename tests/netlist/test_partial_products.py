@@ -9,10 +9,10 @@ import pytest
 from bitsmith.devices.blocks import Cut, MultiplierBlock
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.netlist.builder import NetlistBuilder
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Field, Multiplier, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.partial_products import product
 from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.netlist.evaluate import evaluate
 
 BLOCK = MultiplierBlock(
     wide=7,

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
-from bitsmith.netlist.check import check
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import AddSub, Field, Literal, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.netlist.text import parse, to_text
+from bitsmith.netlist.text import to_text
+from tests.netlist.check import check
+from tests.netlist.evaluate import evaluate
+from tests.netlist.reading import parse
 
 
 def build(ranges: list[tuple[int, int]]) -> tuple[NetlistBuilder, list[WordRef], list[Field]]:

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import AddSub, Netlist, TernaryAdder, live_words
 from bitsmith.netlist.pipeline import carry_start, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
-from bitsmith.netlist.text import parse, to_text
+from bitsmith.netlist.text import to_text
+from tests.netlist.check import check
 from tests.netlist.checks import SteadyDelays, TernaryDelays, dense_program, flat_inputs
+from tests.netlist.evaluate import evaluate
+from tests.netlist.reading import parse
 from tests.properties.programs import random_program, random_stimuli
 
 DELAYS = TernaryDelays()

@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.devices import ICE40
-from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import Netlist, RomRead, WordRef, live_words
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.tabulate_cones import Functions, table_luts, tabulate_cones
-from bitsmith.netlist.text import parse, to_text
+from bitsmith.netlist.text import to_text
+from tests.netlist.check import check
 from tests.netlist.checks import SteadyDelays, dense_program, flat_inputs
+from tests.netlist.evaluate import evaluate
+from tests.netlist.reading import parse
 from tests.properties.programs import random_program, random_stimuli
 
 DELAYS = SteadyDelays()

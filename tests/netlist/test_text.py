@@ -7,12 +7,13 @@ import pytest
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
-from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.netlist.text import parse, stages_to_text, to_text
+from bitsmith.netlist.text import stages_to_text, to_text
+from tests.netlist.check import check
 from tests.netlist.checks import SteadyDelays, compiled
+from tests.netlist.reading import parse
 from tests.properties import few
 from tests.properties.programs import random_program
 

@@ -16,12 +16,12 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
-from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate, synthesize
 from tests.netlist.checks import expected
+from tests.netlist.evaluate import evaluate
 from tests.rtl.circuits import lint, save
 
 WEIGHTS = np.array([[11_469, -3, 0], [-13_107, 8, 21_845], [5, 16_384, -22_938]])

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import kinds
-from bitsmith.dataflow.execute import execute
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, reorder_timing, sweep_bounds
 from bitsmith.dataflow.tokens import Stream
@@ -18,6 +17,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.rtl.library import library
 from bitsmith.rtl.streams import sweep_parameters
+from tests.dataflow.execute import execute
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.stream_bench import (
     EITHER,

@@ -20,9 +20,9 @@ from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
+from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 SCALE = np.array([300.0, 1.0, 2e-3])
 

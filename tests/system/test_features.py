@@ -21,9 +21,9 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
+from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 RANGES = np.array([3000.0, 0.07, -5.0, 900.0])
 

@@ -27,9 +27,9 @@ from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
 from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
+from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 SAMPLES = 24
 

@@ -200,14 +200,6 @@ def write_op(op: Op) -> str:
     return " ".join([type(op).__name__.lower(), *_written(op)])
 
 
-def read_op(text: str) -> Op:
-    """The op that `write_op` writes so."""
-    name, _, rest = text.partition(" ")
-    if name not in _OPS:
-        raise ProgramError(f"an op called {name!r}", accepted=", ".join(_OPS))
-    return _OPS[name](**_words(rest, _FIELDS[name]).values)
-
-
 def parse(text: str) -> Program:
     """The program that ``text`` describes. ``text`` is not trusted.
 

@@ -16,7 +16,6 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import low_zeros, width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
-from bitsmith.netlist.evaluate import holds
 from bitsmith.netlist.netlist import Cell, WordRef, reduce_bits
 from bitsmith.netlist.words import WordStore
 
@@ -409,7 +408,7 @@ class NetlistBuilder(WordStore):
                 if x == y:
                     return order is cells.Predicate.EQ
         if lo_x == hi_x and lo_y == hi_y:
-            return holds(order, lo_x, lo_y)
+            return bool(cells.RELATIONS[order](lo_x, lo_y))
         return None
 
     def _compare_constant(self, order: cells.Predicate, x: WordRef, value: int) -> WordRef:

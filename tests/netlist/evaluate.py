@@ -39,7 +39,7 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
             case cells.View():
                 value = values[cell.a]
             case cells.Comparator():
-                value = int(holds(cell.predicate, of(cell.a), of(cell.b)))
+                value = int(bool(cells.RELATIONS[cell.predicate](of(cell.a), of(cell.b))))
             case cells.Mux():
                 value = of(cell.a) if values[cell.condition] else of(cell.b)
             case cells.RomRead():
@@ -48,8 +48,3 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
                 assert_never(cell)
         values.append(reduce_bits(value >> word.drop, word.lo, word.hi))
     return [of(ref) for ref in netlist.results]
-
-
-def holds(predicate: cells.Predicate, a: int, b: int) -> bool:
-    """True if ``a predicate b`` holds."""
-    return bool(cells.RELATIONS[predicate](a, b))

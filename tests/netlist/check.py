@@ -1,4 +1,4 @@
-"""Checks that a netlist obeys its rules. Runs in tests, and on netlists that are read from text."""
+"""Checks that a netlist obeys its rules."""
 
 from __future__ import annotations
 
