@@ -15,6 +15,7 @@ from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
+from bitsmith.netlist.sink_constants import sink_constants
 from bitsmith.netlist.tabulate_cones import tabulate_cones
 
 _REMEMBERED = 1 << 15
@@ -60,6 +61,7 @@ def _made(
     netlist = elaborate(program, blocks, search)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = tabulate_cones(netlist, delays)
+    netlist = sink_constants(netlist, delays)
     if latency is not None:
         budget_ns = _long_enough(netlist, delays, budget_ns, latency)
     netlist = regroup_sums(netlist, delays, budget_ns)
