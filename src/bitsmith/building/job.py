@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from bitsmith.base.project import digest
 from bitsmith.config import IOType
-from bitsmith.config.values import MEMORIES, NO_MONITORS, is_monitored
+from bitsmith.config.values import MEMORIES, is_monitored
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -52,11 +52,11 @@ class Target(Chosen):
         Raises:
             ConfigError: a latency below one cycle, or what only circuits in SystemVerilog have with a backend for C++.
         """
-        if project.bram is not None and project.backend != "rtl":
-            raise ConfigError(f"BRAM with backend {project.backend!r}", where="BRAM", accepted="it with backend 'rtl'")
-        if project.monitors not in (None, NO_MONITORS) and project.backend != "rtl":
-            found = f"{project.monitors} with backend {project.backend!r}"
-            raise ConfigError(found, where="Monitors", accepted="it with backend 'rtl'")
+        for option in OPTIONS if project.backend != "rtl" else ():
+            key = option.key
+            if key and key.in_cpp is not None and getattr(project, key.field) not in (None, *key.in_cpp):
+                found = f"{key.path} with backend {project.backend!r}"
+                raise ConfigError(found, where=key.path, accepted="it with backend 'rtl'")
         return Target(
             *names_of(project, source),
             part,

@@ -336,12 +336,12 @@ def _questioned_clock(target: Target) -> Iterator[str]:
 
 def _check_latency(target: Target) -> None:
     """Refuse a goal that would be without effect."""
-    if target.latency is not None and (target.backend != "rtl" or target.io_type is IOType.STREAM):
+    if target.latency is not None and target.io_type is IOType.STREAM:
         raise ConfigError(
-            f"Latency with backend {target.backend!r}, io_type {target.io_type.value!r}",
+            f"Latency with io_type {target.io_type.value!r}",
             where="Latency",
-            accepted="it with backend 'rtl' and io_type 'io_parallel'",
-            remedy="for streams and HLS tools choose the clock period, and reuse factors",
+            accepted="it with io_type 'io_parallel'",
+            remedy="for streams choose the clock period, and reuse factors",
         )
 
 

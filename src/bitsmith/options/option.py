@@ -21,11 +21,13 @@ class Key:
         path: with dots, such as ``HLSConfig.Model.Bits``.
         field: the name of its value in :class:`bitsmith.config.ProjectConfig`; empty where its section is read as a whole.
         read: checks a value; None where its section is read as a whole.
+        in_cpp: values that backends for HLS C++ take, too, where others are for ``rtl`` alone; None: all.
     """
 
     path: str
     field: str
     read: Callable[[object, str], object] | None
+    in_cpp: Sequence[object] | None
 
 
 @dataclass(frozen=True, slots=True)

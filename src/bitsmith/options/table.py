@@ -12,29 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, cast, get_args
 
 from bitsmith.backends import BACKENDS, Backend
+from bitsmith.config import values as checks
 from bitsmith.config.accelerators import bus_format
 from bitsmith.config.latency import read_latency
 from bitsmith.config.reading import boolean
-from bitsmith.config.values import (
-    MONITORS,
-    BackendName,
-    IOType,
-    IOTypeName,
-    read_backend,
-    read_board,
-    read_bram,
-    read_clock_period,
-    read_clock_uncertainty,
-    read_input_shape,
-    read_interface,
-    read_io_type,
-    read_monitors,
-    read_name,
-    read_part,
-    read_path,
-    read_platform,
-    read_version,
-)
+from bitsmith.config.values import BackendName, IOType, IOTypeName
 from bitsmith.options.option import Flag, Key, Option, check_arguments, nested
 from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
@@ -147,7 +129,7 @@ _OF_MODEL = "HLSConfig.Model."
 OPTIONS: Sequence[Option] = (
     Option(
         "output_dir",
-        Key("OutputDir", "output_dir", read_path),
+        Key("OutputDir", "output_dir", checks.read_path, None),
         None,
         None,
         "the project folder of :meth:`Model.build`; by default ``digits-circuit`` for ``digits.keras``, ``my-hls-test`` live.",
@@ -161,7 +143,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "bits",
-        Key("HLSConfig.Model.Bits", "", None),
+        Key("HLSConfig.Model.Bits", "", None, None),
         None,
         Flag(str, (), None, read_budget, "Bits that auto keeps: 8, or weight=6,result=8."),
         "bits that ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{'weight': 6, 'result': 8}``. For single "
@@ -169,14 +151,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "precision",
-        Key("HLSConfig.Model.Precision", "", None),
+        Key("HLSConfig.Model.Precision", "", None, None),
         None,
         Flag(str, (), None, None, "The default format: auto, or such as fixed<16,6>."),
         "the default format, such as ``fixed<16,6>``; ``auto`` (the default) chooses one for each tensor.",
     ),
     Option(
         "reuse_factor",
-        Key("HLSConfig.Model.ReuseFactor", "", None),
+        Key("HLSConfig.Model.ReuseFactor", "", None, None),
         None,
         Flag(int, (), None, None, "Products per multiplier."),
         "products per multiplier, for all layers: 1, a result in every cycle, if left out. For single layers it is "
@@ -184,14 +166,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "strategy",
-        Key("HLSConfig.Model.Strategy", "", None),
+        Key("HLSConfig.Model.Strategy", "", None, None),
         None,
         Flag(str, (), _STRATEGIES, None, f"The way of products: {', '.join(_STRATEGIES)}."),
         "products of all layers: ``latency`` (the default), ``resource``, ``shared`` or others (``docs/configuration.md``).",
     ),
     Option(
         "io_type",
-        Key("IOType", "io_type", read_io_type),
+        Key("IOType", "io_type", checks.read_io_type, None),
         IOType.PARALLEL.value,
         Flag(str, (), tuple(kind.value for kind in IOType), None, "io_parallel, or io_stream: a token per position."),
         "``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).",
@@ -221,7 +203,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "input_shape",
-        Key("InputShape", "input_shape", read_input_shape),
+        Key("InputShape", "input_shape", checks.read_input_shape, None),
         None,
         Flag(str, (), "N,N,...", read_shape, "The shape of one sample, where the file leaves it open."),
         "the shape of one sample of the input, or one for each input, instead of an example. Without both, calibration data show "
@@ -237,21 +219,21 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "input_data_tb",
-        Key("InputData", "input_data", read_path),
+        Key("InputData", "input_data", checks.read_path, None),
         None,
         Flag(Path, ("--input-data",), "FILE.npy", None, "Inputs of simulations."),
         "inputs for the co-simulation (``.npy``).",
     ),
     Option(
         "part",
-        Key("Part", "part", read_part),
+        Key("Part", "part", checks.read_part, None),
         None,
         Flag(str, (), dies, None, "The FPGA, such as LFE5U-85F-6BG381C."),
         "an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).",
     ),
     Option(
         "board",
-        Key("Board", "board", read_board),
+        Key("Board", "board", checks.read_board, None),
         None,
         Flag(str, (), boards, None, "A board, such as ulx3s-85f, pynq-z2 or alveo-u50, or a .toml file with one."),
         "a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the "
@@ -259,14 +241,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "platform",
-        Key("Platform", "platform", read_platform),
+        Key("Platform", "platform", checks.read_platform, None),
         None,
         Flag(str, (), None, None, "The platform of a card such as alveo-u50, which its kernels are linked to."),
         "the platform of an accelerator card, to which its kernels are linked.",
     ),
     Option(
         "interface",
-        Key("Interface", "interface", read_interface),
+        Key("Interface", "interface", checks.read_interface, None),
         None,
         Flag(str, (), None, None, "ap_vld: HLS C++ has a port for each tensor; axi_master: a Zynq's memory is read."),
         "``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``); by "
@@ -275,29 +257,35 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "monitors",
-        Key("Monitors", "monitors", read_monitors),
+        Key("Monitors", "monitors", checks.read_monitors, (checks.NO_MONITORS,)),
         None,
-        Flag(str, (), ("none", *MONITORS), None, "none: no counters, no stored frame; memories: read back; ranges."),
+        Flag(
+            str,
+            (),
+            (checks.NO_MONITORS, *checks.MONITORS),
+            None,
+            "none: no counters, no stored frame; memories: read back; ranges.",
+        ),
         "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong; ``memories`` reads "
         "those of reloadable weights back, ``ranges`` watches inputs and outputs (``docs/boards.md``).",
     ),
     Option(
         "clock_period",
-        Key("ClockPeriod", "clock_period_ns", read_clock_period),
+        Key("ClockPeriod", "clock_period_ns", checks.read_clock_period, None),
         None,
         Flag(float, (), None, None, "Clock target in ns."),
         "in ns; the default depends on the part's family.",
     ),
     Option(
         "clock_uncertainty",
-        Key("ClockUncertainty", "clock_uncertainty", read_clock_uncertainty),
+        Key("ClockUncertainty", "clock_uncertainty", checks.read_clock_uncertainty, None),
         None,
         Flag(str, (), None, None, "Part of the period to keep back: 12.5%."),
         "part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.",
     ),
     Option(
         "latency",
-        Key("Latency", "latency", read_latency),
+        Key("Latency", "latency", read_latency, ()),
         None,
         Flag(str, (), "N|Nns", None, "Cycles or ns that a pipeline may take, whatever the clock."),
         "at most so many cycles (``4``), or nanoseconds (``'40ns'``), from input to output of a pipeline (``rtl``, "
@@ -305,21 +293,21 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "bram",
-        Key("BRAM", "bram", read_bram),
+        Key("BRAM", "bram", checks.read_bram, ()),
         None,
         Flag(int, (), None, None, "0: no memory or table of the circuit is block memory."),
         "``0`` keeps memories and tables of the circuit in look-up tables and registers (``rtl``).",
     ),
     Option(
         "backend",
-        Key("Backend", "backend", read_backend),
+        Key("Backend", "backend", checks.read_backend, None),
         "rtl",
         Flag(str, (), BACKENDS, None, "rtl, or an HLS tool: vitis, oneapi, ..."),
         "``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :data:`bitsmith.backends.BACKENDS`.",
     ),
     Option(
         "project_name",
-        Key("ProjectName", "project_name", read_name),
+        Key("ProjectName", "project_name", checks.read_name, None),
         None,
         Flag(str, (), None, None, "Name of the circuit; by default that of the model's file."),
         "name of the circuit's top module; by default that of the model's file, ``myproject`` for a live model.",
@@ -334,21 +322,21 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "strict",
-        Key("Strict", "strict", boolean),
+        Key("Strict", "strict", boolean, None),
         False,
         Flag(bool, ("--strict",), None, None, "Fail if the circuit is not what the model is."),
         "raise where there would be a ``FidelityWarning``.",
     ),
     Option(
         "override",
-        Key("Override", "override", boolean),
+        Key("Override", "override", boolean, None),
         False,
         Flag(bool, ("--override",), None, None, "Formats of single layers replace the quantizers of the model."),
         "formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.",
     ),
     Option(
         "allow_approximate",
-        Key("AllowApproximate", "allow_approximate", boolean),
+        Key("AllowApproximate", "allow_approximate", boolean, None),
         False,
         Flag(bool, ("--allow-approximate",), None, None, "Allow approximate translations."),
         "allow approximate translations of what cannot be translated exactly; notes say which, and so does the first prediction.",
@@ -369,38 +357,44 @@ OPTIONS: Sequence[Option] = (
         "if the circuit would not fit the part, take the most exact ``bits`` that fit (if you gave none), or else "
         "reuse factors; notes say which, and what accuracy is left.",
     ),
-    Option("version", Key("Version", "version", read_version), None, None, "the version of your design, for reports."),
+    Option(
+        "version",
+        Key("Version", "version", checks.read_version, None),
+        None,
+        None,
+        "the version of your design, for reports.",
+    ),
     Option(
         "bus_input",
-        Key("BusInput", "bus_input", bus_format),
+        Key("BusInput", "bus_input", bus_format, None),
         None,
         None,
         "the format of words that the driver of a board takes as integers.",
     ),
     Option(
         "bus_output",
-        Key("BusOutput", "bus_output", bus_format),
+        Key("BusOutput", "bus_output", bus_format, None),
         None,
         None,
         "the format of words that the driver of a board gives as integers.",
     ),
     Option(
         "output_predictions",
-        Key("OutputPredictions", "output_predictions", read_path),
+        Key("OutputPredictions", "output_predictions", checks.read_path, None),
         None,
         None,
         "accepted for other tools' files: the emulator gives the expected outputs.",
     ),
     Option(
         "write_weights_txt",
-        Key("WriterConfig.WriteWeightsTxt", "write_weights_txt", boolean),
+        Key("WriterConfig.WriteWeightsTxt", "write_weights_txt", boolean, None),
         False,
         None,
         "the values of all trained tensors are written as texts, too, into the project's folder ``weights``.",
     ),
     Option(
         "write_tar",
-        Key("WriterConfig.WriteTar", "write_tar", boolean),
+        Key("WriterConfig.WriteTar", "write_tar", boolean, None),
         False,
         None,
         "the project folder is packed as ``<output_dir>.tar.gz`` when it has been written.",
