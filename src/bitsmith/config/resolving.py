@@ -12,13 +12,23 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.matching import matched, of_part, owners, with_aliases
-from bitsmith.config.model import DEFAULT, OPTION_KEYS, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
+from bitsmith.config.model import (
+    DEFAULT,
+    KEYS,
+    OPTION_KEYS,
+    Auto,
+    Choices,
+    HLSConfig,
+    collect_hls_config,
+    loaded,
+    read_bits,
+)
 from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
 from bitsmith.config.types import GENERATED_TYPES, OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
@@ -30,7 +40,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Outliers, Settings, Strategy, Weights
+from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Settings
 from bitsmith.layers.settled import decided_inputs, exact_variables, settled
 from bitsmith.layers.traits import Exactness
 
@@ -40,7 +50,6 @@ ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 BitsLike: TypeAlias = int | Mapping[str, int] | None
 """A budget of ``auto``: bits of weights and results, or ``{"weight": 6, "result": 8}``; None: as the configuration says."""
 
-_Option = TypeVar("_Option")
 
 _BETWEEN = {"accum", "result"}
 """Variables of sums and results."""
@@ -197,33 +206,24 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
     named = _own_levels(node, chosen, reach)
     own = list(named.values())
     levels = [*own, chosen.model]
-    options = node.layer.options
-
-    def option(name: str, get: Callable[[Choices], _Option | Auto | None]) -> _Option | None:
-        return _first(levels, get) if name in options else None
-
     precision = {}
     for variable in node.layer.variables():
         fmt = _format(node, variable, named, chosen.model, reach, problems)
         if fmt is not None:
             precision[variable] = fmt
-    return Settings(
+    settled: Callable[..., Settings] = Settings
+    return settled(
         precision=precision,
         bits=_following(_bits(levels), levels, precision),
-        widest=_first(levels, lambda level: level.widest),
-        reuse_factor=_first(levels, lambda level: level.reuse_factor) or 1,
-        parallelization_factor=_first(levels, lambda level: level.parallelization_factor) or 1,
-        register_slices=_first(levels, lambda level: level.register_slices) or 0,
-        strategy=_first(levels, lambda level: level.strategy) or Strategy.LATENCY,
-        table_size=option("table_size", lambda level: level.table_size),
-        table_range=option("table_range", lambda level: level.table_range),
-        binning=option("binning", lambda level: level.binning),
-        implementation=option("implementation", lambda level: level.implementation or level.softmax),
+        widest=_first(levels, "widest"),
         # TraceOutput of the model turns tracing on everywhere, whatever a layer says.
-        trace=bool(chosen.model.trace or _first(own, lambda level: level.trace)),
-        weights=option("weights", lambda level: level.weights) or Weights.ONCHIP,
-        outliers=option("outliers", lambda level: level.outliers) or Outliers.KEEP,
-        skip=bool(option("skip", lambda level: level.skip)),
+        trace=bool(chosen.model.trace or _first(own, "trace")),
+        **{
+            key.field: value
+            for key in KEYS.values()
+            if key.read is not None and key.field != "trace" and (not key.is_option or key.field in node.layer.options)
+            if (value := _first(levels, key.field)) is not None
+        },
     )
 
 
@@ -239,10 +239,10 @@ def _own_levels(node: NetworkNode, chosen: HLSConfig, reach: _Reach) -> dict[str
     return {where: with_aliases(level, node.layer.variables()) for where, level in levels.items()}
 
 
-def _first(levels: Sequence[Choices], get: Callable[[Choices], _Option | Auto | None]) -> _Option | None:
+def _first(levels: Sequence[Choices], field: str) -> object:
     """The first mention of an option; None if that is ``auto`` or there is none."""
     for level in levels:
-        found = get(level)
+        found = level.softmax if field == "implementation" and level.implementation is None else getattr(level, field)
         if found is not None:
             return None if isinstance(found, Auto) else found
     return None
