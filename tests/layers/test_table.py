@@ -12,9 +12,8 @@ from bitsmith.layers.table import LAYERS
 
 
 def test_every_layer_is_in_the_table() -> None:
-    modules = [
-        import_module(f"bitsmith.layers.{found.name}") for found in pkgutil.iter_modules(bitsmith.layers.__path__)
-    ]
+    names = (found.name for found in pkgutil.walk_packages(bitsmith.layers.__path__, "bitsmith.layers."))
+    modules = list(map(import_module, names))
     classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
     layers = {value for value in classes if issubclass(value, Layer) and not isabstract(value)}
     assert set(LAYERS.values()) == layers
