@@ -108,16 +108,13 @@ class _Logic(Rtl):
         islands = made.islands if self._room.part.die.regions > 1 else ()
         return LogicDesign(self._top, target.part, sources, ports, target.clock_period_ns, islands)
 
-    def _step(self, step: Step) -> LogicFlow:
-        return LogicFlow(self._tool, lambda: self._design, step)
-
     def scripts(self) -> dict[str, str]:
         """The tool's project, whether it is there or not."""
         return self._tool.scripts(self._design)
 
     def logic(self, step: Step) -> Stage:
         """A stage of the tool."""
-        target, flow = self.job.target, self._step(step)
+        target, flow = self.job.target, LogicFlow(self._tool, lambda: self._design, step)
         return Stage(
             name="synth" if step is Step.SYNTH else "pnr",
             title=f"{target.part} by {self._tool.name} at {self._target_mhz:.0f} MHz",

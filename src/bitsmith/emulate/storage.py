@@ -204,7 +204,9 @@ def _stay_wide(program: Program, kinds: dict[int, Kinds]) -> None:
     passes = _passes_to_come(program, kinds)
     for index, chosen in kinds.items():
         node = program.nodes[index]
-        stored = [kinds[arg].stored for arg in node.args if not _is_constant(program.nodes[arg])]
+        stored = [
+            kinds[arg].stored for arg in node.args if not isinstance(program.nodes[arg].op, ops.Const | ops.Parameter)
+        ]
         if isinstance(node.op, ops.Cast):
             if chosen.computed is narrow:
                 chosen = replace(chosen, computed=min(stored[0], wide) if stored else narrow)
@@ -226,10 +228,6 @@ def _passes_to_come(program: Program, kinds: dict[int, Kinds]) -> dict[int, froz
                 more = passes[arg] | (own if isinstance(node.op, _PASSES) else _MANY_PASSES)
                 passes[arg] = more if len(more) <= _FEW_PASSES else _MANY_PASSES
     return passes
-
-
-def _is_constant(node: Node) -> bool:
-    return isinstance(node.op, ops.Const | ops.Parameter)
 
 
 _FEW_PASSES = 3

@@ -18,7 +18,7 @@ from bitsmith.errors import ToolMissingError
 from bitsmith.errors.remedies import build, remedy
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, Origin, absent
-from bitsmith.hls.dialects.dialect import Call, Driver, Way
+from bitsmith.hls.dialects.dialect import Call, Driver
 from bitsmith.hls.project import Stage
 
 LOGS = "logs"
@@ -124,7 +124,7 @@ class VendorStage:
         return self._logs(self._calls(tools[0]))[-1]
 
     def _calls(self, main: FoundTool) -> tuple[Call, ...]:
-        return _way(self.driver, main.name).calls(self.top).get(self.stage, ())
+        return next(way for way in self.driver.ways if way.programs[0] == main.name).calls(self.top).get(self.stage, ())
 
     def _logs(self, calls: Sequence[Call]) -> list[str]:
         if len(calls) == 1:
@@ -142,10 +142,6 @@ class VendorStage:
                 f"start `{typed}` in the project's folder on a machine that has the tool",
             ),
         )
-
-
-def _way(driver: Driver, main: str) -> Way:
-    return next(way for way in driver.ways if way.programs[0] == main)
 
 
 def on_path(program: str) -> FoundTool | None:

@@ -63,7 +63,7 @@ class _FunctionWriter:
         for index in run.nodes:
             self._node(index, nodes[index], returned)
         for index, variable in copied:
-            self._call("copy", [variable.size], [self._value(index), variable.name])
+            self._call("copy", [variable.size], [self._variable(index).name, variable.name])
         used = {arg for index in run.nodes for arg in nodes[index].args} | {index for index, _ in copied}
         unused = [self._values[index].name for index in run.operands if index not in used]
         self._lines += [f"(void){name};" for name in unused]
@@ -113,9 +113,6 @@ class _FunctionWriter:
         variable = self._declare(role, kind)
         self._lines += self._scope.declared(variable)
         return variable
-
-    def _value(self, index: int) -> str:
-        return self._variable(index).name
 
     def _variable(self, index: int) -> Variable:
         """The array that holds the value of a node."""
@@ -261,7 +258,7 @@ class _FunctionWriter:
         frac = op.frac.reshape((1,) * (len(x.shape) - op.frac.ndim) + op.frac.shape)
         scaled = objects(op.values) << objects(result.scalar.frac - frac)[..., None]
         entries = scaled.shape[-1]
-        tables = repeated(_numbered(scaled.shape[:-1]), x.shape)
+        tables = repeated(objects(_positions(scaled.shape[:-1])), x.shape)
         values = scaled.reshape(-1, entries)[tables.reshape(-1).astype(np.int64)]
         drop = repeated(x.scalar.frac - kind.frac, x.shape)
         table = self._scope.tables(self._name, "table", objects(values), result.size // len(values))
@@ -367,10 +364,6 @@ class _FunctionWriter:
 def _positions(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """Row-major positions of a tensor's elements."""
     return np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
-
-
-def _numbered(shape: tuple[int, ...]) -> Ints:
-    return objects(_positions(shape))
 
 
 def _powers_of_two(spans: Ints) -> npt.NDArray[np.bool_]:

@@ -54,7 +54,7 @@ class TimeDistributed(Layer):
         return self.layer.resolution(beyond)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        sequences = [_alike(lowering.builder, x) for x in inputs]
+        sequences = [lowering.builder.aligned(x, (0,)) for x in inputs]
         body = ProgramBuilder()
         items = [body_input(body, f"item{k}", step_type(x.type)) for k, x in enumerate(sequences)]
         result = self.layer.lower(replace(lowering, builder=body), items)
@@ -64,11 +64,6 @@ class TimeDistributed(Layer):
 def _steps(inputs: Sequence[Floats]) -> list[Floats]:
     """Time steps as samples."""
     return [x.reshape(-1, *x.shape[2:]) for x in inputs]
-
-
-def _alike(builder: ProgramBuilder, x: Value) -> Value:
-    """``x`` with the same fractional bits at all time steps: a lossless cast."""
-    return builder.aligned(x, (0,))
 
 
 def over_time(layer: Layer, inputs: Sequence[Shape], steps: int) -> Layer:

@@ -59,13 +59,8 @@ def recurrence(
     found = inner.step_of[result]
     if held:
         return found  # a process of all of it would hold the weights twice
-    alone = sum(_area_of_node(program, each, steps) for each in program.nodes)
+    alone = sum(area_of_op(each.op, program.types(each.args), each.type) / steps for each in program.nodes)
     return found if area_of_steps(inner, begun, found) < alone else None
-
-
-def _area_of_node(program: Program, node: Node, steps: int) -> float:
-    """Look-up tables of what a step needs of ``node``, laid out for all channels."""
-    return area_of_op(node.op, program.types(node.args), node.type) / steps
 
 
 def _states(

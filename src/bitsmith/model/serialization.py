@@ -203,7 +203,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "affine": encode_affine(node.affine),
         "settings": {
             **{field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
-            "precision": _encode_formats(settings.precision),
+            "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
             "bits": asdict(settings.bits),
         },
     }
@@ -213,10 +213,6 @@ def _plain(value: Json | Enum) -> Json:
     """A value of an enumeration, or a tuple, as JSON has it; others as they are."""
     plain: Json = value.value if isinstance(value, Enum) else value
     return list(plain) if isinstance(plain, tuple) else plain
-
-
-def _encode_formats(formats: Mapping[str, FixedFormat]) -> Json:
-    return {name: str(fmt) for name, fmt in formats.items()}
 
 
 def _decode_quantizers(value: Json, trained: Mapping[str, Floats]) -> dict[str, Quantizer]:

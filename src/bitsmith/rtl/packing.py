@@ -32,7 +32,7 @@ def pack(fields: Sequence[Field], tensors: Sequence[Raw]) -> Words:
     """
     columns = _columns(fields, tensors)
     batch = len(columns)
-    packed = np.zeros((batch, _word_count(fields) + 1), dtype=np.uint64)
+    packed = np.zeros((batch, max(-(-sum(item.width for item in fields) // _WORD), 1) + 1), dtype=np.uint64)
     low = 0
     for k, item in enumerate(fields):
         for first in range(0, item.width, _WORD):
@@ -83,10 +83,6 @@ def _tensors(fields: Sequence[Field]) -> list[Sequence[Field]]:
     """The fields of each tensor: one begins at every index 0."""
     starts = [k for k, item in enumerate(fields) if item.index == 0]
     return [fields[first:last] for first, last in pairwise([*starts, len(fields)])]
-
-
-def _word_count(fields: Sequence[Field]) -> int:
-    return max(-(-sum(item.width for item in fields) // _WORD), 1)
 
 
 def _columns(fields: Sequence[Field], tensors: Sequence[Raw]) -> npt.NDArray[np.object_] | npt.NDArray[np.int64]:

@@ -109,7 +109,7 @@ class Tensor(Operators["Tensor"]):
         after = list(sizes)
         if self.value.batch is not None:
             after.insert(0, -1)
-        counts = [self._sized(after, count) for count in self.build.counts]
+        counts = [[count, *after[1:]] if self.value.batch is not None else [*after] for count in self.build.counts]
         return self._with(shape.view(self.build.within("reshape"), self.value, counts))
 
     def transpose(self, *axes: int) -> Tensor:
@@ -223,10 +223,6 @@ class Tensor(Operators["Tensor"]):
         """An axis of one sample as one of the model's."""
         counted, batch = self._counted(axis), self.value.batch
         return counted + int(batch is not None and counted >= batch.axis)
-
-    def _sized(self, after: Sequence[int], samples: int) -> list[int]:
-        """Sizes for so many samples."""
-        return [samples, *after[1:]] if self.value.batch is not None else [*after]
 
     def _completed(self, items: tuple[_Index, ...]) -> tuple[int | slice | _Places | None, ...]:
         """An index with a slice for each axis that ``...`` stands for, or that is left out."""

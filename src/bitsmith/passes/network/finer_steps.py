@@ -62,11 +62,7 @@ def _of_results(
     """The fractional bits of a result and of what is observed inside the layer, as far as ``auto`` decides them."""
     lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed)
     names = [name for name in ("result", *observed.inner) if name not in node.settings.precision]
-    found = {name: _of_channels(lowering.result_frac(name) + more, shape) for name in names}
+    found = {name: np.full(shape[-1:] or (1,), lowering.result_frac(name) + more, dtype=np.int64) for name in names}
     if exact:
         found.pop("result", None)
     return found
-
-
-def _of_channels(frac: int, shape: Shape) -> Fracs:
-    return np.full(shape[-1:] or (1,), frac, dtype=np.int64)

@@ -293,7 +293,7 @@ class Splits:
         if len(left) > 1:
             rest = self.add(f"{node.name}_rest", Add(), *left, of=node)
         elif rest is not None:
-            rest = self._alone(node, rest)
+            rest = self.add(f"{node.name}_rest", self._repeated(rest, self.shapes[node.name]), rest, of=node)
         return self._joined(node, splits, rest)
 
     def _difference(self, node: NetworkNode) -> Split | None:
@@ -368,10 +368,6 @@ class Splits:
         """The rest of the split called ``name``, which ``node`` reads, in the tensor's shape."""
         rest = self.splits[name].rest or self.const(f"{node.name}_zero", 0.0)
         return self.broadcast(f"{node.name}_full", rest, self.shapes[name])
-
-    def _alone(self, node: NetworkNode, name: str) -> str:
-        """The tensor called ``name`` in place of ``node``'s result."""
-        return self.add(f"{node.name}_rest", self._repeated(name, self.shapes[node.name]), name, of=node)
 
     def simplified(self, node: NetworkNode) -> NetworkNode:
         """``node``, or the operand that counts of a choice, where all others are left out."""
