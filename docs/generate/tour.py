@@ -40,6 +40,7 @@ from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import stages_to_text
 from bitsmith.netlist.text import to_text as netlist_text
 from bitsmith.rtl.writer import Title
+from generate.lines import broken
 
 KERNEL = as_weights(np.array([[0.5, -1.25], [0.75, 2.0], [-1.0, 0.25]]))
 BIAS = as_weights(np.array([0.5, -0.25]))
@@ -88,7 +89,7 @@ def page() -> str:
         stages=stages_to_text(pipeline(netlist, delays, BUDGET_NS)),
         verilog=_code(unrolled.sources["tour_dense.sv"]),
         cpp=_function(cpp["firmware/tour.cpp"]),
-        dataflow=dataflow_text(partition(program, directives)),
+        dataflow=broken(dataflow_text(partition(program, directives))),
         schedule=schedule_to_text(folded.design.schedule),
     )
 
@@ -108,7 +109,7 @@ def _function(text: str) -> str:
 _PAGE = """# A tour: one dense layer at every level
 
 A dense layer with three inputs of six bits, two results and a ReLU, as each part of the compiler sees it. This page is written
-by `make docs`; the texts are what the code prints. `BITSMITH_DUMP=folder` writes the same texts for any model.
+by `make docs`; the texts are what the code prints, long lines in two. `BITSMITH_DUMP=folder` writes the same texts for any model.
 
 ## 1. The network
 

@@ -19,15 +19,17 @@ import jupytext
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from generate.lines import COLUMNS, broken
+
 ROOT = Path(__file__).parents[2]
 SOURCES = tuple(sorted((ROOT / "examples" / "tutorials").glob("[0-9]*.py")))
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
-_PROGRESS = re.compile(r"(rtl|cosim|csim|synth|pnr): ")
+_PROGRESS = re.compile(r"(rtl|vitis|cosim|csim|synth|pnr): ")
 _ENVIRONMENT = {
     "KERAS_BACKEND": "jax",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "NO_COLOR": "1",
-    "COLUMNS": "110",
+    "COLUMNS": str(COLUMNS),
     "PYTHONPATH": str(ROOT / "src"),
 }
 
@@ -81,9 +83,9 @@ def _outputs(cell: NotebookNode, name: str, pictures: dict[str, bytes]) -> Itera
             yield f"![what the cell above drew]({file})"
         elif output.get("name") != "stderr":
             said += output.get("text", data.get("text/plain", "")).splitlines()
-    told = [line.rstrip() for line in said if not _PROGRESS.match(line)]
-    if told:
-        yield "```text\n" + "\n".join(told).strip("\n") + "\n```"
+    shown = [line.rstrip() for line in said if not _PROGRESS.match(line)]
+    if shown:
+        yield "```text\n" + broken("\n".join(shown).strip("\n")) + "\n```"
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ import numpy as np
 
 import bitsmith
 
-warnings.simplefilter("ignore", bitsmith.FidelityWarning)  # figures below show what it says, and one cell its text
+# The figures below show what these warnings say, and one cell shows the text.
+warnings.simplefilter("ignore", bitsmith.FidelityWarning)
 images, labels = bitsmith.utils.fetch_example_data("digits.keras")
 
 
@@ -26,20 +27,22 @@ def accuracy(model: bitsmith.Model) -> float:
 # `bits` is the budget.
 
 # %%
-found = {}
+options = {"calibration": images, "check": False}
+results = {}
 for bits in (16, 8, 6, 5, 4):
-    model = bitsmith.convert("digits.keras", f"bits{bits}", calibration=images, bits=bits, check=False)
+    model = bitsmith.convert("digits.keras", f"bits{bits}", bits=bits, **options)
     estimate = model.build(synth=False, cosim=False)["Estimate"]
-    found[bits] = (accuracy(model), estimate["LUT"])
-    print(f"{bits:2} bits: {found[bits][0]:.1%}, about {found[bits][1]:,} LUTs")
-assert found[16][0] > 0.95
+    results[bits] = (accuracy(model), estimate["LUT"])
+    print(f"{bits:2} bits: {results[bits][0]:.1%}, about {results[bits][1]:,} LUTs")
+assert results[16][0] > 0.95
 
 # %%
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(figsize=(6, 3.5))
-axes.plot([luts for _, luts in found.values()], [100 * share for share, _ in found.values()], "o-")
-for bits, (share, luts) in found.items():
+shares, areas = zip(*results.values())
+axes.plot(areas, [100 * share for share in shares], "o-")
+for bits, (share, luts) in results.items():
     axes.annotate(f"{bits}", (luts, 100 * share), textcoords="offset points", xytext=(6, -12))
 axes.set(xlabel="look-up tables (estimate)", ylabel="accuracy, %", title="bits that auto keeps")
 figure.tight_layout()
@@ -51,7 +54,7 @@ plt.show()
 # `numerical` draws weights and results as boxes, and each format as a gray bar. A box beyond its bar loses values.
 
 # %%
-model = bitsmith.convert("digits.keras", "profiled", calibration=images, bits=8, check=False)
+model = bitsmith.convert("digits.keras", "profiled", bits=8, **options)
 figures = bitsmith.profiling.numerical(hls_model=model, X=images)
 figures.weights_in_circuit
 
@@ -66,10 +69,10 @@ figures.results_in_circuit
 
 # %%
 config = {"LayerName": {"fc1": {"Precision": {"result": "fixed<8,3>"}}}}
-with warnings.catch_warnings(record=True) as told:
+with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    narrow = bitsmith.convert("digits.keras", "narrow", config=config, calibration=images, check=False)
-print(told[0].message if told else "no warning")
+    narrow = bitsmith.convert("digits.keras", "narrow", config=config, **options)
+print(caught[0].message if caught else "no warning")
 print(f"{accuracy(narrow):.1%}")
 
 # %% [markdown]

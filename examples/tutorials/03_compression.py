@@ -18,9 +18,9 @@ import bitsmith
 
 keras.utils.set_random_seed(0)
 digits = load_digits()
-x_train, x_test, y_train, y_test = train_test_split(
-    (digits.data / 16).astype(np.float32), digits.target, test_size=360, random_state=0, stratify=digits.target
-)
+pixels, labels = (digits.data / 16).astype(np.float32), digits.target
+split = {"test_size": 360, "random_state": 0, "stratify": labels}
+x_train, x_test, y_train, y_test = train_test_split(pixels, labels, **split)
 
 # %% [markdown]
 # ## A float network
@@ -97,9 +97,10 @@ import matplotlib.pyplot as plt
 figure, axes = plt.subplots(figsize=(6, 3.5))
 for bits in (8, 5):
     chosen = [row for row in rows if row[1] == bits]
-    axes.plot([row[3] for row in chosen], [100 * row[2] for row in chosen], "o-", label=f"{bits} bits of weights")
-    for share, _, accuracy, luts, _ in chosen:
-        axes.annotate(f"{share:.0%}", (luts, 100 * accuracy), textcoords="offset points", xytext=(5, -12))
+    luts, accuracies = [row[3] for row in chosen], [100 * row[2] for row in chosen]
+    axes.plot(luts, accuracies, "o-", label=f"{bits} bits of weights")
+    for (share, *_), point in zip(chosen, zip(luts, accuracies)):
+        axes.annotate(f"{share:.0%}", point, textcoords="offset points", xytext=(5, -12))
 axes.set(xlabel="look-up tables (estimate)", ylabel="accuracy, %", title="share of zeros")
 axes.legend()
 figure.tight_layout()
@@ -114,5 +115,6 @@ plt.show()
 
 # %%
 report = model.build(inputs=x_test[:200], synth=False)
-print(report["Verification"], report["Latency"])
+print(report["Verification"])
+print(report["Latency"])
 assert report["Verification"]["Mismatches"] == 0

@@ -22,9 +22,9 @@ import bitsmith
 
 keras.utils.set_random_seed(0)
 digits = load_digits()
-x_train, x_test, y_train, y_test = train_test_split(
-    (digits.data / 16).astype(np.float32), digits.target, test_size=360, random_state=0, stratify=digits.target
-)
+pixels, labels = (digits.data / 16).astype(np.float32), digits.target
+split = {"test_size": 360, "random_state": 0, "stratify": labels}
+x_train, x_test, y_train, y_test = train_test_split(pixels, labels, **split)
 
 # %% [markdown]
 # ## HGQ2: bits are trained
@@ -77,12 +77,14 @@ import matplotlib.pyplot as plt
 
 dense = [layer for layer in network.layers if isinstance(layer, QDense)]
 pixels = np.asarray(dense[0].iq.bits).reshape(8, 8)
-weights = [np.where(np.asarray(layer.qkernel) == 0, 0, np.asarray(layer.kq.bits)) for layer in dense]
+kernels = [np.asarray(layer.qkernel) for layer in dense]
+bits = [np.asarray(layer.kq.bits) for layer in dense]
+weights = [np.where(kernel == 0, 0, kept).ravel() for kernel, kept in zip(kernels, bits)]
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
 shown = left.imshow(pixels, cmap="Blues")
 left.set_title("bits of each pixel")
 figure.colorbar(shown, ax=left)
-right.hist([one.ravel() for one in weights], bins=np.arange(9) - 0.5, stacked=True, label=[one.name for one in dense])
+right.hist(weights, bins=np.arange(9) - 0.5, stacked=True, label=[layer.name for layer in dense])
 right.set(title="bits of weights", xlabel="bits", ylabel="weights")
 right.legend(loc="upper center")
 figure.tight_layout()
@@ -91,11 +93,13 @@ plt.show()
 # %%
 scores = model.predict(x_test)
 assert np.array_equal(scores, np.asarray(network(x_test)))
-print(f"{np.mean(scores.argmax(axis=1) == y_test):.1%} of {len(y_test)} images, the same as HGQ2 to the last bit")
+accuracy = np.mean(scores.argmax(axis=1) == y_test)
+print(f"{accuracy:.1%} of {len(y_test)} images, the same as HGQ2 to the last bit")
 
 # %%
 report = model.build(inputs=x_test[:200], synth=False)
-print(report["Verification"], report["Latency"], report["Estimate"])
+for section in ("Verification", "Latency", "Estimate"):
+    print(report[section])
 assert report["Verification"]["Mismatches"] == 0
 
 # %% [markdown]
@@ -124,7 +128,8 @@ from_brevitas = bitsmith.convert("models/digits_brevitas.onnx", "brevitas")
 scores = from_brevitas.predict(x_test)
 difference = np.abs(scores - np.load("models/digits_brevitas_scores.npy"))
 print(from_brevitas)
-print(f"{np.mean(scores.argmax(axis=1) == y_test):.1%} of {len(y_test)} images; {difference.max():.1e} from Brevitas")
+accuracy = np.mean(scores.argmax(axis=1) == y_test)
+print(f"{accuracy:.1%} of {len(y_test)} images; {difference.max():.1e} from Brevitas")
 
 # %% [markdown]
 # ## What formats cost
@@ -144,9 +149,10 @@ plain.compile(keras.optimizers.Adam(1e-2), loss)
 history = plain.fit(x_train, y_train, epochs=15, batch_size=128, verbose=0)
 rounded = bitsmith.convert(plain, "rounded", calibration=x_train, bits=8)
 figure, axes = plt.subplots(figsize=(6, 3.5))
-for name, one in {"8 bits": rounded, "HGQ2": model, "QKeras": from_qkeras, "Brevitas": from_brevitas}.items():
-    accuracy = np.mean(one.predict(x_test).argmax(axis=1) == y_test)
-    luts = one.build(synth=False, cosim=False)["Estimate"]["LUT"]
+models = {"8 bits": rounded, "HGQ2": model, "QKeras": from_qkeras, "Brevitas": from_brevitas}
+for name, converted in models.items():
+    accuracy = np.mean(converted.predict(x_test).argmax(axis=1) == y_test)
+    luts = converted.build(synth=False, cosim=False)["Estimate"]["LUT"]
     print(f"{name:10} {accuracy:.1%}, about {luts:,} LUTs")
     axes.plot(luts, 100 * accuracy, "o", label=name)
 axes.set(xlabel="LUTs (estimate)", ylabel="% of test images")

@@ -18,10 +18,9 @@ import bitsmith
 
 keras.utils.set_random_seed(0)
 digits = load_digits()
-images = (digits.images / 16).astype(np.float32)[..., None]
-x_train, x_test, y_train, y_test = train_test_split(
-    images, digits.target, test_size=360, random_state=0, stratify=digits.target
-)
+images, labels = (digits.images / 16).astype(np.float32)[..., None], digits.target
+split = {"test_size": 360, "random_state": 0, "stratify": labels}
+x_train, x_test, y_train, y_test = train_test_split(images, labels, **split)
 
 network = keras.Sequential(
     [
@@ -43,8 +42,9 @@ print(f"{network.evaluate(x_test, y_test, verbose=0)[1]:.1%}")
 # `io_type="io_stream"` changes the circuit and not its results.
 
 # %%
-whole = bitsmith.convert(network, "whole", calibration=x_train, bits=6, check=False)
-stream = bitsmith.convert(network, "stream", calibration=x_train, bits=6, check=False, io_type="io_stream")
+options = {"calibration": x_train, "bits": 6, "check": False}
+whole = bitsmith.convert(network, "whole", **options)
+stream = bitsmith.convert(network, "stream", io_type="io_stream", **options)
 assert np.array_equal(whole.predict(x_test), stream.predict(x_test))
 print(f"{np.mean(stream.predict(x_test).argmax(axis=1) == y_test):.1%}")
 for model in (whole, stream):
@@ -60,9 +60,7 @@ for model in (whole, stream):
 rows = []
 for reuse in (1, 4, 16, 60):
     config = {"Model": {"ReuseFactor": reuse}}
-    model = bitsmith.convert(
-        network, f"reuse{reuse}", config=config, calibration=x_train, bits=6, check=False, io_type="io_stream"
-    )
+    model = bitsmith.convert(network, f"reuse{reuse}", config, io_type="io_stream", **options)
     report = model.build(synth=False, cosim=False)
     rows.append((reuse, report["Estimate"]["LUT"], report["Estimate"]["DSP"]))
     print(f"reuse {reuse:2}: {report['Estimate']}")
@@ -71,8 +69,9 @@ for reuse in (1, 4, 16, 60):
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(figsize=(6, 3.5))
-axes.semilogx([reuse for reuse, *_ in rows], [luts for _, luts, _ in rows], "o-", label="LUTs")
-axes.semilogx([reuse for reuse, *_ in rows], [100 * dsp for *_, dsp in rows], "s--", label="multiplier blocks x 100")
+factors, luts, multipliers = np.transpose(rows)
+axes.semilogx(factors, luts, "o-", label="LUTs")
+axes.semilogx(factors, 100 * multipliers, "s--", label="multiplier blocks x 100")
 axes.set(xlabel="reuse factor", ylabel="estimate")
 axes.legend()
 figure.tight_layout()
@@ -89,7 +88,7 @@ report = model.build(inputs=x_test[:4], synth=False)
 print(report["Verification"])
 print(report["Latency"])
 for fifo in report["FIFOs"]:
-    print(fifo)
+    print(f"{fifo['FIFO']}: {fifo['Width']} bits, depth {fifo['Depth']}, peak {fifo['Peak']}")
 assert report["Verification"]["Mismatches"] == 0
 
 # %% [markdown]

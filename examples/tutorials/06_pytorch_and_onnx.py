@@ -38,7 +38,8 @@ for _ in range(150):
     optimizer.step()
 module.eval()
 with torch.no_grad():
-    print(f"{(module(x[280:]).argmax(1) == labels[280:]).float().mean():.1%} of 80 images that were held out")
+    accuracy = (module(x[280:]).argmax(1) == labels[280:]).float().mean()
+print(f"{accuracy:.1%} of 80 images that were held out")
 
 # %% [markdown]
 # ## A live module
@@ -58,9 +59,8 @@ bitsmith.utils.plot_model(live, to_file=None, show_shapes=True, show_precision=T
 # It is read without torch, and nothing in it is executed.
 
 # %%
-torch.export.save(
-    torch.export.export(module, (x[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},)), "classifier.pt2"
-)
+batch = ({0: torch.export.Dim("batch")},)
+torch.export.save(torch.export.export(module, (x[:2],), dynamic_shapes=batch), "classifier.pt2")
 exported = bitsmith.convert("classifier.pt2", "exported", calibration=x[:280].numpy(), bits=8)
 assert np.array_equal(exported.predict(x.numpy()), live.predict(x))
 
@@ -69,11 +69,14 @@ assert np.array_equal(exported.predict(x.numpy()), live.predict(x))
 
 # %%
 import logging
+import warnings
 
 logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-torch.onnx.export(module, (x[:2],), "classifier.onnx", input_names=["image"], dynamo=True, verbose=False)
+warnings.simplefilter("ignore", FutureWarning)  # the exporter calls what PyTorch deprecates
+names = {"input_names": ["image"], "output_names": ["scores"]}
+torch.onnx.export(module, (x[:2],), "classifier.onnx", dynamo=True, verbose=False, **names)
 onnx_model = bitsmith.convert("classifier.onnx", "from_onnx", calibration=x[:280].numpy(), bits=8)
-print([row.name for row in onnx_model.get_layers()])
+print(", ".join(row.name for row in onnx_model.get_layers()))
 same = np.mean(onnx_model.predict(x[:2].numpy()) == live.predict(x[:2]))
 print(f"{same:.0%} of the outputs are the same")
 
@@ -87,7 +90,8 @@ print(live.fidelity)
 with torch.no_grad():
     expected = module(x[280:]).numpy()
 scores = live.predict(x[280:])
-print(f"at most {np.abs(scores - expected).max():.3f} from PyTorch's scores, which reach {np.abs(expected).max():.1f}")
+difference, largest = np.abs(scores - expected).max(), np.abs(expected).max()
+print(f"at most {difference:.3f} from PyTorch's scores, which reach {largest:.1f}")
 
 # %%
 import matplotlib.pyplot as plt
@@ -103,7 +107,8 @@ plt.show()
 
 # %%
 report = live.build(inputs=x[:50].numpy(), synth=False)
-print(report["Verification"], report["Latency"], report["Estimate"])
+for section in ("Verification", "Latency", "Estimate"):
+    print(report[section])
 assert report["Verification"]["Mismatches"] == 0
 
 # %% [markdown]

@@ -15,9 +15,8 @@ import bitsmith
 
 project = bitsmith.utils.fetch_example_model("digits.keras")
 images, _ = bitsmith.utils.fetch_example_data("digits.keras")
-model = bitsmith.convert(
-    "digits.keras", "digits", project["HLSConfig"], calibration=images, board="pynq-z2", clock_period=10
-)
+board = {"board": "pynq-z2", "clock_period": 10}
+model = bitsmith.convert("digits.keras", "digits", project["HLSConfig"], calibration=images, **board)
 print(model)
 
 # %% [markdown]
@@ -74,7 +73,8 @@ sys.path.insert(0, "handed-over/driver")
 import digits
 
 (frames,) = digits.pack([images[:2]])
-print(len(frames) // 2, "bytes for each image of 64 pixels with 5 bits:", frames[:20].hex(" "), "...")
+print(len(frames) // 2, "bytes for each image of 64 pixels with 5 bits:")
+print(frames[:20].hex(" "), "...")
 
 # %% [markdown]
 # An image, and what the bus carries of it: a row for each byte, the lowest bit on the left. (Pictures need `matplotlib`.)
@@ -83,7 +83,8 @@ print(len(frames) // 2, "bytes for each image of 64 pixels with 5 bits:", frames
 import matplotlib.pyplot as plt
 
 size = len(frames) // 2
-sent = np.unpackbits(np.frombuffer(frames[:size], np.uint8).reshape(-1, 1), axis=1, bitorder="little")
+first = np.frombuffer(frames[:size], np.uint8).reshape(-1, 1)
+sent = np.unpackbits(first, axis=1, bitorder="little")
 figure, (left, right) = plt.subplots(1, 2, figsize=(6, 4))
 left.imshow(images[0].reshape(8, 8), cmap="gray")
 left.set_title("image")
@@ -102,7 +103,8 @@ plt.show()
 
 # %%
 report = model.build(inputs=images[:100], synth=False)
-print(report["Verification"], report["Latency"])
+print(report["Verification"])
+print(report["Latency"])
 assert report["Verification"]["Mismatches"] == 0
 
 # %% [markdown]

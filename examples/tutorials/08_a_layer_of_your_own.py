@@ -27,7 +27,8 @@ class SoftClip(keras.layers.Layer):
 
 
 keras.utils.set_random_seed(0)
-network = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6), SoftClip(), keras.layers.Dense(3)])
+layers = [keras.layers.Dense(6), SoftClip(), keras.layers.Dense(3)]
+network = keras.Sequential([keras.Input((8,)), *layers])
 inputs = np.random.default_rng(0).normal(size=(200, 8))
 
 # %% [markdown]
@@ -76,8 +77,9 @@ plt.show()
 # `check` compares the framework with the float layers, these with the emulator, and the emulator bit for bit with each backend.
 
 # %%
-for found in bitsmith.custom.check(network, inputs, ("rtl", "vitis"), layers={SoftClip: soft_clip}):
-    print(found.backend, f"{found.framework_error:.1e}", found.report["Verification"])
+known = {SoftClip: soft_clip}
+for result in bitsmith.custom.check(network, inputs, ("rtl", "vitis"), layers=known):
+    print(result.backend, f"{result.framework_error:.1e}", result.report["Verification"])
 
 # %% [markdown]
 # More about tensors, layers of layers, PyTorch and ONNX: [layers of your own](../custom-layers.md).

@@ -63,7 +63,13 @@ _SEARCHES: Mapping[str, tuple[str, ...]] = {
 }
 """What newcomers ask, and the pages of which one comes first."""
 
-_NARROW = 360
+WIDE, NARROW = 1300, 400
+"""Pixels of the screens on which pages are looked at."""
+
+_SCROLLING = """[...document.querySelectorAll('.md-content pre > code')].filter(
+    code => code.scrollWidth > code.clientWidth + 1).map(code => code.innerText.slice(0, 200))"""
+"""The blocks of code whose lines are longer than the column is wide."""
+
 _Scheme = Literal["dark", "light"]
 _OUTLINE = "document.activeElement.matches(':focus-visible')"
 _OPEN = "document.activeElement.parentElement.open"
@@ -102,7 +108,7 @@ def screenshots(tmp_path: Path) -> Path:
 
 
 def test_every_page_is_reached_and_none_complains(site: Path, address: str, browser: Browser) -> None:
-    page = browser.new_page()
+    page = browser.new_page(viewport={"width": WIDE, "height": 900})
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -123,6 +129,7 @@ def test_every_page_is_reached_and_none_complains(site: Path, address: str, brow
         response = page.goto(url)
         assert response is not None and response.ok, url
         assert page.locator("h1").count() > 0, url
+        assert page.evaluate(_SCROLLING) == [], url
         links: list[str] = page.eval_on_selector_all("a[href]", "found => found.map(one => one.href.split('#')[0])")
         waiting += [link for link in links if link.startswith(address) and link not in seen]
         assert complaints == [], url
@@ -141,7 +148,7 @@ def _is_own(url: str, address: str) -> bool:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*_PAGES, _REPORT, _EXPLORATION])
-@pytest.mark.parametrize("width", [1280, _NARROW])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_pages_fit_the_screen(
     name: str, scheme: _Scheme, width: int, address: str, browser: Browser, screenshots: Path
 ) -> None:
@@ -154,7 +161,7 @@ def test_pages_fit_the_screen(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, _NARROW])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("name", [_REPORT, _EXPLORATION])
 def test_samples_are_accessible(name: str, scheme: _Scheme, width: int, address: str, browser: Browser) -> None:
     """Names, roles, contrast and order, by the rules of axe."""
@@ -166,13 +173,13 @@ def test_samples_are_accessible(name: str, scheme: _Scheme, width: int, address:
 @pytest.mark.parametrize("name", _PAGES)
 def test_pages_are_accessible(name: str, scheme: _Scheme, address: str, browser: Browser) -> None:
     """What is ours of them; the frame around it is the theme's."""
-    found = Axe().run(_opened(browser, address + name, scheme, 1280), context=".md-content")
+    found = Axe().run(_opened(browser, address + name, scheme, WIDE), context=".md-content")
     assert found.violations_count == 0, found.generate_report()
 
 
 def test_layers_are_filtered_by_name(address: str, browser: Browser) -> None:
     """What matches is shown and nothing else; without a filter everything is folded."""
-    page = _opened(browser, f"{address}layers.html", "light", 1280)
+    page = _opened(browser, f"{address}layers.html", "light", WIDE)
     lines = page.locator(".layer").filter(visible=True)
     assert lines.count() == 0
     page.get_by_label("Filter layers by name").fill("lstm")
@@ -184,7 +191,7 @@ def test_layers_are_filtered_by_name(address: str, browser: Browser) -> None:
 
 
 def test_searches_of_newcomers_lead_to_pages_for_them(address: str, browser: Browser) -> None:
-    page = _opened(browser, f"{address}index.html", "light", 1280)
+    page = _opened(browser, f"{address}index.html", "light", WIDE)
     box, items = page.locator(".md-search__input"), page.locator(".md-search-result__item")
     box.click()
     first: dict[str, str] = {}
@@ -200,7 +207,7 @@ def test_searches_of_newcomers_lead_to_pages_for_them(address: str, browser: Bro
 
 def test_the_report_is_read_by_keyboard(address: str, browser: Browser) -> None:
     """Tab reaches all that can be opened or followed, visibly, and Enter unfolds."""
-    page = _opened(browser, address + _REPORT, "light", 1280)
+    page = _opened(browser, address + _REPORT, "light", WIDE)
     wanted = page.locator("a[href], summary, [tabindex]").filter(visible=True).count()
     for _ in range(wanted):
         page.keyboard.press("Tab")
@@ -213,7 +220,7 @@ def test_the_report_is_read_by_keyboard(address: str, browser: Browser) -> None:
 
 
 def test_a_circuit_is_chosen_by_keyboard_and_copied(address: str, browser: Browser) -> None:
-    page = _opened(browser, address + _EXPLORATION, "light", 1280)
+    page = _opened(browser, address + _EXPLORATION, "light", WIDE)
     shown = page.locator(".detail").filter(visible=True)
     before = shown.inner_text()
     page.locator("input:checked").focus()

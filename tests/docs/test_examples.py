@@ -23,6 +23,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import bitsmith
 from generate.hooks import ROOT
+from generate.lines import COLUMNS
 
 DOCS = ROOT / "docs"
 Names = dict[str, object]
@@ -186,6 +187,7 @@ def test_page_runs(
     example = EXAMPLES[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
     mpl.use("Agg")
     document = Document.parse(str(example.page), PythonCodeBlockParser(), CodeBlockParser("sh", _run))
     document.namespace.update(example.setup(tmp_path))

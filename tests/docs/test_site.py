@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from generate.hooks import ROOT
+from generate.lines import COLUMNS
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
@@ -42,6 +43,14 @@ def test_absolute_links_of_the_first_page_lead_to_pages(name: str) -> None:
 def test_the_first_page_is_short() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 120
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_fits_into_the_column(page: Path) -> None:
+    """A browser holds the number of characters (``test_browser``)."""
+    blocks = re.findall(r"^( *)```[^\n]*\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line.removeprefix(margin) for margin, block in blocks for line in block.splitlines()]
+    assert [line for line in lines if len(line) > COLUMNS] == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

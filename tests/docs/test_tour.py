@@ -23,7 +23,7 @@ def _text(heading: str) -> str:
         rf"^## \d\. {heading}\n.*?^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     assert found is not None
-    return found[1]
+    return re.sub(r"\n {4,}(?=\S)", " ", found[1])  # lines that were broken
 
 
 @compiled

@@ -24,8 +24,9 @@ def test_page_shows_the_cells(source: Path) -> None:
 @pytest.mark.parametrize(
     "source", [pytest.param(path, marks=[pytest.mark.ci] * (path.stem[:2] == "01"), id=path.stem) for path in SOURCES]
 )
-def test_tutorial_runs(source: Path, tmp_path: Path) -> None:
-    executed(source, tmp_path)
+def test_tutorial_runs_without_a_warning(source: Path, tmp_path: Path) -> None:
+    outputs = [output for cell in executed(source, tmp_path).cells for output in cell.get("outputs", ())]
+    assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
 
 
 @pytest.mark.slow

@@ -125,7 +125,8 @@ _FAMILIES = {"MPFS": "PolarFireSoC", "RT4G": "RTG4", "M2S": "SmartFusion2"}
 
 def _scripts(target: HlsTarget) -> dict[str, str]:
     part = word(target.part)
-    family = next((name for begin, name in _FAMILIES.items() if part.upper().startswith(begin)), "PolarFire")
+    families = (name for begin, name in _FAMILIES.items() if part.upper().startswith(begin))
+    family = next(families, "PolarFire")
     return {
         "Makefile": _MAKEFILE.format(top=word(identifier(target.top))),
         "config.tcl": _CONFIG.format(family=family, part=part, period=aimed_period_ns(target)),
@@ -197,7 +198,8 @@ DIALECT = Dialect(
         in_top=("#pragma HLS function top", "#pragma HLS function dataflow"),
         in_function=("#pragma HLS function inline",),
         before_loop='_Pragma("HLS loop pipeline II({interval})")',
-        # An empty FIFO stops the first stage only (Canny_FIFO_Switch.v of Microchip's examples, which the tool has written).
+        # An empty FIFO stops the first stage only
+        # (Canny_FIFO_Switch.v of Microchip's examples, which the tool wrote).
         loops=Loops(flush=True, rewind=False),
         rows=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
         banks=Arrays(before="#pragma HLS memory partition variable({name}) type(complete) dim(2)"),
