@@ -58,7 +58,7 @@ def _visible(text: str) -> str:
 def test_shows_the_key_figures_and_who_measured_them() -> None:
     text = _visible(page(full_report().with_section("Accuracy", {"Float": 0.975, "Fixed": 0.97, "Samples": 360})))
     for shown in (
-        "bit-exact the circuit equals the emulator: 1,000 inputs, 0 mismatches, verilator 5.48",
+        "bit-exact equals the emulator: 1,000 inputs, 0 mismatches, verilator 5.48",
         "97.00 % float model 97.50 %, 360 samples",
         "LUT 2,500 yosys 0.70",
         "125.0 MHz target 100 MHz, nextpnr-ecp5 0.11",

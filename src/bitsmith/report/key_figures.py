@@ -138,10 +138,10 @@ def _verified(section: Verification | None) -> list[Figure]:
         return []
     value = "bit-exact" if section.mismatches == 0 else f"{number(section.mismatches)} differ"
     detail = f"{number(section.inputs)} inputs, {number(section.mismatches)} mismatches"
-    compared = "the C++" if section.method == C_SIMULATION else "the circuit"
+    equal = "the C++ equals" if section.method == C_SIMULATION else "equals"
     netlist = f"{number(section.netlist_inputs)} of the netlist" if section.netlist_inputs is not None else ""
     details = _joined(detail, netlist, section.tool)
-    return [Figure("Verified", value, "", f"{compared} equals the emulator: {details}", section.mismatches == 0)]
+    return [Figure("Verified", value, "", f"{equal} the emulator: {details}", section.mismatches == 0)]
 
 
 def _accuracy(section: Accuracy | None) -> list[Figure]:
