@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -159,6 +160,15 @@ def test_damaged_files_give_one_typed_error(tmp_path: Path, saved: Path, seed: i
         loaded.predict(np.zeros((1, *loaded.program.input_ops()[0].shape)))
     except BitsmithError as error:
         assert str(error)
+
+
+def test_huge_files_are_refused_for_their_size(tmp_path: Path) -> None:
+    """No more of them is read than tells that."""
+    path = tmp_path / "saved.json"
+    path.touch()
+    os.truncate(path, 1 << 28)
+    with pytest.raises(ModelFileError, match=rf"{(1 << 27) + 1} bytes of JSON"):
+        load(path)
 
 
 @pytest.mark.parametrize(
