@@ -193,6 +193,38 @@ def test_programs_that_break_a_rule_are_refused(tmp_path: Path, old: str, new: s
         bitsmith.Model.load(tmp_path / "saved.json")
 
 
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"outputs": []}, "outputs are not the network's"),
+        ({"outputs": ["nothing"]}, "saved.json"),
+        ({"outputs": ["fc1_relu", "fc2_relu"]}, "outputs are not the network's"),
+        ({"inputs": []}, "saved.json"),
+        ({"inputs": ["fc1"]}, "saved.json"),
+        ({"program": []}, "saved.json"),
+        ({"format": "other"}, "another format or version"),
+        ({"version": 0}, "another format or version"),
+        ({"target": 3}, "no target"),
+        ({"fidelity": 3}, "a certificate"),
+        ({"calibrated": 0.5}, "calibrated"),
+        ({"name": 3}, "no name"),
+        ({"notes": 3}, "saved.json"),
+        ({"nodes": {}}, "saved.json"),
+    ],
+)
+def test_documents_whose_parts_do_not_belong_together_are_refused(
+    tmp_path: Path, changed: dict[str, object], problem: str
+) -> None:
+    model, _ = three_layer(tmp_path)
+    path = tmp_path / "saved.json"
+    model.save(path)
+    document = json.loads(path.read_text())
+    assert changed.keys() <= document.keys()
+    path.write_text(json.dumps(document | changed))
+    with pytest.raises(ModelFileError, match=problem):
+        load(path)
+
+
 @pytest.mark.parametrize("fracs", [[3, MAX_FRAC + 1, 3], [-MAX_FRAC - 1, 0, 0], [1, 2], [[1, 2, 3]] * 3])
 def test_fractional_bits_are_those_of_elements_and_bounded(tmp_path: Path, fracs: object) -> None:
     network = Network(
