@@ -105,6 +105,7 @@ def test_keys_that_ask_for_too_much_are_refused(config: dict[str, Any], where: s
 
 def test_harmless_values_of_other_tools_need_no_note_and_others_get_one() -> None:
     known = {**PROJECT_INERT, **WRITER_INERT, **MODEL_INERT}
+    assert all(re.fullmatch(r"[a-zA-Z0-9].{9,}", inert.why) for inert in (*known.values(), *LAYER_INERT.values()))
     for key, inert in known.items():
         for value in inert.harmless:
             assert idle_of({key: value}) == (), key
