@@ -64,6 +64,14 @@ def test_random_networks_whose_weights_are_loaded(share: int) -> None:
             assert to_text(parse(to_text(network))) == to_text(network)
 
 
+def test_steps_whose_weights_are_loaded_go_round() -> None:
+    """What comes is multiplied for all steps by one process, whose weights are loaded like those of the states."""
+    for seed in (0, 1, 4, 5):
+        program = random_network(seed, loaded=True)
+        processes = partition(program, demands(seed, program)).processes
+        assert parameters(program) and any(isinstance(process.kind, Feedback) for process in processes)
+
+
 def cell(kind: type[Recurrent], gates: int) -> Program:
     """A cell of 8 units over 6 steps of 4 channels."""
     rng = np.random.default_rng(0)
