@@ -95,6 +95,11 @@ def added(level: float) -> list[Step]:
     return [(IS_ON, ("m", 0.5)), (Where(), (None, 0.0, level)), (Add(), ("x", None))]
 
 
+def raised(level: float) -> list[Step]:
+    """What is kept has more added to it, as by a bias that became part of the mask."""
+    return [(Multiply(), ("m", -level)), (Add(), (None, level + 2.5)), (Add(), ("x", None))]
+
+
 def through_views(level: float) -> list[Step]:
     views = [
         (Reshape((1, N)), (None,)),
@@ -119,7 +124,7 @@ def before_scaling(level: float) -> list[Step]:
     return [*chosen(level), (Multiply(), (None, 0.5)), (Multiply(), (None, 2.0))]
 
 
-SPELLINGS = [chosen, filled, added, through_views, multiplied, normalized, before_scaling]
+SPELLINGS = [chosen, filled, added, raised, through_views, multiplied, normalized, before_scaling]
 CASES = [
     (spelling, level)
     for spelling in SPELLINGS
