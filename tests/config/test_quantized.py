@@ -151,6 +151,7 @@ def test_a_precision_that_the_model_leaves_nothing_to_is_noted() -> None:
     network = Network(between_quantizers().nodes[:2], ("x",), ("x_q",))
     (found,) = resolve(network, {"Model": {"Precision": "fixed<16,6>"}}).notes
     assert "Model.Precision.default (every layer that it could apply to" in found
+    assert resolve(network, {"Model": {"Precision": "auto"}}).notes == ()  # which asks for nothing
 
 
 @pytest.mark.parametrize("granularity", ["model", "type", "name"])
