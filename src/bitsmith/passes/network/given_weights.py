@@ -74,7 +74,6 @@ def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, 
     return (
         node.settings.weights is not Weights.ONCHIP
         and (node.name, "weight") not in known
-        and "weight" in mine
         and mine.keys() == others.keys()
         and all(np.array_equal(mine[name], others[name]) for name in mine)
     )
