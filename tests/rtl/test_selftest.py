@@ -30,7 +30,8 @@ KINDS = ("pipeline", "stream", "streams", "loads")
 
 
 def swapped(data: bytes, size: int) -> bytes:
-    return np.frombuffer(data, np.uint8).reshape(-1, size)[:, ::-1].tobytes()
+    """Words of so many bytes in the other order, the last of which may be shorter."""
+    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
 
 
 def without_a_beat(data: bytes, beat: int) -> bytes:

@@ -56,8 +56,9 @@ def files_of(
 class Line:
     """The host's end of a serial line, whose other end is simulated."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], most_bits: int) -> None:
         self._process = process
+        self._most_bits = most_bits
         self.light = 0
 
     def _ask(self, line: str) -> str:
@@ -77,18 +78,25 @@ class Line:
         self._ask(f"c {count}")
 
     def read(self, count: int) -> bytes:
-        light, _, text = self._ask(f"r {count} 20000").partition(" ")
+        light, _, text = self._ask(f"r {count} {self._most_bits}").partition(" ")
         self.light = int(light)
         return bytes.fromhex(text)
 
 
 @contextmanager
-def line(folder: Path, files: list[Path], clocks_per_bit: int = CLOCKS_PER_BIT) -> Iterator[Line]:
-    compile_bench(folder, "uart_bench.cpp", "net_uart", files)
+def line(
+    folder: Path,
+    files: list[Path],
+    clocks_per_bit: int = CLOCKS_PER_BIT,
+    most_bits: int = 20_000,
+    top: str = "net_uart",
+) -> Iterator[Line]:
+    """The line of a circuit in simulation, on which the host waits for so many bit times at most."""
+    compile_bench(folder, "uart_bench.cpp", top, files)
     arguments = [folder / "bench/obj/Vdut", str(clocks_per_bit)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield Line(process)
+            yield Line(process, most_bits)
         finally:
             process.kill()
 

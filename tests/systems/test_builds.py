@@ -16,7 +16,7 @@ pytest.importorskip("_tkinter")
 _LEAVE = """\
 words = " ".join(arguments)
 for word in arguments:
-    if word.startswith("system/") and not word.startswith(("system/export", "system/myproject_soc")) and "-o" not in words:
+    if word.startswith("system/") and not word.startswith(("system/export", "system/{}_soc")) and "-o" not in words:
         assert pathlib.Path(word).is_file(), word
 place = pathlib.Path({!r})
 place.parent.mkdir(parents=True, exist_ok=True)
@@ -45,15 +45,15 @@ def backends(name: str) -> tuple[str, ...]:
     return ("rtl", "vitis") if isinstance(board, Card) else ("rtl", "vivado", "vitis")
 
 
-def stand_ins(fakes: FakeTools, name: str, backend: str) -> None:
+def stand_ins(fakes: FakeTools, name: str, backend: str, top: str = "myproject") -> None:
     board = any_board(name)
     part = getattr(board, "board_part", "")
-    fakes.add("vivado", stand_in((part,), () if backend == "rtl" else ("myproject_axi",)))
+    fakes.add("vivado", stand_in((part,), () if backend == "rtl" else (f"{top}_axi",)))
     fakes.add("vivado_hls" if backend == "vivado" else "vitis-run", _HLS)
     fakes.add("v++", _LINKER)
-    fakes.add("qsys-script", _LEAVE.format("system/myproject_soc.qsys"))
-    fakes.add("qsys-generate", _LEAVE.format("system/myproject_soc/synthesis/myproject_soc.qip"))
-    fakes.add("quartus_sh", _LEAVE.format("system/export/myproject.rbf"))
+    fakes.add("qsys-script", _LEAVE.format(top, f"system/{top}_soc.qsys"))
+    fakes.add("qsys-generate", _LEAVE.format(top, f"system/{top}_soc/synthesis/{top}_soc.qip"))
+    fakes.add("quartus_sh", _LEAVE.format(top, f"system/export/{top}.rbf"))
 
 
 def called(name: str, backend: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Boards with a Zynq in simulation, their circuit as it is, under the real drivers: results, counters, and faults put in."""
+"""Boards with a Zynq in simulation, their circuit as it is, under the real drivers: results and counters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
 from tests.rtl import wrapped
 from tests.rtl.test_bus_wrappers import Channel, buffer
-from tests.rtl.test_selftest import swapped, with_a_flipped_bit, without_a_beat
+from tests.rtl.test_selftest import with_a_flipped_bit
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
 from tests.systems.test_bare_metal import IN, OUT, compiled
 from tests.systems.written import imported, written
@@ -54,44 +54,6 @@ class Fault:
     received: Callable[[bytes], bytes] = bytes
 
 
-def unlike_itself() -> Callable[[bytes], bytes]:
-    """The data, with other errors each time."""
-    rng = np.random.default_rng(0)
-    return lambda data: (np.frombuffer(data, np.uint8) ^ rng.integers(0, 2, len(data), np.uint8)).tobytes()
-
-
-CONTROL = "bitsmith_control.sv"
-IN_THE_CIRCUIT = {
-    "a reset that does not end": Fault(
-        "reset", (CONTROL, "reset_left <= reset_left - 1'b1", "reset_left <= reset_left")
-    ),
-    "a reset that is always there": Fault(
-        "reset", (CONTROL, "core_resetn <= aresetn & ~resetting", "core_resetn <= ~aresetn")
-    ),
-    "another network": Fault("link", (CONTROL, "DIGEST_LOW = DIGEST[31:0]", "DIGEST_LOW = ~DIGEST[31:0]")),
-    "no results": Fault(
-        "reset",
-        (
-            "net_dma_axil.v",
-            "assign m_axis_shifted_tvalid = out0_valid",
-            "assign m_axis_shifted_tvalid = 1'b0 & out0_valid",
-        ),
-    ),
-    "a flipped bit of a weight": Fault("weights", flipped=True),
-}
-ON_THE_WAY = {
-    "bytes swapped in halves of words going in": Fault("data order", sent=lambda data: swapped(data, 2)),
-    "bytes swapped in halves of words coming out": Fault("data order", received=lambda data: swapped(data, 2)),
-    "a beat lost going in": Fault("link", sent=lambda data: data[:2] + data[4:]),
-    "a beat lost coming out": Fault("link", received=lambda data: without_a_beat(data, 2)),
-    "a wire that is always 1": Fault("link", sent=lambda data: bytes(byte | 4 for byte in data)),
-    "a wire that is always 0": Fault("link", received=lambda data: bytes(byte & 0xFE for byte in data)),
-    "a clock of twice the frequency": Fault("clock", clock=2.0),
-    "a clock of half the frequency": Fault("clock", clock=0.5),
-    "a link that is not stable": Fault("clock", received=unlike_itself()),
-}
-
-
 @dataclass
 class Simulated:
     """A board: its circuit in simulation, the bytes on their way, and its processor's time.
@@ -101,6 +63,7 @@ class Simulated:
 
     circuit: wrapped.Board
     fault: Fault
+    period_ns: float = PERIOD_NS
     asked: float = 0.0
     cycles: int = 0
 
@@ -108,12 +71,12 @@ class Simulated:
         now = self.circuit.step()
         self.asked += 0.05 if now < self.cycles + 100 else 0.0
         self.cycles = now
-        return now * PERIOD_NS * 1e-9 / self.fault.clock + self.asked
+        return now * self.period_ns * 1e-9 / self.fault.clock + self.asked
 
     perf_counter = monotonic
 
     def sleep(self, seconds: float) -> None:
-        self.circuit.step(round(seconds * 1e9 / PERIOD_NS * self.fault.clock))
+        self.circuit.step(round(seconds * 1e9 / self.period_ns * self.fault.clock))
 
     def exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         results = self.circuit.exchange([*map(self.fault.sent, data)], wanted)
@@ -122,7 +85,12 @@ class Simulated:
 
 @contextmanager
 def simulated(
-    folder: Path, each: Circuit, fault: Fault, shell: wrapped.Shell = wrapped.AXIL, bus_bytes: int = BUS_BYTES
+    folder: Path,
+    each: Circuit,
+    fault: Fault,
+    shell: wrapped.Shell = wrapped.AXIL,
+    bus_bytes: int = BUS_BYTES,
+    period_ns: float = PERIOD_NS,
 ) -> Iterator[Simulated]:
     """The circuit of a board whose project is in ``folder``."""
     listed = (folder / "system/settings.tcl").read_text()
@@ -135,7 +103,7 @@ def simulated(
         path.write_text(path.read_text().replace(right, wrong))
     sources = [folder / name for name in found[1].split()]
     with wrapped.board(folder, with_beats(each.interface, bus_bytes), sources, shell=shell) as process:
-        yield Simulated(process, fault)
+        yield Simulated(process, fault, period_ns)
 
 
 def project(folder: Path, kind: str, fault: Fault, board: str = "pynq-z2", **target: Any) -> Circuit:
@@ -194,13 +162,13 @@ class Loader(Started):
         self.moved = True
 
 
-def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, board: Simulated) -> Any:
+def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, board: Simulated, top: str = "net") -> Any:
     """The overlay of the board on a stand-in for PYNQ, whose engines move what is between memory and the circuit."""
     pynq = ModuleType("pynq")
 
     class Overlay:
         def __init__(self, *_: Any, **__: Any) -> None:
-            net = sys.modules["net"]
+            net = sys.modules[top]
             counts = [len(net.INPUTS), len(net.OUTPUTS)]
             send, receive = ([Started(move) for _ in range(count)] for count in counts)
 
@@ -229,7 +197,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, board: Simulated) -> 
     monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
     monkeypatch.setattr(pynq, "allocate", buffer, raising=False)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
-    net, driver, predicting = imported(monkeypatch, folder, "net", "axi_stream_driver", "predicting")
+    net, driver, predicting = imported(monkeypatch, folder, top, "axi_stream_driver", "predicting")
     for module in (net, predicting):
         monkeypatch.setattr(module, "time", board)
     return net, driver
@@ -340,35 +308,6 @@ def at_an_end(each: Circuit, k: int, real: np.ndarray) -> int:
     tokens = ports[k].tokens if len(ports) > 1 else 1
     at = ((raw == hi) | ((raw == lo) & (lo < 0))) & (hi - lo > 1)
     return int(np.any(at.reshape(tokens, -1), axis=1).sum())
-
-
-@pytest.mark.slow
-@pytest.mark.ci
-def test_faults_on_the_way_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    each = project(tmp_path, "streams", Fault(""))
-    with simulated(tmp_path, each, Fault("")) as board:
-        net, driver = overlay(monkeypatch, tmp_path, board)
-        overlaid = driver.NeuralNetworkOverlay("net.bit", seconds=0.01)
-        for name, fault in ON_THE_WAY.items():
-            board.fault = fault
-            with pytest.raises(net.SelftestError) as caught:
-                overlaid.selftest()
-            assert caught.value.kind == fault.kind, (name, str(caught.value))
-            assert KINDS[answers(board, net, tmp_path) - 5] == fault.kind, name
-        board.fault = Fault("")
-        overlaid.selftest()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.ci) for name in IN_THE_CIRCUIT])
-def test_faults_in_the_circuit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    fault = IN_THE_CIRCUIT[name]
-    each = project(tmp_path, "streams", fault)
-    with simulated(tmp_path, each, fault) as board:
-        net, driver = overlay(monkeypatch, tmp_path, board)
-        kind, said = net.diagnose(lambda: driver.NeuralNetworkOverlay("net.bit", seconds=0.01).ends)
-        assert kind == fault.kind, said
-        assert KINDS[answers(board, net, tmp_path) - 5] == fault.kind
 
 
 @pytest.mark.parametrize("clock_hz", [12.5e6, 33_333_333.0, 100e6, 148.5e6, None])

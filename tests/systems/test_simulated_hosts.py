@@ -1,4 +1,4 @@
-"""Cards and Intel's boards in simulation, their circuit as it is, under the real drivers: results, counters, and faults."""
+"""Boards in simulation, their circuit as it is, under the real drivers; results and counters of cards and Intel's boards."""
 
 from __future__ import annotations
 
@@ -13,22 +13,18 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
-from bitsmith.devices import Card, SocFpga, any_board, system_boards
+from bitsmith.devices import Card, SocFpga, Zynq, any_board, system_boards
+from bitsmith.devices.board import AnyBoard
 from tests.rtl import wrapped
 from tests.rtl.wrapped import expected, inputs_of
 from tests.systems import test_soc_fpga
 from tests.systems.test_card import FakeCard
-from tests.systems.test_simulated_boards import IN_THE_CIRCUIT, ON_THE_WAY, Fault, Simulated, project, simulated
+from tests.systems.test_simulated_boards import KINDS, Fault, Simulated, answers, overlay, project, simulated
 from tests.systems.test_soc_fpga import FakeSoc
 from tests.systems.written import imported
 
 BOARDS = [name for name in system_boards() if isinstance(any_board(name), Card | SocFpga)]
-JUDGED = ("alveo-u50", "de10-nano")
-"""One of each kind: the circuits of the others differ in nothing."""
-
-
-def marked(names: list[str]) -> list[Any]:
-    return [pytest.param(name, marks=[pytest.mark.ci] if name in JUDGED else []) for name in names]
+SHELLS = {Zynq: wrapped.AXIL, Card: wrapped.KERNEL, SocFpga: wrapped.AVALON}
 
 
 class SimulatedCard(FakeCard):
@@ -80,43 +76,59 @@ class Host:
         found: tuple[str, str] = self.net.diagnose(lambda: self.overlay().ends)
         return found
 
+    def said_in_c(self, folder: Path) -> str:
+        """Return the same of the driver in C."""
+        status = answers(self.board, self.net, folder)
+        return KINDS[status - 5] if status else ""
+
 
 @contextmanager
 def host(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, kind: str, fault: Fault) -> Iterator[Host]:
     """The driver of the board ``name`` on a stand-in for its library, with a circuit in simulation."""
     each, about = project(folder, kind, fault, name), any_board(name)
-    shell = wrapped.KERNEL if isinstance(about, Card) else wrapped.AVALON
-    with simulated(folder, each, fault, shell, about.bus_bytes) as board:
-        options: dict[str, Any] = {}
-        if isinstance(about, Card):
-            # Loaded again, a card forgets its kernels.
-            module = ModuleType("pyxrt")
-            cards = [SimulatedCard(each, board)]
-            for key, value in vars(cards[0].module).items():
-                if not key.startswith("__"):
-                    setattr(module, key, value)
+    with simulated(folder, each, fault, SHELLS[type(about)], about.bus_bytes) as board:
+        yield joined(monkeypatch, folder, each, board, about)
 
-            def device(index: int) -> Any:
-                cards[0] = SimulatedCard(each, board)
-                for key in ("kernel",):
-                    setattr(module, key, getattr(cards[0].module, key))
-                return cards[0].module.device(index)
 
-            module.device = device  # type: ignore[attr-defined]
-            monkeypatch.setitem(sys.modules, "pyxrt", module)
-            net, driver, predicting = imported(monkeypatch, folder, "net", "axi_stream_driver", "predicting")
-        else:
-            net, driver, predicting = imported(monkeypatch, folder, "net", "axi_stream_driver", "predicting")
-            soc = SimulatedSoc(each, net, board)
-            test_soc_fpga.stand_in(monkeypatch, driver, folder, soc)
-            options["memory"] = soc.BASE, len(soc.memory)
-        for module in (net, predicting):
-            monkeypatch.setattr(module, "time", board)
-        yield Host(net, driver, board, options)
+def joined(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit, board: Simulated, about: AnyBoard, top: str = "net"
+) -> Host:
+    """The driver in ``folder`` on a stand-in for its library, which finds the circuit ``top`` of a board in simulation."""
+    options: dict[str, Any] = {}
+    if isinstance(about, Zynq):
+        net, driver = overlay(monkeypatch, folder, board, top)
+        return Host(net, driver, board, options)
+    if isinstance(about, Card):
+        # Loaded again, a card forgets its kernels.
+        module = ModuleType("pyxrt")
+        cards = [SimulatedCard(each, board)]
+        for key, value in vars(cards[0].module).items():
+            if not key.startswith("__"):
+                setattr(module, key, value)
+
+        def device(index: int) -> Any:
+            cards[0] = SimulatedCard(each, board)
+            for key in ("kernel",):
+                setattr(module, key, getattr(cards[0].module, key))
+            return cards[0].module.device(index)
+
+        module.device = device  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "pyxrt", module)
+    net, driver, predicting = imported(monkeypatch, folder, top, "axi_stream_driver", "predicting")
+    monkeypatch.setitem(sys.modules, "net", net)
+    if isinstance(about, SocFpga):
+        soc = SimulatedSoc(each, net, board)
+        test_soc_fpga.stand_in(monkeypatch, driver, folder, soc)
+        options["memory"] = soc.BASE, len(soc.memory)
+    for module in (net, predicting):
+        monkeypatch.setattr(module, "time", board)
+    return Host(net, driver, board, options)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", marked(BOARDS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.ci] * (name in ("alveo-u50", "de10-nano"))) for name in BOARDS]
+)
 @pytest.mark.parametrize("kind", ["pipeline", "streams"])
 def test_results_and_counters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, name: str
@@ -133,27 +145,3 @@ def test_results_and_counters(
         assert f"100 were counted; planned are {each.cycles[1]}, and {each.cycles[0]} for one alone" in said
         fault, said = end.said()
         assert not fault and "the stored frame has the right result" in said and "MHz" in said
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", marked(list(JUDGED)))
-def test_faults_on_the_way_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    with host(monkeypatch, tmp_path, name, "streams", Fault("")) as end:
-        for about, fault in ON_THE_WAY.items():
-            end.board.fault = fault
-            kind, said = end.said()
-            assert kind == fault.kind, (about, said)
-        end.board.fault = Fault("")
-        assert end.said()[0] == ""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", marked(list(JUDGED)))
-@pytest.mark.parametrize("about", IN_THE_CIRCUIT)
-def test_faults_in_the_circuit_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, about: str
-) -> None:
-    fault = IN_THE_CIRCUIT[about]
-    with host(monkeypatch, tmp_path, name, "streams", fault) as end:
-        kind, said = end.said()
-        assert kind == fault.kind, said

@@ -46,7 +46,7 @@ def written(
 def imported(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> tuple[ModuleType, ...]:
     """Files of a system that go to the board, by default the circuit's driver, and the one with `NeuralNetworkOverlay`."""
     monkeypatch.syspath_prepend(folder / "system/export")
-    for name in ("net", "axi_stream_driver", "predicting"):
+    for name in {"net", "axi_stream_driver", "predicting", *names}:
         monkeypatch.delitem(sys.modules, name, raising=False)
     return tuple(importlib.import_module(name) for name in names or ("net", "axi_stream_driver"))
 
