@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import bitsmith
+from bitsmith.building import rtl_stages
 from bitsmith.building.design import Circuit
 from bitsmith.building.job import Target
 from bitsmith.building.system import rtl_core
@@ -355,7 +356,7 @@ def test_a_name_that_is_no_board(tmp_path: Path) -> None:
         three_layer(tmp_path, board="pynq-z9")
 
 
-def test_counters_are_in_the_estimate_unless_they_are_left_out(tmp_path: Path) -> None:
+def test_counters_are_in_the_estimate_unless_they_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for monitors in (None, "none"):
         model = three_layer(tmp_path / str(monitors), board="pynq-z2", monitors=monitors)[0]
         report = model.build(cosim=False, synth=False)
@@ -368,6 +369,8 @@ def test_counters_are_in_the_estimate_unless_they_are_left_out(tmp_path: Path) -
     model = three_layer(tmp_path / "ranges", board="pynq-z2", monitors="ranges")[0]
     figures = model.build(cosim=False, synth=False).section("Estimate")
     assert figures["CountersLUT"] > 320 + 2 * 726 and figures["CountersFF"] > 384 + 2 * 300
+    monkeypatch.setattr(rtl_stages, "circuit", lambda *_: pytest.fail("an unchanged build generates no circuit"))
+    assert model.build(cosim=False, synth=False).section("Estimate") == figures
     with pytest.raises(ConfigError, match="Monitors"):
         three_layer(tmp_path, board="pynq-z2", monitors="all")
 

@@ -49,10 +49,10 @@ def execute(plan: Plan, timeout: float | None = None) -> Report:
         if plan.reset:
             project.forget()
         execution = Execution(project, timeout)
-        notes = execution.write(plan.sources)
+        notes, known = execution.write(plan.sources)
         plan.write_scripts(project)
         found = tuple(section for stage in plan.stages for section in execution.run(stage))
-        sections, further = plan.finish(project.folder, found)
+        sections, further = plan.finish(project.folder, (*known, *found))
         missed = [section.missed for section in sections if isinstance(section, Timing) and section.missed]
         design = replace(plan.design, notes=(*plan.design.notes, *notes, *further, *missed))
         report = Report((*plan.known, *sections, Stages(tuple(execution.rows)), _origin(plan)), design)
@@ -82,10 +82,12 @@ class Execution:
         self._records: dict[str, StageRecord] = {}
         self._unreported = 0.0
 
-    def write(self, sources: Sources) -> tuple[str, ...]:
-        """Write the files, unless the project has them; notes on them."""
+    def write(self, sources: Sources) -> tuple[tuple[str, ...], Sections]:
+        """Write the files, unless the project has them; return notes on them, and sections."""
         started = time.perf_counter()
         record = None if dumping() else self._project.cached(sources.name, sources.digest)
+        if record is not None and not isinstance(record.result, Mapping):
+            record = None
         cached = record is not None
         lasts = not cached and sources.seconds >= _LONG_S
         _announce(sources.name, sources.title, f", in about {_duration(sources.seconds)}" if lasts else "")
@@ -93,13 +95,18 @@ class Execution:
             made = sources.generate()
             written = self._project.write(made.files)
             seconds = time.perf_counter() - started
-            notes = list(made.notes)
-            record = self._project.record(sources.name, sources.digest, notes, seconds, files=written)
+            result: Json = {
+                "notes": list(made.notes),
+                "sections": {type(section).__name__: plain(section) for section in made.sections},
+            }
+            record = self._project.record(sources.name, sources.digest, result, seconds, files=written)
         # Files that no step has written could be read in place of those that one has.
         ours = [record, *(self._project.stages.values() if cached else ())]
         self._project.remove(sources.owned, [name for each in ours for name in each.files])
         self._note(sources.name, record, cached=cached)
-        return tuple(map(str, record.result)) if isinstance(record.result, list) else ()
+        known = record.result if isinstance(record.result, Mapping) else {}
+        notes = known.get("notes")
+        return tuple(map(str, notes)) if isinstance(notes, list) else (), _sections_of(known.get("sections"))
 
     def run(self, stage: Stage) -> Sections:
         """The stage's sections: remembered if nothing that it depends on has changed, otherwise by running it."""

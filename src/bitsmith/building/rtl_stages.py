@@ -136,7 +136,12 @@ class Rtl:
             {self._driver: driver(made.program, made.interface, self.job.layouts, frame=frame)},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
-        return Generated(files, tuple(self._warnings()))
+        return Generated(files, tuple(self._warnings()), self._watching())
+
+    def _watching(self) -> Sections:
+        """Return what counters and monitors of the board's system take, about, as a part of the estimate."""
+        cells = watching_cells(self._circuit, self.job.target)
+        return (sections.Estimate(counters_lut=cells[0], counters_ff=cells[1]),) if any(cells) else ()
 
     def _warnings(self) -> Iterator[str]:
         """Return reasons why the clock, or the latency that the user wants, may not be reached."""
@@ -376,12 +381,13 @@ class Rtl:
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
             "Driver": self._driver,
         }
-        figures = dict(self._room.size.section())
-        cells = watching_cells(lambda: self._circuit, self.job.target)
-        if any(cells):
-            figures |= zip(("CountersLUT", "CountersFF"), cells, strict=True)
+        watching = [section for section in found if isinstance(section, sections.Estimate)]
+        figures: dict[str, object] = dict(self._room.size.section())
+        for section in watching:
+            figures |= {"CountersLUT": section.counters_lut, "CountersFF": section.counters_ff}
         estimate = sections.section_of("Estimate", figures)
-        return (*_joined(found), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+        others = tuple(section for section in found if section not in watching)
+        return (*_joined(others), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:
         """The clock that was reached, by ``what`` beside the circuit."""

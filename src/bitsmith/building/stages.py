@@ -23,10 +23,11 @@ Sections: TypeAlias = tuple[Section, ...]
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Files by their paths in the project, and notes for the report."""
+    """Files by their paths in the project, notes for the report, and sections, which are remembered as those of stages are."""
 
     files: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    sections: Sections = ()
 
 
 @dataclass(frozen=True, slots=True)

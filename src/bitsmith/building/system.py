@@ -112,12 +112,11 @@ def has_counters(board: SystemBoard | None, target: Target) -> bool:
     return board is not None and target.monitors != NO_MONITORS
 
 
-def watching_cells(circuit: Callable[[], Circuit], target: Target) -> tuple[int, int]:
-    """Look-up tables and flip-flops of counters and monitors, about; ``circuit`` is called only where there are some."""
+def watching_cells(made: Circuit, target: Target) -> tuple[int, int]:
+    """Look-up tables and flip-flops of counters and monitors, about."""
     counted = has_counters(system_board(target), target)
     if not counted and not is_monitored(target.monitors, MEMORIES):
         return 0, 0
-    made = circuit()
     parts = [read_back_cells(made.interface)]
     if counted:
         parts.append(counters_cells(made.interface))
