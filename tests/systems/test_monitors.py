@@ -15,7 +15,7 @@ from bitsmith.ir.types import objects
 from bitsmith.passes.program.load import load
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.systems.test_bare_metal import IN, OUT, compiled
-from tests.systems.test_simulated_boards import KINDS, Fault, answers, overlay, project, simulated
+from tests.systems.test_simulated_boards import KINDS, Bus, Fault, answers, overlay, project, simulated
 from tests.systems.written import imported, written
 
 
@@ -74,6 +74,20 @@ def test_memories_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         np.testing.assert_array_equal(overlaid.predict(x), expected(other, x)[0])
 
 
+class RangeInC(ctypes.Structure):
+    """``struct net_range`` of the driver in C."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("least", ctypes.c_double),
+        ("most", ctypes.c_double),
+        ("expected", ctypes.c_double * 2),
+        ("beyond", ctypes.c_uint32),
+        ("bins", ctypes.c_uint32 * 8),
+        ("drift", ctypes.c_double),
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize(("kind", "calibrated"), [("pipeline", True), ("streams", True), ("streams", False)])
@@ -90,6 +104,10 @@ def test_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, cali
         assert all(not sum(found.bins) and not found.beyond for found in overlaid.ranges())
         results = overlaid.predict(x)
         found = overlaid.ranges()
+        library, bus = compiled(tmp_path, "double", patience=1000), Bus(board, net)
+        library.connect_board(*bus.functions)
+        in_c = (RangeInC * len(found))()
+        library.net_ranges(in_c)
         registers = net.Registers(board.circuit.read, board.circuit.write)
         registers.check()
         said = net.diagnose(lambda: (overlaid.ends[0], registers))[1]
@@ -106,6 +124,10 @@ def test_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, cali
         if raws
         else []
     )
+    for one, same in zip(found, in_c, strict=True):
+        assert (one.name, one.least, one.most) == (same.name.decode(), same.least, same.most)
+        assert (one.expected, one.beyond, [*one.bins]) == (tuple(same.expected), same.beyond, [*same.bins])
+        assert abs(one.drift - same.drift) < 1e-9
     for k, (one, real, count) in enumerate(zip(found, (*gone, *results), tokens, strict=True)):
         rows = np.asarray(real).reshape(20 * count, -1)
         assert (one.least, one.most) == (rows.min(), rows.max())

@@ -100,6 +100,7 @@ def rtl_core(
             masters=in_memory,
             counted_hz=counted_hz,
             frame=frame,
+            watched=watched,
         )
         core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))

@@ -73,6 +73,9 @@ def avalon_name(top: str) -> str:
 READ_BACK = 0x600
 """Address of the register with the CRC of the first memory that can be loaded; each has 4 bytes."""
 
+RANGES = 0xC00
+"""Address from which on registers of monitors are; `bitsmith_control` reads those of counters and these as one."""
+
 
 def read_back(interface: Interface, wires: str = "unused_load") -> Text:
     """CRCs of what loadable memories hold, and whether one is loaded or read: wires of that name, ports if it is empty."""

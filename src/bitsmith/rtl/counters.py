@@ -5,7 +5,7 @@ In: the interface of streams of beats, and ports whose tokens are results. Out: 
 
 from __future__ import annotations
 
-from bitsmith.rtl.bus_wrappers import Text
+from bitsmith.rtl.bus_wrappers import RANGES, Text
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.stream_ports import StreamPort
 
@@ -39,7 +39,7 @@ def counters(narrow: Interface, *, ranges: bool = False) -> Text:
     choice = (
         f"wire [{_WORD - 1}:0] range_value;",
         f"wire [{_WORD - 1}:0] value_of_counters;",
-        f"wire [{_WORD - 1}:0] value_counted = s_axi_araddr[11] ? range_value : value_of_counters;",
+        f"wire [{_WORD - 1}:0] value_counted = s_axi_araddr >= 12'h{RANGES:x} ? range_value : value_of_counters;",
     )
     lines = (
         *(f"wire [{_WORD - 1}:0] data{k} = {text};" for k, text in enumerate(folded)),

@@ -18,7 +18,7 @@ from bitsmith.passes.program.load import ParameterKey, values_of
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.packing import Raw
-from bitsmith.rtl.ranges import Watch
+from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -82,7 +82,10 @@ def driver(
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
         "selftest": _selftest(program, frame),
-        "ranges": [{"name": x.name, "frac": x.frac, "ends": x.ends, "shares": x.shares} for x in watched],
+        "ranges": [
+            {"at": at, "name": x.name, "frac": x.frac, "ends": x.ends, "shares": x.shares}
+            for at, x in zip(addresses(watched), watched, strict=True)
+        ],
     }
     first, *others = (
         (_TEMPLATES / f"driver{name}.py").read_text(encoding="utf-8") for name in ("", "_links", "_selftest")

@@ -16,7 +16,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.bus_wrappers import Text
+from bitsmith.rtl.bus_wrappers import RANGES, Text
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.stream_ports import StreamPort
@@ -27,7 +27,7 @@ _BINS = 8
 MOST_SAMPLES = 1000
 """Samples of calibration data that are looked at."""
 
-_MOST_TENSORS, _WORD = 16, 32
+_MOST_TENSORS, _WORD, _BYTES = 16, 32, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ class Watch:
     width: int
     ends: tuple[int, ...]
     shares: tuple[float, ...]
+
+
+def addresses(each: Sequence[Watch]) -> list[int]:
+    """Addresses of the registers of each monitor: least, greatest and beyond, and from 0x20 on its bins."""
+    return [RANGES + _BYTES * k for k in range(len(each))]
 
 
 def watches(program: Program, interface: Interface, samples: Sequence[Raw] | None) -> tuple[Watch, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from math import prod
+from math import ldexp, prod
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.driver import Frame, trained_crcs
 from bitsmith.rtl.interface import Interface, runs, token_bytes
+from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.selftest import stored_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.systems.system import template
@@ -40,12 +41,13 @@ def bare_metal(
     masters: bool = False,
     counted_hz: float | None = None,
     frame: Frame | None = None,
+    watched: Sequence[Watch] = (),
 ) -> Mapping[str, str]:
     """The driver's files by their names; none for a circuit with elements too wide for it.
 
     ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``registers``: the
     circuit has some. ``masters``: it reads and writes memory itself, as these say. ``counted_hz``
-    is the clock of a circuit that counts, ``frame`` that of its self-test.
+    is the clock of a circuit that counts, ``frame`` that of its self-test. Tensors that are ``watched`` have monitors.
     """
     ports = (*interface.inputs, *interface.outputs)
     if any(field.width > _MOST_BITS for port in ports for field in port.fields):
@@ -61,11 +63,13 @@ def bare_metal(
                 *_tables(program, interface, bus_bytes, registers, masters, counted_hz),
                 *_loads(interface, layouts, bus_bytes, trained_crcs(program, interface) if registers else {}),
                 *_selftest(program, interface, bus_bytes, frame),
+                *_watches(watched),
             ]
         ),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
         "@loads@": str(len(interface.weights) + len(interface.loads)),
+        "@ranges@": str(len(watched)),
         "@weights@": ", ".join(
             f"{interface.top}_{each.port.name}".upper() for each in (*interface.weights, *interface.loads)
         ),
@@ -131,6 +135,22 @@ def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Fra
         for k, data in enumerate(streams):
             yield _row("unsigned char", f"{name}{k}", list(data))
         yield f"static const unsigned char *const {name}[] = {{{', '.join(f'{name}{k}' for k in range(len(streams)))}}};"
+
+
+def _watches(watched: Sequence[Watch]) -> Iterator[str]:
+    """Monitors, and what calibration data have shown them."""
+    rows = list[str]()
+    for at, each in zip(addresses(watched), watched, strict=True):
+        expected, shares = (
+            ", ".join(map(repr, values))
+            for values in ([ldexp(each.ends[k], -each.frac) for k in (0, -1)], each.shares or (0.0,))
+        )
+        name = "".join(
+            chr(byte) if chr(byte).isalnum() or byte == ord("_") else f"\\{byte:03o}" for byte in each.name.encode()
+        )
+        rows.append(f'{{"{name}", {at:#x}, {each.frac}, {int(bool(each.shares))}, {{{expected}}}, {{{shares}}}}}')
+    if rows:
+        yield f"static const struct watch watches[] = {{{', '.join(rows)}}};"
 
 
 def _loads(

@@ -227,7 +227,7 @@ class Registers:
     """
 
     CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
-    CYCLES, BUSY, CRC, RANGES = 0x400, 0x404, 0x600, 0xC00
+    CYCLES, BUSY, CRC = 0x400, 0x404, 0x600
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
         self.read = read
@@ -274,8 +274,8 @@ class Registers:
     def ranges(self) -> list[Range]:
         """Read what the monitors of inputs and outputs have seen, of a circuit that has some."""
         found = []
-        for k, about in enumerate(DESIGN["ranges"]):
-            words = [self.read(self.RANGES + 64 * k + 4 * number) for number in (0, 1, 2, *range(8, 16))]
+        for about in DESIGN["ranges"]:
+            words = [self.read(about["at"] + 4 * number) for number in (0, 1, 2, *range(8, 16))]
             least, most, *ends = (
                 float(np.ldexp(float(value), -about["frac"]))
                 for value in (*(word - (word >> 31 << 32) for word in words[:2]), about["ends"][0], about["ends"][-1])

@@ -53,6 +53,16 @@ struct stream {
     unsigned char *buffer;
 };
 
+#if @TOP@_RANGES > 0
+/* A monitor: its registers, the fractional bits of what they have, and what calibration data have shown. */
+struct watch {
+    const char *name;
+    uint32_t at;
+    int frac, is_calibrated;
+    double expected[2], shares[8];
+};
+#endif
+
 #if @TOP@_LOADS > 0
 /* Weights of a memory: a matrix, cut into tiles (parts of its rows, and of its columns), whose elements are as in a range. What comes
  * with each frame has as many copies. */
@@ -411,5 +421,30 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
     if (!holds(which)) return @TOP@_WEIGHTS;
 #endif
     return @TOP@_OK;
+}
+#endif
+
+#if @TOP@_RANGES > 0
+static double signed_word(UINTPTR address, int frac)
+{
+    return ldexp((double)(int32_t)Xil_In32(address), -frac);
+}
+
+void @top@_ranges(struct @top@_range found[@TOP@_RANGES])
+{
+    for (size_t k = 0; k < @TOP@_RANGES; k++) {
+        const struct watch *of = &watches[k];
+        const UINTPTR at = CIRCUIT + of->at;
+        double total = 0;
+        found[k] = (struct @top@_range){
+            of->name, signed_word(at, of->frac), signed_word(at + 4, of->frac), {of->expected[0], of->expected[1]}, Xil_In32(at + 8), {0}, 0};
+        for (size_t bin = 0; bin < 8; bin++) {
+            found[k].bins[bin] = Xil_In32(at + 32 + 4 * bin);
+            total += found[k].bins[bin];
+        }
+        for (size_t bin = 0; bin < 8 && of->is_calibrated && total > 0; bin++) {
+            found[k].drift += fabs(found[k].bins[bin] / total - of->shares[bin]) / 2;
+        }
+    }
 }
 #endif

@@ -5,6 +5,7 @@
 #define @TOP@_DRIVER_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,6 +24,7 @@ extern "C" {
 #define @TOP@_INPUTS @inputs@
 #define @TOP@_OUTPUTS @outputs@
 #define @TOP@_LOADS @loads@
+#define @TOP@_RANGES @ranges@
 
 /* Elements of a sample of each. */
 extern const size_t @top@_input_size[@TOP@_INPUTS];
@@ -60,6 +62,20 @@ enum @top@_weights { @weights@ };
  * circuit's format are @TOP@_NUMBER. What comes with each frame goes with all that follow. For a memory it is sent now, and
  * frames that are under way are lost. */
 enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values);
+#endif
+
+#if @TOP@_RANGES > 0
+/* What a monitor has seen of an input or an output since the last reset. */
+struct @top@_range {
+    const char *name;
+    double least, most;         /* of all elements that passed */
+    double expected[2];         /* least and most of the calibration data, or of the type */
+    uint32_t beyond, bins[8];   /* tokens with an element outside of these; tokens by their greatest element */
+    double drift;               /* share of the tokens in other bins than those of the calibration data, 0 without */
+};
+
+/* Read all monitors, those of inputs first. */
+void @top@_ranges(struct @top@_range found[@TOP@_RANGES]);
 #endif
 
 #ifdef __cplusplus
