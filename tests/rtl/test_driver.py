@@ -52,8 +52,9 @@ def test_driver_quantises_and_packs_as_the_emulator_does(
     each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", "0"))
     driver = load_driver(tmp_path_factory.mktemp("driver"), each)
     values = np.array(numbers).reshape(2, 3)
-    raw, _ = Emulator(program).quantize(0, values)
+    raw, outside = Emulator(program).quantize(0, values)
     np.testing.assert_array_equal(np.asarray(driver.quantize(0, values), dtype=object), np.asarray(raw, dtype=object))
+    assert driver.beyond(0, values) == outside
     port = each.interface.inputs[0]
     words = pack(port.fields, [raw]).astype("<u4").view(np.uint8)
     size = driver.INPUTS[0].token_bytes

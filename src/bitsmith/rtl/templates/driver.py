@@ -153,6 +153,17 @@ LOADS: list[str] = [about["port"] for about in DESIGN["weights"] if not about["e
 
 def quantize(index: int, x: Any) -> Any:
     """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type requires."""
+    return _limited(*_on_its_grid(index, x), DESIGN["tensors"][index]["overflow"])
+
+
+def beyond(index: int, x: Any) -> int:
+    """The number of elements of ``x`` outside the range of input ``index``, which `quantize` limits."""
+    rounded, lo, hi = _on_its_grid(index, x)
+    return int(np.sum((rounded < lo) | (rounded > hi)))
+
+
+def _on_its_grid(index: int, x: Any) -> tuple[Any, Any, Any]:
+    """``x`` in steps of input ``index``, rounded, and the least and the greatest raw value there."""
     about = DESIGN["tensors"][index]
     x, shape = _numbers(f"input {about['name']!r}", x), tuple(about["shape"])
     if not x.ndim or x.shape[1:] != shape or not len(x):
@@ -167,7 +178,7 @@ def quantize(index: int, x: Any) -> Any:
         scaled = np.ldexp(x, frac.astype(np.int64))
     # What is far below half a step acts alike, whatever its size, as long as it does not vanish.
     scaled = np.where((x != 0) & (np.abs(scaled) < 2.0**-60), np.copysign(2.0**-60, x), scaled)
-    return _limited(_rounded(scaled, about["rounding"]), lo, hi, about["overflow"])
+    return _rounded(scaled, about["rounding"]), lo, hi
 
 
 def _numbers(name: str, values: Any) -> Any:

@@ -81,8 +81,8 @@ class Predicting:
             y_shape: of the result, else as the circuit gives it.
             dtype: of the results, by default that of the overlay.
             debug: print what was moved.
-            profile: print the rate, and what the circuit counted beside what was planned, if it counts. Return the results,
-                the seconds and the samples per second.
+            profile: print the rate, how many numbers were limited at an input, and what the circuit counted beside what was
+                planned, if it counts. Return the results, the seconds and the samples per second.
             encode, decode: to words of the formats that the configuration gave for the bus, and from them. Without such
                 formats they are not called: numbers are real ones on both sides. With them arrays of integers are words, too,
                 and so are the results for a ``dtype`` of integers.
@@ -106,6 +106,8 @@ class Predicting:
             return found
         rate = len(inputs[0]) / seconds
         print(f"Classified {len(inputs[0])} samples in {seconds} seconds ({rate} inferences / s)")
+        limited = sum(net.beyond(k, x) for k, x in enumerate(inputs))
+        print(f"{limited} of {sum(map(np.size, inputs))} numbers were beyond the range of their input")
         if counts:
             print(counts().since(before))
         return found, seconds, rate
