@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.dataflow.processes import Network, OutputPort
+from bitsmith.dataflow.processes import Network, OutputPort, Stream
 from bitsmith.hls import HlsTarget, write_project
 from bitsmith.hls.beats import token_beats
 from bitsmith.hls.dialects import DIALECTS, Dialect
@@ -64,6 +64,28 @@ def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
     demands = {**random_demands(cases), "folded": cnns()[1]["folded"]}
     include = open_headers(dialect.family)
     assert_equal_to_emulator(cases, narrow(dialect), tmp_path, include=include, demands=demands, samples=4)
+
+
+@pytest.mark.parametrize("bits", [0, 8, 24, 64, 512])
+def test_beats_are_whole_parts_no_wider_than_streams_may_be(bits: int) -> None:
+    cases, demands = cnns()
+    streams = replace(DIALECTS["vitis"].streams, most_bits=bits, port_bits=0)
+    cuts = 0
+    for name, program in cases.items():
+        network = partition(drop_dead(program, keep_probes=False), demands[name])
+        beats = token_beats(network, streams, parallel=demands[name].parallel)
+        for number, process in enumerate(network.processes):
+            for port, result in enumerate(process.results):
+                size, count = result.token.size, beats.get(OutputPort(number, port), 1)
+                assert size % count == 0 and (not bits or count == size or size // count * width_of(result) <= bits)
+                cuts += count > 1
+    assert bool(cuts) == bool(bits)
+
+
+def width_of(stream: Stream) -> int:
+    """The bits of any element of a token."""
+    _, lo, hi = stream.token.full()
+    return max(max(int(high), ~int(low)).bit_length() + (low < 0) for low, high in zip(lo.flat, hi.flat, strict=True))
 
 
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))])
