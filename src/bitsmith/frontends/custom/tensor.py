@@ -106,10 +106,8 @@ class Tensor(Operators["Tensor"]):
 
     def reshape(self, *sizes: int) -> Tensor:
         """The elements in the same order under another shape; one size may be -1."""
-        after = list(sizes)
-        if self.value.batch is not None:
-            after.insert(0, -1)
-        counts = [[count, *after[1:]] if self.value.batch is not None else [*after] for count in self.build.counts]
+        of_samples = self.value.batch is not None
+        counts = [[count, *sizes] if of_samples else [*sizes] for count in self.build.counts]
         return self._with(shape.view(self.build.within("reshape"), self.value, counts))
 
     def transpose(self, *axes: int) -> Tensor:
