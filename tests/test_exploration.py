@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import operator
 import re
 import shlex
@@ -172,7 +173,7 @@ def two_outputs(tmp_path: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
-def test_each_of_several_outputs_has_its_score(two_outputs: Path) -> None:
+def test_each_of_several_outputs_has_its_score(two_outputs: Path, caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(9)
     x = rng.uniform(-1.0, 1.0, (100, 6))
     classes, values = (np.asarray(output) for output in bitsmith.convert(two_outputs, calibration=x).predict(x))
@@ -188,7 +189,11 @@ def test_each_of_several_outputs_has_its_score(two_outputs: Path) -> None:
     flat = explore(two_outputs, calibration=x, test=(x, *labels), **_BITS)
     assert [point.scores for point in flat.points] == [point.scores for point in found.points]
     assert "correct, root mean square error" in found.verdict and found.write(two_outputs.parent / "page").is_file()
-    alone = explore(two_outputs, calibration=x, test=x, **_BITS)
+    with caplog.at_level(logging.INFO, logger="bitsmith"):
+        alone = explore(two_outputs, calibration=x, test=x, **_BITS)
+    told = [line for line in caplog.messages if line.startswith("explore: ")]
+    assert [line.split(": ")[1] for line in told] == [str(point.bits) for point in alone.points]
+    assert told[-1].endswith(": 4 circuits; 4 pairs of bits to try")
     assert ["(the float model" in each.verdict for each in (found, alone)] == [True, False]
     with pytest.raises(InputDataError, match="labels for 1 outputs"):
         explore(two_outputs, test=(x, labels[0]), **_BITS)
