@@ -104,7 +104,7 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     """Return the fault of an output, if any."""
     # Where a layer jumps the last place decides, even of 16 bits: in one channel a single jump may be all that happens.
     layer, before = layers[name], _ancestors(network, [name])
-    jumps = any(node.layer.jumps and (node.name not in layers or layers[node.name].row.error != 0.0) for node in before)
+    jumps = any(_jumps(layers, node) for node in before)
     excused = jumps or any(node.settings.precision for node in before)
     limit = None if excused else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
@@ -117,6 +117,11 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)
     return None
+
+
+def _jumps(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:
+    """True if a layer jumps elsewhere than in the float model."""
+    return node.layer.jumps and (node.name not in layers or layers[node.name].row.error != 0.0)
 
 
 def _is_useless(error: float, snr_db: float | None, varies: float, limit: float | None) -> bool:

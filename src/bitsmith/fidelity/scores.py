@@ -65,7 +65,7 @@ class Measure:
             InputDataError: labels that do not belong to it.
         """
         score, read = _read(labels, output)
-        unmeasured = Measure(score, read, 0.5 if output.min() >= 0.0 and output.max() <= 1.0 else 0.0)
+        unmeasured = Measure(score, read, _threshold(output))
         return replace(unmeasured, reference=unmeasured.score_of(output))
 
     def score_of(self, output: Floats) -> float:
@@ -183,6 +183,11 @@ def _read(labels: npt.NDArray[np.generic], output: Floats) -> tuple[Score, Float
         return Score.DEVIATION, values
     one_hot = choices > 1 and bool(np.all(values.sum(axis=-1) == 1.0))
     return Score.CORRECT, values.argmax(axis=-1).astype(np.float64) if one_hot else values
+
+
+def _threshold(output: Floats) -> float:
+    """The value between two decisions: that of probabilities, or of their logits."""
+    return 0.5 if output.min() >= 0.0 and output.max() <= 1.0 else 0.0
 
 
 def _error(found: Floats, wanted: Floats) -> float:

@@ -65,9 +65,14 @@ def _option(option: Option) -> Schema:
     annotation = Arguments.__annotations__.get(option.name)
     text = annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else ""
     types = [_TYPES.get(name.strip(), "") for name in text.split("|")]
-    found: Schema = {"description": re.sub(r":\w+:`~?([^`]*)`", r"\1", option.doc).replace("``", "")}
+    found: Schema = {"description": _plain(option.doc)}
     if all(types):
         found["type"] = sorted({*types, "null"})
     if words is not None:
         found["examples"] = list(words() if callable(words) else words)
     return found
+
+
+def _plain(text: str) -> str:
+    """A text without the marks of documentation."""
+    return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
