@@ -14,7 +14,7 @@ import bitsmith
 from bitsmith.cli.commands import app
 from bitsmith.cli.wording import in_shell, worded
 from bitsmith.errors import BitsmithError, ConfigError, ConfigProblemsError
-from bitsmith.errors.remedies import OPEN, Call, Remedy, build, convert, given, predict, remedy
+from bitsmith.errors.remedies import OPEN, Call, Remedy, build, convert, given, predict, remedy, write
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.table import Further
 
@@ -40,6 +40,7 @@ _MODULE = "bitsmith.errors.remedies"
         (build(force=True), "build(force=True)", "bitsmith build DIR --force"),
         (convert(fit=True), "convert(..., fit=True)", "bitsmith convert FILE --fit"),
         (predict(), "predict()", "bitsmith predict"),
+        (write(), "write()", "bitsmith write DIR"),
     ],
 )
 def test_calls(call: Call, python: str, shell: str) -> None:
