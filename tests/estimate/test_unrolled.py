@@ -13,7 +13,7 @@ from bitsmith.devices import CYCLONE_V, ECP5, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.ops import Compare, Relation
+from bitsmith.ir.ops import Compare, Relation, Select
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
@@ -105,10 +105,30 @@ def test_sums_and_comparisons_take_tables_where_both_operands_have_bits(widths: 
     both = set(range(shift, shift + widths[0])) & set(range(widths[1]))
     longest = max(shift + widths[0], widths[1])
 
-    def luts(z: Value, family: Family) -> int:
-        return size_of(*pipelined(builder.program([("z", z)]), family.delays, 100.0), family).lut
-
     if len(both) >= 3:  # shorter sums have no chain
-        assert luts(added, XILINX_7) == len(both)
+        assert luts_of(builder, added, XILINX_7) == len(both)
     for family in (XILINX_7, ECP5):
-        assert luts(compared, family) == round(family.area.comparator(longest))
+        assert luts_of(builder, compared, family) == round(family.area.comparator(longest))
+
+
+def luts_of(builder: ProgramBuilder, z: Value, family: Family) -> int:
+    return size_of(*pipelined(builder.program([("z", z)]), family.delays, 100.0), family).lut
+
+
+@pytest.mark.parametrize("family", [XILINX_7, ULTRASCALE_PLUS, ECP5], ids=lambda family: family.name)
+def test_bits_of_a_sum_that_nothing_reads_still_carry(family: Family) -> None:
+    builder = ProgramBuilder()
+    x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")
+    added = builder.add(x, y)
+    found = {luts_of(builder, builder.cast(added, FixedFormat(True, 9 - k, 4 - k)), family) for k in range(5)}
+    assert found == {luts_of(builder, added, family)}
+
+
+@pytest.mark.parametrize("family", [XILINX_7, ULTRASCALE_PLUS, ECP5], ids=lambda family: family.name)
+def test_a_choice_of_zero_is_the_reset_of_a_register_if_it_is_the_first(family: Family) -> None:
+    """Yosys makes 0 and 8 tables of these for registers with a reset."""
+    builder = ProgramBuilder()
+    first, second = (builder.input(name, (1,), FixedFormat(False, 1, 0)) for name in "cd")
+    x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")
+    for chosen, luts in ((x, 0), (builder.apply(Select(), second, x, y), 8)):
+        assert luts_of(builder, builder.apply(Select(), first, chosen, builder.const([0], 4)), family) == luts
