@@ -51,13 +51,6 @@ module bitsmith_fifo #(
         after = (DEPTH != 1 << ADDRESS_BITS && slot == LAST) ? '0 : slot + 1'b1;
     endfunction
 
-    function automatic logic [COUNT_BITS-1:0] counted(input logic [COUNT_BITS-1:0] count, input logic up, down);
-        logic [COUNT_BITS-1:0] change;
-        change = {COUNT_BITS{down & ~up}};
-        change[0] = up ^ down;
-        counted = count + change;
-    endfunction
-
     always_ff @(posedge clk) begin
         if (rst) begin
             write_at <= '0;
@@ -67,8 +60,8 @@ module bitsmith_fifo #(
         end else begin
             if (put) write_at <= after(write_at);
             read_at <= next_read_at;
-            claimed <= counted(claimed, claim, take);
-            held <= counted(held, put, take);
+            claimed <= claimed + ({COUNT_BITS{take & ~claim}} | COUNT_BITS'(claim ^ take));
+            held <= held + ({COUNT_BITS{take & ~put}} | COUNT_BITS'(put ^ take));
         end
     end
 

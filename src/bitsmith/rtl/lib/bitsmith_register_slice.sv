@@ -43,16 +43,9 @@ module bitsmith_register_slice #(
     assign far_put = forward[STAGES-1];
     assign far_data = words[STAGES*WIDTH-1:(STAGES-1)*WIDTH];
 
-    function automatic logic [COUNT_BITS-1:0] counted(input logic [COUNT_BITS-1:0] count, input logic up, down);
-        logic [COUNT_BITS-1:0] change;
-        change = {COUNT_BITS{down & ~up}};
-        change[0] = up ^ down;
-        counted = count + change;
-    endfunction
-
     always_ff @(posedge clk) begin
         if (rst) claimed <= '0;
-        else claimed <= counted(claimed, claim, back[STAGES-1]);
+        else claimed <= claimed + ({COUNT_BITS{back[STAGES-1] & ~claim}} | COUNT_BITS'(claim ^ back[STAGES-1]));
     end
 
     generate

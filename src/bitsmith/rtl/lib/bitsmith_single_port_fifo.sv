@@ -62,13 +62,6 @@ module bitsmith_single_port_fifo #(
     assign read = ~left[1] & pairs & ~write;
     assign address = write ? write_at : read_at;
 
-    function automatic logic [COUNT_BITS-1:0] counted(input logic [COUNT_BITS-1:0] count, input logic up, down);
-        logic [COUNT_BITS-1:0] change;
-        change = {COUNT_BITS{down & ~up}};
-        change[0] = up ^ down;
-        counted = count + change;
-    endfunction
-
     always_ff @(posedge clk) begin
         if (rst) begin
             claimed <= '0;
@@ -78,7 +71,7 @@ module bitsmith_single_port_fifo #(
             write_at <= '0;
             read_at <= '0;
         end else begin
-            claimed <= counted(claimed, claim, take);
+            claimed <= claimed + ({COUNT_BITS{take & ~claim}} | COUNT_BITS'(claim ^ take));
             shown <= {left[1] | read, left[0] | around};
             waits <= around ? waits & put : waits ^ put;
             arrives <= read;
