@@ -68,10 +68,6 @@ def together(*writers: Mapping[str, Content]) -> dict[str, Content]:
     return files
 
 
-def _no_files() -> Mapping[str, bytes]:
-    return {}
-
-
 def no_commands() -> Flow[object]:
     """A flow without commands."""
     return Computed(lambda folder: None)
@@ -112,7 +108,7 @@ class Stage:
     reported: bool = True
     seconds: Callable[[], float] | None = None
     by_hand: Callable[[], Flow[object]] | None = None
-    expected: Callable[[], Mapping[str, bytes]] = _no_files
+    expected: Callable[[], Mapping[str, bytes]] = dict
 
     def written(self) -> Flow[object]:
         """The flow of those who run its commands without this package."""

@@ -20,7 +20,6 @@ from dataclasses import dataclass, fields
 from typing import cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
@@ -97,10 +96,6 @@ def _read_ints(text: str) -> Ints:
     return array
 
 
-def _read_fracs(text: str) -> npt.NDArray[np.int64]:
-    return read_array(text).astype(np.int64)
-
-
 def write_tuple(value: object) -> str:
     return f"({','.join(str(n) for n in cast(tuple[int, ...], value))})"
 
@@ -138,7 +133,7 @@ def _read_bit(text: str) -> int:
 
 
 _TUPLE = _Codec(write_tuple, read_tuple)
-_POSITIONS = _Codec(write_array, _read_fracs)
+_POSITIONS = _Codec(write_array, lambda text: read_array(text).astype(np.int64))
 
 _CODECS: dict[object, _Codec] = {
     "Ints": _Codec(write_array, _read_ints),

@@ -166,13 +166,6 @@ def _any(found: object) -> bool:
     return bool(found.any()) if isinstance(found, np.ndarray) else bool(found)
 
 
-def _bit_length(value: int) -> int:
-    return int(value).bit_length()
-
-
-_bit_lengths = np.frompyfunc(_bit_length, 1, 1)
-
-
 def low_zeros(value: int) -> int:
     """Return the trailing zero bits of ``value``, 0 for 0."""
     return (value & -value).bit_length() - 1 if value else 0

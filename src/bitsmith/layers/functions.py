@@ -39,10 +39,6 @@ def _gelu_tanh(x: Floats) -> Floats:
     return np.asarray(0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))), dtype=np.float64)
 
 
-def _exponential(x: Floats) -> Floats:
-    return np.exp(np.minimum(x, 700.0))
-
-
 def _negative_part(x: Floats) -> Floats:
     return np.asarray(np.expm1(np.minimum(x, 0.0)), dtype=np.float64)
 
@@ -68,7 +64,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("tanh", np.tanh),
         Function("softplus", softplus, right=1.0),
         Function("softsign", lambda x: x / (1.0 + np.abs(x))),
-        Function("exponential", _exponential),
+        Function("exponential", lambda x: np.exp(np.minimum(x, 700.0))),
         Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0))),
         Function("expm1", lambda x: np.expm1(np.minimum(x, 700.0))),
         Function("sinh", lambda x: np.sinh(np.clip(x, -700.0, 700.0))),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step, io_constraints
@@ -17,10 +16,6 @@ _REPORTS = {
 }
 _SHOWN = ("CLB LUTs", "Slice LUTs", "CLB Registers", "Slice Registers", "Block RAM Tile", "URAM", "DSPs")
 _ENDS = re.compile(r"^\s*(?:Source|Destination):\s+(\S+)/[^/\s]+\s*$", re.MULTILINE)
-
-
-def _files(design: LogicDesign) -> Mapping[str, str]:
-    return {f"{design.top}.xdc": "\n".join([*io_constraints(design), *_regions(design)]) + "\n"}
 
 
 def _regions(design: LogicDesign) -> list[str]:
@@ -88,7 +83,7 @@ VIVADO = LogicTool(
     example="xcvu13p-flga2577-2-e",
     install="AMD's Vivado, whose settings64.sh puts it on PATH",
     error=r"^ERROR:",
-    files=_files,
+    files=lambda design: {f"{design.top}.xdc": "\n".join([*io_constraints(design), *_regions(design)]) + "\n"},
     outputs=lambda _, step: _REPORTS[step],
     read=_read,
 )

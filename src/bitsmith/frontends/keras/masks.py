@@ -65,11 +65,6 @@ def _of_embedding(call: LayerCall) -> Value | None:
 _BEGINNINGS: Mapping[str, Callable[[LayerCall], Value | None]] = {"Masking": _of_masking, "Embedding": _of_embedding}
 
 
-def _first(call: LayerCall, masks: Masks) -> Masks:
-    """The mask of the first operand, for the first result."""
-    return masks[:1]
-
-
 def _first_since_3(call: LayerCall, masks: Masks) -> Masks:
     """The same of layers that lose masks in Keras 2."""
     return masks[:1] if call.major >= 3 else ()
@@ -150,7 +145,7 @@ _HANDED_ON = (
 )
 
 _MASKS: Mapping[str, Callable[[LayerCall, Masks], Masks]] = {
-    **dict.fromkeys(_HANDED_ON, _first),
+    **dict.fromkeys(_HANDED_ON, lambda call, masks: masks[:1]),
     **dict.fromkeys(("Identity", "Normalization", "Rescaling"), _first_since_3),
     **dict.fromkeys(_RECURRENT, _of_steps),
     **dict.fromkeys(("Add", "Average", "Subtract"), _merged),

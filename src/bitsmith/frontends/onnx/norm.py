@@ -67,10 +67,6 @@ def _last_axes(call: Call) -> tuple[Value, range]:
     return x, range(x.counted(call.attributes.integer("axis", -1)), x.rank)
 
 
-def _layer_normalization(call: Call) -> tuple[Value, ...]:
-    return (normalization.over_axes(call.build, *_last_axes(call), _parameters(call)),)
-
-
 def _rms_normalization(call: Call) -> Value:
     gamma, _, epsilon = _parameters(call)
     return normalization.root_mean_square(call.build, *_last_axes(call), gamma, epsilon)
@@ -98,7 +94,9 @@ def _local_response_normalization(call: Call) -> Value:
 
 NORMALIZATIONS: dict[str, Translation] = {
     "BatchNormalization": Translation(_batch_normalization, "BatchNormalization; Subtract, Power, Multiply and Add"),
-    "LayerNormalization": Translation(_layer_normalization, "LayerNormalization"),
+    "LayerNormalization": Translation(
+        lambda call: (normalization.over_axes(call.build, *_last_axes(call), _parameters(call)),), "LayerNormalization"
+    ),
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), Translation(_groups, "GroupNormalization")),
     "LpNormalization": function(

@@ -112,11 +112,6 @@ def _convolution(call: Call) -> Value:
     return _computed(call, "Conv", operands, 6)
 
 
-def _matrix_product(call: Call) -> Value:
-    """Columns of the second matrix may have scales of their own."""
-    return _computed(call, "MatMul", (_numbers(call, 0), _numbers(call, 3, -1)), 6)
-
-
 def _affine_product(call: Call) -> Value:
     alpha, rows = call.attributes.number("alpha", 1.0), call.attributes.flag("transB", False)
     operands = (_numbers(call, 0), _numbers(call, 3, 0 if rows else 1), _bias(call, 6, 0, 3, alpha))
@@ -147,7 +142,9 @@ QLINEAR: dict[str, Translation] = {
     "MatMulInteger": Translation(partial(_integer_product, "MatMul", -2, -1), "Quantize, and Dense or Einsum"),
     "ConvInteger": Translation(partial(_integer_product, "Conv", 0, 0), "Quantize and Conv"),
     "QLinearConv": _translation(_convolution, "Conv"),
-    "QLinearMatMul": _translation(_matrix_product, "Dense, or Einsum"),
+    "QLinearMatMul": _translation(
+        lambda call: _computed(call, "MatMul", (_numbers(call, 0), _numbers(call, 3, -1)), 6), "Dense, or Einsum"
+    ),
 }
 """Operators of ONNX's own domain, by name."""
 

@@ -93,10 +93,6 @@ def _gelu_of_erf(x: Singles) -> Singles:
     return np.asarray(np.float32(0.5) * x * (np.float32(1.0) + erf), dtype=np.float32)
 
 
-def _exponential(x: Singles) -> Singles:
-    return np.exp(x.astype(np.float64)).astype(np.float32)
-
-
 def _logarithm(x: Singles) -> Singles:
     """Return logarithms; those of numbers that have none are the least number."""
     with np.errstate(divide="ignore"):
@@ -204,7 +200,7 @@ _RELUS = ("RELU", "RELU_0_TO_1", "RELU6", "RELU_N1_TO_1")
 
 ACTIVATIONS: dict[str, Entry] = {
     "ABS": Entry(Translation(_absolute, "Absolute and Quantize"), operation("absolute")),
-    "EXP": Entry(_table(_exponential, "EXP"), operation("exp")),
+    "EXP": Entry(_table(lambda x: np.exp(x.astype(np.float64)).astype(np.float32), "EXP"), operation("exp")),
     "GELU": Entry(Translation(_gelu, "Lookup"), Translation(_real_gelu, "Activation")),
     "HARD_SWISH": Entry(Translation(_hard_swish, "Lookup"), operation("hard_silu")),
     "LEAKY_RELU": Entry(Translation(_leaky_relu, "Lookup"), operation("relu", slope="alpha")),

@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     from bitsmith.frontends.custom.call import Layers
 
 
-def _is_live(model: object) -> bool:
-    return isinstance(model, bytes)
-
-
-def _is_content(first: bytes) -> bool:
-    return first[4:8] == b"TFL3"
-
-
 def _read(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.tflite.read import read_tflite
 
@@ -41,8 +33,8 @@ TFLITE = Framework(
     refused=(),
     files="*.tflite",
     live="the bytes of a .tflite file",
-    is_live=_is_live,
-    is_content=_is_content,
+    is_live=lambda model: isinstance(model, bytes),
+    is_content=lambda first: first[4:8] == b"TFL3",
     takes=frozenset({"rounding"}),
     read=_read,
     outputs=_outputs,

@@ -128,14 +128,6 @@ def _units_last(kernel: Floats) -> Floats:
     return np.moveaxis(kernel, 0, -1)
 
 
-def _channels_third(kernel: Floats) -> Floats:
-    return np.moveaxis(kernel, 0, 2)
-
-
-def _exchanged(kernel: Floats) -> Floats:
-    return np.swapaxes(kernel, -1, -2)
-
-
 def _groups(call: Call, x: Value, shape: Sequence[int]) -> int:
     """The number of groups of channels that a kernel (positions..., in // groups, out) has."""
     *_, inside, units = shape
@@ -241,9 +233,9 @@ def _entry(codes: Translator, numbers: Translator, layer: str) -> Entry:
 
 _CONV = _Convolution(4, _units_last, by_channel=False, transposed=False)
 _CONV_3D = _Convolution(5, lambda kernel: kernel, by_channel=False, transposed=False)
-_DEPTHWISE = _Convolution(4, _channels_third, by_channel=True, transposed=False)
+_DEPTHWISE = _Convolution(4, lambda kernel: np.moveaxis(kernel, 0, 2), by_channel=True, transposed=False)
 _TRANSPOSED = _Convolution(4, _units_last, by_channel=False, transposed=True)
-_TRANSPOSED_3D = _Convolution(5, _exchanged, by_channel=False, transposed=True)
+_TRANSPOSED_3D = _Convolution(5, lambda kernel: np.swapaxes(kernel, -1, -2), by_channel=False, transposed=True)
 
 PRODUCTS: dict[str, Entry] = {
     "BATCH_MATMUL": Entry(

@@ -272,10 +272,6 @@ def _like(value: float, call: Call) -> Value:
     return constant(np.full(call.value(0).dims, value), kind=kind_of(call.result))
 
 
-def _rank(call: Call) -> Value:
-    return constant(float(call.value(0).rank), kind=kind_of(call.result))
-
-
 def _range(call: Call) -> Value:
     start, stop, step = (float(call.trained(number, "a bound").reshape(-1)[0]) for number in range(3))
     count = math.ceil((stop - start) / step) if step else -1
@@ -333,7 +329,7 @@ SHAPES: dict[str, Entry] = {
     "PAD": alike(_pad, "Pad"),
     "PADV2": alike(_pad, "Pad"),
     "RANGE": Entry(numbers=Translation(_range, "a constant")),
-    "RANK": alike(_rank, "a constant"),
+    "RANK": alike(lambda call: constant(float(call.value(0).rank), kind=kind_of(call.result)), "a constant"),
     "RESHAPE": alike(_reshape, "Reshape"),
     "REVERSE_V2": alike(_reverse, "Slice"),
     "SHAPE": alike(_shape, "a constant"),

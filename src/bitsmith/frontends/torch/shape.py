@@ -15,11 +15,6 @@ from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Identity
 
 
-def _same(call: Call) -> Result:
-    """Pass the operand on: the identity at inference needs no node."""
-    return call.tensor(next(iter(call.node.arguments)))
-
-
 def _dropout(call: Call) -> Result:
     if call.flag("train") or call.flag("training"):
         raise UnsupportedError(
@@ -119,7 +114,7 @@ _MOVE = function(shape.move, "Permute", integers("source"), integers("destinatio
 _BLOCKS = "Reshape and Permute"
 
 SHAPES: dict[str, Translation] = {
-    **dict.fromkeys(_SAMES, Translation(_same, "nothing")),
+    **dict.fromkeys(_SAMES, Translation(lambda call: call.tensor(next(iter(call.node.arguments))), "nothing")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
     **dict.fromkeys(("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"), _VIEW),
     **dict.fromkeys(("view_as", "reshape_as"), _VIEW_AS),

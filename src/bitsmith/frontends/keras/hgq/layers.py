@@ -269,10 +269,6 @@ def _average_pool(class_name: str) -> Translation:
     return _layer(read, inner.becomes)
 
 
-def _bare(call: LayerCall) -> Value:
-    return quantized(call.build, call.x, quantizer_of(call, "", call.config.fields("config")))
-
-
 _KERAS_EPSILON = 1e-7
 
 _SAME = (
@@ -283,7 +279,9 @@ _SAME = (
 """Layers of Keras's that have no trained tensors: only operands and results are quantized."""
 
 LAYERS: dict[str, Translation] = {
-    "Quantizer": Translation(_bare, "Quantize"),
+    "Quantizer": Translation(
+        lambda call: quantized(call.build, call.x, quantizer_of(call, "", call.config.fields("config"))), "Quantize"
+    ),
     "QDense": with_trained("Dense", _plain),
     "QBatchNormDense": with_trained("Dense", _of_normalized_operands),
     "QEinsumDense": with_trained("EinsumDense", _plain),
