@@ -6,6 +6,7 @@ numbers in their place, and those of its kernels that quantize activations as we
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -112,6 +113,13 @@ def test_names_are_those_of_the_operators() -> None:
     assert [node.name for node in network.nodes] == ["x0", "y0_linear", "y0"]
     assert [node.layer.kind for node in network.nodes] == ["Input", "Dense", "ReLU"]
     assert not any(node.quantizers for node in network.nodes)
+
+
+@pytest.mark.parametrize("name", [name for name in _names() if not name.startswith("codes")])
+def test_results_of_operators_have_the_names_of_the_file(name: str) -> None:
+    """What else an operator becomes stands before them; several results that are taken from one have numbers."""
+    outputs = [re.sub(r"_(part\d+|row|indices)$", "", output) for output in read_tflite(_model(name)).outputs]
+    assert outputs and all(output.encode() in _model(name) for output in outputs)
 
 
 def test_operators_without_a_kernel_on_codes_say_so() -> None:

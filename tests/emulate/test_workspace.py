@@ -1,0 +1,40 @@
+"""What makes the emulator fast and cannot be seen in its results: quick runs, and rows that do not share lines of the cache."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.emulate import Emulator
+from bitsmith.emulate.emulator import LEAST_CHUNK, _scattered
+from bitsmith.emulate.workspace import Workspace
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat
+
+
+@given(st.integers(1, 1 << 20))
+def test_long_rows_are_odd_numbers_of_lines(size: int) -> None:
+    """So they begin at many places of the cache."""
+    found = _scattered(size)
+    assert found == size if size < 2 * LEAST_CHUNK else (found % (2 * LEAST_CHUNK) == LEAST_CHUNK and found <= size)
+    assert size - found < 2 * LEAST_CHUNK
+
+
+@pytest.mark.parametrize("samples", [1, 2, 8])
+@pytest.mark.parametrize("signed", [True, False])
+def test_few_samples_whose_casts_do_not_wrap_are_looked_at_once(
+    samples: int, signed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what wraps takes the way that looks at each cast."""
+    build = ProgramBuilder()
+    x = build.input("x", (6,), FixedFormat(signed, 8, 0))
+    emulator = Emulator(build.program([("y", build.cast(build.add(x, x), FixedFormat(signed, 8, 0)))]))
+    runs: list[Workspace] = []
+    run = Workspace.run
+    monkeypatch.setattr(Workspace, "run", lambda workspace: (runs.append(workspace), run(workspace)))
+    for value, wrapped in ((0.0, 0.0), (63.0, 126.0), (127.0, -2.0 if signed else 254.0)):
+        (y,), outside = emulator.run_counted([np.full((samples, 6), value, np.float32)])
+        assert outside == [0] and len(runs) == (wrapped < 0.0)
+        np.testing.assert_array_equal(y, np.full((samples, 6), wrapped))
