@@ -1,10 +1,8 @@
 """Makes tables of functions of one narrow word where these take fewer look-up tables; values that never occur have no entries.
 
 Before: ``m = max(x, -20)``, ``n = min(m, 20)`` and ``y = table[n]`` of a word ``x`` of 6 bits. After: ``y = table[x]``, a longer
-table, and no comparisons. A table also reads what its address is a function of, as of a rounding, if that makes it no larger.
-
-The values of narrow words are known exactly: all of a port or of a sum, of a table its entries, and so on. A word that has one
-value is a constant, one that is the narrow word itself is wiring.
+table, and no comparisons. The values of narrow words are known exactly: all of a port or of a sum, of a table its entries, and so
+on. A word that has one value is a constant, one that is the narrow word itself is wiring.
 """
 
 from __future__ import annotations
@@ -234,9 +232,7 @@ class _Tabulation:
         luts = table_luts(entries, address.lo, made.width, self._inputs)
         cone = self._cone(index, source)
         choices = [x for x in cone if not isinstance(self._words[x].cell, cells.AddSub | cells.View)]
-        saves = len(choices) > 1 and luts < sum(map(self._luts, cone))
-        moves = isinstance(word.cell, cells.RomRead) and source != word.cell.address and luts <= self._luts(index)
-        if not (saves or moves):
+        if len(choices) < 2 or luts >= sum(map(self._luts, cone)):
             return None
         if self._delays.table(address.width) > self._time(index, source):
             return None
