@@ -227,6 +227,7 @@ def test_open(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("--io-type io_s", {"io_stream"}),
         ("--board pynq", {"pynq-z1", "pynq-z2"}),
         ("--part lfe5u-1", {"lfe5u-12f"}),
+        ("--part LFE5U-1", {"LFE5U-12f"}),
         ("--part xc7z02", {"xc7z020"}),
     ],
 )

@@ -94,6 +94,7 @@ FOUND: dict[str, tuple[bytes, str]] = {
     "frozen.pb": (b"\x0a\x10", "TensorFlow 1"),
     "train.py": (b"import torch", "a program"),
     "clf.joblib": (pickle.dumps({}), "joblib"),
+    "clf.pkl": (pickle.dumps(MLPClassifier()), "scikit-learn"),
     "model.ckpt.index": (b"\0\0", "checkpoints"),
     "model.ckpt.data-00000-of-00001": (b"\0\0", "checkpoints"),
     "model.engine": (b"ftrt", "one kind of machine"),

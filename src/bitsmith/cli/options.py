@@ -26,11 +26,11 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 def completing(words: Sequence[str] | Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:
-    """Completion of an option's value, in any case."""
+    """Completion of an option's value in the case that is typed: typer drops words that begin otherwise."""
 
     def completed(incomplete: str) -> list[str]:
         known = words() if callable(words) else words
-        return [word for word in known if word.lower().startswith(incomplete.lower())]
+        return [incomplete + word[len(incomplete) :] for word in known if word.lower().startswith(incomplete.lower())]
 
     return completed
 

@@ -206,9 +206,9 @@ FILES = (
     ),
     ForeignFile("a program", (".py", ".ipynb"), _nothing, _nowhere, "run it, and give the model that it makes"),
     ForeignFile(
-        "a Python object of joblib, whose loading could run arbitrary code",
+        "a Python object of joblib or scikit-learn, whose loading could run arbitrary code",
         (".joblib",),
-        _nothing,
+        lambda first: b"sklearn." in first,
         _nowhere,
         "if you trust the file: model = joblib.load({path}); of a network of scikit-learn: "
         "bitsmith.convert(skl2onnx.to_onnx(model, x[:1].astype('float32')))",
