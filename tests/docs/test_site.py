@@ -53,6 +53,33 @@ def test_code_fits_into_the_column(page: Path) -> None:
     assert [line for line in lines if len(line) > COLUMNS] == []
 
 
+_DIGITS = ("README.md", "README.zh-CN.md", "docs/index.md", "docs/tutorials/01_first_circuit.md")
+
+
+@pytest.mark.parametrize("name", _DIGITS)
+def test_figures_of_digits_are_those_of_the_sample(name: str) -> None:
+    """``make sample`` renews the sample."""
+    sample = (ROOT / "docs" / "samples" / "digits-report.html").read_text(encoding="utf-8")
+    shown = dict(re.findall(r'"label">(LUT|Fmax)</div>\s*<div class="value">([\d.,]+)', sample))
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert re.search(rf"\b{shown['LUT']} .{{,20}}\b{shown['Fmax']} MHz", text)
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/index.md"])
+def test_figures_of_adders_are_those_of_their_page(name: str) -> None:
+    """The page has what `benchmarks/adder_graphs.py` printed."""
+    page = (ROOT / "docs" / "adder-graphs.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \*\*all\*\* \| (any|least) \| \d+ \(default\) \| ([\d.]+) ", page, re.MULTILINE)
+    fewer = {depth: f"{100 * (1 - float(ratio)):.0f} %" for depth, ratio in rows}
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"(\d+ %) fewer|少 (\d+ %)", text)) <= {
+        (fewer["any"], ""),
+        ("", fewer["any"]),
+        (fewer["least"], ""),
+    }
+    assert fewer["any"] in text
+
+
 def test_every_page_is_in_the_navigation() -> None:
     """The strict build needs it, too."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
