@@ -95,7 +95,7 @@ class _Dense:
 
     def _places(self, times: Sequence[Numbers], frames: int) -> list[int]:
         """Places in use at most."""
-        return [link.constant or self._most(link, times, frames) for link in self.links]
+        return [self._most(link, times, frames) for link in self.links]
 
     def ends(self, times: Sequence[Numbers], network: Network, frames: int) -> Numbers:
         """For each output and frame, the cycles from the transfer of the very first token to that of the frame's last one."""
@@ -111,6 +111,13 @@ class _Dense:
         """The most slots of ``link`` that are taken at once."""
         made, gone = self._moves(link, frames)
         filled, left = times[link.writer][made], times[link.reader][gone]
+        if link.constant is not None:
+            writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
+            if writer.takes or [other.writer for other in self.links].count(link.writer) > 1:
+                return link.constant
+            needs = np.concatenate([reader.needs[link.column] + k * reader.takes[link.column][-1] for k in range(frames)])
+            begun = np.searchsorted(np.maximum.accumulate(needs), np.arange(1, len(gone) + 1))
+            filled = times[link.reader][begun] - 1 - writer.latency - link.slice
         # A place is free in the cycle after its token was taken, or after the news of that came.
         known = np.searchsorted(left + link.slice, filled, side="left")
         return max(1, int(np.max(np.arange(1, len(filled) + 1) - known)))

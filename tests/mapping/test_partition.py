@@ -155,14 +155,14 @@ def rescaled(alike: bool) -> Program:
         return build.program([("y", build.cast_to(y, -26, -128, 127, Rounding.TRN, Overflow.SAT))])
 
 
-@pytest.mark.parametrize(("reuse", "products"), [(40, 1), (2, 4), (320, 1)])
-def test_channels_are_multiplied_by_numbers_of_their_own_in_turn(reuse: int, products: int) -> None:
+@pytest.mark.parametrize(("reuse", "products", "slots"), [(40, 1, 2), (2, 4, 2), (320, 1, 1)])
+def test_channels_are_multiplied_by_numbers_of_their_own_in_turn(reuse: int, products: int, slots: int) -> None:
     network = assert_same(rescaled(alike=False), Directives({"layer": reuse}, False, {"layer": MultiplierStyle.SHARED}))
     (program,) = (process.kind.program for process in network.processes if isinstance(process.kind, Map))
     assert [node.type.size for node in program.nodes if isinstance(node.op, Mul)] == [products]
     assert sum(isinstance(process.kind, Rom) for process in network.processes) == 1
     assert [fifo.depth for fifo in fifos(network, {})[0] if isinstance(network.processes[fifo.producer].kind, Rom)] == [
-        2
+        slots
     ]
 
 

@@ -264,7 +264,7 @@ class _SequencerGraph:
         return [
             known[k]
             if same.issuperset((link.writer, link.reader))
-            else link.constant or self._most(link, times, frames)
+            else self._most(link, times, frames)
             for k, link in enumerate(self.links)
         ]
 
@@ -288,10 +288,19 @@ class _SequencerGraph:
         return self._known[link.names, frames]
 
     def _most(self, link: Link, times: Sequence[Polyline], frames: int) -> int:
-        """The most slots of ``link`` that are taken at once."""
-        moves = self._moves(link, frames)
+        """The most slots of ``link`` that are taken at once.
+
+        A table fills slots as late as its reader allows, which takes a token in each cycle at most. What else gives constants,
+        and tables of several readers, have slots for that.
+        """
+        moves, writer = self._moves(link, frames), self.sequencers[link.writer]
         filled = times[link.writer].of_indices(moves.filling)
         left = times[link.reader].of_indices(moves.taking).plus(link.slice)
+        if link.constant is not None:
+            if writer.takes or sum(other.writer == link.writer for other in self.links) > 1:
+                return link.constant
+            needed = times[link.reader].of_indices(moves.needed.rises())
+            filled = needed.plus(-writer.latency - link.slice - 1)
         # Between corners of both, what is in use grows or falls: it is most at one of them, or next to it.
         tokens = filled.around(left.values)
         # A place is free in the cycle after its token was taken.
