@@ -22,6 +22,12 @@ from bitsmith.layers.quantization.quantize import Quantize
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 
+_START_ERROR = 17
+"""Part of its value that the first approximation of a reciprocal is off by, at most; each step of Newton squares it."""
+
+_ROUNDINGS = 8
+"""More than what roundings add to the error of a step, in its last place."""
+
 
 def rounded(
     build: Builder, x: Value, exponent: int, rounding: Rounding, suffix: str, limits: tuple[int, int] = _INT32
@@ -41,11 +47,11 @@ class FixedLayers:
         """The same for a part."""
         return replace(self, build=self.build.within(suffix))
 
-    def times(self, x: Value, y: Value | int, suffix: str) -> Value:
+    def times(self, x: Value, y: Value | int, suffix: str, limits: tuple[int, int] = _INT32) -> Value:
         """The product, whose integer bits are those of both."""
         factor = constant(float(y)) if isinstance(y, int) else y
         product = multiply(self.build.within(f"{suffix}_product"), x, factor)
-        return rounded(self.build, product, self.fixed.bits - 1, Rounding.RND, suffix)
+        return rounded(self.build, product, self.fixed.bits - 1, Rounding.RND, suffix, limits)
 
     def sum(self, x: Value, y: Value | int, suffix: str) -> Value:
         """The sum."""
@@ -59,10 +65,12 @@ class FixedLayers:
 
     def newton(self, half: Value) -> Value:
         """``1 / half``, which is from 1/2 to 1, with two integer bits."""
-        fixed, one = self.fixed, constant(float(1 << self.fixed.bits - 3))
+        fixed, one = self.fixed, 1 << self.fixed.bits - 3
         x = self.sum(self.times(half, fixed.constant(-1010580540), "slope"), fixed.constant(1515870810), "start")
         for step in range(3):
-            missing = subtract(self.build.within(f"missing{step}"), one, self.times(half, x, f"near{step}"))
+            most = one // _START_ERROR ** (1 << step) + _ROUNDINGS
+            near = self.times(half, x, f"near{step}", (one - most, one + most))
+            missing = subtract(self.build.within(f"missing{step}"), constant(float(one)), near)
             change = self.raised(self.times(x, missing, f"change{step}"), 2, f"more{step}")
             x = self.sum(x, change, f"step{step}")
         return x

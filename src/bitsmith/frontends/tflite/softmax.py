@@ -27,6 +27,9 @@ from bitsmith.layers.reduction import Reduction
 _SUM_BITS = 19
 """Fractional bits of the sum of exponentials of 8 bits."""
 
+_MOST_ROOM = 32 - (_SUM_BITS + 1)
+"""Leading zeros of a sum that is 1, the least."""
+
 _UNIT = np.float64(2.0 / 65535)
 """Steps of functions of 16 bits."""
 
@@ -82,9 +85,12 @@ def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     reciprocal = _reciprocal(build.within("reciprocal"), multiply(build.within("normal"), total, room))
     product = multiply(build.within("product"), fine, reciprocal)
     scaled = rounded(build, product, 31, Rounding.RND, "scaled")
-    moved = multiply(build.within("moved"), scaled, room)
     bits = 16 if call.result.dtype == "int16" else 8
-    return rounded(build, moved, 43 - bits, Rounding.RND_INF, "", (0, (1 << bits) - 1))
+    # Codes change at multiples of a power of 2, which is the least where the room is greatest.
+    unused = 43 - bits - 1 - _MOST_ROOM
+    upper = rounded(build, scaled, unused, Rounding.TRN, "upper")
+    moved = multiply(build.within("moved"), upper, room)
+    return rounded(build, moved, 43 - bits - unused, Rounding.RND_INF, "", (0, (1 << bits) - 1))
 
 
 def _exponentials(x: Operand, beta: float) -> Integers:
@@ -102,7 +108,7 @@ def _exponentials(x: Operand, beta: float) -> Integers:
 def _reciprocal(build: Builder, normal: Value) -> Value:
     """``2**62 / normal`` of numbers from ``2**31`` to ``2**32``, as gemmlowp has it."""
     layers = FixedLayers(build, Fixed(32))
-    half = rounded(build, normal, 1, Rounding.TRN, "half")
+    half = rounded(build, normal, 1, Rounding.TRN, "half", (1 << 30, (1 << 31) - 1))
     return layers.raised(layers.newton(half), 1, "")
 
 
