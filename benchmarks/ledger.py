@@ -32,7 +32,7 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import numpy as np
-from against_rivals import Circuit, Rivals, Step, ours
+from against_rivals import Circuit, Rivals, Step, as_fast, ours
 from public_models import Entry, error_of
 from public_runtimes import runtimes
 from rich.console import Console
@@ -41,7 +41,6 @@ from rich.progress import track
 import bitsmith
 from bitsmith.devices import family_named
 from bitsmith.estimate.unrolled import size_of
-from bitsmith.ir.program import Program
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.passes.program import drop_dead
 
@@ -83,8 +82,8 @@ class Network:
 class Row:
     """A network's circuit: the share of samples whose outputs equal the framework's, cells, stages, nanoseconds.
 
-    ``alkaid_*`` are those of alkaid's circuit of as many stages, and ``paced_*`` those of a circuit of ours, of fewer
-    stages if these do, whose slowest stage is no longer than alkaid's; 0 where there is none.
+    ``alkaid_*`` are those of alkaid's circuit of as many stages, and ``paced_*`` those of a circuit of ours, of few
+    flip-flops, whose slowest stage is no longer than alkaid's; 0 where there is none.
     """
 
     sha256: str
@@ -140,24 +139,12 @@ def measured(path: Path, digest: str, rivals: str | None) -> Row:
         others = Rivals(rivals).made(case, inputs[0][: len(outputs)], outputs, circuit.stages, family, names)
     other: tuple[float, ...] = (0, 0, 0.0, 0, 0, 0)
     for made in others:
-        found = paced(program, circuit, made.stage_ns)
+        found = as_fast(program, family, made.stage_ns)
         pace = (*cells(found), found.stages) if found else (0, 0, 0)
         other = (*cells(made), round(made.stage_ns, 2), *pace)
     numbers = (*cells(circuit), float(circuit.found.bram or 0), circuit.stages, round(circuit.stage_ns, 2))
     seconds = round(time.process_time() - started, 1)
     return Row(digest, float(equal), *numbers, expected.lut, expected.ff, *other, seconds)
-
-
-def paced(program: Program, circuit: Circuit, stage_ns: float) -> Circuit | None:
-    """A circuit whose slowest stage takes ``stage_ns`` at most, in fewer stages than ``circuit`` if these do, or None."""
-    family = family_named(FAMILY).without_memory_blocks()
-    longest = STAGE_NS * stage_ns / circuit.stage_ns
-    for budget in (longest * 0.93**k for k in range(6)):
-        if budget <= STAGE_NS and circuit.stage_ns <= stage_ns:
-            return circuit
-        if (found := ours(program, family, budget)).stage_ns <= stage_ns:
-            return found
-    return None
 
 
 def cells(circuit: Circuit) -> tuple[int, int]:

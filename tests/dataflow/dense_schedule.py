@@ -115,7 +115,9 @@ class _Dense:
             writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
             if writer.takes or [other.writer for other in self.links].count(link.writer) > 1:
                 return link.constant
-            needs = np.concatenate([reader.needs[link.column] + k * reader.takes[link.column][-1] for k in range(frames)])
+            needs = np.concatenate(
+                [reader.needs[link.column] + k * reader.takes[link.column][-1] for k in range(frames)]
+            )
             begun = np.searchsorted(np.maximum.accumulate(needs), np.arange(1, len(gone) + 1))
             filled = times[link.reader][begun] - 1 - writer.latency - link.slice
         # A place is free in the cycle after its token was taken, or after the news of that came.

@@ -262,9 +262,7 @@ class _SequencerGraph:
         """Places in use at most; ``known`` are those of the times ``before``, of which many may be the same."""
         same = {number for number, (old, new) in enumerate(zip(before, times, strict=False)) if old is new}
         return [
-            known[k]
-            if same.issuperset((link.writer, link.reader))
-            else self._most(link, times, frames)
+            known[k] if same.issuperset((link.writer, link.reader)) else self._most(link, times, frames)
             for k, link in enumerate(self.links)
         ]
 
