@@ -7,7 +7,7 @@ operation from `bitsmith.devices.area`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -38,6 +38,7 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask, OperandsRead, operands_read
+from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -83,15 +84,41 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     if not directives.unrolled(program):
         return estimate_network(partition(program, directives), family, budget_ns, directives.part)
     size = estimate(program, family, directives.block_layers)
-    if size.lut > _made_luts():
-        return size
     budget_ns = budget_ns or family.delays.budget(
         family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
     )
-    made = pipelined(program, family.delays, budget_ns, directives.block_layers, latency=directives.latency)
-    counted = size_of(*made, family)
+
+    def made(part: Program) -> Size:
+        return size_of(
+            *pipelined(part, family.delays, budget_ns, directives.block_layers, latency=directives.latency), family
+        )
+
+    if size.lut <= _made_luts():
+        counted = made(program)
+    else:
+        shifting = family.area.shift_registers > 0
+        counted = _by_steps(program, size, lambda part: estimate(part, family, directives.block_layers), made, shifting)
     share = counted.lut / max(size.lut, 1)
     return replace(counted, layers={layer: luts * share for layer, luts in size.layers.items()})
+
+
+def _by_steps(
+    program: Program, size: Size, guessed: Callable[[Program], Size], made: Callable[[Program], Size], shifting: bool
+) -> Size:
+    """The size of a program, by circuits of the first steps of its only recurrence where these are small; else ``size``."""
+    scan = only_scan(program)
+    steps = 0 if scan is None else program.nodes[scan].type.shape[0]
+    if scan is None or steps < STEPS_MADE:
+        return size
+    whole = guessed(first_steps(program, scan, steps))
+    most = _made_luts() * steps // (STEPS_MADE * max(whole.lut, 1))
+    if most == 0:
+        return size
+    each = min(most, steps // STEPS_MADE)
+    sizes = [made(first_steps(program, scan, each * (k + 1))) for k in range(STEPS_MADE)]
+    up_to = extended(sizes, steps / each, shifting=shifting)
+    parts = {field: getattr(size, field) - getattr(whole, field) + getattr(up_to, field) for field in FIGURES}
+    return replace(size, **parts)
 
 
 def _made_luts() -> int:
