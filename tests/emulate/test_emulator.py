@@ -115,6 +115,16 @@ def test_quantise_of_long_integers_is_exact() -> None:
     assert raw.tolist() == [1, -1]
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_long_elements_beside_short_ones_are_exact(signed: bool) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (2,), FixedFormat(signed, 60, 0), FixedFormat(signed, 4, 0))
+    emulator = Emulator(build.program([("y", x)]))
+    values = np.array([[2**58 + 1, 5], [2**58 + 3, 7]])
+    raw, outside = emulator.quantize(0, values)
+    assert raw.tolist() == values.tolist() == emulator.run_raw([raw])[0].tolist() and outside == 0
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("width", [8, 60])
 def test_numbers_that_are_none_are_refused(bad: float, width: int) -> None:
