@@ -109,8 +109,11 @@ def test_longer_stages_give_fewer_of_them() -> None:
     assert schedules[-1].register_bits == sum(netlist.words[ref.word].width for ref in netlist.results)
 
 
-def test_words_wait_where_they_are_narrow() -> None:
-    """Three times x can be made when it is wanted; holding x and 3x over all stages would cost more."""
+@pytest.mark.parametrize("large", [False, True])
+def test_words_wait_where_they_are_narrow(monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    """Multiples of x can be made when they are wanted; holding x and these over all stages would cost more."""
+    if large:
+        monkeypatch.setattr(pipelines, "_EXACT_WORDS", 0)
     build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, 8, 0))
     y = x
@@ -118,16 +121,17 @@ def test_words_wait_where_they_are_narrow() -> None:
         y = build.cast(build.add(y, build.const([2 * k + 1])), FixedFormat(True, 8, 0))
         y = build.mul(y, y)
         y = build.cast(y, FixedFormat(True, 8, 0))
-    program = build.program([("y", build.add(y, build.linear(x, np.array([[3]]))))])
-    netlist = netlist_of(program)
+    with build.layer("triple"):
+        triple = build.linear(x, np.array([[3]]))
+    with build.layer("shown"):
+        shown = build.linear(x, np.array([[5]]))
+    netlist = netlist_of(build.program([("y", build.add(y, triple)), ("z", shown)]))
     schedule = pipeline(netlist, DELAYS, 3.0)
     check(netlist, schedule, 3.0)
-    triple = next(
-        index
-        for index, word in enumerate(netlist.words)
-        if netlist.origins[word.origin].op == "linear" and schedule.stage[index] >= 0
-    )
-    assert schedule.stage[triple] >= schedule.stages - 2
+    for layer, before_the_last in (("triple", 1), ("shown", 0)):
+        words = [k for k, word in enumerate(netlist.words) if netlist.origins[word.origin].layer == layer]
+        stages = [schedule.stage[word] for word in words if schedule.stage[word] >= 0]
+        assert stages and min(stages) >= schedule.stages - 1 - before_the_last
 
 
 @pytest.mark.parametrize("budget", [0.6, 2.0, 4.0])
