@@ -20,6 +20,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.steps import steps_of
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.rtl.writer import Title
@@ -303,3 +304,22 @@ def test_a_single_layer_is_refused() -> None:
     program = perceptron((16, 16))
     with pytest.raises(UnsupportedError, match="nothing that layers can share"):
         made(program, shared(program, 1000))
+
+
+@pytest.mark.parametrize("positions", [(1,), (2,), (3,), (1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize("tables", [1, 4])
+def test_tables_of_channels_are_steps_and_those_of_positions_are_not(positions: tuple[int, ...], tables: int) -> None:
+    """An engine knows the channel of an element, not where it is."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (*positions, 4), FixedFormat(True, 4, 0))
+    values = np.random.default_rng(0).integers(0, 99, (*positions, tables, 16))
+    y = builder.apply(ops.Table(-8, objects(values), np.array([0])), x)
+    program = builder.program([("y", y)])
+    node = program.nodes[program.outputs[0].node]
+    found = steps_of(node, program.nodes[node.args[0]].type, None, False, 4)
+    if np.prod(positions) > 1:
+        assert found is None
+        return
+    assert found is not None
+    made = [step.op.values.tolist() for step in found if isinstance(step.op, ops.Table)]
+    assert made == np.broadcast_to(values, (*positions, 4, 16)).reshape(4, 16).tolist()
