@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bitsmith.dataflow.advance import _first_change as first_change
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.tokens import Numbers
 
@@ -45,3 +46,20 @@ def test_operations_are_those_of_arrays(seed: int) -> None:
     length, tread = int(rng.integers(1, 30)), int(rng.integers(1, 6))
     same(Polyline.staircase(length, tread, start), (start + np.arange(length)) // tread)
     same(Polyline.line(length, start, tread), start + tread * np.arange(length))
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_change_is_found_no_later_than_it_begins(seed: int) -> None:
+    """Elements that are less are the same in both."""
+    rng = np.random.default_rng(seed)
+    before, after = elements(rng, rising=True), elements(rng, rising=True)
+    same = int(rng.integers(0, len(before) + 1))
+    after = np.concatenate([before[:same], after + (int(before[same - 1]) if same else 0)]) if seed % 3 else after
+    lines = Polyline.of(before), Polyline.of(after)
+    assert first_change(lines[0], lines[0]) is None and first_change(lines[0], None) == before[0]
+    found = first_change(*lines)
+    if found is None:
+        assert before.tolist() == after.tolist()
+    else:
+        kept = before[before < found]
+        assert after[: len(kept)].tolist() == kept.tolist()
