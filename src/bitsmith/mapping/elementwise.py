@@ -79,7 +79,7 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     bound = [
         arg for arg in args if not builder.is_constant(arg) and not builder.is_parameter(arg) and arg not in single
     ]  # to one size of tokens
-    if not bound or any(builder.shape(arg) != shape or builder.native_parallelism(arg) > 1 for arg in bound):
+    if not bound or any(builder.shape(arg) != shape for arg in bound):
         return None
     if single and any(builder.grid_axes(arg) != len(shape) - 1 for arg in bound):
         return None
