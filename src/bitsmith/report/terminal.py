@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import get_args
+from typing import assert_never, get_args
 
 from rich import box
 from rich.cells import cell_len
@@ -117,8 +117,10 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
                 parts.append(_stages(rows))
             case Files(paths) if paths:
                 parts.append(_pairs("Files", paths.items()))
+            case FigureSet() | Fidelity() | Layers() | Utilization() | FIFOs() | Stages() | Files():
+                pass  # among the figures, or without rows
             case _:
-                pass  # among the figures
+                assert_never(section)
     return Group(*parts, *_notes(design.notes if design is not None else ()))
 
 
