@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import drafts
 import flatbuffers
-import make
 import numpy as np
 from flat import Draft, schema
+from make import outputs
+
+drafts.rng.bit_generator.state = np.random.default_rng(13).bit_generator.state  # whatever else was drawn
 
 KINDS = ("int8", "int16", "uint8")
 
@@ -13,17 +16,17 @@ KINDS = ("int8", "int16", "uint8")
 def joined(kind, scales, zeros):
     """A concatenation of tensors with scales of their own."""
     draft = Draft()
-    parts = [make.activation(draft, (1, 4, 5), kind, s, z) for s, z in zip(scales, zeros, strict=True)]
-    y = make.activation(draft, (1, 4, 15), kind, np.float32(0.043), 0 if kind == "int16" else 100)
+    parts = [drafts.activation(draft, (1, 4, 5), kind, s, z) for s, z in zip(scales, zeros, strict=True)]
+    y = drafts.activation(draft, (1, 4, 15), kind, np.float32(0.043), 0 if kind == "int16" else 100)
     draft.operator("CONCATENATION", parts, [y], "ConcatenationOptions", axis=2)
-    given = [make.codes(kind, (1, 4, 5)) for _ in parts]
+    given = [drafts.codes(kind, (1, 4, 5)) for _ in parts]
     return draft.content(parts, [y]), *given
 
 
 def resized(name, kind, new, **fields):
     """An image of 5 rows and 7 columns in another size."""
     sizes = np.array(new, np.int32)
-    return make.moved(name, kind, (1, 5, 7, 2), (1, *new, 2), f"{name_of(name)}Options", [sizes], **fields)
+    return drafts.moved(name, kind, (1, 5, 7, 2), (1, *new, 2), f"{name_of(name)}Options", [sizes], **fields)
 
 
 def name_of(name):
@@ -35,7 +38,7 @@ def reduced(name, kind, axes, keep):
     """Extremes over axes."""
     kept = [1 if k in axes else n for k, n in enumerate((1, 4, 5, 3))]
     out = kept if keep else [n for k, n in enumerate((1, 4, 5, 3)) if k not in axes]
-    return make.moved(
+    return drafts.moved(
         name, kind, (1, 4, 5, 3), out, "ReducerOptions", [np.array(axes, np.int32)], version=2, keepDims=keep
     )
 
@@ -43,11 +46,11 @@ def reduced(name, kind, axes, keep):
 def place(name, kind):
     """The place of the greatest or least code."""
     draft = Draft()
-    x = make.activation(draft, (1, 4, 6), kind, name="x")
+    x = drafts.activation(draft, (1, 4, 6), kind, name="x")
     axis, y = draft.tensor((), "int32", values=np.array(2, np.int32)), draft.tensor((1, 4), "int32")
     options = "ArgMaxOptions" if name == "ARG_MAX" else "ArgMinOptions"
     draft.operator(name, [x, axis], [y], options, 2, outputType=2)
-    given = make.codes(kind, (1, 4, 6))
+    given = drafts.codes(kind, (1, 4, 6))
     given[4:] = np.clip(given[4:], 0, 3)
     return draft.content([x], [y]), given
 
@@ -55,11 +58,11 @@ def place(name, kind):
 def normalized(kind):
     """Rows by their lengths: any, and short ones."""
     middle = 3 if kind == "int8" else 131
-    content, x = make.unary(
+    content, x = drafts.unary(
         "L2_NORMALIZATION", kind, "L2NormOptions", z=middle, shape=(1, 4, 3), out=1 / 128, zout=middle - 3, version=2
     )
     for k, width in enumerate((1, 2, 5, 40), 4):
-        x[k] = make.rng.integers(middle - width, middle + width, x[k].shape)
+        x[k] = drafts.rng.integers(middle - width, middle + width, x[k].shape)
     return content, x
 
 
@@ -83,7 +86,7 @@ def moves(kind):
     def one(name, old, new, options, *extra, version=1, **fields):
         key = f"{name.lower()}_{kind}{fields.get('mode', '')}"
         given = [np.array(list_of, np.int32) for list_of in extra]
-        return key, make.moved(name, kind, old, new, f"{options}Options", given, version=version, **fields)
+        return key, drafts.moved(name, kind, old, new, f"{options}Options", given, version=version, **fields)
 
     pads = [[0, 0], [1, 2], [0, 1], [0, 0]]
     for mode in (0, 1):
@@ -100,11 +103,11 @@ def tables(kind):
     """Functions of all codes of 8 bits."""
     unit = {"s": np.float32(0.031), "out": np.float32(0.05)}
     if kind == "int8":
-        yield "exp_int8", make.table("EXP", kind, "ExpOptions", **unit)
-        yield "log_int8", make.table("LOG", kind, **unit)
+        yield "exp_int8", drafts.table("EXP", kind, "ExpOptions", **unit)
+        yield "log_int8", drafts.table("LOG", kind, **unit)
     for approximate in (False, True):
-        yield f"gelu_{kind}_{approximate:d}", make.table("GELU", kind, "GeluOptions", approximate=approximate, **unit)
-    yield f"relu_0_to_1_{kind}", make.table("RELU_0_TO_1", kind, **unit)
+        yield f"gelu_{kind}_{approximate:d}", drafts.table("GELU", kind, "GeluOptions", approximate=approximate, **unit)
+    yield f"relu_0_to_1_{kind}", drafts.table("RELU_0_TO_1", kind, **unit)
 
 
 def cases():
@@ -123,9 +126,9 @@ def cases():
             zeros = (0, 0, 0) if kind == "int16" else (30, 100, 77)
             yield f"concatenation_{kind}_scales", joined(kind, (0.0317, 0.043, 0.1), zeros)
         if kind != "uint8":
-            yield f"abs_{kind}", make.unary("ABS", kind, "AbsOptions", s=np.float32(0.031), out=np.float32(0.025))
-            yield f"abs_{kind}_same", make.moved("ABS", kind, (1, 4, 5), (1, 4, 5), "AbsOptions")
-    yield "squared_difference_int8", make.binary("SQUARED_DIFFERENCE", "int8", None)
+            yield f"abs_{kind}", drafts.unary("ABS", kind, "AbsOptions", s=np.float32(0.031), out=np.float32(0.025))
+            yield f"abs_{kind}_same", drafts.moved("ABS", kind, (1, 4, 5), (1, 4, 5), "AbsOptions")
+    yield "squared_difference_int8", drafts.binary("SQUARED_DIFFERENCE", "int8", None)
     for kind in ("int8", "uint8"):
         yield f"l2_normalization_{kind}", normalized(kind)
     yield from later()
@@ -133,12 +136,12 @@ def cases():
 
 def divided(kind, divisor=False, dividend=False, fused=0):
     """Quotients of codes that are not near the zero point, where kernels shift by more than 31 bits, or by a constant row."""
-    draft, zero = Draft(), int(make.rng.integers(-9, 9)) + (128 if kind == "uint8" else 0)
-    low, high = make.LIMITS[kind]
-    x = make.codes(kind, (1, 4, 5)).astype(int)
+    draft, zero = Draft(), int(drafts.rng.integers(-9, 9)) + (128 if kind == "uint8" else 0)
+    low, high = drafts.LIMITS[kind]
+    x = drafts.codes(kind, (1, 4, 5)).astype(int)
     x[np.abs(x - zero) < 16] = high
     y = x[::-1].copy()
-    x[4:] = make.rng.integers(low, high + 1, x[4:].shape)
+    x[4:] = drafts.rng.integers(low, high + 1, x[4:].shape)
     x[np.abs(x - zero) < 16] = low
     tensors, given = [], []
     for codes, scale, constant in ((x, 0.05, dividend), (y, 0.031, divisor)):
@@ -146,7 +149,7 @@ def divided(kind, divisor=False, dividend=False, fused=0):
         shape = (1, 1, 5) if constant else (1, 4, 5)
         tensors.append(draft.tensor(shape, kind, np.float32(scale), zero, values=values))
         given += [] if constant else [codes.astype(kind)]
-    r = make.activation(draft, (1, 4, 5), kind, np.float32(0.17))
+    r = drafts.activation(draft, (1, 4, 5), kind, np.float32(0.17))
     draft.operator("DIV", tensors, [r], "DivOptions", 2, fusedActivationFunction=fused)
     inputs = [t for t, constant in zip(tensors, (dividend, divisor), strict=True) if not constant]
     return draft.content(inputs, [r]), *given
@@ -170,15 +173,15 @@ def signed_sums():
     """Models of signed codes, inputs and what the kernel is meant to give: the reference kernel takes int8 for uint8."""
     for key, *fields in (("", [1, 2], True), ("_rows", [3], False), ("_same", [1], True, True)):
         content, x = summed(*fields)
-        yield f"sum_int8{key}", *signed(content, x, make.outputs(content, [x])[0])
+        yield f"sum_int8{key}", *signed(content, x, outputs(content, [x])[0])
 
 
 def summed(axes, keep, same=False):
     """Sums of unsigned codes over axes, also into their own scale and zero point."""
     kept = [1 if k in axes else n for k, n in enumerate((1, 4, 5, 3))]
     out = kept if keep else [n for k, n in enumerate((1, 4, 5, 3)) if k not in axes]
-    s, z = make.scale(), make.zero("uint8")
-    return make.unary(
+    s, z = drafts.scale(), drafts.zero("uint8")
+    return drafts.unary(
         "SUM", "uint8", "ReducerOptions", s=s, z=z, out=s if same else np.float32(s * 5), zout=z if same else None,
         shape=(1, 4, 5, 3), oshape=out, extra=[np.array(axes, np.int32)], version=2, keepDims=keep,
     )  # fmt: skip
@@ -187,11 +190,11 @@ def summed(axes, keep, same=False):
 def largest(kind):
     """The greatest element of each row and its place."""
     draft = Draft()
-    s, z = make.scale(), make.zero(kind)
-    x, y = make.activation(draft, (1, 4, 6), kind, s, z), make.activation(draft, (1, 4, 1), kind, s, z)
+    s, z = drafts.scale(), drafts.zero(kind)
+    x, y = drafts.activation(draft, (1, 4, 6), kind, s, z), drafts.activation(draft, (1, 4, 1), kind, s, z)
     count, place = draft.tensor((), "int32", values=np.array(1, np.int32)), draft.tensor((1, 4, 1), "int32")
     draft.operator("TOPK_V2", [x, count], [y, place], "TopKV2Options", 2)
-    given = make.codes(kind, (1, 4, 6))
+    given = drafts.codes(kind, (1, 4, 6))
     given[4:] = np.clip(given[4:], 0, 3)
     return draft.content([x], [y, place]), given
 
@@ -199,12 +202,12 @@ def largest(kind):
 def later():
     """Functions of 16 bits, quotients, sums and greatest elements."""
     unit = {"s": np.float32(0.0002), "out": np.float32(0.03)}
-    yield "exp_int16", make.table("EXP", "int16", "ExpOptions", **unit)
-    yield "exp_int16_small", make.table("EXP", "int16", "ExpOptions", s=np.float32(2**-12), out=np.float32(2**-4))
+    yield "exp_int16", drafts.table("EXP", "int16", "ExpOptions", **unit)
+    yield "exp_int16_small", drafts.table("EXP", "int16", "ExpOptions", s=np.float32(2**-12), out=np.float32(2**-4))
     for approximate in (False, True):
         yield (
             f"gelu_int16_{approximate:d}",
-            make.table(
+            drafts.table(
                 "GELU", "int16", "GeluOptions", approximate=approximate, s=np.float32(0.00031), out=np.float32(0.00027)
             ),
         )

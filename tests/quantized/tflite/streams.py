@@ -5,8 +5,8 @@ from __future__ import annotations
 import flatbuffers
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from drafts import lstm
 from flat import Draft
-from make import lstm
 
 CALLS = 12
 rng = np.random.default_rng(31)
