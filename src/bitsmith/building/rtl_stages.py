@@ -39,8 +39,7 @@ from bitsmith.rtl.writer import Title
 from bitsmith.systems import System
 from bitsmith.version import __version__
 
-_SIMULATED_CYCLES = 400_000
-_LEAST_SAMPLES = 8
+_SIMULATED_CYCLES, _LEAST_SAMPLES = 400_000, 8
 """Slow circuits are simulated on fewer samples: so many cycles' worth, and at least so many."""
 
 _BENCH_FRAMES, _BENCH_CYCLES = 8, 10_000
@@ -174,12 +173,14 @@ class Rtl:
     def cosim(self) -> Stage:
         """Compare the circuit with the emulator, and measure its latency and interval."""
         waves = self._asked.trace
+        shown = (sections.Files({"Waveforms": f"{COSIM}/{WAVES}"}),) if waves else ()
         return Stage(
             name="cosim",
             title=f"up to {len(self._raws[0]):,} samples",
             find=Cosimulation.find,
             flow=lambda: Converted(
-                self._circuit.simulation(self._paths(), self._simulated(), waves=waves), self._compared_and_shown
+                self._circuit.simulation(self._paths(), self._simulated(), waves=waves),
+                lambda found: (*self._compared(found), *shown),
             ),
             needs=("rtl",),
             options=(*map(raw_digest, self._raws), *(["waves"] if waves else [])),
@@ -187,10 +188,6 @@ class Rtl:
             seconds=self._simulating,
             expected=lambda: self._circuit.responses(self._simulated()),
         )
-
-    def _compared_and_shown(self, found: Cosimulated) -> Sections:
-        shown = (sections.Files({"Waveforms": f"{COSIM}/{WAVES}"}),) if self._asked.trace else ()
-        return (*self._compared(found), *shown)
 
     def _compared(self, found: Cosimulated) -> Sections:
         """Refuse outputs that are not the emulator's, and cycles that were not planned."""

@@ -121,6 +121,9 @@ def convolutions():
         "conv_groups",
         case("CONV_2D", (1, 5, 5, 4), floats(6, 3, 3, 2), floats(6), options="Conv2DOptions", strideH=1, strideW=1),
     )
+
+
+def transposed():
     for k, (size, stride, padding, shape) in enumerate(
         (
             ((3, 3), 2, 0, (1, 8, 8, 3)),
@@ -415,7 +418,7 @@ def networks():
 
 def cases():
     """Names, models and inputs."""
-    for make in (products, convolutions, elements, windows, moves, recurrent, weights_alone, codes, networks, later):
+    for make in (products, convolutions, transposed, elements, windows, moves, recurrent, weights_alone, codes, networks, later):
         yield from make()
 
 
