@@ -418,7 +418,8 @@ def networks():
 
 def cases():
     """Names, models and inputs."""
-    for make in (products, convolutions, transposed, elements, windows, moves, recurrent, weights_alone, codes, networks, later):
+    of_operators = (products, convolutions, transposed, elements, windows, moves)
+    for make in (*of_operators, recurrent, weights_alone, codes, networks, later):
         yield from make()
 
 
