@@ -23,6 +23,7 @@ class ModelLayout:
 
     The element ``(i, j, ...)`` is ``factor`` times the sum, over the ``starts``, of the model's elements, in C order, at
     ``start + places[0][i] + places[1][j] + ...``. Where no places along axes say it, ``places`` is one line of all elements.
+    Of a layer that is part of one of the user's, ``cell`` has that one's name, and the variable that this is of it.
     """
 
     shape: Shape
@@ -30,6 +31,7 @@ class ModelLayout:
     places: tuple[tuple[int, ...], ...]
     factor: float = 1.0
     argument: str = ""
+    cell: tuple[str, str] | None = None
 
     @staticmethod
     def of(shape: Shape, *moves: Move, factor: float = 1.0, argument: str = "") -> ModelLayout | None:

@@ -24,6 +24,7 @@ from bitsmith.layers.auto import (
     to_raw,
     whole_format,
 )
+from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _EXACT_BITS = 53
@@ -54,6 +55,8 @@ class Lowering:
     """The fewest fractional bits of channels and of trained values, by variable, where one step for all would not do."""
     quantized: Collection[str] = ()
     """Variables of trained tensors that are on the grid of a quantizer: taken exactly, however many bits that are."""
+    grids: Mapping[str, Quantizer] = field(default_factory=dict)
+    """Those quantizers."""
     owner: str = ""
     """The first layer with the same trained tensors."""
     parameters: dict[tuple[str, str], Value] = field(default_factory=dict)
@@ -159,7 +162,7 @@ class Lowering:
         return self.settings.weights is not Weights.ONCHIP
 
     def parameter(self, variable: str, values: Floats) -> Value:
-        """A trained tensor whose values can be replaced: any of its format, which auto takes from the trained ones."""
+        """A trained tensor whose values can be replaced: any of its format."""
         if self.settings.strategy not in _OF_MULTIPLIERS:
             raise UnsupportedError(
                 f"weights that are {self.settings.weights.value} with strategy {self.settings.strategy.value!r}",
@@ -180,9 +183,19 @@ class Lowering:
         return found
 
     def whole_format(self, variable: str, values: Floats) -> FixedFormat:
-        """The format of a trained tensor whose values can be replaced."""
-        raw, frac = self.constant(variable, values)
-        return self.format(variable) or whole_format(raw, frac, self.settings.bits.of(variable))
+        """The format of a trained tensor whose values can be replaced.
+
+        It is the user's, else what holds all that the quantizer gives, else what the trained values need.
+        """
+        if (fmt := self.format(variable)) is not None:
+            return fmt
+        grid, bits = self.grids.get(variable), self.settings.bits.of(variable)
+        if grid is None:
+            return whole_format(*self.constant(variable, values), bits)
+        used = np.broadcast_to(np.asarray(grid.lo != grid.hi, dtype=bool), grid.shape)
+        steps = np.broadcast_to(as_floats(grid.step), grid.shape)[used]
+        ends = [np.broadcast_to(as_floats(end), grid.shape)[used] for end in grid.bounds]
+        return whole_format(*exact_raw(np.concatenate([values.ravel(), steps, *ends])), bits)
 
     def trained(self, variable: str, values: Floats) -> Value:
         """A trained tensor: a parameter if the layer's can be loaded, else a constant."""

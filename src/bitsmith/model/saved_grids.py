@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.frontends.files.json import Json
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.quantization.affine import Affine
-from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer, Retrained
 
 _QUANTIZER_PARTS = ("scale", "step", "offset", "lo", "hi")
 _FRACTION = re.compile(r"-?\d{1,400}(/\d{1,400})?")
@@ -27,7 +27,8 @@ def listed(value: Json) -> list[Json]:
 def encode_quantizer(quantizer: Quantizer) -> Json:
     """Return a quantizer as plain values."""
     encoded = {name: _encode_fractions(getattr(quantizer, name)) for name in _QUANTIZER_PARTS}
-    return {**encoded, "rounding": quantizer.rounding.value, "overflow": quantizer.overflow.value}
+    modes = {name: getattr(quantizer, name).value for name in ("rounding", "overflow", "retrained")}
+    return {**encoded, **modes}
 
 
 def decode_quantizer(value: Json) -> Quantizer:
@@ -39,7 +40,8 @@ def decode_quantizer(value: Json) -> Quantizer:
         raise ValueError("codes that are not integers")
     lo, hi = (np.array([int(each) for each in part.flat], dtype=np.object_).reshape(part.shape) for part in (lo, hi))
     rounding, overflow = Rounding(value["rounding"]), Overflow(value["overflow"])
-    return Quantizer.uniform(scale, lo, hi, rounding, overflow, step=step, offset=offset)
+    retrained = Retrained(value.get("retrained", Retrained.REJECTED.value))
+    return Quantizer.uniform(scale, lo, hi, rounding, overflow, step=step, offset=offset, retrained=retrained)
 
 
 def encode_affine(affine: Affine | None) -> Json:

@@ -275,12 +275,18 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
 def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, ModelLayout]:
     found = {}
     for name, entry in value.items() if isinstance(value, dict) else ():
-        shape, starts, places, factor, argument = listed(entry)
+        shape, starts, places, factor, argument, *rest = listed(entry)
         lines = tuple(map(_integers, listed(places)))
-        found[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument))
+        cell = None if rest in ([], [None]) else _cell(rest[0])
+        found[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument), cell)
         if name not in trained or not found[name].fits(trained[name].shape):
             raise ValueError(f"the layout of {name}")
     return found
+
+
+def _cell(value: Json) -> tuple[str, str]:
+    name, variable = listed(value)
+    return _name(name), str(variable)
 
 
 def _integers(value: Json) -> tuple[int, ...]:

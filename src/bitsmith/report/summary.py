@@ -332,10 +332,8 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
-    quantized = exact_variables(node)
-    lowering = Lowering(
-        node.name, ProgramBuilder(), node.settings, _NOTHING_SEEN, fracs=node.fracs, quantized=quantized
-    )
+    exactly = exact_variables(node), node.quantizers
+    lowering = Lowering(node.name, ProgramBuilder(), node.settings, _NOTHING_SEEN, False, node.fracs, *exactly)
     scale = None if lowering.loaded else node.layer.weight_exponents(variable, node.settings.bits.of(variable))
     raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:

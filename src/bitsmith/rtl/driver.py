@@ -137,11 +137,13 @@ def _weights(
     """A stream of weights: the tensor, where the user's model has it, how it is cut into tiles, and its elements' format."""
     loaded = each.loaded
     layout = layouts[loaded.layer, loaded.name]
+    cell = layout.cell or (loaded.layer, loaded.name)
     return {
         "layer": loaded.layer,
         "name": loaded.name,
+        "cell": list(cell),
         "external": external,
-        "argument": layout.argument or loaded.name,
+        "argument": layout.argument or cell[1],
         "shapes": [list(shape) for shape in layout.shapes],
         "part": layout.part,
         "starts": list(layout.starts),

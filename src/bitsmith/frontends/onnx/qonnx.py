@@ -24,7 +24,7 @@ from bitsmith.layers.layer import Floats, as_weights, broadcasts
 from bitsmith.layers.merge import Add
 from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer, Retrained
 
 _MOST_BITS = 32
 
@@ -134,7 +134,7 @@ def _quant(call: Call) -> Value:
         return _bipolar(call.build, x, scale, zero)
     lo, hi = code_range(bits, signed=signed, narrow=narrow)
     grid = Grid(scale, zero, lo, hi, scale)
-    return trained(x, grid, MODES[mode].single) if x.is_trained else quantized(call.build, x, grid, mode)
+    return trained(x, grid, MODES[mode]) if x.is_trained else quantized(call.build, x, grid, mode)
 
 
 def quantized_within(call: Call, build: Builder, x: Value, number: int, prefix: str) -> Value:
@@ -156,24 +156,29 @@ def _bipolar(build: Builder, x: Value, scale: Floats, zero: Floats) -> Value:
     """1 from ``-zero`` on and -1 below, of which ``zero`` is taken off."""
     grid = Grid(scale, zero, -1, 1, scale)
     if x.is_trained:
-        return trained(x, grid, lambda ratio: np.where(ratio >= 0, np.float32(1), np.float32(-1)))
+        signs = _Mode(lambda ratio: np.where(ratio >= 0, np.float32(1), np.float32(-1)), None, None)
+        return trained(x, grid, signs)
     thresholds = per_sample(x, -zero * scale)[..., None]
     levels = per_sample(x, (-1.0 - zero) * scale), per_sample(x, (1.0 - zero) * scale)
     return build.emit(Staircase(as_weights(thresholds), as_weights(np.stack(levels, -1))), x)
 
 
-def trained(x: Value, grid: Grid, rounded: Callable[[_Singles], _Singles]) -> Value:
+def trained(x: Value, grid: Grid, mode: _Mode) -> Value:
     """A constant on the grid, as single precision puts it there."""
     scale, zero = grid.scale.astype(np.float32), grid.zero.astype(np.float32)
     ratio = x.elements.astype(np.float32) / scale + zero
     codes = np.clip(
-        rounded(np.clip(ratio, np.float32(grid.lo), np.float32(grid.hi))).astype(np.float64), grid.lo, grid.hi
+        mode.single(np.clip(ratio, np.float32(grid.lo), np.float32(grid.hi))).astype(np.float64), grid.lo, grid.hi
     )
     parts = max((float(value).as_integer_ratio()[1] for value in grid.zero.ravel()), default=1)
     zeros = np.frompyfunc(int, 1, 1)(grid.zero * parts)
     lo, hi = objects(grid.lo * parts - zeros), objects(grid.hi * parts - zeros)
     values = as_weights((codes - grid.zero) * grid.scale)
-    return constant(values, x.label, quantizer=Quantizer.uniform(as_weights(grid.scale / parts), lo, hi))
+    quantizer = Quantizer.uniform(as_weights(grid.scale / parts), lo, hi)
+    rounding = mode.unsigned if grid.lo >= 0 else mode.rounding
+    if rounding is not None and not bool(np.any(grid.zero)):
+        quantizer = replace(quantizer, rounding=rounding, retrained=Retrained.QUANTIZED)
+    return constant(values, x.label, quantizer=quantizer)
 
 
 def exact(values: Floats | float) -> Value:

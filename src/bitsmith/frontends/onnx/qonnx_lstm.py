@@ -5,7 +5,9 @@ The operator is the whole layer, all steps of it. Source: ``_QuantLSTMCell`` of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -15,13 +17,16 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.call import Call
 from bitsmith.frontends.onnx.qonnx import quantized_within
 from bitsmith.frontends.ops.arithmetic import add, multiply
-from bitsmith.frontends.ops.contraction import matrix_product
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.selection import select, stack
+from bitsmith.frontends.ops.unrolled import names_of, product
+from bitsmith.layers.layer import as_weights
 
 _HIDDEN, _CELL, _INPUT_WEIGHTS, _HIDDEN_WEIGHTS, _BIASES, _GRIDS = 1, 2, 3, 7, 11, 15
 """The first operands of each kind."""
 
+_VARIABLES = {_INPUT_WEIGHTS: "weight", _HIDDEN_WEIGHTS: "recurrent_weight", _BIASES: "bias"}
+_TENSORS = {_INPUT_WEIGHTS: "weights", _HIDDEN_WEIGHTS: "weights", _BIASES: "a bias"}
 _GATES = ("input", "forget", "cell", "output")
 _QUANTIZERS = (
     *("output", "cell_state", "input_acc", "forget_acc", "cell_acc", "output_acc"),
@@ -49,13 +54,13 @@ def quantized_lstm(call: Call) -> tuple[Value, ...]:
     for number in (_HIDDEN, _CELL):
         if np.any(call.weights(number, "the initial state")):
             raise UnsupportedError("an initial state other than 0", accepted="0")
-    layer = _Layer(call, call.build)
-    projected = [layer.product(x, _INPUT_WEIGHTS, gate, "inputs") for gate in range(len(_GATES))]
+    layer = _Layer(call, call.build, {first: _stacked(call, first) for first in _TENSORS})
+    projected = [layer.product(x, gate, "inputs", _INPUT_WEIGHTS, _BIASES) for gate in range(len(_GATES))]
     steps = range(x.dims[axis])
     state: tuple[Value, Value] | None = None
     hidden: dict[int, Value] = {}
     for step in reversed(steps) if backward else steps:
-        own = _Layer(call, call.build.within(f"step{step}"))
+        own = replace(layer, build=call.build.within(f"step{step}"))
         state = own.advanced(
             [own.at(one, axis, step, name) for name, one in zip(_GATES, projected, strict=True)], state
         )
@@ -64,22 +69,40 @@ def quantized_lstm(call: Call) -> tuple[Value, ...]:
     return stack(call.build, [hidden[step] for step in steps], axis), *state
 
 
+def _stacked(call: Call, first: int) -> list[Value]:
+    """Return the tensors of the gates, (in, units) or (units,), as parts of them all in a stack, as the file has them."""
+    tensors = [call.trained(first + gate, _TENSORS[first]) for gate in range(len(_GATES))]
+    shape = tensors[0].shape
+    if any(each.shape != shape for each in tensors) or len(shape) != (1 if first == _BIASES else 2):
+        raise ModelFileError(
+            f"{_TENSORS[first]} of shapes {[each.shape for each in tensors]}", where=call.attributes.where
+        )
+    whole = as_weights(np.stack([each.elements for each in tensors]))
+    return [
+        replace(each.moved(np.transpose), given=whole, moves=(itemgetter(gate), np.transpose))
+        for gate, each in enumerate(tensors)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Emits parts of the layer."""
+    """Emits parts of the layer, whose ``tensors`` are those of all gates, by the number of the first one's operand."""
 
     call: Call
     build: Builder
+    tensors: Mapping[int, Sequence[Value]]
 
-    def product(self, x: Value, first: int, gate: int, suffix: str) -> Value:
-        """The product with the weights of a gate, (units, in) as the file has them."""
-        weights = self.call.trained(first + gate, "weights")
-        if weights.rank != 2 or weights.shape[1] != x.dims[-1]:
+    def product(self, x: Value, gate: int, suffix: str, *numbers: int) -> Value:
+        """The product with the weights of a gate, and perhaps its bias."""
+        found = [self.tensors[first][gate] for first in numbers]
+        if found[0].shape[0] != x.dims[-1]:
             raise ModelFileError(
-                f"weights of shape {weights.shape} for a tensor of axes {x.dims}", where=self.call.attributes.where
+                f"weights of shape {found[0].shape[::-1]} for a tensor of axes {x.dims}",
+                where=self.call.attributes.where,
             )
+        names = names_of(self.call.build, *(_VARIABLES[first] for first in numbers))
         build = self.build.within(f"{_GATES[gate]}_{suffix}")
-        return matrix_product(build, x, weights.moved(np.transpose))
+        return product(build, x, (found[0], found[1] if len(found) > 1 else None), names)
 
     def at(self, x: Value, axis: int, step: int, name: str) -> Value:
         """Return the element of a sequence at a step."""
@@ -95,9 +118,8 @@ class _Layer:
         name = _GATES[gate]
         total = projected
         if hidden is not None:
-            again = self.product(hidden, _HIDDEN_WEIGHTS, gate, "again")
+            again = self.product(hidden, gate, "again", _HIDDEN_WEIGHTS)
             total = add(self.build.within(f"{name}_sum"), total, again)
-        total = add(self.build.within(f"{name}_total"), total, self.call.trained(_BIASES + gate, "a bias"))
         function = "tanh" if name == "cell" else "sigmoid"
         opened = self.build.emit(FUNCTIONS[function], self.quantized(total, f"{name}_acc"), suffix=f"{name}_{function}")
         return self.quantized(opened, f"{name}_{function}", f"{name}_gate")

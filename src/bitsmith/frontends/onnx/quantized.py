@@ -24,7 +24,7 @@ from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, frozen, rationals
+from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, Retrained, frozen, rationals
 
 ON_CODES = frozenset(
     {
@@ -240,7 +240,8 @@ def _trained(call: Call, codes: Known, scale: int | None, zero: int, along: Alon
 def on_grid(codes: Array, grid: Grid, name: str) -> Value:
     """Return the real numbers of trained integers."""
     numbers = (codes.astype(np.int64) - grid.zero) * grid.scale.astype(np.float64)
-    return constant(as_weights(numbers), name, quantizer=grid.quantizer)
+    retrained = Retrained.REJECTED if np.any(grid.zero) else Retrained.QUANTIZED
+    return constant(as_weights(numbers), name, quantizer=replace(grid.quantizer, retrained=retrained))
 
 
 def _quantize(call: Call) -> Operand:

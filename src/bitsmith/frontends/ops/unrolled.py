@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, constant, held, layouts_of, quantizers_of
+from bitsmith.frontends.builder.names import joined_names
+from bitsmith.frontends.builder.value import Value, constant, held, quantizers_of
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.recurrent import VARIABLES
 from bitsmith.frontends.ops.selection import concatenate, part, select, stack
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.recurrent import Recurrent
@@ -24,6 +27,7 @@ from bitsmith.layers.recurrent_cell import CellDomain
 
 Function: TypeAlias = Callable[[Builder, Value], Value]
 States: TypeAlias = tuple[Value, ...]
+Names: TypeAlias = tuple[tuple[str, str], ...]
 
 _ONE = held(constant(1.0))
 
@@ -62,15 +66,22 @@ class QuantizedCell:
         self, build: Builder, x: Value, *, sequences: bool, backwards: bool, mirrored: bool = False
     ) -> tuple[Value, States]:
         """The results of all steps of ``x``, or of the last one; and the last states. See :func:`over_steps`."""
-        products = _product(build.within("operands"), x, self.kernel, self._row(0))
+        names, again = (names_of(build, *variables) for variables in (VARIABLES[::2], VARIABLES[1::2]))
+        products = product(build.within("operands"), x, (self.kernel, self._row(0)), names)
         zeros = (held(constant(np.zeros((1, self.equations.units)))),) * len(self.equations.states)
         shown, states = over_steps(
-            build, products, zeros, self._step, sequences=sequences, backwards=backwards, mirrored=mirrored
+            build,
+            products,
+            zeros,
+            partial(self._step, again),
+            sequences=sequences,
+            backwards=backwards,
+            mirrored=mirrored,
         )
         return (shown if sequences else build.renamed(shown)), states
 
-    def _step(self, build: Builder, x: Value, states: States) -> tuple[Value, States]:
-        on = _OnLayers(self, build)
+    def _step(self, names: Names, build: Builder, x: Value, states: States) -> tuple[Value, States]:
+        on = _OnLayers(self, build, names)
         following = self.equations.advance(on, x, tuple(map(on.seen, states)))
         return following[0], following
 
@@ -80,19 +91,19 @@ class QuantizedCell:
             return None if number else self.bias
         return self.bias.moved(lambda values: values[number])
 
-    def recurrent(self, build: Builder, hidden: Value, first: int, last: int) -> Value:
+    def recurrent(self, build: Builder, hidden: Value, first: int, last: int, names: Names) -> Value:
         """The product of a state with the weights of some gates."""
         columns = slice(first * self.equations.units, last * self.equations.units)
         bias = self._row(1)
         own = None if bias is None else bias.moved(lambda values: values[columns])
-        return _product(build, hidden, self.recurrent_kernel.moved(lambda values: values[:, columns]), own)
+        return product(build, hidden, (self.recurrent_kernel.moved(lambda values: values[:, columns]), own), names)
 
 
 class _OnLayers(CellDomain[Value]):
     """Layers of one step."""
 
-    def __init__(self, cell: QuantizedCell, build: Builder) -> None:
-        self._cell, self._build, self._named = cell, build, Counter[str]()
+    def __init__(self, cell: QuantizedCell, build: Builder, names: Names) -> None:
+        self._cell, self._build, self._names, self._named = cell, build, names, Counter[str]()
         self._opened: list[tuple[Value, list[Value]]] = []
 
     def _within(self, name: str) -> Builder:
@@ -121,7 +132,7 @@ class _OnLayers(CellDomain[Value]):
         return part(self._within("gate"), x, {x.rank - 1: range(first * units, last * units)})
 
     def recurrent(self, hidden: Value, first: int, last: int) -> Value:
-        return self._cell.recurrent(self._within("state"), hidden, first, last)
+        return self._cell.recurrent(self._within("state"), hidden, first, last, self._names)
 
     def activation(self, x: Value) -> Value:
         return self._cell.activation(self._within("activation"), x)
@@ -153,16 +164,28 @@ class _OnLayers(CellDomain[Value]):
         return held(self._cell.rounded(self._within("rounded"), x))
 
 
-def _product(build: Builder, x: Value, kernel: Value, bias: Value | None) -> Value:
-    """The product with a part of the trained tensors, which all steps share.
+def names_of(build: Builder, *variables: str) -> Names:
+    """Return the names by which users know the tensors of a product: of the layer, and of its variables."""
+    name = joined_names(build.draft.origins[build.origin].name, build.prefix)
+    return tuple((name, variable) for variable in variables)
+
+
+def product(build: Builder, x: Value, tensors: tuple[Value, Value | None], names: Names) -> Value:
+    """The product with a kernel and a bias, parts of the trained tensors, which all steps share.
 
     That of a first state is a node where it has a bias, which may be loaded: else it would be the trained one for ever.
     """
-    if x.constant is not None and bias is not None:
+    if x.constant is not None and tensors[1] is not None:
         x = replace(x, node=build.number(x))
-    found = {name: build.draft.shared(one) for name, one in (("weight", kernel), ("bias", bias)) if one is not None}
+    pairs = zip(("weight", "bias"), tensors, strict=True)
+    found = {name: build.draft.shared(one) for name, one in pairs if one is not None}
     layer = Dense(found["weight"].elements, found["bias"].elements if "bias" in found else None)
-    return held(build.emit(layer, x, quantizers=quantizers_of(**found), layouts=layouts_of(**found)))
+    layouts = {}
+    for (name, one), cell in zip(found.items(), names, strict=False):
+        layout = one.layout(lambda elements: elements, argument="bias" if name == "bias" else "")
+        if layout is not None:
+            layouts[name] = replace(layout, cell=cell)
+    return held(build.emit(layer, x, quantizers=quantizers_of(**found), layouts=layouts))
 
 
 def over_steps(

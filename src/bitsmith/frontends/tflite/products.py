@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.model_layout import ModelLayout, Move
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _ACCUMULATOR = (1 << 31) - 1
 """The greatest sum of products in 32 bits."""
@@ -66,6 +67,15 @@ def _bias(bias: Integers | None) -> Floats | None:
     return None if bias is None else exact(bias)
 
 
+def _of_codes(call: Call, weights: Tensor, bias: Tensor | None) -> Builder:
+    """The builder of a product of codes, which says of its trained tensors what integers others may have."""
+    (lo, hi), zeros = weights.limits, weights.quantized.zero_points
+    grids = {"weight": Quantizer.uniform(1.0, lo - int(zeros.max()), hi - int(zeros.min()))}
+    if bias is not None and bias.dtype == "int32":
+        grids["bias"] = Quantizer.uniform(1.0, *bias.limits)
+    return replace(call.build.within("product"), quantizers=grids)
+
+
 def _rows(call: Call, shape: Sequence[int]) -> Value:
     """The operand of a fully connected layer, with axes as weights of this shape take them."""
     x = call.value(0)
@@ -96,7 +106,7 @@ def _fully_connected(call: Call) -> Value:
     if not wide:
         _check_sums(call, x, exact(codes.T), bias)
     layer, layouts = Dense(exact(codes.T), _bias(bias)), kernel_layouts(codes.shape, np.transpose)
-    y = call.build.within("product").each(layer, rows, layouts=layouts)
+    y = _of_codes(call, weights, call.tensor(2)).each(layer, rows, layouts=layouts)
     if call.kernels is Kernels.SINGLE:
         return call.quantized(y, real_step(_factors(x, weights, call.result, units), call.fused()))
     single = weights.quantized.is_plain
@@ -185,7 +195,7 @@ class _Convolution:
         bias, wide = call.bias(place, units), _is_wide(call, x, place)
         if not wide:
             _check_sums(call, x, kernel.reshape(-1, units), bias)
-        y = self._with(call, kernel, _bias(bias), layouts)(call.build.within("product"))
+        y = self._with(call, kernel, _bias(bias), layouts)(_of_codes(call, weights, call.tensor(place)))
         factors = _factors(x, weights, call.result, units, single=x.tensor.dtype == "uint8")
         return call.rescaled(y, factors, call.fused(), wide=wide)
 

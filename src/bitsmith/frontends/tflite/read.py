@@ -248,7 +248,7 @@ class _Reading:
             node = self.draft.nodes[number]
             found = {name: Quantizer.holding(values) for name, values in node.layer.weights().items()}
             if found:
-                self.draft.nodes[number] = replace(node, quantizers=found)
+                self.draft.nodes[number] = replace(node, quantizers={**found, **node.quantizers})
 
 
 def _fits(value: Value, tensor: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ MAX_GRIDS = 1 << 21
 """Most elements with a grid of their own."""
 
 _HALF = 0.5
+_LEAST = objects(-(1 << 1000))
+"""Beyond all codes."""
 
 _fraction = np.frompyfunc(Fraction, 1, 1)
 _numerator = np.frompyfunc(lambda value: value.numerator, 1, 1)
@@ -103,13 +106,26 @@ def as_floats(values: Rationals) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
+class Retrained(enum.Enum):
+    """What becomes of numbers off the grid, when they replace those of a trained tensor."""
+
+    QUANTIZED = "quantized"
+    """The framework does what the quantizer does: it rounds them, and takes them into range."""
+
+    ROUNDED = "rounded"
+    """The framework rounds them, in whatever range they are."""
+
+    REJECTED = "rejected"
+    """The grid, or who puts numbers on it, is not known: it depends on the trained values, or these are all that is left."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantizer:
     """``code = overflow(round(x / scale + offset))`` within ``lo..hi``, and ``value = code * step``.
 
     All arrays broadcast to one sample of an activation, or to a trained tensor as its layer has it. ``step`` is what a code is
     worth in the result: the ``scale``, unless a pass moved that on. Zero points are taken off the codes. A range of one code, 0,
-    is that of a tensor, or element, that was pruned.
+    is that of a tensor, or element, that was pruned. ``retrained`` is about trained tensors.
 
     Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
     2018, equation 1, for the grid; IEEE 1666, chapter 7, for the modes.
@@ -122,6 +138,7 @@ class Quantizer:
     hi: Ints
     rounding: Rounding
     overflow: Overflow
+    retrained: Retrained
 
     def __post_init__(self) -> None:
         if bool(np.any(self.scale == 0)) or bool(np.any(objects(self.lo) > objects(self.hi))):
@@ -164,6 +181,7 @@ class Quantizer:
         *,
         step: RationalLike | None = None,
         offset: RationalLike = 0.0,
+        retrained: Retrained = Retrained.REJECTED,
     ) -> Quantizer:
         """Codes ``lo..hi`` in steps of ``scale``, which is taken as exactly the number that it is."""
         exact = rationals(scale)
@@ -175,6 +193,7 @@ class Quantizer:
             frozen(compact(objects(hi))),
             rounding,
             overflow,
+            retrained,
         )
 
     @staticmethod
@@ -262,7 +281,7 @@ class Quantizer:
     def reordered(self, order: Order, shape: Shape) -> Quantizer:
         """The quantizer of a tensor of ``shape`` in the user's model that is stored in ``order``."""
         scale, step, offset, lo, hi = (frozen(stored(part, order, shape)) for part in self._parts)
-        return Quantizer(scale, step, offset, lo, hi, self.rounding, self.overflow)
+        return replace(self, scale=scale, step=step, offset=offset, lo=lo, hi=hi)
 
     def codes(self, values: Floats) -> Floats:
         """The exact codes of ``values``, in whose last axes lie those of the quantizer."""
@@ -300,6 +319,21 @@ class Quantizer:
     def applied(self, values: Floats) -> Floats:
         """``values`` on the grid."""
         return self.codes(values) * as_floats(self.step)
+
+    def taken(self, values: Floats) -> Floats | None:
+        """Numbers that replace trained ones, as the framework has them on the grid; None if that is not known.
+
+        They may be out of range, unless the framework sees to that. Frameworks divide in single precision.
+        """
+        everywhere = replace(self, lo=_LEAST, hi=-_LEAST, overflow=Overflow.SAT)
+        if everywhere.holds(values):
+            codes = np.rint(values / as_floats(self.step))
+        elif self.retrained is Retrained.REJECTED:
+            return None
+        else:
+            ratio = (values.astype(np.float32) / as_floats(self.scale).astype(np.float32)).astype(np.float64)
+            codes = rounded(ratio + as_floats(self.offset), self.rounding)
+        return (self if self.retrained is Retrained.QUANTIZED else everywhere)._within(codes) * as_floats(self.step)
 
     def holds(self, values: Floats) -> bool:
         """Return True if all ``values`` are on the grid and in range, but for rounding errors of double precision."""

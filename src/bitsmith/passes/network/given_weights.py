@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import InputDataError
+from bitsmith.errors.remedies import given as given_by
+from bitsmith.errors.remedies import remedy
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, width_of
@@ -20,6 +23,8 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.recurrent import Recurrent
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.program.load import ParameterKey, load, parameters
+
+_Array: TypeAlias = npt.NDArray[np.generic]
 
 _VARIABLES = {
     "kernel": "weight",
@@ -41,31 +46,52 @@ def with_weights(
     """
     known = parameters(program)
     given = {_VARIABLES[field]: np.asarray(values) for field, values in tensors.items() if values is not None}
-    if not given or any((layer, name) not in known for name in given):
+    called = {place: _called(network.node(place[0]), place[1]) for place in known}
+    own = {place: variable for place, (name, variable) in called.items() if name == layer}
+    own |= {place: place[1] for place in known if place[0] == layer}
+    if not given or not given.keys() <= set(own.values()):
+        accepted = dict.fromkeys(f"{variable} of {name!r}" for name, variable in called.values())
         raise InputDataError(
             f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
             where="load_weights",
-            accepted=", ".join(f"{name} of {place!r}" for place, name in known) or "layers with Weights: reloadable",
+            accepted=", ".join(accepted) or "layers with Weights: reloadable",
         )
-    node = network.node(layer)
+    now = {}
+    for place, variable in own.items():
+        node = network.node(place[0])
+        if (values := _given(node.layouts.get(place[1]), variable, given)) is not None:
+            now[place] = _as_given(values, node, place[1], whole=list(own.values()).count(variable) > 1)
+    raws = {place: _raw_values(values, known[place], f"{layer}.{own[place]}") for place, values in now.items()}
+    for name in dict.fromkeys(name for name, _ in now):
+        network = _with(network, name, {variable: now[name, variable] for at, variable in now if at == name}, known)
+    return load(program, raws), network
+
+
+def _called(node: NetworkNode, variable: str) -> tuple[str, str]:
+    """Return the layer of the user's that a tensor is of, and which of that layer's it is, or a part of which."""
+    layout = node.layouts.get(variable)
+    return (node.name, variable) if layout is None or layout.cell is None else layout.cell
+
+
+def _given(layout: ModelLayout | None, variable: str, given: Mapping[str, _Array]) -> _Array | None:
+    """Return a ``given`` tensor, or one that this is a part of and that is given whole: the second bias of a GRU of Keras."""
+    if variable in given or layout is None:
+        return given.get(variable)
+    whole = given.get(_VARIABLES.get(layout.argument, ""))
+    return whole if whole is not None and whole.shape == layout.shape else None
+
+
+def _with(network: Network, name: str, now: Mapping[str, Floats], known: Mapping[ParameterKey, Node]) -> Network:
+    """Return the network with other tensors of the node called ``name``, and of those that have the same ones."""
+    node = network.node(name)
     assert isinstance(node.layer, Dense | Conv | ConvTranspose | Recurrent)
-    given = {**_parts_of(node, given), **given}
-    now = {name: _as_given(values, node, name) for name, values in given.items()}
-    raws = {(layer, name): _raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()}
-    fields = {field: now[name] for field, name in _VARIABLES.items() if name in now}
-    nodes = [
-        replace(each, layer=replace(each.layer, **fields)) if each is node or _shares(each, node, known) else each
-        for each in network.nodes
-    ]
-    return load(program, raws), network.with_nodes(nodes)
-
-
-def _parts_of(node: NetworkNode, given: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
-    """Return the other parts of a tensor that is given whole: the second bias of a GRU of Keras."""
-    wholes = {name: given.get(_VARIABLES.get(layout.argument, "")) for name, layout in node.layouts.items()}
-    return {
-        name: whole for name, whole in wholes.items() if whole is not None and whole.shape == node.layouts[name].shape
-    }
+    fields = {field: now[variable] for field, variable in _VARIABLES.items() if variable in now}
+    return network.with_nodes(
+        [
+            replace(each, layer=replace(each.layer, **fields)) if each is node or _shares(each, node, known) else each
+            for each in network.nodes
+        ]
+    )
 
 
 def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, Node]) -> bool:
@@ -88,20 +114,39 @@ def _layout(node: NetworkNode, name: str) -> ModelLayout:
     return node.layouts.get(name) or ModelLayout.plain(node.layer.weights()[name].shape)
 
 
-def _as_given(array: npt.NDArray[np.generic], node: NetworkNode, name: str) -> Floats:
-    """A user's tensor, in the layout of the user's model, as the layer has it.
+def _as_given(array: _Array, node: NetworkNode, name: str, *, whole: bool) -> Floats:
+    """A user's tensor, in the layout of the user's model, as the layer has it: on the grid of its quantizer.
+
+    One of which there are other parts under the same name must be ``whole``.
 
     Raises:
-        InputDataError: it is not of finite numbers, or of another shape.
+        InputDataError: it is not of finite numbers, of another shape, or off a grid that nothing is rounded to.
     """
     layout = _layout(node, name)
-    if array.dtype.kind not in "fiub" or array.shape not in layout.shapes or not bool(np.all(np.isfinite(array))):
+    shapes = layout.shapes[: 1 if whole else None]
+    if array.dtype.kind not in "fiub" or array.shape not in shapes or not bool(np.all(np.isfinite(array))):
         raise InputDataError(
             f"weights of {array.dtype} and shape {array.shape}",
             where=f"{node.name}.{name}",
-            accepted=f"finite numbers of shape {' or '.join(map(str, layout.shapes))}",
+            accepted=f"finite numbers of shape {' or '.join(map(str, shapes))}",
         )
-    return as_weights(layout.taken(as_weights(array)).reshape(node.layer.weights()[name].shape))
+    values = as_weights(layout.taken(as_weights(array)).reshape(node.layer.weights()[name].shape))
+    quantizer = None if name in node.settings.precision else node.quantizers.get(name)
+    if quantizer is None:
+        return values
+    taken = quantizer.taken(values)
+    if taken is None:
+        raise InputDataError(
+            f"numbers that are not on the grid of the trained ones, {quantizer}",
+            where=f"{node.name}.{name}",
+            accepted="what the quantizer of the model makes of them, if that has the scale of the trained ones",
+            remedy=remedy(
+                f"give the {name} a precision, ",
+                given_by(override=True),
+                " insists on it, or convert the retrained model",
+            ),
+        )
+    return as_weights(taken)
 
 
 def _raw_values(values: Floats, node: Node, where: str) -> Ints:

@@ -37,7 +37,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
-        given = (builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node))
+        given = (builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node), node.quantizers)
         lowering = Lowering(node.name, *given, owners[node.name], parameters)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])

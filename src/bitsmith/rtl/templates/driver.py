@@ -251,29 +251,31 @@ def weights(
         "peephole_weight": peephole,
     }
     given = {name: values for name, values in tensors.items() if values is not None}
-    found = {}
-    for about in DESIGN["weights"]:
-        name, argument = about["name"], about["argument"]
-        if name not in given and argument in given and list(np.shape(given[argument])) == about["shapes"][0]:
+    places = [(about, (about["layer"], about["name"]), about["cell"]) for about in DESIGN["weights"]]
+    own = [(about, own[1] if own[0] == layer else cell[1]) for about, own, cell in places if layer in (own[0], cell[0])]
+    found, names = {}, [name for _, name in own]
+    for about, name in own:
+        argument, shapes = about["argument"], about["shapes"][: 1 if names.count(name) > 1 else None]
+        if name not in given and argument in given and list(np.shape(given[argument])) == shapes[0]:
             name = argument  # the bias of a GRU, in two rows
-        if about["layer"] == layer and name in given:
-            raw = _tiles(about, _elements(about, given[name]))
+        if name in given:
+            raw = _tiles(about, _elements(about, given[name], shapes))
             (stream,) = _streams([about["stream"]])
             found[about["port"]] = stream.pack([raw.reshape(1, stream.tokens, -1)])
-    unknown = given.keys() - {about["name"] for about in DESIGN["weights"] if about["layer"] == layer}
+    unknown = given.keys() - set(names)
     if unknown or not given:
-        known = sorted({about["layer"] for about in DESIGN["weights"]})
+        known = sorted({about["cell"][0] for about in DESIGN["weights"]})
         raise ValueError(
             f"layer {layer!r} takes no {', '.join(sorted(unknown)) or 'empty load'}; layers with weights: {known}"
         )
     return found
 
 
-def _elements(about: dict[str, Any], values: Any) -> Any:
+def _elements(about: dict[str, Any], values: Any, shapes: Sequence[list[int]]) -> Any:
     """The elements of a tensor of weights from the one of the user's model, or from the part of that one that it is made of."""
     x = _numbers(f"{about['layer']}: {about['name']}", values).astype(np.float64)
-    if list(x.shape) not in about["shapes"]:
-        accepted = " or ".join(str(tuple(shape)) for shape in about["shapes"])
+    if list(x.shape) not in shapes:
+        accepted = " or ".join(str(tuple(shape)) for shape in shapes)
         raise ValueError(f"{about['layer']}: {about['name']} of shape {x.shape}, not {accepted}")
     skipped = 0 if list(x.shape) == about["shapes"][0] else about["part"]
     places = sum(np.ix_(*about["places"])) - skipped
@@ -306,7 +308,7 @@ def load(layer: str, *tensors: Any, send: Callable[[str, bytes], object], regist
     here: other weights in a memory than those that were sent are a RuntimeError.
     """
     for about in DESIGN["weights"]:
-        if about["layer"] == layer and about["external"]:
+        if layer in (about["layer"], about["cell"][0]) and about["external"]:
             raise ValueError(f"the weights of layer {layer!r} come with each frame: predict(..., external=...)")
     for name, data in weights(layer, *tensors, **named).items():
         send(name, data)

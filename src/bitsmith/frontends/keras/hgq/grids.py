@@ -17,7 +17,7 @@ from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
+from bitsmith.layers.quantization.quantizer import Quantizer, Retrained, as_floats
 
 Singles: TypeAlias = npt.NDArray[np.float32]
 Bits: TypeAlias = npt.NDArray[np.int64]
@@ -93,12 +93,18 @@ class FixedPoint:
         """Trained ``values`` on the grid, and the grid."""
         result = self.applied(values)
         grid = self.quantizer
-        if (self.scaler, self.slope, self.shift) != (1.0, 1.0, 0.0):
+        if not self.is_plain:
             return result, Quantizer.holding(result)
-        if self.only_rounds:
-            codes = np.frompyfunc(int, 1, 1)(result / as_floats(grid.scale))
-            grid = replace(grid, lo=np.minimum(grid.lo, codes), hi=np.maximum(grid.hi, codes))
-        return result, grid
+        if not self.only_rounds:
+            return result, replace(grid, retrained=Retrained.QUANTIZED)
+        codes = np.frompyfunc(int, 1, 1)(result / as_floats(grid.scale))
+        lo, hi = np.minimum(grid.lo, codes), np.maximum(grid.hi, codes)
+        return result, replace(grid, lo=lo, hi=hi, retrained=Retrained.ROUNDED)
+
+    @property
+    def is_plain(self) -> bool:
+        """Return True if nothing is scaled or shifted."""
+        return (self.scaler, self.slope, self.shift) == (1.0, 1.0, 0.0)
 
     @property
     def plain(self) -> FixedPoint:

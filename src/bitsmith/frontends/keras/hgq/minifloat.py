@@ -61,7 +61,8 @@ class Minifloat(FixedPoint):
 
     def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
         result = self.applied(values)
-        return result, Quantizer.holding(result)
+        plain = self.plain.quantizer
+        return result, plain if self.is_plain else Quantizer.holding(result)
 
     def of(self, build: Builder, x: Value, suffix: str) -> Value:
         return build.emit(self.staircase(x), x, suffix=suffix)

@@ -44,7 +44,8 @@ class Reflected(FixedPoint):
 
     def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
         result = self.applied(values)
-        return result, Quantizer.holding(result)
+        plain = self.plain.quantizer
+        return result, plain if self.is_plain else Quantizer.holding(result)
 
     @property
     def _parts(self) -> tuple[Bits, Bits, Bits]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer, Retrained, as_floats
 
 MAX_BITS = 32
 """Most bits of a quantizer."""
@@ -69,15 +69,35 @@ class Fixed(Quantization):
         for layer in self.steps:
             layer.output_shape([values.shape])
             values = layer.reference([values])
+        levels = self._levels()
         if self.scale is None:
-            return values, Quantizer.holding(values)
+            return values, Quantizer.holding(np.concatenate([values.ravel(), levels.ravel()]))
         codes = np.rint(values / self.scale)
-        return as_weights(codes * self.scale), Quantizer.uniform(self.scale, int(codes.min()), int(codes.max()))
+        ends = np.concatenate([codes.ravel(), np.rint(levels / self.scale[..., None]).ravel()])
+        grid = Quantizer.uniform(self.scale, int(ends.min()), int(ends.max()))
+        own = self.steps[0].quantizer if len(self.steps) == 1 and isinstance(self.steps[0], Quantize) else None
+        if own is not None and own.keeps_scale and not bool(np.any(own.offset != 0)):
+            grid = replace(grid, rounding=own.rounding, retrained=Retrained.QUANTIZED)
+        return as_weights(codes * self.scale), grid
+
+    def _levels(self) -> Floats:
+        """Return the least and greatest numbers that it gives, at least, along the last axis."""
+        match self.steps[-1]:
+            case Quantize(quantizer=quantizer):
+                ends = [as_floats(end) for end in quantizer.bounds]
+                return np.stack(np.broadcast_arrays(*ends, as_floats(quantizer.step))[:2], axis=-1)
+            case Staircase(levels=levels) | Lookup(values=levels):
+                return levels
+            case _:
+                return as_weights(np.zeros(1))
 
 
 @dataclass(frozen=True, slots=True)
 class OfTrained(Fixed):
     """A quantizer of so many exponents that only those are looked at that the numbers of a trained tensor have."""
+
+    def _levels(self) -> Floats:
+        return as_weights(np.zeros(1))
 
     def layers(self) -> tuple[Layer, ...]:
         raise UnsupportedError(
@@ -89,9 +109,11 @@ class OfTrained(Fixed):
 
 @dataclass(frozen=True, slots=True)
 class FromData(Quantization):
-    """A quantizer that takes its scale from the tensor."""
+    """A quantizer that takes its scale from the tensor; its codes are those from ``lo`` to ``hi``."""
 
     rule: scales.Rule
+    lo: int
+    hi: int
 
     def layers(self) -> tuple[Layer, ...]:
         raise UnsupportedError(
@@ -107,7 +129,7 @@ class FromData(Quantization):
         # A channel of zeros may have no scale at all.
         known = np.where(np.isfinite(scale) & (scale != 0.0), scale, 1.0).astype(np.float64)
         codes = np.where(np.isfinite(codes) & np.isfinite(scale), codes, 0.0).astype(np.float64)
-        return as_weights(codes * known), Quantizer.uniform(known, int(codes.min()), int(codes.max()))
+        return as_weights(codes * known), Quantizer.uniform(known, self.lo, self.hi)
 
 
 def _check_tensor(shape: Shape) -> None:
@@ -210,7 +232,8 @@ def _quantized_bits(name: str, config: Fields, major: int) -> Quantization:
         if config.get("post_training_scale") is not None:
             return _with_frozen_scale(name, config, bits, _whole(unit, config))
         scaling = _scaling(config, alpha)
-        return FromData(name, scales.bits_rule(bits, _whole(unit, config), scaling, settled=major >= 3))
+        rule, most = scales.bits_rule(bits, _whole(unit, config), scaling, settled=major >= 3), 2 ** (bits - 1) - 1
+        return FromData(name, rule, -most, most)
     signed = config.flag("keep_negative", True)
     if bits == signed:
         return _sign(name, alpha)
@@ -238,7 +261,8 @@ def _quantized_linear(name: str, config: Fields, _: int) -> Quantization:
     lo, hi = -most + config.flag("symmetric", True) if signed else 0, most - 1
     if isinstance(alpha, str):
         bounds = (-0.5, 0.5) if most == 1 else (float(lo), float(hi))
-        return FromData(name, scales.linear_rule(*bounds, _scaling(config, alpha), signed=signed))
+        ends = (-1, 1) if most == 1 else (lo, hi)
+        return FromData(name, scales.linear_rule(*bounds, _scaling(config, alpha), signed=signed), *ends)
     step = as_weights(unit / most * alpha)
     if most == 1:
         return _sign(name, as_weights(step / 2.0))
@@ -355,7 +379,7 @@ def _quantized_hswish(name: str, config: Fields, _: int) -> Quantization:
 def _binary(name: str, config: Fields, _: int) -> Quantization:
     alpha, unsigned = _alpha(config), name == "binary" and config.flag("use_01", False)
     if isinstance(alpha, str):
-        return FromData(name, scales.binary_rule(_scaling(config, alpha), unsigned=unsigned))
+        return FromData(name, scales.binary_rule(_scaling(config, alpha), unsigned=unsigned), int(unsigned) - 1, 1)
     return _sign(name, alpha, unsigned=unsigned)
 
 
@@ -365,7 +389,7 @@ def _ternary(name: str, config: Fields, _: int) -> Quantization:
         updates = config.positive("number_of_unrolls", 5)
         if updates > 1000:
             raise config.wrong("number_of_unrolls", "at most 1000")
-        return FromData(name, scales.ternary_rule(_scaling(config, alpha), updates))
+        return FromData(name, scales.ternary_rule(_scaling(config, alpha), updates), -1, 1)
     if threshold <= 0.0:
         raise config.wrong("threshold", "a positive number")
     above = np.nextafter(-threshold, np.float32(0.0))
