@@ -67,6 +67,31 @@ def test_what_a_generated_configuration_gives_is_near_the_float_model(path: Path
         assert np.max(np.abs(values - expected[name])) < 0.03 * np.max(np.abs(expected[name])), name
 
 
+def with_auto(config: Any) -> Any:
+    """A configuration with ``auto`` for each of its formats, and without sizes of tables."""
+    if not isinstance(config, dict):
+        return config
+    formats = {"Precision": "auto"} if "Precision" in config else {}
+    kept = {key: with_auto(value) for key, value in config.items() if "table" not in key.lower()}
+    return {**kept, **formats}
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_but_for_its_formats_a_generated_configuration_changes_no_number(path: Path) -> None:
+    """Of every granularity and backend: factors, strategies and what only other tools know."""
+    network = read_model(path)
+    rng = np.random.default_rng(17)
+    xs = [np.abs(np.rint(4.0 * rng.normal(size=(20, *shape)))) / 4.0 for shape in network.input_shapes().values()]
+    xs = [np.rint(x) for x in xs] if "embedding" in path.stem else xs
+    plain = Emulator(compile_network(resolve(network, None)).program).run(xs)
+    for config in generated(path):
+        program = compile_network(resolve(network, with_auto(without_shape(config)))).program
+        for values, wanted in zip(Emulator(program).run(xs), plain, strict=True):
+            np.testing.assert_array_equal(values, wanted)
+
+
 def written(config: Config, network: Network) -> dict[str, FixedFormat]:
     """What trained weights have, which is the model's format but for quantized ones."""
     dense = [node for node in network.nodes if "weight" in node.layer.variables() and "weight" not in node.quantizers]
