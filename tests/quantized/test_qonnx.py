@@ -221,7 +221,10 @@ REFUSED: Sequence[tuple[Callable[[], onnx.ModelProto], str]] = (
     (lambda: one_node("QuantLSTMCell", domain="onnx.brevitas", cifg=1), "coupled gates"),
     (lambda: one_node("QuantLSTMCell"), "QuantLSTMCell without operand 1"),
     (lambda: one_node("QuantLSTMCell", [[0, 1]], [[0, 0]]), "an initial state other than 0"),
-    (lambda: one_node("QuantLSTMCell", [0], [0], *[np.ones((2, 3))] * 8, *[np.ones(2)] * 4), r"weights of shape \(2, 3\)"),
+    (
+        lambda: one_node("QuantLSTMCell", [0], [0], *[np.ones((2, 3))] * 8, *[np.ones(2)] * 4),
+        r"weights of shape \(2, 3\)",
+    ),
     (lambda: one_node("Relu", domain="qonnx.custom_op.channels_last"), "of this domain only Conv, MaxPool"),
     (lambda: one_node("Conv", domain="qonnx.custom_op.channels_last"), "Conv without operand 1"),
 )

@@ -24,7 +24,6 @@ from bitsmith.layers.auto import (
     to_raw,
     whole_format,
 )
-from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _EXACT_BITS = 53
@@ -55,8 +54,8 @@ class Lowering:
     """The fewest fractional bits of channels and of trained values, by variable, where one step for all would not do."""
     quantized: Collection[str] = ()
     """Variables of trained tensors that are on the grid of a quantizer: taken exactly, however many bits that are."""
-    grids: Mapping[str, Quantizer] = field(default_factory=dict)
-    """Those quantizers."""
+    reach: Mapping[str, Floats] = field(default_factory=dict)
+    """The steps of those quantizers, and the ends of what they give."""
     owner: str = ""
     """The first layer with the same trained tensors."""
     parameters: dict[tuple[str, str], Value] = field(default_factory=dict)
@@ -189,13 +188,10 @@ class Lowering:
         """
         if (fmt := self.format(variable)) is not None:
             return fmt
-        grid, bits = self.grids.get(variable), self.settings.bits.of(variable)
-        if grid is None:
+        reach, bits = self.reach.get(variable), self.settings.bits.of(variable)
+        if reach is None:
             return whole_format(*self.constant(variable, values), bits)
-        used = np.broadcast_to(np.asarray(grid.lo != grid.hi, dtype=bool), grid.shape)
-        steps = np.broadcast_to(as_floats(grid.step), grid.shape)[used]
-        ends = [np.broadcast_to(as_floats(end), grid.shape)[used] for end in grid.bounds]
-        return whole_format(*exact_raw(np.concatenate([values.ravel(), steps, *ends])), bits)
+        return whole_format(*exact_raw(np.concatenate([values.ravel(), reach])), bits)
 
     def trained(self, variable: str, values: Floats) -> Value:
         """A trained tensor: a parameter if the layer's can be loaded, else a constant."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Layer
+from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.time_distributed import TimeDistributed
@@ -85,6 +85,11 @@ def exact_variables(node: NetworkNode) -> set[str]:
     """Trained tensors that are taken exactly: those with a quantizer, and biases that are added to quantized products."""
     found = set(node.quantizers)
     return found | {"bias"} if "weight" in found else found
+
+
+def reach(node: NetworkNode) -> dict[str, Floats]:
+    """Return the numbers that formats of trained tensors must hold, so that they hold all that the quantizers give."""
+    return {variable: quantizer.reach for variable, quantizer in node.quantizers.items()}
 
 
 def _is_exact(node: NetworkNode) -> bool:

@@ -27,7 +27,7 @@ from bitsmith.layers.merge import Add as AddLayer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.affine import Affine
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.settled import exact_variables, is_quantized, settled
+from bitsmith.layers.settled import exact_variables, is_quantized, reach, settled
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.traits import Exactness
 from bitsmith.report.ebops import ebops
@@ -332,7 +332,7 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
-    exactly = exact_variables(node), node.quantizers
+    exactly = exact_variables(node), reach(node)
     lowering = Lowering(node.name, ProgramBuilder(), node.settings, _NOTHING_SEEN, False, node.fracs, *exactly)
     scale = None if lowering.loaded else node.layer.weight_exponents(variable, node.settings.bits.of(variable))
     raw, frac = lowering.scaled_constant(variable, values, scale)

@@ -12,7 +12,8 @@ from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
-from bitsmith.frontends.keras.quantizers.quantizers import Quantization, read_quantizer
+from bitsmith.frontends.keras.quantizers.quantization import Quantization
+from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.logic import compare

@@ -107,7 +107,7 @@ def as_floats(values: Rationals) -> Floats:
 
 
 class Retrained(enum.Enum):
-    """What becomes of numbers off the grid, when they replace those of a trained tensor."""
+    """Fates of numbers off the grid that replace those of a trained tensor."""
 
     QUANTIZED = "quantized"
     """The framework does what the quantizer does: it rounds them, and takes them into range."""
@@ -152,6 +152,14 @@ class Quantizer:
     def bounds(self) -> tuple[Rationals, Rationals]:
         """The least and the greatest value."""
         return self.lo * self.step, self.hi * self.step
+
+    @property
+    def reach(self) -> Floats:
+        """The steps and bounds of all elements that may be other than one number, in a row."""
+        used = np.broadcast_to(np.asarray(self.lo != self.hi, dtype=bool), self.shape)
+        return np.concatenate(
+            [np.broadcast_to(as_floats(part), self.shape)[used] for part in (self.step, *self.bounds)]
+        )
 
     def finer(self, bits: int) -> Quantizer:
         """Return the quantizer of the same range, without an offset, whose steps are so many bits finer."""

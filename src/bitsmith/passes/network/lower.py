@@ -14,7 +14,7 @@ from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
-from bitsmith.layers.settled import exact_variables, settled
+from bitsmith.layers.settled import exact_variables, reach, settled
 
 
 def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
@@ -37,7 +37,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
-        given = (builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node), node.quantizers)
+        given = (builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node), reach(node))
         lowering = Lowering(node.name, *given, owners[node.name], parameters)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])

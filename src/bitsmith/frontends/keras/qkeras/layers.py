@@ -18,7 +18,8 @@ from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.qkeras.activations import adaptive, read_quantized
 from bitsmith.frontends.keras.qkeras.recurrent import RECURRENT
-from bitsmith.frontends.keras.quantizers.quantizers import Fixed, read_quantizer
+from bitsmith.frontends.keras.quantizers.quantization import Fixed
+from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.quantizers.scales import Singles, single
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Ints, compact, objects

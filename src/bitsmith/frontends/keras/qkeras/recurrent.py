@@ -15,7 +15,8 @@ from bitsmith.frontends.keras.activations import Activated, quantized_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.qkeras.activations import read_quantized
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
-from bitsmith.frontends.keras.quantizers.quantizers import Quantization, read_quantizer
+from bitsmith.frontends.keras.quantizers.quantization import Quantization
+from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.recurrent import backward_layer, merged, wrapped
 from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
