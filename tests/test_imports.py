@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+
+import pytest
 
 LATER = (
     *(
@@ -36,3 +39,9 @@ def test_import_of_the_package_is_that_of_nothing_else() -> None:
     code = "import sys, bitsmith; print(*sorted({'numpy', 'rich', 'bitsmith.model'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", ["bitsmith.converters", "bitsmith.utils", "bitsmith.report"])
+def test_completion_offers_the_public_names(name: str) -> None:
+    module = importlib.import_module(name)
+    assert dir(module) == sorted(module.__all__)

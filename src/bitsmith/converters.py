@@ -222,6 +222,10 @@ def _of_installed(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 if not TYPE_CHECKING:  # which would take any name for one of these
     __getattr__ = _of_installed
 

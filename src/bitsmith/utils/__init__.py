@@ -28,5 +28,10 @@ __all__ = [
     "plot_model",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 if not TYPE_CHECKING:  # which would take any name for one of a framework
     __getattr__ = of_installed
