@@ -13,7 +13,7 @@ from bitsmith.building.design import Circuit, Cosimulated, circuit
 from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
 from bitsmith.building.system import bitstream as system_bitstream
-from bitsmith.building.system import rtl_core, system_board, system_of, watching_cells
+from bitsmith.building.system import rtl_core, system_board, system_of, watching
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
 from bitsmith.config.values import NO_MONITORS, RANGES, is_monitored
 from bitsmith.devices import Board, default_board, read_board
@@ -135,12 +135,7 @@ class Rtl:
             {self._driver: driver(made.program, made.interface, self.job.layouts, frame=frame)},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
-        return Generated(files, tuple(self._warnings()), self._watching())
-
-    def _watching(self) -> Sections:
-        """Return what counters and monitors of the board's system take, about, as a part of the estimate."""
-        cells = watching_cells(self._circuit, self.job.target)
-        return (sections.Estimate(counters_lut=cells[0], counters_ff=cells[1]),) if any(cells) else ()
+        return Generated(files, tuple(self._warnings()), watching(made, self.job.target))
 
     def _warnings(self) -> Iterator[str]:
         """Return reasons why the clock, or the latency that the user wants, may not be reached."""

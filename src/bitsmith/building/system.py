@@ -18,7 +18,7 @@ from bitsmith.flows.system import SystemFlow
 from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.passes.program.load import ParameterKey
-from bitsmith.report.sections import Files
+from bitsmith.report.sections import Estimate, Files
 from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.bus_wrappers import Text
@@ -113,18 +113,18 @@ def has_counters(board: SystemBoard | None, target: Target) -> bool:
     return board is not None and target.monitors != NO_MONITORS
 
 
-def watching_cells(made: Circuit, target: Target) -> tuple[int, int]:
-    """Look-up tables and flip-flops of counters and monitors, about."""
+def watching(made: Circuit, target: Target) -> Sections:
+    """What counters and monitors take, about, as a part of the estimate; none without them."""
     counted = has_counters(system_board(target), target)
     if not counted and not is_monitored(target.monitors, MEMORIES):
-        return 0, 0
+        return ()
     parts = [read_back_cells(made.interface)]
     if counted:
         parts.append(counters_cells(made.interface))
         if is_monitored(target.monitors, RANGES):
             parts.append(range_cells(watches(made.program, made.interface, None)))
     luts, ffs = (sum(column) for column in zip(*parts, strict=True))
-    return luts, ffs
+    return (Estimate(counters_lut=luts, counters_ff=ffs),) if luts else ()
 
 
 def _outside(
