@@ -114,7 +114,7 @@ def has_counters(board: SystemBoard | None, target: Target) -> bool:
 
 
 def watching(made: Circuit, target: Target) -> Sections:
-    """What counters and monitors take, about, as a part of the estimate; none without them."""
+    """The part of the estimate that counters and monitors take, about; none without them."""
     counted = has_counters(system_board(target), target)
     if not counted and not is_monitored(target.monitors, MEMORIES):
         return ()
