@@ -26,6 +26,7 @@ _PARTS = {
     "from_bytes": ("from_bytes", "fifo"),
     "to_bytes": ("to_bytes", "fifo", "framer"),
 }
+_CLOCKS = ("async_fifo",)
 _NEIGHBOURS = ("formal_neighbours.sv", "formal_streams.sv")
 
 
@@ -59,7 +60,8 @@ def model(
         script.append(f"chparam {sets} formal_{module}")
     script += [f"prep -top formal_{module} -flatten", "memory_map"]
     script.append("simplemap t:$eq r:A_WIDTH=0 %i")  # the address of a memory of one word, which SMT has no word for
-    script += ["async2sync", "dffunmap", "opt_clean"]
+    # Each clock is a signal of its own, at whose edges registers change, where there are several.
+    script += ["clk2fflogic" if module in _CLOCKS else "async2sync", "dffunmap", "opt_clean"]
     script.append("write_smt2 -wires model.smt2")
     (folder / "model.ys").write_text("\n".join(script) + "\n")
     run(

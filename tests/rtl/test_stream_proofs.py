@@ -72,6 +72,22 @@ def test_ram(tmp_path: Path, width: int, depth: int, block: int, column: int) ->
     assert_proved(tmp_path, "ram", {"WIDTH": width, "DEPTH": depth, "BLOCK": bit(block), "LARGE": column}, 8)
 
 
+@pytest.mark.parametrize(
+    ("depth", "stages"), [pytest.param(3, 2, marks=ci), (1, 1), (4, 1), (2, 3), pytest.param(5, 4, marks=slow)]
+)
+def test_register_slice(tmp_path: Path, depth: int, stages: int) -> None:
+    assert_proved(tmp_path, "register_slice", {"DEPTH": depth, "STAGES": stages}, 12 + stages)
+
+
+@pytest.mark.parametrize(
+    ("element", "parts", "words"),
+    [pytest.param(2, 2, 2, marks=ci), (1, 1, 1), (9, 1, 1), pytest.param(3, 2, 2, marks=slow)],
+)
+def test_read_back(tmp_path: Path, element: int, parts: int, words: int) -> None:
+    parameters: dict[str, int | str] = {"ELEMENT": element, "PARTS": parts, "WORDS": words}
+    assert_proved(tmp_path, "read_back", parameters, words * (parts + 1) + 7)
+
+
 @pytest.mark.parametrize(("parts", "times"), [pytest.param(3, 2, marks=ci), (1, 1), (1, 3), (4, 1)])
 def test_downsizer(tmp_path: Path, parts: int, times: int) -> None:
     assert_proved(tmp_path, "downsizer", {"PARTS": parts, "TIMES": times}, 2 * parts * times + 6)
@@ -285,6 +301,13 @@ def table(values: Sequence[int], width: int) -> str:
 
 
 MUTANTS = [
+    ("register_slice", "counted(claimed, claim, back[STAGES-1])", "counted(claimed, claim, far_take)"),
+    ("register_slice", "forward <= {forward[STAGES-2:0], put}", "forward <= {forward[STAGES-2:0], claim}"),
+    ("register_slice", "assign free = claimed != FULL", "assign free = 1'b1"),
+    ("read_back", "part == NO_PART) ? '0", "part == NO_PART) ? LAST_PART"),
+    ("read_back", "assign reading = scanning | scanned", "assign reading = scanning"),
+    ("read_back", "rst | loading", "rst"),
+    ("read_back", "scanning <= following != LAST_WORD", "scanning <= 1'b0"),
     ("fifo", "assign free = claimed != FULL", "assign free = 1'b1"),
     ("fifo", "claimed <= counted(claimed, claim, take)", "claimed <= counted(claimed, put, take)"),
     ("fifo", "held <= counted(held, put, take)", "held <= counted(held, claim, take)"),
@@ -329,6 +352,7 @@ MUTANTS = [
     ("rom", "if (y_free) next_index", "next_index"),
 ]
 SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
+    "read_back": ({"ELEMENT": 1, "PARTS": 2, "WORDS": 2}, 12),
     "folded_product": (
         {"N": 1, "M": 2, "COLUMN_PAIRS": "1'b1", "STEPS": 2, "GROUPS": 1, "LATENCY": product_latency(1)},
         14,
@@ -352,9 +376,6 @@ def test_every_module_has_a_mutant() -> None:
         "engine_axis",
         "product_factors",
         "chained_product",
-        # Whole circuits try these: with slices between all layers, and with memories that are read under the drivers.
-        "register_slice",
-        "read_back",
     }
     assert {module for module, _, _ in MUTANTS} == modules
 
