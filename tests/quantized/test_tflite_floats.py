@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pytest
 
 import bitsmith
-from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.errors import ConfigError, InputDataError, ModelFileError
+from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.tflite import outputs
 from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.operators import OPERATORS
@@ -70,6 +71,18 @@ def test_the_network_is_the_interpreter_s(name: str) -> None:
         )
     assert any("quantized alone" in note for note in network.notes) == name.startswith("dynamic")
     assert not any("round" in note for note in network.notes)
+
+
+@pytest.mark.parametrize("number", [-1, -(1 << 31), MAX_ELEMENTS + 1])
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize(("pairs", "what"), [((1, 0, 0, 3), "the padding"), ((0, 1, 2, 0), "the crops")])
+def test_pairs_of_blocks_are_numbers_of_elements(pairs: tuple[int, ...], what: str, place: int, number: int) -> None:
+    content = _model("codes_blocks")
+    other = [*pairs[:place], number, *pairs[place + 1 :]]
+    old, new = (np.array(each, dtype=np.int32).tobytes() for each in (pairs, other))
+    assert content.count(old) == 1
+    with pytest.raises(ModelFileError, match=f"{what} .*{number}"):
+        read_tflite(content.replace(old, new))
 
 
 @pytest.mark.parametrize("name", [name for name in _names() if name.startswith("dynamic")])

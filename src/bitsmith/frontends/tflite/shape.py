@@ -261,7 +261,7 @@ def _block_pairs(call: Call, blocks: Sequence[int], what: str) -> dict[int, tupl
     if (
         not 0 < len(blocks) < call.value(0).rank
         or len(listed) != 2 * len(blocks)
-        or not 0 <= min(listed) <= MAX_ELEMENTS
+        or any(not 0 <= size <= MAX_ELEMENTS for size in listed)
     ):
         raise call.error(f"{what} {listed[:64]} of {len(blocks)} axes", "two numbers, not negative, for each axis")
     return dict(enumerate(zip(listed[::2], listed[1::2], strict=True), 1))
