@@ -37,11 +37,11 @@ from circuits import NETWORKS, converted, slowest
 from rich.console import Console
 from rich.table import Table
 from stage_times import shifted, slowest_stage
+from tests.flows.runs import execute
 
 from bitsmith.devices import Family, family_named
 from bitsmith.emulate.emulator import Emulator
 from bitsmith.estimate.unrolled import size_of
-from bitsmith.flows.run import execute
 from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Output, Program

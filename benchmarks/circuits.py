@@ -24,13 +24,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from tests.flows.runs import execute
 
 import bitsmith
 from bitsmith.config.resolving import ConfigLike
 from bitsmith.devices import Family, family_named
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.unrolled import size_of
-from bitsmith.flows.run import execute
 from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

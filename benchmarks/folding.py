@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from tests.flows import runs
+from tests.flows.runs import execute
 
 import bitsmith
 from bitsmith.building import design
@@ -27,7 +28,6 @@ from bitsmith.devices import FAMILIES, Family, family_named
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows.run import execute
 from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

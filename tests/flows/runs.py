@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,29 @@ from bitsmith.base.progress import Progress
 from bitsmith.devices import DEFAULT_PART, ECP5, Board, Family, Part, family_named, resolve_part
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
-from bitsmith.flows.run import Command, execute, inside, run
+from bitsmith.flows.run import Command, Flow, inside, run
 from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
-from bitsmith.flows.tools import VERILATOR, find
+from bitsmith.flows.tools import VERILATOR, find, require
 from bitsmith.flows.verilator import Cosimulation, Simulation
 from bitsmith.flows.yosys import Resources, Synthesis
 
 Words = NDArray[np.uint32]
+Result = TypeVar("Result")
+
+
+def execute(
+    flow: Flow[Result], project: Path, progress: Progress | None = None, timeout: float | None = None
+) -> Result:
+    """Find the tools, write the flow's files, run its commands and read its result."""
+    project = project.resolve()
+    tools = require(flow.find())
+    for name, content in flow.files().items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    for command in flow.commands(project, tools):
+        run(command, progress, timeout)
+    return flow.read(project, tools)
 
 
 def simulate(

@@ -16,7 +16,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.cells import Unmapped, require_models
-from bitsmith.flows.run import Chained, execute
+from bitsmith.flows.run import Chained
 from bitsmith.flows.yosys import VERILOG, Synthesis
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -24,6 +24,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.writer import Title
+from tests.flows.runs import execute
 from tests.mapping.test_folding import convolution
 
 SAMPLES = 6

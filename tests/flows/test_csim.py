@@ -17,7 +17,6 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import InputDataError, ToolFailedError
 from bitsmith.flows import csim
 from bitsmith.flows.csim import INCLUDE, Bridge, BridgeLibrary
-from bitsmith.flows.run import execute
 from bitsmith.hls import HlsProject, HlsTarget, write
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import pack, unpack
@@ -26,6 +25,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, objects
 from bitsmith.model import Model
 from bitsmith.passes.program import drop_dead
+from tests.flows.runs import execute
 from tests.hls.compiled import STRICT, open_headers, written
 from tests.hls.test_vendor_projects import ONE_OF_A_FAMILY
 from tests.properties.programs import random_stimuli

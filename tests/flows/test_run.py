@@ -19,8 +19,9 @@ import pytest
 from bitsmith.errors import ToolFailedError, ToolMissingError
 from bitsmith.flows import groups
 from bitsmith.flows.groups import end, signal_tree, start, watched
-from bitsmith.flows.run import Command, Made, execute, run
+from bitsmith.flows.run import Command, Made, run
 from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, survey
+from tests.flows.runs import execute
 
 FAKE = Tool(
     name="forge",

@@ -14,13 +14,13 @@ import pytest
 
 from bitsmith.errors import ToolFailedError, ToolMissingError
 from bitsmith.flows import run
-from bitsmith.flows.run import execute
 from bitsmith.flows.tools import require
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.project import Stage
 from tests.flows.fake_tools import Called, FakeTools
+from tests.flows.runs import execute
 
 DRIVERS = {name: dialect.driver for name, dialect in DIALECTS.items()}
 WAYS = [(name, at) for name, driver in DRIVERS.items() for at in range(len(driver.ways))]

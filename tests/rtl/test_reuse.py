@@ -14,13 +14,13 @@ from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows.run import execute
 from bitsmith.flows.yosys import Resources
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.writer import Title
 from tests.flows import runs
+from tests.flows.runs import execute
 from tests.mapping.test_folding import convolution, dense
 
 PRODUCT_LUTS = 8 * 9

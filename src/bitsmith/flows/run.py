@@ -27,7 +27,7 @@ from bitsmith.base.files import open_file
 from bitsmith.base.progress import Progress
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows import groups
-from bitsmith.flows.tools import FoundTool, require
+from bitsmith.flows.tools import FoundTool
 
 _MOST_STAMP = 100
 _POLL_S = 0.1
@@ -343,21 +343,6 @@ class Chained(Generic[After]):
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> After:
         return self.second.read(project, tools[len(self.first.find()) :])
-
-
-def execute(
-    flow: Flow[Result_co], project: Path, progress: Progress | None = None, timeout: float | None = None
-) -> Result_co:
-    """Find the tools, write the flow's files, run its commands and read its result."""
-    project = project.resolve()
-    tools = require(flow.find())
-    for name, content in flow.files().items():
-        path = project / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    for command in flow.commands(project, tools):
-        run(command, progress, timeout)
-    return flow.read(project, tools)
 
 
 def inside(project: Path, path: Path) -> str:
