@@ -149,5 +149,8 @@ def read_array(path: Path) -> Batch:
     # A header may declare any size, and numpy's reader of headers has errors of its own.
     except (OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
         raise InputDataError(
-            f"not an array file ({error})", where=str(path), accepted=".npy without pickles"
+            f"not an array file ({error})",
+            where=str(path),
+            accepted=".npy without pickles",
+            remedy="write it with np.save('x.npy', x); of an .npz archive: x = np.load(path)[name]",
         ) from error
