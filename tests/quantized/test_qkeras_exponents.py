@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.keras.quantizers.quantization import Fixed
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
+from bitsmith.layers.quantization.lookup import Lookup
 
 OPERANDS = [0.0, -0.0003, -0.300000012, 0.75, 1.5, -100.0, 30000.0, -0.899999976, -2.299999952]
 RESULTS: dict[str, list[float]] = {
@@ -84,3 +86,14 @@ def test_activations_of_all_those_exponents_are_refused(text: str) -> None:
     assert quantizer is not None
     with pytest.raises(UnsupportedError, match="exponents beyond 64"):
         quantizer.layers()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 12])
+def test_logarithms_of_few_bits_are_tables_of_their_levels(bits: int) -> None:
+    found = read_quantizer(f"quantized_ulaw({bits},0,0,15)", "layer 'q'", 2)
+    assert isinstance(found, Fixed)
+    *_, table = found.steps
+    assert isinstance(table, Lookup)
+    x = np.clip(np.linspace(-1.0, 1.0, 2 ** (bits - 1) + 1), -1.0, None)
+    wanted = np.sign(x) * np.log1p(15.0 * np.abs(x)) / np.log(16.0)
+    np.testing.assert_allclose(table.values.ravel(), np.minimum(wanted, 1.0 - 2.0 ** (1 - bits)), rtol=0.0, atol=1e-6)
