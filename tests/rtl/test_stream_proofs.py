@@ -301,7 +301,7 @@ def table(values: Sequence[int], width: int) -> str:
 
 
 MUTANTS = [
-    ("register_slice", "counted(claimed, claim, back[STAGES-1])", "counted(claimed, claim, far_take)"),
+    ("register_slice", "{claim ^ back[STAGES-1]}", "{claim | back[STAGES-1]}"),
     ("register_slice", "forward <= {forward[STAGES-2:0], put}", "forward <= {forward[STAGES-2:0], claim}"),
     ("register_slice", "assign free = claimed != FULL", "assign free = 1'b1"),
     ("read_back", "part == NO_PART) ? '0", "part == NO_PART) ? LAST_PART"),
@@ -309,8 +309,16 @@ MUTANTS = [
     ("read_back", "rst | loading", "rst"),
     ("read_back", "scanning <= following != LAST_WORD", "scanning <= 1'b0"),
     ("fifo", "assign free = claimed != FULL", "assign free = 1'b1"),
-    ("fifo", "claimed <= counted(claimed, claim, take)", "claimed <= counted(claimed, put, take)"),
-    ("fifo", "held <= counted(held, put, take)", "held <= counted(held, claim, take)"),
+    (
+        "fifo",
+        "{take & ~claim}} | ({COUNT_BITS{claim ^ take}} & ONE)",
+        "{take & ~put}} | ({COUNT_BITS{put ^ take}} & ONE)",
+    ),
+    (
+        "fifo",
+        "{take & ~put}} | ({COUNT_BITS{put ^ take}} & ONE)",
+        "{take & ~claim}} | ({COUNT_BITS{claim ^ take}} & ONE)",
+    ),
     ("single_port_fifo", "~left[1] & pairs", "(left == '0) & pairs"),
     ("single_port_fifo", "assign write = left != '0 & waits & put", "assign write = left[1] & waits & put"),
     ("single_port_fifo", "around ? waits & put", "around ? 1'b0"),

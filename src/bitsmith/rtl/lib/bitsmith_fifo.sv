@@ -36,6 +36,7 @@ module bitsmith_fifo #(
     localparam int COUNT_BITS = $clog2(DEPTH + 1);
     localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(DEPTH - 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
+    localparam logic [COUNT_BITS-1:0] ONE = COUNT_BITS'(1);
 
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] read_at;
@@ -60,8 +61,8 @@ module bitsmith_fifo #(
         end else begin
             if (put) write_at <= after(write_at);
             read_at <= next_read_at;
-            claimed <= claimed + ({COUNT_BITS{take & ~claim}} | COUNT_BITS'(claim ^ take));
-            held <= held + ({COUNT_BITS{take & ~put}} | COUNT_BITS'(put ^ take));
+            claimed <= claimed + ({COUNT_BITS{take & ~claim}} | ({COUNT_BITS{claim ^ take}} & ONE));
+            held <= held + ({COUNT_BITS{take & ~put}} | ({COUNT_BITS{put ^ take}} & ONE));
         end
     end
 

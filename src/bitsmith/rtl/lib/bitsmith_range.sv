@@ -34,6 +34,9 @@ module bitsmith_range #(
     assign low[WIDTH-1:0] = '0;
     assign high[WIDTH-1:0] = '0;
 
+    logic unused;
+    assign unused = ^{low[WIDTH-1:0], high[WIDTH-1:0]};
+
     genvar k;
     generate
         for (k = 0; k < LEAVES; k = k + 1) begin : leaves

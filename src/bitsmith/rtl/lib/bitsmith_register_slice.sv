@@ -29,6 +29,7 @@ module bitsmith_register_slice #(
 );
     localparam int COUNT_BITS = $clog2(DEPTH + 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
+    localparam logic [COUNT_BITS-1:0] ONE = COUNT_BITS'(1);
 
     // Shift registers in look-up tables would stand in one place, and have the delay of a memory.
     (* shreg_extract = "no", altera_attribute = "-name AUTO_SHIFT_REGISTER_RECOGNITION OFF" *)
@@ -45,7 +46,7 @@ module bitsmith_register_slice #(
 
     always_ff @(posedge clk) begin
         if (rst) claimed <= '0;
-        else claimed <= claimed + ({COUNT_BITS{back[STAGES-1] & ~claim}} | COUNT_BITS'(claim ^ back[STAGES-1]));
+        else claimed <= claimed + ({COUNT_BITS{back[STAGES-1] & ~claim}} | ({COUNT_BITS{claim ^ back[STAGES-1]}} & ONE));
     end
 
     generate

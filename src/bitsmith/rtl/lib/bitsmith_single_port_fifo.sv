@@ -29,6 +29,7 @@ module bitsmith_single_port_fifo #(
 );
     localparam int COUNT_BITS = $clog2(DEPTH + 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
+    localparam logic [COUNT_BITS-1:0] ONE = COUNT_BITS'(1);
     // A token is outside wherever there are pairs. One word is always free, so that as many writes as reads mean no pairs.
     localparam int ADDRESS_BITS = (DEPTH > 4) ? $clog2((DEPTH + 1) / 2) : 1;
 
@@ -71,7 +72,7 @@ module bitsmith_single_port_fifo #(
             write_at <= '0;
             read_at <= '0;
         end else begin
-            claimed <= claimed + ({COUNT_BITS{take & ~claim}} | COUNT_BITS'(claim ^ take));
+            claimed <= claimed + ({COUNT_BITS{take & ~claim}} | ({COUNT_BITS{claim ^ take}} & ONE));
             shown <= {left[1] | read, left[0] | around};
             waits <= around ? waits & put : waits ^ put;
             arrives <= read;
