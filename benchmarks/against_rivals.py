@@ -164,12 +164,15 @@ class Rivals:
     def made(
         self, case: Step, samples: np.ndarray, expected: np.ndarray, stages: int, family: Family, names: frozenset[str]
     ) -> Iterator[Circuit]:
-        """Their circuits of the steps or the model of ``case`` that compute what is ``expected``."""
+        """Their circuits of the steps or the model of ``case`` that compute what is ``expected``.
+
+        None more where their process ends.
+        """
         assert self._process.stdin is not None and self._process.stdout is not None
         with tempfile.TemporaryDirectory() as folder:
             case = {**case, "stages": stages, "folder": folder, "samples": samples.tolist()}
             print(json.dumps(case), file=self._process.stdin, flush=True)
-            while answer := json.loads(self._process.stdout.readline()):
+            while (line := self._process.stdout.readline()) and (answer := json.loads(line)):
                 if not np.array_equal(np.array(answer["outputs"]).reshape(expected.shape), expected):
                     raise SystemExit(f"{answer['name']} computes something else")
                 if answer["name"] not in names:
