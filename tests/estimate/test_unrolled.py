@@ -132,3 +132,12 @@ def test_a_choice_of_zero_is_the_reset_of_a_register_if_it_is_the_first(family: 
     x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")
     for chosen, luts in ((x, 0), (builder.apply(Select(), second, x, y), 8)):
         assert luts_of(builder, builder.apply(Select(), first, chosen, builder.const([0], 4)), family) == luts
+
+
+@pytest.mark.parametrize("family", [ECP5, CYCLONE_V], ids=lambda family: family.name)
+def test_differences_take_the_tables_that_the_family_says_beside_those_of_sums(family: Family) -> None:
+    builder = ProgramBuilder()
+    x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")
+    for z, more in ((builder.add(x, y), 0), (builder.sub(x, y), family.area.subtraction_luts)):
+        step = family.area.carry_bits
+        assert luts_of(builder, z, family) == -(-(9 + more) // step) * step
