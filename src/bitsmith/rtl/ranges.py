@@ -139,7 +139,13 @@ def range_monitors(each: Sequence[Watch], moves: Mapping[str, str]) -> Text:
         lines += [f"logic [{_WORD - 1}:0] range{k};", f"bitsmith_range #({texts[0]}) range{k}_monitor ({texts[1]});"]
     chosen = " | ".join(f"({{{_WORD}{{range_word[7:4] == 4'd{k}}}}} & range{k})" for k in range(len(each)))
     ports = ("input logic [7:0] range_word", f"output logic [{_WORD - 1}:0] range_value")
-    return Text(ports=ports, lines=(*lines, f"assign range_value = {chosen};"))
+    unused = (
+        f"{watch.signal}_token[{low + min(field.frac - watch.frac, field.width - field.signed) - 1}:{low}]"
+        for watch in each
+        for low, field in watch.fields
+        if min(field.frac - watch.frac, field.width - field.signed) > 0
+    )
+    return Text(ports=ports, lines=(*lines, f"assign range_value = {chosen};"), unused=tuple(unused))
 
 
 def _element(token: str, low: int, field: Field, watch: Watch) -> str:

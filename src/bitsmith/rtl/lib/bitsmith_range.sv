@@ -34,9 +34,6 @@ module bitsmith_range #(
     assign low[WIDTH-1:0] = '0;
     assign high[WIDTH-1:0] = '0;
 
-    logic unused;
-    assign unused = ^{low[WIDTH-1:0], high[WIDTH-1:0]};
-
     genvar k;
     generate
         for (k = 0; k < LEAVES; k = k + 1) begin : leaves
@@ -75,8 +72,18 @@ module bitsmith_range #(
     logic [31:0] beyond;
     logic [255:0] histogram;
 
-    assign lowest = $unsigned(32'($signed(low[WIDTH+:WIDTH])));
-    assign highest = $unsigned(32'($signed(high[WIDTH+:WIDTH])));
+    // Extended by their signs, and cut: a cast would be useless where elements have 32 bits.
+    logic [31+WIDTH:0] wide_low;
+    logic [31+WIDTH:0] wide_high;
+    logic [31+WIDTH:0] wide_least;
+    logic [31+WIDTH:0] wide_most;
+
+    assign wide_low = {{32{low[2*WIDTH-1]}}, low[WIDTH+:WIDTH]};
+    assign wide_high = {{32{high[2*WIDTH-1]}}, high[WIDTH+:WIDTH]};
+    assign wide_least = {{32{least[WIDTH-1]}}, least};
+    assign wide_most = {{32{most[WIDTH-1]}}, most};
+    assign lowest = wide_low[31:0];
+    assign highest = wide_high[31:0];
     assign above[0] = 1'b1;
 
     generate
@@ -114,8 +121,12 @@ module bitsmith_range #(
         end
     end
 
+    logic unused;
+    assign unused = ^{low[WIDTH-1:0], high[WIDTH-1:0], wide_low[32+:WIDTH], wide_high[32+:WIDTH],
+        wide_least[32+:WIDTH], wide_most[32+:WIDTH]};
+
     assign value = read_word[3] ? histogram[{read_word[2:0], 5'd0}+:32]
-        : (read_word == 4'd0) ? $unsigned(32'($signed(least)))
-        : (read_word == 4'd1) ? $unsigned(32'($signed(most)))
+        : (read_word == 4'd0) ? wide_least[31:0]
+        : (read_word == 4'd1) ? wide_most[31:0]
         : (read_word == 4'd2) ? beyond : '0;
 endmodule
