@@ -127,7 +127,7 @@ def test_quantizers_of_qkeras(quantizer: str) -> None:
         np.testing.assert_array_equal(plain.predict(x), wanted.predict(x))
     else:
         with pytest.raises(InputDataError, match="not on the grid"):
-            plain.load_weights("fc", kernel=kernel + 0.01)
+            plain.load_weights("fc", kernel=0.97 * quantized)
     np.testing.assert_array_equal(plain.network.node("fc").layer.weights()["weight"], quantized)
 
 

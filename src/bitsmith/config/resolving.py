@@ -39,7 +39,7 @@ from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.quantizer import Quantizer, Retrained
 from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Settings
 from bitsmith.layers.settled import decided_inputs, exact_variables, settled
 from bitsmith.layers.traits import Exactness
@@ -296,7 +296,9 @@ def _is_format(quantizer: Quantizer, fmt: FixedFormat, *, trained: bool) -> bool
 
 
 def _holds_codes(fmt: FixedFormat, quantizer: Quantizer) -> bool:
-    """Return True if integers of ``fmt`` can tell the codes apart."""
+    """Return True if integers of ``fmt`` can tell the codes apart; numbers on uneven grids may have any codes."""
+    if quantizer.retrained is Retrained.UNEVEN:
+        return True
     binary = (quantizer.lo == -1) & (quantizer.hi == 1)
     return bool(np.all(np.where(binary, 2, quantizer.hi - quantizer.lo + 1) <= 1 << fmt.width))
 

@@ -116,7 +116,10 @@ class Retrained(enum.Enum):
     """The framework rounds them, in whatever range they are."""
 
     REJECTED = "rejected"
-    """The grid, or who puts numbers on it, is not known: it depends on the trained values, or these are all that is left."""
+    """The grid, or who puts numbers on it, is not known: it depends on the trained values."""
+
+    UNEVEN = "uneven"
+    """Rejected, too. The grid has more numbers than the quantizer gives, such as powers of two, which are exactly on it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +212,7 @@ class Quantizer:
         """The coarsest grid of a power of two, one for all, that has the ``values``."""
         raw, frac = exact_raw(values)
         codes = [int(code) for code in raw.flat] or [0]
-        return Quantizer.uniform(rationals(Fraction(2) ** -frac), min(codes), max(codes))
+        return Quantizer.uniform(rationals(Fraction(2) ** -frac), min(codes), max(codes), retrained=Retrained.UNEVEN)
 
     def is_same(self, other: Quantizer) -> bool:
         """Return True if ``other`` does the same to each element."""
@@ -334,9 +337,12 @@ class Quantizer:
         They may be out of range, unless the framework sees to that. Frameworks divide in single precision.
         """
         everywhere = replace(self, lo=_LEAST, hi=-_LEAST, overflow=Overflow.SAT)
-        if everywhere.holds(values):
-            codes = np.rint(values / as_floats(self.step))
-        elif self.retrained is Retrained.REJECTED:
+        codes = values / as_floats(self.step)
+        if everywhere.holds(values) and (
+            self.retrained is not Retrained.UNEVEN or bool(np.all(codes == np.rint(codes)))
+        ):
+            codes = np.rint(codes)
+        elif self.retrained in (Retrained.REJECTED, Retrained.UNEVEN):
             return None
         else:
             ratio = (values.astype(np.float32) / as_floats(self.scale).astype(np.float32)).astype(np.float64)
