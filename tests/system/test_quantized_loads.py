@@ -44,6 +44,8 @@ CELLS = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("kind", "gates", "after", "activation", "opening"), CELLS)
 def test_cells_of_qkeras_by_their_own_names(
     kind: str, gates: int, after: bool, activation: str, opening: str | None, tmp_path: Path
@@ -207,6 +209,8 @@ def test_codes_of_tensorflow_lite() -> None:
             assert (node.type.span.frac, node.type.span.lo, node.type.span.hi) == (0, *ends)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_cells_of_brevitas() -> None:
     """The gates in a stack, as the operator has them one by one."""
     path = Path(__file__).parents[1] / "quantized" / "brevitas_exports" / "models" / "lstm_qonnx_script.onnx"
