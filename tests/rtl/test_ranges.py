@@ -29,6 +29,7 @@ FORMATS = {
     "more than 32 bits": [(20, -(1 << 40), (1 << 40) - 1), (3, 0, 200), (21, -5, 4)],
     "elements below the grid": [(0, -(1 << 45), (1 << 45) - 1), (3, -9, 8), (5, 0, 31)],
     "one element": [(2, 0, 255)],
+    "an element that is always zero": [(6, -1, 1), (2, 0, 0), (6, 0, 1)],
 }
 """Fractional bits, least and greatest raw value of each element."""
 

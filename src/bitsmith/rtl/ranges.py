@@ -140,16 +140,23 @@ def range_monitors(each: Sequence[Watch], moves: Mapping[str, str]) -> Text:
     chosen = " | ".join(f"({{{_WORD}{{range_word[7:4] == 4'd{k}}}}} & range{k})" for k in range(len(each)))
     ports = ("input logic [7:0] range_word", f"output logic [{_WORD - 1}:0] range_value")
     unused = (
-        f"{watch.signal}_token[{low + min(field.frac - watch.frac, field.width - field.signed) - 1}:{low}]"
+        f"{watch.signal}_token[{low + bits - 1}:{low}]"
         for watch in each
         for low, field in watch.fields
-        if min(field.frac - watch.frac, field.width - field.signed) > 0
+        if (bits := _unread(field, watch)) > 0
     )
     return Text(ports=ports, lines=(*lines, f"assign range_value = {chosen};"), unused=tuple(unused))
 
 
+def _unread(field: Field, watch: Watch) -> int:
+    """The lowest bits of an element that are below the common grid; all bits of one that is always 0."""
+    return field.width if not (field.lo or field.hi) else min(field.frac - watch.frac, field.width - field.signed)
+
+
 def _element(token: str, low: int, field: Field, watch: Watch) -> str:
     """An element of a token on the common grid, in two's complement."""
+    if not (field.lo or field.hi):
+        return f"{watch.width}'d0"  # it has a bit, which may be beyond the common width
     zeros = watch.frac - field.frac
     dropped = max(-zeros, 0)
     top = low + field.width - 1
