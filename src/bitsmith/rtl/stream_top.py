@@ -306,6 +306,8 @@ class ProcessText:
             for free in frees:
                 top.wire(free)
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
+            if not frees:
+                self.say(f"logic unused_{result.put};", f"assign unused_{result.put} = ^{{{result.put}, {result.data}}};")
             for fifo in top.given_back.get(OutputPort(self.number, port), []):
                 self._instance(*fifo)
 
