@@ -28,7 +28,7 @@ from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
-from bitsmith.rtl.tokens import CoreResult, Layout, bits, converted, fields_layout, layout
+from bitsmith.rtl.tokens import CoreResult, Layout, assignment, bits, converted, fields_layout, layout
 from bitsmith.rtl.writer import Title
 
 ALWAYS = "1'b1"
@@ -307,7 +307,7 @@ class ProcessText:
                 top.wire(free)
             self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
             if not frees:
-                self.say(f"logic unused_{result.put};", f"assign unused_{result.put} = ^{{{result.put}, {result.data}}};")
+                self.say(f"assign {top.wire(f'unused_{result.put}')} = ^{{{result.put}, {result.data}}};")
             for fifo in top.given_back.get(OutputPort(self.number, port), []):
                 self._instance(*fifo)
 
@@ -403,7 +403,7 @@ class ProcessText:
     def arranged(self, suffix: str, source: str, have: Layout, want: Layout) -> str:
         """A word with the elements of ``source`` in another layout."""
         name = self.word(suffix, bits(want))
-        self.say(f"assign {name} = {converted(source, have, want)};")
+        self.say(*assignment(name, source, have, want))
         return name
 
     def narrowed(self, y: str, have: Layout) -> None:

@@ -74,21 +74,31 @@ def converted(name: str, have: Layout, want: Layout, offset: int = 0) -> str:
     return parts[0] if len(parts) == 1 else f"{{{', '.join(reversed(parts))}}}"
 
 
+def assignment(target: str, source: str, have: Layout, want: Layout) -> list[str]:
+    """Lines that assign `converted`, and bits of zeros that it does not read to a wire that nothing reads."""
+    lines, spare, low = [f"assign {target} = {converted(source, have, want)};"], list[str](), 0
+    for mine, other in zip(have, want, strict=True):
+        dropped, zeros, kept = _places(mine, other)
+        repeated = mine.signed and mine.width > dropped and other.width > zeros + kept
+        read = {*range(dropped, dropped + kept), *([mine.width - 1] if repeated else [])}
+        spare += [f"{source}[{low + bit}]" for bit in range(mine.width) if bit not in read]
+        low += mine.width
+    if spare:
+        lines += [f"logic unused_{target};", f"assign unused_{target} = ^{{{', '.join(spare)}}};"]
+    return lines
+
+
 def _slice(name: str, low: int, high: int) -> str:
     return f"{name}[{high - 1}:{low}]" if high > low + 1 else f"{name}[{low}]"
 
 
 def _element(name: str, low: int, mine: Element, other: Element) -> list[str]:
     """One element's bits, the least significant part first."""
-    shift = other.frac - mine.frac
-    if shift < 0:  # bits that are 0
-        dropped = min(-shift, mine.width)
-        low, mine, shift = low + dropped, Element(mine.width - dropped, mine.signed, other.frac), 0
+    dropped, zeros, kept = _places(mine, other)
+    low, mine = low + dropped, Element(mine.width - dropped, mine.signed, other.frac)
     parts = []
-    zeros = min(shift, other.width)
     if zeros:
         parts.append(f"{zeros}'b0")
-    kept = min(mine.width, other.width - zeros)
     if kept:
         parts.append(_slice(name, low, low + kept))
     above = other.width - zeros - kept
@@ -97,6 +107,13 @@ def _element(name: str, low: int, mine: Element, other: Element) -> list[str]:
     elif above:
         parts.append(f"{above}'b0")
     return parts
+
+
+def _places(mine: Element, other: Element) -> tuple[int, int, int]:
+    """The lowest bits of ``mine`` that ``other`` has not, which are 0; the zeros below them there; the bits that both have."""
+    dropped = min(max(mine.frac - other.frac, 0), mine.width)
+    zeros = min(max(other.frac - mine.frac, 0), other.width)
+    return dropped, zeros, min(mine.width - dropped, other.width - zeros)
 
 
 @dataclass(frozen=True, slots=True)
