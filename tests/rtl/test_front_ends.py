@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 from pyslang.syntax import SyntaxKind, SyntaxNode, SyntaxTree
 
+from bitsmith.building.design import Circuit, circuit
+from bitsmith.devices import ECP5
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
+from bitsmith.mapping.directives import Directives
+from bitsmith.passes.program import simplify
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.beats import beats, with_beats
 from bitsmith.rtl.counters import counters
@@ -30,8 +34,11 @@ from bitsmith.rtl.library import (
 )
 from bitsmith.rtl.memory_wrapper import memory
 from bitsmith.rtl.ranges import watches
+from bitsmith.rtl.writer import Title
+from tests.flows.runs import lint
+from tests.properties.programs import random_program
 from tests.rtl.circuits import compile_with_slang
-from tests.rtl.wrapped import made
+from tests.rtl.wrapped import DIGEST, made
 
 TOPS = {
     "pipeline": "net_avalon",
@@ -61,12 +68,10 @@ REFUSED = {
 SELECTS = {SyntaxKind.BitSelect, SyntaxKind.SimpleRangeSelect, SyntaxKind.AscendingRangeSelect}
 
 
-def write(folder: Path, kind: str) -> list[Path]:
-    """The circuit of this kind with all its wrappers."""
-    each = made(kind)
+def write(folder: Path, each: Circuit, *, is_watched: bool) -> list[Path]:
+    """A circuit with all its wrappers."""
     texts = {**{f"rtl/{name}": text for name, text in each.sources.items()}, **each.extras}
     texts["rtl/net_uart.sv"] = uart_wrapper.uart(each.interface, 1_000_000, 10_000)
-    is_watched = kind == "read-back"
     watched = watches(each.program, each.interface, None) if is_watched else ()
     texts["rtl/net_dma_axis.sv"] = beats(each.interface, 2, limits=is_watched, watched=watched)
     narrow = with_beats(each.interface, 2)
@@ -81,7 +86,7 @@ def write(folder: Path, kind: str) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    return {kind: write(tmp_path_factory.mktemp(kind), kind) for kind in TOPS}
+    return {kind: write(tmp_path_factory.mktemp(kind), made(kind), is_watched=kind == "read-back") for kind in TOPS}
 
 
 def test_projects_have_every_module_of_the_library(projects: dict[str, list[Path]]) -> None:
@@ -198,6 +203,32 @@ def test_icarus_reads_all(projects: dict[str, list[Path]], kind: str) -> None:
 def test_slang_compiles_all(projects: dict[str, list[Path]], kind: str) -> None:
     """With what drives each variable, which only a compiler of the whole circuit sees."""
     compile_with_slang(projects[kind])
+
+
+WRAPPERS = ("net_axil", "net_avalon", "net_uart", "net_memory", "net_cdc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.ci] * (seed % 16 == 0)) for seed in range(64)])
+def test_random_projects_are_read_by_all_tools(tmp_path: Path, seed: int) -> None:
+    """Pipelines and networks of processes, and each wrapper of them in turn."""
+    program = simplify(random_program(seed, max_ops=16, hardware=True))
+    directives = Directives({}, seed % 2 == 0)
+    each = circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    paths, top = write(tmp_path, each, is_watched=True), WRAPPERS[seed % len(WRAPPERS)]
+    compile_with_slang(paths)
+    for path in paths:
+        tree = SyntaxTree.fromFile(str(path))
+        assert refused(tree) == refused_by_quartus(tree) == [], path.name
+    lint(paths, top)
+    if shutil.which("iverilog") is not None:
+        argv = ["iverilog", "-g2012", "-Wall", "-o", "/dev/null", *map(str, paths)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    script = [f"read_verilog -sv {' '.join(path.name for path in paths)}", f"hierarchy -check -top {top}", "proc"]
+    (tmp_path / "read.ys").write_text("\n".join([*script, "check -assert"]) + "\n")
+    run(Command((str(find(YOSYS).path), "-q", "-s", "read.ys"), tmp_path, tmp_path / "read.log"))
+    assert "arning" not in (tmp_path / "read.log").read_text()
 
 
 @pytest.mark.slow
