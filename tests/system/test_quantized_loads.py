@@ -265,6 +265,7 @@ def hgq_cell(seed: int) -> tuple[Any, np.random.Generator, Floats]:
 
 @pytest.mark.slow
 @pytest.mark.ci
+@pytest.mark.filterwarnings("ignore:.custom_gradient. for the numpy backend:UserWarning")
 @pytest.mark.parametrize("seed", range(12))
 def test_cells_of_hgq(seed: int) -> None:
     """A first kernel without fine steps makes room for one that has them."""
