@@ -60,7 +60,7 @@ print(report["Estimate"])
 
 # %% [markdown]
 # which is counted on the circuit itself, before any tool. `model.build()` synthesizes it with Yosys, and `model.build(pnr=True)`
-# places and routes it for a Lattice ECP5: 3,728 look-up tables at 105.3 MHz ([the report](../samples/digits-report.html)).
+# places and routes it for a Lattice ECP5: 3,728 look-up tables at 103.2 MHz ([the report](../samples/digits-report.html)).
 #
 # ## What was written
 
