@@ -53,11 +53,12 @@ def test_a_model_that_can_be_translated_has_layers_and_a_size() -> None:
     assert told.problems == ()
     assert told.model is not None
     assert [row.name for row in told.layers][:2] == ["pixels", "fc1"]
-    assert str(told).startswith(str(told.model)) and f"about {told.size.lut:,} LUT" in str(told)
+    assert told.estimate is not None
+    assert str(told).startswith(str(told.model)) and f"about {told.estimate.size.lut:,} LUT" in str(told)
     assert told._repr_html_().startswith("<pre") and repr(told) == "<Explanation: 7 layers, 0 problems>"
     assert told.layers[0].result is not None
     assert told.layers[0].result.short == "u5"
-    assert 100 < told.size.lut < 20_000
+    assert 100 < told.estimate.size.lut < 20_000
 
 
 def test_all_layers_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_calibration_data_give_ranges() -> None:
 def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
     config = {"Model": {"Precision": "ap_fixed<18,6>"}}
     told = explain(_MODELS / "bitsmith_3layer.json", _MODELS / "bitsmith_3layer_weights.h5", config, part="LFE5U-12F")
-    assert told.size is not None and told.size.lut > 9_000 and not told.fits
+    assert told.estimate is not None and told.estimate.size.lut > 9_000 and not told.estimate.fits
     assert told.proposal is not None
     fit, part = told.proposal.fit, resolve_part("LFE5U-12F")
     assert fits(fit.size, part) and fit.size.dsp <= 28
@@ -121,16 +122,16 @@ def test_the_size_is_that_of_a_build_at_the_clock(io_type: str) -> None:
         told = explain(
             *(_MODELS / "digits.keras", None, _MODELS / "digits.config.json"), clock_period=period, io_type=io_type
         )
-        assert told.model is not None and told.size is not None
+        assert told.model is not None and told.estimate is not None
         given = told.model.target.budget_ns(ECP5)
-        assert told.size == estimate_layout(told.model.program, told.model.directives, ECP5, given)
-        sizes.append(told.size.ff)
+        assert told.estimate.size == estimate_layout(told.model.program, told.model.directives, ECP5, given)
+        sizes.append(told.estimate.size.ff)
     assert sizes[0] < sizes[1]
 
 
 def test_what_fits_gets_no_proposal() -> None:
     told = explain(_MODELS / "digits.keras", config=_MODELS / "digits.config.json")
-    assert told.fits and told.proposal is None
+    assert told.estimate is not None and told.estimate.fits and told.proposal is None
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_models_of_all_frameworks_are_explained(everything: dict[str, Sample]) -
         told = explain(sample.model, input_shape=sample.input_shape)
         assert told.problems == (), kind
         assert tuple(row.name for row in told.layers) == sample.names, kind
-        assert told.size is not None and told.size.lut > 0, kind
+        assert told.estimate is not None and told.estimate.size.lut > 0, kind
 
 
 class _Sorting(nn.Module):

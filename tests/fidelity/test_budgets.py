@@ -151,8 +151,8 @@ def test_cpp_agrees(tmp_path: Path, bits: Any) -> None:
 def test_fewer_bits_are_smaller_circuits() -> None:
     with np.load(MODELS / "bitsmith_3layer_test.npz", allow_pickle=False) as data:
         x = data["inputs"]
-    told = [explain(THREE, THREE_WEIGHTS, calibration=x, bits=bits).size for bits in (6, 8, 12, 16)]
-    sizes = [size.lut for size in told if size is not None]
+    told = [explain(THREE, THREE_WEIGHTS, calibration=x, bits=bits).estimate for bits in (6, 8, 12, 16)]
+    sizes = [estimate.size.lut for estimate in told if estimate is not None]
     assert len(sizes) == 4 and sizes == sorted(sizes) and sizes[1] < 0.6 * sizes[-1]
 
 

@@ -58,7 +58,7 @@ def model(
 @pytest.mark.parametrize("positions", [(), (3,)])
 def test_oracle_emulator_and_netlist_agree(tmp_path: Path, positions: tuple[int, ...]) -> None:
     made, x = model(tmp_path, positions), data(positions)
-    assert made.input_format_text("x") == "fixed<10..16,-2..13,RND,SAT>"
+    assert made.get_input_variables()[0].type == "fixed<10..16,-2..13,RND,SAT>"
     raws, _ = made.emulator.quantize(0, x)
     netlist = reduce_widths(elaborate(drop_dead(made.program, keep_probes=False)))
     emulated = made.emulator.run_raw([raws])

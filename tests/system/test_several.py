@@ -90,7 +90,7 @@ def test_configuration_and_project_from_yaml(tmp_path: Path, monkeypatch: pytest
     one = bitsmith.convert(path, "out", "layers.yml")
     other = bitsmith.converters.keras_to_hls("project.yml")
     assert one.program == other.program
-    assert one.input_format_text("x") == "fixed<9,3,RND,SAT>"
+    assert one.get_input_variables()[0].type == "fixed<9,3,RND,SAT>"
     assert str(one.network.node("fc1").settings.precision["weight"]) == "fixed<5,2>"
 
 

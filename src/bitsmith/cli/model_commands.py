@@ -94,10 +94,10 @@ def explain(
             "file": str(request.model),
             "problems": [error_document(problem) for problem in told.problems],
         }
-        if told.model is None or told.size is None:
+        if told.model is None or told.estimate is None:
             terminal.show(document, *refused(told, said))
             raise typer.Exit(FAILED)
-        document |= {**_told(told.model), "estimate": told.size.section(), "fits": told.fits}
+        document |= {**_told(told.model), "estimate": told.estimate.size.section(), "fits": told.estimate.fits}
         if told.proposal is not None:
             document["proposal"] = told.proposal.document()
         document["choices"] = [

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from bitsmith.building.design import circuit
 from bitsmith.config import ConfigLike, IOType
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.errors.remedies import Call, given, in_python
-from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, fits, packed_luts
+from bitsmith.estimate.fit import Fit
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -22,14 +20,13 @@ from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
-from bitsmith.model.fitting import Choice, choices, size_of
+from bitsmith.model.estimates import Estimate, planned_cycles
+from bitsmith.model.fitting import Choice, choices
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.passes.network.calibration import calibrate
-from bitsmith.passes.program import drop_dead
 from bitsmith.report.shown import Shown
 from bitsmith.report.summary import LayerRow, rows
-from bitsmith.rtl.writer import Title
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,29 +57,27 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Shown):
-    """A model's layers as far as they can be translated; ``model`` and ``size`` are there if there are no ``problems``.
+    """A model's layers as far as they can be translated; ``model`` and ``estimate`` are there if there are no ``problems``.
 
     It prints as the layers, the fidelity, the size and what would fit, or as all that keeps the model from being translated.
 
     Args:
-        size: an estimate of the circuit as it is configured.
-        fits: whether that fits the part, with room for routing.
-        proposal: if not, reuse factors with which it does; None if there are none.
+        estimate: the circuit as it is configured: its size, its speed, and whether it fits the part.
+        proposal: if it does not fit, reuse factors with which it does; None if there are none.
         choices: if not, all that would, the nearest to what was asked for first.
     """
 
     layers: tuple[LayerRow, ...]
     problems: tuple[BitsmithError, ...]
     model: Model | None = None
-    size: Size | None = None
-    fits: bool = True
+    estimate: Estimate | None = None
     proposal: Proposal | None = None
     choices: tuple[Choice, ...] = ()
 
     def __str__(self) -> str:
         from bitsmith.report.terminal import as_text
 
-        if self.model is None or self.size is None:
+        if self.estimate is None:
             return "\n".join(as_text(part) for part in refused(self))
         return f"{self.model}\n{in_words(self)}"
 
@@ -92,14 +87,9 @@ class Explanation(Shown):
 
 def in_words(told: Explanation, typed: Callable[[Call], str] = in_python) -> str:
     """The size of the circuit, and if it does not fit what would, with calls as ``typed`` has them."""
-    assert told.model is not None and told.size is not None
-    size, part = told.size, told.model.target.part
-    packed = packed_luts(size, told.model.target.known_part)
-    blocks = {"DSP": size.dsp, "BRAM": size.bram, **{name: number for name, number in size.large.items() if number}}
-    figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, "
-    figures += ", ".join(f"{number:,} {name}" for name, number in blocks.items())
-    lines = [f"Circuit as configured: about {figures} (estimate)"]
-    if told.fits:
+    assert told.estimate is not None
+    part, lines = told.estimate.target.part, [f"Circuit as configured: about {told.estimate.area} (estimate)"]
+    if told.estimate.fits:
         return lines[0]
     if not told.choices:
         return (
@@ -169,23 +159,20 @@ def explained(conversion: Conversion) -> Explanation:
             return Explanation((), (error,))
         program, found = _translated(network)
         return Explanation(rows(network, program), found or (first,))
-    layers, target_part = rows(converted.network, converted.program), converted.target.known_part
-    size = size_of(converted.program, converted.directives, converted.target)
-    if fits(size, target_part):
-        return Explanation(layers, (), converted, size)
+    layers = rows(converted.network, converted.program)
+    estimate = converted.estimate()
+    if estimate.fits:
+        return Explanation(layers, (), converted, estimate)
     ways = tuple(choices(converted.source, converted.program, converted.directives, converted.target))
     shared = next((choice for choice in ways if choice.bits is None), None)
     proposed = None if shared is None else _proposed(converted, shared)
-    return Explanation(layers, (), converted, size, False, proposed, ways)
+    return Explanation(layers, (), converted, estimate, proposed, ways)
 
 
 def _proposed(model: Model, choice: Choice) -> Proposal:
     """Reuse factors, and the cycles of the circuit that they make."""
-    target, family = model.target, choice.part.family
-    program = drop_dead(model.program, keep_probes=False)
-    budget_ns = target.budget_ns(family)
-    made = circuit(program, choice.directives, family.delays, budget_ns, target.project_name, Title("", ""))
-    return Proposal(Fit(choice.directives, choice.size), *made.cycles)
+    cycles = planned_cycles(model.program, choice.directives, model.target, choice.part)
+    return Proposal(Fit(choice.directives, choice.size), *cycles)
 
 
 def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:

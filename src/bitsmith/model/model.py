@@ -32,13 +32,14 @@ from bitsmith.options.signature import taking, with_answers
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.shown import Shown
-from bitsmith.report.summary import Design, LayerRow, input_format, rows
+from bitsmith.report.summary import Design, LayerRow, rows
 from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outputs_of, weight_texts, weights_of
 
 if TYPE_CHECKING:
     from bitsmith.base.progress import Progress
     from bitsmith.building.csim import CompiledProgram
     from bitsmith.building.plan import Plan
+    from bitsmith.model.estimates import Estimate
     from bitsmith.report.report import Report
 
 _UNSAVED = ("emulator", "_compiled", "_alerts", "source")
@@ -344,6 +345,12 @@ class Model(Shown):
         made.network, made.target, made.notes = found.network(self.network), target, (*self.notes, found.note)
         return made
 
+    def estimate(self) -> Estimate:
+        """About how large and how fast the circuit is, without any tool and in a fraction of a second; it prints."""
+        from bitsmith.model.estimates import Estimate
+
+        return Estimate.of(self.program, self.directives, self.target)
+
     def get_layers(self) -> tuple[LayerRow, ...]:
         """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""
         return rows(self.network, self.program)
@@ -401,17 +408,6 @@ class Model(Shown):
         made = Model(content.network, content.program, target, (*content.notes, *notes), known)
         made._inherited = content.calibrated
         return made
-
-    def input_format_text(self, name: str) -> str:
-        """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.
-
-        Raises:
-            InputDataError: no such input.
-        """
-        for op in self.program.input_ops():
-            if op.name == name:
-                return input_format(op)
-        raise InputDataError(f"no input {name!r}", accepted=", ".join(op.name for op in self.program.input_ops()))
 
     def design(self) -> Design:
         """The model as reports describe it."""

@@ -1,0 +1,101 @@
+"""About how large and how fast the circuit of a model is, before any tool has run.
+
+In: a program, its layout and a target. Out: the size, whether that fits the part, and the cycles that are planned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from bitsmith.building.design import circuit
+from bitsmith.building.job import Target
+from bitsmith.devices import Part
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.fit import fits, packed_luts
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.model.fitting import size_of
+from bitsmith.passes.program import drop_dead
+from bitsmith.report.shown import Shown
+from bitsmith.rtl.writer import Title
+
+
+def planned_cycles(program: Program, directives: Directives, target: Target, part: Part) -> tuple[int, int]:
+    """Latency and initiation interval in cycles that the circuit of ``program`` in ``part`` is planned to have.
+
+    Raises:
+        CapacityError: the circuit is too large to be made.
+    """
+    program, budget_ns = drop_dead(program, keep_probes=False), target.budget_ns(part.family)
+    return circuit(program, directives, part.family.delays, budget_ns, target.project_name, Title("", "")).cycles
+
+
+@dataclass(frozen=True)
+class Estimate(Shown):
+    """About how large and how fast a circuit is, before any tool has run; it prints as two lines.
+
+    Attributes:
+        size: look-up tables, flip-flops, multiplier and memory blocks, and the layers' shares of look-up tables.
+        program: what the circuit computes.
+        directives: how it is laid out.
+        target: its part and clock.
+    """
+
+    size: Size
+    program: Program
+    directives: Directives
+    target: Target
+
+    @staticmethod
+    def of(program: Program, directives: Directives, target: Target) -> Estimate:
+        """The estimate of a program's circuit."""
+        return Estimate(size_of(program, directives, target), program, directives, target)
+
+    @property
+    def fits(self) -> bool:
+        """True if the circuit fits the part, with room for routing."""
+        return fits(self.size, self.target.known_part)
+
+    @property
+    def interval(self) -> int:
+        """Cycles from one result to the next."""
+        return self.size.interval
+
+    @property
+    def frames_per_second(self) -> float:
+        """Results in a second at the clock of the target."""
+        return 1e9 / (self.interval * self.target.clock_period_ns)
+
+    @cached_property
+    def latency(self) -> int:
+        """Cycles from a sample to its result; the circuit is made for it, which takes longer than all else.
+
+        Raises:
+            CapacityError: the circuit is too large to be made.
+        """
+        return planned_cycles(self.program, self.directives, self.target, self.target.known_part)[0]
+
+    @property
+    def latency_ns(self) -> float:
+        """Nanoseconds from a sample to its result at the clock of the target; as :attr:`latency`."""
+        return self.latency * self.target.clock_period_ns
+
+    @property
+    def area(self) -> str:
+        """The size in words."""
+        size = self.size
+        packed = packed_luts(size, self.target.known_part)
+        blocks = {"DSP": size.dsp, "BRAM": size.bram, **{name: number for name, number in size.large.items() if number}}
+        figures = f"{size.lut:,} LUT ({packed:,} once packed), {size.ff:,} FF, "
+        return figures + ", ".join(f"{number:,} {name}" for name, number in blocks.items())
+
+    def __str__(self) -> str:
+        verdict = "fits" if self.fits else "does not fit"
+        every = "a result every cycle" if self.interval == 1 else f"a result every {self.interval:,} cycles"
+        megahertz = 1e3 / self.target.clock_period_ns
+        rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
+        return f"about {self.area} (estimate): {verdict} {self.target.part} with room for routing\n{rate}"
+
+    def __repr__(self) -> str:
+        return f"<Estimate: {self.area}>"
