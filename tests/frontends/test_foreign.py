@@ -47,6 +47,10 @@ THINGS = {
     "Function": (of_package("tensorflow.python.eager.polymorphic_function", "Function"), "from_concrete_functions"),
     "Module": (of_package("flax.linen.module", "Module"), "jax2onnx"),
     "PjitFunction": (of_package("jaxlib._jax", "PjitFunction"), "jax2onnx"),
+    "ExecutorchProgramManager": (
+        of_package("executorch.exir.program._program", "ExecutorchProgramManager"),
+        "the ExportedProgram that it was lowered from",
+    ),
     "MLModel": (of_package("coremltools.models.model", "MLModel"), "ONNX"),
     "an array": (np.zeros(3), "calibration="),
     "a class": (torch.nn.Linear, "instance"),

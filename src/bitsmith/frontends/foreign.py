@@ -72,6 +72,7 @@ _TREES = "decision trees are not converted yet; a neural network of the same tas
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _LITE = "tf.lite.TFLiteConverter"
 _ONNX = "export the model that it was made from to ONNX, and give that"
+_EXPORTED = "give the ExportedProgram that it was lowered from, or its .pt2 file"
 
 OBJECTS = (
     ForeignObject("{name}, an ensemble of decision trees", _of("sklearn.tree", "sklearn.ensemble"), _TREES),
@@ -105,6 +106,7 @@ OBJECTS = (
         _of("jax", "jaxlib", "flax", "equinox", "haiku"),
         "bitsmith.convert(jax2onnx.to_onnx(function, [('B', 16)])), where the function of x has its weights within",
     ),
+    ForeignObject("{name}, a program of ExecuTorch", _of("executorch"), _EXPORTED),
     ForeignObject("{name}, a model for another machine", _of("coremltools", "openvino", "tensorrt"), _ONNX),
     ForeignObject(
         "{name}, which is converted",
@@ -166,13 +168,7 @@ FILES = (
         _nowhere,
         f"bitsmith.convert({_LITE.replace('tf.', 'tf.compat.v1.')}.from_frozen_graph({{path}}, inputs, outputs).convert())",
     ),
-    ForeignFile(
-        "a program of ExecuTorch",
-        (".pte",),
-        lambda first: first[4:8] == b"ET12",
-        _nowhere,
-        "give the ExportedProgram that it was lowered from, or its .pt2 file",
-    ),
+    ForeignFile("a program of ExecuTorch", (".pte",), lambda first: first[4:8] == b"ET12", _nowhere, _EXPORTED),
     ForeignFile(
         "weights of a language model",
         (".gguf", ".ggml"),
