@@ -19,7 +19,7 @@ import bitsmith
 from bitsmith.building.job import Target
 from bitsmith.conversion.explanation import explain
 from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
-from bitsmith.errors import CapacityError
+from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.errors.remedies import given
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
@@ -137,6 +137,12 @@ def test_build_takes_reuse_factors_and_no_result_changes(
 def test_what_fits_stays_as_it_is(network: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
     model = convert(network, data, tmp_path, part=DEFAULT_PART, fit=True)
     assert model.notes == () and model.fitted() is model
+
+
+@pytest.mark.parametrize("fit", ["false", 1, None])
+def test_fit_is_true_or_false(fit: object, network: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"fit: (.|\n)*true or false"):
+        bitsmith.convert(network, tmp_path, fit=fit)
 
 
 def test_nothing_fits(tmp_path: Path) -> None:

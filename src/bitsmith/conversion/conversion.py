@@ -17,7 +17,7 @@ from bitsmith.config import BackendName, ConfigLike, HLSConfig, IOType, IOTypeNa
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
-from bitsmith.config.reading import Idle
+from bitsmith.config.reading import Idle, boolean
 from bitsmith.config.values import AP_VLD, AXI_MASTER
 from bitsmith.devices import (
     DEFAULT_CLOCK_UNCERTAINTY,
@@ -250,7 +250,7 @@ def split_shape(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
 def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Arguments) -> Model:
     """A model that was read as the :class:`Model` that ``project`` describes; ``options`` say what the result must be."""
     network, wanted, layers = read.network(), among(ResultOptions, options), options.get("layers")
-    calibration = options.get("calibration")
+    calibration, fit = options.get("calibration"), boolean(wanted.get("fit", False), "fit")
     project = _on_board(project)
     part, clock_period_ns = _part(project)
     target = Target.of(project, model, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
@@ -265,7 +265,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         batches, said = settle_outliers(network, batches)
     tell("convert: choosing formats")
     compiled, source = compile_network(network, batches), read.source(network, batches)
-    for choice in _ways_to_fit(source, compiled, target) if wanted.get("fit") else (None,):
+    for choice in _ways_to_fit(source, compiled, target) if fit else (None,):
         found = compiled if choice is None or choice.compiled is None else choice.compiled
         tell("convert: comparing with the float model")
         fidelity = certify(network, found.network, found.program, batches, model, wanted.get("check", "auto"), layers)
