@@ -73,6 +73,18 @@ REFUSED: dict[str, tuple[Any, str]] = {
         _one("Activation", activation={"class_name": "function", "config": "f", "registered_name": "me>relu"}),
         "'me>relu'",
     ),
+    "a function of the user's": (
+        _one("Dense", 4, units=2, activation={"class_name": "function", "config": "f", "module": "builtins"}),
+        "the function 'f' as an activation",
+    ),
+    "a lambda in a file": (
+        _one("Dense", 4, units=2, activation={"class_name": "__lambda__"}),
+        "a Python lambda as an activation",
+    ),
+    "a lambda": (
+        _one("Dense", 4, units=2, activation={"value": ["4wEA", None, None]}),
+        "a Python lambda as an activation",
+    ),
     "sparsemax": (_one("Activation", activation="sparsemax"), "'sparsemax'"),
     "glu of an odd number": (_one("Activation", 2, 3, activation="glu"), "glu of 3 elements"),
     "glu in a recurrence": (_one("LSTM", 2, 3, units=2, activation="glu"), "functions of one number"),

@@ -172,7 +172,15 @@ def _of_layer(class_name: str, config: Fields) -> Activated:
     return Activated(name, read(config))
 
 
+def _own(name: str) -> UnsupportedError:
+    """The error for a function of the user's as an activation."""
+    remedy = "call it in a functional model on the layer's result, which reads its keras.ops: x = function(Dense(8)(x))"
+    return UnsupportedError(f"{name} as an activation", accepted=nearest([name], ACTIVATION_NAMES), remedy=remedy)
+
+
 def _serialized(value: Fields, major: int) -> Activated | None:
+    if "value" in value.values or value.get("class_name") == "__lambda__":  # of live models, and of files
+        raise _own("a Python lambda")
     class_name, registered, config = value.text("class_name"), value.text("registered_name", ""), value.get("config")
     if class_name.rpartition(">")[2] in SIGNATURES:
         quantizer = read_quantizer(dict(value.values), value.where, major)
@@ -181,6 +189,8 @@ def _serialized(value: Fields, major: int) -> Activated | None:
         found = f"the custom activation {shown(registered)}, whose code is not part of the file"
         raise UnsupportedError(found, accepted=nearest([registered.rpartition(">")[2]], ACTIVATION_NAMES))
     if class_name == "function" and isinstance(config, str):
+        if value.get("module") == "builtins" and config not in ACTIVATION_NAMES:
+            raise _own(f"the function {shown(config)}")
         return _named(config, major)
     inner = Fields(config if isinstance(config, dict) else {}, value.where)
     return read_activation(inner, major) if class_name == "Activation" else _of_layer(class_name, inner)
