@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "a function of the user's": (
         _one("Dense", 4, units=2, activation={"class_name": "function", "config": "f", "module": "builtins"}),
-        "the function 'f' as an activation",
+        "the activation 'f'; accepted: ",
     ),
     "a lambda in a file": (
         _one("Dense", 4, units=2, activation={"class_name": "__lambda__"}),
@@ -124,6 +124,12 @@ def test_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=message) as caught:
         read_keras(write_model(tmp_path, model))
     assert "it (" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["custom activation", "a function of the user's", "a lambda in a file", "a lambda"])
+def test_what_to_do_with_a_function_of_the_users(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"x = function\(Dense\(8\)\(x\)\): its keras.ops are read"):
+        read_keras(write_model(tmp_path, REFUSED[name][0]))
 
 
 @pytest.mark.parametrize("key", ["sparse", "ragged"])

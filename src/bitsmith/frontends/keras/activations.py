@@ -50,6 +50,7 @@ _ALONG_AXIS: dict[str, AlongAxis] = {
 }
 
 ACTIVATION_NAMES = (*sorted([*NAMED, *_ALONG_AXIS, "hard_sigmoid", "linear"]),)
+_OWN = "call your own function on the layer's result in a functional model, x = function(Dense(8)(x)): its keras.ops are read"
 
 
 def _relu(config: Fields) -> Layer:
@@ -167,30 +168,23 @@ def _of_layer(class_name: str, config: Fields) -> Activated:
             raise UnsupportedError(found, accepted="the last axis", remedy="use a Softmax layer")
         return Activated("softmax", activations.softmax)
     if class_name not in _LAYERS:
-        raise UnsupportedError(f"the activation {shown(class_name)}", accepted=nearest([class_name], ACTIVATION_NAMES))
+        found, accepted = f"the activation {shown(class_name)}", nearest([class_name], ACTIVATION_NAMES)
+        raise UnsupportedError(found, accepted=accepted, remedy=_OWN)
     name, read = _LAYERS[class_name]
     return Activated(name, read(config))
 
 
-def _own(name: str) -> UnsupportedError:
-    """The error for a function of the user's as an activation."""
-    remedy = "call it in a functional model on the layer's result, which reads its keras.ops: x = function(Dense(8)(x))"
-    return UnsupportedError(f"{name} as an activation", accepted=nearest([name], ACTIVATION_NAMES), remedy=remedy)
-
-
 def _serialized(value: Fields, major: int) -> Activated | None:
     if "value" in value.values or value.get("class_name") == "__lambda__":  # of live models, and of files
-        raise _own("a Python lambda")
+        raise UnsupportedError("a Python lambda as an activation", accepted=nearest([], ACTIVATION_NAMES), remedy=_OWN)
     class_name, registered, config = value.text("class_name"), value.text("registered_name", ""), value.get("config")
     if class_name.rpartition(">")[2] in SIGNATURES:
         quantizer = read_quantizer(dict(value.values), value.where, major)
         return None if quantizer is None else quantized_activation(quantizer)
     if ">" in registered:
         found = f"the custom activation {shown(registered)}, whose code is not part of the file"
-        raise UnsupportedError(found, accepted=nearest([registered.rpartition(">")[2]], ACTIVATION_NAMES))
+        raise UnsupportedError(found, accepted=nearest([registered.rpartition(">")[2]], ACTIVATION_NAMES), remedy=_OWN)
     if class_name == "function" and isinstance(config, str):
-        if value.get("module") == "builtins" and config not in ACTIVATION_NAMES:
-            raise _own(f"the function {shown(config)}")
         return _named(config, major)
     inner = Fields(config if isinstance(config, dict) else {}, value.where)
     return read_activation(inner, major) if class_name == "Activation" else _of_layer(class_name, inner)
