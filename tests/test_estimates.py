@@ -39,9 +39,8 @@ def test_the_size_is_that_of_explain(io_type: IOTypeName, reuse: int, interval: 
     ).estimate()
     assert told is not None and told.size == found.size and told.fits and found.fits
     assert found.interval == interval and found.frames_per_second == pytest.approx(50e6 / interval)
-    assert f"about {found.size.lut:,} LUT" in str(found) and f"{50_000_000 // interval:,} per second at 50 MHz" in str(
-        found
-    )
+    text = str(found)
+    assert f"about {found.size.lut:,} LUT" in text and f"{50_000_000 // interval:,} per second at 50 MHz" in text
 
 
 def test_what_does_not_fit_says_so(x: Floats, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -27,6 +28,7 @@ _MODULES = {
     "report": "Figures that builds measured and vendors' tools reported.",
     "errors": "Every error that is raised on purpose; [errors and warnings](errors.md) says when.",
 }
+_UNCALLABLE = property, cached_property, staticmethod
 _INTRODUCTION = """# API
 
 These are public: all that `import bitsmith` has, and the modules below. A test compares [the list with all
@@ -68,7 +70,7 @@ def _described(path: str, value: object) -> Iterator[str]:
         yield f"class {path}({bases})"
         if not issubclass(value, Exception):
             for name, member in vars(value).items():
-                if not name.startswith("_") and (callable(member) or isinstance(member, (property, staticmethod))):
+                if not name.startswith("_") and (callable(member) or isinstance(member, _UNCALLABLE)):
                     yield f"  {name}{_signature(getattr(value, name))}"
     elif inspect.isfunction(value):  # and no alias of a type
         yield f"{path}{_signature(value)}"

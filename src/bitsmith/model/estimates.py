@@ -35,22 +35,22 @@ def planned_cycles(program: Program, directives: Directives, target: Target, par
 class Estimate(Shown):
     """About how large and how fast a circuit is, before any tool has run; it prints as two lines.
 
+    The circuit is the one in SystemVerilog, also of models for a backend that writes C++: tools of vendors make another of that.
+
     Attributes:
-        size: look-up tables, flip-flops, multiplier and memory blocks, and the layers' shares of look-up tables.
         program: what the circuit computes.
         directives: how it is laid out.
         target: its part and clock.
     """
 
-    size: Size
     program: Program
     directives: Directives
     target: Target
 
-    @staticmethod
-    def of(program: Program, directives: Directives, target: Target) -> Estimate:
-        """The estimate of a program's circuit."""
-        return Estimate(size_of(program, directives, target), program, directives, target)
+    @cached_property
+    def size(self) -> Size:
+        """Look-up tables, flip-flops, multiplier and memory blocks, and the layers' shares of look-up tables."""
+        return size_of(self.program, self.directives, self.target)
 
     @property
     def fits(self) -> bool:

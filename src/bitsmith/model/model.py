@@ -349,7 +349,7 @@ class Model(Shown):
         """About how large and how fast the circuit is, without any tool and in a fraction of a second; it prints."""
         from bitsmith.model.estimates import Estimate
 
-        return Estimate.of(self.program, self.directives, self.target)
+        return Estimate(self.program, self.directives, self.target)
 
     def get_layers(self) -> tuple[LayerRow, ...]:
         """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""
