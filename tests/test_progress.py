@@ -60,6 +60,6 @@ def test_work_within_other_work_is_a_step_of_it() -> None:
 @pytest.mark.ci
 def test_proposals_tell_of_what_they_try(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="bitsmith"):
-        assert not bitsmith.explain(MODELS / "digits.keras", part="LFE5U-12F").fits
+        assert not bitsmith.explain(MODELS / "digits.keras", part="LFE5U-12F").estimate.fits
     assert caplog.messages[0] == "convert: reading the model"
     assert {"fit: 8 bits of weights and 16 of results", "fit: reuse factors"} <= set(caplog.messages)
