@@ -132,6 +132,26 @@ def test_what_to_do_with_a_function_of_the_users(name: str, tmp_path: Path) -> N
         read_keras(write_model(tmp_path, REFUSED[name][0]))
 
 
+def relu(x: Any) -> Any:
+    return ops.tanh(x)
+
+
+def test_functions_named_like_those_of_keras() -> None:
+    """Keras saves the function of a live layer by its name alone, and computes it as it is."""
+    cells = [layers.SimpleRNNCell(3), layers.SimpleRNNCell(3, activation=relu)]
+    for made in (
+        layers.Dense(3, activation=relu),
+        layers.SimpleRNN(3, activation=relu),
+        layers.TimeDistributed(layers.Dense(3, activation=relu)),
+        layers.TimeDistributed(keras.Sequential([layers.Activation(relu)])),
+        layers.RNN(cells),
+    ):
+        with pytest.raises(UnsupportedError, match=f"the activation is the function 'relu' of '{__name__}'"):
+            read_keras(keras.Sequential([layers.Input((4, 3)), made]))
+    named = [layers.Dense(3, activation=one) for one in ("relu", keras.activations.relu, ops.relu)]
+    read_keras(keras.Sequential([layers.Input((4, 3)), *named]))
+
+
 @pytest.mark.parametrize("key", ["sparse", "ragged"])
 def test_refused_inputs(key: str, tmp_path: Path) -> None:
     model = functional(source(), outputs=("x",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import TypeAlias
 
 from bitsmith.errors import UnsupportedError, nearest
@@ -11,6 +12,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
+from bitsmith.frontends.keras.live import PACKAGES
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
@@ -50,6 +52,9 @@ _ALONG_AXIS: dict[str, AlongAxis] = {
 }
 
 ACTIVATION_NAMES = (*sorted([*NAMED, *_ALONG_AXIS, "hard_sigmoid", "linear"]),)
+_WITH_KERAS = frozenset({*PACKAGES, "tensorflow", "qkeras", "HGQ"})
+"""Packages whose functions mean in Keras what their names say."""
+
 _OWN = "call your own function on the layer's result in a functional model, x = function(Dense(8)(x)): its keras.ops are read"
 
 
@@ -130,6 +135,28 @@ def quantized_activation(quantizer: Quantization) -> Activated:
         return build.emit(layers[-1], x)
 
     return Activated(quantizer.name, function)
+
+
+def check_functions(config: Fields, live: object) -> None:
+    """Rejects functions of a live layer that Keras saves under the name of a built-in one, also in wrapped layers and cells.
+
+    Raises:
+        UnsupportedError: a function of another package, or of the user's, which has only its name in common.
+    """
+    for key, value in config.values.items():
+        held = getattr(live, key, None)
+        if (
+            isinstance(value, str)
+            and isinstance(held, FunctionType)
+            and held.__module__.partition(".")[0] not in _WITH_KERAS
+        ):
+            found = f"the {key} is the function {shown(value)} of {shown(held.__module__)}, which Keras saves by that name alone"
+            raise UnsupportedError(found, accepted=f"{key}={value!r}, the function of Keras", remedy=_OWN)
+        inside = value if isinstance(value, list) else [value]
+        for inner, part in zip(inside, held if isinstance(held, list | tuple) else [held], strict=False):
+            fields = inner.get("config") if isinstance(inner, dict) else None
+            if isinstance(fields, dict) and part is not None:
+                check_functions(Fields(fields, config.where), part)
 
 
 def activated(build: Builder, y: Value, found: Activated | None, axis: int = -1) -> Value:

@@ -22,7 +22,7 @@ from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.input_shapes import InputShapes
-from bitsmith.frontends.keras.activations import read_activation
+from bitsmith.frontends.keras.activations import check_functions, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.custom import CustomLayers
 from bitsmith.frontends.keras.files import Source, opened
@@ -147,6 +147,8 @@ def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approx
                 refusals.add(_unknown(entry))
                 continue
             _check_config(entry.config, is_operation)
+            if not entry.custom:
+                check_functions(entry.config, live)
             masked = not is_operation and "mask" not in translation.keywords
             _check_arguments(call, translation, masked=masked)
             if all(one.call in results for one in call.arguments.tensors):
