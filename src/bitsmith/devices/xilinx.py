@@ -34,7 +34,7 @@ from bitsmith.devices.blocks import Cut, LargeMemory, MemoryBlock, MultiplierBlo
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.devices.family import Die, Family, YosysMapping, die_first, each
 
-_SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*", re.ASCII)
+_SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[1-4][a-z]{0,3}(-[a-z])?(-[a-z0-9]+)*)?", re.ASCII)
 _SOURCE = "estimate from public timing figures of cells; no circuit was placed"
 # Longer chains save fewer look-up tables of adders than they take to delay factors.
 _DSP48E1, _DSP48E2 = (
