@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -249,3 +250,15 @@ def test_a_folder_of_another_project_is_replaced_with_a_warning(tmp_path: Path) 
         first.write()
     with pytest.warns(ProjectWarning, match="has the project 'a', which 'b' replaces"):
         other.write()
+
+
+def test_a_folder_of_another_network_is_replaced_with_a_warning(tmp_path: Path) -> None:
+    write = partial(bitsmith.convert, output_dir=tmp_path, check=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ProjectWarning)
+        for options in ({}, {"bits": 6}, {"backend": "Vitis"}, {"io_type": "io_stream"}):
+            write(proto(), precision="fixed<16,8>" if not options else None, **options).write()
+    with pytest.warns(
+        ProjectWarning, match="has a network of 4 -> 3 with 15 trained values, which one of 64 -> 10 with"
+    ):
+        write(MODELS / "digits.keras", project_name="myproject", precision="fixed<16,8>").write()

@@ -43,6 +43,8 @@ _FORMAT = 1
 _SEAL = "seal"
 _MOST_BYTES = 64 << 20
 """Most bytes of a manifest."""
+_LONGEST = 100
+"""Most characters of a name in a manifest."""
 _STAMP = "at "
 """Begins the time that stands in place of a digest for a file whose content does not count."""
 
@@ -118,15 +120,18 @@ class Project:
     Made by `Project.open`. ``folder`` is absolute.
     """
 
-    def __init__(self, folder: Path, name: str, lock: FileLock, stages: dict[str, StageRecord]) -> None:
+    def __init__(self, folder: Path, name: str, network: str, lock: FileLock, stages: dict[str, StageRecord]) -> None:
         self.folder = folder
         self.name = name
+        self.network = network
         self._lock = lock
         self._stages = stages
 
     @staticmethod
-    def open(folder: str | Path, name: str) -> Project:
+    def open(folder: str | Path, name: str, network: str = "") -> Project:
         """Create the folder if need be, lock it and read its manifest.
+
+        ``network`` says in a few words which network it is for; what the folder has of another one is replaced with a warning.
 
         Raises:
             ProjectError: it holds files that are not ours, is in use by another process, or cannot be written.
@@ -147,11 +152,12 @@ class Project:
                 remedy=remedy("choose another folder: ", given(output_dir=OPEN)),
             ) from error
         try:
-            before, stages = _read_manifest(folder / MANIFEST)
+            before, old, stages = _read_manifest(folder / MANIFEST)
             if before not in ("", name):
-                text = f"{folder} has the project {reprlib.repr(before)}, which {name!r} replaces. Another output_dir keeps both."
-                warnings.warn(text, ProjectWarning, stacklevel=users_line())
-            project = Project(folder, name, lock, stages)
+                _warn_replaced(folder, f"the project {reprlib.repr(before)}", repr(name))
+            elif network and old not in ("", network):
+                _warn_replaced(folder, f"a network of {repr(old)[1:-1]}", f"one of {network}")
+            project = Project(folder, name, network or old, lock, stages)
             project._write_manifest()
         except BaseException:
             lock.release()
@@ -324,10 +330,16 @@ class Project:
             "made_by": "bitsmith",
             "format": _FORMAT,
             "name": self.name,
+            "network": self.network,
             "stages": {stage: asdict(record) for stage, record in self._stages.items()},
         }
         sealed = {**content, _SEAL: seals.seal(MANIFEST, _canonical(content))}
         self._write(self.folder / MANIFEST, (json.dumps(sealed, indent=2) + "\n").encode())
+
+
+def _warn_replaced(folder: Path, before: str, now: str) -> None:
+    text = f"{folder} has {before}, which {now} replaces. Another output_dir keeps both."
+    warnings.warn(text, ProjectWarning, stacklevel=users_line())
 
 
 def _canonical(content: Mapping[str, Json]) -> bytes:
@@ -379,13 +391,13 @@ def _lock(folder: Path) -> FileLock:
     return lock
 
 
-def _read_manifest(manifest: Path) -> tuple[str, dict[str, StageRecord]]:
-    """The name and the stages of a manifest, both empty where there is none.
+def _read_manifest(manifest: Path) -> tuple[str, str, dict[str, StageRecord]]:
+    """The name, the network and the stages of a manifest, all empty where there is none.
 
     There are no stages of another version, or without this user's seal: everything runs again.
     """
     if not manifest.exists():
-        return "", {}
+        return "", "", {}
     try:
         with open_file(manifest) as file:
             text = file.read(_MOST_BYTES + 1)
@@ -394,12 +406,12 @@ def _read_manifest(manifest: Path) -> tuple[str, dict[str, StageRecord]]:
         content = json.loads(text)
         if content["made_by"] != "bitsmith":
             raise ValueError("another program's")
-        name = str(content.get("name", ""))
+        name, network = (str(content.get(key, ""))[:_LONGEST] for key in ("name", "network"))
         if content["format"] != _FORMAT:
-            return name, {}
+            return name, network, {}
         stages = {str(stage): _read_record(record) for stage, record in content["stages"].items()}
         stamp = str(content.pop(_SEAL, ""))
-        return name, stages if seals.holds(stamp, MANIFEST, _canonical(content)) else {}
+        return name, network, stages if seals.holds(stamp, MANIFEST, _canonical(content)) else {}
     except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProjectError(
             f"the manifest cannot be read: {reprlib.repr(error)}",

@@ -154,7 +154,7 @@ def compile_job(job: Job) -> CompiledProgram:
             remedy=remedy(predict(), " gives the same numbers; ", build(cosim=True), " simulates the SystemVerilog"),
         )
     code = HlsCode(job)
-    with Project.open(target.output_dir, target.project_name) as folder:
+    with Project.open(target.output_dir, target.project_name, job.design.outline) as folder:
         execution = Execution(folder)
         execution.write(code.sources())
         execution.run(code.library())

@@ -45,7 +45,7 @@ def execute(plan: Plan, timeout: float | None = None) -> Report:
         raise ConfigError(f"{timeout!r}", where="timeout", accepted="seconds, more than 0, or None")
     for stage in plan.stages:
         require(stage.find())
-    with Project.open(plan.folder, plan.name) as project:
+    with Project.open(plan.folder, plan.name, plan.design.outline) as project:
         if plan.reset:
             project.forget()
         execution = Execution(project, timeout)

@@ -74,7 +74,7 @@ class Plan(Shown):
             tell(f"{self.sources.name}: {self.sources.title}")
             files = self.files()  # before anything is written
         name = _BESIDE if MAKEFILE in files else MAKEFILE
-        with Project.open(self.folder if folder is None else folder, self.name) as project:
+        with Project.open(self.folder if folder is None else folder, self.name, self.design.outline) as project:
             self.write_scripts(project)
             *_, path = project.write(together(files, {name: makefile(self.name, project.folder, self.stages, name)}))
             if self.archive is not None and folder is None:

@@ -65,7 +65,7 @@ def convert(
         with terminal.working("converting"):
             request = Request.of(options, output_dir)
             model = request.conversion().model()
-            with Project.open(model.output_dir, model.target.project_name) as project:
+            with Project.open(model.output_dir, model.target.project_name, model.design().outline) as project:
                 model.save(project.path(SAVED_MODEL))
         folder, misfit = output_dir or model.output_dir, _misfit(model)
         following = f"\nSaved in {folder}. Next: bitsmith build {folder}"

@@ -157,6 +157,14 @@ class Design:
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def outline(self) -> str:
+        """Shapes of the inputs and outputs, and the number of trained values: what tells one network from another."""
+        given = [row.shape_text for row in self.layers if not row.inputs and not row.constants]
+        results = [row.shape_text for row in self.layers if row.name in self.outputs]
+        sizes = f"{', '.join(given)} -> {', '.join(results)}"
+        return f"{sizes} with {sum(row.parameters for row in self.layers):,} trained values"
+
 
 def rows(
     network: Network, program: Program, observed: Mapping[str, tuple[float, float]] | None = None
