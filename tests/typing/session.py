@@ -31,6 +31,17 @@ def figures(model: bitsmith.Model) -> tuple[int, int]:
     return resources.lut or 0, latency.cycles or 0
 
 
+def six_bits(path: str) -> bitsmith.Model:
+    config = bitsmith.utils.config_from_keras_model(path, granularity="name")
+    config["LayerName"]["fc1"]["Precision"]["weight"] = "fixed<6,2>"
+    return bitsmith.convert(path, "six-bits", config)
+
+
+def in_parts(path: str, x: npt.NDArray[np.float64]) -> list[float]:
+    parts = bitsmith.split(bitsmith.convert(path), at=["front_relu"])
+    return [float(part.predict(x).mean()) for part in parts]
+
+
 def familiar() -> None:
     config = bitsmith.utils.fetch_example_model("KERAS_3layer.json")
     model = bitsmith.converters.keras_to_hls(config)

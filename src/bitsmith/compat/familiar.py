@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -139,12 +139,12 @@ def flat(function: Callable[_P, Model]) -> Callable[_P, Model]:
     return converted
 
 
-def with_layout(function: Callable[_P, dict[str, object]]) -> Callable[_P, dict[str, object]]:
+def with_layout(function: Callable[_P, dict[str, Any]]) -> Callable[_P, dict[str, Any]]:
     """The function that makes configurations of PyTorch models, with the keys of layouts in each."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def configured(*arguments: _P.args, **options: _P.kwargs) -> dict[str, object]:
+    def configured(*arguments: _P.args, **options: _P.kwargs) -> dict[str, Any]:
         config = function(*arguments, **options)
         chosen = signature.bind(*arguments, **options).arguments
         of_model = config["Model"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -45,6 +45,9 @@ class Split:
 
     def __getitem__(self, number: int) -> Model:
         return self.parts[number]
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.parts)
 
     def predict(self, x: Arrays) -> Results:
         """Compute the parts one after the other, as :meth:`Model.predict` of the whole.

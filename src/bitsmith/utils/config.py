@@ -46,7 +46,7 @@ def config_from_keras_model(
     *,
     bits: BitsLike = None,
     layers: Layers | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """A configuration of all choices of ``model`` (a file or a live Keras model), to be edited and handed to ``convert``.
 
     Args:
@@ -78,7 +78,7 @@ def config_from_onnx_model(
     *,
     bits: BitsLike = None,
     layers: Layers | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
     choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
     return _config(ONNX, model, *choices, bits=bits, layers=layers)
@@ -94,7 +94,7 @@ def config_from_tflite_model(
     max_precision: str | None = None,
     *,
     bits: BitsLike = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """A configuration of all choices of ``model`` (a file of TensorFlow Lite, or its content), as for Keras models."""
     choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
     return _config(TFLITE, model, *choices, bits=bits)
@@ -115,7 +115,7 @@ def config_from_pytorch_model(
     example: Example | Sequence[Example] | None = None,
     bits: BitsLike = None,
     layers: Layers | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """A configuration of all choices of ``model`` (a module, an exported program or a ``.pt2`` file), as for Keras models.
 
     Args:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -39,7 +40,7 @@ def fetch_example_list() -> list[str]:
     return sorted({*_SHIPPED, *(name for name in public if not name.endswith("_weights.h5"))})
 
 
-def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, object]:
+def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, Any]:
     """Put the example model ``name`` into the working directory and return a project configuration for it.
 
     ``bitsmith_3layer.json`` and ``digits.keras`` are ours and come with the package. Others are fetched from the public
