@@ -34,6 +34,7 @@ def test_absolute_links_of_the_first_page_lead_to_pages(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     links = re.findall(rf"^\[(\w+)\]: {re.escape(base)}/([\w.-]+)\.html(?:#([\w-]+))?$", text, re.MULTILINE)
     assert {label for label, *_ in links} == set(re.findall(r"\]\[(\w+)\]", text))
+    assert not re.findall(r"(?<!!)\[[^\]]*\]\((?!https:)", text)
     for _, page, anchor in links:
         path = ROOT / ("CONTRIBUTING.md" if page == "contributing" else f"docs/{page}.md")
         headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
